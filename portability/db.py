@@ -1,0 +1,145 @@
+"""The control database on SQLite and PostgreSQL: engines, transactions, column types, the database's clock."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, String, create_engine, event, make_url, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from portability.errors import DatabaseUnavailable
+
+SQLITE_TIME = "%Y-%m-%d %H:%M:%f"
+READING = {"portability_reading": True}
+
+JsonType = JSON().with_variant(JSONB(), "postgresql")
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware UTC on both databases; on SQLite text of fixed width, so that its order is the order of time."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(26))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401  # what the driver takes
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without zone cannot be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None).isoformat(" ", "microseconds") if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401  # as above
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        moment: datetime = value
+        return moment.astimezone(UTC)
+
+
+class now(ColumnElement[datetime]):  # noqa: N801  # reads as the SQL function that it is
+    """The database's clock, `seconds` from now: leases are compared by one clock, whatever the machines think."""
+
+    type = UtcTime()
+    inherit_cache = False
+
+    def __init__(self, seconds: float = 0) -> None:
+        self.seconds = float(seconds)
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(element: now, _compiler: object, **_kw: object) -> str:
+    # %f has milliseconds; the three zeros make the width of UtcTime, so that text compares as time.
+    return f"(strftime('{SQLITE_TIME}', 'now', '{element.seconds:+.3f} seconds') || '000')"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(element: now, _compiler: object, **_kw: object) -> str:
+    return f"(clock_timestamp() + interval '{element.seconds:.3f} seconds')"
+
+
+WRITABLE_SQLITE = (
+    "busy_timeout=30000",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "recursive_triggers=ON",
+)
+READ_ONLY_SQLITE = ("busy_timeout=30000", "query_only=ON")
+READ_ONLY_POSTGRESQL = {"options": "-c default_transaction_read_only=on"}
+
+
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
+    """An engine with this project's rules. Open it in the process that uses it: connections do not survive a fork.
+
+    `read_only` is for a database that belongs to somebody else: nothing is changed there, not even its journal.
+    """
+    target = make_url(url)
+    postgresql = target.get_backend_name() == "postgresql"
+    arguments = READ_ONLY_POSTGRESQL if read_only and postgresql else {}
+    if read_only and not postgresql and target.database:
+        # Without this SQLite makes an empty database where there is none.
+        existing = f"file:{quote(target.database)}"
+        target = target.set(database=existing, query={"mode": "rw", "uri": "true"})
+    engine = create_engine(target, hide_parameters=True, pool_pre_ping=True, connect_args=arguments)
+    if not postgresql:
+        event.listen(engine, "connect", partial(_configure_sqlite, READ_ONLY_SQLITE if read_only else WRITABLE_SQLITE))
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(pragmas: tuple[str, ...], connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the begin event below speaks, not the driver
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that writes later fails with SQLITE_BUSY at once, without waiting for busy_timeout.
+    reads = connection.get_execution_options().get("portability_reading")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction, committed at the end of the block. Raises DatabaseUnavailable."""
+    with _faults_named(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One short READ ONLY transaction. Raises DatabaseUnavailable."""
+    with _faults_named(engine), engine.connect().execution_options(**READING) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET TRANSACTION READ ONLY"))
+        yield connection
+
+
+@contextmanager
+def _faults_named(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        # Of a file that is no database SQLite raises DatabaseError itself; its other children are faults of ours.
+        if not isinstance(error, OperationalError | InterfaceError) and type(error) is not DatabaseError:
+            raise
+        where = engine.url.render_as_string(hide_password=True) if engine.dialect.name == "sqlite" else engine.url.host
+        kind = type(error.orig).__name__
+        raise DatabaseUnavailable(f"the control database at {where} failed: {kind}") from error

@@ -1,0 +1,84 @@
+"""Instructions: a tenant's recorded orders to export what the platform processes for it (GDPR Art. 28(3)(a))."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from portability import audit, models
+from portability.db import now
+from portability.errors import BadInput, BadSubject, UnknownInstruction
+from portability.subjects import ID
+
+TABLE = models.instruction
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One standing instruction, as far as a plan needs it."""
+
+    tenant: str
+    contact_id: str | None
+    exporters: frozenset[str] | None
+
+    def opens(self, exporter: str, tenant: str, contact_id: str) -> bool:
+        """Whether it opens this exporter's data of this contact of this tenant."""
+        return (
+            self.tenant == tenant
+            and self.contact_id in {None, contact_id}
+            and (self.exporters is None or exporter in self.exporters)
+        )
+
+
+def add(
+    connection: Connection, tenant: str, *, contact_id: str | None, exporters: Sequence[str] | None, actor: str
+) -> str:
+    """Record an instruction and return its id; the same standing one is not recorded twice.
+
+    `contact_id` None: every contact of the tenant; `exporters` None: all. Raises BadSubject, BadInput.
+    """
+    if not ID.fullmatch(tenant) or (contact_id is not None and not ID.fullmatch(contact_id)):
+        raise BadSubject("an id is 1 to 200 of the characters A-Z a-z 0-9 . _ ~ -", hint="name one tenant and contact")
+    if exporters is not None and not exporters:
+        raise BadInput("an instruction for no exporter opens nothing", hint="leave --include out for all")
+    names = None if exporters is None else sorted(set(exporters))
+    for row in standing(connection, tenant):
+        if row["contact_id"] == contact_id and row["exporters"] == names:
+            return str(row["id"])
+    identifier = f"ins_{secrets.token_hex(10)}"
+    values = {"id": identifier, "tenant": tenant, "contact_id": contact_id, "exporters": names}
+    connection.execute(insert(TABLE).values(**values, created_by=actor, created_at=now()))
+    audit.record(connection, "instruction.added", actor=actor, detail={"instruction": identifier, "tenant": tenant})
+    return identifier
+
+
+def withdraw(connection: Connection, identifier: str, *, actor: str) -> None:
+    """End an instruction; exports that begin later do not see it. Raises UnknownInstruction."""
+    ended = update(TABLE).where(TABLE.c.id == identifier, TABLE.c.withdrawn_at.is_(None))
+    if connection.execute(ended.values(withdrawn_at=now(), withdrawn_by=actor)).rowcount == 0:
+        raise UnknownInstruction(f"no standing instruction has the id {identifier!r}")
+    audit.record(connection, "instruction.withdrawn", actor=actor, detail={"instruction": identifier})
+
+
+def rows(connection: Connection, tenant: str | None = None) -> Sequence[RowMapping]:
+    """All instructions, withdrawn ones too, oldest first."""
+    query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
+    if tenant is not None:
+        query = query.where(TABLE.c.tenant == tenant)
+    return connection.execute(query).mappings().all()
+
+
+def standing(connection: Connection, tenant: str | None = None) -> Sequence[RowMapping]:
+    """Instructions that are not withdrawn."""
+    return [row for row in rows(connection, tenant) if row["withdrawn_at"] is None]
+
+
+def orders(connection: Connection) -> tuple[Order, ...]:
+    """Standing instructions for a plan."""
+    return tuple(
+        Order(row["tenant"], row["contact_id"], None if row["exporters"] is None else frozenset(row["exporters"]))
+        for row in standing(connection)
+    )

@@ -1,0 +1,47 @@
+"""Logs: one JSON object a line on standard error. Opaque ids, codes and counts only; never personal data."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+
+def configure(level: str = "INFO") -> None:
+    """For the processes of the Procfile; libraries' loggers come out in the same shape."""
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.CallsiteParameterAdder([structlog.processors.CallsiteParameter.PROCESS]),
+    ]
+    render = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _without_message,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(render)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.getLogger("rq").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _without_message(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The type of an error and where it rose, without its message: a message of a library may quote data."""
+    given = event.pop("exc_info", None)
+    kind, _error, trace = given if isinstance(given, tuple) else sys.exc_info() if given else (None, None, None)
+    if kind is not None:
+        event.setdefault("error", kind.__name__)
+        event["raised_at"] = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(trace, limit=-3)]
+    return event

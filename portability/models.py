@@ -1,0 +1,179 @@
+"""Tables of the control database. Rows are the truth; RQ only wakes workers (docs/flow.md)."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from portability.db import JsonType, UtcTime
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    }
+)
+
+BigSerial = BigInteger().with_variant(Integer(), "sqlite")
+
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="always 1"),
+    Column("pairwise_salt", String(64), nullable=False, comment="makes subject references; erasing it unlinks them"),
+    Column("store_id", String(64), comment="of the file:// storage that holds the archives"),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+export = Table(
+    "export",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    # The request: what was asked. Never changed.
+    Column("profile", String(16), nullable=False),
+    Column("subject_kind", String(16), nullable=False),
+    Column("subject_id", String(200), nullable=False, comment="the platform's own opaque id"),
+    Column("subject_ref", String(32), nullable=False, comment="pairwise pseudonym, safe in logs and keys"),
+    Column("tenant", String(200)),
+    Column("include", JsonType, comment="exporter names; null: all"),
+    Column("formats", JsonType, nullable=False),
+    Column("since", UtcTime),
+    Column("until", UtcTime),
+    Column("require_complete", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("channel", String(32), nullable=False),
+    Column("requested_by", String(200), nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    # Where it stands.
+    Column("state", String(16), nullable=False),
+    Column("complete", Boolean),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("began_at", UtcTime, comment="first claim; rows created later are left out"),
+    Column("ended_at", UtcTime),
+    Column("cancel_requested_at", UtcTime),
+    Column("position", JsonType, comment="frozen Position; null: at the beginning"),
+    Column("progress", JsonType, comment="of the open volume, for those who watch; the ledger has what is committed"),
+    Column("volume_counter", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    # Who works on it. Every write of a worker is WHERE fence = its own.
+    Column("owner", String(200)),
+    Column("fence", BigInteger, nullable=False),
+    Column("lease_until", UtcTime),
+    Column("claimed_at", UtcTime),
+    Column("attempts", Integer, nullable=False, comment="failed tries of the open volume"),
+    Column("not_before", UtcTime, comment="back-off"),
+    Column("woken_at", UtcTime, comment="last wake-up sent"),
+    Index(None, "state", "claimed_at"),
+    Index(None, "subject_ref"),
+)
+
+volume = Table(
+    "volume",
+    metadata,
+    Column("id", BigSerial, primary_key=True),
+    Column("export_id", ForeignKey("export.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False, comment="writing | stored"),
+    Column("object_key", String(200), nullable=False),
+    Column("upload_id", Text, nullable=False),
+    Column("closing", Boolean, nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("bytes", BigInteger),
+    Column("sha256", String(64)),
+    Column("tagmanifest_sha256", String(64)),
+    Column("files", BigInteger),
+    Column("payload_bytes", BigInteger),
+    Column("began_at", UtcTime, nullable=False),
+    Column("stored_at", UtcTime),
+    UniqueConstraint("object_key"),
+    Index(None, "export_id", "number"),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("export_id", ForeignKey("export.id"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True, comment="order of reading"),
+    Column("exporter", String(100), nullable=False),
+    Column("dataset", String(100), nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", Text),
+    Column("tenants", JsonType, comment="whom to ask for an instruction"),
+    Column("expected_records", BigInteger),
+    Column("expected_bytes", BigInteger),
+    Column("records", BigInteger, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False, comment="of members before compression"),
+    Column("gaps", BigInteger, nullable=False),
+    Column("reading_began_at", UtcTime),
+    Column("reading_ended_at", UtcTime),
+)
+
+gap = Table(
+    "gap",
+    metadata,
+    Column("id", BigSerial, primary_key=True),
+    Column("export_id", ForeignKey("export.id"), nullable=False),
+    Column("volume", Integer, nullable=False),
+    Column("exporter", String(100), nullable=False),
+    Column("dataset", String(100), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("retryable", Boolean, nullable=False),
+    Index(None, "export_id"),
+)
+
+instruction = Table(
+    "instruction",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(200), nullable=False),
+    Column("contact_id", String(200), comment="null: every contact of the tenant"),
+    Column("exporters", JsonType, comment="exporter names; null: all"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", String(200), nullable=False),
+    Column("withdrawn_at", UtcTime),
+    Column("withdrawn_by", String(200)),
+    Index(None, "tenant"),
+)
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("purpose", String(16), nullable=False, comment="archive | link | transfer | receipt"),
+    Column("public_jwk", JsonType, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("retired_at", UtcTime),
+    Column("revoked_at", UtcTime),
+)
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    Column("id", BigSerial, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("export_id", String(32)),
+    Column("detail", JsonType, nullable=False, comment="opaque ids, codes and counts only"),
+    Index(None, "export_id"),
+)

@@ -1,0 +1,28 @@
+"""What the host lends to exporters: the platform's database and files, opened on first use in the exporting process."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from sqlalchemy import Engine
+
+from portability.api import FileStore
+from portability.db import open_engine
+from portability.settings import Settings
+from portability.storage import open_storage
+from portability.storage.files import StorageFiles
+
+
+class PlatformSources:
+    """The `Sources` of a real export. Not to be shared across a fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def database(self) -> Engine:
+        return open_engine(self._settings.source, read_only=True)
+
+    @cached_property
+    def files(self) -> FileStore:
+        return StorageFiles(open_storage(self._settings.recordings))

@@ -1,0 +1,85 @@
+"""Subjects: from `user:ID` to verified identities, and the tenant wall around processor data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, select
+
+from portability import models
+from portability.api import Exporter, Identity, ResolvingExporter, Subject, SubjectKind
+from portability.errors import BadSubject, SourceRefused
+
+ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+
+FIRST_IDENTITY = {
+    SubjectKind.USER: ("account", "user_id"),
+    SubjectKind.CONTACT: ("crm", "contact_id"),
+    SubjectKind.TENANT: ("account", "tenant_id"),
+}
+"""Source and kind of the identity that a request names; whoever accepted the request has verified it."""
+
+ROUNDS_MAX = 20
+"""Identities lead to identities a few times; a source that always finds another one is broken."""
+
+
+def parse(text: str, tenant: str | None) -> tuple[SubjectKind, str, str | None]:
+    """Kind, id and tenant of `user:ID`, `contact:ID` (with its tenant) or `tenant:ID`. Raises BadSubject."""
+    prefix, _, identifier = text.partition(":")
+    try:
+        kind = SubjectKind(prefix)
+    except ValueError:
+        raise BadSubject("the subject has no known kind") from None
+    if not ID.fullmatch(identifier) or (tenant is not None and not ID.fullmatch(tenant)):
+        raise BadSubject("an id is 1 to 200 of the characters A-Z a-z 0-9 . _ ~ -")
+    if kind is SubjectKind.CONTACT and tenant is None:
+        raise BadSubject("a contact is a contact of one tenant, and none was named", hint="add --tenant T")
+    if kind is SubjectKind.USER and tenant is not None:
+        raise BadSubject("a user belongs to no single tenant", hint="leave --tenant out")
+    if kind is SubjectKind.TENANT:
+        if tenant not in {None, identifier}:
+            raise BadSubject("--tenant names another tenant than the subject")
+        tenant = identifier
+    return kind, identifier, tenant
+
+
+def pairwise_ref(connection: Connection, kind: SubjectKind, identifier: str, tenant: str | None) -> str:
+    """The subject's pseudonym in this deployment: HMAC-SHA256 under its salt, 130 bits in base32."""
+    salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
+    named = "\0".join((kind, tenant or "", identifier)).encode()
+    digest = hmac.new(bytes.fromhex(salt), named, hashlib.sha256).digest()
+    return "sub_" + base64.b32encode(digest).decode()[:26].lower()
+
+
+def resolve(subject: Subject, exporters: Mapping[str, Exporter]) -> Subject:
+    """The subject with every identity that the exporters find, until nothing new comes.
+
+    Raises: SourceUnavailable, SourceRefused: without identities nothing can be selected, so the export waits.
+    """
+    resolvers = [exporter for exporter in exporters.values() if isinstance(exporter, ResolvingExporter)]
+    for _ in range(ROUNDS_MAX):
+        found = dict.fromkeys(subject.identities)
+        for resolver in resolvers:
+            found |= dict.fromkeys(_within_wall(subject, resolver.identities(subject)))
+        if len(found) == len(subject.identities):
+            return subject
+        subject = replace(subject, identities=tuple(found))
+    raise SourceRefused(f"the identities of {subject.ref} are without end: {len(subject.identities)} so far")
+
+
+def first_identity(kind: SubjectKind, identifier: str, tenant: str | None) -> Identity:
+    """The identity that the request itself names."""
+    source, named = FIRST_IDENTITY[kind]
+    return Identity(source, named, identifier, verified=True, tenant=tenant)
+
+
+def _within_wall(subject: Subject, identities: Sequence[Identity]) -> list[Identity]:
+    # A contact is a contact of one tenant: whatever a plugin finds at another one is somebody else.
+    if subject.kind is SubjectKind.USER:
+        return list(identities)
+    return [identity for identity in identities if identity.tenant == subject.tenant]

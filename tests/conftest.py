@@ -1,0 +1,101 @@
+"""Fixtures of all tests: real servers, started on first use and shared by the tests of one process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
+
+import pytest
+import redis
+import servers
+from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
+from sqlalchemy import Pool, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+Server = TypeVar("Server")
+
+# A developer's own settings must not decide what the tests see.
+for _name in [name for name in os.environ if name.startswith(("PORTABILITY_", "AWS_"))]:
+    del os.environ[_name]
+
+set_hypothesis_home_dir(".cache/hypothesis")
+# Real servers and a shared machine make single examples slow: that is no fault.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_outlives_its_test() -> Iterator[None]:
+    """Engines of a test are garbage at its end; their pooled connections would be closed late and with a warning."""
+    opened: list[DBAPIConnection] = []
+
+    def remember(connection: DBAPIConnection, _record: object) -> None:
+        opened.append(connection)
+
+    event.listen(Pool, "connect", remember)
+    yield
+    event.remove(Pool, "connect", remember)
+    for connection in opened:
+        connection.close()
+
+
+@contextmanager
+def _or_fail(server: AbstractContextManager[Server]) -> Iterator[Server]:
+    try:
+        with server as running:
+            yield running
+    except servers.ServerMissing as missing:
+        pytest.fail(str(missing), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def pg_server() -> Iterator[servers.Postgres]:
+    with _or_fail(servers.postgres()) as server:
+        yield server
+
+
+@pytest.fixture
+def pg_url(pg_server: servers.Postgres) -> Iterator[str]:
+    """A fresh, empty database on a real PostgreSQL: `postgresql+psycopg://...`."""
+    name = pg_server.create_database()
+    yield pg_server.url(name)
+    pg_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    with _or_fail(servers.valkey()) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """An empty, real Valkey: `unix://...`."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[servers.S3Server]:
+    with _or_fail(servers.seaweedfs()) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: servers.S3Server, monkeypatch: pytest.MonkeyPatch) -> servers.S3Server:
+    """A real S3 server; its credentials are in the environment."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+@pytest.fixture
+def s3_url(s3: servers.S3Server) -> str:
+    """A fresh prefix in the bucket: `s3://bucket/prefix-...?endpoint=...`."""
+    return s3.url(f"prefix-{secrets.token_hex(6)}")

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
+from simultaneous import in_processes, in_threads
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, insert, select, text
+from sqlalchemy.exc import DatabaseError, StatementError
+
+from portability import audit, migrations, models
+from portability.db import UtcTime, now, open_engine, reading, writing
+from portability.errors import DatabaseUnavailable
+
+MOMENTS = Table("moments", MetaData(), Column("id", Integer, primary_key=True), Column("at", UtcTime))
+ZONES = st.timezones() | st.integers(-23, 23).map(lambda hours: timezone(timedelta(hours=hours)))
+TIMES = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=ZONES)  # noqa: DTZ001  # hypothesis adds zones
+
+UPGRADE = """
+from portability import migrations
+from portability.db import open_engine
+engine = open_engine(sys.argv[1])
+begin()
+print(*migrations.upgrade(engine))
+"""
+
+
+@pytest.fixture
+def moments(control_engine: Engine) -> Engine:
+    with writing(control_engine) as connection:
+        MOMENTS.create(connection)
+    return control_engine
+
+
+@pytest.fixture
+def engine(control_engine: Engine) -> Engine:
+    migrations.upgrade(control_engine)
+    return control_engine
+
+
+def kept(connection: Connection, *times: datetime | None) -> list[datetime | None]:
+    """The times as the database gives them back, in its order."""
+    connection.execute(MOMENTS.delete())
+    connection.execute(insert(MOMENTS), [{"at": moment} for moment in times])
+    return list(connection.scalars(select(MOMENTS.c.at).order_by(MOMENTS.c.at)))
+
+
+def test_times_come_back_as_they_went_in_and_in_their_order(moments: Engine) -> None:
+    """Any zone, any year, to the microsecond: aware UTC comes back, and the database's order is that of time."""
+    with writing(moments) as connection:
+
+        @given(st.lists(TIMES, min_size=1, max_size=5))
+        def check(times: list[datetime]) -> None:
+            found = kept(connection, *times)
+            # Python calls no two times of different zones equal while a clock is set back (PEP 495): compare in UTC.
+            assert found == sorted(moment.astimezone(UTC) for moment in times)
+            assert all(moment is not None and moment.tzinfo is UTC for moment in found)
+
+        check()
+
+
+def test_no_time_stays_none(moments: Engine) -> None:
+    """NULL is NULL."""
+    with writing(moments) as connection:
+        assert kept(connection, None) == [None]
+
+
+def test_a_time_without_zone_is_refused(moments: Engine) -> None:
+    """A naive time means another moment on every machine: it never reaches a row."""
+    with writing(moments) as connection, pytest.raises(StatementError, match="without zone"):
+        kept(connection, datetime(2026, 11, 24))  # noqa: DTZ001  # the point of the test
+
+
+@pytest.mark.parametrize("seconds", [-3600, -0.5, 0, 0.25, 60, 86_400])
+def test_the_databases_clock_moves_both_ways(moments: Engine, seconds: float) -> None:
+    """`now(seconds)` is that far from now, and compares with stored times of the same column type."""
+    with writing(moments) as connection:
+        stamp, moved = connection.execute(select(now(), now(seconds))).one()
+        assert abs((moved - stamp).total_seconds() - seconds) < 0.2
+        kept(connection, datetime.now(UTC) + timedelta(seconds=seconds))
+        later = connection.scalar(select(MOMENTS.c.at > now(seconds - 5)))
+        earlier = connection.scalar(select(MOMENTS.c.at < now(seconds + 5)))
+        assert (bool(later), bool(earlier)) == (True, True)
+
+
+def test_the_databases_clock_goes_on_within_a_transaction(moments: Engine) -> None:
+    """A lease that is compared late in a transaction is compared with the present, not with its beginning."""
+    with writing(moments) as connection:
+        first = connection.scalar(select(now()))
+        while connection.scalar(select(now())) == first:
+            pass
+
+
+def test_reading_cannot_write_on_postgresql(pg_url: str) -> None:
+    """A reading transaction is READ ONLY there: a mistake is refused, not hidden."""
+    engine = open_engine(pg_url)
+    migrations.upgrade(engine)
+    with pytest.raises(DatabaseError, match="read-only"), reading(engine) as connection:
+        audit.record(connection, "nothing", actor="operator:test")
+    engine.dispose()
+
+
+def test_migrations_make_what_the_models_say(engine: Engine) -> None:
+    """Alembic finds no difference in tables, columns, types, keys and indexes; comments are for readers of the code."""
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        found = [flat for difference in compare_metadata(context, models.metadata) for flat in _flat(difference)]
+    assert [difference for difference in found if difference[0] != "modify_comment"] == []
+
+
+def _flat(difference: Any) -> list[Any]:
+    return list(difference) if isinstance(difference, list) else [difference]
+
+
+def test_an_upgrade_is_safe_to_run_twice(control_engine: Engine) -> None:
+    """The second one finds nothing to do and leaves every row alone."""
+    assert migrations.upgrade(control_engine) == (None, migrations.head())
+    with reading(control_engine) as connection:
+        salt = connection.scalar(select(models.deployment.c.pairwise_salt))
+    assert migrations.upgrade(control_engine) == (migrations.head(), migrations.head())
+    with reading(control_engine) as connection:
+        assert connection.scalars(select(models.deployment.c.pairwise_salt)).all() == [salt]
+
+
+def test_an_upgrade_is_safe_from_several_threads(control_url: str) -> None:
+    """One does it, the others wait and find it done."""
+
+    def upgrade(_number: int) -> tuple[str | None, str]:
+        engine = open_engine(control_url)
+        try:
+            return migrations.upgrade(engine)
+        finally:
+            engine.dispose()
+
+    befores = [before for before, _after in in_threads(2, upgrade)]
+    assert sorted(befores, key=str) == [migrations.head(), None]
+
+
+def test_an_upgrade_is_safe_from_several_processes(control_url: str) -> None:
+    """Several machines may release at once."""
+    head = migrations.head()
+    assert sorted(in_processes(3, UPGRADE, control_url)) == [f"{head} {head}"] * 2 + [f"None {head}"]
+
+
+def test_a_database_that_is_not_migrated_is_told(control_engine: Engine) -> None:
+    """Whoever starts a worker on an empty or old database hears what to run."""
+    with pytest.raises(DatabaseUnavailable, match="revision none") as raised:
+        migrations.check_current(control_engine)
+    assert "db upgrade" in raised.value.hint
+    migrations.upgrade(control_engine)
+    migrations.check_current(control_engine)
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE audit_event SET actor = 'nobody'", "DELETE FROM audit_event", "TRUNCATE audit_event"]
+)
+def test_the_audit_log_can_only_grow(engine: Engine, statement: str) -> None:
+    """The database itself refuses to change or delete an event, whoever asks."""
+    if statement.startswith("TRUNCATE") and engine.dialect.name == "sqlite":
+        statement = "DELETE FROM audit_event WHERE true"
+    with writing(engine) as connection:
+        audit.record(connection, "export.ready", actor="worker", detail={"volumes": 1})
+    with pytest.raises((DatabaseError, DatabaseUnavailable)) as raised, writing(engine) as connection:
+        connection.execute(text(statement))
+    assert "append-only" in f"{raised.value} {raised.value.__cause__}"
+    with reading(engine) as connection:
+        assert [event["actor"] for event in audit.events(connection)] == ["worker"]
+
+
+def test_an_event_is_in_the_transaction_of_what_it_tells(engine: Engine) -> None:
+    """What is rolled back has not happened."""
+
+    def fail() -> None:
+        with writing(engine) as connection:
+            audit.record(connection, "export.ready", actor="worker")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with reading(engine) as connection:
+        assert audit.events(connection) == []
+
+
+def test_events_come_in_order_and_by_time(engine: Engine) -> None:
+    """In the order in which they were written; `since` counts from the database's clock."""
+    with writing(engine) as connection:
+        for export_id in ("a", "b", "a"):
+            audit.record(connection, f"seen.{export_id}", actor="worker", export_id=export_id)
+        assert [event["export_id"] for event in audit.events(connection)] == ["a", "b", "a"]
+        assert len(audit.events(connection, export_id="a")) == 2
+        assert len(audit.events(connection, since=datetime.now(UTC) - timedelta(minutes=1))) == 3
+        assert audit.events(connection, since=datetime.now(UTC) + timedelta(minutes=1)) == []
+
+
+def test_a_database_in_use_by_another_is_waited_for(control_url: str, engine: Engine) -> None:
+    """Writers take turns and none fails, also those that read first: SQLite's deferred BEGIN would."""
+
+    def write(number: int) -> None:
+        own = open_engine(control_url)
+        for _ in range(10):
+            with writing(own) as connection:
+                audit.events(connection)
+                audit.record(connection, "written", actor=f"worker:{number}")
+        own.dispose()
+
+    in_threads(4, write)
+    with reading(engine) as connection:
+        assert len(audit.events(connection)) == 40

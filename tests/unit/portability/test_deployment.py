@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from factories import World, world
+
+from portability import deployment
+from portability.errors import ForeignStore
+from portability.storage.local import LocalStorage
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> World:
+    return world(tmp_path, {})
+
+
+def test_the_first_folder_seen_becomes_the_store(made: World, tmp_path: Path) -> None:
+    """The database remembers it; every machine that mounts the same folder is let in."""
+    deployment.check_store(made.engine, LocalStorage(tmp_path / "archives"))
+    deployment.check_store(made.engine, LocalStorage(tmp_path / "archives"))
+
+
+def test_another_folder_is_refused(made: World, tmp_path: Path) -> None:
+    """A machine with a folder of its own would swallow archives that nobody finds again."""
+    deployment.check_store(made.engine, LocalStorage(tmp_path / "archives"))
+    with pytest.raises(ForeignStore):
+        deployment.check_store(made.engine, LocalStorage(tmp_path / "elsewhere"))

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from factories import MadeUpExporter, World, things, world
+from sqlalchemy import update
+
+from portability import audit, exports, models
+from portability.db import reading, writing
+from portability.errors import UnknownExport, WrongState
+from portability.states import FOLLOWS, OPEN, ExportState
+
+ACTOR = "operator:test"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> World:
+    return world(tmp_path, {"made": MadeUpExporter(things(4))})
+
+
+def cancel(made: World, identifier: str) -> ExportState:
+    with writing(made.engine) as connection:
+        return exports.cancel(connection, identifier, actor=ACTOR)
+
+
+def actions(made: World, identifier: str) -> list[str]:
+    with reading(made.engine) as connection:
+        return [event["action"] for event in audit.events(connection, export_id=identifier)]
+
+
+def test_an_end_is_an_end() -> None:
+    """Ready, failed and cancelled are final; queued and running are open; no state follows itself."""
+    assert {ExportState.QUEUED, ExportState.RUNNING} == OPEN
+    assert all(state not in following for state, following in FOLLOWS.items())
+    assert set(FOLLOWS) == set(ExportState)
+
+
+def test_a_queued_export_is_cancelled_at_once(made: World) -> None:
+    """Nobody works on it, so nobody needs to be waited for; no worker ever claims it."""
+    identifier = made.request()
+    assert cancel(made, identifier) is ExportState.CANCELLED
+    assert made.view(identifier)["state"] == "cancelled"
+    assert made.view(identifier)["ended_at"] is not None
+    assert made.claim() is None
+    assert actions(made, identifier)[-2:] == ["export.cancel_requested", "export.cancelled"]
+
+
+def test_a_running_export_is_asked_to_stop(made: World) -> None:
+    """Its worker ends it at the next checkpoint; until then it is running, and the view tells what was asked."""
+    identifier = made.request()
+    assert made.claim() is not None
+    assert cancel(made, identifier) is ExportState.RUNNING
+    assert made.view(identifier)["cancel_requested"] is True
+
+
+def test_cancelling_twice_is_no_error(made: World) -> None:
+    """The same wish again changes nothing, before and after the end."""
+    identifier = made.request()
+    assert made.claim() is not None
+    cancel(made, identifier)
+    assert cancel(made, identifier) is ExportState.RUNNING
+    queued = made.request("user:usr_2")
+    assert [cancel(made, queued), cancel(made, queued)] == [ExportState.CANCELLED] * 2
+
+
+def test_what_is_ready_cannot_be_cancelled(made: World) -> None:
+    """An archive that is delivered is not taken back by cancelling; the error names the state."""
+    identifier = made.request()
+    made.advance_all()
+    with pytest.raises(WrongState, match="ready already"):
+        cancel(made, identifier)
+    assert made.view(identifier)["cancel_requested"] is False
+
+
+def test_an_unknown_export_is_bad_input(made: World) -> None:
+    """No id, no export: the same error whatever is asked of it."""
+    with pytest.raises(UnknownExport):
+        made.view("nothing")
+    with pytest.raises(UnknownExport):
+        cancel(made, "nothing")
+
+
+def test_the_view_has_what_the_contract_names_and_no_subject(made: World) -> None:
+    """`id, state, complete, due_at, datasets, volumes, error` are relied upon; the subject's own id is not told."""
+    identifier = made.request("user:jane")
+    made.advance_all()
+    view = made.view(identifier)
+    assert view.keys() >= {"id", "state", "complete", "due_at", "datasets", "volumes", "error"}
+    assert view["datasets"] == [
+        {"exporter": "made", "dataset": "things", "state": "complete", "records": 4, "files": 0, "gaps": 0}
+    ]
+    (volume,) = view["volumes"]
+    assert volume.keys() == {"number", "name", "bytes", "sha256"}
+    assert "jane" not in str(view)
+
+
+def test_progress_knows_what_is_expected_only_if_every_exporter_counts(made: World) -> None:
+    """A sum with an unknown part is unknown, not too small."""
+    identifier = made.request()
+    with reading(made.engine) as connection:
+        assert (
+            exports.progress(exports.get(connection, identifier), exports.ledger(connection, identifier))[
+                "records_expected"
+            ]
+            is None
+        )
+    made.advance_all()
+    with reading(made.engine) as connection:
+        done = exports.progress(exports.get(connection, identifier), exports.ledger(connection, identifier))
+    assert (done["datasets"], done["datasets_expected"], done["records"]) == (1, 1, 4)
+    assert done["records_expected"] is None
+
+
+def test_recent_shows_the_newest_first(made: World) -> None:
+    """As many as asked for, in one state if one is named."""
+    first, second = made.request(), made.request("user:usr_2")
+    with writing(made.engine) as connection:
+        earlier = datetime(2026, 1, 1, tzinfo=UTC)
+        connection.execute(update(models.export).where(models.export.c.id == first).values(created_at=earlier))
+    cancel(made, first)
+    with reading(made.engine) as connection:
+        assert [row["id"] for row in exports.recent(connection)] == [second, first]
+        assert [row["id"] for row in exports.recent(connection, limit=1)] == [second]
+        assert [row["id"] for row in exports.recent(connection, state="cancelled")] == [first]
+
+
+def test_times_are_told_in_utc_with_z() -> None:
+    """RFC 3339, whatever zone they come in; no time stays null."""
+    jakarta = datetime(2026, 11, 24, 7, tzinfo=timezone(timedelta(hours=7)))
+    assert exports.rfc3339(jakarta) == "2026-11-24T00:00:00Z"
+    assert exports.rfc3339(None) is None

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import Distribution, EntryPoint
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from factories import MadeUpExporter, dataset
+
+from portability import plugins
+from portability.api import Dataset, Field, FieldType, Provenance, Role, Sources
+from portability.errors import BrokenPlugin, DuplicatePlugin, SourceUnavailable, UnknownExporter, UnknownFormat
+from portability.plugins import (
+    EXPORTERS,
+    FORMATS,
+    check_exporter_names,
+    find,
+    load_document_formats,
+    load_exporters,
+    load_formats,
+)
+from portability.settings import load_settings
+from portability.sources import PlatformSources
+
+MODULE = "a_strangers_plugins"
+Install = Callable[..., None]
+
+
+class Package(Distribution):
+    """An installed package, by name and version alone."""
+
+    def __init__(self, name: str) -> None:
+        self._text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+
+    def read_text(self, filename: str) -> str | None:
+        return self._text if filename == "METADATA" else None
+
+    def locate_file(self, path: Any) -> Any:
+        return Path(path)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    return PlatformSources(load_settings(dir=tmp_path))
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """`install(name=object, ...)`: a stranger's entry points, the only ones that there are."""
+    module = ModuleType(MODULE)
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    entries: list[EntryPoint] = []
+
+    def add(group: str, package: str = "stranger", **named: object) -> None:
+        for name, value in named.items():
+            setattr(module, f"{package}_{name}", value)
+            entry = EntryPoint(name, f"{MODULE}:{package}_{name}", group)
+            vars(entry)["dist"] = Package(package)
+            entries.append(entry)
+
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry for entry in entries if entry.group == group])
+    return add
+
+
+def made_up(**changes: Any) -> Callable[[Sources], MadeUpExporter]:
+    return lambda _sources: MadeUpExporter([], **changes)
+
+
+def test_the_built_in_plugins_enter_by_the_same_door(sources: Sources) -> None:
+    """Every exporter and format of this repository is found as an entry point, loads, and has its shape."""
+    exporters = load_exporters(sources)
+    assert list(exporters) == sorted(exporters)
+    assert {"account", "calls", "configuration"} <= exporters.keys()
+    assert list(load_formats(["jsonl", "csv"])) == ["jsonl", "csv"]
+
+
+def test_two_packages_with_one_name_are_refused(install: Install) -> None:
+    """Neither is chosen by chance: the message names both packages, so that one can be uninstalled."""
+    install(EXPORTERS, "first", calls=made_up())
+    install(EXPORTERS, "second", calls=made_up())
+    with pytest.raises(DuplicatePlugin, match=r"'calls'.*first.*second") as raised:
+        find(EXPORTERS)
+    assert raised.value.hint
+
+
+def test_one_package_found_twice_is_one_plugin(install: Install) -> None:
+    """An editable install beside an old one of itself says the same thing twice."""
+    install(EXPORTERS, calls=made_up())
+    install(EXPORTERS, calls=made_up())
+    assert list(find(EXPORTERS)) == ["calls"]
+
+
+def test_one_name_in_two_groups_is_no_duplicate(install: Install) -> None:
+    """An exporter and a format may share a name."""
+    install(EXPORTERS, csv=made_up())
+    install(FORMATS, csv=object())
+    assert list(find(EXPORTERS)) == list(find(FORMATS)) == ["csv"]
+
+
+def test_a_plugin_that_does_not_load_is_named_without_its_message(install: Install, sources: Sources) -> None:
+    """An import error's text may hold anything; the plugin and the type of the error are enough."""
+    install(EXPORTERS, calls=made_up())
+    delattr(sys.modules[MODULE], "stranger_calls")
+    with pytest.raises(BrokenPlugin, match="'calls' does not load: AttributeError"):
+        load_exporters(sources)
+
+
+def _raises(_sources: Sources) -> MadeUpExporter:
+    raise ValueError("hunter2")
+
+
+class WithoutExport:
+    subject_kinds: frozenset[str] = frozenset()
+    datasets = ()
+
+
+class ReturningExport(MadeUpExporter):
+    def export(self, *_args: Any, **_kwargs: Any) -> Any:
+        return iter(())
+
+
+class WithFaultyDatasets(MadeUpExporter):
+    @property
+    def datasets(self) -> Any:
+        raise ValueError("hunter2")
+
+    @datasets.setter
+    def datasets(self, _value: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("factory", "told"),
+    [
+        (_raises, "does not start: ValueError"),
+        ("no function", "does not start: TypeError"),
+        (lambda _sources: None, "is not an Exporter: NoneType"),
+        (lambda _sources: WithoutExport(), "is not an Exporter: WithoutExport"),
+        (lambda _sources: ReturningExport([]), "is not a generator function"),
+        (lambda _sources: WithFaultyDatasets([]), "does not start: ValueError"),
+    ],
+)
+def test_an_exporter_without_its_shape_is_broken(
+    install: Install, sources: Sources, factory: object, told: str
+) -> None:
+    """Whatever is wrong is found when it is loaded, and told by the plugin's name and a type, never a message."""
+    install(EXPORTERS, made=factory)
+    with pytest.raises(BrokenPlugin, match=f"'made'.*{told}") as raised:
+        load_exporters(sources)
+    assert "hunter2" not in str(raised.value)
+
+
+def _with_key(*key: str) -> Dataset:
+    field = Field("id", FieldType.STRING, "The id.", Provenance.PROVIDED)
+    return Dataset("things", "Things", "Things.", (field,), Provenance.PROVIDED, Role.CONTROLLER, key)
+
+
+@pytest.mark.parametrize(
+    ("datasets", "told"),
+    [
+        ([dataset("a"), dataset("a")], "declares a dataset twice"),
+        ([dataset("a", Role.CONTROLLER, dataset().fields[0])], "a field twice"),
+        ([_with_key()], "its key is not among its fields"),
+        ([_with_key("other")], "its key is not among its fields"),
+        (["things"], "declares a str as a dataset"),
+        ([dataset("../things")], "names are"),
+        ([dataset("a" * 101)], "names are"),
+    ],
+)
+def test_bad_datasets_are_broken(install: Install, sources: Sources, datasets: Any, told: str) -> None:
+    """A dataset is a folder in every archive, a row in every ledger and a schema: what cannot be is refused."""
+    install(EXPORTERS, made=made_up(datasets=datasets))
+    with pytest.raises(BrokenPlugin, match=told):
+        load_exporters(sources)
+
+
+def test_our_own_errors_pass_through(install: Install, sources: Sources) -> None:
+    """A factory that finds its source away says so itself."""
+
+    def away(_sources: Sources) -> MadeUpExporter:
+        raise SourceUnavailable("the CRM does not answer")
+
+    install(EXPORTERS, made=away)
+    with pytest.raises(SourceUnavailable, match="CRM"):
+        load_exporters(sources)
+
+
+def test_a_format_without_its_shape_is_broken(install: Install) -> None:
+    """A format is an object with suffix, media type, and `encode` or `documents`."""
+    install(FORMATS, other=object())
+    for load in (load_formats, load_document_formats):
+        with pytest.raises(BrokenPlugin, match="'other' is neither a Format nor a DocumentFormat"):
+            load(["other"])
+
+
+def test_formats_of_records_and_of_documents_are_told_apart(install: Install) -> None:
+    """One list of names gives the export both kinds, each in the order given."""
+
+    class Documents:
+        suffix, media_type, documents = ".json", "application/json", iter
+
+    class Records:
+        suffix, media_type, encode = ".txt", "text/plain", iter
+
+    install(FORMATS, letters=Documents(), lines=Records(), cards=Documents())
+    names = ["letters", "lines", "cards"]
+    assert list(load_formats(names)) == ["lines"]
+    assert list(load_document_formats(names)) == ["letters", "cards"]
+
+
+def test_unknown_names_are_told_with_those_that_there_are(install: Install, sources: Sources) -> None:
+    """A typing error is answered with the right names."""
+    install(EXPORTERS, calls=made_up(), crm=made_up())
+    install(FORMATS, csv=object())
+    with pytest.raises(UnknownExporter, match=r"'crn'; installed: calls, crm"):
+        check_exporter_names(["calls", "crn"])
+    with pytest.raises(UnknownFormat, match=r"'xls'; installed: csv"):
+        load_formats(["xls"])
+    assert list(load_exporters(sources, ["crm"])) == ["crm"]
+
+
+def test_sources_are_opened_on_first_use(tmp_path: Path) -> None:
+    """Building exporters touches no database: connections belong to the process that exports, after the fork."""
+    lent = PlatformSources(load_settings(dir=tmp_path / "absent"))
+    load_exporters(lent)
+    assert not (tmp_path / "absent").exists()
+    engine: object = lent.database
+    assert engine is lent.database
