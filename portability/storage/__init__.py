@@ -1,0 +1,216 @@
+"""Object storage: `file://` and `s3://` behind one protocol, held by one contract suite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from portability.errors import BadSetting, StorageRefused
+
+BLOCK_BYTES = 1 << 20
+
+_NAME = r"(?!\.)[A-Za-z0-9._-]{1,255}"
+_KEY = re.compile(rf"(?=.{{1,900}}\Z)(?:{_NAME}/)*{_NAME}")
+_PREFIX = re.compile(rf"(?=.{{0,900}}\Z)(?:{_NAME}/)*(?:{_NAME})?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_SSE = re.compile(r"AES256|aws:kms(:.+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object as storage has it."""
+
+    key: str
+    bytes: int
+    etag: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """An upload that was begun and neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    begun_at: datetime
+
+
+class Upload(Protocol):
+    """One object being written. Nothing is visible under its key before `complete` returns."""
+
+    @property
+    def id(self) -> str:
+        """Names the upload to `Storage.abort`, also from another process."""
+        ...
+
+    def write(self, block: bytes) -> None:
+        """Append bytes; memory stays bounded whatever the block's size. Raises StorageError."""
+        ...
+
+    def complete(self) -> StoredObject:
+        """Publish; returns what storage says it holds. Raises StorageError, and then nothing is published."""
+        ...
+
+    def abort(self) -> None:
+        """Throw away all that was written. Safe to call twice, and after a failed `complete`."""
+        ...
+
+
+class Storage(Protocol):
+    """A place for objects. Keys are relative, `[A-Za-z0-9._/-]`, without `..`."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, without credentials."""
+        ...
+
+    def begin(self, key: str, *, media_type: str = "application/octet-stream") -> Upload:
+        """Start an upload under a fresh key."""
+        ...
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Abort an upload that another process began; unknown ones are no error."""
+        ...
+
+    def uploads(self, prefix: str = "") -> Iterator[OpenUpload]:
+        """All open uploads below a prefix."""
+        ...
+
+    def stat(self, key: str) -> StoredObject:
+        """Raises ObjectMissing."""
+        ...
+
+    def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
+        """Blocks of about BLOCK_BYTES from byte `offset` on.
+
+        Raises: ObjectMissing; ObjectChanged if `etag` is given and is not the object's; StorageUnavailable, also
+        in the middle, when the connection breaks: the caller resumes from its own offset.
+        """
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """All objects below a prefix."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete; an object that is not there is no error."""
+        ...
+
+    def check(self) -> None:
+        """Write, read back and delete a small object, for `portability doctor`. Raises StorageError with a hint."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """The key, if it is one: relative, `[A-Za-z0-9._/-]`, no empty name and none that begins with a dot.
+
+    Raises: StorageRefused, without the key, which may come from a stranger's table.
+    """
+    if not _KEY.fullmatch(key):
+        raise _refused(key)
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """As `check_key`, for the beginning of a key, which may be empty."""
+    if not _PREFIX.fullmatch(prefix):
+        raise _refused(prefix)
+    return prefix
+
+
+def _refused(key: str) -> StorageRefused:
+    return StorageRefused(
+        f"storage refused a key of {len(key)} characters: it is not relative, or has other characters than"
+        " [A-Za-z0-9._/-], or a name that is empty or begins with a dot",
+        hint="give objects keys like calls/recordings/0001.wav",
+    )
+
+
+def open_storage(url: str, *, sse: str | None = None) -> Storage:
+    """The storage that a URL names; nothing is touched before it is used. docs/storage.md describes the URLs.
+
+    `file:///folder` or `s3://bucket/prefix?endpoint=URL&region=NAME&addressing=path|virtual&checksum=crc32|none`;
+    credentials of S3 come from where every AWS library looks for them, never from the URL.
+
+    Args:
+        url: where the storage is.
+        sse: server-side encryption on S3: `AES256`, `aws:kms` or `aws:kms:KEY`.
+
+    Raises:
+        BadSetting: for any other URL; its text is not repeated, it may hold secrets.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _bad("is not a URL") from None
+    if parts.username or parts.password or parts.fragment:
+        raise _bad("may hold neither user, password nor fragment")
+    if parts.scheme == "file":
+        return _open_local(parts, sse)
+    if parts.scheme == "s3":
+        return _open_s3(parts, sse)
+    raise _bad(f"begins with {parts.scheme + ':' if parts.scheme else 'no scheme'}")
+
+
+def _open_local(parts: SplitResult, sse: str | None) -> Storage:
+    from portability.storage.local import LocalStorage  # noqa: PLC0415  # it imports this module
+
+    path = unquote(parts.path)
+    if parts.netloc not in {"", "localhost"} or parts.query or not path.startswith("/") or "\0" in path:
+        raise _bad("needs an absolute folder and nothing else after file:")
+    if sse is not None:
+        raise _bad("is a folder, which has no server-side encryption")
+    return LocalStorage(Path(path))
+
+
+def _open_s3(parts: SplitResult, sse: str | None) -> Storage:
+    from portability.storage.s3 import S3Storage  # noqa: PLC0415  # boto3 costs 0.2 s and 50 MB
+
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    options = dict(query)
+    if len(options) < len(query) or not options.keys() <= {"endpoint", "region", "addressing", "checksum"}:
+        raise _bad("takes endpoint, region, addressing and checksum, each once")
+    endpoint = options.get("endpoint")
+    if endpoint is not None and not _is_endpoint(endpoint):
+        raise _bad("needs an endpoint that is http(s)://host[:port]")
+    if options.get("addressing", "path") not in {"path", "virtual"}:
+        raise _bad("needs addressing=path or addressing=virtual")
+    if options.get("checksum", "crc32") not in {"crc32", "none"}:
+        raise _bad("needs checksum=crc32 or checksum=none")
+    prefix = parts.path.strip("/")
+    if not _BUCKET.fullmatch(parts.netloc) or (prefix and not _KEY.fullmatch(prefix)):
+        raise _bad("needs a bucket's name and a prefix of [A-Za-z0-9._/-]")
+    if sse is not None and not _SSE.fullmatch(sse):
+        raise BadSetting(
+            "server-side encryption is none of AES256, aws:kms and aws:kms:KEY", hint="see docs/storage.md"
+        )
+    return S3Storage(
+        parts.netloc,
+        prefix,
+        endpoint=endpoint,
+        region=options.get("region"),
+        addressing=options.get("addressing") or ("path" if endpoint else "virtual"),
+        checksum=options.get("checksum", "crc32") == "crc32",
+        sse=sse,
+    )
+
+
+def _is_endpoint(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # reading it checks it
+    except ValueError:
+        return False
+    extras = parts.username or parts.password or parts.query or parts.fragment or parts.path.strip("/")
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not extras
+
+
+def _bad(fault: str) -> BadSetting:
+    return BadSetting(
+        f"the storage URL {fault}", hint="use file:///folder or s3://bucket/prefix?endpoint=...; see docs/storage.md"
+    )

@@ -1,0 +1,223 @@
+"""A multipart upload with bounded memory: boto3's own buffers ten parts, hides the upload id and ends at 80 GiB.
+
+At most `threads` parts are under way while one more fills: peak memory is `(threads + 1)` parts.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC
+from threading import Event, Semaphore
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from portability.errors import ObjectMissing, StorageError, StorageUnavailable
+from portability.storage import StoredObject
+from portability.storage.retry import Retry
+from portability.storage.s3_errors import s3_errors
+
+try:
+    from isal.isal_zlib import crc32
+except ImportError:  # no wheel for this machine; a seventh of the speed
+    from zlib import crc32
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CompletedPart: TypeAlias = dict[str, Any]
+"""As CompleteMultipartUpload wants it: number, ETag, checksum."""
+
+PART_BYTES = 16 << 20
+EQUAL_PARTS = 1_000
+GROWTH_PARTS = 125
+TOKEN = "portability-upload"  # noqa: S105  # the name of a metadata field, no secret
+
+
+def part_bytes(number: int, first: int = PART_BYTES) -> int:
+    """Size of part `number` (from 1): equal ones up to 16 GiB, then growing, so that 10,000 parts hold 5 TiB."""
+    return first * max(1, -((EQUAL_PARTS - number) // GROWTH_PARTS))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an upload goes, and how."""
+
+    client: S3Client
+    bucket: str
+    path: str
+    """The key with the storage's prefix."""
+    key: str
+    media_type: str
+    encryption: dict[str, Any]
+    checksum: bool
+    first_part_bytes: int
+    threads: int
+    retry: Retry
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Stored beside the object: tells after a doubtful answer whether what is there is ours."""
+
+    @property
+    def address(self) -> dict[str, Any]:
+        return {"Bucket": self.bucket, "Key": self.path}
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {"ContentType": self.media_type, "Metadata": {TOKEN: self.token}, **self.encryption}
+
+    def begin(self) -> str:
+        """Start the upload at the store; returns its id."""
+        algorithm: dict[str, Any] = {"ChecksumAlgorithm": "CRC32"} if self.checksum else {}
+
+        def attempt() -> str:
+            with s3_errors("begin", self.key):
+                return self.client.create_multipart_upload(**self.address, **self.description, **algorithm)["UploadId"]
+
+        return self.retry.call(attempt, Event())
+
+    def abort(self, upload_id: str) -> None:
+        """Throw the upload's parts away; one that is not there is no error."""
+        with suppress(ObjectMissing), s3_errors("abort", self.key):
+            self.client.abort_multipart_upload(**self.address, UploadId=upload_id)
+
+    def head(self) -> tuple[StoredObject, bool]:
+        """What is stored under the key, and whether this upload made it."""
+        with s3_errors("look at", self.key):
+            found = self.client.head_object(**self.address)
+        stored = StoredObject(
+            self.key, found["ContentLength"], found["ETag"].strip('"'), found["LastModified"].astimezone(UTC)
+        )
+        return stored, found["Metadata"].get(TOKEN) == self.token
+
+    def take_back(self) -> None:
+        """Delete the object if this upload made it."""
+        with suppress(ObjectMissing):
+            if self.head()[1]:
+                with s3_errors("delete", self.key):
+                    self.client.delete_object(**self.address)
+
+
+class S3Upload:
+    """One object on its way. Any error aborts it; used by one thread, and not across a fork."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.id = target.begin()
+        self._bytes = 0
+        self._filling = bytearray()
+        self._parts: list[Future[CompletedPart]] = []
+        self._free = Semaphore(target.threads)
+        self._pool = ThreadPoolExecutor(target.threads, thread_name_prefix="s3-upload")
+        self._failure: StorageError | None = None
+        self._stop = Event()
+        self._state: Literal["open", "broken", "aborted", "complete"] = "open"
+        self._may_be_public = False
+
+    def write(self, block: bytes) -> None:
+        with self._aborting("write"):
+            view = memoryview(block)
+            while view:
+                room = part_bytes(len(self._parts) + 1, self._target.first_part_bytes) - len(self._filling)
+                self._filling += view[:room]
+                self._bytes += len(view[:room])
+                if len(view) >= room:
+                    self._send()
+                view = view[room:]
+
+    def complete(self) -> StoredObject:
+        with self._aborting("complete"):
+            if self._filling:
+                self._send()
+            self._pool.shutdown()
+            if self._failure:
+                raise self._failure
+            parts = [part.result() for part in self._parts]
+            if not parts:  # a multipart upload has at least one part, so the empty object is put instead
+                self._target.abort(self.id)
+            self._may_be_public = True
+            self._target.retry.call(lambda: self._publish(parts), self._stop)
+            stored = self._confirmed()
+        self._state = "complete"
+        return stored
+
+    def abort(self) -> None:
+        if self._state in {"aborted", "complete"}:
+            return
+        self._state = "broken"
+        self._stop.set()
+        self._filling = bytearray()
+        self._pool.shutdown(cancel_futures=True)  # a part that arrives after the abort would stay
+        self._target.abort(self.id)
+        if self._may_be_public:
+            self._target.take_back()
+        self._state = "aborted"
+
+    @contextmanager
+    def _aborting(self, doing: str) -> Iterator[None]:
+        if self._state != "open":
+            raise StorageUnavailable(f"cannot {doing} {self._target.key}: the upload is {self._state}")
+        try:
+            yield
+        except BaseException:
+            with suppress(StorageError):  # the first error tells more; whoever sweeps finds the upload by its id
+                self.abort()
+            raise
+
+    def _send(self) -> None:
+        self._free.acquire()
+        if self._failure:
+            raise self._failure
+        body, self._filling = self._filling, bytearray()
+        self._parts.append(self._pool.submit(self._put, len(self._parts) + 1, body))
+
+    def _put(self, number: int, body: bytearray) -> CompletedPart:
+        try:
+            return self._target.retry.call(lambda: self._put_once(number, body), self._stop)
+        except StorageError as error:
+            self._failure = self._failure or error
+            self._stop.set()
+            raise
+        finally:
+            self._free.release()
+
+    def _put_once(self, number: int, body: bytearray) -> CompletedPart:
+        target = self._target
+        checksum: dict[str, Any] = {"ChecksumCRC32": _checksum(body)} if target.checksum else {}
+        content: Any = body  # the stubs know bytes only; botocore takes a bytearray as it is, without a copy
+        with s3_errors(f"store part {number} of", target.key):
+            answer = target.client.upload_part(
+                **target.address, UploadId=self.id, PartNumber=number, Body=content, **checksum
+            )
+        return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
+
+    def _publish(self, parts: list[CompletedPart]) -> None:
+        target = self._target
+        listing: Any = {"Parts": parts}
+        try:
+            with s3_errors("complete", target.key):
+                if parts:
+                    target.client.complete_multipart_upload(**target.address, UploadId=self.id, MultipartUpload=listing)
+                else:
+                    target.client.put_object(**target.address, Body=b"", **target.description)
+        except (StorageUnavailable, ObjectMissing):
+            # The answer may be lost while the work was done: then the upload is gone and the object is there.
+            with suppress(StorageError):
+                if target.head()[1]:
+                    return
+            raise
+
+    def _confirmed(self) -> StoredObject:
+        stored, _ = self._target.retry.call(self._target.head, self._stop)
+        if stored.bytes == self._bytes:
+            return stored
+        raise StorageUnavailable(
+            f"{self._target.key} holds {stored.bytes} bytes after {self._bytes} were written",
+            hint="the storage loses data: do not use it",
+        )
+
+
+def _checksum(body: bytearray) -> str:
+    return b64encode(crc32(body).to_bytes(4, "big")).decode()
