@@ -1,0 +1,180 @@
+"""Chats of a tenant's contacts: conversations, their messages, and the files that were sent."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import FromClause, Table, and_
+
+from exporters import conversations, schema, walls
+from exporters.conversations import Parts, Party, Whole, named, seats
+from exporters.fields import (
+    AGENT_ID,
+    CONTACT_ID,
+    CREATED_AT,
+    CUSTOM,
+    ID,
+    LANGUAGE,
+    LEGAL_HOLD,
+    RETAINED_UNTIL,
+    TENANT_ID,
+)
+from exporters.source import FileColumns, Named, Retention, source
+from exporters.sql import SqlExporter
+from portability.api import Exporter, Provenance, Record, Role, Sources
+
+CHATS = schema.conversations.c
+CONVERSATION_ID = Named("conversation_id", "Identifier of the conversation, as in chats/conversations.")
+
+
+def _of_conversation(child: Table) -> FromClause:
+    # Both sides name the tenant: a row that points at another tenant's conversation belongs to nobody.
+    same = and_(child.c.conversation_id == CHATS.id, child.c.tenant_id == CHATS.tenant_id)
+    return child.join(schema.conversations, same)
+
+
+_source = partial(
+    source,
+    provenance=Provenance.PROVIDED,
+    role=Role.BOTH,
+    kinds=walls.EVERYONE,
+    where=walls.of_contact(CHATS.tenant_id, CHATS.contact_id),
+    retention=Retention(CHATS.retained_until, CHATS.legal_hold),
+)
+
+SOURCES = (
+    _source(
+        schema.conversations,
+        "conversations",
+        "Conversations",
+        "Chats between the company's contacts and its agents, one record each; what was written is in messages.",
+        columns=(
+            ID,
+            TENANT_ID,
+            CONTACT_ID,
+            Named("channel", "Way of the chat: web, whatsapp, email, sms or another channel of the company."),
+            Named("visitor_name", "Name that the contact gave in the chat."),
+            Named("visitor_email", "E-mail address that the contact gave in the chat."),
+            Named("subject", "What the chat is about, as it was given."),
+            Named("status", "State of the chat: open, waiting or closed.", Provenance.OBSERVED),
+            LANGUAGE,
+            AGENT_ID,
+            Named("page_url", "Web page on which the chat was opened; null elsewhere.", Provenance.OBSERVED),
+            CUSTOM,
+            Named("opened_at", "When the chat was opened, in UTC.", Provenance.OBSERVED),
+            Named("closed_at", "When the chat was closed, in UTC; null while it is open.", Provenance.OBSERVED),
+            CREATED_AT,
+            RETAINED_UNTIL,
+            LEGAL_HOLD,
+        ),
+    ),
+    _source(
+        schema.messages,
+        "messages",
+        "Messages",
+        "What was written in the chats, by both sides, in the order of the conversation.",
+        columns=(
+            ID,
+            TENANT_ID,
+            CONVERSATION_ID,
+            Named("position", "Place of the message in its conversation, counted upwards."),
+            Named("sender", "Who wrote: contact, ai_agent, human_agent or system."),
+            Named("text", "The message as it was written.", None, True),
+            Named("reply_to", "Identifier of the message that this one answers; null for none."),
+            CUSTOM,
+            Named("sent_at", "When it was sent, in UTC.", Provenance.OBSERVED),
+            Named("read_at", "When the other side read it, in UTC; null if unknown.", Provenance.OBSERVED),
+            Named("edited_at", "When it was last changed by its writer, in UTC; null if never.", Provenance.OBSERVED),
+            Named(
+                "deleted_at",
+                "When it was hidden in the chat, in UTC; null if it was not; the text is still held and is here.",
+                Provenance.OBSERVED,
+            ),
+            CREATED_AT,
+        ),
+        origin=_of_conversation(schema.messages),
+        order=("conversation_id", "position", "id"),
+    ),
+    _source(
+        schema.attachments,
+        "attachments",
+        "Attachments",
+        "Files that were sent in the chats; the files themselves lie beside these records.",
+        columns=(
+            ID,
+            TENANT_ID,
+            CONVERSATION_ID,
+            Named("message_id", "Identifier of the message that carried the file; null where unknown."),
+            Named("file_name", "Name that the file had where it came from; the archive uses another one.", None, True),
+            Named("media_type", "Format of the file as its sender gave it, as a media type (RFC 6838)."),
+            Named("bytes", "Size of the file in bytes."),
+            Named("sha256", "SHA-256 of the file when it was sent, in lower-case hexadecimal; null if unknown."),
+            CREATED_AT,
+        ),
+        origin=_of_conversation(schema.attachments),
+        file=FileColumns(
+            schema.attachments.c.storage_key,
+            schema.attachments.c.media_type,
+            schema.attachments.c.bytes,
+            schema.attachments.c.sha256,
+        ),
+    ),
+)
+
+
+def _whole(chat: Record, parts: Parts) -> Record:
+    """A chat as docs/vcon.md describes it: messages with their own times."""
+    messages, agent = parts["messages"], chat["agent_id"]
+    contact = {"role": "contact", **named(chat, id="contact_id", name="visitor_name", mailto="visitor_email")}
+    parties: list[Party] = [contact]
+    # The AI agent took part, whether it wrote or not.
+    places = seats(parties, [*(message["sender"] for message in messages), *([] if agent is None else ["ai_agent"])])
+    if agent is not None:
+        parties[places["ai_agent"]]["id"] = agent
+    same = ("id", "tenant_id", "channel", "subject", "status", "language", "created_at")
+    return {
+        **{name: chat[name] for name in same},
+        **named(chat, started_at="opened_at", ended_at="closed_at"),
+        "kind": "chat",
+        "seconds": None,
+        "parties": parties,
+        "dialog": [
+            {
+                **named(message, id="id", text="text"),
+                "party": places.get(message["sender"]),
+                "started_at": message["sent_at"] or message["created_at"],
+            }
+            for message in messages
+        ],
+        "recordings": [],
+        "attachments": [
+            {
+                **named(sent, id="id", message_id="message_id", file="file", file_name="file_name"),
+                **named(sent, media_type="media_type", bytes="bytes", sha256="sha256", sent_at="created_at"),
+            }
+            for sent in parts["attachments"]
+        ],
+        "analysis": [],
+    }
+
+
+WHOLE = Whole(
+    dataset=conversations.dataset(
+        "Chats as vCon",
+        "Each chat as one document in the IETF's format vCon: who took part, what was written, and the files that "
+        "were sent by their names.",
+        provenance=Provenance.PROVIDED,
+        role=Role.BOTH,
+        kinds=walls.EVERYONE,
+    ),
+    parent=SOURCES[0],
+    parts={found.dataset.name: found for found in SOURCES[1:]},
+    link="conversation_id",
+    spoken="messages",
+    shape=_whole,
+)
+
+
+def exporter(sources: Sources) -> Exporter:
+    """The exporter of the policy's row "chat transcripts"."""
+    return SqlExporter(sources, *SOURCES, whole=WHOLE)

@@ -1,0 +1,196 @@
+"""Whole conversations: a call or chat with all that belongs to it as one record, for formats that make documents.
+
+The shape of the record is described in docs/vcon.md; any exporter may yield it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, and_, func, select
+
+from exporters.faults import reading
+from exporters.files import find
+from exporters.rows import Taken, cursor, rows_of, statement, take
+from exporters.source import FILE, Source
+from portability.api import (
+    JSON,
+    Batch,
+    Cursor,
+    Dataset,
+    Field,
+    FieldType,
+    File,
+    FileStore,
+    Provenance,
+    Record,
+    Role,
+    Selection,
+    Sources,
+    Subject,
+    SubjectKind,
+)
+
+BATCH_CONVERSATIONS = 50
+"""Each one becomes a file in the archive, and a volume ends between batches only."""
+BATCH_BYTES = 1 << 20
+"""Of text in a batch; a longer conversation makes one of its own, whole: a document has to hold all of it."""
+SEGMENT_BYTES = 200
+"""About what one segment or message takes beside its text."""
+
+Parts: TypeAlias = Mapping[str, Sequence[Record]]
+"""Records of the datasets that belong to one conversation, by dataset."""
+Party: TypeAlias = dict[str, JSON]
+
+# Words of sources for what docs/source-schema.md calls otherwise.
+SPEAKERS: Mapping[str, str] = {"customer": "contact", "ai": "ai_agent", "human": "human_agent"}
+AGENTS = ("ai_agent", "human_agent", "company")
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """How an exporter puts its conversations together."""
+
+    dataset: Dataset
+    parent: Source
+    """One row each conversation; the id is the last of its order."""
+    parts: Mapping[str, Source]
+    link: str
+    """Field of the parts that names the conversation."""
+    spoken: str
+    """The part with a field `text`, by which the size of a conversation is judged."""
+    shape: Callable[[Record, Parts], Record]
+
+
+def dataset(
+    title: str, description: str, *, provenance: Provenance, role: Role, kinds: frozenset[SubjectKind]
+) -> Dataset:
+    """The dataset `vcon` of an exporter."""
+
+    def field(name: str, kind: FieldType, text: str, *, third_party: bool = False, derived: bool = False) -> Field:
+        return Field(name, kind, text, Provenance.DERIVED if derived else provenance, third_party)
+
+    fields = (
+        field("id", FieldType.STRING, "Identifier of the call or chat for ever, as in the tables of this exporter."),
+        field("kind", FieldType.STRING, "What it is: call or chat."),
+        field("tenant_id", FieldType.STRING, "Identifier of the company that uses the platform."),
+        field("channel", FieldType.STRING, "Way of the conversation: phone, web, whatsapp or another one."),
+        field("subject", FieldType.STRING, "What it is about, as it was given; null for a call."),
+        field("status", FieldType.STRING, "How it ended technically, or the state that it is in."),
+        field("language", FieldType.STRING, "Language, as a tag of BCP 47, such as id or en-GB."),
+        field("created_at", FieldType.DATETIME, "When the platform stored it, in UTC."),
+        field("started_at", FieldType.DATETIME, "When the talk itself began, in UTC; null if it never did."),
+        field("ended_at", FieldType.DATETIME, "When it ended, in UTC; null while it lasts."),
+        field("seconds", FieldType.NUMBER, "Length of the talk in seconds; null for a chat."),
+        field("parties", FieldType.OBJECT, "Who took part, whoever began it first.", third_party=True),
+        field("dialog", FieldType.OBJECT, "What was said or written, in order, with its speaker.", third_party=True),
+        field("recordings", FieldType.OBJECT, "Recordings, by the names of their files in this archive."),
+        field("attachments", FieldType.OBJECT, "Files that were sent, by their names in this archive."),
+        field("analysis", FieldType.OBJECT, "What software concluded from it.", third_party=True, derived=True),
+    )
+    return Dataset("vcon", title, description, fields, provenance, role, ("id",), kinds, documents=True)
+
+
+def batches(
+    sources: Sources, whole: Whole, subject: Subject, selection: Selection, after: Cursor | None
+) -> Generator[Batch, None, None]:
+    """Few conversations each, in the order of their table; a period selects by when the conversation was created.
+
+    Raises: SourceUnavailable, SourceRefused, ExporterFault (a cursor or slice that is not from here).
+    """
+    rows = rows_of(whole.parent, subject, selection)
+    if rows is None:
+        return
+    more = True
+    while more:
+        with reading(sources.database, whole.dataset.name) as connection:
+            found = connection.execute(statement(whole.parent, rows, after, BATCH_CONVERSATIONS))
+            parents = [take(whole.parent, row) for row in found]
+            kept = parents[: _fitting(connection, whole, parents)]
+            children = _children(connection, whole, kept, selection)
+        more = len(kept) < len(parents) or len(parents) == BATCH_CONVERSATIONS
+        if kept:
+            after = cursor(kept[-1].key)
+            records = [_record(sources.files, whole, one, children) for one in kept]
+            gaps = [*kept, *(one for part in children.values() for ones in part.values() for one in ones)]
+            yield Batch(records, after, gaps=tuple(gap for one in gaps for gap in one.gaps))
+
+
+def seats(parties: list[Party], speakers: Iterable[JSON]) -> Mapping[JSON, int]:
+    """The place of each speaker among the parties; one whom nobody has announced is added to them."""
+    places = {party["role"]: place for place, party in reversed(list(enumerate(parties)))}
+    found: dict[JSON, int] = {}
+    for speaker in dict.fromkeys(speaker for speaker in speakers if isinstance(speaker, str)):
+        roles = AGENTS if speaker == "agent" else (SPEAKERS.get(speaker, speaker),)
+        known = next((places[role] for role in roles if role in places), None)
+        if known is None:
+            role = roles[0] if len(roles) == 1 else "agent"
+            known = places[role] = len(parties)
+            parties.append({"role": role})
+        found[speaker] = known
+    return found
+
+
+def named(record: Record, **names: str) -> dict[str, JSON]:
+    """Values of a record under other names."""
+    return {name: record[field] for name, field in names.items()}
+
+
+def _fitting(connection: Connection, whole: Whole, parents: Sequence[Taken]) -> int:
+    """How many of the conversations come into one batch: one at least, where there is any."""
+    spoken = whole.parts[whole.spoken]
+    columns = {column.name: column for column in spoken.columns}
+    link, size = columns[whole.link], func.coalesce(func.sum(func.length(columns["text"])), 0)
+    query = select(link, size + SEGMENT_BYTES * func.count()).select_from(spoken.origin).group_by(link)
+    sizes = dict(tuple(row) for row in connection.execute(query.where(_of(whole, parents))))
+    total_bytes = 0
+    for count, one in enumerate(parents):
+        total_bytes += int(sizes.get(one.record["id"], 0))
+        if count and total_bytes > BATCH_BYTES:
+            return count
+    return len(parents)
+
+
+def _children(
+    connection: Connection, whole: Whole, parents: Sequence[Taken], selection: Selection
+) -> Mapping[str, Mapping[JSON, Sequence[Taken]]]:
+    """Rows of every part by the conversation that they belong to."""
+    return {name: _of_part(connection, whole, source, parents, selection) for name, source in whole.parts.items()}
+
+
+def _of_part(
+    connection: Connection, whole: Whole, source: Source, parents: Sequence[Taken], selection: Selection
+) -> Mapping[JSON, Sequence[Taken]]:
+    wanted = _of(whole, parents)
+    if selection.began_at is not None:
+        wanted = and_(wanted, source.created <= selection.began_at)
+    found: dict[JSON, list[Taken]] = {}
+    for row in connection.execute(statement(source, wanted, None, 0).limit(None)):
+        one = take(source, row)
+        found.setdefault(one.record[whole.link], []).append(one)
+    return found
+
+
+def _of(whole: Whole, parents: Sequence[Taken]) -> Any:  # noqa: ANN401  # a ColumnElement[bool], of a Column[Any]
+    return whole.parent.order[-1].in_([one.record["id"] for one in parents])
+
+
+def _record(
+    files: FileStore, whole: Whole, parent: Taken, children: Mapping[str, Mapping[JSON, Sequence[Taken]]]
+) -> Record:
+    of_this = {name: part.get(parent.record["id"], ()) for name, part in children.items()}
+    parts = {name: [_with_file(files, name, one) for one in ones] for name, ones in of_this.items()}
+    return whole.shape(parent.record, parts)
+
+
+def _with_file(files: FileStore, part: str, one: Taken) -> Record:
+    """The record with its file as it lies in the archive; a missing one is a gap of the part's own dataset already."""
+    if one.promise is None:
+        return one.record
+    found = find(files, one.promise)
+    if not isinstance(found, File):
+        return {**one.record, FILE: None}
+    truth = {"media_type": found.media_type, "bytes": found.size, "sha256": found.sha256}
+    return {**one.record, **truth, FILE: f"{part}/{found.name}"}

@@ -1,0 +1,105 @@
+"""How an exporter declares what it reads: one table by named columns, and which of its rows are a subject's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sqlalchemy import Column, ColumnElement, FromClause, Table
+
+from exporters.values import field_type
+from portability.api import Dataset, Field, FieldType, Provenance, Role, Subject, SubjectKind
+
+Where: TypeAlias = Callable[[Subject], ColumnElement[bool] | None]
+"""The rows of a subject; None: it has no verified identity here, so none are."""
+
+FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A column that is exported under its own name. What is not named is not read."""
+
+    column: str
+    description: str
+    provenance: Provenance | None = None
+    """Where it differs from the dataset's."""
+    third_party: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Rows past this time are not exported, unless they are held for a legal reason (GDPR Art. 5(1)(e))."""
+
+    until: Column[Any]
+    hold: Column[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FileColumns:
+    """Where a row says which file belongs to it, and what to expect of it."""
+
+    storage_key: Column[Any]
+    media_type: Column[Any]
+    bytes: Column[Any]
+    sha256: Column[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One dataset and how to read it."""
+
+    dataset: Dataset
+    columns: tuple[Column[Any], ...]
+    """Of the fields, in their order; without the one that names a file."""
+    origin: FromClause
+    order: tuple[Column[Any], ...]
+    """Unique, never NULL and never changed: the keyset of the reader's cursor."""
+    created: Column[Any]
+    where: Where
+    retention: Retention | None = None
+    file: FileColumns | None = None
+
+
+def source(
+    table: Table,
+    name: str,
+    title: str,
+    description: str,
+    *,
+    columns: Sequence[Named],
+    provenance: Provenance,
+    role: Role,
+    kinds: frozenset[SubjectKind],
+    where: Where,
+    origin: FromClause | None = None,
+    order: Sequence[str] = ("created_at", "id"),
+    retention: Retention | None = None,
+    file: FileColumns | None = None,
+) -> Source:
+    """A source on one table with the key `id`; `origin` is a join where `where` looks at a parent's columns."""
+    fields = [
+        Field(c.column, field_type(table.c[c.column].type), c.description, c.provenance or provenance, c.third_party)
+        for c in columns
+    ]
+    if file is not None:
+        fields.append(
+            Field(
+                FILE,
+                FieldType.STRING,
+                "Name of the file beside the records, inside the folder of this dataset; empty (null) where the file "
+                "could not be found: the ledger then names the gap.",
+                provenance,
+            )
+        )
+    return Source(
+        dataset=Dataset(name, title, description, tuple(fields), provenance, role, ("id",), kinds),
+        columns=tuple(table.c[c.column] for c in columns),
+        origin=table if origin is None else origin,
+        order=tuple(table.c[key] for key in order),
+        created=table.c.created_at,
+        where=where,
+        retention=retention,
+        file=file,
+    )

@@ -1,0 +1,151 @@
+"""The one table reader: named columns, keyset batches of bounded bytes, short READ ONLY transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import TypeAlias
+
+from sqlalchemy import Connection, func, select
+
+from exporters import conversations
+from exporters.conversations import Whole
+from exporters.faults import reading
+from exporters.files import find
+from exporters.rows import Selected, Taken, cursor, rows_of, statement, take
+from exporters.source import FILE, Source
+from portability.api import (
+    Batch,
+    Cursor,
+    Dataset,
+    File,
+    Gap,
+    Identity,
+    Record,
+    Selection,
+    Size,
+    Sources,
+    Subject,
+    SubjectKind,
+)
+from portability.errors import ExporterFault
+
+BATCH_BYTES = 1 << 20
+BATCH_ROWS = 2_000
+FILE_BATCH_ROWS = 100  # each file costs a question to the file store before the batch is given out
+FETCH_ROWS = 64  # rows that may be in memory beyond a batch
+
+Finder: TypeAlias = Callable[[Connection, Subject], Iterable[Identity]]
+
+
+class SqlExporter:
+    """An exporter of some tables of the platform's database, which may find further identities there.
+
+    With `whole`, it also offers their conversations, each with all that belongs to it.
+    """
+
+    def __init__(
+        self, sources: Sources, *tables: Source, finder: Finder | None = None, whole: Whole | None = None
+    ) -> None:
+        self._sources = sources
+        self._tables = {table.dataset.name: table for table in tables}
+        self._finder = finder
+        self._whole = whole
+
+    @property
+    def subject_kinds(self) -> frozenset[SubjectKind]:
+        return frozenset(kind for table in self._tables.values() for kind in table.dataset.subject_kinds or ())
+
+    @property
+    def datasets(self) -> Sequence[Dataset]:
+        wholes = [] if self._whole is None else [self._whole.dataset]
+        return [table.dataset for table in self._tables.values()] + wholes
+
+    def export(
+        self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
+    ) -> Generator[Batch, None, None]:
+        """Batches of about BATCH_BYTES; a larger record makes one of its own.
+
+        Raises: SourceUnavailable, SourceRefused, ExporterFault (a cursor or slice that is not from here).
+        """
+        table = self._table(dataset)
+        if self._whole is not None and dataset.name == self._whole.dataset.name:
+            yield from conversations.batches(self._sources, self._whole, subject, selection, after)
+            return
+        rows = rows_of(table, subject, selection)
+        if rows is None:
+            return
+        limit = BATCH_ROWS if table.file is None else FILE_BATCH_ROWS
+        more = True
+        while more:
+            taken, more = self._read(table, statement(table, rows, after, limit), limit)
+            if taken:
+                batch = self._batch(taken)
+                yield batch
+                after = batch.cursor
+
+    def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
+        """Records, and bytes of their files where they have any."""
+        table = self._table(dataset)
+        rows = rows_of(table, subject, selection)
+        if rows is None:
+            return Size(0, 0)
+        files = func.coalesce(func.sum(table.file.bytes), 0) if table.file else func.count()
+        with reading(self._sources.database, table.dataset.name) as connection:
+            found = connection.execute(select(func.count(), files).select_from(table.origin).where(rows)).one()
+        return Size(found[0], int(found[1]) if table.file else None)
+
+    def identities(self, subject: Subject) -> Sequence[Identity]:
+        """Further identities of a subject, found by its verified ones; most exporters know none."""
+        if self._finder is None:
+            return ()
+        with reading(self._sources.database, "identities") as connection:
+            return tuple(self._finder(connection, subject))
+
+    def _table(self, dataset: Dataset) -> Source:
+        if self._whole is not None and dataset.name == self._whole.dataset.name:
+            return self._whole.parent
+        if dataset.name not in self._tables:
+            raise ExporterFault(f"no dataset is named {dataset.name!r} here")
+        return self._tables[dataset.name]
+
+    def _read(self, table: Source, query: Selected, limit: int) -> tuple[list[Taken], bool]:
+        """The next rows up to BATCH_BYTES, and whether more may follow."""
+        taken: list[Taken] = []
+        total_bytes = 0
+        with (
+            reading(self._sources.database, table.dataset.name) as connection,
+            connection.execute(query, execution_options={"stream_results": True}) as result,
+        ):
+            while fetched := result.fetchmany(_fetch_rows(len(taken), total_bytes)):
+                for row in fetched:
+                    one = take(table, row)
+                    if taken and total_bytes + one.bytes > BATCH_BYTES:
+                        return taken, True
+                    taken.append(one)
+                    total_bytes += one.bytes
+        return taken, len(taken) == limit
+
+    def _batch(self, taken: Sequence[Taken]) -> Batch:
+        records: list[Record] = []
+        files: list[File] = []
+        gaps: list[Gap] = []
+        for one in taken:
+            gaps.extend(one.gaps)
+            if one.promise is None:
+                records.append(one.record)
+                continue
+            found = find(self._sources.files, one.promise)
+            if isinstance(found, File):
+                files.append(found)
+            else:
+                gaps.append(found)
+            records.append({**one.record, FILE: found.name if isinstance(found, File) else None})
+        return Batch(records, cursor(taken[-1].key), tuple(files), tuple(gaps))
+
+
+def _fetch_rows(rows: int, total_bytes: int) -> int:
+    """How many rows to ask for: one to learn their size, then what the batch has room for."""
+    if not rows:
+        return 1
+    room = (BATCH_BYTES - total_bytes) * rows // max(total_bytes, 1)
+    return max(1, min(FETCH_ROWS, room))

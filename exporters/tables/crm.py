@@ -1,0 +1,95 @@
+"""What a tenant's CRM holds: its contacts, their companies, deals and activities."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Date, Double, Index, Integer
+
+from exporters.columns import ExactNumeric, created, folded, identifier, internal, link, moment, never, table, text
+from portability.db import JsonType
+
+contacts = table(
+    "contacts",
+    identifier(),
+    link("tenant_id"),
+    link("company_id", required=False),
+    text("external_id"),
+    text("full_name"),
+    text("email"),
+    moment("email_verified_at"),
+    text("phone"),
+    moment("phone_verified_at"),
+    text("job_title"),
+    text("address"),
+    Column("born_on", Date),
+    text("language"),
+    text("source"),
+    Column("tags", JsonType),
+    Column("custom", JsonType),
+    Column("do_not_contact", Boolean, nullable=False, default=False),
+    Column("lead_score", Double),
+    created(),
+    moment("updated_at"),
+    moment("deleted_at"),
+    never("government_id", "is an identity document's number"),
+    never("voiceprint", "is a biometric template"),
+    never("portal_token", "opens the tenant's customer portal"),
+    never("private_note", "is a private note of the tenant's staff"),
+    internal("duplicate_of_hash", "finds doubles"),
+    Index("contacts_by_tenant", "tenant_id", "created_at", "id"),
+    Index("contacts_by_company", "tenant_id", "company_id"),
+    Index("contacts_by_email", folded(Column("email"))),
+)
+
+companies = table(
+    "companies",
+    identifier(),
+    link("tenant_id"),
+    text("name"),
+    text("domain"),
+    text("industry"),
+    Column("employees", Integer),
+    Column("annual_revenue", ExactNumeric),
+    text("currency"),
+    text("address"),
+    created(),
+    moment("updated_at"),
+    never("sync_token", "opens the tenant's CRM"),
+    Index("companies_by_tenant", "tenant_id", "created_at", "id"),
+)
+
+deals = table(
+    "deals",
+    identifier(),
+    link("tenant_id"),
+    link("contact_id", required=False),
+    link("company_id", required=False),
+    text("name"),
+    text("stage"),
+    Column("amount", ExactNumeric),
+    text("currency"),
+    Column("probability", Double),
+    Column("closes_on", Date),
+    moment("closed_at"),
+    created(),
+    moment("updated_at"),
+    never("private_note", "is a private note of the tenant's staff"),
+    Index("deals_by_tenant", "tenant_id", "created_at", "id"),
+    Index("deals_by_contact", "tenant_id", "contact_id", "created_at", "id"),
+)
+
+activities = table(
+    "activities",
+    identifier(),
+    link("tenant_id"),
+    link("contact_id", required=False),
+    link("deal_id", required=False),
+    text("kind", required=True),
+    text("subject"),
+    text("body"),
+    Column("participants", JsonType),
+    moment("occurred_at"),
+    created(),
+    never("staff_name", "is a member of the tenant's staff"),
+    Index("activities_by_tenant", "tenant_id", "created_at", "id"),
+    Index("activities_by_contact", "tenant_id", "contact_id", "created_at", "id"),
+)

@@ -1,0 +1,127 @@
+"""What every built-in exporter promises, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import orjson
+import platform_data as platform
+import pytest
+import servers
+from sqlalchemy import Engine, QueuePool
+
+from portability.api import Exporter, Selection, Subject, SubjectKind
+from portability.db import open_engine
+from portability.testing import check_exporter
+
+NAMES = (
+    "account",
+    "billing",
+    "calls",
+    "chats",
+    "configuration",
+    "cookies",
+    "crm",
+    "devices",
+    "inquiries",
+    "interactions",
+    "marketing",
+    "performance",
+    "trail",
+    "usage",
+)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A filled platform; these tests only read it."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('platform') / 'platform.db'}"
+    else:
+        server: servers.Postgres = request.getfixturevalue("pg_server")
+        url = server.url(server.create_database())
+    engine = open_engine(url)
+    platform.fill(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def exporters(engine: Engine) -> dict[str, Exporter]:
+    return dict(platform.exporters(engine))
+
+
+def everything(exporters: dict[str, Exporter], subject: Subject) -> bytes:
+    """All that all exporters yield of a subject."""
+    found = [
+        (name, dataset.name, batch.records, batch.cursor, batch.gaps, [file.name for file in batch.files])
+        for name, exporter in exporters.items()
+        for dataset in exporter.datasets
+        for batch in exporter.export(subject, dataset, Selection())
+    ]
+    return orjson.dumps(found)
+
+
+@pytest.mark.parametrize("kind", SubjectKind)
+def test_keeps_all_promises(engine: Engine, exporters: dict[str, Exporter], kind: SubjectKind) -> None:
+    """Every built-in exporter passes the public suite with each kind of subject that it knows."""
+    assert isinstance(engine.pool, QueuePool)
+    checked = [name for name, exporter in exporters.items() if kind in exporter.subject_kinds]
+    for name in checked:
+        check_exporter(exporters[name], platform.SUBJECTS[kind], held=engine.pool.checkedout)
+    assert tuple(exporters) == NAMES
+    assert len(checked) >= {"user": 13, "contact": 4, "tenant": 7}[kind]
+
+
+@pytest.mark.parametrize("kind", SubjectKind)
+def test_every_dataset_has_records(exporters: dict[str, Exporter], kind: SubjectKind) -> None:
+    """The platform of these tests has something in each dataset, so that no check passes for want of data."""
+    for exporter in exporters.values():
+        for dataset in exporter.datasets:
+            if kind in (dataset.subject_kinds or ()):
+                assert platform.records(exporter, dataset.name, platform.SUBJECTS[kind]), dataset.name
+
+
+@pytest.mark.parametrize("kind", SubjectKind)
+def test_no_canary_leaves(exporters: dict[str, Exporter], kind: SubjectKind) -> None:
+    """No value of a column that must stay inside is in any record, cursor, gap or file name."""
+    found = everything(exporters, platform.SUBJECTS[kind])
+    assert len(found) > 10_000
+    assert platform.CANARY.encode() not in found
+
+
+@pytest.mark.parametrize("kind", SubjectKind)
+def test_tenant_wall(exporters: dict[str, Exporter], kind: SubjectKind) -> None:
+    """Nothing of ten_b reaches a subject of ten_a, though con_b has the same phone number and e-mail address."""
+    found = everything(exporters, platform.SUBJECTS[kind])
+    assert b"ten_a" in found
+    for foreign in (b"ten_b", b"con_b", b"usr_3", b"com_b"):
+        assert foreign not in found
+
+
+@pytest.mark.parametrize("kind", [SubjectKind.USER, SubjectKind.CONTACT])
+def test_nothing_of_other_people(exporters: dict[str, Exporter], kind: SubjectKind) -> None:
+    """A person gets no record of another user or contact, of the same tenant neither."""
+    found = everything(exporters, platform.SUBJECTS[kind])
+    for other in (b"usr_2", b"con_2", b"com_2"):
+        assert other not in found
+
+
+def test_tenant_gets_no_private_data_of_its_staff(exporters: dict[str, Exporter]) -> None:
+    """A switch export holds of its members who they are by id and role, and nothing else."""
+    private = ("cookies", "devices", "inquiries", "marketing", "performance", "trail", "usage")
+    for name in private:
+        assert SubjectKind.TENANT not in exporters[name].subject_kinds
+    (profile, _, members) = exporters["account"].datasets
+    assert profile.subject_kinds == frozenset({SubjectKind.USER})
+    expected = {"id", "tenant_id", "user_id", "role", "invited_by", "created_at", "ended_at"}
+    assert {field.name for field in members.fields} == expected
+
+
+def test_user_without_instruction_gets_no_contact_data(exporters: dict[str, Exporter]) -> None:
+    """Where the host has dropped a user's contact identities, the processor datasets are empty."""
+    alone = replace(platform.USER, identities=platform.USER.identities[:2])
+    for name in ("calls", "chats", "interactions", "crm"):
+        for dataset in exporters[name].datasets:
+            assert platform.records(exporters[name], dataset.name, alone) == []

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from portability.api import (
+    Batch,
+    Dataset,
+    Field,
+    FieldType,
+    File,
+    Identity,
+    Provenance,
+    Record,
+    Role,
+    Selection,
+    Size,
+    Subject,
+    SubjectKind,
+)
+from portability.testing import check_exporter, sample_subject
+
+KEY = Field("id", FieldType.STRING, "Identifier.", Provenance.OBSERVED)
+TEXT = Field("text", FieldType.STRING, "What was written.", Provenance.OBSERVED)
+WHEN = Field("at", FieldType.DATETIME, "When, in UTC.", Provenance.OBSERVED)
+NOTES = Dataset("notes", "Notes", "Notes.", (KEY, TEXT, WHEN), Provenance.OBSERVED, Role.CONTROLLER, ("id",))
+ROWS: tuple[Record, ...] = tuple(
+    {"id": str(number), "text": f"note {number}", "at": "2026-01-01T00:00:00.000000Z"} for number in range(5)
+)
+USER = sample_subject(SubjectKind.USER, "usr_1")
+
+
+def owner(subject: Subject) -> bool:
+    return "usr_1" in subject.verified("user_id")
+
+
+@dataclass
+class Notes:
+    """An exporter of notes in memory; each test breaks one promise."""
+
+    rows: Sequence[Record] = ROWS
+    dataset: Dataset = NOTES
+    mine: Callable[[Subject], bool] = owner
+    cursor_of: Callable[[int], str] = str
+    files: tuple[File, ...] = ()
+    counted: int = len(ROWS)
+    found: tuple[Identity, ...] = ()
+    subject_kinds: frozenset[SubjectKind] = frozenset({SubjectKind.USER})
+
+    @property
+    def datasets(self) -> Sequence[Dataset]:
+        return [self.dataset]
+
+    def export(
+        self, subject: Subject, dataset: Dataset, selection: Selection, *, after: str | None = None
+    ) -> Generator[Batch, None, None]:
+        del dataset, selection
+        begin = 0 if after is None else int(after)
+        if not self.mine(subject):
+            return
+        for number in range(begin, len(self.rows), 2):
+            end = min(number + 2, len(self.rows))
+            yield Batch(self.rows[number:end], self.cursor_of(end), self.files if number == 0 else ())
+
+    def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
+        del subject, dataset, selection
+        return Size(self.counted)
+
+    def identities(self, subject: Subject) -> Sequence[Identity]:
+        return self.found if owner(subject) else ()
+
+
+def replaced(**values: object) -> tuple[Record, ...]:
+    return ({**ROWS[0], **values}, *ROWS[1:])  # type: ignore[dict-item]
+
+
+def test_a_good_exporter_passes() -> None:
+    """The suite asks for nothing beyond the promises."""
+    check_exporter(Notes(), USER)
+    check_exporter(Notes(found=(Identity("notes", "nick", "a", verified=True),)), USER, held=lambda: 0)
+
+
+@pytest.mark.parametrize(
+    ("exporter", "promise"),
+    [
+        (Notes(rows=replaced(at="2026-01-01 00:00:00")), "notes/at: a value is no datetime"),
+        (Notes(rows=replaced(text=b"bytes")), "notes/text: a value is no string"),
+        (Notes(rows=replaced(text="\ud800")), "notes/text: a value is no string"),
+        (Notes(rows=replaced(secret="x")), r"fields differ: \['secret'\]"),
+        (Notes(rows=replaced(id=None)), "a key is null"),
+        (Notes(rows=replaced(id="1")), "two records have one key"),
+        (Notes(cursor_of=lambda end: str(max(end - 1, 0))), "after the cursor of batch 0 the rest differs"),
+        (Notes(mine=lambda _: True), "a subject without identities gets something"),
+        (Notes(mine=lambda s: bool(s.identities)), "a subject with unknown identifiers gets something"),
+        (
+            Notes(mine=lambda s: any(i.value == "usr_1" for i in s.identities)),
+            "a subject with unverified identities only gets something",
+        ),
+        (Notes(counted=4), "counts 4 records and yields 5"),
+        (Notes(rows=()), "nothing was checked"),
+        (Notes(dataset=replace(NOTES, fields=(KEY, TEXT, replace(WHEN, description=" ")))), "has no description"),
+        (Notes(dataset=replace(NOTES, key=("number",))), "its key is not among its fields"),
+        (Notes(dataset=replace(NOTES, subject_kinds=frozenset({SubjectKind.TENANT}))), "is for more than its exporter"),
+        (Notes(subject_kinds=frozenset()), "subject_kinds is empty"),
+        (
+            Notes(files=(File("a", "audio/wav", 8, open=lambda _: iter([b"12345678"])),)),
+            "a file reads otherwise from an offset",
+        ),
+        (
+            Notes(
+                files=(File("a", "text/plain", 0, lambda _: iter(())), File("A", "text/plain", 0, lambda _: iter(())))
+            ),
+            "two files have one name",
+        ),
+    ],
+)
+def test_a_broken_promise_is_named(exporter: Notes, promise: str) -> None:
+    """Each broken promise fails the suite with a text that says which, and holds no value of a record."""
+    exporter = replace(exporter)
+    if not exporter.rows:
+        exporter.counted = 0
+    with pytest.raises(AssertionError, match=promise) as caught:
+        check_exporter(exporter, USER)
+    assert "note 1" not in str(caught.value)
+
+
+def test_runs_that_differ() -> None:
+    """An exporter whose order changes between two runs is found out."""
+    runs = iter(range(100))
+
+    class Restless(Notes):
+        def export(
+            self, subject: Subject, dataset: Dataset, selection: Selection, *, after: str | None = None
+        ) -> Generator[Batch, None, None]:
+            self.rows = ROWS if next(runs) % 2 else ROWS[::-1]
+            yield from Notes.export(self, subject, dataset, selection, after=after)
+
+    with pytest.raises(AssertionError, match="two runs differ"):
+        check_exporter(Restless(), USER)
+
+
+def test_something_held_after_an_early_close() -> None:
+    """What is still open after an early close is found out."""
+    with pytest.raises(AssertionError, match="holds something open"):
+        check_exporter(Notes(), USER, held=lambda: 1)
+
+
+def test_a_function_that_returns_a_list() -> None:
+    """export() must be a generator function: a list would be complete before the first batch is written."""
+
+    class Eager(Notes):
+        def export(  # type: ignore[override]  # the fault that is tested
+            self, subject: Subject, dataset: Dataset, selection: Selection, *, after: str | None = None
+        ) -> list[Batch]:
+            return list(Notes.export(self, subject, dataset, selection, after=after))
+
+    with pytest.raises(AssertionError, match="not a generator function"):
+        check_exporter(Eager(), USER)  # type: ignore[arg-type]
+
+
+def test_a_contact_found_at_another_tenant() -> None:
+    """identities() of a contact stays within its tenant."""
+    contact = sample_subject(SubjectKind.CONTACT, "con_1", tenant="ten_a")
+    exporter = Notes(
+        mine=lambda s: (
+            s.tenant == "ten_a" and "con_1" in s.verified("contact_id") and bool(s.identities[0].tenant == "ten_a")
+        ),
+        found=(Identity("notes", "contact_id", "con_2", verified=True, tenant="ten_b"),),
+        subject_kinds=frozenset({SubjectKind.CONTACT}),
+    )
+    exporter.identities = lambda subject: exporter.found if exporter.mine(subject) else ()  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match="at another tenant"):
+        check_exporter(exporter, contact)

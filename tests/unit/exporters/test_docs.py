@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import platform_data as platform
+import pytest
+from sqlalchemy import Engine, Table, create_engine, text
+
+from exporters import schema
+from portability.api import SubjectKind
+from portability.db import open_engine
+from portability.testing import MemoryFiles, SampleSources, check_exporter, sample_subject
+
+DOCS = Path(__file__).parents[3] / "docs"
+TABLES = sorted(schema.metadata.tables.values(), key=lambda table: table.name)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_engine(f"sqlite:///{tmp_path / 'helpdesk.db'}")
+    yield engine
+    engine.dispose()
+
+
+def section(table: Table) -> str:
+    page = (DOCS / "source-schema.md").read_text()
+    found = re.search(rf"^### {table.name}\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/source-schema.md has no section on {table.name}"
+    return found[1]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_every_column_is_in_the_source_schema(table: Table) -> None:
+    """The page has each table with its columns in order, and says of each what becomes of it and why."""
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section(table), re.MULTILINE)
+    assert [name for name, _ in rows] == [column.name for column in table.columns]
+    for column, (_, fate) in zip(table.columns, rows, strict=True):
+        if schema.NEVER in column.info:
+            assert fate == f"**never**: {column.info[schema.NEVER]}"
+        elif schema.INTERNAL in column.info:
+            assert fate == f"internal: {column.info[schema.INTERNAL]}"
+        else:
+            assert fate.startswith("exported, ")
+
+
+def test_no_table_is_in_the_source_schema_that_is_gone() -> None:
+    """The page has no table that the schema has not."""
+    headings = re.findall(r"^### (\w+)$", (DOCS / "source-schema.md").read_text(), re.MULTILINE)
+    assert sorted(headings) == [table.name for table in TABLES]
+
+
+def test_built_in_exporters_are_listed() -> None:
+    """The page on plugins lists each built-in dataset with its tags, and no other."""
+    listed = re.findall(
+        r"^\| `(\w+)` \| `(\w+)` \| (\w+) \| (\w+) \| ([\w, ]+) \| (\d+) \|$",
+        (DOCS / "plugins.md").read_text(),
+        re.MULTILINE,
+    )
+    assert listed == [
+        (
+            name,
+            dataset.name,
+            dataset.provenance,
+            dataset.role,
+            ", ".join(sorted(dataset.subject_kinds or ())),
+            str(len(dataset.fields)),
+        )
+        for name, exporter in platform.exporters(create_engine("sqlite://")).items()
+        for dataset in exporter.datasets
+    ]
+
+
+def test_the_example_keeps_all_promises(engine: Engine) -> None:
+    """The exporter that the page on plugins shows runs as it stands, and passes the public suite."""
+    example = re.findall(r"^```python\n(.*?)^```$", (DOCS / "plugins.md").read_text(), re.MULTILINE | re.DOTALL)[0]
+    module: dict[str, object] = {}
+    exec(compile(example, "docs/plugins.md", "exec"), module)  # noqa: S102  # our own page
+    with engine.begin() as connection:
+        connection.execute(
+            text("create table helpdesk_notes (id text primary key, owner text, text text, urgency real)")
+        )
+        for number in range(1_100):
+            values = {
+                "id": f"note_{number:04}",
+                "owner": "usr_1" if number % 10 else "usr_2",
+                "urgency": number / 1_100,
+            }
+            connection.execute(text("insert into helpdesk_notes values (:id, :owner, :id, :urgency)"), values)
+    factory = module["exporter"]
+    assert callable(factory)
+    check_exporter(factory(SampleSources(engine, MemoryFiles())), sample_subject(SubjectKind.USER, "usr_1"))

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import platform_data as platform
+import pytest
+from sqlalchemy import Engine, update
+
+from exporters import schema
+from exporters.files import Promise, find
+from portability.api import Batch, File, Gap, Selection
+from portability.db import open_engine
+from portability.errors import SourceRefused, SourceUnavailable
+from portability.testing import MemoryFiles
+
+PROMISE = Promise("recordings/rec_1", "rec_1", "key", "audio/wav", 3, None)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_engine(f"sqlite:///{tmp_path / 'platform.db'}")
+    platform.fill(engine)
+    yield engine
+    engine.dispose()
+
+
+def read(engine: Engine, store: MemoryFiles, exporter: str, dataset: str) -> Batch:
+    found = platform.exporters(engine, store)[exporter]
+    (wanted,) = (d for d in found.datasets if d.name == dataset)
+    (batch,) = found.export(platform.CONTACT, wanted, Selection())
+    return batch
+
+
+@pytest.mark.parametrize(("exporter", "dataset"), [("calls", "recordings"), ("chats", "attachments")])
+def test_files_lie_beside_their_records(engine: Engine, exporter: str, dataset: str) -> None:
+    """Each record names its file, and the file reads from any byte on."""
+    batch = read(engine, platform.files(), exporter, dataset)
+    assert [record["file"] for record in batch.records] == [file.name for file in batch.files]
+    assert [file.name for file in batch.files] == [f"{record['id']}.wav" for record in batch.records]
+    assert len(batch.files) == 9
+    for offset in (0, 1, 5_000, len(platform.SOUND)):
+        assert b"".join(batch.files[0].open(offset)) == platform.SOUND[offset:]
+    assert {file.size for file in batch.files} == {len(platform.SOUND)}
+
+
+def test_a_missing_recording_is_a_gap(engine: Engine) -> None:
+    """A recording that is gone is named as a gap; its record stays and says that there is no file."""
+    store = platform.files()
+    del store.contents["recordings/call-con_1-0-1"]
+    batch = read(engine, store, "calls", "recordings")
+    assert batch.gaps == (Gap("recordings/recordings-call-con_1-0-1", "missing"),)
+    assert len(batch.files) == len(batch.records) - 1
+    (record,) = (r for r in batch.records if r["id"] == "recordings-call-con_1-0-1")
+    assert record["file"] is None
+
+
+def test_a_recording_without_key_is_a_gap(engine: Engine) -> None:
+    """A row that says nothing of where its file lies is a gap too, not a crash."""
+    with engine.begin() as connection:
+        row = schema.recordings.c.id == "recordings-call-con_1-0-1"
+        connection.execute(update(schema.recordings).where(row).values(storage_key=None, bytes=None))
+    batch = read(engine, platform.files(), "calls", "recordings")
+    assert batch.gaps == (Gap("recordings/recordings-call-con_1-0-1", "missing"),)
+
+
+def test_the_row_s_promise_is_told() -> None:
+    """The size is what the row promises, so that a shorter file is found out; without a promise, what is there."""
+    store = MemoryFiles({"key": b"four"})
+    for promised, told in ((3, 3), (10, 10), (None, 4), (-1, 4)):
+        file = find(store, Promise("r/1", "1", "key", "audio/wav", promised, None))
+        assert isinstance(file, File)
+        assert file.size == told
+
+
+@pytest.mark.parametrize(
+    ("media_type", "name", "told"),
+    [
+        ("audio/wav", "rec_1.wav", "audio/wav"),
+        ("image/jpeg", "rec_1.jpg", "image/jpeg"),
+        ("text/html", "rec_1.bin", "application/octet-stream"),
+        ("application/x-msdownload", "rec_1.bin", "application/octet-stream"),
+        ("audio/../../exe", "rec_1.bin", "application/octet-stream"),
+        ("AUDIO/WAV\n", "rec_1.bin", "application/octet-stream"),
+        ("", "rec_1.bin", "application/octet-stream"),
+        (None, "rec_1.bin", "application/octet-stream"),
+    ],
+)
+def test_extensions_come_from_a_list(media_type: str | None, name: str, told: str) -> None:
+    """What a row says of a file's kind never reaches the name, unless it is a kind that we know."""
+    file = find(MemoryFiles({"key": b"abc"}), Promise("r/1", "rec_1", "key", media_type, 3, None))
+    assert isinstance(file, File)
+    assert (file.name, file.media_type) == (name, told)
+
+
+def test_only_a_hash_is_told_as_one() -> None:
+    """A hash that is none would make a sound file look broken."""
+    good = hashlib.sha256(b"abc").hexdigest()
+    for stored, told in ((good, good), (good.upper(), None), ("", None), ("x" * 64, None), (good + "\n", None)):
+        file = find(MemoryFiles({"key": b"abc"}), Promise("r/1", "1", "key", "audio/wav", 3, stored))
+        assert isinstance(file, File)
+        assert file.sha256 == told
+
+
+def test_a_store_that_refuses_makes_a_gap_and_one_that_is_away_a_retry() -> None:
+    """A file that may not be read is a gap; a store that does not answer stops the batch, to be tried again."""
+
+    class Refusing(MemoryFiles):
+        error: type[Exception] = SourceRefused
+
+        def stat(self, key: str) -> tuple[int, str] | None:
+            raise self.error(key[:0])
+
+    assert find(Refusing(), PROMISE) == Gap("recordings/rec_1", "source_refused")
+    Refusing.error = SourceUnavailable
+    with pytest.raises(SourceUnavailable):
+        find(Refusing(), PROMISE)
+
+
+def test_a_changed_file_is_not_mixed() -> None:
+    """Reading goes on from an offset in the same version alone."""
+    store = MemoryFiles({"key": b"abc"})
+    file = find(store, PROMISE)
+    assert isinstance(file, File)
+    store.contents["key"] = b"xyz"
+    with pytest.raises(SourceUnavailable, match="changed"):
+        list(file.open(1))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import platform_data as platform
+import pytest
+from sqlalchemy import Table, create_engine
+
+from exporters import schema
+from exporters.source import Source
+from exporters.sql import SqlExporter
+from portability.api import Provenance
+
+TABLES = sorted(schema.metadata.tables.values(), key=lambda table: table.name)
+
+
+def sources() -> Iterator[Source]:
+    for exporter in platform.exporters(create_engine("sqlite://")).values():
+        assert isinstance(exporter, SqlExporter)
+        yield from exporter._tables.values()
+
+
+@pytest.fixture(scope="module")
+def exported() -> set[tuple[str, str]]:
+    return {(column.table.fullname, column.name) for source in sources() for column in source.columns}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_no_column_is_forgotten(table: Table, exported: set[tuple[str, str]]) -> None:
+    """Each column is exported, or says why it never leaves, or why it is internal; and only one of the three."""
+    for column in table.columns:
+        fates = [(table.name, column.name) in exported, schema.NEVER in column.info, schema.INTERNAL in column.info]
+        assert fates.count(True) == 1, f"{table.name}.{column.name}"
+        assert all(column.info.values()), f"{table.name}.{column.name} gives no reason"
+
+
+def test_every_table_is_exported_by_one_dataset() -> None:
+    """A table without a dataset would be missing silently."""
+    read = [source.columns[0].table.fullname for source in sources()]
+    assert sorted(read) == [table.name for table in TABLES]
+
+
+def test_secrets_are_kept() -> None:
+    """The kinds of secrets that the law names are there, marked: without them the canary tests prove nothing."""
+    never = {column.name for table in TABLES for column in table.columns if schema.NEVER in column.info}
+    assert never >= {
+        "api_token",
+        "bank_account_number",
+        "card_number",
+        "cvv",
+        "government_id",
+        "mfa_seed",
+        "oauth_token",
+        "password_hash",
+        "private_note",
+        "recovery_codes",
+        "refresh_token",
+        "security_answer",
+        "session_token",
+        "staff_name",
+        "storage_host",
+        "voiceprint",
+        "webhook_secret",
+    }
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_keyset_columns(table: Table) -> None:
+    """The columns by which a dataset is read in order are never NULL, end with the id, and an index leads there."""
+    (source,) = (source for source in sources() if source.columns[0].table is table)
+    assert all(not column.nullable for column in source.order)
+    assert source.order[-1] is table.c.id
+    assert not source.created.nullable
+    names = tuple(column.name for column in source.order)
+    indexed = [tuple(getattr(part, "name", "") for part in index.expressions) for index in table.indexes]
+    assert table is schema.organisations or table is schema.users or any(k[-len(names) :] == names for k in indexed)
+
+
+def test_descriptions_are_sentences() -> None:
+    """Every field is described by a sentence that somebody can understand without us (CJEU C-487/21)."""
+    for source in sources():
+        for field in source.dataset.fields:
+            assert field.description.endswith("."), f"{source.dataset.name}/{field.name}"
+            assert field.description[0].isupper(), f"{source.dataset.name}/{field.name}"
+            times = field.name.endswith(("_at", "_until"))
+            assert not times or "UTC" in field.description, f"{source.dataset.name}/{field.name}"
+
+
+def test_provenance_of_the_policy() -> None:
+    """What software concluded is derived, so that a portability export leaves it out (WP242 rev.01 section III)."""
+    derived = {
+        f"{source.dataset.name}/{field.name}"
+        for source in sources()
+        for field in source.dataset.fields
+        if field.provenance is Provenance.DERIVED and source.dataset.provenance is not Provenance.DERIVED
+    }
+    whole = {source.dataset.name for source in sources() if source.dataset.provenance is Provenance.DERIVED}
+    assert whole == {"analyses", "routing_scores"}
+    assert derived == {
+        "contacts/lead_score",
+        "deals/probability",
+        "ip_addresses/city",
+        "ip_addresses/country",
+        "transcripts/confidence",
+    }

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import platform_data as platform
+import pytest
+from sqlalchemy import Engine
+
+from exporters import schema
+from portability.api import Exporter, Identity, ResolvingExporter, Selection, Subject, SubjectKind
+from portability.db import open_engine
+from portability.subjects import resolve
+from portability.testing import sample_subject
+
+KELVIN = "\N{KELVIN SIGN}"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_engine(f"sqlite:///{tmp_path / 'platform.db'}")
+    platform.fill(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Both databases, for rules that depend on how each compares text."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("engine")
+        return
+    engine = open_engine(request.getfixturevalue("pg_url"))
+    platform.fill(engine)
+    yield engine
+    engine.dispose()
+
+
+def ids(engine: Engine, exporter: str, dataset: str, subject: Subject, selection: Selection | None = None) -> set[str]:
+    read = platform.records(platform.exporters(engine)[exporter], dataset, subject, selection)
+    return {str(record["id"]) for record in read}
+
+
+def found(exporter: Exporter, subject: Subject) -> set[Identity]:
+    assert isinstance(exporter, ResolvingExporter)
+    return set(exporter.identities(subject))
+
+
+def test_a_call_of_nobody_known_belongs_to_the_number(engine: Engine) -> None:
+    """A call without contact is the contact's if it came from its verified number at that tenant."""
+    assert ids(engine, "calls", "calls", platform.CONTACT) == {"call-con_1-0", "call-con_1-1", "call-con_1-2"}
+    unknown_number = replace(platform.CONTACT, identities=platform.CONTACT.identities[:1])
+    assert ids(engine, "calls", "calls", unknown_number) == {"call-con_1-0", "call-con_1-1"}
+
+
+def test_a_number_verified_elsewhere_selects_nothing(engine: Engine) -> None:
+    """A phone number counts at the tenant where it was verified, and nowhere else."""
+    phone = Identity("account", "phone", platform.PHONE, verified=True)
+    for identity in (phone, replace(phone, tenant="ten_b"), replace(phone, tenant="ten_a", verified=False)):
+        subject = sample_subject(SubjectKind.CONTACT, "con_1", identity, tenant="ten_a")
+        assert "call-con_1-2" not in ids(engine, "calls", "calls", subject)
+
+
+def test_a_call_of_another_contact_is_not_the_caller_s(engine: Engine) -> None:
+    """A call that has a contact belongs to that contact alone, whoever's number it came from."""
+    platform.put(
+        engine,
+        platform.row(schema.calls, "lent", tenant_id="ten_a", contact_id="con_2", caller_number=platform.PHONE),
+    )
+    assert "lent" not in ids(engine, "calls", "calls", platform.CONTACT)
+
+
+def test_a_child_of_another_tenant_s_parent_belongs_to_nobody(engine: Engine) -> None:
+    """A row that names one tenant and points at another tenant's call or chat is exported to neither."""
+    platform.put(
+        engine,
+        platform.row(schema.transcripts, "stray-1", tenant_id="ten_b", call_id="call-con_1-0"),
+        platform.row(schema.messages, "stray-2", tenant_id="ten_b", conversation_id="chat-con_1-0"),
+    )
+    for tenant in ("ten_a", "ten_b"):
+        subject = sample_subject(SubjectKind.TENANT, tenant)
+        assert "stray-1" not in ids(engine, "calls", "transcripts", subject)
+        assert "stray-2" not in ids(engine, "chats", "messages", subject)
+
+
+def test_a_user_is_a_contact_of_several_tenants(engine: Engine) -> None:
+    """Contact identities at two tenants select at both, each within its own wall."""
+    both = replace(
+        platform.USER,
+        identities=(*platform.USER.identities, Identity("crm", "contact_id", "con_b", verified=True, tenant="ten_b")),
+    )
+    assert ids(engine, "crm", "contacts", both) == {"con_1", "con_b"}
+    crossed = tuple(replace(i, tenant="ten_b" if i.tenant == "ten_a" else "ten_a") for i in both.identities[2:])
+    assert ids(engine, "crm", "contacts", replace(both, identities=crossed)) == set()
+
+
+def test_a_tenant_s_companies_need_no_contact(engine: Engine) -> None:
+    """A tenant takes all its companies along; a contact gets its employer alone."""
+    platform.put(engine, platform.row(schema.companies, "com_lonely", tenant_id="ten_a"))
+    assert ids(engine, "crm", "companies", platform.TENANT) == {"com_1", "com_2", "com_lonely"}
+    assert ids(engine, "crm", "companies", platform.CONTACT) == {"com_1"}
+
+
+def test_a_former_member_sees_no_company(engine: Engine) -> None:
+    """The company's own record goes to its members of today; a past membership stays in one's own data."""
+    platform.put(
+        engine,
+        platform.row(schema.memberships, "mem-past", user_id="usr_1", tenant_id="ten_b", ended_at=platform.EPOCH),
+    )
+    assert ids(engine, "account", "organisation", platform.USER) == {"ten_a"}
+    assert "mem-past" in ids(engine, "account", "memberships", platform.USER)
+
+
+@pytest.mark.parametrize(
+    ("email", "user", "taken"),
+    [
+        ("ana@example.org", None, True),
+        ("ANA@EXAMPLE.ORG", None, True),
+        ("ana@example.org", "usr_2", False),
+        ("someone@example.org", None, False),
+        (None, None, False),
+    ],
+)
+def test_what_was_written_without_logging_in(either: Engine, email: str | None, user: str | None, taken: bool) -> None:
+    """An inquiry is the user's by its verified e-mail address, unless another account claims it."""
+    platform.put(either, platform.row(schema.inquiries, "inq", user_id=user, email=email))
+    platform.put(either, platform.row(schema.inquiry_replies, "rep", inquiry_id="inq"))
+    assert ("inq" in ids(either, "inquiries", "inquiries", platform.USER)) is taken
+    assert ("rep" in ids(either, "inquiries", "replies", platform.USER)) is taken
+
+
+@pytest.mark.parametrize(
+    ("stored", "verified"),
+    [
+        (f"{KELVIN}im@example.org", "kim@example.org"),
+        ("kim@example.org", f"{KELVIN}im@example.org"),
+        ("strasse@example.org", "stra\N{LATIN SMALL LETTER SHARP S}e@example.org"),
+        ("i@example.org", "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}@example.org"),
+        ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}@example.org", "i@example.org"),
+    ],
+)
+def test_look_alike_addresses_are_other_people(either: Engine, stored: str, verified: str) -> None:
+    """Only ASCII case is ignored in addresses: Unicode's rules would make another's mailbox the subject's."""
+    row = platform.row(schema.contacts, "con_x", tenant_id="ten_a", email=stored, email_verified_at=platform.EPOCH)
+    platform.put(either, row, platform.row(schema.inquiries, "inq", user_id=None, email=stored))
+    subject = sample_subject(SubjectKind.USER, "usr_9", Identity("account", "email", verified, verified=True))
+    assert found(platform.exporters(either)["crm"], subject) == set()
+    assert ids(either, "inquiries", "inquiries", subject) == set()
+
+
+def test_account_finds_addresses(engine: Engine) -> None:
+    """A user's addresses are found, and count as verified only where the platform has verified them."""
+    platform.put(
+        engine, platform.row(schema.users, "usr_new", email="new@example.org", phone="+1", email_verified_at=None)
+    )
+    account = platform.exporters(engine)["account"]
+    assert found(account, sample_subject(SubjectKind.USER, "usr_new")) == {
+        Identity("account", "email", "new@example.org", verified=False),
+        Identity("account", "phone", "+1", verified=True),
+    }
+    assert found(account, platform.CONTACT) == found(account, platform.TENANT) == set()
+
+
+def test_crm_finds_the_contacts_that_a_user_is(engine: Engine) -> None:
+    """A user is the contact whose own verified e-mail address is theirs, with that contact's verified number."""
+    assert found(platform.exporters(engine)["crm"], platform.USER) == {
+        Identity("crm", "contact_id", "con_1", verified=True, tenant="ten_a"),
+        Identity("crm", "phone", platform.PHONE, verified=True, tenant="ten_a"),
+    }
+    unverified = sample_subject(SubjectKind.USER, "usr_1", Identity("account", "email", platform.EMAIL))
+    assert found(platform.exporters(engine)["crm"], unverified) == set()
+
+
+def test_crm_finds_addresses_within_the_wall(engine: Engine) -> None:
+    """A contact's addresses carry its tenant; a contact of another tenant is nobody."""
+    crm = platform.exporters(engine)["crm"]
+    subject = sample_subject(SubjectKind.CONTACT, "con_b", tenant="ten_b")
+    assert found(crm, subject) == {
+        Identity("crm", "email", platform.EMAIL, verified=False, tenant="ten_b"),
+        Identity("crm", "phone", platform.PHONE, verified=True, tenant="ten_b"),
+    }
+    assert found(crm, sample_subject(SubjectKind.CONTACT, "con_b", tenant="ten_a")) == set()
+
+
+def test_resolving_ends(engine: Engine) -> None:
+    """The host asks until nothing new comes: a user is found with addresses and contacts after a few rounds."""
+    user = resolve(sample_subject(SubjectKind.USER, "usr_1"), platform.exporters(engine))
+    assert {(i.kind, i.tenant) for i in user.identities if i.verified} == {
+        ("user_id", None),
+        ("email", None),
+        ("phone", None),
+        ("contact_id", "ten_a"),
+        ("phone", "ten_a"),
+    }
+
+
+def test_retention(engine: Engine) -> None:
+    """What is past its retention period is not exported, nor its parts, unless it is held for a legal reason."""
+    past: dict[str, Any] = {
+        "retained_until": platform.EPOCH - timedelta(days=1),
+        "tenant_id": "ten_a",
+        "contact_id": "con_1",
+    }
+    platform.put(
+        engine,
+        platform.row(schema.calls, "call-past", **past),
+        platform.row(schema.transcripts, "part-past", tenant_id="ten_a", call_id="call-past"),
+        platform.row(schema.calls, "call-held", **(past | {"legal_hold": True})),
+        platform.row(schema.transcripts, "part-held", tenant_id="ten_a", call_id="call-held"),
+        platform.row(schema.conversations, "chat-past", **past),
+        platform.row(schema.messages, "message-past", tenant_id="ten_a", conversation_id="chat-past"),
+    )
+    for subject in (platform.CONTACT, platform.TENANT):
+        calls = ids(engine, "calls", "calls", subject)
+        assert "call-held" in calls
+        assert "call-past" not in calls
+        parts = ids(engine, "calls", "transcripts", subject) | ids(engine, "chats", "messages", subject)
+        assert "part-held" in parts
+        assert not {"part-past", "message-past"} & parts
+    earlier = Selection(began_at=platform.EPOCH - timedelta(days=2))
+    assert ids(engine, "calls", "calls", platform.CONTACT, earlier) == set()
+
+
+def test_times_of_a_selection(engine: Engine) -> None:
+    """`since` includes its moment, `until` does not, and what was created after the export began is left out."""
+    hour = [platform.EPOCH + timedelta(hours=number) for number in range(3)]
+    rows = [f"devices-usr_1-{number}" for number in range(3)]
+
+    def read(selection: Selection) -> set[str]:
+        return ids(engine, "devices", "devices", platform.USER, selection)
+
+    assert read(Selection(since=hour[1])) == {rows[1], rows[2]}
+    assert read(Selection(until=hour[1])) == {rows[0]}
+    assert read(Selection(since=hour[1], until=hour[2])) == {rows[1]}
+    assert read(Selection(began_at=hour[1])) == {rows[0], rows[1]}
+    assert read(Selection(until=hour[1] + timedelta(microseconds=1))) == {rows[0], rows[1]}
