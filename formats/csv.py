@@ -1,0 +1,165 @@
+# the entry point gives the module its name; nothing here needs the library's csv
+"""CSV (RFC 4180) that a spreadsheet may open: UTF-8 without BOM, CRLF, a header, and no formula.
+
+Text is always quoted; numbers, dates and booleans stand bare; a bare empty cell is NULL, `""` is the empty text.
+Objects are JSON text. A quoted cell that a spreadsheet could take for a formula gets a leading `'`, and so does one
+that begins with `'`, so that every cell that begins with `'` has exactly one too many (OWASP, CSV Injection).
+
+Python's own csv cannot tell NULL from the empty text before 3.12, hence the small encoder and parser.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import orjson
+
+from formats.values import encode_records, json_text, malformed
+from portability.api import JSON, Dataset, Field, FieldType, Record
+
+Cell = tuple[str, bool]
+"""A cell as it stands there, its quotes undone; whether it had quotes."""
+
+# Spreadsheets skip blanks, controls and marks without width before they look for a formula.
+_SKIPPED = r"\s\x00-\x20\x7f-\xa0\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+_FORMULA = re.compile(rf"'|[{_SKIPPED}]*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # full-width ones begin formulas too
+_BARE = {
+    FieldType.DECIMAL: re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"),
+    FieldType.DATE: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+    FieldType.DATETIME: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z"),
+}
+_HEADER = re.compile(r"[A-Za-z0-9_]+")
+_CELL = re.compile(r'(?:"([^"]*+(?:""[^"]*+)*+)"|([^",\r\n]*+))(,|\r\n)')
+
+
+class Csv:
+    """The format `csv`."""
+
+    @property
+    def suffix(self) -> str:
+        return ".csv"
+
+    @property
+    def media_type(self) -> str:
+        return "text/csv"
+
+    def encode(self, dataset: Dataset, records: Iterable[Record]) -> Iterator[bytes]:
+        """Blocks of at least 256 KiB, but for the last; the header alone where there are no records.
+
+        A NULL in a dataset of one field is an empty line, which some readers skip.
+
+        Raises: FormatError for NaN, infinity, lone surrogates, undeclared fields and values of another type.
+        """
+        types = [field.type for field in dataset.fields]
+        names = [field.name for field in dataset.fields]
+
+        def line(values: Sequence[JSON]) -> bytes:
+            return (",".join(map(_cell, types, values)) + "\r\n").encode()
+
+        head = ",".join(name if _HEADER.fullmatch(name) else _quoted(name) for name in names) + "\r\n"
+        return encode_records(dataset, records, line, head=head.encode())
+
+    def decode(self, dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[Record]:
+        """The records again, from a whole document, in one piece or in blocks cut anywhere.
+
+        Raises: FormatError for what is no such CSV: another header, a wrong number of cells, a cut last line.
+        """
+        names = [field.name for field in dataset.fields]
+        rows = _rows(dataset, [data] if isinstance(data, bytes) else data)
+        header = next(rows, None)
+        if header is None or [_unquoted(cell) for cell in header] != names:
+            raise malformed(dataset, 0, "the header is not the dataset's")
+        for number, row in enumerate(rows, 1):
+            if len(row) != len(names):
+                raise malformed(dataset, number, f"{len(row)} cells, not {len(names)}")
+            try:
+                values = [_value(field, cell) for field, cell in zip(dataset.fields, row, strict=True)]
+            except _WrongCell as wrong:
+                raise malformed(dataset, number, f"no {wrong.field.type}", wrong.field) from None
+            yield dict(zip(names, values, strict=True))
+
+
+class _WrongCell(Exception):
+    def __init__(self, field: Field) -> None:
+        super().__init__(field.name)
+        self.field = field
+
+
+def _cell(kind: FieldType, value: JSON) -> str:
+    if value is None:
+        return ""
+    if kind is FieldType.OBJECT:
+        return _quoted(json_text(value).decode())
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return repr(float(value))
+    text = str(value)
+    bare = _BARE.get(kind)
+    return text if bare and bare.fullmatch(text) else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    if _FORMULA.match(text):
+        text = f"'{text}"
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _unquoted(cell: Cell) -> str:
+    text, quoted = cell
+    return text[1:] if quoted and text.startswith("'") else text
+
+
+def _value(field: Field, cell: Cell) -> JSON:
+    text, quoted = cell
+    if not text and not quoted:
+        return None
+    try:
+        if field.type is FieldType.OBJECT:
+            return _object(_unquoted(cell))
+        if field.type is FieldType.INTEGER:
+            return int(text)
+        if field.type is FieldType.NUMBER:
+            return float(text) if set(text) & set(".eE") else int(text)
+        if field.type is FieldType.BOOLEAN:
+            return {"true": True, "false": False}[text]
+    except (ValueError, KeyError):
+        raise _WrongCell(field) from None
+    return _unquoted(cell)
+
+
+def _object(text: str) -> JSON:
+    value: JSON = orjson.loads(text)
+    return value
+
+
+def _rows(dataset: Dataset, blocks: Iterable[bytes]) -> Iterator[list[Cell]]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    rest = ""
+    row: list[Cell] = []
+    count = 0
+    try:
+        for block in blocks:
+            rest += decoder.decode(block)
+            end = 0
+            while found := _CELL.match(rest, end):
+                end = found.end()
+                quoted, bare, delimiter = found.groups()
+                row.append((bare, False) if quoted is None else (quoted.replace('""', '"'), True))
+                if delimiter != ",":
+                    yield row
+                    row = []
+                    count += 1
+            rest = rest[end:]
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise malformed(dataset, count, "no UTF-8") from None
+    if rest or row:
+        raise malformed(dataset, count, "no CSV, or the last line is cut")
+
+
+format = Csv()  # noqa: A001  # the name that the entry point and the plugin guide give it

@@ -1,0 +1,84 @@
+"""JSON Lines: one JSON object per line, the lossless copy of the records (jsonlines.org; RFC 8259, RFC 7493).
+
+UTF-8 without BOM, lines end with LF, fields stand in declared order and are all there; what a record lacks is null.
+Integers beyond 2^53 - 1 are strings; in an integer or number field they are read back as integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import orjson
+
+from formats.values import SAFE_INTEGER, dataset_names, encode_records, json_text, malformed
+from portability.api import JSON, Dataset, FieldType, Record
+
+_NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
+
+
+class JsonLines:
+    """The format `jsonl`."""
+
+    @property
+    def suffix(self) -> str:
+        return ".jsonl"
+
+    @property
+    def media_type(self) -> str:
+        return "application/jsonl"
+
+    def encode(self, dataset: Dataset, records: Iterable[Record]) -> Iterator[bytes]:
+        """Blocks of at least 256 KiB, but for the last; none where there are no records.
+
+        Raises: FormatError for NaN, infinity, lone surrogates, undeclared fields and values of another type.
+        """
+        names = [str.__str__(field.name) for field in dataset.fields]  # orjson refuses subclasses as keys
+
+        def line(values: Sequence[JSON]) -> bytes:
+            return json_text(dict(zip(names, map(_safe, values), strict=True))) + b"\n"
+
+        return encode_records(dataset, records, line)
+
+    def decode(self, dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[Record]:
+        """The records again, from a whole document, in one piece or in blocks cut anywhere.
+
+        Raises: FormatError for what `encode` would not have written.
+        """
+        names = dataset_names(dataset)
+        numbers = [field for field in dataset.fields if field.type in _NUMBERS]
+        for number, line in enumerate(_lines(dataset, data), 1):
+            try:
+                record = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                raise malformed(dataset, number, "no JSON") from None
+            if not isinstance(record, dict) or record.keys() != names:
+                raise malformed(dataset, number, "no object with the dataset's fields")
+            for field in numbers:
+                if isinstance(value := record[field.name], str):
+                    try:
+                        record[field.name] = int(value)
+                    except ValueError:
+                        raise malformed(dataset, number, "no integer", field) from None
+            yield record
+
+
+def _safe(value: JSON) -> JSON:
+    """True and False are integers too, and safe ones."""
+    return str(value) if isinstance(value, int) and not -SAFE_INTEGER <= value <= SAFE_INTEGER else value
+
+
+def _lines(dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[bytes]:
+    count = 0
+    rest: list[bytes] = []
+    for block in [data] if isinstance(data, bytes) else data:
+        first, *others = block.split(b"\n")
+        rest.append(first)
+        for line in others:
+            count += 1
+            yield b"".join(rest)
+            rest = [line]
+    if any(rest):
+        raise malformed(dataset, count + 1, "the last line is cut")
+
+
+format = JsonLines()  # noqa: A001  # the name that the entry point and the plugin guide give it

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vcon_schemas import faults
+
+from exporters import conversations, walls
+from formats.vcon import format as vcon_format
+from portability.api import Dataset, Field, FieldType, Provenance, Role
+from portability.errors import FormatError
+
+DATASET = conversations.dataset(
+    "Calls as vCon", "Calls.", provenance=Provenance.OBSERVED, role=Role.BOTH, kinds=walls.EVERYONE
+)
+SHA256 = "ab" * 32
+RECORDING = {
+    "id": "rec_1",
+    "file": "recordings/rec_1.wav",
+    "media_type": "audio/wav",
+    "bytes": 44,
+    "sha256": SHA256,
+    "seconds": 12.5,
+    "channels": 1,
+    "started_at": "2026-03-01T08:30:05.000000Z",
+}
+CALL: dict[str, Any] = {
+    "id": "call_1",
+    "kind": "call",
+    "tenant_id": "ten_a",
+    "channel": "phone",
+    "subject": None,
+    "status": "completed",
+    "language": "id",
+    "created_at": "2026-03-01T08:31:00.000000Z",
+    "started_at": "2026-03-01T08:30:05.000000Z",
+    "ended_at": "2026-03-01T08:30:17.500000Z",
+    "seconds": 12.5,
+    "parties": [
+        {"role": "contact", "id": "con_1", "tel": "+628123"},
+        {"role": "ai_agent", "id": "agt_1", "tel": "+62800"},
+    ],
+    "dialog": [
+        {"id": "s1", "party": 1, "text": "Halo \U0001f44b", "starts_seconds": 0.0, "seconds": 2.0, "language": "id"},
+        {"id": "s2", "party": 0, "text": "</script>\0\u202e", "starts_seconds": 2.0, "seconds": 3.5, "language": "id"},
+    ],
+    "recordings": [RECORDING],
+    "attachments": [],
+    "analysis": [
+        {"sentiment": "neutral", "sentiment_score": 0.1, "summary": "A call.", "intent": "order", "topics": ["x"]}
+    ],
+}
+CHAT: dict[str, Any] = CALL | {
+    "id": "chat_1",
+    "kind": "chat",
+    "channel": "whatsapp",
+    "subject": "Pesanan",
+    "seconds": None,
+    "parties": [{"role": "contact", "name": "Ana", "mailto": "ana@example.org"}, {"role": "human_agent"}],
+    "dialog": [
+        {"id": "m1", "party": 0, "text": "Halo", "started_at": "2026-03-01T08:30:10.000000Z"},
+        {"id": "m2", "party": 1, "text": "", "started_at": None},
+        {"id": "m3", "party": None, "text": None, "started_at": "2026-03-01T08:30:30.000000Z"},
+    ],
+    "recordings": [],
+    "attachments": [
+        {
+            "id": "a1",
+            "message_id": "m2",
+            "file": "attachments/a1.png",
+            "file_name": "a ✨.png",
+            "media_type": "image/png",
+        },
+        {"id": "a2", "message_id": "gone", "file": None, "media_type": "lies; x"},
+    ],
+    "analysis": [],
+}
+
+
+def made(record: dict[str, Any], dataset: Dataset = DATASET) -> dict[str, Any]:
+    """The one document of a record, found without fault."""
+    (document,) = vcon_format.documents(dataset, record)
+    vcon = json.loads(document.body)
+    assert faults(vcon) == []
+    assert "://" not in document.body.decode()
+    return dict(vcon)
+
+
+def test_a_call_with_its_recording() -> None:
+    """Sound is named by its place in the archive with size and hash; what was said is a transcript of it."""
+    (document,) = vcon_format.documents(DATASET, CALL)
+    vcon = made(CALL)
+    (recording,) = vcon["dialog"]
+    assert document.name == "call_1.vcon.json"
+    assert recording["filename"] == "../recordings/rec_1.wav"
+    assert recording["mediatype"] == "audio/x-wav"
+    assert recording["portability"] == {"id": "rec_1", "bytes": 44, "sha256": SHA256}
+    assert recording["parties"] == [0, 1]
+    assert [party["role"] for party in vcon["parties"]] == ["customer", "agent"]
+    assert [party["type"] for party in vcon["parties"]] == ["person", "bot"]
+    transcript = vcon["analysis"][0]
+    assert transcript["dialog"] == [0]
+    assert [(said["party"], said["text"]) for said in transcript["body"]["segments"]] == [
+        (1, "Halo \U0001f44b"),
+        (0, "</script>\0\u202e"),
+    ]
+
+
+def test_a_chat_is_text_with_its_files() -> None:
+    """Each message is a dialog of its writer; NULL, the empty text and text are told apart; files hang on messages."""
+    vcon = made(CHAT)
+    assert [one.get("body") for one in vcon["dialog"]] == ["Halo", "", None]
+    assert [one.get("parties") for one in vcon["dialog"]] == [0, 1, None]
+    assert [one["message_id"] for one in vcon["dialog"]] == ["m1", "m2", "m3"]
+    assert {one["application"] for one in vcon["dialog"]} == {"whatsapp"}
+    assert vcon["subject"] == "Pesanan"
+    assert "analysis" not in vcon
+    first, second = vcon["attachments"]
+    assert (first["filename"], first["dialog"], first["party"]) == ("../attachments/a1.png", 1, 1)
+    assert first["portability"]["file_name"] == "a ✨.png"
+    assert "filename" not in second
+    assert (second["mediatype"], second["dialog"]) == ("application/octet-stream", 0)
+
+
+def test_conclusions_are_there_only_where_the_record_has_them() -> None:
+    """What the plan takes out of the record (WP242: nothing derived in portability) is not in the document."""
+    kinds = [one["type"] for one in made(CALL)["analysis"]]
+    assert kinds == ["transcript", "summary", "sentiment", "report"]
+    without = {name: value for name, value in CALL.items() if name != "analysis"}
+    fields = tuple(field for field in DATASET.fields if field.name != "analysis")
+    narrowed = Dataset("vcon", "x", "x", fields, Provenance.OBSERVED, Role.BOTH, ("id",), documents=True)
+    assert [one["type"] for one in made(without, narrowed)["analysis"]] == ["transcript"]
+
+
+def test_the_uuid_means_the_conversation() -> None:
+    """A UUIDv8 that is the same in every export, and another for another tenant, kind or id."""
+    uuid = made(CALL)["uuid"]
+    assert made(CALL | {"status": "x", "analysis": []})["uuid"] == uuid
+    assert UUID(uuid).version == 8
+    others = {made(CALL | changed)["uuid"] for changed in ({"id": "2"}, {"tenant_id": "ten_b"}, {"kind": "chat"})}
+    assert len(others | {uuid}) == 4
+
+
+def test_a_call_without_recording_is_text() -> None:
+    """Where no sound is held, each segment is a dialog of its own; the transcript stays."""
+    vcon = made(CALL | {"recordings": []})
+    assert [one["type"] for one in vcon["dialog"]] == ["text", "text"]
+    assert vcon["analysis"][0]["type"] == "transcript"
+
+
+def test_a_recording_whose_file_is_missing_has_no_file_name() -> None:
+    """A document never points at a file that is not there."""
+    (recording,) = made(CALL | {"recordings": [RECORDING | {"file": None}]})["dialog"]
+    assert recording["type"] == "recording"
+    assert "filename" not in recording
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("missed", ("incomplete", "no-answer")),
+        ("busy", ("incomplete", "busy")),
+        ("voicemail", ("incomplete", "voicemail-no-message")),
+        ("failed", ("incomplete", "failed")),
+        ("completed", ("recording", None)),
+        (None, ("recording", None)),
+    ],
+)
+def test_a_call_of_which_nothing_is_held(status: str | None, expected: tuple[str, str | None]) -> None:
+    """A call that came to nothing says why; one that took place says when and how long."""
+    (silence,) = made(CALL | {"status": status, "recordings": [], "dialog": []})["dialog"]
+    assert (silence["type"], silence.get("disposition")) == expected
+
+
+def test_a_recording_of_several_channels() -> None:
+    """The draft wants one entry for each channel; who is on which is not known."""
+    (recording,) = made(CALL | {"recordings": [RECORDING | {"channels": 2}]})["dialog"]
+    assert recording["parties"] == [[0, 1], [0, 1]]
+    (recording,) = made(CALL | {"recordings": [RECORDING | {"channels": 10**9}]})["dialog"]
+    assert recording["parties"] == [0, 1]
+
+
+def test_missing_times_are_those_of_the_conversation() -> None:
+    """`start` and `created_at` are never absent: they fall back on the best time that is known."""
+    times = {"started_at": None, "created_at": None, "ended_at": None}
+    vcon = made(CHAT | times)
+    assert vcon["created_at"] == "2026-03-01T08:30:10.000000Z"
+    assert vcon["dialog"][1]["start"] == "2026-03-01T08:30:10.000000Z"
+    assert vcon["updated_at"] == "2026-03-01T08:30:30.000000Z"
+    odd = made(CALL | {"started_at": "yesterday", "ended_at": "2026-03-01T08:30:17"})
+    assert odd["dialog"][0]["start"] == "2026-03-01T08:30:05.000000Z"
+    assert "ended_at" not in odd["portability"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id": None},
+        {"started_at": None, "created_at": None, "dialog": []},
+        {"subject": "canary\ud800"},
+        {"dialog": [{"text": "canary\udfff"}]},
+        {"seconds": math.nan},
+        {"parties": [{"role": {"canary"}}]},
+        {"canary": 1},
+    ],
+)
+def test_what_cannot_be_carried_is_an_error(changed: dict[str, Any]) -> None:
+    """It becomes a gap that names the conversation; the message has no value in it."""
+    with pytest.raises(FormatError) as wrong:
+        list(vcon_format.documents(DATASET, CALL | changed))
+    assert str(wrong.value).startswith("vcon")
+    assert "canary" not in str(wrong.value)
+
+
+def test_records_that_are_no_conversations_are_left_alone() -> None:
+    """A stranger's dataset of documents is for another format."""
+    field = Field("id", FieldType.STRING, "Id.", Provenance.PROVIDED)
+    letters = Dataset("letters", "x", "x", (field,), Provenance.PROVIDED, Role.BOTH, ("id",), documents=True)
+    assert list(vcon_format.documents(letters, {"id": "1"})) == []
+
+
+NAMES = sorted({name for part in (*CALL["dialog"], *CHAT["attachments"], RECORDING, *CALL["parties"]) for name in part})
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(),
+    st.sampled_from(
+        ["contact", "m1", "audio/wav", "2026-03-01T08:30:05Z", "0001-01-01T00:00:00+14:00", SHA256, "../../x"]
+    ),
+)
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner), max_leaves=12
+)
+
+
+@given(st.fixed_dictionaries({}, optional={f.name: ANYTHING for f in DATASET.fields if f.type is FieldType.OBJECT}))
+def test_any_shape_gives_a_valid_document(changed: dict[str, Any]) -> None:
+    """Whatever a stranger's exporter has in the nested fields, no reference points nowhere and no type is wrong."""
+    for record in (CALL, CHAT):
+        (document,) = vcon_format.documents(DATASET, record | changed)
+        assert faults(json.loads(document.body)) == []
