@@ -1,0 +1,62 @@
+"""The BagIt 1.0 tag files of a volume (RFC 8493), written and read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from archive.parts import Envelope
+
+PAYLOAD = "data/"
+DECLARATION = "bagit.txt"
+INFO = "bag-info.txt"
+MANIFEST = "manifest-sha256.txt"
+TAG_MANIFEST = "tagmanifest-sha256.txt"
+SIGNATURE = "signature.jwt"
+DATA_PACKAGE = "datapackage.json"
+EXPORT = "export.json"
+README = "README.html"
+UNLISTED = frozenset({TAG_MANIFEST, SIGNATURE})
+"""The tag files that no manifest lists: the signature holds the hash of the one and is itself the other."""
+
+DECLARATION_TEXT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+_LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
+
+
+class BadManifest(ValueError):
+    """A manifest that is not as `manifest` writes it; says in which line."""
+
+
+def info(envelope: Envelope, number: int, *, volumes: int | None, files: int, payload_bytes: int) -> bytes:
+    """bag-info.txt (RFC 8493 section 2.2.2). `volumes` is their count, known in the closing volume only."""
+    elements = {
+        "Source-Organization": envelope.issuer,
+        "External-Identifier": envelope.export,
+        "Bagging-Date": f"{envelope.produced_at:%Y-%m-%d}",
+        "Payload-Oxum": f"{payload_bytes}.{files}",
+        "Bag-Group-Identifier": envelope.group,
+        "Bag-Count": f"{number} of ?" if volumes is None else f"{volumes} of {volumes}",
+    }
+    return "".join(f"{label}: {value}\n" for label, value in elements.items()).encode()
+
+
+def manifest(hashes: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+    """Lines of a manifest (RFC 8493 section 2.1.3) from (path, SHA-256); `sha256sum -c` reads them too."""
+    return (f"{sha256}  {path}\n".encode() for path, sha256 in hashes)
+
+
+def parse_manifest(text: bytes) -> Mapping[str, str]:
+    """SHA-256 by path. Raises BadManifest."""
+    if not text:
+        return {}
+    try:
+        lines = text.decode("ascii").removesuffix("\n").split("\n")
+    except UnicodeDecodeError:
+        raise BadManifest("it is not ASCII") from None
+    hashes: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        match = _LINE.fullmatch(line)
+        if match is None or match[2] in hashes:
+            raise BadManifest(f"line {number} is {'no entry' if match is None else 'a file listed twice'}")
+        hashes[match[2]] = match[1]
+    return hashes

@@ -1,0 +1,304 @@
+"""One volume checked: its ZIP, its signature, its manifests, in this order, in one pass and bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from archive import bag
+from archive.canonical import tail
+from archive.entries import Directory, Entry, Tape, read_directory, read_entry, skip_gap
+from archive.faults import Fault, FaultCode, ZipFault
+from archive.names import FULL_PATH_CHARS, is_safe
+from archive.parts import FORMAT
+from archive.signing import ARCHIVE_TYPE, Jwks, SignatureFault, check
+
+KEPT_BYTES = 1 << 26
+"""Of manifests and export.json, which are kept in memory; a larger one is a fault."""
+TOKEN_BYTES = 1 << 14
+TRUSTED_RATIO = 200
+"""How far a volume without a good signature may unpack; a good one names its size itself."""
+_KEPT = frozenset({bag.MANIFEST, bag.TAG_MANIFEST, bag.EXPORT})
+_CLAIMS: Mapping[str, type] = {
+    "iss": str,
+    "sub": str,
+    "profile": str,
+    "export": str,
+    "volume": int,
+    "revision": int,
+    "closing": bool,
+    "tagmanifest_sha256": str,
+    "head_sha256": str,
+    "files": int,
+    "bytes": int,
+}
+Progress = Callable[[int], object]
+"""Called with a number of bytes that were just read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What the signature of a volume says; only good signatures get here."""
+
+    iss: str
+    sub: str
+    profile: str
+    export: str
+    volume: int
+    revision: int
+    closing: bool
+    tagmanifest_sha256: str
+    head_sha256: str
+    files: int
+    bytes: int
+
+
+@dataclass(slots=True)
+class CheckedVolume:
+    """What one ZIP turned out to be. `name` is its file name, `files` and `bytes` its payload as it was found."""
+
+    name: str
+    faults: list[Fault] = field(default_factory=list)
+    claims: Claims | None = None
+    closing: Mapping[str, Any] | None = None
+    """export.json, where it is there and an object."""
+    holds_export: bool = False
+    """Whether export.json is there, whatever is in it: then it means to be the closing volume."""
+    root: str = ""
+    size: int = 0
+    sha256: str = ""
+    files: int = 0
+    bytes: int = 0
+
+    def fault(self, code: FaultCode, detail: str, file: str | None = None) -> None:
+        """Take down one thing that is wrong."""
+        self.faults.append(Fault(code, self.name, file, detail))
+
+
+@dataclass(slots=True)
+class _Contents:
+    """What the walk through a ZIP saw, by path inside the bag."""
+
+    sha256: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, bytes] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)
+    """Files with a fault already: their hash says nothing new."""
+    head_sha256: str = ""
+
+
+def check_volume(path: Path, jwks: Jwks, progress: Progress = lambda _: None) -> CheckedVolume:
+    """Everything that can be said about one ZIP by itself. Raises nothing, whatever the file holds."""
+    volume = CheckedVolume(path.name)
+    try:
+        with path.open("rb") as file:
+            _check(volume, file, jwks, progress)
+    except ZipFault as fault:
+        volume.fault(fault.code, fault.detail)
+    except OSError as error:
+        volume.fault(FaultCode.UNREADABLE, f"it cannot be read: {type(error).__name__}")
+    return volume
+
+
+def _check(volume: CheckedVolume, file: BinaryIO, jwks: Jwks, progress: Progress) -> None:
+    directory = read_directory(file)
+    volume.root = _root(directory)
+    payload = [entry for entry in directory.entries if _inside(volume, entry).startswith(bag.PAYLOAD)]
+    volume.files, volume.bytes = len(payload), sum(entry.bytes for entry in payload)
+    volume.holds_export = any(_inside(volume, entry) == bag.EXPORT for entry in directory.entries)
+    _check_names(volume, directory)
+    token = _token(volume, file, directory)
+    volume.claims = _signed_claims(volume, token, jwks)
+    _check_ratio(volume, directory)
+    contents = _walk(volume, file, directory, progress)
+    _check_manifests(volume, contents)
+    _check_claims(volume, contents)
+    volume.closing = _closing(volume, contents)
+    _check_bytes(volume, file, directory, token, contents)
+
+
+def _root(directory: Directory) -> str:
+    """The folder that all entries should be in: that of most."""
+    folders = Counter(entry.name.partition("/")[0] for entry in directory.entries)
+    return folders.most_common(1)[0][0] if folders else ""
+
+
+def _check_names(volume: CheckedVolume, directory: Directory) -> None:
+    seen = Counter(entry.name.lower() for entry in directory.entries)
+    for entry in directory.entries:
+        if seen[entry.name.lower()] > 1:
+            volume.fault(FaultCode.DUPLICATE_ENTRY, "more than one entry has this name", _inside(volume, entry))
+        if not is_safe(entry.name, longest=FULL_PATH_CHARS) or not entry.name.startswith(f"{volume.root}/"):
+            volume.fault(FaultCode.BAD_NAME, "a name that may not be in an archive", repr(entry.name))
+
+
+def _token(volume: CheckedVolume, file: BinaryIO, directory: Directory) -> bytes:
+    """The content of signature.jwt, read before all else, because it bounds what is believed of the rest."""
+    entry = next((e for e in directory.entries if _inside(volume, e) == bag.SIGNATURE), None)
+    if entry is None:
+        volume.fault(FaultCode.MISSING, "the volume is not signed", bag.SIGNATURE)
+        return b""
+    if entry.bytes > TOKEN_BYTES:
+        volume.fault(FaultCode.TOO_LARGE, f"it has {entry.bytes} bytes", bag.SIGNATURE)
+        return b""
+    try:
+        return b"".join(read_entry(Tape(file, entry.offset), entry))
+    except ZipFault:
+        return b""  # the walk comes by here again, and says what is wrong
+
+
+def _signed_claims(volume: CheckedVolume, token: bytes, jwks: Jwks) -> Claims | None:
+    if not token:
+        return None
+    try:
+        claims = check(token.decode("latin-1"), jwks, typ=ARCHIVE_TYPE)
+    except SignatureFault as fault:
+        volume.fault(FaultCode(fault.fault), str(fault), bag.SIGNATURE)
+        return None
+    if any(type(claims.get(name)) is not kind for name, kind in _CLAIMS.items()):
+        volume.fault(FaultCode.BAD_CLAIMS, "a claim is missing or of another type", bag.SIGNATURE)
+        return None
+    return Claims(**{name: claims[name] for name in _CLAIMS})
+
+
+def _check_ratio(volume: CheckedVolume, directory: Directory) -> None:
+    signed_bytes = volume.bytes if volume.claims is not None and volume.bytes == volume.claims.bytes else 0
+    unsigned_bytes = sum(entry.bytes for entry in directory.entries) - signed_bytes
+    if unsigned_bytes > TRUSTED_RATIO * directory.size:
+        raise ZipFault(FaultCode.TOO_LARGE, f"{directory.size} bytes say that they unpack to {unsigned_bytes}")
+
+
+def _walk(volume: CheckedVolume, file: BinaryIO, directory: Directory, progress: Progress) -> _Contents:
+    """Read each byte once, in order; what an entry has wrong is noted and the next one read."""
+    contents, tape = _Contents(), Tape(file, progress=progress)
+    begins = [*(entry.offset for entry in directory.entries), directory.offset]
+    gaps = [skip_gap(tape, begins[0])]
+    for entry, next_begin in zip(directory.entries, begins[1:], strict=True):
+        path = _inside(volume, entry)
+        if path == bag.SIGNATURE:
+            contents.head_sha256 = tape.sha256()
+        try:
+            _read(tape, entry, path, contents)
+        except ZipFault as fault:
+            contents.damaged.add(path)
+            volume.fault(fault.code, fault.detail, path)
+            tape.skip_to(next_begin)
+        gaps.append(skip_gap(tape, next_begin))
+    for gap in filter(None, gaps):
+        volume.fault(gap.code, gap.detail)
+    tape.skip_to(directory.size)
+    volume.size, volume.sha256 = directory.size, tape.sha256()
+    return contents
+
+
+def _read(tape: Tape, entry: Entry, path: str, contents: _Contents) -> None:
+    contents.sha256[path] = ""
+    if path in _KEPT and entry.bytes > KEPT_BYTES:
+        raise ZipFault(FaultCode.TOO_LARGE, f"it has {entry.bytes} bytes")
+    digest, kept = hashlib.sha256(), bytearray()
+    for block in read_entry(tape, entry):
+        digest.update(block)
+        if path in _KEPT:
+            kept += block
+    contents.sha256[path] = digest.hexdigest()
+    contents.kept[path] = bytes(kept)
+
+
+def _check_manifests(volume: CheckedVolume, contents: _Contents) -> None:
+    """Each file exactly once in a manifest, with its hash; the tag manifest as the signature says."""
+    listed: dict[str, str] = {}
+    for manifest in (bag.TAG_MANIFEST, bag.MANIFEST):
+        if manifest not in contents.sha256:
+            volume.fault(FaultCode.MISSING, "the volume has no such manifest", manifest)
+            continue
+        try:
+            hashes = bag.parse_manifest(contents.kept.get(manifest, b""))
+        except bag.BadManifest as error:
+            volume.fault(FaultCode.BAD_MANIFEST, str(error), manifest)
+            continue
+        is_payload = manifest == bag.MANIFEST
+        wrong = sum(path.startswith(bag.PAYLOAD) is not is_payload or path in bag.UNLISTED for path in hashes)
+        if wrong:
+            volume.fault(FaultCode.BAD_MANIFEST, f"{wrong} files belong into another manifest", manifest)
+        listed.update(hashes)
+    volume.faults.extend(_differences(volume.name, listed, contents))
+
+
+def _differences(name: str, listed: Mapping[str, str], contents: _Contents) -> Iterator[Fault]:
+    found = {path: sha256 for path, sha256 in contents.sha256.items() if path not in bag.UNLISTED}
+    added: defaultdict[str, list[str]] = defaultdict(list)
+    for path, sha256 in found.items():
+        if path not in listed:
+            added[sha256].append(path)
+    for path, sha256 in listed.items():
+        if path in contents.damaged:
+            continue
+        if path in found and found[path] != sha256:
+            yield Fault(FaultCode.CHANGED, name, path, "its SHA-256 is not the manifest's")
+        elif path not in found and added[sha256]:
+            yield Fault(FaultCode.RENAMED, name, path, f"it is there as {added[sha256].pop()}")
+        elif path not in found:
+            yield Fault(FaultCode.MISSING, name, path, "the manifest lists it")
+    for path in chain.from_iterable(added.values()):
+        yield Fault(FaultCode.ADDED, name, path, "no manifest lists it")
+
+
+def _check_claims(volume: CheckedVolume, contents: _Contents) -> None:
+    claims = volume.claims
+    if claims is None:
+        return
+    if claims.tagmanifest_sha256 != contents.sha256.get(bag.TAG_MANIFEST):
+        volume.fault(FaultCode.CHANGED, "its SHA-256 is not the one that is signed", bag.TAG_MANIFEST)
+    if (claims.files, claims.bytes) != (volume.files, volume.bytes):
+        detail = f"{volume.files} files of {volume.bytes} bytes; signed are {claims.files} of {claims.bytes}"
+        volume.fault(FaultCode.COUNT_MISMATCH, detail)
+    if volume.root != (name := f"vlint-export-{claims.export}-{claims.volume:03}"):
+        volume.fault(FaultCode.BAD_NAME, f"its folder is not {name}", repr(volume.root))
+
+
+def _closing(volume: CheckedVolume, contents: _Contents) -> Mapping[str, Any] | None:
+    """export.json, checked against the signature; it is there if and only if the volume is the closing one."""
+    text = contents.kept.get(bag.EXPORT)
+    claims = volume.claims
+    is_doubted = any(fault.file in (bag.EXPORT, bag.TAG_MANIFEST) for fault in volume.faults)
+    if claims is None or is_doubted or (text is None and not claims.closing):
+        return None
+    try:
+        document = orjson.loads(text or b"")
+    except orjson.JSONDecodeError:
+        document = None
+    expected = {
+        "format": FORMAT,
+        "export": claims.export,
+        "subject": claims.sub,
+        "profile": claims.profile,
+        "revision": claims.revision,
+    }
+    is_closing = isinstance(document, dict) and all(document.get(name) == value for name, value in expected.items())
+    if is_closing is not claims.closing:
+        volume.fault(FaultCode.BAD_CLOSING, "it does not fit what the signature says", bag.EXPORT)
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _check_bytes(
+    volume: CheckedVolume, file: BinaryIO, directory: Directory, token: bytes, contents: _Contents
+) -> None:
+    """Last, because every other fault is one here too: what remains unpacks to the same files and is not the same."""
+    if volume.faults or volume.claims is None:
+        return
+    expected = tail(directory.entries, token)
+    file.seek(directory.entries[-1].offset)
+    if contents.head_sha256 != volume.claims.head_sha256 or file.read(len(expected) + 1) != expected:
+        volume.fault(FaultCode.REPACKED, "the files are the signed ones, but the ZIP was written by somebody else")
+
+
+def _inside(volume: CheckedVolume, entry: Entry) -> str:
+    """The entry's path inside the bag."""
+    return entry.name.removeprefix(f"{volume.root}/")

@@ -1,0 +1,168 @@
+"""Signatures of archives: JWS compact, ES256 and nothing else (RFC 7515, RFC 7518 section 3.4, RFC 8725)."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from portability.api import JSON
+from portability.errors import BadInput, PortabilityError
+
+ALGORITHM = "ES256"
+ALGORITHMS = (ALGORITHM,)
+ARCHIVE_TYPE = "portability-archive+jwt"
+_HEADER = frozenset({"alg", "kid", "typ"})
+
+
+class SignatureFault(PortabilityError):
+    """A signature that does not hold. `fault` says how: one of the codes in docs/archive-format.md."""
+
+    code = "signature_fault"
+    default_hint = "docs/archive-format.md says what each fault means"
+
+    def __init__(self, message: str, *, fault: str = "bad_signature", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """One key of a JWK Set, with the end of its life; times are aware UTC."""
+
+    key: ECKey
+    retired_at: datetime | None
+    """What it signs after this moment does not count; what it signed before does."""
+    revoked_at: datetime | None
+    """It is compromised: nothing that it ever signed counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jwks:
+    """The ES256 keys of a JWK Set (RFC 7517 section 5) by `kid`; keys of other kinds are left out, as it says."""
+
+    keys: Mapping[str, PublicKey]
+
+    @classmethod
+    def parse(cls, document: JSON) -> Jwks:
+        """Raises BadInput where the document is no JWK Set or names one `kid` twice."""
+        members = document.get("keys") if isinstance(document, Mapping) else None
+        if not isinstance(members, list | tuple):
+            raise BadInput("the JWK Set has no list `keys`", hint="a JWKS looks like /.well-known/jwks.json")
+        keys: dict[str, PublicKey] = {}
+        for member in members:
+            if not isinstance(member, Mapping) or not _is_es256(member):
+                continue
+            kid = str(member["kid"])
+            if kid in keys:
+                raise BadInput(f"the JWK Set names the key {kid!r} twice")
+            keys[kid] = _public_key(kid, member)
+        return cls(keys)
+
+
+def sign(claims: Mapping[str, JSON], key: ECKey, *, typ: str) -> str:
+    """The claims as a JWS in compact form, with `alg`, `kid` and `typ` in its header. `key` has a `kid`."""
+    header = {"alg": ALGORITHM, "kid": key.kid, "typ": typ}
+    return jws.serialize_compact(header, orjson.dumps(claims), key, algorithms=ALGORITHMS)
+
+
+def check(token: str, jwks: Jwks, *, typ: str) -> Mapping[str, Any]:
+    """The claims of a token whose signature holds.
+
+    Every character counts: base64url that is not in its canonical form is refused.
+
+    Raises:
+        SignatureFault: `forbidden_algorithm`, `wrong_type`, `unknown_key`, `bad_signature`, `revoked_key` or
+            `signed_after_retirement`, in this order of checking.
+    """
+    kid = _kid(token, typ)
+    public = jwks.keys.get(kid)
+    if public is None:
+        raise SignatureFault(f"the JWK Set has no key {kid!r}", fault="unknown_key")
+    try:
+        payload = jws.deserialize_compact(token, public.key, algorithms=ALGORITHMS).payload
+    except (JoseError, ValueError) as error:
+        raise SignatureFault(f"key {kid!r} did not sign this: {type(error).__name__}") from None
+    claims = _json_object(payload, "claims")
+    _check_life(claims, kid, public)
+    return claims
+
+
+def _kid(token: str, typ: str) -> str:
+    """The `kid` of a token whose header is the one that `sign` writes."""
+    parts = [_decoded(part) for part in token.split(".")]
+    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature (RFC 7515 section 7.1)
+        raise SignatureFault(f"a compact JWS has 3 parts, not {len(parts)}")
+    header = _json_object(parts[0], "header")
+    if header.get("alg") not in ALGORITHMS:
+        raise SignatureFault(f"alg is {header.get('alg')!r}, not {ALGORITHM}", fault="forbidden_algorithm")
+    if header.get("typ") != typ:
+        raise SignatureFault(f"typ is {header.get('typ')!r}, not {typ!r}", fault="wrong_type")
+    if header.keys() != _HEADER or not isinstance(header["kid"], str):
+        raise SignatureFault(f"the header has {sorted(header)}, not {sorted(_HEADER)}")
+    return header["kid"]
+
+
+def _check_life(claims: Mapping[str, Any], kid: str, public: PublicKey) -> None:
+    issued = claims.get("iat")
+    if type(issued) is not int:
+        raise SignatureFault("the claims have no time of issue `iat`")
+    if public.revoked_at is not None:
+        raise SignatureFault(f"key {kid!r} was revoked at {public.revoked_at.isoformat()}", fault="revoked_key")
+    if public.retired_at is not None and issued > public.retired_at.timestamp():
+        detail = f"key {kid!r} was retired at {public.retired_at.isoformat()}, {issued} is later"
+        raise SignatureFault(detail, fault="signed_after_retirement")
+
+
+def _json_object(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise SignatureFault(f"the {what} is no JSON object")
+    return value
+
+
+def _decoded(part: str) -> bytes:
+    try:
+        data = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        data = b""
+    if urlsafe_b64encode(data).rstrip(b"=") != part.encode("utf-8", "replace"):
+        raise SignatureFault("the token is not in canonical base64url")
+    return data
+
+
+def _is_es256(member: Mapping[str, JSON]) -> bool:
+    wanted = {"kty": "EC", "crv": "P-256", "use": "sig", "alg": ALGORITHM}
+    optional = {"use", "alg"}
+    return isinstance(member.get("kid"), str) and all(
+        member.get(name, value if name in optional else None) == value for name, value in wanted.items()
+    )
+
+
+def _public_key(kid: str, member: Mapping[str, JSON]) -> PublicKey:
+    public = {name: str(member.get(name)) for name in ("kty", "crv", "x", "y", "kid")}
+    try:
+        key = ECKey.import_key({**public, "use": "sig", "alg": ALGORITHM})
+        return PublicKey(key, _moment(member.get("retired_at")), _moment(member.get("revoked_at")))
+    except (JoseError, ValueError) as error:
+        raise BadInput(f"the JWK Set's key {kid!r} cannot be read: {type(error).__name__}") from None
+
+
+def _moment(value: JSON) -> datetime | None:
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment.astimezone(UTC)

@@ -1,0 +1,124 @@
+"""The files of the viewer: `index.html`, and below `viewer/` its scripts, its style, and the data as script files."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from archive.names import Names
+from archive.parts import Envelope
+from archive.viewer.parts import Excerpt, Shown
+from archive.viewer.script import call
+from portability.api import JSON, Dataset
+
+INDEX = "index.html"
+SCRIPTS = (
+    *("registry.js", "strings.js", "words.js", "page.js", "values.js", "charts.js"),
+    *("table.js", "talk.js", "group.js", "overview.js", "search.js", "app.js"),
+)
+"""In the order of loading: each uses only what stands before it."""
+GAPS_MAX = 2_000
+VOLUMES_MAX = 1_000
+_STATIC = Path(__file__).parent / "static"
+_environment = Environment(loader=FileSystemLoader(_STATIC), autoescape=True, undefined=StrictUndefined)
+
+
+def pages(
+    envelope: Envelope, export: Mapping[str, JSON], excerpts: Iterable[Excerpt]
+) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """The viewer's files as (path in the closing volume, blocks), to be written in this order.
+
+    Args:
+        envelope: of the closing volume.
+        export: the document `export.json`; the last of its `volumes` is the closing volume.
+        excerpts: one for each dataset that the export looked for, in the order of the ledger.
+    """
+    here = _closing_volume(export)
+    names = Names()
+    data = {names.claim(f"viewer/data/{e.exporter}.{e.dataset.name}.js"): e for e in excerpts}
+    about = names.claim("viewer/data/export.js")
+    code = [f"viewer/{name}" for name in SCRIPTS]
+    yield INDEX, [_index([*code, about, *data])]
+    for path in [*code, "viewer/style.css"]:
+        yield path, [(_STATIC / Path(path).name).read_bytes()]
+    yield about, call("begin", _about(envelope, export, here))
+    for path, excerpt in data.items():
+        yield path, call("add", _described(excerpt, here), excerpt.lines)
+
+
+def _index(scripts: Sequence[str]) -> bytes:
+    # A nonce and not 'self', whose meaning for file: browsers do not agree on; hashes need integrity checks, which
+    # are refused there. It is new in each archive, and no data ever stands in the page's own markup.
+    nonce = secrets.token_urlsafe(16)
+    return _environment.get_template(INDEX).render(scripts=scripts, nonce=nonce).encode()
+
+
+def _closing_volume(export: Mapping[str, JSON]) -> str:
+    volumes = export["volumes"]
+    last = volumes[-1] if isinstance(volumes, list | tuple) and volumes else {}
+    return str(last.get("name", "")) if isinstance(last, Mapping) else ""
+
+
+def _about(envelope: Envelope, export: Mapping[str, JSON], here: str) -> dict[str, JSON]:
+    """The export for the first page; long lists are capped, `export.json` beside it has them whole."""
+    shown = dict(export)
+    for name, most in (("gaps", GAPS_MAX), ("volumes", VOLUMES_MAX)):
+        values = export.get(name)
+        rows = list(values) if isinstance(values, list | tuple) else []
+        shown[name] = rows[:most] if name == "gaps" else rows[-most:]
+        shown[f"{name}_total"] = len(rows)
+    return shown | {
+        "issuer": envelope.issuer,
+        "contact": envelope.contact,
+        "produced_at": envelope.produced_at.isoformat().replace("+00:00", "Z"),
+        "name": here,
+    }
+
+
+def _described(excerpt: Excerpt, here: str) -> dict[str, JSON]:
+    dataset = excerpt.dataset
+    return {
+        "exporter": excerpt.exporter,
+        **_meaning(dataset),
+        "cuts": [[cut.row, cut.field, cut.characters] for cut in excerpt.cuts],
+        "pieces": [_pointer(member, here) for member in excerpt.members if member.records is not None],
+        "files": [_pointer(member, here) for member in excerpt.members if member.records is None],
+        "more": excerpt.more_members,
+    }
+
+
+def _meaning(dataset: Dataset) -> dict[str, JSON]:
+    return {
+        "dataset": dataset.name,
+        "title": dataset.title,
+        "description": dataset.description,
+        "provenance": dataset.provenance,
+        "role": dataset.role,
+        "key": list(dataset.key),
+        "fields": [
+            {
+                "name": field.name,
+                "type": field.type,
+                "description": field.description,
+                "provenance": field.provenance,
+                "third_party": field.third_party,
+            }
+            for field in dataset.fields
+        ],
+    }
+
+
+def _pointer(member: Shown, here: str) -> dict[str, JSON]:
+    return {
+        # Volumes are unpacked side by side: another one's files are reached through the folder above.
+        "path": member.path if member.volume == here else f"../{member.volume}/{member.path}",
+        "volume": None if member.volume == here else member.volume,
+        "bytes": member.bytes,
+        "media_type": member.media_type,
+        "records": member.records,
+        "name": member.file,
+        "state": member.state,
+    }

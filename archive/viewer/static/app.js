@@ -1,0 +1,139 @@
+"use strict";
+/* The frame: language, parts as tabs, what the address names, and the start. */
+(() => {
+  const { h, t, count, button, icon } = portability;
+  const LANGUAGES = { en: "English", id: "Bahasa Indonesia" };
+  const OVERVIEW = "overview";
+  const main = h("main", { id: "main", tabindex: "-1" });
+  const side = h("header", { class: "side" });
+  let query = "";
+
+  const tabs = () => [OVERVIEW, ...portability.groups().keys()];
+
+  /* `#calls/cal_1` as ["calls", "cal_1"]. */
+  function address() {
+    const [tab, rest] = location.hash.slice(1).split(/\/(.*)/s);
+    const decoded = (text) => {
+      try {
+        return decodeURIComponent(text);
+      } catch {
+        return text;
+      }
+    };
+    const named = decoded(tab);
+    return [tabs().includes(named) ? named : OVERVIEW, rest ? decoded(rest) : null];
+  }
+
+  function drawSide() {
+    const [chosen] = address();
+    const input = h("input", { type: "search", id: "everywhere", placeholder: t("searchAll"), "aria-label": t("searchAll"), value: query });
+    let waiting = null;
+    input.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => { query = input.value.trim(); drawMain(); }, 150);
+    });
+    const tenant = portability.export.subject_kind === "tenant";
+    side.replaceChildren(
+      h("div", { class: "brand" }, h("h1", {}, h("a", { href: `#${OVERVIEW}` }, t(tenant ? "companyData" : "yourData"))), languages()),
+      h("div", { class: "everywhere", role: "search" }, input),
+      h("nav", { "aria-label": t("sections") }, h("div", { role: "tablist", "aria-orientation": "vertical", "aria-label": t("sections"), on: { keydown: moveTab } },
+        tabs().map((tab) => tabButton(tab, tab === chosen)))),
+      h("p", { class: "offline" }, t("offline")));
+  }
+
+  function languages() {
+    return h("div", { class: "languages", role: "group", "aria-label": t("language") }, Object.entries(LANGUAGES).map(([code, name]) =>
+      button(code.toUpperCase(), () => { portability.speak(code); drawAll(); side.querySelector(`.languages [lang=${code}]`).focus(); },
+        { lang: code, "aria-label": `${code.toUpperCase()}, ${name}`, title: name, "aria-pressed": String(portability.language === code) })));
+  }
+
+  function tabButton(tab, isChosen) {
+    const lines = portability.export.datasets.filter((line) => line.exporter === tab);
+    const records = lines.reduce((sum, line) => sum + (line.records ?? 0), 0);
+    const bad = lines.some((line) => !["complete", "empty"].includes(line.state));
+    return button([
+      icon(tab), h("span", { class: "label" }, tab === OVERVIEW ? t("overview") : portability.group(tab)),
+      tab === OVERVIEW ? null : h("span", { class: bad ? "count bad" : "count", title: bad ? t("partly") : null }, records ? count(records) : "–"),
+    ], () => open(tab), {
+      role: "tab", id: `tab-${tab}`, "data-tab": tab, "aria-selected": String(isChosen), "aria-controls": "main", tabindex: isChosen ? 0 : -1,
+      class: tab !== OVERVIEW && records === 0 ? "hollow" : null,
+    });
+  }
+
+  /* Arrow keys, Home and End choose among the tabs (WAI-ARIA Authoring Practices, tabs). */
+  function moveTab(event) {
+    const all = [...side.querySelectorAll("[role=tab]")];
+    const here = all.indexOf(document.activeElement);
+    const to = { ArrowDown: here + 1, ArrowRight: here + 1, ArrowUp: here - 1, ArrowLeft: here - 1, Home: 0, End: all.length - 1 }[event.key];
+    if (to === undefined || here < 0) return;
+    event.preventDefault();
+    const next = all[(to + all.length) % all.length];
+    open(next.dataset.tab);
+    next.focus();
+  }
+
+  function open(tab) {
+    query = "";
+    side.querySelector("#everywhere").value = "";
+    const hash = `#${encodeURIComponent(tab)}`;
+    if (location.hash === hash) drawMain();
+    else location.hash = hash;
+  }
+
+  function drawMain() {
+    const [tab, chosen] = address();
+    main.replaceChildren(query ? portability.search(query, (dataset) => openDataset(dataset))
+      : tab === OVERVIEW ? portability.overview() : portability.groupPage(tab, chosen));
+    if (tab === OVERVIEW && !query) portability.drawWhen();
+    for (const each of side.querySelectorAll("[role=tab]")) {
+      const isChosen = each.dataset.tab === tab;
+      each.setAttribute("aria-selected", String(isChosen));
+      each.tabIndex = isChosen ? 0 : -1;
+      if (isChosen) main.setAttribute("aria-labelledby", each.id);
+    }
+    const name = query || tab === OVERVIEW ? portability.subjectName() : portability.group(tab);
+    document.title = `${name} – ${t(portability.export.subject_kind === "tenant" ? "companyData" : "yourData")}`;
+  }
+
+  function openDataset(dataset) {
+    open(dataset.exporter);
+    query = "";
+    drawMain();
+    const heading = document.getElementById(`d-${dataset.id}`);
+    if (heading === null) return;
+    for (let box = heading.closest("details"); box !== null; box = box.parentElement.closest("details")) box.open = true;
+    heading.tabIndex = -1;
+    heading.focus();
+    heading.scrollIntoView();
+  }
+
+  function drawAll() {
+    drawSide();
+    drawMain();
+    skip.textContent = t("skip");
+    zone.textContent = t("times", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone });
+  }
+
+  const skip = h("a", { class: "skip", href: "#main", on: { click: (event) => { event.preventDefault(); main.focus(); } } });
+  const zone = h("p", { class: "zone" });
+
+  function start() {
+    const wanted = (navigator.language ?? "en").toLowerCase();
+    portability.speak(wanted.startsWith("id") || wanted.startsWith("in") ? "id" : "en");
+    document.body.append(skip, side, h("div", { class: "content" }, main, h("footer", {}, zone)));
+    drawAll();
+    side.querySelector("[aria-selected=true]").scrollIntoView({ block: "nearest", inline: "center" });
+    addEventListener("hashchange", () => {
+      query = "";
+      drawMain();
+      const [tab, chosen] = address();
+      // Whoever chose a conversation wants to read it; whoever moves among the tabs stays there.
+      if (chosen !== null) main.querySelector(".talk")?.focus({ preventScroll: innerWidth > 700 });
+      else if (!side.contains(document.activeElement)) main.focus();
+      if (chosen === null || innerWidth <= 700) scrollTo(0, 0);
+      document.getElementById(`tab-${tab}`)?.scrollIntoView({ block: "nearest", inline: "center" });
+    });
+  }
+
+  addEventListener("DOMContentLoaded", start);
+})();

@@ -1,0 +1,107 @@
+"use strict";
+/* Small charts, drawn as SVG; what they show is also in the tables below them. */
+(() => {
+  const { h, svg, t, count, visible } = portability;
+  const DAY = 86_400_000;
+  const BARS_MAX = 96;
+  const HEIGHT = 96;
+
+  /* When things happened: `moments` are dates. Days, weeks, months or years, whatever leaves few enough bars. */
+  function timeline(moments, heading) {
+    if (moments.length < 2) return null;
+    const first = new Date(Math.min(...extent(moments)));
+    const last = new Date(Math.max(...extent(moments)));
+    const unit = ["day", "week", "month", "year"].find((u) => steps(u, first, last) <= BARS_MAX) ?? "year";
+    const begins = begun(unit, first);
+    const bars = Array.from({ length: Math.min(steps(unit, first, last), 400) }, () => 0);
+    for (const moment of moments) {
+      const place = steps(unit, begins, moment) - 1;
+      if (place < bars.length) bars[place] += 1;
+    }
+    const most = Math.max(...bars);
+    const width = 100 / bars.length;
+    const name = (place) => portability.format(unit === "day" || unit === "week" ? "day" : "month", stepped(unit, begins, place));
+    const summary = `${heading}. ${t("whenLong", { unit: t(unit) })}: ${name(0)} – ${name(bars.length - 1)}. Max ${count(most)}.`;
+    return h("figure", { class: "chart broad" },
+      h("figcaption", {}, h("strong", {}, heading), h("small", {}, t("whenLong", { unit: t(unit) }))),
+      svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": summary },
+        bars.map((n, place) => {
+          const height = n ? Math.max((n / most) * (HEIGHT - 4), 3) : 0.75;
+          const box = { x: place * width + width * 0.12, width: width * 0.76, y: HEIGHT - height, height };
+          return svg("rect", { ...box, class: n ? "bar" : "base" }, svg("title", {}, t("bar", { date: name(place), n: count(n) })));
+        })),
+      h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, name(0)), h("span", {}, name(bars.length - 1))),
+    );
+  }
+
+  function extent(moments) {
+    let [low, high] = [Infinity, -Infinity];
+    for (const moment of moments) {
+      low = Math.min(low, moment.getTime());
+      high = Math.max(high, moment.getTime());
+    }
+    return [low, high];
+  }
+
+  function begun(unit, moment) {
+    const [year, month, day] = [moment.getFullYear(), moment.getMonth(), moment.getDate()];
+    if (unit === "year") return new Date(year, 0, 1);
+    if (unit === "month") return new Date(year, month, 1);
+    return new Date(year, month, unit === "week" ? day - ((moment.getDay() + 6) % 7) : day);
+  }
+
+  function stepped(unit, begins, place) {
+    const [year, month, day] = [begins.getFullYear(), begins.getMonth(), begins.getDate()];
+    if (unit === "year") return new Date(year + place, 0, 1);
+    if (unit === "month") return new Date(year, month + place, 1);
+    return new Date(year, month, day + place * (unit === "week" ? 7 : 1));
+  }
+
+  /* How many units lie between two moments, both included. */
+  function steps(unit, from, to) {
+    const [a, b] = [begun(unit, from), begun(unit, to)];
+    if (unit === "year") return b.getFullYear() - a.getFullYear() + 1;
+    if (unit === "month") return (b.getFullYear() - a.getFullYear()) * 12 + b.getMonth() - a.getMonth() + 1;
+    return Math.round((b - a) / DAY / (unit === "week" ? 7 : 1)) + 1;
+  }
+
+  /* What comes up most often. */
+  function top(values, heading, most = 8) {
+    const counted = new Map();
+    for (const found of values) if (found !== null && found !== "") counted.set(String(found), (counted.get(String(found)) ?? 0) + 1);
+    const rows = [...counted].sort((a, b) => b[1] - a[1]).slice(0, most);
+    if (rows.length < 2) return null;
+    return h("figure", { class: "chart" },
+      h("figcaption", {}, h("strong", {}, heading)),
+      h("ol", { class: "ranked" }, rows.map(([name, n]) => h("li", {},
+        h("span", { class: "name", dir: "auto", title: name.slice(0, 500) }, visible(name.slice(0, 120))),
+        svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
+          svg("rect", { x: 0, y: 0, width: 100, height: 8, class: "base" }),
+          svg("rect", { x: 0, y: 0, width: (n / rows[0][1]) * 100, height: 8, class: "bar" })),
+        h("span", { class: "number" }, count(n)),
+      ))),
+    );
+  }
+
+  /* From when to when: `spans` are {name, from, to}. */
+  function spans(rows, heading) {
+    const shown = rows.filter((row) => row.from !== null && row.to !== null).slice(0, 12);
+    if (shown.length === 0) return null;
+    const low = Math.min(...shown.map((row) => row.from.getTime()));
+    const high = Math.max(...shown.map((row) => row.to.getTime()), low + DAY);
+    const at = (moment) => ((moment.getTime() - low) / (high - low)) * 100;
+    const day = (moment) => portability.format("day", moment);
+    return h("figure", { class: "chart" },
+      h("figcaption", {}, h("strong", {}, heading), h("small", {}, t("seen"))),
+      h("ol", { class: "ranked spans" }, shown.map((row) => h("li", {},
+        h("span", { class: "name", dir: "auto" }, visible(row.name.slice(0, 120))),
+        svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
+          svg("rect", { x: 0, y: 3.5, width: 100, height: 1, class: "base" }),
+          svg("rect", { x: at(row.from), y: 0, width: Math.max(at(row.to) - at(row.from), 1), height: 8, class: "bar" })),
+        h("small", {}, `${day(row.from)} – ${day(row.to)}`),
+      ))),
+    );
+  }
+
+  Object.assign(portability, { timeline, top, spans });
+})();

@@ -1,0 +1,106 @@
+"use strict";
+/* One part of the data: the datasets of an exporter, as conversations, cards, charts and tables. */
+(() => {
+  const { h, t, visible, count, moment, extent, own } = portability;
+  const CARD_RECORDS = 2;
+  const FILES_LISTED = 50;
+
+  /* The ids of the parts, in the order of the ledger, with their datasets. */
+  function groups() {
+    const found = new Map();
+    for (const line of portability.export.datasets) {
+      if (!found.has(line.exporter)) found.set(line.exporter, []);
+    }
+    for (const dataset of portability.datasets.values()) {
+      if (!found.has(dataset.exporter)) found.set(dataset.exporter, []);
+      found.get(dataset.exporter).push(dataset);
+    }
+    return found;
+  }
+
+  const kept = new Map();
+
+  function group(exporter, chosen) {
+    const datasets = groups().get(exporter) ?? [];
+    if (!kept.has(exporter)) kept.set(exporter, portability.talk(datasets, exporter));
+    const talks = kept.get(exporter);
+    const sections = datasets.map((dataset) => section(dataset, talks !== null));
+    return h("div", { class: "group" },
+      h("h2", {}, portability.group(exporter)),
+      talks === null ? charts(datasets) : portability.panes(talks, chosen),
+      talks === null ? sections : h("details", { class: "tables" }, h("summary", {}, t("tables")), sections));
+  }
+
+  function section(dataset, isPlain) {
+    const shown = dataset.lines.length;
+    const heading = h("h3", { id: `d-${dataset.id}` }, portability.title(dataset), " ", h("small", { class: "count" }, count(dataset.total)));
+    const about = h("p", { class: "about", lang: "en" }, visible(dataset.about.description));
+    return h("section", { class: "dataset", "aria-labelledby": `d-${dataset.id}` }, heading, about,
+      state(dataset),
+      shown === 0 ? nothing(dataset)
+        : shown <= CARD_RECORDS && dataset.total === shown && !isPlain ? cards(dataset) : portability.table(dataset),
+      shown === 0 ? null : extent(dataset),
+      loose(dataset));
+  }
+
+  function state(dataset) {
+    const line = dataset.ledger;
+    if (line === null || ["complete", "empty"].includes(line.state)) return null;
+    return h("p", { class: "warn" }, portability.pill(line));
+  }
+
+  function nothing(dataset) {
+    if (dataset.total > 0) return extent(dataset);
+    // What was not read is not known to be nothing: the warning above says what it is.
+    if (dataset.ledger !== null && !["complete", "empty"].includes(dataset.ledger.state)) return null;
+    return h("p", { class: "note" }, t(dataset.about.files.length ? "noRecords" : "nothing"));
+  }
+
+  function cards(dataset) {
+    return h("div", { class: "cards" }, dataset.rows.map((_, index) => h("div", { class: "card" }, portability.fieldList(dataset, index, { nulls: false }))));
+  }
+
+  /* Files that no record names, such as documents made of records. */
+  function loose(dataset) {
+    const named = new Set(dataset.has("file") ? dataset.rows.map((row) => own(row, "file")) : []);
+    const files = dataset.about.files.filter((file) => !named.has(file.name));
+    if (files.length === 0) return null;
+    const total = files.length + (dataset.about.more ?? 0);
+    return h("details", {}, h("summary", {}, `${t("inFiles")} (${count(total)})`),
+      h("ul", { class: "paths" }, files.slice(0, FILES_LISTED).map((file) => h("li", {}, portability.link(file), " ", h("small", { class: "note" }, portability.bytes(file.bytes))))),
+      total > FILES_LISTED ? h("p", { class: "note" }, t("listed", { n: count(Math.min(FILES_LISTED, files.length)), total: count(total) })) : null);
+  }
+
+  function charts(datasets) {
+    const of = (name) => datasets.find((dataset) => dataset.name === name && dataset.lines.length > 0);
+    const column = (dataset, name) => (dataset?.has(name) ? dataset.rows.map((row) => own(row, name)) : []);
+    const figures = [];
+    const dated = datasets.flatMap((dataset) => moments(dataset));
+    if (dated.length >= 8) figures.push(portability.timeline(dated, t("when")));
+    for (const [dataset, name] of [[of("feature_uses"), "feature"], [of("page_views"), "title"], [of("api_timings"), "route"], [of("error_logs"), "error"], [of("tickets"), "status"]]) {
+      if (dataset) figures.push(portability.top(column(dataset, name).filter((v) => typeof v === "string"), t("topOf", { title: portability.title(dataset) })));
+    }
+    for (const [name, shown] of [["devices", ["browser", "operating_system"]], ["ip_addresses", ["address", "city"]]]) {
+      const dataset = of(name);
+      if (dataset?.has("first_seen_at") && dataset.has("last_seen_at")) figures.push(portability.spans(spanned(dataset, shown), portability.title(dataset)));
+    }
+    const drawn = figures.filter(Boolean);
+    return drawn.length ? h("div", { class: "charts" }, drawn) : null;
+  }
+
+  function spanned(dataset, names) {
+    return dataset.rows.map((row) => ({
+      name: names.map((name) => own(row, name)).filter((v) => typeof v === "string" && v !== "").join(" · ") || "—",
+      from: moment(own(row, "first_seen_at")),
+      to: moment(own(row, "last_seen_at")),
+    }));
+  }
+
+  /* When the records of a dataset happened. */
+  function moments(dataset) {
+    const name = dataset.moment;
+    return name === null ? [] : dataset.rows.map((row) => moment(own(row, name))).filter(Boolean);
+  }
+
+  Object.assign(portability, { groups, groupPage: group, moments });
+})();

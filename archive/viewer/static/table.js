@@ -1,0 +1,158 @@
+"use strict";
+/* A dataset as a table: searched, sorted and paged; each row opens to all of its fields. */
+(() => {
+  const { h, t, visible, count, button, label, value, pointer, sentence, fieldList } = portability;
+  const pageRows = () => (matchMedia("(max-width: 44rem)").matches ? 10 : 25);
+  const COLUMNS_SHOWN = 6;
+  // What a reader looks for first, where the declared order does not begin with it.
+  const BEST = {
+    "billing.invoices": ["number", "issued_on", "status", "total", "currency", "due_on", "paid_at"],
+    "billing.subscription": ["plan", "status", "seats", "price", "currency", "started_at"],
+    "crm.contacts": ["full_name", "email", "phone", "job_title", "tags", "created_at"],
+    "interactions.tickets": ["number", "subject", "status", "priority", "channel", "opened_at"],
+    "calls.calls": ["started_at", "direction", "caller_number", "called_number", "duration_seconds", "outcome"],
+    "usage.page_views": ["viewed_at", "title", "url", "seconds"],
+    "devices.devices": ["kind", "operating_system", "browser", "screen", "first_seen_at", "last_seen_at"],
+  };
+  const DULL = /^(id|.*_id|sha256|position|legal_hold|retained_until|updated_at|created_at)$/;
+
+  function columns(dataset, all) {
+    const filled = dataset.fields.filter((field) => dataset.rows.some((row) => portability.own(row, field.name) !== null));
+    if (all) return filled;
+    const best = Object.hasOwn(BEST, dataset.id) ? BEST[dataset.id] : null;
+    const chosen = best?.map((name) => filled.find((field) => field.name === name)).filter(Boolean) ?? [];
+    if (chosen.length > 0) return chosen;
+    const telling = filled.filter((field) => !DULL.test(field.name) || field.name === dataset.moment);
+    const from = telling.length > 0 ? telling : filled;
+    const picked = from.slice(0, COLUMNS_SHOWN);
+    const when = from.find((field) => field.name === dataset.moment);
+    // When it happened is worth a column even where it is declared last.
+    return when === undefined || picked.includes(when) ? picked : [...picked.slice(0, COLUMNS_SHOWN - 1), when];
+  }
+
+  function sorted(dataset, indices) {
+    const { sort, down } = dataset.view;
+    const field = dataset.fields.find((f) => f.name === sort);
+    if (field === undefined) return indices;
+    const compare = comparison(field);
+    const key = (index) => dataset.value(index, sort);
+    const [empty, filled] = [indices.filter((i) => key(i) === null), indices.filter((i) => key(i) !== null)];
+    filled.sort((a, b) => compare(key(a), key(b)) * (down ? -1 : 1) || a - b);
+    return [...filled, ...empty];
+  }
+
+  function comparison(field) {
+    if (["integer", "number", "decimal"].includes(field.type)) return (a, b) => Number(a) - Number(b);
+    if (field.type === "datetime" || field.type === "date") return (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+    const { compare } = new Intl.Collator(portability.language, { numeric: true });
+    const text = (found) => (typeof found === "object" ? JSON.stringify(found) : String(found)).slice(0, 200);
+    return (a, b) => compare(text(a), text(b));
+  }
+
+  /* The whole: tools, table, pages, and what the columns mean. Only what changes is drawn again. */
+  function table(dataset) {
+    const view = dataset.view;
+    const title = portability.title(dataset);
+    const body = h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": title });
+    const status = h("p", { class: "status", role: "status" });
+    const pager = h("div", { class: "pager" });
+    const found = () => (view.query === "" ? [...dataset.rows.keys()] : dataset.find(view.query));
+
+    function draw(focus) {
+      const indices = sorted(dataset, found());
+      const rows = pageRows();
+      const pages = Math.max(Math.ceil(indices.length / rows), 1);
+      view.page = Math.min(view.page, pages - 1);
+      const from = view.page * rows;
+      const shown = indices.slice(from, from + rows);
+      body.replaceChildren(grid(dataset, shown, title, draw));
+      status.textContent = indices.length === 0 ? t("noResults")
+        : t("page", { from: count(from + 1), to: count(from + shown.length), n: count(indices.length) });
+      const turn = (by) => () => { view.page += by; draw(by < 0 ? "previous" : "next"); };
+      pager.replaceChildren(
+        button(t("previous"), turn(-1), { "data-focus": "previous", disabled: view.page === 0 }),
+        button(t("next"), turn(1), { "data-focus": "next", disabled: view.page >= pages - 1 }),
+      );
+      pager.hidden = pages === 1;
+      const again = focus && [...box.querySelectorAll("[data-focus]")].find((e) => e.dataset.focus === focus && !e.disabled);
+      if (again) again.focus();
+      else if (focus) body.focus();
+    }
+
+    const box = h("div", { class: "tablebox" }, tools(dataset, title, draw), status, body, pager, meanings(dataset));
+    draw();
+    return box;
+  }
+
+  function tools(dataset, title, draw) {
+    const view = dataset.view;
+    const input = h("input", { type: "search", placeholder: t("search"), "aria-label": t("searchIn", { title }), value: view.query });
+    input.addEventListener("input", () => { view.query = input.value; view.page = 0; draw(); });
+    const all = h("input", { type: "checkbox", checked: view.all });
+    all.addEventListener("change", () => { view.all = all.checked; draw(); });
+    const order = h("select", { "aria-label": t("sortBy") }, h("option", { value: "" }, t("asStored")),
+      columns(dataset, true).map((field) => h("option", { value: field.name, selected: field.name === view.sort }, label(field.name))));
+    order.addEventListener("change", () => { view.sort = order.value || null; view.down = false; view.page = 0; draw(); });
+    return h("div", { class: "tools" }, input,
+      h("label", { class: "narrow" }, `${t("sortBy")} `, order),
+      columns(dataset, true).length > columns(dataset, false).length ? h("label", { class: "check" }, all, ` ${t("showAllColumns")}`) : null);
+  }
+
+  function grid(dataset, indices, title, draw) {
+    const view = dataset.view;
+    const shown = columns(dataset, view.all);
+    const head = shown.map((field) => {
+      const direction = view.sort !== field.name ? null : view.down ? "descending" : "ascending";
+      const sort = () => {
+        [view.down, view.sort] = view.sort === field.name ? [!view.down, field.name] : [false, field.name];
+        view.page = 0;
+        draw(`sort ${field.name}`);
+      };
+      return h("th", { scope: "col", role: "columnheader", "aria-sort": direction, class: numeric(field) },
+        button(h("bdi", {}, visible(label(field.name))), sort, { title: field.description, class: "sort", "data-focus": `sort ${field.name}` }));
+    });
+    return h("table", { role: "table" },
+      h("caption", { class: "unseen" }, title),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { role: "columnheader", scope: "col" }, h("span", { class: "unseen" }, t("details"))), head)),
+      h("tbody", { role: "rowgroup" }, indices.map((index) => row(dataset, index, shown))));
+  }
+
+  const numeric = (field) => (["integer", "number", "decimal"].includes(field.type) ? "number" : null);
+
+  function row(dataset, index, shown) {
+    const opener = button("", () => toggle(), { class: "opener", "aria-expanded": "false", "aria-label": t("details") });
+    const line = h("tr", { role: "row" }, h("td", { role: "cell", class: "open" }, opener), shown.map((field) =>
+      h("td", { role: "cell", class: numeric(field), "data-label": label(field.name) }, value(dataset, index, field))));
+    let opened = null;
+    function toggle() {
+      if (opened === null) {
+        opened = h("tr", { role: "row", class: "opened" }, h("td", { role: "cell", colspan: shown.length + 1 }, fieldList(dataset, index)));
+        line.after(opened);
+      } else {
+        opened.remove();
+        opened = null;
+      }
+      opener.setAttribute("aria-expanded", String(opened !== null));
+    }
+    return line;
+  }
+
+  function meanings(dataset) {
+    return h("details", { class: "meanings" }, h("summary", {}, t("columns")),
+      h("dl", { class: "fields", lang: "en" }, dataset.fields.map((field) => h("div", {},
+        h("dt", {}, h("bdi", {}, visible(label(field.name)))),
+        h("dd", {}, visible(field.description), " ", h("small", { class: "note", lang: portability.language },
+          [t(field.provenance), field.third_party ? t("thirdParty") : null].filter(Boolean).join(", ")))))));
+  }
+
+  /* How much of a dataset the page shows, and where all of it is. */
+  function extent(dataset) {
+    const shown = dataset.lines.length;
+    const file = pointer(dataset);
+    if (shown > 0 && shown < dataset.total) return h("p", { class: "capped" }, sentence("capped", { n: count(shown), total: count(dataset.total), file }));
+    if (dataset.about.pieces.length === 0) return null;
+    return h("p", { class: "note" }, sentence("allIn", { file }));
+  }
+
+  Object.assign(portability, { table, extent });
+})();

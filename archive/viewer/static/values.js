@@ -1,0 +1,139 @@
+"use strict";
+/* One value of a record as something to look at, by the type of its field. */
+(() => {
+  const { h, visible, t, sentence, count, bytes, button, code, own } = portability;
+  const CELL_CHARACTERS = 240;
+  const PROSE_CHARACTERS = 1500;
+  const PIECES_NAMED = 3;
+  // By the file's own ending, which decides what a browser makes of it, not by what its sender called it.
+  const AUDIO = /\.(wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac)$/i;
+  const IMAGE = /\.(png|jpe?g|gif|webp)$/i;
+  const LINKED = /\.(txt|csv|jsonl|json|pdf|wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac|png|jpe?g|gif|webp)$/i;
+
+  /* A text, shortened with a button; `whole` says how long it is where the page holds only its beginning. */
+  function prose(text, { characters = PROSE_CHARACTERS, whole = null, dataset = null } = {}) {
+    const place = h("span", { dir: "auto", class: "text" });
+    const rest = whole === null ? null : h("small", { class: "note" }, sentence("cut", {
+      n: count(text.length), total: count(whole), file: pointer(dataset),
+    }));
+    if (text.length <= characters) {
+      place.append(...visible(text));
+      return rest === null ? place : h("span", {}, place, rest);
+    }
+    let open = false;
+    const more = button("", () => draw(!open), { class: "link" });
+    // Not in the middle of a character that takes two units.
+    const begin = text.slice(0, characters).replace(/[\ud800-\udbff]$/, "");
+    function draw(opened) {
+      open = opened;
+      place.replaceChildren(...visible(open ? text : `${begin} …`));
+      more.textContent = open ? t("less") : t("showAll", { n: count(whole ?? text.length) });
+      more.setAttribute("aria-expanded", String(open));
+    }
+    draw(false);
+    return h("span", {}, place, " ", more, rest);
+  }
+
+  /* The value of a field in a record of a dataset. */
+  function value(dataset, index, field, { characters = CELL_CHARACTERS, preload = "none" } = {}) {
+    const found = dataset.value(index, field.name);
+    const whole = dataset.cuts.get(`${index}/${field.name}`) ?? null;
+    if (found === null) return h("span", { class: "none", title: t("noValue") }, "—");
+    if (found === "") return h("span", { class: "none" }, `(${t("empty")})`);
+    if (typeof found === "string" && dataset.files.has(found)) return files(dataset.files.get(found), preload);
+    if (typeof found === "boolean") return t(found ? "yes" : "no");
+    if (field.type === "datetime") return portability.time(found);
+    if (field.type === "date") return date(found);
+    if (field.type === "decimal") return h("span", { title: found, class: "number" }, grouped(found));
+    if (typeof found === "number") return h("span", { title: String(found), class: "number" }, portability.format("number", found));
+    if (typeof found === "object") return tree(found, characters);
+    return prose(String(found), { characters, whole, dataset });
+  }
+
+  function date(text) {
+    const found = /^\d{4}-\d\d-\d\d$/.test(text) ? portability.moment(`${text}T00:00:00Z`) : null;
+    if (found === null) return prose(String(text), { characters: CELL_CHARACTERS });
+    return h("time", { datetime: text, title: text }, portability.format("date", found));
+  }
+
+  /* An exact decimal with its thousands grouped and every digit kept. */
+  function grouped(text) {
+    const [, minus, whole, digits] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
+    if (whole === undefined) return text;
+    const [thousand, point] = portability.language === "id" ? [".", ","] : [",", "."];
+    const front = whole.replace(/\B(?=(\d{3})+$)/g, thousand);
+    return minus + front + (digits === undefined ? "" : point + digits);
+  }
+
+  const isPlain = (v) => v === null || typeof v !== "object";
+
+  function tree(found, characters) {
+    if (Array.isArray(found) && found.length > 0 && found.length <= 30 && found.every((v) => isPlain(v) && String(v).length < 60)) {
+      return h("span", { class: "chips" }, found.map((v) => h("span", { dir: "auto" }, visible(String(v)))));
+    }
+    const text = JSON.stringify(found, null, characters > CELL_CHARACTERS ? 2 : undefined);
+    return h("code", { class: "json" }, prose(text, { characters }));
+  }
+
+  /* Where a dataset's records are as a whole: its first files, and how many there are. */
+  function pointer(dataset) {
+    const pieces = dataset?.about.pieces ?? [];
+    if (pieces.length === 0) return code(dataset === null ? "data/" : `data/${dataset.exporter}/`);
+    const links = pieces.slice(0, PIECES_NAMED).map((piece, place) => [place ? ", " : "", link(piece)]).flat();
+    const others = pieces.length - PIECES_NAMED + (dataset.about.more ?? 0);
+    return h("span", {}, others > 0 ? sentence("cappedMore", { file: h("span", {}, links), n: count(others) }) : links);
+  }
+
+  /* A link to a file of the archive, if a browser opens such files harmlessly; its path otherwise. */
+  function link(file) {
+    if (!LINKED.test(file.path)) return code(file.path);
+    return h("a", { href: file.path, target: "_blank", rel: "noopener noreferrer" }, code(file.path));
+  }
+
+  function files(parts, preload) {
+    const whole = parts.length === 1 && !/\.part-\d+$/.test(parts[0].path);
+    return h("span", { class: "files" }, whole ? media(parts[0], preload) : parts.map((part) => h("span", {}, link(part), " ", bytes(part.bytes))));
+  }
+
+  function media(file, preload = "none") {
+    const notes = h("small", { class: "note" }, [
+      bytes(file.bytes),
+      file.state === "truncated" ? ` · ${t("truncated")}` : null,
+      file.volume === null ? null : ` · ${t("inVolume", { volume: file.volume })}`,
+    ]);
+    const failed = (key) => () => notes.append(" ", h("span", { class: "warn" }, ...trouble(file, key)));
+    if (AUDIO.test(file.path)) return [player(file, preload, failed("unplayable")), notes];
+    if (IMAGE.test(file.path)) {
+      const picture = h("img", { src: file.path, alt: file.name ?? "", loading: "lazy", on: { error: failed("unshown") } });
+      return [h("a", { href: file.path, target: "_blank", rel: "noopener noreferrer", class: "picture" }, picture), notes];
+    }
+    const about = LINKED.test(file.path) ? null : h("small", { class: "note" }, t("noPreview"));
+    return [link(file), notes, about];
+  }
+
+  function trouble(file, key) {
+    if (file.volume !== null) return [t("unpack", { volume: file.volume })];
+    return sentence(key, { file: code(file.path) });
+  }
+
+  function player(file, preload, failed) {
+    const attributes = { controls: true, preload, src: file.path, "aria-label": `${t("recording")} ${file.name ?? ""}` };
+    return h("audio", { ...attributes, on: { error: failed } });
+  }
+
+  /* All fields of a record, with their descriptions as help. */
+  function fieldList(dataset, index, { skip = [], nulls = true } = {}) {
+    const told = dataset.fields.filter((field) => !skip.includes(field.name));
+    const shown = told.filter((field) => nulls || own(dataset.rows[index], field.name) !== null);
+    const held = told.filter((field) => !shown.includes(field)).map((field) => portability.label(field.name));
+    return h("div", {},
+      h("dl", { class: "fields" }, shown.map((field) => h("div", {},
+        h("dt", { title: field.description }, h("bdi", {}, visible(portability.label(field.name)))),
+        h("dd", {}, value(dataset, index, field, { characters: PROSE_CHARACTERS })),
+      ))),
+      held.length ? h("p", { class: "note" }, visible(t("held", { fields: held.join(", ") }))) : null,
+    );
+  }
+
+  Object.assign(portability, { prose, value, pointer, link, media, player, fieldList, isAudio: (path) => AUDIO.test(path), trouble });
+})();

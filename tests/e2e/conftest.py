@@ -1,0 +1,30 @@
+"""Archives unpacked as a person has them, and Debian's Chromium to open them with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from judges.programs import NODE_MODULES, library, missing, program
+from playwright.sync_api import Browser, sync_playwright
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window."""
+    library("playwright")
+    path = program("chromium", package="chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which judges accessibility."""
+    script = NODE_MODULES / "axe-core" / "axe.min.js"
+    if not script.exists():
+        missing("axe-core", "npm ci --prefix tests/interop/node")
+    return Path(script).read_text("utf-8")

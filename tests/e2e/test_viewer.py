@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+from viewed import Unpacked, plain_dataset, sound
+
+from portability.api import JSON, Record
+
+HOSTILE = (
+    "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>",
+    "</script><svg onload=window.pwned=1>",
+    "{{constructor.constructor('window.pwned=1')()}} ${window.pwned=1}",
+    "javascript:window.pwned=1",
+    "NUL \0 and \x1b[31m and \u202egnp.exe\u202c",
+    "' \" ` \\ \n\r\n\u2028\u2029 ]]> -->",
+    "مرحبا 👩‍👩‍👧 שלום",
+    "__proto__",
+)
+HUGE = "0123456789" * 1_000_000
+WATCH_LONG_TASKS = """new PerformanceObserver(list => {
+    (window.slow ??= []).push(...list.getEntries().map(each => each.duration));
+}).observe({type: "longtask", buffered: true})"""
+CALL: Record = {"direction": "inbound", "caller_number": "+62811", "duration_seconds": 14.0, "outcome": "solved"}
+
+
+@contextmanager
+def opened(browser: Browser, address: str, *, locale: str = "en-GB", width: int = 1280) -> Iterator[Page]:
+    """A page that was opened from its folder; at its end nothing was logged, asked for from elsewhere, or run."""
+    context = browser.new_context(locale=locale, timezone_id="Asia/Jakarta", viewport={"width": width, "height": 800})
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    faults: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(address)
+    try:
+        yield page
+        assert page.evaluate("window.pwned") is None
+        assert [url for url in requests if not url.startswith("file:///")] == []
+        assert faults == []
+    finally:
+        context.close()
+
+
+def tab(page: Page, name: str) -> Locator:
+    return page.get_by_role("tab", name=name)
+
+
+def unfold(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+
+
+def made(folder: Path) -> Unpacked:
+    """A person with calls, a chat and a stranger's table, hostile text everywhere."""
+    archive = Unpacked(folder)
+    archive.add("account", "profile", [{"id": "usr_1", "full_name": HOSTILE[0], "email": HOSTILE[1]}])
+    archive.add("account", "organisation", [{"id": "ten_1", "name": HOSTILE[2]}])
+    names = ("ok", "other", "broken", "missing")
+    archive.add(
+        "calls", "calls", [{**CALL, "id": n, "started_at": f"2026-0{i + 1}-01T08:00:00Z"} for i, n in enumerate(names)]
+    )
+    segments = [
+        {
+            "id": f"{name}-{n}",
+            "call_id": name,
+            "position": n,
+            "starts_seconds": n / 10,
+            "text": text,
+            "speaker": "contact" if n % 2 else "ai_agent",
+        }
+        for name in names
+        for n, text in enumerate(HOSTILE)
+    ]
+    archive.add("calls", "transcripts", segments)
+    archive.add("calls", "recordings", [{"id": f"r-{n}", "call_id": n, "file": f"{n}.wav"} for n in names])
+    archive.add_file(2, "calls", "recordings", "ok.wav", sound(folder), "audio/wav")
+    archive.add_file(1, "calls", "recordings", "other.wav", sound(folder), "audio/wav")
+    archive.add_file(2, "calls", "recordings", "broken.wav", b"RIFF, but no sound", "audio/wav")
+    archive.add(
+        "chats",
+        "conversations",
+        [{"id": "c1", "subject": HOSTILE[3], "channel": HOSTILE[0], "opened_at": "2026-02-01T08:00:00Z"}],
+    )
+    messages = [*HOSTILE, HUGE]
+    archive.add(
+        "chats",
+        "messages",
+        [
+            {"id": f"m{n}", "conversation_id": "c1", "position": n, "sender": "contact", "text": t}
+            for n, t in enumerate(messages)
+        ],
+    )
+    archive.add(
+        "chats",
+        "attachments",
+        [
+            {"id": f"a{n}", "conversation_id": "c1", "message_id": "m0", "file": n, "media_type": "image/png"}
+            for n in ("lie.png", "page.html")
+        ],
+    )
+    page = b"<script>window.pwned=1</script>"
+    archive.add_file(2, "chats", "attachments", "lie.png", page, "image/png")
+    archive.add_file(2, "chats", "attachments", "page.html", page, "text/html")
+    rows = [
+        {"id": f"{n:03}", "text": HOSTILE[n % len(HOSTILE)], "n": n, "at": "not a time" if n else None}
+        for n in range(60)
+    ]
+    archive.add("strange", plain_dataset("things", HOSTILE[0]), rows, total=103_412)
+    return archive
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a person's viewer."""
+    gap = {"exporter": "calls", "dataset": "recordings", "what": "recordings/missing.wav", "reason": "missing"}
+    return made(tmp_path_factory.mktemp("person")).write(complete=False, gaps=[gap])
+
+
+def test_hostile_text_runs_nothing_on_any_page(browser: Browser, person: str) -> None:
+    """Script tags, template syntax, NUL, a name that is markup: shown as text on every tab, in every row's details."""
+    with opened(browser, person) as page:
+        expect(page.get_by_role("heading", level=2)).to_have_text(HOSTILE[0])
+        for each in page.get_by_role("tab").all():
+            each.click()
+            unfold(page)
+            for opener in page.locator(".opener").all()[:10]:
+                opener.click()
+        for control in ("U+202E", "␀"):
+            expect(page.get_by_text(control).first).to_be_attached()
+
+
+def test_what_is_missing_is_told_in_words(browser: Browser, person: str) -> None:
+    """The first page says that something is missing, what, and why; and where the rest of a capped table is."""
+    with opened(browser, person) as page:
+        expect(page.get_by_text("Not everything is here")).to_be_visible()
+        expect(page.get_by_text("The file was no longer where it should be.")).to_be_visible()
+        tab(page, "Strange").click()
+        expect(page.get_by_text("Showing the first 60 of 103,412 records.")).to_be_visible()
+
+
+def test_recordings_play_beside_what_was_said(browser: Browser, person: str) -> None:
+    """Sound of this volume and of the one beside it loads; a broken or missing one is told, and harms nothing."""
+    with opened(browser, person) as page:
+        for call in ("ok", "other"):
+            page.goto(f"{person}#calls/{call}")
+            expect(page.locator(".talk audio")).to_have_js_property("duration", 0.5)
+            expect(page.locator(".bubbles li")).to_have_count(len(HOSTILE))
+        page.goto(f"{person}#calls/broken")
+        expect(page.get_by_text("This browser cannot play the recording.")).to_be_visible()
+        page.goto(f"{person}#calls/missing")
+        expect(
+            page.get_by_text("The file is not in this archive. The file was no longer where it should be.")
+        ).to_be_visible()
+
+
+def test_speakers_are_told_apart(browser: Browser, person: str) -> None:
+    """Who spoke is told in words and by side, not by colour alone."""
+    with opened(browser, f"{person}#calls/ok") as page:
+        expect(page.locator(".theirs .who").first).to_contain_text("AI agent")
+        expect(page.locator(".mine .who").first).to_contain_text("You")
+
+
+def test_a_huge_value_is_shortened_with_the_way_to_all_of_it(browser: Browser, person: str) -> None:
+    """Ten megabytes in a message: the page shows a beginning, more on request, and names the file with the rest."""
+    with opened(browser, f"{person}#chats/c1") as page:
+        bubble = page.locator(".bubbles li").last
+        bubble.get_by_role("button", name="Show all (10,000,000 characters)").click()
+        assert len(bubble.locator(".text").inner_text()) == 20_000
+        expect(bubble.locator(".note")).to_have_text(
+            re.compile("The first 20,000 of 10,000,000 characters. The whole text is in .*data/chats/messages.jsonl.")
+        )
+
+
+def test_files_that_lie_are_harmless(browser: Browser, person: str) -> None:
+    """A page that calls itself a picture is a broken picture; a page is named, not linked."""
+    with opened(browser, f"{person}#chats/c1") as page:
+        expect(page.locator(".talk img")).to_have_count(1)
+        expect(page.locator(".talk img")).to_have_js_property("complete", value=True)
+        expect(page.locator(".talk img")).to_have_js_property("naturalWidth", 0)
+        expect(page.locator(".talk").get_by_text("data/chats/attachments/page.html")).to_be_visible()
+        assert page.locator("a[href$='.html']").count() == 0
+
+
+def test_a_table_is_searched_sorted_and_paged(browser: Browser, person: str) -> None:
+    """Search counts what it finds, a column's head sorts both ways and says so, pages hold 25 rows."""
+    with opened(browser, f"{person}#strange") as page:
+        table = page.locator(".tablebox")
+        expect(table.get_by_role("status")).to_have_text("1\u201325 of 60")
+        table.get_by_role("button", name="Next").click()
+        expect(table.get_by_role("status")).to_have_text("26\u201350 of 60")
+        head = table.get_by_role("button", name="N", exact=True)
+        head.click()
+        head.click()
+        expect(table.get_by_role("columnheader", name="N", exact=True)).to_have_attribute("aria-sort", "descending")
+        expect(table.locator("tbody tr").first).to_contain_text("59")
+        expect(head).to_be_focused()
+        table.get_by_role("searchbox").fill("nowhere to be found")
+        expect(table.get_by_role("status")).to_have_text("Nothing found in the records shown here.")
+        table.get_by_role("searchbox").fill("مرحبا")
+        expect(table.get_by_role("status")).to_contain_text("of 7")
+
+
+def test_search_in_everything_leads_to_the_table(browser: Browser, person: str) -> None:
+    """One field searches all datasets and opens the one that is chosen, with the search in it."""
+    with opened(browser, person) as page:
+        page.get_by_label("Search in everything").fill("gnp.exe")
+        results = page.locator(".results")
+        expect(results.get_by_role("heading")).to_have_count(3)
+        results.get_by_role("button", name="Messages").click()
+        expect(page.get_by_label("Search in Messages")).to_have_value("gnp.exe")
+
+
+def test_the_keyboard_reaches_everything(browser: Browser, person: str) -> None:
+    """Skip link first, one stop for all tabs, arrow keys among them, the focus always visible."""
+    with opened(browser, person) as page:
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("main")).to_be_focused()
+        tab(page, "Overview").focus()
+        page.keyboard.press("ArrowDown")
+        expect(tab(page, "Account")).to_be_focused()
+        expect(tab(page, "Account")).to_have_attribute("aria-selected", "true")
+        expect(page.locator("main h2")).to_have_text("Account")
+        page.keyboard.press("End")
+        expect(tab(page, "Strange")).to_be_focused()
+        page.keyboard.press("Home")
+        expect(page.locator("[role=tab][tabindex='0']")).to_have_count(1)
+        assert tab(page, "Overview").evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
+
+
+def test_both_languages(browser: Browser, person: str) -> None:
+    """The browser's language decides at first, the reader afterwards; the page says which one it is in."""
+    with opened(browser, person, locale="id-ID") as page:
+        expect(page.locator("html")).to_have_attribute("lang", "id")
+        expect(page.get_by_text("Belum semuanya ada")).to_be_visible()
+        page.get_by_role("button", name="English").click()
+        expect(page.locator("html")).to_have_attribute("lang", "en")
+        expect(tab(page, "Calls")).to_be_visible()
+        expect(page.get_by_role("button", name="English")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_page_is_wider_than_the_screen(browser: Browser, person: str, width: int) -> None:
+    """On a phone as on a desk nothing has to be scrolled sideways but a table in its own frame."""
+    with opened(browser, person, width=width) as page:
+        for each in page.get_by_role("tab").all():
+            each.click()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), each.inner_text()
+
+
+def test_a_phone_shows_the_list_or_the_conversation(browser: Browser, person: str) -> None:
+    """At phone width a chosen conversation takes the place of the list, and a link leads back."""
+    with opened(browser, f"{person}#calls", width=360) as page:
+        expect(page.locator(".talk")).to_be_hidden()
+        page.locator(".talks a").first.click()
+        expect(page.locator(".talk")).to_be_visible()
+        page.get_by_role("link", name="Back to the list").click()
+        expect(page.locator(".list")).to_be_visible()
+
+
+def test_nothing_held_is_said(browser: Browser, tmp_path: Path) -> None:
+    """An export that found nothing has a page that says so, and no error."""
+    archive = Unpacked(tmp_path)
+    archive.add("account", "profile")
+    archive.add("chats", "conversations")
+    with opened(browser, archive.write(no_data_held=True)) as page:
+        expect(page.get_by_text("No data held")).to_be_visible()
+        tab(page, "Chats").click()
+        expect(page.get_by_text("Nothing is held here.")).to_be_visible()
+
+
+def test_a_company_to_ask_is_named(browser: Browser, tmp_path: Path) -> None:
+    """Data that needs an instruction is told on the first page, with the company by name where the data knows it."""
+    archive = Unpacked(tmp_path)
+    archive.add("account", "organisation", [{"id": "ten_7", "name": "PT Maju"}])
+    line: JSON = {
+        "exporter": "account",
+        "dataset": "organisation",
+        "title": "Company",
+        "state": "complete",
+        "records": 1,
+    }
+    asked: JSON = {
+        "exporter": "calls",
+        "dataset": "calls",
+        "title": "Calls",
+        "state": "needs_instruction",
+        "records": 0,
+        "tenants": ["ten_7"],
+    }
+    with opened(browser, archive.write(datasets=[line, asked])) as page:
+        expect(page.locator(".verdict.bad")).to_contain_text("PT Maju (ten_7)")
+
+
+def test_a_hundred_thousand_rows(browser: Browser, tmp_path: Path) -> None:
+    """Fifty datasets of 2,000 rows: the page opens, changes tabs, sorts and searches without standing still."""
+    archive = Unpacked(tmp_path)
+    for number in range(50):
+        rows: list[Record] = [
+            {"id": f"{number}-{n}", "text": f"row {n} of the dataset {number}", "n": n, "at": "2026-01-01T00:00:00Z"}
+            for n in range(2_000)
+        ]
+        archive.add(f"plugin{number % 10}", plain_dataset(f"things{number}", f"Things {number}"), rows)
+    with opened(browser, archive.write()) as page:
+        page.evaluate(WATCH_LONG_TASKS)
+        tab(page, "Plugin3").click()
+        page.get_by_role("button", name="Text").first.click()
+        page.get_by_label("Search in everything").fill("1999")
+        expect(page.get_by_role("status").first).to_have_text("50 found")
+        assert max(page.evaluate("window.slow ?? [0]")) < 1_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault(browser: Browser, person: str, axe: str, scheme: str) -> None:
+    """axe-core, rules of WCAG 2.2 A and AA: none is broken on any tab, in both colour schemes."""
+    context = browser.new_context(locale="en-GB", color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    page.goto(person)
+    page.evaluate(axe)
+    faults: dict[str, list[str]] = {}
+    for each in page.get_by_role("tab").all():
+        each.click()
+        unfold(page)
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        result = page.evaluate("tags => axe.run(document, {runOnly: tags})", tags)
+        for violation in result["violations"]:
+            faults[violation["id"]] = [node["html"][:200] for node in violation["nodes"]][:3]
+    context.close()
+    assert faults == {}, json.dumps(faults, indent=1)

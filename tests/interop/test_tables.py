@@ -1,0 +1,76 @@
+"""The data by validators and readers of tables that are not ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import jsonschema
+import pytest
+from judges.cases import Archive
+from judges.programs import library, module, run
+from judges.tables import FORMATS, Row, by_polars, by_python, is_the_value, tables
+
+
+def test_every_line_is_valid_by_the_schema_beside_it(bags: list[Path]) -> None:
+    """The schema that travels with the data is a JSON Schema, describes every field and holds for every record."""
+    for bag in bags:
+        for table in tables(bag):
+            jsonschema.Draft202012Validator.check_schema(table.schema)
+            validator = jsonschema.Draft202012Validator(table.schema, format_checker=FORMATS)
+            records = table.lines()
+
+            assert len(records) == table.records
+            assert [error.message for record in records for error in validator.iter_errors(record)] == []
+            assert all(field["description"] for field in table.schema["properties"].values())
+
+
+def test_a_schema_refuses_what_it_does_not_describe(archives: Mapping[str, Archive], tmp_path: Path) -> None:
+    """So that the test above can fail: a column more, a number too large for JSON, a float for a decimal, no id."""
+    (bag,) = archives["hostile texts and names"].unpacked(tmp_path)
+    validator = jsonschema.Draft202012Validator(next(tables(bag)).schema)
+
+    assert validator.is_valid({"id": "c1", "text": None, "note": [1], "number": "0.10"})
+    for wrong in ({"id": "c1", "password": "x"}, {"id": 7}, {"id": "c1", "number": 0.1}, {"text": "x"}):
+        assert not validator.is_valid(wrong)
+
+
+@pytest.mark.parametrize("read", [by_python, by_polars], ids=["Python csv", "polars"])
+def test_a_csv_reader_finds_the_records_of_the_json_lines(
+    bags: list[Path], read: Callable[[Path], Sequence[Row]]
+) -> None:
+    """Row by row and cell by cell, but for the apostrophe before what a spreadsheet would run."""
+    for bag in bags:
+        for table in tables(bag):
+            rows, records = read(table.csv), table.lines()
+            fields = table.schema["properties"]
+
+            assert len(rows) == len(records)
+            for row, record in zip(rows, records, strict=True):
+                assert list(row) == list(fields)
+                wrong = [name for name in fields if not is_the_value(row[name], record.get(name), fields[name])]
+                assert wrong == [], table.csv
+
+
+def test_polars_tells_null_from_the_empty_text(archives: Mapping[str, Archive], tmp_path: Path) -> None:
+    """NULL is a bare empty cell, the empty text is `""`: a reader that knows the difference finds both."""
+    (bag,) = archives["hostile texts and names"].unpacked(tmp_path)
+    found = {
+        record["text"]: row["text"]
+        for table in tables(bag)
+        for record, row in zip(table.lines(), by_polars(table.csv), strict=True)
+    }
+
+    assert (found[None], found[""]) == (None, "")
+
+
+def test_frictionless_validates_the_data_package(bags: list[Path]) -> None:
+    """Data Package v2 by its own tool: the descriptor, sizes, hashes, and every cell by its Table Schema."""
+    frictionless = module("frictionless")
+    library("jsonlines")  # its reader of JSON Lines
+    for bag in bags:
+        report = json.loads(run([*frictionless, "validate", "datapackage.json", "--json"], cwd=bag))
+
+        assert (report["valid"], report["warnings"]) == (True, [])
+        assert report["stats"]["tasks"] == len(json.loads((bag / "datapackage.json").read_text())["resources"])

@@ -1,0 +1,1 @@
+"""Programs that are not ours, and what they say of an archive: readers of ZIPs, JOSE libraries, BagIt, tables."""

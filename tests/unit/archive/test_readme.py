@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import replace
+from hashlib import sha256
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import volumes
+
+from archive.parts import Member
+from archive.readme import GAPS_SHOWN, PATHS_SHOWN, readme
+
+MEMBER = Member("data/calls/calls.jsonl", 10, "0" * 64, volumes.content("application/jsonl"))
+
+
+def page(members: list[Member] | None = None, **closing: Any) -> str:
+    document = volumes.closing_document(volumes.envelope(), 1) | closing if closing else None
+    return readme(volumes.envelope(), 1, [MEMBER] if members is None else members, document).decode()
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.names: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.links += [value or "" for name, value in attrs if name in {"href", "src"}]
+        if tag not in {"meta", "br", "hr"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_asks_nothing_of_the_network() -> None:
+    """One file, no script, no request: its links lead into the volume, its policy forbids the rest."""
+    text = page(complete=True)
+    tags = _Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert tags.names.isdisjoint({"script", "img", "iframe", "link", "form"})
+    assert all(link.startswith(("#", "data/", "export.json")) for link in tags.links)
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+
+
+def test_the_policy_allows_the_style_that_is_there() -> None:
+    """A style whose hash is not the policy's would not be applied."""
+    text = page()
+    style = re.search(r"<style>(.*)</style>", text, re.DOTALL)
+    assert style is not None
+    assert "sha256-" + b64encode(sha256(style[1].encode()).digest()).decode() in text
+
+
+def test_both_languages_say_the_same_things() -> None:
+    """English and Indonesian have the same headings and the same tables."""
+    text = page(complete=False, gaps=[{"exporter": "calls", "dataset": "calls", "what": "c9", "reason": "missing"}])
+    english, indonesian = text.split('<section id="id"')
+    for tag in ("<h2>", "<table>", "<tr>", "<pre>"):
+        assert english.count(tag) == indonesian.count(tag) > 0
+    assert "This export is not complete" in english
+    assert "Ekspor ini tidak lengkap" in indonesian
+
+
+def test_no_data_is_said_in_both_languages() -> None:
+    """An unknown subject gets a clear answer."""
+    text = page([], no_data_held=True)
+    assert "No data held." in text
+    assert "Tidak ada data yang disimpan." in text
+
+
+def test_a_volume_that_is_not_the_closing_one_has_no_ledger() -> None:
+    """It cannot know the whole yet, and says where to look."""
+    text = page()
+    assert "the closing volume, the last one, lists them all" in text
+    assert "What was looked for" not in text
+
+
+def test_hostile_names_are_text() -> None:
+    """What comes from data is escaped everywhere."""
+    evil = "<script>alert(1)</script>"
+    dataset = replace(volumes.CALLS, title=evil, description=evil)
+    member = replace(MEMBER, content=replace(MEMBER.content, dataset=dataset))
+    line = {"exporter": evil, "dataset": evil, "title": evil, "state": evil, "records": 0, "files": 0, "gaps": 1}
+    gap = {"exporter": evil, "dataset": evil, "what": evil, "reason": evil}
+    text = page([member], datasets=[{**line, "reason": evil, "tenants": [evil]}], gaps=[gap], not_included=[gap])
+    assert "<script" not in text
+
+
+def test_long_lists_are_cut_and_counted() -> None:
+    """A page of fifty thousand recordings helps nobody."""
+    recordings = [replace(MEMBER, path=f"data/calls/{number}.wav") for number in range(PATHS_SHOWN + 5)]
+    gap = {"exporter": "calls", "dataset": "calls", "what": "c9", "reason": "missing"}
+    text = page(recordings, gaps=[gap] * (GAPS_SHOWN + 7))
+    assert "and 5 more files" in text
+    assert "And 7 more" in text
+
+
+def test_records_are_counted_once() -> None:
+    """JSON Lines and CSV hold the same records."""
+    table = replace(MEMBER, path="data/calls/calls.csv", content=volumes.content("text/csv"))
+    assert page([MEMBER, table]).count('<td class="number">2</td>') == 2
+
+
+@pytest.mark.parametrize(
+    ("profile", "law"), [("access", "Art. 15"), ("portability", "Art. 20"), ("switch", "Data Act")]
+)
+def test_each_profile_names_its_law(profile: str, law: str) -> None:
+    """A reader learns by which right this was made."""
+    assert law in readme(volumes.envelope(profile=profile), 1, []).decode()
