@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from factories import World, world
+from simultaneous import in_threads
+from sqlalchemy import select, update
+
+from portability import models
+from portability.db import now, open_engine, reading, writing
+from portability.errors import DatabaseUnavailable, QueueUnavailable
+from portability.queue import WakeUps, connect, open_queue
+from worker import dispatch
+from worker.dispatch import REPEAT_SECONDS
+
+EXPORT = models.export
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path) -> World:
+    return world(tmp_path, {}, database_url=control_url)
+
+
+@pytest.fixture
+def queue(redis_url: str) -> WakeUps:
+    return open_queue(connect(redis_url))
+
+
+@pytest.fixture
+def absent(tmp_path: Path) -> WakeUps:
+    """The queue of a Redis that is not there."""
+    return open_queue(connect(f"unix://{tmp_path}/nobody"))
+
+
+def woken(queue: WakeUps) -> list[str]:
+    return sorted(job.args[0] for job in queue.jobs)
+
+
+def change(made: World, **values: object) -> None:
+    with writing(made.engine) as connection:
+        connection.execute(update(EXPORT).values(**values))
+
+
+def test_each_claimable_export_is_woken_once(made: World, queue: WakeUps) -> None:
+    """A second look a moment later sends nothing: the first wake-up is on its way."""
+    identifiers = sorted(made.request(f"user:usr_{n}") for n in range(3))
+    assert dispatch.dispatch(made.engine, queue) == 3
+    assert dispatch.dispatch(made.engine, queue) == 0
+    assert woken(queue) == identifiers
+
+
+def test_two_clocks_wake_each_export_once(made: World, queue: WakeUps, control_url: str, redis_url: str) -> None:
+    """Copies of the clock are safe: they share the rows, not the work."""
+    identifiers = sorted(made.request(f"user:usr_{n}") for n in range(20))
+
+    def tick(_number: int) -> int:
+        engine = open_engine(control_url)
+        try:
+            return dispatch.dispatch(engine, open_queue(connect(redis_url)))
+        finally:
+            engine.dispose()
+
+    assert sum(in_threads(2, tick)) == 20
+    assert woken(queue) == identifiers
+
+
+def test_what_nobody_answers_is_woken_again(made: World, queue: WakeUps) -> None:
+    """A wake-up that was lost, or whose Redis was emptied, is sent anew after a while."""
+    identifier = made.request()
+    dispatch.dispatch(made.engine, queue)
+    queue.connection.flushall()
+    change(made, woken_at=now(-REPEAT_SECONDS - 1))
+    assert dispatch.dispatch(made.engine, queue) == 1
+    assert woken(queue) == [identifier]
+
+
+def test_what_is_held_backing_off_or_ended_is_left_alone(made: World, queue: WakeUps) -> None:
+    """Only what a worker could claim now is worth a wake-up."""
+    made.request()
+    for values in ({"lease_until": now(60)}, {"lease_until": None, "not_before": now(60)}, {"state": "ready"}):
+        change(made, **values)
+        assert dispatch.dispatch(made.engine, queue) == 0
+
+
+def test_what_a_killed_worker_left_is_woken(made: World, queue: WakeUps) -> None:
+    """Its lease has run out: somebody else goes on."""
+    made.request()
+    assert made.claim() is not None
+    assert dispatch.dispatch(made.engine, queue) == 0
+    change(made, lease_until=now(-1))
+    assert dispatch.dispatch(made.engine, queue) == 1
+
+
+def test_without_redis_nobody_counts_as_woken(made: World, queue: WakeUps, absent: WakeUps) -> None:
+    """The rows stay as they were, and are sent as soon as Redis is back."""
+    made.request()
+    with pytest.raises(QueueUnavailable):
+        dispatch.dispatch(made.engine, absent)
+    with reading(made.engine) as connection:
+        assert connection.scalars(select(EXPORT.c.woken_at)).all() == [None]
+    assert dispatch.dispatch(made.engine, queue) == 1
+
+
+def test_the_clock_outlives_what_is_away(
+    made: World, queue: WakeUps, absent: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Database away, Redis away, both there: the loop goes on until it is told to stop."""
+    made.request()
+    stop, ticks = threading.Event(), iter([None, absent, queue])
+    real = dispatch.dispatch
+
+    def tick(_engine: object, _queue: WakeUps) -> int:
+        chosen = next(ticks)
+        if chosen is None:
+            raise DatabaseUnavailable("away")
+        if chosen is queue:
+            stop.set()
+        return real(made.engine, chosen)
+
+    monkeypatch.setattr(dispatch, "dispatch", tick)
+    dispatch.run(made.engine, queue, 0.001, stop)
+    assert len(woken(queue)) == 1

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portability.api import File, Gap
+from portability.errors import ObjectChanged, SourceRefused, SourceUnavailable
+from worker.files import FileStream
+from worker.reader import Patience
+
+CONTENT = bytes(range(256)) * 10
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+Open = Callable[[int], Any]
+
+
+def whole(offset: int) -> Iterator[bytes]:
+    for begin in range(offset, len(CONTENT), 100):
+        yield CONTENT[begin : begin + 100]
+
+
+def stream(
+    opens: Open = whole, *, size: int | None = len(CONTENT), sha256: str | None = None, offset: int = 0
+) -> FileStream:
+    file = File("a.wav", "audio/wav", size, opens, sha256=sha256)
+    return FileStream(file, "calls/a.wav", offset, Patience(2, lambda _seconds: None))
+
+
+def drained(made: FileStream, limit_bytes: int = 1 << 20) -> bytes:
+    parts = []
+    while made.more:
+        parts.append(b"".join(made.part(limit_bytes)))
+    return b"".join(parts)
+
+
+def breaking(at: int, error: Exception, times: int = 99) -> Open:
+    """Gives out the content up to a byte, then raises, so many times."""
+    left = [times]
+
+    def opens(offset: int) -> Iterator[bytes]:
+        if left[0] > 0:
+            if offset < at:
+                yield CONTENT[offset:at]
+            left[0] -= 1
+            raise error
+        yield CONTENT[offset:]
+
+    return opens
+
+
+def gap(reason: str, *, retryable: bool) -> Gap:
+    return Gap("calls/a.wav", reason, retryable)
+
+
+@given(st.integers(1, 3000), st.integers(0, len(CONTENT)))
+def test_parts_are_bounded_and_join_to_the_rest_of_the_file(limit_bytes: int, offset: int) -> None:
+    """Whatever the size of a part and wherever it begins, every byte comes once."""
+    made = stream(offset=offset)
+    parts = []
+    while made.more:
+        parts.append(b"".join(made.part(limit_bytes)))
+    assert b"".join(parts) == CONTENT[offset:]
+    assert all(len(part) == limit_bytes for part in parts[:-1])
+    assert (made.offset, made.gap) == (len(CONTENT), None)
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), None])
+def test_a_file_as_promised_has_no_gap(size: int | None) -> None:
+    """Size and hash agree, or were not promised."""
+    made = stream(size=size, sha256=SHA256)
+    assert drained(made) == CONTENT
+    assert made.gap is None
+
+
+def test_fewer_bytes_than_promised_are_truncated() -> None:
+    """What came is kept; the rest may come another time."""
+    made = stream(size=len(CONTENT) + 1)
+    assert drained(made) == CONTENT
+    assert made.gap == gap("truncated", retryable=True)
+
+
+def test_more_bytes_than_promised_are_kept_and_told() -> None:
+    """Nothing is cut: the source's own row was wrong, or the file has changed."""
+    made = stream(size=len(CONTENT) - 1)
+    assert drained(made) == CONTENT
+    assert made.gap == gap("changed", retryable=False)
+
+
+def test_another_hash_than_promised_is_changed() -> None:
+    """As many bytes, but not those."""
+    made = stream(sha256="0" * 64)
+    assert drained(made) == CONTENT
+    assert made.gap == gap("changed", retryable=False)
+
+
+def test_a_hash_is_not_judged_from_the_middle_on() -> None:
+    """Where an earlier volume holds the beginning, only the size can be compared."""
+    made = stream(sha256="0" * 64, offset=100)
+    drained(made)
+    assert made.gap is None
+
+
+@given(st.integers(0, len(CONTENT)), st.integers(1, 2))
+def test_a_source_that_breaks_goes_on_from_its_own_offset(at: int, times: int) -> None:
+    """Within patience the file is whole, hash included."""
+    made = stream(breaking(at, SourceUnavailable("broke"), times), sha256=SHA256)
+    assert drained(made) == CONTENT
+    assert made.gap is None
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "retryable"),
+    [
+        (SourceUnavailable("jane"), "source_unavailable", True),
+        (SourceRefused("jane"), "source_refused", False),
+        (ObjectChanged("jane"), "object_changed", False),
+        (ValueError("jane"), "unreadable", False),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 1, 1000])
+def test_a_source_that_stays_broken_ends_the_file_there(
+    error: Exception, reason: str, retryable: bool, at: int
+) -> None:
+    """What came before is kept, and the gap says why it ended, by a code and without the message."""
+    made = stream(breaking(at, error))
+    assert drained(made) == CONTENT[:at]
+    assert made.gap == gap(reason, retryable=retryable)
+
+
+def _raise(_offset: int) -> Iterator[bytes]:
+    raise SourceRefused("gone")
+
+
+@pytest.mark.parametrize(
+    ("opens", "reason"),
+    [
+        (_raise, "source_refused"),
+        (lambda _offset: None, "unreadable"),
+        (lambda _offset: iter(["text"]), "unreadable"),
+        (lambda _offset: iter([7]), "unreadable"),
+        (lambda _offset: iter([]), "truncated"),
+        (lambda _offset: iter([b"", b""]), "truncated"),
+    ],
+)
+def test_a_file_that_never_opens_is_a_gap(opens: Open, reason: str) -> None:
+    """Not a byte, not a crash: also where the plugin returns what is no stream of bytes."""
+    made = stream(opens)
+    assert made.more is False
+    assert made.gap is not None
+    assert made.gap.reason == reason
+
+
+def test_a_list_of_blocks_is_read_once() -> None:
+    """A plugin may return a list: its first block must not come again and again."""
+    made = stream(lambda offset: [CONTENT[offset:1000], b"", CONTENT[1000:]])
+    assert drained(made) == CONTENT
+
+
+def test_blocks_may_be_any_bytes() -> None:
+    """A bytearray that is filled again, or a view: what was given out stays as it was."""
+    buffer = bytearray(10)
+
+    def opens(offset: int) -> Iterator[bytearray]:
+        for begin in range(offset, 100, 10):
+            buffer[:] = CONTENT[begin : begin + 10]
+            yield buffer
+
+    assert drained(stream(opens, size=100)) == CONTENT[:100]

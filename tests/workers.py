@@ -1,0 +1,106 @@
+"""Real processes of the command line: workers and clocks as a deployment runs them, and one-off commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from portability.processes import die_with_parent
+
+WAIT_SECONDS = 120.0
+
+
+@dataclass
+class Deployment:
+    """Settings as environment variables, and the processes that were started with them."""
+
+    folder: Path
+    settings: Mapping[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        named = {f"PORTABILITY_{name}": value for name, value in self.settings.items()}
+        return {**os.environ, **named, "PORTABILITY_DIR": str(self.folder)}
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "processes.log"
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A command in the background; it dies with the test."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                command(*arguments),
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # a prctl and nothing else
+            )
+        self.processes.append(process)
+        return process
+
+    def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """A command to its end."""
+        done = subprocess.run(
+            command(*arguments), env=self.environment, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+        )
+        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str, expect: int = 0) -> Any:
+        """A command's `--json` answer."""
+        return json.loads(self.run(*arguments, "--json", expect=expect).stdout)
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(WAIT_SECONDS)
+
+
+def command(*arguments: str) -> Sequence[str]:
+    """The command line with this interpreter."""
+    return [sys.executable, "-m", "cli.main", *arguments]
+
+
+@contextmanager
+def deployment(folder: Path, *, workers: int, **settings: str) -> Iterator[Deployment]:
+    """A deployment with its database migrated, a key, workers and a clock; stopped in order at the end."""
+    deployed = Deployment(folder, {"LEASE_SECONDS": "4", "CLOCK_SECONDS": "0.3", "DRAIN_SECONDS": "2", **settings})
+    deployed.run("db", "upgrade")
+    deployed.run("keys", "new")
+    try:
+        for arguments in [*[("worker",)] * workers, ("clock",)]:
+            deployed.start(*arguments)
+        yield deployed
+    finally:
+        deployed.stop()
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Ask again and again until it is so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    """Pids of a process's children (Linux)."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def kill(pid: int) -> None:
+    """As the kernel's OOM killer does."""
+    os.kill(pid, signal.SIGKILL)

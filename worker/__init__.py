@@ -1,0 +1,1 @@
+"""The pipeline: from a claimed export to the next volume of its archive."""

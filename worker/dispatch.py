@@ -1,0 +1,54 @@
+"""The clock: every few seconds it wakes workers for what is claimable. Safe in several copies.
+
+That one loop covers lost messages, an emptied Redis, killed workers and back-off.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+from sqlalchemy import Engine, or_, select, update
+
+from portability import models
+from portability.db import now, writing
+from portability.errors import DatabaseUnavailable, QueueUnavailable
+from portability.queue import WakeUps, wake
+from worker.checkpoint import claimable
+
+log = structlog.get_logger()
+EXPORT = models.export
+BATCH = 500
+REPEAT_SECONDS = 10.0
+"""How long a wake-up counts as on its way: a copy of the clock sends no second one meanwhile."""
+
+
+def dispatch(engine: Engine, queue: WakeUps) -> int:
+    """Send a wake-up for each claimable export that has had none lately; returns how many were sent.
+
+    Raises: DatabaseUnavailable, QueueUnavailable.
+    """
+    with writing(engine) as connection:
+        # A wake-up that led to a claim is used up; one that did not may still be on its way.
+        used_up = EXPORT.c.woken_at <= EXPORT.c.claimed_at
+        quiet = or_(EXPORT.c.woken_at.is_(None), used_up, EXPORT.c.woken_at < now(-REPEAT_SECONDS))
+        waiting = select(EXPORT.c.id).where(claimable(), quiet).order_by(EXPORT.c.created_at).limit(BATCH)
+        if connection.dialect.name == "postgresql":
+            waiting = waiting.with_for_update(skip_locked=True)
+        chosen = list(connection.scalars(waiting))
+        connection.execute(update(EXPORT).where(EXPORT.c.id.in_(chosen)).values(woken_at=now()))
+        # Inside the transaction: when Redis refuses, the rows stay as if nobody had been woken.
+        for export_id in chosen:
+            wake(queue, export_id)
+    return len(chosen)
+
+
+def run(engine: Engine, queue: WakeUps, every_seconds: float, stop: threading.Event) -> None:
+    """Dispatch until told to stop; a database or Redis that is away is waited for."""
+    while not stop.is_set():
+        try:
+            if sent := dispatch(engine, queue):
+                log.info("clock.woke", exports=sent)
+        except (DatabaseUnavailable, QueueUnavailable) as error:
+            log.warning("clock.waits", code=error.code)
+        stop.wait(every_seconds)

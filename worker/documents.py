@@ -1,0 +1,53 @@
+"""Documents: a batch of a dataset whose records become files of their own, one or more of each document format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archive.volume import MEMBER_BYTES
+from portability.api import Dataset, Document, DocumentFormat, Gap, Record
+from portability.errors import FormatError
+from worker.pieces import Piece
+from worker.promises import storable
+from worker.reader import Reader
+
+Made = list[tuple[DocumentFormat, Document]]
+
+
+def read(reader: Reader, dataset: Dataset, formats: Mapping[str, DocumentFormat]) -> Piece:
+    """The next batch as a piece: a volume ends between batches, so that a cursor is a place to go on.
+
+    A record that a format cannot carry, or that no format knows, is a gap by its id; the others are written.
+    """
+    before = reader.after
+    batch = reader.next()
+    if batch is None:
+        return Piece(0, {}, before, before, (), ())
+    documents: Made = []
+    gaps = list(batch.gaps)
+    written = 0
+    for record in batch.records:
+        made, reason = _of_record(dataset, record, formats)
+        documents += made
+        written += bool(made)
+        if reason is not None:
+            gaps.append(Gap(_named(dataset, record), reason))
+    return Piece(written, {}, batch.cursor, before, batch.files, tuple(gaps), documents=documents)
+
+
+def _of_record(dataset: Dataset, record: Record, formats: Mapping[str, DocumentFormat]) -> tuple[Made, str | None]:
+    """The record's documents, and why some of them are missing."""
+    made: Made = []
+    reason = None
+    for form in formats.values():
+        try:
+            made += [(form, document) for document in form.documents(dataset, record)]
+        except FormatError as fault:
+            reason = fault.code
+    if any(len(document.body) > MEMBER_BYTES for _form, document in made):
+        return [], "too_large"
+    return made, reason if made or reason else "no_format"
+
+
+def _named(dataset: Dataset, record: Record) -> str:
+    return storable("/".join([dataset.name, *(str(record.get(name)) for name in dataset.key)]))

@@ -1,0 +1,106 @@
+"""Pieces: a bounded run of a dataset's records, whole batches only, in the bytes of every format of the export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from portability.api import Batch, Cursor, Dataset, Document, DocumentFormat, File, Format, Gap, Record
+from portability.errors import ExporterFault, FormatError
+from worker.excerpt import RECORDS_MAX
+from worker.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What is written next; empty where the source gave nothing more."""
+
+    records: int
+    bodies: Mapping[str, bytes] = field(repr=False)
+    """One whole member for each format, by its name."""
+    cursor: Cursor | None
+    """After the last batch."""
+    before: Cursor | None
+    """Before the last batch: its files can be asked for again from here."""
+    files: tuple[File, ...]
+    """Of the last batch: a batch with files ends its piece."""
+    gaps: tuple[Gap, ...]
+    head: Sequence[Record] = field(default=(), repr=False)
+    """Its first records, for the viewer's excerpt."""
+    documents: Sequence[tuple[DocumentFormat, Document]] = field(default=(), repr=False)
+    """Of a dataset whose records become documents: one member each."""
+
+    @property
+    def members(self) -> int:
+        """How many it becomes."""
+        return (len(self.bodies) if self.records else 0) + len(self.documents)
+
+
+def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_bytes: int) -> Piece:
+    """Read batches until the first format has `size_bytes`, a batch brings files, or the source ends.
+
+    A record that a format cannot carry is the exporter's fault: the piece ends before its batch, and so does the run.
+    """
+    batches: list[Batch] = []
+    cursors = [reader.after]
+    try:
+        bodies = _encode_while_reading(reader, batches, cursors, dataset, formats, size_bytes)
+    except FormatError:
+        sound, fault = _sound(batches, dataset, formats)
+        reader.stop(ExporterFault(str(fault)))
+        batches = list(sound)
+        bodies = {name: b"".join(f.encode(dataset, _records(batches))) for name, f in formats.items()}
+    count = len(batches)
+    return Piece(
+        records=sum(len(batch.records) for batch in batches),
+        bodies=bodies,
+        cursor=cursors[count],
+        before=cursors[max(count - 1, 0)],
+        files=batches[-1].files if batches else (),
+        gaps=tuple(gap for batch in batches for gap in batch.gaps),
+        head=tuple(islice(_records(batches), RECORDS_MAX)),
+    )
+
+
+def _encode_while_reading(
+    reader: Reader,
+    batches: list[Batch],
+    cursors: list[Cursor | None],
+    dataset: Dataset,
+    formats: Mapping[str, Format],
+    size_bytes: int,
+) -> dict[str, bytes]:
+    body = bytearray()
+
+    def arriving() -> Iterator[Record]:
+        # The first format pulls the batches in, so that its own output says when the piece is large enough.
+        while len(body) < size_bytes and (batch := reader.next()) is not None:
+            batches.append(batch)
+            cursors.append(batch.cursor)
+            yield from batch.records
+            if batch.files:
+                return
+
+    (name, first), *others = formats.items()
+    for block in first.encode(dataset, arriving()):
+        body += block
+    return {name: bytes(body)} | {other: b"".join(f.encode(dataset, _records(batches))) for other, f in others}
+
+
+def _sound(
+    batches: Sequence[Batch], dataset: Dataset, formats: Mapping[str, Format]
+) -> tuple[Sequence[Batch], FormatError]:
+    for count, batch in enumerate(batches):
+        try:
+            for form in formats.values():
+                for _block in form.encode(dataset, batch.records):
+                    pass
+        except FormatError as fault:
+            return batches[:count], fault
+    raise AssertionError("a format refused a piece whose every batch it takes")
+
+
+def _records(batches: Iterable[Batch]) -> Iterator[Record]:
+    for batch in batches:
+        yield from batch.records
