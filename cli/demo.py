@@ -1,0 +1,151 @@
+"""`portability demo | up`: the whole job, and a stack to play with, on one machine and one folder."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import zipfile
+from pathlib import Path
+
+import click
+import orjson
+
+from archive.signing import Jwks
+from archive.verify import Verification, verify
+from cli.context import Context, shared
+from cli.exports import fetch_volumes
+from cli.requests import ask, wait_for
+from demo import embedded
+from demo.plan import Examples, SeedPlan
+from demo.seed import seed
+from portability import exports, instructions, keys, requests
+from portability.api import JSON
+from portability.db import reading, writing
+from portability.errors import BadInput, NoSigningKey, VolumeFault
+from portability.states import ExportState
+from portability.storage import open_storage
+
+ACTOR = "operator:demo"
+MEND_SECONDS = 1.0
+
+
+@click.command()
+@shared
+def demo(context: Context) -> None:
+    """The whole job with made-up data: two exports by a real queue worker, fetched and verified."""
+    prepare(context)
+    examples = _made_up_data(context)
+    with embedded.running(context.settings):
+        identifiers = [_request(context, f"user:{examples.user}", None), _request_contact(context, examples)]
+        wait_for(context, identifiers)
+    archives = {identifier: _fetch(context, identifier) for identifier in identifiers}
+    jwks = _jwks_file(context)
+    results = [verify(paths, Jwks.parse(orjson.loads(jwks.read_bytes()))) for paths in archives.values()]
+    indexes = [_unpack(paths) for paths in archives.values()]
+    verified = all(result.ok for result in results)
+    document: JSON = {
+        "exports": identifiers,
+        "archives": [str(path) for paths in archives.values() for path in paths],
+        "index_html": str(indexes[0]),
+        "pages": [str(index) for index in indexes],
+        "jwks": str(jwks),
+        "verified": verified,
+    }
+    context.result(document, lambda: _tell(context, archives, indexes, jwks, results))
+    if not verified:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.option("--workers", default=2, show_default=True, help="How many workers.")
+@shared
+def up(context: Context, workers: int) -> None:
+    """A stack to play with: Valkey, workers and a clock, until Ctrl-C."""
+    prepare(context)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    with embedded.running(context.settings, workers=workers) as stack:
+        folder = context.settings.dir.absolute()
+        context.console.print(f"up on {folder} with {workers} workers; Ctrl-C stops", markup=False, soft_wrap=True)
+        context.console.print(f"ask for something: portability request --dir {folder} --help", markup=False)
+        while not stop.wait(MEND_SECONDS):
+            for name in stack.mend():
+                context.note(f"{name} had ended and was started again")
+
+
+def prepare(context: Context) -> None:
+    """A migrated database, a store and a signing key. Raises BadInput where something else is configured."""
+    if not context.settings.embedded:
+        hint = "unset PORTABILITY_DATABASE_URL, PORTABILITY_REDIS_URL and PORTABILITY_STORAGE_URL, or use the Procfile"
+        raise BadInput("the embedded stack does not run beside configured servers", hint=hint)
+    _ = context.storage
+    with writing(context.engine) as connection:
+        try:
+            keys.signing(connection, context.settings.keys)
+        except NoSigningKey:
+            keys.new(connection, context.settings.keys, actor=ACTOR)
+
+
+def _made_up_data(context: Context) -> Examples:
+    with context.console.status("making up a platform's data"):
+        return seed(context.settings.source, open_storage(context.settings.recordings), SeedPlan()).examples
+
+
+def _request(context: Context, subject: str, tenant: str | None) -> str:
+    wanted = requests.check(profile="access", subject=subject, tenant=tenant, reason="demonstration")
+    identifier, trouble = ask(context, wanted, ACTOR)
+    if trouble is not None:
+        raise trouble
+    return identifier
+
+
+def _request_contact(context: Context, examples: Examples) -> str:
+    tenant, contact = examples.contact_tenant, examples.contact
+    with writing(context.engine) as connection:
+        instructions.add(connection, tenant, contact_id=contact, exporters=None, actor=ACTOR)
+    return _request(context, f"contact:{contact}", tenant)
+
+
+def _fetch(context: Context, identifier: str) -> list[Path]:
+    with reading(context.engine) as connection:
+        row = exports.get(connection, identifier)
+    if row["state"] != ExportState.READY:
+        hint = f"see the logs in {context.settings.dir}"
+        raise VolumeFault(f"export {identifier} is {row['state']}: {row['error_message']}", hint=hint)
+    return fetch_volumes(context, identifier, context.settings.dir.absolute() / "fetched")
+
+
+def _jwks_file(context: Context) -> Path:
+    path = context.settings.dir.absolute() / "jwks.json"
+    with reading(context.engine) as connection:
+        path.write_bytes(orjson.dumps(keys.jwks(connection), option=orjson.OPT_INDENT_2))
+    return path
+
+
+def _unpack(paths: list[Path]) -> Path:
+    """Unpack the volumes side by side, their names having just been verified; returns the page to open."""
+    for path in paths:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(path.parent)
+    return paths[-1].with_suffix("") / "index.html"
+
+
+def _tell(
+    context: Context,
+    archives: dict[str, list[Path]],
+    indexes: list[Path],
+    jwks: Path,
+    results: list[Verification],
+) -> None:
+    say = context.console.print
+    for paths in archives.values():
+        for path in paths:
+            say(f"archive   {path}", markup=False, soft_wrap=True)
+    for index in indexes:
+        say(f"open      {index}", markup=False, soft_wrap=True)
+    say(f"keys      {jwks}", markup=False, soft_wrap=True)
+    for result in results:
+        for fault in result.errors:
+            say(f"fault     {fault.code} {fault.volume} {fault.file}: {fault.detail}", markup=False, soft_wrap=True)
+    say("[bold green]verified[/]" if all(result.ok for result in results) else "[bold red]does not verify[/]")

@@ -1,0 +1,60 @@
+"""`portability instructions add | list | withdraw`: a tenant's orders to export its processor data."""
+
+from __future__ import annotations
+
+import click
+
+from cli.context import Context, shared
+from portability import exports, policy
+from portability import instructions as orders
+from portability.api import JSON
+from portability.db import reading, writing
+from portability.plugins import check_exporter_names
+
+
+@click.group()
+def instructions() -> None:
+    """A tenant's orders to export what the platform processes for it."""
+
+
+@instructions.command("add")
+@click.option("--tenant", required=True, help="The tenant that orders.")
+@click.option("--contact", help="One contact of the tenant; default: every contact.")
+@click.option("--include", help="Exporters, separated by commas; default: all.")
+@click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+@shared
+def add(context: Context, tenant: str, contact: str | None, include: str | None, claimed: str | None) -> None:
+    """Record an instruction; the same standing one is not recorded twice."""
+    exporters = None if include is None else check_exporter_names(name.strip() for name in include.split(","))
+    actor = policy.acting(context.settings, claimed)
+    with writing(context.engine) as connection:
+        identifier = orders.add(connection, tenant, contact_id=contact, exporters=exporters, actor=str(actor))
+    context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
+
+
+@instructions.command("list")
+@click.option("--tenant", help="Only this tenant's.")
+@shared
+def list_instructions(context: Context, tenant: str | None) -> None:
+    """List instructions, withdrawn ones too."""
+    with reading(context.engine) as connection:
+        rows = orders.rows(connection, tenant)
+    names = ("id", "tenant", "contact_id", "exporters", "created_by")
+    times = ("created_at", "withdrawn_at")
+    document: list[JSON] = [
+        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
+    ]
+    shown = (*names, *times)
+    context.result(document, lambda: context.table("Instructions", shown, [[row[n] for n in shown] for row in rows]))
+
+
+@instructions.command("withdraw")
+@click.argument("identifier", metavar="ID")
+@click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+@shared
+def withdraw(context: Context, identifier: str, claimed: str | None) -> None:
+    """End an instruction; exports that begin later do not see it."""
+    actor = policy.acting(context.settings, claimed)
+    with writing(context.engine) as connection:
+        orders.withdraw(connection, identifier, actor=str(actor))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is withdrawn", markup=False))

@@ -1,0 +1,73 @@
+"""`portability keys new | list | retire | revoke | jwks`: what archives are signed with."""
+
+from __future__ import annotations
+
+import click
+import orjson
+
+from cli.context import Context, shared
+from portability import exports, keys, policy
+from portability.api import JSON
+from portability.db import reading, writing
+
+
+@click.group("keys")
+def keys_group() -> None:
+    """Keys that sign archives."""
+
+
+@keys_group.command("new")
+@click.option("--purpose", default="archive", show_default=True, help="archive, link, transfer or receipt.")
+@shared
+def new(context: Context, purpose: str) -> None:
+    """Make a key that signs from now on; its predecessor retires."""
+    with writing(context.engine) as connection:
+        kid = keys.new(connection, context.settings.keys, purpose=purpose, actor=_actor(context))
+    context.result({"kid": kid}, lambda: context.console.print(kid, markup=False))
+
+
+@keys_group.command("list")
+@shared
+def list_keys(context: Context) -> None:
+    """List keys, retired and revoked ones too."""
+    with reading(context.engine) as connection:
+        rows = keys.listed(connection)
+    times = ("created_at", "retired_at", "revoked_at")
+    document: list[JSON] = [
+        {"kid": row["kid"], "purpose": row["purpose"], **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
+    ]
+    shown = ("kid", "purpose", *times)
+    context.result(document, lambda: context.table("Keys", shown, [[row[n] for n in shown] for row in rows]))
+
+
+@keys_group.command("retire")
+@click.argument("kid")
+@shared
+def retire(context: Context, kid: str) -> None:
+    """Sign no more with a key; what it signed stays valid."""
+    with writing(context.engine) as connection:
+        keys.retire(connection, kid, actor=_actor(context))
+    context.result({"kid": kid}, lambda: context.console.print(f"{kid} is retired", markup=False))
+
+
+@keys_group.command("revoke")
+@click.argument("kid")
+@shared
+def revoke(context: Context, kid: str) -> None:
+    """Declare a key compromised: nothing that it signed verifies any more."""
+    with writing(context.engine) as connection:
+        keys.revoke(connection, kid, actor=_actor(context))
+    context.result({"kid": kid}, lambda: context.console.print(f"{kid} is revoked", markup=False))
+
+
+@keys_group.command("jwks")
+@shared
+def jwks(context: Context) -> None:
+    """Print the JWK Set (RFC 7517) that verifies archives."""
+    with reading(context.engine) as connection:
+        document = keys.jwks(connection)
+    print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def _actor(context: Context) -> str:
+    return str(policy.acting(context.settings, None))

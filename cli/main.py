@@ -1,0 +1,67 @@
+"""`portability`: the command line."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from cli.context import fail
+from cli.db import db
+from cli.demo import demo, up
+from cli.doctor import doctor
+from cli.exports import cancel, fetch, list_exports, show
+from cli.instructions import instructions
+from cli.keys import keys_group
+from cli.plugins import plugins
+from cli.processes import clock, worker
+from cli.requests import request
+from cli.seed import seed
+from cli.verify import verify
+from portability.errors import BadInput
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="portability")
+def main() -> None:
+    """One subject's data, from many sources, as a signed archive."""
+
+
+for command in (
+    demo,
+    up,
+    seed,
+    request,
+    list_exports,
+    show,
+    cancel,
+    fetch,
+    instructions,
+    verify,
+    keys_group,
+    plugins,
+    doctor,
+    db,
+    worker,
+    clock,
+):
+    main.add_command(command)
+
+
+def run() -> None:
+    """The program: as click runs it, but a usage error looks like all others, one line or JSON."""
+    try:
+        sys.exit(main.main(standalone_mode=False) or 0)
+    except NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
+    except click.UsageError as error:
+        hint = f"{error.ctx.command_path} --help" if error.ctx else "portability --help"
+        fail(BadInput(error.format_message().rstrip("."), hint=hint), as_json="--json" in sys.argv)
+    except click.Abort:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

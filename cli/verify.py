@@ -1,0 +1,138 @@
+"""`portability verify`: whether an archive is what its issuer signed; needs no database and no network."""
+
+from __future__ import annotations
+
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, build_opener
+
+import click
+import orjson
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+
+from archive.signing import Jwks
+from archive.verify import Verification, volume_paths
+from archive.verify import verify as verify_volumes
+from cli.context import Context, shared
+from portability import keys
+from portability.api import JSON
+from portability.db import reading
+from portability.errors import BadInput
+
+JWKS_BYTES = 1 << 20
+TIMEOUT_SECONDS = 10
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Keys come from the address that was named, and from no other."""
+
+    def redirect_request(self, *_args: object) -> None:
+        return None
+
+
+@click.command("verify")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--jwks", metavar="FILE|URL", help="The issuer's public keys; default: those of the embedded folder.")
+@click.option("--partial", is_flag=True, help="Some volumes are known to be absent.")
+@shared
+def verify(context: Context, paths: tuple[Path, ...], jwks: str | None, *, partial: bool) -> None:
+    """Check volumes, or folders of them: every byte, every file, the signature, and that none is absent.
+
+    Exit code 0: they verify, 1: they do not, 2: they could not be checked.
+    """
+    public_keys = Jwks.parse(jwks_of_folder(context) if jwks is None else load_jwks(jwks))
+    result = _verify(context, paths, public_keys, partial=partial)
+    context.result(as_json(result), lambda: _tell(context, result))
+    if not result.ok:
+        sys.exit(1)
+
+
+def as_json(result: Verification) -> dict[str, JSON]:
+    """The result as the CLI contract has it."""
+    return {
+        "ok": result.ok,
+        "volumes": result.volumes,
+        "files": result.files,
+        "bytes": result.bytes,
+        "errors": [
+            {"code": fault.code, "volume": fault.volume, "file": fault.file, "detail": fault.detail}
+            for fault in result.errors
+        ],
+    }
+
+
+def load_jwks(source: str) -> JSON:
+    """A JWK Set from a file, or by https (http from this machine only). Raises BadInput."""
+    parts = urlsplit(source)
+    is_url = parts.scheme in {"http", "https"}
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise BadInput(f"keys are not taken over plain http from {parts.hostname}", hint="use https, or a file")
+    try:
+        data = _fetch(source) if is_url else _head(Path(source))
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, URLError) else type(error).__name__
+        raise BadInput(f"the JWK Set {source} cannot be read: {reason}", hint="--jwks FILE or --jwks URL") from None
+    if len(data) > JWKS_BYTES:
+        raise BadInput(f"the JWK Set {source} is larger than {JWKS_BYTES} bytes")
+    try:
+        document: JSON = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise BadInput(f"the JWK Set {source} is no JSON") from None
+    return document
+
+
+def jwks_of_folder(context: Context) -> JSON:
+    """The embedded folder's own keys. Raises BadInput where there is no such folder."""
+    settings = context.settings
+    if settings.database_url is None and not settings.dir.is_dir():
+        raise BadInput(f"there are no keys in {settings.dir}", hint="name the issuer's: --jwks FILE or --jwks URL")
+    with reading(context.engine) as connection:
+        return keys.jwks(connection)
+
+
+def _verify(context: Context, paths: tuple[Path, ...], jwks: Jwks, *, partial: bool) -> Verification:
+    columns = (TextColumn("checking"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    total_bytes = sum(path.stat().st_size for path in volume_paths(paths))
+    with context.bars(*columns) as bar:
+        task = bar.add_task("checking", total=total_bytes)
+        return verify_volumes(paths, jwks, partial=partial, progress=lambda size: bar.advance(task, size))
+
+
+def _tell(context: Context, result: Verification) -> None:
+    say = context.console.print
+    if result.errors:
+        rows = [[_printable(cell or "") for cell in (f.code, f.volume, f.file, f.detail)] for f in result.errors]
+        context.table("Faults", ("code", "volume", "file", "detail"), rows)
+    verdict = "[bold green]verified[/]" if result.ok else "[bold red]does not verify[/]"
+    say(f"{verdict}: {result.volumes} volumes, {result.files} files, {result.bytes} bytes")
+
+
+def _printable(text: str) -> str:
+    """What a hostile name may show on a terminal: no control characters, no markup."""
+    return escape("".join(character if character.isprintable() else "?" for character in text))
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with build_opener(_NoRedirects).open(url, timeout=TIMEOUT_SECONDS) as response:
+            data: bytes = response.read(JWKS_BYTES + 1)
+            return data
+    except HTTPError as error:
+        error.close()
+        raise
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(JWKS_BYTES + 1)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,89 @@
+"""How much made-up data is wanted, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from base64 import b32encode
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2s
+
+from portability.errors import BadInput
+
+TAG_CHARACTERS = 5
+SLOWEST_HZ, FASTEST_HZ = 8_000, 16_000
+"""Below, the mouth's resonances do not fit (demo.speech)."""
+LONGEST_SECONDS = 86_400
+"""A WAV file ends at 4 GiB."""
+SMALLEST = {"tenants": 1, "users": 1, "contacts": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPlan:
+    """Totals of the whole data, not per tenant. Equal plans give equal data.
+
+    Raises:
+        BadInput: a total that is too small, or a range that is none.
+    """
+
+    tenants: int = 3
+    users: int = 12
+    contacts: int = 60
+    calls: int = 120
+    chats: int = 120
+    messages_per_chat: int = 6
+    """At least; a conversation is told to its end."""
+    events: int = 1_500
+    """Rows of usage and performance data."""
+    recordings: int = 20
+    """The first calls have one; at most one per call."""
+    recording_seconds: tuple[float, float] = (6.0, 45.0)
+    """Shortest and longest; where both are the same, every recording is exactly that long."""
+    recording_rate_hz: int = 8_000
+    hostile_share: float = 0.02
+    """Of the rows with free text; a few are always hostile."""
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        totals = ("tenants", "users", "contacts", "calls", "chats", "messages_per_chat", "events", "recordings")
+        for name in totals:
+            if getattr(self, name) < SMALLEST.get(name, 0):
+                raise BadInput(f"the plan's {name} is {getattr(self, name)}, less than {SMALLEST.get(name, 0)}")
+        shortest, longest = self.recording_seconds
+        if not SLOWEST_HZ <= self.recording_rate_hz <= FASTEST_HZ:
+            raise BadInput(f"sound of {self.recording_rate_hz} Hz is not between {SLOWEST_HZ} and {FASTEST_HZ}")
+        if not 0 < shortest <= longest <= LONGEST_SECONDS:
+            raise BadInput(f"recordings of {shortest:g} to {longest:g} s are not between 0 and {LONGEST_SECONDS} s")
+        if not 0 <= self.hostile_share <= 1:
+            raise BadInput(f"a hostile share of {self.hostile_share:g} is not between 0 and 1")
+
+    @property
+    def tag(self) -> str:
+        """Part of every id: data of different plans never share a row, data of equal plans always do."""
+        wanted = asdict(self) | {"recording_seconds": [float(bound) for bound in self.recording_seconds]}
+        digest = blake2s(json.dumps(wanted, sort_keys=True).encode()).digest()
+        return b32encode(digest).decode().lower()[:TAG_CHARACTERS]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Ids of subjects about whom there is something in every dataset that fits them."""
+
+    user: str
+    contact: str
+    contact_tenant: str
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeedReport:
+    """What the source holds of a plan."""
+
+    tables: Mapping[str, int]
+    """Rows of this plan by table, whether they were added now or were there already."""
+    added: int
+    """Rows that were not there before."""
+    recordings: int
+    bytes: int
+    """Of the recordings."""
+    examples: Examples = field(repr=False)

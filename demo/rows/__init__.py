@@ -1,0 +1,1 @@
+"""The rows of the platform's tables, one module per subject area, as stories: a parent and all that hangs on it."""

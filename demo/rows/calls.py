@@ -1,0 +1,194 @@
+"""Telephone calls: who called whom, what was said, how it sounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+
+from demo.people import CURRENCIES, Person
+from demo.rows.interactions import Occasion, interaction_rows
+from demo.speech import wav_blocks
+from demo.talk import Talk, make_talk
+from demo.vault import store
+from demo.world import AGENTS_PER_TENANT, Row, World, chance, later, moment, nth
+from exporters import schema
+from portability.storage import Storage
+
+DAY_SECONDS = 86_400.0
+WAV = "audio/wav"
+ANONYMOUS_SHARE = 0.12
+HIDDEN_SHARE = 0.3
+"""Of the calls that belong to nobody: those without a number."""
+CALLS_OF_EXAMPLES = (0, 0, 3, 0, 3, 0)
+"""Contacts of the first calls: the example, and the first user in the role of a contact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as its tables share it."""
+
+    number: int
+    id: str
+    contact: Person
+    known: bool
+    """Whether the platform matched the number to the contact."""
+    talk: Talk
+    created_at: datetime
+    frames: int
+    """Of sound, at the plan's rate."""
+    recorded: bool
+
+
+def call_rows(world: World, number: int, files: Storage | None) -> Iterator[Row]:
+    """One call with its transcript, recording, analysis and what followed from it."""
+    random = world.random("call", number)
+    call = _make_call(world, number, random, files)
+    yield _call(world, call, random)
+    yield from _transcript_rows(world, call, random)
+    if call.recorded and files is not None:
+        yield _recording(world, call, files)
+    if number == 0 or chance(random, 0.8):
+        yield _analysis(world, call, random)
+    links = {
+        "tenant_id": call.contact.tenant.id,
+        "contact_id": call.contact.id if call.known else None,
+        "call_id": call.id,
+        "conversation_id": None,
+    }
+    agent_id = world.agent_id(call.contact.tenant, number % AGENTS_PER_TENANT)
+    occasion = Occasion(number, "c", links, agent_id, "phone", call.created_at, call.talk, complete=number == 0)
+    yield from interaction_rows(world, occasion, random)
+
+
+def _make_call(world: World, number: int, random: Random, files: Storage | None) -> Call:
+    plan, early = world.plan, number < len(CALLS_OF_EXAMPLES)
+    some = random.randrange(len(world.contacts))
+    contact = world.contacts[CALLS_OF_EXAMPLES[number] % len(world.contacts) if early else some]
+    shortest, longest = plan.recording_seconds
+    recorded = number < plan.recordings and files is not None
+    # Squared: many short calls and a few long ones.
+    seconds = shortest + (longest - shortest) * random.random() ** 2
+    return Call(
+        number=number,
+        id=world.id("cal", number),
+        contact=contact,
+        known=early or not chance(random, ANONYMOUS_SHARE),
+        talk=make_talk(
+            random,
+            contact.language,
+            customer=contact.name,
+            company=contact.tenant.name,
+            city=random.choice(world.cities(contact)),
+        ),
+        created_at=moment(random),
+        frames=round(seconds * plan.recording_rate_hz),
+        recorded=recorded,
+    )
+
+
+def _seconds(world: World, call: Call) -> float:
+    return call.frames / world.plan.recording_rate_hz
+
+
+def _call(world: World, call: Call, random: Random) -> Row:
+    tenant, inbound = call.contact.tenant, chance(random, 0.8)
+    company_number = world.company_number(tenant)
+    hidden = not call.known and chance(random, HIDDEN_SHARE)
+    number = None if hidden else call.contact.phone
+    answered_at = later(call.created_at, random, 20)
+    return (
+        schema.calls,
+        {
+            "id": call.id,
+            "tenant_id": tenant.id,
+            "contact_id": call.contact.id if call.known else None,
+            "direction": "inbound" if inbound else "outbound",
+            "caller_number": number if inbound else company_number,
+            "called_number": company_number if inbound else number,
+            "agent_id": world.agent_id(tenant, call.number % AGENTS_PER_TENANT),
+            "handled_by": random.choice(("ai", "human", "both")),
+            "status": "answered",
+            "language": call.talk.language,
+            "outcome": random.choice(("solved", "handed_over", "callback", None)),
+            "started_at": call.created_at,
+            "answered_at": answered_at,
+            "ended_at": answered_at + timedelta(seconds=_seconds(world, call)),
+            "duration_seconds": _seconds(world, call),
+            "consented_to_recording": call.recorded or chance(random, 0.5),
+            "cost": Decimal(random.randrange(1, 10**9)).scaleb(-8),
+            "currency": CURRENCIES[tenant.language],
+            "custom": {"order": {"lines": [1, 2.5, None, "x"]}, "note": ""} if nth(call.number, 4, 0) else None,
+            "created_at": call.created_at,
+            "retained_until": call.created_at + timedelta(days=365 * 5) if nth(call.number, 6, 0) else None,
+            "legal_hold": nth(call.number, 50, 49),
+            "media_host": f"media-{call.number % 9}.internal.example",
+        },
+    )
+
+
+def _transcript_rows(world: World, call: Call, random: Random) -> Iterator[Row]:
+    """What was said, spread over the length of the call by the length of the lines."""
+    characters = sum(len(line.text) for line in call.talk.lines)
+    seconds_per_character, begins = _seconds(world, call) / characters, 0.0
+    for position, line in enumerate(call.talk.lines):
+        ends = begins + len(line.text) * seconds_per_character
+        yield (
+            schema.transcripts,
+            {
+                "id": world.id("tsg", call.number, position),
+                "tenant_id": call.contact.tenant.id,
+                "call_id": call.id,
+                "position": position,
+                "speaker": line.speaker,
+                "starts_seconds": round(begins, 3),
+                "ends_seconds": round(ends, 3),
+                "text": line.text,
+                "language": call.talk.language,
+                "confidence": round(random.uniform(0.7, 1), 4),
+                "created_at": call.created_at + timedelta(seconds=ends),
+            },
+        )
+        begins = ends
+
+
+def _recording(world: World, call: Call, files: Storage) -> Row:
+    recording_id, tenant = world.id("rec", call.number), call.contact.tenant
+    key, rate_hz = f"recordings/{tenant.id}/{recording_id}.wav", world.plan.recording_rate_hz
+    stored = store(files, key, WAV, wav_blocks(recording_id, call.frames, rate_hz))
+    return (
+        schema.recordings,
+        {
+            "id": recording_id,
+            "tenant_id": tenant.id,
+            "call_id": call.id,
+            "media_type": WAV,
+            "bytes": stored.bytes,
+            "seconds": _seconds(world, call),
+            "channels": 1,
+            "sha256": stored.sha256,
+            "created_at": call.created_at + timedelta(seconds=_seconds(world, call)),
+            "storage_key": key,
+        },
+    )
+
+
+def _analysis(world: World, call: Call, random: Random) -> Row:
+    mood = {"positive": 0.7, "neutral": 0.0, "negative": -0.6}[call.talk.sentiment]
+    return (
+        schema.call_analyses,
+        {
+            "id": world.id("ana", call.number),
+            "tenant_id": call.contact.tenant.id,
+            "call_id": call.id,
+            "sentiment": call.talk.sentiment,
+            "sentiment_score": mood + random.uniform(-0.2, 0.2),
+            "summary": call.talk.summary,
+            "intent": call.talk.intent,
+            "topics": [call.talk.intent, random.choice(("price", "quality", "waktu"))],
+            "model": "listener-2025-06",
+            "created_at": later(call.created_at, random, DAY_SECONDS),
+        },
+    )

@@ -1,0 +1,167 @@
+"""The made-up world of a plan: who is there, and pure functions of numbers for ids, chance and times.
+
+Everything is a function of the plan and a number, so any part can be made without the others, in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TypeAlias
+
+from sqlalchemy import Table, null
+
+from demo.people import Person, Pool, Tenant, company_domain, email_address, language, phone_number, pool
+from demo.plan import Examples, SeedPlan
+
+Row: TypeAlias = tuple[Table, Mapping[str, object]]
+
+EPOCH_AT = datetime(2024, 1, 1, tzinfo=UTC)
+"""All times lie in the two years from here on, so that they are past for any clock that runs this."""
+SPAN_SECONDS = 730 * 86_400
+MAIL_DOMAINS = ("mail.example", "surat.example", "post.example")
+AGENTS_PER_TENANT = 2
+USER_PHONES = 5_000_000
+TENANT_PHONES = 9_000_000
+"""Contacts have the numbers below."""
+NOTHING = null()
+"""NULL for a JSON column, where None would become JSON's own null."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everybody of a plan, and where to draw from."""
+
+    plan: SeedPlan
+    tag: str
+    tenants: tuple[Tenant, ...]
+    users: tuple[Person, ...]
+    contacts: tuple[Person, ...]
+
+    def id(self, prefix: str, *numbers: int) -> str:
+        return make_id(self.tag, prefix, *numbers)
+
+    def random(self, topic: str, number: int) -> Random:
+        """Chance of one story, independent of all others."""
+        return Random(f"{self.tag}/{topic}/{number}")
+
+    def pool(self, language: str) -> Pool:
+        return pool(language, self.plan.seed)
+
+    def cities(self, person: Person) -> tuple[str, ...]:
+        return self.pool(person.language).cities
+
+    def owner(self, tenant: Tenant) -> Person:
+        return self.users[tenant.number % len(self.users)]
+
+    def company_number(self, tenant: Tenant) -> str:
+        """What customers dial to reach a tenant."""
+        return phone_number(tenant.language, TENANT_PHONES + tenant.number)
+
+    def agent_id(self, tenant: Tenant, place: int) -> str:
+        """One of the AGENTS_PER_TENANT software agents of a tenant."""
+        return self.id("agt", tenant.number, place)
+
+    def examples(self) -> Examples:
+        contact = self.contacts[0]
+        return Examples(self.users[0].id, contact.id, contact.tenant.id, contact.tenant.id)
+
+
+def make_world(plan: SeedPlan) -> World:
+    """Everybody of the plan."""
+    tag = plan.tag
+    tenants = tuple(_tenant(plan, tag, n) for n in range(plan.tenants))
+    users = tuple(_user(plan, tag, n, tenants) for n in range(plan.users))
+    return World(plan, tag, tenants, users, tuple(_contacts(plan, tag, tenants, users)))
+
+
+def make_id(tag: str, prefix: str, *numbers: int) -> str:
+    """`usr_k3f9q_000042`; a part of a story has the number of its place behind it."""
+    return "_".join((prefix, tag, *(f"{n:06d}" if i == 0 else f"{n:02d}" for i, n in enumerate(numbers))))
+
+
+def moment(random: Random) -> datetime:
+    """Some time in the two years, with microseconds."""
+    return EPOCH_AT + timedelta(microseconds=random.randrange(SPAN_SECONDS * 10**6))
+
+
+def later(at: datetime, random: Random, within_seconds: float) -> datetime:
+    """After `at`, by at most `within_seconds`."""
+    return at + timedelta(microseconds=random.randrange(1, int(within_seconds * 10**6)))
+
+
+def nth(number: int, of: int, place: int) -> bool:
+    """True for one number in each run of `of`."""
+    return number % of == place
+
+
+def chance(random: Random, share: float) -> bool:
+    """True for that share of the draws."""
+    return random.random() < share
+
+
+def _tenant(plan: SeedPlan, tag: str, number: int) -> Tenant:
+    random = Random(f"{tag}/tenant/{number}")
+    spoken = "id" if number % 2 == 0 else "en"
+    name = random.choice(pool(spoken, plan.seed).companies)
+    return Tenant(number, make_id(tag, "ten", number), spoken, name, company_domain(name, number))
+
+
+def _user(plan: SeedPlan, tag: str, number: int, tenants: tuple[Tenant, ...]) -> Person:
+    """The first users own a tenant each, the others work for one; some never verified their addresses."""
+    random = Random(f"{tag}/person/u{number}")
+    tenant = _one_of(tenants, number, random)
+    spoken = language(random)
+    name = _name(plan, spoken, random)
+    return Person(
+        number=number,
+        id=make_id(tag, "usr", number),
+        language=spoken,
+        name=name,
+        email=email_address(name, number, tenant.domain),
+        email_verified_at=None if nth(number, 7, 6) else moment(random),
+        phone=phone_number(spoken, USER_PHONES + number),
+        phone_verified_at=None if nth(number, 3, 2) else moment(random),
+        tenant=tenant,
+    )
+
+
+def _contacts(plan: SeedPlan, tag: str, tenants: tuple[Tenant, ...], users: tuple[Person, ...]) -> Iterator[Person]:
+    """Customers of one tenant each. In each ten, one has another tenant's customer's phone, one is also a user."""
+    previous: Person | None = None
+    for number in range(plan.contacts):
+        random = Random(f"{tag}/person/c{number}")
+        spoken = language(random)
+        name = _name(plan, spoken, random)
+        email, phone = email_address(name, number, random.choice(MAIL_DOMAINS)), phone_number(spoken, number)
+        tenant = _one_of(tenants, number, random)
+        if previous and nth(number, 10, 1) and len(tenants) > 1:
+            phone, tenant = previous.phone, tenants[(previous.tenant.number + 1) % len(tenants)]
+        elif nth(number, 10, 3):
+            user = users[number // 10 % len(users)]
+            spoken, name, email, phone = user.language, user.name, user.email, user.phone
+        previous = Person(
+            number=number,
+            id=make_id(tag, "con", number),
+            language=spoken,
+            name=name,
+            email=email,
+            email_verified_at=None if nth(number, 6, 5) else moment(random),
+            phone=phone,
+            phone_verified_at=None if nth(number, 4, 2) else moment(random),
+            tenant=tenant,
+        )
+        yield previous
+
+
+def _one_of(tenants: tuple[Tenant, ...], number: int, random: Random) -> Tenant:
+    """Everybody gets one in turn, then the first ones grow larger than the last ones."""
+    share = random.random()
+    return tenants[number] if number < len(tenants) else tenants[int(len(tenants) * share * share)]
+
+
+def _name(plan: SeedPlan, spoken: str, random: Random) -> str:
+    words = pool(spoken, plan.seed)
+    return f"{random.choice(words.first_names)} {random.choice(words.last_names)}"

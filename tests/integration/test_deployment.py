@@ -1,0 +1,104 @@
+"""Many exports at once on PostgreSQL, an S3 server, Valkey and separate worker processes."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import servers
+from archives import export_json, members
+from sqlalchemy import create_engine, select
+from workers import Deployment, deployment, until
+
+from archive.signing import Jwks
+from archive.verify import verify
+from demo.plan import SeedPlan
+from demo.seed import seed
+from exporters import schema
+from portability import exports, requests
+from portability.db import open_engine, reading, writing
+from portability.storage import open_storage
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, pg_server: servers.Postgres, redis_url: str, s3: servers.S3Server) -> Iterator[Deployment]:
+    """Two workers and a clock; control database and platform are two databases of one PostgreSQL."""
+    control, platform = pg_server.create_database(), pg_server.create_database()
+    settings = {
+        "DATABASE_URL": pg_server.url(control),
+        "SOURCE_URL": pg_server.url(platform),
+        "REDIS_URL": redis_url,
+        "STORAGE_URL": s3.url(f"archives-{secrets.token_hex(4)}"),
+        "RECORDINGS_URL": s3.url(f"recordings-{secrets.token_hex(4)}"),
+        "STORAGE_SSE": "AES256",
+        "ALLOW_FETCH": "1",
+        "ISSUER": "https://portability.example",
+    }
+    with deployment(tmp_path / "deployment", workers=2, **settings) as running:
+        yield running
+    pg_server.drop_database(control)
+    pg_server.drop_database(platform)
+
+
+@pytest.mark.timeout(600)
+def test_two_hundred_requests_at_once_are_all_ready_and_verified(deployed: Deployment, tmp_path: Path) -> None:
+    """200 users of 20 tenants ask in the same moment: 200 archives, each of them verifies, none has a gap."""
+    plan = SeedPlan(tenants=20, users=200, contacts=60, calls=60, chats=60, events=4000, recordings=5)
+    seed(deployed.settings["SOURCE_URL"], open_storage(deployed.settings["RECORDINGS_URL"]), plan)
+    with create_engine(deployed.settings["SOURCE_URL"]).connect() as connection:
+        users = list(connection.scalars(select(schema.users.c.id)))
+    engine = open_engine(deployed.settings["DATABASE_URL"])
+    with writing(engine) as connection:
+        for user in users:
+            wanted = requests.check(profile="access", subject=f"user:{user}")
+            requests.accept(connection, wanted, actor="operator:test")
+
+    def all_ended() -> bool:
+        with reading(engine) as connection:
+            return all(row["ended_at"] for row in exports.recent(connection, limit=1000))
+
+    until(all_ended, "200 exports end", seconds=240)
+    rows = deployed.json("list", "--limit", "1000")
+    jwks = Jwks.parse(json.loads(deployed.run("keys", "jwks").stdout))
+    storage = open_storage(deployed.settings["STORAGE_URL"])
+    archives = {archive.key: b"".join(storage.read(archive.key)) for archive in storage.list()}
+
+    assert len(users) == 200
+    assert [(row["state"], row["complete"]) for row in rows] == [("ready", True)] * 200
+    assert len(archives) == 200
+    assert {key.split("/")[0] for key in archives} == {row["id"] for row in rows}
+    for key, content in archives.items():
+        path = tmp_path / key.replace("/", "-")
+        path.write_bytes(content)
+        assert verify([path], jwks).ok
+
+
+@pytest.mark.timeout(900)
+def test_a_tenant_of_a_gigabyte_leaves_in_several_volumes(deployed: Deployment, tmp_path: Path) -> None:
+    """`switch`: every recording of the tenant in the archive, byte for byte, in volumes of 256 MiB."""
+    files = open_storage(deployed.settings["RECORDINGS_URL"])
+    plan = SeedPlan(tenants=1, users=2, contacts=50, calls=120, recordings=110, recording_seconds=(600, 600))
+    report = seed(deployed.settings["SOURCE_URL"], files, plan)
+    deployed.stop()
+    large = Deployment(deployed.folder, {**deployed.settings, "VOLUME_BYTES": str(256 << 20)}, [])
+    try:
+        large.start("worker")
+        tenant = f"tenant:{report.examples.tenant}"
+        view = large.json("request", "--profile", "switch", "--subject", tenant, "--wait")
+        archives = [Path(p) for p in large.json("fetch", view["id"], "--to", str(tmp_path / "fetched"))["archives"]]
+        jwks = tmp_path / "jwks.json"
+        jwks.write_text(large.run("keys", "jwks").stdout)
+        verified = large.json("verify", *map(str, archives), "--jwks", str(jwks))
+    finally:
+        large.stop()
+
+    assert report.bytes > 1_000_000_000
+    assert (view["state"], view["complete"]) == ("ready", True)
+    assert len(archives) >= 4
+    assert (verified["ok"], verified["volumes"]) == (True, len(archives))
+    recordings = [body for name, body in members(archives) if name.startswith("data/calls/recordings/")]
+    assert sum(map(len, recordings)) == report.bytes
+    assert len(export_json(archives)["volumes"]) == len(archives)

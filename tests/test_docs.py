@@ -1,0 +1,221 @@
+"""The documentation cannot lag: what the code has stands in docs/, and what docs/ name exists."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import cli_reference
+import click
+import pytest
+import repository
+from repository import ROOT, table
+
+from archive.signing import SignatureFault
+from cli.context import exit_code
+from cli.main import main
+from portability.errors import PortabilityError, all_errors
+from portability.plugins import EXPORTERS, FORMATS, find, load_exporters
+from portability.settings import Settings, load_settings
+from portability.sources import PlatformSources
+from portability.states import FOLLOWS, DatasetState, ExportState
+
+DOCS = ROOT / "docs"
+PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in repository.pages()]
+EVERYTHING = "\n".join(page.read_text() for page in repository.pages())
+NOUNS = (
+    "Subject, Identity, Request, Export, Instruction, Exporter, Dataset, Record, Provenance, Role, Batch, File, Gap, "
+    "Slice, Format, Member, Volume, Closing volume, Archive, Link, Transfer, Recipient, Notice, Request log, "
+    "Dataset register, Profile, Position, Ledger, Tenant"
+)
+
+
+def test_the_command_line_page_is_what_help_prints() -> None:
+    """docs/cli.md has every command with every option, word for word; `make docs` writes it."""
+    assert cli_reference.PAGE.read_text() == cli_reference.render()
+
+
+def test_every_command_takes_dir_and_json() -> None:
+    """The page promises `--dir` and `--json` for every command, so every command has them."""
+    lacking = [
+        context.command_path
+        for context in cli_reference.commands()
+        if not isinstance(context.command, click.Group)
+        and not {"--dir", "--json"} <= {name for option in context.command.params for name in option.opts}
+    ]
+
+    assert lacking == []
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    """Each setting has one row with its default and its description, in the order of the code; no row is left over."""
+    rows = [(row["variable"], row["default"], row["meaning"]) for row in table(DOCS / "settings.md", "variable")]
+
+    assert rows == [
+        (f"PORTABILITY_{name}".upper(), _written(field.default), field.description)
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def test_settings_have_units() -> None:
+    """No row of the settings leaves its unit open."""
+    assert all(row["unit"] for row in table(DOCS / "settings.md", "variable"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_settings_that_pages_name_exist(page: Path) -> None:
+    """A variable on a page is a setting of the code."""
+    named = set(re.findall(r"PORTABILITY_([A-Z][A-Z_]*[A-Z])", page.read_text()))
+
+    assert named <= {name.upper() for name in Settings.model_fields}
+
+
+def test_the_error_tables_are_the_error_tree() -> None:
+    """Each error has one row with its class, exit code and whether it is retried; no row is left over."""
+    rows = {row["code"]: (row["class"], row["exit"], row["retried"]) for row in table(DOCS / "errors.md", "code")}
+
+    assert rows == {
+        error.code: (error.__name__, str(exit_code(error.__new__(error))), "yes" if error.retryable else "no")
+        for error in _errors()
+    }
+
+
+def test_error_codes_are_unique() -> None:
+    """One code means one class: a caller can rely on it."""
+    codes = [error.code for error in _errors()]
+
+    assert sorted(codes) == sorted(set(codes))
+    assert SignatureFault.code in codes
+
+
+def test_every_error_says_what_it_means_and_what_to_do() -> None:
+    """No row lacks its meaning; only what needs no doing lacks advice."""
+    rows = list(table(DOCS / "errors.md", "code"))
+
+    assert all(row["meaning"] for row in rows)
+    assert {row["code"] for row in rows if not row["what to do"]} == {"portability_error", "control_error", "cancelled"}
+
+
+def test_the_state_tables_are_the_states() -> None:
+    """docs/flow.md tells every state of an export, what may follow it, and every state of a dataset."""
+    rows = list(table(DOCS / "flow.md", "state"))
+    follows = {row["state"]: set(re.findall("[a-z_]+", row["may become"])) for row in rows if "may become" in row}
+
+    assert follows == {str(state): set(map(str, FOLLOWS[state])) for state in ExportState}
+    assert [row["state"] for row in rows if "may become" not in row] == [str(state) for state in DatasetState]
+
+
+def test_every_dataset_is_documented(tmp_path: Path) -> None:
+    """docs/plugins.md has a row for every built-in exporter, with the names of its datasets."""
+    lines = (DOCS / "plugins.md").read_text().splitlines()
+    missing = [
+        f"{name}/{dataset.name}"
+        for name, exporter in load_exporters(PlatformSources(load_settings(dir=tmp_path))).items()
+        for dataset in exporter.datasets
+        if not any(f"`{name}`" in line and re.search(rf"\b{dataset.name}\b", line) for line in lines)
+    ]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("group", [EXPORTERS, FORMATS])
+def test_every_plugin_is_named(group: str) -> None:
+    """Every installed exporter and format has its name on some page."""
+    assert [name for name in find(group) if f"`{name}`" not in EVERYTHING] == []
+
+
+def test_every_noun_is_in_the_glossary() -> None:
+    """The glossary explains each noun in bold where it begins."""
+    explained = set(re.findall(r"\*\*([^*]+)\*\*:", (DOCS / "glossary.md").read_text()))
+
+    assert set(NOUNS.split(", ")) - explained == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    """Every relative link is to a file that exists, and to a heading that it has."""
+    broken = [link for link in _links(page) if not _leads_somewhere(page, link)]
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_that_pages_show_exist(page: Path) -> None:
+    """`portability x` in code on a page is a command."""
+    shown = {name for code in _code(page) for name in re.findall(r"(?:^|&& |/)portability ([a-z]+)", code)}
+
+    assert shown <= main.commands.keys()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_targets_that_pages_show_exist(page: Path) -> None:
+    """`make x` in code on a page is a target."""
+    shown = {name for code in _code(page) for name in re.findall(r"(?:^|\s)make ([a-z-]+)", code)}
+
+    assert shown <= _targets()
+
+
+def test_every_target_says_what_it_does() -> None:
+    """`make help` lists every target of the Makefile that people call."""
+    described = re.findall(r"^([a-z-]+):.*## .", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+    assert _targets() - set(described) == {"programs"}
+
+
+def test_every_dependency_has_a_reason() -> None:
+    """ADR 6 names each dependency of pyproject.toml with its licence and reason, and no other."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
+    rows = list(table(DOCS / "adr" / "0006-hashed-lock-files.md", "dependency"))
+    named = [name for row in rows for name in row["dependency"].split(", ")]
+
+    assert sorted(named) == sorted(re.split(r"[^A-Za-z0-9_.-]", one, maxsplit=1)[0] for one in wanted)
+    assert all(row["licence"] and row["reason"] for row in rows)
+
+
+def _written(default: object) -> str:
+    if default is None:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _errors() -> list[type[PortabilityError]]:
+    # Tests may have made errors of their own.
+    return [error for error in all_errors() if error.__module__.split(".")[0] in repository.PACKAGES]
+
+
+def _code(page: Path) -> Iterator[str]:
+    """Lines of code blocks, of console sessions without their output, and code in the running text."""
+    text = page.read_text()
+    blocks = re.compile(r"^```([a-z]*)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+    for language, block in blocks.findall(text):
+        lines = block.splitlines()
+        yield from (line[2:] for line in lines if line.startswith("$ ")) if language == "console" else lines
+    yield from re.findall(r"`([^`\n]+)`", blocks.sub("", text))
+
+
+def _links(page: Path) -> Iterator[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text)):
+        if not re.match(r"[a-z]+:", link):
+            yield link
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    if not target.exists() or not target.is_relative_to(ROOT):
+        return False
+    return not anchor or anchor in {_anchor(line) for line in target.read_text().splitlines() if line.startswith("#")}
+
+
+def _anchor(heading: str) -> str:
+    words = heading.lstrip("#").strip().lower().replace("`", "")
+    return re.sub(r"[^\w -]", "", words).replace(" ", "-")
+
+
+def _targets() -> set[str]:
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    return set(phony.split())

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner, Result
+from factories import MadeUpExporter, world
+
+from cli.main import main
+from portability import plugins
+
+Run = Callable[..., Result]
+
+ASK = ("request", "--profile", "access", "--subject", "user:usr_1")
+BAD = [
+    (("request", "--profile", "everything", "--subject", "user:usr_1"), "unknown_profile"),
+    (("request", "--profile", "access", "--subject", "jane"), "bad_subject"),
+    (("request", "--profile", "access", "--subject", "user:jane doe"), "bad_subject"),
+    (("request", "--profile", "access", "--subject", "contact:con_1"), "bad_subject"),
+    (("request", "--profile", "switch", "--subject", "user:usr_1"), "bad_subject"),
+    ((*ASK, "--include", "nothing"), "unknown_exporter"),
+    ((*ASK, "--include", ""), "bad_input"),
+    ((*ASK, "--format", "docx"), "unknown_format"),
+    ((*ASK, "--format", ","), "bad_input"),
+    ((*ASK, "--since", "yesterday"), "bad_date"),
+    ((*ASK, "--since", "2026-01-02", "--until", "2026-01-01"), "bad_date"),
+    ((*ASK, "--received-at", "2999-01-01"), "bad_date"),
+    ((*ASK, "--channel", "carrier pigeon"), "bad_input"),
+    ((*ASK, "--as", "king:me"), "bad_input"),
+    (("show", "nothing"), "unknown_export"),
+    (("cancel", "nothing"), "unknown_export"),
+    (("fetch", "nothing", "--to", "x"), "unknown_export"),
+    (("instructions", "add", "--tenant", "a/b"), "bad_subject"),
+    (("instructions", "add", "--tenant", "ten_1", "--include", ""), "unknown_exporter"),
+    (("instructions", "add", "--tenant", "ten_1", "--include", "nothing"), "unknown_exporter"),
+    (("instructions", "withdraw", "nothing"), "unknown_instruction"),
+    (("keys", "new", "--purpose", "nothing"), "bad_input"),
+    (("keys", "retire", "nothing"), "unknown_key"),
+    (("keys", "revoke", "nothing"), "unknown_key"),
+    (("verify", "nothing.zip"), "bad_input"),
+    (("verify", "nothing.zip", "--jwks", "nothing.json"), "bad_input"),
+    (("verify", "nothing.zip", "--jwks", "http://example.org/jwks.json"), "bad_input"),
+]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command line in this process, on a state folder of its own."""
+    # `--dir` sets it for child processes; monkeypatch takes it away again.
+    monkeypatch.setenv("PORTABILITY_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(main, arguments, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(("arguments", "code"), BAD, ids=lambda value: " ".join(value)[:60])
+def test_bad_input_is_one_line_with_code_and_hint(run: Run, arguments: tuple[str, ...], code: str) -> None:
+    """Exit code 2, nothing on standard output, and what, on which thing, and usually a hint on standard error."""
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert f"[{code}]" in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "code"), BAD, ids=lambda value: " ".join(value)[:60])
+def test_machines_get_the_same_as_an_object(run: Run, arguments: tuple[str, ...], code: str) -> None:
+    """`--json`: an object `error` with code, message and hint on standard output, and the same exit code."""
+    done = run(*arguments, "--json")
+    assert done.exit_code == 2
+    assert done.stderr == ""
+    error = json.loads(done.stdout)["error"]
+    assert error.keys() == {"code", "message", "hint"}
+    assert error["code"] == code
+    assert error["message"]
+
+
+@pytest.mark.parametrize(("arguments", "_code"), [case for case in BAD if case[0][0] == "request"])
+def test_a_refused_request_changes_nothing(run: Run, arguments: tuple[str, ...], _code: str) -> None:
+    """What is checked is checked before anything is written."""
+    run(*arguments)
+    assert json.loads(run("list", "--json").stdout) == []
+
+
+def test_an_id_typed_as_subject_is_not_repeated(run: Run) -> None:
+    """A name or an address in the wrong place stays out of terminals and logs."""
+    done = run("request", "--profile", "access", "--subject", "user:jane@example.org")
+    assert "jane" not in done.output
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "SOURCE_URL", "REDIS_URL", "STORAGE_URL", "RECORDINGS_URL"])
+def test_a_bad_url_in_a_setting_is_told_without_it(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named; the value may hold a password."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", "ftp://user:hunter2@host/")
+    done = run("list")
+    assert done.exit_code == 2
+    assert f"PORTABILITY_{name}" in done.stderr
+    assert "[bad_setting]" in done.stderr
+    assert "hunter2" not in done.output
+
+
+def test_a_wish_that_the_state_does_not_allow(run: Run, tmp_path: Path) -> None:
+    """A ready export is not cancelled, and one that is not ready is not fetched."""
+    made = world(tmp_path, {"made": MadeUpExporter([])})
+    ready = made.request()
+    made.advance_all()
+    queued = made.request("user:usr_2")
+    made.engine.dispose()
+    for arguments in (("cancel", ready), ("fetch", queued, "--to", "x")):
+        done = run(*arguments)
+        assert done.exit_code == 2
+        assert "[wrong_state]" in done.stderr
+
+
+def test_a_claimed_role_is_not_believed_beside_servers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--as` plays parts on the embedded stack; elsewhere nobody has checked them."""
+    monkeypatch.setenv("PORTABILITY_REDIS_URL", "redis://localhost/0")
+    done = run(*ASK, "--as", "officer:jane")
+    assert done.exit_code == 2
+    assert "[not_allowed]" in done.stderr
+
+
+def test_an_operator_may_not_fetch_beside_servers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the deployment says so: `fetch` is a copy of somebody's archive."""
+    monkeypatch.setenv("PORTABILITY_REDIS_URL", "redis://localhost/0")
+    assert "[not_allowed]" in run("fetch", "nothing", "--to", "x").stderr
+    monkeypatch.setenv("PORTABILITY_ALLOW_FETCH", "1")
+    assert "[unknown_export]" in run("fetch", "nothing", "--to", "x").stderr
+
+
+@pytest.mark.parametrize("arguments", [("list", "--limit", "0"), ("list", "--limit", "-1"), ("list", "--state", "x")])
+def test_options_out_of_range_are_refused_by_name(run: Run, arguments: tuple[str, ...]) -> None:
+    """Exit code 2, the option named, no traceback."""
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert arguments[1] in done.stderr
+
+
+@pytest.fixture
+def twins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two packages that both bring an exporter `calls`."""
+    module = ModuleType("a_strangers_plugins")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    entries = [EntryPoint("calls", f"{module.__name__}:{name}", plugins.EXPORTERS) for name in ("one", "other")]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: entries if group == plugins.EXPORTERS else [])
+
+
+@pytest.mark.usefixtures("twins")
+@pytest.mark.parametrize("arguments", [("plugins",), ("plugins", "--register"), ("worker",), (*ASK, "--include", "x")])
+def test_two_plugins_of_one_name_stop_every_command_that_needs_them(run: Run, arguments: tuple[str, ...]) -> None:
+    """Also the worker: it does not start, so that no export is made by one of them by chance."""
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert "[duplicate_plugin]" in done.stderr
+    assert "hint: uninstall one" in done.stderr
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_real_process_ends_the_same_way(tmp_path: Path, as_json: bool) -> None:
+    """The installed command: exit code and streams as above, and no traceback."""
+    command = [sys.executable, "-m", "cli.main", "show", "nothing", "--dir", str(tmp_path)]
+    done = subprocess.run([*command, *(["--json"] if as_json else [])], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    if as_json:
+        assert json.loads(done.stdout)["error"]["code"] == "unknown_export"
+    else:
+        assert done.stderr.splitlines() == [
+            "error: no export has the id 'nothing' [unknown_export]  hint: `portability list` shows the exports"
+        ]
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("db", "upgrade"), ("keys", "new"), ("doctor",)])
+@pytest.mark.parametrize("below", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_told(run: Run, tmp_path: Path, arguments: tuple[str, ...], below: str) -> None:
+    """A file stands where the state folder should be."""
+    (tmp_path / "file").write_text("")
+    done = run(*arguments, "--dir", str(tmp_path / below))
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert "PORTABILITY_DIR" in done.stderr

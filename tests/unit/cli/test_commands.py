@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from factories import MadeUpExporter, World, things, world
+
+from cli.main import main
+from portability import audit
+from portability.db import reading
+
+Run = Callable[..., Result]
+
+COMMANDS = {"cancel", "clock", "db", "demo", "doctor", "fetch", "instructions", "keys", "list", "plugins", "request"}
+COMMANDS |= {"seed", "show", "up", "verify", "worker"}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> World:
+    """A state folder with one key, as the command line finds it."""
+    return world(tmp_path, {"made": MadeUpExporter(things(3))})
+
+
+@pytest.fixture
+def run(made: World, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("PORTABILITY_DIR", str(made.folder))
+    runner = CliRunner(env={"COLUMNS": "200"})
+    return lambda *arguments: runner.invoke(main, arguments, catch_exceptions=False)
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    """The names of the contract, each with a line that says what it does."""
+    listed = {line.split()[0]: line for line in run("--help").stdout.split("Commands:")[1].splitlines() if line.strip()}
+    assert listed.keys() >= COMMANDS
+    assert all(len(listed[name].split()) > 1 for name in COMMANDS)
+
+
+def test_a_request_is_kept_where_nobody_can_be_woken(run: Run) -> None:
+    """Redis is away: the row is written, a note says so, and the exit code is 0: nothing is lost."""
+    done = run("request", "--profile", "access", "--subject", "user:usr_1", "--json")
+    assert done.exit_code == 0
+    assert "request kept" in done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["state"] == "queued"
+    assert answer.keys() >= {"id", "state", "complete", "due_at", "datasets", "volumes", "error"}
+
+
+def test_waiting_for_a_worker_that_cannot_come_fails_at_once(run: Run) -> None:
+    """`--wait` without Redis would wait for ever: exit code 1, with the hint what to start."""
+    done = run("request", "--profile", "access", "--subject", "user:usr_1", "--wait")
+    assert done.exit_code == 1
+    assert "[queue_unavailable]" in done.stderr
+    assert len(json.loads(run("list", "--json").stdout)) == 1
+
+
+def test_the_actor_is_in_the_audit_log(run: Run, made: World) -> None:
+    """`--as` plays a part on the embedded stack, and the log keeps it."""
+    run("request", "--profile", "access", "--subject", "user:usr_1", "--as", "staff:jane", "--reason", "by telephone")
+    with reading(made.engine) as connection:
+        assert [event["actor"] for event in audit.events(connection)][-1] == "staff:jane"
+
+
+def test_a_ready_export_is_shown_fetched_and_verified(run: Run, made: World) -> None:
+    """What `fetch` copies is what storage holds, mode 0600, and `verify` needs no more than the folder."""
+    identifier = made.request()
+    made.advance_all()
+    assert json.loads(run("show", identifier, "--json").stdout)["state"] == "ready"
+    target = made.folder / "mine"
+    fetched = json.loads(run("fetch", identifier, "--to", str(target), "--json").stdout)
+    (path,) = map(Path, fetched["archives"])
+    assert path.stat().st_mode & 0o777 == 0o600
+    verified = run("verify", str(target), "--json")
+    assert verified.exit_code == 0
+    assert json.loads(verified.stdout)["ok"] is True
+    with reading(made.engine) as connection:
+        assert audit.events(connection, export_id=identifier)[-1]["action"] == "export.fetched"
+
+
+def test_fetching_again_goes_on_where_it_stopped(run: Run, made: World) -> None:
+    """A whole volume is not copied again; half of one is completed; a spoilt half is thrown away."""
+    identifier = made.request()
+    made.advance_all()
+    target = made.folder / "mine"
+    (path,) = map(Path, json.loads(run("fetch", identifier, "--to", str(target), "--json").stdout)["archives"])
+    content = path.read_bytes()
+    partial = path.with_name(path.name + ".part")
+    path.rename(partial)
+    partial.write_bytes(content[:1000])
+    assert run("fetch", identifier, "--to", str(target)).exit_code == 0
+    assert path.read_bytes() == content
+    path.unlink()
+    partial.write_bytes(b"x" * 1000)
+    spoilt = run("fetch", identifier, "--to", str(target))
+    assert spoilt.exit_code == 1
+    assert "[object_changed]" in spoilt.stderr
+    assert not partial.exists()
+    assert run("fetch", identifier, "--to", str(target)).exit_code == 0
+    assert path.read_bytes() == content
+
+
+def test_an_archive_that_does_not_verify_is_exit_code_1(run: Run, made: World) -> None:
+    """Its faults are in the answer, each by its code."""
+    identifier = made.request()
+    made.advance_all()
+    (path,) = made.fetch(identifier)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    done = run("verify", str(path), "--json")
+    assert done.exit_code == 1
+    answer = json.loads(done.stdout)
+    assert answer["ok"] is False
+    assert all(error.keys() == {"code", "volume", "file", "detail"} for error in answer["errors"])
+
+
+def test_keys_are_made_listed_ended_and_published(run: Run) -> None:
+    """`keys jwks` prints the public halves as they are verified with."""
+    kid = json.loads(run("keys", "new", "--json").stdout)["kid"]
+    assert [key["retired_at"] is None for key in json.loads(run("keys", "list", "--json").stdout)] == [False, True]
+    assert run("keys", "revoke", kid).exit_code == 0
+    published = {key["kid"]: key for key in json.loads(run("keys", "jwks").stdout)["keys"]}
+    assert "revoked_at" in published[kid]
+    assert all("d" not in key for key in published.values())
+
+
+def test_instructions_are_added_listed_and_withdrawn(run: Run) -> None:
+    """Names may be written with blanks after the commas."""
+    add = ("instructions", "add", "--tenant", "ten_1", "--include", "calls, crm", "--json")
+    identifier = json.loads(run(*add).stdout)["id"]
+    (row,) = json.loads(run("instructions", "list", "--json").stdout)
+    assert (row["id"], row["exporters"], row["contact_id"], row["withdrawn_at"]) == (
+        identifier,
+        ["calls", "crm"],
+        None,
+        None,
+    )
+    assert run("instructions", "withdraw", identifier).exit_code == 0
+    assert json.loads(run("instructions", "list", "--json").stdout)[0]["withdrawn_at"] is not None
+
+
+def test_the_register_describes_every_field(run: Run) -> None:
+    """The dataset register is generated from code: no dataset and no field without its description."""
+    register = json.loads(run("plugins", "--register", "--json").stdout)
+    assert len(register) > 30
+    assert all(dataset["description"] and dataset["key"] for dataset in register)
+    assert all(field["description"] for dataset in register for field in dataset["fields"])
