@@ -61,7 +61,7 @@ programs:
 
 # Without npm nothing is made, and the tests say so.
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json | programs
-	@! command -v npm >/dev/null || npm ci --prefix $(NODE) --silent --no-audit --no-fund && touch $@ 2>/dev/null || \
+	@! command -v npm >/dev/null || npm ci --prefix $(NODE) --loglevel=error --no-audit --no-fund --ignore-scripts && touch $@ 2>/dev/null || \
 		echo "judges for Node: not to be had here"
 
 clean: ## remove the environment, caches and builds; data folders stay

@@ -85,9 +85,12 @@ def test_a_tenant_of_a_gigabyte_leaves_in_several_volumes(deployed: Deployment, 
     deployed.stop()
     large = Deployment(deployed.folder, {**deployed.settings, "VOLUME_BYTES": str(256 << 20)}, [])
     try:
-        large.start("worker")
+        for process in ("worker", "clock"):
+            large.start(process)
         tenant = f"tenant:{report.examples.tenant}"
-        view = large.json("request", "--profile", "switch", "--subject", tenant, "--wait")
+        asked = large.json("request", "--profile", "switch", "--subject", tenant)["id"]
+        until(lambda: large.json("show", asked)["ended_at"] is not None, "the tenant's export ends", seconds=600)
+        view = large.json("show", asked)
         archives = [Path(p) for p in large.json("fetch", view["id"], "--to", str(tmp_path / "fetched"))["archives"]]
         jwks = tmp_path / "jwks.json"
         jwks.write_text(large.run("keys", "jwks").stdout)
