@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,4 +60,7 @@ def _help(context: click.Context) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render())
+    if sys.argv[1:] == ["--print"]:
+        sys.stdout.write(render())
+    else:
+        PAGE.write_text(render())
