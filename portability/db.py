@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -74,14 +75,17 @@ def _now_postgresql(element: now, _compiler: object, **_kw: object) -> str:
     return f"(clock_timestamp() + interval '{element.seconds:.3f} seconds')"
 
 
+BUSY_SECONDS = 30
+BUSY_PAUSE_SECONDS = 0.01
 WRITABLE_SQLITE = (
-    "busy_timeout=30000",
+    f"busy_timeout={BUSY_SECONDS * 1000}",
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
+    # Without it INSERT OR REPLACE deletes a row behind the back of the audit log's trigger.
     "recursive_triggers=ON",
 )
-READ_ONLY_SQLITE = ("busy_timeout=30000", "query_only=ON")
+READ_ONLY_SQLITE = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
 READ_ONLY_POSTGRESQL = {"options": "-c default_transaction_read_only=on"}
 
 
@@ -107,7 +111,21 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
 def _configure_sqlite(pragmas: tuple[str, ...], connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # the begin event below speaks, not the driver
     for pragma in pragmas:
-        connection.execute(f"PRAGMA {pragma}")
+        _set_pragma(connection, pragma)
+
+
+def _set_pragma(connection: sqlite3.Connection, pragma: str) -> None:
+    # Of two that switch a new database to WAL at the same moment, SQLite refuses one at once, whatever busy_timeout is.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(BUSY_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
