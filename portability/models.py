@@ -36,6 +36,7 @@ deployment = Table(
     Column("pairwise_salt", String(64), nullable=False, comment="makes subject references; erasing it unlinks them"),
     Column("store_id", String(64), comment="of the file:// storage that holds the archives"),
     Column("created_at", UtcTime, nullable=False),
+    Column("swept_at", UtcTime, comment="when a clock last swept the storage"),
 )
 
 export = Table(
@@ -176,4 +177,12 @@ audit_event = Table(
     Column("export_id", String(32)),
     Column("detail", JsonType, nullable=False, comment="opaque ids, codes and counts only"),
     Index(None, "export_id"),
+)
+
+incident = Table(
+    "incident",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
 )
