@@ -1,4 +1,4 @@
-"""`portability list | show | cancel | fetch`: exports that there are."""
+"""`portability list | show | cancel | retry | fetch`: exports that there are."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from rich.progress import Progress
 from sqlalchemy import RowMapping
 
 from cli.context import Context, shared
-from portability import audit, exports, policy
+from portability import audit, exports, policy, retries
 from portability.api import JSON
 from portability.db import reading, writing
-from portability.errors import NotAllowed, ObjectChanged, WrongState
+from portability.errors import NotAllowed, ObjectChanged, QueueUnavailable, WrongState
+from portability.queue import connect, open_queue, redis_url, wake
 from portability.states import DatasetState, ExportState
 from portability.storage import BLOCK_BYTES, Storage
 
@@ -60,6 +61,26 @@ def cancel(context: Context, identifier: str, claimed: str | None) -> None:
     actor = policy.acting(context.settings, claimed)
     with writing(context.engine) as connection:
         exports.cancel(connection, identifier, actor=str(actor))
+    show_export(context, identifier)
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@click.option("--gaps", is_flag=True, help="Fetch what is missing in a ready export, as its next revision.")
+@click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+@shared
+def retry(context: Context, identifier: str, gaps: bool, claimed: str | None) -> None:
+    """Let a failed export begin anew, or a ready one fetch what it misses."""
+    actor = str(policy.acting(context.settings, claimed))
+    with writing(context.engine) as connection:
+        if gaps:
+            retries.retry_gaps(connection, identifier, actor=actor)
+        else:
+            retries.retry(connection, identifier, actor=actor)
+    try:
+        wake(open_queue(connect(redis_url(context.settings))), identifier)
+    except QueueUnavailable as trouble:
+        context.note(f"retry kept; {trouble}: {trouble.hint}")
     show_export(context, identifier)
 
 

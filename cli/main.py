@@ -11,7 +11,7 @@ from cli.context import fail
 from cli.db import db
 from cli.demo import demo, up
 from cli.doctor import doctor
-from cli.exports import cancel, fetch, list_exports, show
+from cli.exports import cancel, fetch, list_exports, retry, show
 from cli.instructions import instructions
 from cli.keys import keys_group
 from cli.plugins import plugins
@@ -36,6 +36,7 @@ for command in (
     list_exports,
     show,
     cancel,
+    retry,
     fetch,
     instructions,
     verify,

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from cli.context import Context, shared
 from cli.exports import show_export
-from portability import exports, policy, requests
+from portability import exports, policy, requests, slices
 from portability.db import reading, writing
 from portability.errors import PortabilityError, QueueUnavailable
 from portability.queue import connect, open_queue, redis_url, wake
@@ -73,7 +73,8 @@ def wait_for(context: Context, identifiers: list[str]) -> None:
             for identifier, task in list(tasks.items()):
                 with reading(context.engine) as connection:
                     row = exports.get(connection, identifier)
-                    done = exports.progress(row, exports.ledger(connection, identifier))
+                    lines = exports.ledger(connection, identifier)
+                    done = exports.progress(lines, slices.of(connection, identifier))
                 told = f"{row['state']}: {done['datasets']}/{done['datasets_expected']} datasets, {done['files']} files"
                 bars.update(task, told=told, completed=done["records"] or 0, total=done["records_expected"])
                 if row["state"] not in OPEN:

@@ -100,13 +100,13 @@ def batches(
 
     Raises: SourceUnavailable, SourceRefused, ExporterFault (a cursor or slice that is not from here).
     """
-    rows = rows_of(whole.parent, subject, selection)
-    if rows is None:
-        return
     more = True
     while more:
+        rows = rows_of(whole.parent, subject, selection, after)
+        if rows is None:
+            return
         with reading(sources.database, whole.dataset.name) as connection:
-            found = connection.execute(statement(whole.parent, rows, after, BATCH_CONVERSATIONS))
+            found = connection.execute(statement(whole.parent, rows, BATCH_CONVERSATIONS))
             parents = [take(whole.parent, row) for row in found]
             kept = parents[: _fitting(connection, whole, parents)]
             children = _children(connection, whole, kept, selection)
@@ -167,7 +167,7 @@ def _of_part(
     if selection.began_at is not None:
         wanted = and_(wanted, source.created <= selection.began_at)
     found: dict[JSON, list[Taken]] = {}
-    for row in connection.execute(statement(source, wanted, None, 0).limit(None)):
+    for row in connection.execute(statement(source, wanted, None)):
         one = take(source, row)
         found.setdefault(one.record[whole.link], []).append(one)
     return found

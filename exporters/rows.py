@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
@@ -13,11 +14,12 @@ from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
 from exporters.files import Promise
 from exporters.source import Source
 from exporters.values import CONVERTERS, NOT_JSON, bytes_of, field_type, rfc3339
-from portability.api import JSON, Cursor, FieldType, Gap, Record, Selection, Subject
+from portability.api import JSON, Cursor, FieldType, Gap, Record, Selection, Slice, Subject
 from portability.errors import ExporterFault
 
 Row: TypeAlias = Sequence[Any]
 Selected: TypeAlias = Select[*tuple[Any, ...]]
+Comparison: TypeAlias = Callable[[Any, Any], ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +33,16 @@ class Taken:
     promise: Promise | None
 
 
-def rows_of(source: Source, subject: Subject, selection: Selection) -> ColumnElement[bool] | None:
-    """The subject's rows within the selection; None: it can have none. Raises ExporterFault."""
-    if selection.slice is not None:
-        raise ExporterFault(f"{source.dataset.name} was never cut into slices")
+def rows_of(
+    source: Source, subject: Subject, selection: Selection, after: Cursor | None = None
+) -> ColumnElement[bool] | None:
+    """The subject's rows within the selection, after a cursor; None: it can have none. Raises ExporterFault."""
     if subject.kind not in (source.dataset.subject_kinds or ()):
         return None
     rows = source.where(subject)
     if rows is None:
         return None
-    clauses = [rows]
+    clauses = [rows, *_range(source, selection.slice or Slice(), after)]
     if selection.since is not None:
         clauses.append(source.created >= selection.since)
     if selection.until is not None:
@@ -53,16 +55,15 @@ def rows_of(source: Source, subject: Subject, selection: Selection) -> ColumnEle
     return and_(*clauses)
 
 
-def statement(source: Source, rows: ColumnElement[bool], after: Cursor | None, limit: int) -> Selected:
-    """Fields, keys and file columns of the next rows, in the stable order. Raises ExporterFault."""
+def statement(source: Source, rows: ColumnElement[bool], limit: int | None) -> Selected:
+    """Fields, keys and file columns of the first rows, in the stable order."""
     file = source.file
     columns = [*source.columns, *source.order]
     if file is not None:
         columns += [file.storage_key, file.media_type, file.bytes, file.sha256]
     # One column may stand in several places: labels keep the places apart.
     places = [column.label(f"c{place}") for place, column in enumerate(columns)]
-    query = select(*places).select_from(source.origin).where(rows).order_by(*source.order).limit(limit)
-    return query if after is None else query.where(_beyond(source.order, _key(source, after)))
+    return select(*places).select_from(source.origin).where(rows).order_by(*source.order).limit(limit)
 
 
 def take(source: Source, row: Row) -> Taken:
@@ -86,7 +87,7 @@ def take(source: Source, row: Row) -> Taken:
 
 
 def cursor(key: Row) -> Cursor:
-    """The place after a row."""
+    """The place of a row in the order: after it goes a batch on, at it begins a slice."""
     return json.dumps([rfc3339(v) if isinstance(v, datetime) else v for v in key], separators=(",", ":"))
 
 
@@ -95,19 +96,32 @@ def _named(source: Source, record: Record) -> str:
     return "/".join([source.dataset.name, *(str(record[name]) for name in source.dataset.key)])
 
 
-def _beyond(order: Sequence[Column[Any]], key: Sequence[Any]) -> ColumnElement[bool]:
-    """`(a, b) > (x, y)`, written so that an index on (a, b) serves on every database."""
+def _range(source: Source, piece: Slice, after: Cursor | None) -> Iterator[ColumnElement[bool]]:
+    begin = None if piece.begin is None else _key(source, piece.begin, "slice")
+    if after is not None:
+        # The slice's begin lies before every cursor of it: a second lower bound could only mislead a query planner.
+        yield _compared(gt, source.order, _key(source, after, "cursor"))
+    elif begin is not None:
+        yield _compared(ge, source.order, begin)
+    if piece.end is not None:
+        yield _compared(lt, source.order, _key(source, piece.end, "slice"))
+
+
+def _compared(compare: Comparison, order: Sequence[Column[Any]], key: Sequence[Any]) -> ColumnElement[bool]:
+    """`(a, b) > (x, y)`, or with >= or <, written so that an index on (a, b) serves on every database."""
     first, value = order[0], key[0]
-    beyond: ColumnElement[bool] = first > value
-    return beyond if len(order) == 1 else and_(first >= value, or_(beyond, _beyond(order[1:], key[1:])))
+    if len(order) == 1:
+        return compare(first, value)
+    strict, loose = (lt, le) if compare is lt else (gt, ge)
+    return and_(loose(first, value), or_(strict(first, value), _compared(compare, order[1:], key[1:])))
 
 
-def _key(source: Source, after: Cursor) -> list[Any]:
+def _key(source: Source, place: str, what: str) -> list[Any]:
     try:
-        values = json.loads(after)
+        values = json.loads(place)
         return [_value(column, value) for column, value in zip(source.order, values, strict=True)]
     except (TypeError, ValueError):
-        raise ExporterFault(f"{source.dataset.name}: the cursor is not from here") from None
+        raise ExporterFault(f"{source.dataset.name}: the {what} is not from here") from None
 
 
 def _value(column: Column[Any], value: JSON) -> str | int | datetime:

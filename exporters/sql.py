@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from itertools import pairwise, starmap
 from typing import TypeAlias
 
 from sqlalchemy import Connection, func, select
@@ -12,6 +13,7 @@ from exporters.conversations import Whole
 from exporters.faults import reading
 from exporters.files import find
 from exporters.rows import Selected, Taken, cursor, rows_of, statement, take
+from exporters.slices import cuts, promised_bytes
 from exporters.source import FILE, Source
 from portability.api import (
     Batch,
@@ -23,6 +25,7 @@ from portability.api import (
     Record,
     Selection,
     Size,
+    Slice,
     Sources,
     Subject,
     SubjectKind,
@@ -71,13 +74,13 @@ class SqlExporter:
         if self._whole is not None and dataset.name == self._whole.dataset.name:
             yield from conversations.batches(self._sources, self._whole, subject, selection, after)
             return
-        rows = rows_of(table, subject, selection)
-        if rows is None:
-            return
         limit = BATCH_ROWS if table.file is None else FILE_BATCH_ROWS
         more = True
         while more:
-            taken, more = self._read(table, statement(table, rows, after, limit), limit)
+            rows = rows_of(table, subject, selection, after)
+            if rows is None:
+                return
+            taken, more = self._read(table, statement(table, rows, limit), limit)
             if taken:
                 batch = self._batch(taken)
                 yield batch
@@ -89,10 +92,23 @@ class SqlExporter:
         rows = rows_of(table, subject, selection)
         if rows is None:
             return Size(0, 0)
-        files = func.coalesce(func.sum(table.file.bytes), 0) if table.file else func.count()
+        files = func.coalesce(func.sum(promised_bytes(table.file)), 0) if table.file else func.count()
         with reading(self._sources.database, table.dataset.name) as connection:
             found = connection.execute(select(func.count(), files).select_from(table.origin).where(rows)).one()
         return Size(found[0], int(found[1]) if table.file else None)
+
+    def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
+        """At most `n` slices of about equal weight, each with a record at least; one where there is nothing to cut.
+
+        Raises: SourceUnavailable, SourceRefused, ExporterFault (a slice that is not from here).
+        """
+        table = self._table(dataset)
+        rows, whole = rows_of(table, subject, selection), selection.slice or Slice()
+        if rows is None or n <= 1:
+            return (whole,)
+        with reading(self._sources.database, dataset.name) as connection:
+            inner = cuts(connection, table, rows, n)
+        return tuple(starmap(Slice, pairwise((whole.begin, *inner, whole.end))))
 
     def identities(self, subject: Subject) -> Sequence[Identity]:
         """Further identities of a subject, found by its verified ones; most exporters know none."""

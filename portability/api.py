@@ -124,7 +124,11 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A half-open range of a dataset's keys, [begin, end); None is open. Opaque to all but its exporter."""
+    """A half-open range of a dataset's records in their stable order, [begin, end); None is open.
+
+    A bound is opaque to all but its exporter, as a cursor is: plain text without NUL and lone surrogates. It names a
+    place, not a record, and keeps its meaning when records come and go, for as long as the export takes.
+    """
 
     begin: str | None = None
     end: str | None = None
@@ -135,6 +139,7 @@ class Selection:
     """Which part of a dataset is asked for. Times are aware UTC; `since` is inclusive, `until` exclusive."""
 
     slice: Slice | None = None
+    """Only of those that the same exporter offered for the same subject and dataset; None: the whole."""
     since: datetime | None = None
     until: datetime | None = None
     began_at: datetime | None = None
@@ -246,9 +251,17 @@ class CountingExporter(Exporter, Protocol):
 
 @runtime_checkable
 class SlicingExporter(Exporter, Protocol):
-    """Optional: cuts a dataset into at most `n` contiguous slices, for many machines."""
+    """Optional: cuts a dataset into contiguous slices, which several machines read at the same time.
 
-    def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]: ...
+    Promises: at least one slice and at most `n`; the first has no begin and the last no end, each other one begins
+    where the one before it ends, and none is empty; on the same data the same slices. Read one after the other they
+    give the records and files of the whole, in the same order, each once; cursors and counts hold within a slice.
+    Slices of about equal work are best: bytes of files, else records. Of a selection that is a slice, its own parts.
+    """
+
+    def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
+        """Where to cut. The host reads the dataset in one if this raises or breaks a promise."""
+        ...
 
 
 @runtime_checkable

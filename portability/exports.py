@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import BigInteger, Connection, RowMapping, and_, cast, func, select, update
+from sqlalchemy import BigInteger, Connection, RowMapping, cast, func, select, update
 
-from portability import audit, models
+from portability import audit, models, slices
 from portability.api import JSON
 from portability.db import now
 from portability.errors import UnknownExport, WrongState
-from portability.states import OPEN, DatasetState, ExportState
+from portability.states import OPEN, DatasetState, ExportState, SliceState
 
 EXPORT, VOLUME, LEDGER, GAP = models.export, models.volume, models.ledger, models.gap
 
@@ -71,7 +71,7 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
         "ended_at": rfc3339(row["ended_at"]),
         "revision": row["revision"],
         "cancel_requested": row["cancel_requested_at"] is not None,
-        "progress": progress(row, lines),
+        "progress": progress(lines, slices.of(connection, identifier)),
         "datasets": [_dataset(line) for line in lines],
         "volumes": [
             {"number": v["number"], "name": f"{v['name']}.zip", "bytes": v["bytes"], "sha256": v["sha256"]}
@@ -81,19 +81,23 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
     }
 
 
-def progress(row: RowMapping, lines: Sequence[RowMapping]) -> dict[str, int | None]:
-    """How far the export is, its open volume included; `..._expected` is null where an exporter cannot count."""
-    open_volume = row["progress"] or {}
+def progress(lines: Sequence[RowMapping], parts: Sequence[RowMapping]) -> dict[str, int | None]:
+    """How far the export is, its open volumes included; `..._expected` is null where an exporter cannot count."""
+    open_volumes = [part["progress"] or {} for part in parts]
     done = {
-        name: sum(line[name] for line in lines) + open_volume.get(name, 0) for name in ("records", "files", "bytes")
+        name: sum(line[name] for line in lines) + sum(volume.get(name, 0) for volume in open_volumes)
+        for name in ("records", "files", "bytes")
     }
     read = sum(line["state"] != DatasetState.PENDING for line in lines)
+    reading = sum(volume.get("datasets", 0) for volume in open_volumes)
     return {
-        "datasets": read + open_volume.get("datasets", 0),
+        "datasets": min(read + reading, len(lines)),
         "datasets_expected": len(lines),
         **done,
         "records_expected": _total(line["expected_records"] for line in lines),
         "bytes_expected": _total(line["expected_bytes"] for line in lines),
+        "slices": sum(part["state"] == SliceState.DONE for part in parts),
+        "slices_expected": len(parts),
     }
 
 
@@ -102,25 +106,35 @@ def _total(counts: Iterable[int | None]) -> int | None:
     return None if None in known or not known else sum(count for count in known if count is not None)
 
 
+def lock(connection: Connection, identifier: str) -> RowMapping:
+    """The export's row, locked until the transaction ends. Raises UnknownExport."""
+    query = select(EXPORT).where(EXPORT.c.id == identifier).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise UnknownExport(f"no export has the id {identifier!r}")
+    return row
+
+
 def cancel(connection: Connection, identifier: str, *, actor: str) -> ExportState:
-    """Cancel an open export; a running one ends at its worker's next checkpoint. Twice is no error.
+    """Cancel an open export; a running one ends at its workers' next checkpoint. Twice is no error.
 
     Raises: UnknownExport; WrongState for one that is ready or failed.
     """
-    state = ExportState(get(connection, identifier)["state"])
+    row = lock(connection, identifier)
+    state = ExportState(row["state"])
     if state is ExportState.CANCELLED:
         return state
     if state not in OPEN:
         raise WrongState(f"export {identifier} is {state} already", hint="only an open export can be cancelled")
     audit.record(connection, "export.cancel_requested", actor=actor, export_id=identifier)
-    idle = and_(EXPORT.c.state == ExportState.QUEUED, EXPORT.c.lease_until.is_(None))
     mine = update(EXPORT).where(EXPORT.c.id == identifier)
-    ended = {"state": ExportState.CANCELLED, "cancel_requested_at": now(), "ended_at": now()}
-    if connection.execute(mine.where(idle).values(**ended)).rowcount:
+    if state is ExportState.QUEUED:
+        ended = {"state": ExportState.CANCELLED, "cancel_requested_at": now(), "ended_at": now()}
+        connection.execute(mine.values(**ended))
+        slices.end_all(connection, identifier)
         audit.record(connection, "export.cancelled", actor=actor, export_id=identifier)
         return ExportState.CANCELLED
-    asked = mine.where(EXPORT.c.state.in_(OPEN), EXPORT.c.cancel_requested_at.is_(None))
-    connection.execute(asked.values(cancel_requested_at=now()))
+    connection.execute(mine.where(EXPORT.c.cancel_requested_at.is_(None)).values(cancel_requested_at=now()))
     return state
 
 

@@ -68,10 +68,25 @@ export = Table(
     Column("began_at", UtcTime, comment="first claim; rows created later are left out"),
     Column("ended_at", UtcTime),
     Column("cancel_requested_at", UtcTime),
-    Column("position", JsonType, comment="frozen Position; null: at the beginning"),
-    Column("progress", JsonType, comment="of the open volume, for those who watch; the ledger has what is committed"),
     Column("volume_counter", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
+    Column("open_slices", Integer, nullable=False, server_default="0", comment="beside number 0; at 0 it may close"),
+    Index(None, "state"),
+    Index(None, "subject_ref"),
+)
+
+slice = Table(  # noqa: A001  # the noun; whoever needs Python's own is elsewhere
+    "slice",
+    metadata,
+    Column("export_id", ForeignKey("export.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, comment="0 plans, reads what is not cut, and closes"),
+    Column("tenant", String(200), nullable=False, comment="whose turn it is; empty for people with an account"),
+    Column("state", String(16), nullable=False, comment="open | waiting | done"),
+    Column("large", Boolean, nullable=False, comment="several volumes are expected: it lets small ones pass"),
+    Column("version", Integer, nullable=False, comment="of readings and position: a worker leaves newer ones alone"),
+    Column("readings", JsonType, comment="what it reads, frozen; null: not planned yet"),
+    Column("position", JsonType, comment="frozen Position; null: at the beginning"),
+    Column("progress", JsonType, comment="of the open volume, for those who watch; the ledger has what is committed"),
     # Who works on it. Every write of a worker is WHERE fence = its own.
     Column("owner", String(200)),
     Column("fence", BigInteger, nullable=False),
@@ -80,8 +95,16 @@ export = Table(
     Column("attempts", Integer, nullable=False, comment="failed tries of the open volume"),
     Column("not_before", UtcTime, comment="back-off"),
     Column("woken_at", UtcTime, comment="last wake-up sent"),
-    Index(None, "state", "claimed_at"),
-    Index(None, "subject_ref"),
+    Column("created_at", UtcTime, nullable=False),
+    Index(None, "tenant", "state"),
+    Index(None, "lease_until"),
+)
+
+turn = Table(
+    "turn",
+    metadata,
+    Column("tenant", String(200), primary_key=True),
+    Column("served_at", UtcTime, comment="last claim of one of its slices"),
 )
 
 volume = Table(
@@ -90,6 +113,8 @@ volume = Table(
     Column("id", BigSerial, primary_key=True),
     Column("export_id", ForeignKey("export.id"), nullable=False),
     Column("number", Integer, nullable=False),
+    Column("slice", Integer, nullable=False, server_default="0"),
+    Column("revision", Integer, nullable=False, server_default="1"),
     Column("fence", BigInteger, nullable=False),
     Column("state", String(16), nullable=False, comment="writing | stored"),
     Column("object_key", String(200), nullable=False),
@@ -124,6 +149,7 @@ ledger = Table(
     Column("files", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False, comment="of members before compression"),
     Column("gaps", BigInteger, nullable=False),
+    Column("open_slices", Integer, nullable=False, server_default="0", comment="that still read it"),
     Column("reading_began_at", UtcTime),
     Column("reading_ended_at", UtcTime),
 )
@@ -139,6 +165,7 @@ gap = Table(
     Column("what", Text, nullable=False),
     Column("reason", String(64), nullable=False),
     Column("retryable", Boolean, nullable=False),
+    Column("resume", JsonType, comment="frozen Reading that would fill it; null: reading again is no help"),
     Index(None, "export_id"),
 )
 

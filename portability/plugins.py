@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -39,15 +40,26 @@ class Plugin:
             raise BrokenPlugin(f"{self.group} plugin {self.name!r} does not load: {type(error).__name__}") from error
 
 
+@cache
+def installed(group: str) -> Sequence[Plugin]:
+    """Plugins of one group as packages declare them. Read once a process: that takes longer than a small volume."""
+    return tuple(declared(entry_points(group=group)))
+
+
+def declared(entries: Iterable[EntryPoint]) -> Iterator[Plugin]:
+    """The plugins of these entry points."""
+    for entry in entries:
+        package, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "?")
+        yield Plugin(entry.name, entry.group, package, version, entry)
+
+
 def find(group: str) -> Mapping[str, Plugin]:
     """Plugins of one group by name, sorted. Raises DuplicatePlugin."""
     found: dict[str, Plugin] = {}
-    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
-        package, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "?")
-        plugin = Plugin(entry.name, group, package, version, entry)
+    for plugin in sorted(installed(group), key=lambda plugin: plugin.name):
         other = found.setdefault(plugin.name, plugin)
-        if (other.package, other.entry.value) != (package, entry.value):
-            names = f"{other.package} ({other.entry.value}) and {package} ({entry.value})"
+        if (other.package, other.entry.value) != (plugin.package, plugin.entry.value):
+            names = f"{other.package} ({other.entry.value}) and {plugin.package} ({plugin.entry.value})"
             raise DuplicatePlugin(f"{group}: two plugins are named {plugin.name!r}: {names}")
     return found
 

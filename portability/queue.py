@@ -73,3 +73,11 @@ def wake(queue: WakeUps, export_id: str) -> None:
         )
     except RedisError as error:
         raise QueueUnavailable(f"Redis did not take a wake-up: {type(error).__name__}") from error
+
+
+def waiting_wake_ups(queue: WakeUps) -> int:
+    """How many wake-ups no worker has taken yet. Raises QueueUnavailable."""
+    try:
+        return int(queue.count)
+    except RedisError as error:
+        raise QueueUnavailable(f"Redis does not tell how many wake-ups wait: {type(error).__name__}") from error

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, insert, select
 
-from portability import audit, models, subjects
+from portability import audit, models, slices, subjects
 from portability.api import SubjectKind
 from portability.deadlines import due_at
 from portability.errors import BadDate, BadInput, BadSubject, UnknownProfile
@@ -111,6 +111,7 @@ def accept(connection: Connection, request: Request, *, actor: str) -> tuple[str
         return same, False
     identifier = base64.b32encode(secrets.token_bytes(15)).decode().lower()
     connection.execute(insert(models.export).values(_row(request, identifier, ref, actor)))
+    slices.open_first(connection, identifier, request.tenant)
     detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
     audit.record(connection, "request.accepted", actor=actor, export_id=identifier, detail=detail)
     return identifier, True
@@ -131,8 +132,6 @@ def _row(request: Request, identifier: str, ref: str, actor: str) -> dict[str, o
         "state": ExportState.QUEUED,
         "volume_counter": 0,
         "revision": 1,
-        "fence": 0,
-        "attempts": 0,
     }
 
 

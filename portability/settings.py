@@ -82,10 +82,19 @@ class Settings(BaseSettings):
     )
     volume_bytes: int = Field(2 * GIB, description="Upper bound of a volume before its closing files", ge=MIB // 16)
     volume_members: int = Field(50_000, description="Upper bound of members in a volume", ge=10)
+    slice_bytes: int = Field(
+        4 * GIB, description="A dataset expected to be larger is cut into slices of about this size", ge=MIB // 16
+    )
+    slices_max: int = Field(16, description="Most slices of one dataset", ge=1)
+    tenant_volumes_max: int = Field(
+        4, description="Volumes of one tenant that are written at the same time; people with an account: no limit", ge=1
+    )
     piece_bytes: int = Field(16 * MIB, description="Size of a dataset's piece in the first format", ge=1)
     lease_seconds: float = Field(60, description="How long a worker's claim holds without renewal", ge=1)
     drain_seconds: float = Field(20, description="How long a stopping worker may go on with its open volume", ge=0)
-    attempts_max: int = Field(6, description="Failed tries of one volume before the export fails", ge=1)
+    attempts_max: int = Field(
+        6, description="Failed tries of one volume before the export fails; eight times as many during an outage", ge=1
+    )
     backoff_seconds: float = Field(2, description="First wait after a failed try; doubles each time, up to 300 s", ge=0)
     source_retries: int = Field(3, description="Tries of an unavailable source before its dataset gets a gap", ge=0)
     clock_seconds: float = Field(2, description="How often the clock looks for claimable exports", gt=0)

@@ -12,6 +12,8 @@ class ExportState(StrEnum):
     """Accepted; no worker has touched it."""
     RUNNING = "running"
     """Some volumes may be stored; claimed, or released until the next worker claims it."""
+    CLOSING = "closing"
+    """All slices are read; the closing volume is to be written."""
     READY = "ready"
     """The archive is whole, signed and stored; `complete` says whether it has gaps."""
     FAILED = "failed"
@@ -22,14 +24,26 @@ class ExportState(StrEnum):
 
 FOLLOWS: dict[ExportState, frozenset[ExportState]] = {
     ExportState.QUEUED: frozenset({ExportState.RUNNING, ExportState.CANCELLED}),
-    ExportState.RUNNING: frozenset({ExportState.READY, ExportState.FAILED, ExportState.CANCELLED}),
-    ExportState.READY: frozenset(),
-    ExportState.FAILED: frozenset(),
+    ExportState.RUNNING: frozenset({ExportState.CLOSING, ExportState.READY, ExportState.FAILED, ExportState.CANCELLED}),
+    ExportState.CLOSING: frozenset({ExportState.READY, ExportState.FAILED, ExportState.CANCELLED}),
+    # What is missing is fetched by a retry; a stored volume may be lost.
+    ExportState.READY: frozenset({ExportState.RUNNING, ExportState.FAILED}),
+    ExportState.FAILED: frozenset({ExportState.QUEUED}),
     ExportState.CANCELLED: frozenset(),
 }
 
-OPEN = frozenset(state for state, following in FOLLOWS.items() if following)
-"""States in which there is still something to do."""
+OPEN = frozenset({ExportState.QUEUED, ExportState.RUNNING, ExportState.CLOSING})
+"""States in which there is something to do for a worker."""
+
+
+class SliceState(StrEnum):
+    """Where a slice of an export stands."""
+
+    OPEN = "open"
+    """Claimed, or to be claimed."""
+    WAITING = "waiting"
+    """Number 0 alone: it has read its part and closes once the others have read theirs."""
+    DONE = "done"
 
 
 class DatasetState(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,17 +20,17 @@ def members(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
 
 def records(paths: Sequence[Path], exporter: str, dataset: str) -> list[dict[str, Any]]:
     """All records of a dataset, from its JSON Lines pieces in the order of the volumes."""
+    piece = re.compile(rf"data/{exporter}/{dataset}(-(s\d+-|r\d+-\d+-)?\d{{4}})?\.jsonl")
     found: list[dict[str, Any]] = []
     for name, body in members(paths):
-        if (
-            name.endswith(".jsonl")
-            and name.removeprefix(f"data/{exporter}/{dataset}").split(".")[0].lstrip("-0123456789") == ""
-        ):
+        if piece.fullmatch(name):
             found.extend(json.loads(line) for line in body.decode().split("\n") if line)
     return found
 
 
 def export_json(paths: Sequence[Path]) -> dict[str, Any]:
-    """The document of the closing volume."""
-    (document,) = [json.loads(body) for name, body in members(paths) if name == "export.json"]
-    return dict(document)
+    """The document of the closing volume: of the newest revision."""
+    documents: list[dict[str, Any]] = [json.loads(body) for name, body in members(paths) if name == "export.json"]
+    newest = max(documents, key=lambda document: int(document["revision"]))
+    assert [document["revision"] for document in documents].count(newest["revision"]) == 1
+    return newest

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from portability.api import (
     Record,
     Role,
     Selection,
+    Size,
+    Slice,
     Subject,
     SubjectKind,
 )
@@ -36,7 +39,7 @@ from portability.settings import load_settings
 from portability.states import OPEN
 from portability.storage import Storage
 from portability.storage.local import LocalStorage
-from worker import checkpoint, pipeline
+from worker import claims, pipeline
 from worker.workplace import Workplace
 
 KINDS = frozenset({SubjectKind.USER, SubjectKind.CONTACT, SubjectKind.TENANT})
@@ -82,6 +85,29 @@ class MadeUpExporter:
             yield Batch(self.records[start:end], str(end), files, gaps)
 
 
+@dataclass
+class CutExporter(MadeUpExporter):
+    """As above, and it counts and cuts: slices begin and end at batches."""
+
+    def count(self, _subject: Subject, _dataset: Dataset, _selection: Selection) -> Size:
+        return Size(len(self.records))
+
+    def slices(self, _subject: Subject, _dataset: Dataset, _selection: Selection, n: int) -> Sequence[Slice]:
+        batches = -(-len(self.records) // self.batch_records)
+        inner = [str(batches * k // n * self.batch_records) for k in range(1, n)]
+        bounds = [None, *dict.fromkeys(bound for bound in inner if bound != "0"), None]
+        return [Slice(begin, end) for begin, end in pairwise(bounds)]
+
+    def export(
+        self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
+    ) -> Generator[Batch, None, None]:
+        cut = selection.slice or Slice()
+        for batch in super().export(subject, dataset, selection, after=after or cut.begin):
+            if cut.end is not None and int(batch.cursor) > int(cut.end):
+                return
+            yield batch
+
+
 def things(count: int) -> list[Record]:
     """Records that do not compress away."""
     return [{"id": f"thing_{n}", "text": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(count)]
@@ -115,8 +141,8 @@ class World:
         with writing(self.engine) as connection:
             return requests.accept(connection, wanted, actor="operator:test")[0]
 
-    def claim(self, lease_seconds: float = 60) -> checkpoint.Claim | None:
-        return checkpoint.claim(self.engine, "test", lease_seconds)
+    def claim(self, lease_seconds: float = 60) -> claims.Claim | None:
+        return claims.claim(self.engine, "test", lease_seconds)
 
     def advance_all(self, most: int = 1000) -> int:
         """What workers do: claim and advance until nothing is claimable; returns how many claims it took."""

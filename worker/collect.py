@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from archive.parts import Content, MemberState
 from archive.volume import MEMBER_BYTES, Volume
-from portability.api import DocumentFormat, Exporter, File, Format, Gap, Selection
+from portability.api import Cursor, DocumentFormat, Exporter, File, Format, Gap, Selection
 from portability.errors import SourceError
 from portability.states import DatasetState
 from worker import documents, pieces
-from worker.checkpoint import OpenFiles, Position
 from worker.excerpt import Excerpts
 from worker.files import FileStream
-from worker.ledger import Tally
-from worker.pieces import Piece
+from worker.ledger import Missing, Tally
+from worker.pieces import Piece, Shortfall
 from worker.plan import Line, Plan
+from worker.position import Missed, OpenFiles, Position, Reading
 from worker.reader import Patience, Reader
 
 
@@ -35,6 +35,8 @@ class Job:
     """What collecting needs to know; `check` is asked between blocks and raises when the job must stop."""
 
     plan: Plan
+    readings: Sequence[Reading]
+    """What this slice reads, in this order."""
     exporters: Mapping[str, Exporter]
     formats: Mapping[str, Format]
     selection: Selection
@@ -89,51 +91,89 @@ class Collection:
         return self.tallies.setdefault(ordinal, Tally())
 
 
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """What is being read: a reading of a line, for the ledger's tally of that line."""
+
+    reading: Reading
+    line: Line
+    tally: Tally
+
+    def missing(
+        self, gap: Gap, after: Cursor | None, files: OpenFiles | None = None, missed: Missed | None = None
+    ) -> None:
+        """Take down a gap, and the reading that would fill it: records from a cursor on, or files of one batch."""
+        resume = Reading(self.reading.ordinal, self.reading.slice, "", after, files, missed)
+        self.tally.gaps.append(Missing(gap, resume))
+
+
 def fill(collection: Collection, position: Position) -> Position | None:
     """Fill the volume from a position on; returns where the next volume begins, None when all is read."""
-    lines = collection.job.plan.lines
-    while position.ordinal < len(lines):
-        if lines[position.ordinal].state is DatasetState.PENDING:
-            stopped = _read_line(collection, lines[position.ordinal], position)
+    job = collection.job
+    while position.reading < len(job.readings):
+        reading = job.readings[position.reading]
+        line = job.plan.lines[reading.ordinal]
+        if line.state is DatasetState.PENDING:
+            course = _Course(reading, line, collection.tally(reading.ordinal))
+            stopped = _read(collection, course, position)
             if stopped is not None:
                 return stopped
-        position = Position(position.ordinal + 1)
+        position = Position(position.reading + 1)
     return None
 
 
-def _read_line(collection: Collection, line: Line, position: Position) -> Position | None:
-    job = collection.job
-    tally = collection.tally(position.ordinal)
-    if position == Position(position.ordinal):
-        tally.began_at = datetime.now(UTC)
+def _read(collection: Collection, course: _Course, position: Position) -> Position | None:
+    reading, tally = course.reading, course.tally
+    if is_first := position == Position(position.reading):
+        tally.began_at = tally.began_at or datetime.now(UTC)
+        position = replace(position, after=reading.after, files=reading.files)
+    fault = None
     if position.files is not None:
-        stopped = _resume_files(collection, line, position, position.files)
+        stopped = _resume_files(collection, course, position, position.files, is_first=is_first)
         if stopped is not None:
             return stopped
         position = replace(position, after=position.files.resume, files=None)
-    reader = _reader(job, line, position.after)
+    if reading.missed is None:
+        stopped, fault = _read_records(collection, course, position)
+        if stopped is not None:
+            return stopped
+    tally.ended += 1
+    tally.ended_at, tally.fault = datetime.now(UTC), fault or tally.fault
+    tally.filled.extend(reading.gaps)
+    return None
+
+
+def _read_records(
+    collection: Collection, course: _Course, position: Position
+) -> tuple[Position | None, SourceError | None]:
+    """Where to go on if the volume is full before the end; else None, and the fault that ended the run early."""
+    job, line = collection.job, course.line
+    reader = _reader(job, course, position.after)
     try:
         while not reader.ended:
             job.check()
             if collection.full:
-                return position
+                return position, None
             piece = _read_piece(reader, line, job)
             if not collection.takes(piece):
-                return position
-            position = _write_piece(collection, line, position, piece, last=reader.ended)
+                return position, None
+            position = _write_piece(collection, course, position, piece, last=reader.ended)
             if piece.files and piece.cursor is not None:
                 opened = replace(position, after=piece.before, files=OpenFiles(resume=piece.cursor))
-                stopped = _write_files(collection, line, opened, piece.files)
+                stopped = _write_files(collection, course, opened, piece.files)
                 if stopped is not None:
-                    return stopped
+                    return stopped, None
     finally:
         reader.close()
-    _end_line(line, tally, reader.fault)
-    return None
+    if reader.fault is not None:
+        what = f"{line.exporter}/{line.dataset.name}: the rest of its records"
+        course.missing(Gap(what, reader.fault.code, reader.fault.retryable), position.after)
+    return None, reader.fault
 
 
-def _reader(job: Job, line: Line, after: str | None) -> Reader:
-    return Reader(job.exporters[line.exporter], line, job.selection, after, job.patience, job.check)
+def _reader(job: Job, course: _Course, after: Cursor | None) -> Reader:
+    selection = replace(job.selection, slice=course.reading.slice)
+    return Reader(job.exporters[course.line.exporter], course.line, selection, after, job.patience, job.check)
 
 
 def _read_piece(reader: Reader, line: Line, job: Job) -> Piece:
@@ -142,20 +182,13 @@ def _read_piece(reader: Reader, line: Line, job: Job) -> Piece:
     return pieces.read(reader, line.dataset, job.formats, job.limits.piece_bytes)
 
 
-def _end_line(line: Line, tally: Tally, fault: SourceError | None) -> None:
-    tally.ended_at, tally.fault = datetime.now(UTC), fault
-    if fault is not None:
-        what = f"{line.exporter}/{line.dataset.name}: the rest of its records"
-        tally.gaps.append(Gap(what, fault.code, fault.retryable))
-
-
-def _write_piece(collection: Collection, line: Line, position: Position, piece: Piece, *, last: bool) -> Position:
-    tally = collection.tally(position.ordinal)
-    tally.gaps.extend(piece.gaps)
+def _write_piece(collection: Collection, course: _Course, position: Position, piece: Piece, *, last: bool) -> Position:
+    line, tally = course.line, course.tally
+    _note_shortfalls(course, piece.shortfalls)
+    tally.gaps.extend(Missing(gap) for gap in piece.lost)
     if not piece.records:
         return replace(position, after=piece.cursor)
-    # One piece alone needs no number.
-    number = "" if last and position.piece == 0 else f"-{position.piece + 1:04}"
+    number = _piece_name(course.reading, position.piece, last=last)
     collection.excerpts.take(line.exporter, line.dataset, piece.head)
     for name, body in piece.bodies.items():
         form = collection.job.formats[name]
@@ -171,22 +204,49 @@ def _write_piece(collection: Collection, line: Line, position: Position, piece: 
     return replace(position, after=piece.cursor, piece=position.piece + 1)
 
 
-def _resume_files(collection: Collection, line: Line, position: Position, opened: OpenFiles) -> Position | None:
+def _piece_name(reading: Reading, piece: int, *, last: bool) -> str:
+    """What follows the dataset's name. The only piece of a dataset that is read in one needs no number."""
+    if reading.label:
+        return f"-{reading.label}-{piece + 1:04}"
+    return "" if last and piece == 0 else f"-{piece + 1:04}"
+
+
+def _note_shortfalls(course: _Course, shortfalls: Iterable[Shortfall]) -> None:
+    for short in shortfalls:
+        for place, gap in enumerate(short.gaps):
+            # The names once for each batch are enough: what is of one batch is fetched again together.
+            missed = Missed(but=short.files if place == 0 else None)
+            course.missing(gap, short.before, OpenFiles(short.cursor), missed)
+
+
+def _resume_files(
+    collection: Collection, course: _Course, position: Position, opened: OpenFiles, *, is_first: bool
+) -> Position | None:
     """Ask again for the batch whose records are written, and go on with its files."""
-    reader = _reader(collection.job, line, position.after)
+    line, missed = course.line, course.reading.missed
+    reader = _reader(collection.job, course, position.after)
     try:
         batch = reader.next()
     finally:
         reader.close()
+    what = f"{line.exporter}/{line.dataset.name}: files after {opened.last or 'the first'}"
     if batch is None:
         if reader.fault is not None:
-            what = f"{line.exporter}/{line.dataset.name}: files after {opened.last or 'the first'}"
-            collection.tally(position.ordinal).gaps.append(Gap(what, reader.fault.code, reader.fault.retryable))
+            gap = Gap(what, reader.fault.code, reader.fault.retryable)
+            course.missing(gap, position.after, opened, missed or Missed(but=()))
+        elif missed is not None:
+            course.missing(Gap(what, "missing"), position.after, opened, missed)
         return None
-    return _write_files(collection, line, position, batch.files)
+    if missed is None:
+        return _write_files(collection, course, position, batch.files)
+    if is_first:
+        _note_shortfalls(course, pieces.shortfalls([batch], [position.after]))
+    return _write_files(collection, course, position, tuple(f for f in batch.files if missed.wants(f.name)))
 
 
-def _write_files(collection: Collection, line: Line, position: Position, files: tuple[File, ...]) -> Position | None:
+def _write_files(
+    collection: Collection, course: _Course, position: Position, files: tuple[File, ...]
+) -> Position | None:
     """Write a batch's files after the last one written; returns where to go on if the volume is full before the end."""
     opened = position.files
     assert opened is not None  # noqa: S101  # both callers have just set it
@@ -194,15 +254,15 @@ def _write_files(collection: Collection, line: Line, position: Position, files: 
     # Where the last file is gone from the source, the whole batch is written again: twice is better than never.
     begin = names.index(opened.last) + 1 if opened.last in names else 0
     for file in files[begin:]:
-        stopped = _write_file(collection, line, replace(position, files=opened), file)
+        stopped = _write_file(collection, course, replace(position, files=opened), file)
         if stopped is not None:
             return stopped
         opened = OpenFiles(opened.resume, last=file.name)
     return None
 
 
-def _write_file(collection: Collection, line: Line, position: Position, file: File) -> Position | None:
-    job, tally, opened = collection.job, collection.tally(position.ordinal), position.files
+def _write_file(collection: Collection, course: _Course, position: Position, file: File) -> Position | None:
+    job, line, tally, opened = collection.job, course.line, course.tally, position.files
     assert opened is not None  # noqa: S101  # set by _write_files
     stream = FileStream(file, f"{line.dataset.name}/{file.name}", opened.offset, job.patience)
     limit = min(MEMBER_BYTES, job.limits.volume_bytes)
@@ -214,7 +274,7 @@ def _write_file(collection: Collection, line: Line, position: Position, file: Fi
             return replace(position, files=replace(opened, part=part, offset=stream.offset))
         if part == 0 and not stream.more and stream.gap is not None:
             # Not a single byte: a gap, and no empty file that looks like a recording.
-            tally.gaps.append(stream.gap)
+            course.missing(stream.gap, position.after, OpenFiles(opened.resume), Missed((file.name,)))
             return None
         before = stream.offset
         whole = part == 0 and (file.size is None or file.size <= limit)
@@ -223,8 +283,9 @@ def _write_file(collection: Collection, line: Line, position: Position, file: Fi
         tally.bytes += stream.offset - before
         part += 1
     if stream.gap is not None:
-        tally.gaps.append(stream.gap)
-    tally.files += 1
+        course.missing(stream.gap, position.after, OpenFiles(opened.resume), Missed((file.name,)))
+    else:
+        tally.files += 1
     return None
 
 

@@ -8,37 +8,44 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy import Engine, or_, select, update
+from sqlalchemy import Engine, or_, select, tuple_, update
 
 from portability import models
 from portability.db import now, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
-from portability.queue import WakeUps, wake
-from worker.checkpoint import claimable
+from portability.queue import WakeUps, waiting_wake_ups, wake
+from worker.claims import claimable
 
 log = structlog.get_logger()
-EXPORT = models.export
+SLICE = models.slice
 BATCH = 500
 REPEAT_SECONDS = 10.0
 """How long a wake-up counts as on its way: a copy of the clock sends no second one meanwhile."""
 
 
 def dispatch(engine: Engine, queue: WakeUps) -> int:
-    """Send a wake-up for each claimable export that has had none lately; returns how many were sent.
+    """Send a wake-up for each claimable slice that has had none lately; returns how many were sent.
+
+    No more than BATCH are ever on their way: workers claim by SQL, so each wake-up serves whoever's turn it is.
 
     Raises: DatabaseUnavailable, QueueUnavailable.
     """
+    room = BATCH - waiting_wake_ups(queue)
+    if room <= 0:
+        return 0
     with writing(engine) as connection:
         # A wake-up that led to a claim is used up; one that did not may still be on its way.
-        used_up = EXPORT.c.woken_at <= EXPORT.c.claimed_at
-        quiet = or_(EXPORT.c.woken_at.is_(None), used_up, EXPORT.c.woken_at < now(-REPEAT_SECONDS))
-        waiting = select(EXPORT.c.id).where(claimable(), quiet).order_by(EXPORT.c.created_at).limit(BATCH)
+        used_up = SLICE.c.woken_at <= SLICE.c.claimed_at
+        quiet = or_(SLICE.c.woken_at.is_(None), used_up, SLICE.c.woken_at < now(-REPEAT_SECONDS))
+        waiting = select(SLICE.c.export_id, SLICE.c.number).where(claimable(), quiet)
+        waiting = waiting.order_by(SLICE.c.created_at).limit(room)
         if connection.dialect.name == "postgresql":
             waiting = waiting.with_for_update(skip_locked=True)
-        chosen = list(connection.scalars(waiting))
-        connection.execute(update(EXPORT).where(EXPORT.c.id.in_(chosen)).values(woken_at=now()))
+        chosen = [tuple(row) for row in connection.execute(waiting)]
+        mine = tuple_(SLICE.c.export_id, SLICE.c.number).in_(chosen)
+        connection.execute(update(SLICE).where(mine).values(woken_at=now()))
         # Inside the transaction: when Redis refuses, the rows stay as if nobody had been woken.
-        for export_id in chosen:
+        for export_id, _number in chosen:
             wake(queue, export_id)
     return len(chosen)
 
@@ -48,7 +55,7 @@ def run(engine: Engine, queue: WakeUps, every_seconds: float, stop: threading.Ev
     while not stop.is_set():
         try:
             if sent := dispatch(engine, queue):
-                log.info("clock.woke", exports=sent)
+                log.info("clock.woke", slices=sent)
         except (DatabaseUnavailable, QueueUnavailable) as error:
             log.warning("clock.waits", code=error.code)
         stop.wait(every_seconds)

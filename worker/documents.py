@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from archive.volume import MEMBER_BYTES
 from portability.api import Dataset, Document, DocumentFormat, Gap, Record
 from portability.errors import FormatError
+from worker import pieces
 from worker.pieces import Piece
 from worker.promises import storable
 from worker.reader import Reader
@@ -24,15 +25,16 @@ def read(reader: Reader, dataset: Dataset, formats: Mapping[str, DocumentFormat]
     if batch is None:
         return Piece(0, {}, before, before, (), ())
     documents: Made = []
-    gaps = list(batch.gaps)
+    lost: list[Gap] = []
     written = 0
     for record in batch.records:
         made, reason = _of_record(dataset, record, formats)
         documents += made
         written += bool(made)
         if reason is not None:
-            gaps.append(Gap(_named(dataset, record), reason))
-    return Piece(written, {}, batch.cursor, before, batch.files, tuple(gaps), documents=documents)
+            lost.append(Gap(_named(dataset, record), reason))
+    short = tuple(pieces.shortfalls([batch], [before]))
+    return Piece(written, {}, batch.cursor, before, batch.files, short, documents=documents, lost=tuple(lost))
 
 
 def _of_record(dataset: Dataset, record: Record, formats: Mapping[str, DocumentFormat]) -> tuple[Made, str | None]:

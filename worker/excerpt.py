@@ -10,12 +10,13 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cache
 from itertools import islice
 from typing import Any
 
 import orjson
+from sqlalchemy import RowMapping
 
 from archive.parts import Member
 from archive.viewer.parts import Cut, Excerpt, Shown
@@ -83,6 +84,19 @@ class Excerpts:
             kept = self._kept.get(name, _Kept())
             yield Excerpt(name[0], dataset, kept.lines, kept.cuts, kept.members, kept.more_members)
 
+    def absorb(self, other: Excerpts) -> None:
+        """Add what another slice kept, as far as there is room, after what is here."""
+        for (exporter, dataset), theirs in other._kept.items():
+            kept = self._of(exporter, dataset)
+            row = len(kept.lines)
+            if not kept.full:
+                self._keep_lines(kept, theirs.lines)
+            kept.full = kept.full or theirs.full
+            kept.cuts += [replace(c, row=row + c.row) for c in theirs.cuts if row + c.row < len(kept.lines)]
+            room = MEMBERS_MAX - len(kept.members)
+            kept.members += theirs.members[:room]
+            kept.more_members += theirs.more_members + len(theirs.members[room:])
+
     def freeze(self) -> bytes:
         """All of it, deflated."""
         datasets = [
@@ -125,7 +139,11 @@ class Excerpts:
             # Only where the export has no JSON Lines: its own formats took the records, and hold them all.
             kept.full = True
             return
-        for line in encoded.split(b"\n")[:-1]:
+        self._keep_lines(kept, encoded.split(b"\n")[:-1])
+        kept.cuts += [cut for cut in cuts if cut.row < len(kept.lines)]
+
+    def _keep_lines(self, kept: _Kept, lines: Iterable[bytes]) -> None:
+        for line in lines:
             room = min(BYTES_MAX - kept.bytes, TOTAL_BYTES_MAX - self._bytes)
             if len(line) > room or len(kept.lines) == RECORDS_MAX:
                 kept.full = True
@@ -133,7 +151,6 @@ class Excerpts:
             kept.lines.append(line)
             kept.bytes += len(line)
             self._bytes += len(line)
-        kept.cuts += [cut for cut in cuts if cut.row < len(kept.lines)]
 
     def _thaw(self, frozen: dict[str, Any]) -> None:
         kept = self._of(*frozen["name"])
@@ -163,6 +180,19 @@ def load(storage: Storage, object_keys: Sequence[str]) -> Excerpts:
         return Excerpts.thaw(b"".join(storage.read(key(object_keys[-1]))))
     except ObjectMissing:
         return Excerpts()
+
+
+def absorb(storage: Storage, excerpts: Excerpts, stored: Sequence[RowMapping], revision: int) -> None:
+    """Add what the other slices of this revision kept; `stored` are the export's volumes in order.
+
+    Raises: StorageUnavailable; VolumeFault where they are damaged.
+    """
+    last_of: dict[int, str] = {}
+    for row in stored:
+        if row["slice"] and row["revision"] == revision:
+            last_of[row["slice"]] = row["object_key"]
+    for _slice, object_key in sorted(last_of.items()):
+        excerpts.absorb(load(storage, [object_key]))
 
 
 def save(storage: Storage, object_key: str, excerpts: Excerpts) -> None:

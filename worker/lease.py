@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from portability.errors import Cancelled, DatabaseUnavailable, Draining, LeaseLost
-from worker.checkpoint import Claim, renew
+from worker.checkpoint import renew
+from worker.claims import Claim
 
 RENEWALS_PER_LEASE = 4
 TELL_SECONDS = 1.0

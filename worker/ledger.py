@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, insert, update
+from sqlalchemy import Connection, RowMapping, delete, insert, update
 
-from portability import models
+from portability import exports, models
 from portability.api import CountingExporter, Exporter, Gap, Selection
 from portability.errors import SourceError, SourceRefused
 from portability.states import DatasetState
-from worker.checkpoint import Claim
 from worker.plan import Line, Plan
+from worker.position import Reading
+
+Expected: TypeAlias = tuple[int | None, int | None]
+"""(records, bytes) to come; None: unknown."""
 
 LEDGER, GAP = models.ledger, models.gap
-CHANGING = ("state", "reason", "records", "files", "bytes", "gaps", "reading_began_at", "reading_ended_at")
+CHANGING = (
+    *("state", "reason", "records", "files", "bytes", "gaps", "open_slices"),
+    *("reading_began_at", "reading_ended_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A gap, and the reading that would fill it, if any would."""
+
+    gap: Gap
+    resume: Reading | None = None
 
 
 @dataclass(slots=True)
@@ -27,17 +42,24 @@ class Tally:
     records: int = 0
     files: int = 0
     bytes: int = 0
-    gaps: list[Gap] = field(default_factory=list)
+    gaps: list[Missing] = field(default_factory=list)
+    filled: list[int] = field(default_factory=list)
+    """Ids of gaps whose readings have ended: closed."""
+    ended: int = 0
+    """Readings that have ended."""
     began_at: datetime | None = None
     ended_at: datetime | None = None
     fault: SourceError | None = None
 
 
-def open_lines(connection: Connection, held: Claim, plan: Plan, expected: list[tuple[int | None, int | None]]) -> None:
-    """Write the plan's lines, once, at the export's first claim."""
+def open_lines(
+    connection: Connection, export_id: str, plan: Plan, expected: Sequence[Expected], readings: Sequence[Reading]
+) -> None:
+    """Write the plan's lines, once, with how many readings each has."""
+    open_slices = Counter(reading.ordinal for reading in readings)
     rows = [
         {
-            "export_id": held.id,
+            "export_id": export_id,
             "ordinal": ordinal,
             "exporter": line.exporter,
             "dataset": line.dataset.name,
@@ -47,6 +69,7 @@ def open_lines(connection: Connection, held: Claim, plan: Plan, expected: list[t
             "reason": _instruction_missing(line),
             "expected_records": records,
             "expected_bytes": size,
+            "open_slices": open_slices[ordinal],
             **dict.fromkeys(("records", "files", "bytes", "gaps"), 0),
         }
         for ordinal, (line, (records, size)) in enumerate(zip(plan.lines, expected, strict=True))
@@ -55,7 +78,7 @@ def open_lines(connection: Connection, held: Claim, plan: Plan, expected: list[t
         connection.execute(insert(LEDGER), rows)
 
 
-def expect(exporter: Exporter, line: Line, selection: Selection) -> tuple[int | None, int | None]:
+def expect(exporter: Exporter, line: Line, selection: Selection) -> Expected:
     """(records, bytes) to come, None where the exporter cannot or will not count: progress is no reason to fail."""
     if line.state is not DatasetState.PENDING:
         return 0, 0
@@ -77,12 +100,14 @@ def _merged(line: dict[str, Any], tally: Tally) -> dict[str, Any]:
     line["records"] += tally.records
     line["files"] += tally.files
     line["bytes"] += tally.bytes
-    line["gaps"] += len(tally.gaps)
-    line["reading_began_at"] = tally.began_at or line["reading_began_at"]
-    if tally.ended_at is not None:
+    line["gaps"] += len(tally.gaps) - len(tally.filled)
+    line["open_slices"] -= tally.ended
+    line["reading_began_at"] = line["reading_began_at"] or tally.began_at
+    if tally.fault is not None:
+        line["reason"] = tally.fault.code
+    if tally.ended and line["open_slices"] <= 0:
         line["reading_ended_at"] = tally.ended_at
-        line["state"] = ending(line["records"], line["files"], line["gaps"], tally.fault)
-        line["reason"] = None if tally.fault is None else tally.fault.code
+        line["state"] = ending(line["records"], line["files"], line["gaps"], line["reason"])
     return line
 
 
@@ -93,29 +118,43 @@ def gap_rows(plan: Plan, tallies: Mapping[int, Tally], volume: int) -> list[dict
             "volume": volume,
             "exporter": plan.lines[ordinal].exporter,
             "dataset": plan.lines[ordinal].dataset.name,
-            "what": gap.what,
-            "reason": gap.reason,
-            "retryable": gap.retryable,
+            "what": missing.gap.what,
+            "reason": missing.gap.reason,
+            "retryable": missing.gap.retryable,
+            "resume": None if missing.resume is None else missing.resume.freeze(),
         }
         for ordinal, tally in sorted(tallies.items())
-        for gap in tally.gaps
+        for missing in tally.gaps
     ]
 
 
+def filled(tallies: Mapping[int, Tally]) -> list[int]:
+    """Ids of the gaps that the open volume closes."""
+    return [identifier for tally in tallies.values() for identifier in tally.filled]
+
+
 def commit(
-    connection: Connection, held: Claim, lines: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str, Any]]
-) -> None:
-    """Write the merged lines and the new gaps, in the transaction that stores the volume."""
+    connection: Connection, export_id: str, plan: Plan, tallies: Mapping[int, Tally], volume: int
+) -> list[dict[str, Any]]:
+    """Add the tallies to the ledger, in the transaction that stores the volume; returns all lines as they are then.
+
+    The caller holds the export's lock: slices add to the same lines.
+    """
+    lines = merge(exports.ledger(connection, export_id), tallies)
     for line in lines:
-        mine = update(LEDGER).where(LEDGER.c.export_id == held.id, LEDGER.c.ordinal == line["ordinal"])
-        connection.execute(mine.values({name: line[name] for name in CHANGING}))
-    if gaps:
-        connection.execute(insert(GAP), [{**gap, "export_id": held.id} for gap in gaps])
+        if line["ordinal"] in tallies:
+            mine = update(LEDGER).where(LEDGER.c.export_id == export_id, LEDGER.c.ordinal == line["ordinal"])
+            connection.execute(mine.values({name: line[name] for name in CHANGING}))
+    if closed := filled(tallies):
+        connection.execute(delete(GAP).where(GAP.c.export_id == export_id, GAP.c.id.in_(closed)))
+    if gaps := gap_rows(plan, tallies, volume):
+        connection.execute(insert(GAP), [{**gap, "export_id": export_id} for gap in gaps])
+    return lines
 
 
-def ending(records: int, files: int, gaps: int, fault: SourceError | None) -> DatasetState:
-    """The last state of a dataset that will not be read any further."""
-    if isinstance(fault, SourceRefused) and not records and not files:
+def ending(records: int, files: int, gaps: int, reason: str | None) -> DatasetState:
+    """The last state of a dataset that will not be read any further; `reason` is the code of what ended it early."""
+    if reason == SourceRefused.code and not records and not files:
         return DatasetState.REFUSED
     if gaps:
         return DatasetState.PARTIAL

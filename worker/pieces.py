@@ -13,6 +13,17 @@ from worker.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What a batch says is missing in it, and where to ask for it again."""
+
+    gaps: tuple[Gap, ...]
+    before: Cursor | None
+    cursor: Cursor
+    files: tuple[str, ...]
+    """Names of the files that it brought all the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """What is written next; empty where the source gave nothing more."""
 
@@ -25,11 +36,13 @@ class Piece:
     """Before the last batch: its files can be asked for again from here."""
     files: tuple[File, ...]
     """Of the last batch: a batch with files ends its piece."""
-    gaps: tuple[Gap, ...]
+    shortfalls: tuple[Shortfall, ...]
     head: Sequence[Record] = field(default=(), repr=False)
     """Its first records, for the viewer's excerpt."""
     documents: Sequence[tuple[DocumentFormat, Document]] = field(default=(), repr=False)
     """Of a dataset whose records become documents: one member each."""
+    lost: tuple[Gap, ...] = ()
+    """What asking again would not bring."""
 
     @property
     def members(self) -> int:
@@ -58,9 +71,16 @@ def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_b
         cursor=cursors[count],
         before=cursors[max(count - 1, 0)],
         files=batches[-1].files if batches else (),
-        gaps=tuple(gap for batch in batches for gap in batch.gaps),
+        shortfalls=tuple(shortfalls(batches, cursors)),
         head=tuple(islice(_records(batches), RECORDS_MAX)),
     )
+
+
+def shortfalls(batches: Sequence[Batch], cursors: Sequence[Cursor | None]) -> Iterator[Shortfall]:
+    """Of those batches that have gaps; `cursors` begins with the one before the first batch."""
+    for batch, before in zip(batches, cursors, strict=False):
+        if batch.gaps:
+            yield Shortfall(batch.gaps, before, batch.cursor, tuple(file.name for file in batch.files))
 
 
 def _encode_while_reading(

@@ -1,4 +1,4 @@
-"""The pipeline. Read this first: one call of `advance` writes one volume of a claimed export, or ends the export.
+"""The pipeline. Read this first: one call of `advance` writes one volume of a claimed slice, or ends the export.
 
 claim -> plan -> begin a volume -> collect into it -> (close) -> seal -> upload complete -> commit -> release
 
@@ -10,22 +10,24 @@ written anew by the next claim.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, update
+from sqlalchemy import RowMapping, delete, update
 
 from archive.parts import Envelope, SealedVolume
 from archive.viewer.pages import pages
 from archive.volume import Volume
-from portability import exports, instructions, keys, models, subjects
-from portability.api import Selection, Subject, SubjectKind
+from portability import exports, incidents, keys, models
 from portability.db import now, reading, writing
 from portability.errors import (
     Cancelled,
+    DatabaseUnavailable,
     Draining,
     Incomplete,
     LeaseLost,
@@ -33,41 +35,44 @@ from portability.errors import (
     StorageError,
     VolumeFault,
 )
-from portability.plugins import load_document_formats, load_formats
-from portability.requests import Profile
+from portability.incidents import Incident
 from portability.states import ExportState
 from portability.storage import Upload
-from worker import checkpoint, close, excerpt, ledger, plan, setback
-from worker.checkpoint import Claim, Position
-from worker.collect import Collection, Job, Limits, fill
+from worker import checkpoint, close, excerpt, ledger, prepare, setback
+from worker.claims import Claim
+from worker.collect import Collection, Job, fill
 from worker.lease import Lease
-from worker.reader import Patience
+from worker.position import Position
 from worker.workplace import Workplace
 
 log = structlog.get_logger()
 VOLUME = models.volume
 
 
-def advance(place: Workplace, held: Claim) -> bool:
-    """Write the next volume of a claimed export; returns whether there is more to do at once."""
+def advance(place: Workplace, held: Claim) -> int:
+    """Write the next volume of a claimed slice; returns how many workers are worth waking at once."""
     try:
         with Lease(place.engine, held, place.settings.lease_seconds).held() as lease:
             return _advance(place, held, lease)
     except LeaseLost:
-        log.warning("lease.lost", export=held.id, fence=held.fence)
-        return False
+        log.warning("lease.lost", export=held.id, slice=held.number, fence=held.fence)
+        incidents.count(place.engine, Incident.LEASE_LOST)
+    except DatabaseUnavailable as error:
+        # Nothing can be written down now. The lease runs out, and the next claim tidies up.
+        log.warning("volume.left", export=held.id, slice=held.number, code=error.code)
+    return 0
 
 
-def _advance(place: Workplace, held: Claim, lease: Lease) -> bool:
+def _advance(place: Workplace, held: Claim, lease: Lease) -> int:
     try:
         lease.check()
         if setback.tried_enough(place, held):
-            return False
-        return _write_volume(place, held, lease)
+            return 0
+        return _step(place, held, lease)
     except Draining:
         with writing(place.engine) as connection:
             checkpoint.hand_back(connection, held)
-        return True
+        return 1
     except Cancelled:
         setback.end(place, held, ExportState.CANCELLED)
     except LeaseLost:
@@ -75,85 +80,102 @@ def _advance(place: Workplace, held: Claim, lease: Lease) -> bool:
     except PortabilityError as error:
         setback.fail(place, held, error)
     except Exception as error:
-        log.exception("volume.fault", export=held.id, error=type(error).__name__)
+        log.exception("volume.fault", export=held.id, slice=held.number, error=type(error).__name__)
         setback.fail(place, held, VolumeFault(f"export {held.id}: a volume failed with {type(error).__name__}"))
-    return False
+    return 0
 
 
-def _write_volume(place: Workplace, held: Claim, lease: Lease) -> bool:
+def _step(place: Workplace, held: Claim, lease: Lease) -> int:
+    """Plan if nobody has; then a volume, unless the export was cut: the parts are read in their turns."""
     _signing_key(place)  # none: told before hours of reading
-    number = held.export["volume_counter"] + 1 - setback.tidy(place, held)
-    job = _job(place, held, lease)
+    job = prepare.job(place, held, lease.check)
+    if held.slice["readings"] is None:
+        job, more = prepare.planned(place, held, job)
+        if more:
+            return more + 1
+    return _write_volume(place, held, lease, job)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A volume on its way."""
+
+    row: RowMapping
+    upload: Upload
+    collection: Collection
+    position: Position | None = None
+    """Where the next one begins; None: all that the slice reads is in."""
+    is_closing: bool = False
+    sealed: SealedVolume | None = None
+    """None where there was nothing to write: no volume is stored."""
+
+
+def _write_volume(place: Workplace, held: Claim, lease: Lease, job: Job) -> int:
     envelope = _envelope(place, held)
     with reading(place.engine) as connection:
-        earlier = [row["object_key"] for row in exports.stored_volumes(connection, held.id)]
-    excerpts = excerpt.load(place.storage, earlier)
-    object_key, upload = _begin(place, held, envelope, number)
+        stored = exports.stored_volumes(connection, held.id)
+    own = [row["object_key"] for row in stored if row["slice"] == held.number]
+    excerpts = excerpt.load(place.storage, own)
+    row, upload = _begin(place, held, envelope)
+    volume = _Open(row, upload, Collection(job, Volume(envelope, row["number"], upload.write), excerpts))
     try:
-        collection = Collection(job, Volume(envelope, number, upload.write), excerpts)
-        lease.progress = collection.progress
-        position = fill(collection, Position.thaw(held.export["position"]))
-        lines, gaps, papers = _books(place, held, collection, number, closing=position is None)
-        lease.check()
-        excerpts.note(collection.volume.name, collection.volume.payload)
-        viewer = None if papers is None else pages(envelope, papers, excerpts.shown(job.plan.lines))
-        # Asked for again: the key of the beginning may have been retired meanwhile.
-        sealed = collection.volume.seal(_signing_key(place), closing=papers, viewer=viewer)
-        lease.check()
-        if position is not None:
-            excerpt.save(place.storage, object_key, excerpts)
-        _publish(upload, sealed)
+        lease.progress = volume.collection.progress
+        volume.position = fill(volume.collection, Position.thaw(held.slice["position"]))
+        volume.is_closing = volume.position is None and held.number == 0 and _alone(place, held)
+        if volume.is_closing or volume.collection.begun:
+            _seal(place, held, lease, volume, envelope, stored)
+        else:
+            upload.abort()
     except BaseException:
         with suppress(StorageError):
             upload.abort()
         raise
-    with writing(place.engine) as connection:
-        _commit(connection, held, sealed, position, lines, gaps)
-    excerpt.discard(place.storage, earlier if position is None else earlier[-1:])
-    log.info("volume.stored", export=held.id, volume=number, bytes=sealed.bytes, files=sealed.files)
-    return position is not None
+    more = _commit(place, held, volume)
+    if volume.sealed is not None:
+        excerpt.discard(place.storage, [row["object_key"] for row in stored] if volume.is_closing else own[-1:])
+        log.info("volume.stored", export=held.id, slice=held.number, volume=row["number"], bytes=volume.sealed.bytes)
+    return more
 
 
-def _job(place: Workplace, held: Claim, lease: Lease) -> Job:
-    export, settings = held.export, place.settings
-    subject = _subject(place, held)
+def _alone(place: Workplace, held: Claim) -> bool:
+    """Whether all other slices have been read. It only ever becomes true."""
     with reading(place.engine) as connection:
-        orders = instructions.orders(connection)
-        planned = bool(exports.ledger(connection, held.id))
-    formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
-    made = plan.make(
-        *(Profile(export["profile"]), subject, place.exporters, orders, export["include"]),
-        records=bool(formats),
-        documents=bool(documents),
-    )
-    selection = Selection(since=export["since"], until=export["until"], began_at=export["began_at"])
-    if not planned:
-        expected = [ledger.expect(place.exporters[line.exporter], line, selection) for line in made.lines]
-        with writing(place.engine) as connection:
-            checkpoint.write(connection, held)
-            ledger.open_lines(connection, held, made, expected)
-    return Job(
-        plan=made,
-        exporters=place.exporters,
-        formats=formats,
-        selection=selection,
-        limits=Limits(settings.volume_bytes, settings.volume_members, settings.piece_bytes),
-        patience=Patience(settings.source_retries),
-        check=lease.check,
-        document_formats=documents,
-    )
+        return bool(exports.get(connection, held.id)["open_slices"] == 0)
+
+
+def _seal(
+    place: Workplace,
+    held: Claim,
+    lease: Lease,
+    volume: _Open,
+    envelope: Envelope,
+    stored: Sequence[RowMapping],
+) -> None:
+    """Close if it is the closing volume; sign, and publish."""
+    lease.check()
+    archived, excerpts = volume.collection.volume, volume.collection.excerpts
+    excerpts.note(archived.name, archived.payload)
+    papers = viewer = None
+    if volume.is_closing:
+        papers = _papers(place, held, volume, stored)
+        excerpt.absorb(place.storage, excerpts, stored, held.export["revision"])
+        viewer = pages(envelope, papers, excerpts.shown(volume.collection.job.plan.lines))
+    # Asked for again: the key of the beginning may have been retired meanwhile.
+    volume.sealed = archived.seal(_signing_key(place), closing=papers, viewer=viewer)
+    lease.check()
+    if papers is None or not papers["complete"]:
+        # For the volume that closes, and for the one that closes a retry of what is missing.
+        excerpt.save(place.storage, volume.row["object_key"], excerpts)
+    in_storage = volume.upload.complete()
+    if in_storage.bytes != volume.sealed.bytes:
+        raise VolumeFault(
+            f"{volume.sealed.name}: {volume.sealed.bytes} bytes were written, storage holds {in_storage.bytes}"
+        )
 
 
 def _signing_key(place: Workplace) -> ECKey:
     with reading(place.engine) as connection:
         return keys.signing(connection, place.settings.keys)
-
-
-def _subject(place: Workplace, held: Claim) -> Subject:
-    export = held.export
-    kind, identifier, tenant = SubjectKind(export["subject_kind"]), export["subject_id"], export["tenant"]
-    first = subjects.first_identity(kind, identifier, tenant)
-    return subjects.resolve(Subject(kind, tenant, export["subject_ref"], (first,)), place.exporters)
 
 
 def _envelope(place: Workplace, held: Claim) -> Envelope:
@@ -170,62 +192,71 @@ def _envelope(place: Workplace, held: Claim) -> Envelope:
     )
 
 
-def _begin(place: Workplace, held: Claim, envelope: Envelope, number: int) -> tuple[str, Upload]:
-    """Begin the upload and make it known, with its key. A zombie of an older fence writes where nobody looks."""
-    object_key = f"{held.id}/{number:05}.{held.fence}.{secrets.token_hex(4)}.zip"
-    upload = place.storage.begin(object_key, media_type="application/zip")
+def _begin(place: Workplace, held: Claim, envelope: Envelope) -> tuple[RowMapping, Upload]:
+    """Make the volume known, then begin its upload. A zombie of an older fence writes where nobody looks."""
+    free = setback.tidy(place, held)
+
+    def names(number: int) -> tuple[str, str]:
+        return f"{held.id}/{number:05}.{held.fence}.{secrets.token_hex(4)}.zip", envelope.volume_name(number)
+
+    with writing(place.engine) as connection:
+        row = checkpoint.reserve_volume(connection, held, free, names)
+    upload = place.storage.begin(row["object_key"], media_type="application/zip")
     try:
         with writing(place.engine) as connection:
-            name = envelope.volume_name(number)
-            row = {"number": number, "object_key": object_key, "upload_id": upload.id, "closing": False, "name": name}
-            checkpoint.begin_volume(connection, held, row)
+            checkpoint.note_upload(connection, held, row, upload.id)
     except BaseException:
         with suppress(StorageError):
             upload.abort()
         raise
-    return object_key, upload
+    return row, upload
 
 
-def _books(
-    place: Workplace, held: Claim, collection: Collection, number: int, *, closing: bool
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any] | None]:
-    """The ledger and the new gaps as this volume leaves them, and the closing volume's document if it is one."""
+def _papers(place: Workplace, held: Claim, volume: _Open, stored: Sequence[RowMapping]) -> dict[str, Any]:
+    """The closing volume's document: the ledger and the gaps as this volume leaves them, and the list of volumes."""
+    collection = volume.collection
     with reading(place.engine) as connection:
         rows = exports.ledger(connection, held.id)
-        earlier = [dict(row) for row in exports.gaps(connection, held.id)] if closing else []
-        volumes = exports.stored_volumes(connection, held.id) if closing else []
+        earlier = exports.gaps(connection, held.id)
     lines = ledger.merge(rows, collection.tallies)
-    gaps = ledger.gap_rows(collection.job.plan, collection.tallies, number)
-    if not closing:
-        return lines, gaps, None
+    closed = ledger.filled(collection.tallies)
+    gaps = [dict(gap) for gap in earlier if gap["id"] not in closed]
+    gaps += ledger.gap_rows(collection.job.plan, collection.tallies, volume.row["number"])
     if held.export["require_complete"] and not close.complete(lines):
         named = sorted({f"{line['exporter']}/{line['dataset']}" for line in lines if line["gaps"]})
         raise Incomplete(f"export {held.id} has gaps in {', '.join(named)} and was to be complete")
     names = ("number", "name", "bytes", "sha256", "tagmanifest_sha256")
-    listed = [{name: row[name] for name in names} for row in volumes]
-    listed.append({"number": number, "name": collection.volume.name})
-    papers = close.document(held.export, collection.job.plan, lines, [*earlier, *gaps], listed, datetime.now(UTC))
-    return lines, gaps, papers
+    listed = [{name: row[name] for name in names} for row in stored]
+    listed.append({"number": volume.row["number"], "name": collection.volume.name})
+    return close.document(held.export, collection.job.plan, lines, gaps, listed, datetime.now(UTC))
 
 
-def _publish(upload: Upload, sealed: SealedVolume) -> None:
-    stored = upload.complete()
-    if stored.bytes != sealed.bytes:
-        raise VolumeFault(f"{sealed.name}: {sealed.bytes} bytes were written, storage holds {stored.bytes}")
+def _commit(place: Workplace, held: Claim, volume: _Open) -> int:
+    """Everything that this volume changes, in one transaction; returns how many workers are worth waking."""
+    job, tallies = volume.collection.job, volume.collection.tallies
+    with writing(place.engine) as connection:
+        checkpoint.lock(connection, held)
+        mine = VOLUME.c.id == volume.row["id"]
+        if volume.sealed is None:
+            connection.execute(delete(VOLUME).where(mine))
+        else:
+            connection.execute(update(VOLUME).where(mine).values(**_stored(volume.sealed, volume)))
+        lines = ledger.commit(connection, held.id, job.plan, tallies, volume.row["number"])
+        if volume.is_closing:
+            checkpoint.write_export(connection, held, complete=close.complete(lines))
+            checkpoint.end(connection, held, ExportState.READY)
+            return 0
+        if volume.position is not None:
+            checkpoint.settle(connection, held, position=volume.position.freeze(), large=True)
+            return 1
+        checkpoint.write(connection, held, position=Position(len(job.readings)).freeze())
+        return int(checkpoint.end_slice(connection, held))
 
 
-def _commit(
-    connection: Connection,
-    held: Claim,
-    sealed: SealedVolume,
-    position: Position | None,
-    lines: list[dict[str, Any]],
-    gaps: list[dict[str, Any]],
-) -> None:
-    checkpoint.write(connection, held)
-    stored = {
+def _stored(sealed: SealedVolume, volume: _Open) -> dict[str, object]:
+    return {
         "state": "stored",
-        "closing": position is None,
+        "closing": volume.is_closing,
         "stored_at": now(),
         "bytes": sealed.bytes,
         "sha256": sealed.sha256,
@@ -233,12 +264,3 @@ def _commit(
         "files": sealed.files,
         "payload_bytes": sealed.payload_bytes,
     }
-    mine = (VOLUME.c.export_id == held.id, VOLUME.c.number == sealed.number, VOLUME.c.fence == held.fence)
-    connection.execute(update(VOLUME).where(*mine).values(**stored))
-    ledger.commit(connection, held, lines, gaps)
-    settled = {"attempts": 0, "not_before": None, "error_code": None, "error_message": None}
-    if position is None:
-        checkpoint.write(connection, held, complete=close.complete(lines), position=None, **settled)
-        checkpoint.end(connection, held, ExportState.READY)
-    else:
-        checkpoint.release(connection, held, position=position.freeze(), **settled)

@@ -6,37 +6,50 @@ import secrets
 from contextlib import suppress
 
 import structlog
-from sqlalchemy import delete
+from sqlalchemy import RowMapping, delete, select
 
-from portability import exports, models
+from portability import incidents, models
 from portability.db import reading, writing
-from portability.errors import PortabilityError, StorageError, VolumeFault
+from portability.errors import (
+    NoSigningKey,
+    PortabilityError,
+    SourceUnavailable,
+    StorageError,
+    StorageFull,
+    StorageUnavailable,
+    VolumeFault,
+)
+from portability.incidents import Incident
 from portability.states import ExportState
 from worker import checkpoint, excerpt
-from worker.checkpoint import BACKOFF_MAX_SECONDS, Claim
+from worker.checkpoint import BACKOFF_MAX_SECONDS
+from worker.claims import Claim
 from worker.workplace import Workplace
 
 log = structlog.get_logger()
 VOLUME = models.volume
+OUTAGES = (StorageUnavailable, StorageFull, SourceUnavailable, NoSigningKey)
+"""What is away or full: waited for, since an operator has to see it first."""
+OUTAGE_TRIES = 8
+"""As many times the tries of a fault of ours; at the longest wait of 300 s that is some hours."""
+DOUBLINGS_MAX = 16
 
 
-def tidy(place: Workplace, held: Claim) -> int:
-    """Abort what earlier claims began and never stored; returns how many volume numbers are free again."""
+def tidy(place: Workplace, held: Claim) -> int | None:
+    """Abort what earlier claims of this slice began and never stored; returns a volume number that is free again."""
     with reading(place.engine) as connection:
         rows = checkpoint.abandoned(connection, held)
     for row in rows:
-        place.storage.abort(row["object_key"], row["upload_id"])
-        place.storage.delete(row["object_key"])
-        excerpt.withdraw(place.storage, row["object_key"])
+        _withdraw(place, row)
         with writing(place.engine) as connection:
             checkpoint.forget_volume(connection, held, row)
-    return len(rows)
+    return min((row["number"] for row in rows), default=None)
 
 
 def tried_enough(place: Workplace, held: Claim) -> bool:
     """End an export whose workers died again and again; an error that can be told has ended it before."""
-    tried = held.export["attempts"] - 1
-    if tried < place.settings.attempts_max:
+    tried = held.attempts - 1
+    if tried < place.settings.attempts_max * OUTAGE_TRIES:
         return False
     end(place, held, ExportState.FAILED, VolumeFault(f"export {held.id}: its workers died {tried} times"))
     return True
@@ -44,15 +57,22 @@ def tried_enough(place: Workplace, held: Claim) -> bool:
 
 def fail(place: Workplace, held: Claim, error: PortabilityError) -> None:
     """Back off and try again, or end the export: what no retry can mend, or what was tried enough."""
-    attempt = held.export["attempts"]
-    log.warning("volume.failed", export=held.id, code=error.code, attempt=attempt)
-    if not error.retryable or attempt >= place.settings.attempts_max:
+    log.warning("volume.failed", export=held.id, slice=held.number, code=error.code, attempt=held.attempts)
+    if isinstance(error, StorageFull):
+        incidents.count(place.engine, Incident.STORAGE_FULL)
+    if not error.retryable or held.attempts >= tries(error, place.settings.attempts_max):
         end(place, held, ExportState.FAILED, error)
         return
     jitter = 0.5 + secrets.randbelow(1000) / 1000
-    wait_seconds = min(BACKOFF_MAX_SECONDS, place.settings.backoff_seconds * 2 ** (attempt - 1)) * jitter
+    doublings = min(held.attempts - 1, DOUBLINGS_MAX)
+    wait_seconds = min(BACKOFF_MAX_SECONDS, place.settings.backoff_seconds * 2**doublings) * jitter
     with writing(place.engine) as connection:
         checkpoint.back_off(connection, held, wait_seconds, error)
+
+
+def tries(error: PortabilityError, attempts_max: int) -> int:
+    """How many tries of one volume an error is worth: what is away comes back, what is broken seldom mends itself."""
+    return attempts_max * OUTAGE_TRIES if isinstance(error, OUTAGES) else attempts_max
 
 
 def end(place: Workplace, held: Claim, state: ExportState, error: PortabilityError | None = None) -> None:
@@ -60,12 +80,20 @@ def end(place: Workplace, held: Claim, state: ExportState, error: PortabilityErr
     with writing(place.engine) as connection:
         checkpoint.end(connection, held, state, error)
     with reading(place.engine) as connection:
-        rows = [*checkpoint.abandoned(connection, held), *exports.stored_volumes(connection, held.id)]
+        rows = connection.execute(select(VOLUME).where(VOLUME.c.export_id == held.id)).mappings().all()
     for row in rows:
         with suppress(StorageError):
-            place.storage.abort(row["object_key"], row["upload_id"])
-            place.storage.delete(row["object_key"])
-            excerpt.withdraw(place.storage, row["object_key"])
+            _withdraw(place, row)
             with writing(place.engine) as connection:
                 connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"]))
     log.info("export.ended", export=held.id, state=state, code=None if error is None else error.code)
+
+
+def _withdraw(place: Workplace, row: RowMapping) -> None:
+    if row["upload_id"] == checkpoint.UNKNOWN_UPLOAD:
+        for upload in place.storage.uploads(row["object_key"]):
+            place.storage.abort(upload.key, upload.upload_id)
+    else:
+        place.storage.abort(row["object_key"], row["upload_id"])
+    place.storage.delete(row["object_key"])
+    excerpt.withdraw(place.storage, row["object_key"])

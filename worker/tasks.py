@@ -14,17 +14,19 @@ from portability.queue import connect, open_queue, redis_url, wake
 from portability.settings import Settings, load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
-from worker import checkpoint, pipeline
+from worker import claims, pipeline
 from worker.workplace import Workplace
 
 
 def advance(export_id: str) -> None:
-    """Claim the fairest export, whatever `export_id` says, write one volume of it, and wake the next worker."""
+    """Claim the fairest slice, whatever `export_id` says, write one volume of it, and wake the next worker."""
     del export_id
     place = workplace(os.getpid())
-    held = checkpoint.claim(place.engine, f"{socket.gethostname()}:{os.getpid()}", place.settings.lease_seconds)
-    if held is not None and pipeline.advance(place, held):
-        wake_next(place.settings, held.id)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    limit = place.settings.tenant_volumes_max
+    held = claims.claim(place.engine, owner, place.settings.lease_seconds, tenant_volumes_max=limit)
+    if held is not None and (more := pipeline.advance(place, held)):
+        wake_next(place.settings, held.id, more)
 
 
 @cache
@@ -37,9 +39,11 @@ def workplace(_pid: int) -> Workplace:
     return Workplace(settings, engine, storage, load_exporters(PlatformSources(settings)))
 
 
-def wake_next(settings: Settings, export_id: str) -> None:
-    """Ask for the next volume at once; where Redis is away, the clock does it later."""
+def wake_next(settings: Settings, export_id: str, workers: int) -> None:
+    """Ask for the next volumes at once; where Redis is away, the clock does it later."""
     try:
-        wake(open_queue(connect(redis_url(settings))), export_id)
+        queue = open_queue(connect(redis_url(settings)))
+        for _ in range(workers):
+            wake(queue, export_id)
     except QueueUnavailable:
         return

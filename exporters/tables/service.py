@@ -78,6 +78,7 @@ recordings = table(
     never("storage_host", "is an address inside the platform"),
     never("signed_url", "opens the file without a login"),
     never("encryption_key", "decrypts the stored file"),
+    Index("recordings_by_tenant", "tenant_id", "created_at", "id"),
     Index("recordings_by_call", "tenant_id", "call_id", "created_at", "id"),
 )
 
@@ -94,6 +95,7 @@ call_analyses = table(
     text("model"),
     created(),
     never("prompt", PROMPT),
+    Index("call_analyses_by_tenant", "tenant_id", "created_at", "id"),
     Index("call_analyses_by_call", "tenant_id", "call_id", "created_at", "id"),
 )
 
@@ -156,6 +158,7 @@ attachments = table(
     internal("storage_key", "where the platform keeps the file; the file itself is exported"),
     never("storage_host", "is an address inside the platform"),
     never("signed_url", "opens the file without a login"),
+    Index("attachments_by_tenant", "tenant_id", "created_at", "id"),
     Index("attachments_by_conversation", "tenant_id", "conversation_id", "created_at", "id"),
 )
 

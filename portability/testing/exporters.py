@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from portability.api import (
-    JSON,
     Batch,
     CountingExporter,
-    Cursor,
     Dataset,
     Exporter,
     File,
-    Gap,
     Identity,
     ResolvingExporter,
     Selection,
     Subject,
     SubjectKind,
 )
+from portability.testing.reading import Reading, require, told
 from portability.testing.samples import strangers
+from portability.testing.slices import check_slices
 from portability.testing.values import is_of
 
 RESUMED_BATCHES = 20
 OFFSET_BYTES = 3
 EVERYTHING = Selection()
-
-Told: TypeAlias = tuple[list[Mapping[str, JSON]], list[tuple[str, int | None, str | None]], list[Gap]]
 
 
 def check_exporter(
@@ -57,7 +52,7 @@ def check_exporter(
         read = Reading(exporter, subject, dataset, selection)
         batches = read.batches()
         if subject.kind not in (dataset.subject_kinds or exporter.subject_kinds):
-            _require(not batches, f"{dataset.name} is not for a {subject.kind}, and yields something")
+            require(not batches, f"{dataset.name} is not for a {subject.kind}, and yields something")
             continue
         for batch in batches:
             _check_batch(dataset, batch)
@@ -67,61 +62,48 @@ def check_exporter(
         _check_close(read, held)
         _check_strangers(read)
         _check_count(read, batches)
+        check_slices(read, batches)
+        require(held is None or held() == 0, f"{dataset.name}: counted or cut into slices, it holds something open")
         records += sum(len(batch.records) for batch in batches)
-    _require(records > 0, "the subject has no record in any dataset: nothing was checked")
+    require(records > 0, "the subject has no record in any dataset: nothing was checked")
     if isinstance(exporter, ResolvingExporter):
         _check_identities(exporter, subject)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One dataset of one subject, to be read as often as a check likes."""
-
-    exporter: Exporter
-    subject: Subject
-    dataset: Dataset
-    selection: Selection
-
-    def batches(self, after: Cursor | None = None) -> list[Batch]:
-        """All batches after a cursor."""
-        with closing(self.exporter.export(self.subject, self.dataset, self.selection, after=after)) as batches:
-            return list(batches)
 
 
 def check_shape(exporter: object) -> None:
     """Whether it has the members of the protocol, and its datasets are well declared. Raises AssertionError."""
     if not isinstance(exporter, Exporter):
         raise AssertionError(f"{type(exporter).__name__} lacks a member of the protocol Exporter")  # noqa: TRY004  # a promise
-    _require(inspect.isgeneratorfunction(exporter.export), "export() is not a generator function")
+    require(inspect.isgeneratorfunction(exporter.export), "export() is not a generator function")
     kinds = exporter.subject_kinds
-    _require(len(kinds) > 0 and kinds <= frozenset(SubjectKind), "subject_kinds is empty or holds something else")
-    _require(list(exporter.datasets) == list(exporter.datasets), "datasets differ from one look to the next")
+    require(len(kinds) > 0 and kinds <= frozenset(SubjectKind), "subject_kinds is empty or holds something else")
+    require(list(exporter.datasets) == list(exporter.datasets), "datasets differ from one look to the next")
     names = [dataset.name for dataset in exporter.datasets]
-    _require(0 < len(names) == len(set(names)), "there is no dataset, or two have one name")
+    require(0 < len(names) == len(set(names)), "there is no dataset, or two have one name")
     for dataset in exporter.datasets:
         _check_dataset(exporter, dataset)
 
 
 def _check_dataset(exporter: Exporter, dataset: Dataset) -> None:
     name, fields = dataset.name, [field.name for field in dataset.fields]
-    _require(0 < len(fields) == len(set(fields)), f"{name} has no fields, or one twice")
-    _require(bool(dataset.key) and set(dataset.key) <= set(fields), f"{name}: its key is not among its fields")
-    _require(bool(dataset.title and dataset.description), f"{name} has no title or no description")
-    _require((dataset.subject_kinds or frozenset()) <= exporter.subject_kinds, f"{name} is for more than its exporter")
+    require(0 < len(fields) == len(set(fields)), f"{name} has no fields, or one twice")
+    require(bool(dataset.key) and set(dataset.key) <= set(fields), f"{name}: its key is not among its fields")
+    require(bool(dataset.title and dataset.description), f"{name} has no title or no description")
+    require((dataset.subject_kinds or frozenset()) <= exporter.subject_kinds, f"{name} is for more than its exporter")
     for field in dataset.fields:
-        _require(bool(field.description.strip()), f"{name}/{field.name} has no description")
+        require(bool(field.description.strip()), f"{name}/{field.name} has no description")
 
 
 def _check_batch(dataset: Dataset, batch: Batch) -> None:
     declared = {field.name for field in dataset.fields}
-    _require(type(batch.cursor) is str, f"{dataset.name}: a cursor is not text")
-    _require(all(gap.what and gap.reason for gap in batch.gaps), f"{dataset.name}: a gap does not say what or why")
+    require(type(batch.cursor) is str, f"{dataset.name}: a cursor is not text")
+    require(all(gap.what and gap.reason for gap in batch.gaps), f"{dataset.name}: a gap does not say what or why")
     for record in batch.records:
-        _require(set(record) == declared, f"{dataset.name}: fields differ: {sorted(set(record) ^ declared)}")
+        require(set(record) == declared, f"{dataset.name}: fields differ: {sorted(set(record) ^ declared)}")
         for field in dataset.fields:
-            _require(is_of(field.type, record[field.name]), f"{dataset.name}/{field.name}: a value is no {field.type}")
+            require(is_of(field.type, record[field.name]), f"{dataset.name}/{field.name}: a value is no {field.type}")
     for file in batch.files:
-        _require(_opens_anywhere(file), f"{dataset.name}: a file reads otherwise from an offset than from its begin")
+        require(_opens_anywhere(file), f"{dataset.name}: a file reads otherwise from an offset than from its begin")
 
 
 def _opens_anywhere(file: File) -> bool:
@@ -133,24 +115,18 @@ def _opens_anywhere(file: File) -> bool:
 
 def _check_unique(dataset: Dataset, batches: Sequence[Batch]) -> None:
     keys = [tuple(record[name] for name in dataset.key) for batch in batches for record in batch.records]
-    _require(all(None not in key for key in keys), f"{dataset.name}: a key is null")
-    _require(len(set(keys)) == len(keys), f"{dataset.name}: two records have one key, or one record came twice")
+    require(all(None not in key for key in keys), f"{dataset.name}: a key is null")
+    require(len(set(keys)) == len(keys), f"{dataset.name}: two records have one key, or one record came twice")
     names = [file.name.casefold() for batch in batches for file in batch.files]
-    _require(len(set(names)) == len(names), f"{dataset.name}: two files have one name")
+    require(len(set(names)) == len(names), f"{dataset.name}: two files have one name")
 
 
 def _check_agreement(read: Reading, batches: Sequence[Batch]) -> None:
     name = read.dataset.name
-    _require(_told(read.batches()) == _told(batches), f"{name}: two runs differ")
+    require(told(read.batches()) == told(batches), f"{name}: two runs differ")
     for number in range(0, len(batches), max(1, len(batches) // RESUMED_BATCHES)):
-        rest = _told(read.batches(batches[number].cursor))
-        _require(rest == _told(batches[number + 1 :]), f"{name}: after the cursor of batch {number} the rest differs")
-
-
-def _told(batches: Sequence[Batch]) -> Told:
-    """What batches say, wherever they were cut."""
-    files = [(file.name, file.size, file.sha256) for batch in batches for file in batch.files]
-    return [r for batch in batches for r in batch.records], files, [gap for batch in batches for gap in batch.gaps]
+        rest = told(read.batches(batches[number].cursor))
+        require(rest == told(batches[number + 1 :]), f"{name}: after the cursor of batch {number} the rest differs")
 
 
 def _check_fewer_fields(read: Reading, batches: Sequence[Batch]) -> None:
@@ -159,42 +135,37 @@ def _check_fewer_fields(read: Reading, batches: Sequence[Batch]) -> None:
     narrowed = replace(read, dataset=replace(read.dataset, fields=kept)).batches()
     before = [[record[field.name] for field in kept] for batch in batches for record in batch.records]
     after = [[record.get(field.name) for field in kept] for batch in narrowed for record in batch.records]
-    _require(before == after, f"{read.dataset.name}: asked for fewer fields, it yields other records")
+    require(before == after, f"{read.dataset.name}: asked for fewer fields, it yields other records")
 
 
 def _check_close(read: Reading, held: Callable[[], int] | None) -> None:
     batches = read.exporter.export(read.subject, read.dataset, read.selection)
     next(batches, None)
     batches.close()
-    _require(next(batches, None) is None, f"{read.dataset.name} goes on after it was closed")
+    require(next(batches, None) is None, f"{read.dataset.name} goes on after it was closed")
     if held is not None:
-        _require(held() == 0, f"{read.dataset.name}: closed early, it holds something open")
+        require(held() == 0, f"{read.dataset.name}: closed early, it holds something open")
 
 
 def _check_strangers(read: Reading) -> None:
     for name, stranger in strangers(read.subject):
         found = any(batch.records or batch.files for batch in replace(read, subject=stranger).batches())
-        _require(not found, f"{read.dataset.name}: a subject {name} gets something")
+        require(not found, f"{read.dataset.name}: a subject {name} gets something")
 
 
 def _check_count(read: Reading, batches: Sequence[Batch]) -> None:
     if isinstance(read.exporter, CountingExporter):
         counted = read.exporter.count(read.subject, read.dataset, read.selection).records
         yielded = sum(len(batch.records) for batch in batches)
-        _require(counted == yielded, f"{read.dataset.name}: counts {counted} records and yields {yielded}")
+        require(counted == yielded, f"{read.dataset.name}: counts {counted} records and yields {yielded}")
 
 
 def _check_identities(exporter: ResolvingExporter, subject: Subject) -> None:
     found: Sequence[object] = exporter.identities(subject)
-    _require(all(isinstance(identity, Identity) for identity in found), "identities() gives something else")
-    _require(list(found) == list(exporter.identities(subject)), "identities() differs from one look to the next")
+    require(all(isinstance(identity, Identity) for identity in found), "identities() gives something else")
+    require(list(found) == list(exporter.identities(subject)), "identities() differs from one look to the next")
     if subject.kind is SubjectKind.CONTACT:
         at_home = all(identity.tenant == subject.tenant for identity in exporter.identities(subject))
-        _require(at_home, "identities() finds a contact at another tenant")
+        require(at_home, "identities() finds a contact at another tenant")
     for name, stranger in strangers(subject):
-        _require(not exporter.identities(stranger), f"identities() of a subject {name} finds something")
-
-
-def _require(promise: bool, otherwise: str) -> None:
-    if not promise:
-        raise AssertionError(otherwise)
+        require(not exporter.identities(stranger), f"identities() of a subject {name} finds something")

@@ -11,32 +11,38 @@ from factories import World, world
 from simultaneous import in_processes, in_threads
 from sqlalchemy import Connection, RowMapping, text, update
 
-from portability import exports, models, requests
+from portability import exports, incidents, models, requests, slices
+from portability.api import Slice
 from portability.db import now, open_engine, reading, writing
 from portability.errors import LeaseLost, StorageUnavailable
 from portability.states import ExportState
-from worker import checkpoint
-from worker.checkpoint import Claim, OpenFiles, Position
+from worker import checkpoint, claims
+from worker.claims import Claim
+from worker.position import Missed, OpenFiles, Position, Reading
 
-EXPORT = models.export
+EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
 
 CLAIM = """
 from portability.db import open_engine
-from worker import checkpoint
+from worker import claims
 engine = open_engine(sys.argv[1])
 begin()
-held = checkpoint.claim(engine, "process", 60)
+held = claims.claim(engine, "process", 60)
 print(held.id if held else "nothing")
 """
 
 Write = Callable[[Connection, Claim], object]
 FENCED: Mapping[str, Write] = {
-    "write": lambda connection, held: checkpoint.write(connection, held, volume_counter=7),
+    "write": lambda connection, held: checkpoint.write(connection, held, position={"reading": 7}),
+    "lock": checkpoint.lock,
+    "settle": checkpoint.settle,
+    "end_slice": checkpoint.end_slice,
     "release": checkpoint.release,
     "back_off": lambda connection, held: checkpoint.back_off(connection, held, 1, StorageUnavailable("away")),
     "hand_back": checkpoint.hand_back,
     "end": lambda connection, held: checkpoint.end(connection, held, ExportState.READY),
-    "begin_volume": lambda connection, held: checkpoint.begin_volume(connection, held, volume()),
+    "reserve_volume": lambda connection, held: checkpoint.reserve_volume(connection, held, None, names),
+    "note_upload": lambda connection, held: checkpoint.note_upload(connection, held, {"id": 1}, "u"),  # type: ignore[arg-type]
     "forget_volume": lambda connection, held: checkpoint.forget_volume(connection, held, {"id": 1}),  # type: ignore[arg-type]
 }
 
@@ -46,8 +52,8 @@ def made(control_url: str, tmp_path: Path) -> World:
     return world(tmp_path, {}, database_url=control_url)
 
 
-def volume() -> dict[str, object]:
-    return {"number": 1, "object_key": "a/1.zip", "upload_id": "u", "closing": False, "name": "a-001"}
+def names(number: int) -> tuple[str, str]:
+    return f"a/{number}.zip", f"a-{number:03}"
 
 
 def claimed(made: World, lease_seconds: float = 60) -> Claim:
@@ -61,10 +67,16 @@ def row(made: World, identifier: str) -> RowMapping:
         return exports.get(connection, identifier)
 
 
+def part(made: World, identifier: str) -> RowMapping:
+    """The export's first slice."""
+    with reading(made.engine) as connection:
+        return slices.of(connection, identifier)[0]
+
+
 def change(made: World, identifier: str, **values: Any) -> None:
-    """What time does, without waiting for it."""
+    """What time does to the slices, without waiting for it."""
     with writing(made.engine) as connection:
-        connection.execute(update(EXPORT).where(EXPORT.c.id == identifier).values(**values))
+        connection.execute(update(SLICE).where(SLICE.c.export_id == identifier).values(**values))
 
 
 def give(made: World, held: Claim, write: Write) -> None:
@@ -79,13 +91,13 @@ def test_of_eight_threads_one_gets_the_export(made: World, control_url: str) -> 
     def claim(_number: int) -> Claim | None:
         engine = open_engine(control_url)
         try:
-            return checkpoint.claim(engine, "thread", 60)
+            return claims.claim(engine, "thread", 60)
         finally:
             engine.dispose()
 
     held = [one for one in in_threads(8, claim) if one is not None]
     assert [(one.id, one.fence) for one in held] == [(identifier, 1)]
-    assert row(made, identifier)["attempts"] == 1
+    assert part(made, identifier)["attempts"] == 1
 
 
 def test_of_eight_processes_one_gets_the_export(made: World, control_url: str) -> None:
@@ -101,7 +113,7 @@ def test_eight_threads_get_eight_exports(made: World, control_url: str) -> None:
     def claim(_number: int) -> str | None:
         engine = open_engine(control_url)
         try:
-            held = checkpoint.claim(engine, "thread", 60)
+            held = claims.claim(engine, "thread", 60)
             return None if held is None else held.id
         finally:
             engine.dispose()
@@ -115,12 +127,12 @@ def test_eight_threads_get_eight_exports(made: World, control_url: str) -> None:
 def test_a_claim_says_who_when_and_until_when(made: World) -> None:
     """State, owner, fence and lease change together; the first claim begins the export, a later one does not."""
     identifier = made.request()
-    before = claimed(made).export
-    assert (before["state"], before["owner"], before["fence"]) == ("running", "test", 1)
-    assert 58 < (before["lease_until"] - before["claimed_at"]).total_seconds() <= 61
+    before = claimed(made)
+    assert (before.export["state"], before.slice["owner"], before.fence) == ("running", "test", 1)
+    assert 58 < (before.slice["lease_until"] - before.slice["claimed_at"]).total_seconds() <= 61
     change(made, identifier, lease_until=now(-1))
-    after = claimed(made).export
-    assert (after["fence"], after["began_at"]) == (2, before["began_at"])
+    after = claimed(made)
+    assert (after.fence, after.export["began_at"]) == (2, before.export["began_at"])
 
 
 def test_a_lease_ends_by_the_databases_clock(made: World) -> None:
@@ -139,8 +151,9 @@ def test_renewing_prolongs_the_lease_and_tells_of_cancelling(made: World) -> Non
     identifier = made.request()
     held = claimed(made, lease_seconds=5)
     assert checkpoint.renew(made.engine, held, 600, {}) is False
-    assert row(made, identifier)["lease_until"] > datetime.now(UTC) + timedelta(seconds=500)
-    change(made, identifier, cancel_requested_at=now())
+    assert part(made, identifier)["lease_until"] > datetime.now(UTC) + timedelta(seconds=500)
+    with writing(made.engine) as connection:
+        exports.cancel(connection, identifier, actor="operator:test")
     assert checkpoint.renew(made.engine, held, 600, {}) is True
 
 
@@ -151,10 +164,10 @@ def test_a_stale_fence_writes_nothing(made: World, name: str) -> None:
     zombie = claimed(made)
     change(made, identifier, lease_until=now(-1))
     claimed(made)
-    before = row(made, identifier)
+    before = dict(row(made, identifier)), dict(part(made, identifier))
     with pytest.raises(LeaseLost):
         give(made, zombie, FENCED[name])
-    assert dict(row(made, identifier)) == dict(before)
+    assert (dict(row(made, identifier)), dict(part(made, identifier))) == before
     with reading(made.engine) as connection:
         assert connection.scalar(text("SELECT count(*) FROM volume")) == 0
 
@@ -188,7 +201,7 @@ def test_backing_off_waits_and_keeps_the_reason(made: World) -> None:
     seen = row(made, identifier)
     assert (seen["error_code"], seen["error_message"], seen["state"]) == ("storage_unavailable", "away", "running")
     change(made, identifier, not_before=now(-1))
-    assert claimed(made).export["attempts"] == 2
+    assert claimed(made).attempts == 2
 
 
 def test_handing_back_counts_no_attempt(made: World) -> None:
@@ -196,7 +209,7 @@ def test_handing_back_counts_no_attempt(made: World) -> None:
     made.request()
     for _ in range(10):
         give(made, claimed(made), checkpoint.hand_back)
-    assert claimed(made).export["attempts"] == 1
+    assert claimed(made).attempts == 1
 
 
 def test_who_waited_longest_is_first(made: World) -> None:
@@ -214,19 +227,158 @@ def test_who_waited_longest_is_first(made: World) -> None:
     assert turns == [first, second, first, third, second]
 
 
-def test_a_volume_is_known_before_its_first_byte(made: World) -> None:
-    """Begun, it is found as abandoned by the next claim; forgotten, its number is free again."""
+def test_a_volume_is_known_before_its_upload_begins(made: World) -> None:
+    """Begun, it is found as abandoned by the next claim, with or without its upload's id; forgotten, it is gone."""
     identifier = made.request()
     held = claimed(made)
-    give(made, held, lambda connection, held: checkpoint.begin_volume(connection, held, volume()))
-    assert row(made, identifier)["volume_counter"] == 1
+    with writing(made.engine) as connection:
+        begun = checkpoint.reserve_volume(connection, held, None, names)
+    assert (begun["number"], begun["object_key"], begun["upload_id"]) == (1, "a/1.zip", checkpoint.UNKNOWN_UPLOAD)
+    give(made, held, lambda connection, held: checkpoint.note_upload(connection, held, begun, "u"))
     change(made, identifier, lease_until=now(-1))
     heir = claimed(made)
     with reading(made.engine) as connection:
         (left,) = checkpoint.abandoned(connection, heir)
-    assert (left["number"], left["fence"], left["state"]) == (1, 1, "writing")
+    assert (left["number"], left["fence"], left["state"], left["upload_id"]) == (1, 1, "writing", "u")
     give(made, heir, lambda connection, held: checkpoint.forget_volume(connection, held, left))
-    assert row(made, identifier)["volume_counter"] == 0
+    with reading(made.engine) as connection:
+        assert checkpoint.abandoned(connection, heir) == []
+
+
+def test_no_two_slices_get_the_same_volume_number(made: World) -> None:
+    """A counter on the export: unused numbers are legal, doubled ones are not."""
+    made.request()
+    held = claimed(made)
+    with writing(made.engine) as connection:
+        slices.open_more(connection, held.id, [Reading(0, label="s01").freeze()])
+    other = claimed(made)
+    assert (held.id, held.number, other.id, other.number) == (held.id, 0, held.id, 1)
+    numbers = []
+    for one in (held, other, held):
+        with writing(made.engine) as connection:
+            numbers.append(checkpoint.reserve_volume(connection, one, None, names)["number"])
+    assert numbers == [1, 2, 3]
+
+
+def test_the_last_slice_lets_the_first_close(made: World) -> None:
+    """Number 0 waits until the others are read, whoever of them is last; then it is claimable again, for closing."""
+    identifier = made.request()
+    first = claimed(made)
+    with writing(made.engine) as connection:
+        slices.open_more(connection, identifier, [Reading(0).freeze(), Reading(1).freeze()])
+        checkpoint.lock(connection, first)
+        checkpoint.write_export(connection, first, open_slices=2)
+    second, third = claimed(made), claimed(made)
+    closes = []
+    for held in (second, first, third):
+        with writing(made.engine) as connection:
+            checkpoint.lock(connection, held)
+            closes.append(checkpoint.end_slice(connection, held))
+    assert closes == [False, False, True]
+    assert row(made, identifier)["state"] == "closing"
+    closing = claimed(made)
+    assert (closing.number, closing.fence) == (0, 2)
+    assert made.claim() is None
+
+
+def test_who_is_last_itself_closes_at_once(made: World) -> None:
+    """The others have been read before number 0 has: it stays claimable."""
+    identifier = made.request()
+    first = claimed(made)
+    with writing(made.engine) as connection:
+        slices.open_more(connection, identifier, [Reading(0).freeze()])
+        checkpoint.lock(connection, first)
+        checkpoint.write_export(connection, first, open_slices=1)
+    second = claimed(made)
+    for held, closes in ((second, False), (first, True)):
+        with writing(made.engine) as connection:
+            checkpoint.lock(connection, held)
+            assert checkpoint.end_slice(connection, held) is closes
+    assert claimed(made).number == 0
+
+
+def of_tenant(made: World, tenant: str, contact: int) -> str:
+    return made.request(f"contact:con_{contact}", tenant=tenant)
+
+
+def test_what_was_given_back_is_not_renewed(made: World) -> None:
+    """The thread that renews may come a moment after the release: it must not lease the slice for nobody."""
+    identifier = made.request()
+    held = claimed(made)
+    give(made, held, checkpoint.release)
+    with pytest.raises(LeaseLost):
+        checkpoint.renew(made.engine, held, 60, {})
+    assert part(made, identifier)["lease_until"] is None
+    assert claimed(made).id == identifier
+
+
+def test_tenants_take_turns(made: World) -> None:
+    """However many exports one tenant has, another's first is claimed next."""
+    crowd = {of_tenant(made, "ten_a", number) for number in range(20)}
+    few = [of_tenant(made, "ten_b", number) for number in range(3)]
+    order = [claimed(made) for _ in range(6)]
+    assert [held.id in crowd for held in order] == [True, False] * 3
+    assert [held.id for held in order[1::2]] == few
+
+
+def test_one_tenant_does_not_take_every_worker(made: World) -> None:
+    """No more of its volumes are written at the same time than the limit says; people with an account have none."""
+    for number in range(5):
+        of_tenant(made, "ten_a", number)
+        made.request(f"user:usr_{number}")
+    held = [claims.claim(made.engine, "test", 60, tenant_volumes_max=2) for _ in range(10)]
+    tenants = [one.export["tenant"] for one in held if one is not None]
+    assert (tenants.count("ten_a"), tenants.count(None)) == (2, 5)
+    change(made, next(one.id for one in held if one and one.export["tenant"]), lease_until=now(-1))
+    assert claims.claim(made.engine, "test", 60, tenant_volumes_max=2) is not None
+
+
+def test_the_limit_holds_for_those_who_claim_at_once(made: World, control_url: str) -> None:
+    """It is looked at again under a lock."""
+    for number in range(8):
+        of_tenant(made, "ten_a", number)
+
+    def claim(_number: int) -> bool:
+        engine = open_engine(control_url)
+        try:
+            return claims.claim(engine, "thread", 60, tenant_volumes_max=3) is not None
+        finally:
+            engine.dispose()
+
+    assert sum(in_threads(8, claim)) == 3
+
+
+def test_small_exports_pass_large_ones(made: World) -> None:
+    """Within a tenant, for ten minutes at most; and a worker may be kept for small ones."""
+    large = of_tenant(made, "ten_a", 1)
+    change(made, large, large=True, created_at=now(-100))
+    small = of_tenant(made, "ten_a", 2)
+    assert claimed(made).id == small
+    assert claims.claim(made.engine, "test", 60, only_small=True) is None
+    assert claimed(made).id == large
+    change(made, large, lease_until=None, claimed_at=now(-claims.LARGE_WAITS_SECONDS - 1))
+    of_tenant(made, "ten_a", 3)
+    assert claimed(made).id == large
+
+
+def test_a_newer_version_is_left_alone(made: World) -> None:
+    """A worker that does not understand a row's position must not guess: another one will come."""
+    identifier = made.request()
+    change(made, identifier, version=slices.VERSION + 1)
+    assert made.claim() is None
+    change(made, identifier, version=slices.VERSION)
+    assert claimed(made).id == identifier
+
+
+def test_a_state_that_cannot_be_is_ended_and_counted(made: World) -> None:
+    """An open slice of an export that has ended is nobody's work; others are served all the same."""
+    strange = made.request()
+    with writing(made.engine) as connection:
+        connection.execute(update(EXPORT).values(state="ready"))
+    good = made.request("user:usr_2")
+    assert {held.id for held in (made.claim(), made.claim()) if held is not None} == {good}
+    assert part(made, strange)["state"] == "done"
+    assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("unknown_state", 1)]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +394,23 @@ def test_a_position_comes_back_from_the_row_as_it_was(made: World, position: Pos
     """Through JSON and either database: where one worker stopped, another goes on."""
     made.request()
     give(made, claimed(made), lambda c, held: checkpoint.release(c, held, position=position.freeze()))
-    assert Position.thaw(claimed(made).export["position"]) == position
+    assert Position.thaw(claimed(made).slice["position"]) == position
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        Reading(0),
+        Reading(3, Slice(None, "m"), "s01"),
+        Reading(3, Slice("m", None), "r2-01", "cursor", OpenFiles("next", "last", 1, 9), Missed(("a.wav",)), (1, 2)),
+        Reading(3, missed=Missed((), ())),
+    ],
+)
+def test_a_reading_comes_back_from_the_row_as_it_was(made: World, read: Reading) -> None:
+    """Through JSON and either database."""
+    made.request()
+    give(made, claimed(made), lambda c, held: checkpoint.release(c, held, readings=[read.freeze()]))
+    assert [Reading.thaw(frozen) for frozen in claimed(made).slice["readings"]] == [read]
 
 
 def test_those_who_ask_the_same_at_once_get_one_export(made: World) -> None:

@@ -15,7 +15,7 @@ from portability.queue import WakeUps, connect, open_queue
 from worker import dispatch
 from worker.dispatch import REPEAT_SECONDS
 
-EXPORT = models.export
+SLICE = models.slice
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def woken(queue: WakeUps) -> list[str]:
 
 def change(made: World, **values: object) -> None:
     with writing(made.engine) as connection:
-        connection.execute(update(EXPORT).values(**values))
+        connection.execute(update(SLICE).values(**values))
 
 
-def test_each_claimable_export_is_woken_once(made: World, queue: WakeUps) -> None:
+def test_each_claimable_slice_is_woken_once(made: World, queue: WakeUps) -> None:
     """A second look a moment later sends nothing: the first wake-up is on its way."""
     identifiers = sorted(made.request(f"user:usr_{n}") for n in range(3))
     assert dispatch.dispatch(made.engine, queue) == 3
@@ -51,7 +51,7 @@ def test_each_claimable_export_is_woken_once(made: World, queue: WakeUps) -> Non
     assert woken(queue) == identifiers
 
 
-def test_two_clocks_wake_each_export_once(made: World, queue: WakeUps, control_url: str, redis_url: str) -> None:
+def test_two_clocks_wake_each_slice_once(made: World, queue: WakeUps, control_url: str, redis_url: str) -> None:
     """Copies of the clock are safe: they share the rows, not the work."""
     identifiers = sorted(made.request(f"user:usr_{n}") for n in range(20))
 
@@ -79,7 +79,7 @@ def test_what_nobody_answers_is_woken_again(made: World, queue: WakeUps) -> None
 def test_what_is_held_backing_off_or_ended_is_left_alone(made: World, queue: WakeUps) -> None:
     """Only what a worker could claim now is worth a wake-up."""
     made.request()
-    for values in ({"lease_until": now(60)}, {"lease_until": None, "not_before": now(60)}, {"state": "ready"}):
+    for values in ({"lease_until": now(60)}, {"lease_until": None, "not_before": now(60)}, {"state": "done"}):
         change(made, **values)
         assert dispatch.dispatch(made.engine, queue) == 0
 
@@ -93,13 +93,27 @@ def test_what_a_killed_worker_left_is_woken(made: World, queue: WakeUps) -> None
     assert dispatch.dispatch(made.engine, queue) == 1
 
 
+def test_no_more_wake_ups_than_workers_can_use_are_on_their_way(
+    made: World, queue: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred thousand waiting exports are no reason to fill Redis: each wake-up serves whoever's turn it is."""
+    monkeypatch.setattr(dispatch, "BATCH", 5)
+    for number in range(8):
+        made.request(f"user:usr_{number}")
+    assert dispatch.dispatch(made.engine, queue) == 5
+    change(made, woken_at=None)
+    assert dispatch.dispatch(made.engine, queue) == 0
+    queue.connection.flushall()
+    assert dispatch.dispatch(made.engine, queue) == 5
+
+
 def test_without_redis_nobody_counts_as_woken(made: World, queue: WakeUps, absent: WakeUps) -> None:
     """The rows stay as they were, and are sent as soon as Redis is back."""
     made.request()
     with pytest.raises(QueueUnavailable):
         dispatch.dispatch(made.engine, absent)
     with reading(made.engine) as connection:
-        assert connection.scalars(select(EXPORT.c.woken_at)).all() == [None]
+        assert connection.scalars(select(SLICE.c.woken_at)).all() == [None]
     assert dispatch.dispatch(made.engine, queue) == 1
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,10 +48,9 @@ def _letters(monkeypatch: pytest.MonkeyPatch) -> None:
     vars(module)["format"] = Letters()
     monkeypatch.setitem(sys.modules, MODULE, module)
     stranger = EntryPoint("letters", f"{MODULE}:format", FORMATS)
-    installed = entry_points(group=FORMATS)
-    monkeypatch.setattr(
-        plugins, "entry_points", lambda group: [*installed, stranger] if group == FORMATS else entry_points(group=group)
-    )
+    known = plugins.installed
+    more = tuple(plugins.declared([stranger]))
+    monkeypatch.setattr(plugins, "installed", lambda group: [*known(group), *(more if group == FORMATS else ())])
 
 
 def letters(tmp_path: Path, exporter: MadeUpExporter, **asked: Any) -> tuple[World, str, list[Path]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import orjson
 import platform_data as platform
@@ -11,7 +12,7 @@ import pytest
 import servers
 from sqlalchemy import Engine, QueuePool
 
-from portability.api import Exporter, Selection, Subject, SubjectKind
+from portability.api import Exporter, Selection, SlicingExporter, Subject, SubjectKind
 from portability.db import open_engine
 from portability.testing import check_exporter
 
@@ -72,6 +73,16 @@ def test_keeps_all_promises(engine: Engine, exporters: dict[str, Exporter], kind
         check_exporter(exporters[name], platform.SUBJECTS[kind], held=engine.pool.checkedout)
     assert tuple(exporters) == NAMES
     assert len(checked) >= {"user": 13, "contact": 4, "tenant": 7}[kind]
+
+
+@pytest.mark.parametrize("kind", SubjectKind)
+def test_keeps_all_promises_in_a_period(exporters: dict[str, Exporter], kind: SubjectKind) -> None:
+    """Every built-in exporter can be cut into slices, and its promises hold in any part of time."""
+    period = Selection(since=platform.EPOCH, until=platform.EPOCH + timedelta(hours=2), began_at=platform.EPOCH)
+    for exporter in exporters.values():
+        assert isinstance(exporter, SlicingExporter)
+        if kind in exporter.subject_kinds:
+            check_exporter(exporter, platform.SUBJECTS[kind], selection=period)
 
 
 @pytest.mark.parametrize("kind", SubjectKind)

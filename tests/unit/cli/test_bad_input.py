@@ -149,7 +149,8 @@ def twins(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("a_strangers_plugins")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     entries = [EntryPoint("calls", f"{module.__name__}:{name}", plugins.EXPORTERS) for name in ("one", "other")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: entries if group == plugins.EXPORTERS else [])
+    declared = tuple(plugins.declared(entries))
+    monkeypatch.setattr(plugins, "installed", lambda group: declared if group == plugins.EXPORTERS else ())
 
 
 @pytest.mark.usefixtures("twins")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, insert, text
 
 from exporters import faults, schema, sql
-from portability.api import Batch, CountingExporter, Dataset, Exporter, Gap, Record, Selection, Size, Slice, Subject
+from portability.api import Batch, CountingExporter, Dataset, Exporter, Gap, Record, Selection, Size, Subject
 from portability.db import open_engine
 from portability.errors import ExporterFault, SourceRefused, SourceUnavailable
 
@@ -190,13 +190,6 @@ def test_a_cursor_from_elsewhere_is_a_fault(engine: Engine, cursor: str) -> None
     """A cursor that this exporter never gave is refused: guessing would repeat or lose records."""
     with pytest.raises(ExporterFault, match="cursor"):
         read(engine, "devices", "devices", platform.USER, cursor)
-
-
-def test_a_slice_from_elsewhere_is_a_fault(engine: Engine) -> None:
-    """These datasets are never cut, so a slice of one would be read as the whole."""
-    devices = platform.exporters(engine)["devices"]
-    with pytest.raises(ExporterFault, match="slices"):
-        list(devices.export(platform.USER, devices.datasets[0], Selection(slice=Slice("a", "b"))))
 
 
 def test_no_transaction_is_open_between_batches(engine: Engine) -> None:

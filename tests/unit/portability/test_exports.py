@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from factories import MadeUpExporter, World, things, world
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
-from portability import audit, exports, models
+from portability import audit, exports, models, slices
 from portability.db import reading, writing
 from portability.errors import UnknownExport, WrongState
 from portability.states import FOLLOWS, OPEN, ExportState
@@ -30,9 +30,14 @@ def actions(made: World, identifier: str) -> list[str]:
         return [event["action"] for event in audit.events(connection, export_id=identifier)]
 
 
+def progress(connection: Connection, identifier: str) -> dict[str, int | None]:
+    return exports.progress(exports.ledger(connection, identifier), slices.of(connection, identifier))
+
+
 def test_an_end_is_an_end() -> None:
-    """Ready, failed and cancelled are final; queued and running are open; no state follows itself."""
-    assert {ExportState.QUEUED, ExportState.RUNNING} == OPEN
+    """Queued, running and closing are open; what has ended ends again or is retried; no state follows itself."""
+    assert {ExportState.QUEUED, ExportState.RUNNING, ExportState.CLOSING} == OPEN
+    assert FOLLOWS[ExportState.CANCELLED] == frozenset()
     assert all(state not in following for state, following in FOLLOWS.items())
     assert set(FOLLOWS) == set(ExportState)
 
@@ -100,15 +105,10 @@ def test_progress_knows_what_is_expected_only_if_every_exporter_counts(made: Wor
     """A sum with an unknown part is unknown, not too small."""
     identifier = made.request()
     with reading(made.engine) as connection:
-        assert (
-            exports.progress(exports.get(connection, identifier), exports.ledger(connection, identifier))[
-                "records_expected"
-            ]
-            is None
-        )
+        assert progress(connection, identifier)["records_expected"] is None
     made.advance_all()
     with reading(made.engine) as connection:
-        done = exports.progress(exports.get(connection, identifier), exports.ledger(connection, identifier))
+        done = progress(connection, identifier)
     assert (done["datasets"], done["datasets_expected"], done["records"]) == (1, 1, 4)
     assert done["records_expected"] is None
 

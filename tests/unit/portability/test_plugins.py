@@ -61,7 +61,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
             vars(entry)["dist"] = Package(package)
             entries.append(entry)
 
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry for entry in entries if entry.group == group])
+    monkeypatch.setattr(
+        plugins, "installed", lambda group: [found for found in plugins.declared(entries) if found.group == group]
+    )
     return add
 
 

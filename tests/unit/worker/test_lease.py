@@ -11,7 +11,7 @@ from portability import exports, models
 from portability.db import now, writing
 from portability.errors import Cancelled, DatabaseUnavailable, Draining, LeaseLost
 from worker import checkpoint, lease
-from worker.checkpoint import Claim
+from worker.claims import Claim
 from worker.lease import Drain, Lease
 
 
@@ -46,6 +46,12 @@ def claimed(made: World, lease_seconds: float = 60) -> Claim:
 def change(made: World, **values: object) -> None:
     with writing(made.engine) as connection:
         connection.execute(update(models.export).values(**values))
+
+
+def take_over(made: World) -> None:
+    """What another worker's claim does to the fence."""
+    with writing(made.engine) as connection:
+        connection.execute(update(models.slice).values(fence=models.slice.c.fence + 1))
 
 
 def wait_until(raises: Lease, error: type[Exception]) -> None:
@@ -96,7 +102,7 @@ def test_the_thread_learns_of_a_loss(made: World) -> None:
     """Somebody else has claimed: the next check says so, and the thread ends."""
     held = claimed(made)
     with Lease(made.engine, held, 4).held() as running:
-        change(made, fence=models.export.c.fence + 1)
+        take_over(made)
         wait_until(running, LeaseLost)
 
 

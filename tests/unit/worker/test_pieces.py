@@ -61,13 +61,15 @@ def test_a_batch_with_files_ends_its_piece(formats: Mapping[str, Format]) -> Non
 def test_nothing_is_an_empty_piece(formats: Mapping[str, Format]) -> None:
     """A source that gives nothing leaves no records and no cursor."""
     piece = read(reader(MadeUpExporter([])), formats)
-    assert (piece.records, piece.cursor, piece.files, piece.gaps) == (0, None, (), ())
+    assert (piece.records, piece.cursor, piece.files, piece.shortfalls) == (0, None, (), ())
 
 
 def test_gaps_of_all_batches_are_kept(formats: Mapping[str, Format]) -> None:
-    """What a batch says is missing is told, wherever the piece ends."""
+    """What a batch says is missing is told, wherever the piece ends, and where to ask for it again."""
     gaps = {0: [Gap("thing_0", "missing")], 1: [Gap("thing_4", "changed")]}
-    assert read(reader(MadeUpExporter(things(6), gaps=gaps)), formats).gaps == (gaps[0][0], gaps[1][0])
+    first, second = read(reader(MadeUpExporter(things(6), gaps=gaps)), formats).shortfalls
+    assert (first.gaps, first.before, first.cursor) == ((gaps[0][0],), None, "3")
+    assert (second.gaps, second.before, second.cursor) == ((gaps[1][0],), "3", "6")
 
 
 @pytest.mark.parametrize(

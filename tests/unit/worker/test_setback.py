@@ -12,13 +12,13 @@ from factories import MadeUpExporter, World, file, things, world
 from faults import FaultyStorage, Operation
 from sqlalchemy import select, update
 
-from portability import exports, models
+from portability import exports, models, slices
 from portability.api import Batch, Exporter
 from portability.db import now, reading, writing
 from portability.errors import SourceRefused, SourceUnavailable, StorageFull, StorageRefused, StorageUnavailable
 from portability.storage.local import LocalStorage
-from worker import pipeline
-from worker.checkpoint import Claim
+from worker import pipeline, setback
+from worker.claims import Claim
 from worker.lease import Drain
 
 
@@ -73,30 +73,32 @@ def test_storage_that_is_full_is_waited_for(tmp_path: Path) -> None:
     assert objects(made) == []
     full.clear()
     with writing(made.engine) as connection:
-        connection.execute(update(models.export).values(not_before=now(-1)))
+        connection.execute(update(models.slice).values(not_before=now(-1)))
     made.advance_all()
     assert (made.view(identifier)["state"], error_code(made, identifier)) == ("ready", None)
 
 
 def test_waiting_grows_and_the_number_of_tries_ends(tmp_path: Path) -> None:
-    """Twice as long each time, to 300 s; after the last try the export fails with what was wrong."""
+    """Twice as long each time, to 300 s, for hours; after the last try the export fails with what was wrong."""
+    attempts_max = 2
 
     def away(operation: Operation, _count: int) -> None:
         if operation == "begin":
             raise StorageUnavailable("away")
 
-    made = one(tmp_path, MadeUpExporter(things(1)), storage=failing(tmp_path, away), backoff_seconds=10, attempts_max=8)
+    storage, waiting = failing(tmp_path, away), {"backoff_seconds": 10, "attempts_max": attempts_max}
+    made = one(tmp_path, MadeUpExporter(things(1)), storage=storage, **waiting)
     identifier = made.request()
     waits = []
     while made.view(identifier)["state"] in {"queued", "running"}:
         assert made.advance_all() == 1
         with writing(made.engine) as connection:
-            wait = connection.scalar(select(models.export.c.not_before)), connection.scalar(select(now()))
+            wait = connection.scalar(select(models.slice.c.not_before)), connection.scalar(select(now()))
             waits.append(None if wait[0] is None else (wait[0] - wait[1]).total_seconds())
-            connection.execute(update(models.export).values(not_before=None))
+            connection.execute(update(models.slice).values(not_before=None))
     assert error_code(made, identifier) == "storage_unavailable"
     assert waits.pop() is None
-    longest = [min(300, 10 * 2**n) for n in range(7)]
+    longest = [min(300, 10 * 2**n) for n in range(attempts_max * setback.OUTAGE_TRIES - 1)]
     assert all(0.4 * most < wait < 1.6 * most for wait, most in zip(waits, longest, strict=True))
 
 
@@ -177,7 +179,7 @@ def test_cancelling_between_two_volumes_deletes_the_first(tmp_path: Path) -> Non
     identifier = made.request()
     held = made.claim()
     assert held is not None
-    assert pipeline.advance(made.place, held) is True
+    assert pipeline.advance(made.place, held) == 1
     assert objects(made) != []
     with writing(made.engine) as connection:
         exports.cancel(connection, identifier, actor="operator:test")
@@ -189,7 +191,7 @@ def test_cancelling_between_two_volumes_deletes_the_first(tmp_path: Path) -> Non
 def steal(made: World, identifier: str) -> Claim:
     """Another worker's claim, as after a long silence of the first."""
     with writing(made.engine) as connection:
-        connection.execute(update(models.export).values(lease_until=now(-1)))
+        connection.execute(update(models.slice).values(lease_until=now(-1)))
     held = made.claim()
     assert held is not None
     assert held.id == identifier
@@ -206,16 +208,16 @@ def test_a_worker_that_lost_its_lease_leaves_nothing(tmp_path: Path, heir_first:
         if number == 1 and not heirs:
             heirs.append(steal(made[0], identifier))
             if heir_first:
-                assert pipeline.advance(made[0].place, heirs[0]) is False
+                assert pipeline.advance(made[0].place, heirs[0]) == 0
 
     made.append(one(tmp_path, MadeUpExporter(things(9), on_batch=lose)))
     identifier = made[0].request()
     zombie = made[0].claim()
     assert zombie is not None
-    assert pipeline.advance(made[0].place, zombie) is False
+    assert pipeline.advance(made[0].place, zombie) == 0
     if not heir_first:
         assert made[0].view(identifier)["volumes"] == []
-        assert pipeline.advance(made[0].place, heirs[0]) is False
+        assert pipeline.advance(made[0].place, heirs[0]) == 0
     paths = made[0].fetch(identifier)
     assert made[0].verify(paths).ok
     assert records(paths, "made", "things") == things(9)
@@ -230,10 +232,10 @@ def test_a_worker_that_is_told_to_stop_gives_the_export_back(tmp_path: Path, mon
     identifier = made.request()
     held = made.claim()
     assert held is not None
-    assert pipeline.advance(made.place, held) is True
+    assert pipeline.advance(made.place, held) == 1
     monkeypatch.setattr("worker.lease.drain", Drain())
     with reading(made.engine) as connection:
-        assert exports.get(connection, identifier)["attempts"] == 0
+        assert [row["attempts"] for row in slices.of(connection, identifier)] == [0]
     made.advance_all()
     assert made.view(identifier)["state"] == "ready"
     assert records(made.fetch(identifier), "made", "things") == things(9)
@@ -242,14 +244,14 @@ def test_a_worker_that_is_told_to_stop_gives_the_export_back(tmp_path: Path, mon
 
 def test_workers_that_die_again_and_again_end_the_export(tmp_path: Path) -> None:
     """No error was ever told, as after a kill: the number of tries ends it all the same."""
-    made = one(tmp_path, MadeUpExporter(things(3)), attempts_max=3)
+    made = one(tmp_path, MadeUpExporter(things(3)), attempts_max=1)
     identifier = made.request()
     assert made.claim() is not None
-    steal(made, identifier)
-    steal(made, identifier)
-    assert pipeline.advance(made.place, steal(made, identifier)) is False
+    for _ in range(setback.OUTAGE_TRIES - 1):
+        steal(made, identifier)
+    assert pipeline.advance(made.place, steal(made, identifier)) == 0
     assert (made.view(identifier)["state"], error_code(made, identifier)) == ("failed", "volume_fault")
-    assert "died 3 times" in str(made.view(identifier)["error"])
+    assert f"died {setback.OUTAGE_TRIES} times" in str(made.view(identifier)["error"])
 
 
 def test_numbers_of_volumes_have_no_holes(tmp_path: Path) -> None:

@@ -1,0 +1,331 @@
+"""Retries: what was missing is fetched, as new volumes beside the old ones; what has failed begins anew."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archives import export_json, members, records
+from factories import CutExporter, MadeUpExporter, World, file, things, world
+from faults import FaultyStorage, Operation
+from sqlalchemy import select, update
+
+from portability import models, retries
+from portability.api import Batch, Cursor, Dataset, Exporter, Gap, Selection, Subject
+from portability.db import now, reading, writing
+from portability.errors import SourceRefused, SourceUnavailable, StorageRefused, UnknownExport, WrongState
+from portability.storage.local import LocalStorage
+from worker import pipeline
+
+
+def one(tmp_path: Path, exporter: Exporter, **settings: Any) -> World:
+    return world(tmp_path, {"made": exporter}, **settings)
+
+
+def retry_gaps(made: World, identifier: str) -> int:
+    with writing(made.engine) as connection:
+        return retries.retry_gaps(connection, identifier, actor="operator:test")
+
+
+def retry(made: World, identifier: str) -> None:
+    with writing(made.engine) as connection:
+        retries.retry(connection, identifier, actor="operator:test")
+
+
+def files(paths: list[Path]) -> list[tuple[str, bytes]]:
+    return sorted((name.rpartition("/")[2], body) for name, body in members(paths) if ".wav" in name)
+
+
+def objects(made: World) -> list[str]:
+    storage = made.place.storage
+    return [*(o.key for o in storage.list()), *(u.key for u in storage.uploads())]
+
+
+class Mended:
+    """A source that fails until it is mended."""
+
+    def __init__(self, error: type[Exception] = SourceRefused) -> None:
+        self.broken = True
+        self.error = error
+
+    def at(self, number: int) -> Any:
+        def act(batch: int) -> None:
+            if self.broken and batch == number:
+                raise self.error("no")
+
+        return act
+
+
+@pytest.mark.parametrize("error", [SourceRefused, SourceUnavailable, ValueError])
+def test_the_rest_of_a_dataset_is_fetched_from_where_it_broke(tmp_path: Path, error: type[Exception]) -> None:
+    """Only the rest is read again; the first volumes stay as they are, and the archive of both verifies as complete."""
+    source = Mended(error)
+    exporter = MadeUpExporter(things(30), on_batch=source.at(4))
+    made = world(tmp_path, {"made": exporter, "other": MadeUpExporter(things(3))})
+    identifier = made.request()
+    made.advance_all()
+    before = made.view(identifier)
+    assert (before["complete"], before["revision"], len(before["volumes"])) == (False, 1, 1)
+
+    source.broken = False
+    read: list[int] = []
+    exporter.on_batch = read.append
+    assert retry_gaps(made, identifier) == 1
+    made.advance_all()
+    after, paths = made.view(identifier), made.fetch(identifier)
+    assert (after["state"], after["complete"], after["revision"]) == ("ready", True, 2)
+    assert after["volumes"][0] == before["volumes"][0]
+    assert (read, len(paths)) == (list(range(4, 10)), 2)
+    assert made.verify(paths).errors == ()
+    assert records(paths, "made", "things") == things(30)
+    assert records(paths, "other", "things") == things(3)
+    document = export_json(paths)
+    assert document["gaps"] == []
+    assert [d["state"] for d in document["datasets"]] == ["complete", "complete"]
+
+
+def test_files_that_were_missing_are_fetched_and_no_others(tmp_path: Path) -> None:
+    """Of a batch whose exporter told of a missing file, and of one whose file broke off: just those, once."""
+    contents = {f"{n}.wav": secrets.token_bytes(5_000) for n in range(6)}
+    away = {"2.wav", "4.wav"}
+
+    def stream(name: str) -> Any:
+        def opens(offset: int) -> Iterator[bytes]:
+            yield contents[name][offset:2_000]
+            if name in away:
+                raise SourceUnavailable("broke")
+            yield contents[name][max(offset, 2_000) :]
+
+        return opens
+
+    def of(batch: int) -> list[Any]:
+        names = [f"{n}.wav" for n in range(batch * 3, batch * 3 + 3)]
+        return [file(name, contents[name], opens=stream(name)) for name in names if name != "4.wav" or not away]
+
+    exporter = MadeUpExporter(things(6), files={0: of(0), 1: of(1)}, gaps={1: [Gap("things/4", "missing")]})
+    made = one(tmp_path, exporter)
+    identifier = made.request()
+    made.advance_all()
+    assert {gap["reason"] for gap in export_json(made.fetch(identifier))["gaps"]} == {"missing", "source_unavailable"}
+
+    away.clear()
+    exporter.files, exporter.gaps = {0: of(0), 1: of(1)}, {}
+    assert retry_gaps(made, identifier) == 2
+    made.advance_all()
+    paths = made.fetch(identifier)
+    assert made.verify(paths).errors == ()
+    assert made.view(identifier)["complete"] is True
+    whole = [(name, body) for name, body in files(paths) if contents[name] == body]
+    assert whole == sorted(contents.items())
+    assert [name for name, _body in files(paths[1:])] == ["2.wav", "4.wav"]
+    (line,) = export_json(paths)["datasets"]
+    assert (line["records"], line["files"], line["gaps"]) == (6, 6, 0)
+
+
+def test_what_is_still_missing_stays_a_gap(tmp_path: Path) -> None:
+    """A retry that finds nothing new ends ready with the same gaps, in a revision of its own, and may be repeated."""
+    gaps = {0: [Gap("things/0", "missing"), Gap("things/1", "missing")]}
+    exporter = MadeUpExporter(things(3), gaps=gaps)
+    made = one(tmp_path, exporter)
+    identifier = made.request()
+    made.advance_all()
+    for revision in (2, 3):
+        assert retry_gaps(made, identifier) == 2
+        made.advance_all()
+        view = made.view(identifier)
+        assert (view["state"], view["complete"], view["revision"]) == ("ready", False, revision)
+        assert made.verify(made.fetch(identifier)).errors == ()
+        document = export_json(made.fetch(identifier))
+        assert [gap["what"] for gap in document["gaps"]] == ["things/0", "things/1"]
+        assert document["datasets"][0]["state"] == "partial"
+    exporter.gaps, exporter.files = {}, {0: [file("0.wav", b"sound")]}
+    retry_gaps(made, identifier)
+    made.advance_all()
+    assert made.view(identifier)["complete"] is True
+    assert files(made.fetch(identifier)) == [("0.wav", b"sound")]
+    assert len(objects(made)) == 4
+
+
+def test_a_retry_goes_over_several_volumes_and_survives_kills(tmp_path: Path) -> None:
+    """It is made like any other export: volumes, positions, fences."""
+    source = Mended()
+    contents = {f"{n}.wav": secrets.token_bytes(50_000) for n in range(20)}
+    spread = {n: [file(f"{n}.wav", contents[f"{n}.wav"])] for n in range(20)}
+    made = one(tmp_path, MadeUpExporter(things(60), files=spread, on_batch=source.at(5)), volume_bytes=65_536)
+    identifier = made.request()
+    made.advance_all()
+    source.broken = False
+    retry_gaps(made, identifier)
+    while made.is_open(identifier):
+        assert made.claim() is not None
+        with writing(made.engine) as connection:
+            connection.execute(update(models.slice).values(lease_until=now(-1)))
+        heir = made.claim()
+        assert heir is not None
+        pipeline.advance(made.place, heir)
+    paths = made.fetch(identifier)
+    assert made.verify(paths).errors == ()
+    assert records(paths, "made", "things") == things(60)
+    assert files(paths) == sorted(contents.items())
+    assert made.view(identifier)["complete"] is True
+    assert len(objects(made)) == len(paths)
+
+
+def test_the_viewer_of_the_new_revision_shows_everything(tmp_path: Path) -> None:
+    """The records of the first volumes too: what was kept for the viewer stays while there is something to retry."""
+    source = Mended()
+    made = one(tmp_path, MadeUpExporter(things(30), on_batch=source.at(4)))
+    identifier = made.request()
+    made.advance_all()
+    assert len(objects(made)) == 2
+    source.broken = False
+    retry_gaps(made, identifier)
+    made.advance_all()
+    newest = made.fetch(identifier)[-1:]
+    shown = b"".join(body for name, body in members(newest) if name.startswith("viewer/"))
+    assert all(f"thing_{n}".encode() in shown for n in range(30))
+    assert len(objects(made)) == 2
+
+
+def test_gaps_of_slices_are_fetched_within_their_ranges(tmp_path: Path) -> None:
+    """The rest of one slice ends where the next one begins: nothing is doubled."""
+    sources = [Mended(), Mended()]
+
+    def act(number: int) -> None:
+        sources[0].at(30)(number)
+        sources[1].at(160)(number)
+
+    exporter = CutExporter(things(600), on_batch=act)
+    made = one(tmp_path, exporter, slice_bytes=65_536, slices_max=4)
+    identifier = made.request()
+    made.advance_all()
+    (line,) = export_json(made.fetch(identifier))["datasets"]
+    assert line["gaps"] == 2
+    for source in sources:
+        source.broken = False
+    assert retry_gaps(made, identifier) == 2
+    made.advance_all()
+    paths = made.fetch(identifier)
+    assert made.verify(paths).errors == ()
+    found = [record["id"] for record in records(paths, "made", "things")]
+    assert sorted(found) == sorted(f"thing_{n}" for n in range(600))
+    assert made.view(identifier)["complete"] is True
+
+
+def test_a_batch_that_could_not_be_asked_again_is_fetched_later(tmp_path: Path) -> None:
+    """The volume was full in the middle of its files, and then the source was away: the rest of them is a gap."""
+    contents = {f"{n}.wav": secrets.token_bytes(50_000) for n in range(4)}
+    away: list[str] = []
+
+    class Leaving(MadeUpExporter):
+        def export(
+            self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
+        ) -> Generator[Batch, None, None]:
+            if away and after is None:
+                raise SourceRefused("no")
+            yield from super().export(subject, dataset, selection, after=after)
+
+    spread = {0: [file(name, content) for name, content in contents.items()]}
+    made = one(tmp_path, Leaving(things(6), files=spread), volume_bytes=65_536)
+    identifier = made.request()
+    held = made.claim()
+    assert held is not None
+    pipeline.advance(made.place, held)
+    away.append("yes")
+    made.advance_all()
+    assert made.view(identifier)["complete"] is False
+    away.clear()
+    retry_gaps(made, identifier)
+    made.advance_all()
+    paths = made.fetch(identifier)
+    assert made.verify(paths).errors == ()
+    assert files(paths) == sorted(contents.items())
+    assert records(paths, "made", "things") == things(6)
+    assert made.view(identifier)["complete"] is True
+
+
+def test_a_failed_export_begins_anew(tmp_path: Path) -> None:
+    """The same request, the same due date, one archive; of the failed try nothing is left."""
+    refusing = [True]
+
+    def refuse(operation: Operation, count: int) -> None:
+        if refusing and operation == "complete" and count == 3:
+            raise StorageRefused("the bucket's policy forbids it")
+
+    storage = FaultyStorage(LocalStorage(tmp_path / "archives"), before=refuse)
+    exporter = MadeUpExporter(things(9), files={0: [file("a.wav", secrets.token_bytes(300_000))]})
+    made = one(tmp_path, exporter, storage=storage, volume_bytes=65_536)
+    identifier = made.request()
+    made.advance_all()
+    failed = made.view(identifier)
+    assert failed["state"] == "failed"
+    refusing.clear()
+    retry(made, identifier)
+    assert made.view(identifier)["state"] == "queued"
+    made.advance_all()
+    paths = made.fetch(identifier)
+    assert made.verify(paths).errors == ()
+    assert records(paths, "made", "things") == things(9)
+    view = made.view(identifier)
+    assert (view["state"], view["revision"], view["due_at"]) == ("ready", 1, failed["due_at"])
+    assert [volume["number"] for volume in view["volumes"]] == list(range(1, len(paths) + 1))
+    assert len(objects(made)) == len(paths)
+
+
+def test_what_could_not_be_deleted_is_taken_up_by_the_retry(tmp_path: Path) -> None:
+    """Storage refused, also to delete: the retry tidies up first."""
+    refusing = [True]
+
+    def refuse(operation: Operation, count: int) -> None:
+        if refusing and (operation == "delete" or (operation == "complete" and count == 3)):
+            raise StorageRefused("read only")
+
+    storage = FaultyStorage(LocalStorage(tmp_path / "archives"), before=refuse)
+    exporter = MadeUpExporter(things(9), files={0: [file("a.wav", secrets.token_bytes(300_000))]})
+    made = one(tmp_path, exporter, storage=storage, volume_bytes=65_536)
+    identifier = made.request()
+    made.advance_all()
+    assert objects(made) != []
+    refusing.clear()
+    retry(made, identifier)
+    made.advance_all()
+    paths = made.fetch(identifier)
+    assert made.verify(paths).errors == ()
+    assert len(objects(made)) == len(paths)
+
+
+def test_a_zombie_of_the_failed_try_writes_nothing(tmp_path: Path) -> None:
+    """The fence goes on over a retry: a worker that held the export before it failed is still locked out."""
+    made = one(tmp_path, MadeUpExporter(things(9)))
+    identifier = made.request()
+    zombie = made.claim()
+    assert zombie is not None
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).values(state="failed"))
+        connection.execute(update(models.slice).values(state="done", lease_until=None))
+    retry(made, identifier)
+    assert pipeline.advance(made.place, zombie) == 0
+    assert made.view(identifier)["volumes"] == []
+    made.advance_all()
+    assert made.verify(made.fetch(identifier)).errors == ()
+
+
+@pytest.mark.parametrize("which", [retry, retry_gaps])
+def test_only_what_can_be_retried_is(tmp_path: Path, which: Any) -> None:
+    """Open, cancelled and complete exports are not, and nothing of them is changed; an unknown id is told."""
+    made = one(tmp_path, MadeUpExporter(things(3)))
+    complete = made.request()
+    made.advance_all()
+    queued = made.request("user:usr_2")
+    with reading(made.engine) as connection:
+        before = connection.execute(select(models.export)).all()
+    for identifier in (complete, queued):
+        with pytest.raises(WrongState):
+            which(made, identifier)
+    with pytest.raises(UnknownExport):
+        which(made, "nobody")
+    with reading(made.engine) as connection:
+        assert connection.execute(select(models.export)).all() == before

@@ -1,0 +1,150 @@
+"""Claims: which slice a worker takes next. Tenants take turns; within one, small exports pass large ones.
+
+A claim sets a lease by the database's clock and increments the fence of the slice; from then on every write of this
+worker carries that fence (worker/checkpoint.py). Locks are taken in one order everywhere: turn, export, slice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from portability import incidents, models, slices
+from portability.db import now, reading, writing
+from portability.incidents import Incident
+from portability.states import OPEN, ExportState, SliceState
+
+EXPORT, SLICE, TURN = models.export, models.slice, models.turn
+TENANTS_MAX = 20
+"""How many tenants a worker tries in one go."""
+LARGE_WAITS_SECONDS = 600
+"""How long a slice of a large export lets small ones of its tenant pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to advance one slice of an export, for as long as the fence holds."""
+
+    export: RowMapping
+    slice: RowMapping
+
+    @property
+    def id(self) -> str:
+        """Of the export."""
+        identifier: str = self.export["id"]
+        return identifier
+
+    @property
+    def number(self) -> int:
+        """Of the slice."""
+        number: int = self.slice["number"]
+        return number
+
+    @property
+    def fence(self) -> int:
+        fence: int = self.slice["fence"]
+        return fence
+
+    @property
+    def attempts(self) -> int:
+        """Tries of the open volume, this one included."""
+        attempts: int = self.slice["attempts"]
+        return attempts
+
+
+def claimable() -> ColumnElement[bool]:
+    """Open, nobody's or left behind by a worker whose lease has run out, not backing off, and of a known version."""
+    free = or_(SLICE.c.lease_until.is_(None), SLICE.c.lease_until < now())
+    due = or_(SLICE.c.not_before.is_(None), SLICE.c.not_before <= now())
+    return and_(SLICE.c.state == SliceState.OPEN, free, due, SLICE.c.version <= slices.VERSION)
+
+
+def waiting_tenants(tenant_volumes_max: int) -> Select[str]:
+    """Those who have something claimable and room for one more volume, whose last turn is longest ago first."""
+    something = exists().where(SLICE.c.tenant == TURN.c.tenant, claimable())
+    query = select(TURN.c.tenant).where(something, _has_room(TURN.c.tenant, tenant_volumes_max))
+    return query.order_by(TURN.c.served_at.asc().nulls_first(), TURN.c.tenant).limit(TENANTS_MAX)
+
+
+def claim(
+    engine: Engine, owner: str, lease_seconds: float, *, tenant_volumes_max: int = 4, only_small: bool = False
+) -> Claim | None:
+    """Claim the fairest slice, or None where there is nothing to do. `only_small`: none of a large export.
+
+    Raises: DatabaseUnavailable.
+    """
+    with reading(engine) as connection:
+        tenants: list[str] = list(connection.scalars(waiting_tenants(tenant_volumes_max)))
+    for tenant in tenants:
+        # A transaction for each: no worker ever holds the turns of two tenants.
+        with writing(engine) as connection:
+            connection.execute(select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update())
+            # Asked again under the lock: others may have claimed meanwhile.
+            if not connection.scalar(
+                select(_has_room(TURN.c.tenant, tenant_volumes_max)).where(TURN.c.tenant == tenant)
+            ):
+                continue
+            held, is_strange = _claim_of(connection, tenant, owner, lease_seconds, only_small=only_small)
+        if is_strange:
+            incidents.count(engine, Incident.UNKNOWN_STATE)
+        if held is not None:
+            return held
+    return None
+
+
+def _has_room(tenant: ColumnElement[str], tenant_volumes_max: int) -> ColumnElement[bool]:
+    """Whether one more volume of it may be written now; people with an account are not held back by each other."""
+    running = select(func.count()).where(SLICE.c.tenant == tenant, SLICE.c.lease_until >= now()).scalar_subquery()
+    return or_(tenant == slices.group(None), running < tenant_volumes_max)
+
+
+def _claim_of(
+    connection: Connection, tenant: str, owner: str, lease_seconds: float, *, only_small: bool
+) -> tuple[Claim | None, bool]:
+    """Claim the tenant's next slice; also returns whether its export is in a state that it cannot be in."""
+    waited_since = func.coalesce(SLICE.c.claimed_at, SLICE.c.created_at)
+    lets_pass = case((and_(SLICE.c.large, waited_since > now(-LARGE_WAITS_SECONDS)), 1), else_=0)
+    chosen = select(SLICE.c.export_id, SLICE.c.number).where(SLICE.c.tenant == tenant, claimable())
+    if only_small:
+        chosen = chosen.where(SLICE.c.large.is_(False))
+    chosen = chosen.order_by(lets_pass, waited_since, SLICE.c.export_id, SLICE.c.number).limit(1)
+    found = connection.execute(chosen).one_or_none()
+    if found is None:
+        return None, False
+    locked = select(EXPORT).where(EXPORT.c.id == found.export_id).with_for_update()
+    if connection.execute(locked).mappings().one()["state"] not in OPEN:
+        slices.end_all(connection, found.export_id)
+        return None, True
+    taken = {
+        "owner": owner,
+        "fence": SLICE.c.fence + 1,
+        "attempts": SLICE.c.attempts + 1,
+        "lease_until": now(lease_seconds),
+        "claimed_at": now(),
+        "progress": None,
+    }
+    mine = and_(SLICE.c.export_id == found.export_id, SLICE.c.number == found.number, claimable())
+    row = connection.execute(update(SLICE).where(mine).values(**taken).returning(SLICE)).mappings().one_or_none()
+    if row is None:
+        return None, False
+    connection.execute(update(TURN).where(TURN.c.tenant == tenant).values(served_at=now()))
+    begun = {
+        "state": case((EXPORT.c.state == ExportState.QUEUED, ExportState.RUNNING), else_=EXPORT.c.state),
+        "began_at": func.coalesce(EXPORT.c.began_at, now()),
+    }
+    changed = update(EXPORT).where(EXPORT.c.id == found.export_id).values(**begun).returning(EXPORT)
+    return Claim(connection.execute(changed).mappings().one(), row), False

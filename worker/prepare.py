@@ -1,0 +1,123 @@
+"""Prepare: what a slice reads. At an export's first claim the plan is written down, and large datasets are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from portability import incidents, instructions, slices, subjects
+from portability.api import Selection, Slice, Subject, SubjectKind
+from portability.db import reading, writing
+from portability.errors import ExporterFault
+from portability.incidents import Incident
+from portability.plugins import load_document_formats, load_formats
+from portability.requests import Profile
+from portability.states import DatasetState
+from worker import checkpoint, ledger, plan
+from worker.claims import Claim
+from worker.collect import Job, Limits
+from worker.ledger import Expected
+from worker.plan import Line, Plan
+from worker.position import Reading
+from worker.reader import Patience
+from worker.slices import RECORD_BYTES, how_many, offered
+from worker.workplace import Workplace
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """Who reads what."""
+
+    expected: Sequence[Expected]
+    own: Sequence[Reading]
+    """What slice 0 reads: every dataset that is not cut."""
+    cut: Sequence[Reading]
+    """One more slice each."""
+
+
+def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
+    """What the claimed slice has to do; its readings are none where it has not been planned yet."""
+    export, settings = held.export, place.settings
+    subject = _subject(place, held)
+    with reading(place.engine) as connection:
+        orders = instructions.orders(connection)
+    formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
+    made = plan.make(
+        *(Profile(export["profile"]), subject, place.exporters, orders, export["include"]),
+        records=bool(formats),
+        documents=bool(documents),
+    )
+    return Job(
+        plan=made,
+        readings=tuple(map(Reading.thaw, held.slice["readings"] or ())),
+        exporters=place.exporters,
+        formats=formats,
+        selection=Selection(since=export["since"], until=export["until"], began_at=export["began_at"]),
+        limits=Limits(settings.volume_bytes, settings.volume_members, settings.piece_bytes),
+        patience=Patience(settings.source_retries),
+        check=check,
+        document_formats=documents,
+    )
+
+
+def planned(place: Workplace, held: Claim, unplanned: Job) -> tuple[Job, int]:
+    """Write the plan down, once; returns the job with its readings, and how many more slices there are now.
+
+    Raises: LeaseLost.
+    """
+    division = divide(place, unplanned.plan, unplanned.selection)
+    own = [one.freeze() for one in division.own]
+    with writing(place.engine) as connection:
+        checkpoint.lock(connection, held)
+        ledger.open_lines(connection, held.id, unplanned.plan, division.expected, [*division.own, *division.cut])
+        slices.open_more(connection, held.id, [one.freeze() for one in division.cut])
+        checkpoint.write_export(connection, held, open_slices=len(division.cut))
+        checkpoint.write(connection, held, readings=own, large=_is_large(place, division))
+        if division.cut:
+            # Its own part is read in its turn, like the parts of the others.
+            checkpoint.release(connection, held, attempts=0)
+    return replace(unplanned, readings=tuple(division.own)), len(division.cut)
+
+
+def divide(place: Workplace, made: Plan, selection: Selection) -> Division:
+    """Count what is coming, and cut what is worth it."""
+    own: list[Reading] = []
+    cut: list[Reading] = []
+    expected: list[Expected] = []
+    for ordinal, line in enumerate(made.lines):
+        expected.append(ledger.expect(place.exporters[line.exporter], line, selection))
+        if line.state is DatasetState.PENDING:
+            parts = _parts(place, line, selection, expected[-1])
+            if len(parts) == 1:
+                own.append(Reading(ordinal))
+            else:
+                cut += [Reading(ordinal, part, f"s{number:02}") for number, part in enumerate(parts, 1)]
+    return Division(expected, own, cut)
+
+
+def _parts(place: Workplace, line: Line, selection: Selection, expected: Expected) -> Sequence[Slice]:
+    settings = place.settings
+    n = how_many(*expected, slice_bytes=settings.slice_bytes, slices_max=settings.slices_max)
+    offer = offered(place.exporters[line.exporter], line, selection, n)
+    if offer.fault is not None:
+        log.warning("slices.refused", exporter=line.exporter, dataset=line.dataset.name, code=offer.fault.code)
+    if isinstance(offer.fault, ExporterFault):
+        incidents.count(place.engine, Incident.OVERLAPPING_SLICES)
+    return offer.slices
+
+
+def _is_large(place: Workplace, division: Division) -> bool:
+    """Whether several volumes are to be expected, as far as one can know."""
+    known = sum((records or 0) * RECORD_BYTES + (size or 0) for records, size in division.expected)
+    return bool(division.cut) or known > place.settings.volume_bytes
+
+
+def _subject(place: Workplace, held: Claim) -> Subject:
+    export = held.export
+    kind, identifier, tenant = SubjectKind(export["subject_kind"]), export["subject_id"], export["tenant"]
+    first = subjects.first_identity(kind, identifier, tenant)
+    return subjects.resolve(Subject(kind, tenant, export["subject_ref"], (first,)), place.exporters)
