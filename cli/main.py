@@ -14,6 +14,7 @@ from cli.doctor import doctor
 from cli.exports import cancel, fetch, list_exports, retry, show
 from cli.instructions import instructions
 from cli.keys import keys_group
+from cli.metrics import metrics
 from cli.plugins import plugins
 from cli.processes import clock, worker
 from cli.requests import request
@@ -43,6 +44,7 @@ for command in (
     keys_group,
     plugins,
     doctor,
+    metrics,
     db,
     worker,
     clock,

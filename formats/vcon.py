@@ -250,10 +250,11 @@ def _file(record: Object) -> Object:
     media_type, name = (_text(record.get("media_type")) or "").lower(), _matching(PLACE, record.get("file"))
     known = MEDIA_TYPE.fullmatch(media_type) is not None
     size = record.get("bytes")
+    counted = isinstance(size, int) and not isinstance(size, bool) and size >= 0
     identity = _known(
         id=_text(record.get("id")),
         file_name=_text(record.get("file_name")),
-        bytes=size if isinstance(size, int) and size >= 0 else None,
+        bytes=size if counted else None,
         sha256=_matching(SHA256, record.get("sha256")),
     )
     return _known(

@@ -11,11 +11,13 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, String, create_engine, event, make_url, text
+from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, Float, String, create_engine, event, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from portability.errors import DatabaseUnavailable
@@ -73,6 +75,26 @@ def _now_sqlite(element: now, _compiler: object, **_kw: object) -> str:
 @compiles(now, "postgresql")
 def _now_postgresql(element: now, _compiler: object, **_kw: object) -> str:
     return f"(clock_timestamp() + interval '{element.seconds:.3f} seconds')"
+
+
+class elapsed_seconds(FunctionElement[float]):  # noqa: N801  # as above
+    """Seconds from one time to another, with their fractions, on both databases."""
+
+    type = Float()
+    name = "elapsed_seconds"
+    inherit_cache = True
+
+
+@compiles(elapsed_seconds, "sqlite")
+def _elapsed_seconds_sqlite(element: elapsed_seconds, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401  # the library's own
+    begin, end = (compiler.process(time, **kw) for time in element.clauses)
+    return f"((julianday({end}) - julianday({begin})) * 86400)"
+
+
+@compiles(elapsed_seconds, "postgresql")
+def _elapsed_seconds_postgresql(element: elapsed_seconds, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401  # as above
+    begin, end = (compiler.process(time, **kw) for time in element.clauses)
+    return f"extract(epoch from {end} - {begin})::float8"
 
 
 BUSY_SECONDS = 30

@@ -13,12 +13,16 @@ import cli_reference
 import click
 import pytest
 import repository
+from prometheus_client.core import Metric
 from repository import ROOT, table
 
 from archive.signing import SignatureFault
 from cli.context import exit_code
 from cli.main import main
+from portability import metrics, migrations
+from portability.db import open_engine
 from portability.errors import PortabilityError, all_errors
+from portability.incidents import Incident
 from portability.plugins import EXPORTERS, FORMATS, find, load_exporters
 from portability.settings import Settings, load_settings
 from portability.sources import PlatformSources
@@ -114,6 +118,28 @@ def test_the_state_tables_are_the_states() -> None:
     assert [row["state"] for row in rows if "may become" not in row] == [str(state) for state in DatasetState]
 
 
+def test_the_metrics_table_is_what_is_measured(tmp_path: Path) -> None:
+    """docs/metrics.md has every metric by the name that Prometheus gives it, type and labels; none is left over."""
+    engine = open_engine(f"sqlite:///{tmp_path}/control.sqlite")
+    migrations.upgrade(engine)
+    measured = [
+        (f"{metric.name}_total" if metric.type == "counter" else metric.name, metric.type, _labels(metric))
+        for metric in metrics.collect(engine)
+    ]
+    rows = list(table(DOCS / "metrics.md", "metric"))
+
+    assert [(row["metric"], row["type"], row["labels"]) for row in rows] == measured
+    assert all(row["meaning"] for row in rows)
+
+
+def test_the_incidents_table_is_the_incidents() -> None:
+    """docs/metrics.md tells what each kind of incident means and what to do, in the order of the code."""
+    rows = list(table(DOCS / "metrics.md", "kind"))
+
+    assert [row["kind"] for row in rows] == list(Incident)
+    assert all(row["meaning"] and row["what to do"] for row in rows)
+
+
 def test_every_dataset_is_documented(tmp_path: Path) -> None:
     """docs/plugins.md has a row for every built-in exporter, with the names of its datasets."""
     lines = (DOCS / "plugins.md").read_text().splitlines()
@@ -191,6 +217,10 @@ def _written(default: object) -> str:
 def _errors() -> list[type[PortabilityError]]:
     # Tests may have made errors of their own.
     return [error for error in all_errors() if error.__module__.split(".")[0] in repository.PACKAGES]
+
+
+def _labels(metric: Metric) -> str:
+    return ", ".join(name for name in metric.samples[0].labels if name != "le")
 
 
 def _code(page: Path) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
+from judges.tables import FORMATS
 
 OURS = Path(__file__).parent / "data" / "vcon" / "vcon.schema.json"
 THEIRS = os.environ.get("VCON_SCHEMA")
@@ -19,7 +20,7 @@ def _validator(path: Path) -> Validator:
     schema = json.loads(path.read_text())
     kind = validator_for(schema)
     kind.check_schema(schema)
-    return kind(schema)
+    return kind(schema, format_checker=FORMATS)
 
 
 VALIDATORS = [_validator(Path(path)) for path in (OURS, THEIRS) if path]

@@ -11,7 +11,7 @@ from volumes import closing_document, envelope
 
 from archive.parts import Content, Member
 from archive.viewer.pages import pages
-from exporters import account, calls, chats, crm, inquiries, usage
+from exporters import account, calls, chats, crm, devices, inquiries, usage
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind
 from worker.excerpt import Excerpts
 from worker.plan import Line
@@ -21,6 +21,7 @@ BUILT_IN: Mapping[str, Sequence[Dataset]] = {
     "calls": tuple(source.dataset for source in calls.SOURCES),
     "chats": tuple(source.dataset for source in chats.SOURCES),
     "crm": tuple(source.dataset for source in crm.SOURCES),
+    "devices": tuple(source.dataset for source in devices.SOURCES),
     "inquiries": tuple(source.dataset for source in inquiries.SOURCES),
     "usage": tuple(source.dataset for source in usage.SOURCES),
 }

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from browsing import opened, tab, unfold, visit_everything
+from playwright.sync_api import Browser, expect
 from viewed import Unpacked, plain_dataset, sound
 
 from portability.api import JSON, Record
@@ -27,35 +26,6 @@ WATCH_LONG_TASKS = """new PerformanceObserver(list => {
     (window.slow ??= []).push(...list.getEntries().map(each => each.duration));
 }).observe({type: "longtask", buffered: true})"""
 CALL: Record = {"direction": "inbound", "caller_number": "+62811", "duration_seconds": 14.0, "outcome": "solved"}
-
-
-@contextmanager
-def opened(browser: Browser, address: str, *, locale: str = "en-GB", width: int = 1280) -> Iterator[Page]:
-    """A page that was opened from its folder; at its end nothing was logged, asked for from elsewhere, or run."""
-    context = browser.new_context(locale=locale, timezone_id="Asia/Jakarta", viewport={"width": width, "height": 800})
-    context.set_default_timeout(10_000)
-    page = context.new_page()
-    faults: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: faults.append(message.text))
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(address)
-    try:
-        yield page
-        assert page.evaluate("window.pwned") is None
-        assert [url for url in requests if not url.startswith("file:///")] == []
-        assert faults == []
-    finally:
-        context.close()
-
-
-def tab(page: Page, name: str) -> Locator:
-    return page.get_by_role("tab", name=name)
-
-
-def unfold(page: Page) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
 
 
 def made(folder: Path) -> Unpacked:
@@ -128,11 +98,7 @@ def test_hostile_text_runs_nothing_on_any_page(browser: Browser, person: str) ->
     """Script tags, template syntax, NUL, a name that is markup: shown as text on every tab, in every row's details."""
     with opened(browser, person) as page:
         expect(page.get_by_role("heading", level=2)).to_have_text(HOSTILE[0])
-        for each in page.get_by_role("tab").all():
-            each.click()
-            unfold(page)
-            for opener in page.locator(".opener").all()[:10]:
-                opener.click()
+        assert len([*visit_everything(page)]) == 5
         for control in ("U+202E", "␀"):
             expect(page.get_by_text(control).first).to_be_attached()
 
@@ -265,6 +231,30 @@ def test_a_phone_shows_the_list_or_the_conversation(browser: Browser, person: st
         expect(page.locator(".talk")).to_be_visible()
         page.get_by_role("link", name="Back to the list").click()
         expect(page.locator(".list")).to_be_visible()
+
+
+def test_devices_and_usage_are_drawn(browser: Browser, tmp_path: Path) -> None:
+    """A timeline of all that has a time, on the first page and its own; bars from when to when for devices."""
+    archive = Unpacked(tmp_path)
+    views: list[Record] = [
+        {"id": f"v{n}", "title": f"Page {n % 3}", "viewed_at": f"2026-03-{1 + n:02}T05:00:00Z"} for n in range(20)
+    ]
+    archive.add("usage", "page_views", views)
+    seen = {"first_seen_at": "2026-03-01T05:00:00Z", "last_seen_at": "2026-03-15T05:00:00Z"}
+    archive.add("devices", "devices", [{"id": f"d{n}", "browser": f"Browser {n}", **seen} for n in range(2)])
+    with opened(browser, archive.write()) as page:
+        bars = page.locator("#when svg[role=img] rect.bar")
+        expect(bars).to_have_count(20)
+        drawn = [text.rsplit(": ", 1)[1] for text in bars.locator("title").all_text_contents()]
+        assert sum(map(int, drawn)) == 22
+        expect(page.locator("#when svg")).to_have_attribute(
+            "aria-label", re.compile("Mar 1, 2026.*Mar 20, 2026. Max 3")
+        )
+        tab(page, "Usage").click()
+        expect(page.locator(".charts .ranked li")).to_have_count(3)
+        tab(page, "Devices").click()
+        expect(page.locator(".charts .spans")).to_contain_text("Browser 1")
+        expect(page.locator(".charts .spans")).to_contain_text(re.compile("Mar 1, 2026.*Mar 15, 2026"))
 
 
 def test_nothing_held_is_said(browser: Browser, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_two_hundred_requests_at_once_are_all_ready_and_verified(deployed: Deplo
         with reading(engine) as connection:
             return all(row["ended_at"] for row in exports.recent(connection, limit=1000))
 
-    until(all_ended, "200 exports end", seconds=240)
+    until(all_ended, "200 exports end", seconds=500)
     rows = deployed.json("list", "--limit", "1000")
     jwks = Jwks.parse(json.loads(deployed.run("keys", "jwks").stdout))
     storage = open_storage(deployed.settings["STORAGE_URL"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jwt
 from judges.programs import module, program, run
 
 
@@ -14,6 +15,18 @@ def test_sha256sum_checks_both_manifests(bags: list[Path]) -> None:
         said = run([sha256sum, "--strict", "-c", "manifest-sha256.txt", "tagmanifest-sha256.txt"], cwd=bag)
 
         assert said.count(": OK\n") == sum(1 for path in bag.rglob("*") if path.is_file()) - 2
+
+
+def test_the_commands_of_the_page_work_as_they_stand(bags: list[Path]) -> None:
+    """Whoever copies README.html's lines for sha256sum sees no complaint, and the hash that the signature names."""
+    shell = program("sh", package="dash")
+    for bag in bags:
+        page = (bag / "README.html").read_text()
+        lines = [line for line in page.partition("<pre><code>")[2].splitlines() if line.startswith("sha256sum ")]
+        claims = jwt.decode((bag / "signature.jwt").read_text(), options={"verify_signature": False})
+
+        assert len(dict.fromkeys(lines)) == 2
+        assert run([shell, "-ec", "\n".join(lines[:2])], cwd=bag).split()[0] == claims["tagmanifest_sha256"]
 
 
 def test_bagit_validates_every_volume(bags: list[Path]) -> None:

@@ -16,6 +16,7 @@ from archive.names import PATH_CHARS
 from demo import hostile
 from demo.plan import Examples, SeedPlan
 from demo.seed import seed
+from judges import person
 from portability import exports, instructions, keys
 from portability.api import Exporter, Field, FieldType, File, Provenance, Record, Role
 from portability.db import reading, writing
@@ -182,6 +183,19 @@ def _hostile_names(longest: int) -> Iterator[str]:
     yield from ("l" * (longest - 4) + ".wav", "m" * (longest - 3) + ".wav", "n" * 300 + ".wav", "deep/" * 60 + "x.wav")
 
 
+def _person(folder: Path) -> Archive:
+    """A person with calls and chats, as the built-in exporters read them; all that is written is hostile."""
+    loaded = load_settings(dir=folder)
+    person.fill(loaded.source, open_storage(loaded.recordings))
+    sources = PlatformSources(loaded)
+    with workplace(folder, load_exporters(sources)) as made:
+        with writing(made.engine) as connection:
+            instructions.add(connection, person.TENANT, contact_id=None, exporters=None, actor="operator:test")
+        archive = exported(made, f"user:{person.USER}", profile="access")
+    sources.database.dispose()
+    return archive
+
+
 def _many_members(folder: Path, **settings: object) -> Archive:
     batches = MANY_FILES // FILES_PER_BATCH
     files = {
@@ -215,6 +229,7 @@ SHORT: Mapping[str, Case] = {
     "one record": _one_record,
     "many volumes": _many_volumes,
     "hostile texts and names": _hostile,
+    "a person with hostile text everywhere": _person,
 }
 LONG: Mapping[str, Case] = {
     "70,000 members in two volumes": _many_members,

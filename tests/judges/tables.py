@@ -17,7 +17,7 @@ from judges.programs import library
 
 Row: TypeAlias = Mapping[str, str | None]
 LONGEST_CELL = 1 << 24
-FORMATS = FormatChecker(["date"])
+FORMATS = FormatChecker(["date", "uuid"])
 _RFC3339_UTC = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z")
 
 

@@ -102,6 +102,8 @@
       file.volume === null ? null : ` · ${t("inVolume", { volume: file.volume })}`,
     ]);
     const failed = (key) => () => notes.append(" ", h("span", { class: "warn" }, ...trouble(file, key)));
+    // A browser calls a file without a byte a failure of the network.
+    if (file.bytes === 0) return [link(file), notes, h("small", { class: "note warn" }, t("emptyFile"))];
     if (AUDIO.test(file.path)) return [player(file, preload, failed("unplayable")), notes];
     if (IMAGE.test(file.path)) {
       const picture = h("img", { src: file.path, alt: file.name ?? "", loading: "lazy", on: { error: failed("unshown") } });

@@ -11,7 +11,8 @@ portability.words = {
       changed: "It changed while it was being read.", unreadable: "It could not be read.",
       source_unavailable: "The system that holds it did not answer.", source_refused: "The system that holds it refused to give it.",
       source_error: "The system that holds it failed.", exporter_fault: "The program that reads it made a mistake.",
-      not_json: "A value could not be written down in this format.",
+      not_json: "A value could not be written down in this format.", format_error: "It could not be written down in this format.",
+      no_format: "No format that was asked for can hold it.", too_large: "It is too large for one file of the archive.",
     },
     leftOut: {
       "not asked for": "Not asked for", "is not about a user": "Kept about companies and their customers, not about an account holder",
@@ -38,7 +39,8 @@ portability.words = {
       changed: "Berubah ketika sedang dibaca.", unreadable: "Tidak dapat dibaca.",
       source_unavailable: "Sistem yang menyimpannya tidak menjawab.", source_refused: "Sistem yang menyimpannya menolak memberikannya.",
       source_error: "Sistem yang menyimpannya gagal.", exporter_fault: "Program yang membacanya melakukan kesalahan.",
-      not_json: "Sebuah nilai tidak dapat ditulis dalam format ini.",
+      not_json: "Sebuah nilai tidak dapat ditulis dalam format ini.", format_error: "Tidak dapat ditulis dalam format ini.",
+      no_format: "Tidak ada format yang diminta yang dapat memuatnya.", too_large: "Terlalu besar untuk satu berkas arsip.",
     },
     leftOut: {
       "not asked for": "tidak diminta", "is not about a user": "bukan tentang pemegang akun",

@@ -113,3 +113,16 @@ def test_records_are_counted_once() -> None:
 def test_each_profile_names_its_law(profile: str, law: str) -> None:
     """A reader learns by which right this was made."""
     assert law in readme(volumes.envelope(profile=profile), 1, []).decode()
+
+
+def test_each_language_says_how_to_check_to_correct_and_whom_to_ask() -> None:
+    """Commands for the hashes, where the keys for any JOSE library are, what to quote, and an address to write to."""
+    envelope = replace(volumes.envelope(), contact="privacy@vlint.example")
+    text = readme(envelope, 1, [MEMBER], None).decode()
+    keys = f"{envelope.issuer}/.well-known/jwks.json"
+
+    for said in ("sha256sum -c", "ES256", "privacy@vlint.example", f"<code>{envelope.export}</code>, "):
+        assert text.count(said) == 2, said
+    assert text.count(f"<code>{keys}</code>") == 2
+    for field in volumes.CALLS.key:
+        assert text.count(f"found by: <code>{field}</code>") == 1

@@ -19,6 +19,7 @@ from archive.viewer.pages import GAPS_MAX, SCRIPTS, pages
 from archive.viewer.parts import Cut, Excerpt, Shown
 from archive.viewer.script import call, literal
 from portability.api import JSON
+from portability.metrics import gap_reasons
 
 STATIC = Path(viewer.__file__).parent / "static"
 NASTY = "</script><script>window.pwned=1</script>'\\\n\r\0\u2028\u2029\ufeff${7*7}{{7*7}}<!--"
@@ -164,6 +165,13 @@ def test_both_languages_say_the_same_things() -> None:
         assert sorted(re.findall(r"\{\w+\}", sentence)) == sorted(re.findall(r"\{\w+\}", strings["id"][key])), key
     for kind in ("states", "reasons", "leftOut", "groups"):
         assert words["en"][kind].keys() == words["id"][kind].keys(), kind
+
+
+def test_every_reason_of_a_gap_has_words() -> None:
+    """What is missing is told in a sentence, whatever the code; a plugin's own code stands as it is."""
+    (words,) = evaluate((STATIC / "words.js").read_bytes() + b"portability.got = [portability.words];")
+    assert isinstance(words, dict)
+    assert set(gap_reasons()) <= words["en"]["reasons"].keys()
 
 
 def test_every_sentence_is_used() -> None:

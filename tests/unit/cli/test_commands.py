@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from factories import MadeUpExporter, World, things, world
+from prometheus_client.parser import text_string_to_metric_families
 
 from cli.main import main
 from portability import audit
@@ -14,8 +15,8 @@ from portability.db import reading
 
 Run = Callable[..., Result]
 
-COMMANDS = {"cancel", "clock", "db", "demo", "doctor", "fetch", "instructions", "keys", "list", "plugins", "request"}
-COMMANDS |= {"seed", "show", "up", "verify", "worker"}
+COMMANDS = {"cancel", "clock", "db", "demo", "doctor", "fetch", "instructions", "keys", "list", "metrics", "plugins"}
+COMMANDS |= {"request", "seed", "show", "up", "verify", "worker"}
 
 
 @pytest.fixture
@@ -147,3 +148,25 @@ def test_the_register_describes_every_field(run: Run) -> None:
     assert len(register) > 30
     assert all(dataset["description"] and dataset["key"] for dataset in register)
     assert all(field["description"] for dataset in register for field in dataset["fields"])
+
+
+def test_metrics_are_for_prometheus_and_for_machines(run: Run, made: World) -> None:
+    """The text that Prometheus reads, whole and unwrapped, and the same numbers as JSON."""
+    made.request()
+    told = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(run("metrics").stdout)
+        for sample in family.samples
+    }
+    document = {
+        (sample["name"], *sorted(sample["labels"].items())): sample["value"]
+        for metric in json.loads(run("metrics", "--json").stdout)
+        for sample in metric["samples"]
+    }
+
+    assert told["portability_exports", ("profile", "access"), ("state", "queued")] == 1
+    assert document.keys() == told.keys()
+    ages = {key for key in told if key[0] == "portability_oldest_open_export_age_seconds"}
+    assert {key: value for key, value in document.items() if key not in ages} == {
+        key: value for key, value in told.items() if key not in ages
+    }

@@ -1,0 +1,164 @@
+"""Metrics: figures of the whole deployment for Prometheus, read from the control database when somebody asks.
+
+No process counts for itself: workers come and go, rows stay. Labels are states, profiles, reasons and kinds, and
+nothing else: their number is bounded, and none tells of a person or a tenant. docs/metrics.md lists all metrics.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, Engine, func, select
+
+from portability import incidents, models
+from portability.db import elapsed_seconds, now, reading
+from portability.errors import FormatError, SourceError, all_errors
+from portability.incidents import Incident
+from portability.requests import Profile
+from portability.states import OPEN, ExportState
+
+EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of what `exposition` makes."""
+
+WINDOW_SECONDS = 7 * 86400
+BUCKETS_SECONDS = (10.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 172800.0, 259200.0)
+"""From ten seconds to the three days until an export is due."""
+
+VOLUME_STATES = ("writing", "stored")
+_FOUND = ("missing", "truncated", "changed", "unreadable", "not_json", "no_format", "too_large")
+
+OTHER = "other"
+"""The label of what is none of the known: a plugin may give a gap any reason, a person's name too."""
+
+
+def collect(engine: Engine) -> Sequence[Metric]:
+    """All metrics as of now, with every known label, 0 where there is nothing. Raises DatabaseUnavailable."""
+    with reading(engine) as connection:
+        counted = [*_exports(connection), _seconds_to_ready(connection), *_volumes(connection), _gaps(connection)]
+    return [*counted, _incidents(engine)]
+
+
+def exposition(metrics: Iterable[Metric]) -> str:
+    """The metrics in Prometheus' text format, version 0.0.4."""
+    return generate_latest(_Collected(metrics)).decode()
+
+
+def gap_reasons() -> Sequence[str]:
+    """What the worker and the built-in exporters give a gap as reason: what they found, or the code of an error."""
+    # A plugin's own errors are none of the known: there may be any number.
+    ours = (error for error in all_errors() if error.__module__ == SourceError.__module__)
+    return (*_FOUND, *(error.code for error in ours if issubclass(error, SourceError | FormatError)))
+
+
+class _Collected(Collector):
+    """What was collected, as the library asks for it."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _exports(connection: Connection) -> Sequence[Metric]:
+    query = select(
+        EXPORT.c.state,
+        EXPORT.c.profile,
+        func.count().label("exports"),
+        func.count().filter(EXPORT.c.complete.is_(False)).label("with_gaps"),
+        func.count().filter(EXPORT.c.due_at < now()).label("overdue"),
+        elapsed_seconds(func.min(EXPORT.c.received_at), now()).label("age_seconds"),
+    )
+    rows = connection.execute(query.group_by(EXPORT.c.state, EXPORT.c.profile)).all()
+    still_open = [row for row in rows if row.state in OPEN]
+    exports = GaugeMetricFamily("portability_exports", "Exports by state and profile", labels=("state", "profile"))
+    counts: Counter[tuple[str, str]] = Counter({(state, profile): 0 for state in ExportState for profile in Profile})
+    for row in rows:
+        counts[_known(row.state, (*ExportState,)), _known(row.profile, (*Profile,))] += row.exports
+    for labels, count in counts.items():
+        exports.add_metric(labels, count)
+    return (
+        exports,
+        GaugeMetricFamily(
+            "portability_oldest_open_export_age_seconds",
+            "Seconds since the receipt of the oldest export that has not ended; 0 where all have",
+            # The receipt comes from another machine's clock, which may be a moment ahead of the database's.
+            value=max([0.0, *(row.age_seconds for row in still_open)]),
+        ),
+        GaugeMetricFamily(
+            "portability_exports_overdue",
+            "Exports that have not ended and are past their due date",
+            value=sum(row.overdue for row in still_open),
+        ),
+        GaugeMetricFamily(
+            "portability_exports_with_gaps",
+            "Exports that are ready and lack something",
+            value=sum(row.with_gaps for row in rows if row.state == ExportState.READY),
+        ),
+    )
+
+
+def _seconds_to_ready(connection: Connection) -> Metric:
+    seconds = elapsed_seconds(EXPORT.c.received_at, EXPORT.c.ended_at)
+    within = (func.count().filter(seconds <= bound) for bound in BUCKETS_SECONDS)
+    query = select(EXPORT.c.profile, func.sum(seconds), *within, func.count())
+    query = query.where(EXPORT.c.state == ExportState.READY, EXPORT.c.ended_at >= now(-WINDOW_SECONDS))
+    found = {profile: figures for profile, *figures in connection.execute(query.group_by(EXPORT.c.profile))}
+    # Not all that ever were, as histograms of processes have it: the counts fall when an export leaves the window.
+    metric = HistogramMetricFamily(
+        "portability_export_seconds",
+        f"Seconds from receipt to ready, of exports that became ready in the last {WINDOW_SECONDS // 86400} days",
+        labels=("profile",),
+    )
+    bounds = [*map(str, BUCKETS_SECONDS), "+Inf"]
+    for profile in Profile:
+        total, *counts = found.get(profile, [0.0] * (1 + len(bounds)))
+        metric.add_metric((profile,), list(zip(bounds, counts, strict=True)), total)
+    return metric
+
+
+def _volumes(connection: Connection) -> Sequence[Metric]:
+    query = select(VOLUME.c.state, func.count(), func.coalesce(func.sum(VOLUME.c.bytes), 0)).group_by(VOLUME.c.state)
+    found = {state: (count, total) for state, count, total in connection.execute(query)}
+    volumes = GaugeMetricFamily(
+        "portability_volumes", "Volumes by state: `writing` is an open upload", labels=("state",)
+    )
+    for state in VOLUME_STATES:
+        volumes.add_metric((state,), found.get(state, (0, 0))[0])
+    stored = int(found.get("stored", (0, 0))[1])
+    return volumes, GaugeMetricFamily("portability_stored_bytes", "Bytes of all stored volumes", value=stored)
+
+
+def _gaps(connection: Connection) -> Metric:
+    rows = connection.execute(select(GAP.c.reason, func.count()).group_by(GAP.c.reason))
+    known = gap_reasons()
+    counts = Counter(dict.fromkeys(known, 0))
+    for reason, count in rows:
+        counts[_known(reason, known)] += count
+    return _by_one_label(GaugeMetricFamily("portability_gaps", "Gaps by reason", labels=("reason",)), counts)
+
+
+def _incidents(engine: Engine) -> Metric:
+    counts = {str(kind): 0 for kind in Incident} | {row["kind"]: row["count"] for row in incidents.counted(engine)}
+    return _by_one_label(
+        CounterMetricFamily("portability_incidents", "What should not happen and did, by kind", labels=("kind",)),
+        counts,
+    )
+
+
+def _by_one_label(
+    metric: GaugeMetricFamily | CounterMetricFamily, counts: Mapping[str, int]
+) -> GaugeMetricFamily | CounterMetricFamily:
+    for label, count in counts.items():
+        metric.add_metric((label,), count)
+    return metric
+
+
+def _known(value: str, known: Sequence[str]) -> str:
+    return value if value in known else OTHER

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Boolean, Engine, Integer, String, Table, func, insert, literal, select, text, update
+
+from portability import incidents, metrics, migrations, models
+from portability.db import UtcTime, reading, writing
+from portability.incidents import Incident
+from portability.metrics import BUCKETS_SECONDS, WINDOW_SECONDS
+from portability.requests import Profile
+from portability.states import OPEN, ExportState
+
+EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
+ENDED = [state for state in ExportState if state not in OPEN]
+DAY = timedelta(days=1)
+
+Labels = frozenset[tuple[str, str]]
+
+
+@pytest.fixture
+def engine(control_engine: Engine) -> Engine:
+    migrations.upgrade(control_engine)
+    return control_engine
+
+
+def a_row(table: Table, **values: object) -> dict[str, Any]:
+    """A row of the table: what is not given and cannot be NULL is nothing in particular."""
+    needed = (c for c in table.c if not c.nullable and not (c.primary_key and isinstance(c.type, Integer)))
+    return {column.name: _nothing(column.type) for column in needed} | values
+
+
+def _nothing(kind: object) -> object:
+    if isinstance(kind, UtcTime):
+        return datetime.now(UTC)
+    if isinstance(kind, Boolean):
+        return False
+    return 0 if isinstance(kind, Integer) else "-" if isinstance(kind, String) else []
+
+
+def some_exports(count: int, *, seed: int = 1) -> list[dict[str, Any]]:
+    """Exports of all states and profiles, received in the last three weeks, a third past their due date."""
+    chance = random.Random(seed)
+    now = datetime.now(UTC)
+    rows = []
+    for number in range(count):
+        state, profile = chance.choice(list(ExportState)), chance.choice(list(Profile))
+        received_at = now - timedelta(seconds=chance.uniform(1000, 21 * 86400))
+        # Never within a minute of a bound that the test and the database would see from two sides.
+        took = timedelta(seconds=chance.choice([1, 30, 200, 1000, 3000, 9000, 50_000, 100_000, 200_000, 300_000]))
+        ended_at = min(received_at + took, now - timedelta(seconds=100)) if state in ENDED else None
+        complete = chance.random() < 0.8 if state == ExportState.READY else None
+        due_at = received_at + 14 * DAY
+        asked = {"id": f"e{number}", "profile": profile, "received_at": received_at, "due_at": due_at}
+        rows.append(a_row(EXPORT, **asked, state=state, complete=complete, ended_at=ended_at))
+    return rows
+
+
+def store(engine: Engine, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    with writing(engine) as connection:
+        connection.execute(insert(table), rows)
+
+
+def told(engine: Engine) -> dict[str, dict[Labels, float]]:
+    """What a Prometheus reads: by name and labels."""
+    values: dict[str, dict[Labels, float]] = {}
+    for family in text_string_to_metric_families(metrics.exposition(metrics.collect(engine))):
+        for sample in family.samples:
+            series = values.setdefault(sample.name, {})
+            labels = frozenset(sample.labels.items())
+            assert labels not in series, f"{sample.name} twice"
+            series[labels] = sample.value
+    return values
+
+
+def by(**labels: str) -> Labels:
+    return frozenset(labels.items())
+
+
+def only(engine: Engine, name: str) -> float:
+    (value,) = told(engine)[name].values()
+    return value
+
+
+def test_an_empty_deployment_tells_zeros(engine: Engine) -> None:
+    """Before the first export every metric and every known label is there: an alert never waits for a series."""
+    values = told(engine)
+
+    assert {value for series in values.values() for value in series.values()} == {0}
+    assert len(values["portability_exports"]) == len(ExportState) * len(Profile)
+    assert values["portability_incidents_total"].keys() == {by(kind=kind) for kind in Incident}
+    assert by(reason="source_unavailable") in values["portability_gaps"]
+
+
+def test_exports_are_counted_as_sql_counts_them(engine: Engine) -> None:
+    """Every state and profile, those with gaps, those past their due date: the numbers of a plain query."""
+    rows = some_exports(300)
+    store(engine, EXPORT, rows)
+    with reading(engine) as connection:
+        counts = connection.execute(text("SELECT state, profile, count(*) FROM export GROUP BY state, profile")).all()
+        with_gaps = connection.scalar(text("SELECT count(*) FROM export WHERE state = 'ready' AND NOT complete"))
+    values = told(engine)
+
+    assert {labels: n for labels, n in values["portability_exports"].items() if n} == {
+        by(state=state, profile=profile): count for state, profile, count in counts
+    }
+    assert values["portability_exports_with_gaps"] == {by(): with_gaps}
+    overdue = sum(row["state"] in OPEN and row["due_at"] < datetime.now(UTC) for row in rows)
+    assert values["portability_exports_overdue"] == {by(): overdue}
+    assert overdue > 10
+
+
+def test_the_oldest_open_export_is_told_by_its_age(engine: Engine) -> None:
+    """Seconds since receipt, by the database's clock; an export that has ended does not count."""
+    now = datetime.now(UTC)
+    ages = {"a": (ExportState.READY, 9000), "b": (ExportState.RUNNING, 5000), "c": (ExportState.QUEUED, 100)}
+    store(
+        engine,
+        EXPORT,
+        [
+            a_row(EXPORT, id=i, state=state, received_at=now - timedelta(seconds=age))
+            for i, (state, age) in ages.items()
+        ],
+    )
+    assert only(engine, "portability_oldest_open_export_age_seconds") == pytest.approx(5000, abs=60)
+
+    with writing(engine) as connection:
+        connection.execute(update(EXPORT).values(state=ExportState.FAILED))
+    assert only(engine, "portability_oldest_open_export_age_seconds") == 0
+
+
+def test_an_age_is_never_below_zero(engine: Engine) -> None:
+    """A machine whose clock is ahead of the database's has received an export in the future."""
+    store(engine, EXPORT, [a_row(EXPORT, id="a", state=ExportState.QUEUED, received_at=datetime.now(UTC) + DAY)])
+
+    assert only(engine, "portability_oldest_open_export_age_seconds") == 0
+
+
+def test_waiting_is_a_histogram_of_a_week(engine: Engine) -> None:
+    """By profile: how many exports were ready within each bound, their sum and number; older ones have left it."""
+    rows = some_exports(400, seed=2)
+    store(engine, EXPORT, rows)
+    since = datetime.now(UTC) - timedelta(seconds=WINDOW_SECONDS)
+    ready = [row for row in rows if row["state"] == ExportState.READY and row["ended_at"] >= since]
+    values = told(engine)
+
+    for profile in Profile:
+        took = [(r["ended_at"] - r["received_at"]).total_seconds() for r in ready if r["profile"] == profile]
+        assert len(took) > 5
+        for bound in BUCKETS_SECONDS:
+            labels = by(profile=profile, le=str(bound))
+            assert values["portability_export_seconds_bucket"][labels] == sum(s <= bound for s in took)
+        assert values["portability_export_seconds_bucket"][by(profile=profile, le="+Inf")] == len(took)
+        assert values["portability_export_seconds_count"][by(profile=profile)] == len(took)
+        assert values["portability_export_seconds_sum"][by(profile=profile)] == pytest.approx(sum(took), abs=0.1)
+
+
+def test_volumes_and_their_bytes(engine: Engine) -> None:
+    """Open uploads and stored volumes apart; bytes of what storage has confirmed, also beyond 32 bits."""
+    store(engine, EXPORT, [a_row(EXPORT, id="a", state=ExportState.RUNNING)])
+    sizes = {"k1": 3_000_000_000, "k2": 2_000_000_000, "k3": 7}
+    stored = [a_row(VOLUME, export_id="a", object_key=k, bytes=b, state="stored") for k, b in sizes.items()]
+    store(engine, VOLUME, [*stored, a_row(VOLUME, export_id="a", object_key="k4", bytes=None, state="writing")])
+    values = told(engine)
+
+    assert values["portability_volumes"] == {by(state="writing"): 1, by(state="stored"): 3}
+    assert values["portability_stored_bytes"] == {by(): 5_000_000_007}
+
+
+def test_gaps_by_reason_and_no_word_of_a_stranger(engine: Engine) -> None:
+    """Known reasons by name; what a plugin made up is `other`: it may hold a name, and there may be millions."""
+    store(engine, EXPORT, [a_row(EXPORT, id="a", state=ExportState.READY)])
+    reasons = ["missing", "missing", "source_refused", "Ada Lovelace called", *(f"made up {n}" for n in range(50))]
+    store(engine, GAP, [a_row(GAP, export_id="a", reason=reason) for reason in reasons])
+    gaps = told(engine)["portability_gaps"]
+
+    assert {labels: n for labels, n in gaps.items() if n} == {
+        by(reason="missing"): 2,
+        by(reason="source_refused"): 1,
+        by(reason="other"): 51,
+    }
+
+
+def test_a_state_that_cannot_be_is_counted_without_its_name(engine: Engine) -> None:
+    """A row that somebody spoilt is seen, and adds one series, whatever is in it."""
+    store(engine, EXPORT, [a_row(EXPORT, id=i, state=f"odd {i}", profile=Profile.ACCESS) for i in ("a", "b")])
+
+    assert told(engine)["portability_exports"][by(state="other", profile="access")] == 2
+
+
+def test_incidents_are_a_counter(engine: Engine) -> None:
+    """Each kind with its count since the beginning, under the name that Prometheus gives counters."""
+    incidents.count(engine, Incident.SWEPT, 5)
+    series = told(engine)["portability_incidents_total"]
+
+    assert series[by(kind="swept")] == 5
+    assert sum(series.values()) == 5
+
+
+def test_no_label_holds_an_id_or_a_tenant(engine: Engine) -> None:
+    """Nothing of a row but its state, profile, reason or kind: the number of series does not grow with the data."""
+    before = {name: series.keys() for name, series in told(engine).items()}
+    store(engine, EXPORT, [{**row, "tenant": "acme", "subject_id": "usr_ada"} for row in some_exports(50)])
+    store(engine, VOLUME, [a_row(VOLUME, export_id="e1", object_key="e1/1.zip", state="stored", bytes=1)])
+    store(engine, GAP, [a_row(GAP, export_id="e1", what="calls/call_1", exporter="calls", reason="missing")])
+
+    assert {name: series.keys() for name, series in told(engine).items()} == before
+
+
+def test_a_hundred_thousand_exports_take_less_than_a_second(engine: Engine) -> None:
+    """As fast as a scrape needs it, with volumes and gaps of all of them."""
+    store(engine, EXPORT, some_exports(1000))
+    with writing(engine) as connection:
+        for step in range(7):
+            twice = [(column + f"_{step}").label(column.name) if column.name == "id" else column for column in EXPORT.c]
+            connection.execute(insert(EXPORT).from_select([c.name for c in EXPORT.c], select(*twice)))
+        volume = a_row(VOLUME, state="stored", bytes=1, export_id=EXPORT.c.id, object_key=EXPORT.c.id)
+        gap = a_row(GAP, reason="missing", export_id=EXPORT.c.id)
+        for table, row in ((VOLUME, volume), (GAP, gap)):
+            values = [v if hasattr(v, "type") else literal(v, table.c[name].type) for name, v in row.items()]
+            connection.execute(insert(table).from_select(list(row), select(*values).select_from(EXPORT)))
+        assert connection.scalar(select(func.count()).select_from(EXPORT)) == 128_000
+
+    took = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        states = Counter[str]()
+        for labels, count in told(engine)["portability_exports"].items():
+            states[dict(labels)["state"]] += int(count)
+        took.append(time.perf_counter() - begin)
+
+    assert states.total() == 128_000
+    assert min(took) < 1, took
