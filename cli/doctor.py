@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import click
 from redis.exceptions import RedisError
@@ -10,42 +11,66 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from cli.context import Context, shared
-from portability import keys, plugins
+from portability import keys, migrations, plugins
 from portability.api import JSON
 from portability.db import open_engine, reading
-from portability.errors import BadSource, DatabaseUnavailable, PortabilityError, QueueUnavailable
+from portability.errors import BadSource, DatabaseUnavailable, PortabilityError, QueueUnavailable, StorageError
 from portability.queue import connect, redis_url
 from portability.requests import DEFAULT_FORMATS
 from portability.sources import PlatformSources
-from portability.storage import open_storage
+from portability.storage import LifecycleStorage, open_storage
+
+UPLOAD_DAYS = 7
+"""Longer than the longest upload of a volume, short enough to cost little."""
+RULE_HINT = "forgotten uploads cost until a sweep finds them; see docs/storage.md#recommended-bucket-rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a check saw that is no fault."""
+
+    result: str = "ok"
+    hint: str = ""
+    fixed: bool = False
+
+
+Check = Callable[[Context], Seen | None]
 
 
 @click.command()
+@click.option("--fix", is_flag=True, help="Upgrade the database's schema, set the bucket's lifecycle rule.")
 @shared
-def doctor(context: Context) -> None:
+def doctor(context: Context, *, fix: bool) -> None:
     """Check settings, database, source, storage, queue, keys and plugins; one line each."""
-    findings = [_look(name, check, context) for name, check in CHECKS.items()]
-    healthy = all(error is None for _name, error in findings)
+    findings = {name: _look(name, check, context, fix=fix) for name, check in CHECKS.items()}
+    healthy = all(isinstance(finding, Seen) for finding in findings.values())
     document: JSON = {
         "ok": healthy,
-        "checks": [{"check": name, "ok": True} if error is None else _fault(name, error) for name, error in findings],
+        "fixed": [name for name, finding in findings.items() if isinstance(finding, Seen) and finding.fixed],
+        "checks": [_told(name, finding) for name, finding in findings.items()],
     }
-    rows = [(name, "ok" if e is None else f"{e} [{e.code}]", "" if e is None else e.hint) for name, e in findings]
+    rows = [(name, _result(finding), finding.hint) for name, finding in findings.items()]
     context.result(document, lambda: context.table("Doctor", ("check", "result", "hint"), rows))
     if not healthy:
         raise SystemExit(1)
 
 
-def _fault(name: str, error: PortabilityError) -> JSON:
-    return {"check": name, "ok": False, "code": error.code, "message": str(error), "hint": error.hint}
+def _told(name: str, finding: Seen | PortabilityError) -> JSON:
+    if isinstance(finding, Seen):
+        return {"check": name, "ok": True, "result": finding.result, "hint": finding.hint or None}
+    return {"check": name, "ok": False, "code": finding.code, "message": str(finding), "hint": finding.hint}
 
 
-def _look(name: str, check: Callable[[Context], None], context: Context) -> tuple[str, PortabilityError | None]:
+def _result(finding: Seen | PortabilityError) -> str:
+    return finding.result if isinstance(finding, Seen) else f"{finding} [{finding.code}]"
+
+
+def _look(name: str, check: Check, context: Context, *, fix: bool) -> Seen | PortabilityError:
     try:
-        check(context)
+        mended = FIXES[name](context) if fix and name in FIXES else None
+        return mended or check(context) or Seen()
     except PortabilityError as error:
-        return name, error
-    return name, None
+        return error
 
 
 def _database(context: Context) -> None:
@@ -86,12 +111,59 @@ def _plugins(context: Context) -> None:
     plugins.load_formats(DEFAULT_FORMATS)
 
 
-CHECKS: dict[str, Callable[[Context], None]] = {
+def _lifecycle(context: Context) -> Seen:
+    """Never a fault: exports work without the rule, and `archive storage` tells what is wrong with the storage."""
+    try:
+        storage = open_storage(context.settings.storage)
+        if not isinstance(storage, LifecycleStorage):
+            return Seen("not needed: a folder is swept")
+        days = storage.upload_days()
+    except PortabilityError as error:
+        return Seen(f"not to be seen: {error} [{error.code}]", RULE_HINT)
+    if days is None:
+        return Seen("no rule aborts forgotten uploads", "`portability doctor --fix` sets one")
+    return Seen(f"ok: forgotten uploads are aborted after {days} days")
+
+
+def _upgrade_schema(context: Context) -> Seen | None:
+    """The embedded stack's upgrades itself; elsewhere only what is ours, or empty, is touched."""
+    if context.settings.database_url is None:
+        return None
+    engine = open_engine(context.settings.database)
+    try:
+        if not migrations.is_behind(engine):
+            return None
+        before, after = migrations.upgrade(engine)
+    except ProgrammingError:
+        hint = "run `portability db upgrade` as the owner of the schema"
+        raise DatabaseUnavailable("this role may not upgrade the control database", hint=hint) from None
+    finally:
+        engine.dispose()
+    return Seen(f"fixed: {before or 'empty'} -> {after}", fixed=True)
+
+
+def _set_lifecycle(context: Context) -> Seen | None:
+    storage = open_storage(context.settings.storage)
+    if not isinstance(storage, LifecycleStorage):
+        return None
+    try:
+        if storage.upload_days() is not None:
+            return None
+        storage.set_upload_days(UPLOAD_DAYS)
+    except StorageError as error:
+        return Seen(f"not set: {error} [{error.code}]", RULE_HINT)
+    return Seen(f"fixed: forgotten uploads are aborted after {UPLOAD_DAYS} days", fixed=True)
+
+
+CHECKS: dict[str, Check] = {
     "control database": _database,
     "platform database": _source,
     "archive storage": _storage,
+    "lifecycle": _lifecycle,
     "recordings": _recordings,
     "queue": _queue,
     "signing key": _signing_key,
     "plugins": _plugins,
 }
+FIXES: dict[str, Check] = {"control database": _upgrade_schema, "lifecycle": _set_lifecycle}
+"""What is safe to mend without asking. Tried before the check, which still decides unless there is more to tell."""

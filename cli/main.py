@@ -19,6 +19,7 @@ from cli.plugins import plugins
 from cli.processes import clock, worker
 from cli.requests import request
 from cli.seed import seed
+from cli.sweep import sweep_storage
 from cli.verify import verify
 from portability.errors import BadInput
 
@@ -45,6 +46,7 @@ for command in (
     plugins,
     doctor,
     metrics,
+    sweep_storage,
     db,
     worker,
     clock,

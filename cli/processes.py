@@ -12,7 +12,7 @@ from portability import logs, plugins
 from portability.queue import connect, open_queue, redis_url
 from portability.requests import DEFAULT_FORMATS
 from portability.sources import PlatformSources
-from worker import dispatch, process
+from worker import dispatch, process, sweep
 
 
 @click.command()
@@ -32,10 +32,13 @@ def worker(context: Context) -> None:
 @click.command()
 @shared
 def clock(context: Context) -> None:
-    """Wake workers for what is claimable, every few seconds; safe in several copies."""
+    """Wake workers for what is claimable, every few seconds, and sweep the storage; safe in several copies."""
     logs.configure()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     queue = open_queue(connect(redis_url(context.settings)))
+    # Ended half-way with the process, a sweep does no harm; its storage may be away without the clock minding.
+    sweeping = (context.engine, lambda: context.storage, context.settings.sweep_seconds, stop)
+    threading.Thread(target=sweep.run, args=sweeping, name="sweeper", daemon=True).start()
     dispatch.run(context.engine, queue, context.settings.clock_seconds, stop)

@@ -9,7 +9,6 @@ written anew by the next claim.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ from portability.errors import (
 from portability.incidents import Incident
 from portability.states import ExportState
 from portability.storage import Upload
-from worker import checkpoint, close, excerpt, ledger, prepare, setback
+from worker import checkpoint, close, excerpt, ledger, object_keys, prepare, setback
 from worker.claims import Claim
 from worker.collect import Collection, Job, fill
 from worker.lease import Lease
@@ -197,7 +196,7 @@ def _begin(place: Workplace, held: Claim, envelope: Envelope) -> tuple[RowMappin
     free = setback.tidy(place, held)
 
     def names(number: int) -> tuple[str, str]:
-        return f"{held.id}/{number:05}.{held.fence}.{secrets.token_hex(4)}.zip", envelope.volume_name(number)
+        return object_keys.fresh(held.id, number, held.fence), envelope.volume_name(number)
 
     with writing(place.engine) as connection:
         row = checkpoint.reserve_volume(connection, held, free, names)

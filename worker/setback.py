@@ -6,7 +6,7 @@ import secrets
 from contextlib import suppress
 
 import structlog
-from sqlalchemy import RowMapping, delete, select
+from sqlalchemy import delete, select
 
 from portability import incidents, models
 from portability.db import reading, writing
@@ -21,9 +21,10 @@ from portability.errors import (
 )
 from portability.incidents import Incident
 from portability.states import ExportState
-from worker import checkpoint, excerpt
+from worker import checkpoint
 from worker.checkpoint import BACKOFF_MAX_SECONDS
 from worker.claims import Claim
+from worker.withdraw import withdraw
 from worker.workplace import Workplace
 
 log = structlog.get_logger()
@@ -40,7 +41,7 @@ def tidy(place: Workplace, held: Claim) -> int | None:
     with reading(place.engine) as connection:
         rows = checkpoint.abandoned(connection, held)
     for row in rows:
-        _withdraw(place, row)
+        withdraw(place.storage, row)
         with writing(place.engine) as connection:
             checkpoint.forget_volume(connection, held, row)
     return min((row["number"] for row in rows), default=None)
@@ -83,17 +84,7 @@ def end(place: Workplace, held: Claim, state: ExportState, error: PortabilityErr
         rows = connection.execute(select(VOLUME).where(VOLUME.c.export_id == held.id)).mappings().all()
     for row in rows:
         with suppress(StorageError):
-            _withdraw(place, row)
+            withdraw(place.storage, row)
             with writing(place.engine) as connection:
                 connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"]))
     log.info("export.ended", export=held.id, state=state, code=None if error is None else error.code)
-
-
-def _withdraw(place: Workplace, row: RowMapping) -> None:
-    if row["upload_id"] == checkpoint.UNKNOWN_UPLOAD:
-        for upload in place.storage.uploads(row["object_key"]):
-            place.storage.abort(upload.key, upload.upload_id)
-    else:
-        place.storage.abort(row["object_key"], row["upload_id"])
-    place.storage.delete(row["object_key"])
-    excerpt.withdraw(place.storage, row["object_key"])

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from portability.db import reading, writing
 from portability.errors import DatabaseUnavailable
@@ -17,19 +17,20 @@ LOCK = 0x706F7274
 """Advisory lock of PostgreSQL: several machines may upgrade at once."""
 
 
-def upgrade(engine: Engine) -> tuple[str | None, str]:
-    """Bring the control database to the newest schema; safe to run twice and from several machines.
+def upgrade(engine: Engine, revision: str | None = None) -> tuple[str | None, str]:
+    """Bring the control database to a revision, by default the newest; safe to run twice and from several machines.
 
     Returns: the revision before and after. Raises DatabaseUnavailable.
     """
+    target = revision or head()
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         before = _revision(connection)
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        return before, head()
+        command.upgrade(config, target)
+        return before, target
 
 
 def head() -> str:
@@ -49,6 +50,19 @@ def check_current(engine: Engine) -> None:
             f"the control database is at revision {seen or 'none'}, this code needs {head()}",
             hint="run `portability db upgrade`",
         )
+
+
+def is_behind(engine: Engine) -> bool:
+    """Whether `upgrade` is what the database needs: it is empty, or at an older revision of ours.
+
+    Raises: DatabaseUnavailable.
+    """
+    with reading(engine) as connection:
+        seen = _revision(connection)
+        if seen is None:
+            return not inspect(connection).get_table_names()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return seen != head() and seen in known
 
 
 def _revision(connection: Connection) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from portability.errors import BadSetting, StorageRefused
@@ -38,6 +38,17 @@ class OpenUpload:
     key: str
     upload_id: str
     begun_at: datetime
+    bytes: int | None = None
+    """What it holds so far, where the storage tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Litter:
+    """What a killed process left in a storage and is neither object nor upload; `name` is for `clear` alone."""
+
+    name: str
+    bytes: int
+    modified_at: datetime
 
 
 class Upload(Protocol):
@@ -103,6 +114,35 @@ class Storage(Protocol):
 
     def check(self) -> None:
         """Write, read back and delete a small object, for `portability doctor`. Raises StorageError with a hint."""
+        ...
+
+
+@runtime_checkable
+class LitteredStorage(Storage, Protocol):
+    """Optional: a storage in which more than uploads and objects can be left behind."""
+
+    def litter(self) -> Iterator[Litter]:
+        """Temporary files of the storage's own, and folders without anything in them, whoever made them."""
+        ...
+
+    def clear(self, name: str) -> None:
+        """Remove what `litter` named; a folder that is no longer empty stays, what is not there is no error."""
+        ...
+
+
+@runtime_checkable
+class LifecycleStorage(Storage, Protocol):
+    """Optional: a storage that can abort forgotten uploads by itself."""
+
+    def upload_days(self) -> int | None:
+        """Days after which open uploads are aborted, all of this storage's; None: never.
+
+        Raises: StorageRefused where the store has no such rules, or does not let us see them.
+        """
+        ...
+
+    def set_upload_days(self, days: int) -> None:
+        """Have open uploads of this storage aborted after so many days; every other rule stays. Raises StorageError."""
         ...
 
 

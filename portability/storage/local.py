@@ -27,13 +27,14 @@ from portability.errors import (
     StorageRefused,
     StorageUnavailable,
 )
-from portability.storage import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix
+from portability.storage import BLOCK_BYTES, Litter, OpenUpload, StoredObject, check_key, check_prefix
 from portability.storage.probe import probe
 
 STORE_FILE = ".portability-store"
 UPLOADS = ".uploads"
 
 _UPLOAD_ID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{16}")
+_HALF_STORE_ID = re.compile(rf"{re.escape(STORE_FILE)}\.[0-9a-f]{{16}}")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
 _FOLDER_ATTEMPTS = 5
@@ -83,10 +84,11 @@ class LocalStorage:
     def uploads(self, prefix: str = "") -> Iterator[OpenUpload]:
         check_prefix(prefix)
         with _errors("list uploads of", self.url):
-            for path, _ in _walk(self.folder / UPLOADS, "", prefix):
+            for path, status in _walk(self.folder / UPLOADS, "", prefix):
                 key, _, upload_id = path.rpartition("/")
                 if key.startswith(prefix) and (match := _UPLOAD_ID.fullmatch(upload_id)):
-                    yield OpenUpload(key, upload_id, datetime.fromtimestamp(int(match[1], 16), UTC))
+                    begun_at = datetime.fromtimestamp(int(match[1], 16), UTC)
+                    yield OpenUpload(key, upload_id, begun_at, status.st_size)
 
     def stat(self, key: str) -> StoredObject:
         with self._opened(key) as file:
@@ -118,6 +120,26 @@ class LocalStorage:
 
     def check(self) -> None:
         probe(self)
+
+    def litter(self) -> Iterator[Litter]:
+        """Halves of store ids, and empty folders."""
+        with _errors("list", self.url):
+            for path, folders, files in os.walk(self.folder):
+                here = Path(path).relative_to(self.folder)
+                halves = [name for name in files if _HALF_STORE_ID.fullmatch(name) and not here.parts]
+                empty = [""] if here.parts and not folders and not files else []
+                for name in [*halves, *empty]:
+                    with suppress(FileNotFoundError):
+                        status = Path(path, name).lstat()
+                        held = status.st_size if name else 0
+                        yield Litter((here / name).as_posix(), held, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    def clear(self, name: str) -> None:
+        with _errors("clear", name):
+            if _HALF_STORE_ID.fullmatch(name):
+                self._remove((), name)
+            else:
+                self._prune(name.split("/"))
 
     def publish(self, key: str, upload_id: str) -> StoredObject:
         """Make a finished upload the object of its key."""

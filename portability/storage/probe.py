@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from portability.errors import StorageUnavailable
 from portability.storage import Storage
+
+PROBES = "portability-check"
+PROBE = re.compile(rf"{PROBES}/[0-9a-f]{{16}}")
 
 
 def probe(storage: Storage) -> None:
@@ -13,7 +17,7 @@ def probe(storage: Storage) -> None:
 
     Raises: StorageError, with the hint of what failed.
     """
-    key = f"portability-check/{secrets.token_hex(8)}"
+    key = f"{PROBES}/{secrets.token_hex(8)}"
     body = secrets.token_bytes(1000)
     upload = storage.begin(key)
     try:

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from portability.errors import ObjectMissing, StorageRefused
-from portability.storage import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix
+from portability.storage import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix, s3_lifecycle
 from portability.storage.probe import probe
 from portability.storage.retry import Retry
 from portability.storage.s3_errors import s3_errors
@@ -139,6 +139,14 @@ class S3Storage:
 
     def check(self) -> None:
         probe(self)
+
+    def upload_days(self) -> int | None:
+        with s3_errors("see the lifecycle rules of", self.url):
+            return s3_lifecycle.upload_days(self._open(), self._bucket, self._prefix)
+
+    def set_upload_days(self, days: int) -> None:
+        with s3_errors("set a lifecycle rule of", self.url):
+            s3_lifecycle.set_upload_days(self._open(), self._bucket, self._prefix, days)
 
     def _address(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}

@@ -145,7 +145,7 @@ def test_an_age_is_never_below_zero(engine: Engine) -> None:
 
 def test_waiting_is_a_histogram_of_a_week(engine: Engine) -> None:
     """By profile: how many exports were ready within each bound, their sum and number; older ones have left it."""
-    rows = some_exports(400, seed=2)
+    rows = some_exports(1000, seed=2)
     store(engine, EXPORT, rows)
     since = datetime.now(UTC) - timedelta(seconds=WINDOW_SECONDS)
     ready = [row for row in rows if row["state"] == ExportState.READY and row["ended_at"] >= since]

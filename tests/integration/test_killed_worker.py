@@ -31,7 +31,7 @@ def test_an_export_survives_the_death_of_its_horse_and_of_its_worker(tmp_path: P
 
         def owner() -> int:
             with reading(engine) as connection:
-                named = connection.scalar(select(models.export.c.owner))
+                named = connection.scalar(select(models.slice.c.owner))
             return int(named.rsplit(":", 1)[1]) if named else 0
 
         until(lambda: owner() != 0, "a horse works")
@@ -64,7 +64,7 @@ def test_a_stopping_worker_gives_its_export_back_at_once(tmp_path: Path, redis_u
 
         def row() -> tuple[str | None, int]:
             with reading(engine) as connection:
-                owner, attempts = connection.execute(select(models.export.c.owner, models.export.c.attempts)).one()
+                owner, attempts = connection.execute(select(models.slice.c.owner, models.slice.c.attempts)).one()
             return owner, attempts
 
         until(lambda: row()[0] is not None, "a horse works")

@@ -16,7 +16,7 @@ from portability.db import reading
 Run = Callable[..., Result]
 
 COMMANDS = {"cancel", "clock", "db", "demo", "doctor", "fetch", "instructions", "keys", "list", "metrics", "plugins"}
-COMMANDS |= {"request", "seed", "show", "up", "verify", "worker"}
+COMMANDS |= {"request", "retry", "seed", "show", "sweep", "up", "verify", "worker"}
 
 
 @pytest.fixture

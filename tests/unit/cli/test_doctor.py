@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+import servers
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from cli.doctor import CHECKS
 from cli.main import main
@@ -15,11 +18,12 @@ from demo.plan import SeedPlan
 from demo.seed import seed
 from portability import migrations, plugins
 from portability.db import open_engine, writing
-from portability.errors import BrokenPlugin
+from portability.errors import BrokenPlugin, StorageError, StorageRefused, StorageUnavailable
 from portability.queue import VALKEY_URL_FILE
 from portability.storage.local import LocalStorage
+from portability.storage.s3 import S3Storage
 
-Doctor = Callable[[], dict[str, Any]]
+Doctor = Callable[..., dict[str, Any]]
 
 SMALL = SeedPlan(tenants=1, users=1, contacts=1, calls=1, chats=1, events=1, recordings=0)
 
@@ -45,13 +49,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str, sour
 
 @pytest.fixture
 def doctor(folder: Path) -> Doctor:
-    def run() -> dict[str, Any]:
-        done = CliRunner().invoke(main, ["doctor", "--json", "--dir", str(folder)], catch_exceptions=False)
+    def run(*options: str) -> dict[str, Any]:
+        arguments = ["doctor", "--json", "--dir", str(folder), *options]
+        done = CliRunner().invoke(main, arguments, catch_exceptions=False)
         document: dict[str, Any] = json.loads(done.stdout)
         assert done.exit_code == (0 if document["ok"] else 1)
         return document
 
     return run
+
+
+def results(document: dict[str, Any]) -> dict[str, str]:
+    """What is said of the checks that found no fault."""
+    return {check["check"]: check["result"] for check in document["checks"] if check["ok"]}
 
 
 def faults(document: dict[str, Any]) -> dict[str, str]:
@@ -159,3 +169,112 @@ def test_postgresql_is_judged_alike(doctor: Doctor, pg_url: str, monkeypatch: py
         connection.execute(text("create table users (id text)"))
     engine.dispose()
     assert faults(doctor()) == {"signing key": "no_signing_key"}
+
+
+@pytest.fixture
+def bucket(folder: Path, s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A bucket of its own for the archives."""
+    del folder
+    client = boto3.client("s3", endpoint_url=s3.endpoint)
+    name = f"doctor-{secrets.token_hex(6)}"
+    client.create_bucket(Bucket=name)
+    monkeypatch.setenv("PORTABILITY_STORAGE_URL", f"s3://{name}/eu?endpoint={s3.endpoint}")
+    yield name
+    client.close()
+
+
+def test_the_lifecycle_rule_is_shown_and_set(doctor: Doctor, bucket: str) -> None:
+    """No rule is no fault; `--fix` sets one and says so once."""
+    del bucket
+    document = doctor()
+    assert (faults(document), document["fixed"]) == ({}, [])
+    assert results(document)["lifecycle"] == "no rule aborts forgotten uploads"
+    (hint,) = (check["hint"] for check in document["checks"] if check["check"] == "lifecycle")
+    assert "--fix" in hint
+    document = doctor("--fix")
+    assert document["fixed"] == ["lifecycle"]
+    assert results(document)["lifecycle"] == "fixed: forgotten uploads are aborted after 7 days"
+    for options in ([], ["--fix"]):
+        document = doctor(*options)
+        assert document["fixed"] == []
+        assert results(document)["lifecycle"] == "ok: forgotten uploads are aborted after 7 days"
+
+
+@pytest.mark.parametrize("options", [[], ["--fix"]])
+@pytest.mark.parametrize("error", [StorageRefused("NotImplemented (501)"), StorageUnavailable("SlowDown (503)")])
+def test_a_store_without_lifecycle_rules_is_no_fault(
+    doctor: Doctor, bucket: str, monkeypatch: pytest.MonkeyPatch, options: list[str], error: StorageError
+) -> None:
+    """Rules that cannot be seen or set are told, with what to do; exports work without them."""
+    del bucket
+
+    def refuse(*_args: object) -> int:
+        raise error
+
+    monkeypatch.setattr(S3Storage, "upload_days", refuse)
+    document = doctor(*options)
+    assert (faults(document), document["fixed"]) == ({}, [])
+    assert error.code in results(document)["lifecycle"]
+    (hint,) = (check["hint"] for check in document["checks"] if check["check"] == "lifecycle")
+    assert "docs/storage.md" in hint
+
+
+def test_a_folder_needs_no_lifecycle_rule(doctor: Doctor) -> None:
+    """`file://` says so, with and without `--fix`."""
+    for options in ([], ["--fix"]):
+        document = doctor(*options)
+        assert results(document)["lifecycle"] == "not needed: a folder is swept"
+        assert document["fixed"] == []
+
+
+def test_a_schema_that_is_behind_is_upgraded(doctor: Doctor, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From an empty database, and from an older revision; what the role may not do is told."""
+    monkeypatch.setenv("PORTABILITY_DATABASE_URL", pg_url)
+    assert doctor()["fixed"] == []
+    document = doctor("--fix")
+    assert document["fixed"] == ["control database"]
+    assert results(document)["control database"] == f"fixed: empty -> {migrations.head()}"
+    engine = open_engine(pg_url)
+    with writing(engine) as connection:
+        connection.execute(text("drop schema public cascade"))
+        connection.execute(text("create schema public"))
+    migrations.upgrade(engine, "0001")
+    engine.dispose()
+    assert faults(doctor())["control database"] == "database_unavailable"
+    document = doctor("--fix")
+    assert (document["fixed"], "control database" in faults(document)) == (["control database"], False)
+    assert doctor("--fix")["fixed"] == []
+
+
+@pytest.mark.parametrize("tables", ["create table users (id text)", "create table alembic_version (version_num text)"])
+def test_somebody_else_s_database_is_not_upgraded(
+    doctor: Doctor, pg_url: str, monkeypatch: pytest.MonkeyPatch, tables: str
+) -> None:
+    """A database with tables and without a revision of ours is the platform's, by mistake: nothing is made there."""
+    engine = open_engine(pg_url)
+    with writing(engine) as connection:
+        connection.execute(text(tables))
+        if "alembic_version" in tables:
+            connection.execute(text("insert into alembic_version values ('4f0c1d2e3a5b')"))
+    monkeypatch.setenv("PORTABILITY_DATABASE_URL", pg_url)
+    document = doctor("--fix")
+    assert (document["fixed"], faults(document)["control database"]) == ([], "database_unavailable")
+    assert len(inspect(engine).get_table_names()) == 1
+    engine.dispose()
+
+
+def test_a_role_that_may_not_upgrade_is_told(doctor: Doctor, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint names the command for the owner of the schema."""
+    role = f"doctor_{secrets.token_hex(4)}"
+    engine = open_engine(pg_url)
+    with writing(engine) as connection:
+        connection.execute(text(f"create role {role} login password 'secret'"))
+    url = engine.url.set(username=role, password="secret").render_as_string(hide_password=False)
+    monkeypatch.setenv("PORTABILITY_DATABASE_URL", url)
+    document = doctor("--fix")
+    (fault,) = (check for check in document["checks"] if check["check"] == "control database")
+    assert (document["fixed"], fault["code"]) == ([], "database_unavailable")
+    assert "portability db upgrade" in fault["hint"]
+    with writing(engine) as connection:
+        connection.execute(text(f"drop role {role}"))
+    engine.dispose()

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from factories import World, world
+from simultaneous import in_threads
+from sqlalchemy import select, update
+from structlog.testing import capture_logs
+from sweeping import AgedStorage, Shelf
+from workers import until
+
+from portability import deployment, models
+from portability.db import now, open_engine, reading, writing
+from portability.errors import StorageUnavailable
+from portability.storage import Storage
+from portability.storage.local import LocalStorage
+from worker.sweep import run
+
+TABLE = models.deployment
+HOUR = 3600.0
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path) -> World:
+    made = world(tmp_path, {}, database_url=control_url)
+    LocalStorage(tmp_path / "archives").store_id()
+    return made
+
+
+def swept(made: World, seconds_ago: float) -> None:
+    with writing(made.engine) as connection:
+        connection.execute(update(TABLE).values(swept_at=now(-seconds_ago)))
+
+
+def test_of_all_clocks_one_sweeps(made: World, control_url: str) -> None:
+    """Each asks; one is told that it is due, by the database's clock, and no other until the time is over again."""
+    swept(made, 2 * HOUR)
+
+    def ask(_number: int) -> bool:
+        engine = open_engine(control_url)
+        try:
+            return deployment.claim_sweep(engine, HOUR)
+        finally:
+            engine.dispose()
+
+    assert sorted(in_threads(6, ask)) == [False] * 5 + [True]
+    swept(made, HOUR - 10)
+    assert not deployment.claim_sweep(made.engine, HOUR)
+    swept(made, HOUR + 10)
+    assert deployment.claim_sweep(made.engine, HOUR)
+
+
+def test_a_new_deployment_is_swept_after_the_first_hour(made: World) -> None:
+    """There is nothing to sweep before."""
+    assert not deployment.claim_sweep(made.engine, HOUR)
+    with writing(made.engine) as connection:
+        connection.execute(update(TABLE).values(created_at=now(-2 * HOUR)))
+    assert deployment.claim_sweep(made.engine, HOUR)
+
+
+def test_the_clock_sweeps_again_and_again(made: World) -> None:
+    """Every so many seconds, in a thread of its own, until it is told to stop."""
+    shelf = Shelf(made, AgedStorage(made.place.storage))
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(made.engine, lambda: shelf.storage, 0.2, stop))
+    thread.start()
+    try:
+        for _ in range(2):
+            shelf.stored(shelf.export("failed"))
+            until(lambda: not shelf.rows(), "the leftovers are swept")
+    finally:
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
+    with reading(made.engine) as connection:
+        assert connection.scalars(select(TABLE.c.swept_at)).one() is not None
+
+
+def test_a_sweep_that_fails_does_not_stop_the_clock(made: World) -> None:
+    """Storage away, then a fault of ours: both are logged, by code and type, and the next sweep is made."""
+    shelf = Shelf(made, AgedStorage(made.place.storage))
+    shelf.stored(shelf.export("failed"))
+    errors = iter([StorageUnavailable("away"), ValueError("personal data of somebody")])
+    stop = threading.Event()
+
+    def open_storage() -> Storage:
+        if error := next(errors, None):
+            raise error
+        return shelf.storage
+
+    def look() -> None:
+        run(made.engine, open_storage, 0.1, stop)
+
+    with capture_logs() as logs:
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            until(lambda: not shelf.rows(), "the leftovers are swept")
+            until(lambda: any(line["event"] == "sweep.done" for line in logs), "the sweep is told")
+        finally:
+            stop.set()
+            thread.join(10)
+    told = [(line["event"], line.get("code") or line.get("error")) for line in logs][:3]
+    assert told == [("sweep.failed", "storage_unavailable"), ("sweep.failed", "ValueError"), ("sweep.done", None)]
+
+
+def test_zero_seconds_is_never(made: World) -> None:
+    """The loop ends at once, without a look at anything."""
+
+    def open_storage() -> Storage:
+        raise AssertionError("nobody asked for a sweep")
+
+    swept(made, 10 * HOUR)
+    run(made.engine, open_storage, 0, threading.Event())
+    assert deployment.claim_sweep(made.engine, HOUR)

@@ -1,0 +1,183 @@
+"""What lies in storage and belongs to nobody: whose it was, and how it is removed.
+
+Storage is listed first and the database asked afterwards, a page at a time: a row is committed before the first byte
+of its upload, so whatever a worker owned when it was listed has its row by then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Engine, RowMapping, Select, and_, delete, or_, select
+
+from portability import models
+from portability.db import reading, writing
+from portability.states import OPEN, ExportState
+from portability.storage import LitteredStorage, OpenUpload, Storage, StoredObject
+from portability.storage.local import STORE_FILE, UPLOADS
+from portability.storage.probe import PROBE, PROBES
+from worker import object_keys
+from worker.withdraw import withdraw
+
+EXPORT, VOLUME = models.export, models.volume
+ENDED = (ExportState.FAILED, ExportState.CANCELLED)
+YOUNG = timedelta(hours=24)
+"""How long what no row knows is left alone: its row may be on its way, or its database may be restored."""
+PAGE = 1_000
+
+_LITTER = re.compile(rf"{re.escape(STORE_FILE)}\.[0-9a-f]+|{re.escape(UPLOADS)}(/.*)?|{PROBES}")
+
+T = TypeVar("T")
+
+
+class Kind(StrEnum):
+    """What is left over."""
+
+    UPLOAD = "upload"
+    """An open upload; of a half-written file under `file://`."""
+    VOLUME = "volume"
+    EXCERPT = "excerpt"
+    PROBE = "probe"
+    """Of `portability doctor`."""
+    LITTER = "litter"
+    """Temporary files of the storage, empty folders."""
+    ROW = "row"
+    """A volume's row whose export has ended without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """One thing that belongs to nobody."""
+
+    kind: Kind
+    bytes: int
+    """0 where the storage does not tell."""
+    remove: Callable[[], None]
+    """Safe to call twice, and in two processes. Raises StorageError, DatabaseUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An upload or an object with a name of ours."""
+
+    key: str
+    volume: str
+    """Key of the volume that it belongs to; its own key for a probe."""
+    at: datetime
+    bytes: int
+    upload_id: str | None
+
+    @property
+    def kind(self) -> Kind:
+        if self.upload_id is not None:
+            return Kind.UPLOAD
+        if PROBE.fullmatch(self.key):
+            return Kind.PROBE
+        return Kind.VOLUME if object_keys.is_volume(self.key) else Kind.EXCERPT
+
+
+def find(engine: Engine, storage: Storage, at: datetime) -> Iterator[Leftover]:
+    """All leftovers at a time of the database's clock; may be removed as they come. Raises StorageError."""
+    for listing in (storage.uploads(), storage.list()):
+        for page in pages(filter(None, map(_ours, listing)), PAGE):
+            rows = _rows(engine, page)
+            for found in page:
+                if not _owned(found, rows.get(found.volume), young=found.at > at - YOUNG):
+                    yield Leftover(found.kind, found.bytes, partial(_remove, storage, found))
+    yield from _dead_rows(engine, storage)
+    if isinstance(storage, LitteredStorage):
+        for litter in storage.litter():
+            ours = _LITTER.fullmatch(litter.name) or object_keys.is_folder(litter.name)
+            if ours and litter.modified_at <= at - YOUNG:
+                yield Leftover(Kind.LITTER, litter.bytes, partial(storage.clear, litter.name))
+
+
+def pages(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    """The same things in order, so many at a time."""
+    rest = iter(things)
+    while page := tuple(islice(rest, size)):
+        yield page
+
+
+def _ours(listed: OpenUpload | StoredObject) -> _Found | None:
+    volume = listed.key if PROBE.fullmatch(listed.key) else object_keys.volume_of(listed.key)
+    if volume is None:
+        return None
+    if isinstance(listed, OpenUpload):
+        return _Found(listed.key, volume, listed.begun_at, listed.bytes or 0, listed.upload_id)
+    return _Found(listed.key, volume, listed.modified_at, listed.bytes, None)
+
+
+def _rows(engine: Engine, page: tuple[_Found, ...]) -> Mapping[str, RowMapping]:
+    with reading(engine) as connection:
+        known = _volumes(VOLUME.c.object_key.in_({found.volume for found in page}))
+        return {row["object_key"]: row for row in connection.execute(known).mappings()}
+
+
+def _volumes(*which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+    columns = (VOLUME.c.id, VOLUME.c.object_key, VOLUME.c.upload_id, VOLUME.c.state, VOLUME.c.closing)
+    joined = VOLUME.join(EXPORT, VOLUME.c.export_id == EXPORT.c.id)
+    return select(*columns, EXPORT.c.state.label("export_state")).select_from(joined).where(*which)
+
+
+def _owned(found: _Found, row: RowMapping | None, *, young: bool) -> bool:
+    """The rule; docs/storage.md tells it."""
+    if row is None:
+        return young
+    if row["export_state"] in ENDED:
+        return False
+    is_open = row["export_state"] in OPEN
+    is_upload = found.upload_id is not None
+    if is_upload and found.key == found.volume and found.upload_id != row["upload_id"]:
+        return young
+    if row["state"] == "writing":
+        # Also the object: its worker is about to commit it, or died then, and the next claim tidies up.
+        return is_open
+    if is_upload:
+        # Completed since it was listed; of an excerpt nobody has noted the upload.
+        return young or found.key == found.volume
+    # A ready archive needs no excerpts but those that its last volume may have for a further revision.
+    return found.kind is Kind.VOLUME or is_open or bool(row["closing"])
+
+
+def _remove(storage: Storage, found: _Found) -> None:
+    if found.upload_id is None:
+        storage.delete(found.key)
+    else:
+        storage.abort(found.key, found.upload_id)
+
+
+def _dead() -> ColumnElement[bool]:
+    unfinished = and_(EXPORT.c.state == ExportState.READY, VOLUME.c.state == "writing")
+    return or_(EXPORT.c.state.in_(ENDED), unfinished)
+
+
+def _dead_rows(engine: Engine, storage: Storage) -> Iterator[Leftover]:
+    last_id = 0
+    while True:
+        with reading(engine) as connection:
+            some = _volumes(VOLUME.c.id > last_id, _dead()).order_by(VOLUME.c.id).limit(PAGE)
+            rows = connection.execute(some).mappings().all()
+        if not rows:
+            return
+        last_id = rows[-1]["id"]
+        for row in rows:
+            yield Leftover(Kind.ROW, 0, partial(_bury, engine, storage, row))
+
+
+def _bury(engine: Engine, storage: Storage, row: RowMapping) -> None:
+    """Forget a volume once storage holds nothing of it."""
+    withdraw(storage, row)
+    if any(storage.uploads(row["object_key"])):
+        # A part that was on its way during the abort keeps the upload open: the row stays, the next sweep goes on.
+        return
+    ended = select(EXPORT.c.id).where(EXPORT.c.id == VOLUME.c.export_id, _dead()).exists()
+    with writing(engine) as connection:
+        connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"], ended))

@@ -1,0 +1,34 @@
+"""The keys of what a worker stores: `<export>/<number>.<fence>.<random>`, and `.zip` or `.excerpt`.
+
+A sweep deletes by them: what is not named so is never touched, for a bucket may hold other people's things.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+_EXPORT = r"[a-z2-7]{24}"
+_VOLUME = re.compile(rf"({_EXPORT}/[0-9]{{5,}}\.[0-9]+\.[0-9a-f]{{8}})\.(zip|excerpt)")
+_FOLDER = re.compile(rf"{_EXPORT}")
+
+
+def fresh(export_id: str, number: int, fence: int) -> str:
+    """A key that nobody has used: a zombie of an older fence writes where nobody looks."""
+    return f"{export_id}/{number:05}.{fence}.{secrets.token_hex(4)}.zip"
+
+
+def volume_of(key: str) -> str | None:
+    """The key of the volume that a volume or an excerpt belongs to; None for a stranger's key."""
+    match = _VOLUME.fullmatch(key)
+    return None if match is None else f"{match[1]}.zip"
+
+
+def is_volume(key: str) -> bool:
+    """Whether a key of ours is a volume's, and not an excerpt's."""
+    return key.endswith(".zip")
+
+
+def is_folder(name: str) -> bool:
+    """Whether a folder of a `file://` storage is one that volumes lie in."""
+    return _FOLDER.fullmatch(name) is not None
