@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     tenant_volumes_max: int = Field(
         4, description="Volumes of one tenant that are written at the same time; people with an account: no limit", ge=1
     )
+    small_only: bool = Field(
+        default=False, description="This worker takes no volume of a large export: one worker kept free for people"
+    )
     piece_bytes: int = Field(16 * MIB, description="Size of a dataset's piece in the first format", ge=1)
     lease_seconds: float = Field(60, description="How long a worker's claim holds without renewal", ge=1)
     drain_seconds: float = Field(20, description="How long a stopping worker may go on with its open volume", ge=0)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     update,
 )
 
@@ -66,29 +67,33 @@ class Claim:
         return attempts
 
 
-def claimable() -> ColumnElement[bool]:
-    """Open, nobody's or left behind by a worker whose lease has run out, not backing off, and of a known version."""
+def claimable(*, small_only: bool = False) -> ColumnElement[bool]:
+    """Open, nobody's or left behind by a worker whose lease has run out, not backing off, and of a known version.
+
+    `small_only`: and of no large export.
+    """
     free = or_(SLICE.c.lease_until.is_(None), SLICE.c.lease_until < now())
     due = or_(SLICE.c.not_before.is_(None), SLICE.c.not_before <= now())
-    return and_(SLICE.c.state == SliceState.OPEN, free, due, SLICE.c.version <= slices.VERSION)
+    fits = SLICE.c.large.is_(False) if small_only else true()
+    return and_(SLICE.c.state == SliceState.OPEN, free, due, SLICE.c.version <= slices.VERSION, fits)
 
 
-def waiting_tenants(tenant_volumes_max: int) -> Select[str]:
+def waiting_tenants(tenant_volumes_max: int, *, small_only: bool = False) -> Select[str]:
     """Those who have something claimable and room for one more volume, whose last turn is longest ago first."""
-    something = exists().where(SLICE.c.tenant == TURN.c.tenant, claimable())
+    something = exists().where(SLICE.c.tenant == TURN.c.tenant, claimable(small_only=small_only))
     query = select(TURN.c.tenant).where(something, _has_room(TURN.c.tenant, tenant_volumes_max))
     return query.order_by(TURN.c.served_at.asc().nulls_first(), TURN.c.tenant).limit(TENANTS_MAX)
 
 
 def claim(
-    engine: Engine, owner: str, lease_seconds: float, *, tenant_volumes_max: int = 4, only_small: bool = False
+    engine: Engine, owner: str, lease_seconds: float, *, tenant_volumes_max: int = 4, small_only: bool = False
 ) -> Claim | None:
-    """Claim the fairest slice, or None where there is nothing to do. `only_small`: none of a large export.
+    """Claim the fairest slice, or None where there is nothing to do. `small_only`: none of a large export.
 
     Raises: DatabaseUnavailable.
     """
     with reading(engine) as connection:
-        tenants: list[str] = list(connection.scalars(waiting_tenants(tenant_volumes_max)))
+        tenants: list[str] = list(connection.scalars(waiting_tenants(tenant_volumes_max, small_only=small_only)))
     for tenant in tenants:
         # A transaction for each: no worker ever holds the turns of two tenants.
         with writing(engine) as connection:
@@ -98,7 +103,7 @@ def claim(
                 select(_has_room(TURN.c.tenant, tenant_volumes_max)).where(TURN.c.tenant == tenant)
             ):
                 continue
-            held, is_strange = _claim_of(connection, tenant, owner, lease_seconds, only_small=only_small)
+            held, is_strange = _claim_of(connection, tenant, owner, lease_seconds, small_only=small_only)
         if is_strange:
             incidents.count(engine, Incident.UNKNOWN_STATE)
         if held is not None:
@@ -113,14 +118,13 @@ def _has_room(tenant: ColumnElement[str], tenant_volumes_max: int) -> ColumnElem
 
 
 def _claim_of(
-    connection: Connection, tenant: str, owner: str, lease_seconds: float, *, only_small: bool
+    connection: Connection, tenant: str, owner: str, lease_seconds: float, *, small_only: bool
 ) -> tuple[Claim | None, bool]:
     """Claim the tenant's next slice; also returns whether its export is in a state that it cannot be in."""
     waited_since = func.coalesce(SLICE.c.claimed_at, SLICE.c.created_at)
     lets_pass = case((and_(SLICE.c.large, waited_since > now(-LARGE_WAITS_SECONDS)), 1), else_=0)
-    chosen = select(SLICE.c.export_id, SLICE.c.number).where(SLICE.c.tenant == tenant, claimable())
-    if only_small:
-        chosen = chosen.where(SLICE.c.large.is_(False))
+    mine = (SLICE.c.tenant == tenant, claimable(small_only=small_only))
+    chosen = select(SLICE.c.export_id, SLICE.c.number).where(*mine)
     chosen = chosen.order_by(lets_pass, waited_since, SLICE.c.export_id, SLICE.c.number).limit(1)
     found = connection.execute(chosen).one_or_none()
     if found is None:
@@ -137,8 +141,8 @@ def _claim_of(
         "claimed_at": now(),
         "progress": None,
     }
-    mine = and_(SLICE.c.export_id == found.export_id, SLICE.c.number == found.number, claimable())
-    row = connection.execute(update(SLICE).where(mine).values(**taken).returning(SLICE)).mappings().one_or_none()
+    this = and_(SLICE.c.export_id == found.export_id, SLICE.c.number == found.number, claimable())
+    row = connection.execute(update(SLICE).where(this).values(**taken).returning(SLICE)).mappings().one_or_none()
     if row is None:
         return None, False
     connection.execute(update(TURN).where(TURN.c.tenant == tenant).values(served_at=now()))

@@ -23,8 +23,9 @@ def advance(export_id: str) -> None:
     del export_id
     place = workplace(os.getpid())
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    limit = place.settings.tenant_volumes_max
-    held = claims.claim(place.engine, owner, place.settings.lease_seconds, tenant_volumes_max=limit)
+    settings = place.settings
+    limit, small_only = settings.tenant_volumes_max, settings.small_only
+    held = claims.claim(place.engine, owner, settings.lease_seconds, tenant_volumes_max=limit, small_only=small_only)
     if held is not None and (more := pipeline.advance(place, held)):
         wake_next(place.settings, held.id, more)
 

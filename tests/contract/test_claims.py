@@ -354,7 +354,7 @@ def test_small_exports_pass_large_ones(made: World) -> None:
     change(made, large, large=True, created_at=now(-100))
     small = of_tenant(made, "ten_a", 2)
     assert claimed(made).id == small
-    assert claims.claim(made.engine, "test", 60, only_small=True) is None
+    assert claims.claim(made.engine, "test", 60, small_only=True) is None
     assert claimed(made).id == large
     change(made, large, lease_until=None, claimed_at=now(-claims.LARGE_WAITS_SECONDS - 1))
     of_tenant(made, "ten_a", 3)
@@ -423,3 +423,15 @@ def test_those_who_ask_the_same_at_once_get_one_export(made: World) -> None:
             with pytest.raises(TimeoutError):
                 second.result(timeout=0.5)
         assert (second.result(timeout=30), is_new) == (first, True)
+
+
+def test_a_worker_for_small_exports_looks_past_tenants_with_large_ones(made: World) -> None:
+    """However many of them have waited longer."""
+    for number in range(claims.TENANTS_MAX + 5):
+        change(made, of_tenant(made, f"ten_{number:03}", number), large=True)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.turn).values(served_at=now(-100)))
+    small = of_tenant(made, "ten_zzz", 1)
+    held = claims.claim(made.engine, "test", 60, small_only=True)
+    assert held is not None
+    assert held.id == small

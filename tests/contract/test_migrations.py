@@ -109,7 +109,7 @@ def test_exports_in_work_go_on_after_an_upgrade(made: World) -> None:
         assert made.verify(paths).ok
         for name in ("first", "second"):
             assert records(paths, "made", name) == SOURCE
-            (line,) = (line for line in view["ledger"] if line["dataset"] == name)
+            (line,) = (line for line in view["datasets"] if line["dataset"] == name)
             assert (line["records"], line["state"]) == (len(SOURCE), "complete")
     assert [path.read_bytes() for path in made.fetch(ended)] == [path.read_bytes() for path in before]
 
