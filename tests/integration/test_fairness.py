@@ -1,0 +1,68 @@
+"""One tenant's crowd does not make another tenant wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice, product
+from pathlib import Path
+
+import servers
+from sqlalchemy import create_engine, func, select
+from workers import Deployment, deployment, until
+
+from demo.plan import SeedPlan
+from demo.seed import seed
+from exporters import schema
+from portability import models, requests
+from portability.db import open_engine, reading, writing
+from portability.states import ExportState
+
+CROWD, FEW = 10_000, 10
+EXPORT = models.export
+
+
+def contacts(source_url: str) -> dict[str, list[str]]:
+    """Ids by tenant."""
+    with create_engine(source_url).connect() as connection:
+        rows = connection.execute(select(schema.contacts.c.tenant_id, schema.contacts.c.id)).all()
+    tenants = Counter(row.tenant_id for row in rows)
+    return {tenant: [row.id for row in rows if row.tenant_id == tenant] for tenant, _count in tenants.most_common()}
+
+
+def ask(running: Deployment, tenant: str, people: list[str], count: int) -> None:
+    """So many different requests, all at once."""
+    asked = product(people, ("access", "portability"), (["jsonl"], ["csv"], ["jsonl", "csv"]))
+    engine = open_engine(running.settings["DATABASE_URL"])
+    with writing(engine) as connection:
+        for person, profile, formats in islice(asked, count):
+            wanted = requests.check(profile=profile, subject=f"contact:{person}", tenant=tenant, formats=formats)
+            assert requests.accept(connection, wanted, actor="operator:test")[1]
+    engine.dispose()
+
+
+def test_ten_of_one_tenant_do_not_wait_for_ten_thousand_of_another(
+    tmp_path: Path, pg_server: servers.Postgres, redis_url: str
+) -> None:
+    """10,000 small exports are queued, then 10 of another tenant: the ten are ready before 100 of the others."""
+    control, platform = pg_server.create_database(), pg_server.create_database()
+    settings = {"DATABASE_URL": pg_server.url(control), "SOURCE_URL": pg_server.url(platform)}
+    seed(settings["SOURCE_URL"], None, SeedPlan(tenants=2, users=2, contacts=3_600, calls=10, chats=10, events=10))
+    found = contacts(settings["SOURCE_URL"])
+    crowded, other = found
+    with deployment(tmp_path / "state", workers=0, REDIS_URL=redis_url, **settings) as running:
+        ask(running, crowded, found[crowded], CROWD)
+        ask(running, other, found[other], FEW)
+        engine = open_engine(settings["DATABASE_URL"])
+        running.start("worker")
+        running.start("worker")
+
+        def ready() -> dict[str, int]:
+            query = select(EXPORT.c.tenant, func.count()).where(EXPORT.c.state == ExportState.READY)
+            with reading(engine) as connection:
+                return dict(tuple(row) for row in connection.execute(query.group_by(EXPORT.c.tenant)))
+
+        until(lambda: ready().get(other, 0) == FEW, "the ten are ready")
+        before = ready()[crowded]
+        with reading(engine) as connection:
+            assert connection.scalar(select(func.count()).select_from(EXPORT)) == CROWD + FEW
+    assert 0 < before < 100
