@@ -11,7 +11,7 @@ APT_GET_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-ins
 NODE := tests/interop/node
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: help demo run test test-long check docs lock programs clean
+.PHONY: help demo run test test-long bench bench-long check docs lock programs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -30,6 +30,12 @@ test: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## all te
 
 test-long: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## those of gigabytes and minutes too; 11 GB of disk
 	$(PYTEST)
+
+bench: .venv/dev.stamp programs ## figures against plain tools, one line of JSON each; FIGURES="slices ..." or all
+	PYTHONPATH=.:tests $(BIN)/python -m bench $(FIGURES)
+
+bench-long: .venv/dev.stamp programs ## the same with more data and more runs
+	PYTHONPATH=.:tests $(BIN)/python -m bench --long $(FIGURES)
 
 check: .venv/dev.stamp ## style, types and the arrows between packages
 	$(BIN)/ruff check

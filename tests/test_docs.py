@@ -17,6 +17,7 @@ from prometheus_client.core import Metric
 from repository import ROOT, table
 
 from archive.signing import SignatureFault
+from bench.__main__ import FIGURES
 from cli.context import exit_code
 from cli.main import main
 from portability import metrics, migrations
@@ -195,6 +196,13 @@ def test_every_target_says_what_it_does() -> None:
     described = re.findall(r"^([a-z-]+):.*## .", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
 
     assert _targets() - set(described) == {"programs"}
+
+
+def test_the_figures_table_is_what_is_measured() -> None:
+    """bench/README.md says of each figure what it is, and has a measured line for each."""
+    tables = list(table(ROOT / "bench" / "README.md", "name"))
+    assert {row["name"].strip("`") for row in tables if "target" in row} == set(FIGURES)
+    assert {row["name"].strip("`") for row in tables if "date" in row} == set(FIGURES)
 
 
 def test_every_dependency_has_a_reason() -> None:

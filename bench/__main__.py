@@ -1,0 +1,27 @@
+"""`python -m bench [NAME ...] [--long]`: measures figures and prints a line of JSON for each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+
+from bench import slices
+from bench.figures import Figure
+
+FIGURES: Mapping[str, Callable[..., Figure]] = {"slices": slices.measure}
+
+
+def main() -> None:
+    """Measure what is named, or everything."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
+    parser.add_argument("--long", action="store_true", help="larger sizes, more runs")
+    asked = parser.parse_args()
+    for name in asked.names or FIGURES:
+        if name not in FIGURES:
+            parser.error(f"no figure is named {name!r}; there are {', '.join(FIGURES)}")
+        print(FIGURES[name](long=asked.long).line(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
