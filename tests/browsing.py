@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 def opened(browser: Browser, address: str, *, locale: str = "en-GB", width: int = 1280) -> Iterator[Page]:
     """A page that was opened from its folder; at its end nothing was logged, asked for from elsewhere, or run."""
     context = browser.new_context(locale=locale, timezone_id="Asia/Jakarta", viewport={"width": width, "height": 800})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     faults: list[str] = []
     requests: list[str] = []

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from judges.programs import NODE_MODULES, library, missing, program
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+# A busy machine is no fault of a page.
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
