@@ -8,9 +8,10 @@ from datetime import datetime
 
 from sqlalchemy import Engine, func, select, update
 
-from portability import models
+from portability import incidents, models
 from portability.db import now, reading, writing
 from portability.errors import ForeignStore, ObjectMissing, StorageError
+from portability.incidents import Incident
 from portability.storage import Storage
 from portability.storage.local import LocalStorage
 
@@ -31,6 +32,7 @@ def check_store(engine: Engine, storage: Storage) -> None:
         connection.execute(update(TABLE).where(TABLE.c.store_id.is_(None)).values(store_id=seen))
         known = connection.execute(select(TABLE.c.store_id)).scalar_one()
     if known != seen:
+        incidents.count(engine, Incident.FOREIGN_STORE)
         raise ForeignStore(f"the storage folder has id {seen}, the database knows {known}")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from factories import World, world
 
-from portability import deployment
+from portability import deployment, incidents
 from portability.errors import ForeignStore
 from portability.storage.local import LocalStorage
 
@@ -26,3 +26,4 @@ def test_another_folder_is_refused(made: World, tmp_path: Path) -> None:
     deployment.check_store(made.engine, LocalStorage(tmp_path / "archives"))
     with pytest.raises(ForeignStore):
         deployment.check_store(made.engine, LocalStorage(tmp_path / "elsewhere"))
+    assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("foreign_store", 1)]
