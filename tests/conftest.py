@@ -67,6 +67,15 @@ def pg_url(pg_server: servers.Postgres) -> Iterator[str]:
     pg_server.drop_database(name)
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def platform_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An empty database for a platform's tables, of either kind, shared by the tests of a module."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('platform') / 'platform.db'}"
+    server: servers.Postgres = request.getfixturevalue("pg_server")
+    return server.url(server.create_database())
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     with _or_fail(servers.valkey()) as url:

@@ -9,7 +9,6 @@ from datetime import timedelta
 import orjson
 import platform_data as platform
 import pytest
-import servers
 from sqlalchemy import Engine, QueuePool
 
 from portability.api import Exporter, Selection, SlicingExporter, Subject, SubjectKind
@@ -34,15 +33,10 @@ NAMES = (
 )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+@pytest.fixture(scope="module")
+def engine(platform_url: str) -> Iterator[Engine]:
     """A filled platform; these tests only read it."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('platform') / 'platform.db'}"
-    else:
-        server: servers.Postgres = request.getfixturevalue("pg_server")
-        url = server.url(server.create_database())
-    engine = open_engine(url)
+    engine = open_engine(platform_url)
     platform.fill(engine)
     yield engine
     engine.dispose()

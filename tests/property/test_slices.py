@@ -9,7 +9,6 @@ from typing import Any
 
 import platform_data as platform
 import pytest
-import servers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert
@@ -64,14 +63,9 @@ CALLS = st.lists(
 CALLS_TABLES = (schema.calls, schema.recordings, schema.transcripts)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('platform') / 'platform.db'}"
-    else:
-        server: servers.Postgres = request.getfixturevalue("pg_server")
-        url = server.url(server.create_database())
-    engine = open_engine(url)
+@pytest.fixture(scope="module")
+def engine(platform_url: str) -> Iterator[Engine]:
+    engine = open_engine(platform_url)
     platform.fill(engine)
     yield engine
     engine.dispose()

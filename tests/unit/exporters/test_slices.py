@@ -8,7 +8,6 @@ from typing import Any
 
 import platform_data as platform
 import pytest
-import servers
 from sqlalchemy import Engine, delete, event, insert, text
 
 from exporters import schema
@@ -21,14 +20,9 @@ IN_ONE = (Slice(),)
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('platform') / 'platform.db'}"
-    else:
-        server: servers.Postgres = request.getfixturevalue("pg_server")
-        url = server.url(server.create_database())
-    engine = open_engine(url)
+@pytest.fixture(scope="module")
+def tables(platform_url: str) -> Iterator[Engine]:
+    engine = open_engine(platform_url)
     schema.metadata.create_all(engine)
     yield engine
     engine.dispose()
