@@ -5,7 +5,7 @@ PortabilityError
     BadSetting  BadSubject  BadDate  BadSource  UnknownProfile  UnknownExporter  UnknownFormat  UnknownExport
     UnknownInstruction  UnknownKey  WrongState  NotAllowed  DuplicatePlugin  BrokenPlugin
   SourceError          a source's: it becomes a gap, never a broken archive
-    SourceUnavailable  SourceRefused  ExporterFault
+    SourceUnavailable  SourceRefused  SourceStalled  ExporterFault
   StorageError         our storage's: the volume is poisoned, aborted and tried again
     StorageUnavailable  StorageRefused  StorageFull  ObjectMissing  ObjectChanged  ForeignStore
   ArchiveError         ours while writing an archive
@@ -154,6 +154,14 @@ class SourceRefused(SourceError):
     """The source answers and says no; trying later does not help."""
 
     code = "source_refused"
+
+
+class SourceStalled(SourceError):
+    """The source hangs: it was waited for, and is not asked again in this run. A retry of the gap may help."""
+
+    code = "source_stalled"
+    retryable = True
+    default_hint = "look at the source; PORTABILITY_SOURCE_SECONDS is how long it is waited for"
 
 
 class ExporterFault(SourceError):

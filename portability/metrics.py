@@ -31,7 +31,10 @@ BUCKETS_SECONDS = (10.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 172800.0
 """From ten seconds to the three days until an export is due."""
 
 VOLUME_STATES = ("writing", "stored")
-_FOUND = ("missing", "truncated", "changed", "unreadable", "not_json", "no_format", "too_large")
+_FOUND = (
+    *("missing", "truncated", "changed", "unreadable", "not_json", "no_format", "too_large"),
+    "instruction_withdrawn",
+)
 
 OTHER = "other"
 """The label of what is none of the known: a plugin may give a gap any reason, a person's name too."""

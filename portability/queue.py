@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
+from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -18,13 +20,45 @@ TASK = "worker.tasks.advance"
 ALLOWED = frozenset({TASK})
 RESULT_TTL_SECONDS = 60
 FAILURE_TTL_SECONDS = 3600
+MESSAGE_BYTES_MAX = 1 << 16
+"""In Redis' memory; one of ours has about 1 KiB."""
+MESSAGE_VERSION = 1
+TAKEN = frozenset({b"data", b"status"})
 ANSWER_SECONDS = 10
 VALKEY_URL_FILE = "valkey.url"
 """In the embedded folder, while its Valkey runs."""
 
 
 class AllowedJob(Job):
-    """A job that runs functions of the allow-list only: RQ would import whatever name stands in Redis."""
+    """A message of which nothing is believed but a function of the allow-list.
+
+    RQ would import whatever name stands in Redis, as function or as callback, send webhooks, repeat and time out as
+    the message says.
+    """
+
+    def refresh(self) -> None:
+        """Read the message. Raises PermissionError where it is larger than any of ours, before it is in memory."""
+        used_bytes = self.connection.memory_usage(self.key, samples=0)
+        if used_bytes is not None and used_bytes > MESSAGE_BYTES_MAX:
+            raise PermissionError(f"the message has {used_bytes} bytes")
+        super().refresh()  # type: ignore[no-untyped-call]  # as RQ has it
+
+    def restore(self, raw_data: Mapping[bytes, bytes]) -> None:
+        """Take the call and the status, and the rest from here."""
+        super().restore({name: value for name, value in raw_data.items() if name in TAKEN})
+        self.origin, self.timeout = QUEUE, -1
+        self.result_ttl, self.failure_ttl = RESULT_TTL_SECONDS, FAILURE_TTL_SECONDS
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a call of a function of the allow-list."""
+        try:
+            call: tuple[Any, ...] = (self.func_name, self.instance, self.args, self.kwargs)
+        except DeserializationError:
+            return False
+        name, instance, args, named = call
+        is_allowed = isinstance(name, str) and name in ALLOWED and not instance
+        return is_allowed and isinstance(args, list | tuple) and isinstance(named, dict)
 
     @property
     def func(self) -> Any:  # noqa: ANN401  # RQ's own signature
@@ -62,11 +96,12 @@ def open_queue(connection: Redis) -> WakeUps:
 
 
 def wake(queue: WakeUps, export_id: str) -> None:
-    """Send one wake-up. The id is for tracing: the worker claims by SQL. Raises QueueUnavailable."""
+    """Send one wake-up. Id and version are for tracing: the worker claims by SQL. Raises QueueUnavailable."""
     try:
         queue.enqueue(
             TASK,
             export_id,
+            MESSAGE_VERSION,
             result_ttl=RESULT_TTL_SECONDS,
             failure_ttl=FAILURE_TTL_SECONDS,
             description=f"advance {export_id}",

@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     )
     backoff_seconds: float = Field(2, description="First wait after a failed try; doubles each time, up to 300 s", ge=0)
     source_retries: int = Field(3, description="Tries of an unavailable source before its dataset gets a gap", ge=0)
+    source_seconds: float = Field(
+        300, description="How long a source may give nothing before its dataset or file gets a gap", gt=0
+    )
     clock_seconds: float = Field(2, description="How often the clock looks for claimable exports", gt=0)
     sweep_seconds: float = Field(3600, description="How often the clock sweeps the storage; 0: never", ge=0)
     allow_fetch: bool = Field(default=False, description="Lets an operator `fetch` archives outside the embedded stack")

@@ -96,6 +96,11 @@ def until(true: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) ->
         time.sleep(0.05)
 
 
+def family(deployed: Deployment) -> list[int]:
+    """Pids of all horses that live."""
+    return [child for process in deployed.processes if process.poll() is None for child in children(process.pid)]
+
+
 def children(pid: int) -> list[int]:
     """Pids of a process's children (Linux)."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -19,6 +20,9 @@ from worker.pieces import Piece, Shortfall
 from worker.plan import Line, Plan
 from worker.position import Missed, OpenFiles, Position, Reading
 from worker.reader import Patience, Reader
+
+WITHDRAWN = "instruction_withdrawn"
+"""The reason of a gap: a tenant's order ended while the export ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Job:
     patience: Patience
     check: Callable[[], None]
     document_formats: Mapping[str, DocumentFormat] = field(default_factory=dict)
+    tell: Callable[[Line, str], None] = lambda _line, _code: None
+    """Told at once why a dataset or file ends early."""
 
 
 @dataclass(slots=True)
@@ -113,11 +119,13 @@ def fill(collection: Collection, position: Position) -> Position | None:
     while position.reading < len(job.readings):
         reading = job.readings[position.reading]
         line = job.plan.lines[reading.ordinal]
+        course = _Course(reading, line, collection.tally(reading.ordinal))
         if line.state is DatasetState.PENDING:
-            course = _Course(reading, line, collection.tally(reading.ordinal))
             stopped = _read(collection, course, position)
             if stopped is not None:
                 return stopped
+        if line.state is DatasetState.PENDING or line.withdrawn:
+            _end(course)
         position = Position(position.reading + 1)
     return None
 
@@ -127,7 +135,6 @@ def _read(collection: Collection, course: _Course, position: Position) -> Positi
     if is_first := position == Position(position.reading):
         tally.began_at = tally.began_at or datetime.now(UTC)
         position = replace(position, after=reading.after, files=reading.files)
-    fault = None
     if position.files is not None:
         stopped = _resume_files(collection, course, position, position.files, is_first=is_first)
         if stopped is not None:
@@ -137,10 +144,18 @@ def _read(collection: Collection, course: _Course, position: Position) -> Positi
         stopped, fault = _read_records(collection, course, position)
         if stopped is not None:
             return stopped
-    tally.ended += 1
-    tally.ended_at, tally.fault = datetime.now(UTC), fault or tally.fault
-    tally.filled.extend(reading.gaps)
+        tally.fault = fault or tally.fault
     return None
+
+
+def _end(course: _Course) -> None:
+    line, tally = course.line, course.tally
+    if line.withdrawn:
+        what = f"{line.name}: what was not read yet when {', '.join(line.withdrawn)} withdrew its instruction"
+        tally.gaps.append(Missing(Gap(what, WITHDRAWN)))
+    tally.ended += 1
+    tally.ended_at = datetime.now(UTC)
+    tally.filled.extend(course.reading.gaps)
 
 
 def _read_records(
@@ -166,14 +181,15 @@ def _read_records(
     finally:
         reader.close()
     if reader.fault is not None:
-        what = f"{line.exporter}/{line.dataset.name}: the rest of its records"
+        job.tell(line, reader.fault.code)
+        what = f"{line.name}: the rest of its records"
         course.missing(Gap(what, reader.fault.code, reader.fault.retryable), position.after)
     return None, reader.fault
 
 
 def _reader(job: Job, course: _Course, after: Cursor | None) -> Reader:
     selection = replace(job.selection, slice=course.reading.slice)
-    return Reader(job.exporters[course.line.exporter], course.line, selection, after, job.patience, job.check)
+    return Reader(job.exporters[course.line.exporter], course.line, selection, after, job.patience)
 
 
 def _read_piece(reader: Reader, line: Line, job: Job) -> Piece:
@@ -229,9 +245,10 @@ def _resume_files(
         batch = reader.next()
     finally:
         reader.close()
-    what = f"{line.exporter}/{line.dataset.name}: files after {opened.last or 'the first'}"
+    what = f"{line.name}: files after {opened.last or 'the first'}"
     if batch is None:
         if reader.fault is not None:
+            collection.job.tell(line, reader.fault.code)
             gap = Gap(what, reader.fault.code, reader.fault.retryable)
             course.missing(gap, position.after, opened, missed or Missed(but=()))
         elif missed is not None:
@@ -262,9 +279,21 @@ def _write_files(
 
 
 def _write_file(collection: Collection, course: _Course, position: Position, file: File) -> Position | None:
-    job, line, tally, opened = collection.job, course.line, course.tally, position.files
+    job, line, opened = collection.job, course.line, position.files
     assert opened is not None  # noqa: S101  # set by _write_files
-    stream = FileStream(file, f"{line.dataset.name}/{file.name}", opened.offset, job.patience)
+    with closing(FileStream(file, f"{line.dataset.name}/{file.name}", opened.offset, job.patience)) as stream:
+        stopped = _write_parts(collection, course, position, file, stream)
+    if stopped is None and stream.gap is not None:
+        job.tell(line, stream.gap.reason)
+        course.missing(stream.gap, position.after, OpenFiles(opened.resume), Missed((file.name,)))
+    return stopped
+
+
+def _write_parts(
+    collection: Collection, course: _Course, position: Position, file: File, stream: FileStream
+) -> Position | None:
+    job, line, tally, opened = collection.job, course.line, course.tally, position.files
+    assert opened is not None  # noqa: S101  # as above
     limit = min(MEMBER_BYTES, job.limits.volume_bytes)
     part = opened.part
     while part == 0 or stream.more:
@@ -273,19 +302,14 @@ def _write_file(collection: Collection, course: _Course, position: Position, fil
         if not collection.has_room_for(left):
             return replace(position, files=replace(opened, part=part, offset=stream.offset))
         if part == 0 and not stream.more and stream.gap is not None:
-            # Not a single byte: a gap, and no empty file that looks like a recording.
-            course.missing(stream.gap, position.after, OpenFiles(opened.resume), Missed((file.name,)))
-            return None
+            return None  # not a single byte: a gap, and no empty file that looks like a recording
         before = stream.offset
         whole = part == 0 and (file.size is None or file.size <= limit)
         path = f"{line.exporter}/{line.dataset.name}/{file.name}" + ("" if whole else f".part-{part + 1:04}")
         _add_file(collection, line, path, file, stream, limit)
         tally.bytes += stream.offset - before
         part += 1
-    if stream.gap is not None:
-        course.missing(stream.gap, position.after, OpenFiles(opened.resume), Missed((file.name,)))
-    else:
-        tally.files += 1
+    tally.files += stream.gap is None
     return None
 
 

@@ -9,6 +9,9 @@ from portability.api import File, Gap
 from portability.errors import PortabilityError, SourceUnavailable
 from worker.reader import Patience
 
+UNREADABLE = "unreadable"
+"""The reason of a gap whose stream raised what no source of ours raises."""
+
 
 class FileStream:
     """Reads a file from `offset` to its end, in one part or several; after the end, `gap` says what is wrong."""
@@ -17,6 +20,7 @@ class FileStream:
         self._file = file
         self._what = what
         self._patience = patience
+        self._source = patience.bounded(what)
         self._left_over = b""
         self._blocks: Iterator[bytes] | None = None
         # A digest over the whole is possible only where the whole passes through here.
@@ -43,11 +47,17 @@ class FileStream:
         self._left_over = self._left_over or self._next()
         return bool(self._left_over)
 
+    def close(self) -> None:
+        """Free the source's resources. Raises: what the patience's check raises."""
+        blocks, self._blocks = self._blocks, None
+        self._source.close(getattr(blocks, "close", None))
+
     def _next(self) -> bytes:
         attempt = 0
         while not self._ended:
+            answer = self._source.ask(self._read)
             try:
-                block = self._read()
+                block = answer.get()
             except SourceUnavailable as fault:
                 self._blocks = None
                 if not self._patience.pause(attempt):
@@ -55,8 +65,8 @@ class FileStream:
                 attempt += 1
             except PortabilityError as fault:
                 self._finish(fault.code, retryable=fault.retryable)
-            except Exception:  # noqa: BLE001  # a stranger's stream may raise anything; its file is cut, the archive goes on
-                self._finish("unreadable", retryable=False)
+            except BaseException:  # noqa: BLE001  # a stranger's stream may raise anything; its file is cut, the archive goes on
+                self._finish(UNREADABLE, retryable=False)
             else:
                 if block:
                     return block
@@ -74,6 +84,7 @@ class FileStream:
 
     def _finish(self, reason: str | None = None, *, retryable: bool = False) -> None:
         self._ended = True
+        self.close()
         if reason is None and self._file.size is not None and self.offset < self._file.size:
             reason, retryable = "truncated", True
         elif reason is None and self._differs():

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from portability.errors import Cancelled, DatabaseUnavailable, Draining, LeaseLost
 from worker.checkpoint import renew
 from worker.claims import Claim
+from worker.pulse import pulse
 
 RENEWALS_PER_LEASE = 4
 TELL_SECONDS = 1.0
@@ -71,6 +72,7 @@ class Lease:
         every_seconds = self._lease_seconds / RENEWALS_PER_LEASE
         told: Mapping[str, int] = {}
         while not self._stop.wait(min(TELL_SECONDS, every_seconds)):
+            pulse.beat()
             asked_at = time.monotonic()
             telling = self.progress()
             if telling == told and asked_at + self._lease_seconds - self._valid_until < every_seconds:

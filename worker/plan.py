@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sqlalchemy import RowMapping
+
 from portability.api import Dataset, Exporter, Identity, Provenance, Role, Subject, SubjectKind
+from portability.errors import VolumeFault
 from portability.instructions import Order
 from portability.requests import Profile
 from portability.states import DatasetState
@@ -29,6 +32,13 @@ class Line:
     state: DatasetState = DatasetState.PENDING
     tenants: tuple[str, ...] = ()
     """Whom to ask for an instruction."""
+    withdrawn: tuple[str, ...] = ()
+    """Tenants whose instruction was there when the export began, and is not any more."""
+
+    @property
+    def name(self) -> str:
+        """`exporter/dataset`, as errors and gaps tell it."""
+        return f"{self.exporter}/{self.dataset.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ def make(
 ) -> Plan:
     """The plan of one export; `records` and `documents` say whether it has formats of these kinds.
 
-    The same input gives the same lines, so that a position means the same in every job.
+    The same input gives the same lines.
     """
     lines: list[Line] = []
     omissions: list[Omission] = []
@@ -75,6 +85,35 @@ def make(
                 continue
             lines.extend(_lines(profile, subject, name, dataset, orders))
     return Plan(tuple(lines), tuple(omissions))
+
+
+def as_begun(made: Plan, ledger: Sequence[RowMapping]) -> Plan:
+    """The plan with the lines of the ledger, in its order: positions count them.
+
+    Meanwhile a plugin may have been upgraded, or an instruction given or withdrawn. What is new is left to another
+    request; what was withdrawn is read no further, and is a gap. Raises VolumeFault, where a dataset is not offered
+    any more: another worker may still offer it.
+    """
+    lines = {(line.exporter, line.dataset.name, line.state): line for line in made.lines}
+    held = DatasetState.NEEDS_INSTRUCTION
+    asked = {(row["exporter"], row["dataset"]): row["tenants"] for row in ledger if row["state"] == held}
+    begun: list[Line] = []
+    for row in ledger:
+        name = (row["exporter"], row["dataset"])
+        opened, closed = lines.get((*name, DatasetState.PENDING)), lines.get((*name, held))
+        if row["state"] == held and opened is not None:
+            closed = closed or replace(opened, state=held, tenants=tuple(row["tenants"] or ()))
+        line = closed if row["state"] == held else opened or closed
+        if line is None:
+            raise VolumeFault(
+                f"{name[0]}/{name[1]} was planned, and no plugin of this worker offers it",
+                hint="install the plugin as it was, or ask again",
+            )
+        if closed is not None and row["state"] != held:
+            known = () if opened is None else asked.get(name) or ()
+            line = replace(line, withdrawn=tuple(tenant for tenant in closed.tenants if tenant not in known))
+        begun.append(line)
+    return Plan(tuple(begun), made.omissions)
 
 
 def _left_out(

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
-from portability import incidents, instructions, slices, subjects
+from portability import exports, incidents, instructions, slices, subjects
 from portability.api import Selection, Slice, Subject, SubjectKind
 from portability.db import reading, writing
-from portability.errors import ExporterFault
+from portability.errors import ExporterFault, SourceStalled
 from portability.incidents import Incident
 from portability.plugins import load_document_formats, load_formats
+from portability.ranges import WHOLE
 from portability.requests import Profile
 from portability.states import DatasetState
 from worker import checkpoint, ledger, plan
 from worker.claims import Claim
 from worker.collect import Job, Limits
+from worker.files import UNREADABLE
 from worker.ledger import Expected
-from worker.plan import Line, Plan
+from worker.plan import Line
 from worker.position import Reading
 from worker.reader import Patience
-from worker.slices import RECORD_BYTES, how_many, offered
+from worker.slices import RECORD_BYTES, Offer, how_many, offered
 from worker.workplace import Workplace
 
 log = structlog.get_logger()
+INCIDENTS: Mapping[str, Incident] = {
+    SourceStalled.code: Incident.SOURCE_STALLED,
+    ExporterFault.code: Incident.EXPORTER_FAULT,
+    UNREADABLE: Incident.EXPORTER_FAULT,
+}
+"""By the reason of a gap: what somebody has to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +51,11 @@ class Division:
 def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
     """What the claimed slice has to do; its readings are none where it has not been planned yet."""
     export, settings = held.export, place.settings
-    subject = _subject(place, held)
+    patience = Patience(settings.source_retries, seconds=settings.source_seconds, check=check)
+    subject = patience.once("identities", partial(_subject, place, held)).get()
     with reading(place.engine) as connection:
         orders = instructions.orders(connection)
+        begun = exports.ledger(connection, held.id)
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
     made = plan.make(
         *(Profile(export["profile"]), subject, place.exporters, orders, export["include"]),
@@ -52,15 +63,16 @@ def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
         documents=bool(documents),
     )
     return Job(
-        plan=made,
+        plan=made if held.slice["readings"] is None else plan.as_begun(made, begun),
         readings=tuple(map(Reading.thaw, held.slice["readings"] or ())),
         exporters=place.exporters,
         formats=formats,
         selection=Selection(since=export["since"], until=export["until"], began_at=export["began_at"]),
         limits=Limits(settings.volume_bytes, settings.volume_members, settings.piece_bytes),
-        patience=Patience(settings.source_retries),
+        patience=patience,
         check=check,
         document_formats=documents,
+        tell=partial(_tell, place),
     )
 
 
@@ -69,7 +81,7 @@ def planned(place: Workplace, held: Claim, unplanned: Job) -> tuple[Job, int]:
 
     Raises: LeaseLost.
     """
-    division = divide(place, unplanned.plan, unplanned.selection)
+    division = divide(place, unplanned)
     own = [one.freeze() for one in division.own]
     with writing(place.engine) as connection:
         checkpoint.lock(connection, held)
@@ -83,15 +95,18 @@ def planned(place: Workplace, held: Claim, unplanned: Job) -> tuple[Job, int]:
     return replace(unplanned, readings=tuple(division.own)), len(division.cut)
 
 
-def divide(place: Workplace, made: Plan, selection: Selection) -> Division:
+def divide(place: Workplace, unplanned: Job) -> Division:
     """Count what is coming, and cut what is worth it."""
+    made, selection, patience = unplanned.plan, unplanned.selection, unplanned.patience
     own: list[Reading] = []
     cut: list[Reading] = []
     expected: list[Expected] = []
     for ordinal, line in enumerate(made.lines):
-        expected.append(ledger.expect(place.exporters[line.exporter], line, selection))
+        exporter = place.exporters[line.exporter]
+        counted = patience.once(line.name, partial(ledger.expect, exporter, line, selection))
+        expected.append((None, None) if isinstance(counted.error, SourceStalled) else counted.get())
         if line.state is DatasetState.PENDING:
-            parts = _parts(place, line, selection, expected[-1])
+            parts = _parts(place, line, unplanned, expected[-1])
             if len(parts) == 1:
                 own.append(Reading(ordinal))
             else:
@@ -99,10 +114,11 @@ def divide(place: Workplace, made: Plan, selection: Selection) -> Division:
     return Division(expected, own, cut)
 
 
-def _parts(place: Workplace, line: Line, selection: Selection, expected: Expected) -> Sequence[Slice]:
-    settings = place.settings
+def _parts(place: Workplace, line: Line, unplanned: Job, expected: Expected) -> Sequence[Slice]:
+    settings, exporter, selection = place.settings, place.exporters[line.exporter], unplanned.selection
     n = how_many(*expected, slice_bytes=settings.slice_bytes, slices_max=settings.slices_max)
-    offer = offered(place.exporters[line.exporter], line, selection, n)
+    asked = unplanned.patience.once(line.name, partial(offered, exporter, line, selection, n))
+    offer = Offer((WHOLE,), asked.error) if isinstance(asked.error, SourceStalled) else asked.get()
     if offer.fault is not None:
         log.warning("slices.refused", exporter=line.exporter, dataset=line.dataset.name, code=offer.fault.code)
     if isinstance(offer.fault, ExporterFault):
@@ -114,6 +130,12 @@ def _is_large(place: Workplace, division: Division) -> bool:
     """Whether several volumes are to be expected, as far as one can know."""
     known = sum((records or 0) * RECORD_BYTES + (size or 0) for records, size in division.expected)
     return bool(division.cut) or known > place.settings.volume_bytes
+
+
+def _tell(place: Workplace, line: Line, code: str) -> None:
+    log.warning("source.gap", exporter=line.exporter, dataset=line.dataset.name, code=code)
+    if code in INCIDENTS:
+        incidents.count(place.engine, INCIDENTS[code])
 
 
 def _subject(place: Workplace, held: Claim) -> Subject:

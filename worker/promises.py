@@ -13,7 +13,7 @@ from worker.plan import Line
 
 def kept(batch: Any, line: Line) -> Batch:  # noqa: ANN401  # what a stranger yields, whatever the protocol says
     """The batch, its records with the fields that the profile takes. Raises ExporterFault, never with a value in it."""
-    name = f"{line.exporter}/{line.dataset.name}"
+    name = line.name
     cursor = getattr(batch, "cursor", None)
     if not isinstance(batch, Batch) or not isinstance(cursor, str) or cursor != storable(cursor):
         raise ExporterFault(f"{name} yielded {type(batch).__name__}, not a Batch with a cursor of plain text")

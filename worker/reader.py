@@ -5,24 +5,30 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from portability.api import Batch, Cursor, Exporter, Selection
 from portability.errors import ExporterFault, PortabilityError, SourceError, SourceUnavailable
 from worker import promises
+from worker.bounded import Answer, Bounded, Check
 from worker.plan import Line
 
 FIRST_WAIT_SECONDS = 0.2
+SOURCE_SECONDS = 300.0
+T = TypeVar("T")
 _END = object()  # None would be the end, too, for a generator that yields it by mistake
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often an unavailable source is asked again, and how one waits meanwhile."""
+    """How often an unavailable source is asked again, how one waits meanwhile, and how long for one that hangs."""
 
     retries: int
     wait: Callable[[float], None] = time.sleep
+    seconds: float = SOURCE_SECONDS
+    check: Check = lambda: None
+    """Asked while a source is waited for; raises when the job must stop."""
 
     def pause(self, attempt: int) -> bool:
         """Wait before the next try, twice as long each time, with jitter; False where patience is at its end."""
@@ -30,6 +36,17 @@ class Patience:
             return False
         self.wait(FIRST_WAIT_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
         return True
+
+    def bounded(self, name: str) -> Bounded:
+        """For the calls of one source, which is told by this name when it stalls."""
+        return Bounded(name, self.seconds, self.check)
+
+    def once(self, name: str, call: Callable[[], T]) -> Answer[T]:
+        """The outcome of a single call of a source."""
+        source = self.bounded(name)
+        answer = source.ask(call)
+        source.close()
+        return answer
 
 
 class Reader:
@@ -42,13 +59,12 @@ class Reader:
         selection: Selection,
         after: Cursor | None,
         patience: Patience,
-        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._exporter = exporter
         self._line = line
         self._selection = selection
         self._patience = patience
-        self._check = check
+        self._source = patience.bounded(line.name)
         self._batches: Generator[Batch, None, None] | None = None
         self._ahead: Batch | None = None
         self._ended = False
@@ -78,20 +94,19 @@ class Reader:
         self._ahead, self._ended, self.fault = None, True, fault
 
     def close(self) -> None:
-        """Free the exporter's resources."""
-        if self._batches is not None:
-            # What a stranger's clean-up raises costs the archive nothing: every batch given out was whole.
-            with suppress(Exception):
-                self._batches.close()
-            self._batches = None
+        """Free the exporter's resources. Raises: what the patience's check raises."""
+        batches, self._batches = self._batches, None
+        # What a stranger's clean-up raises costs the archive nothing: every batch given out was whole.
+        self._source.close(None if batches is None else batches.close)
 
     def _fetch(self) -> Batch | None:
         attempt = 0
         while not self._ended:
             # Small batches of a slow source fill a piece for hours: cancelling must not wait for that.
-            self._check()
+            self._patience.check()
+            answer = self._source.ask(self._ask)
             try:
-                batch = self._advance()
+                batch = self._sound(answer)
             except SourceUnavailable as fault:
                 self._batches = None
                 if not self._patience.pause(attempt):
@@ -104,24 +119,23 @@ class Reader:
                 return batch
         return None
 
-    def _advance(self) -> Batch | None:
+    def _ask(self) -> Batch | None:
+        if self._batches is None:
+            line = self._line
+            self._batches = self._exporter.export(line.subject, line.dataset, self._selection, after=self._fetched)
+        given = next(self._batches, _END)
+        return None if given is _END else promises.kept(given, self._line)
+
+    def _sound(self, answer: Answer[Batch | None]) -> Batch | None:
         try:
-            if self._batches is None:
-                line = self._line
-                self._batches = self._exporter.export(line.subject, line.dataset, self._selection, after=self._fetched)
-            given = next(self._batches, _END)
-            batch = None if given is _END else promises.kept(given, self._line)
+            batch = answer.get()
         except SourceError:
             raise
         except PortabilityError as error:
-            raise ExporterFault(f"{self._name} raised {error.code}") from error
-        except Exception as error:
-            # A stranger's message may hold anything: only its type is told.
-            raise ExporterFault(f"{self._name} raised {type(error).__name__}") from error
+            raise ExporterFault(f"{self._line.name} raised {error.code}") from error
+        except BaseException as error:
+            # A stranger's may be anything, SystemExit too, and its message as well: only its type is told.
+            raise ExporterFault(f"{self._line.name} raised {type(error).__name__}") from error
         if batch is not None:
             self._fetched = batch.cursor
         return batch
-
-    @property
-    def _name(self) -> str:
-        return f"{self._line.exporter}/{self._line.dataset.name}"

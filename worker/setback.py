@@ -13,6 +13,7 @@ from portability.db import reading, writing
 from portability.errors import (
     NoSigningKey,
     PortabilityError,
+    SourceStalled,
     SourceUnavailable,
     StorageError,
     StorageFull,
@@ -29,7 +30,7 @@ from worker.workplace import Workplace
 
 log = structlog.get_logger()
 VOLUME = models.volume
-OUTAGES = (StorageUnavailable, StorageFull, SourceUnavailable, NoSigningKey)
+OUTAGES = (StorageUnavailable, StorageFull, SourceUnavailable, SourceStalled, NoSigningKey)
 """What is away or full: waited for, since an operator has to see it first."""
 OUTAGE_TRIES = 8
 """As many times the tries of a fault of ours; at the longest wait of 300 s that is some hours."""
@@ -61,6 +62,8 @@ def fail(place: Workplace, held: Claim, error: PortabilityError) -> None:
     log.warning("volume.failed", export=held.id, slice=held.number, code=error.code, attempt=held.attempts)
     if isinstance(error, StorageFull):
         incidents.count(place.engine, Incident.STORAGE_FULL)
+    if isinstance(error, SourceStalled):
+        incidents.count(place.engine, Incident.SOURCE_STALLED)
     if not error.retryable or held.attempts >= tries(error, place.settings.attempts_max):
         end(place, held, ExportState.FAILED, error)
         return

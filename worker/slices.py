@@ -35,11 +35,10 @@ def offered(exporter: Exporter, line: Line, selection: Selection, n: int) -> Off
     whole = selection.slice or WHOLE
     if n <= 1 or not isinstance(exporter, SlicingExporter):
         return Offer((whole,))
-    name = f"{line.exporter}/{line.dataset.name}"
     try:
         slices = exporter.slices(line.subject, line.dataset, selection, n)
-        return Offer(chained(name, slices, n, whole))
+        return Offer(chained(line.name, slices, n, whole))
     except SourceError as fault:
         return Offer((whole,), fault)
     except Exception as error:  # noqa: BLE001  # a stranger's may be anything, and its message too: its type is told
-        return Offer((whole,), ExporterFault(f"{name}: slices() raised {type(error).__name__}"))
+        return Offer((whole,), ExporterFault(f"{line.name}: slices() raised {type(error).__name__}"))

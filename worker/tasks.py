@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
+from collections.abc import Iterator
 from functools import cache
 
-from portability import deployment
-from portability.db import open_engine
+from sqlalchemy import Engine, select
+
+from portability import deployment, incidents, models
+from portability.db import open_engine, reading
 from portability.errors import QueueUnavailable
+from portability.incidents import Incident
 from portability.plugins import load_exporters
-from portability.queue import connect, open_queue, redis_url, wake
+from portability.queue import MESSAGE_VERSION, connect, open_queue, redis_url, wake
 from portability.settings import Settings, load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
 from worker import claims, pipeline
+from worker.pulse import pulse
 from worker.workplace import Workplace
 
+EXPORT = models.export
+ID = re.compile(r"[a-z0-9]{1,64}")
 
-def advance(export_id: str) -> None:
-    """Claim the fairest slice, whatever `export_id` says, write one volume of it, and wake the next worker."""
-    del export_id
+
+def advance(export_id: object = None, version: object = 1, /, *_others: object, **_more: object) -> None:
+    """Claim the fairest slice, whatever the message says, write one volume of it, and wake the next worker."""
     place = workplace(os.getpid())
+    pulse.beat()
+    for strange in _strange(place.engine, export_id, version):
+        incidents.count(place.engine, strange)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     settings = place.settings
     limit, small_only = settings.tenant_volumes_max, settings.small_only
     held = claims.claim(place.engine, owner, settings.lease_seconds, tenant_volumes_max=limit, small_only=small_only)
     if held is not None and (more := pipeline.advance(place, held)):
         wake_next(place.settings, held.id, more)
+
+
+def _strange(engine: Engine, export_id: object, version: object) -> Iterator[Incident]:
+    """What tells that somebody else writes to this queue. It changes nothing of what is claimed."""
+    if version != MESSAGE_VERSION:
+        yield Incident.FOREIGN_MESSAGE
+    # What can be no id is not asked for: a database may not even be able to compare it.
+    if not isinstance(export_id, str) or not ID.fullmatch(export_id):
+        yield Incident.UNKNOWN_EXPORT
+        return
+    with reading(engine) as connection:
+        if connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id)) is None:
+            yield Incident.UNKNOWN_EXPORT
 
 
 @cache

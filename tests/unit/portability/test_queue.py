@@ -16,7 +16,7 @@ from rq.serializers import DefaultSerializer, JSONSerializer
 
 from portability import queue as queue_module
 from portability.errors import QueueUnavailable
-from portability.queue import QUEUE, TASK, AllowedJob, WakeUps, connect, open_queue, wake
+from portability.queue import MESSAGE_VERSION, QUEUE, TASK, AllowedJob, WakeUps, connect, open_queue, wake
 from portability.settings import load_settings
 from worker.dispatch import dispatch
 
@@ -69,7 +69,7 @@ def test_a_wake_up_is_json_and_names_the_one_task(queue: WakeUps) -> None:
     wake(queue, "abc234")
     (job,) = queue.jobs
     stored = everything(queue.connection)[f"rq:job:{job.id}".encode()]
-    assert json.loads(stored[b"data"]) == [TASK, None, ["abc234"], {}]
+    assert json.loads(stored[b"data"]) == [TASK, None, ["abc234", MESSAGE_VERSION], {}]
     assert stored[b"description"] == b"advance abc234"
 
 
@@ -104,6 +104,34 @@ def test_a_pickle_in_the_queue_is_not_read(queue: WakeUps, tmp_path: Path) -> No
     stranger.enqueue(Path.touch, marker)
     work_off(queue)
     assert not marker.exists()
+
+
+def test_of_a_message_only_its_call_is_taken(queue: WakeUps) -> None:
+    """A stranger's message names callbacks, webhooks, a timeout, repetitions: none of them is heard."""
+    fields = {
+        **{f"{when}_callback_name": "os.abort" for when in ("success", "failure", "stopped")},
+        "webhooks": json.dumps([{"url": "http://127.0.0.1:1/", "job_status": "failed"}]),
+        "timeout": 1,
+        "retries_left": 99,
+        "repeats_left": 99,
+        "result_ttl": -1,
+        "failure_ttl": -1,
+        "origin": "elsewhere",
+        "created_at": "yesterday",
+        "rate_limit_key": "x",
+        "rate_limit_concurrency": 1,
+    }
+    wake(queue, "abc234")
+    (sent,) = queue.jobs
+    for name, value in fields.items():
+        queue.connection.hset(f"rq:job:{sent.id}", name, str(value))
+    job = AllowedJob.fetch(sent.id, connection=queue.connection, serializer=JSONSerializer)
+    assert isinstance(job, AllowedJob)
+    assert job.is_ours
+    assert (job.func_name, job.args, job.get_status(refresh=False)) == (TASK, ["abc234", 1], JobStatus.QUEUED)
+    assert (job.success_callback, job.failure_callback, job.stopped_callback) == (None, None, None)
+    assert (job.webhooks, job.should_retry, job.repeats_left, job.has_rate_limit) == ([], False, None, False)
+    assert (job.origin, job.timeout, job.result_ttl, job.failure_ttl) == (QUEUE, -1, 60, 3600)
 
 
 def test_no_personal_data_reaches_redis(queue: WakeUps, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from factories import World, world
 from sqlalchemy import update
+from workers import until
 
 from portability import exports, models
 from portability.db import now, writing
@@ -13,6 +14,7 @@ from portability.errors import Cancelled, DatabaseUnavailable, Draining, LeaseLo
 from worker import checkpoint, lease
 from worker.claims import Claim
 from worker.lease import Drain, Lease
+from worker.pulse import pulse
 
 
 @pytest.fixture
@@ -135,6 +137,16 @@ def test_draining_ends_when_its_time_is_over(made: World, drain: Drain, clock: l
     clock[0] += 2
     with pytest.raises(Draining):
         held.check()
+
+
+def test_the_thread_beats_while_the_lease_is_held(made: World) -> None:
+    """The worker's parent feels it; after the block there is nothing to feel."""
+    before = pulse.beats
+    with Lease(made.engine, claimed(made), 4).held():
+        until(lambda: pulse.beats > before + 1, "the thread beats")
+    after = pulse.beats
+    assert not [thread for thread in threading.enumerate() if thread.name == "lease"]
+    assert pulse.beats == after
 
 
 def test_the_thread_ends_with_its_block(made: World) -> None:

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+
+import pytest
+
+from portability.errors import Cancelled, SourceStalled
+from worker.bounded import Bounded
+
+WAIT_SECONDS = 30
+
+
+@pytest.fixture
+def hung() -> Iterator[threading.Event]:
+    """What a hanging source waits for; it comes when the test is over."""
+    release = threading.Event()
+    yield release
+    release.set()
+
+
+def bounded(seconds: float = WAIT_SECONDS, check: Callable[[], None] = lambda: None) -> Bounded:
+    return Bounded("made/things", seconds, check)
+
+
+def test_all_calls_of_a_source_are_made_in_one_other_thread() -> None:
+    """A generator may hold what belongs to its thread; the one who asks is free to look around meanwhile."""
+    source = bounded()
+    threads = [source.ask(threading.get_ident).get() for _ in range(3)]
+    last: list[int] = []
+    source.close(lambda: last.append(threading.get_ident()))
+    assert len({*threads, *last}) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_the_context_of_the_one_who_asks_is_there() -> None:
+    """What the log binds for a job is bound in the source's thread too."""
+    export: ContextVar[str] = ContextVar("export")
+    export.set("abc234")
+    source = bounded()
+    assert source.ask(export.get).get() == "abc234"
+    source.close()
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, StopIteration])
+def test_whatever_a_call_raises_is_for_the_one_who_asked(error: type[BaseException]) -> None:
+    """It ends neither the thread nor the process, and the next call is made."""
+
+    def raises() -> None:
+        raise error
+
+    source = bounded()
+    with pytest.raises(error):
+        source.ask(raises).get()
+    assert source.ask(lambda: 7).get() == 7
+    source.close()
+
+
+def test_a_call_that_hangs_is_left_alone(hung: threading.Event) -> None:
+    """Past its deadline the source is stalled; it is never called again, and its late answer is nobody's."""
+    source, calls = bounded(0.05), []
+
+    def hang() -> str:
+        calls.append(threading.current_thread())
+        hung.wait(WAIT_SECONDS)
+        return "late"
+
+    for _ in range(3):
+        with pytest.raises(SourceStalled, match=r"^made/things gave nothing within 0\.05 s$"):
+            source.ask(hang).get()
+    source.close(hang)
+    assert len(calls) == 1
+    hung.set()
+    calls[0].join(WAIT_SECONDS)
+    assert not calls[0].is_alive()
+
+
+def test_who_waits_for_a_source_hears_that_the_job_must_stop(hung: threading.Event) -> None:
+    """Cancelling and draining do not wait for a source's deadline, and what closes afterwards does not wait either."""
+
+    def check() -> None:
+        raise Cancelled("cancelled")
+
+    source, began = bounded(check=check), time.monotonic()
+    with pytest.raises(Cancelled):
+        source.ask(lambda: hung.wait(WAIT_SECONDS))
+    source.close(lambda: hung.wait(WAIT_SECONDS))
+    assert time.monotonic() - began < WAIT_SECONDS / 3
+
+
+def test_a_process_ends_without_what_it_left_alone() -> None:
+    """The thread is a daemon: neither the interpreter's end nor a handler of it waits."""
+    hangs = (
+        "import threading, worker.bounded as b; "
+        "print(type(b.Bounded('x', 0.01, lambda: None).ask(threading.Event().wait).error).__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", hangs], capture_output=True, text=True, timeout=WAIT_SECONDS, check=True
+    )
+    assert done.stdout == "SourceStalled\n"
