@@ -2,99 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from archive.parts import Content, MemberState
-from archive.volume import MEMBER_BYTES, Volume
-from portability.api import Cursor, DocumentFormat, Exporter, File, Format, Gap, Selection
-from portability.errors import SourceError
+from archive.volume import MEMBER_BYTES
+from portability.api import Cursor, File, Gap
+from portability.errors import SourceError, SourceStalled
 from portability.states import DatasetState
 from worker import documents, pieces
-from worker.excerpt import Excerpts
+from worker.collection import Collection, Job
 from worker.files import FileStream
 from worker.ledger import Missing, Tally
 from worker.pieces import Piece, Shortfall
-from worker.plan import Line, Plan
+from worker.plan import Line
 from worker.position import Missed, OpenFiles, Position, Reading
-from worker.reader import Patience, Reader
+from worker.reader import Reader
 
 WITHDRAWN = "instruction_withdrawn"
 """The reason of a gap: a tenant's order ended while the export ran."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a volume is full, and how large a piece of records is."""
-
-    volume_bytes: int
-    volume_members: int
-    piece_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What collecting needs to know; `check` is asked between blocks and raises when the job must stop."""
-
-    plan: Plan
-    readings: Sequence[Reading]
-    """What this slice reads, in this order."""
-    exporters: Mapping[str, Exporter]
-    formats: Mapping[str, Format]
-    selection: Selection
-    limits: Limits
-    patience: Patience
-    check: Callable[[], None]
-    document_formats: Mapping[str, DocumentFormat] = field(default_factory=dict)
-    tell: Callable[[Line, str], None] = lambda _line, _code: None
-    """Told at once why a dataset or file ends early."""
-
-
-@dataclass(slots=True)
-class Collection:
-    """The open volume, and what it adds to the ledger."""
-
-    job: Job
-    volume: Volume
-    excerpts: Excerpts = field(default_factory=Excerpts)
-    tallies: dict[int, Tally] = field(default_factory=dict)
-
-    @property
-    def full(self) -> bool:
-        """Whether the next piece belongs into the next volume. A volume takes at least one member."""
-        limits, volume = self.job.limits, self.volume
-        room_for_a_piece = volume.members + len(self.job.formats) <= limits.volume_members
-        return self.begun and (volume.bytes_written >= limits.volume_bytes or not room_for_a_piece)
-
-    @property
-    def begun(self) -> bool:
-        """Whether it holds a member already."""
-        return self.volume.members > 0
-
-    def has_room_for(self, size_bytes: int) -> bool:
-        """Whether a file of this size still fits; into an empty volume everything does."""
-        fits = self.volume.bytes_written + size_bytes <= self.job.limits.volume_bytes
-        return not self.begun or (fits and not self.full)
-
-    def progress(self) -> dict[str, int]:
-        """How far the open volume is; asked from another thread."""
-        tallies = list(self.tallies.values())
-        return {
-            "datasets": sum(tally.ended_at is not None for tally in tallies),
-            "records": sum(tally.records for tally in tallies),
-            "files": sum(tally.files for tally in tallies),
-            "bytes": sum(tally.bytes for tally in tallies),
-        }
-
-    def takes(self, piece: Piece) -> bool:
-        """Whether a piece's members still fit; into an empty volume everything does."""
-        return not self.begun or self.volume.members + piece.members <= self.job.limits.volume_members
-
-    def tally(self, ordinal: int) -> Tally:
-        """The ledger line's tally in this volume."""
-        return self.tallies.setdefault(ordinal, Tally())
+STALLS_MAX = 3
+"""So many files of a dataset stall one after the other, and no other is asked for in this volume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +211,15 @@ def _write_files(
 def _write_file(collection: Collection, course: _Course, position: Position, file: File) -> Position | None:
     job, line, opened = collection.job, course.line, position.files
     assert opened is not None  # noqa: S101  # set by _write_files
-    with closing(FileStream(file, f"{line.dataset.name}/{file.name}", opened.offset, job.patience)) as stream:
+    what = f"{line.dataset.name}/{file.name}"
+    if course.tally.stalls >= STALLS_MAX:
+        gap = Gap(what, SourceStalled.code, SourceStalled.retryable)
+        course.missing(gap, position.after, OpenFiles(opened.resume), Missed((file.name,)))
+        return None
+    with closing(FileStream(file, what, opened.offset, job.patience)) as stream:
         stopped = _write_parts(collection, course, position, file, stream)
+    is_stalled = stream.gap is not None and stream.gap.reason == SourceStalled.code
+    course.tally.stalls = course.tally.stalls + 1 if is_stalled else 0
     if stopped is None and stream.gap is not None:
         job.tell(line, stream.gap.reason)
         course.missing(stream.gap, position.after, OpenFiles(opened.resume), Missed((file.name,)))

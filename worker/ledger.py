@@ -50,6 +50,8 @@ class Tally:
     began_at: datetime | None = None
     ended_at: datetime | None = None
     fault: SourceError | None = None
+    stalls: int = 0
+    """Files that stalled, one after the other."""
 
 
 def open_lines(

@@ -39,7 +39,8 @@ from portability.states import ExportState
 from portability.storage import Upload
 from worker import checkpoint, close, excerpt, ledger, object_keys, prepare, setback
 from worker.claims import Claim
-from worker.collect import Collection, Job, fill
+from worker.collect import fill
+from worker.collection import Collection, Job
 from worker.lease import Lease
 from worker.position import Position
 from worker.workplace import Workplace

@@ -19,7 +19,7 @@ from portability.requests import Profile
 from portability.states import DatasetState
 from worker import checkpoint, ledger, plan
 from worker.claims import Claim
-from worker.collect import Job, Limits
+from worker.collection import Job, Limits
 from worker.files import UNREADABLE
 from worker.ledger import Expected
 from worker.plan import Line

@@ -127,6 +127,31 @@ def test_a_file_that_hangs_is_cut_there(tmp_path: Path, hung: threading.Event) -
     assert counts(made) == {"source_stalled": 2}
 
 
+def test_a_store_that_hangs_is_not_waited_for_once_a_file(tmp_path: Path, hung: threading.Event) -> None:
+    """After three files that stalled in a row no other is opened: each gets its gap, and a retry fetches them all."""
+    opened: list[int] = []
+
+    def hang(_offset: int) -> Iterator[bytes]:
+        opened.append(1)
+        if not hung.is_set():
+            hung.wait(60)
+        yield b"sound"
+
+    files = {0: [file(f"{number}.wav", b"sound", opens=hang) for number in range(20)]}
+    made = world(tmp_path, {"made": MadeUpExporter(things(3), files=files)}, source_seconds=LIMIT_SECONDS)
+    identifier = made.request()
+    made.advance_all()
+    assert len(opened) == 3
+    gaps = export_json(made.fetch(identifier))["gaps"]
+    assert [(gap["reason"], gap["retryable"]) for gap in gaps] == [("source_stalled", True)] * 20
+    hung.set()
+    with writing(made.engine) as connection:
+        retries.retry_gaps(connection, identifier, actor="operator:test")
+    made.advance_all()
+    assert made.view(identifier)["complete"] is True
+    assert made.view(identifier)["datasets"][0]["files"] == 20
+
+
 def test_a_stream_that_raises_is_counted(tmp_path: Path) -> None:
     """`unreadable` is a plugin's fault like any other."""
     broken = file("a.wav", b"", size=9, opens=lambda _offset: iter([7]))  # type: ignore[list-item]  # a stranger's
