@@ -1,0 +1,1 @@
+"""Pages, API and downloads: what people and programs reach over HTTP."""
