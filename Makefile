@@ -10,8 +10,12 @@ ROOT_APT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_GET_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends
 NODE := tests/interop/node
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
+SEEDS ?= 20
+SEED ?= 0
+STACK ?= servers
+POINTS ?= 100
 
-.PHONY: help demo run test test-long bench bench-long check docs lock programs clean
+.PHONY: help demo run test test-long chaos kills bench bench-long check docs lock programs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -30,6 +34,12 @@ test: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## all te
 
 test-long: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## those of gigabytes and minutes too; 11 GB of disk
 	$(PYTEST)
+
+chaos: .venv/dev.stamp programs ## kills, outages, slow and lost answers at seeded moments: SEEDS=20 SEED=0 STACK=servers|embedded
+	PYTHONPATH=tests $(BIN)/python -m chaos.run --stack $(STACK) --seeds $(SEEDS) --seed $(SEED)
+
+kills: .venv/dev.stamp programs ## kill -9 at POINTS=100 places of an export of 200 MB, one export each
+	PYTHONPATH=tests $(BIN)/python -m chaos.kills --points $(POINTS)
 
 bench: .venv/dev.stamp programs ## figures against plain tools, one line of JSON each; FIGURES="slices ..." or all
 	PYTHONPATH=.:tests $(BIN)/python -m bench $(FIGURES)

@@ -45,7 +45,7 @@ def measure(*, long: bool) -> Figure:
             where = folder / f"{workers}-{len(found)}"
             database = pg.create_database()
             settings = shared | {"DATABASE_URL": pg.url(database), "STORAGE_URL": s3.url(where.name)}
-            with servers.valkey() as redis_url, _stack(where, workers, settings | {"REDIS_URL": redis_url}) as running:
+            with servers.valkey() as queue, _stack(where, workers, settings | {"REDIS_URL": queue.url}) as running:
                 seconds, identifier = _ready(running, tenant)
                 found.append(content(running, identifier, where / "out"))
             return seconds

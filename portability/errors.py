@@ -199,6 +199,14 @@ class StorageFull(StorageError):
     default_hint = "free some space; the export goes on by itself"
 
 
+class WrongClock(StorageError):
+    """Storage takes no request of this machine, whose wall clock is wrong. Another machine can go on at once."""
+
+    code = "wrong_clock"
+    retryable = True
+    default_hint = "set the machine's clock, and keep it right by NTP"
+
+
 class ObjectMissing(StorageError):
     """No such object."""
 

@@ -78,8 +78,8 @@ def platform_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
-    with _or_fail(servers.valkey()) as url:
-        yield url
+    with _or_fail(servers.valkey()) as server:
+        yield server.url
 
 
 @pytest.fixture

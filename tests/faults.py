@@ -78,12 +78,12 @@ class FaultProxy:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if self.refuse:
-            _reset(writer)
+            reset(writer)
             return
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.server_port)
         except OSError:
-            _reset(writer)
+            reset(writer)
             return
         pumps = [
             asyncio.ensure_future(self._pump(reader, up_writer, up=True)),
@@ -95,8 +95,8 @@ class FaultProxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            _reset(writer)
-            _reset(up_writer)
+            reset(writer)
+            reset(up_writer)
         else:
             writer.close()
             up_writer.close()
@@ -118,7 +118,8 @@ class FaultProxy:
         writer.write_eof()
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close a connection at once: the other end sees it break."""
     raw = writer.get_extra_info("socket")
     with suppress(OSError):  # linger 0: close sends RST
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

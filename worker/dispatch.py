@@ -21,6 +21,8 @@ SLICE = models.slice
 BATCH = 500
 REPEAT_SECONDS = 10.0
 """How long a wake-up counts as on its way: a copy of the clock sends no second one meanwhile."""
+REPEAT_EMPTY_SECONDS = 2.0
+"""The same where the queue is empty: whoever took it is about to claim, or the wake-up is lost."""
 
 
 def dispatch(engine: Engine, queue: WakeUps) -> int:
@@ -30,13 +32,15 @@ def dispatch(engine: Engine, queue: WakeUps) -> int:
 
     Raises: DatabaseUnavailable, QueueUnavailable.
     """
-    room = BATCH - waiting_wake_ups(queue)
+    waiting_already = waiting_wake_ups(queue)
+    room = BATCH - waiting_already
     if room <= 0:
         return 0
+    repeat_seconds = REPEAT_SECONDS if waiting_already else REPEAT_EMPTY_SECONDS
     with writing(engine) as connection:
         # A wake-up that led to a claim is used up; one that did not may still be on its way.
         used_up = SLICE.c.woken_at <= SLICE.c.claimed_at
-        quiet = or_(SLICE.c.woken_at.is_(None), used_up, SLICE.c.woken_at < now(-REPEAT_SECONDS))
+        quiet = or_(SLICE.c.woken_at.is_(None), used_up, SLICE.c.woken_at < now(-repeat_seconds))
         waiting = select(SLICE.c.export_id, SLICE.c.number).where(claimable(), quiet)
         waiting = waiting.order_by(SLICE.c.created_at).limit(room)
         if connection.dialect.name == "postgresql":

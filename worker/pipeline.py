@@ -112,8 +112,7 @@ class _Open:
 
 def _write_volume(place: Workplace, held: Claim, lease: Lease, job: Job) -> int:
     envelope = _envelope(place, held)
-    with reading(place.engine) as connection:
-        stored = exports.stored_volumes(connection, held.id)
+    stored = _stored_volumes(place, held)
     own = [row["object_key"] for row in stored if row["slice"] == held.number]
     excerpts = excerpt.load(place.storage, own)
     row, upload = _begin(place, held, envelope)
@@ -122,6 +121,9 @@ def _write_volume(place: Workplace, held: Claim, lease: Lease, job: Job) -> int:
         lease.progress = volume.collection.progress
         volume.position = fill(volume.collection, Position.thaw(held.slice["position"]))
         volume.is_closing = volume.position is None and held.number == 0 and _alone(place, held)
+        if volume.is_closing:
+            # Other slices may have stored theirs while this volume was filled: its list names them too.
+            stored = _stored_volumes(place, held)
         if volume.is_closing or volume.collection.begun:
             _seal(place, held, lease, volume, envelope, stored)
         else:
@@ -135,6 +137,11 @@ def _write_volume(place: Workplace, held: Claim, lease: Lease, job: Job) -> int:
         excerpt.discard(place.storage, [row["object_key"] for row in stored] if volume.is_closing else own[-1:])
         log.info("volume.stored", export=held.id, slice=held.number, volume=row["number"], bytes=volume.sealed.bytes)
     return more
+
+
+def _stored_volumes(place: Workplace, held: Claim) -> Sequence[RowMapping]:
+    with reading(place.engine) as connection:
+        return exports.stored_volumes(connection, held.id)
 
 
 def _alone(place: Workplace, held: Claim) -> bool:

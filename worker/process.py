@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisAway
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisSilent
@@ -21,6 +22,7 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
+from rq.worker import WorkerStatus
 
 from portability import incidents
 from portability.db import open_engine
@@ -116,7 +118,7 @@ class ExportWorker(Worker):
             AllowedJob.fetch(entry.decode(), connection=self.connection, serializer=self.serializer)
         except NoSuchJobError:
             return True  # RQ passes over it by itself
-        except REDIS_AWAY:
+        except (StopRequested, *REDIS_AWAY):
             raise
         except Exception:  # noqa: BLE001  # as above
             return False
@@ -181,6 +183,12 @@ class ExportWorker(Worker):
         super().handle_job_failure(job, queue, started_job_registry, told, execution)
 
     # Stopping
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """RQ's beat, and the place where a request to stop counts for sure: whatever runs may swallow an exception."""
+        if self.stopping.is_set() and self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested
+        super().heartbeat(timeout, pipeline)
 
     def handle_warm_shutdown_request(self) -> None:
         """Pass the request on to the horse: RQ alone would wait for it without limit."""

@@ -19,6 +19,7 @@ from portability.errors import (
     StorageFull,
     StorageUnavailable,
     VolumeFault,
+    WrongClock,
 )
 from portability.incidents import Incident
 from portability.states import ExportState
@@ -30,7 +31,7 @@ from worker.workplace import Workplace
 
 log = structlog.get_logger()
 VOLUME = models.volume
-OUTAGES = (StorageUnavailable, StorageFull, SourceUnavailable, SourceStalled, NoSigningKey)
+OUTAGES = (StorageUnavailable, StorageFull, WrongClock, SourceUnavailable, SourceStalled, NoSigningKey)
 """What is away or full: waited for, since an operator has to see it first."""
 OUTAGE_TRIES = 8
 """As many times the tries of a fault of ours; at the longest wait of 300 s that is some hours."""

@@ -23,6 +23,7 @@ from portability.errors import (
     StorageFull,
     StorageRefused,
     StorageUnavailable,
+    WrongClock,
 )
 
 _MISSING = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
@@ -42,6 +43,7 @@ _REFUSED = {
     "PermanentRedirect",
     "SignatureDoesNotMatch",
 }
+_SKEWED = {"RequestTimeTooSkewed"}
 _STATUS: dict[int, type[StorageError]] = {
     401: StorageRefused,
     403: StorageRefused,
@@ -75,6 +77,7 @@ def _kind(code: str, status: int) -> type[StorageError]:
     kinds: tuple[tuple[set[str], type[StorageError]], ...] = (
         (_FULL, StorageFull),
         (_REFUSED, StorageRefused),
+        (_SKEWED, WrongClock),
         (_MISSING, ObjectMissing),
         (_CHANGED, ObjectChanged),
     )

@@ -13,7 +13,7 @@ from portability.db import now, open_engine, reading, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
 from portability.queue import WakeUps, connect, open_queue
 from worker import dispatch
-from worker.dispatch import REPEAT_SECONDS
+from worker.dispatch import REPEAT_EMPTY_SECONDS, REPEAT_SECONDS
 
 SLICE = models.slice
 
@@ -74,6 +74,17 @@ def test_what_nobody_answers_is_woken_again(made: World, queue: WakeUps) -> None
     change(made, woken_at=now(-REPEAT_SECONDS - 1))
     assert dispatch.dispatch(made.engine, queue) == 1
     assert woken(queue) == [identifier]
+
+
+def test_a_lost_wake_up_is_missed_sooner_where_the_queue_is_empty(made: World, queue: WakeUps) -> None:
+    """Nothing is on its way then: a killed worker took it, or Redis was emptied. One that waits may be it."""
+    for number in range(2):
+        made.request(f"user:usr_{number}")
+    assert dispatch.dispatch(made.engine, queue) == 2
+    change(made, woken_at=now(-REPEAT_EMPTY_SECONDS - 1))
+    assert dispatch.dispatch(made.engine, queue) == 0
+    queue.empty()  # type: ignore[no-untyped-call]
+    assert dispatch.dispatch(made.engine, queue) == 2
 
 
 def test_what_is_held_backing_off_or_ended_is_left_alone(made: World, queue: WakeUps) -> None:

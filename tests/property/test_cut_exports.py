@@ -79,6 +79,25 @@ def test_whoever_reads_the_slices_the_archive_is_whole(order: Any, count: int, h
         assert len(objects(made)) == len(paths)
 
 
+def test_the_last_of_the_others_may_store_while_slice_0_writes(tmp_path: Path) -> None:
+    """A volume of slice 0 that becomes the closing one only while it is written lists what was stored meanwhile."""
+    made: list[World] = []
+    overtaken: list[int] = []
+
+    def others(_batch: int) -> None:
+        overtaken.append(made[0].advance_all())
+
+    made.append(cut_world(tmp_path, {"cut": CutExporter(things(MANY)), "whole": MadeUpExporter(things(3))}))
+    made[0].place.exporters["whole"].on_batch = others  # type: ignore[attr-defined]  # the one made above
+    identifier = made[0].request()
+    made[0].advance_all()
+    paths = made[0].fetch(identifier)
+
+    assert overtaken[0] > 0
+    assert made[0].verify(paths).errors == ()
+    assert as_set(records(paths, "cut", "things")) == as_set(things(MANY))
+
+
 def test_a_large_dataset_is_cut_and_a_small_one_is_not(tmp_path: Path) -> None:
     """One slice each for its parts, numbered from 1; number 0 reads the rest and closes."""
     made = cut_world(tmp_path, {"cut": CutExporter(things(MANY)), "whole": MadeUpExporter(things(7))})

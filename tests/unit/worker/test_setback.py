@@ -15,7 +15,15 @@ from sqlalchemy import select, update
 from portability import exports, models, slices
 from portability.api import Batch, Exporter
 from portability.db import now, reading, writing
-from portability.errors import SourceRefused, SourceUnavailable, StorageFull, StorageRefused, StorageUnavailable
+from portability.errors import (
+    SourceRefused,
+    SourceUnavailable,
+    StorageError,
+    StorageFull,
+    StorageRefused,
+    StorageUnavailable,
+    WrongClock,
+)
 from portability.storage.local import LocalStorage
 from worker import pipeline, setback
 from worker.claims import Claim
@@ -58,18 +66,19 @@ def test_storage_that_refuses_fails_the_export_with_its_reason(tmp_path: Path) -
     assert made.verify(made.fetch(second)).ok
 
 
-def test_storage_that_is_full_is_waited_for(tmp_path: Path) -> None:
-    """The export backs off and tells why; when there is room again it goes on and forgets the fault."""
+@pytest.mark.parametrize("fault", [StorageFull, WrongClock])
+def test_what_passes_by_is_waited_for(tmp_path: Path, fault: type[StorageError]) -> None:
+    """The export backs off and tells why; when there is room again, or a right clock, it goes on and forgets."""
     full = [True]
 
     def fill(operation: Operation, _count: int) -> None:
         if operation == "write" and full:
-            raise StorageFull("no space is left")
+            raise fault("not now")
 
     made = one(tmp_path, MadeUpExporter(things(3)), storage=failing(tmp_path, fill), backoff_seconds=60)
     identifier = made.request()
     assert made.advance_all() == 1
-    assert (made.view(identifier)["state"], error_code(made, identifier)) == ("running", "storage_full")
+    assert (made.view(identifier)["state"], error_code(made, identifier)) == ("running", fault.code)
     assert objects(made) == []
     full.clear()
     with writing(made.engine) as connection:

@@ -1,0 +1,76 @@
+"""What the control database says, read from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, and_, delete, func, select
+
+from portability import models
+from portability.db import now, reading, writing
+from portability.errors import DatabaseUnavailable
+from portability.states import OPEN, SliceState
+
+EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A slice that is not done."""
+
+    export: str
+    number: int
+    owner: int
+    """Pid; 0: nobody's."""
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at some exports."""
+
+    open: frozenset[str]
+    slices: Sequence[Slice]
+    stored: int
+    """Volumes."""
+    writing: int
+
+    @property
+    def owners(self) -> set[int]:
+        return {one.owner for one in self.slices} - {0}
+
+
+def look(engine: Engine, exports: Sequence[str]) -> Look | None:
+    """None while the database is away."""
+    held = and_(SLICE.c.owner.is_not(None), SLICE.c.lease_until > now())
+    open_slices = select(SLICE, held.label("held")).where(SLICE.c.export_id.in_(exports))
+    volumes = select(VOLUME.c.state, func.count()).where(VOLUME.c.export_id.in_(exports)).group_by(VOLUME.c.state)
+    try:
+        with reading(engine) as connection:
+            still = select(EXPORT.c.id).where(EXPORT.c.id.in_(exports), EXPORT.c.state.in_(OPEN))
+            is_open = frozenset(connection.scalars(still))
+            found = connection.execute(open_slices.where(SLICE.c.state != SliceState.DONE)).mappings().all()
+            counts: dict[str, int] = dict(map(tuple, connection.execute(volumes)))
+    except DatabaseUnavailable:
+        return None
+    slices = [Slice(row["export_id"], row["number"], _pid(row["owner"], row["held"]), row["fence"]) for row in found]
+    return Look(is_open, slices, counts.get("stored", 0), counts.get("writing", 0))
+
+
+def leases(engine: Engine) -> int:
+    """How many slices somebody holds."""
+    with reading(engine) as connection:
+        return connection.scalar(select(func.count()).where(SLICE.c.lease_until.is_not(None))) or 0
+
+
+def forget(engine: Engine, exports: Sequence[str]) -> None:
+    """Delete exports that were judged, so that a long run stays as fast as a short one."""
+    with writing(engine) as connection:
+        for table in (models.gap, models.ledger, models.volume, models.slice):
+            connection.execute(delete(table).where(table.c.export_id.in_(exports)))
+        connection.execute(delete(EXPORT).where(EXPORT.c.id.in_(exports)))
+
+
+def _pid(owner: str | None, held: object) -> int:
+    return int(owner.rsplit(":", 1)[1]) if owner and held else 0
