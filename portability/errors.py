@@ -83,6 +83,13 @@ class UnknownExporter(BadInput):
     default_hint = "`portability plugins` lists what is installed"
 
 
+class UnknownDirectory(BadInput):
+    """A directory that is not installed."""
+
+    code = "unknown_directory"
+    default_hint = "check PORTABILITY_DIRECTORY; `schema` is the built-in one"
+
+
 class UnknownFormat(BadInput):
     """A format that is not installed."""
 
@@ -224,6 +231,26 @@ class ForeignStore(StorageError):
 
     code = "foreign_store"
     default_hint = "mount the same folder on every machine, or use s3://"
+
+
+class MailError(PortabilityError):
+    """The mail server's fault, or the network's between."""
+
+    code = "mail_error"
+
+
+class MailUnavailable(MailError):
+    """It takes no mail now, or was lost before it said so; trying later may help."""
+
+    code = "mail_unavailable"
+    retryable = True
+    default_hint = "check PORTABILITY_SMTP_URL with `portability doctor`"
+
+
+class MailRefused(MailError):
+    """It does not take this mail, and will not: the recipient is unknown there, or the message unwanted."""
+
+    code = "mail_refused"
 
 
 class ArchiveError(PortabilityError):
