@@ -233,26 +233,6 @@ class ForeignStore(StorageError):
     default_hint = "mount the same folder on every machine, or use s3://"
 
 
-class MailError(PortabilityError):
-    """The mail server's fault, or the network's between."""
-
-    code = "mail_error"
-
-
-class MailUnavailable(MailError):
-    """It takes no mail now, or was lost before it said so; trying later may help."""
-
-    code = "mail_unavailable"
-    retryable = True
-    default_hint = "check PORTABILITY_SMTP_URL with `portability doctor`"
-
-
-class MailRefused(MailError):
-    """It does not take this mail, and will not: the recipient is unknown there, or the message unwanted."""
-
-    code = "mail_refused"
-
-
 class ArchiveError(PortabilityError):
     """A fault of ours while an archive is written."""
 

@@ -235,6 +235,10 @@ class Settings(BaseSettings):
     def strong_acr(self) -> frozenset[str]:
         return frozenset(value.strip() for value in self.oidc_strong_acr.split(",") if value.strip())
 
+    def ttl_seconds(self, subject_kind: str) -> int:
+        """How long an archive of a subject of this kind is kept."""
+        return self.tenant_archive_ttl_seconds if subject_kind == "tenant" else self.archive_ttl_seconds
+
     @property
     def needs_approvals(self) -> bool:
         return (self.approvals or ("none" if self.embedded else "policy")) == "policy"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
 from portability import audit, exports, links, request_log, requests, retries, slices
@@ -24,9 +25,23 @@ router = APIRouter(prefix="/staff", include_in_schema=False)
 OPEN = "open"
 EVENTS = 200
 CHANNELS = ("email", "letter", "phone", "page")
-Text = Annotated[str, Form(max_length=1000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
-Short = Annotated[str, Form(max_length=250, pattern=r"^[!-~]*$")]
+TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+Text = Annotated[str, Form(max_length=1000, pattern=TEXT)]
+Short = Annotated[str, Field(max_length=250, pattern=r"^[!-~]*$")]
 Cursor = Annotated[str, Query(max_length=200)]
+
+
+class Asked(BaseModel):
+    """The form for somebody else's data."""
+
+    csrf: str = ""
+    kind: Short
+    id: Short
+    reason: Annotated[str, Field(max_length=1000, pattern=TEXT)] = ""
+    tenant: Short = ""
+    profile: Short = "access"
+    channel: Short = "email"
+    received_at: Short = ""
 
 
 @router.get("")
@@ -65,25 +80,16 @@ def new(request: Request, place: Here, login: LoggedIn) -> Response:
 
 @router.post("/exports", dependencies=[OurForm])
 def ask(
-    request: Request,
-    place: Here,
-    login: LoggedIn,
-    kind: Short,
-    id: Short,  # noqa: A002  # the field's name
-    reason: Text = "",
-    tenant: Short = "",
-    profile: Short = "access",
-    channel: Short = "email",
-    received_at: Short = "",
+    request: Request, place: Here, login: LoggedIn, asked: Annotated[Asked, Form()]
 ) -> Response:
     """Ask for somebody, with a reason. What is made goes to them."""
     wanted = requests.check(
-        profile="switch" if kind == "tenant" else profile,
-        subject=f"{kind}:{id}",
-        tenant=(tenant or None) if kind == "contact" else None,
-        reason=reason.strip() or None,
-        channel=channel,
-        received_at=received_at or None,
+        profile="switch" if asked.kind == "tenant" else asked.profile,
+        subject=f"{asked.kind}:{asked.id}",
+        tenant=(asked.tenant or None) if asked.kind == "contact" else None,
+        reason=asked.reason.strip() or None,
+        channel=asked.channel,
+        received_at=asked.received_at or None,
     )
     actor = actor_for_request(place, login, wanted)
     with place.writing() as connection:

@@ -12,6 +12,7 @@ from portability.models.people import (
     link,
     link_claim,
     mandate,
+    notification,
     recall,
 )
 from portability.models.work import (
@@ -43,6 +44,7 @@ __all__ = [
     "link_claim",
     "mandate",
     "metadata",
+    "notification",
     "recall",
     "signing_key",
     "slice",
