@@ -21,6 +21,7 @@ from cli.requests import request
 from cli.seed import seed
 from cli.sweep import sweep_storage
 from cli.verify import verify
+from cli.web import web
 from portability.errors import BadInput
 
 
@@ -48,6 +49,7 @@ for command in (
     metrics,
     sweep_storage,
     db,
+    web,
     worker,
     clock,
 ):

@@ -17,7 +17,7 @@ from portability.api import JSON
 from portability.db import now
 from portability.errors import BadInput
 from portability.exports import rfc3339
-from portability.states import OPEN
+from portability.states import UNDECIDED
 
 EXPORT = models.export
 DAY_SECONDS = 86_400
@@ -71,14 +71,14 @@ def page(
 
 def by_due_date(connection: Connection, scope: Scope, *, limit: int = 200) -> Sequence[RowMapping]:
     """What has not ended, the most urgent first."""
-    waiting = EXPORT.c.state.in_((*OPEN, "review"))
+    waiting = EXPORT.c.state.in_(UNDECIDED)
     query = select(EXPORT).where(*scope.condition(), waiting).order_by(EXPORT.c.due_at, EXPORT.c.id)
     return connection.execute(query.limit(limit)).mappings().all()
 
 
 def counts(connection: Connection, scope: Scope) -> Mapping[str, int]:
     """What a person who works on requests looks at first."""
-    waiting = EXPORT.c.state.in_((*OPEN, "review"))
+    waiting = EXPORT.c.state.in_(UNDECIDED)
     query = select(
         func.count().filter(waiting).label("open"),
         func.count().filter(waiting, EXPORT.c.due_at < now()).label("overdue"),

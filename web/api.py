@@ -12,16 +12,17 @@ from fastapi.responses import Response
 from pydantic import Field, StringConstraints
 from sqlalchemy import RowMapping
 
-from portability import exports, links, request_log, requests, retries
+from portability import approvals, exports, links, recalls, request_log, requests, retries
 from portability.api import JSON
 from portability.errors import UnknownExport
 from portability.policy import Action
 from portability.refusals import UnknownLink
 from portability.states import ExportState
+from web import asking
 from web.answers import API_ANSWERS, problem_answers
 from web.auth import Caller, permit
 from web.place import Here
-from web.scopes import actor_for_request, listing_scope
+from web.scopes import listing_scope
 from web.seen import facts_of, found, shown
 from web.strict import Body, StrictRoute
 
@@ -50,6 +51,12 @@ class Asked(Body):
     received_at: Word | None = Field(None, description="When it came in, where that was earlier")
 
 
+class Reasoned(Body):
+    """Why, in words that the person may read."""
+
+    reason: Sentence
+
+
 class Retried(Body):
     """What to try again."""
 
@@ -62,17 +69,26 @@ class Linked(Body):
     expires_seconds: int | None = Field(None, ge=60, le=links.TTL_MAX_SECONDS, description="Default: LINK_TTL_SECONDS")
 
 
-@router.post("/exports", status_code=201, responses={200: {"description": "The same request is open already"}})
-def ask(place: Here, login: Caller, asked: Asked) -> Response:
+@router.post(
+    "/exports",
+    status_code=201,
+    responses={200: {"description": "It was asked for already: this is the export that there is"}},
+    response_model=None,
+)
+def ask(
+    place: Here,
+    login: Caller,
+    asked: Asked,
+    idempotency_key: Annotated[str | None, Header(max_length=255, description="Counts for a day")] = None,
+) -> Response:
     """Ask for an export. The very same request, still open, is answered with the export that there is."""
     given = asked.model_dump(exclude_none=True)
     formats: Sequence[str] = given.pop("formats", requests.DEFAULT_FORMATS)
     wanted = requests.check(formats=formats, **given)
-    actor = actor_for_request(place, login, wanted)
-    with place.writing() as connection:
-        identifier, is_new = requests.accept(connection, wanted, actor=str(actor))
+    body = orjson.dumps(asked.model_dump())
+    identifier, is_new, actor = asking.accept(place, login, wanted, key=idempotency_key, body=body)
+    with place.reading() as connection:
         seen = shown(connection, actor, exports.get(connection, identifier))
-    place.wake(identifier)
     return _json(seen, 201 if is_new else 200, {"Location": f"/v1/exports/{identifier}"})
 
 
@@ -113,6 +129,35 @@ def cancel(place: Here, login: Caller, export_id: ExportId) -> Response:
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.CANCEL)
         exports.cancel(connection, row["id"], actor=str(actor))
+        return _json(shown(connection, actor, exports.get(connection, export_id)))
+
+
+@router.post("/exports/{export_id}/approve", responses=problem_answers(409), response_model=None)
+def approve(place: Here, login: Caller, export_id: ExportId) -> Response:
+    """Let a request go on that waits for a second person. Whoever asked for it cannot."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.APPROVE)
+        approvals.approve(connection, row["id"], actor=actor)
+        seen = shown(connection, actor, exports.get(connection, export_id))
+    place.wake(export_id)
+    return _json(seen)
+
+
+@router.post("/exports/{export_id}/deny", responses=problem_answers(409), response_model=None)
+def deny(place: Here, login: Caller, export_id: ExportId, why: Reasoned) -> Response:
+    """Refuse a request. The person is told the reason and their remedies (GDPR Art. 12(4))."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.DENY)
+        approvals.deny(connection, row["id"], reason=why.reason, actor=actor)
+        return _json(shown(connection, actor, exports.get(connection, export_id)))
+
+
+@router.post("/exports/{export_id}/recall", responses=problem_answers(409), response_model=None)
+def recall(place: Here, login: Caller, export_id: ExportId, why: Reasoned) -> Response:
+    """Recall an archive that reached somebody wrong: links end, objects are deleted, a breach record opens (R48)."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.RECALL)
+        recalls.recall(connection, row["id"], reason=why.reason, actor=str(actor))
         return _json(shown(connection, actor, exports.get(connection, export_id)))
 
 

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from sqlalchemy import select
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from portability import deployment, keys, migrations
+from portability import deployment, keys, migrations, models
 from portability.db import open_engine, reading
 from portability.settings import Settings
 from portability.storage import Storage, open_storage
@@ -72,7 +73,10 @@ def _open(settings: Settings, storage: Storage | None) -> Place:
     if storage is None:
         storage = open_storage(settings.storage, sse=settings.storage_sse)
         deployment.check_store(engine, storage)
-    return Place(settings, engine, storage, Provider(settings) if settings.oidc_issuer else None)
+    provider = Provider(settings) if settings.oidc_issuer else None
+    with reading(engine) as connection:
+        salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
+    return Place(settings, engine, storage, provider, salt)
 
 
 @asynccontextmanager

@@ -10,16 +10,16 @@ import base64
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Connection, RowMapping
 
-from portability import exports, links
+from portability import codes, exports, limits, links
 from portability.links import Audience
 from portability.policy import Action, Actor, Facts
 from portability.refusals import LinkInvalid
 from portability.storage import PresigningStorage
-from web import codes, pages, problems
+from web import confirmed, pages, problems
 from web.auth import Login, NotLoggedIn, OurForm, permit, session_login
 from web.headers import policy_with_forms_to
 from web.place import Here, Place
@@ -49,9 +49,35 @@ def landing(request: Request, place: Here, token: str) -> Response:
         volumes=volumes,
         token=token,
         admitted=_admitted(request, link, login) is not None,
-        code_sent=codes.was_sent(request, link),
+        code_sent=confirmed.was_sent(request, link),
         login_url=pages.login_url(f"/d/{token}"),
     )
+
+
+@router.post("/{token}/code", dependencies=[OurForm])
+def send_code(request: Request, place: Here, token: str) -> Response:
+    """Send a one-time code to the verified address; who that is, the page does not say."""
+    place.limits.attempt(limits.CODE, "send", pages.address(request))
+    with place.writing() as connection:
+        link = links.resolve(connection, place.settings.keys, token)
+        codes.send(connection, place.settings.keys, link)
+    confirmed.remember_sent(request, link)
+    pages.flash(request, "code_sent")
+    return pages.see_other(f"/d/{token}")
+
+
+@router.post("/{token}/code/check", dependencies=[OurForm])
+def check_code(request: Request, place: Here, token: str, code: Annotated[str, Form(max_length=20)]) -> Response:
+    """The code that came."""
+    place.limits.attempt(limits.CODE, "check", pages.address(request))
+    with place.writing() as connection:
+        link = links.resolve(connection, place.settings.keys, token)
+        is_right = link["audience"] == Audience.CODE and codes.check(connection, place.settings.keys, link, code)
+    if is_right:
+        confirmed.confirm(request, link)
+    else:
+        pages.flash(request, "code_wrong")
+    return pages.see_other(f"/d/{token}")
 
 
 @router.post("/{token}/volumes/{number}", dependencies=[OurForm])
@@ -167,7 +193,7 @@ def _volume_headers(stored: RowMapping) -> dict[str, str]:
 def _admitted(request: Request, link: RowMapping, login: Login | None) -> Actor | None:
     """As whom the visitor may use the link."""
     if link["audience"] == Audience.CODE:
-        return Actor("subject", link["subject_ref"]) if codes.is_confirmed(request, link) else None
+        return Actor("subject", link["subject_ref"]) if confirmed.is_confirmed(request, link) else None
     if login is None:
         return None
     return next((actor for actor in login.actors() if links.admits(link, actor)), None)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from portability import limits
 from portability.policy import ROLES
 from web import pages, words
 from web.auth import Login, OurForm, from_claims, remember
@@ -48,6 +49,7 @@ def finish(
     request: Request, place: Here, code: Annotated[str, Query(max_length=4096)] = "", state: str = ""
 ) -> Response:
     """Back from the provider. The answer is of this browser's own attempt, or it is none (RFC 6749, 10.12)."""
+    place.limits.attempt(limits.LOGIN, pages.address(request))
     pending = request.session.pop(PENDING, None)
     if place.provider is None or pending is None or not code:
         raise LoginFailed("no login was begun here")
@@ -71,6 +73,7 @@ def play(
     next: Annotated[str, Form(max_length=pages.LOCAL_LENGTH)] = "/me",  # noqa: A002  # as above
 ) -> Response:
     """Be anybody, on this machine alone: the settings refuse it beside a public BASE_URL."""
+    place.limits.attempt(limits.LOGIN, pages.address(request))
     if not place.settings.development_login or role not in PLAYED_ROLES:
         raise HTTPException(404)
     roles = ("subject",) if role == "subject" else ("subject", role)

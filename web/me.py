@@ -10,16 +10,15 @@ from fastapi import APIRouter, Form, Header, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection, RowMapping
 
-from portability import exports, links, notify, plugins, request_log, requests, slices
+from portability import approvals, exports, links, notify, request_log, requests, slices
 from portability.api import SubjectKind
 from portability.deadlines import due_at
 from portability.policy import Action, Role
-from portability.sources import PlatformSources
-from portability.states import OPEN, DatasetState, ExportState
-from web import download, pages
+from portability.states import UNDECIDED, DatasetState, ExportState
+from web import asking, download, pages
 from web.auth import LoggedIn, Login, OurForm
 from web.place import Here, Place
-from web.scopes import actor_for_request, own_scope
+from web.scopes import own_scope
 from web.seen import found
 
 router = APIRouter(prefix="/me", include_in_schema=False)
@@ -42,7 +41,7 @@ def mine(request: Request, place: Here, login: LoggedIn) -> Response:
         current=current,
         exports=rows,
         messages=sorted(told, key=lambda each: each["created_at"], reverse=True)[:MESSAGES],
-        parts_offered=_offered(place),
+        parts_offered=place.offered,
         formats=requests.DEFAULT_FORMATS,
         profiles=["access", "portability", *(["switch"] if _company(login) else [])],
         latest=due_at(datetime.now(UTC)),
@@ -61,7 +60,7 @@ def ask(
     until: Day = "",
 ) -> Response:
     """Ask for a copy of their own data, or of their company's."""
-    whole = set(include) >= set(_offered(place)) or profile == requests.Profile.SWITCH
+    whole = set(include) >= set(place.offered) or profile == requests.Profile.SWITCH
     company = _company(login) if profile == requests.Profile.SWITCH else None
     wanted = requests.check(
         profile=profile,
@@ -72,10 +71,7 @@ def ask(
         until=until or None,
         channel="page",
     )
-    actor = actor_for_request(place, login, wanted)
-    with place.writing() as connection:
-        identifier, is_new = requests.accept(connection, wanted, actor=str(actor))
-    place.wake(identifier)
+    identifier, is_new, _actor = asking.accept(place, login, wanted)
     if not is_new:
         pages.flash(request, "asked_already")
     return pages.see_other(f"/me/exports/{identifier}")
@@ -87,6 +83,7 @@ def one(request: Request, place: Here, login: LoggedIn, export_id: str) -> Respo
     with place.reading() as connection:
         row, _actor = found(place, login, connection, export_id, Action.SEE_OWN)
         told = {**_standing(connection, row), "lines": exports.ledger(connection, export_id)}
+        denial = approvals.denial(connection, export_id)
     waiting = [line for line in told["lines"] if line["state"] == DatasetState.NEEDS_INSTRUCTION]
     tenants = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
     return pages.page(
@@ -95,7 +92,7 @@ def one(request: Request, place: Here, login: LoggedIn, export_id: str) -> Respo
         **told,
         tenants_to_ask=tenants,
         kept_until=_kept_until(place, row),
-        denial=None,
+        denial=denial,
         staff=False,
     )
 
@@ -172,7 +169,7 @@ def _company(login: Login) -> str | None:
 
 def _current(connection: Connection, rows: list[RowMapping]) -> dict[str, Any] | None:
     """What is told first: an open one before a finished one, the newest before older ones."""
-    chosen = next((row for row in rows if row["state"] in (*OPEN, "review")), rows[0] if rows else None)
+    chosen = next((row for row in rows if row["state"] in UNDECIDED), rows[0] if rows else None)
     return None if chosen is None else _standing(connection, chosen)
 
 
@@ -194,12 +191,3 @@ def _kept_until(place: Place, row: RowMapping) -> datetime | None:
     kept_seconds = settings.tenant_archive_ttl_seconds if tenant else settings.archive_ttl_seconds
     moment: datetime = row["ended_at"] + timedelta(seconds=kept_seconds)
     return moment
-
-
-def _offered(place: Place) -> list[str]:
-    """Exporters that have something of a person with an account."""
-    if "offered" not in place.hidden:
-        loaded = plugins.load_exporters(PlatformSources(place.settings))
-        of_users = [name for name, exporter in loaded.items() if SubjectKind.USER in exporter.subject_kinds]
-        place.hidden["offered"] = " ".join(of_users)
-    return place.hidden["offered"].split()

@@ -124,6 +124,11 @@ def local(path: str | None) -> str:
     return path if path is not None and len(path) <= LOCAL_LENGTH and LOCAL.fullmatch(path) else "/me"
 
 
+def address(request: Request) -> str:
+    """Who tries, for the counters; behind a proxy uvicorn has put the client's own address here."""
+    return request.client.host if request.client else ""
+
+
 def _came_from(request: Request) -> str:
     """The page that a form of this path is on."""
     parts = request.url.path.split("/")

@@ -34,7 +34,6 @@ STATUS: dict[type[PortabilityError], int] = {
     errors.QueueUnavailable: 503,
     errors.DatabaseUnavailable: 503,
     errors.NoSigningKey: 503,
-    errors.MailUnavailable: 503,
     refusals.UnknownLink: 404,
     refusals.LinkInvalid: 404,
     refusals.UnknownRecall: 404,

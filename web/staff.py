@@ -10,14 +10,14 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
-from portability import audit, exports, links, request_log, requests, retries, slices
+from portability import approvals, audit, exports, links, recalls, request_log, requests, retries, slices
 from portability.errors import BadInput
-from portability.policy import Action, Role
-from portability.states import ExportState
-from web import pages
+from portability.policy import Action, Actor, Role
+from portability.states import UNDECIDED, ExportState
+from web import asking, pages
 from web.auth import LoggedIn, Login, OurForm, may, permit
 from web.place import Here, Place
-from web.scopes import actor_for_request, listing_scope
+from web.scopes import listing_scope
 from web.seen import facts_of, found
 
 router = APIRouter(prefix="/staff", include_in_schema=False)
@@ -79,9 +79,7 @@ def new(request: Request, place: Here, login: LoggedIn) -> Response:
 
 
 @router.post("/exports", dependencies=[OurForm])
-def ask(
-    request: Request, place: Here, login: LoggedIn, asked: Annotated[Asked, Form()]
-) -> Response:
+def ask(request: Request, place: Here, login: LoggedIn, asked: Annotated[Asked, Form()]) -> Response:
     """Ask for somebody, with a reason. What is made goes to them."""
     wanted = requests.check(
         profile="switch" if asked.kind == "tenant" else asked.profile,
@@ -91,10 +89,7 @@ def ask(
         channel=asked.channel,
         received_at=asked.received_at or None,
     )
-    actor = actor_for_request(place, login, wanted)
-    with place.writing() as connection:
-        identifier, is_new = requests.accept(connection, wanted, actor=str(actor))
-    place.wake(identifier)
+    identifier, is_new, _actor = asking.accept(place, login, wanted)
     pages.flash(request, "done" if is_new else "asked_for_already")
     return pages.see_other(f"/staff/exports/{identifier}")
 
@@ -125,7 +120,7 @@ def act(request: Request, place: Here, login: LoggedIn, export_id: str, what: st
         raise BadInput("there is no such action")
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, action)
-        _do(connection, place, row, what, str(actor), reason.strip())
+        _do(connection, row["id"], what, actor, reason.strip())
     place.wake(export_id)
     pages.flash(request, "done")
     return pages.see_other(f"/staff/exports/{export_id}")
@@ -163,12 +158,21 @@ ACTIONS = {
     "retry": Action.RETRY,
     "gaps": Action.RETRY,
     "revoke": Action.REVOKE,
+    "approve": Action.APPROVE,
+    "deny": Action.DENY,
+    "recall": Action.RECALL,
 }
 
 
-def _do(connection: Connection, place: Place, row: RowMapping, what: str, actor: str, reason: str) -> None:
-    export_id = row["id"]
+def _do(connection: Connection, export_id: str, what: str, as_whom: Actor, reason: str) -> None:
+    actor = str(as_whom)
     match what:
+        case "approve":
+            approvals.approve(connection, export_id, actor=as_whom)
+        case "deny":
+            approvals.deny(connection, export_id, reason=reason, actor=as_whom)
+        case "recall":
+            recalls.recall(connection, export_id, reason=reason, actor=actor)
         case "cancel":
             exports.cancel(connection, export_id, actor=actor)
         case "retry":
@@ -185,7 +189,10 @@ def _possible(place: Place, login: Login, connection: Connection, row: RowMappin
     standing = any(link["revoked_at"] is None for link in links.of(connection, row["id"]))
     filled = any(gap["resume"] is not None for gap in exports.gaps(connection, row["id"]))
     fits = {
-        "cancel": state in {"queued", "running", "closing"} and row["cancel_requested_at"] is None,
+        "approve": state == ExportState.REVIEW,
+        "deny": state in {ExportState.REVIEW, ExportState.QUEUED},
+        "recall": state in recalls.DELIVERABLE,
+        "cancel": state in UNDECIDED and row["cancel_requested_at"] is None,
         "retry": state == ExportState.FAILED,
         "gaps": state == ExportState.READY and filled,
         "revoke": state == ExportState.READY and standing,
