@@ -71,6 +71,8 @@ def up(context: Context, workers: int) -> None:
     with embedded.running(context.settings, workers=workers) as stack:
         folder = context.settings.dir.absolute()
         context.console.print(f"up on {folder} with {workers} workers; Ctrl-C stops", markup=False, soft_wrap=True)
+        with httpx.Client(base_url=stack.url) as client:
+            wait_until_up(client)
         context.console.print(f"open {stack.url}", markup=False, soft_wrap=True)
         context.console.print(f"ask for something: portability request --dir {folder} --help", markup=False)
         while not stop.wait(MEND_SECONDS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -24,6 +25,8 @@ from web.seen import found
 router = APIRouter(prefix="/me", include_in_schema=False)
 SHOWN = 20
 MESSAGES = 5
+TOLD_FIRST = ("pending", "partial", "refused", "needs_instruction", "complete", "empty")
+"""Of several datasets' states the one that a person wants to know of."""
 Names = Annotated[list[str], Form(max_length=100)]
 Day = Annotated[str, Form(max_length=10)]
 
@@ -82,14 +85,15 @@ def one(request: Request, place: Here, login: LoggedIn, export_id: str) -> Respo
     """One copy: where it stands, what is in it, until when."""
     with place.reading() as connection:
         row, _actor = found(place, login, connection, export_id, Action.SEE_OWN)
-        told = {**_standing(connection, row), "lines": exports.ledger(connection, export_id)}
+        told, lines = _standing(connection, row), exports.ledger(connection, export_id)
         denial = approvals.denial(connection, export_id)
-    waiting = [line for line in told["lines"] if line["state"] == DatasetState.NEEDS_INSTRUCTION]
+    waiting = [line for line in lines if line["state"] == DatasetState.NEEDS_INSTRUCTION]
     tenants = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
     return pages.page(
         request,
         "my_export.html",
         **told,
+        groups=_groups(lines),
         tenants_to_ask=tenants,
         kept_until=_kept_until(place, row),
         denial=denial,
@@ -181,6 +185,22 @@ def _standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
     volumes = exports.stored_volumes(connection, row["id"]) if row["state"] == ExportState.READY else ()
     percent = min(99, 100 * done // of_all) if of_all else 0
     return {"row": row, "view": {"progress": progress}, "percent": percent, "volumes": volumes}
+
+
+def _groups(lines: Sequence[RowMapping]) -> list[dict[str, Any]]:
+    """The ledger by part: what a person asks is whether their calls are in it, not in how many tables."""
+    groups: dict[str, list[RowMapping]] = {}
+    for line in lines:
+        groups.setdefault(line["exporter"], []).append(line)
+    return [
+        {
+            "exporter": exporter,
+            "state": min((line["state"] for line in members), key=TOLD_FIRST.index),
+            "records": sum(line["records"] for line in members),
+            "files": sum(line["files"] for line in members),
+        }
+        for exporter, members in groups.items()
+    ]
 
 
 def _kept_until(place: Place, row: RowMapping) -> datetime | None:

@@ -25,9 +25,11 @@ UNITS = {
 
 
 def phrase(language: str, name: str, **values: object) -> str:
-    """The phrase of a name; an unknown name stands for itself, so that a new state is never a broken page."""
+    """The phrase of a name; an unknown one stands for itself: a plugin's part or a new event is no broken page."""
     known = PHRASES[language].get(name)
-    return name.replace("_", " ") if known is None else str(known).format(**values)
+    if known is None:
+        return name.partition("_")[2].replace("_", " ")
+    return str(known).format(**values)
 
 
 def date(language: str, moment: datetime) -> str:

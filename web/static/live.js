@@ -6,8 +6,10 @@ const restSeconds = 15;
 
 function localTimes(root) {
   const shown = { dateStyle: "medium", timeStyle: "short" };
+  const spoken = document.documentElement.lang;
+  const locale = navigator.languages.find((each) => each.startsWith(`${spoken}-`)) ?? { en: "en-GB", id: "id-ID" }[spoken];
   for (const each of root.querySelectorAll("time")) {
-    each.textContent = new Date(each.dateTime).toLocaleString(document.documentElement.lang, shown);
+    each.textContent = new Date(each.dateTime).toLocaleString(locale, shown);
   }
 }
 
