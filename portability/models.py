@@ -213,3 +213,23 @@ incident = Table(
     Column("count", BigInteger, nullable=False),
     Column("last_at", UtcTime, nullable=False),
 )
+
+notification = Table(
+    "notification",
+    metadata,
+    # Random, made with the row: the Message-ID of its mail, so that a mail that comes twice is seen to be one.
+    Column("id", String(40), primary_key=True),
+    Column("export_id", ForeignKey("export.id"), nullable=False),
+    Column("kind", String(16), nullable=False, comment="acknowledged | ready | expiring | failed | denied | code"),
+    Column("occasion", String(64), nullable=False, comment="try and revision, or a code's id: told once for each"),
+    Column("language", String(16), comment="in which it was rendered first"),
+    Column("state", String(16), nullable=False, comment="queued | sent | page | failed"),
+    Column("reason", String(64), comment="why it is not mailed, or not yet: a code"),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", UtcTime, comment="back-off"),
+    Column("lease_until", UtcTime),
+    Column("created_at", UtcTime, nullable=False),
+    Column("sent_at", UtcTime),
+    UniqueConstraint("export_id", "kind", "occasion"),
+    Index(None, "state", "created_at"),
+)

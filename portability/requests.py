@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, insert, select
 
-from portability import audit, models, slices, subjects
+from portability import audit, models, notify, slices, subjects
 from portability.api import SubjectKind
 from portability.deadlines import due_at
 from portability.errors import BadDate, BadInput, BadSubject, UnknownProfile
@@ -114,6 +114,7 @@ def accept(connection: Connection, request: Request, *, actor: str) -> tuple[str
     slices.open_first(connection, identifier, request.tenant)
     detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
     audit.record(connection, "request.accepted", actor=actor, export_id=identifier, detail=detail)
+    notify.queue(connection, notify.Kind.ACKNOWLEDGED, identifier)
     return identifier, True
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from email.message import EmailMessage
+from email.policy import SMTP
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 from sqlalchemy import make_url
@@ -18,6 +21,7 @@ from portability.errors import BadSetting
 
 GIB = 1 << 30
 MIB = 1 << 20
+DAY = 86_400
 
 
 def _url_with(*schemes: str) -> Callable[[str], str]:
@@ -46,10 +50,37 @@ def _database_url(url: str) -> str:
     raise ValueError("needs a URL that begins with sqlite:/// or postgresql+psycopg://")
 
 
+def _smtp_url(url: str) -> str:
+    checked = _url_with("smtp", "smtps")(url)
+    if not urlsplit(checked).hostname:
+        raise ValueError("needs a URL with a host: smtp://host:587 or smtps://host:465")
+    return checked
+
+
+def _mailbox(text: str) -> str:
+    message = EmailMessage(policy=SMTP)
+    with suppress(ValueError, IndexError):
+        message["From"] = text
+        (address,) = message["From"].addresses
+        if address.domain and text.isascii() and not message["From"].defects:
+            return text
+    raise ValueError("needs one address: portability@example.com or Vlint <portability@example.com>")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads nowhere but to this machine."""
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 StorageUrl = Annotated[str, AfterValidator(_url_with("file", "s3"))]
 WebUrl = Annotated[str, AfterValidator(_url_with("http", "https"))]
+SmtpUrl = Annotated[str, AfterValidator(_smtp_url)]
+Mailbox = Annotated[str, AfterValidator(_mailbox)]
 
 
 class Settings(BaseSettings):
@@ -59,26 +90,69 @@ class Settings(BaseSettings):
 
     dir: Path = Field(Path("portability-data"), description="State folder of the embedded stack")
     database_url: DatabaseUrl | None = Field(
-        None, description="Control database: SQLite or PostgreSQL; default: SQLite in DIR"
+        None, repr=False, description="Control database: SQLite or PostgreSQL; default: SQLite in DIR"
     )
     source_url: DatabaseUrl | None = Field(
-        None, description="The platform's database, read only; default: SQLite in DIR"
+        None, repr=False, description="The platform's database, read only; default: SQLite in DIR"
     )
-    redis_url: RedisUrl | None = Field(None, description="Redis or Valkey for wake-ups; default: the folder's Valkey")
-    storage_url: StorageUrl | None = Field(None, description="Where archives go; default: a folder in DIR")
+    redis_url: RedisUrl | None = Field(
+        None, repr=False, description="Redis or Valkey for wake-ups; default: the folder's Valkey"
+    )
+    storage_url: StorageUrl | None = Field(None, repr=False, description="Where archives go; default: a folder in DIR")
     storage_sse: str | None = Field(
         None,
         description="Server-side encryption on S3: AES256, aws:kms or aws:kms:KEY",
         pattern=r"^(AES256|aws:kms(:.+)?)$",
     )
     recordings_url: StorageUrl | None = Field(
-        None, description="Where recordings and attachments lie; default: a folder in DIR"
+        None, repr=False, description="Where recordings and attachments lie; default: a folder in DIR"
     )
     keys_dir: Path | None = Field(None, description="Folder of the private signing keys (PEM, 0600); default: DIR/keys")
     base_url: WebUrl = Field("http://localhost:8000", description="Public address of this service")
     issuer: str | None = Field(None, description="`iss` of signatures; default: BASE_URL", min_length=1)
     contact: str | None = Field(
         None, description="Whom a person asks about an archive: an address or URL, printed in it", min_length=1
+    )
+    development_login: bool = Field(
+        default=False, description="A login without a password, for playing; refused unless BASE_URL is this machine"
+    )
+    oidc_issuer: WebUrl | None = Field(None, description="OpenID provider where people and staff log in")
+    oidc_client_id: str | None = Field(None, description="Client id of the pages at the provider", min_length=1)
+    oidc_client_secret: str | None = Field(
+        None, description="Client secret of the pages at the provider", min_length=1, repr=False
+    )
+    oidc_audience: str | None = Field(
+        None, description="`aud` that the API wants in bearer tokens; default: BASE_URL", min_length=1
+    )
+    oidc_roles_claim: str = Field("roles", description="Claim with the list of roles", min_length=1)
+    oidc_tenant_claim: str = Field("tenant", description="Claim with an administrator's tenant", min_length=1)
+    oidc_strong_acr: str = Field(
+        "mfa", description="Values of `acr` or `amr` that count as a strong login, with commas between", min_length=1
+    )
+    step_up_seconds: int = Field(
+        900, description="How old a strong login may be when an export is asked for or downloaded", ge=60
+    )
+    session_seconds: int = Field(3600, description="How long a login on the pages holds", ge=300)
+    smtp_url: SmtpUrl | None = Field(
+        None, repr=False, description="Server that takes our mail; default: none, messages on /me alone"
+    )
+    smtp_seconds: float = Field(30, description="How long the mail server is waited for, at each step", gt=0)
+    mail_from: Mailbox | None = Field(None, description="Sender of our mail; needed beside SMTP_URL")
+    link_ttl_seconds: int = Field(172_800, description="How long a download link holds", ge=60, le=30 * DAY)
+    link_claims_max: int = Field(20, description="Downloads of one volume that one link may begin", ge=1)
+    link_claim_seconds: int = Field(
+        21_600, description="How long a download that has begun may go on and be resumed", ge=60
+    )
+    exports_per_month: int = Field(10, description="Exports of one subject in 30 days; failed ones do not count", ge=1)
+    approvals: Literal["policy", "none"] | None = Field(
+        None, description="Whether a second person must approve what the policy names; default: policy, embedded none"
+    )
+    contact_change_seconds: int = Field(
+        14 * DAY, description="How long after a change of contact data a request by staff needs a second person", ge=0
+    )
+    archive_ttl_seconds: int = Field(7 * DAY, description="How long a person's archive is kept", ge=DAY)
+    tenant_archive_ttl_seconds: int = Field(
+        30 * DAY, description="How long a tenant's archive is kept; at least 30 days (EU Data Act)", ge=30 * DAY
     )
     volume_bytes: int = Field(2 * GIB, description="Upper bound of a volume before its closing files", ge=MIB // 16)
     volume_members: int = Field(50_000, description="Upper bound of members in a volume", ge=10)
@@ -106,6 +180,22 @@ class Settings(BaseSettings):
     clock_seconds: float = Field(2, description="How often the clock looks for claimable exports", gt=0)
     sweep_seconds: float = Field(3600, description="How often the clock sweeps the storage; 0: never", ge=0)
     allow_fetch: bool = Field(default=False, description="Lets an operator `fetch` archives outside the embedded stack")
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if faults := list(self._contradictions()):
+            raise ValueError("; ".join(f"{_env(name)}: {fault}" for name, fault in faults))
+        return self
+
+    def _contradictions(self) -> Iterator[tuple[str, str]]:
+        if self.development_login and not is_loopback(self.base_url):
+            yield "development_login", "anybody could log in as anybody: refused where BASE_URL is not this machine"
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_client_secret):
+            yield "oidc_issuer", "needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET beside it"
+        if self.oidc_issuer and self.oidc_issuer.startswith("http:") and not is_loopback(self.oidc_issuer):
+            yield "oidc_issuer", "needs https: where it is not this machine"
+        if self.smtp_url and not self.mail_from:
+            yield "mail_from", "needed beside SMTP_URL"
 
     @property
     def embedded(self) -> bool:
@@ -136,6 +226,18 @@ class Settings(BaseSettings):
     def iss(self) -> str:
         return self.issuer or self.base_url
 
+    @property
+    def audience(self) -> str:
+        return self.oidc_audience or self.base_url
+
+    @property
+    def strong_acr(self) -> frozenset[str]:
+        return frozenset(value.strip() for value in self.oidc_strong_acr.split(",") if value.strip())
+
+    @property
+    def needs_approvals(self) -> bool:
+        return (self.approvals or ("none" if self.embedded else "policy")) == "policy"
+
 
 def load_settings(**overrides: object) -> Settings:
     """Settings from the environment, with overrides by field name.
@@ -146,13 +248,14 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
-        faults = "; ".join(
-            f"{_variable(fault)}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
-        )
-        raise BadSetting(faults) from None
+        raise BadSetting("; ".join(map(_told, error.errors()))) from None
 
 
-def _variable(fault: Mapping[str, object]) -> str:
-    location = fault["loc"]
-    name = location[0] if isinstance(location, tuple) and location else "?"
+def _told(fault: Mapping[str, object]) -> str:
+    """One fault with its variable; one of several settings together names its own."""
+    location, message = fault["loc"], str(fault["msg"]).removeprefix("Value error, ")
+    return f"{_env(location[0])}: {message}" if isinstance(location, tuple) and location else message
+
+
+def _env(name: object) -> str:
     return f"{Settings.model_config['env_prefix']}{name}".upper()

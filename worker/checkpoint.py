@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
 
-from portability import audit, models, slices
+from portability import audit, models, notify, slices
 from portability.db import now, writing
 from portability.errors import LeaseLost, PortabilityError
 from portability.states import ExportState, SliceState
@@ -20,6 +20,8 @@ from worker.claims import Claim
 EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
 ACTOR = "worker"
 BACKOFF_MAX_SECONDS = 300
+TOLD = {ExportState.READY: notify.Kind.READY, ExportState.FAILED: notify.Kind.FAILED}
+"""Last states that people are told of; who cancels knows."""
 UNKNOWN_UPLOAD = ""
 """Of a volume whose upload may or may not have begun: it is found by its key."""
 VolumeNames: TypeAlias = Callable[[int], tuple[str, str]]
@@ -119,6 +121,8 @@ def end(connection: Connection, held: Claim, state: ExportState, error: Portabil
     slices.end_all(connection, held.id)
     write_export(connection, held, state=state, error_code=code, error_message=message, ended_at=now(), open_slices=0)
     audit.record(connection, f"export.{state}", actor=ACTOR, export_id=held.id, detail={"code": code})
+    if state in TOLD:
+        notify.queue(connection, TOLD[state], held.id)
 
 
 def reserve_volume(connection: Connection, held: Claim, number: int | None, names: VolumeNames) -> RowMapping:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, select, update
 
-from portability import audit, incidents, models, slices
+from portability import audit, incidents, models, notify, slices
 from portability.db import now, reading, writing
 from portability.errors import ForeignStore, ObjectMissing
 from portability.incidents import Incident
@@ -72,6 +72,7 @@ def fail(engine: Engine, export_id: str, numbers: Sequence[int], *, actor: str) 
             export_id=export_id,
             detail={"code": ObjectMissing.code, "volume": numbers[0], "volumes": len(numbers)},
         )
+        notify.queue(connection, notify.Kind.FAILED, export_id)
     incidents.count(engine, Incident.OBJECT_LOST, len(numbers))
 
 

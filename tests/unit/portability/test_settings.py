@@ -7,7 +7,9 @@ import pytest
 from portability.errors import BadSetting
 from portability.settings import Settings, load_settings
 
-URL_SETTINGS = ["DATABASE_URL", "SOURCE_URL", "REDIS_URL", "STORAGE_URL", "RECORDINGS_URL", "BASE_URL"]
+URL_SETTINGS = [
+    *("DATABASE_URL", "SOURCE_URL", "REDIS_URL", "STORAGE_URL", "RECORDINGS_URL", "BASE_URL", "OIDC_ISSUER", "SMTP_URL")
+]
 SECRET_URLS = [
     "hunter2",
     "hunter2:rest",
@@ -85,3 +87,70 @@ def test_settings_do_not_change() -> None:
 def test_every_setting_is_described() -> None:
     """A field's description is its line in docs/settings.md."""
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("url", ["https://data.vlint.example", "http://10.0.0.7:8000", "http://localhost.evil.example"])
+def test_nobody_logs_in_without_a_password_from_elsewhere(url: str) -> None:
+    """The development login exists only where nobody but this machine can reach it."""
+    with pytest.raises(BadSetting, match="PORTABILITY_DEVELOPMENT_LOGIN"):
+        load_settings(development_login=True, base_url=url)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1", "http://[::1]:8000"])
+def test_the_development_login_is_for_this_machine(url: str) -> None:
+    """On a loopback address one may play."""
+    assert load_settings(development_login=True, base_url=url).development_login
+
+
+def test_settings_that_need_each_other_are_named_together() -> None:
+    """Mail without a sender, a provider without its client: each fault by the name of its variable, in one line."""
+    with pytest.raises(BadSetting) as raised:
+        load_settings(smtp_url="smtps://user:hunter2@mail.example", oidc_issuer="http://login.example")
+    assert str(raised.value).count("PORTABILITY_OIDC_ISSUER: ") == 2
+    assert "PORTABILITY_MAIL_FROM: " in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["", "vlint", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "Vlint <a@b.example", "ä@b.example"],
+)
+def test_a_sender_is_one_address(sender: str) -> None:
+    """What stands in From: of every mail is checked once, at the start."""
+    with pytest.raises(BadSetting, match="PORTABILITY_MAIL_FROM"):
+        load_settings(mail_from=sender)
+
+
+@pytest.mark.parametrize("sender", ["privacy@vlint.example", "Vlint <privacy@vlint.example>"])
+def test_a_sender_may_have_a_name(sender: str) -> None:
+    """An address alone, or with the name that people see."""
+    assert load_settings(mail_from=sender).mail_from == sender
+
+
+def test_secrets_are_not_in_the_settings_text() -> None:
+    """Whoever prints the settings, in a traceback too, prints no password."""
+    database = "postgresql+psycopg://u:hunter2@host/d"
+    text = repr(
+        load_settings(
+            database_url=database,
+            source_url=database,
+            redis_url="redis://u:hunter2@host/0",
+            oidc_client_secret="hunter2",
+            smtp_url="smtps://u:hunter2@mail.example",
+            mail_from="a@b.example",
+        )
+    )
+    assert "hunter2" not in text
+
+
+def test_a_tenant_has_thirty_days() -> None:
+    """The EU Data Act's least time to retrieve (Art. 25(2)(g)) cannot be configured away."""
+    with pytest.raises(BadSetting, match="PORTABILITY_TENANT_ARCHIVE_TTL_SECONDS"):
+        load_settings(tenant_archive_ttl_seconds=29 * 86_400)
+
+
+def test_approvals_follow_the_stack(tmp_path: Path) -> None:
+    """Alone on one's own machine there is no second person; elsewhere policy asks for one unless told otherwise."""
+    assert not load_settings(dir=tmp_path).needs_approvals
+    assert load_settings(database_url="sqlite:////x.sqlite").needs_approvals
+    assert not load_settings(database_url="sqlite:////x.sqlite", approvals="none").needs_approvals
