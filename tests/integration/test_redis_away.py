@@ -29,7 +29,8 @@ def redis() -> Iterator[servers.Valkey]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, redis: servers.Valkey) -> Iterator[Watched]:
-    with watched(tmp_path_factory.mktemp("away"), redis.url, SLOW) as running:
+    # On a busy machine a short lease can be lost, and nobody could be woken for the rest while Redis is away.
+    with watched(tmp_path_factory.mktemp("away"), redis.url, SLOW, LEASE_SECONDS="30") as running:
         yield running
         redis.process.start()
 
