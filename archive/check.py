@@ -18,7 +18,7 @@ from archive.entries import Directory, Entry, Tape, read_directory, read_entry, 
 from archive.faults import Fault, FaultCode, ZipFault
 from archive.names import FULL_PATH_CHARS, is_safe
 from archive.parts import FORMAT
-from archive.signing import ARCHIVE_TYPE, Jwks, SignatureFault, check
+from portability.signing import ARCHIVE_TYPE, Jwks, SignatureFault, check
 
 KEPT_BYTES = 1 << 26
 """Of manifests and export.json, which are kept in memory; a larger one is a fault."""

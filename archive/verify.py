@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from archive import bag
 from archive.check import CheckedVolume, Claims, Progress, check_volume
 from archive.faults import Fault, FaultCode
-from archive.signing import Jwks
 from portability.errors import BadInput
+from portability.signing import Jwks
 
 __all__ = ["Fault", "FaultCode", "Verification", "verify", "volume_paths"]
 

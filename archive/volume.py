@@ -18,9 +18,9 @@ from archive.package import data_package
 from archive.parts import FORMAT, NO_DATA, NO_DATA_PATH, NO_DATA_TEXT, Content, Envelope, Member, SealedVolume
 from archive.readme import readme
 from archive.schemas import json_schema, schema_path
-from archive.signing import ARCHIVE_TYPE, sign
 from portability.api import JSON
 from portability.errors import VolumeFault
+from portability.signing import ARCHIVE_TYPE, sign
 from portability.storage import BLOCK_BYTES
 
 __all__ = ["MEMBER_BYTES", "Content", "Envelope", "Member", "SealedVolume", "Volume"]

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 import orjson
 
-from archive.signing import Jwks
 from archive.verify import Verification, verify
 from cli.context import Context, shared
 from cli.exports import fetch_volumes
@@ -22,6 +21,7 @@ from portability import exports, instructions, keys, requests
 from portability.api import JSON
 from portability.db import reading, writing
 from portability.errors import BadInput, NoSigningKey, VolumeFault
+from portability.signing import Jwks
 from portability.states import ExportState
 from portability.storage import open_storage
 

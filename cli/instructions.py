@@ -21,14 +21,31 @@ def instructions() -> None:
 @click.option("--tenant", required=True, help="The tenant that orders.")
 @click.option("--contact", help="One contact of the tenant; default: every contact.")
 @click.option("--include", help="Exporters, separated by commas; default: all.")
+@click.option(
+    "--deliver-to",
+    "delivery",
+    type=click.Choice([*orders.Delivery]),
+    default=orders.Delivery.SUBJECT,
+    show_default=True,
+    help="Who gets a contact's archive.",
+)
 @click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
 @shared
-def add(context: Context, tenant: str, contact: str | None, include: str | None, claimed: str | None) -> None:
+def add(
+    context: Context, tenant: str, contact: str | None, include: str | None, delivery: str, claimed: str | None
+) -> None:
     """Record an instruction; the same standing one is not recorded twice."""
     exporters = None if include is None else check_exporter_names(name.strip() for name in include.split(","))
     actor = policy.acting(context.settings, claimed)
     with writing(context.engine) as connection:
-        identifier = orders.add(connection, tenant, contact_id=contact, exporters=exporters, actor=str(actor))
+        identifier = orders.add(
+            connection,
+            tenant,
+            contact_id=contact,
+            exporters=exporters,
+            actor=str(actor),
+            delivery=orders.Delivery(delivery),
+        )
     context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
 
 
@@ -39,7 +56,7 @@ def list_instructions(context: Context, tenant: str | None) -> None:
     """List instructions, withdrawn ones too."""
     with reading(context.engine) as connection:
         rows = orders.rows(connection, tenant)
-    names = ("id", "tenant", "contact_id", "exporters", "created_by")
+    names = ("id", "tenant", "contact_id", "exporters", "delivery", "created_by")
     times = ("created_at", "withdrawn_at")
     document: list[JSON] = [
         {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}} for row in rows

@@ -17,7 +17,7 @@ def keys_group() -> None:
 
 
 @keys_group.command("new")
-@click.option("--purpose", default="archive", show_default=True, help="archive, link, transfer or receipt.")
+@click.option("--purpose", default="archive", show_default=True, help="archive, link, transfer, receipt or audit.")
 @shared
 def new(context: Context, purpose: str) -> None:
     """Make a key that signs from now on; its predecessor retires."""

@@ -9,10 +9,12 @@ import click
 
 from cli.context import Context, shared
 from portability import logs, plugins
+from portability.directory import load_directory
 from portability.queue import connect, open_queue, redis_url
 from portability.requests import DEFAULT_FORMATS
 from portability.sources import PlatformSources
-from worker import dispatch, process, sweep
+from worker import deliver, dispatch, process, sweep
+from worker.envelope import Desk
 
 
 @click.command()
@@ -32,7 +34,7 @@ def worker(context: Context) -> None:
 @click.command()
 @shared
 def clock(context: Context) -> None:
-    """Wake workers for what is claimable, every few seconds, and sweep the storage; safe in several copies."""
+    """Wake workers, mail what people are told, sweep the storage; every few seconds, safe in several copies."""
     logs.configure()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -41,4 +43,12 @@ def clock(context: Context) -> None:
     # Ended half-way with the process, a sweep does no harm; its storage may be away without the clock minding.
     sweeping = (context.engine, lambda: context.storage, context.settings.sweep_seconds, stop)
     threading.Thread(target=sweep.run, args=sweeping, name="sweeper", daemon=True).start()
+    mailing = (lambda: _desk(context), context.engine, context.settings, stop)
+    threading.Thread(target=deliver.run, args=mailing, name="mailer", daemon=True).start()
     dispatch.run(context.engine, queue, context.settings.clock_seconds, stop)
+
+
+def _desk(context: Context) -> Desk:
+    settings = context.settings
+    directory = load_directory(PlatformSources(settings), settings.directory)
+    return Desk(context.engine, settings, directory, lambda _connection, _keys, _code: None)

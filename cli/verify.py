@@ -14,7 +14,6 @@ import orjson
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-from archive.signing import Jwks
 from archive.verify import Verification, volume_paths
 from archive.verify import verify as verify_volumes
 from cli.context import Context, shared
@@ -22,6 +21,7 @@ from portability import keys
 from portability.api import JSON
 from portability.db import reading
 from portability.errors import BadInput
+from portability.signing import Jwks
 
 JWKS_BYTES = 1 << 20
 TIMEOUT_SECONDS = 10

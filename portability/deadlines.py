@@ -24,6 +24,8 @@ DEFAULT_REGIMES = ("gdpr", "uu_pdp", "data_act")
 """Those of the platform's privacy policy: Europe, Indonesia, and companies that leave."""
 SATURDAY = 5
 HALF, MOST = 0.5, 0.8
+EXPIRY_NOTICE = timedelta(hours=48)
+"""How long before its archive is deleted a subject is told so."""
 
 
 class PauseReason(StrEnum):
@@ -150,6 +152,11 @@ def alarm(started_at: datetime, due_at: datetime, at: datetime) -> Alarm:
         return Alarm.MISSED
     used = (at - started_at) / (due_at - started_at)
     return Alarm.MOST if used >= MOST else Alarm.HALF if used >= HALF else Alarm.NONE
+
+
+def kept_until(ended_at: datetime, ttl_seconds: float) -> datetime:
+    """Until when an archive is kept that became ready at a time."""
+    return ended_at + timedelta(seconds=ttl_seconds)
 
 
 def applying(names: Iterable[str], profile: str) -> list[Regime]:

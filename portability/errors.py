@@ -84,6 +84,13 @@ class UnknownExporter(BadInput):
     default_hint = "`portability plugins` lists what is installed"
 
 
+class UnknownDirectory(BadInput):
+    """A directory that is not installed."""
+
+    code = "unknown_directory"
+    default_hint = "check PORTABILITY_DIRECTORY; `schema` is the built-in one"
+
+
 class UnknownFormat(BadInput):
     """A format that is not installed."""
 

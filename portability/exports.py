@@ -126,15 +126,16 @@ def cancel(connection: Connection, identifier: str, *, actor: str) -> ExportStat
         return state
     if state not in OPEN:
         raise WrongState(f"export {identifier} is {state} already", hint="only an open export can be cancelled")
-    audit.record(connection, "export.cancel_requested", actor=actor, export_id=identifier)
     mine = update(EXPORT).where(EXPORT.c.id == identifier)
     if state is ExportState.QUEUED:
         ended = {"state": ExportState.CANCELLED, "cancel_requested_at": now(), "ended_at": now()}
         connection.execute(mine.values(**ended))
         slices.end_all(connection, identifier)
+        audit.record(connection, "export.cancel_requested", actor=actor, export_id=identifier)
         audit.record(connection, "export.cancelled", actor=actor, export_id=identifier)
         return ExportState.CANCELLED
     connection.execute(mine.where(EXPORT.c.cancel_requested_at.is_(None)).values(cancel_requested_at=now()))
+    audit.record(connection, "export.cancel_requested", actor=actor, export_id=identifier)
     return state
 
 

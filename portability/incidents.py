@@ -48,6 +48,8 @@ class Incident(StrEnum):
     """A process saw another storage folder than the one that the database knows."""
     OBJECT_LOST = "object_lost"
     """A stored volume is no longer there."""
+    MAIL_FAILED = "mail_failed"
+    """Somebody who should be told of an export cannot be reached by mail."""
     SWEPT = "swept"
     """A leftover of a dead worker was removed."""
 

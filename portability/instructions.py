@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
@@ -14,6 +15,15 @@ from portability.errors import BadInput, BadSubject, UnknownInstruction
 from portability.subjects import ID
 
 TABLE = models.instruction
+
+
+class Delivery(StrEnum):
+    """To whom the archive of a contact goes."""
+
+    SUBJECT = "subject"
+    """To the contact, by a code at the verified address."""
+    TENANT_ADMIN = "tenant_admin"
+    """To the tenant's administrator, who answers the contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,13 @@ class Order:
 
 
 def add(
-    connection: Connection, tenant: str, *, contact_id: str | None, exporters: Sequence[str] | None, actor: str
+    connection: Connection,
+    tenant: str,
+    *,
+    contact_id: str | None,
+    exporters: Sequence[str] | None,
+    actor: str,
+    delivery: Delivery = Delivery.SUBJECT,
 ) -> str:
     """Record an instruction and return its id; the same standing one is not recorded twice.
 
@@ -46,10 +62,10 @@ def add(
         raise BadInput("an instruction for no exporter opens nothing", hint="leave --include out for all")
     names = None if exporters is None else sorted(set(exporters))
     for row in standing(connection, tenant):
-        if row["contact_id"] == contact_id and row["exporters"] == names:
+        if (row["contact_id"], row["exporters"], row["delivery"]) == (contact_id, names, delivery):
             return str(row["id"])
     identifier = f"ins_{secrets.token_hex(10)}"
-    values = {"id": identifier, "tenant": tenant, "contact_id": contact_id, "exporters": names}
+    values = {"id": identifier, "tenant": tenant, "contact_id": contact_id, "exporters": names, "delivery": delivery}
     connection.execute(insert(TABLE).values(**values, created_by=actor, created_at=now()))
     audit.record(connection, "instruction.added", actor=actor, detail={"instruction": identifier, "tenant": tenant})
     return identifier

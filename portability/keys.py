@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from joserfc.jwk import ECKey
@@ -15,10 +17,11 @@ from portability import audit, models
 from portability.api import JSON
 from portability.errors import BadInput, NoSigningKey, UnknownKey, WrongState
 from portability.exports import rfc3339
+from portability.signing import Jwks, PublicKey
 
 TABLE = models.signing_key
-PURPOSES = ("archive", "link", "transfer", "receipt")
-PUBLISHED = frozenset({"archive", "transfer"})
+PURPOSES = ("archive", "link", "transfer", "receipt", "audit")
+PUBLISHED = frozenset({"archive", "transfer", "audit"})
 """Purposes whose public keys are in the JWKS; link keys are ours alone."""
 
 
@@ -38,18 +41,42 @@ def new(connection: Connection, folder: Path, *, purpose: str = "archive", actor
     return kid
 
 
+def ensure(connection: Connection, folder: Path, *, purposes: Sequence[str] = PURPOSES, actor: str) -> None:
+    """Make the keys of those purposes that have none to sign with on this machine. Raises BadInput."""
+    for purpose in purposes:
+        try:
+            signing(connection, folder, purpose=purpose)
+        except NoSigningKey:
+            new(connection, folder, purpose=purpose, actor=actor)
+
+
 def signing(connection: Connection, folder: Path, *, purpose: str = "archive") -> ECKey:
     """The newest active key of a purpose. Raises NoSigningKey, also where its file is not on this machine."""
     rows = [row for row in listed(connection, purpose) if row["retired_at"] is None and row["revoked_at"] is None]
     if not rows:
         raise NoSigningKey(f"there is no active key for {purpose}")
-    kid = rows[-1]["kid"]
+    return private(folder, rows[-1]["kid"])
+
+
+def private(folder: Path, kid: str) -> ECKey:
+    """The private half of a key that the database knows. Raises NoSigningKey where its file is not on this machine."""
     try:
-        pem = (folder / f"{kid}.pem").read_bytes()
+        return _read_private(folder / f"{kid}.pem")
     except OSError as error:
         hint = "put the keys folder on every machine that signs: PORTABILITY_KEYS_DIR"
         raise NoSigningKey(f"the private half of {kid} cannot be read: {type(error).__name__}", hint=hint) from None
-    return ECKey.import_key(pem, {"kid": kid, "use": "sig", "alg": "ES256"})
+
+
+def own(connection: Connection, folder: Path, *, purpose: str) -> Jwks:
+    """What this machine itself can check with: keys whose file it holds, with the end of life that the database knows.
+
+    The database alone is not believed: whoever can only write there makes no signature of ours.
+    """
+    known: dict[str, PublicKey] = {}
+    for row in listed(connection, purpose):
+        with suppress(NoSigningKey):
+            known[row["kid"]] = PublicKey(private(folder, row["kid"]), row["retired_at"], row["revoked_at"])
+    return Jwks(known)
 
 
 def listed(connection: Connection, purpose: str | None = None) -> Sequence[RowMapping]:
@@ -66,6 +93,11 @@ def retire(connection: Connection, kid: str, *, actor: str) -> None:
 def revoke(connection: Connection, kid: str, *, actor: str) -> None:
     """It is compromised: nothing that it ever signed verifies any more. Raises UnknownKey, WrongState."""
     _end(connection, kid, "revoked_at", actor)
+
+
+def published(connection: Connection, *, purpose: str) -> Jwks:
+    """The public keys of one purpose, as the database has them."""
+    return Jwks.parse({"keys": [_published(row) for row in listed(connection, purpose)]})
 
 
 def jwks(connection: Connection) -> dict[str, JSON]:
@@ -86,6 +118,12 @@ def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
         raise WrongState(f"key {kid} is {'revoked' if rows[0]['revoked_at'] else 'retired'} already")
     connection.execute(update(TABLE).where(TABLE.c.kid == kid).values({column: datetime.now(UTC)}))
     audit.record(connection, f"key.{column.removesuffix('_at')}", actor=actor, detail={"kid": kid})
+
+
+@lru_cache(maxsize=64)
+def _read_private(path: Path) -> ECKey:
+    # A kid is never given twice and its file never changes.
+    return ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
 
 
 def _write_private(path: Path, pem: bytes) -> None:

@@ -173,6 +173,7 @@ class Settings(BaseSettings):
     smtp_url: SmtpUrl | None = Field(
         None, repr=False, description="Server that takes our mail; default: none, messages on /me alone"
     )
+    directory: str = Field("schema", description="Directory plugin that knows verified addresses", min_length=1)
     smtp_seconds: float = Field(30, description="How long the mail server is waited for, at each step", gt=0)
     mail_from: Mailbox | None = Field(None, description="Sender of our mail; needed beside SMTP_URL")
     link_ttl_seconds: int = Field(172_800, description="How long a download link holds", ge=60, le=30 * DAY)
@@ -287,6 +288,10 @@ class Settings(BaseSettings):
     @property
     def regime_names(self) -> list[str]:
         return _listed(self.regimes)
+
+    def ttl_seconds(self, subject_kind: str) -> int:
+        """How long an archive of a subject of this kind is kept."""
+        return self.tenant_archive_ttl_seconds if subject_kind == "tenant" else self.archive_ttl_seconds
 
     @property
     def needs_approvals(self) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 from sqlalchemy import Engine
 
-from archive.signing import Jwks
 from archive.verify import Verification, verify
 from portability import exports, keys, migrations, requests
 from portability.api import (
@@ -36,6 +35,7 @@ from portability.api import (
 )
 from portability.db import open_engine, reading, writing
 from portability.settings import load_settings
+from portability.signing import Jwks
 from portability.states import OPEN
 from portability.storage import Storage
 from portability.storage.local import LocalStorage

@@ -16,7 +16,6 @@ import repository
 from prometheus_client.core import Metric
 from repository import ROOT, table
 
-from archive.signing import SignatureFault
 from bench.__main__ import FIGURES
 from cli.context import exit_code
 from cli.main import main
@@ -26,6 +25,7 @@ from portability.errors import PortabilityError, all_errors
 from portability.incidents import Incident
 from portability.plugins import EXPORTERS, FORMATS, find, load_exporters
 from portability.settings import Settings, load_settings
+from portability.signing import SignatureFault
 from portability.sources import PlatformSources
 from portability.states import FOLLOWS, DatasetState, ExportState
 

@@ -12,10 +12,10 @@ import orjson
 from joserfc.jwk import ECKey
 
 from archive.parts import Content, Envelope, SealedVolume
-from archive.signing import Jwks
 from archive.verify import Verification, verify
 from archive.volume import Volume
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Role
+from portability.signing import Jwks
 
 MOMENT = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 LINES = b'{"id":"c1","seconds":60,"paid":"10.50"}\n{"id":"c2","seconds":null,"paid":null}\n'

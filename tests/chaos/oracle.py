@@ -13,7 +13,6 @@ import orjson
 from archives import export_json
 from sqlalchemy import select
 
-from archive.signing import Jwks
 from archive.verify import verify
 from chaos import contents, rows
 from chaos.contents import Contents
@@ -21,6 +20,7 @@ from chaos.stack import Stack
 from portability import deployment, exports, keys, models
 from portability.db import reading
 from portability.errors import StorageError, UnknownExport
+from portability.signing import Jwks
 from portability.storage import LitteredStorage
 from worker import leftovers, sweep
 

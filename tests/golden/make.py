@@ -23,9 +23,9 @@ from factories import World
 from judges.cases import Archive, Platform, exported, platform
 
 from archive.parts import FORMAT
-from archive.signing import Jwks
 from archive.verify import verify
 from demo.plan import SeedPlan
+from portability.signing import Jwks
 from portability.storage import open_storage
 
 TARGET = Path(__file__).parent / FORMAT.replace("/", "-")

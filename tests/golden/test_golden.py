@@ -10,8 +10,8 @@ import pytest
 from archives import export_json
 
 from archive.parts import FORMAT
-from archive.signing import Jwks
 from archive.verify import verify
+from portability.signing import Jwks
 
 HERE = Path(__file__).parent
 CASES = [

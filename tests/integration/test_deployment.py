@@ -13,13 +13,13 @@ from archives import export_json, members
 from sqlalchemy import create_engine, select
 from workers import Deployment, deployment, until
 
-from archive.signing import Jwks
 from archive.verify import verify
 from demo.plan import SeedPlan
 from demo.seed import seed
 from exporters import schema
 from portability import exports, requests
 from portability.db import open_engine, reading, writing
+from portability.signing import Jwks
 from portability.storage import open_storage
 
 

@@ -11,8 +11,8 @@ from judges.cases import LARGEST_MEMBER_BYTES, LONG
 from judges.readers import READERS, python_zipfile
 from judges.zip_rules import breaches
 
-from archive.signing import Jwks
 from archive.verify import verify
+from portability.signing import Jwks
 
 
 @pytest.mark.long

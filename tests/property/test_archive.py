@@ -14,9 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from archive.names import Names, is_safe, safe_name
-from archive.signing import SignatureFault, check, sign
 from archive.volume import Volume
 from portability.errors import VolumeFault
+from portability.signing import SignatureFault, check, sign
 
 HOSTILE = st.one_of(
     st.text(max_size=400),

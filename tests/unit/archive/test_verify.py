@@ -13,9 +13,9 @@ from joserfc import jws
 from archive import check
 from archive.entries import Tape, read_directory
 from archive.faults import FaultCode
-from archive.signing import Jwks
 from archive.verify import verify
 from portability.errors import BadInput
+from portability.signing import Jwks
 
 Broken = tuple[Sequence[Path], Jwks]
 BREAKERS: dict[str, Callable[[Path], Broken]] = {}

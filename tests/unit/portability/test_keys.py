@@ -58,7 +58,7 @@ def test_the_jwks_has_public_halves_of_published_purposes_alone(made: World) -> 
     """No private number, and no link or receipt key, ever stands in the JWK Set."""
     kids = {purpose: new(made, purpose) for purpose in keys.PURPOSES}
     document = published(made)
-    assert kids.keys() - {"link", "receipt"} == {"archive", "transfer"}
+    assert kids.keys() - {"link", "receipt"} == {"archive", "transfer", "audit"}
     assert {kids["archive"], kids["transfer"]} <= document.keys()
     assert not {kids["link"], kids["receipt"]} & document.keys()
     for key in document.values():

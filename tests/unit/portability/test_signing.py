@@ -10,9 +10,9 @@ import volumes
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from archive.signing import Jwks, SignatureFault, check, sign
 from portability.api import JSON
 from portability.errors import BadInput
+from portability.signing import Jwks, SignatureFault, check, sign
 
 TYPE = "portability-archive+jwt"
 CLAIMS: dict[str, JSON] = {"iss": "https://vlint.example", "iat": 1_790_000_000}

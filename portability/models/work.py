@@ -1,4 +1,4 @@
-"""Tables of the control database. Rows are the truth; RQ only wakes workers (docs/flow.md)."""
+"""Tables of the work: exports, slices, volumes, ledger, keys and what the deployment knows of itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -17,17 +16,7 @@ from sqlalchemy import (
 )
 
 from portability.db import JsonType, UtcTime
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-    }
-)
-
-BigSerial = BigInteger().with_variant(Integer(), "sqlite")
+from portability.models.columns import BigSerial, metadata
 
 deployment = Table(
     "deployment",
@@ -57,6 +46,7 @@ export = Table(
     Column("reason", Text),
     Column("channel", String(32), nullable=False),
     Column("requested_by", String(200), nullable=False),
+    Column("mandate_id", String(32), comment="on whose authority, where somebody asks for another"),
     Column("received_at", UtcTime, nullable=False),
     Column("due_at", UtcTime, nullable=False),
     Column("created_at", UtcTime, nullable=False),
@@ -178,6 +168,7 @@ instruction = Table(
     Column("exporters", JsonType, comment="exporter names; null: all"),
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", String(200), nullable=False),
+    Column("delivery", String(16), nullable=False, server_default="subject", comment="subject | tenant_admin"),
     Column("withdrawn_at", UtcTime),
     Column("withdrawn_by", String(200)),
     Index(None, "tenant"),
@@ -187,23 +178,11 @@ signing_key = Table(
     "signing_key",
     metadata,
     Column("kid", String(64), primary_key=True),
-    Column("purpose", String(16), nullable=False, comment="archive | link | transfer | receipt"),
+    Column("purpose", String(16), nullable=False, comment="archive | link | transfer | receipt | audit"),
     Column("public_jwk", JsonType, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("retired_at", UtcTime),
     Column("revoked_at", UtcTime),
-)
-
-audit_event = Table(
-    "audit_event",
-    metadata,
-    Column("id", BigSerial, primary_key=True),
-    Column("at", UtcTime, nullable=False),
-    Column("actor", String(200), nullable=False),
-    Column("action", String(64), nullable=False),
-    Column("export_id", String(32)),
-    Column("detail", JsonType, nullable=False, comment="opaque ids, codes and counts only"),
-    Index(None, "export_id"),
 )
 
 incident = Table(
@@ -212,24 +191,4 @@ incident = Table(
     Column("kind", String(64), primary_key=True),
     Column("count", BigInteger, nullable=False),
     Column("last_at", UtcTime, nullable=False),
-)
-
-notification = Table(
-    "notification",
-    metadata,
-    # Random, made with the row: the Message-ID of its mail, so that a mail that comes twice is seen to be one.
-    Column("id", String(40), primary_key=True),
-    Column("export_id", ForeignKey("export.id"), nullable=False),
-    Column("kind", String(16), nullable=False, comment="acknowledged | ready | expiring | failed | denied | code"),
-    Column("occasion", String(64), nullable=False, comment="try and revision, or a code's id: told once for each"),
-    Column("language", String(16), comment="in which it was rendered first"),
-    Column("state", String(16), nullable=False, comment="queued | sent | page | failed"),
-    Column("reason", String(64), comment="why it is not mailed, or not yet: a code"),
-    Column("attempts", Integer, nullable=False),
-    Column("not_before", UtcTime, comment="back-off"),
-    Column("lease_until", UtcTime),
-    Column("created_at", UtcTime, nullable=False),
-    Column("sent_at", UtcTime),
-    UniqueConstraint("export_id", "kind", "occasion"),
-    Index(None, "state", "created_at"),
 )

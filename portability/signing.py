@@ -1,4 +1,7 @@
-"""Signatures of archives: JWS compact, ES256 and nothing else (RFC 7515, RFC 7518 section 3.4, RFC 8725)."""
+"""Signatures: JWS compact, ES256 and nothing else (RFC 7515, RFC 7518 section 3.4, RFC 8725).
+
+Each kind of statement has keys and a `typ` of its own: none can be taken for another.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from portability.errors import BadInput, PortabilityError
 ALGORITHM = "ES256"
 ALGORITHMS = (ALGORITHM,)
 ARCHIVE_TYPE = "portability-archive+jwt"
+LINK_TYPE = "portability-link+jwt"
+AUDIT_TYPE = "portability-audit+jwt"
 _HEADER = frozenset({"alg", "kid", "typ"})
 
 
