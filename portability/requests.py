@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, exists, func, insert, select
 
 from portability import audit, models, notify, slices, subjects
 from portability.api import SubjectKind
+from portability.db import now
 from portability.deadlines import DEFAULT_REGIMES, UTC_PLACE, Clock, Place, applying, earliest
 from portability.errors import BadDate, BadInput, BadSubject, UnknownProfile
 from portability.plugins import check_exporter_names, check_format_names
-from portability.states import OPEN, ExportState
+from portability.refusals import TooManyExports
+from portability.states import UNDECIDED, ExportState
 
 DEFAULT_FORMATS = ("jsonl", "csv", "vcon")
+MONTH_DAYS = 30
 CHANNEL = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -103,10 +106,20 @@ def check(
     )
 
 
-def accept(connection: Connection, request: Request, *, actor: str) -> tuple[str, bool]:
+def accept(
+    connection: Connection,
+    request: Request,
+    *,
+    actor: str,
+    per_month: int | None = None,
+    mandate_id: str | None = None,
+) -> tuple[str, bool]:
     """Store the request as an export and return (its id, whether it is new).
 
     An open export of the very same request is returned instead of a second one: asking twice gives one archive.
+    `per_month` bounds what the subject may have in 30 days; `mandate_id` is on whose authority, checked before.
+
+    Raises: TooManyExports.
     """
     # One at a time: of two that ask at the same moment, the second sees the first one's row.
     connection.execute(select(models.deployment.c.id).with_for_update())
@@ -114,8 +127,10 @@ def accept(connection: Connection, request: Request, *, actor: str) -> tuple[str
     if (same := _open_twin(connection, request, ref)) is not None:
         audit.record(connection, "request.repeated", actor=actor, export_id=same)
         return same, False
+    if per_month is not None and _ready_in_a_month(connection, ref) >= per_month:
+        raise TooManyExports(f"{per_month} exports of this subject became ready in {MONTH_DAYS} days")
     identifier = base64.b32encode(secrets.token_bytes(15)).decode().lower()
-    connection.execute(insert(models.export).values(_row(request, identifier, ref, actor)))
+    connection.execute(insert(models.export).values(_row(request, identifier, ref, actor) | {"mandate_id": mandate_id}))
     slices.open_first(connection, identifier, request.tenant)
     detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
     audit.record(connection, "request.accepted", actor=actor, export_id=identifier, detail=detail)
@@ -157,13 +172,21 @@ def _asked(request: Request) -> dict[str, object]:
 def _open_twin(connection: Connection, request: Request, ref: str) -> str | None:
     table = models.export
     query = select(table).where(
-        table.c.subject_ref == ref, table.c.state.in_(OPEN), table.c.cancel_requested_at.is_(None)
+        table.c.subject_ref == ref, table.c.state.in_(UNDECIDED), table.c.cancel_requested_at.is_(None)
     )
     asked = _asked(request)
     for row in connection.execute(query).mappings():
         if all(row[name] == value for name, value in asked.items()):
             return str(row["id"])
     return None
+
+
+def _ready_in_a_month(connection: Connection, ref: str) -> int:
+    """Successes alone: what failed, was cancelled or denied was no copy (GDPR Art. 12(5), 15(3))."""
+    table = models.export
+    ready = exists().where(models.audit_event.c.export_id == table.c.id, models.audit_event.c.action == "export.ready")
+    recent = (table.c.subject_ref == ref, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
+    return connection.execute(select(func.count()).select_from(table).where(*recent)).scalar_one()
 
 
 def _profile(name: str) -> Profile:
