@@ -84,7 +84,7 @@ def ask(
     """Ask for an export. The very same request, still open, is answered with the export that there is."""
     given = asked.model_dump(exclude_none=True)
     formats: Sequence[str] = given.pop("formats", requests.DEFAULT_FORMATS)
-    wanted = requests.check(formats=formats, **given)
+    wanted = asking.wanted(place, formats=formats, **given)
     body = orjson.dumps(asked.model_dump())
     identifier, is_new, actor = asking.accept(place, login, wanted, key=idempotency_key, body=body)
     with place.reading() as connection:

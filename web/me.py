@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Header, Request
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping
 
 from portability import approvals, exports, links, notify, request_log, requests, slices
 from portability.api import SubjectKind
-from portability.deadlines import due_at
+from portability.deadlines import kept_until
 from portability.policy import Action, Role
 from portability.states import UNDECIDED, DatasetState, ExportState
 from web import asking, download, pages
@@ -47,7 +47,7 @@ def mine(request: Request, place: Here, login: LoggedIn) -> Response:
         parts_offered=place.offered,
         formats=requests.DEFAULT_FORMATS,
         profiles=["access", "portability", *(["switch"] if _company(login) else [])],
-        latest=due_at(datetime.now(UTC)),
+        latest=asking.due_at(place, requests.Profile.ACCESS),
     )
 
 
@@ -65,7 +65,8 @@ def ask(
     """Ask for a copy of their own data, or of their company's."""
     whole = set(include) >= set(place.offered) or profile == requests.Profile.SWITCH
     company = _company(login) if profile == requests.Profile.SWITCH else None
-    wanted = requests.check(
+    wanted = asking.wanted(
+        place,
         profile=profile,
         subject=f"tenant:{company}" if company else f"user:{login.id}",
         include=None if whole or not include else include,
@@ -209,5 +210,4 @@ def _kept_until(place: Place, row: RowMapping) -> datetime | None:
     settings = place.settings
     tenant = row["subject_kind"] == SubjectKind.TENANT
     kept_seconds = settings.tenant_archive_ttl_seconds if tenant else settings.archive_ttl_seconds
-    moment: datetime = row["ended_at"] + timedelta(seconds=kept_seconds)
-    return moment
+    return kept_until(row["ended_at"], kept_seconds)

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
-from portability import approvals, audit, exports, links, recalls, request_log, requests, retries, slices
+from portability import approvals, audit, exports, links, recalls, request_log, retries, slices
 from portability.errors import BadInput
 from portability.policy import Action, Actor, Role
 from portability.states import UNDECIDED, ExportState
@@ -81,7 +81,8 @@ def new(request: Request, place: Here, login: LoggedIn) -> Response:
 @router.post("/exports", dependencies=[OurForm])
 def ask(request: Request, place: Here, login: LoggedIn, asked: Annotated[Asked, Form()]) -> Response:
     """Ask for somebody, with a reason. What is made goes to them."""
-    wanted = requests.check(
+    wanted = asking.wanted(
+        place,
         profile="switch" if asked.kind == "tenant" else asked.profile,
         subject=f"{asked.kind}:{asked.id}",
         tenant=(asked.tenant or None) if asked.kind == "contact" else None,
