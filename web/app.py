@@ -23,7 +23,7 @@ from web.auth import session_secret
 from web.headers import Guarded
 from web.place import Place
 from web.provider import Provider
-from web.strict import BODY_BYTES
+from web.strict import Bounded
 
 STATIC_SECONDS = 30 * 86_400
 DESCRIPTION = """Ask for a person's or a company's data, watch the export, download the signed archive.
@@ -41,7 +41,6 @@ def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan,
-        max_body_size=BODY_BYTES,
     )
     app.state.place = place
     secure = settings.base_url.startswith("https:")
@@ -56,6 +55,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI
         same_site="lax",
         https_only=secure,
     )
+    app.add_middleware(Bounded)
     app.add_middleware(Guarded, secure=secure)
     problems.handle(app)
     for routes in (login.router, me.router, staff.router, download.router, api.router, public.router):

@@ -11,9 +11,30 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_BYTES = 64 * 1024
-"""Nobody asks for more than this says; the application refuses larger bodies before it reads them."""
+"""Nobody has more to say than this; the rest of a larger body is not read."""
+
+
+class Bounded:
+    """Stops reading a body that is too large; the application answers with its own problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read = 0
+
+        async def bounded() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > BODY_BYTES:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, bounded, send)
 
 
 class Body(BaseModel):
