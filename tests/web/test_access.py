@@ -19,7 +19,7 @@ CALLS: tuple[tuple[str, str, dict[str, object] | None], ...] = (
     ("POST", "/v1/exports/{export}/links", None),
     ("DELETE", "/v1/links/{link}", None),
 )
-FORMS = (
+FORMS: tuple[tuple[str, dict[str, str] | None], ...] = (
     ("/me/exports/{export}", None),
     ("/me/exports/{export}/standing", None),
     ("/staff/exports/{export}", None),
@@ -60,7 +60,7 @@ def test_another_persons_is_as_if_it_were_not_there(
     told = []
     for export_id, link_id in (exported, (ABSENT, ABSENT_LINK)):
         address = served.url + path.format(export=export_id, link=link_id)
-        answer = httpx.request(method, address, headers=headers, **({"json": body} if body else {}))
+        answer = httpx.request(method, address, headers=headers, json=body)
         words = answer.text.replace(export_id, "ID").replace(link_id, "ID")
         told.append((answer.status_code, words.replace(answer.headers["x-request-id"], "REQUEST")))
     assert told[0] == told[1]
@@ -76,7 +76,7 @@ def test_nobody_is_told_nothing(
     address = served.url + path.format(export=exported[0], link=exported[1])
     foreign = {"Authorization": "Bearer " + served.issuer.signed(served.issuer.claims(OWNER, aud="https://elsewhere"))}
     for headers in ({}, foreign, {"Authorization": "Basic b3duZXI6"}, {"Authorization": "Bearer x"}):
-        answer = httpx.request(method, address, headers=headers, **({"json": body} if body else {}))
+        answer = httpx.request(method, address, headers=headers, json=body)
         assert answer.status_code == httpx.codes.UNAUTHORIZED
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
