@@ -9,6 +9,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from cli.context import fail
 from cli.db import db
+from cli.deadlines import extend, pause, resume
 from cli.demo import demo, up
 from cli.doctor import doctor
 from cli.exports import cancel, fetch, list_exports, retry, show
@@ -38,6 +39,9 @@ for command in (
     list_exports,
     show,
     cancel,
+    extend,
+    pause,
+    resume,
     retry,
     fetch,
     instructions,
