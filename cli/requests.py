@@ -36,7 +36,8 @@ POLL_SECONDS = 0.2
 def request(context: Context, claimed: str | None, wait: bool, **asked: str | bool | None) -> None:
     """Ask for an export of one subject's data."""
     include, formats = asked.pop("include"), asked.pop("formats")
-    wanted = requests.check(include=_names(include), formats=_names(formats), **asked)  # type: ignore[arg-type]  # click typed them
+    law = {"regimes": context.settings.regime_names, "place": context.settings.place}
+    wanted = requests.check(include=_names(include), formats=_names(formats), **law, **asked)  # type: ignore[arg-type]  # click typed them
     actor = policy.acting(context.settings, claimed)
     identifier, trouble = ask(context, wanted, str(actor))
     if wait:

@@ -19,6 +19,8 @@ from portability import models
 from portability.api import JSON
 from portability.db import now
 
+Detail = Mapping[str, str | int | bool | None]
+"""Opaque ids, codes and counts."""
 EVENT, HEAD = models.audit_event, models.audit_head
 NOTHING = "0" * 64
 """What the first event has in place of a hash before it."""
@@ -62,7 +64,7 @@ def record(
     *,
     actor: str,
     export_id: str | None = None,
-    detail: Mapping[str, str | int | bool | None] | None = None,
+    detail: Detail | None = None,
 ) -> None:
     """Add an event in the caller's transaction: what is rolled back has not happened.
 

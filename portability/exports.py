@@ -11,7 +11,7 @@ from portability import audit, models, slices
 from portability.api import JSON
 from portability.db import now
 from portability.errors import UnknownExport, WrongState
-from portability.states import OPEN, DatasetState, ExportState, SliceState
+from portability.states import UNDECIDED, DatasetState, ExportState, SliceState
 
 EXPORT, VOLUME, LEDGER, GAP = models.export, models.volume, models.ledger, models.gap
 
@@ -124,10 +124,10 @@ def cancel(connection: Connection, identifier: str, *, actor: str) -> ExportStat
     state = ExportState(row["state"])
     if state is ExportState.CANCELLED:
         return state
-    if state not in OPEN:
+    if state not in UNDECIDED:
         raise WrongState(f"export {identifier} is {state} already", hint="only an open export can be cancelled")
     mine = update(EXPORT).where(EXPORT.c.id == identifier)
-    if state is ExportState.QUEUED:
+    if state in {ExportState.QUEUED, ExportState.REVIEW}:
         ended = {"state": ExportState.CANCELLED, "cancel_requested_at": now(), "ended_at": now()}
         connection.execute(mine.values(**ended))
         slices.end_all(connection, identifier)

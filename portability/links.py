@@ -90,7 +90,7 @@ def issue(
     values = {"id": made.id, "export_id": export_id, "audience": chosen, "expires_at": expires_at}
     kept = {"token_sha256": _sha256(made.token), "created_by": actor, "created_at": now()}
     connection.execute(insert(LINK).values(**values, **kept))
-    told: dict[str, str | int | bool | None] = {"link": made.id, "audience": chosen, "ttl_seconds": int(ttl_seconds)}
+    told: audit.Detail = {"link": made.id, "audience": chosen, "ttl_seconds": int(ttl_seconds)}
     audit.record(connection, "link.issued", actor=actor, export_id=export_id, detail=told)
     return made
 

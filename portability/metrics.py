@@ -19,7 +19,7 @@ from portability.db import elapsed_seconds, now, reading
 from portability.errors import FormatError, SourceError, all_errors
 from portability.incidents import Incident
 from portability.requests import Profile
-from portability.states import OPEN, ExportState
+from portability.states import UNDECIDED, ExportState
 
 EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
 
@@ -79,7 +79,7 @@ def _exports(connection: Connection) -> Sequence[Metric]:
         elapsed_seconds(func.min(EXPORT.c.received_at), now()).label("age_seconds"),
     )
     rows = connection.execute(query.group_by(EXPORT.c.state, EXPORT.c.profile)).all()
-    still_open = [row for row in rows if row.state in OPEN]
+    still_open = [row for row in rows if row.state in UNDECIDED]
     exports = GaugeMetricFamily("portability_exports", "Exports by state and profile", labels=("state", "profile"))
     counts: Counter[tuple[str, str]] = Counter({(state, profile): 0 for state in ExportState for profile in Profile})
     for row in rows:

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, exists, func, insert, select
 
 from portability import audit, models, notify, slices, subjects
 from portability.api import SubjectKind
-from portability.deadlines import due_at
+from portability.db import now
+from portability.deadlines import DEFAULT_REGIMES, UTC_PLACE, Clock, Place, applying, earliest
 from portability.errors import BadDate, BadInput, BadSubject, UnknownProfile
 from portability.plugins import check_exporter_names, check_format_names
-from portability.states import OPEN, ExportState
+from portability.refusals import TooManyExports
+from portability.states import UNDECIDED, ExportState
 
 DEFAULT_FORMATS = ("jsonl", "csv", "vcon")
+MONTH_DAYS = 30
 CHANNEL = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -50,6 +53,7 @@ class Request:
     reason: str | None
     channel: str
     received_at: datetime
+    due_at: datetime
 
 
 def check(
@@ -65,10 +69,12 @@ def check(
     reason: str | None = None,
     channel: str = "cli",
     received_at: str | None = None,
+    regimes: Sequence[str] = DEFAULT_REGIMES,
+    place: Place = UTC_PLACE,
 ) -> Request:
-    """A request from a caller's words.
+    """A request from a caller's words, due when the strictest of the deployment's regimes says.
 
-    Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat, BadDate, BadInput.
+    Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat, UnknownRegime, BadDate, BadInput.
     """
     chosen = _profile(profile)
     kind, identifier, wall = subjects.parse(subject, tenant)
@@ -82,6 +88,7 @@ def check(
     if not CHANNEL.fullmatch(channel):
         raise BadInput("a channel is 1 to 32 of the characters a-z 0-9 _ -", hint="cli, email, letter, phone ...")
     begin, end = _period(since, until)
+    received = _received(received_at)
     return Request(
         profile=chosen,
         subject_kind=kind,
@@ -94,14 +101,25 @@ def check(
         require_complete=require_complete,
         reason=reason,
         channel=channel,
-        received_at=_received(received_at),
+        received_at=received,
+        due_at=earliest(applying(regimes, chosen), Clock(received), place),
     )
 
 
-def accept(connection: Connection, request: Request, *, actor: str) -> tuple[str, bool]:
+def accept(
+    connection: Connection,
+    request: Request,
+    *,
+    actor: str,
+    per_month: int | None = None,
+    mandate_id: str | None = None,
+) -> tuple[str, bool]:
     """Store the request as an export and return (its id, whether it is new).
 
     An open export of the very same request is returned instead of a second one: asking twice gives one archive.
+    `per_month` bounds what the subject may have in 30 days; `mandate_id` is on whose authority, checked before.
+
+    Raises: TooManyExports.
     """
     # One at a time: of two that ask at the same moment, the second sees the first one's row.
     connection.execute(select(models.deployment.c.id).with_for_update())
@@ -109,8 +127,10 @@ def accept(connection: Connection, request: Request, *, actor: str) -> tuple[str
     if (same := _open_twin(connection, request, ref)) is not None:
         audit.record(connection, "request.repeated", actor=actor, export_id=same)
         return same, False
+    if per_month is not None and _ready_in_a_month(connection, ref) >= per_month:
+        raise TooManyExports(f"{per_month} exports of this subject became ready in {MONTH_DAYS} days")
     identifier = base64.b32encode(secrets.token_bytes(15)).decode().lower()
-    connection.execute(insert(models.export).values(_row(request, identifier, ref, actor)))
+    connection.execute(insert(models.export).values(_row(request, identifier, ref, actor) | {"mandate_id": mandate_id}))
     slices.open_first(connection, identifier, request.tenant)
     detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
     audit.record(connection, "request.accepted", actor=actor, export_id=identifier, detail=detail)
@@ -128,7 +148,7 @@ def _row(request: Request, identifier: str, ref: str, actor: str) -> dict[str, o
         "channel": request.channel,
         "requested_by": actor,
         "received_at": request.received_at,
-        "due_at": due_at(request.received_at),
+        "due_at": request.due_at,
         "created_at": datetime.now(UTC),
         "state": ExportState.QUEUED,
         "volume_counter": 0,
@@ -152,13 +172,21 @@ def _asked(request: Request) -> dict[str, object]:
 def _open_twin(connection: Connection, request: Request, ref: str) -> str | None:
     table = models.export
     query = select(table).where(
-        table.c.subject_ref == ref, table.c.state.in_(OPEN), table.c.cancel_requested_at.is_(None)
+        table.c.subject_ref == ref, table.c.state.in_(UNDECIDED), table.c.cancel_requested_at.is_(None)
     )
     asked = _asked(request)
     for row in connection.execute(query).mappings():
         if all(row[name] == value for name, value in asked.items()):
             return str(row["id"])
     return None
+
+
+def _ready_in_a_month(connection: Connection, ref: str) -> int:
+    """Successes alone: what failed, was cancelled or denied was no copy (GDPR Art. 12(5), 15(3))."""
+    table = models.export
+    ready = exists().where(models.audit_event.c.export_id == table.c.id, models.audit_event.c.action == "export.ready")
+    recent = (table.c.subject_ref == ref, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
+    return connection.execute(select(func.count()).select_from(table).where(*recent)).scalar_one()
 
 
 def _profile(name: str) -> Profile:

@@ -58,6 +58,18 @@ def end_all(connection: Connection, export_id: str) -> None:
     connection.execute(update(SLICE).where(SLICE.c.export_id == export_id).values(**ended))
 
 
+def hold(connection: Connection, export_id: str) -> None:
+    """Let no worker take a slice of it before `let_go`. Only of an export that none has begun."""
+    mine = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.state == SliceState.OPEN)
+    connection.execute(mine.values(state=SliceState.WAITING))
+
+
+def let_go(connection: Connection, export_id: str) -> None:
+    """Let workers take what was held; its wait counts from now."""
+    mine = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.state == SliceState.WAITING)
+    connection.execute(mine.values(state=SliceState.OPEN, created_at=now()))
+
+
 def reopen_first(connection: Connection, export_id: str, readings: Sequence[Frozen] | None) -> None:
     """Let slice 0 begin anew, with these readings or with planning. Its fence goes on, for there may be zombies."""
     fresh = {"readings": readings, "position": None, "attempts": 0, "not_before": None, "woken_at": None}

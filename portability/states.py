@@ -8,6 +8,8 @@ from enum import StrEnum
 class ExportState(StrEnum):
     """Where an export stands."""
 
+    REVIEW = "review"
+    """Accepted; somebody else than who asked has to approve it before a worker begins."""
     QUEUED = "queued"
     """Accepted; no worker has touched it."""
     RUNNING = "running"
@@ -20,20 +22,31 @@ class ExportState(StrEnum):
     """Gave up, with a reason; nothing is delivered."""
     CANCELLED = "cancelled"
     """Stopped on request; nothing is delivered."""
+    DENIED = "denied"
+    """Refused by a person, with reasons and remedies; no code does so by itself."""
+    RECALLED = "recalled"
+    """It went, or might go, to the wrong person: links are closed, objects deleted, a breach record is open."""
 
 
+_S = ExportState
 FOLLOWS: dict[ExportState, frozenset[ExportState]] = {
-    ExportState.QUEUED: frozenset({ExportState.RUNNING, ExportState.CANCELLED}),
-    ExportState.RUNNING: frozenset({ExportState.CLOSING, ExportState.READY, ExportState.FAILED, ExportState.CANCELLED}),
-    ExportState.CLOSING: frozenset({ExportState.READY, ExportState.FAILED, ExportState.CANCELLED}),
+    _S.REVIEW: frozenset({_S.QUEUED, _S.DENIED, _S.CANCELLED}),
+    _S.QUEUED: frozenset({_S.REVIEW, _S.RUNNING, _S.CANCELLED, _S.DENIED}),
+    _S.RUNNING: frozenset({_S.CLOSING, _S.READY, _S.FAILED, _S.CANCELLED, _S.RECALLED}),
+    _S.CLOSING: frozenset({_S.READY, _S.FAILED, _S.CANCELLED, _S.RECALLED}),
     # What is missing is fetched by a retry; a stored volume may be lost.
-    ExportState.READY: frozenset({ExportState.RUNNING, ExportState.FAILED}),
-    ExportState.FAILED: frozenset({ExportState.QUEUED}),
-    ExportState.CANCELLED: frozenset(),
+    _S.READY: frozenset({_S.RUNNING, _S.FAILED, _S.RECALLED}),
+    _S.FAILED: frozenset({_S.QUEUED}),
+    _S.CANCELLED: frozenset(),
+    _S.DENIED: frozenset(),
+    _S.RECALLED: frozenset(),
 }
 
 OPEN = frozenset({ExportState.QUEUED, ExportState.RUNNING, ExportState.CLOSING})
 """States in which there is something to do for a worker."""
+
+UNDECIDED = OPEN | {ExportState.REVIEW}
+"""States of a request that has no answer yet: its due date counts."""
 
 
 class SliceState(StrEnum):
@@ -42,7 +55,7 @@ class SliceState(StrEnum):
     OPEN = "open"
     """Claimed, or to be claimed."""
     WAITING = "waiting"
-    """Number 0 alone: it has read its part and closes once the others have read theirs."""
+    """Number 0 alone: it has read its part and closes once the others have read theirs, or nobody has approved it."""
     DONE = "done"
 
 

@@ -1,0 +1,153 @@
+"""Approvals: what a second person looks at before a worker begins; refusals, which only a human makes (R18, R20)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from portability import audit, exports, models, notify, slices
+from portability.db import now
+from portability.errors import NotAllowed, WrongState
+from portability.policy import Actor, Role
+from portability.refusals import ReasonRequired
+from portability.requests import Profile, Request
+from portability.settings import Settings
+from portability.states import ExportState
+
+TABLE, EXPORT = models.approval, models.export
+REMEDIES = ("complaint", "court")
+"""What a denial always tells of: the supervisory authority and the courts (GDPR Art. 12(4))."""
+DECIDERS = frozenset({Role.OFFICER, Role.OPERATOR, Role.TENANT_ADMIN})
+
+
+class Cause(StrEnum):
+    """Why a second person must look."""
+
+    SWITCH = "switch"
+    """A whole company's data leaves."""
+    CONTACT_CHANGED = "contact_changed"
+    """Staff ask soon after the address changed to which the archive will go: so are accounts taken over."""
+    ABROAD = "abroad"
+    """It goes to a recipient in another country."""
+    FETCH = "fetch"
+    """An operator wants a copy."""
+
+
+def needed(
+    settings: Settings,
+    actor: Actor,
+    request: Request,
+    *,
+    contact_changed_at: datetime | None = None,
+    abroad: bool = False,
+) -> tuple[Cause, ...]:
+    """What about a request needs a second person."""
+    if not settings.needs_approvals:
+        return ()
+    recent = timedelta(seconds=settings.contact_change_seconds)
+    changed = contact_changed_at is not None and contact_changed_at > datetime.now(UTC) - recent
+    causes = {
+        Cause.SWITCH: request.profile is Profile.SWITCH,
+        Cause.CONTACT_CHANGED: changed and actor.role not in {Role.SUBJECT, Role.TENANT_ADMIN},
+        Cause.ABROAD: abroad,
+    }
+    return tuple(cause for cause, holds in causes.items() if holds)
+
+
+def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, actor: str) -> None:
+    """Hold a request that was just accepted until somebody else has looked at it. Without causes it is left alone.
+
+    Raises: UnknownExport; WrongState where a worker has begun.
+    """
+    wanted = list(causes)
+    if not wanted:
+        return
+    row = exports.lock(connection, export_id)
+    if row["state"] == ExportState.REVIEW:
+        return
+    if row["state"] != ExportState.QUEUED:
+        raise WrongState(f"export {export_id} is {row['state']}, not queued")
+    connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(state=ExportState.REVIEW))
+    slices.hold(connection, export_id)
+    for cause in wanted:
+        _insert(connection, export_id, cause, actor)
+    detail = {"causes": ",".join(wanted)}
+    audit.record(connection, "approval.asked", actor=actor, export_id=export_id, detail=detail)
+
+
+def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
+    """Let a held export go on. Whoever asked for it cannot.
+
+    Raises: UnknownExport; WrongState where nothing is to be approved; NotAllowed.
+    """
+    row = exports.lock(connection, export_id)
+    if row["state"] != ExportState.REVIEW:
+        raise WrongState(f"export {export_id} is {row['state']}: there is nothing to approve")
+    _check_decider(actor, row, waiting(connection, export_id))
+    _decide(connection, export_id, "approved", actor)
+    connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(state=ExportState.QUEUED))
+    slices.let_go(connection, export_id)
+    audit.record(connection, "export.approved", actor=str(actor), export_id=export_id)
+
+
+def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor) -> None:
+    """Refuse a request that no worker has begun, for a reason that the person is told with their remedies.
+
+    There is no other way to `denied`: no code refuses by itself (GDPR Art. 12(4), 12(5)).
+
+    Raises: UnknownExport; WrongState; ReasonRequired; NotAllowed.
+    """
+    if not reason.strip():
+        raise ReasonRequired("a denial says why, in words for the person")
+    row = exports.lock(connection, export_id)
+    if row["state"] not in {ExportState.REVIEW, ExportState.QUEUED}:
+        raise WrongState(f"export {export_id} is {row['state']}", hint="what has begun can be cancelled")
+    _check_decider(actor, row, waiting(connection, export_id))
+    if not waiting(connection, export_id):
+        _insert(connection, export_id, "refusal", row["requested_by"])
+    _decide(connection, export_id, "denied", actor, reason.strip())
+    ended = {"state": ExportState.DENIED, "ended_at": now(), "error_code": "denied"}
+    told = "a privacy officer has denied this request; the reasons are kept with it"
+    connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(**ended, error_message=told))
+    slices.end_all(connection, export_id)
+    audit.record(connection, "export.denied", actor=str(actor), export_id=export_id)
+    notify.queue(connection, notify.Kind.DENIED, export_id)
+
+
+def waiting(connection: Connection, export_id: str | None = None) -> Sequence[RowMapping]:
+    """What is still to be decided, oldest first."""
+    query = select(TABLE).where(TABLE.c.state == "open").order_by(TABLE.c.asked_at, TABLE.c.id)
+    return (
+        connection.execute(query if export_id is None else query.where(TABLE.c.export_id == export_id)).mappings().all()
+    )
+
+
+def denial(connection: Connection, export_id: str) -> dict[str, Any] | None:
+    """Reason, time and remedies of a denial, for the person; None where there is none."""
+    query = select(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "denied")
+    row = connection.execute(query.order_by(TABLE.c.decided_at).limit(1)).mappings().one_or_none()
+    if row is None:
+        return None
+    return {"reason": row["reason"], "decided_at": exports.rfc3339(row["decided_at"]), "remedies": list(REMEDIES)}
+
+
+def _check_decider(actor: Actor, export: Mapping[Any, Any], rows: Sequence[RowMapping]) -> None:
+    if actor.role not in DECIDERS:
+        raise NotAllowed("only a person who may decide decides", hint="a privacy officer does")
+    if str(actor) in {export["requested_by"], *(row["asked_by"] for row in rows)}:
+        raise NotAllowed("nobody decides on a request of their own", hint="ask a colleague")
+
+
+def _decide(connection: Connection, export_id: str, state: str, actor: Actor, reason: str | None = None) -> None:
+    open_ones = update(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "open")
+    connection.execute(open_ones.values(state=state, decided_by=str(actor), decided_at=now(), reason=reason))
+
+
+def _insert(connection: Connection, export_id: str, cause: str, actor: str) -> None:
+    values = {"id": f"apr_{secrets.token_hex(10)}", "export_id": export_id, "cause": cause, "state": "open"}
+    connection.execute(insert(TABLE).values(**values, asked_by=actor, asked_at=now()))

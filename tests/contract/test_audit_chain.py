@@ -1,0 +1,227 @@
+"""The audit log is a chain: whoever changes its past, with all rights and without triggers, is seen (R49)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import servers
+from psycopg import sql
+from simultaneous import in_threads
+from sqlalchemy import Connection, Engine, make_url, select, text, update
+from sqlalchemy.exc import ProgrammingError
+
+from portability import audit, audit_heads, keys, migrations, models
+from portability.audit import Fault, Head
+from portability.db import open_engine, reading, writing
+from portability.errors import NoSigningKey
+from portability.signing import SignatureFault
+
+EVENT, HEAD = models.audit_event, models.audit_head
+
+
+@dataclass
+class Log:
+    """A log of ten events, and its owner's means against it."""
+
+    engine: Engine
+    ids: list[int]
+
+    def verify(self, anchor: Head | None = None) -> audit.Verdict:
+        with reading(self.engine) as connection:
+            return audit.verify(connection, anchor=anchor)
+
+    def head(self) -> Head:
+        with reading(self.engine) as connection:
+            return audit.head(connection)
+
+    def tamper(self, act: Callable[[Connection], object]) -> None:
+        with writing(self.engine) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("ALTER TABLE audit_event DISABLE TRIGGER ALL"))
+            else:
+                for verb in ("update", "delete"):
+                    connection.execute(text(f"DROP TRIGGER IF EXISTS audit_event_append_only_{verb}"))
+            act(connection)
+
+
+@pytest.fixture
+def log(control_engine: Engine) -> Log:
+    migrations.upgrade(control_engine)
+    with writing(control_engine) as connection:
+        for number in range(10):
+            detail: audit.Detail = {"number": number, "code": None, "is_last": number == 9, "word": "é\"'"}
+            audit.record(connection, "thing.done", actor="operator:test", export_id="e" * 24, detail=detail)
+        ids = list(connection.scalars(select(EVENT.c.id).order_by(EVENT.c.id)))
+    return Log(control_engine, ids)
+
+
+def test_what_was_written_verifies(log: Log) -> None:
+    """Every event follows from the one before it; times, numbers and words come back as they were hashed."""
+    verdict = log.verify(anchor=log.head())
+    assert (verdict.ok, verdict.events, verdict.head) == (True, 10, log.head())
+
+
+def test_an_empty_log_verifies(control_engine: Engine) -> None:
+    """Nothing happened yet, and that holds."""
+    migrations.upgrade(control_engine)
+    with reading(control_engine) as connection:
+        assert audit.verify(connection) == audit.Verdict(0, Head(0, audit.NOTHING), ())
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("actor", "operator:other"),
+        ("action", "thing.undone"),
+        ("export_id", None),
+        ("detail", {"number": 40}),
+        ("hash", "f" * 64),
+        ("prev_hash", "f" * 64),
+    ],
+)
+def test_an_edit_is_found(log: Log, column: str, value: object) -> None:
+    """Whatever column it is in."""
+    target = log.ids[4]
+    log.tamper(lambda c: c.execute(update(EVENT).where(EVENT.c.id == target).values({column: value})))
+    faults = log.verify().faults
+    assert faults
+    assert faults[0].event_id in {target, log.ids[5]}
+
+
+@pytest.mark.parametrize("place", [0, 4])
+def test_a_deletion_is_found(log: Log, place: int) -> None:
+    """The event after it follows from one that is not there."""
+    log.tamper(lambda c: c.execute(EVENT.delete().where(EVENT.c.id == log.ids[place])))
+    assert log.verify().faults == (Fault("broken", log.ids[place + 1]),)
+
+
+def test_another_order_is_found(log: Log) -> None:
+    """Two events that changed their places."""
+    one, two = log.ids[3:5]
+
+    def swap(connection: Connection) -> None:
+        for before, after in ((one, 1000), (two, one), (1000, two)):
+            connection.execute(update(EVENT).where(EVENT.c.id == before).values(id=after))
+
+    log.tamper(swap)
+    assert not log.verify().ok
+
+
+def test_a_truncation_is_found(log: Log) -> None:
+    """The newest events are gone, and the log's own head says so."""
+    log.tamper(lambda c: c.execute(EVENT.delete().where(EVENT.c.id > log.ids[7])))
+    assert log.verify().faults == (Fault("truncated", log.ids[9]),)
+
+
+def test_a_truncation_that_moves_the_head_too_is_found_by_an_anchor(log: Log) -> None:
+    """The chain that is left is whole; only a head that was kept elsewhere knows of more."""
+    anchor = log.head()
+
+    def cut(connection: Connection) -> None:
+        connection.execute(EVENT.delete().where(EVENT.c.id > log.ids[7]))
+        last = connection.execute(select(EVENT.c.id, EVENT.c.hash).order_by(EVENT.c.id.desc())).first()
+        assert last is not None
+        connection.execute(update(HEAD).values(event_id=last.id, hash=last.hash))
+
+    log.tamper(cut)
+    assert log.verify().ok
+    assert log.verify(anchor).faults == (Fault("truncated", anchor.event_id),)
+
+
+def test_a_new_chain_is_found_by_an_anchor(log: Log) -> None:
+    """Who has all rights can hash everything anew; the kept head is of another history."""
+    anchor = log.head()
+
+    def rewrite(connection: Connection) -> None:
+        rows = connection.execute(select(EVENT).order_by(EVENT.c.id)).mappings().all()
+        connection.execute(EVENT.delete())
+        connection.execute(update(HEAD).values(event_id=0, hash=audit.NOTHING))
+        for row in rows:
+            audit.record(connection, row["action"], actor="nobody", export_id=row["export_id"], detail=row["detail"])
+
+    log.tamper(rewrite)
+    assert log.verify().ok
+    assert log.verify(anchor).faults == (Fault("rewritten", anchor.event_id),)
+
+
+def test_an_anchor_stays_good_while_the_log_grows(log: Log) -> None:
+    """What came later changes nothing of what was kept."""
+    anchor = log.head()
+    with writing(log.engine) as connection:
+        audit.record(connection, "thing.done", actor="operator:test")
+    assert log.verify(anchor).ok
+
+
+def test_many_writers_make_one_chain(control_url: str, log: Log) -> None:
+    """Transactions that audit at the same moment are put one after the other; none is lost, none forks the chain."""
+
+    def write(number: int) -> None:
+        engine = open_engine(control_url)
+        for _ in range(10):
+            with writing(engine) as connection:
+                audit.record(connection, "thing.done", actor=f"worker:{number}")
+        engine.dispose()
+
+    in_threads(4, write)
+    verdict = log.verify()
+    assert (verdict.ok, verdict.events) == (True, 50)
+
+
+def test_what_is_rolled_back_leaves_no_hole(log: Log) -> None:
+    """The next event follows from the last one that was committed."""
+
+    def fail() -> None:
+        with writing(log.engine) as connection:
+            audit.record(connection, "thing.done", actor="worker")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with writing(log.engine) as connection:
+        audit.record(connection, "thing.done", actor="worker")
+    verdict = log.verify()
+    assert (verdict.ok, verdict.events, verdict.head.event_id) == (True, 11, log.ids[-1] + 1)
+
+
+def test_a_signed_head_is_an_anchor(log: Log, tmp_path: Path) -> None:
+    """Signed with a key that is for nothing else; any other token is refused."""
+    with writing(log.engine) as connection:
+        with pytest.raises(NoSigningKey):
+            audit_heads.signed(connection, tmp_path, "https://export.example")
+        keys.ensure(connection, tmp_path, purposes=("audit",), actor="operator:test")
+        token = audit_heads.signed(connection, tmp_path, "https://export.example")
+    with reading(log.engine) as connection:
+        assert audit_heads.read(connection, f"{token}\n") == audit.head(connection)
+        head, body, signature = token.split(".")
+        for other in (f"{head}.{body}.{signature[:-4]}AAAA", f"{head}.{body[:-4]}AAAA.{signature}", "x"):
+            with pytest.raises(SignatureFault):
+                audit_heads.read(connection, other)
+
+
+def test_a_role_without_update_and_delete_is_enough(pg_url: str, pg_server: servers.Postgres) -> None:
+    """The application's role on PostgreSQL adds events and reads them; it cannot change one (docs/audit.md)."""
+    owner = open_engine(pg_url)
+    migrations.upgrade(owner)
+    name = make_url(pg_url).database
+    role = f"app_{name}"
+    pg_server.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+    with writing(owner) as connection:
+        for right, table in (("SELECT, INSERT", "audit_event"), ("SELECT, UPDATE", "audit_head")):
+            connection.execute(text(f"GRANT {right} ON {table} TO {role}"))
+        connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}"))
+    application = open_engine(pg_url.replace("postgres@", f"{role}@"))
+    with writing(application) as connection:
+        audit.record(connection, "thing.done", actor="worker")
+    for statement in ("UPDATE audit_event SET actor = 'x'", "DELETE FROM audit_event", "TRUNCATE audit_event"):
+        with pytest.raises(ProgrammingError, match="permission denied"), writing(application) as connection:
+            connection.execute(text(statement))
+    with reading(application) as connection:
+        assert audit.verify(connection).ok
+    application.dispose()
+    with writing(owner) as connection:
+        connection.execute(text(f"DROP OWNED BY {role}"))
+        connection.execute(text(f"DROP ROLE {role}"))
+    owner.dispose()
