@@ -34,7 +34,7 @@ def worker(context: Context) -> None:
 @click.command()
 @shared
 def clock(context: Context) -> None:
-    """Wake workers, mail what people are told, delete what was recalled, sweep; every few seconds, safe in several copies."""
+    """Wake workers, mail, delete what was recalled, sweep; every few seconds, safe in several copies."""
     logs.configure()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
