@@ -12,10 +12,12 @@ from rich.progress import Progress
 from sqlalchemy import RowMapping
 
 from cli.context import Context, shared
+from cli.permission import permit
 from portability import audit, exports, policy, retries
 from portability.api import JSON
 from portability.db import reading, writing
 from portability.errors import NotAllowed, ObjectChanged, QueueUnavailable, WrongState
+from portability.policy import Action
 from portability.queue import connect, open_queue, redis_url, wake
 from portability.states import DatasetState, ExportState
 from portability.storage import BLOCK_BYTES, Storage
@@ -58,8 +60,8 @@ def show(context: Context, identifier: str) -> None:
 @shared
 def cancel(context: Context, identifier: str, claimed: str | None) -> None:
     """Cancel an open export; a running one ends at its next checkpoint."""
-    actor = policy.acting(context.settings, claimed)
     with writing(context.engine) as connection:
+        actor = permit(context, connection, claimed, Action.CANCEL, identifier)
         exports.cancel(connection, identifier, actor=str(actor))
     show_export(context, identifier)
 
@@ -71,16 +73,13 @@ def cancel(context: Context, identifier: str, claimed: str | None) -> None:
 @shared
 def retry(context: Context, identifier: str, gaps: bool, claimed: str | None) -> None:
     """Let a failed export begin anew, or a ready one fetch what it misses."""
-    actor = str(policy.acting(context.settings, claimed))
     with writing(context.engine) as connection:
+        actor = str(permit(context, connection, claimed, Action.RETRY, identifier))
         if gaps:
             retries.retry_gaps(connection, identifier, actor=actor)
         else:
             retries.retry(connection, identifier, actor=actor)
-    try:
-        wake(open_queue(connect(redis_url(context.settings))), identifier)
-    except QueueUnavailable as trouble:
-        context.note(f"retry kept; {trouble}: {trouble.hint}")
+    wake_for(context, identifier)
     show_export(context, identifier)
 
 
@@ -142,6 +141,14 @@ def _fetch(storage: Storage, volume: RowMapping, target: Path, advance: Callable
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def wake_for(context: Context, identifier: str) -> None:
+    """Wake a worker for an export; without Redis the clock does so later, and a note says it."""
+    try:
+        wake(open_queue(connect(redis_url(context.settings))), identifier)
+    except QueueUnavailable as trouble:
+        context.note(f"kept; {trouble}: {trouble.hint}")
 
 
 def show_export(context: Context, identifier: str) -> None:

@@ -16,10 +16,10 @@ from portability.db import UtcTime, reading, writing
 from portability.incidents import Incident
 from portability.metrics import BUCKETS_SECONDS, WINDOW_SECONDS
 from portability.requests import Profile
-from portability.states import OPEN, ExportState
+from portability.states import UNDECIDED, ExportState
 
 EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
-ENDED = [state for state in ExportState if state not in OPEN]
+ENDED = [state for state in ExportState if state not in UNDECIDED]
 DAY = timedelta(days=1)
 
 Labels = frozenset[tuple[str, str]]
@@ -112,7 +112,7 @@ def test_exports_are_counted_as_sql_counts_them(engine: Engine) -> None:
         by(state=state, profile=profile): count for state, profile, count in counts
     }
     assert values["portability_exports_with_gaps"] == {by(): with_gaps}
-    overdue = sum(row["state"] in OPEN and row["due_at"] < datetime.now(UTC) for row in rows)
+    overdue = sum(row["state"] in UNDECIDED and row["due_at"] < datetime.now(UTC) for row in rows)
     assert values["portability_exports_overdue"] == {by(): overdue}
     assert overdue > 10
 
