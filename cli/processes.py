@@ -51,4 +51,4 @@ def clock(context: Context) -> None:
 def _desk(context: Context) -> Desk:
     settings = context.settings
     directory = load_directory(PlatformSources(settings), settings.directory)
-    return Desk(context.engine, settings, directory, lambda _connection, _keys, _code: None)
+    return Desk(context.engine, settings, directory)
