@@ -8,7 +8,7 @@ import threading
 import click
 
 from cli.context import Context, shared
-from portability import codes, logs, plugins
+from portability import logs, plugins
 from portability.directory import load_directory
 from portability.queue import connect, open_queue, redis_url
 from portability.requests import DEFAULT_FORMATS
@@ -53,4 +53,4 @@ def clock(context: Context) -> None:
 def _desk(context: Context) -> Desk:
     settings = context.settings
     directory = load_directory(PlatformSources(settings), settings.directory)
-    return Desk(context.engine, settings, directory, codes.text)
+    return Desk(context.engine, settings, directory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from simultaneous import in_threads
 from sqlalchemy import Connection, Engine, event, select, update
 from structlog.testing import capture_logs
 
-from portability import audit, incidents, keys, links, models, notify, retries
+from portability import audit, codes, incidents, keys, links, models, notify, retries
 from portability.api import Subject
 from portability.db import now, open_engine, reading, writing
 from portability.directory import Contact
@@ -79,8 +79,7 @@ def box() -> Iterator[Postbox]:
 def desk(made: World, box: Postbox, directory: Any = None, engine: Engine | None = None, **settings: Any) -> Desk:
     chosen = {"smtp_url": box.url, "mail_from": SENDER, "smtp_seconds": 5.0, "contact": "privacy@vlint.example"}
     changed = made.place.settings.model_copy(update=chosen | settings)
-    code = "12345678"
-    return Desk(engine or made.engine, changed, directory or MadeUpDirectory(), lambda *_named: code)
+    return Desk(engine or made.engine, changed, directory or MadeUpDirectory())
 
 
 def rows(made: World) -> list[dict[str, Any]]:
@@ -102,6 +101,16 @@ def ready(made: World, subject: str = "user:usr_canary", **asked: Any) -> str:
     identifier = made.request(subject, **asked)
     made.advance_all()
     return identifier
+
+
+def send_code(made: World, identifier: str) -> Mapping[Any, Any]:
+    """A one-time code for the export, as the landing page sends it; returns the link that it is for."""
+    folder = made.place.settings.keys
+    with writing(made.engine) as connection:
+        issued = links.issue(connection, folder, identifier, audience="code", ttl_seconds=600, actor="operator:test")
+        link = links.resolve(connection, folder, issued.token)
+        codes.send(connection, folder, link)
+    return link
 
 
 def test_whoever_asks_hears_that_it_was_received_and_that_it_is_ready(made: World, box: Postbox) -> None:
@@ -138,7 +147,10 @@ def test_a_mail_holds_nothing_of_the_person(made: World, box: Postbox, kind: Kin
         connection.execute(models.notification.delete())
         if kind is Kind.FAILED:
             connection.execute(update(models.export).values(state="failed", error_message="canary of a fault"))
-        notify.queue(connection, kind, identifier)
+        if kind is not Kind.CODE:
+            notify.queue(connection, kind, identifier)
+    if kind is Kind.CODE:
+        send_code(made, identifier)
     with capture_logs() as logs:
         deliver.deliver(desk(made, box, MadeUpDirectory(language=language)))
 
@@ -154,27 +166,30 @@ def test_a_mail_holds_nothing_of_the_person(made: World, box: Postbox, kind: Kin
 def test_a_code_is_mailed_and_nowhere_else(made: World, box: Postbox) -> None:
     """In the text and the HTML; not in the subject, the row, the log or the audit log. It passes what waits."""
     identifier = ready(made, "contact:con_1", tenant="ten_a")
-    with writing(made.engine) as connection:
-        notify.queue(connection, Kind.CODE, identifier, occasion="cod_1")
+    link = send_code(made, identifier)
     with capture_logs() as logs:
         deliver.deliver(desk(made, box))
 
     first = box.taken[0]
-    assert all("1234 5678" in body for body in bodies(first))
-    assert "1234" not in str(first["Subject"])
-    with reading(made.engine) as connection:
+    (code,) = {found for body in bodies(first) for found in re.findall(r"\b\d{4} \d{4}\b", body)}
+    assert all(code in body for body in bodies(first))
+    assert not re.search(r"\d{4}", str(first["Subject"]))
+    with writing(made.engine) as connection:
         kept = [*map(dict, audit.events(connection)), *rows(made), *logs]
-    assert not re.search("1234 ?5678", str(kept))
+        assert codes.check(connection, made.place.settings.keys, link, code)
+    assert code not in str(kept)
+    assert code.replace(" ", "") not in str(kept)
 
 
 def test_a_code_that_holds_no_more_is_not_mailed(made: World, box: Postbox) -> None:
     """It came too late: nobody is helped by it."""
-    identifier = made.request("contact:con_1", tenant="ten_a")
+    identifier = ready(made, "contact:con_1", tenant="ten_a")
     with writing(made.engine) as connection:
         connection.execute(models.notification.delete())
-        notify.queue(connection, Kind.CODE, identifier, occasion="cod_1")
-    one = desk(made, box)
-    deliver.deliver(Desk(one.engine, one.settings, one.directory, lambda *_named: None))
+    send_code(made, identifier)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.code).values(expires_at=now(-1)))
+    deliver.deliver(desk(made, box))
 
     assert states(made) == [("code", "page", "outdated")]
     assert box.taken == []
