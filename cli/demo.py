@@ -22,7 +22,8 @@ from demo.visitor import Visitor, wait_until_up
 from portability import codes, exports, instructions, keys, links, models, requests
 from portability.api import JSON
 from portability.db import reading, writing
-from portability.errors import BadInput, NoSigningKey, VolumeFault
+from portability.errors import BadInput, VolumeFault
+from portability.policy import Actor, Role
 from portability.signing import Jwks
 from portability.states import ExportState
 from portability.storage import open_storage
@@ -87,11 +88,7 @@ def prepare(context: Context) -> None:
         raise BadInput("the embedded stack does not run beside configured servers", hint=hint)
     _ = context.storage
     with writing(context.engine) as connection:
-        for purpose in ("archive", "link"):
-            try:
-                keys.signing(connection, context.settings.keys, purpose=purpose)
-            except NoSigningKey:
-                keys.new(connection, context.settings.keys, purpose=purpose, actor=ACTOR)
+        keys.ensure(connection, context.settings.keys, purposes=("archive", "link", "audit"), actor=ACTOR)
 
 
 def _made_up_data(context: Context) -> Examples:
@@ -101,7 +98,7 @@ def _made_up_data(context: Context) -> Examples:
 
 def _request(context: Context, subject: str, tenant: str | None) -> str:
     wanted = requests.check(profile="access", subject=subject, tenant=tenant, reason="demonstration")
-    identifier, trouble = ask(context, wanted, ACTOR)
+    identifier, trouble = ask(context, wanted, Actor(Role.OPERATOR, "demo"))
     if trouble is not None:
         raise trouble
     return identifier

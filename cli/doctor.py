@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import click
 from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
+from cli import checks
+from cli.checks import Check, Seen
 from cli.context import Context, shared
-from portability import keys, migrations, plugins
+from portability import migrations, plugins
 from portability.api import JSON
 from portability.db import open_engine, reading
 from portability.errors import BadSource, DatabaseUnavailable, PortabilityError, QueueUnavailable, StorageError
@@ -25,23 +24,11 @@ UPLOAD_DAYS = 7
 RULE_HINT = "forgotten uploads cost until a sweep finds them; see docs/storage.md#recommended-bucket-rules"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a check saw that is no fault."""
-
-    result: str = "ok"
-    hint: str = ""
-    fixed: bool = False
-
-
-Check = Callable[[Context], Seen | None]
-
-
 @click.command()
 @click.option("--fix", is_flag=True, help="Upgrade the database's schema, set the bucket's lifecycle rule.")
 @shared
 def doctor(context: Context, *, fix: bool) -> None:
-    """Check settings, database, source, storage, queue, keys and plugins; one line each."""
+    """Check settings, databases, storage, queue, keys, plugins, mail, login and clocks; one line each."""
     findings = {name: _look(name, check, context, fix=fix) for name, check in CHECKS.items()}
     healthy = all(isinstance(finding, Seen) for finding in findings.values())
     document: JSON = {
@@ -101,11 +88,6 @@ def _queue(context: Context) -> None:
         raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
 
 
-def _signing_key(context: Context) -> None:
-    with reading(context.engine) as connection:
-        keys.signing(connection, context.settings.keys)
-
-
 def _plugins(context: Context) -> None:
     plugins.load_exporters(PlatformSources(context.settings))
     plugins.load_formats(DEFAULT_FORMATS)
@@ -162,8 +144,15 @@ CHECKS: dict[str, Check] = {
     "lifecycle": _lifecycle,
     "recordings": _recordings,
     "queue": _queue,
-    "signing key": _signing_key,
+    "signing key": checks.signing_key,
+    "people's keys": checks.people_keys,
     "plugins": _plugins,
+    "directory": checks.directory,
+    "mail": checks.mail_server,
+    "login": checks.login,
+    "bucket access": checks.bucket_access,
+    "bucket encryption": checks.bucket_encryption,
+    "clocks": checks.clocks,
 }
 FIXES: dict[str, Check] = {"control database": _upgrade_schema, "lifecycle": _set_lifecycle}
 """What is safe to mend without asking. Tried before the check, which still decides unless there is more to tell."""

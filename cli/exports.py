@@ -12,10 +12,13 @@ from rich.progress import Progress
 from sqlalchemy import RowMapping
 
 from cli.context import Context, shared
+from cli.permission import permit
 from portability import audit, exports, policy, retries
 from portability.api import JSON
 from portability.db import reading, writing
+from portability.deadlines import Alarm
 from portability.errors import NotAllowed, ObjectChanged, QueueUnavailable, WrongState
+from portability.policy import Action
 from portability.queue import connect, open_queue, redis_url, wake
 from portability.states import DatasetState, ExportState
 from portability.storage import BLOCK_BYTES, Storage
@@ -34,7 +37,8 @@ def list_exports(context: Context, state: str | None, limit: int) -> None:
     names = ("id", "state", "complete", "profile", "subject_kind", "subject_ref", "records", "error_code")
     times = ("received_at", "due_at", "ended_at")
     document: list[JSON] = [
-        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
+        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}, "alarm": exports.alarm(row)}
+        for row in rows
     ]
     columns = ("id", "state", "profile", "of a", "records", "due", "why")
     told = [
@@ -58,8 +62,8 @@ def show(context: Context, identifier: str) -> None:
 @shared
 def cancel(context: Context, identifier: str, claimed: str | None) -> None:
     """Cancel an open export; a running one ends at its next checkpoint."""
-    actor = policy.acting(context.settings, claimed)
     with writing(context.engine) as connection:
+        actor = permit(context, connection, claimed, Action.CANCEL, identifier)
         exports.cancel(connection, identifier, actor=str(actor))
     show_export(context, identifier)
 
@@ -71,16 +75,13 @@ def cancel(context: Context, identifier: str, claimed: str | None) -> None:
 @shared
 def retry(context: Context, identifier: str, gaps: bool, claimed: str | None) -> None:
     """Let a failed export begin anew, or a ready one fetch what it misses."""
-    actor = str(policy.acting(context.settings, claimed))
     with writing(context.engine) as connection:
+        actor = str(permit(context, connection, claimed, Action.RETRY, identifier))
         if gaps:
             retries.retry_gaps(connection, identifier, actor=actor)
         else:
             retries.retry(connection, identifier, actor=actor)
-    try:
-        wake(open_queue(connect(redis_url(context.settings))), identifier)
-    except QueueUnavailable as trouble:
-        context.note(f"retry kept; {trouble}: {trouble.hint}")
+    wake_for(context, identifier)
     show_export(context, identifier)
 
 
@@ -144,6 +145,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def wake_for(context: Context, identifier: str) -> None:
+    """Wake a worker for an export; without Redis the clock does so later, and a note says it."""
+    try:
+        wake(open_queue(connect(redis_url(context.settings))), identifier)
+    except QueueUnavailable as trouble:
+        context.note(f"kept; {trouble}: {trouble.hint}")
+
+
 def show_export(context: Context, identifier: str) -> None:
     """The one view of an export that all commands end with."""
     with reading(context.engine) as connection:
@@ -164,7 +173,7 @@ def _tell(
 ) -> None:
     say = context.console.print
     say(f"export {row['id']}: [bold]{_whole(row)}[/bold]")
-    say(f"{row['profile']} of a {row['subject_kind']}, due {row['due_at']:%Y-%m-%d %H:%M} UTC")
+    say(f"{row['profile']} of a {row['subject_kind']}, due {row['due_at']:%Y-%m-%d %H:%M} UTC{_alarm(row)}")
     if row["error_code"] is not None:
         say(f"{row['error_message']} [{row['error_code']}]", markup=False)
     _tell_ledger(context, lines)
@@ -187,6 +196,15 @@ def _tell_ledger(context: Context, lines: Sequence[RowMapping]) -> None:
     if waiting:
         tenants = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
         context.console.print(f"{len(waiting)} datasets need an instruction of {', '.join(tenants)}", markup=False)
+
+
+def _alarm(row: RowMapping) -> str:
+    told = {
+        Alarm.HALF: ", half of the time is over",
+        Alarm.MOST: ", most of the time is over",
+        Alarm.MISSED: ", missed",
+    }
+    return told.get(exports.alarm(row), "")
 
 
 def _whole(row: RowMapping) -> str:

@@ -7,13 +7,17 @@ import sys
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from cli.audit import audit_group
 from cli.context import fail
 from cli.db import db
+from cli.deadlines import extend, pause, resume
+from cli.decisions import approve, deny, mandates, recall, recalls_group
 from cli.demo import demo, up
 from cli.doctor import doctor
 from cli.exports import cancel, fetch, list_exports, retry, show
 from cli.instructions import instructions
 from cli.keys import keys_group
+from cli.links import link, revoke
 from cli.metrics import metrics
 from cli.plugins import plugins
 from cli.processes import clock, worker
@@ -39,9 +43,20 @@ for command in (
     list_exports,
     show,
     cancel,
+    extend,
+    pause,
+    resume,
     retry,
     fetch,
+    approve,
+    deny,
+    link,
+    revoke,
+    recall,
+    recalls_group,
     instructions,
+    mandates,
+    audit_group,
     verify,
     keys_group,
     plugins,

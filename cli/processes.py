@@ -34,7 +34,7 @@ def worker(context: Context) -> None:
 @click.command()
 @shared
 def clock(context: Context) -> None:
-    """Wake workers, mail what people are told, sweep the storage; every few seconds, safe in several copies."""
+    """Wake workers, mail, delete what was recalled, sweep; every few seconds, safe in several copies."""
     logs.configure()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -43,12 +43,14 @@ def clock(context: Context) -> None:
     # Ended half-way with the process, a sweep does no harm; its storage may be away without the clock minding.
     sweeping = (context.engine, lambda: context.storage, context.settings.sweep_seconds, stop)
     threading.Thread(target=sweep.run, args=sweeping, name="sweeper", daemon=True).start()
+    recalling = (context.engine, lambda: context.storage, context.settings.clock_seconds, stop)
+    threading.Thread(target=sweep.run_recalls, args=recalling, name="recaller", daemon=True).start()
     mailing = (lambda: _desk(context), context.engine, context.settings, stop)
     threading.Thread(target=deliver.run, args=mailing, name="mailer", daemon=True).start()
-    dispatch.run(context.engine, queue, context.settings.clock_seconds, stop)
+    dispatch.run(context.engine, queue, context.settings, stop)
 
 
 def _desk(context: Context) -> Desk:
     settings = context.settings
     directory = load_directory(PlatformSources(settings), settings.directory)
-    return Desk(context.engine, settings, directory, lambda _connection, _keys, _code: None)
+    return Desk(context.engine, settings, directory)

@@ -9,10 +9,12 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from cli.context import Context, shared
 from cli.exports import show_export
-from portability import exports, policy, requests, slices
+from portability import exports, intake, policy, requests, slices
 from portability.db import reading, writing
 from portability.errors import PortabilityError, QueueUnavailable
+from portability.policy import PRESENT, Actor
 from portability.queue import connect, open_queue, redis_url, wake
+from portability.sources import PlatformSources
 from portability.states import OPEN, ExportState
 
 POLL_SECONDS = 0.2
@@ -29,17 +31,20 @@ POLL_SECONDS = 0.2
 @click.option("--reason", help="Why, where somebody else asks for the subject.")
 @click.option("--received-at", help="When the request came in, where that was earlier.")
 @click.option("--channel", default="cli", show_default=True, help="How it came in: cli, email, letter, phone ...")
+@click.option("--mandate", "mandate_id", help="On whose authority, where one asks on behalf of another.")
 @click.option("--require-complete", is_flag=True, help="Fail rather than deliver an archive with gaps.")
 @click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, with a progress bar.")
 @shared
-def request(context: Context, claimed: str | None, wait: bool, **asked: str | bool | None) -> None:
+def request(
+    context: Context, claimed: str | None, wait: bool, mandate_id: str | None, **asked: str | bool | None
+) -> None:
     """Ask for an export of one subject's data."""
     include, formats = asked.pop("include"), asked.pop("formats")
     law = {"regimes": context.settings.regime_names, "place": context.settings.place}
     wanted = requests.check(include=_names(include), formats=_names(formats), **law, **asked)  # type: ignore[arg-type]  # click typed them
     actor = policy.acting(context.settings, claimed)
-    identifier, trouble = ask(context, wanted, str(actor))
+    identifier, trouble = ask(context, wanted, actor, mandate_id=mandate_id)
     if wait:
         if trouble is not None:
             raise trouble
@@ -52,10 +57,22 @@ def request(context: Context, claimed: str | None, wait: bool, **asked: str | bo
             raise SystemExit(1)
 
 
-def ask(context: Context, wanted: requests.Request, actor: str) -> tuple[str, PortabilityError | None]:
+def ask(
+    context: Context, wanted: requests.Request, actor: Actor, *, mandate_id: str | None = None
+) -> tuple[str, PortabilityError | None]:
     """Accept a request and wake a worker; returns the export's id, and why nobody could be woken if so."""
+    settings = context.settings
+    changed_at = intake.contact_changed_at(settings, PlatformSources(settings), wanted)
     with writing(context.engine) as connection:
-        identifier, is_new = requests.accept(connection, wanted, actor=actor)
+        identifier, is_new = intake.take(
+            connection,
+            settings,
+            wanted,
+            actor=actor,
+            auth=PRESENT,
+            contact_changed_at=changed_at,
+            mandate_id=mandate_id,
+        )
     if not is_new:
         context.note(f"the same request is open already: {identifier}")
     try:

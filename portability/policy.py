@@ -51,6 +51,8 @@ class Action(StrEnum):
     DENY = "deny"
     LINK = "link"
     REVOKE = "revoke"
+    MOVE_DEADLINE = "move_deadline"
+    """Extend it with a reason, or note that a person is waited for."""
     RECALL = "recall"
     FETCH = "fetch"
     INSTRUCT = "instruct"
@@ -73,7 +75,7 @@ class Reach(StrEnum):
 _WORK = dict.fromkeys(
     (Action.CREATE_FOR_OTHER, Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE), Reach.ANY
 )
-_DECIDE = dict.fromkeys((Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE), Reach.ANY)
+_DECIDE = dict.fromkeys((Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
 _MINE = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE)
 _RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ)
@@ -98,6 +100,14 @@ STEP_UP = frozenset(
     }
 )
 """What lets data out, or decides that it goes out: it takes a strong and fresh login (requirement R15)."""
+
+_UNSEEN = frozenset(
+    {
+        *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
+        *(Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ),
+    }
+)
+"""What is done without seeing an export: before there is one, or to the logs of all."""
 
 REASONED = frozenset({Role.STAFF, Role.OFFICER})
 """Who says why when asking for another person's data."""
@@ -166,6 +176,8 @@ class Facts:
     to_admin: bool = False
     """A contact's archive that its tenant's instruction sends to the administrator."""
     recipient: str | None = None
+    mandated: bool = False
+    """A mandate covers this request (portability/mandates.py)."""
 
     @classmethod
     def of(cls, row: Mapping[Any, Any], *, to_admin: bool = False) -> Facts:
@@ -222,8 +234,8 @@ def allowed(actor: Actor, action: Action, facts: Facts | None = None, auth: Auth
     Whoever may not even see an export is told that there is none: "not yours" and "not there" are one answer.
     """
     rights = RIGHTS.get(Role(actor.role), {}) if actor.role in ROLES else {}
-    reach = rights.get(action)
-    if facts is not None and not _creates(action) and not _sees(actor, rights, facts):
+    reach = Reach.ANY if facts is not None and _on_behalf(actor, action, facts) else rights.get(action)
+    if facts is not None and action not in _UNSEEN and not _sees(actor, rights, facts):
         return Decision(Why.NOT_YOURS)
     if reach is None or (facts is not None and not _reaches(actor, reach, facts)):
         return Decision(Why.NOT_ALLOWED)
@@ -274,12 +286,12 @@ def _reaches(actor: Actor, reach: Reach, facts: Facts) -> bool:
     return (facts.subject_kind, facts.subject_id, facts.tenant) == (actor.kind, actor.id, wall)
 
 
-def _creates(action: Action) -> bool:
-    return action in {Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT}
+def _on_behalf(actor: Actor, action: Action, facts: Facts) -> bool:
+    return facts.mandated and action is Action.CREATE_FOR_OTHER and actor.role == Role.SUBJECT
 
 
 def acting(settings: Settings, claimed: str | None) -> Actor:
-    """The actor of a command.
+    """The actor of a command; an administrator's tenant stands behind an @: `tenant_admin:ID@TENANT`.
 
     Raises:
         BadInput: not `ROLE:ID`.
@@ -292,6 +304,9 @@ def acting(settings: Settings, claimed: str | None) -> Actor:
         raise BadInput("--as is not ROLE:ID", hint=f"roles are {', '.join(ROLES)}")
     if not settings.embedded:
         raise NotAllowed("--as works on the embedded stack only", hint="leave it out: the actor is your login")
+    if role == Role.TENANT_ADMIN and "@" in name:
+        name, _, tenant = name.rpartition("@")
+        return Actor(role, name, tenant)
     return Actor(role, name)
 
 

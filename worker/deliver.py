@@ -19,7 +19,7 @@ from portability import audit, incidents, mail, models
 from portability.db import elapsed_seconds, now, reading, writing
 from portability.errors import PortabilityError
 from portability.incidents import Incident
-from portability.mail import MailRefused, MailUnavailable, Server
+from portability.mail import MailRefused, Server
 from portability.notify import Kind, State
 from portability.settings import Settings
 from worker import envelope
@@ -92,7 +92,7 @@ def claim(engine: Engine, lease_seconds: float) -> RowMapping | None:
     """Take the next notification, or None. Codes pass the others: somebody waits for them."""
     chosen = select(TABLE.c.id).where(_due()).order_by(TABLE.c.kind != Kind.CODE, TABLE.c.created_at, TABLE.c.id)
     with writing(engine) as connection:
-        if connection.dialect.name == "deskgresql":
+        if connection.dialect.name == "postgresql":
             chosen = chosen.with_for_update(skip_locked=True)
         identifier = connection.scalar(chosen.limit(1))
         taken = {"lease_until": now(lease_seconds), "attempts": TABLE.c.attempts + 1}
@@ -113,7 +113,7 @@ def _something_due(engine: Engine) -> bool:
 
 
 def _advance(desk: Desk, smtp: smtplib.SMTP, row: RowMapping) -> bool:
-    """Mail one notification, or say why not; returns whether the connection is good for another."""
+    """Mail one notification, or say why not; returns whether another may follow: what is away is away for all."""
     try:
         written = envelope.fill(desk, row)
         if isinstance(written, Unmailed):
@@ -124,7 +124,7 @@ def _advance(desk: Desk, smtp: smtplib.SMTP, row: RowMapping) -> bool:
         _settle(desk.engine, row, State.FAILED, error.code)
     except PortabilityError as error:
         _back_off(desk, row, error)
-        return not isinstance(error, MailUnavailable)
+        return False
     return True
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine, RowMapping
 
-from portability import exports, links
+from portability import codes, exports, links
 from portability.api import Subject, SubjectKind
 from portability.db import reading, writing
 from portability.deadlines import EXPIRY_NOTICE, kept_until
 from portability.directory import Contact, Directory, named
-from portability.errors import WrongState
+from portability.errors import PortabilityError, SourceRefused, WrongState
 from portability.links import Audience
 from portability.mail import Letter
 from portability.notify import Kind, State, present_occasion
@@ -31,10 +29,6 @@ TRUE_OF = {
 }
 """What is told of a state is told while it lasts."""
 WITH_LANDING_PAGE = frozenset({Kind.READY, Kind.EXPIRING})
-CODE_MINUTES = 10
-
-CodeText: TypeAlias = Callable[[Connection, Path, str], str | None]
-"""From a code's id to the code; None where it holds no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +55,6 @@ class Desk:
     engine: Engine
     settings: Settings
     directory: Directory
-    code_text: CodeText
 
 
 def fill(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
@@ -75,10 +68,10 @@ def fill(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
         if kind in TRUE_OF and not _holds(connection, export, row, TRUE_OF[kind]):
             return Unmailed(State.PAGE, "outdated")
         to_admin = links.to_admin(connection, export)
-        code = desk.code_text(connection, desk.settings.keys, row["occasion"]) if kind is Kind.CODE else ""
+        code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is Kind.CODE else ""
     if code is None:
         return Unmailed(State.PAGE, "outdated")
-    contact = desk.directory.contact(_recipient(export, to_admin=to_admin))
+    contact = _look_up(desk.directory, _recipient(export, to_admin=to_admin))
     if contact is None or not contact.verified:
         # Whoever has a login finds it on the account page; of anybody else somebody must find the address.
         has_page = export["subject_kind"] != SubjectKind.CONTACT and (contact is None or contact.can_log_in)
@@ -92,6 +85,16 @@ def fill(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
     return Envelope(
         contact.address, language, letters.write(kind, language, facts, url=url, contact=desk.settings.contact)
     )
+
+
+def _look_up(directory: Directory, subject: Subject) -> Contact | None:
+    try:
+        return directory.contact(subject)
+    except PortabilityError:
+        raise
+    except Exception as error:
+        # A stranger's plugin; its text may hold an address.
+        raise SourceRefused(f"the directory raised {type(error).__name__}") from error
 
 
 def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:
@@ -117,7 +120,7 @@ def _facts(settings: Settings, export: RowMapping, row: RowMapping, language: st
         "due": letters.date(export["due_at"], language),
         "until": letters.date(_until(settings, export, row), language),
         "code": f"{code[:4]} {code[4:]}".strip(),
-        "minutes": str(CODE_MINUTES),
+        "minutes": str(codes.HOLDS_SECONDS // 60),
     }
 
 

@@ -6,9 +6,8 @@ import secrets
 from contextlib import suppress
 
 import structlog
-from sqlalchemy import delete, select
 
-from portability import incidents, models
+from portability import incidents
 from portability.db import reading, writing
 from portability.errors import (
     NoSigningKey,
@@ -26,11 +25,10 @@ from portability.states import ExportState
 from worker import checkpoint
 from worker.checkpoint import BACKOFF_MAX_SECONDS
 from worker.claims import Claim
-from worker.withdraw import withdraw
+from worker.withdraw import withdraw, withdraw_all
 from worker.workplace import Workplace
 
 log = structlog.get_logger()
-VOLUME = models.volume
 OUTAGES = (StorageUnavailable, StorageFull, WrongClock, SourceUnavailable, SourceStalled, NoSigningKey)
 """What is away or full: waited for, since an operator has to see it first."""
 OUTAGE_TRIES = 8
@@ -84,11 +82,6 @@ def end(place: Workplace, held: Claim, state: ExportState, error: PortabilityErr
     """End without an archive: first the state, so that nobody goes on, then every object that was stored for it."""
     with writing(place.engine) as connection:
         checkpoint.end(connection, held, state, error)
-    with reading(place.engine) as connection:
-        rows = connection.execute(select(VOLUME).where(VOLUME.c.export_id == held.id)).mappings().all()
-    for row in rows:
-        with suppress(StorageError):
-            withdraw(place.storage, row)
-            with writing(place.engine) as connection:
-                connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"]))
+    with suppress(StorageError):
+        withdraw_all(place.engine, place.storage, held.id)
     log.info("export.ended", export=held.id, state=state, code=None if error is None else error.code)

@@ -20,6 +20,7 @@ from portability.incidents import Incident
 from portability.storage import Storage
 from worker import leftovers, lost
 from worker.leftovers import Kind
+from worker.withdraw import withdraw_recalled
 
 log = structlog.get_logger()
 LOOKS = 10
@@ -110,6 +111,21 @@ def run(engine: Engine, open_storage: Callable[[], Storage], every_seconds: floa
     while every_seconds and not stop.is_set():
         _sweep_if_due(engine, open_storage, every_seconds)
         stop.wait(every_seconds / LOOKS)
+
+
+def run_recalls(
+    engine: Engine, open_storage: Callable[[], Storage], every_seconds: float, stop: threading.Event
+) -> None:
+    """Delete what was recalled, every so many seconds until told to stop: that waits for no sweep (R48)."""
+    while not stop.is_set():
+        try:
+            if gone := withdraw_recalled(engine, open_storage):
+                log.info("recall.deleted", volumes=gone)
+        except PortabilityError as error:
+            log.warning("recall.waits", code=error.code)
+        except Exception as error:
+            log.exception("recall.failed", error=type(error).__name__)
+        stop.wait(every_seconds)
 
 
 def _sweep_if_due(engine: Engine, open_storage: Callable[[], Storage], every_seconds: float) -> None:

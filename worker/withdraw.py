@@ -2,11 +2,54 @@
 
 from __future__ import annotations
 
-from sqlalchemy import RowMapping
+from collections.abc import Callable
 
+from sqlalchemy import ColumnElement, Engine, RowMapping, delete, select
+
+from portability import models
+from portability.db import reading, writing
+from portability.errors import StorageError
+from portability.states import ExportState
 from portability.storage import Storage
 from worker import excerpt
 from worker.checkpoint import UNKNOWN_UPLOAD
+
+EXPORT, VOLUME = models.export, models.volume
+
+
+def withdraw_all(engine: Engine, storage: Storage, export_id: str) -> int:
+    """Withdraw every volume of an export that has ended, and forget those that are gone; returns how many that were.
+
+    What storage does not delete now is left for the sweep. Raises: StorageError, the last one, after all were tried.
+    """
+    return _withdraw_those(engine, storage, VOLUME.c.export_id == export_id)
+
+
+def withdraw_recalled(engine: Engine, open_storage: Callable[[], Storage]) -> int:
+    """The same for all that was recalled: it does not wait for a sweep. Raises: StorageError."""
+    recalled = VOLUME.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.state == ExportState.RECALLED))
+    with reading(engine) as connection:
+        if connection.scalar(select(VOLUME.c.id).where(recalled).limit(1)) is None:
+            return 0
+    return _withdraw_those(engine, open_storage(), recalled)
+
+
+def _withdraw_those(engine: Engine, storage: Storage, which: ColumnElement[bool]) -> int:
+    with reading(engine) as connection:
+        rows = connection.execute(select(VOLUME).where(which)).mappings().all()
+    trouble: StorageError | None = None
+    gone = 0
+    for row in rows:
+        try:
+            withdraw(storage, row)
+        except StorageError as error:
+            trouble = error
+            continue
+        with writing(engine) as connection:
+            gone += connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"])).rowcount
+    if trouble is not None:
+        raise trouble
+    return gone
 
 
 def withdraw(storage: Storage, row: RowMapping) -> None:

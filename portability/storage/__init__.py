@@ -158,6 +158,23 @@ class PresigningStorage(Storage, Protocol):
         ...
 
 
+@runtime_checkable
+class GuardedStorage(Storage, Protocol):
+    """Optional: a storage with guards of its own. Each raises StorageRefused where the store cannot tell."""
+
+    def is_public(self) -> bool:
+        """Whether its policy opens it to everybody."""
+        ...
+
+    def blocks_public_access(self) -> bool:
+        """Whether nobody can open it to everybody by mistake."""
+        ...
+
+    def encryption(self) -> str | None:
+        """With what it encrypts whatever is written; None: with nothing."""
+        ...
+
+
 def check_key(key: str) -> str:
     """The key, if it is one: relative, `[A-Za-z0-9._/-]`, no empty name and none that begins with a dot.
 

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from portability.errors import ObjectMissing, StorageRefused
-from portability.storage import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix, s3_lifecycle
+from portability.storage import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix, s3_guards, s3_lifecycle
 from portability.storage.probe import probe
 from portability.storage.retry import Retry
 from portability.storage.s3_errors import s3_errors
@@ -158,6 +158,18 @@ class S3Storage:
             return self._open().generate_presigned_url(
                 "get_object", Params={**self._address(key), **saved}, ExpiresIn=seconds
             )
+
+    def is_public(self) -> bool:
+        with s3_errors("see the policy of", self.url):
+            return s3_guards.is_public(self._open(), self._bucket)
+
+    def blocks_public_access(self) -> bool:
+        with s3_errors("see the public access block of", self.url):
+            return s3_guards.blocks_public_access(self._open(), self._bucket)
+
+    def encryption(self) -> str | None:
+        with s3_errors("see the encryption of", self.url):
+            return s3_guards.encryption(self._open(), self._bucket)
 
     def _address(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}

@@ -1,0 +1,172 @@
+"""`portability approve | deny | recall | recalls | mandates`: what people decide about exports."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from cli.context import Context, shared
+from cli.exports import show_export, wake_for
+from cli.permission import permit, permit_any
+from portability import approvals, exports, recalls
+from portability import mandates as powers
+from portability.api import JSON
+from portability.db import reading, writing
+from portability.errors import BadDate, StorageError
+from portability.policy import Action
+from worker.withdraw import withdraw_all
+
+AS = click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@AS
+@shared
+def approve(context: Context, identifier: str, claimed: str | None) -> None:
+    """Let an export go on that waits in review; not one's own."""
+    with writing(context.engine) as connection:
+        actor = permit(context, connection, claimed, Action.APPROVE, identifier)
+        approvals.approve(connection, identifier, actor=actor)
+    wake_for(context, identifier)
+    show_export(context, identifier)
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@click.option("--reason", required=True, help="Why, in words for the person: they are told, with their remedies.")
+@AS
+@shared
+def deny(context: Context, identifier: str, reason: str, claimed: str | None) -> None:
+    """Refuse a request that no worker has begun; not one's own."""
+    with writing(context.engine) as connection:
+        actor = permit(context, connection, claimed, Action.DENY, identifier)
+        approvals.deny(connection, identifier, reason=reason, actor=actor)
+    show_export(context, identifier)
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@click.option("--reason", required=True, help="What went wrong.")
+@AS
+@shared
+def recall(context: Context, identifier: str, reason: str, claimed: str | None) -> None:
+    """End an export that went to the wrong person: links, objects; open a breach record with its clocks."""
+    with writing(context.engine) as connection:
+        actor = permit(context, connection, claimed, Action.RECALL, identifier)
+        recall_id = recalls.recall(connection, identifier, reason=reason, actor=str(actor))
+    try:
+        withdraw_all(context.engine, context.storage, identifier)
+    except StorageError as trouble:
+        context.note(f"recalled; the clock will delete what is stored: {trouble}")
+    with reading(context.engine) as connection:
+        (row,) = (row for row in recalls.rows(connection) if row["id"] == recall_id)
+    told = f"{recall_id}: tell the authority by {row['gdpr_due_at']:%Y-%m-%d %H:%M} UTC"
+    context.result(recalls.view(row), lambda: context.console.print(told, markup=False))
+
+
+@click.group("recalls")
+def recalls_group() -> None:
+    """Breach records of recalled exports."""
+
+
+@recalls_group.command("list")
+@click.option("--open", "open_only", is_flag=True, help="Only those that are not closed.")
+@shared
+def list_recalls(context: Context, *, open_only: bool) -> None:
+    """List breach records with their clocks."""
+    with reading(context.engine) as connection:
+        rows = recalls.rows(connection, open_only=open_only)
+    shown = ("id", "export_id", "opened_at", "gdpr_due_at", "pdp_due_at", "closed_at")
+    document: list[JSON] = [recalls.view(row) for row in rows]
+    context.result(document, lambda: context.table("Recalls", shown, [[row[name] for name in shown] for row in rows]))
+
+
+@recalls_group.command("close")
+@click.argument("identifier", metavar="RECALL")
+@click.option("--outcome", required=True, help="Who was told, and when.")
+@AS
+@shared
+def close(context: Context, identifier: str, outcome: str, claimed: str | None) -> None:
+    """Close a breach record with what came of it."""
+    actor = permit_any(context, claimed, Action.RECALL)
+    with writing(context.engine) as connection:
+        recalls.close(connection, identifier, outcome=outcome, actor=str(actor))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is closed", markup=False))
+
+
+@click.group()
+def mandates() -> None:
+    """Who may ask on behalf of whom."""
+
+
+@mandates.command("add")
+@click.option("--agent", required=True, help="Who may ask, as ROLE:ID.")
+@click.option("--subject", required=True, help="For whom: user:ID, contact:ID or tenant:ID.")
+@click.option("--tenant", help="The contact's tenant.")
+@click.option("--profile", "profiles", multiple=True, required=True, help="What it covers; may be given again.")
+@click.option("--issuer", required=True, help="Who gave it, with a reference; no name of a person.")
+@click.option("--expires-at", required=True, help="When it ends: an RFC 3339 time.")
+@AS
+@shared
+def add(
+    context: Context,
+    agent: str,
+    subject: str,
+    tenant: str | None,
+    profiles: tuple[str, ...],
+    issuer: str,
+    expires_at: str,
+    claimed: str | None,
+) -> None:
+    """Record a mandate."""
+    actor = permit_any(context, claimed, Action.MANDATE)
+    with writing(context.engine) as connection:
+        identifier = powers.add(
+            connection,
+            agent=agent,
+            subject=subject,
+            tenant=tenant,
+            profiles=profiles,
+            issuer=issuer,
+            expires_at=_moment(expires_at),
+            actor=str(actor),
+        )
+    context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
+
+
+@mandates.command("list")
+@shared
+def list_mandates(context: Context) -> None:
+    """List mandates, ended ones too."""
+    with reading(context.engine) as connection:
+        rows = powers.rows(connection)
+    names, times = ("id", "agent", "scope", "issuer", "created_by"), ("created_at", "expires_at", "ended_at")
+    document: list[JSON] = [
+        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
+    ]
+    shown = (*names, *times)
+    context.result(document, lambda: context.table("Mandates", shown, [[row[n] for n in shown] for row in rows]))
+
+
+@mandates.command("end")
+@click.argument("identifier", metavar="MANDATE")
+@AS
+@shared
+def end(context: Context, identifier: str, claimed: str | None) -> None:
+    """Withdraw a mandate."""
+    actor = permit_any(context, claimed, Action.MANDATE)
+    with writing(context.engine) as connection:
+        powers.end(connection, identifier, actor=str(actor))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} has ended", markup=False))
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadDate("--expires-at is no time") from None
+    if moment.tzinfo is None:
+        raise BadDate("--expires-at has no zone")
+    return moment

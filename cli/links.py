@@ -1,0 +1,71 @@
+"""`portability link | revoke`: permission to download an export, given and taken."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from cli.context import Context, shared
+from cli.permission import permit
+from portability import exports, links
+from portability.api import JSON
+from portability.db import reading, writing
+from portability.errors import BadInput
+from portability.policy import Action
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+AS = click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@click.option("--expires", help="How long it holds: 90m, 48h or 7d; default: PORTABILITY_LINK_TTL_SECONDS.")
+@click.option(
+    "--for",
+    "audience",
+    type=click.Choice(["subject", *links.Audience]),
+    default="subject",
+    show_default=True,
+    help="Who may use it; subject: what fits the subject.",
+)
+@AS
+@shared
+def link(context: Context, identifier: str, expires: str | None, audience: str, claimed: str | None) -> None:
+    """Make a link to a ready export and print its URL: the only time that it is shown."""
+    seconds = context.settings.link_ttl_seconds if expires is None else _seconds(expires)
+    with writing(context.engine) as connection:
+        actor = permit(context, connection, claimed, Action.LINK, identifier)
+        row = exports.get(connection, identifier)
+        chosen = links.default_audience(connection, row) if audience == "subject" else audience
+        keys_folder = context.settings.keys
+        made = links.issue(connection, keys_folder, identifier, audience=chosen, ttl_seconds=seconds, actor=str(actor))
+    url = made.url(context.settings.base_url)
+    document: JSON = {
+        "id": made.id,
+        "url": url,
+        "audience": made.audience,
+        "expires_at": exports.rfc3339(made.expires_at),
+    }
+    context.result(document, lambda: context.console.print(url, markup=False, soft_wrap=True))
+
+
+@click.command()
+@click.argument("identifier", metavar="LINK")
+@AS
+@shared
+def revoke(context: Context, identifier: str, claimed: str | None) -> None:
+    """End a link at once, by its id."""
+    with reading(context.engine) as connection:
+        export_id = links.get(connection, identifier)["export_id"]
+    with writing(context.engine) as connection:
+        actor = permit(context, connection, claimed, Action.REVOKE, export_id)
+        links.revoke(connection, identifier, actor=str(actor))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked", markup=False))
+
+
+def _seconds(text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,7})([smhd])", text)
+    if match is None:
+        raise BadInput("--expires is no length of time", hint="90m, 48h or 7d")
+    return int(match[1]) * UNITS[match[2]]
