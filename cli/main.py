@@ -25,6 +25,7 @@ from cli.requests import request
 from cli.seed import seed
 from cli.sweep import sweep_storage
 from cli.verify import verify
+from cli.web import web
 from portability.errors import BadInput
 
 
@@ -63,6 +64,7 @@ for command in (
     metrics,
     sweep_storage,
     db,
+    web,
     worker,
     clock,
 ):

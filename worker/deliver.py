@@ -92,7 +92,7 @@ def claim(engine: Engine, lease_seconds: float) -> RowMapping | None:
     """Take the next notification, or None. Codes pass the others: somebody waits for them."""
     chosen = select(TABLE.c.id).where(_due()).order_by(TABLE.c.kind != Kind.CODE, TABLE.c.created_at, TABLE.c.id)
     with writing(engine) as connection:
-        if connection.dialect.name == "deskgresql":
+        if connection.dialect.name == "postgresql":
             chosen = chosen.with_for_update(skip_locked=True)
         identifier = connection.scalar(chosen.limit(1))
         taken = {"lease_until": now(lease_seconds), "attempts": TABLE.c.attempts + 1}

@@ -147,6 +147,18 @@ class LifecycleStorage(Storage, Protocol):
 
 
 @runtime_checkable
+class PresigningStorage(Storage, Protocol):
+    """Optional: a storage that lets somebody else read one object for minutes, by an address that it signs."""
+
+    def presigned(self, key: str, *, name: str, seconds: int) -> str:
+        """The address of an object, saved by browsers under `name`. It cannot be revoked: keep `seconds` small.
+
+        Raises: StorageRefused, StorageUnavailable.
+        """
+        ...
+
+
+@runtime_checkable
 class GuardedStorage(Storage, Protocol):
     """Optional: a storage with guards of its own. Each raises StorageRefused where the store cannot tell."""
 

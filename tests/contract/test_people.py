@@ -1,0 +1,496 @@
+"""Codes, approvals, denials, recalls, mandates, idempotency keys and the door for requests, on both databases."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import repository
+from factories import MadeUpExporter, World, things, world
+from repository import ROOT
+from simultaneous import in_threads
+from sqlalchemy import func, select, update
+
+from portability import (
+    approvals,
+    audit,
+    codes,
+    exports,
+    idempotency,
+    intake,
+    keys,
+    links,
+    mandates,
+    models,
+    recalls,
+    requests,
+    slices,
+)
+from portability.approvals import Cause
+from portability.db import now, open_engine, reading, writing
+from portability.errors import BadDate, BadInput, BadSubject, NotAllowed, UnknownExport, WrongState
+from portability.policy import NO_AUTH, PRESENT, Actor
+from portability.refusals import (
+    KeyReused,
+    LinkInvalid,
+    MandateRefused,
+    ReasonRequired,
+    StepUpRequired,
+    TooManyAttempts,
+    TooManyExports,
+    UnknownMandate,
+    UnknownRecall,
+)
+from portability.settings import Settings
+from portability.states import FOLLOWS, ExportState
+from worker.withdraw import withdraw_all, withdraw_recalled
+
+TEST = "operator:test"
+OLGA = Actor("officer", "olga")
+SUE = Actor("staff", "sue")
+WRONG = "0" * codes.DIGITS
+
+
+@dataclass
+class People:
+    """A world with all its keys, and short ways into it."""
+
+    world: World
+
+    @property
+    def settings(self) -> Settings:
+        return self.world.place.settings
+
+    def ready(self, subject: str = "user:usr_1", **asked: object) -> str:
+        identifier = self.world.request(subject, **asked)
+        self.world.advance_all()
+        return identifier
+
+    def state(self, export_id: str) -> str:
+        with reading(self.world.engine) as connection:
+            return str(exports.get(connection, export_id)["state"])
+
+    def actions(self, export_id: str) -> list[str]:
+        with reading(self.world.engine) as connection:
+            return [event["action"] for event in audit.events(connection, export_id=export_id)]
+
+    def link(self, audience: str = "code") -> dict[Any, Any]:
+        with writing(self.world.engine) as connection:
+            folder, export_id = self.settings.keys, self.ready_now
+            made = links.issue(connection, folder, export_id, audience=audience, ttl_seconds=600, actor=TEST)
+            return dict(links.resolve(connection, folder, made.token))
+
+    ready_now: str = ""
+
+    def send(self, link: Mapping[Any, Any]) -> str:
+        """A code as it would stand in the message."""
+        with writing(self.world.engine) as connection:
+            identifier = codes.send(connection, self.settings.keys, link)
+            return codes.text(connection, self.settings.keys, identifier) or ""
+
+    def check(self, link: Mapping[Any, Any], code: str) -> bool:
+        with writing(self.world.engine) as connection:
+            return codes.check(connection, self.settings.keys, link, code)
+
+    def held(self, *causes: Cause) -> str:
+        identifier = self.world.request(reason="ticket 7")
+        with writing(self.world.engine) as connection:
+            approvals.ask(connection, identifier, causes or (Cause.CONTACT_CHANGED,), actor=str(SUE))
+        return identifier
+
+    def decide(self, export_id: str, actor: Actor, reason: str | None = None) -> None:
+        with writing(self.world.engine) as connection:
+            if reason is None:
+                approvals.approve(connection, export_id, actor=actor)
+            else:
+                approvals.deny(connection, export_id, reason=reason, actor=actor)
+
+    def take(self, actor: Actor, subject: str = "user:usr_1", **given: Any) -> tuple[str, bool]:
+        profile, tenant = given.pop("profile", "access"), given.pop("tenant", None)
+        settings = self.settings.model_copy(update=given.pop("settings", {}))
+        reason = given.pop("reason", None)
+        wanted = requests.check(profile=profile, subject=subject, tenant=tenant, reason=reason)
+        with writing(self.world.engine) as connection:
+            return intake.take(connection, settings, wanted, actor=actor, auth=given.pop("auth", PRESENT), **given)
+
+
+@pytest.fixture
+def people(control_url: str, tmp_path: Path) -> People:
+    made = world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url)
+    with writing(made.engine) as connection:
+        keys.ensure(connection, made.place.settings.keys, actor=TEST)
+    return People(made)
+
+
+@pytest.fixture
+def link(people: People) -> dict[Any, Any]:
+    people.ready_now = people.ready()
+    return people.link()
+
+
+def test_a_code_is_good_once(people: People, link: dict[Any, Any]) -> None:
+    """Eight digits, typed with or without spaces; the second time it is a code like any other wrong one."""
+    code = people.send(link)
+    assert (len(code), code.isdigit()) == (codes.DIGITS, True)
+    assert people.check(link, f" {code[:4]} {code[4:]} ")
+    assert not people.check(link, code)
+    assert people.actions(link["export_id"])[-3:] == ["code.sent", "code.accepted", "code.refused"]
+
+
+def test_a_code_is_not_stored(people: People, link: dict[Any, Any]) -> None:
+    """Neither with its row, nor with the message that brings it, nor in the audit log."""
+    code = people.send(link)
+    tables = (models.code, models.notification, models.audit_event)
+    with reading(people.world.engine) as connection:
+        assert not any(code in str(connection.execute(select(table)).all()) for table in tables)
+
+
+def test_five_wrong_tries_end_a_code(people: People, link: dict[Any, Any]) -> None:
+    """Then the right one is of no use either, and a new one must be sent."""
+    code = people.send(link)
+    for guess in [WRONG, "", "x" * 1000, "é", "\uff11" * 8]:
+        assert not people.check(link, guess)
+    assert not people.check(link, code)
+    assert people.check(link, people.send(link))
+
+
+def test_a_code_is_of_its_link_and_its_time(people: People, link: dict[Any, Any]) -> None:
+    """Another link's, an older one, and one that has run out are wrong."""
+    other = people.link()
+    older, newer = people.send(link), people.send(link)
+    assert not people.check(other, newer)
+    assert not people.check(link, older)
+    with writing(people.world.engine) as connection:
+        connection.execute(update(models.code).values(expires_at=now(-1)))
+    assert not people.check(link, newer)
+
+
+def test_a_mailbox_is_not_flooded(people: People, link: dict[Any, Any]) -> None:
+    """Five codes an hour for one link; and none for a link whose user logs in."""
+    for _ in range(codes.SENT_MAX):
+        people.send(link)
+    with pytest.raises(TooManyAttempts):
+        people.send(link)
+    with pytest.raises(LinkInvalid):
+        people.send(people.link("login"))
+
+
+def test_tries_at_the_same_moment_are_all_counted(people: People, link: dict[Any, Any], control_url: str) -> None:
+    """Eight guesses at once are five at the most, by one statement for each."""
+    people.send(link)
+
+    def guess(_number: int) -> bool:
+        engine = open_engine(control_url)
+        try:
+            with writing(engine) as connection:
+                return codes.check(connection, people.settings.keys, link, WRONG)
+        finally:
+            engine.dispose()
+
+    assert not any(in_threads(8, guess))
+    with reading(people.world.engine) as connection:
+        assert connection.scalar(select(models.code.c.attempts)) == codes.ATTEMPTS_MAX
+
+
+def test_what_is_in_review_no_worker_begins(people: People) -> None:
+    """It is claimable when somebody else has approved it, and not before; its due date counts all the time."""
+    export_id = people.held()
+    assert (people.state(export_id), people.world.claim()) == ("review", None)
+    assert people.world.request(reason="ticket 7") == export_id
+    people.decide(export_id, OLGA)
+    assert people.state(export_id) == "queued"
+    people.world.advance_all()
+    assert people.state(export_id) == "ready"
+    assert people.actions(export_id)[1:4] == ["approval.asked", "request.repeated", "export.approved"]
+
+
+@pytest.mark.parametrize("reason", [None, "no mandate"])
+def test_it_takes_another_persons_eyes(people: People, reason: str | None) -> None:
+    """Who asked, and who asked for the approval, do not decide; nor does anybody who may not, nor any program."""
+    export_id = people.held()
+    for actor in (
+        Actor("operator", "test"),
+        SUE,
+        Actor("auditor", "ann"),
+        Actor("subject", "usr_1"),
+        Actor("clock", ""),
+    ):
+        with pytest.raises(NotAllowed):
+            people.decide(export_id, actor, reason)
+    people.decide(export_id, OLGA, reason)
+    with pytest.raises(WrongState):
+        people.decide(export_id, OLGA, reason)
+
+
+def test_a_denial_says_why_and_what_one_can_do(people: People) -> None:
+    """With its reason, its time and both remedies (GDPR Art. 12(4)); the person gets a message; nothing is made."""
+    export_id = people.held()
+    with pytest.raises(ReasonRequired):
+        people.decide(export_id, OLGA, "  ")
+    people.decide(export_id, OLGA, "We could not tell that it was you.")
+    people.world.advance_all()
+    with reading(people.world.engine) as connection:
+        told = approvals.denial(connection, export_id)
+        kinds = set(connection.scalars(select(models.notification.c.kind)))
+        logged = str([event["detail"] for event in audit.events(connection)])
+    assert people.state(export_id) == "denied"
+    assert told is not None
+    assert (told["reason"], told["remedies"]) == ("We could not tell that it was you.", ["complaint", "court"])
+    assert "denied" in kinds
+    assert "could not" not in logged
+
+
+def test_a_request_that_waits_for_nobody_can_be_denied_too(people: People) -> None:
+    """Before a worker begins; afterwards it is cancelled or recalled."""
+    export_id = people.world.request()
+    people.decide(export_id, OLGA, "abusive")
+    assert people.state(export_id) == "denied"
+    with pytest.raises(WrongState):
+        people.decide(people.ready("user:usr_2"), OLGA, "abusive")
+
+
+def test_no_code_denies_by_itself() -> None:
+    """`denied` is written in one place, by a function that takes a person (requirement R20)."""
+    writers = {
+        path.relative_to(ROOT).as_posix()
+        for package in repository.PACKAGES
+        for path in repository.files("*.py", below=ROOT / package)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Dict) and any(_is_denied(value) for value in node.values)
+    }
+    assert writers == {"portability/approvals.py"}
+    assert {state for state, follows in FOLLOWS.items() if ExportState.DENIED in follows} == {"review", "queued"}
+
+
+def _is_denied(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "DENIED" and ast.unparse(node).startswith("ExportState")
+
+
+def test_a_held_export_can_be_cancelled(people: People) -> None:
+    """At once: nobody works on it."""
+    export_id = people.held()
+    with writing(people.world.engine) as connection:
+        assert exports.cancel(connection, export_id, actor=TEST) is ExportState.CANCELLED
+        assert {row["state"] for row in slices.of(connection, export_id)} == {"done"}
+
+
+def test_a_recall_ends_everything_and_starts_the_clocks(people: People) -> None:
+    """Links, state, objects; 72 hours for GDPR Art. 33 and 3 x 24 hours for UU PDP Art. 46 (R48)."""
+    people.ready_now = export_id = people.ready()
+    row = people.link()
+    with writing(people.world.engine) as connection:
+        recall_id = recalls.recall(connection, export_id, reason="wrong address", actor=str(OLGA))
+        with pytest.raises(LinkInvalid):
+            links.claim(connection, row, 1, actor=TEST, claims_max=9, claim_seconds=60)
+    assert people.state(export_id) == "recalled"
+    assert withdraw_recalled(people.world.engine, lambda: people.world.place.storage) == 1
+    assert [found.key for found in people.world.place.storage.list()] == []
+    with reading(people.world.engine) as connection:
+        (record,) = recalls.rows(connection, open_only=True)
+        assert connection.scalar(select(func.count()).select_from(models.volume)) == 0
+    assert record["gdpr_due_at"] - record["opened_at"] == timedelta(hours=72)
+    assert record["pdp_due_at"] - record["opened_at"] == timedelta(days=3)
+    assert (record["id"], recalls.view(record)["reason"]) == (recall_id, "wrong address")
+    assert people.actions(export_id)[-2:] == ["link.revoked", "export.recalled"]
+
+
+def test_a_recall_of_what_ended_opens_its_record_all_the_same(people: People) -> None:
+    """What was downloaded is out; the state that was stays, and the clocks run."""
+    export_id = people.ready()
+    with writing(people.world.engine) as connection:
+        connection.execute(update(models.export).values(state="failed"))
+        recalls.recall(connection, export_id, reason="wrong address", actor=TEST)
+        assert len(recalls.rows(connection)) == 1
+    assert people.state(export_id) == "failed"
+
+
+def test_a_recall_is_closed_once_with_its_outcome(people: People) -> None:
+    """An empty reason or outcome is none."""
+    export_id = people.ready()
+    with writing(people.world.engine) as connection:
+        with pytest.raises(ReasonRequired):
+            recalls.recall(connection, export_id, reason=" ", actor=TEST)
+        with pytest.raises(UnknownExport):
+            recalls.recall(connection, "nothing", reason="x", actor=TEST)
+        recall_id = recalls.recall(connection, export_id, reason="x", actor=TEST)
+        with pytest.raises(ReasonRequired):
+            recalls.close(connection, recall_id, outcome="", actor=TEST)
+        recalls.close(connection, recall_id, outcome="told on the 3rd", actor=TEST)
+        for identifier in (recall_id, "rec_nothing"):
+            with pytest.raises(UnknownRecall):
+                recalls.close(connection, identifier, outcome="again", actor=TEST)
+        assert recalls.rows(connection, open_only=True) == []
+
+
+def test_a_recall_stops_a_worker_that_fetches_gaps(people: People) -> None:
+    """It runs again for its gaps; the worker's next write finds its fence gone, and nothing is left to claim."""
+    export_id = people.ready()
+    with writing(people.world.engine) as connection:
+        connection.execute(update(models.export).values(state="running"))
+        slices.reopen_first(connection, export_id, [])
+        recalls.recall(connection, export_id, reason="x", actor=TEST)
+    assert people.world.claim() is None
+    assert withdraw_all(people.world.engine, people.world.place.storage, export_id) == 1
+
+
+def test_a_mandate_opens_the_door_for_its_agent_alone(people: People) -> None:
+    """For its subject, its profiles, and until it ends; what is asked under it names it."""
+    agent, end = Actor("subject", "usr_9"), datetime.now(UTC) + timedelta(hours=1)
+    with writing(people.world.engine) as connection:
+        mandate_id = mandates.add(
+            connection,
+            agent=str(agent),
+            subject="user:usr_1",
+            tenant=None,
+            profiles=["access"],
+            issuer="the person, letter 12",
+            expires_at=end,
+            actor=TEST,
+        )
+    export_id, is_new = people.take(agent, mandate_id=mandate_id)
+    with reading(people.world.engine) as connection:
+        row = exports.get(connection, export_id)
+    assert (is_new, row["mandate_id"], row["requested_by"]) == (True, mandate_id, "subject:usr_9")
+    wrong: list[tuple[Actor, dict[str, Any]]] = [
+        (Actor("subject", "usr_8"), {}),
+        (agent, {"subject": "user:usr_2"}),
+        (agent, {"profile": "portability"}),
+        (agent, {"mandate_id": "man_nothing"}),
+    ]
+    for actor, other in wrong:
+        with pytest.raises(MandateRefused):
+            people.take(actor, **({"mandate_id": mandate_id} | other))
+    with pytest.raises(NotAllowed):
+        people.take(agent)
+    with writing(people.world.engine) as connection:
+        mandates.end(connection, mandate_id, actor=TEST)
+        with pytest.raises(UnknownMandate):
+            mandates.end(connection, mandate_id, actor=TEST)
+    with pytest.raises(MandateRefused):
+        people.take(agent, mandate_id=mandate_id)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"subject": "king:1"}, BadSubject),
+        ({"profiles": []}, BadInput),
+        ({"profiles": ["everything"]}, BadInput),
+        ({"issuer": " "}, BadInput),
+        ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, BadDate),
+    ],
+)
+def test_a_mandate_that_is_none_is_refused(people: People, wrong: dict[str, Any], error: type[Exception]) -> None:
+    """Nothing is recorded."""
+    right: dict[str, Any] = {
+        "agent": "subject:usr_9",
+        "subject": "user:usr_1",
+        "tenant": None,
+        "profiles": ["access"],
+        "issuer": "x",
+    }
+    right |= {"expires_at": datetime.now(UTC) + timedelta(hours=1), "actor": TEST}
+    with writing(people.world.engine) as connection:
+        with pytest.raises(error):
+            mandates.add(connection, **(right | wrong))
+        assert mandates.rows(connection) == []
+
+
+def test_a_key_makes_one_export(people: People, control_url: str) -> None:
+    """Four times at the same moment, one export; another body under the same key is refused, another actor's is new."""
+
+    def send(body: bytes, actor: str = "subject:usr_1", subject: str = "user:usr_1") -> tuple[str, bool]:
+        engine = open_engine(control_url)
+        wanted = requests.check(profile="access", subject=subject)
+        try:
+            with writing(engine) as connection:
+                return idempotency.once(
+                    connection,
+                    "key-1",
+                    body,
+                    actor=actor,
+                    make=lambda: requests.accept(connection, wanted, actor=actor)[0],
+                )
+        finally:
+            engine.dispose()
+
+    answers = in_threads(4, lambda _number: send(b"{}"))
+    assert len({export_id for export_id, _ in answers}) == 1
+    assert sorted(is_new for _, is_new in answers) == [False, False, False, True]
+    with pytest.raises(KeyReused):
+        send(b"[]")
+    assert send(b"[]", "subject:usr_2", "user:usr_2")[1]
+    with writing(people.world.engine) as connection:
+        connection.execute(update(models.idempotency_key).values(created_at=now(-90_000)))
+    assert send(b"[]")[1]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "é"])
+def test_a_key_that_is_none_is_refused(people: People, key: str) -> None:
+    """Printable ASCII, and not endless."""
+    with writing(people.world.engine) as connection, pytest.raises(BadInput):
+        idempotency.once(connection, key, b"", actor=TEST, make=lambda: "never")
+
+
+def test_successes_of_a_month_are_bounded(people: People) -> None:
+    """What was cancelled or denied was no copy; an officer may still ask, and after a month so may the subject."""
+    bound: dict[str, Any] = {"settings": {"exports_per_month": 2}}
+    usr = Actor("subject", "usr_1")
+    for _ in range(3):
+        export_id, _ = people.take(usr, **bound)
+        with writing(people.world.engine) as connection:
+            exports.cancel(connection, export_id, actor=TEST)
+    for _ in range(2):
+        people.take(usr, **bound)
+        people.world.advance_all()
+    with pytest.raises(TooManyExports):
+        people.take(usr, **bound)
+    assert people.take(OLGA, reason="a complaint", **bound)[1]
+    people.world.advance_all()
+    with writing(people.world.engine) as connection:
+        connection.execute(update(models.export).values(created_at=now(-31 * 86_400)))
+    assert people.take(usr, **bound)[1]
+
+
+def test_the_door_asks_the_policy(people: People) -> None:
+    """Another's data, a missing reason, a weak login: refused before anything is written."""
+    usr = Actor("subject", "usr_1")
+    refused: list[tuple[Actor, dict[str, Any], type[Exception]]] = [
+        (usr, {"subject": "user:usr_2"}, NotAllowed),
+        (SUE, {}, ReasonRequired),
+        (usr, {"auth": NO_AUTH}, StepUpRequired),
+        (Actor("auditor", "ann"), {"reason": "x"}, NotAllowed),
+        (Actor("tenant_admin", "adm", "ten_2"), {"subject": "contact:con_1", "tenant": "ten_1"}, NotAllowed),
+    ]
+    for actor, asked, error in refused:
+        with pytest.raises(error):
+            people.take(actor, **asked)
+    with reading(people.world.engine) as connection:
+        assert exports.recent(connection) == []
+
+
+def test_what_needs_a_second_person_waits_for_one(people: People) -> None:
+    """A company's switch; staff soon after a change of contact data. The subject's own request never does."""
+    deployed: dict[str, Any] = {"settings": {"approvals": "policy"}}
+    just_now, long_ago = datetime.now(UTC), datetime.now(UTC) - timedelta(days=60)
+    admin = Actor("tenant_admin", "adm_1", "ten_1")
+    switch, _ = people.take(admin, "tenant:ten_1", profile="switch", **deployed)
+    changed, _ = people.take(SUE, reason="t", contact_changed_at=just_now, **deployed)
+    unchanged, _ = people.take(SUE, "user:usr_2", reason="t", contact_changed_at=long_ago, **deployed)
+    own, _ = people.take(Actor("subject", "usr_3"), "user:usr_3", contact_changed_at=just_now, **deployed)
+    states = [people.state(export_id) for export_id in (switch, changed, unchanged, own)]
+    assert states == ["review", "review", "queued", "queued"]
+    with reading(people.world.engine) as connection:
+        assert [row["cause"] for row in approvals.waiting(connection)] == ["switch", "contact_changed"]
+
+
+def test_where_approvals_are_off_nothing_waits(people: People) -> None:
+    """On one laptop one person plays all parts."""
+    operator = Actor("operator", "root")
+    export_id, _ = people.take(operator, "tenant:ten_1", profile="switch", settings={"approvals": "none"})
+    assert people.state(export_id) == "queued"

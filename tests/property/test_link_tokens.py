@@ -1,0 +1,213 @@
+"""No token but the very one that was issued opens anything: a million others, and each that is like it."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import random
+import string
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+from factories import World, world
+from joserfc import jws
+from joserfc.jwk import ECKey
+from sqlalchemy import insert
+
+from portability import keys, links, models
+from portability.db import now, reading, writing
+from portability.links import Link
+from portability.refusals import LinkInvalid
+from portability.signing import ARCHIVE_TYPE, LINK_TYPE, Jwks, sign
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+ALPHABET = string.ascii_letters + string.digits + "-_"
+ODD = "=.+/ %\n\t\0" + "é" + "．"  # noqa: RUF001  # a dot that is none is the point
+CHOICES: list[Callable[[random.Random, str], str]]
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A link, and what checks it."""
+
+    world: World
+    link: Link
+    jwks: Jwks
+    key: ECKey
+
+    def opens(self, token: str) -> bool:
+        with reading(self.world.engine) as connection:
+            try:
+                links.resolve(connection, self.world.place.settings.keys, token)
+            except LinkInvalid:
+                return False
+            return True
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
+    made = world(tmp_path_factory.mktemp("links"), {})
+    folder = made.place.settings.keys
+    export_id = made.request()
+    with writing(made.engine) as connection:
+        keys.ensure(connection, folder, actor="operator:test")
+        connection.execute(models.export.update().values(state="ready", ended_at=now()))
+        link = links.issue(connection, folder, export_id, audience="login", ttl_seconds=600, actor="operator:test")
+        key = keys.signing(connection, folder, purpose="link")
+        jwks = keys.own(connection, folder, purpose="link")
+    return Issued(made, link, jwks, key)
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def complement(token: str) -> str:
+    """The other signature that ECDSA gives for free: (r, n - s) holds wherever (r, s) does."""
+    head, body, signature = token.split(".")
+    raw = decoded(signature)
+    other = (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32)
+    return f"{head}.{body}.{encoded(raw[:32] + other)}"
+
+
+def alike(issued: Issued) -> Iterator[str]:
+    """Tokens that a lenient reader takes for the same, or for signed."""
+    token = issued.link.token
+    head, body, signature = token.split(".")
+    yield complement(token)
+    yield from (f"{token}=", f"{token}==", f"{head}=.{body}.{signature}", f" {token}", f"{token}\n", f"{token}.")
+    yield from (token.upper(), token.lower(), f"{head}.{body}.", f"{head}.{body}", f".{body}.{signature}", "")
+    # The last character of 64 bytes has four bits that no byte takes: fifteen other spellings of one signature.
+    yield from (token[:-1] + other for other in ALPHABET if other != token[-1])
+    header: dict[str, Any] = orjson.loads(decoded(head))
+    claims = decoded(body)
+    changes: list[dict[str, Any]] = [{"alg": name} for name in ("none", "None", "HS256", "ES384", "")]
+    for change in (*changes, {"typ": "JWT"}, {"kid": "other"}, {"jwk": {}}, {"crit": ["exp"]}):
+        changed = encoded(orjson.dumps({**header, **change}))
+        yield from (f"{changed}.{body}.{signature}", f"{changed}.{body}.")
+    spaced = encoded(decoded(head).replace(b",", b", "))
+    yield f"{spaced}.{body}.{signature}"
+    public = issued.key.as_pem(private=False)
+    confused = {"alg": "HS256", "kid": header["kid"], "typ": LINK_TYPE}
+    signed = f"{encoded(orjson.dumps(confused))}.{body}"
+    yield f"{signed}.{encoded(hmac.digest(public, signed.encode(), 'sha256'))}"
+    yield sign(orjson.loads(claims), ECKey.generate_key("P-256", {"kid": header["kid"]}), typ=LINK_TYPE)
+    # Signed with the right key, and yet unknown: another type, another signature of the same, other claims.
+    yield sign(orjson.loads(claims), issued.key, typ=ARCHIVE_TYPE)
+    yield sign(orjson.loads(claims), issued.key, typ=LINK_TYPE)
+    yield sign({**orjson.loads(claims), "exp": 2**40}, issued.key, typ=LINK_TYPE)
+
+
+def mutated(chance: random.Random, token: str) -> str:
+    """One to three changes anywhere: characters exchanged, dropped, doubled, swapped, or bits of what they spell."""
+    for _ in range(chance.choice((1, 1, 1, 2, 3))):
+        token = chance.choice(CHOICES)(chance, token)
+    return token
+
+
+def _exchange(chance: random.Random, token: str) -> str:
+    place = chance.randrange(len(token))
+    return token[:place] + chance.choice(ALPHABET + ODD) + token[place + 1 :]
+
+
+def _drop(chance: random.Random, token: str) -> str:
+    place = chance.randrange(len(token))
+    return token[:place] + token[place + 1 :]
+
+
+def _double(chance: random.Random, token: str) -> str:
+    place = chance.randrange(len(token))
+    return token[:place] + token[place] + token[place:]
+
+
+def _swap(chance: random.Random, token: str) -> str:
+    place = chance.randrange(len(token) - 1)
+    return token[:place] + token[place + 1] + token[place] + token[place + 2 :]
+
+
+def _flip(chance: random.Random, token: str) -> str:
+    parts = token.split(".")
+    place = chance.randrange(len(parts))
+    try:
+        raw = bytearray(decoded(parts[place]))
+    except ValueError:
+        return _exchange(chance, token)
+    if not raw:
+        return _exchange(chance, token)
+    raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
+    return ".".join([*parts[:place], encoded(bytes(raw)), *parts[place + 1 :]])
+
+
+CHOICES = [_exchange, _drop, _double, _swap, _flip]
+
+
+def none_passes(issued: Issued, count: int, seed: int) -> None:
+    """Through the signature check alone, without the database: what would pass there is told."""
+    chance = random.Random(seed)
+    token = issued.link.token
+    for number in range(count):
+        other = mutated(chance, token)
+        if other != token and links.read(other, issued.jwks) is not None:
+            assert not issued.opens(other), f"token number {number} of seed {seed} opens the link"
+
+
+def test_the_token_itself_opens(issued: Issued) -> None:
+    """Or all that follows would prove nothing."""
+    assert issued.opens(issued.link.token)
+    assert links.read(issued.link.token, issued.jwks) is not None
+
+
+def test_none_that_is_alike_opens(issued: Issued) -> None:
+    """Complement signatures, padding, other spellings of base64url, `alg` none and HS256, other types and keys."""
+    others = [other for other in alike(issued) if other != issued.link.token]
+    assert len(others) > 90
+    assert [other for other in others if issued.opens(other)] == []
+
+
+def test_whatever_is_wrong_costs_one_signature(issued: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unreadable, forged, unknown and good tokens cost the same work: time tells nothing about which one it was."""
+    checks: list[int] = []
+    real = jws.deserialize_compact
+
+    def counted(*arguments: Any, **named: Any) -> jws.CompactSignature:
+        checks.append(1)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(jws, "deserialize_compact", counted)
+    for other in (issued.link.token, *alike(issued), "x" * 5000):
+        checks.clear()
+        issued.opens(other)
+        assert len(checks) == 1, other
+
+
+def test_what_is_planted_beside_its_signature_does_not_open(issued: Issued) -> None:
+    """With its hash in the database every one of them is known, and none of those that we did not sign opens."""
+    signed_by_us = 4
+    others = [other for other in dict.fromkeys(alike(issued)) if other != issued.link.token]
+    with writing(issued.world.engine) as connection:
+        for number, other in enumerate(others):
+            row = {"id": f"lnk_planted{number}", "export_id": issued.link.export_id, "audience": "login"}
+            row |= {"token_sha256": links._sha256(other), "created_by": "x"}
+            connection.execute(insert(models.link).values(**row, created_at=now(), expires_at=now(600)))
+    opened = [other for other in others if issued.opens(other)]
+    assert len(opened) <= signed_by_us
+    assert all(links.read(other, issued.jwks) is not None for other in opened)
+
+
+def test_twenty_thousand_mutations_open_nothing(issued: Issued) -> None:
+    """A seeded few of the million."""
+    none_passes(issued, 20_000, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_million_mutations_open_nothing(issued: Issued) -> None:
+    """The whole of it."""
+    none_passes(issued, 1_000_000, seed=2)
