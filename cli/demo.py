@@ -8,16 +8,18 @@ import zipfile
 from pathlib import Path
 
 import click
+import httpx
 import orjson
+from sqlalchemy import RowMapping, select
 
 from archive.verify import Verification, verify
 from cli.context import Context, shared
-from cli.exports import fetch_volumes
 from cli.requests import ask, wait_for
 from demo import embedded
 from demo.plan import Examples, SeedPlan
 from demo.seed import seed
-from portability import exports, instructions, keys, requests
+from demo.visitor import Visitor, wait_until_up
+from portability import codes, exports, instructions, keys, links, models, requests
 from portability.api import JSON
 from portability.db import reading, writing
 from portability.errors import BadInput, VolumeFault
@@ -28,18 +30,19 @@ from portability.storage import open_storage
 
 ACTOR = "operator:demo"
 MEND_SECONDS = 1.0
+ANSWER_SECONDS = 60.0
 
 
 @click.command()
 @shared
 def demo(context: Context) -> None:
-    """The whole job with made-up data: two exports by a real queue worker, fetched and verified."""
+    """The whole job with made-up data: two exports by a real queue worker, downloaded through links and verified."""
     prepare(context)
     examples = _made_up_data(context)
-    with embedded.running(context.settings):
+    with embedded.running(context.settings) as stack:
         identifiers = [_request(context, f"user:{examples.user}", None), _request_contact(context, examples)]
         wait_for(context, identifiers)
-    archives = {identifier: _fetch(context, identifier) for identifier in identifiers}
+        archives = {identifier: _download(context, identifier, stack.url) for identifier in identifiers}
     jwks = _jwks_file(context)
     results = [verify(paths, Jwks.parse(orjson.loads(jwks.read_bytes()))) for paths in archives.values()]
     indexes = [_unpack(paths) for paths in archives.values()]
@@ -61,7 +64,7 @@ def demo(context: Context) -> None:
 @click.option("--workers", default=2, show_default=True, help="How many workers.")
 @shared
 def up(context: Context, workers: int) -> None:
-    """A stack to play with: Valkey, workers and a clock, until Ctrl-C."""
+    """A stack to play with: pages, Valkey, workers and a clock, until Ctrl-C."""
     prepare(context)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,6 +72,9 @@ def up(context: Context, workers: int) -> None:
     with embedded.running(context.settings, workers=workers) as stack:
         folder = context.settings.dir.absolute()
         context.console.print(f"up on {folder} with {workers} workers; Ctrl-C stops", markup=False, soft_wrap=True)
+        with httpx.Client(base_url=stack.url) as client:
+            wait_until_up(client)
+        context.console.print(f"open {stack.url}", markup=False, soft_wrap=True)
         context.console.print(f"ask for something: portability request --dir {folder} --help", markup=False)
         while not stop.wait(MEND_SECONDS):
             for name in stack.mend():
@@ -105,13 +111,43 @@ def _request_contact(context: Context, examples: Examples) -> str:
     return _request(context, f"contact:{contact}", tenant)
 
 
-def _fetch(context: Context, identifier: str) -> list[Path]:
-    with reading(context.engine) as connection:
+def _download(context: Context, identifier: str, url: str) -> list[Path]:
+    """As the person does: by a link of their own; the account holder logs in, the contact gives the code."""
+    settings = context.settings
+    with writing(context.engine) as connection:
         row = exports.get(connection, identifier)
+        _check_ready(context, row)
+        made = links.issue(
+            connection,
+            settings.keys,
+            identifier,
+            audience=links.default_audience(connection, row),
+            ttl_seconds=settings.link_ttl_seconds,
+            actor=ACTOR,
+        )
+    with httpx.Client(base_url=url, timeout=ANSWER_SECONDS) as client:
+        wait_until_up(client)
+        visitor, link = Visitor(client), f"/d/{made.token}"
+        if made.audience == links.Audience.CODE:
+            visitor.confirm(link, lambda: _code(context, made.id))
+        else:
+            visitor.log_in("subject", row["subject_id"])
+        return visitor.download(link, settings.dir.absolute() / "downloads" / identifier[:8])
+
+
+def _code(context: Context, link_id: str) -> str:
+    """What the mail to the contact says; made-up people have no mailbox."""
+    newest = select(models.code.c.id).where(models.code.c.link_id == link_id).order_by(models.code.c.created_at.desc())
+    with reading(context.engine) as connection:
+        code_id = connection.execute(newest.limit(1)).scalar_one()
+        return codes.text(connection, context.settings.keys, code_id) or ""
+
+
+def _check_ready(context: Context, row: RowMapping) -> None:
+    identifier = row["id"]
     if row["state"] != ExportState.READY:
         hint = f"see the logs in {context.settings.dir}"
         raise VolumeFault(f"export {identifier} is {row['state']}: {row['error_message']}", hint=hint)
-    return fetch_volumes(context, identifier, context.settings.dir.absolute() / "fetched")
 
 
 def _jwks_file(context: Context) -> Path:

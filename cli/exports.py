@@ -16,6 +16,7 @@ from cli.permission import permit
 from portability import audit, exports, policy, retries
 from portability.api import JSON
 from portability.db import reading, writing
+from portability.deadlines import Alarm
 from portability.errors import NotAllowed, ObjectChanged, QueueUnavailable, WrongState
 from portability.policy import Action
 from portability.queue import connect, open_queue, redis_url, wake
@@ -36,7 +37,8 @@ def list_exports(context: Context, state: str | None, limit: int) -> None:
     names = ("id", "state", "complete", "profile", "subject_kind", "subject_ref", "records", "error_code")
     times = ("received_at", "due_at", "ended_at")
     document: list[JSON] = [
-        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
+        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}, "alarm": exports.alarm(row)}
+        for row in rows
     ]
     columns = ("id", "state", "profile", "of a", "records", "due", "why")
     told = [
@@ -171,7 +173,7 @@ def _tell(
 ) -> None:
     say = context.console.print
     say(f"export {row['id']}: [bold]{_whole(row)}[/bold]")
-    say(f"{row['profile']} of a {row['subject_kind']}, due {row['due_at']:%Y-%m-%d %H:%M} UTC")
+    say(f"{row['profile']} of a {row['subject_kind']}, due {row['due_at']:%Y-%m-%d %H:%M} UTC{_alarm(row)}")
     if row["error_code"] is not None:
         say(f"{row['error_message']} [{row['error_code']}]", markup=False)
     _tell_ledger(context, lines)
@@ -194,6 +196,15 @@ def _tell_ledger(context: Context, lines: Sequence[RowMapping]) -> None:
     if waiting:
         tenants = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
         context.console.print(f"{len(waiting)} datasets need an instruction of {', '.join(tenants)}", markup=False)
+
+
+def _alarm(row: RowMapping) -> str:
+    told = {
+        Alarm.HALF: ", half of the time is over",
+        Alarm.MOST: ", most of the time is over",
+        Alarm.MISSED: ", missed",
+    }
+    return told.get(exports.alarm(row), "")
 
 
 def _whole(row: RowMapping) -> str:

@@ -10,6 +10,7 @@ from click.exceptions import NoArgsIsHelpError
 from cli.audit import audit_group
 from cli.context import fail
 from cli.db import db
+from cli.deadlines import extend, pause, resume
 from cli.decisions import approve, deny, mandates, recall, recalls_group
 from cli.demo import demo, up
 from cli.doctor import doctor
@@ -24,6 +25,7 @@ from cli.requests import request
 from cli.seed import seed
 from cli.sweep import sweep_storage
 from cli.verify import verify
+from cli.web import web
 from portability.errors import BadInput
 
 
@@ -41,6 +43,9 @@ for command in (
     list_exports,
     show,
     cancel,
+    extend,
+    pause,
+    resume,
     retry,
     fetch,
     approve,
@@ -59,6 +64,7 @@ for command in (
     metrics,
     sweep_storage,
     db,
+    web,
     worker,
     clock,
 ):

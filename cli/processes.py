@@ -47,7 +47,7 @@ def clock(context: Context) -> None:
     threading.Thread(target=sweep.run_recalls, args=recalling, name="recaller", daemon=True).start()
     mailing = (lambda: _desk(context), context.engine, context.settings, stop)
     threading.Thread(target=deliver.run, args=mailing, name="mailer", daemon=True).start()
-    dispatch.run(context.engine, queue, context.settings.clock_seconds, stop)
+    dispatch.run(context.engine, queue, context.settings, stop)
 
 
 def _desk(context: Context) -> Desk:

@@ -41,7 +41,8 @@ def request(
 ) -> None:
     """Ask for an export of one subject's data."""
     include, formats = asked.pop("include"), asked.pop("formats")
-    wanted = requests.check(include=_names(include), formats=_names(formats), **asked)  # type: ignore[arg-type]  # click typed them
+    law = {"regimes": context.settings.regime_names, "place": context.settings.place}
+    wanted = requests.check(include=_names(include), formats=_names(formats), **law, **asked)  # type: ignore[arg-type]  # click typed them
     actor = policy.acting(context.settings, claimed)
     identifier, trouble = ask(context, wanted, actor, mandate_id=mandate_id)
     if wait:

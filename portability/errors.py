@@ -2,7 +2,8 @@
 
 PortabilityError
   BadInput             the caller's: exit code 2, nothing was changed
-    BadSetting  BadSubject  BadDate  BadSource  UnknownProfile  UnknownExporter  UnknownFormat  UnknownExport
+    BadSetting  BadSubject  BadDate  BadSource  UnknownProfile  UnknownExporter  UnknownFormat  UnknownRegime
+    UnknownExport
     UnknownInstruction  UnknownKey  WrongState  NotAllowed  DuplicatePlugin  BrokenPlugin
   SourceError          a source's: it becomes a gap, never a broken archive
     SourceUnavailable  SourceRefused  SourceStalled  ExporterFault
@@ -95,6 +96,12 @@ class UnknownFormat(BadInput):
 
     code = "unknown_format"
     default_hint = "`portability plugins` lists what is installed"
+
+
+class UnknownRegime(BadInput):
+    """A law whose deadline is not known here."""
+
+    code = "unknown_regime"
 
 
 class UnknownExport(BadInput):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Connection, RowMapping, cast, func, select, update
 
-from portability import audit, models, slices
+from portability import audit, deadlines, models, slices
 from portability.api import JSON
 from portability.db import now
+from portability.deadlines import Alarm
 from portability.errors import UnknownExport, WrongState
 from portability.states import UNDECIDED, DatasetState, ExportState, SliceState
 
@@ -67,6 +69,7 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
         "subject_kind": row["subject_kind"],
         "received_at": rfc3339(row["received_at"]),
         "due_at": rfc3339(row["due_at"]),
+        "alarm": alarm(row),
         "began_at": rfc3339(row["began_at"]),
         "ended_at": rfc3339(row["ended_at"]),
         "revision": row["revision"],
@@ -104,6 +107,13 @@ def progress(lines: Sequence[RowMapping], parts: Sequence[RowMapping]) -> dict[s
 def _total(counts: Iterable[int | None]) -> int | None:
     known = list(counts)
     return None if None in known or not known else sum(count for count in known if count is not None)
+
+
+def alarm(row: Mapping[Any, Any], at: datetime | None = None) -> Alarm:
+    """How far a request without an answer has come on its way to the deadline."""
+    if row["state"] not in UNDECIDED:
+        return Alarm.NONE
+    return deadlines.alarm(row["received_at"], row["due_at"], at or datetime.now(UTC))
 
 
 def lock(connection: Connection, identifier: str) -> RowMapping:

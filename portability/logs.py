@@ -29,7 +29,8 @@ def configure(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(render)
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    logging.getLogger("rq").setLevel(logging.WARNING)
+    for talkative in ("rq", "httpx", "alembic"):  # whole addresses, with their queries
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

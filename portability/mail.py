@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -95,10 +96,7 @@ def compose(letter: Letter, *, sender: str, recipient: str, identifier: str, wri
     """
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
-    try:
-        message["To"] = Address(addr_spec=recipient)
-    except (ValueError, IndexError):
-        raise MailRefused("the recipient's address is not one") from None
+    message["To"] = _checked(recipient)
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(written_at)
     message["Message-ID"] = f"<{identifier}@{_address(message).domain}>"
@@ -127,6 +125,16 @@ def send(smtp: smtplib.SMTP, message: EmailMessage) -> None:
             raise _refusal(refused.smtp_code, "message") from None
         except smtplib.SMTPNotSupportedError:
             raise MailRefused("the mail server does not know addresses beyond ASCII") from None
+
+
+def _checked(recipient: str) -> Address:
+    try:
+        address = Address(addr_spec=recipient)
+    except (ValueError, IndexError, HeaderParseError):
+        raise MailRefused("the recipient's address is not one") from None
+    if not address.username or not address.domain:
+        raise MailRefused("the recipient's address is not one")
+    return address
 
 
 def _open(server: Server, timeout_seconds: float) -> smtplib.SMTP:

@@ -14,8 +14,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, func, select
 
-from portability import incidents, models
+from portability import deadlines, incidents, models
 from portability.db import elapsed_seconds, now, reading
+from portability.deadlines import Alarm
 from portability.errors import FormatError, SourceError, all_errors
 from portability.incidents import Incident
 from portability.requests import Profile
@@ -30,6 +31,8 @@ WINDOW_SECONDS = 7 * 86400
 BUCKETS_SECONDS = (10.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 172800.0, 259200.0)
 """From ten seconds to the three days until an export is due."""
 
+ALARMS = {Alarm.HALF: deadlines.HALF, Alarm.MOST: deadlines.MOST, Alarm.MISSED: 1.0}
+"""Which share of its time an export has used, at least."""
 VOLUME_STATES = ("writing", "stored")
 _FOUND = (
     *("missing", "truncated", "changed", "unreadable", "not_json", "no_format", "too_large"),
@@ -43,7 +46,13 @@ OTHER = "other"
 def collect(engine: Engine) -> Sequence[Metric]:
     """All metrics as of now, with every known label, 0 where there is nothing. Raises DatabaseUnavailable."""
     with reading(engine) as connection:
-        counted = [*_exports(connection), _seconds_to_ready(connection), *_volumes(connection), _gaps(connection)]
+        counted = [
+            *_exports(connection),
+            _alarms(connection),
+            _seconds_to_ready(connection),
+            *_volumes(connection),
+            _gaps(connection),
+        ]
     return [*counted, _incidents(engine)]
 
 
@@ -105,6 +114,19 @@ def _exports(connection: Connection) -> Sequence[Metric]:
             value=sum(row.with_gaps for row in rows if row.state == ExportState.READY),
         ),
     )
+
+
+def _alarms(connection: Connection) -> Metric:
+    elapsed, whole = (elapsed_seconds(EXPORT.c.received_at, end) for end in (now(), EXPORT.c.due_at))
+    used = elapsed / func.nullif(whole, 0)
+    counts = (func.count().filter(used >= share) for share in ALARMS.values())
+    reached = connection.execute(select(*counts).where(EXPORT.c.state.in_(UNDECIDED))).one()
+    alarms = GaugeMetricFamily(
+        "portability_exports_alarm", "Exports that have not ended, by how much of their time is over", labels=("alarm",)
+    )
+    for alarm, count, further in zip(ALARMS, reached, [*reached[1:], 0], strict=True):
+        alarms.add_metric((alarm,), count - further)
+    return alarms
 
 
 def _seconds_to_ready(connection: Connection) -> Metric:

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     READY = "ready"
     EXPIRING = "expiring"
     """The archive will be deleted soon."""
+    EXTENDED = "extended"
+    """It takes longer than the law's first deadline; with the reason (GDPR Art. 12(3))."""
     FAILED = "failed"
     DENIED = "denied"
     """A person has refused the request; with the remedies (GDPR Art. 12(4))."""

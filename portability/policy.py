@@ -51,6 +51,8 @@ class Action(StrEnum):
     DENY = "deny"
     LINK = "link"
     REVOKE = "revoke"
+    MOVE_DEADLINE = "move_deadline"
+    """Extend it with a reason, or note that a person is waited for."""
     RECALL = "recall"
     FETCH = "fetch"
     INSTRUCT = "instruct"
@@ -73,7 +75,7 @@ class Reach(StrEnum):
 _WORK = dict.fromkeys(
     (Action.CREATE_FOR_OTHER, Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE), Reach.ANY
 )
-_DECIDE = dict.fromkeys((Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE), Reach.ANY)
+_DECIDE = dict.fromkeys((Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
 _MINE = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE)
 _RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ)

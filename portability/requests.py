@@ -15,7 +15,7 @@ from sqlalchemy import Connection, exists, func, insert, select
 from portability import audit, models, notify, slices, subjects
 from portability.api import SubjectKind
 from portability.db import now
-from portability.deadlines import due_at
+from portability.deadlines import DEFAULT_REGIMES, UTC_PLACE, Clock, Place, applying, earliest
 from portability.errors import BadDate, BadInput, BadSubject, UnknownProfile
 from portability.plugins import check_exporter_names, check_format_names
 from portability.refusals import TooManyExports
@@ -53,6 +53,7 @@ class Request:
     reason: str | None
     channel: str
     received_at: datetime
+    due_at: datetime
 
 
 def check(
@@ -68,10 +69,12 @@ def check(
     reason: str | None = None,
     channel: str = "cli",
     received_at: str | None = None,
+    regimes: Sequence[str] = DEFAULT_REGIMES,
+    place: Place = UTC_PLACE,
 ) -> Request:
-    """A request from a caller's words.
+    """A request from a caller's words, due when the strictest of the deployment's regimes says.
 
-    Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat, BadDate, BadInput.
+    Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat, UnknownRegime, BadDate, BadInput.
     """
     chosen = _profile(profile)
     kind, identifier, wall = subjects.parse(subject, tenant)
@@ -85,6 +88,7 @@ def check(
     if not CHANNEL.fullmatch(channel):
         raise BadInput("a channel is 1 to 32 of the characters a-z 0-9 _ -", hint="cli, email, letter, phone ...")
     begin, end = _period(since, until)
+    received = _received(received_at)
     return Request(
         profile=chosen,
         subject_kind=kind,
@@ -97,7 +101,8 @@ def check(
         require_complete=require_complete,
         reason=reason,
         channel=channel,
-        received_at=_received(received_at),
+        received_at=received,
+        due_at=earliest(applying(regimes, chosen), Clock(received), place),
     )
 
 
@@ -143,7 +148,7 @@ def _row(request: Request, identifier: str, ref: str, actor: str) -> dict[str, o
         "channel": request.channel,
         "requested_by": actor,
         "received_at": request.received_at,
-        "due_at": due_at(request.received_at),
+        "due_at": request.due_at,
         "created_at": datetime.now(UTC),
         "state": ExportState.QUEUED,
         "volume_counter": 0,

@@ -28,7 +28,7 @@ def retry(connection: Connection, identifier: str, *, actor: str) -> None:
         connection.execute(delete(table).where(table.c.export_id == identifier))
     # What could not be deleted when it failed is taken up by the first claim, and its numbers with it.
     mine = VOLUME.c.export_id == identifier
-    connection.execute(update(VOLUME).where(mine).values(state="writing", slice=0))
+    connection.execute(update(VOLUME).where(mine).values(state="writing", slice=0, fence=0))
     last = connection.scalar(select(func.max(VOLUME.c.number)).where(mine)) or 0
     slices.reopen_first(connection, identifier, None)
     fresh = {"complete": None, "began_at": None, "volume_counter": last, "revision": 1, "open_slices": 0}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, date, tzinfo
 from email.message import EmailMessage
 from email.policy import SMTP
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,7 +19,8 @@ from redis.connection import parse_url
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from portability.errors import BadSetting
+from portability.deadlines import DEFAULT_REGIMES, Place, named
+from portability.errors import BadSetting, UnknownRegime
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -48,6 +51,40 @@ def _database_url(url: str) -> str:
         if make_url(url).drivername in {"sqlite", "postgresql+psycopg"}:
             return url
     raise ValueError("needs a URL that begins with sqlite:/// or postgresql+psycopg://")
+
+
+def _regimes(text: str) -> str:
+    try:
+        if [named(name) for name in _listed(text)]:
+            return text
+    except UnknownRegime as error:
+        raise ValueError(f"{error}; {error.hint}") from None
+    raise ValueError("needs at least one")
+
+
+def _time_zone(name: str) -> str:
+    try:
+        _zone(name)
+    except (KeyError, OSError, ValueError):  # not there, a folder, or a path
+        raise ValueError("needs the name of a time zone that this machine knows: Asia/Jakarta") from None
+    return name
+
+
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else ZoneInfo(name)  # UTC needs no tzdata on the machine
+
+
+def _dates(text: str) -> str:
+    try:
+        for one in _listed(text):
+            date.fromisoformat(one)
+    except ValueError:
+        raise ValueError("needs dates with commas between: 2026-12-25,2026-12-28") from None
+    return text
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def _smtp_url(url: str) -> str:
@@ -151,6 +188,15 @@ class Settings(BaseSettings):
     contact_change_seconds: int = Field(
         14 * DAY, description="How long after a change of contact data a request by staff needs a second person", ge=0
     )
+    regimes: Annotated[str, AfterValidator(_regimes)] = Field(
+        ",".join(DEFAULT_REGIMES), description="Laws whose deadlines count, with commas between; the earliest holds"
+    )
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        "UTC", description="Where the days of deadlines begin and end"
+    )
+    holidays: Annotated[str, AfterValidator(_dates)] = Field(
+        "", description="Days on which no deadline of the GDPR ends, beside Saturdays and Sundays"
+    )
     archive_ttl_seconds: int = Field(7 * DAY, description="How long a person's archive is kept", ge=DAY)
     tenant_archive_ttl_seconds: int = Field(
         30 * DAY, description="How long a tenant's archive is kept; at least 30 days (EU Data Act)", ge=30 * DAY
@@ -233,7 +279,15 @@ class Settings(BaseSettings):
 
     @property
     def strong_acr(self) -> frozenset[str]:
-        return frozenset(value.strip() for value in self.oidc_strong_acr.split(",") if value.strip())
+        return frozenset(_listed(self.oidc_strong_acr))
+
+    @property
+    def place(self) -> Place:
+        return Place(_zone(self.time_zone), frozenset(map(date.fromisoformat, _listed(self.holidays))))
+
+    @property
+    def regime_names(self) -> list[str]:
+        return _listed(self.regimes)
 
     def ttl_seconds(self, subject_kind: str) -> int:
         """How long an archive of a subject of this kind is kept."""

@@ -1,1 +1,1 @@
-"""Pages, API and downloads: what people and programs reach over HTTP."""
+"""Pages and HTTP API: people ask for their data and download it; staff help, and see no content."""

@@ -158,9 +158,13 @@ def note_upload(connection: Connection, held: Claim, volume: RowMapping, upload_
 
 
 def abandoned(connection: Connection, held: Claim) -> list[RowMapping]:
-    """Volumes of this slice that were begun and never stored."""
-    mine = (VOLUME.c.export_id == held.id, VOLUME.c.slice == held.number, VOLUME.c.state == "writing")
-    return list(connection.execute(select(VOLUME).where(*mine).order_by(VOLUME.c.number)).mappings())
+    """Volumes of this slice that earlier claims began and never stored.
+
+    A zombie that asks after its lease must not find its heir's.
+    """
+    mine = (VOLUME.c.export_id == held.id, VOLUME.c.slice == held.number)
+    begun = select(VOLUME).where(*mine, VOLUME.c.state == "writing", VOLUME.c.fence < held.fence)
+    return list(connection.execute(begun.order_by(VOLUME.c.number)).mappings())
 
 
 def forget_volume(connection: Connection, held: Claim, row: RowMapping) -> None:

@@ -19,7 +19,7 @@ from portability import audit, incidents, mail, models
 from portability.db import elapsed_seconds, now, reading, writing
 from portability.errors import PortabilityError
 from portability.incidents import Incident
-from portability.mail import MailRefused, MailUnavailable, Server
+from portability.mail import MailRefused, Server
 from portability.notify import Kind, State
 from portability.settings import Settings
 from worker import envelope
@@ -113,7 +113,7 @@ def _something_due(engine: Engine) -> bool:
 
 
 def _advance(desk: Desk, smtp: smtplib.SMTP, row: RowMapping) -> bool:
-    """Mail one notification, or say why not; returns whether the connection is good for another."""
+    """Mail one notification, or say why not; returns whether another may follow: what is away is away for all."""
     try:
         written = envelope.fill(desk, row)
         if isinstance(written, Unmailed):
@@ -124,7 +124,7 @@ def _advance(desk: Desk, smtp: smtplib.SMTP, row: RowMapping) -> bool:
         _settle(desk.engine, row, State.FAILED, error.code)
     except PortabilityError as error:
         _back_off(desk, row, error)
-        return not isinstance(error, MailUnavailable)
+        return False
     return True
 
 

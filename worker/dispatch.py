@@ -6,14 +6,16 @@ That one loop covers lost messages, an emptied Redis, killed workers and back-of
 from __future__ import annotations
 
 import threading
+import time
 
 import structlog
 from sqlalchemy import Engine, or_, select, tuple_, update
 
-from portability import models
+from portability import extensions, models
 from portability.db import now, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
 from portability.queue import WakeUps, waiting_wake_ups, wake
+from portability.settings import Settings
 from worker.claims import claimable
 
 log = structlog.get_logger()
@@ -23,6 +25,9 @@ REPEAT_SECONDS = 10.0
 """How long a wake-up counts as on its way: a copy of the clock sends no second one meanwhile."""
 REPEAT_EMPTY_SECONDS = 2.0
 """The same where the queue is empty: whoever took it is about to claim, or the wake-up is lost."""
+
+REFRESH_SECONDS = 60.0
+"""How often the deadlines of paused requests are moved."""
 
 
 def dispatch(engine: Engine, queue: WakeUps) -> int:
@@ -54,12 +59,17 @@ def dispatch(engine: Engine, queue: WakeUps) -> int:
     return len(chosen)
 
 
-def run(engine: Engine, queue: WakeUps, every_seconds: float, stop: threading.Event) -> None:
+def run(engine: Engine, queue: WakeUps, settings: Settings, stop: threading.Event) -> None:
     """Dispatch until told to stop; a database or Redis that is away is waited for."""
+    refreshed_at = -REFRESH_SECONDS
     while not stop.is_set():
         try:
             if sent := dispatch(engine, queue):
                 log.info("clock.woke", slices=sent)
+            if time.monotonic() - refreshed_at >= REFRESH_SECONDS:
+                with writing(engine) as connection:
+                    extensions.refresh(connection, settings.regime_names, settings.place)
+                refreshed_at = time.monotonic()
         except (DatabaseUnavailable, QueueUnavailable) as error:
             log.warning("clock.waits", code=error.code)
-        stop.wait(every_seconds)
+        stop.wait(settings.clock_seconds)

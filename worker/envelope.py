@@ -15,7 +15,7 @@ from portability.api import Subject, SubjectKind
 from portability.db import reading, writing
 from portability.deadlines import EXPIRY_NOTICE, kept_until
 from portability.directory import Contact, Directory, named
-from portability.errors import WrongState
+from portability.errors import PortabilityError, SourceRefused, WrongState
 from portability.links import Audience
 from portability.mail import Letter
 from portability.notify import Kind, State, present_occasion
@@ -78,7 +78,7 @@ def fill(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
         code = desk.code_text(connection, desk.settings.keys, row["occasion"]) if kind is Kind.CODE else ""
     if code is None:
         return Unmailed(State.PAGE, "outdated")
-    contact = desk.directory.contact(_recipient(export, to_admin=to_admin))
+    contact = _look_up(desk.directory, _recipient(export, to_admin=to_admin))
     if contact is None or not contact.verified:
         # Whoever has a login finds it on the account page; of anybody else somebody must find the address.
         has_page = export["subject_kind"] != SubjectKind.CONTACT and (contact is None or contact.can_log_in)
@@ -92,6 +92,16 @@ def fill(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
     return Envelope(
         contact.address, language, letters.write(kind, language, facts, url=url, contact=desk.settings.contact)
     )
+
+
+def _look_up(directory: Directory, subject: Subject) -> Contact | None:
+    try:
+        return directory.contact(subject)
+    except PortabilityError:
+        raise
+    except Exception as error:
+        # A stranger's plugin; its text may hold an address.
+        raise SourceRefused(f"the directory raised {type(error).__name__}") from error
 
 
 def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:

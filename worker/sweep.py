@@ -119,7 +119,7 @@ def run_recalls(
     """Delete what was recalled, every so many seconds until told to stop: that waits for no sweep (R48)."""
     while not stop.is_set():
         try:
-            if gone := withdraw_recalled(engine, open_storage()):
+            if gone := withdraw_recalled(engine, open_storage):
                 log.info("recall.deleted", volumes=gone)
         except PortabilityError as error:
             log.warning("recall.waits", code=error.code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import ColumnElement, Engine, RowMapping, delete, select
 
 from portability import models
@@ -23,10 +25,13 @@ def withdraw_all(engine: Engine, storage: Storage, export_id: str) -> int:
     return _withdraw_those(engine, storage, VOLUME.c.export_id == export_id)
 
 
-def withdraw_recalled(engine: Engine, storage: Storage) -> int:
+def withdraw_recalled(engine: Engine, open_storage: Callable[[], Storage]) -> int:
     """The same for all that was recalled: it does not wait for a sweep. Raises: StorageError."""
-    recalled = select(EXPORT.c.id).where(EXPORT.c.state == ExportState.RECALLED)
-    return _withdraw_those(engine, storage, VOLUME.c.export_id.in_(recalled))
+    recalled = VOLUME.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.state == ExportState.RECALLED))
+    with reading(engine) as connection:
+        if connection.scalar(select(VOLUME.c.id).where(recalled).limit(1)) is None:
+            return 0
+    return _withdraw_those(engine, open_storage(), recalled)
 
 
 def _withdraw_those(engine: Engine, storage: Storage, which: ColumnElement[bool]) -> int:

@@ -77,6 +77,19 @@ code = Table(
     Index(None, "link_id", "created_at"),
 )
 
+deadline_event = Table(
+    "deadline_event",
+    metadata,
+    Column("id", BigSerial, primary_key=True),
+    Column("export_id", ForeignKey("export.id"), nullable=False),
+    Column("kind", String(16), nullable=False, comment="extended | paused | resumed"),
+    Column("reason", Text, comment="of an extension, as the person is told; of a pause: identity | clarification"),
+    Column("actor", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Index(None, "export_id"),
+    Index(None, "kind"),
+)
+
 approval = Table(
     "approval",
     metadata,

@@ -146,6 +146,18 @@ class LifecycleStorage(Storage, Protocol):
         ...
 
 
+@runtime_checkable
+class PresigningStorage(Storage, Protocol):
+    """Optional: a storage that lets somebody else read one object for minutes, by an address that it signs."""
+
+    def presigned(self, key: str, *, name: str, seconds: int) -> str:
+        """The address of an object, saved by browsers under `name`. It cannot be revoked: keep `seconds` small.
+
+        Raises: StorageRefused, StorageUnavailable.
+        """
+        ...
+
+
 def check_key(key: str) -> str:
     """The key, if it is one: relative, `[A-Za-z0-9._/-]`, no empty name and none that begins with a dot.
 

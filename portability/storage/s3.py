@@ -148,6 +148,17 @@ class S3Storage:
         with s3_errors("set a lifecycle rule of", self.url):
             s3_lifecycle.set_upload_days(self._open(), self._bucket, self._prefix, days)
 
+    def presigned(self, key: str, *, name: str, seconds: int) -> str:
+        saved = {
+            "ResponseContentDisposition": f'attachment; filename="{check_key(name)}"',
+            "ResponseContentType": "application/zip",
+            "ResponseCacheControl": "no-store",
+        }
+        with s3_errors("sign an address of", key):
+            return self._open().generate_presigned_url(
+                "get_object", Params={**self._address(key), **saved}, ExpiresIn=seconds
+            )
+
     def _address(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
 

@@ -161,9 +161,12 @@ class S3Upload:
             raise StorageUnavailable(f"cannot {doing} {self._target.key}: the upload is {self._state}")
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             with suppress(StorageError):  # the first error tells more; whoever sweeps finds the upload by its id
                 self.abort()
+            if isinstance(error, ObjectMissing):
+                hint = "somebody, or a lifecycle rule, aborted it: it is written anew"
+                raise StorageUnavailable(f"{error}: the upload is gone", hint=hint) from None
             raise
 
     def _send(self) -> None:

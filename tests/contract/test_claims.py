@@ -245,6 +245,18 @@ def test_a_volume_is_known_before_its_upload_begins(made: World) -> None:
         assert checkpoint.abandoned(connection, heir) == []
 
 
+def test_a_zombie_does_not_find_what_its_heir_has_begun(made: World) -> None:
+    """It may wake up just before it tidies up, and would abort an upload that is alive."""
+    identifier = made.request()
+    zombie = claimed(made)
+    change(made, identifier, lease_until=now(-1))
+    heir = claimed(made)
+    with writing(made.engine) as connection:
+        checkpoint.reserve_volume(connection, heir, None, names)
+    with reading(made.engine) as connection:
+        assert checkpoint.abandoned(connection, zombie) == []
+
+
 def test_no_two_slices_get_the_same_volume_number(made: World) -> None:
     """A counter on the export: unused numbers are legal, doubled ones are not."""
     made.request()

@@ -12,6 +12,7 @@ from portability import models
 from portability.db import now, open_engine, reading, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
 from portability.queue import WakeUps, connect, open_queue
+from portability.settings import load_settings
 from worker import dispatch
 from worker.dispatch import REPEAT_EMPTY_SECONDS, REPEAT_SECONDS
 
@@ -145,5 +146,5 @@ def test_the_clock_outlives_what_is_away(
         return real(made.engine, chosen)
 
     monkeypatch.setattr(dispatch, "dispatch", tick)
-    dispatch.run(made.engine, queue, 0.001, stop)
+    dispatch.run(made.engine, queue, load_settings(clock_seconds=0.001), stop)
     assert len(woken(queue)) == 1

@@ -11,8 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Boolean, Engine, Integer, String, Table, func, insert, literal, select, text, update
 
-from portability import incidents, metrics, migrations, models
+from portability import deadlines, incidents, metrics, migrations, models
 from portability.db import UtcTime, reading, writing
+from portability.deadlines import Alarm
 from portability.incidents import Incident
 from portability.metrics import BUCKETS_SECONDS, WINDOW_SECONDS
 from portability.requests import Profile
@@ -112,9 +113,11 @@ def test_exports_are_counted_as_sql_counts_them(engine: Engine) -> None:
         by(state=state, profile=profile): count for state, profile, count in counts
     }
     assert values["portability_exports_with_gaps"] == {by(): with_gaps}
-    overdue = sum(row["state"] in UNDECIDED and row["due_at"] < datetime.now(UTC) for row in rows)
-    assert values["portability_exports_overdue"] == {by(): overdue}
-    assert overdue > 10
+    waiting = [row for row in rows if row["state"] in UNDECIDED]
+    rung = Counter(deadlines.alarm(row["received_at"], row["due_at"], datetime.now(UTC)) for row in waiting)
+    assert values["portability_exports_overdue"] == {by(): rung[Alarm.MISSED]}
+    assert values["portability_exports_alarm"] == {by(alarm=one): rung[one] for one in Alarm if one is not Alarm.NONE}
+    assert min(rung.values()) > 10
 
 
 def test_the_oldest_open_export_is_told_by_its_age(engine: Engine) -> None:

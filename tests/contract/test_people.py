@@ -288,7 +288,7 @@ def test_a_recall_ends_everything_and_starts_the_clocks(people: People) -> None:
         with pytest.raises(LinkInvalid):
             links.claim(connection, row, 1, actor=TEST, claims_max=9, claim_seconds=60)
     assert people.state(export_id) == "recalled"
-    assert withdraw_recalled(people.world.engine, people.world.place.storage) == 1
+    assert withdraw_recalled(people.world.engine, lambda: people.world.place.storage) == 1
     assert [found.key for found in people.world.place.storage.list()] == []
     with reading(people.world.engine) as connection:
         (record,) = recalls.rows(connection, open_only=True)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 import servers
+from rq.exceptions import StopRequested
 from watched import SLOW, Watched, watched
 from workers import until
+
+from portability.queue import connect
+from portability.settings import load_settings
+from worker import process
 
 AWAY_SECONDS = 8.0
 """After six seconds without Redis, RQ's own worker has left."""
@@ -23,7 +29,8 @@ def redis() -> Iterator[servers.Valkey]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, redis: servers.Valkey) -> Iterator[Watched]:
-    with watched(tmp_path_factory.mktemp("away"), redis.url, SLOW) as running:
+    # On a busy machine a short lease can be lost, and nobody could be woken for the rest while Redis is away.
+    with watched(tmp_path_factory.mktemp("away"), redis.url, SLOW, LEASE_SECONDS="30") as running:
         yield running
         redis.process.start()
 
@@ -78,3 +85,17 @@ def test_a_worker_stops_when_it_is_told_though_redis_is_away(
     place.deployed.processes.remove(worker)
     redis.process.start()
     assert code == 0
+
+
+def test_a_swallowed_request_to_stop_counts_at_the_next_beat(
+    place: Watched, redis: servers.Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal's exception is raised anywhere, also where an exception handler takes it for a fault of its own."""
+    stopping = threading.Event()
+    worker = process.new_worker(load_settings(dir=place.deployed.folder), connect(redis.url), stopping)
+    monkeypatch.setattr(worker.log, "error", lambda *_: stopping.set())  # what the swallowed exception leaves behind
+    redis.process.stop()
+    monkeypatch.setattr(worker, "set_state", lambda _state: None)
+    with pytest.raises(StopRequested):
+        worker.dequeue_job_and_maintain_ttl(1)
+    redis.process.start()

@@ -31,6 +31,12 @@ def test_a_request_is_due_72_hours_after_it_came_in(made: World) -> None:
     assert made.view(identifier)["due_at"] == "2026-01-05T03:04:05Z"
 
 
+def test_a_switch_is_due_30_days_after_it_came_in(made: World) -> None:
+    """Data Act Art. 25(2)(a): 3 x 24 hours are for people."""
+    identifier = made.request("tenant:ten_1", profile="switch", received_at="2026-01-02T03:04:05Z")
+    assert made.view(identifier)["due_at"] == "2026-02-02T00:00:00Z"
+
+
 def test_asking_twice_gives_one_export(made: World) -> None:
     """The very same open request is answered with the export that there is, and that is audited."""
     first = made.request(include=["account"], since="2026-01-01")

@@ -52,7 +52,10 @@ ACTORS = {
 AUTHS = [Auth(strong, fresh) for strong, fresh in product((False, True), repeat=2)]
 OWN = {Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE}
 HANDLE = {Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE, Action.CREATE_FOR_OTHER}
-DECIDE = {Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE, Action.AUDIT_READ, Action.REQUESTS_READ}
+DECIDE = {
+    *(Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE),
+    *(Action.AUDIT_READ, Action.REQUESTS_READ),
+}
 RUN = {Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ}
 READ = {Action.AUDIT_READ, Action.REQUESTS_READ}
 OFFICER = HANDLE | DECIDE | {Action.METRICS_READ}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,31 @@ def test_approvals_follow_the_stack(tmp_path: Path) -> None:
     assert not load_settings(dir=tmp_path).needs_approvals
     assert load_settings(database_url="sqlite:////x.sqlite").needs_approvals
     assert not load_settings(database_url="sqlite:////x.sqlite", approvals="none").needs_approvals
+
+
+def test_laws_and_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose deadlines count, and where a day ends."""
+    assert load_settings().regime_names == ["gdpr", "uu_pdp", "data_act"]
+    for name, value in {"REGIMES": "ccpa, hipaa", "TIME_ZONE": "Asia/Jakarta", "HOLIDAYS": "2026-12-25"}.items():
+        monkeypatch.setenv(f"PORTABILITY_{name}", value)
+    settings = load_settings()
+    assert settings.regime_names == ["ccpa", "hipaa"]
+    assert str(settings.place.zone) == "Asia/Jakarta"
+    assert not settings.place.works(date(2026, 12, 25))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REGIMES", "gdpr,lgpd"),
+        ("REGIMES", " , "),
+        ("TIME_ZONE", "Mars/Olympus"),
+        ("TIME_ZONE", "../../etc/passwd"),
+        ("HOLIDAYS", "25.12.2026"),
+    ],
+)
+def test_laws_that_nobody_knows(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused at the start: a deadline by a guess is worse than none."""
+    monkeypatch.setenv(f"PORTABILITY_{name}", value)
+    with pytest.raises(BadSetting, match=f"PORTABILITY_{name}"):
+        load_settings()

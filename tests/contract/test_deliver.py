@@ -1,0 +1,452 @@
+"""Mail to a real server, on both databases: at least once, never none, and nothing of a person in it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import MadeUpExporter, World, things, world
+from postbox import TAKEN, Postbox, bodies, open_postbox
+from simultaneous import in_threads
+from sqlalchemy import Connection, Engine, event, select, update
+from structlog.testing import capture_logs
+
+from portability import audit, incidents, keys, links, models, notify, retries
+from portability.api import Subject
+from portability.db import now, open_engine, reading, writing
+from portability.directory import Contact
+from portability.errors import SourceUnavailable
+from portability.mail import MailUnavailable
+from portability.notify import Kind
+from worker import deliver
+from worker.envelope import Desk
+
+TABLE = models.notification
+ADDRESS = "canary.person@mail.example"
+SENDER = "Vlint <data@vlint.example>"
+
+
+class MadeUpDirectory:
+    """Everybody has the same address, or what a test says."""
+
+    def __init__(self, **values: Any) -> None:
+        self.values = {"address": ADDRESS, "language": "en", "verified": True, "changed_at": None} | values
+        self.asked: list[Subject] = []
+
+    def contact(self, subject: Subject) -> Contact | None:
+        self.asked.append(subject)
+        return Contact(**self.values)  # type: ignore[arg-type]  # whatever a test gives
+
+
+class Nobody:
+    def contact(self, _subject: Subject) -> Contact | None:
+        return None
+
+
+class Away:
+    def contact(self, _subject: Subject) -> Contact | None:
+        raise SourceUnavailable("away")
+
+
+class Killed(BaseException):
+    """As if the process were gone: nothing catches it."""
+
+
+class Broken:
+    def contact(self, _subject: Subject) -> Contact | None:
+        raise ValueError(f"no language for {ADDRESS}")
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path) -> World:
+    made = world(tmp_path, {"made": MadeUpExporter(things(10))}, database_url=control_url)
+    with writing(made.engine) as connection:
+        keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
+    return made
+
+
+@pytest.fixture
+def box() -> Iterator[Postbox]:
+    with open_postbox() as box:
+        yield box
+
+
+def desk(made: World, box: Postbox, directory: Any = None, engine: Engine | None = None, **settings: Any) -> Desk:
+    chosen = {"smtp_url": box.url, "mail_from": SENDER, "smtp_seconds": 5.0, "contact": "privacy@vlint.example"}
+    changed = made.place.settings.model_copy(update=chosen | settings)
+    code = "12345678"
+    return Desk(engine or made.engine, changed, directory or MadeUpDirectory(), lambda *_named: code)
+
+
+def rows(made: World) -> list[dict[str, Any]]:
+    with reading(made.engine) as connection:
+        query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def states(made: World) -> list[tuple[str, str, str | None]]:
+    return [(row["kind"], row["state"], row["reason"]) for row in rows(made)]
+
+
+def change(made: World, **values: Any) -> None:
+    with writing(made.engine) as connection:
+        connection.execute(update(TABLE).values(**values))
+
+
+def ready(made: World, subject: str = "user:usr_canary", **asked: Any) -> str:
+    identifier = made.request(subject, **asked)
+    made.advance_all()
+    return identifier
+
+
+def test_whoever_asks_hears_that_it_was_received_and_that_it_is_ready(made: World, box: Postbox) -> None:
+    """One mail each, in order, from the sender of the settings to the verified address, with the row's id."""
+    identifier = ready(made)
+
+    assert deliver.deliver(desk(made, box)) == 2
+    assert [state for _kind, state, _reason in states(made)] == ["sent", "sent"]
+    assert box.recipients == [ADDRESS, ADDRESS]
+    assert [str(message["From"]) for message in box.taken] == [SENDER, SENDER]
+    assert box.ids == [f"<{row['id']}@vlint.example>" for row in rows(made)]
+    assert "received" in str(box.taken[0]["Subject"])
+    assert all(identifier in body for message in box.taken for body in bodies(message))
+    assert deliver.deliver(desk(made, box)) == 0
+
+
+def test_what_was_sent_is_in_the_audit_log(made: World, box: Postbox) -> None:
+    """With the notification's id and kind; no address."""
+    identifier = ready(made)
+    deliver.deliver(desk(made, box))
+
+    with reading(made.engine) as connection:
+        told = [row for row in audit.events(connection, export_id=identifier) if row["action"] == "notification.sent"]
+    assert [row["detail"]["kind"] for row in told] == ["acknowledged", "ready"]
+    assert "canary" not in str(told)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("language", ["en", "id-ID"])
+def test_a_mail_holds_nothing_of_the_person(made: World, box: Postbox, kind: Kind, language: str) -> None:
+    """No id of theirs, no address but in To, no link to data: the account page at the most (R45)."""
+    identifier = ready(made, reason="canary of a reason")
+    with writing(made.engine) as connection:
+        connection.execute(models.notification.delete())
+        if kind is Kind.FAILED:
+            connection.execute(update(models.export).values(state="failed", error_message="canary of a fault"))
+        notify.queue(connection, kind, identifier)
+    with capture_logs() as logs:
+        deliver.deliver(desk(made, box, MadeUpDirectory(language=language)))
+
+    (message,) = box.taken
+    del message["To"]
+    assert "canary" not in message.as_string()
+    assert "canary" not in str(logs)
+    for body in bodies(message):
+        assert set(re.findall(r"https?://[^\s\"<]+", body)) <= {"http://localhost:8000/me"}
+    assert ("Halo" in bodies(message)[0]) == (language == "id-ID")
+
+
+def test_a_code_is_mailed_and_nowhere_else(made: World, box: Postbox) -> None:
+    """In the text and the HTML; not in the subject, the row, the log or the audit log. It passes what waits."""
+    identifier = ready(made, "contact:con_1", tenant="ten_a")
+    with writing(made.engine) as connection:
+        notify.queue(connection, Kind.CODE, identifier, occasion="cod_1")
+    with capture_logs() as logs:
+        deliver.deliver(desk(made, box))
+
+    first = box.taken[0]
+    assert all("1234 5678" in body for body in bodies(first))
+    assert "1234" not in str(first["Subject"])
+    with reading(made.engine) as connection:
+        kept = [*map(dict, audit.events(connection)), *rows(made), *logs]
+    assert not re.search("1234 ?5678", str(kept))
+
+
+def test_a_code_that_holds_no_more_is_not_mailed(made: World, box: Postbox) -> None:
+    """It came too late: nobody is helped by it."""
+    identifier = made.request("contact:con_1", tenant="ten_a")
+    with writing(made.engine) as connection:
+        connection.execute(models.notification.delete())
+        notify.queue(connection, Kind.CODE, identifier, occasion="cod_1")
+    one = desk(made, box)
+    deliver.deliver(Desk(one.engine, one.settings, one.directory, lambda *_named: None))
+
+    assert states(made) == [("code", "page", "outdated")]
+    assert box.taken == []
+
+
+def test_whoever_has_no_login_gets_a_landing_page(made: World, box: Postbox) -> None:
+    """A link that works, for a code at the same address; only where there is something to fetch."""
+    identifier = ready(made, "contact:con_1", tenant="ten_a")
+    deliver.deliver(desk(made, box, MadeUpDirectory(can_log_in=False)))
+
+    acknowledged, told = box.taken
+    assert not any("http" in body for body in bodies(acknowledged)[:1])
+    (token,) = {found for body in bodies(told) for found in re.findall(r"http://localhost:8000/d/([^\s\"<]+)", body)}
+    with reading(made.engine) as connection:
+        row = links.resolve(connection, made.place.settings.keys, token)
+    assert (row["export_id"], row["audience"]) == (identifier, "code")
+
+
+def test_a_tenant_is_told_through_its_administrator(made: World, box: Postbox) -> None:
+    """The directory is asked for the tenant; the link is the account page's."""
+    ready(made, "tenant:ten_a", profile="switch")
+    directory = MadeUpDirectory()
+    deliver.deliver(desk(made, box, directory))
+
+    assert {(subject.kind, subject.tenant) for subject in directory.asked} == {("tenant", "ten_a")}
+    assert all("/d/" not in body for message in box.taken for body in bodies(message))
+
+
+@pytest.mark.parametrize("directory", [MadeUpDirectory(verified=False), Nobody()])
+def test_nothing_is_mailed_to_an_address_that_nobody_proved(made: World, box: Postbox, directory: Any) -> None:
+    """A user finds it on the account page; of a contact somebody must find the address."""
+    made.request()
+    made.request("contact:con_1", tenant="ten_a")
+    deliver.deliver(desk(made, box, directory))
+
+    assert sorted(states(made)) == [("acknowledged", "failed", "no_address"), ("acknowledged", "page", "no_address")]
+    assert box.taken == []
+    assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("mail_failed", 1)]
+
+
+@pytest.mark.parametrize(
+    "address", ["a@b.example\r\nBcc: thief@example.org", "a@b.example, c@d.example", "@", "", "a b@c.example"]
+)
+def test_an_address_makes_no_header(made: World, box: Postbox, address: str) -> None:
+    """What a platform holds as an address is one recipient or none: no second header, no second recipient."""
+    made.request()
+    deliver.deliver(desk(made, box, MadeUpDirectory(address=address)))
+
+    assert states(made) == [("acknowledged", "failed", "mail_refused")]
+    assert box.taken == []
+
+
+def test_a_recipient_that_is_refused_for_good_fails_and_is_counted(made: World, box: Postbox) -> None:
+    """5xx: not tried again, not forgotten; the others of the same run are mailed."""
+    made.request("user:usr_1")
+    made.request("user:usr_2")
+    answers = iter(["550 5.1.1 canary unknown", "250 ok"])
+    box.on_recipient = lambda _address: next(answers)
+    with capture_logs() as logs:
+        deliver.deliver(desk(made, box))
+
+    assert sorted(state for _kind, state, _reason in states(made)) == ["failed", "sent"]
+    assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("mail_failed", 1)]
+    assert "canary" not in str(logs)
+    assert deliver.deliver(desk(made, box)) == 0
+
+
+def test_a_message_that_is_refused_for_good_fails(made: World, box: Postbox) -> None:
+    """554 after DATA is the same."""
+    made.request()
+    box.on_data = lambda _number: "554 5.7.1 unwanted"
+    deliver.deliver(desk(made, box))
+
+    assert states(made) == [("acknowledged", "failed", "mail_refused")]
+
+
+@pytest.mark.parametrize("where", ["on_recipient", "on_data"])
+@pytest.mark.parametrize("answer", ["450 4.2.0 greylisted", None], ids=["4xx", "hangs up"])
+def test_what_is_refused_for_now_is_sent_later(made: World, box: Postbox, where: str, answer: str | None) -> None:
+    """Greylisting, a full mailbox, a connection cut at any place: again, with the same Message-ID."""
+    made.request()
+    sound = getattr(box, where)
+    setattr(box, where, lambda _given: answer)
+    deliver.deliver(desk(made, box))
+    assert states(made) == [("acknowledged", "queued", "mail_unavailable")]
+
+    setattr(box, where, sound)
+    deliver.deliver(desk(made, box))
+    assert states(made) == [("acknowledged", "sent", None)]
+    (row,) = rows(made)
+    # Cut after DATA the server had it already: then it comes twice, and is seen to be one.
+    twice = where == "on_data" and answer is None
+    assert box.ids == [f"<{row['id']}@vlint.example>"] * (1 + twice)
+
+
+def test_a_server_that_hangs_is_not_waited_for_for_ever(made: World, box: Postbox) -> None:
+    """Each step has its time; then it is sent again."""
+    made.request()
+    held = threading.Event()
+
+    def hold(_number: int) -> str:
+        held.wait(20)
+        return TAKEN
+
+    box.on_data = hold
+    deliver.deliver(desk(made, box, smtp_seconds=0.3))
+    assert states(made) == [("acknowledged", "queued", "mail_unavailable")]
+    box.on_data = lambda _number: TAKEN
+    deliver.deliver(desk(made, box))
+    held.set()
+
+    assert states(made) == [("acknowledged", "sent", None)]
+
+
+def test_a_server_that_is_away_costs_no_try(made: World, box: Postbox) -> None:
+    """Nothing is taken up before there is somebody to hand it to."""
+    made.request()
+    with pytest.raises(MailUnavailable):
+        deliver.deliver(desk(made, box, smtp_url="smtp://127.0.0.1:1"))
+
+    (row,) = rows(made)
+    assert (row["state"], row["attempts"]) == ("queued", 0)
+
+
+def test_a_platform_that_is_away_delays_the_mail(made: World, box: Postbox) -> None:
+    """Without the directory there is no address: later."""
+    made.request()
+    deliver.deliver(desk(made, box, Away()))
+    assert states(made) == [("acknowledged", "queued", "source_unavailable")]
+    deliver.deliver(desk(made, box))
+
+    assert states(made) == [("acknowledged", "sent", None)]
+
+
+def test_a_directory_that_breaks_delays_the_mail(made: World, box: Postbox) -> None:
+    """A stranger's plugin may raise anything: it is tried again, and what it says is told to nobody."""
+    made.request()
+    with capture_logs() as logs:
+        deliver.deliver(desk(made, box, Broken()))
+
+    assert states(made) == [("acknowledged", "queued", "source_refused")]
+    assert "canary" not in str(logs)
+
+
+def test_tries_are_further_and_further_apart(made: World, box: Postbox) -> None:
+    """The first wait is short, the others double; nobody else takes it up meanwhile."""
+    made.request()
+    box.on_recipient = lambda _address: "451 later"
+    slow = desk(made, box, backoff_seconds=100)
+    deliver.deliver(slow)
+    assert deliver.deliver(slow) == 0
+    (first,) = rows(made)
+    change(made, not_before=now(-1), attempts=4)
+    deliver.deliver(slow)
+    (fifth,) = rows(made)
+
+    waits = [(row["not_before"] - first["created_at"]).total_seconds() for row in (first, fifth)]
+    assert 45 < waits[0] < 200
+    assert 750 < waits[1] < 2600
+
+
+def test_after_five_days_somebody_has_to_look(made: World, box: Postbox) -> None:
+    """As long as mail servers try (RFC 5321, 4.5.4.1); then it is failed and counted, never silently gone."""
+    made.request()
+    change(made, created_at=now(-6 * 86_400))
+    box.on_recipient = lambda _address: "451 later"
+    deliver.deliver(desk(made, box))
+
+    assert states(made) == [("acknowledged", "failed", "mail_unavailable")]
+
+
+def test_what_is_true_no_more_is_not_told(made: World, box: Postbox) -> None:
+    """It was ready, and is being made anew before anybody was told: the next revision is told."""
+    identifier = ready(made)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).values(state="failed"))
+        retries.retry(connection, identifier, actor="operator:test")
+    deliver.deliver(desk(made, box))
+    assert ("ready", "page", "outdated") in states(made)
+    made.advance_all()
+    deliver.deliver(desk(made, box))
+
+    assert [str(message["Subject"]) for message in box.taken][-1] == "The copy of your data is ready"
+    assert len(box.taken) == 2
+
+
+def test_without_a_mail_server_it_stands_on_the_account_page(made: World) -> None:
+    """Settled, so that a mail server that comes later does not send old news; a code is on no page."""
+    identifier = made.request()
+    with writing(made.engine) as connection:
+        notify.queue(connection, Kind.CODE, identifier, occasion="cod_1")
+    deliver.leave_on_page(made.engine)
+
+    assert states(made) == [("acknowledged", "page", "no_mail"), ("code", "failed", "no_mail")]
+    with reading(made.engine) as connection:
+        assert [row["kind"] for row in notify.messages(connection, identifier)] == ["acknowledged"]
+
+
+def test_of_many_clocks_one_sends(made: World, box: Postbox, control_url: str) -> None:
+    """Each mail once, however many clocks there are."""
+    for number in range(12):
+        made.request(f"user:usr_{number}")
+
+    def send(_number: int) -> int:
+        engine = open_engine(control_url)
+        try:
+            return deliver.deliver(desk(made, box, engine=engine))
+        finally:
+            engine.dispose()
+
+    assert sum(in_threads(4, send)) == 12
+    assert len(set(box.ids)) == len(box.ids) == 12
+
+
+def test_a_dead_clocks_mail_is_sent_after_its_lease(made: World, box: Postbox) -> None:
+    """It may have been handed over or not: it is sent."""
+    made.request()
+    assert deliver.claim(made.engine, 100) is not None
+    assert deliver.deliver(desk(made, box)) == 0
+    change(made, lease_until=now(-1))
+
+    assert deliver.deliver(desk(made, box)) == 1
+    assert len(box.taken) == 1
+
+
+@contextmanager
+def killed_at(engine: Engine, number: int) -> Iterator[list[int]]:
+    """The process ends before its nth statement or commit; yields the count so far."""
+    seen = [0]
+
+    def step(*_arguments: object, **_named: object) -> None:
+        seen[0] += 1
+        if seen[0] == number:
+            raise Killed
+
+    def before_statement(_connection: Connection, _cursor: object, *_rest: object) -> None:
+        step()
+
+    event.listen(engine, "before_cursor_execute", before_statement)
+    event.listen(engine, "commit", step)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", before_statement)
+        event.remove(engine, "commit", step)
+
+
+def test_killed_between_any_two_steps_from_ready_to_mailed_there_is_a_mail(made: World, box: Postbox) -> None:
+    """Before each statement and each commit, of the worker that makes it ready and of the clock that mails it."""
+    number, died = 0, 0
+    while number <= died:
+        number += 1
+        with writing(made.engine) as connection:
+            connection.execute(models.notification.delete())
+        box.taken.clear()
+        identifier = made.request(f"user:usr_{number}")
+        with killed_at(made.engine, number) as seen:
+            try:
+                made.advance_all()
+                deliver.deliver(desk(made, box))
+            except Killed:
+                died = number
+        change(made, lease_until=None, not_before=None)
+        with writing(made.engine) as connection:
+            connection.execute(update(models.slice).values(lease_until=None, not_before=None))
+        made.advance_all()
+        deliver.deliver(desk(made, box))
+
+        assert made.view(identifier)["state"] == "ready", number
+        assert {state for _kind, state, _reason in states(made)} == {"sent"}, number
+        wanted = {f"<{row['id']}@vlint.example>" for row in rows(made)}
+        assert set(box.ids) == wanted, number
+        assert len(wanted) == 2
+    assert died > 40
+    assert seen[0] < number

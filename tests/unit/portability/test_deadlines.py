@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portability.deadlines import (
+    Alarm,
+    Clock,
+    Pause,
+    PauseReason,
+    Period,
+    Place,
+    alarm,
+    applying,
+    due,
+    earliest,
+    extended,
+    named,
+    parse,
+)
+from portability.errors import BadInput, UnknownRegime, WrongState
+
+ALL = ("ccpa", "data_act", "gdpr", "hipaa", "uu_pdp")
+JAKARTA = Place(ZoneInfo("Asia/Jakarta"))
+BRUSSELS = Place(ZoneInfo("Europe/Brussels"), frozenset({date(2026, 5, 1), date(2026, 12, 25)}))
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("regime", "received", "expected"),
+    [
+        ("gdpr", "2026-03-10 12:00", "2026-04-11"),  # the whole of the same-numbered day
+        ("gdpr", "2026-01-31 12:00", "2026-03-03"),  # no 31 February: the 28th, a Saturday, so Monday's end
+        ("gdpr", "2028-01-31 12:00", "2028-03-01"),  # 29 February, a Tuesday
+        ("gdpr", "2028-02-29 12:00", "2028-03-30"),  # to 29 March
+        ("gdpr", "2026-08-31 12:00", "2026-10-01"),  # to 30 September
+        ("gdpr", "2026-12-31 12:00", "2027-02-02"),  # 31 January 2027 is a Sunday
+        ("gdpr", "2026-05-15 12:00", "2026-06-16"),  # Monday
+        ("gdpr", "2026-05-13 12:00", "2026-06-16"),  # 13 June is a Saturday
+        ("ccpa", "2026-01-01 00:00", "2026-02-16"),  # 45 days, a Sunday or not
+        ("hipaa", "2026-01-31 23:59", "2026-03-03"),
+        ("uu_pdp", "2026-02-28 17:30", "2026-03-03 17:30"),  # 72 hours to the minute
+        ("data_act", "2026-01-12 08:00", "2026-02-12"),
+    ],
+)
+def test_when_a_regime_ends(regime: str, received: str, expected: str) -> None:
+    """As its article counts: by month, day or hour, and on a working day where it says so."""
+    assert due(named(regime), Clock(utc(received))) == utc(expected)
+
+
+@pytest.mark.parametrize(
+    ("place", "received", "expected"),
+    [
+        (JAKARTA, "2026-03-10 16:59", "2026-04-10 17:00"),  # still the 10th at UTC+7
+        (JAKARTA, "2026-03-10 17:00", "2026-04-13 17:00"),  # the 11th; 11 April is a Saturday
+        (
+            BRUSSELS,
+            "2026-04-01 10:00",
+            "2026-05-04 22:00",
+        ),  # 1 May is a holiday and a Friday: Monday's end, in summer time
+        (BRUSSELS, "2026-11-25 10:00", "2026-12-28 23:00"),  # Christmas on a Friday, in winter time
+    ],
+)
+def test_days_are_those_of_a_place(place: Place, received: str, expected: str) -> None:
+    """Its midnight, its summer time, its holidays."""
+    assert due(named("gdpr"), Clock(utc(received)), place) == utc(expected)
+
+
+def test_the_earliest_counts() -> None:
+    """Under many laws the strictest one; for a switch only those that know a switch."""
+    clock = Clock(utc("2026-03-10 12:00"))
+    assert earliest(applying(ALL, "access"), clock) == utc("2026-03-13 12:00")
+    assert earliest(applying(("gdpr", "ccpa"), "access"), clock) == utc("2026-04-11")
+    assert earliest(applying(ALL, "switch"), clock) == utc("2026-04-10")
+    with pytest.raises(BadInput):
+        earliest(applying(["hipaa"], "portability"), clock)
+
+
+def test_one_reasoned_extension_before_the_deadline() -> None:
+    """Two more months under the GDPR; not twice, not late, not without a reason, not where there is none."""
+    clock, gdpr = Clock(utc("2026-01-31 12:00")), [named("gdpr")]
+    longer = extended(clock, gdpr, at=utc("2026-03-02 23:59"), reason="audio of three years")
+    # From 2 March, where the first month had ended for its weekend.
+    assert due(gdpr[0], longer) == utc("2026-05-05")
+    with pytest.raises(WrongState, match="already"):
+        extended(longer, gdpr, at=utc("2026-03-02"), reason="more")
+    with pytest.raises(WrongState, match="passed"):
+        extended(clock, gdpr, at=utc("2026-03-03"), reason="late")
+    with pytest.raises(BadInput):
+        extended(clock, gdpr, at=utc("2026-02-01"), reason=" ")
+    with pytest.raises(WrongState, match="uu_pdp"):
+        extended(clock, [*gdpr, named("uu_pdp")], at=utc("2026-02-01"), reason="more")
+
+
+@pytest.mark.parametrize(
+    ("regime", "reason", "days"),
+    [("gdpr", PauseReason.IDENTITY, 5), ("gdpr", PauseReason.CLARIFICATION, 5), ("ccpa", PauseReason.IDENTITY, 0)],
+)
+def test_doubt_pauses_only_where_the_law_lets_it(regime: str, reason: PauseReason, days: int) -> None:
+    """The GDPR's clock stands still; the CCPA's runs on, "regardless of time required to verify"."""
+    received = utc("2026-03-02 12:00")
+    plain = due(named(regime), Clock(received))
+    pause = Pause(reason, utc("2026-03-04 09:00"), utc("2026-03-09 09:00"))
+    assert (due(named(regime), Clock(received, [pause])) - plain).days in range(days, days + 3)
+    assert (due(named(regime), Clock(received, [pause])) > plain) is bool(days)
+
+
+def test_a_pause_that_lasts_counts_until_now_and_two_at_once_count_once() -> None:
+    """Nobody gains time by doubting twice."""
+    received, at = utc("2026-03-02 12:00"), utc("2026-03-09 09:00")
+    began = utc("2026-03-04 09:00")
+    open_pause, closed = Pause(PauseReason.IDENTITY, began), Pause(PauseReason.IDENTITY, began, at)
+    other = Pause(PauseReason.CLARIFICATION, began + timedelta(days=1), at)
+    one = due(named("gdpr"), Clock(received, [closed]))
+    assert due(named("gdpr"), Clock(received, [open_pause]), at=at) == one
+    assert due(named("gdpr"), Clock(received, [other, closed])) == one
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [(0, Alarm.NONE), (35.9, Alarm.NONE), (36, Alarm.HALF), (57.5, Alarm.HALF), (57.6, Alarm.MOST), (72, Alarm.MISSED)],
+)
+def test_alarms(hours: float, expected: Alarm) -> None:
+    """At half of the time, at four fifths, and when it is over."""
+    received = utc("2026-03-10 12:00")
+    at = received + timedelta(hours=hours)
+    assert alarm(received, due(named("uu_pdp"), Clock(received)), at) is expected
+
+
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)), st.sampled_from(ALL))  # noqa: DTZ001  # hypothesis takes bounds without a zone
+def test_a_deadline_is_after_receipt_and_never_moves_back(received: datetime, name: str) -> None:
+    """A request that came later is never due earlier; an extension only ever gives time."""
+    regime = named(name)
+    for place in (Place(ZoneInfo("UTC")), JAKARTA, BRUSSELS):
+        first = due(regime, Clock(received), place)
+        assert first > received
+        assert due(regime, Clock(received + timedelta(hours=13)), place) >= first
+        assert due(regime, Clock(received, extended=True), place) >= first
+
+
+def test_a_regime_that_nobody_knows_is_refused() -> None:
+    """With the names that there are."""
+    with pytest.raises(UnknownRegime) as raised:
+        named("lgpd")
+    assert "gdpr" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[x]\ntitle = 'x'\nprofiles = []\n",
+        "[x]\ntitle = 'x'\nprofiles = []\nperiod = { weeks = 1 }\n",
+        "[x]\ntitle = 'x'\nprofiles = []\nperiod = { days = 1, hours = 1 }\n",
+        "[x]\ntitle = 'x'\nprofiles = []\nperiod = { days = 0 }\n",
+        "[x]\ntitle = 'x'\nprofiles = []\nperiod = { days = 1 }\npauses = ['holiday']\n",
+        "[x]\ntitle = 'x'\nprofiles = []\nperiod = { days = 1 }\nsurprise = 1\n",
+        "not toml",
+    ],
+)
+def test_a_regime_with_a_hole_is_refused(text: str) -> None:
+    """Rather than counted by a guess."""
+    with pytest.raises(BadInput):
+        parse(text)
+
+
+def test_a_period_has_one_unit() -> None:
+    """One month and a day would end where?"""
+    with pytest.raises(BadInput):
+        Period(months=1, days=1)

@@ -1,0 +1,133 @@
+"""Every endpoint, by every role, with somebody else's ids: nothing is done, and nothing is told apart."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from served import CONTACT, OTHER, OWNER, TENANT, Served
+
+ABSENT = "a" * 24
+ABSENT_LINK = "lnk_" + "0" * 20
+
+CALLS: tuple[tuple[str, str, dict[str, object] | None], ...] = (
+    ("GET", "/v1/exports/{export}", None),
+    ("POST", "/v1/exports/{export}/cancel", None),
+    ("POST", "/v1/exports/{export}/approve", None),
+    ("POST", "/v1/exports/{export}/deny", {"reason": "no"}),
+    ("POST", "/v1/exports/{export}/recall", {"reason": "wrong person"}),
+    ("POST", "/v1/exports/{export}/retry", None),
+    ("POST", "/v1/exports/{export}/links", None),
+    ("DELETE", "/v1/links/{link}", None),
+)
+FORMS: tuple[tuple[str, dict[str, str] | None], ...] = (
+    ("/me/exports/{export}", None),
+    ("/me/exports/{export}/standing", None),
+    ("/staff/exports/{export}", None),
+    ("/me/exports/{export}/cancel", {}),
+    ("/me/exports/{export}/revoke", {}),
+    ("/me/exports/{export}/volumes/1", {}),
+    ("/staff/exports/{export}/cancel", {}),
+    ("/staff/exports/{export}/recall", {"reason": "wrong person"}),
+)
+STRANGERS = {
+    "another subject": (OTHER, (), {}),
+    "an administrator of another company": ("adm", ("tenant_admin",), {"tenant": "ten_b"}),
+    "an administrator of none": ("adm", ("tenant_admin",), {}),
+    "an auditor": ("ann", ("auditor",), {}),
+    "a recipient": ("rec", ("recipient",), {}),
+    "an unknown role": ("eve", ("root", "operator"), {}),
+}
+
+
+@pytest.fixture(scope="module", params=["user", "contact"])
+def exported(request: pytest.FixtureRequest, served: Served) -> tuple[str, str]:
+    """A ready export of somebody and a link to it."""
+    tenant = {"tenant": TENANT} if request.param == "contact" else {}
+    subject = f"contact:{CONTACT}" if tenant else f"user:{OWNER}"
+    export_id = served.ready(subject, **tenant)
+    return export_id, served.link(export_id, audience="code").id
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0]} {call[1]}")
+def test_another_persons_is_as_if_it_were_not_there(
+    served: Served, exported: tuple[str, str], call: tuple[str, str, dict[str, object] | None], stranger: str
+) -> None:
+    """By whoever it is not for: the same status and the same words as for an id that does not exist."""
+    method, path, body = call
+    sub, roles, more = STRANGERS[stranger]
+    headers = served.bearer(sub, *roles, **more)
+    told = []
+    for export_id, link_id in (exported, (ABSENT, ABSENT_LINK)):
+        address = served.url + path.format(export=export_id, link=link_id)
+        answer = httpx.request(method, address, headers=headers, json=body)
+        words = answer.text.replace(export_id, "ID").replace(link_id, "ID")
+        told.append((answer.status_code, words.replace(answer.headers["x-request-id"], "REQUEST")))
+    assert told[0] == told[1]
+    assert told[0][0] == httpx.codes.NOT_FOUND
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0]} {call[1]}")
+def test_nobody_is_told_nothing(
+    served: Served, exported: tuple[str, str], call: tuple[str, str, dict[str, object] | None]
+) -> None:
+    """Without a login, and with one that does not hold: 401, whatever is asked for."""
+    method, path, body = call
+    address = served.url + path.format(export=exported[0], link=exported[1])
+    foreign = {"Authorization": "Bearer " + served.issuer.signed(served.issuer.claims(OWNER, aud="https://elsewhere"))}
+    for headers in ({}, foreign, {"Authorization": "Basic b3duZXI6"}, {"Authorization": "Bearer x"}):
+        answer = httpx.request(method, address, headers=headers, json=body)
+        assert answer.status_code == httpx.codes.UNAUTHORIZED
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form[0])
+def test_pages_of_another_person_are_not_there(
+    served: Served, exported: tuple[str, str], form: tuple[str, dict[str, str] | None], stranger: str
+) -> None:
+    """As the API has it: 404 on pages and for forms."""
+    sub, roles, more = STRANGERS[stranger]
+    path, fields = form
+    with served.browser(sub, *roles, **more) as visitor:
+        address = path.format(export=exported[0])
+        answer = visitor.client.get(address) if fields is None else visitor.send(address, **fields)
+    assert answer.status_code == httpx.codes.NOT_FOUND
+
+
+@pytest.mark.parametrize("role", ["staff", "officer"])
+def test_staff_cannot_download_by_any_way(served: Served, exported: tuple[str, str], role: str) -> None:
+    """403 or 404 for every way to the content; no page of theirs has a button for it."""
+    export_id, _ = exported
+    assert served.call("POST", f"/v1/exports/{export_id}/links", "sam", role).status_code == httpx.codes.FORBIDDEN
+    with served.browser("sam", role) as visitor:
+        page = visitor.client.get(f"/staff/exports/{export_id}")
+        assert page.status_code == httpx.codes.OK
+        assert "volumes" not in page.text
+        assert "/d/" not in page.text
+        assert OWNER not in page.text
+        assert CONTACT not in page.text
+        assert visitor.send(f"/me/exports/{export_id}/volumes/1").status_code == httpx.codes.FORBIDDEN
+        assert visitor.client.get(f"/me/exports/{export_id}").status_code == httpx.codes.FORBIDDEN
+
+
+@pytest.mark.parametrize("path", ["/staff", "/staff/new", "/staff/audit", "/staff/requests.csv"])
+def test_subjects_have_no_desk(served: Served, path: str) -> None:
+    """Rooms of staff are closed to everybody else, and to auditors but for what they read."""
+    with served.browser(OWNER) as visitor:
+        assert visitor.client.get(path).status_code == httpx.codes.FORBIDDEN
+    with served.browser("ann", "auditor") as visitor:
+        reads = path in {"/staff/audit", "/staff/requests.csv"}
+        assert visitor.client.get(path).status_code == (httpx.codes.OK if reads else httpx.codes.FORBIDDEN)
+
+
+def test_every_endpoint_of_the_api_is_in_this_test(served: Served) -> None:
+    """An endpoint that is added is tried by strangers too."""
+    document = httpx.get(f"{served.url}/openapi.json").json()
+    documented = {
+        (method.upper(), path.replace("{export_id}", "{export}").replace("{link_id}", "{link}"))
+        for path, operations in document["paths"].items()
+        for method in operations
+        if "_id}" in path
+    }
+    assert documented == {(method, path) for method, path, _ in CALLS}

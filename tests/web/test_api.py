@@ -1,0 +1,136 @@
+"""The API as a program uses it."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from served import OTHER, OWNER, TENANT, Served
+
+ASK = {"profile": "access", "subject": f"user:{OWNER}"}
+
+
+def test_a_person_asks_watches_and_cancels(served: Served) -> None:
+    """201 with its address; looked at by ETag; cancelled, twice without an error."""
+    asked = served.call("POST", "/v1/exports", json=ASK)
+    assert asked.status_code == 201
+    address = asked.headers["location"]
+    seen = served.call("GET", address)
+    assert seen.json()["state"] == "queued"
+    again = served.call("GET", address, headers={"If-None-Match": seen.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert [served.call("POST", f"{address}/cancel").json()["state"] for _ in range(2)] == ["cancelled"] * 2
+
+
+def test_asking_twice_is_answered_with_the_same_export(served: Served) -> None:
+    """The same request, still open, is 200 with the export that there is."""
+    first, second = (served.call("POST", "/v1/exports", json=ASK) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["id"] == second.json()["id"]
+    served.call("POST", f"/v1/exports/{first.json()['id']}/cancel")
+
+
+def test_an_idempotency_key_counts_for_one_request(served: Served) -> None:
+    """The same key and body: the same export, also after it ended; another body is refused."""
+    key = {"Idempotency-Key": "key-1"}
+    first = served.call("POST", "/v1/exports", json=ASK, headers=key)
+    served.call("POST", f"/v1/exports/{first.json()['id']}/cancel")
+    again = served.call("POST", "/v1/exports", json=ASK, headers=key)
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+    other = served.call("POST", "/v1/exports", json=ASK | {"since": "2026-01-01"}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "key_reused")
+
+
+def test_pages_of_a_list_hold_each_export_once(served: Served) -> None:
+    """By cursor, the newest first, whatever the size of a page; a made-up cursor is bad input."""
+    made = [served.world.request(f"user:usr_list_{n}") for n in range(7)]
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        query = {"limit": "3"} | ({"cursor": cursor} if cursor else {})
+        page = served.call("GET", "/v1/exports", "sam", "staff", params=query).json()
+        seen += [export["id"] for export in page["exports"]]
+        if page["next"] is None:
+            break
+        cursor = page["next"]
+    assert len(seen) == len(set(seen))
+    assert [each for each in seen if each in made] == made[::-1]
+    assert served.call("GET", "/v1/exports", params={"cursor": "bm9uc2Vuc2U"}).status_code == 400
+
+
+def test_a_list_holds_ones_own(served: Served) -> None:
+    """A subject lists their own, an administrator their company's, nobody more."""
+    mine = served.world.request("user:usr_mine")
+    theirs = served.world.request("contact:con_9", tenant=TENANT)
+    listed = served.call("GET", "/v1/exports", "usr_mine").json()["exports"]
+    assert [each["id"] for each in listed] == [mine]
+    of_company = served.issuer.bearer(served.url, "adm", "tenant_admin", tenant=TENANT)
+    answer = httpx.get(f"{served.url}/v1/exports", headers=of_company).json()["exports"]
+    assert theirs in {each["id"] for each in answer}
+    assert mine not in {each["id"] for each in answer}
+
+
+def test_staff_see_the_state_and_no_content(served: Served) -> None:
+    """No datasets, volumes or links in what staff get, and no ids of people."""
+    export_id = served.ready()
+    seen = served.call("GET", f"/v1/exports/{export_id}", "sam", "staff")
+    assert seen.json()["state"] == "ready"
+    assert not {"datasets", "volumes", "links"} & seen.json().keys()
+    assert OWNER not in seen.text
+    own = served.call("GET", f"/v1/exports/{export_id}").json()
+    assert own["volumes"]
+    assert own["datasets"]
+
+
+def test_staff_say_why_and_cannot_have_a_link(served: Served) -> None:
+    """A request for another needs a reason; a link to it is refused with 403."""
+    asked = {"profile": "access", "subject": f"user:{OTHER}"}
+    refused = served.call("POST", "/v1/exports", "sam", "staff", json=asked)
+    assert (refused.status_code, refused.json()["code"]) == (400, "reason_required")
+    made = served.call("POST", "/v1/exports", "sam", "staff", json=asked | {"reason": "ticket 12"})
+    assert made.status_code == 201
+    served.world.advance_all()
+    link = served.call("POST", f"/v1/exports/{made.json()['id']}/links", "sam", "staff")
+    assert (link.status_code, link.json()["code"]) == (403, "not_allowed")
+
+
+@pytest.mark.parametrize("weak", [{"strong": False}, {"age_seconds": 3600}], ids=["one factor", "an hour old"])
+def test_a_weak_login_is_challenged(served: Served, weak: dict[str, object]) -> None:
+    """Asking needs a strong and fresh login; RFC 9470's challenge says what would do."""
+    answer = httpx.post(f"{served.url}/v1/exports", headers=served.bearer(OWNER, **weak), json=ASK)
+    assert answer.status_code == 401
+    challenge = answer.headers["www-authenticate"]
+    assert 'error="insufficient_user_authentication"' in challenge
+    assert 'acr_values="mfa", max_age=900' in challenge
+
+
+def test_a_link_is_told_once_and_revoked_at_once(served: Served) -> None:
+    """Its address opens until it is revoked; then it is as if it had never been."""
+    made = served.call("POST", f"/v1/exports/{served.ready()}/links", json={"expires_seconds": 3600})
+    assert made.status_code == 201
+    assert httpx.get(made.json()["url"]).status_code == 200
+    assert served.call("DELETE", f"/v1/links/{made.json()['id']}", OTHER).status_code == 404
+    assert served.call("DELETE", f"/v1/links/{made.json()['id']}").status_code == 204
+    assert httpx.get(made.json()["url"]).status_code == 404
+
+
+def test_the_request_log_is_for_officers_and_auditors(served: Served) -> None:
+    """JSON and CSV, without anybody's id; staff and subjects are refused."""
+    served.world.request(f"user:{OTHER}", reason="=cmd()")
+    for role in ("officer", "auditor"):
+        rows = served.call("GET", "/v1/requests", "olga", role).json()["requests"]
+        table = served.call("GET", "/v1/requests", "olga", role, headers={"Accept": "text/csv"})
+        assert table.headers["content-type"] == "text/csv; charset=utf-8"
+        assert OTHER not in table.text
+        assert "'=cmd()" in table.text
+        assert len(rows) == len(table.text.splitlines()) - 1
+    assert served.call("GET", "/v1/requests", "sam", "staff").status_code == 403
+    assert served.call("GET", "/v1/requests").status_code == 403
+
+
+def test_keys_health_and_metrics_are_public(served: Served) -> None:
+    """No login for what machines need; link keys are not in the JWKS."""
+    jwks = httpx.get(f"{served.url}/.well-known/jwks.json").json()
+    assert {key["kid"].split("-")[0] for key in jwks["keys"]} == {"archive"}
+    for path in ("/healthz", "/healthz/live", "/healthz/ready"):
+        assert httpx.get(f"{served.url}{path}").json() == {"status": "ok"}
+    assert "portability_exports_overdue" in httpx.get(f"{served.url}/metrics").text

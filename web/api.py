@@ -1,0 +1,239 @@
+"""The HTTP API, `/v1`: ask, look, cancel, retry, links, and the request log. OpenAPI is its documentation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response
+from pydantic import Field, StringConstraints
+from sqlalchemy import RowMapping
+
+from portability import approvals, exports, links, recalls, request_log, requests, retries
+from portability.api import JSON
+from portability.errors import UnknownExport
+from portability.policy import Action
+from portability.refusals import UnknownLink
+from portability.states import ExportState
+from web import asking
+from web.answers import API_ANSWERS, problem_answers
+from web.auth import Caller, permit
+from web.place import Here
+from web.scopes import listing_scope
+from web.seen import facts_of, found, shown
+from web.strict import Body, StrictRoute
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, responses=API_ANSWERS, tags=["exports"])
+
+Word = Annotated[str, StringConstraints(max_length=250, pattern=r"^[!-~]+$")]
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$")]
+"""Free text for people: no control characters but tab and line feed."""
+ExportId = Annotated[str, Field(max_length=64, description="The export's id")]
+LinkId = Annotated[str, Field(max_length=64, pattern=r"^lnk_[0-9a-f]{20}$", description="The link's id")]
+
+
+class Asked(Body):
+    """A request for an export."""
+
+    profile: Word = Field(description="`access`, `portability` or `switch`")
+    subject: Word = Field(description="`user:ID`, `contact:ID` or `tenant:ID`", examples=["user:usr_000001"])
+    tenant: Word | None = Field(None, description="The contact's tenant")
+    include: Annotated[list[Word], Field(max_length=100)] | None = Field(None, description="Exporters; default: all")
+    formats: Annotated[list[Word], Field(max_length=20)] | None = Field(None, description="Default: all")
+    since: Word | None = Field(None, description="Only records from then on: a date or an RFC 3339 time")
+    until: Word | None = Field(None, description="Only records before then")
+    require_complete: bool = Field(default=False, description="Fail rather than deliver an archive with gaps")
+    reason: Sentence | None = Field(None, description="Why, where somebody else asks for the subject")
+    channel: Word = Field("api", description="How the request came in")
+    received_at: Word | None = Field(None, description="When it came in, where that was earlier")
+
+
+class Reasoned(Body):
+    """Why, in words that the person may read."""
+
+    reason: Sentence
+
+
+class Retried(Body):
+    """What to try again."""
+
+    gaps: bool = Field(default=False, description="Fetch what is missing in a ready export, as its next revision")
+
+
+class Linked(Body):
+    """A link to make."""
+
+    expires_seconds: int | None = Field(None, ge=60, le=links.TTL_MAX_SECONDS, description="Default: LINK_TTL_SECONDS")
+
+
+@router.post(
+    "/exports",
+    status_code=201,
+    responses={200: {"description": "It was asked for already: this is the export that there is"}},
+    response_model=None,
+)
+def ask(
+    place: Here,
+    login: Caller,
+    asked: Asked,
+    idempotency_key: Annotated[str | None, Header(max_length=255, description="Counts for a day")] = None,
+) -> Response:
+    """Ask for an export. The very same request, still open, is answered with the export that there is."""
+    given = asked.model_dump(exclude_none=True)
+    formats: Sequence[str] = given.pop("formats", requests.DEFAULT_FORMATS)
+    wanted = asking.wanted(place, formats=formats, **given)
+    body = orjson.dumps(asked.model_dump())
+    identifier, is_new, actor = asking.accept(place, login, wanted, key=idempotency_key, body=body)
+    with place.reading() as connection:
+        seen = shown(connection, actor, exports.get(connection, identifier))
+    return _json(seen, 201 if is_new else 200, {"Location": f"/v1/exports/{identifier}"})
+
+
+@router.get("/exports", response_model=None)
+def list_exports(
+    place: Here,
+    login: Caller,
+    state: Annotated[ExportState | None, Query(description="Only exports in this state")] = None,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="How many")] = 50,
+) -> Response:
+    """List exports that the caller may see, the newest first."""
+    with place.reading() as connection:
+        scope = listing_scope(connection, login)
+        states = None if state is None else (state,)
+        rows, following = request_log.page(connection, scope, states=states, after=cursor, limit=limit)
+    return _json({"exports": [_line(row) for row in rows], "next": following})
+
+
+@router.get("/exports/{export_id}", responses={304: {"description": "Nothing has changed"}}, response_model=None)
+def show(
+    place: Here, login: Caller, export_id: ExportId, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    """Look at one export. Poll with `If-None-Match`."""
+    with place.reading() as connection:
+        row, actor = found(place, login, connection, export_id, Action.SEE_STATE)
+        seen = shown(connection, actor, row)
+    content = orjson.dumps(seen)
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    if if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
+        return Response(status_code=304, headers={"ETag": etag})
+    return Response(content, 200, {"ETag": etag}, "application/json")
+
+
+@router.post("/exports/{export_id}/cancel", responses=problem_answers(409), response_model=None)
+def cancel(place: Here, login: Caller, export_id: ExportId) -> Response:
+    """Cancel an open export; a running one ends at its workers' next checkpoint. Twice is no error."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.CANCEL)
+        exports.cancel(connection, row["id"], actor=str(actor))
+        return _json(shown(connection, actor, exports.get(connection, export_id)))
+
+
+@router.post("/exports/{export_id}/approve", responses=problem_answers(409), response_model=None)
+def approve(place: Here, login: Caller, export_id: ExportId) -> Response:
+    """Let a request go on that waits for a second person. Whoever asked for it cannot."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.APPROVE)
+        approvals.approve(connection, row["id"], actor=actor)
+        seen = shown(connection, actor, exports.get(connection, export_id))
+    place.wake(export_id)
+    return _json(seen)
+
+
+@router.post("/exports/{export_id}/deny", responses=problem_answers(409), response_model=None)
+def deny(place: Here, login: Caller, export_id: ExportId, why: Reasoned) -> Response:
+    """Refuse a request. The person is told the reason and their remedies (GDPR Art. 12(4))."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.DENY)
+        approvals.deny(connection, row["id"], reason=why.reason, actor=actor)
+        return _json(shown(connection, actor, exports.get(connection, export_id)))
+
+
+@router.post("/exports/{export_id}/recall", responses=problem_answers(409), response_model=None)
+def recall(place: Here, login: Caller, export_id: ExportId, why: Reasoned) -> Response:
+    """Recall an archive that reached somebody wrong: links end, objects are deleted, a breach record opens (R48)."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.RECALL)
+        recalls.recall(connection, row["id"], reason=why.reason, actor=str(actor))
+        return _json(shown(connection, actor, exports.get(connection, export_id)))
+
+
+@router.post("/exports/{export_id}/retry", responses=problem_answers(409), response_model=None)
+def retry(place: Here, login: Caller, export_id: ExportId, what: Retried | None = None) -> Response:
+    """Let a failed export begin anew, or a ready one fetch what is missing."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.RETRY)
+        if what is not None and what.gaps:
+            retries.retry_gaps(connection, row["id"], actor=str(actor))
+        else:
+            retries.retry(connection, row["id"], actor=str(actor))
+        seen = shown(connection, actor, exports.get(connection, export_id))
+    place.wake(export_id)
+    return _json(seen)
+
+
+@router.post("/exports/{export_id}/links", status_code=201, responses=problem_answers(409), response_model=None)
+def link(place: Here, login: Caller, export_id: ExportId, wanted: Linked | None = None) -> Response:
+    """Make a download link. Its address is told this once; staff cannot make one."""
+    seconds = wanted.expires_seconds if wanted else None
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.LINK)
+        made = links.issue(
+            connection,
+            place.settings.keys,
+            row["id"],
+            audience=links.default_audience(connection, row),
+            ttl_seconds=seconds or place.settings.link_ttl_seconds,
+            actor=str(actor),
+        )
+    told = {"id": made.id, "audience": str(made.audience), "expires_at": exports.rfc3339(made.expires_at)}
+    return _json({**told, "url": made.url(place.settings.base_url)}, 201)
+
+
+@router.delete("/links/{link_id}", status_code=204, tags=["links"])
+def revoke(place: Here, login: Caller, link_id: LinkId) -> Response:
+    """Revoke a link at once, and the downloads that have begun with it."""
+    with place.writing() as connection:
+        row = links.get(connection, link_id)
+        export = exports.get(connection, row["export_id"])
+        try:
+            actor = permit(place, login, Action.REVOKE, facts_of(connection, export))
+        except UnknownExport:
+            raise UnknownLink(f"no link has the id {link_id!r}") from None
+        links.revoke(connection, link_id, actor=str(actor))
+    return Response(status_code=204)
+
+
+@router.get("/requests", tags=["log"], response_model=None)
+def read_log(
+    request: Request,
+    place: Here,
+    login: Caller,
+    form: Annotated[Literal["json", "csv"] | None, Query(alias="format", description="Or `Accept: text/csv`")] = None,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many")] = 200,
+) -> Response:
+    """Read the request log: all requests, the newest first, without anybody's id (CCPA regulation 7101)."""
+    permit(place, login, Action.REQUESTS_READ)
+    with place.reading() as connection:
+        rows, following = request_log.page(connection, request_log.Scope(), after=cursor, limit=limit)
+    if form == "csv" or (form is None and "text/csv" in request.headers.get("accept", "")):
+        headers = {"Content-Disposition": 'attachment; filename="requests.csv"'}
+        if following:
+            headers["Link"] = f'</v1/requests?format=csv&cursor={following}>; rel="next"'
+        return Response(request_log.table(rows), 200, headers, "text/csv; charset=utf-8")
+    return _json({"requests": [request_log.document(row) for row in rows], "next": following})
+
+
+def _line(row: RowMapping) -> dict[str, JSON]:
+    names = ("id", "state", "complete", "profile", "subject_kind", "error_code")
+    times = ("received_at", "due_at", "ended_at")
+    told: dict[str, JSON] = {name: row[name] for name in names}
+    return {**told, "subject": row["subject_ref"], **{name: exports.rfc3339(row[name]) for name in times}}
+
+
+def _json(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401  # any JSON
+    return Response(orjson.dumps(document), status, dict(headers or {}), "application/json")

@@ -1,0 +1,76 @@
+"""Where a request is answered: settings, database, storage and queue of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated
+
+from fastapi import Depends, Request
+from redis import Redis
+from sqlalchemy import Connection, Engine
+
+from portability import plugins
+from portability.api import SubjectKind
+from portability.db import reading, writing
+from portability.errors import QueueUnavailable
+from portability.limits import Limits
+from portability.queue import connect, open_queue, redis_url, wake
+from portability.settings import Settings
+from portability.sources import PlatformSources
+from portability.storage import Storage
+from web.provider import Provider
+
+
+@dataclass(frozen=True)
+class Place:
+    """One process's connections; each is opened once and used by all its threads."""
+
+    settings: Settings
+    engine: Engine
+    storage: Storage
+    provider: Provider | None
+    """Who logs people in; none on the embedded stack."""
+    salt: str = field(repr=False)
+    """The deployment's: what is counted of people is counted under a hash."""
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with reading(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        with writing(self.engine) as connection:
+            yield connection
+
+    @cached_property
+    def redis(self) -> Redis:
+        """Raises QueueUnavailable where the embedded stack is not up."""
+        return connect(redis_url(self.settings))
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Counters of tries; stricter where Redis is away."""
+        return Limits(lambda: connect(redis_url(self.settings)), self.salt)
+
+    @cached_property
+    def offered(self) -> Sequence[str]:
+        """Exporters that have something of a person with an account."""
+        loaded = plugins.load_exporters(PlatformSources(self.settings))
+        return [name for name, exporter in loaded.items() if SubjectKind.USER in exporter.subject_kinds]
+
+    def wake(self, export_id: str) -> None:
+        """Have a worker begin at once; where Redis is away the clock does it later, and nobody has to know."""
+        with suppress(QueueUnavailable):
+            wake(open_queue(self.redis), export_id)
+
+
+def _place(request: Request) -> Place:
+    place: Place = request.app.state.place
+    return place
+
+
+Here = Annotated[Place, Depends(_place)]

@@ -1,0 +1,49 @@
+"""One range of bytes (RFC 9110, 14): what a browser or curl asks for when it resumes a download."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """From the first byte to the last, both inclusive."""
+
+    first: int
+    last: int
+
+    @property
+    def bytes(self) -> int:
+        return self.last - self.first + 1
+
+
+class Unsatisfiable(Exception):
+    """The range begins behind the end."""
+
+
+def wanted(header: str | None, if_range: str | None, *, etag: str, size: int) -> Part | None:
+    """The part that is asked for; None for the whole: no range, several, a malformed one, or of another version.
+
+    Raises: Unsatisfiable.
+    """
+    match = RANGE.fullmatch(header or "")
+    # If-Range holds for a strong tag that is the same; a date cannot be strong here (13.1.5).
+    if match is None or (if_range is not None and if_range != etag):
+        return None
+    first, last = match[1], match[2]
+    if not first and not last:
+        return None
+    if not first:
+        length = min(int(last), size)
+        if length == 0:
+            raise Unsatisfiable
+        return Part(size - length, size - 1)
+    begin, end = int(first), min(int(last), size - 1) if last else size - 1
+    if last and int(last) < begin:
+        return None
+    if begin >= size:
+        raise Unsatisfiable
+    return Part(begin, end)

@@ -1,0 +1,55 @@
+"use strict";
+/* While an export is open, its piece of the page is asked for again; when it has ended, the page is loaded anew.
+   Times are shown in the visitor's own zone. Everything works without this script. */
+const everySeconds = 2;
+const restSeconds = 15;
+
+function localTimes(root) {
+  const shown = { dateStyle: "medium", timeStyle: "short" };
+  const spoken = document.documentElement.lang;
+  const locale = navigator.languages.find((each) => each.startsWith(`${spoken}-`)) ?? { en: "en-GB", id: "id-ID" }[spoken];
+  for (const each of root.querySelectorAll("time")) {
+    each.textContent = new Date(each.dateTime).toLocaleString(locale, shown);
+  }
+}
+
+async function look(section, etag) {
+  const headers = etag ? { "If-None-Match": etag } : {};
+  const answer = await fetch(section.dataset.live, { headers, redirect: "error" });
+  if (answer.status === 304) return etag;
+  if (!answer.ok) throw new Error(answer.status);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("section");
+  localTimes(fresh);
+  if (!fresh.dataset.live) location.reload();
+  else refresh(section, fresh);
+  return answer.headers.get("ETag");
+}
+
+function refresh(section, fresh) {
+  /* Only what differs is touched: the focus stays, and a screen reader hears a change of state, not every number. */
+  for (const selector of ["h2", "[role=status]", "progress", ".small"]) {
+    const [old, now] = [section.querySelector(selector), fresh.querySelector(selector)];
+    if (!old !== !now || (old && old.hasAttribute("value") !== now.hasAttribute("value"))) return section.replaceWith(fresh);
+    if (old && selector === "progress" && now.hasAttribute("value")) old.value = now.value;
+    else if (old && old.textContent !== now.textContent) old.textContent = now.textContent;
+  }
+}
+
+function watch() {
+  let etag = null;
+  const again = async () => {
+    const section = document.querySelector("[data-live]");
+    if (!section) return;
+    let wait = everySeconds;
+    try {
+      if (!document.hidden) etag = await look(section, etag);
+    } catch {
+      wait = restSeconds;
+    }
+    setTimeout(again, wait * 1000);
+  };
+  setTimeout(again, everySeconds * 1000);
+}
+
+localTimes(document);
+watch();
