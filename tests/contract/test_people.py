@@ -296,7 +296,7 @@ def test_a_recall_ends_everything_and_starts_the_clocks(people: People) -> None:
     assert record["gdpr_due_at"] - record["opened_at"] == timedelta(hours=72)
     assert record["pdp_due_at"] - record["opened_at"] == timedelta(days=3)
     assert (record["id"], recalls.view(record)["reason"]) == (recall_id, "wrong address")
-    assert people.actions(export_id)[-2:] == ["link.revoked", "export.recalled"]
+    assert people.actions(export_id)[-3:] == ["link.revoked", "export.recalled", "volume.deleted"]
 
 
 def test_a_recall_of_what_ended_opens_its_record_all_the_same(people: People) -> None:
