@@ -102,7 +102,12 @@ def serving(
             "approvals": "none",
             **more,
         }
-        made = world(folder, {"made_up": MadeUpExporter(things(records))}, storage=storage, **settings)
+        made = world(
+            folder,
+            {"made_up": MadeUpExporter(things(records), batch_records=max(3, records // 20))},
+            storage=storage,
+            **settings,
+        )
         with writing(made.engine) as connection:
             keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
         app = create_app(made.place.settings, storage=made.place.storage)
