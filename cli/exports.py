@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping
 
 from cli.context import Context, shared
 from cli.permission import permit
-from portability import audit, exports, policy, retries
+from portability import approvals, audit, exports, policy, retries
 from portability.api import JSON
 from portability.db import reading, writing
 from portability.deadlines import Alarm
@@ -110,8 +110,14 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
         volumes = exports.stored_volumes(connection, identifier)
     if row["state"] != ExportState.READY:
         raise WrongState(f"export {identifier} is {row['state']}, not ready")
+    actor = str(policy.acting(context.settings, None))
+    if context.settings.needs_approvals:
+        with writing(context.engine) as connection:
+            is_approved = approvals.may_fetch(connection, identifier, actor=actor)
+        if not is_approved:
+            hint = f"a colleague decides: portability approve {identifier}; then fetch again within a day"
+            raise NotAllowed("a copy of somebody's archive takes two people", hint=hint)
     with writing(context.engine) as connection:
-        actor = str(policy.acting(context.settings, None))
         audit.record(connection, "export.fetched", actor=actor, export_id=identifier, detail={"volumes": len(volumes)})
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     with context.bars(*Progress.get_default_columns()) as bars:

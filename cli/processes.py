@@ -13,7 +13,7 @@ from portability.directory import load_directory
 from portability.queue import connect, open_queue, redis_url
 from portability.requests import DEFAULT_FORMATS
 from portability.sources import PlatformSources
-from worker import deliver, dispatch, process, sweep
+from worker import anchor, deliver, dispatch, expire, process, sweep
 from worker.envelope import Desk
 
 
@@ -34,7 +34,7 @@ def worker(context: Context) -> None:
 @click.command()
 @shared
 def clock(context: Context) -> None:
-    """Wake workers, mail, delete what was recalled, sweep; every few seconds, safe in several copies."""
+    """Wake workers, mail, delete what was recalled or is over, sweep; every few seconds, safe in several copies."""
     logs.configure()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,8 +45,12 @@ def clock(context: Context) -> None:
     threading.Thread(target=sweep.run, args=sweeping, name="sweeper", daemon=True).start()
     recalling = (context.engine, lambda: context.storage, context.settings.clock_seconds, stop)
     threading.Thread(target=sweep.run_recalls, args=recalling, name="recaller", daemon=True).start()
+    anchoring = (context.engine, context.settings.keys, context.settings.iss, stop)
+    threading.Thread(target=anchor.run, args=anchoring, name="anchor", daemon=True).start()
     mailing = (lambda: _desk(context), context.engine, context.settings, stop)
     threading.Thread(target=deliver.run, args=mailing, name="mailer", daemon=True).start()
+    expiring = (context.engine, lambda: context.storage, context.settings, stop)
+    threading.Thread(target=expire.run, args=expiring, name="expirer", daemon=True).start()
     dispatch.run(context.engine, queue, context.settings, stop)
 
 

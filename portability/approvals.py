@@ -22,6 +22,10 @@ from portability.states import ExportState
 TABLE, EXPORT = models.approval, models.export
 REMEDIES = ("complaint", "court")
 """What a denial always tells of: the supervisory authority and the courts (GDPR Art. 12(4))."""
+REFUSAL = "refusal"
+"""Cause of a row that was made to hold a denial alone."""
+FETCH_SECONDS = 86_400
+"""How long the consent to fetch a copy holds."""
 DECIDERS = frozenset({Role.OFFICER, Role.OPERATOR, Role.TENANT_ADMIN})
 
 
@@ -81,22 +85,26 @@ def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, acto
 
 
 def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
-    """Let a held export go on. Whoever asked for it cannot.
+    """Let a held export go on, or an operator fetch a copy. Whoever asked cannot.
 
     Raises: UnknownExport; WrongState where nothing is to be approved; NotAllowed.
     """
     row = exports.lock(connection, export_id)
-    if row["state"] != ExportState.REVIEW:
+    asked = waiting(connection, export_id)
+    if not asked:
         raise WrongState(f"export {export_id} is {row['state']}: there is nothing to approve")
-    _check_decider(actor, row, waiting(connection, export_id))
+    _check_decider(actor, row, asked)
     _decide(connection, export_id, "approved", actor)
-    connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(state=ExportState.QUEUED))
-    slices.let_go(connection, export_id)
+    if row["state"] == ExportState.REVIEW:
+        connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(state=ExportState.QUEUED))
+        slices.let_go(connection, export_id)
     audit.record(connection, "export.approved", actor=str(actor), export_id=export_id)
 
 
 def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor) -> None:
     """Refuse a request that no worker has begun, for a reason that the person is told with their remedies.
+
+    Of an export that is ready it refuses the copy that an operator asked for, and nothing else.
 
     There is no other way to `denied`: no code refuses by itself (GDPR Art. 12(4), 12(5)).
 
@@ -105,18 +113,36 @@ def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor) -
     if not reason.strip():
         raise ReasonRequired("a denial says why, in words for the person")
     row = exports.lock(connection, export_id)
-    if row["state"] not in {ExportState.REVIEW, ExportState.QUEUED}:
+    asked = waiting(connection, export_id)
+    begun = row["state"] not in {ExportState.REVIEW, ExportState.QUEUED}
+    if begun and not asked:
         raise WrongState(f"export {export_id} is {row['state']}", hint="what has begun can be cancelled")
-    _check_decider(actor, row, waiting(connection, export_id))
-    if not waiting(connection, export_id):
-        _insert(connection, export_id, "refusal", row["requested_by"])
+    _check_decider(actor, row, asked)
+    if not asked:
+        _insert(connection, export_id, REFUSAL, row["requested_by"])
     _decide(connection, export_id, "denied", actor, reason.strip())
+    if begun:
+        audit.record(connection, "fetch.denied", actor=str(actor), export_id=export_id)
+        return
     ended = {"state": ExportState.DENIED, "ended_at": now(), "error_code": "denied"}
     told = "a privacy officer has denied this request; the reasons are kept with it"
     connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(**ended, error_message=told))
     slices.end_all(connection, export_id)
     audit.record(connection, "export.denied", actor=str(actor), export_id=export_id)
     notify.queue(connection, notify.Kind.DENIED, export_id)
+
+
+def may_fetch(connection: Connection, export_id: str, *, actor: str) -> bool:
+    """Whether somebody else has let this operator fetch a copy within a day; if not, they are asked to. Commit it."""
+    exports.lock(connection, export_id)
+    mine = (TABLE.c.export_id == export_id, TABLE.c.cause == Cause.FETCH, TABLE.c.asked_by == actor)
+    good = (TABLE.c.state == "approved", TABLE.c.decided_at > now(-FETCH_SECONDS))
+    if connection.execute(select(TABLE.c.id).where(*mine, *good)).first() is not None:
+        return True
+    if connection.execute(select(TABLE.c.id).where(*mine, TABLE.c.state == "open")).first() is None:
+        _insert(connection, export_id, Cause.FETCH, actor)
+        audit.record(connection, "approval.asked", actor=actor, export_id=export_id, detail={"causes": Cause.FETCH})
+    return False
 
 
 def waiting(connection: Connection, export_id: str | None = None) -> Sequence[RowMapping]:
@@ -129,7 +155,7 @@ def waiting(connection: Connection, export_id: str | None = None) -> Sequence[Ro
 
 def denial(connection: Connection, export_id: str) -> dict[str, Any] | None:
     """Reason, time and remedies of a denial, for the person; None where there is none."""
-    query = select(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "denied")
+    query = select(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "denied", TABLE.c.cause != Cause.FETCH)
     row = connection.execute(query.order_by(TABLE.c.decided_at).limit(1)).mappings().one_or_none()
     if row is None:
         return None

@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from portability import models
-from portability.api import JSON
+from portability import models, subjects
+from portability.api import JSON, SubjectKind
 from portability.db import now
 
 Detail = Mapping[str, str | int | bool | None]
@@ -68,15 +68,16 @@ def record(
 ) -> None:
     """Add an event in the caller's transaction: what is rolled back has not happened.
 
-    `detail` holds opaque ids, codes and counts only, never personal data. The head of the log stays locked until the
-    transaction ends: take every other lock before (deployment, turn, export, slice, and the log last).
+    `detail` holds opaque ids, codes and counts only, never personal data. A subject who acts is named by the pseudonym
+    of their exports, which means nothing once the deployment's salt is gone. The head of the log stays locked until
+    the transaction ends: take every other lock before (deployment, turn, export, slice, and the log last).
     """
     query = select(HEAD.c.event_id, HEAD.c.hash, now().label("at")).with_for_update()
     head = connection.execute(query).mappings().one()
     event: dict[str, Any] = {
         "id": head["event_id"] + 1,
         "at": head["at"],
-        "actor": actor,
+        "actor": _unnamed(connection, actor),
         "action": action,
         "export_id": export_id,
         "detail": dict(detail or {}),
@@ -84,6 +85,13 @@ def record(
     hashed = digest(head["hash"], event)
     connection.execute(insert(EVENT).values(**event, prev_hash=head["hash"], hash=hashed))
     connection.execute(update(HEAD).values(event_id=event["id"], hash=hashed))
+
+
+def _unnamed(connection: Connection, actor: str) -> str:
+    role, _, identifier = actor.partition(":")
+    if role != "subject" or identifier.startswith(subjects.REF_PREFIX):
+        return actor
+    return f"{role}:{subjects.pairwise_ref(connection, SubjectKind.USER, identifier, None)}"
 
 
 def events(

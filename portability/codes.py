@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from portability import audit, keys, models, notify
+from portability import audit, exports, keys, models, notify
 from portability.db import now
 from portability.errors import NoSigningKey
 from portability.refusals import LinkInvalid, TooManyAttempts
@@ -39,7 +39,8 @@ def send(connection: Connection, keys_folder: Path, link: Mapping[Any, Any]) -> 
     if link["audience"] != "code":
         raise LinkInvalid
     kid = keys.signing(connection, keys_folder, purpose="link").kid
-    # One at a time: two that ask at the same moment are counted one after the other.
+    # One at a time: two that ask at the same moment are counted one after the other. The export first, as everywhere.
+    exports.lock(connection, link["export_id"])
     connection.execute(select(models.link.c.id).where(models.link.c.id == link["id"]).with_for_update())
     recent = (TABLE.c.link_id == link["id"], TABLE.c.created_at > now(-SENT_WINDOW_SECONDS))
     if connection.execute(select(func.count()).select_from(TABLE).where(*recent)).scalar_one() >= SENT_MAX:

@@ -27,6 +27,9 @@ class ExportState(StrEnum):
     RECALLED = "recalled"
     """It went, or might go, to the wrong person: links are closed, objects deleted, a breach record is open."""
 
+    EXPIRED = "expired"
+    """Kept for its time and then deleted; a new one can be asked for."""
+
 
 _S = ExportState
 FOLLOWS: dict[ExportState, frozenset[ExportState]] = {
@@ -35,11 +38,12 @@ FOLLOWS: dict[ExportState, frozenset[ExportState]] = {
     _S.RUNNING: frozenset({_S.CLOSING, _S.READY, _S.FAILED, _S.CANCELLED, _S.RECALLED}),
     _S.CLOSING: frozenset({_S.READY, _S.FAILED, _S.CANCELLED, _S.RECALLED}),
     # What is missing is fetched by a retry; a stored volume may be lost.
-    _S.READY: frozenset({_S.RUNNING, _S.FAILED, _S.RECALLED}),
+    _S.READY: frozenset({_S.RUNNING, _S.FAILED, _S.RECALLED, _S.EXPIRED}),
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset(),
     _S.DENIED: frozenset(),
     _S.RECALLED: frozenset(),
+    _S.EXPIRED: frozenset(),
 }
 
 OPEN = frozenset({ExportState.QUEUED, ExportState.RUNNING, ExportState.CLOSING})

@@ -24,6 +24,9 @@ FIRST_IDENTITY = {
 }
 """Source and kind of the identity that a request names; whoever accepted the request has verified it."""
 
+REF_PREFIX = "sub_"
+"""Of a pseudonym."""
+
 ROUNDS_MAX = 20
 """Identities lead to identities a few times; a source that always finds another one is broken."""
 
@@ -53,7 +56,7 @@ def pairwise_ref(connection: Connection, kind: SubjectKind, identifier: str, ten
     salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
     named = "\0".join((kind, tenant or "", identifier)).encode()
     digest = hmac.new(bytes.fromhex(salt), named, hashlib.sha256).digest()
-    return "sub_" + base64.b32encode(digest).decode()[:26].lower()
+    return REF_PREFIX + base64.b32encode(digest).decode()[:26].lower()
 
 
 def resolve(subject: Subject, exporters: Mapping[str, Exporter]) -> Subject:

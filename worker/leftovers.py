@@ -27,7 +27,7 @@ from worker import object_keys
 from worker.withdraw import withdraw
 
 EXPORT, VOLUME = models.export, models.volume
-ENDED = (ExportState.FAILED, ExportState.CANCELLED, ExportState.RECALLED)
+ENDED = (ExportState.FAILED, ExportState.CANCELLED, ExportState.RECALLED, ExportState.EXPIRED)
 YOUNG = timedelta(hours=24)
 """How long what no row knows is left alone: its row may be on its way, or its database may be restored."""
 PAGE = 1_000

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, delete, select
 
-from portability import models
+from portability import audit, models
 from portability.db import reading, writing
 from portability.errors import StorageError
 from portability.states import ExportState
 from portability.storage import Storage
 from worker import excerpt
-from worker.checkpoint import UNKNOWN_UPLOAD
+from worker.checkpoint import ACTOR, UNKNOWN_UPLOAD
 
 EXPORT, VOLUME = models.export, models.volume
 
@@ -27,11 +27,16 @@ def withdraw_all(engine: Engine, storage: Storage, export_id: str) -> int:
 
 def withdraw_recalled(engine: Engine, open_storage: Callable[[], Storage]) -> int:
     """The same for all that was recalled: it does not wait for a sweep. Raises: StorageError."""
-    recalled = VOLUME.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.state == ExportState.RECALLED))
+    return withdraw_state(engine, open_storage, ExportState.RECALLED)
+
+
+def withdraw_state(engine: Engine, open_storage: Callable[[], Storage], state: ExportState) -> int:
+    """The same for all exports in a last state. Raises: StorageError."""
+    ended = VOLUME.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.state == state))
     with reading(engine) as connection:
-        if connection.scalar(select(VOLUME.c.id).where(recalled).limit(1)) is None:
+        if connection.scalar(select(VOLUME.c.id).where(ended).limit(1)) is None:
             return 0
-    return _withdraw_those(engine, open_storage(), recalled)
+    return _withdraw_those(engine, open_storage(), ended)
 
 
 def _withdraw_those(engine: Engine, storage: Storage, which: ColumnElement[bool]) -> int:
@@ -45,11 +50,21 @@ def _withdraw_those(engine: Engine, storage: Storage, which: ColumnElement[bool]
         except StorageError as error:
             trouble = error
             continue
-        with writing(engine) as connection:
-            gone += connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"])).rowcount
+        gone += _forget(engine, row)
     if trouble is not None:
         raise trouble
     return gone
+
+
+def _forget(engine: Engine, row: RowMapping) -> int:
+    """Drop the row of a volume of which storage holds nothing; that what was stored is deleted, is audited (R41)."""
+    detail: audit.Detail = {"volume": row["number"], "bytes": row["bytes"]}
+    with writing(engine) as connection:
+        if not connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"])).rowcount:
+            return 0
+        if row["state"] == "stored":
+            audit.record(connection, "volume.deleted", actor=ACTOR, export_id=row["export_id"], detail=detail)
+    return 1
 
 
 def withdraw(storage: Storage, row: RowMapping) -> None:

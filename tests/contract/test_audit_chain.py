@@ -13,7 +13,8 @@ from simultaneous import in_threads
 from sqlalchemy import Connection, Engine, make_url, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
-from portability import audit, audit_heads, keys, migrations, models
+from portability import audit, audit_heads, keys, migrations, models, subjects
+from portability.api import SubjectKind
 from portability.audit import Fault, Head
 from portability.db import open_engine, reading, writing
 from portability.errors import NoSigningKey
@@ -56,6 +57,17 @@ def log(control_engine: Engine) -> Log:
             audit.record(connection, "thing.done", actor="operator:test", export_id="e" * 24, detail=detail)
         ids = list(connection.scalars(select(EVENT.c.id).order_by(EVENT.c.id)))
     return Log(control_engine, ids)
+
+
+def test_a_subject_is_named_by_the_pseudonym_of_their_exports(log: Log) -> None:
+    """The log stays when a person is erased; staff stay accountable by name."""
+    with writing(log.engine) as connection:
+        for actor in ("subject:usr_1", "staff:sam"):
+            audit.record(connection, "thing.done", actor=actor)
+        ref = subjects.pairwise_ref(connection, SubjectKind.USER, "usr_1", None)
+        audit.record(connection, "thing.done", actor=f"subject:{ref}")
+        told = [event["actor"] for event in audit.events(connection)][-3:]
+    assert told == [f"subject:{ref}", "staff:sam", f"subject:{ref}"]
 
 
 def test_what_was_written_verifies(log: Log) -> None:

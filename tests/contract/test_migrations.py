@@ -9,10 +9,12 @@ import pytest
 from archives import records
 from factories import MadeUpExporter, World, dataset, things, world
 from sqlalchemy import Connection, Engine, MetaData, Table, insert, select, text
+from sqlalchemy.exc import DatabaseError
 from workers import until
 
-from portability import migrations, models
+from portability import audit, migrations, models
 from portability.db import reading, writing
+from portability.errors import DatabaseUnavailable
 from worker import checkpoint, object_keys, pipeline
 
 SOURCE = things(3000)
@@ -45,7 +47,7 @@ def as_in_0002(rows: dict[str, list[dict[str, Any]]]) -> None:
         export["position"] = position and {"ordinal" if k == "reading" else k: v for k, v in position.items()}
 
 
-def put_back(engine: Engine, rows: dict[str, list[dict[str, Any]]]) -> None:
+def put_back(engine: Engine, rows: dict[str, list[dict[str, Any]]], revision: str = "0002") -> None:
     """An older database that holds these rows, in place of the newer one."""
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
@@ -54,7 +56,7 @@ def put_back(engine: Engine, rows: dict[str, list[dict[str, Any]]]) -> None:
         else:
             models.metadata.drop_all(connection)
             connection.execute(text("drop table alembic_version"))
-    migrations.upgrade(engine, "0002")
+    migrations.upgrade(engine, revision)
     older = MetaData()
     with writing(engine) as connection:
         older.reflect(connection)
@@ -141,3 +143,35 @@ def test_a_dead_workers_export_goes_on_after_an_upgrade(made: World) -> None:
     assert records(paths, "made", "second") == SOURCE
     assert list(made.place.storage.uploads()) == []
     upload.abort()  # what the dead worker held open
+
+
+def test_events_of_before_are_chained_by_an_upgrade(made: World) -> None:
+    """From revision 0003: in their order, holes of a sequence included; what comes then follows from the last one."""
+    made.request("user:usr_1")
+    made.advance_all()
+    rows = rows_of(made.engine)
+    rows["audit_event"] = rows["audit_event"][:1] + rows["audit_event"][2:]
+    before = [{k: v for k, v in event.items() if "hash" not in k} for event in rows["audit_event"]]
+    assert len(before) > 1
+    put_back(made.engine, rows, "0003")
+
+    assert migrations.upgrade(made.engine) == ("0003", migrations.head())
+    made.request("user:usr_2")
+
+    with reading(made.engine) as connection:
+        verdict = audit.verify(connection)
+        events = audit.events(connection)
+    assert (verdict.ok, verdict.events) == (True, len(before) + 1)
+    assert [{k: v for k, v in event.items() if "hash" not in k} for event in events[:-1]] == before
+    assert events[-1]["id"] == before[-1]["id"] + 1
+    with pytest.raises((DatabaseError, DatabaseUnavailable)), writing(made.engine) as connection:
+        connection.execute(text("DELETE FROM audit_event WHERE true"))
+
+
+def test_an_empty_log_is_chained_by_an_upgrade(control_engine: Engine) -> None:
+    """A deployment in which nothing has happened yet."""
+    migrations.upgrade(control_engine, "0003")
+    migrations.upgrade(control_engine)
+    with writing(control_engine) as connection:
+        audit.record(connection, "thing.done", actor="operator:test")
+        assert audit.verify(connection).ok

@@ -254,6 +254,30 @@ def test_a_request_that_waits_for_nobody_can_be_denied_too(people: People) -> No
         people.decide(people.ready("user:usr_2"), OLGA, "abusive")
 
 
+def test_a_copy_for_an_operator_takes_a_colleague(people: People) -> None:
+    """Asked for once, approved by another, good for a day and for who asked; refused, it stays with its subject."""
+    export_id = people.ready()
+
+    def may(actor: str) -> bool:
+        with writing(people.world.engine) as connection:
+            return approvals.may_fetch(connection, export_id, actor=actor)
+
+    assert not any(may("operator:root") for _ in range(2))
+    with pytest.raises(NotAllowed):
+        people.decide(export_id, Actor("operator", "root"))
+    people.decide(export_id, OLGA)
+    assert [may("operator:root"), may("operator:other")] == [True, False]
+    people.decide(export_id, OLGA, "no need is seen")
+    assert not may("operator:other")
+    with writing(people.world.engine) as connection:
+        connection.execute(update(models.approval).values(decided_at=now(-approvals.FETCH_SECONDS - 1)))
+        assert approvals.denial(connection, export_id) is None
+    assert not may("operator:root")
+    assert people.state(export_id) == "ready"
+    asked = [action for action in people.actions(export_id) if "approval" in action or "fetch" in action]
+    assert asked == ["approval.asked"] * 2 + ["fetch.denied"] + ["approval.asked"] * 2
+
+
 def test_no_code_denies_by_itself() -> None:
     """`denied` is written in one place, by a function that takes a person (requirement R20)."""
     writers = {
@@ -296,7 +320,7 @@ def test_a_recall_ends_everything_and_starts_the_clocks(people: People) -> None:
     assert record["gdpr_due_at"] - record["opened_at"] == timedelta(hours=72)
     assert record["pdp_due_at"] - record["opened_at"] == timedelta(days=3)
     assert (record["id"], recalls.view(record)["reason"]) == (recall_id, "wrong address")
-    assert people.actions(export_id)[-2:] == ["link.revoked", "export.recalled"]
+    assert people.actions(export_id)[-3:] == ["link.revoked", "export.recalled", "volume.deleted"]
 
 
 def test_a_recall_of_what_ended_opens_its_record_all_the_same(people: People) -> None:

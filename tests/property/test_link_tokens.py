@@ -89,7 +89,8 @@ def alike(issued: Issued) -> Iterator[str]:
     header: dict[str, Any] = orjson.loads(decoded(head))
     claims = decoded(body)
     changes: list[dict[str, Any]] = [{"alg": name} for name in ("none", "None", "HS256", "ES384", "")]
-    for change in (*changes, {"typ": "JWT"}, {"kid": "other"}, {"jwk": {}}, {"crit": ["exp"]}):
+    changes += [{"typ": "JWT"}, {"kid": "other"}, {"jwk": {}}, {"crit": ["exp"]}]
+    for change in changes:
         changed = encoded(orjson.dumps({**header, **change}))
         yield from (f"{changed}.{body}.{signature}", f"{changed}.{body}.")
     spaced = encoded(decoded(head).replace(b",", b", "))

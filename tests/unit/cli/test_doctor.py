@@ -154,7 +154,8 @@ def test_a_database_that_is_none_is_found(doctor: Doctor, folder: Path, monkeypa
     (folder / "broken.sqlite").write_bytes(b"no database" * 1000)
     monkeypatch.setenv("PORTABILITY_DATABASE_URL", f"sqlite:///{folder}/broken.sqlite")
     found = faults(doctor())
-    assert found == dict.fromkeys(("control database", "archive storage", "signing key"), "database_unavailable")
+    needing = ("control database", "archive storage", "signing key", "people's keys")
+    assert found == dict.fromkeys(needing, "database_unavailable")
 
 
 def test_postgresql_is_judged_alike(doctor: Doctor, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

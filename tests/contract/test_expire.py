@@ -1,0 +1,187 @@
+"""Archives are kept for their time, announced, and deleted: on both databases and both kinds of storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import MadeUpExporter, World, things, world
+from simultaneous import in_threads
+from sqlalchemy import update
+
+from portability import audit, keys, links, models, notify, retries
+from portability.db import now, open_engine, reading, writing
+from portability.errors import StorageUnavailable, WrongState
+from portability.refusals import LinkInvalid
+from portability.states import ExportState
+from portability.storage import Storage
+from worker import expire
+from worker.withdraw import withdraw_state
+
+DAY = 86_400
+EXPORT, TOLD = models.export, models.notification
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path, archives: Storage) -> World:
+    made = world(tmp_path, {"made": MadeUpExporter(things(10))}, database_url=control_url, storage=archives)
+    with writing(made.engine) as connection:
+        keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
+    return made
+
+
+def ready(made: World, subject: str = "user:usr_1", *, days_ago: float = 0, **asked: Any) -> str:
+    identifier = made.request(subject, **asked)
+    made.advance_all()
+    age(made, identifier, days_ago)
+    return identifier
+
+
+def age(made: World, identifier: str, days_ago: float) -> None:
+    with writing(made.engine) as connection:
+        values = {"ended_at": now(-days_ago * DAY)}
+        connection.execute(update(EXPORT).where(EXPORT.c.id == identifier).values(**values))
+
+
+def announced(made: World, hours_ago: float) -> None:
+    with writing(made.engine) as connection:
+        mine = update(TOLD).where(TOLD.c.kind == "expiring")
+        connection.execute(mine.values(created_at=now(-hours_ago * 3600)))
+
+
+def turn(made: World) -> tuple[int, int, int]:
+    settings, storage = made.place.settings, made.place.storage
+    told, ended = expire.announce(made.engine, settings), expire.expire(made.engine, settings)
+    return told, ended, withdraw_state(made.engine, lambda: storage, ExportState.EXPIRED)
+
+
+def told(made: World, identifier: str) -> list[str]:
+    with reading(made.engine) as connection:
+        return [row["kind"] for row in notify.messages(connection, identifier)]
+
+
+def state(made: World, identifier: str) -> str:
+    return str(made.view(identifier)["state"])
+
+
+@pytest.mark.parametrize(
+    ("subject", "asked", "days"),
+    [
+        ("user:usr_1", {}, 7),
+        ("contact:con_1", {"tenant": "ten_a"}, 7),
+        ("tenant:ten_a", {"profile": "switch"}, 30),
+    ],
+)
+def test_an_archive_is_kept_for_its_time(made: World, subject: str, asked: dict[str, Any], days: int) -> None:
+    """Seven days for a person, thirty for a tenant; announced two days before, once; then gone whole (R41)."""
+    identifier = ready(made, subject, days_ago=days - 2.01, **asked)
+    assert turn(made) == (0, 0, 0)
+    age(made, identifier, days - 1.99)
+    assert turn(made) == (1, 0, 0)
+    assert turn(made) == (0, 0, 0)
+    assert told(made, identifier)[-1] == "expiring"
+    announced(made, 47)
+    age(made, identifier, days + 1)
+    assert turn(made) == (0, 0, 0)
+    announced(made, 49)
+    age(made, identifier, days - 0.01)
+    assert turn(made) == (0, 0, 0)
+    age(made, identifier, days + 0.01)
+    assert turn(made) == (0, 1, 1)
+
+    assert state(made, identifier) == "expired"
+    assert made.view(identifier)["volumes"] == []
+    assert list(made.place.storage.list(identifier)) == []
+    with reading(made.engine) as connection:
+        actions = [row["action"] for row in audit.events(connection, export_id=identifier)]
+        assert audit.verify(connection).ok
+    assert actions[-2:] == ["export.expired", "volume.deleted"]
+    assert turn(made) == (0, 0, 0)
+
+
+def test_nobodys_archive_goes_unannounced(made: World) -> None:
+    """The clock stood still for a month: the archive is announced now, and kept for two days more."""
+    identifier = ready(made, days_ago=40)
+
+    assert turn(made) == (1, 0, 0)
+    announced(made, 47)
+    assert turn(made) == (0, 0, 0)
+    announced(made, 49)
+    assert turn(made) == (0, 1, 1)
+    assert state(made, identifier) == "expired"
+
+
+def test_links_end_with_the_archive(made: World) -> None:
+    """In the transaction that ends it: at no moment does a link lead to an archive that is being deleted."""
+    identifier = ready(made)
+    folder = made.place.settings.keys
+    with writing(made.engine) as connection:
+        link = links.issue(connection, folder, identifier, audience="login", ttl_seconds=9 * DAY, actor="operator:test")
+    age(made, identifier, 8)
+    turn(made)
+    announced(made, 49)
+    expire.expire(made.engine, made.place.settings)
+
+    with reading(made.engine) as connection, pytest.raises(LinkInvalid):
+        links.resolve(connection, folder, link.token)
+    with reading(made.engine) as connection:
+        assert [row["revoked_by"] for row in links.of(connection, identifier)] == ["clock"]
+
+
+def test_what_storage_does_not_delete_now_is_deleted_later(made: World) -> None:
+    """It is expired and reachable for nobody; the next turn, or a sweep, deletes it and says so."""
+    ready(made, days_ago=8)
+    turn(made)
+    announced(made, 49)
+    expire.expire(made.engine, made.place.settings)
+
+    def away() -> Storage:
+        raise StorageUnavailable("away")
+
+    with pytest.raises(StorageUnavailable):
+        withdraw_state(made.engine, away, ExportState.EXPIRED)
+    assert turn(made) == (0, 0, 1)
+
+
+def test_a_retried_archive_has_its_time_anew(made: World) -> None:
+    """Announced, then made again: the announcement was of the older one."""
+    identifier = ready(made, days_ago=6)
+    turn(made)
+    announced(made, 49)
+    with writing(made.engine) as connection:
+        connection.execute(update(EXPORT).values(state="failed"))
+        retries.retry(connection, identifier, actor="operator:test")
+    made.advance_all()
+
+    assert turn(made) == (0, 0, 0)
+    assert state(made, identifier) == "ready"
+
+
+def test_what_has_expired_is_not_retried(made: World) -> None:
+    """Its time is over: a new one is asked for."""
+    identifier = ready(made, days_ago=8)
+    turn(made)
+    announced(made, 49)
+    turn(made)
+
+    with writing(made.engine) as connection, pytest.raises(WrongState):
+        retries.retry_gaps(connection, identifier, actor="operator:test")
+    assert made.request() != identifier
+
+
+def test_of_many_clocks_one_ends_it(made: World, control_url: str) -> None:
+    """One announcement, one end, however many there are."""
+    identifiers = [ready(made, f"user:usr_{number}", days_ago=8) for number in range(4)]
+
+    def one(_number: int) -> tuple[int, int]:
+        engine = open_engine(control_url)
+        try:
+            return expire.announce(engine, made.place.settings), expire.expire(engine, made.place.settings)
+        finally:
+            engine.dispose()
+
+    assert sum(told for told, _ended in in_threads(3, one)) == 4
+    announced(made, 49)
+    assert sum(ended for _told, ended in in_threads(3, one)) == 4
+    assert {state(made, identifier) for identifier in identifiers} == {"expired"}

@@ -1,0 +1,160 @@
+"""Links, decisions, recalls, mandates and the audit log on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from factories import MadeUpExporter, World, things, world
+from sqlalchemy import text
+
+from cli.main import main
+from portability import approvals, audit, keys, links
+from portability.approvals import Cause
+from portability.db import reading, writing
+from portability.refusals import LinkInvalid
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> World:
+    """A state folder with all keys, as the embedded stack makes it."""
+    made = world(tmp_path, {"made": MadeUpExporter(things(3))})
+    with writing(made.engine) as connection:
+        keys.ensure(connection, made.place.settings.keys, actor="operator:test")
+    return made
+
+
+@pytest.fixture
+def run(made: World, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("PORTABILITY_DIR", str(made.folder))
+    runner = CliRunner(env={"COLUMNS": "200"})
+    return lambda *arguments: runner.invoke(main, arguments, catch_exceptions=False)
+
+
+@pytest.fixture
+def ready(made: World) -> str:
+    identifier = made.request()
+    made.advance_all()
+    return identifier
+
+
+def answer(done: Result) -> Any:
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_a_link_is_printed_once_and_revoked(run: Run, made: World, ready: str) -> None:
+    """JSON has id, url, audience and expires_at; a revoked link leads nowhere, and cannot be revoked again."""
+    told = answer(run("link", ready, "--expires", "90m", "--json"))
+    assert told.keys() == {"id", "url", "audience", "expires_at"}
+    assert told["audience"] == "login"
+    left = datetime.fromisoformat(told["expires_at"]) - datetime.now(UTC)
+    assert timedelta(minutes=89) < left <= timedelta(minutes=90)
+    assert run("link", ready).stdout.startswith("http://localhost:8000/d/ey")
+    assert answer(run("revoke", told["id"], "--json")) == {"id": told["id"]}
+    token = told["url"].rsplit("/", 1)[1]
+    with reading(made.engine) as connection, pytest.raises(LinkInvalid):
+        links.resolve(connection, made.place.settings.keys, token)
+    assert run("revoke", told["id"]).exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [("--expires", "soon"), ("--expires", "31d"), ("--for", "tenant_admin")])
+def test_a_link_that_cannot_be_is_bad_input(run: Run, ready: str, arguments: tuple[str, str]) -> None:
+    """Exit code 2, one line, nothing made."""
+    done = run("link", ready, *arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("command", ["link", "approve"])
+def test_staff_get_nothing_out(run: Run, ready: str, command: str) -> None:
+    """What they may see they may not have; what they may not see is not there."""
+    done = run(command, ready, "--as", "staff:sue")
+    assert (done.exit_code, "[not_allowed]" in done.stderr) == (2, True)
+    assert "[unknown_export]" in run(command, ready, "--as", "subject:usr_2").stderr
+
+
+def test_two_people_decide(run: Run, made: World) -> None:
+    """`approve` lets it go on, `deny` ends it with a reason; who asked can do neither."""
+    first, second = made.request("user:usr_1"), made.request("user:usr_2")
+    with writing(made.engine) as connection:
+        for identifier in (first, second):
+            approvals.ask(connection, identifier, [Cause.SWITCH], actor="officer:olga")
+    assert "[not_allowed]" in run("approve", first, "--as", "officer:olga").stderr
+    assert answer(run("approve", first, "--as", "officer:otto", "--json"))["state"] == "queued"
+    assert answer(run("deny", second, "--reason", "no mandate", "--as", "officer:otto", "--json"))["state"] == "denied"
+    assert run("deny", second, "--reason", "again", "--as", "officer:otto").exit_code == 2
+
+
+def test_a_recall_deletes_at_once(run: Run, made: World, ready: str) -> None:
+    """And its breach record is listed until it is closed with its outcome."""
+    told = answer(run("recall", ready, "--reason", "wrong address", "--json"))
+    assert list(made.place.storage.list()) == []
+    assert made.view(ready)["state"] == "recalled"
+    assert [row["id"] for row in answer(run("recalls", "list", "--open", "--json"))] == [told["id"]]
+    answer(run("recalls", "close", told["id"], "--outcome", "told on the 3rd", "--json"))
+    assert answer(run("recalls", "list", "--open", "--json")) == []
+    assert answer(run("recalls", "list", "--json"))[0]["outcome"] == "told on the 3rd"
+
+
+def test_a_mandate_lets_one_ask_for_another(run: Run) -> None:
+    """Recorded, used, listed, ended."""
+    until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    given = ("--agent", "subject:usr_9", "--subject", "user:usr_1", "--profile", "access", "--issuer", "letter 12")
+    identifier = answer(run("mandates", "add", *given, "--expires-at", until, "--json"))["id"]
+    asked = ("request", "--profile", "access", "--subject", "user:usr_1", "--as", "subject:usr_9")
+    assert "[not_allowed]" in run(*asked).stderr
+    assert answer(run(*asked, "--mandate", identifier, "--json"))["state"] == "queued"
+    answer(run("mandates", "end", identifier, "--json"))
+    assert "[mandate_refused]" in run(*asked, "--mandate", identifier).stderr
+    assert answer(run("mandates", "list", "--json"))[0]["ended_at"] is not None
+
+
+@pytest.mark.parametrize("moment", ["soon", "2030-01-01T00:00:00", "2020-01-01T00:00:00Z"])
+def test_a_mandate_ends_at_a_time(run: Run, moment: str) -> None:
+    """With its zone, and in the future."""
+    given = ("--agent", "subject:usr_9", "--subject", "user:usr_1", "--profile", "access", "--issuer", "letter 12")
+    assert "[bad_date]" in run("mandates", "add", *given, "--expires-at", moment).stderr
+
+
+def test_the_audit_log_is_shown_and_verified(run: Run, made: World, ready: str, tmp_path: Path) -> None:
+    """A kept head verifies a log that has grown; a change of its past is exit code 1, with the fault."""
+    shown = answer(run("audit", "show", ready, "--json"))
+    assert shown[0]["action"] == "request.accepted"
+    kept = tmp_path / "head.jwt"
+    kept.write_text(run("audit", "head").stdout)
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(run("keys", "jwks").stdout)
+    made.request("user:usr_2")
+    told = answer(run("audit", "verify", "--head", str(kept), "--jwks", str(jwks), "--json"))
+    assert (told["ok"], told["faults"]) == (True, [])
+    with writing(made.engine) as connection:
+        connection.execute(text("DROP TRIGGER audit_event_append_only_update"))
+        connection.execute(text("UPDATE audit_event SET actor = 'nobody' WHERE id = 2"))
+    done = run("audit", "verify", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["faults"]) == (1, [{"code": "edited", "event": 2}])
+    assert "NOT OK" in run("audit", "verify").stdout
+
+
+def test_a_kept_head_that_is_none_is_told(run: Run, ready: str, tmp_path: Path) -> None:
+    """Neither a token, nor a key set."""
+    assert ready
+    bad = tmp_path / "bad"
+    bad.write_text("nothing")
+    assert run("audit", "verify", "--head", str(bad)).exit_code == 1
+    assert run("audit", "verify", "--head", str(bad), "--jwks", str(bad)).exit_code == 2
+
+
+def test_staff_say_why_they_ask(run: Run, made: World) -> None:
+    """Without a reason nothing is written."""
+    asked = ("request", "--profile", "access", "--subject", "user:usr_1", "--as", "staff:sue")
+    assert "[reason_required]" in run(*asked).stderr
+    assert answer(run(*asked, "--reason", "ticket 7", "--json"))["state"] == "queued"
+    with reading(made.engine) as connection:
+        assert audit.events(connection)[-1]["actor"] == "staff:sue"
