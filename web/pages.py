@@ -133,7 +133,7 @@ def _came_from(request: Request) -> str:
     """The page that the form of an address is on."""
     _, room, *rest = request.url.path.split("/")
     match room, rest:
-        case ("me" | "staff"), ["exports", export_id, *_]:
+        case (("me" | "staff"), ["exports", export_id, *_]):
             return f"/{room}/exports/{export_id}"
         case "staff", _:
             return "/staff/new"
