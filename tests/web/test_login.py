@@ -107,6 +107,17 @@ def test_a_token_that_does_not_hold_is_refused(served: Served, fault: str) -> No
     assert OWNER not in answer.text
 
 
+def test_a_provider_that_rotates_its_key_is_followed(redis_server: str, tmp_path: Path) -> None:
+    """A token by a key not seen before makes us look again, but not at every one: anybody can send such a token."""
+    with serving(tmp_path, redis_server) as server:
+        assert server.call("GET", "/v1/exports").status_code == 200
+        server.issuer.key = ECKey.generate_key("P-256", {"kid": "issuer-2", "use": "sig"})
+        assert server.call("GET", "/v1/exports").status_code == 401
+        provider = server.app.state.place.provider
+        provider._read_at -= 31
+        assert server.call("GET", "/v1/exports").status_code == 200
+
+
 def test_roles_come_from_claims_and_operator_from_none(served: Served) -> None:
     """A token cannot make an operator: that is who sits at the machine."""
     for roles, status in (((), 403), (("operator",), 403), (("staff",), 403), (("officer",), 200), (("auditor",), 200)):
