@@ -19,10 +19,11 @@ from portability.db import elapsed_seconds, now, reading
 from portability.deadlines import Alarm
 from portability.errors import FormatError, SourceError, all_errors
 from portability.incidents import Incident
+from portability.notify import Kind, State
 from portability.requests import Profile
 from portability.states import UNDECIDED, ExportState
 
-EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
+EXPORT, VOLUME, GAP, TOLD = models.export, models.volume, models.gap, models.notification
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `exposition` makes."""
@@ -52,6 +53,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             _seconds_to_ready(connection),
             *_volumes(connection),
             _gaps(connection),
+            *_notifications(connection),
         ]
     return [*counted, _incidents(engine)]
 
@@ -167,6 +169,25 @@ def _gaps(connection: Connection) -> Metric:
     for reason, count in rows:
         counts[_known(reason, known)] += count
     return _by_one_label(GaugeMetricFamily("portability_gaps", "Gaps by reason", labels=("reason",)), counts)
+
+
+def _notifications(connection: Connection) -> Sequence[Metric]:
+    query = select(TOLD.c.state, TOLD.c.kind, func.count(), elapsed_seconds(func.min(TOLD.c.created_at), now()))
+    rows = connection.execute(query.group_by(TOLD.c.state, TOLD.c.kind)).all()
+    counts: Counter[tuple[str, str]] = Counter({(state, kind): 0 for state in State for kind in Kind})
+    for state, kind, count, _age_seconds in rows:
+        counts[_known(state, (*State,)), _known(kind, (*Kind,))] += count
+    told = GaugeMetricFamily(
+        "portability_notifications", "What people were told of their exports, or are to be", labels=("state", "kind")
+    )
+    for labels, count in counts.items():
+        told.add_metric(labels, count)
+    oldest = max([0.0, *(age_seconds for state, _kind, _count, age_seconds in rows if state == State.QUEUED)])
+    return told, GaugeMetricFamily(
+        "portability_oldest_queued_notification_age_seconds",
+        "Seconds since the oldest notification that is still to be mailed was made; 0 where none is",
+        value=oldest,
+    )
 
 
 def _incidents(engine: Engine) -> Metric:

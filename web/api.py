@@ -207,7 +207,7 @@ def revoke(place: Here, login: Caller, link_id: LinkId) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/requests", tags=["log"], response_model=None)
+@router.get("/requests", tags=["log"], response_model=None, responses={200: {"content": {"text/csv": {}}}})
 def read_log(
     request: Request,
     place: Here,

@@ -16,7 +16,11 @@ router = APIRouter(tags=["public"])
 KEYS_SECONDS = 300
 
 
-@router.get("/.well-known/jwks.json", response_model=None, responses=problem_answers(503))
+@router.get(
+    "/.well-known/jwks.json",
+    response_model=None,
+    responses={200: {"content": {"application/jwk-set+json": {}}}, **problem_answers(503)},
+)
 def jwks(place: Here) -> Response:
     """The public keys that archives are checked with (RFC 7517), retired ones too."""
     with place.reading() as connection:
@@ -40,7 +44,7 @@ def ready(place: Here) -> Response:
     return pages.json_answer({"status": "ok"})
 
 
-@router.get("/metrics", response_model=None, responses=problem_answers(503))
+@router.get("/metrics", response_class=PlainTextResponse, responses=problem_answers(503))
 def figures(place: Here) -> Response:
     """The figures of the deployment, for Prometheus. Keep it to your own network: docs/operate.md."""
     return PlainTextResponse(metrics.exposition(metrics.collect(place.engine)), media_type=metrics.CONTENT_TYPE)

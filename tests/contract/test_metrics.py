@@ -241,3 +241,30 @@ def test_a_hundred_thousand_exports_take_less_than_a_second(engine: Engine) -> N
 
     assert states.total() == 128_000
     assert min(took) < 1, took
+
+
+def test_notifications_are_counted_and_the_oldest_that_waits_is_told(engine: Engine) -> None:
+    """Queued, mailed and undeliverable ones by kind; only what is still to be mailed has an age."""
+    long_ago, lately = datetime.now(UTC) - 9 * DAY, datetime.now(UTC) - timedelta(seconds=500)
+    told = [
+        ("queued", "ready", lately),
+        ("sent", "ready", long_ago),
+        ("sent", "ready", long_ago),
+        ("failed", "x", lately),
+    ]
+    with writing(engine) as connection:
+        connection.execute(insert(EXPORT), some_exports(1))
+        export_id = connection.scalar(select(EXPORT.c.id))
+        for number, (state, kind, created_at) in enumerate(told):
+            row = {"id": f"ntf_{number}", "export_id": export_id, "occasion": str(number), "attempts": 0}
+            connection.execute(insert(models.notification).values(**row, state=state, kind=kind, created_at=created_at))
+    found = {metric.name: metric for metric in metrics.collect(engine)}
+    counts = {tuple(sample.labels.values()): sample.value for sample in found["portability_notifications"].samples}
+    (age,) = found["portability_oldest_queued_notification_age_seconds"].samples
+
+    assert {labels: count for labels, count in counts.items() if count} == {
+        ("queued", "ready"): 1,
+        ("sent", "ready"): 2,
+        ("failed", "other"): 1,
+    }
+    assert 499 < age.value < 560

@@ -1,0 +1,291 @@
+"""People at the pages, in a browser, against the embedded stack: no terminal is needed to get one's data."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import select
+from workers import Deployment, until
+
+from portability import codes, models
+from portability.db import open_engine, reading, writing
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+WIDE, PHONE = (1200, 850), (390, 844)
+DOWNLOAD = re.compile("^Download")
+
+
+@dataclass
+class Stack:
+    """The embedded stack, and who is in its made-up data."""
+
+    here: Deployment
+    url: str
+    user: str
+    other: str
+    contact: str
+    tenant: str
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """`portability up` with a policy that wants four eyes."""
+    here = Deployment(tmp_path_factory.mktemp("people"), {"APPROVALS": "policy", "CLOCK_SECONDS": "0.3"})
+    up = here.start("up", "--workers", "1")
+    try:
+        until(lambda: here.log.exists() and "open http://" in here.log.read_text(), "the pages are up")
+        url = here.log.read_text().partition("open ")[2].split()[0]
+        made = here.json("seed", "--recording-seconds", "1-2")["examples"]
+        here.run("instructions", "add", "--tenant", made["contact_tenant"])
+        other = made["user"][:-1] + ("1" if made["user"][-1] != "1" else "2")
+        yield Stack(here, url, made["user"], other, made["contact"], made["contact_tenant"])
+    finally:
+        up.terminate()
+        up.wait(60)
+
+
+@contextmanager
+def visiting(
+    browser: Browser, stack: Stack, size: tuple[int, int] = WIDE, *, locale: str = "en-GB", **more: Any
+) -> Iterator[Page]:
+    """A page on which nothing is complained of, and nothing is asked for from anywhere else."""
+    viewport = {"width": size[0], "height": size[1]}
+    context = browser.new_context(locale=locale, timezone_id="Asia/Jakarta", viewport=viewport, **more)  # type: ignore[arg-type]  # as playwright has it
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if "status of 40" not in message.text else None)
+    page.on("request", lambda request: None if request.url.startswith(stack.url) else faults.append(request.url))
+    try:
+        yield page
+        assert faults == []
+    finally:
+        context.close()
+
+
+def log_in(page: Page, stack: Stack, role: str, name: str, *, tenant: str = "", weak: bool = False) -> None:
+    page.goto(f"{stack.url}/login")
+    page.get_by_label("You are").select_option(role)
+    page.get_by_label("Your id").fill(name)
+    page.get_by_label("Company, for an administrator").fill(tenant)
+    if weak:
+        page.get_by_label("Log in without a second factor").check()
+    page.get_by_role("main").get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{stack.url}/**")
+
+
+def ask(page: Page) -> None:
+    page.get_by_role("button", name="Ask for my data").click()
+
+
+def picture(page: Page, name: str, tmp_path: Path) -> None:
+    """A picture of docs/pages.md; SCREENSHOTS=1 takes it anew."""
+    folder = IMAGES if "SCREENSHOTS" in os.environ else tmp_path
+    assert len(page.screenshot(path=folder / f"page-{name}.png")) > 5_000
+
+
+def check_accessible(page: Page, axe: str) -> None:
+    """Axe finds nothing serious or critical."""
+    page.evaluate(axe)
+    found = page.evaluate("axe.run()")["violations"]
+    serious = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in {"serious", "critical"}]
+    assert serious == []
+
+
+def test_a_person_gets_their_data(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+    """Logs in, asks, watches the bar, downloads; the archive verifies, and so it is theirs."""
+    with visiting(browser, stack) as page:
+        log_in(page, stack, "subject", stack.user)
+        picture(page, "ask", tmp_path)
+        ask(page)
+        expect(page.get_by_role("progressbar").or_(page.get_by_role("button", name=DOWNLOAD))).to_be_visible()
+        expect(page.get_by_role("heading", name="Ready")).to_be_visible()
+        picture(page, "ready", tmp_path)
+        with page.expect_download() as begun:
+            page.get_by_role("button", name=DOWNLOAD).click()
+        archive = tmp_path / begun.value.suggested_filename
+        begun.value.save_as(archive)
+        assert stack.user not in archive.name
+        page.goto(f"{stack.url}/me")
+        picture(page, "me", tmp_path)
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(stack.here.run("keys", "jwks").stdout)
+    assert stack.here.json("verify", str(archive), "--jwks", str(jwks))["ok"]
+    with zipfile.ZipFile(archive) as volume:
+        assert any(name.endswith("/index.html") for name in volume.namelist())
+
+
+def test_it_works_without_script_and_by_keyboard(browser: Browser, stack: Stack) -> None:
+    """The whole of it with the keyboard alone and JavaScript switched off."""
+    with visiting(browser, stack, java_script_enabled=False) as page:
+        log_in(page, stack, "subject", stack.user)
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.get_by_role("radio", name="My data, to take elsewhere").focus()
+        page.keyboard.press("Space")
+        page.get_by_role("button", name="Ask for my data").focus()
+        page.keyboard.press("Enter")
+        heading = page.get_by_role("heading", name="Ready")
+        for _ in range(200):
+            if heading.is_visible():
+                break
+            page.reload()
+        with page.expect_download() as begun:
+            page.get_by_role("button", name=DOWNLOAD).click()
+        assert begun.value.suggested_filename.endswith(".zip")
+
+
+def test_a_weak_login_is_asked_to_confirm(browser: Browser, stack: Stack) -> None:
+    """One factor is enough to look and not to ask: a page says so kindly, and leads to the second one."""
+    with visiting(browser, stack) as page:
+        log_in(page, stack, "subject", stack.other, weak=True)
+        ask(page)
+        expect(page.get_by_role("heading", name="Please confirm that it is you")).to_be_visible()
+        page.get_by_role("link", name="Confirm it is me").click()
+        expect(page).to_have_url(f"{stack.url}/login?next=/me&again=1")
+
+
+def test_a_contact_gets_theirs_with_a_code(browser: Browser, stack: Stack, axe: str, tmp_path: Path) -> None:
+    """Staff ask for them; the link's page takes the code of the mail, and gives the archive."""
+    asked = ("--profile", "access", "--subject", f"contact:{stack.contact}", "--tenant", stack.tenant)
+    made = stack.here.json("request", *asked, "--reason", "letter of 20 November", "--wait")
+    link = stack.here.json("link", made["id"])
+    path = "/d/" + link["url"].rpartition("/d/")[2]
+    with visiting(browser, stack, PHONE) as page:
+        page.goto(f"{stack.url}{path}")
+        check_accessible(page, axe)
+        page.get_by_role("button", name="Send me the code").click()
+        picture(page, "code", tmp_path)
+        page.get_by_label("Code of 8 digits").fill(_code_of(stack))
+        page.get_by_role("button", name="Continue").click()
+        with page.expect_download() as begun:
+            page.get_by_role("button", name=DOWNLOAD).click()
+        assert begun.value.suggested_filename.endswith(".zip")
+        stack.here.run("revoke", link["id"])
+        page.goto(f"{stack.url}{path}")
+        expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
+
+
+def _code_of(stack: Stack) -> str:
+    engine = open_engine(f"sqlite:///{stack.here.folder / 'portability.sqlite'}")
+    with reading(engine) as connection:
+        newest = (
+            connection.execute(select(models.code.c.id).order_by(models.code.c.created_at.desc())).scalars().first()
+        )
+        text = codes.text(connection, stack.here.folder / "keys", str(newest))
+    engine.dispose()
+    assert text is not None
+    return text
+
+
+def test_an_expired_link_says_so(browser: Browser, stack: Stack) -> None:
+    """As one that was never made: its page is the same."""
+    with visiting(browser, stack) as page:
+        log_in(page, stack, "subject", stack.user)
+        ask(page)
+        expect(page.get_by_role("heading", name="Ready")).to_be_visible()
+        export_id = page.url.rpartition("/")[2]
+        path = "/d/" + stack.here.json("link", export_id)["url"].rpartition("/d/")[2]
+        page.goto(f"{stack.url}{path}")
+        expect(page.get_by_role("button", name=DOWNLOAD)).to_be_visible()
+        engine = open_engine(f"sqlite:///{stack.here.folder / 'portability.sqlite'}")
+        with writing(engine) as connection:
+            connection.execute(models.link.update().values(expires_at=models.link.c.created_at))
+        engine.dispose()
+        page.goto(f"{stack.url}{path}")
+        expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
+
+
+def test_staff_help_and_see_no_content(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+    """They ask for somebody with a reason and see it being made; no button leads to the data."""
+    with visiting(browser, stack) as page:
+        log_in(page, stack, "staff", "sam")
+        page.get_by_role("link", name="Ask for somebody").click()
+        page.get_by_label("Their id").fill(stack.other)
+        page.get_by_label("Why, with a ticket").fill("Ticket 4711: cannot log in any more")
+        page.get_by_role("button", name="Start the request").click()
+        expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+        export_id = page.url.rpartition("/")[2]
+        until(lambda: stack.here.json("show", export_id)["state"] in {"ready", "review"}, "it is made, or looked at")
+        page.reload()
+        expect(page.get_by_role("button", name=DOWNLOAD)).to_have_count(0)
+        assert stack.other not in page.content()
+        picture(page, "request", tmp_path)
+        answer = page.goto(f"{stack.url}/me/exports/{export_id}")
+        assert answer is not None
+        assert answer.status == 403
+
+
+def test_a_company_leaves_and_an_officer_decides(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+    """An administrator asks, an officer approves; another request is refused with its reason."""
+    with visiting(browser, stack) as page, visiting(browser, stack) as officer:
+        log_in(page, stack, "tenant_admin", "adm", tenant=stack.tenant)
+        page.goto(f"{stack.url}/me")
+        page.get_by_role("radio", name="Everything of the company").check()
+        ask(page)
+        expect(page.get_by_role("heading", name="Waiting for a second person")).to_be_visible()
+        address = page.url
+        log_in(officer, stack, "officer", "olga")
+        picture(officer, "desk", tmp_path)
+        officer.goto(f"{stack.url}/staff/exports/{address.rpartition('/')[2]}")
+        officer.get_by_role("button", name="Approve").click()
+        expect(officer.get_by_text("Done.")).to_be_visible()
+        expect(page.get_by_role("heading", name="Waiting for a second person")).to_be_hidden()
+        page.goto(f"{stack.url}/me")
+        page.get_by_role("radio", name="Everything of the company").check()
+        page.get_by_text("Choose parts, formats or a period").click()
+        page.get_by_label("From").fill("2026-01-01")
+        ask(page)
+        officer.goto(f"{stack.url}/staff/exports/{page.url.rpartition('/')[2]}")
+        officer.get_by_label("Reason, in words for the person").fill("The contract does not name you.")
+        officer.get_by_role("button", name="Refuse").click()
+        page.reload()
+        expect(page.get_by_role("heading", name="Refused")).to_be_visible()
+        expect(page.get_by_text("The contract does not name you.")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible(browser: Browser, stack: Stack, axe: str, scheme: str) -> None:
+    """Axe finds nothing serious on any page, at any width, in either colour scheme."""
+    with visiting(browser, stack, color_scheme=scheme) as page:
+        for path in ("/", "/login", "/d/none", "/problems/link_invalid"):
+            page.goto(f"{stack.url}{path}")
+            check_accessible(page, axe)
+        log_in(page, stack, "officer", stack.user)
+        page.goto(f"{stack.url}/me")
+        ask(page)
+        for path in (page.url, "/me", "/staff", "/staff?state=all", "/staff/new", "/staff/audit?check=1", "/nothing"):
+            page.goto(path if path.startswith("http") else f"{stack.url}{path}")
+            check_accessible(page, axe)
+        page.goto(f"{stack.url}/staff?state=all")
+        page.locator("tbody a").first.click()
+        check_accessible(page, axe)
+
+
+def test_on_a_phone_in_indonesian(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+    """The browser's language is spoken; nothing is wider than the phone."""
+    with visiting(browser, stack, PHONE, locale="id-ID", color_scheme="dark") as page:
+        for path in ("/", "/login", "/d/none"):
+            page.goto(f"{stack.url}{path}")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.get_by_role("link", name="Data saya").click()
+        page.get_by_label("Anda adalah").select_option("officer")
+        page.get_by_label("ID Anda").fill(stack.user)
+        page.get_by_role("main").get_by_role("button", name="Masuk").click()
+        for path in ("/me", "/staff", "/staff/new", "/staff/audit"):
+            page.goto(f"{stack.url}{path}")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        page.goto(f"{stack.url}/me")
+        expect(page.get_by_role("heading", name="Data Anda")).to_be_visible()
+        picture(page, "phone", tmp_path)
