@@ -16,6 +16,7 @@ import httpx
 import issuer as issuers
 import uvicorn
 from factories import MadeUpExporter, World, things, world
+from fastapi import FastAPI
 from issuer import Issuer
 
 from portability import keys, links
@@ -37,6 +38,7 @@ class Served:
     url: str
     world: World
     issuer: Issuer
+    app: FastAPI
 
     def bearer(self, sub: str, *roles: str, **more: Any) -> dict[str, str]:
         return self.issuer.bearer(self.url, sub, *roles, **more)
@@ -119,7 +121,7 @@ def serving(
             assert thread.is_alive()
             time.sleep(0.01)
         try:
-            yield Served(url, made, issuer)
+            yield Served(url, made, issuer, app)
         finally:
             server.should_exit = True
             thread.join(30)

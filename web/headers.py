@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.problems import internal_fault
@@ -72,7 +73,7 @@ class Guarded:
             log.exception("request failed", request_id=request_id, error=type(error).__name__)
             if status:  # half an answer is out: only a broken connection tells that it is not whole
                 raise
-            await internal_fault(request_id)(scope, receive, guarded)
+            await internal_fault(Request(scope), request_id)(scope, receive, guarded)
         finally:
             seconds = round(time.monotonic() - began, 4)
             log.info("request", request_id=request_id, seconds=seconds, status=status, **_told(scope))

@@ -130,9 +130,17 @@ def address(request: Request) -> str:
 
 
 def _came_from(request: Request) -> str:
-    """The page that a form of this path is on."""
-    parts = request.url.path.split("/")
-    return "/".join(parts[:4]) if parts[1:3] in (["me", "exports"], ["staff", "exports"]) else "/".join(parts[:3])
+    """The page that the form of an address is on."""
+    _, room, *rest = request.url.path.split("/")
+    match room, rest:
+        case (("me" | "staff"), ["exports", export_id, *_]):
+            return f"/{room}/exports/{export_id}"
+        case "staff", _:
+            return "/staff/new"
+        case "d", [token, *_]:
+            return f"/d/{token}"
+        case _:
+            return "/me"
 
 
 def json_answer(

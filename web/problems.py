@@ -8,13 +8,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from portability import errors, refusals
 from portability.errors import PortabilityError
 from web import auth, pages, provider
 from web.answers import MEDIA_TYPE
+from web.words import phrase
 
 STATUS: dict[type[PortabilityError], int] = {
     PortabilityError: 500,
@@ -47,6 +48,9 @@ STATUS: dict[type[PortabilityError], int] = {
     provider.ProviderUnavailable: 503,
 }
 """The nearest class of the error's tree decides; docs/api.md has this table."""
+
+FAULT_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Vlint</title>
+<meta name="viewport" content="width=device-width"><h1>{told}</h1><p><a href="/">Vlint</a> · {id}</p></html>"""
 
 DAY_SECONDS = 86_400
 RETRY_SECONDS = 5
@@ -99,8 +103,13 @@ def for_programs(request: Request) -> bool:
     return "json" in accepted and "text/html" not in accepted
 
 
-def internal_fault(request_id: str) -> Response:
-    """For what no handler knows: no word on what it was; the log has it under this id."""
+def internal_fault(request: Request, request_id: str) -> Response:
+    """For what no handler knows: no word on what it was; the log has it under this id.
+
+    Its page is made of nothing that could have failed.
+    """
+    if not for_programs(request):
+        return HTMLResponse(FAULT_PAGE.format(told=phrase("en", "fault_500"), id=request_id), 500)
     problem = {
         "type": "about:blank",
         "title": "Internal error",

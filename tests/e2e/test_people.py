@@ -99,7 +99,7 @@ def check_accessible(page: Page, axe: str) -> None:
     page.evaluate(axe)
     found = page.evaluate("axe.run()")["violations"]
     serious = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in {"serious", "critical"}]
-    assert serious == []
+    assert serious == [], page.url
 
 
 def test_a_person_gets_their_data(browser: Browser, stack: Stack, tmp_path: Path) -> None:

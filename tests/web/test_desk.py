@@ -126,6 +126,7 @@ def test_the_page_of_a_person_tells_and_does(served: Served) -> None:
     with served.browser("usr_page") as visitor:
         asked = visitor.send("/me/exports", page="/me", profile="portability", formats=["csv"], since="2026-01-01")
         address = asked.headers["location"]
+        assert "Waiting to begin" in visitor.client.get("/me").text
         piece = visitor.client.get(f"{address}/standing")
         same = visitor.client.get(f"{address}/standing", headers={"If-None-Match": piece.headers["etag"]})
         assert same.status_code == 304

@@ -20,6 +20,8 @@ from portability.db import reading, writing
 from portability.storage.s3 import S3Storage
 
 MIB = 1 << 20
+GB = 10**9
+TIMED_OUT = 28
 CUT_BYTES = (1, MIB // 2, 3 * MIB)
 
 
@@ -80,6 +82,66 @@ def test_a_download_cut_three_times_is_resumed_by_curl(large: Served, large_expo
     assert file.stat().st_size == volume["bytes"]
     assert hashlib.sha256(file.read_bytes()).hexdigest() == volume["sha256"]
     assert large.world.verify([file]).ok
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["file", "s3"])
+def test_a_gigabyte_is_resumed(kind: str, redis_server: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """As above with 1 GB, each cut by the clock in the middle of the transfer."""
+    storage = None
+    if kind == "s3":
+        server: servers.S3Server = request.getfixturevalue("s3")
+        storage = S3Storage(server.bucket, "gigabyte", endpoint=server.endpoint, addressing="path")
+    with serving(tmp_path / "state", redis_server, storage=storage, records=2) as served:
+        export_id = served.ready()
+        volume = _grown(served, export_id, GB)
+        link = served.link(export_id)
+        with served.browser(OWNER) as visitor:
+            address = f"{served.url}{_claim(visitor, link.token)}"
+        file = tmp_path / "volume.zip"
+        for _ in range(3):
+            assert _curl("-C", "-", "-o", str(file), "--limit-rate", "100M", "--max-time", "2", address) == TIMED_OUT
+        assert _curl("-C", "-", "-o", str(file), address) == 0
+        with file.open("rb") as whole:
+            assert hashlib.file_digest(whole, "sha256").hexdigest() == volume
+        assert served.call("DELETE", f"/v1/links/{link.id}").status_code == 204
+        assert _curl("-o", str(tmp_path / "again"), address) != 0
+
+
+def _grown(served: Served, export_id: str, size: int) -> str:
+    """Put a large object in the place of the volume: what is in it matters to no download."""
+    block = secrets.token_bytes(MIB)
+    digest = hashlib.sha256()
+    key = f"{export_id}/1.1.large.zip"
+    upload = served.world.place.storage.begin(key)
+    for _ in range(size // MIB):
+        upload.write(block)
+        digest.update(block)
+    upload.complete()
+    grown = {"object_key": key, "bytes": size // MIB * MIB, "sha256": digest.hexdigest()}
+    with writing(served.world.engine) as connection:
+        connection.execute(models.volume.update().where(models.volume.c.export_id == export_id).values(**grown))
+    return digest.hexdigest()
+
+
+def test_the_whole_way_on_postgresql(pg_url: str, redis_server: str, tmp_path: Path) -> None:
+    """Asked for, made, downloaded by a claim, listed, revoked: as on SQLite."""
+    with serving(tmp_path, redis_server, database_url=pg_url) as server:
+        asked = server.call("POST", "/v1/exports", json={"profile": "access", "subject": f"user:{OWNER}"})
+        assert asked.status_code == 201
+        server.world.advance_all()
+        export_id = asked.json()["id"]
+        with server.browser(OWNER) as visitor:
+            claimed = visitor.send(f"/me/exports/{export_id}/volumes/1", page="/me").headers["location"]
+            content = visitor.client.get(claimed).content
+            assert hashlib.sha256(content).hexdigest() == _volume(server, export_id)["sha256"]
+            assert visitor.send(f"/me/exports/{export_id}/revoke").status_code == 303
+            assert visitor.client.get(claimed).status_code == 404
+        with server.browser("olga", "officer") as visitor:
+            for path in ("/staff", f"/staff/exports/{export_id}", "/staff/audit?check=1", "/staff/requests.csv"):
+                assert visitor.client.get(path).status_code == 200
+        assert server.call("GET", f"/v1/exports/{'a' * 24}").status_code == 404
 
 
 def test_after_revocation_nothing_goes_on(large: Served, large_export: str, tmp_path: Path) -> None:

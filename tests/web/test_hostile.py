@@ -167,6 +167,26 @@ def test_every_answer_has_the_headers_that_protect_it(served: Served) -> None:
         assert headers["cache-control"] == "no-store" or path.startswith("/static")
 
 
+def test_a_fault_of_ours_tells_nothing(served: Served, logged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page for people, a problem for programs, with a number that the log has too; never what it was."""
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError(CANARY)
+
+    monkeypatch.setattr("web.public.keys.jwks", fail)
+    monkeypatch.setattr("web.login.pages.text", fail)
+    monkeypatch.setattr("web.pages.text", fail)
+    for path, kind in (("/.well-known/jwks.json", "application/problem+json"), ("/", "text/html; charset=utf-8")):
+        answer = httpx.get(f"{served.url}{path}", headers={"Accept": "text/html"})
+        assert answer.status_code == 500
+        assert answer.headers["content-type"] == kind
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["x-request-id"] in answer.text
+        assert answer.headers["x-request-id"] in logged.read_text()
+        assert CANARY not in answer.text
+        assert CANARY not in logged.read_text()
+
+
 def test_the_log_has_routes_and_no_tokens(served: Served, logged: Path) -> None:
     """Neither a token, a claim, a query nor a person's id is logged; the route and the export are."""
     export_id = served.ready()

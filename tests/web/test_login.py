@@ -43,6 +43,7 @@ def test_a_step_up_asks_for_a_fresh_second_factor(served: Served) -> None:
     with served.browser(OWNER, strong=False) as visitor:
         refused = visitor.send("/me/exports", page="/me", profile="access")
         assert refused.status_code == 401
+        assert 'href="/login?next=/me&amp;again=1"' in refused.text
         visitor.client.get("/login", params={"next": "/me", "again": "1"})
         served.issuer.person = served.issuer.claims(OWNER)
         visitor.client.get("/login", params={"next": "/me", "again": "1"}, follow_redirects=True)
@@ -104,6 +105,17 @@ def test_a_token_that_does_not_hold_is_refused(served: Served, fault: str) -> No
     answer = httpx.get(f"{served.url}/v1/exports", headers={"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["code"]) == (401, "not_logged_in")
     assert OWNER not in answer.text
+
+
+def test_a_provider_that_rotates_its_key_is_followed(redis_server: str, tmp_path: Path) -> None:
+    """A token by a key not seen before makes us look again, but not at every one: anybody can send such a token."""
+    with serving(tmp_path, redis_server) as server:
+        assert server.call("GET", "/v1/exports").status_code == 200
+        server.issuer.key = ECKey.generate_key("P-256", {"kid": "issuer-2", "use": "sig"})
+        assert server.call("GET", "/v1/exports").status_code == 401
+        provider = server.app.state.place.provider
+        provider._read_at -= 31
+        assert server.call("GET", "/v1/exports").status_code == 200
 
 
 def test_roles_come_from_claims_and_operator_from_none(served: Served) -> None:
