@@ -1,4 +1,4 @@
-"""`portability link | revoke`: permission to download an export, given and taken."""
+"""`portability link | links | revoke`: permission to download an export, given and taken."""
 
 from __future__ import annotations
 
@@ -48,6 +48,23 @@ def link(context: Context, identifier: str, expires: str | None, audience: str, 
         "expires_at": exports.rfc3339(made.expires_at),
     }
     context.result(document, lambda: context.console.print(url, markup=False, soft_wrap=True))
+
+
+@click.command("links")
+@click.argument("identifier", metavar="ID")
+@AS
+@shared
+def list_links(context: Context, identifier: str, claimed: str | None) -> None:
+    """List the links of an export, ended ones too; never their tokens."""
+    with reading(context.engine) as connection:
+        permit(context, connection, claimed, Action.LINK, identifier)
+        rows = links.of(connection, identifier)
+    names, times = ("id", "audience", "created_by"), ("created_at", "expires_at", "revoked_at")
+    document: list[JSON] = [
+        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
+    ]
+    shown = (*names, *times)
+    context.result(document, lambda: context.table("Links", shown, [[row[n] for n in shown] for row in rows]))
 
 
 @click.command()

@@ -17,7 +17,7 @@ from cli.doctor import doctor
 from cli.exports import cancel, fetch, list_exports, retry, show
 from cli.instructions import instructions
 from cli.keys import keys_group
-from cli.links import link, revoke
+from cli.links import link, list_links, revoke
 from cli.metrics import metrics
 from cli.plugins import plugins
 from cli.processes import clock, worker
@@ -51,6 +51,7 @@ for command in (
     approve,
     deny,
     link,
+    list_links,
     revoke,
     recall,
     recalls_group,

@@ -17,7 +17,7 @@ class UnknownLink(BadInput):
     """A link id that does not exist or is revoked already."""
 
     code = "unknown_link"
-    default_hint = "`portability show ID` names an export's links"
+    default_hint = "`portability links ID` lists an export's links"
 
 
 class LinkInvalid(BadInput):

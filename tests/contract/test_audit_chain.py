@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import servers
-from psycopg import sql
 from simultaneous import in_threads
-from sqlalchemy import Connection, Engine, make_url, select, text, update
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Connection, Engine, select, text, update
 
 from portability import audit, audit_heads, keys, migrations, models, subjects
 from portability.api import SubjectKind
@@ -211,29 +208,3 @@ def test_a_signed_head_is_an_anchor(log: Log, tmp_path: Path) -> None:
         for other in (f"{head}.{body}.{signature[:-4]}AAAA", f"{head}.{body[:-4]}AAAA.{signature}", "x"):
             with pytest.raises(SignatureFault):
                 audit_heads.read(connection, other)
-
-
-def test_a_role_without_update_and_delete_is_enough(pg_url: str, pg_server: servers.Postgres) -> None:
-    """The application's role on PostgreSQL adds events and reads them; it cannot change one (docs/audit.md)."""
-    owner = open_engine(pg_url)
-    migrations.upgrade(owner)
-    name = make_url(pg_url).database
-    role = f"app_{name}"
-    pg_server.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
-    with writing(owner) as connection:
-        for right, table in (("SELECT, INSERT", "audit_event"), ("SELECT, UPDATE", "audit_head")):
-            connection.execute(text(f"GRANT {right} ON {table} TO {role}"))
-        connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}"))
-    application = open_engine(pg_url.replace("postgres@", f"{role}@"))
-    with writing(application) as connection:
-        audit.record(connection, "thing.done", actor="worker")
-    for statement in ("UPDATE audit_event SET actor = 'x'", "DELETE FROM audit_event", "TRUNCATE audit_event"):
-        with pytest.raises(ProgrammingError, match="permission denied"), writing(application) as connection:
-            connection.execute(text(statement))
-    with reading(application) as connection:
-        assert audit.verify(connection).ok
-    application.dispose()
-    with writing(owner) as connection:
-        connection.execute(text(f"DROP OWNED BY {role}"))
-        connection.execute(text(f"DROP ROLE {role}"))
-    owner.dispose()

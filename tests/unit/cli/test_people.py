@@ -59,6 +59,11 @@ def test_a_link_is_printed_once_and_revoked(run: Run, made: World, ready: str) -
     assert timedelta(minutes=89) < left <= timedelta(minutes=90)
     assert run("link", ready).stdout.startswith("http://localhost:8000/d/ey")
     assert answer(run("revoke", told["id"], "--json")) == {"id": told["id"]}
+    listed = answer(run("links", ready, "--json"))
+    assert [(row["id"] == told["id"], row["revoked_at"] is not None) for row in listed] == [
+        (True, True),
+        (False, False),
+    ]
     token = told["url"].rsplit("/", 1)[1]
     with reading(made.engine) as connection, pytest.raises(LinkInvalid):
         links.resolve(connection, made.place.settings.keys, token)

@@ -1,0 +1,130 @@
+"""docs/operate.md's rights for the application's role on PostgreSQL: enough for all that it does, and not more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import servers
+from factories import MadeUpExporter, World, things, world
+from psycopg import sql
+from repository import ROOT
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import ProgrammingError
+
+from portability import (
+    approvals,
+    audit,
+    codes,
+    exports,
+    idempotency,
+    instructions,
+    keys,
+    links,
+    migrations,
+    models,
+    recalls,
+    requests,
+)
+from portability.approvals import Cause
+from portability.db import open_engine, reading, writing
+from portability.policy import Actor
+from worker.withdraw import withdraw_recalled
+
+TEST = "operator:test"
+APPLICATION = "portability_app"
+
+
+def documented_rights() -> list[str]:
+    """The statements of the page that make the application's role."""
+    (block,) = re.findall(
+        rf"```sql\n(CREATE ROLE {APPLICATION} .*?)```", (ROOT / "docs" / "operate.md").read_text(), re.DOTALL
+    )
+    return [statement for line in block.splitlines() if (statement := line.split(" --")[0].strip().rstrip(";"))]
+
+
+@pytest.fixture
+def limited(pg_url: str, pg_server: servers.Postgres, tmp_path: Path) -> Iterator[World]:
+    """A world whose database was made by its owner and is used by the application's role."""
+    owner = open_engine(pg_url)
+    migrations.upgrade(owner)
+    role = f"{APPLICATION}_{make_url(pg_url).database}"
+    with writing(owner) as connection:
+        for statement in documented_rights():
+            connection.execute(text(statement.replace(APPLICATION, role)))
+    yield world(
+        tmp_path,
+        {"made": MadeUpExporter(things(3))},
+        database_url=pg_url.replace("postgres@", f"{role}@"),
+    )
+    with writing(owner) as connection:
+        connection.execute(text(f"DROP OWNED BY {role}"))
+    owner.dispose()
+    pg_server.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+def test_the_documented_rights_are_enough(limited: World) -> None:
+    """From the keys to a recall: everything that workers, clock, pages and command line write."""
+    folder, olga = limited.place.settings.keys, Actor("officer", "olga")
+    export_id = limited.request()
+    limited.advance_all()
+    held, denied = limited.request("user:usr_2"), limited.request("user:usr_3")
+    with writing(limited.engine) as connection:
+        keys.ensure(connection, folder, actor=TEST)
+        order = instructions.add(connection, "ten_1", contact_id=None, exporters=None, actor=TEST)
+        instructions.withdraw(connection, order, actor=TEST)
+        approvals.ask(connection, held, [Cause.SWITCH], actor="staff:sue")
+        approvals.approve(connection, held, actor=olga)
+        approvals.deny(connection, denied, reason="x", actor=olga)
+        exports.cancel(connection, held, actor=TEST)
+        wanted = requests.check(profile="access", subject="user:usr_4")
+        idempotency.once(
+            connection, "k", b"", actor=TEST, make=lambda: requests.accept(connection, wanted, actor=TEST)[0]
+        )
+        given = links.issue(connection, folder, export_id, audience="code", ttl_seconds=60, actor=TEST)
+        link = links.resolve(connection, folder, given.token)
+        codes.send(connection, folder, link)
+        codes.check(connection, folder, link, "00000000")
+        claim = links.claim(connection, link, 1, actor=TEST, claims_max=1, claim_seconds=60)
+        links.opened(connection, link, 1, claim, actor=TEST, sent_bytes=1, complete=True)
+        recall_id = recalls.recall(connection, export_id, reason="x", actor=TEST)
+        recalls.close(connection, recall_id, outcome="y", actor=TEST)
+    assert withdraw_recalled(limited.engine, lambda: limited.place.storage) == 1
+    with reading(limited.engine) as connection:
+        assert audit.verify(connection).ok
+
+
+def test_every_table_has_its_rights(limited: World) -> None:
+    """A table that a later migration adds is on the page too."""
+    with reading(limited.engine) as connection:
+        unread = [
+            name
+            for name in models.metadata.tables
+            if not connection.scalar(text(f"SELECT has_table_privilege('{name}', 'SELECT')"))  # names of ours
+        ]
+    assert unread == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_event SET actor = 'x'",
+        "DELETE FROM audit_event",
+        "TRUNCATE audit_event",
+        "ALTER TABLE audit_event DISABLE TRIGGER ALL",
+        "DELETE FROM audit_head",
+        "DELETE FROM recall",
+        "DELETE FROM approval",
+        "DELETE FROM export",
+        "DROP TABLE link",
+    ],
+)
+def test_the_past_is_out_of_its_reach(limited: World, statement: str) -> None:
+    """Neither the log, nor what people decided, nor what they asked for."""
+    with (
+        pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
+        writing(limited.engine) as connection,
+    ):
+        connection.execute(text(statement))
