@@ -29,10 +29,10 @@ def test_the_demonstration_ends_verified_and_runs_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_when_the_stack_is_stopped_or_killed(tmp_path: Path, number: signal.Signals) -> None:
-    """`portability up`: Valkey, workers and clock end with it, whether it is asked to stop or killed."""
+    """`portability up`: Valkey, pages, workers and clock end with it, whether it is asked to stop or killed."""
     folder = tmp_path / "state"
     stack = subprocess.Popen(command("up", "--dir", str(folder), "--workers", "1"), stdout=subprocess.DEVNULL)
-    until(lambda: (folder / "valkey.url").exists() and len(children(stack.pid)) == 3, "the stack is up")
+    until(lambda: (folder / "valkey.url").exists() and len(children(stack.pid)) == 4, "the stack is up")
     family = children(stack.pid)
     os.kill(stack.pid, number)
     stack.wait(60)
