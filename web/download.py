@@ -36,7 +36,7 @@ Claim = Annotated[str, Query(max_length=100)]
 def landing(request: Request, place: Here, token: str) -> Response:
     """What there is to download, for whom and until when; JSON for programs."""
     with place.reading() as connection:
-        link = links.resolve(connection, place.settings.keys, token)
+        link = _resolved(request, place, connection, token)
         volumes = exports.stored_volumes(connection, link["export_id"])
     if problems.for_programs(request):
         return pages.json_answer(_document(link, volumes))
@@ -59,7 +59,7 @@ def send_code(request: Request, place: Here, token: str) -> Response:
     """Send a one-time code to the verified address; who that is, the page does not say."""
     place.limits.attempt(limits.CODE, "send", pages.address(request))
     with place.writing() as connection:
-        link = links.resolve(connection, place.settings.keys, token)
+        link = _resolved(request, place, connection, token)
         codes.send(connection, place.settings.keys, link)
     confirmed.remember_sent(request, link)
     pages.flash(request, "code_sent")
@@ -71,7 +71,7 @@ def check_code(request: Request, place: Here, token: str, code: Annotated[str, F
     """The code that came."""
     place.limits.attempt(limits.CODE, "check", pages.address(request))
     with place.writing() as connection:
-        link = links.resolve(connection, place.settings.keys, token)
+        link = _resolved(request, place, connection, token)
         is_right = link["audience"] == Audience.CODE and codes.check(connection, place.settings.keys, link, code)
     if is_right:
         confirmed.confirm(request, link)
@@ -85,7 +85,7 @@ def begin(request: Request, place: Here, token: str, number: int) -> Response:
     """Claim a download of one volume and go to it."""
     login = session_login(request, place)
     with place.writing() as connection:
-        link = links.resolve(connection, place.settings.keys, token)
+        link = _resolved(request, place, connection, token)
         actor = _admitted(request, link, login)
         if actor is None:
             if login is None and link["audience"] != Audience.CODE:
@@ -108,8 +108,10 @@ def volume(
 ) -> Response:
     """The bytes that a claim opens: from the folder, or by a fresh address of the object storage."""
     with place.reading() as connection:
-        link = links.resolve(connection, place.settings.keys, token)
+        link = _resolved(request, place, connection, token)
         stored = links.claimed(connection, link, number, claim)
+    # A download manager asks for a dozen parts; each leaves an event in the audit log.
+    place.limits.attempt(limits.LINK, link["id"])
     headers = _volume_headers(stored)
     if request.method == "HEAD":
         return Response(None, 200, {**headers, "Content-Length": str(stored["bytes"])}, "application/zip")
@@ -133,6 +135,15 @@ def begun(
     limits = {"claims_max": settings.link_claims_max, "claim_seconds": settings.link_claim_seconds}
     claim = links.claim(connection, link, number, actor=actor, **limits)
     return pages.see_other(f"/d/{token}/volumes/{number}?claim={claim}")
+
+
+def _resolved(request: Request, place: Place, connection: Connection, token: str) -> RowMapping:
+    """The link of a token. Wrong ones are counted, right ones are not: a scanner takes nothing from its reader."""
+    try:
+        return links.resolve(connection, place.settings.keys, token)
+    except LinkInvalid:
+        place.limits.attempt(limits.LINK, "wrong", pages.address(request))
+        raise
 
 
 def _streamed(
