@@ -49,6 +49,7 @@ class Asked(Body):
     reason: Sentence | None = Field(None, description="Why, where somebody else asks for the subject")
     channel: Word = Field("api", description="How the request came in")
     received_at: Word | None = Field(None, description="When it came in, where that was earlier")
+    mandate: Word | None = Field(None, description="Id of the mandate of whoever asks on behalf of the subject")
 
 
 class Reasoned(Body):
@@ -84,9 +85,12 @@ def ask(
     """Ask for an export. The very same request, still open, is answered with the export that there is."""
     given = asked.model_dump(exclude_none=True)
     formats: Sequence[str] = given.pop("formats", requests.DEFAULT_FORMATS)
+    mandate_id = given.pop("mandate", None)
     wanted = asking.wanted(place, formats=formats, **given)
     body = orjson.dumps(asked.model_dump())
-    identifier, is_new, actor = asking.accept(place, login, wanted, key=idempotency_key, body=body)
+    identifier, is_new, actor = asking.accept(
+        place, login, wanted, mandate_id=mandate_id, key=idempotency_key, body=body
+    )
     with place.reading() as connection:
         seen = shown(connection, actor, exports.get(connection, identifier))
     return _json(seen, 201 if is_new else 200, {"Location": f"/v1/exports/{identifier}"})

@@ -1,4 +1,4 @@
-"""Accepting a request, whoever asks and by which way: one order of checks for API and pages."""
+"""Accepting a request of somebody who is logged in: as whom, how often, and once for the same key."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection
-
-from portability import approvals, deadlines, directory, idempotency, limits, requests
-from portability.policy import REASONED, Actor, Role
+from portability import deadlines, idempotency, intake, limits, requests
+from portability.policy import Actor
 from portability.requests import Request
 from portability.sources import PlatformSources
 from web.auth import Login
@@ -29,41 +27,36 @@ def due_at(place: Place, profile: str) -> datetime:
 
 
 def accept(
-    place: Place, login: Login, request: Request, *, key: str | None = None, body: bytes = b""
+    place: Place,
+    login: Login,
+    request: Request,
+    *,
+    mandate_id: str | None = None,
+    key: str | None = None,
+    body: bytes = b"",
 ) -> tuple[str, bool, Actor]:
     """The export's id, whether it is new, and as whom it was asked for. `key` and `body` of an Idempotency-Key.
 
-    Raises: NotAllowed, ReasonRequired, StepUpRequired; TooManyAttempts, TooManyExports; KeyReused; SourceUnavailable
-    where nobody can say whether a second person must look.
+    Raises: NotAllowed, ReasonRequired, StepUpRequired, MandateRefused; TooManyAttempts, TooManyExports; KeyReused.
     """
-    actor = actor_for_request(place, login, request)
+    actor = actor_for_request(place, login, request, mandated=mandate_id is not None)
     place.limits.attempt(limits.REQUEST, str(actor))
-    causes = _causes(place, actor, request)
+    settings = place.settings
+    changed_at = intake.contact_changed_at(settings, PlatformSources(settings), request)
     with place.writing() as connection:
-        make = partial(_make, connection, place, actor, request, causes)
+        take = partial(
+            intake.take,
+            connection,
+            settings,
+            request,
+            actor=actor,
+            auth=login.auth(settings),
+            contact_changed_at=changed_at,
+            mandate_id=mandate_id,
+        )
         if key is None:
-            identifier, is_new = make()
+            identifier, is_new = take()
         else:
-            identifier, is_new = idempotency.once(connection, key, body, actor=str(actor), make=lambda: make()[0])
+            identifier, is_new = idempotency.once(connection, key, body, actor=str(actor), make=lambda: take()[0])
     place.wake(identifier)
     return identifier, is_new, actor
-
-
-def _make(
-    connection: Connection, place: Place, actor: Actor, request: Request, causes: tuple[approvals.Cause, ...]
-) -> tuple[str, bool]:
-    most = place.settings.exports_per_month
-    identifier, is_new = requests.accept(connection, request, actor=str(actor), per_month=most)
-    if is_new:
-        approvals.ask(connection, identifier, causes, actor=str(actor))
-    return identifier, is_new
-
-
-def _causes(place: Place, actor: Actor, request: Request) -> tuple[approvals.Cause, ...]:
-    settings = place.settings
-    changed_at = None
-    if settings.needs_approvals and Role(actor.role) in REASONED:
-        known = directory.load_directory(PlatformSources(settings), settings.directory)
-        subject = directory.named(request.subject_kind, request.subject_id, request.tenant)
-        changed_at = directory.last_change(known, subject)
-    return approvals.needed(settings, actor, request, contact_changed_at=changed_at)

@@ -28,9 +28,9 @@ def own_scope(connection: Connection, login: Login) -> Scope:
     return Scope(subject_ref=subjects.pairwise_ref(connection, SubjectKind.USER, login.id, None))
 
 
-def actor_for_request(place: Place, login: Login, wanted: Request) -> Actor:
+def actor_for_request(place: Place, login: Login, wanted: Request, *, mandated: bool = False) -> Actor:
     """As whom they ask. Raises NotAllowed, ReasonRequired, StepUpRequired."""
-    facts = Facts(wanted.subject_kind, wanted.subject_id, wanted.tenant, reason=wanted.reason)
+    facts = Facts(wanted.subject_kind, wanted.subject_id, wanted.tenant, reason=wanted.reason, mandated=mandated)
     if facts.subject_kind == SubjectKind.TENANT:
         return permit(place, login, Action.CREATE_TENANT, facts)
     # Their own they ask for as themselves, whatever other role they have.

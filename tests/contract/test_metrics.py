@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from portability.requests import Profile
 from portability.states import UNDECIDED, ExportState
 
 EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
+PLAIN_COUNTS_MAX = 25
 ENDED = [state for state in ExportState if state not in UNDECIDED]
 DAY = timedelta(days=1)
 
@@ -217,8 +218,18 @@ def test_no_label_holds_an_id_or_a_tenant(engine: Engine) -> None:
     assert {name: series.keys() for name, series in told(engine).items()} == before
 
 
-def test_a_hundred_thousand_exports_take_less_than_a_second(engine: Engine) -> None:
-    """As fast as a scrape needs it, with volumes and gaps of all of them."""
+def quickest(act: Callable[[], object]) -> float:
+    """Seconds of the quickest of five times: what else the machine does only makes it slower."""
+    took = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        act()
+        took.append(time.perf_counter() - begin)
+    return min(took)
+
+
+def test_a_hundred_thousand_exports_are_counted_in_one_go(engine: Engine) -> None:
+    """Volumes and gaps of all of them too: a few times what plain counts of the tables take, a fraction of a second."""
     store(engine, EXPORT, some_exports(1000))
     with writing(engine) as connection:
         for step in range(7):
@@ -231,16 +242,14 @@ def test_a_hundred_thousand_exports_take_less_than_a_second(engine: Engine) -> N
             connection.execute(insert(table).from_select(list(row), select(*values).select_from(EXPORT)))
         assert connection.scalar(select(func.count()).select_from(EXPORT)) == 128_000
 
-    took = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        states = Counter[str]()
-        for labels, count in told(engine)["portability_exports"].items():
-            states[dict(labels)["state"]] += int(count)
-        took.append(time.perf_counter() - begin)
+    def plainly() -> None:
+        with reading(engine) as connection:
+            for table, column in ((EXPORT, "state"), (VOLUME, "state"), (GAP, "reason")):
+                connection.execute(select(table.c[column], func.count()).group_by(table.c[column])).all()
 
-    assert states.total() == 128_000
-    assert min(took) < 1, took
+    assert sum(told(engine)["portability_exports"].values()) == 128_000
+    whole, plain = quickest(lambda: told(engine)), quickest(plainly)
+    assert whole < PLAIN_COUNTS_MAX * plain
 
 
 def test_notifications_are_counted_and_the_oldest_that_waits_is_told(engine: Engine) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import httpx
 import pytest
 from served import OTHER, OWNER, TENANT, Served
+
+from portability import mandates
+from portability.db import writing
 
 ASK = {"profile": "access", "subject": f"user:{OWNER}"}
 
@@ -134,3 +139,26 @@ def test_keys_health_and_metrics_are_public(served: Served) -> None:
     for path in ("/healthz", "/healthz/live", "/healthz/ready"):
         assert httpx.get(f"{served.url}{path}").json() == {"status": "ok"}
     assert "portability_exports_overdue" in httpx.get(f"{served.url}/metrics").text
+
+
+def test_whoever_has_a_mandate_asks_for_another(served: Served) -> None:
+    """Within its scope, and nobody else (11 CCR 7063). They learn when it is due, and nothing of what is in it."""
+    with writing(served.world.engine) as connection:
+        mandate = mandates.add(
+            connection,
+            agent="subject:usr_agent",
+            subject="user:usr_absent",
+            tenant=None,
+            profiles=["access"],
+            issuer="the person, letter 17",
+            expires_at=datetime.now(UTC) + timedelta(days=1),
+            actor="officer:olga",
+        )
+    asked = {"profile": "access", "subject": "user:usr_absent", "mandate": mandate}
+    made = served.call("POST", "/v1/exports", "usr_agent", json=asked)
+    assert made.status_code == 201
+    assert made.json()["due_at"]
+    assert not {"datasets", "volumes", "links"} & made.json().keys()
+    for who, change in (("usr_x", {}), ("usr_agent", {"profile": "portability"}), ("usr_agent", {"mandate": "man_x"})):
+        refused = served.call("POST", "/v1/exports", who, json=asked | change)
+        assert (refused.status_code, refused.json()["code"]) == (403, "mandate_refused")
