@@ -136,11 +136,9 @@ def test_it_works_without_script_and_by_keyboard(browser: Browser, stack: Stack)
         page.keyboard.press("Space")
         page.get_by_role("button", name="Ask for my data").focus()
         page.keyboard.press("Enter")
+        page.wait_for_url("**/me/exports/*")
         heading = page.get_by_role("heading", name="Ready")
-        for _ in range(200):
-            if heading.is_visible():
-                break
-            page.reload()
+        until(lambda: page.reload() is not None and heading.is_visible(), "the copy is ready")
         with page.expect_download() as begun:
             page.get_by_role("button", name=DOWNLOAD).click()
         assert begun.value.suggested_filename.endswith(".zip")
