@@ -88,7 +88,7 @@ def test_staff_see_the_state_and_no_content(served: Served) -> None:
 
 def test_staff_say_why_and_cannot_have_a_link(served: Served) -> None:
     """A request for another needs a reason; a link to it is refused with 403."""
-    asked = {"profile": "access", "subject": f"user:{OTHER}"}
+    asked = {"profile": "access", "subject": "user:usr_helped"}
     refused = served.call("POST", "/v1/exports", "sam", "staff", json=asked)
     assert (refused.status_code, refused.json()["code"]) == (400, "reason_required")
     made = served.call("POST", "/v1/exports", "sam", "staff", json=asked | {"reason": "ticket 12"})
