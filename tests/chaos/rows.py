@@ -67,8 +67,9 @@ def leases(engine: Engine) -> int:
 def forget(engine: Engine, exports: Sequence[str]) -> None:
     """Delete exports that were judged, so that a long run stays as fast as a short one."""
     with writing(engine) as connection:
-        for table in (models.gap, models.ledger, models.volume, models.slice):
-            connection.execute(delete(table).where(table.c.export_id.in_(exports)))
+        for table in reversed(models.metadata.sorted_tables):
+            if any(key.column is EXPORT.c.id for key in table.foreign_keys):
+                connection.execute(delete(table).where(table.c.export_id.in_(exports)))
         connection.execute(delete(EXPORT).where(EXPORT.c.id.in_(exports)))
 
 
