@@ -54,7 +54,8 @@ def signing(connection: Connection, folder: Path, *, purpose: str = "archive") -
     """The newest active key of a purpose. Raises NoSigningKey, also where its file is not on this machine."""
     rows = [row for row in listed(connection, purpose) if row["retired_at"] is None and row["revoked_at"] is None]
     if not rows:
-        raise NoSigningKey(f"there is no active key for {purpose}")
+        hint = f"`portability keys new --purpose {purpose}` makes one"
+        raise NoSigningKey(f"there is no active key for {purpose}", hint=hint)
     return private(folder, rows[-1]["kid"])
 
 
