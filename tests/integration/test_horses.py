@@ -54,7 +54,7 @@ def test_a_horse_that_hangs_before_it_has_claimed_is_killed(place: Watched) -> N
     asked = place.ask()
     with place.locked():
         wake(open_queue(place.redis), asked)
-        until(lambda: bool(family(place.deployed)), "a horse hangs", seconds=30)
+        until(lambda: bool(family(place.deployed)), "a horse hangs", seconds=90)
         (hanging,) = family(place.deployed)
         until(lambda: not Path(f"/proc/{hanging}").exists(), "the hanging horse is gone", seconds=60)
     until(lambda: place.counts().get("horse_stalled", 0) > before, "it is counted", seconds=60)
