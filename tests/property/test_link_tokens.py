@@ -15,7 +15,7 @@ import pytest
 from factories import World, world
 from joserfc import jws
 from joserfc.jwk import ECKey
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
 from portability import keys, links, models
 from portability.db import now, reading, writing
@@ -198,6 +198,8 @@ def test_what_is_planted_beside_its_signature_does_not_open(issued: Issued) -> N
             row |= {"token_sha256": links._sha256(other), "created_by": "x"}
             connection.execute(insert(models.link).values(**row, created_at=now(), expires_at=now(600)))
     opened = [other for other in others if issued.opens(other)]
+    with writing(issued.world.engine) as connection:
+        connection.execute(delete(models.link).where(models.link.c.id.startswith("lnk_planted")))
     assert len(opened) <= signed_by_us
     assert all(links.read(other, issued.jwks) is not None for other in opened)
 
