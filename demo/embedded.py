@@ -191,7 +191,7 @@ def _start(arguments: Sequence[str], log: Path, *, end_with: int = signal.SIGKIL
             stderr=output,
             # Its own session: Ctrl-C in the terminal reaches this process alone, which then stops the rest in order.
             start_new_session=True,
-            preexec_fn=partial(die_with_parent, end_with),  # noqa: PLW1509  # no thread runs here yet
+            preexec_fn=partial(die_with_parent, os.getpid(), end_with),  # noqa: PLW1509  # no thread runs here yet
         )
 
 

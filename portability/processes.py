@@ -10,13 +10,13 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent(number: int = signal.SIGKILL) -> None:
+def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
     """Ask Linux to signal this process when its parent ends (prctl(2), PR_SET_PDEATHSIG); elsewhere nothing happens.
 
+    `parent` is its pid as it knew itself before the fork: it may have ended before the child runs its first line.
     It counts the *thread* that forked: start children from a thread that lives as long as they should.
     """
     if sys.platform == "linux":
-        parent = os.getppid()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it ended before the kernel was asked
             os._exit(1)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Deployment:
                 env=self.environment,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,  # noqa: PLW1509  # a prctl and nothing else
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  # a prctl and nothing else
             )
         self.processes.append(process)
         return process

@@ -55,6 +55,8 @@ class ExportWorker(Worker):
     """Set for good by the first signal; the worker that follows this one sees it, too."""
     _watch = Watch(pulse)
     _is_stalled = False
+    _parent_pid = 0
+    """Of the worker, as its horse has to know it: RQ's own `pid` is read anew from Redis now and then."""
 
     @property
     def silent_seconds_max(self) -> float:
@@ -102,7 +104,7 @@ class ExportWorker(Worker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Fork a horse for a message of ours; what is none does not get that far."""
         if isinstance(job, AllowedJob) and job.is_ours:
-            self._watch, self._is_stalled = Watch(pulse), False
+            self._watch, self._is_stalled, self._parent_pid = Watch(pulse), False, os.getpid()
             super().execute_job(job, queue)
         else:
             self._refuse(job.id.encode())
@@ -137,7 +139,7 @@ class ExportWorker(Worker):
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """In the child: die with the parent, whatever kills it; an orphan would work on beside its successor."""
-        die_with_parent()
+        die_with_parent(self._parent_pid)
         super().main_work_horse(job, queue)
 
     def setup_work_horse_signals(self) -> None:
