@@ -26,6 +26,8 @@ REFUSAL = "refusal"
 """Cause of a row that was made to hold a denial alone."""
 FETCH_SECONDS = 86_400
 """How long the consent to fetch a copy holds."""
+APPROVABLE = frozenset({ExportState.REVIEW, ExportState.READY})
+"""States in which a question may be open: to make it, or to fetch a copy. With any other the question has ended."""
 DECIDERS = frozenset({Role.OFFICER, Role.OPERATOR, Role.TENANT_ADMIN})
 
 
@@ -90,7 +92,7 @@ def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
     Raises: UnknownExport; WrongState where nothing is to be approved; NotAllowed.
     """
     row = exports.lock(connection, export_id)
-    asked = waiting(connection, export_id)
+    asked = waiting(connection, export_id) if row["state"] in APPROVABLE else ()
     if not asked:
         raise WrongState(f"export {export_id} is {row['state']}: there is nothing to approve")
     _check_decider(actor, row, asked)

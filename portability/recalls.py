@@ -12,15 +12,15 @@ from portability import audit, exports, links, models, slices
 from portability.api import JSON
 from portability.db import now
 from portability.refusals import ReasonRequired, UnknownRecall
-from portability.states import ExportState
+from portability.states import UNDECIDED, ExportState
 
 TABLE, EXPORT = models.recall, models.export
 GDPR_HOURS = 72
 """To the supervisory authority (GDPR Art. 33)."""
 PDP_DAYS = 3
 """To the person and the authority, 3 x 24 hours (UU PDP Art. 46)."""
-DELIVERABLE = frozenset({ExportState.RUNNING, ExportState.CLOSING, ExportState.READY})
-"""States of which something may be out, or may still go out."""
+DELIVERABLE = UNDECIDED | {ExportState.READY}
+"""States of which something is out, or may still go out: also what nobody has begun."""
 
 
 def recall(connection: Connection, export_id: str, *, reason: str, actor: str) -> str:

@@ -33,8 +33,8 @@ class ExportState(StrEnum):
 
 _S = ExportState
 FOLLOWS: dict[ExportState, frozenset[ExportState]] = {
-    _S.REVIEW: frozenset({_S.QUEUED, _S.DENIED, _S.CANCELLED}),
-    _S.QUEUED: frozenset({_S.REVIEW, _S.RUNNING, _S.CANCELLED, _S.DENIED}),
+    _S.REVIEW: frozenset({_S.QUEUED, _S.DENIED, _S.CANCELLED, _S.RECALLED}),
+    _S.QUEUED: frozenset({_S.REVIEW, _S.RUNNING, _S.CANCELLED, _S.DENIED, _S.RECALLED}),
     _S.RUNNING: frozenset({_S.CLOSING, _S.READY, _S.FAILED, _S.CANCELLED, _S.RECALLED}),
     _S.CLOSING: frozenset({_S.READY, _S.FAILED, _S.CANCELLED, _S.RECALLED}),
     # What is missing is fetched by a retry; a stored volume may be lost.

@@ -333,6 +333,20 @@ def test_a_recall_of_what_ended_opens_its_record_all_the_same(people: People) ->
     assert people.state(export_id) == "failed"
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_what_nobody_has_begun_is_recalled_before_it_is_made(people: People, held: bool) -> None:
+    """Queued or waiting for a second person: no worker takes it any more, and nobody can approve it."""
+    export_id = people.world.request("user:usr_recalled")
+    with writing(people.world.engine) as connection:
+        if held:
+            approvals.ask(connection, export_id, [approvals.Cause.CONTACT_CHANGED], actor=TEST)
+        recalls.recall(connection, export_id, reason="wrong person", actor=TEST)
+    assert people.state(export_id) == "recalled"
+    assert people.world.claim() is None
+    with writing(people.world.engine) as connection, pytest.raises(WrongState):
+        approvals.approve(connection, export_id, actor=OLGA)
+
+
 def test_a_recall_is_closed_once_with_its_outcome(people: People) -> None:
     """An empty reason or outcome is none."""
     export_id = people.ready()
