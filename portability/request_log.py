@@ -6,7 +6,7 @@ import base64
 import binascii
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,7 @@ TIMES = ("received_at", "due_at", "began_at", "ended_at")
 COLUMNS = (*TEXTS, "requested_by", "reason", *TIMES)
 """Of the log, in this order; names are relied upon."""
 
+PAGE = 1000
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
@@ -67,6 +68,16 @@ def page(
     rows = connection.execute(query.limit(limit + 1)).mappings().all()
     following = _encoded(rows[limit - 1]) if len(rows) > limit else None
     return rows[:limit], following
+
+
+def every(connection: Connection, scope: Scope) -> Iterator[RowMapping]:
+    """All of them, the newest first, a page at a time."""
+    after: str | None = None
+    while True:
+        rows, after = page(connection, scope, after=after, limit=PAGE)
+        yield from rows
+        if after is None:
+            return
 
 
 def by_due_date(connection: Connection, scope: Scope, *, limit: int = 200) -> Sequence[RowMapping]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Header, Query, Request
@@ -18,9 +17,10 @@ from portability.errors import UnknownExport
 from portability.policy import Action
 from portability.refusals import UnknownLink
 from portability.states import ExportState
-from web import asking
+from web import asking, pages
 from web.answers import API_ANSWERS, problem_answers
 from web.auth import Caller, permit
+from web.pages import json_answer
 from web.place import Here
 from web.scopes import listing_scope
 from web.seen import facts_of, found, shown
@@ -93,7 +93,7 @@ def ask(
     )
     with place.reading() as connection:
         seen = shown(connection, actor, exports.get(connection, identifier))
-    return _json(seen, 201 if is_new else 200, {"Location": f"/v1/exports/{identifier}"})
+    return json_answer(seen, 201 if is_new else 200, headers={"Location": f"/v1/exports/{identifier}"})
 
 
 @router.get("/exports", response_model=None)
@@ -109,7 +109,7 @@ def list_exports(
         scope = listing_scope(connection, login)
         states = None if state is None else (state,)
         rows, following = request_log.page(connection, scope, states=states, after=cursor, limit=limit)
-    return _json({"exports": [_line(row) for row in rows], "next": following})
+    return json_answer({"exports": [_line(row) for row in rows], "next": following})
 
 
 @router.get("/exports/{export_id}", responses={304: {"description": "Nothing has changed"}}, response_model=None)
@@ -120,11 +120,7 @@ def show(
     with place.reading() as connection:
         row, actor = found(place, login, connection, export_id, Action.SEE_STATE)
         seen = shown(connection, actor, row)
-    content = orjson.dumps(seen)
-    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    if if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
-        return Response(status_code=304, headers={"ETag": etag})
-    return Response(content, 200, {"ETag": etag}, "application/json")
+    return pages.polled(orjson.dumps(seen), pages.JSON_TYPE, if_none_match)
 
 
 @router.post("/exports/{export_id}/cancel", responses=problem_answers(409), response_model=None)
@@ -133,7 +129,7 @@ def cancel(place: Here, login: Caller, export_id: ExportId) -> Response:
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.CANCEL)
         exports.cancel(connection, row["id"], actor=str(actor))
-        return _json(shown(connection, actor, exports.get(connection, export_id)))
+        return json_answer(shown(connection, actor, exports.get(connection, export_id)))
 
 
 @router.post("/exports/{export_id}/approve", responses=problem_answers(409), response_model=None)
@@ -144,7 +140,7 @@ def approve(place: Here, login: Caller, export_id: ExportId) -> Response:
         approvals.approve(connection, row["id"], actor=actor)
         seen = shown(connection, actor, exports.get(connection, export_id))
     place.wake(export_id)
-    return _json(seen)
+    return json_answer(seen)
 
 
 @router.post("/exports/{export_id}/deny", responses=problem_answers(409), response_model=None)
@@ -153,7 +149,7 @@ def deny(place: Here, login: Caller, export_id: ExportId, why: Reasoned) -> Resp
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.DENY)
         approvals.deny(connection, row["id"], reason=why.reason, actor=actor)
-        return _json(shown(connection, actor, exports.get(connection, export_id)))
+        return json_answer(shown(connection, actor, exports.get(connection, export_id)))
 
 
 @router.post("/exports/{export_id}/recall", responses=problem_answers(409), response_model=None)
@@ -162,7 +158,7 @@ def recall(place: Here, login: Caller, export_id: ExportId, why: Reasoned) -> Re
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.RECALL)
         recalls.recall(connection, row["id"], reason=why.reason, actor=str(actor))
-        return _json(shown(connection, actor, exports.get(connection, export_id)))
+        return json_answer(shown(connection, actor, exports.get(connection, export_id)))
 
 
 @router.post("/exports/{export_id}/retry", responses=problem_answers(409), response_model=None)
@@ -176,7 +172,7 @@ def retry(place: Here, login: Caller, export_id: ExportId, what: Retried | None 
             retries.retry(connection, row["id"], actor=str(actor))
         seen = shown(connection, actor, exports.get(connection, export_id))
     place.wake(export_id)
-    return _json(seen)
+    return json_answer(seen)
 
 
 @router.post("/exports/{export_id}/links", status_code=201, responses=problem_answers(409), response_model=None)
@@ -194,7 +190,7 @@ def link(place: Here, login: Caller, export_id: ExportId, wanted: Linked | None 
             actor=str(actor),
         )
     told = {"id": made.id, "audience": str(made.audience), "expires_at": exports.rfc3339(made.expires_at)}
-    return _json({**told, "url": made.url(place.settings.base_url)}, 201)
+    return json_answer({**told, "url": made.url(place.settings.base_url)}, 201)
 
 
 @router.delete("/links/{link_id}", status_code=204, tags=["links"])
@@ -229,7 +225,7 @@ def read_log(
         if following:
             headers["Link"] = f'</v1/requests?format=csv&cursor={following}>; rel="next"'
         return Response(request_log.table(rows), 200, headers, "text/csv; charset=utf-8")
-    return _json({"requests": [request_log.document(row) for row in rows], "next": following})
+    return json_answer({"requests": [request_log.document(row) for row in rows], "next": following})
 
 
 def _line(row: RowMapping) -> dict[str, JSON]:
@@ -237,7 +233,3 @@ def _line(row: RowMapping) -> dict[str, JSON]:
     times = ("received_at", "due_at", "ended_at")
     told: dict[str, JSON] = {name: row[name] for name in names}
     return {**told, "subject": row["subject_ref"], **{name: exports.rfc3339(row[name]) for name in times}}
-
-
-def _json(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401  # any JSON
-    return Response(orjson.dumps(document), status, dict(headers or {}), "application/json")

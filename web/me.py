@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Header, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from sqlalchemy import Connection, RowMapping
 
 from portability import approvals, exports, links, notify, request_log, requests, slices
@@ -115,10 +114,7 @@ def standing(
         row, _actor = found(place, login, connection, export_id, Action.SEE_OWN)
         told = _standing(connection, row)
     piece = pages.text(request, "standing.html", **told, compact=False)
-    etag = f'"{hashlib.sha256(piece.encode()).hexdigest()[:32]}"'
-    if if_none_match == etag:
-        return Response(status_code=304, headers={"ETag": etag})
-    return HTMLResponse(piece, headers={"ETag": etag})
+    return pages.polled(piece.encode(), "text/html; charset=utf-8", if_none_match)
 
 
 @router.post("/exports/{export_id}/cancel", dependencies=[OurForm])
@@ -207,7 +203,4 @@ def _groups(lines: Sequence[RowMapping]) -> list[dict[str, Any]]:
 def _kept_until(place: Place, row: RowMapping) -> datetime | None:
     if row["state"] != ExportState.READY or row["ended_at"] is None:
         return None
-    settings = place.settings
-    tenant = row["subject_kind"] == SubjectKind.TENANT
-    kept_seconds = settings.tenant_archive_ttl_seconds if tenant else settings.archive_ttl_seconds
-    return kept_until(row["ended_at"], kept_seconds)
+    return kept_until(row["ended_at"], place.settings.ttl_seconds(row["subject_kind"]))

@@ -143,6 +143,14 @@ def _came_from(request: Request) -> str:
             return "/me"
 
 
+def polled(content: bytes, media_type: str, if_none_match: str | None) -> Response:
+    """An answer that is asked for again and again: 304 where the caller has it already (RFC 9110, 13.1.2)."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    if etag in (tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+    return Response(content, HTTPStatus.OK, {"ETag": etag}, media_type)
+
+
 def json_answer(
     document: object, status: int = 200, *, headers: Mapping[str, str] | None = None, media_type: str = JSON_TYPE
 ) -> Response:

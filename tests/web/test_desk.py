@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
+from sqlalchemy import func, select
 
+from portability import models, request_log
+from portability.db import reading
 from web.words import PHRASES
 
 FILLED = re.compile(r"{(\w+)}")
@@ -158,3 +161,16 @@ def test_a_visitor_speaks_indonesian(served: Served) -> None:
         assert "Data Anda" not in visitor.client.get("/me").text
         visitor.send("/language", language="id", next="/me")
         assert "Data Anda" in visitor.client.get("/me").text
+
+
+def test_the_request_log_is_whole_however_long(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a table it has no pages: every request of the deployment is a line."""
+    for number in range(5):
+        served.world.request(f"user:usr_log_{number}")
+    monkeypatch.setattr(request_log, "PAGE", 2)
+    with reading(served.world.engine) as connection:
+        ids = [row["id"] for row in request_log.every(connection, request_log.Scope())]
+        stored = connection.scalar(select(func.count()).select_from(models.export))
+    assert len(ids) == len(set(ids)) == stored
+    with served.browser("ann", "auditor") as visitor:
+        assert len(visitor.client.get("/staff/requests.csv").text.splitlines()) == len(ids) + 1
