@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -96,6 +96,11 @@ def _cell(value: object) -> Text:
     if isinstance(value, datetime):
         value = f"{value:%Y-%m-%d %H:%M} UTC"
     return Text("" if value is None else str(value))
+
+
+def one_of(words: Iterable[str]) -> click.Choice[str]:
+    """A choice among words; of an enumeration its values, which click would show by the names in the code."""
+    return click.Choice([str(word) for word in words], case_sensitive=False)
 
 
 def shared(function: Callable[..., None]) -> Callable[..., None]:

@@ -8,7 +8,7 @@ import click
 
 from cli.context import Context, shared
 from cli.exports import show_export, wake_for
-from cli.permission import permit, permit_any
+from cli.permission import AS, permit, permit_any
 from portability import approvals, exports, recalls
 from portability import mandates as powers
 from portability.api import JSON
@@ -16,8 +16,6 @@ from portability.db import reading, writing
 from portability.errors import BadDate, StorageError
 from portability.policy import Action
 from worker.withdraw import withdraw_all
-
-AS = click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
 
 
 @click.command()

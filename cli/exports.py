@@ -11,8 +11,8 @@ import click
 from rich.progress import Progress
 from sqlalchemy import RowMapping
 
-from cli.context import Context, shared
-from cli.permission import permit
+from cli.context import Context, one_of, shared
+from cli.permission import AS, permit
 from portability import approvals, audit, exports, policy, retries
 from portability.api import JSON
 from portability.db import reading, writing
@@ -27,7 +27,7 @@ GAPS_SHOWN = 20
 
 
 @click.command("list")
-@click.option("--state", type=click.Choice([*ExportState]), help="Only exports in this state.")
+@click.option("--state", type=one_of(ExportState), help="Only exports in this state.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many, the newest first.")
 @shared
 def list_exports(context: Context, state: str | None, limit: int) -> None:
@@ -58,7 +58,7 @@ def show(context: Context, identifier: str) -> None:
 
 @click.command()
 @click.argument("identifier", metavar="ID")
-@click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+@AS
 @shared
 def cancel(context: Context, identifier: str, claimed: str | None) -> None:
     """Cancel an open export; a running one ends at its next checkpoint."""
@@ -71,7 +71,7 @@ def cancel(context: Context, identifier: str, claimed: str | None) -> None:
 @click.command()
 @click.argument("identifier", metavar="ID")
 @click.option("--gaps", is_flag=True, help="Fetch what is missing in a ready export, as its next revision.")
-@click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+@AS
 @shared
 def retry(context: Context, identifier: str, gaps: bool, claimed: str | None) -> None:
     """Let a failed export begin anew, or a ready one fetch what it misses."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
-from cli.context import Context, shared
-from portability import exports, policy
+from cli.context import Context, one_of, shared
+from cli.permission import AS, permit_any
+from portability import exports
 from portability import instructions as orders
 from portability.api import JSON
 from portability.db import reading, writing
 from portability.plugins import check_exporter_names
+from portability.policy import Action
 
 
 @click.group()
@@ -24,19 +26,19 @@ def instructions() -> None:
 @click.option(
     "--deliver-to",
     "delivery",
-    type=click.Choice([*orders.Delivery]),
+    type=one_of(orders.Delivery),
     default=orders.Delivery.SUBJECT,
     show_default=True,
     help="Who gets a contact's archive.",
 )
-@click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+@AS
 @shared
 def add(
     context: Context, tenant: str, contact: str | None, include: str | None, delivery: str, claimed: str | None
 ) -> None:
     """Record an instruction; the same standing one is not recorded twice."""
     exporters = None if include is None else check_exporter_names(name.strip() for name in include.split(","))
-    actor = policy.acting(context.settings, claimed)
+    actor = permit_any(context, claimed, Action.INSTRUCT, tenant=tenant)
     with writing(context.engine) as connection:
         identifier = orders.add(
             connection,
@@ -67,11 +69,12 @@ def list_instructions(context: Context, tenant: str | None) -> None:
 
 @instructions.command("withdraw")
 @click.argument("identifier", metavar="ID")
-@click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+@AS
 @shared
 def withdraw(context: Context, identifier: str, claimed: str | None) -> None:
     """End an instruction; exports that begin later do not see it."""
-    actor = policy.acting(context.settings, claimed)
     with writing(context.engine) as connection:
+        tenant = orders.get(connection, identifier)["tenant"]
+        actor = permit_any(context, claimed, Action.INSTRUCT, tenant=tenant)
         orders.withdraw(connection, identifier, actor=str(actor))
     context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is withdrawn", markup=False))

@@ -6,8 +6,8 @@ import re
 
 import click
 
-from cli.context import Context, shared
-from cli.permission import permit
+from cli.context import Context, one_of, shared
+from cli.permission import AS, permit
 from portability import exports, links
 from portability.api import JSON
 from portability.db import reading, writing
@@ -15,7 +15,6 @@ from portability.errors import BadInput
 from portability.policy import Action
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-AS = click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
 
 
 @click.command()
@@ -24,7 +23,7 @@ AS = click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only."
 @click.option(
     "--for",
     "audience",
-    type=click.Choice(["subject", *links.Audience]),
+    type=one_of(["subject", *links.Audience]),
     default="subject",
     show_default=True,
     help="Who may use it; subject: what fits the subject.",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import click
 from sqlalchemy import Connection
 
 from cli.context import Context
 from portability import exports, links, policy
-from portability.policy import PRESENT, Action, Actor, Facts
+from portability.api import SubjectKind
+from portability.errors import NotAllowed
+from portability.policy import PRESENT, Action, Actor, Facts, Why
+
+AS = click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
 
 
 def permit(context: Context, connection: Connection, claimed: str | None, action: Action, export_id: str) -> Actor:
@@ -18,8 +23,12 @@ def permit(context: Context, connection: Connection, claimed: str | None, action
     return actor
 
 
-def permit_any(context: Context, claimed: str | None, action: Action) -> Actor:
-    """The actor of a command on no export in particular. Raises NotAllowed, BadInput."""
+def permit_any(context: Context, claimed: str | None, action: Action, *, tenant: str | None = None) -> Actor:
+    """The actor of a command on no export in particular, or on what is a tenant's. Raises NotAllowed, BadInput."""
     actor = policy.acting(context.settings, claimed)
-    policy.allowed(actor, action, None, PRESENT).enforce()
+    facts = None if tenant is None else Facts(SubjectKind.TENANT, tenant, tenant)
+    decision = policy.allowed(actor, action, facts, PRESENT)
+    if decision.why is Why.NOT_YOURS:
+        raise NotAllowed("that is another tenant's")
+    decision.enforce()
     return actor

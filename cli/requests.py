@@ -9,6 +9,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from cli.context import Context, shared
 from cli.exports import show_export
+from cli.permission import AS
 from portability import exports, intake, policy, requests, slices
 from portability.db import reading, writing
 from portability.errors import PortabilityError, QueueUnavailable
@@ -33,7 +34,7 @@ POLL_SECONDS = 0.2
 @click.option("--channel", default="cli", show_default=True, help="How it came in: cli, email, letter, phone ...")
 @click.option("--mandate", "mandate_id", help="On whose authority, where one asks on behalf of another.")
 @click.option("--require-complete", is_flag=True, help="Fail rather than deliver an archive with gaps.")
-@click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
+@AS
 @click.option("--wait", is_flag=True, help="Wait until it has ended, with a progress bar.")
 @shared
 def request(

@@ -71,6 +71,14 @@ def add(
     return identifier
 
 
+def get(connection: Connection, identifier: str) -> RowMapping:
+    """The instruction's row, a withdrawn one too. Raises UnknownInstruction."""
+    row = connection.execute(select(TABLE).where(TABLE.c.id == identifier)).mappings().one_or_none()
+    if row is None:
+        raise UnknownInstruction(f"no instruction has the id {identifier!r}")
+    return row
+
+
 def withdraw(connection: Connection, identifier: str, *, actor: str) -> None:
     """End an instruction; exports that begin later do not see it. Raises UnknownInstruction."""
     ended = update(TABLE).where(TABLE.c.id == identifier, TABLE.c.withdrawn_at.is_(None))

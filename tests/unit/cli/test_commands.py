@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cli.main import main
 from portability import audit
 from portability.db import reading
+from portability.states import ExportState
 
 Run = Callable[..., Result]
 
@@ -170,3 +171,34 @@ def test_metrics_are_for_prometheus_and_for_machines(run: Run, made: World) -> N
     assert {key: value for key, value in document.items() if key not in ages} == {
         key: value for key, value in told.items() if key not in ages
     }
+
+
+@pytest.mark.parametrize(
+    ("actor", "code"),
+    [("tenant_admin:adm@ten_1", 0), ("tenant_admin:adm@ten_2", 2), ("staff:sam", 2), ("subject:usr_1", 2)],
+)
+def test_only_a_tenant_or_an_operator_orders_for_it(run: Run, actor: str, code: int) -> None:
+    """An instruction opens a company's data: nobody gives or takes back another's."""
+    assert run("instructions", "add", "--tenant", "ten_1", "--as", actor).exit_code == code
+    identifier = run("instructions", "add", "--tenant", "ten_1").stdout.strip()
+    assert run("instructions", "withdraw", identifier, "--as", actor).exit_code == code
+
+
+def test_a_deadline_is_moved_by_those_who_may(run: Run, made: World) -> None:
+    """An officer notes that a person is waited for; staff may not, and learn no more."""
+    identifier = made.request()
+    assert run("pause", identifier, "--reason", "identity", "--as", "staff:sam").exit_code == 2
+    paused = run("pause", identifier, "--reason", "identity", "--as", "officer:olga")
+    assert paused.exit_code == 0, paused.stderr
+    assert run("resume", identifier, "--as", "officer:olga").exit_code == 0
+    # Under UU PDP, which decides here, nothing is extended.
+    assert "uu_pdp" in run("extend", identifier, "--reason", "much audio", "--as", "officer:olga").stderr
+
+
+@pytest.mark.parametrize("state", [*ExportState, "READY"])
+def test_a_list_takes_each_state_by_the_word_that_it_prints(run: Run, made: World, state: str) -> None:
+    """What one command says another one understands."""
+    made.request()
+    listed = run("list", "--state", str(state), "--json")
+    assert listed.exit_code == 0
+    assert [row["state"] for row in json.loads(listed.stdout)] == (["queued"] if state == "queued" else [])
