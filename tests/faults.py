@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Self
+
+from loopback import Loopback, reset
 
 from portability.errors import StorageError, StorageUnavailable
 from portability.storage import OpenUpload, Storage, StoredObject, Upload
@@ -44,39 +42,19 @@ class FaultProxy:
     port: int = field(init=False, default=0)
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
-        self._thread.start()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._loopback = Loopback(self._serve).__enter__()
+        self.port = self._loopback.port
         return self
 
-    def __exit__(self, *_exc: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
+    def __exit__(self, *exc: object) -> None:
+        self._loopback.__exit__(*exc)
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
-
-    async def _close(self) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         if self.refuse:
             reset(writer)
             return
@@ -116,14 +94,6 @@ class FaultProxy:
             writer.write(block)
             await writer.drain()
         writer.write_eof()
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection at once: the other end sees it break."""
-    raw = writer.get_extra_info("socket")
-    with suppress(OSError):  # linger 0: close sends RST
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,10 +10,9 @@ from enum import StrEnum
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
-from faults import reset
+from loopback import HEAD_BYTES_MAX, Loopback, reset
 
 _BLOCK_BYTES = 65_536
-_HEAD_BYTES_MAX = 1 << 20
 _REFUSAL = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>on purpose</Message></Error>"
 _ANSWERS_WITHOUT_BODY = {204, 304}
 
@@ -75,41 +73,21 @@ class HttpFaults:
     port: int = field(init=False, default=0)
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="http-faults", daemon=True)
-        self._thread.start()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._loopback = Loopback(self._serve).__enter__()
+        self.port = self._loopback.port
         return self
 
-    def __exit__(self, *_exc: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
+    def __exit__(self, *exc: object) -> None:
+        self._loopback.__exit__(*exc)
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_HEAD_BYTES_MAX)
-
-    async def _close(self) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         server: asyncio.StreamWriter | None = None
         try:
-            from_server, server = await asyncio.open_connection("127.0.0.1", self.server_port, limit=_HEAD_BYTES_MAX)
+            from_server, server = await asyncio.open_connection("127.0.0.1", self.server_port, limit=HEAD_BYTES_MAX)
             while await self._exchange(_Way(reader, server), _Way(from_server, writer)):
                 pass
         except (OSError, EOFError, ValueError, asyncio.CancelledError):
