@@ -164,6 +164,12 @@ def applying(names: Iterable[str], profile: str) -> list[Regime]:
     return [regime for regime in map(named, names) if profile in regime.profiles]
 
 
+def profiles_without(names: Iterable[str]) -> Sequence[str]:
+    """Profiles that none of these regimes gives a deadline. Raises UnknownRegime."""
+    covered = {profile for name in names for profile in named(name).profiles}
+    return sorted({profile for regime in _built_in().values() for profile in regime.profiles} - covered)
+
+
 def named(name: str) -> Regime:
     """The regime of a name. Raises UnknownRegime."""
     known = _built_in()

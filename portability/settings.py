@@ -19,7 +19,7 @@ from redis.connection import parse_url
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from portability.deadlines import DEFAULT_REGIMES, Place, named
+from portability.deadlines import DEFAULT_REGIMES, Place, profiles_without
 from portability.errors import BadSetting, UnknownRegime
 
 GIB = 1 << 30
@@ -55,11 +55,11 @@ def _database_url(url: str) -> str:
 
 def _regimes(text: str) -> str:
     try:
-        if [named(name) for name in _listed(text)]:
-            return text
+        if without := profiles_without(_listed(text)):
+            raise ValueError(f"gives {', '.join(without)} no deadline; docs/deadlines.md has the laws")
     except UnknownRegime as error:
         raise ValueError(f"{error}; {error.hint}") from None
-    raise ValueError("needs at least one")
+    return text
 
 
 def _time_zone(name: str) -> str:
