@@ -94,7 +94,7 @@ def _look_up(directory: Directory, subject: Subject) -> Contact | None:
         raise
     except Exception as error:
         # A stranger's plugin; its text may hold an address.
-        raise SourceRefused(f"the directory raised {type(error).__name__}") from error
+        raise SourceRefused(f"the directory raised {type(error).__name__}") from None
 
 
 def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:
