@@ -92,7 +92,7 @@ def _look_up(directory: Directory, subject: Subject) -> Contact | None:
         return directory.contact(subject)
     except PortabilityError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # a stranger's plugin may raise anything
         # A stranger's plugin; its text may hold an address.
         raise SourceRefused(f"the directory raised {type(error).__name__}") from None
 
