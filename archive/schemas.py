@@ -49,7 +49,10 @@ def json_schema(exporter: str, dataset: Dataset) -> dict[str, JSON]:
         "title": dataset.title,
         "description": dataset.description,
         "type": "object",
-        "properties": {field.name: {**_JSON_TYPES[field.type], **_meaning(field)} for field in dataset.fields},
+        # orjson refuses subclasses as keys, and columns of a database's own reflection have such names.
+        "properties": {
+            str.__str__(field.name): {**_JSON_TYPES[field.type], **_meaning(field)} for field in dataset.fields
+        },
         "required": list(dataset.key),
         "additionalProperties": False,
         "x-exporter": exporter,

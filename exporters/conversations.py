@@ -107,7 +107,7 @@ def batches(
             return
         with reading(sources.database, whole.dataset.name) as connection:
             found = connection.execute(statement(whole.parent, rows, BATCH_CONVERSATIONS))
-            parents = [take(whole.parent, row) for row in found]
+            parents = list(take(whole.parent, found.all()))
             kept = parents[: _fitting(connection, whole, parents)]
             children = _children(connection, whole, kept, selection)
         more = len(kept) < len(parents) or len(parents) == BATCH_CONVERSATIONS
@@ -167,8 +167,7 @@ def _of_part(
     if selection.began_at is not None:
         wanted = and_(wanted, source.created <= selection.began_at)
     found: dict[JSON, list[Taken]] = {}
-    for row in connection.execute(statement(source, wanted, None)):
-        one = take(source, row)
+    for one in take(source, connection.execute(statement(source, wanted, None)).all()):
         found.setdefault(one.record[whole.link], []).append(one)
     return found
 

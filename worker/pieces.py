@@ -9,6 +9,7 @@ from itertools import islice
 
 from portability.api import Batch, Cursor, Dataset, Document, DocumentFormat, File, Format, Gap, Record
 from portability.errors import ExporterFault, FormatError
+from portability.rows import Batched
 from worker.excerpt import RECORDS_MAX
 from worker.reader import Reader
 
@@ -98,17 +99,17 @@ def _encode_while_reading(
 ) -> dict[str, bytes]:
     body = bytearray()
 
-    def arriving() -> Iterator[Record]:
+    def arriving() -> Iterator[Sequence[Record]]:
         # The first format pulls the batches in, so that its own output says when the piece is large enough.
         while len(body) < size_bytes and (batch := reader.next()) is not None:
             batches.append(batch)
             cursors.append(batch.cursor)
-            yield from batch.records
+            yield batch.records
             if batch.files:
                 return
 
     (name, first), *others = formats.items()
-    for block in first.encode(dataset, arriving()):
+    for block in first.encode(dataset, Batched(arriving())):
         body += block
     return {name: bytes(body)} | {other: b"".join(f.encode(dataset, _records(batches))) for other, f in others}
 
@@ -126,6 +127,5 @@ def _sound(
     raise AssertionError("a format refused a piece whose every batch it takes")
 
 
-def _records(batches: Iterable[Batch]) -> Iterator[Record]:
-    for batch in batches:
-        yield from batch.records
+def _records(batches: Iterable[Batch]) -> Batched:
+    return Batched(batch.records for batch in batches)

@@ -8,6 +8,7 @@ from typing import Any
 
 from portability.api import Batch, File, Gap, Record
 from portability.errors import ExporterFault
+from portability.rows import Rows
 from worker.plan import Line
 
 
@@ -17,13 +18,19 @@ def kept(batch: Any, line: Line) -> Batch:  # noqa: ANN401  # what a stranger yi
     cursor = getattr(batch, "cursor", None)
     if not isinstance(batch, Batch) or not isinstance(cursor, str) or cursor != storable(cursor):
         raise ExporterFault(f"{name} yielded {type(batch).__name__}, not a Batch with a cursor of plain text")
-    _check_kind(batch.records, Mapping, f"{name}: a record")
+    rows = batch.records if isinstance(batch.records, Rows) else None
+    if rows is None:
+        _check_kind(batch.records, Mapping, f"{name}: a record")
     _check_kind(batch.files, File, f"{name}: a file")
     _check_kind(batch.gaps, Gap, f"{name}: a gap")
     for file in batch.files:
         _check_file(file, name)
     # Copies: an exporter may fill one list again and again, and the reader looks a batch ahead.
-    records = tuple(_fields_of(record, line, name) for record in batch.records)
+    records: Sequence[Record]
+    if rows is not None:
+        records = _columns_of(rows, line, name)
+    else:
+        records = tuple(_fields_of(record, line, name) for record in batch.records)
     gaps = tuple(map(_storable_gap, batch.gaps))
     return replace(batch, records=records, files=tuple(_named_apart(batch.files)), gaps=gaps)
 
@@ -57,6 +64,12 @@ def _fields_of(record: Record, line: Line, name: str) -> Record:
         # Field names of a stranger may be values by mistake: they are counted, not told.
         raise ExporterFault(f"{name} yielded {len(undeclared)} undeclared field(s)")
     return {field.name: record[field.name] for field in line.dataset.fields if field.name in record}
+
+
+def _columns_of(rows: Rows, line: Line, name: str) -> Rows:
+    if undeclared := set(rows.names) - line.declared:
+        raise ExporterFault(f"{name} yielded {len(undeclared)} undeclared field(s)")
+    return rows.only([field.name for field in line.dataset.fields if field.name in rows.names])
 
 
 def _named_apart(files: Sequence[File]) -> Iterator[File]:
