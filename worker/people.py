@@ -71,7 +71,8 @@ class People:
     export_id: str
     own: frozenset[str] = field(repr=False)
     """Verified identities of the subject, folded."""
-    _known: dict[tuple[str, str], str] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[Person, str], str] = field(default_factory=dict, repr=False)
+    """What stands in a copy for a text of a tag; itself, where it names nobody else."""
 
     def treat(self, dataset: Dataset, batch: Batch) -> Treated:
         """The batch as a person may have it. Raises: DatabaseUnavailable; LeaseLost where the export has ended."""
@@ -103,10 +104,9 @@ class People:
         """Every text in the value that names somebody, replaced by who that is in this archive."""
         if isinstance(value, str):
             name = _plain(value)
-            if not self._is_another(person, name):
-                return name
-            counted[RULES[person]] += 1
-            return self._known[KINDS[person], name]
+            if (known := self._known[person, name]) != name:
+                counted[RULES[person]] += 1
+            return known
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, list | tuple) and depth < DEPTH_MAX:
@@ -154,12 +154,25 @@ class People:
             self._known.clear()
         for person, kind in KINDS.items():
             mine = [found.name for found in tagged if found.person is person]
-            named = (name for record in records for column in mine for name in _texts(record.get(column)))
-            new = [name for name in dict.fromkeys(named) if self._is_another(person, name)]
-            if asked := [name for name in new if (kind, name) not in self._known]:
+            met = dict.fromkeys(_named(records, mine))
+            new = [name for name in met if (person, name) not in self._known]
+            numbers: Mapping[str, int] = {}
+            if asked := [name for name in new if self._is_another(person, name)]:
                 with writing(self.engine) as connection:
                     numbers = pseudonyms.numbers(connection, self.export_id, kind, asked)
-                self._known |= {(kind, name): f"{kind.title()} {number}" for name, number in numbers.items()}
+            for name in new:
+                self._known[person, name] = f"{kind.title()} {numbers[name]}" if name in numbers else name
+
+
+def _named(records: Sequence[Record], columns: Sequence[str]) -> Iterator[str]:
+    """Every text in these columns."""
+    for record in records:
+        for column in columns:
+            value = record.get(column)
+            if type(value) is str:
+                yield value
+            elif value is not None:
+                yield from _texts(value)
 
 
 def _texts(value: JSON, depth: int = 0) -> Iterator[str]:

@@ -192,7 +192,7 @@
         marks ? h("small", { class: "note" }, marks) : null));
   }
 
-  /* "Agent 1" stands for a member of staff in a person's copy; a company's own copy has the id. */
+  /* A pseudonym stands for a member of staff in a copy for a person; the copy of a company has the id. */
   function speaker({ who, staff }, mine) {
     const tenant = portability.export.subject_kind === "tenant";
     if (mine) return t(tenant ? "contact" : "you");

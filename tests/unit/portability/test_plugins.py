@@ -155,6 +155,11 @@ def test_an_exporter_without_its_shape_is_broken(
     assert "hunter2" not in str(raised.value)
 
 
+def _word(word: str) -> Any:
+    """What a stranger may have in place of a tag."""
+    return word
+
+
 def _of_staff(name: str, kind: FieldType = FieldType.STRING) -> Field:
     return Field(name, kind, "Who.", Provenance.OBSERVED, person=Person.STAFF)
 
@@ -173,6 +178,7 @@ def _with_key(*key: str) -> Dataset:
         ([_with_key("other")], "its key is not among its fields"),
         ([dataset("a", Role.BOTH, _of_staff("n", FieldType.INTEGER))], "only text and objects tell of a person"),
         ([replace(dataset("a", Role.BOTH, _of_staff("n")), key=("n",))], "never a key"),
+        ([dataset("a", Role.BOTH, replace(_of_staff("n"), person=_word("boss")))], "no tag"),
         (["things"], "declares a str as a dataset"),
         ([dataset("../things")], "names are"),
         ([dataset("a" * 101)], "names are"),

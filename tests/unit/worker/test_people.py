@@ -26,6 +26,7 @@ from portability.api import (
     SubjectKind,
 )
 from portability.db import open_engine
+from portability.errors import DatabaseUnavailable
 from portability.requests import Profile
 from worker import people
 from worker.people import DEPTH_MAX, MARKS, RULES, People, Treat
@@ -200,6 +201,20 @@ def test_the_database_is_asked_once_a_batch(treat: Treat, monkeypatch: pytest.Mo
     for _ in range(3):
         treat(TAGGED, batch)
     assert asked == [5]
+
+
+def test_nobody_passes_after_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the database was away, who was asked for is not taken for somebody who stays."""
+    made = world(tmp_path, {})
+    export_id = made.request()
+    assert made.claim() is not None
+    treat = people.treat(made.engine, export_id, Profile.ACCESS, SUBJECT)
+    with monkeypatch.context() as patch:
+        patch.setattr(pseudonyms, "numbers", lambda *_: (_ for _ in ()).throw(DatabaseUnavailable("away")))
+        with pytest.raises(DatabaseUnavailable):
+            treated(treat, Person.STAFF, "usr_7")
+    assert treated(treat, Person.STAFF, "usr_7")[0] == "Agent 1"
+    made.engine.dispose()
 
 
 def test_the_identities_are_in_no_repr(tmp_path: Path) -> None:
