@@ -7,6 +7,7 @@ called Toko B, too. Everything of an archive is searched, whatever file it is in
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ import platform_data as platform
 import pytest
 from archives import export_json, members, records
 from factories import world
+from judges.cases import exported
+from judges.cases import platform as seeded
 from platform_data import EPOCH, PlatformRow, row
 from sqlalchemy import Engine
 
@@ -82,6 +85,7 @@ ASKED: Mapping[str, Mapping[str, str]] = {
     "Toko A": {"subject": "tenant:ten_a", "profile": "switch"},
     "Dewi's own account": {"subject": "user:usr_dewi"},
 }
+ACCOUNT = re.compile(rb"usr_[a-z0-9]+_[0-9]+")
 PEOPLE = ("Ana at A", "Ana at B", "Ana's account", "Dewi's own account")
 Archives: TypeAlias = Mapping[str, list[Path]]
 
@@ -275,6 +279,23 @@ def test_who_may_be_another_is_told_by_the_schema(archives: Archives) -> None:
     assert fields["speaker"]["x-person"] == "speaker"
     assert "x-person" not in fields["text"]
     assert fields["text"]["x-third-party"] is True
+
+
+@pytest.mark.requirement("R26", "R27")
+def test_no_account_but_ones_own_is_in_made_up_archives(tmp_path: Path) -> None:
+    """Of a whole made-up platform: no id of another account is in any byte of a person's copies; in switch they are."""
+    with seeded(tmp_path) as made:
+        own = {"user": made.examples.user, "contact": made.examples.contact}
+        asked = [
+            (f"user:{own['user']}", "access", {}),
+            (f"user:{own['user']}", "portability", {}),
+            (f"contact:{own['contact']}", "access", {"tenant": made.examples.contact_tenant}),
+        ]
+        for subject, profile, wall in asked:
+            found = everything(list(exported(made.world, subject, profile=profile, **wall).volumes))
+            assert {*ACCOUNT.findall(found)} <= {made.examples.user.encode()}, (subject, profile)
+        switch = exported(made.world, f"tenant:{made.examples.tenant}", profile="switch")
+        assert len({*ACCOUNT.findall(everything(list(switch.volumes)))}) > 1
 
 
 @pytest.mark.xfail(strict=True, reason="the scan of what leaves masks it; until then it is told as it was spoken")

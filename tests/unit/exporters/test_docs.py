@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, Table, create_engine, text
 
 from exporters import schema
+from exporters.sql import SqlExporter
 from portability.api import ROLES_OF_SPEAKERS, Person, SubjectKind
 from portability.db import open_engine
 from portability.testing import MemoryFiles, SampleSources, check_exporter, sample_subject
@@ -44,6 +45,25 @@ def test_every_column_is_in_the_source_schema(table: Table) -> None:
             assert fate == f"internal: {column.info[schema.INTERNAL]}"
         else:
             assert fate.startswith("exported, ")
+
+
+def test_what_becomes_of_other_people_is_in_the_source_schema() -> None:
+    """Each tag has its words, and no column without it has them."""
+    words = {
+        Person.STAFF: "staff, pseudonymised",
+        Person.SPEAKER: "pseudonymised, but for roles",
+        Person.OTHER: "others marked",
+        Person.NOTE: "private note, marked",
+    }
+    for exporter in platform.exporters(create_engine("sqlite://")).values():
+        assert isinstance(exporter, SqlExporter)
+        for source in exporter._tables.values():
+            told = section(source.columns[0].table)
+            for column, field in zip(source.columns, source.dataset.fields, strict=False):
+                (fate,) = re.findall(rf"^\| `{column.name}` \| [^|]+ \| ([^|]+) \|$", told, re.MULTILINE)
+                ending = fate.removeprefix(f"exported, {field.provenance}").removeprefix(", ")
+                assert (ending in words.values()) is (field.person is not None), f"{column}: {fate}"
+                assert field.person is None or ending == words[field.person], f"{column}: {fate}"
 
 
 def test_no_table_is_in_the_source_schema_that_is_gone() -> None:
