@@ -79,4 +79,5 @@ def _meaning(field: Field) -> dict[str, JSON]:
         "description": field.description,
         "x-provenance": field.provenance,
         "x-third-party": field.third_party,
+        **({} if field.person is None else {"x-person": field.person}),
     }

@@ -10,7 +10,7 @@ from exporters import schema, walls
 from exporters.fields import CREATED_AT, ID, TENANT_ID, UPDATED_AT, USER_ID
 from exporters.source import Named, source
 from exporters.sql import SqlExporter
-from portability.api import Exporter, Identity, Provenance, Role, Sources, Subject, SubjectKind
+from portability.api import Exporter, Identity, Person, Provenance, Role, Sources, Subject, SubjectKind
 
 PROFILE = source(
     schema.users,
@@ -83,7 +83,11 @@ MEMBERSHIPS = source(
         TENANT_ID,
         USER_ID,
         Named("role", "Name of the member's role, which decides what they may do: see configuration/roles."),
-        Named("invited_by", "Identifier of the account holder who sent the invitation; null for none.", None, True),
+        Named(
+            "invited_by",
+            "The account holder of the company who sent the invitation, as `user_id` here; null for none.",
+            person=Person.STAFF,
+        ),
         Named("created_at", "When the membership began, in UTC."),
         Named("ended_at", "When the membership ended, in UTC; null while it lasts."),
     ),

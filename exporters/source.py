@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Column, ColumnElement, FromClause, Table
 
 from exporters.values import field_type
-from portability.api import Dataset, Field, FieldType, Provenance, Role, Subject, SubjectKind
+from portability.api import Dataset, Field, FieldType, Person, Provenance, Role, Subject, SubjectKind
 
 Where: TypeAlias = Callable[[Subject], ColumnElement[bool] | None]
 """The rows of a subject; None: it has no verified identity here, so none are."""
@@ -26,6 +26,7 @@ class Named:
     provenance: Provenance | None = None
     """Where it differs from the dataset's."""
     third_party: bool = False
+    person: Person | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,7 @@ def source(
     file: FileColumns | None = None,
 ) -> Source:
     """A source on one table with the key `id`; `origin` is a join where `where` looks at a parent's columns."""
-    fields = [
-        Field(c.column, field_type(table.c[c.column].type), c.description, c.provenance or provenance, c.third_party)
-        for c in columns
-    ]
+    fields = [_field(c, table.c[c.column], c.provenance or provenance) for c in columns]
     if file is not None:
         fields.append(
             Field(
@@ -103,3 +101,9 @@ def source(
         retention=retention,
         file=file,
     )
+
+
+def _field(named: Named, column: Column[Any], provenance: Provenance) -> Field:
+    # Whatever tells of another person may be about a third party.
+    is_third_party = named.third_party or named.person is not None
+    return Field(named.column, field_type(column.type), named.description, provenance, is_third_party, named.person)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from portability.tags import FieldType, Person, Provenance, Role, SubjectKind, WithheldKind
+from portability.tags import ROLES_OF_SPEAKERS, FieldType, Person, Provenance, Role, SubjectKind, WithheldKind
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 __all__ = [
     "JSON",
+    "ROLES_OF_SPEAKERS",
     "Batch",
     "CountingExporter",
     "Cursor",
@@ -94,7 +95,10 @@ class Field:
     third_party: bool = False
     """True where the value may be about somebody other than the subject."""
     person: Person | None = None
-    """Of whom the value tells beside the subject: the host redacts it in copies for people, not in `switch`."""
+    """Of whom the value tells beside the subject: the host redacts it in copies for people, not in `switch`.
+
+    Of text and objects only, and never of a key: it would be another one in each archive.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from portability import audit, exports, models, notify, slices
 from portability.db import now
 from portability.errors import NotAllowed, WrongState
+from portability.plugins import check_exporter_names
 from portability.policy import Actor, Role
 from portability.refusals import ReasonRequired
 from portability.requests import Profile, Request
@@ -40,6 +41,8 @@ class Cause(StrEnum):
     """Staff ask soon after the address changed to which the archive will go: so are accounts taken over."""
     ABROAD = "abroad"
     """It goes to a recipient in another country."""
+    OTHER_PEOPLE = "other_people"
+    """What a deployment's policy wants human eyes for, because much of it is about others (GDPR Art. 15(4))."""
     FETCH = "fetch"
     """An operator wants a copy."""
 
@@ -52,9 +55,13 @@ def needed(
     contact_changed_at: datetime | None = None,
     abroad: bool = False,
 ) -> tuple[Cause, ...]:
-    """What about a request needs a second person."""
+    """What about a request needs a second person. Where approvals are off, what the settings name still does.
+
+    Raises: UnknownExporter where the settings name one that is not there: nothing may slip through by a slip.
+    """
+    looked_at = (Cause.OTHER_PEOPLE,) if _tells_of_others(settings, request) else ()
     if not settings.needs_approvals:
-        return ()
+        return looked_at
     recent = timedelta(seconds=settings.contact_change_seconds)
     changed = contact_changed_at is not None and contact_changed_at > datetime.now(UTC) - recent
     causes = {
@@ -62,7 +69,15 @@ def needed(
         Cause.CONTACT_CHANGED: changed and actor.role not in {Role.SUBJECT, Role.TENANT_ADMIN},
         Cause.ABROAD: abroad,
     }
-    return tuple(cause for cause, holds in causes.items() if holds)
+    return (*(cause for cause, holds in causes.items() if holds), *looked_at)
+
+
+def _tells_of_others(settings: Settings, request: Request) -> bool:
+    """Whether a person's copy takes an exporter that is to be looked at; in `switch` nothing is about strangers."""
+    reviewed = frozenset(check_exporter_names(settings.reviewed))
+    if request.profile is Profile.SWITCH or not reviewed:
+        return False
+    return request.include is None or not reviewed.isdisjoint(request.include)
 
 
 def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, actor: str) -> None:

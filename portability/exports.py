@@ -16,6 +16,7 @@ from portability.errors import UnknownExport, WrongState
 from portability.states import UNDECIDED, DatasetState, ExportState, SliceState
 
 EXPORT, VOLUME, LEDGER, GAP = models.export, models.volume, models.ledger, models.gap
+APPROVAL = models.approval
 
 
 def get(connection: Connection, identifier: str) -> RowMapping:
@@ -70,6 +71,7 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
         "received_at": rfc3339(row["received_at"]),
         "due_at": rfc3339(row["due_at"]),
         "alarm": alarm(row),
+        "review": review(connection, row),
         "began_at": rfc3339(row["began_at"]),
         "ended_at": rfc3339(row["ended_at"]),
         "revision": row["revision"],
@@ -82,6 +84,14 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
         ],
         "error": None if row["error_code"] is None else {"code": row["error_code"], "message": row["error_message"]},
     }
+
+
+def review(connection: Connection, row: Mapping[Any, Any]) -> list[str]:
+    """Why a second person must look at it before it begins; empty where none has to."""
+    if row["state"] != ExportState.REVIEW:
+        return []
+    mine = (APPROVAL.c.export_id == row["id"], APPROVAL.c.state == "open")
+    return [*connection.scalars(select(APPROVAL.c.cause).where(*mine).order_by(APPROVAL.c.asked_at, APPROVAL.c.id))]
 
 
 def progress(lines: Sequence[RowMapping], parts: Sequence[RowMapping]) -> dict[str, int | None]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from portability import audit, exports, links, models, slices
+from portability import audit, exports, links, models, pseudonyms, slices
 from portability.api import JSON
 from portability.db import now
 from portability.refusals import ReasonRequired, UnknownRecall
@@ -38,6 +38,7 @@ def recall(connection: Connection, export_id: str, *, reason: str, actor: str) -
         ended = {"state": ExportState.RECALLED, "ended_at": opened_at}
         connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(**ended))
         slices.end_all(connection, export_id)
+        pseudonyms.forget(connection, export_id)
     values = {"id": identifier, "export_id": export_id, "reason": reason.strip(), "opened_by": actor}
     clocks = {
         "opened_at": opened_at,

@@ -185,6 +185,9 @@ class Settings(BaseSettings):
     approvals: Literal["policy", "none"] | None = Field(
         None, description="Whether a second person must approve what the policy names; default: policy, embedded none"
     )
+    review_exporters: str = Field(
+        "", description="Exporters whose data about others a person looks at before a person's copy is made, by commas"
+    )
     contact_change_seconds: int = Field(
         14 * DAY, description="How long after a change of contact data a request by staff needs a second person", ge=0
     )
@@ -288,6 +291,10 @@ class Settings(BaseSettings):
     @property
     def regime_names(self) -> list[str]:
         return _listed(self.regimes)
+
+    @property
+    def reviewed(self) -> list[str]:
+        return _listed(self.review_exporters)
 
     def ttl_seconds(self, subject_kind: str) -> int:
         """How long an archive of a subject of this kind is kept."""

@@ -108,6 +108,7 @@ def one(request: Request, place: Here, login: LoggedIn, export_id: str) -> Respo
             "gaps": sum(gap["resume"] is not None for gap in exports.gaps(connection, export_id)),
             "events": audit.events(connection, export_id=export_id),
             "links": links.of(connection, export_id),
+            "causes": exports.review(connection, row),
             "can": _possible(place, login, connection, row),
         }
     return pages.page(request, "desk_export.html", **told, staff=True, kept_until=None)

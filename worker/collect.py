@@ -124,8 +124,8 @@ def _reader(job: Job, course: _Course, after: Cursor | None) -> Reader:
 
 def _read_piece(reader: Reader, line: Line, job: Job) -> Piece:
     if line.dataset.documents:
-        return documents.read(reader, line.dataset, job.document_formats)
-    return pieces.read(reader, line.dataset, job.formats, job.limits.piece_bytes)
+        return documents.read(reader, line.dataset, job.document_formats, job.treat)
+    return pieces.read(reader, line.dataset, job.formats, job.limits.piece_bytes, job.treat)
 
 
 def _write_piece(collection: Collection, course: _Course, position: Position, piece: Piece, *, last: bool) -> Position:

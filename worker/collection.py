@@ -9,6 +9,7 @@ from archive.volume import Volume
 from portability.api import DocumentFormat, Exporter, Format, Selection
 from worker.excerpt import Excerpts
 from worker.ledger import Tally
+from worker.people import Treat, as_it_is
 from worker.pieces import Piece
 from worker.plan import Line, Plan
 from worker.position import Reading
@@ -40,6 +41,8 @@ class Job:
     document_formats: Mapping[str, DocumentFormat] = field(default_factory=dict)
     tell: Callable[[Line, str], None] = lambda _line, _code: None
     """Told at once why a dataset or file ends early."""
+    treat: Treat = as_it_is
+    """What becomes of other people's details in each batch."""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from archive.volume import MEMBER_BYTES
 from portability.api import Dataset, Document, DocumentFormat, Gap, Record
 from portability.errors import FormatError
 from worker import pieces
+from worker.people import Treat, as_it_is
 from worker.pieces import Piece
 from worker.promises import storable
 from worker.reader import Reader
@@ -15,7 +16,7 @@ from worker.reader import Reader
 Made = list[tuple[DocumentFormat, Document]]
 
 
-def read(reader: Reader, dataset: Dataset, formats: Mapping[str, DocumentFormat]) -> Piece:
+def read(reader: Reader, dataset: Dataset, formats: Mapping[str, DocumentFormat], treat: Treat = as_it_is) -> Piece:
     """The next batch as a piece: a volume ends between batches, so that a cursor is a place to go on.
 
     A record that a format cannot carry, or that no format knows, is a gap by its id; the others are written.
@@ -24,6 +25,7 @@ def read(reader: Reader, dataset: Dataset, formats: Mapping[str, DocumentFormat]
     batch = reader.next()
     if batch is None:
         return Piece(0, {}, before, before, (), ())
+    batch, redactions = treat(dataset, batch)
     documents: Made = []
     lost: list[Gap] = []
     written = 0
@@ -34,7 +36,12 @@ def read(reader: Reader, dataset: Dataset, formats: Mapping[str, DocumentFormat]
         if reason is not None:
             lost.append(Gap(_named(dataset, record), reason))
     short = tuple(pieces.shortfalls([batch], [before]))
-    return Piece(written, {}, batch.cursor, before, batch.files, short, documents=documents, lost=tuple(lost))
+    return Piece(
+        *(written, {}, batch.cursor, before, batch.files, short),
+        documents=documents,
+        lost=tuple(lost),
+        redactions=redactions,
+    )
 
 
 def _of_record(dataset: Dataset, record: Record, formats: Mapping[str, DocumentFormat]) -> tuple[Made, str | None]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from sqlalchemy import ColumnElement, Engine, and_, or_, select, update
 
-from portability import audit, exports, links, models, notify
+from portability import audit, exports, links, models, notify, pseudonyms
 from portability.api import SubjectKind
 from portability.db import now, reading, writing
 from portability.deadlines import EXPIRY_NOTICE
@@ -70,6 +70,7 @@ def expire(engine: Engine, settings: Settings) -> int:
             # Asked again under the lock: a retry of its gaps may have begun.
             if not connection.execute(mine.values(state=ExportState.EXPIRED)).rowcount:
                 continue
+            pseudonyms.forget(connection, export_id)
             revoked = links.revoke_all(connection, export_id, actor=ACTOR)
             audit.record(connection, "export.expired", actor=ACTOR, export_id=export_id, detail={"links": revoked})
             ended += 1

@@ -11,6 +11,7 @@ from portability.api import Batch, Cursor, Dataset, Document, DocumentFormat, Fi
 from portability.errors import ExporterFault, FormatError
 from portability.rows import Batched
 from worker.excerpt import RECORDS_MAX
+from worker.people import Treat, as_it_is
 from worker.reader import Reader
 
 
@@ -56,15 +57,28 @@ class Piece:
         return (len(self.bodies) if self.records else 0) + len(self.documents)
 
 
-def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_bytes: int) -> Piece:
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """Batches as they came, other people's details replaced."""
+
+    batches: list[Batch]
+    cursors: list[Cursor | None]
+    """Begins with the one before the first batch."""
+    redactions: list[Counter[str]]
+
+
+def read(
+    reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_bytes: int, treat: Treat = as_it_is
+) -> Piece:
     """Read batches until the first format has `size_bytes`, a batch brings files, or the source ends.
 
     A record that a format cannot carry is the exporter's fault: the piece ends before its batch, and so does the run.
     """
-    batches: list[Batch] = []
-    cursors = [reader.after]
+    arrived = _Arrivals([], [reader.after], [])
+    batches, cursors = arrived.batches, arrived.cursors
     try:
-        bodies = _encode_while_reading(reader, batches, cursors, dataset, formats, size_bytes)
+        arriving = _arriving(reader, dataset, treat, arrived)
+        bodies = _encode_while_reading(arriving, arrived, dataset, formats, size_bytes)
     except FormatError:
         sound, fault = _sound(batches, dataset, formats)
         reader.stop(ExporterFault(str(fault)))
@@ -79,6 +93,7 @@ def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_b
         files=batches[-1].files if batches else (),
         shortfalls=tuple(shortfalls(batches, cursors)),
         head=tuple(islice(_records(batches), RECORDS_MAX)),
+        redactions=sum(arrived.redactions[:count], Counter()),
     )
 
 
@@ -89,10 +104,18 @@ def shortfalls(batches: Sequence[Batch], cursors: Sequence[Cursor | None]) -> It
             yield Shortfall(batch.gaps, before, batch.cursor, tuple(file.name for file in batch.files))
 
 
+def _arriving(reader: Reader, dataset: Dataset, treat: Treat, arrived: _Arrivals) -> Iterator[Batch]:
+    while (batch := reader.next()) is not None:
+        treated, redactions = treat(dataset, batch)
+        arrived.batches.append(treated)
+        arrived.cursors.append(treated.cursor)
+        arrived.redactions.append(redactions)
+        yield treated
+
+
 def _encode_while_reading(
-    reader: Reader,
-    batches: list[Batch],
-    cursors: list[Cursor | None],
+    batches: Iterator[Batch],
+    arrived: _Arrivals,
     dataset: Dataset,
     formats: Mapping[str, Format],
     size_bytes: int,
@@ -101,9 +124,7 @@ def _encode_while_reading(
 
     def arriving() -> Iterator[Sequence[Record]]:
         # The first format pulls the batches in, so that its own output says when the piece is large enough.
-        while len(body) < size_bytes and (batch := reader.next()) is not None:
-            batches.append(batch)
-            cursors.append(batch.cursor)
+        while len(body) < size_bytes and (batch := next(batches, None)) is not None:
             yield batch.records
             if batch.files:
                 return
@@ -111,7 +132,8 @@ def _encode_while_reading(
     (name, first), *others = formats.items()
     for block in first.encode(dataset, Batched(arriving())):
         body += block
-    return {name: bytes(body)} | {other: b"".join(f.encode(dataset, _records(batches))) for other, f in others}
+    rest = {other: b"".join(f.encode(dataset, _records(arrived.batches))) for other, f in others}
+    return {name: bytes(body)} | rest
 
 
 def _sound(

@@ -17,7 +17,7 @@ from portability.plugins import load_document_formats, load_formats
 from portability.ranges import WHOLE
 from portability.requests import Profile
 from portability.states import DatasetState
-from worker import checkpoint, ledger, plan
+from worker import checkpoint, ledger, people, plan
 from worker.claims import Claim
 from worker.collection import Job, Limits
 from worker.files import UNREADABLE
@@ -73,6 +73,7 @@ def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
         check=check,
         document_formats=documents,
         tell=partial(_tell, place),
+        treat=people.treat(place.engine, held.id, Profile(export["profile"]), subject),
     )
 
 

@@ -9,7 +9,6 @@ from portability.db import JsonType
 
 VOICEPRINT = "is a biometric template"
 STAFF = "is a member of the tenant's staff"
-NOTE = "is a private note of staff"
 PROMPT = "is the platform's own prompt, a trade secret (Data Act Art. 2(38))"
 
 calls = table(
@@ -21,6 +20,7 @@ calls = table(
     text("caller_number"),
     text("called_number"),
     link("agent_id", required=False),
+    link("staff_id", required=False),
     text("handled_by"),
     text("status"),
     text("language"),
@@ -33,12 +33,12 @@ calls = table(
     Column("cost", ExactNumeric),
     text("currency"),
     Column("custom", JsonType),
+    text("private_note"),
     created(),
     moment("retained_until"),
     Column("legal_hold", Boolean, nullable=False, default=False),
     never("voiceprint", VOICEPRINT),
     never("staff_name", STAFF),
-    never("private_note", NOTE),
     internal("media_host", "the machine that carried the sound"),
     Index("calls_by_tenant", "tenant_id", "created_at", "id"),
     Index("calls_by_contact", "tenant_id", "contact_id", "created_at", "id"),
@@ -52,6 +52,7 @@ transcripts = table(
     link("call_id"),
     Column("position", Integer, nullable=False),
     text("speaker"),
+    link("staff_id", required=False),
     Column("starts_seconds", Double),
     Column("ends_seconds", Double),
     text("text"),
@@ -113,13 +114,13 @@ conversations = table(
     link("agent_id", required=False),
     text("page_url"),
     Column("custom", JsonType),
+    text("private_note"),
     moment("opened_at"),
     moment("closed_at"),
     created(),
     moment("retained_until"),
     Column("legal_hold", Boolean, nullable=False, default=False),
     never("visitor_token", "continues the chat in the visitor's name"),
-    never("private_note", NOTE),
     Index("conversations_by_tenant", "tenant_id", "created_at", "id"),
     Index("conversations_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )
@@ -131,6 +132,7 @@ messages = table(
     link("conversation_id"),
     Column("position", Integer, nullable=False),
     text("sender", required=True),
+    link("staff_id", required=False),
     text("text"),
     text("reply_to"),
     Column("custom", JsonType),
@@ -176,12 +178,13 @@ tickets = table(
     text("priority"),
     text("channel"),
     Column("tags", JsonType),
+    link("assignee_id", required=False),
+    text("private_note"),
     moment("opened_at"),
     moment("first_replied_at"),
     moment("resolved_at"),
     created(),
     never("assignee_name", STAFF),
-    never("private_note", NOTE),
     Index("tickets_by_tenant", "tenant_id", "created_at", "id"),
     Index("tickets_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )

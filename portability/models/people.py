@@ -95,7 +95,12 @@ approval = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("export_id", ForeignKey("export.id"), nullable=False),
-    Column("cause", String(32), nullable=False, comment="switch | contact_changed | abroad | fetch | refusal"),
+    Column(
+        "cause",
+        String(32),
+        nullable=False,
+        comment="switch | contact_changed | abroad | other_people | fetch | refusal",
+    ),
     Column("state", String(16), nullable=False, comment="open | approved | denied"),
     Column("asked_by", String(200), nullable=False),
     Column("asked_at", UtcTime, nullable=False),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import servers
-from factories import MadeUpExporter, World, things, world
+from factories import MadeUpExporter, World, dataset, things, world
 from psycopg import sql
 from repository import ROOT
 from sqlalchemy import make_url, text
@@ -28,6 +28,7 @@ from portability import (
     recalls,
     requests,
 )
+from portability.api import Field, FieldType, Person, Provenance, Role
 from portability.approvals import Cause
 from portability.db import open_engine, reading, writing
 from portability.policy import Actor
@@ -35,6 +36,9 @@ from worker.withdraw import withdraw_recalled
 
 TEST = "operator:test"
 APPLICATION = "portability_app"
+TAGGED = dataset(
+    "things", Role.CONTROLLER, Field("staff", FieldType.STRING, "Who.", Provenance.OBSERVED, person=Person.STAFF)
+)
 
 
 def documented_rights() -> list[str]:
@@ -56,7 +60,7 @@ def limited(pg_url: str, pg_server: servers.Postgres, tmp_path: Path) -> Iterato
             connection.execute(text(statement.replace(APPLICATION, role)))
     yield world(
         tmp_path,
-        {"made": MadeUpExporter(things(3))},
+        {"made": MadeUpExporter([{**thing, "staff": "usr_7"} for thing in things(3)], datasets=(TAGGED,))},
         database_url=pg_url.replace("postgres@", f"{role}@"),
     )
     with writing(owner) as connection:

@@ -74,6 +74,16 @@ def test_no_data_is_said_in_both_languages() -> None:
     assert "Tidak ada data yang disimpan." in text
 
 
+def test_a_reader_is_told_what_marks_and_pseudonyms_are() -> None:
+    """In both languages, where there is one."""
+    lines: Any = volumes.closing_document(volumes.envelope(), 1)["datasets"]
+    redacted = [{**line, "redactions": {"private-note": 1}} for line in lines]
+    assert lines
+    for words in ("a mark in square brackets", "tanda dalam kurung siku"):
+        assert words in page(datasets=redacted)
+        assert words not in page(datasets=lines)
+
+
 def test_a_volume_that_is_not_the_closing_one_has_no_ledger() -> None:
     """It cannot know the whole yet, and says where to look."""
     text = page()
