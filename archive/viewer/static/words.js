@@ -22,6 +22,10 @@ portability.words = {
       "is not about a tenant": "Kept about persons, not about the company",
       "available to each person by a request of their own (profile access)": "Available to each person by a request of their own",
       "derived data is not part of portability (GDPR Art. 20; WP242 rev.01)": "Concluded by software: not part of portability (GDPR Art. 20), ask for access instead",
+      "not held on consent or contract, so not part of portability (GDPR Art. 20(1)(a)): ask for access": "Not held on consent or contract: not part of portability (GDPR Art. 20), ask for access instead",
+      "no legal basis is recorded for it, so not part of portability (GDPR Art. 20(1)(a)): ask for access": "No legal basis is recorded for it: not part of portability (GDPR Art. 20), ask for access instead",
+      "format vcon was not asked for": "Its format, vCon, was not asked for",
+      "no format of records was asked for (jsonl, csv)": "No format of tables was asked for",
       "held for a tenant that has not ordered its export: ask the tenant": "Held for a company that has not allowed its export yet",
     },
     groups: {
@@ -51,6 +55,10 @@ portability.words = {
       "is not about a contact": "bukan tentang pelanggan", "is not about a tenant": "bukan tentang perusahaan",
       "available to each person by a request of their own (profile access)": "tersedia bagi setiap orang melalui permintaannya sendiri",
       "derived data is not part of portability (GDPR Art. 20; WP242 rev.01)": "data hasil kesimpulan tidak termasuk portabilitas (GDPR Pasal 20)",
+      "not held on consent or contract, so not part of portability (GDPR Art. 20(1)(a)): ask for access": "Tidak diproses atas dasar persetujuan atau perjanjian: tidak termasuk portabilitas (GDPR Pasal 20), mintalah akses",
+      "no legal basis is recorded for it, so not part of portability (GDPR Art. 20(1)(a)): ask for access": "Dasar hukumnya tidak tercatat: tidak termasuk portabilitas (GDPR Pasal 20), mintalah akses",
+      "format vcon was not asked for": "formatnya, vCon, tidak diminta",
+      "no format of records was asked for (jsonl, csv)": "tidak ada format tabel yang diminta",
       "held for a tenant that has not ordered its export: ask the tenant": "Disimpan untuk perusahaan yang belum mengizinkan ekspornya",
     },
     groups: {
