@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from archive import phrases
 from archive.parts import FORMAT, Envelope, Member
 from portability.api import JSON, Dataset
 
@@ -27,6 +28,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_environment.globals |= {"told": phrases.told, "reason": phrases.reason}
 
 
 @dataclass(slots=True)

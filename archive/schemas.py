@@ -48,6 +48,7 @@ def json_schema(exporter: str, dataset: Dataset) -> dict[str, JSON]:
         "$id": f"urn:portability:1:{exporter}:{dataset.name}",
         "title": dataset.title,
         "description": dataset.description,
+        **_indonesian(title=dataset.title_id, description=dataset.description_id),
         "type": "object",
         "properties": {field.name: {**_JSON_TYPES[field.type], **_meaning(field)} for field in dataset.fields},
         "required": list(dataset.key),
@@ -74,6 +75,12 @@ def table_schema(dataset: Dataset) -> dict[str, JSON]:
 def _meaning(field: Field) -> dict[str, JSON]:
     return {
         "description": field.description,
+        **_indonesian(description=field.description_id),
         "x-provenance": field.provenance,
         "x-third-party": field.third_party,
     }
+
+
+def _indonesian(**texts: str | None) -> dict[str, JSON]:
+    """The same texts in Indonesian, where there are any: JSON Schema itself knows one language only."""
+    return {f"x-{name}-id": text for name, text in texts.items() if text is not None}

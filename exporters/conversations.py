@@ -15,6 +15,7 @@ from exporters.faults import reading
 from exporters.files import find
 from exporters.rows import Taken, cursor, rows_of, statement, take
 from exporters.source import FILE, Source
+from exporters.translations import indonesian
 from portability.api import (
     JSON,
     Batch,
@@ -70,7 +71,8 @@ def dataset(
     """The dataset `vcon` of an exporter."""
 
     def field(name: str, kind: FieldType, text: str, *, third_party: bool = False, derived: bool = False) -> Field:
-        return Field(name, kind, text, Provenance.DERIVED if derived else provenance, third_party)
+        seen = Provenance.DERIVED if derived else provenance
+        return Field(name, kind, text, seen, third_party, description_id=indonesian(text))
 
     fields = (
         field("id", FieldType.STRING, "Identifier of the call or chat for ever, as in the tables of this exporter."),
@@ -90,7 +92,12 @@ def dataset(
         field("attachments", FieldType.OBJECT, "Files that were sent, by their names in this archive."),
         field("analysis", FieldType.OBJECT, "What software concluded from it.", third_party=True, derived=True),
     )
-    return Dataset("vcon", title, description, fields, provenance, role, ("id",), kinds, documents=True)
+    return Dataset(
+        *("vcon", title, description, fields, provenance, role, ("id",), kinds),
+        documents=True,
+        title_id=indonesian(title),
+        description_id=indonesian(description),
+    )
 
 
 def batches(

@@ -95,6 +95,8 @@ class Field:
     """True where the value may be about somebody other than the subject."""
     person: Person | None = None
     """Of whom the value tells beside the subject: the host redacts it in copies for people, not in `switch`."""
+    description_id: str | None = None
+    """The description in Indonesian."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,9 @@ class Dataset:
     """Its records become one document each, by the document formats of the export, and no rows."""
     withheld: tuple[Withheld, ...] = ()
     """What the source holds beside these fields and does not deliver."""
+    title_id: str | None = None
+    description_id: str | None = None
+    """Title and description in Indonesian."""
 
 
 @dataclass(frozen=True, slots=True)

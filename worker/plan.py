@@ -51,6 +51,8 @@ class Omission:
     exporter: str
     dataset: str
     reason: str
+    title: str
+    title_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def make(
             if reason is None and profile is Profile.PORTABILITY and notice is not None:
                 reason = _unportable(notice, name, dataset)
             if reason is not None:
-                omissions.append(Omission(name, dataset.name, reason))
+                omissions.append(Omission(name, dataset.name, reason, dataset.title, dataset.title_id))
                 continue
             lines.extend(_lines(profile, subject, name, dataset, orders))
     return Plan(tuple(lines), tuple(omissions))

@@ -95,6 +95,8 @@ def _meaning(dataset: Dataset) -> dict[str, JSON]:
         "dataset": dataset.name,
         "title": dataset.title,
         "description": dataset.description,
+        "title_id": dataset.title_id,
+        "description_id": dataset.description_id,
         "provenance": dataset.provenance,
         "role": dataset.role,
         "key": list(dataset.key),
@@ -103,6 +105,7 @@ def _meaning(dataset: Dataset) -> dict[str, JSON]:
                 "name": field.name,
                 "type": field.type,
                 "description": field.description,
+                "description_id": field.description_id,
                 "provenance": field.provenance,
                 "third_party": field.third_party,
             }

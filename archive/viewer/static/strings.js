@@ -59,7 +59,7 @@ portability.strings = {
     ask: "Sebagian data disimpan untuk perusahaan yang belum mengizinkan ekspornya.",
     askLong: "Kami menyimpannya atas nama {tenants}. Tanyakan kepada mereka: setelah diizinkan, data dapat diekspor.",
     offline: "Halaman ini bekerja tanpa internet dan tidak mengirim apa pun kepada siapa pun.",
-    records: "Rekaman data", calls: "Panggilan", chats: "Obrolan", files: "Berkas", inquiries: "Pertanyaan", size: "Ukuran",
+    records: "Catatan", calls: "Panggilan", chats: "Obrolan", files: "Berkas", inquiries: "Pertanyaan", size: "Ukuran",
     when: "Kapan terjadinya", whenLong: "Data bertanggal yang ditampilkan di sini, per {unit}", day: "hari", week: "minggu", month: "bulan",
     year: "tahun", bar: "{date}: {n}",
     lookedFor: "Apa yang dicari, dan hasilnya", data: "Data", result: "Hasil", gaps: "Kurang",

@@ -33,7 +33,6 @@ portability.words = {
       inquiries: "Inquiries", marketing: "Marketing", devices: "Devices", usage: "Usage", performance: "Performance",
       cookies: "Cookies", trail: "Who looked at it", configuration: "Configuration",
     },
-    titles: {},
   },
   id: {
     states: {
@@ -65,24 +64,6 @@ portability.words = {
       account: "Akun", billing: "Tagihan", calls: "Panggilan", chats: "Obrolan", interactions: "Layanan", crm: "Data pelanggan",
       inquiries: "Pertanyaan", marketing: "Pemasaran", devices: "Perangkat", usage: "Penggunaan", performance: "Kinerja",
       cookies: "Kuki", trail: "Siapa yang melihatnya", configuration: "Konfigurasi",
-    },
-    titles: {
-      "account.profile": "Profil akun", "account.organisation": "Perusahaan", "account.memberships": "Keanggotaan",
-      "billing.subscription": "Langganan", "billing.invoices": "Faktur", "billing.payment_methods": "Cara pembayaran",
-      "calls.calls": "Panggilan telepon", "calls.transcripts": "Transkrip panggilan", "calls.recordings": "Rekaman panggilan",
-      "calls.analyses": "Analisis panggilan", "calls.vcon": "Panggilan sebagai vCon", "chats.conversations": "Percakapan",
-      "chats.messages": "Pesan", "chats.attachments": "Lampiran", "chats.vcon": "Obrolan sebagai vCon",
-      "configuration.agents": "Agen AI", "configuration.flows": "Alur", "configuration.roles": "Peran",
-      "configuration.integrations": "Integrasi", "cookies.sessions": "Sesi", "cookies.preferences": "Pilihan kuki",
-      "cookies.analytics_ids": "Pengenal analitik", "crm.contacts": "Kontak", "crm.companies": "Perusahaan pelanggan",
-      "crm.deals": "Transaksi", "crm.activities": "Aktivitas", "devices.devices": "Perangkat",
-      "devices.ip_addresses": "Alamat internet", "devices.user_agents": "Peramban", "inquiries.inquiries": "Pertanyaan",
-      "inquiries.replies": "Balasan", "interactions.tickets": "Tiket", "interactions.ai_agent_actions": "Tindakan agen AI",
-      "interactions.satisfaction": "Kepuasan", "interactions.routing_scores": "Skor penyaluran",
-      "marketing.preferences": "Pilihan pemasaran", "marketing.consents": "Persetujuan", "marketing.campaigns": "Kampanye",
-      "performance.api_timings": "Waktu tanggap", "performance.error_logs": "Kesalahan",
-      "trail.processing_trail": "Jejak pemrosesan", "usage.page_views": "Halaman yang dilihat",
-      "usage.feature_uses": "Fitur yang dipakai", "usage.clicks": "Klik", "usage.navigation_paths": "Jalur navigasi",
     },
   },
 };
