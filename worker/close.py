@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from archive.notice import Held
 from archive.parts import FORMAT
-from portability.api import JSON
+from portability.api import JSON, Role
 from portability.exports import rfc3339
 from portability.states import GAPLESS, DatasetState
-from worker.plan import Omission, Plan
+from worker.plan import Line, Omission, Plan
 
 GAP = ("exporter", "dataset", "what", "reason", "retryable", "volume")
 
@@ -52,6 +53,16 @@ def document(
         "not_included": [_left_out(left) for left in plan.omissions],
         "volumes": list(volumes),
     }
+
+
+def held(lines: Sequence[Line]) -> list[Held]:
+    """The plan's lines for the notice: of what the platform holds for others, the companies that decide over it."""
+    return [Held(line.dataset, () if line.dataset.role is Role.CONTROLLER else _companies(line)) for line in lines]
+
+
+def _companies(line: Line) -> tuple[str, ...]:
+    own = [identity.tenant for identity in line.subject.identities if identity.tenant is not None]
+    return line.tenants or tuple(dict.fromkeys(own))
 
 
 def _dataset(line: Mapping[str, Any], plan: Plan) -> dict[str, JSON]:

@@ -159,7 +159,8 @@
   function questions(about) {
     const contact = h("bdi", {}, visible(String(about.contact ?? host(about.issuer))));
     return h("section", { class: "card ask", "aria-labelledby": "ask" }, h("h3", { id: "ask" }, t("questions")),
-      h("p", {}, sentence("questionsLong", { contact, id: code(about.export) })));
+      h("p", {}, sentence("questionsLong", { contact, id: code(about.export) })),
+      about.notice ? h("p", {}, h("a", { href: `notice.html#${portability.language}` }, t("notice"))) : null);
   }
 
   /* The timeline of everything, once the page stands: it has to read all datasets. */
