@@ -42,6 +42,7 @@ def page(profile: str, *more: Any) -> str:
     return notice.page(volumes.envelope(profile=profile), made(profile, *more)).decode()
 
 
+@pytest.mark.requirement("R25")
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_notice_is_as_it_was(profile: str) -> None:
     """Programs read it: what changes is looked at (`tests/golden/make_notices.py` writes it anew)."""
@@ -49,6 +50,7 @@ def test_a_notice_is_as_it_was(profile: str) -> None:
     assert made(profile) == orjson.loads(golden.read_bytes())
 
 
+@pytest.mark.requirement("R25")
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_notice_is_valid_by_the_schema_beside_it(profile: str) -> None:
     """The schema that each archive holds describes every field, and is itself sound."""
@@ -58,6 +60,7 @@ def test_a_notice_is_valid_by_the_schema_beside_it(profile: str) -> None:
     assert [error.message for error in validator.iter_errors(made(profile, ("made", Held(notices.THINGS), {})))] == []
 
 
+@pytest.mark.requirement("R25")
 @pytest.mark.parametrize("profile", PROFILES)
 def test_each_id_leads_somewhere_and_nothing_else_is_told(profile: str) -> None:
     """Of the register exactly that is told which one of the copy's own datasets names."""
@@ -94,6 +97,7 @@ def test_a_decision_is_told_with_its_logic() -> None:
     assert made("portability")["decisions"] == {}
 
 
+@pytest.mark.requirement("R25", "R28")
 def test_what_is_left_out_and_what_is_withheld_is_told() -> None:
     """Data Act Art. 25(2)(e)-(f): the list of what is not handed over is exhaustive; so it is for a person."""
     switch = made("switch")
@@ -107,6 +111,7 @@ def test_what_is_left_out_and_what_is_withheld_is_told() -> None:
     assert held["what"] in page("access")
 
 
+@pytest.mark.requirement("R31")
 def test_a_company_is_told_of_digital_assets_and_terms_and_a_person_of_rights() -> None:
     """Data Act Art. 25(2) is about companies, GDPR Art. 15(1)(e) about persons."""
     switch, access = made("switch"), made("access")

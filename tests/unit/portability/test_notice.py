@@ -52,6 +52,7 @@ def texts(entry: BaseModel | Mapping[str, object], where: str = "") -> Iterator[
             yield from texts(value, place)
 
 
+@pytest.mark.requirement("R25")
 def test_every_built_in_dataset_has_its_entry(exporters: Mapping[str, Exporter]) -> None:
     """A dataset without notice data fails the build, and so does an entry whose dataset is gone."""
     register = notice.load()
@@ -84,6 +85,7 @@ def test_everything_in_the_register_is_used() -> None:
     assert {kind: set(getattr(register, kind)) for kind in used} == used
 
 
+@pytest.mark.requirement("R8")
 def test_what_the_policy_promises_stands_in_it() -> None:
     """Accounts: 90 days after closure; recordings: 1 to 7 years; training of AI models is a purpose of its own."""
     register = notice.load()

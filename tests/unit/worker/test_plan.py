@@ -95,6 +95,7 @@ def test_portability_drops_derived_fields_and_keeps_keys() -> None:
     assert read(made(user(), mixed)).dataset is mixed
 
 
+@pytest.mark.requirement("R3")
 @pytest.mark.parametrize(
     ("basis", "reason"),
     [("contract", None), ("consent", None), ("law", plan.OTHER_BASIS), ("interests", plan.OTHER_BASIS)],
@@ -122,6 +123,7 @@ SUBJECTS = {
 EVERYBODYS = [Order(tenant, None, None) for tenant in ("ten_1", "ten_2")]
 
 
+@pytest.mark.requirement("R3")
 @settings(max_examples=60)
 @given(st.sampled_from(Profile), st.sampled_from(SubjectKind), st.sets(st.sampled_from(sorted(notice.load().datasets))))
 def test_no_profile_takes_what_it_may_not(profile: Profile, kind: SubjectKind, without: set[str]) -> None:
