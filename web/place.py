@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated
 
+import orjson
 from fastapi import Depends, Request
 from redis import Redis
 from sqlalchemy import Connection, Engine
 
-from portability import notice, plugins
+from portability import notice, plugins, register
 from portability.api import Exporter, SubjectKind
 from portability.db import reading, writing
 from portability.errors import QueueUnavailable
@@ -70,6 +71,11 @@ class Place:
     def notice(self) -> notice.Register:
         """What people are told of the processing. Raises NoticeHole."""
         return notice.load(self.settings.notice_dir)
+
+    @cached_property
+    def register(self) -> bytes:
+        """The dataset register as it is published."""
+        return orjson.dumps(register.document(self.exporters, plugins.load_all_formats(), self.notice))
 
     def wake(self, export_id: str) -> None:
         """Have a worker begin at once; where Redis is away the clock does it later, and nobody has to know."""
