@@ -18,7 +18,7 @@ from archive import bag, phrases
 from archive.parts import FORMAT, Envelope
 from archive.templates import render
 from portability.api import JSON, Dataset
-from portability.notice import DatasetEntry, Register
+from portability.notice import DatasetEntry, Register, Right
 
 SCHEMA = (Path(__file__).parent / "notice.schema.json").read_bytes()
 """JSON Schema 2020-12 of notice.json; it lies beside it in every archive."""
@@ -166,15 +166,8 @@ def _switching(register: Register, lines: Sequence[Mapping[str, Any]]) -> dict[s
     return {**terms, "digital_assets": [*assets]}
 
 
-def _right(right: BaseModel, contact: str) -> dict[str, JSON]:
-    plain = _plain(right)
-    how = plain["how"]
-    filled = (
-        {language: str(text).replace("{contact}", contact) for language, text in how.items()}
-        if isinstance(how, dict)
-        else {}
-    )
-    return {**plain, "how": {**filled}}
+def _right(right: Right, contact: str) -> dict[str, JSON]:
+    return {**_plain(right), "how": {language: right.told(language, contact) for language in phrases.LANGUAGES}}
 
 
 def _left_out(line: Mapping[str, Any]) -> dict[str, JSON]:

@@ -73,6 +73,15 @@ class Place:
         return notice.load(self.settings.notice_dir)
 
     @cached_property
+    def rights(self) -> Sequence[Mapping[str, tuple[str, str]]]:
+        """What a person may do beside asking for a copy: of each language (title, how), as in every notice."""
+        contact = self.settings.contact or self.notice.controller.contact
+        return [
+            {one: (getattr(right.title, one), right.told(one, contact)) for one in notice.LANGUAGES}
+            for right in self.notice.rights.values()
+        ]
+
+    @cached_property
     def register(self) -> bytes:
         """The dataset register as it is published."""
         return orjson.dumps(register.document(self.exporters, plugins.load_all_formats(), self.notice))

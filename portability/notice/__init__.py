@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from portability.api import Dataset, Exporter, Provenance
 from portability.errors import BadSetting
-from portability.notice.entries import LANGUAGES, PORTABLE, BasisKind, DatasetEntry, Register, Text
+from portability.notice.entries import LANGUAGES, PORTABLE, BasisKind, DatasetEntry, Register, Right, Text
 from portability.notice.holes import Hole, Rule, holes_in
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Hole",
     "NoticeHole",
     "Register",
+    "Right",
     "Rule",
     "Text",
     "check",

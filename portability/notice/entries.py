@@ -153,6 +153,10 @@ class Right(Entry):
     law: Phrase
     dpv: Iri | None = None
 
+    def told(self, language: str, contact: str) -> str:
+        """How to use it, in one of the LANGUAGES, with whom to write to."""
+        return str(getattr(self.how, language)).replace("{contact}", contact)
+
 
 class Switching(Entry):
     """What a company that switches is told (Data Act Art. 25(2))."""

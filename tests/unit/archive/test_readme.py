@@ -140,5 +140,9 @@ def test_each_language_says_how_to_check_to_correct_and_whom_to_ask() -> None:
     for said in ("sha256sum -c", "ES256", "privacy@vlint.example", f"<code>{envelope.export}</code>, "):
         assert text.count(said) == 2, said
     assert text.count(f"<code>{keys}</code>") == 2
+    assert "withdraw a consent" in text
+    assert "stop marketing" in text
+    assert "menarik persetujuan" in text
+    assert "menghentikan pemasaran" in text
     for field in volumes.CALLS.key:
         assert text.count(f"found by: <code>{field}</code>") == 1

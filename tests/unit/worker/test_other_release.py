@@ -129,6 +129,7 @@ def test_an_instruction_that_is_new_does_not_move_the_others(tmp_path: Path) -> 
     assert [line["tenants"] for line in lines if line["state"] == "needs_instruction"] == [["ten_2"]]
 
 
+@pytest.mark.requirement("R1")
 @pytest.mark.parametrize("left", [0, 1])
 def test_an_instruction_that_is_withdrawn_leaves_a_gap(tmp_path: Path, left: int) -> None:
     """What was stored stays, nothing more is read for that tenant, and the archive says that something is missing."""
