@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from archive.parts import FORMAT, Envelope, Member
+from archive.templates import render
 from portability.api import JSON, Dataset
 
 PATHS_SHOWN = 6
 GAPS_SHOWN = 50
-_TEMPLATES = Path(__file__).parent / "templates"
-_STYLE = (_TEMPLATES / "readme.css").read_text("utf-8")
-_STYLE_HASH = "sha256-" + b64encode(sha256(_STYLE.encode()).digest()).decode()
-_environment = Environment(
-    loader=FileSystemLoader(_TEMPLATES),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 @dataclass(slots=True)
@@ -54,10 +39,12 @@ def readme(
     closing: Mapping[str, JSON] | None = None,
     *,
     has_viewer: bool = False,
+    has_notice: bool = False,
 ) -> bytes:
-    """The page. `closing` is export.json, in the closing volume; beside a viewer the page leads to it."""
+    """The page. `closing` is export.json, in the closing volume; beside a viewer and a notice the page leads there."""
     volumes = closing["volumes"] if closing else ()
-    page = _environment.get_template("README.html").render(
+    return render(
+        "README.html",
         envelope=envelope,
         name=envelope.volume_name(number),
         number=number,
@@ -65,14 +52,11 @@ def readme(
         volumes=len(volumes) if isinstance(volumes, list | tuple) else 0,
         sections=_sections(members),
         has_viewer=has_viewer,
+        has_notice=has_notice,
         gaps_shown=GAPS_SHOWN,
         format=FORMAT,
         jwks_url=f"{envelope.issuer.rstrip('/')}/.well-known/jwks.json",
-        # Ours, from the folder beside this module: escaping would break its quotes, and the policy's hash with them.
-        style=Markup(_STYLE),  # noqa: S704  # as said above
-        style_hash=_STYLE_HASH,
     )
-    return page.encode()
 
 
 def _sections(members: Iterable[Member]) -> list[Section]:

@@ -48,6 +48,7 @@ def json_schema(exporter: str, dataset: Dataset) -> dict[str, JSON]:
         "$id": f"urn:portability:1:{exporter}:{dataset.name}",
         "title": dataset.title,
         "description": dataset.description,
+        **_indonesian(title=dataset.title_id, description=dataset.description_id),
         "type": "object",
         # orjson refuses subclasses as keys, and columns of a database's own reflection have such names.
         "properties": {
@@ -77,7 +78,13 @@ def table_schema(dataset: Dataset) -> dict[str, JSON]:
 def _meaning(field: Field) -> dict[str, JSON]:
     return {
         "description": field.description,
+        **_indonesian(description=field.description_id),
         "x-provenance": field.provenance,
         "x-third-party": field.third_party,
         **({} if field.person is None else {"x-person": field.person}),
     }
+
+
+def _indonesian(**texts: str | None) -> dict[str, JSON]:
+    """The same texts in Indonesian, where there are any: JSON Schema itself knows one language only."""
+    return {f"x-{name}-id": text for name, text in texts.items() if text is not None}

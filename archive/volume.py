@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey
 from archive import bag
 from archive.deflate import FAST_LEVEL, STORED_LEVEL, new_zip
 from archive.names import FULL_PATH_CHARS, Names, is_safe
+from archive.notice import notice_files
 from archive.package import data_package
 from archive.parts import FORMAT, NO_DATA, NO_DATA_PATH, NO_DATA_TEXT, Content, Envelope, Member, SealedVolume
 from archive.readme import readme
@@ -105,19 +106,22 @@ class Volume:
         key: ECKey,
         *,
         closing: Mapping[str, JSON] | None = None,
+        notice: Mapping[str, JSON] | None = None,
         viewer: Iterable[tuple[str, Iterable[bytes]]] | None = None,
     ) -> SealedVolume:
         """Describe, sign and finish the volume; nothing can be added any more.
 
-        `closing` is the document export.json; a volume that has one is the closing volume, and may have a viewer:
-        its files as (path, blocks).
+        `closing` is the document export.json; a volume that has one is the closing volume, and may have a notice, the
+        document notice.json, and a viewer: its files as (path, blocks).
 
         Raises: VolumeFault where the volume is poisoned, or `closing` is not about this export.
         """
         with self._poisoned_unless_done():
             if closing is not None:
                 self._check_closing(closing)
-            self._describe(closing, has_viewer=viewer is not None)
+            self._describe(closing, has_viewer=viewer is not None, has_notice=notice is not None)
+            for path, body in notice_files(self._envelope, notice).items() if notice else ():
+                self._tag(path, [body])
             for path, blocks in viewer or ():
                 self._tag(path, blocks)
             tagmanifest = self._bag(closing)
@@ -171,9 +175,9 @@ class Volume:
         _, self._tags[path] = self._entry(path, blocks, FAST_LEVEL)
         return self._tags[path]
 
-    def _describe(self, closing: Mapping[str, JSON] | None, *, has_viewer: bool) -> None:
+    def _describe(self, closing: Mapping[str, JSON] | None, **has: bool) -> None:
         """What people and programs read first: README.html, schemas, datapackage.json, export.json."""
-        self._tag(bag.README, [readme(self._envelope, self._number, self._payload, closing, has_viewer=has_viewer)])
+        self._tag(bag.README, [readme(self._envelope, self._number, self._payload, closing, **has)])
         if not self._payload:
             self._add(NO_DATA_PATH, [NO_DATA_TEXT], NO_DATA, FAST_LEVEL)
         described = {(c.exporter, c.dataset.name): c for m in self._payload if (c := m.content).records is not None}

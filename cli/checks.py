@@ -12,12 +12,14 @@ import httpx
 from redis.exceptions import RedisError
 
 from cli.context import Context
-from portability import deployment, keys, mail
+from portability import deployment, keys, mail, notice, plugins
 from portability.db import reading
 from portability.directory import load_directory
 from portability.errors import (
     BadSetting,
+    BrokenPlugin,
     DatabaseUnavailable,
+    DuplicatePlugin,
     NoSigningKey,
     QueueUnavailable,
     StorageError,
@@ -68,6 +70,19 @@ def mail_server(context: Context) -> Seen:
 def directory(context: Context) -> None:
     """The plugin that knows addresses loads."""
     load_directory(PlatformSources(context.settings), context.settings.directory)
+
+
+def notice_register(context: Context) -> Seen:
+    """The notice register has no hole, and says something of every installed dataset. Raises NoticeHole."""
+    folder = context.settings.notice_dir
+    register = notice.load(folder)
+    # Of plugins that do not load, their own check tells.
+    with suppress(BrokenPlugin, DuplicatePlugin):
+        notice.check(register, plugins.load_exporters(PlatformSources(context.settings)))
+    seen = f"ok: version {register.version} of {register.valid_from}"
+    if folder is None and not context.settings.embedded:
+        return Seen(f"{seen}; its recipients are made up", "PORTABILITY_NOTICE_DIR; see docs/notice.md")
+    return Seen(seen)
 
 
 def login(context: Context) -> Seen:

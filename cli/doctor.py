@@ -147,6 +147,7 @@ CHECKS: dict[str, Check] = {
     "signing key": checks.signing_key,
     "people's keys": checks.people_keys,
     "plugins": _plugins,
+    "notice": checks.notice_register,
     "directory": checks.directory,
     "mail": checks.mail_server,
     "login": checks.login,

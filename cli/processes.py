@@ -8,7 +8,7 @@ import threading
 import click
 
 from cli.context import Context, shared
-from portability import logs, plugins
+from portability import logs, notice, plugins
 from portability.directory import load_directory
 from portability.queue import connect, open_queue, redis_url
 from portability.requests import DEFAULT_FORMATS
@@ -25,7 +25,8 @@ def worker(context: Context) -> None:
     # Checked once here, before the first job: a wrong deployment does not start. It also imports whatever a job
     # needs, so that each forked job begins at once; the connections themselves are opened after the fork.
     _ = context.storage
-    plugins.load_exporters(PlatformSources(context.settings))
+    exporters = plugins.load_exporters(PlatformSources(context.settings))
+    notice.check(notice.load(context.settings.notice_dir), exporters)
     plugins.load_formats(DEFAULT_FORMATS)
     context.engine.dispose()
     process.run(context.settings, connect(redis_url(context.settings), waits=True))

@@ -15,6 +15,7 @@ from exporters.faults import reading
 from exporters.files import find
 from exporters.rows import Taken, cursor, rows_of, statement, take
 from exporters.source import FILE, Source
+from exporters.translations import indonesian
 from portability.api import (
     JSON,
     ROLES_OF_SPEAKERS,
@@ -88,7 +89,7 @@ def dataset(
         person: Person | None = None,
     ) -> Field:
         origin = Provenance.DERIVED if derived else provenance
-        return Field(name, kind, text, origin, third_party or person is not None, person)
+        return Field(name, kind, text, origin, third_party or person is not None, person, indonesian(text))
 
     fields = (
         field("id", FieldType.STRING, "Identifier of the call or chat for ever, as in the tables of this exporter."),
@@ -120,7 +121,12 @@ def dataset(
         field("attachments", FieldType.OBJECT, "Files that were sent, by their names in this archive."),
         field("analysis", FieldType.OBJECT, "What software concluded from it.", third_party=True, derived=True),
     )
-    return Dataset("vcon", title, description, fields, provenance, role, ("id",), kinds, documents=True)
+    return Dataset(
+        *("vcon", title, description, fields, provenance, role, ("id",), kinds),
+        documents=True,
+        title_id=indonesian(title),
+        description_id=indonesian(description),
+    )
 
 
 def batches(

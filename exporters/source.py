@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, FromClause, Table
 
+from exporters.translations import indonesian
 from exporters.values import field_type
 from portability.api import Dataset, Field, FieldType, Person, Provenance, Role, Subject, SubjectKind
 
@@ -15,6 +16,10 @@ Where: TypeAlias = Callable[[Subject], ColumnElement[bool] | None]
 """The rows of a subject; None: it has no verified identity here, so none are."""
 
 FILE = "file"
+FILE_TEXT = (
+    "Name of the file beside the records, inside the folder of this dataset; empty (null) where the file could not be "
+    "found: the ledger then names the gap."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +87,13 @@ def source(
     """A source on one table with the key `id`; `origin` is a join where `where` looks at a parent's columns."""
     fields = [_field(c, table.c[c.column], c.provenance or provenance) for c in columns]
     if file is not None:
-        fields.append(
-            Field(
-                FILE,
-                FieldType.STRING,
-                "Name of the file beside the records, inside the folder of this dataset; empty (null) where the file "
-                "could not be found: the ledger then names the gap.",
-                provenance,
-            )
-        )
+        fields.append(Field(FILE, FieldType.STRING, FILE_TEXT, provenance, description_id=indonesian(FILE_TEXT)))
     return Source(
-        dataset=Dataset(name, title, description, tuple(fields), provenance, role, ("id",), kinds),
+        dataset=Dataset(
+            *(name, title, description, tuple(fields), provenance, role, ("id",), kinds),
+            title_id=indonesian(title),
+            description_id=indonesian(description),
+        ),
         columns=tuple(table.c[c.column] for c in columns),
         origin=table if origin is None else origin,
         order=tuple(table.c[key] for key in order),
@@ -106,4 +107,5 @@ def source(
 def _field(named: Named, column: Column[Any], provenance: Provenance) -> Field:
     # Whatever tells of another person may be about a third party.
     is_third_party = named.third_party or named.person is not None
-    return Field(named.column, field_type(column.type), named.description, provenance, is_third_party, named.person)
+    kind, text = field_type(column.type), named.description
+    return Field(named.column, kind, text, provenance, is_third_party, named.person, indonesian(text))

@@ -99,6 +99,8 @@ class Field:
 
     Of text and objects only, and never of a key: it would be another one in each archive.
     """
+    description_id: str | None = None
+    """The description in Indonesian."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,9 @@ class Dataset:
     """Its records become one document each, by the document formats of the export, and no rows."""
     withheld: tuple[Withheld, ...] = ()
     """What the source holds beside these fields and does not deliver."""
+    title_id: str | None = None
+    description_id: str | None = None
+    """Title and description in Indonesian."""
 
 
 @dataclass(frozen=True, slots=True)

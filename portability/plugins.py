@@ -94,6 +94,11 @@ def load_document_formats(names: Sequence[str]) -> DocumentFormats:
     return {name: loaded for name, loaded in _formats(names).items() if isinstance(loaded, DocumentFormat)}
 
 
+def load_all_formats() -> Mapping[str, Format | DocumentFormat]:
+    """Every installed format by name. Raises DuplicatePlugin, BrokenPlugin."""
+    return _formats(list(find(FORMATS)))
+
+
 def _formats(names: Sequence[str]) -> Mapping[str, Format | DocumentFormat]:
     found = find(FORMATS)
     formats: dict[str, Format | DocumentFormat] = {}

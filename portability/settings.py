@@ -150,6 +150,7 @@ class Settings(BaseSettings):
     contact: str | None = Field(
         None, description="Whom a person asks about an archive: an address or URL, printed in it", min_length=1
     )
+    notice_dir: Path | None = Field(None, description="Folder with the deployment's own tables of the notice register")
     development_login: bool = Field(
         default=False, description="A login without a password, for playing; refused unless BASE_URL is this machine"
     )

@@ -108,6 +108,22 @@ class CutExporter(MadeUpExporter):
             yield batch
 
 
+def described(folder: Path, *names: str, purpose: str = "provide", basis: str = "contract") -> Path:
+    """A deployment's part of the notice register, for made-up datasets: the folder that `notice_dir` takes."""
+    entry = f"""
+category = "account"
+purposes = {{ {purpose} = "{basis}" }}
+recipients = ["hosting"]
+retention = "account"
+sources = ["you"]
+decisions = ["sentiment"]
+"""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = "".join(f'[datasets."{name}"]{entry}' for name in names)
+    (folder / "made.toml").write_text(f'version = "made up"\n{tables}')
+    return folder
+
+
 def things(count: int) -> list[Record]:
     """Records that do not compress away."""
     return [{"id": f"thing_{n}", "text": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(count)]

@@ -23,6 +23,7 @@ from portability import metrics, migrations
 from portability.db import open_engine
 from portability.errors import PortabilityError, all_errors
 from portability.incidents import Incident
+from portability.notice import Rule
 from portability.plugins import EXPORTERS, FORMATS, find, load_exporters
 from portability.settings import Settings, load_settings
 from portability.signing import SignatureFault
@@ -139,6 +140,14 @@ def test_the_incidents_table_is_the_incidents() -> None:
 
     assert [row["kind"] for row in rows] == list(Incident)
     assert all(row["meaning"] and row["what to do"] for row in rows)
+
+
+def test_the_rules_of_the_notice_register_are_told() -> None:
+    """docs/notice.md has each rule that a register can break, in the order of the code."""
+    rows = list(table(DOCS / "notice.md", "rule"))
+
+    assert [row["rule"] for row in rows] == list(Rule)
+    assert all(row["what a register must be"] for row in rows)
 
 
 def test_every_dataset_is_documented(tmp_path: Path) -> None:

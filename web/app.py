@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from portability import deployment, keys, migrations, models
+from portability import deployment, keys, migrations, models, notice
 from portability.db import open_engine, reading
 from portability.settings import Settings
 from portability.storage import Storage, open_storage
@@ -32,8 +32,9 @@ Faults are problem details (RFC 9457); `code` is stable. Who may do what: docs/r
 
 
 def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI:
-    """The application with its connections open. Raises DatabaseUnavailable, ForeignStore, NoSigningKey."""
+    """The application with its connections open. Raises DatabaseUnavailable, ForeignStore, NoSigningKey, NoticeHole."""
     place = _open(settings, storage)
+    notice.check(place.notice, place.exporters)
     app = FastAPI(
         title="Portability",
         version="1",

@@ -47,6 +47,7 @@ def mine(request: Request, place: Here, login: LoggedIn) -> Response:
         formats=requests.DEFAULT_FORMATS,
         profiles=["access", "portability", *(["switch"] if _company(login) else [])],
         latest=asking.due_at(place, requests.Profile.ACCESS),
+        rights=place.rights,
     )
 
 
@@ -98,6 +99,7 @@ def one(request: Request, place: Here, login: LoggedIn, export_id: str) -> Respo
         kept_until=_kept_until(place, row),
         denial=denial,
         staff=False,
+        rights=place.rights,
     )
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated
 
+import orjson
 from fastapi import Depends, Request
 from redis import Redis
 from sqlalchemy import Connection, Engine
 
-from portability import plugins
-from portability.api import SubjectKind
+from portability import notice, plugins, register
+from portability.api import Exporter, SubjectKind
 from portability.db import reading, writing
 from portability.errors import QueueUnavailable
 from portability.limits import Limits
@@ -57,10 +58,33 @@ class Place:
         return Limits(lambda: connect(redis_url(self.settings)), self.salt)
 
     @cached_property
+    def exporters(self) -> Mapping[str, Exporter]:
+        """What is installed; nothing is read with it here."""
+        return plugins.load_exporters(PlatformSources(self.settings))
+
+    @cached_property
     def offered(self) -> Sequence[str]:
         """Exporters that have something of a person with an account."""
-        loaded = plugins.load_exporters(PlatformSources(self.settings))
-        return [name for name, exporter in loaded.items() if SubjectKind.USER in exporter.subject_kinds]
+        return [name for name, exporter in self.exporters.items() if SubjectKind.USER in exporter.subject_kinds]
+
+    @property
+    def notice(self) -> notice.Register:
+        """What people are told of the processing. Raises NoticeHole."""
+        return notice.load(self.settings.notice_dir)
+
+    @cached_property
+    def rights(self) -> Sequence[Mapping[str, tuple[str, str]]]:
+        """What a person may do beside asking for a copy: of each language (title, how), as in every notice."""
+        contact = self.settings.contact or self.notice.controller.contact
+        return [
+            {one: (getattr(right.title, one), right.told(one, contact)) for one in notice.LANGUAGES}
+            for right in self.notice.rights.values()
+        ]
+
+    @cached_property
+    def register(self) -> bytes:
+        """The dataset register as it is published."""
+        return orjson.dumps(register.document(self.exporters, plugins.load_all_formats(), self.notice))
 
     def wake(self, export_id: str) -> None:
         """Have a worker begin at once; where Redis is away the clock does it later, and nobody has to know."""

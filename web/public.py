@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy import select
 
@@ -13,7 +15,9 @@ from web.answers import problem_answers
 from web.place import Here
 
 router = APIRouter(tags=["public"])
-KEYS_SECONDS = 300
+PUBLIC_SECONDS = 300
+SHARED = {"Cache-Control": f"public, max-age={PUBLIC_SECONDS}", "Access-Control-Allow-Origin": "*"}
+"""What is the same for everybody: kept for a while, and read by pages of others."""
 
 
 @router.get(
@@ -25,8 +29,17 @@ def jwks(place: Here) -> Response:
     """The public keys that archives are checked with (RFC 7517), retired ones too."""
     with place.reading() as connection:
         document = keys.jwks(connection)
-    headers = {"Cache-Control": f"public, max-age={KEYS_SECONDS}", "Access-Control-Allow-Origin": "*"}
-    return pages.json_answer(document, headers=headers, media_type="application/jwk-set+json")
+    return pages.json_answer(document, headers=SHARED, media_type="application/jwk-set+json")
+
+
+@router.get("/v1/register", response_model=None, responses=problem_answers(503))
+def dataset_register(
+    place: Here, if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None
+) -> Response:
+    """Every dataset with every field, its legal basis and retention, formats and standards (Data Act Art. 26(b))."""
+    answer = pages.polled(place.register, pages.JSON_TYPE, if_none_match)
+    answer.headers.update(SHARED)
+    return answer
 
 
 @router.get("/healthz/live", response_model=None)

@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from archive.notice import Held
 from archive.parts import FORMAT
-from portability.api import JSON
+from portability.api import JSON, Role
 from portability.exports import rfc3339
 from portability.states import GAPLESS, DatasetState
-from worker.plan import Plan
+from worker.plan import Line, Omission, Plan
 
 GAP = ("exporter", "dataset", "what", "reason", "retryable", "volume")
 
@@ -47,21 +48,36 @@ def document(
         "formats": export["formats"],
         "since": rfc3339(export["since"]),
         "until": rfc3339(export["until"]),
-        "datasets": [_dataset(line) for line in lines],
+        "datasets": [_dataset(line, plan) for line in lines],
         "gaps": [{name: gap[name] for name in GAP} for gap in gaps],
-        "not_included": [
-            {"exporter": left.exporter, "dataset": left.dataset, "reason": left.reason} for left in plan.omissions
-        ],
+        "not_included": [_left_out(left) for left in plan.omissions],
         "volumes": list(volumes),
     }
 
 
-def _dataset(line: Mapping[str, Any]) -> dict[str, JSON]:
+def held(lines: Sequence[Line]) -> list[Held]:
+    """The plan's lines for the notice: of what the platform holds for others, the companies that decide over it."""
+    return [Held(line.dataset, () if line.dataset.role is Role.CONTROLLER else _companies(line)) for line in lines]
+
+
+def _companies(line: Line) -> tuple[str, ...]:
+    own = [identity.tenant for identity in line.subject.identities if identity.tenant is not None]
+    return line.tenants or tuple(dict.fromkeys(own))
+
+
+def _dataset(line: Mapping[str, Any], plan: Plan) -> dict[str, JSON]:
     names = ("exporter", "dataset", "title", "state", "records", "files", "bytes", "gaps")
     described: dict[str, JSON] = {name: line[name] for name in names}
+    if (title_id := plan.lines[line["ordinal"]].dataset.title_id) is not None:
+        described["title_id"] = title_id
     for name in ("reason", "tenants", "redactions", "findings"):
         if line[name] is not None:
             described[name] = line[name]
     for name in ("reading_began_at", "reading_ended_at"):
         described[name] = rfc3339(line[name])
     return described
+
+
+def _left_out(left: Omission) -> dict[str, JSON]:
+    told: dict[str, JSON] = {name: getattr(left, name) for name in ("exporter", "dataset", "title", "reason")}
+    return told if left.title_id is None else told | {"title_id": left.title_id}

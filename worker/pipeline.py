@@ -19,6 +19,7 @@ import structlog
 from joserfc.jwk import ECKey
 from sqlalchemy import RowMapping, delete, update
 
+from archive.notice import document
 from archive.parts import Envelope, SealedVolume
 from archive.viewer.pages import pages
 from archive.volume import Volume
@@ -162,13 +163,15 @@ def _seal(
     lease.check()
     archived, excerpts = volume.collection.volume, volume.collection.excerpts
     excerpts.note(archived.name, archived.payload)
-    papers = viewer = None
+    papers = notice = viewer = None
     if volume.is_closing:
         papers = _papers(place, held, volume, stored)
         excerpt.absorb(place.storage, excerpts, stored, held.export["revision"])
-        viewer = pages(envelope, papers, excerpts.shown(volume.collection.job.plan.lines))
+        lines = volume.collection.job.plan.lines
+        notice = document(envelope, papers, place.notice, close.held(lines))
+        viewer = pages(envelope, papers, excerpts.shown(lines), has_notice=True)
     # Asked for again: the key of the beginning may have been retired meanwhile.
-    volume.sealed = archived.seal(_signing_key(place), closing=papers, viewer=viewer)
+    volume.sealed = archived.seal(_signing_key(place), closing=papers, notice=notice, viewer=viewer)
     lease.check()
     if papers is None or not papers["complete"]:
         # For the volume that closes, and for the one that closes a retry of what is missing.

@@ -10,12 +10,15 @@ from sqlalchemy import RowMapping
 from portability.api import Dataset, Exporter, Identity, Provenance, Role, Subject, SubjectKind
 from portability.errors import VolumeFault
 from portability.instructions import Order
+from portability.notice import PORTABLE, Register
 from portability.requests import Profile
 from portability.states import DatasetState
 
 NO_DOCUMENTS = "format vcon was not asked for"
 NO_RECORDS = "no format of records was asked for (jsonl, csv)"
 DERIVED = "derived data is not part of portability (GDPR Art. 20; WP242 rev.01)"
+OTHER_BASIS = "not held on consent or contract, so not part of portability (GDPR Art. 20(1)(a)): ask for access"
+NO_BASIS = "no legal basis is recorded for it, so not part of portability (GDPR Art. 20(1)(a)): ask for access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Omission:
     exporter: str
     dataset: str
     reason: str
+    title: str
+    title_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,14 @@ def make(
     orders: Sequence[Order],
     include: Iterable[str] | None = None,
     *,
+    notice: Register | None = None,
     records: bool = True,
     documents: bool = True,
 ) -> Plan:
     """The plan of one export; `records` and `documents` say whether it has formats of these kinds.
 
-    The same input gives the same lines.
+    The register's legal bases decide what is portable; without it every one is: an export goes on as it was begun,
+    though the register changes meanwhile. The same input gives the same lines.
     """
     lines: list[Line] = []
     omissions: list[Omission] = []
@@ -80,15 +87,25 @@ def make(
             reason = _left_out(profile, subject, name, exporter, dataset, wanted)
             if reason is None and not (documents if dataset.documents else records):
                 reason = NO_DOCUMENTS if dataset.documents else NO_RECORDS
+            if reason is None and profile is Profile.PORTABILITY and notice is not None:
+                reason = _unportable(notice, name, dataset)
             if reason is not None:
-                omissions.append(Omission(name, dataset.name, reason))
+                omissions.append(Omission(name, dataset.name, reason, dataset.title, dataset.title_id))
                 continue
             lines.extend(_lines(profile, subject, name, dataset, orders))
     return Plan(tuple(lines), tuple(omissions))
 
 
-def as_begun(made: Plan, ledger: Sequence[RowMapping]) -> Plan:
-    """The plan with the lines of the ledger, in its order: positions count them.
+def _unportable(notice: Register, exporter: str, dataset: Dataset) -> str | None:
+    """Why a dataset may not go to another provider by right, if so (GDPR Art. 20(1)(a)): one good basis is enough."""
+    bases = notice.bases_of(exporter, dataset.name)
+    if not bases:
+        return NO_BASIS
+    return None if bases & PORTABLE else OTHER_BASIS
+
+
+def as_begun(made: Plan, ledger: Sequence[RowMapping], omissions: Sequence[Omission] | None = None) -> Plan:
+    """The plan with the lines of the ledger, in its order: positions count them. `omissions` in place of its own.
 
     Meanwhile a plugin may have been upgraded, or an instruction given or withdrawn. What is new is left to another
     request; what was withdrawn is read no further, and is a gap. Raises VolumeFault, where a dataset is not offered
@@ -113,7 +130,9 @@ def as_begun(made: Plan, ledger: Sequence[RowMapping]) -> Plan:
             known = () if opened is None else asked.get(name) or ()
             line = replace(line, withdrawn=tuple(tenant for tenant in closed.tenants if tenant not in known))
         begun.append(line)
-    return Plan(tuple(begun), made.omissions)
+    planned = {(row["exporter"], row["dataset"]) for row in ledger}
+    left_out = made.omissions if omissions is None else omissions
+    return Plan(tuple(begun), tuple(left for left in left_out if (left.exporter, left.dataset) not in planned))
 
 
 def _left_out(

@@ -57,13 +57,15 @@ def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
         orders = instructions.orders(connection)
         begun = exports.ledger(connection, held.id)
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
-    made = plan.make(
+    make = partial(
+        plan.make,
         *(Profile(export["profile"]), subject, place.exporters, orders, export["include"]),
         records=bool(formats),
         documents=bool(documents),
     )
+    made = make(notice=place.notice)
     return Job(
-        plan=made if held.slice["readings"] is None else plan.as_begun(made, begun),
+        plan=made if held.slice["readings"] is None else plan.as_begun(make(), begun, made.omissions),
         readings=tuple(map(Reading.thaw, held.slice["readings"] or ())),
         exporters=place.exporters,
         formats=formats,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from portability import notice
 from portability.api import Exporter
 from portability.settings import Settings
 from portability.storage import Storage
@@ -20,3 +21,8 @@ class Workplace:
     engine: Engine
     storage: Storage
     exporters: Mapping[str, Exporter]
+
+    @property
+    def notice(self) -> notice.Register:
+        """What people are told of the processing. Raises NoticeHole."""
+        return notice.load(self.settings.notice_dir)

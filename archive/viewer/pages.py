@@ -27,7 +27,7 @@ _environment = Environment(loader=FileSystemLoader(_STATIC), autoescape=True, un
 
 
 def pages(
-    envelope: Envelope, export: Mapping[str, JSON], excerpts: Iterable[Excerpt]
+    envelope: Envelope, export: Mapping[str, JSON], excerpts: Iterable[Excerpt], *, has_notice: bool = False
 ) -> Iterator[tuple[str, Iterable[bytes]]]:
     """The viewer's files as (path in the closing volume, blocks), to be written in this order.
 
@@ -35,6 +35,7 @@ def pages(
         envelope: of the closing volume.
         export: the document `export.json`; the last of its `volumes` is the closing volume.
         excerpts: one for each dataset that the export looked for, in the order of the ledger.
+        has_notice: whether notice.html lies beside the page, which then leads there.
     """
     here = _closing_volume(export)
     names = Names()
@@ -44,7 +45,7 @@ def pages(
     yield INDEX, [_index([*code, about, *data])]
     for path in [*code, "viewer/style.css"]:
         yield path, [(_STATIC / Path(path).name).read_bytes()]
-    yield about, call("begin", _about(envelope, export, here))
+    yield about, call("begin", {**_about(envelope, export, here), "notice": has_notice})
     for path, excerpt in data.items():
         yield path, call("add", _described(excerpt, here), excerpt.lines)
 
@@ -95,6 +96,8 @@ def _meaning(dataset: Dataset) -> dict[str, JSON]:
         "dataset": dataset.name,
         "title": dataset.title,
         "description": dataset.description,
+        "title_id": dataset.title_id,
+        "description_id": dataset.description_id,
         "provenance": dataset.provenance,
         "role": dataset.role,
         "key": list(dataset.key),
@@ -103,6 +106,7 @@ def _meaning(dataset: Dataset) -> dict[str, JSON]:
                 "name": field.name,
                 "type": field.type,
                 "description": field.description,
+                "description_id": field.description_id,
                 "provenance": field.provenance,
                 "third_party": field.third_party,
             }

@@ -11,9 +11,10 @@ import platform_data as platform
 import pytest
 from sqlalchemy import Engine, QueuePool
 
+from exporters import schema
 from portability.api import Exporter, Selection, SlicingExporter, Subject, SubjectKind
 from portability.db import open_engine
-from portability.testing import check_exporter
+from portability.testing import check_exporter, sample_subject
 
 NAMES = (
     "account",
@@ -130,3 +131,25 @@ def test_user_without_instruction_gets_no_contact_data(exporters: dict[str, Expo
     for name in ("calls", "chats", "interactions", "crm"):
         for dataset in exporters[name].datasets:
             assert platform.records(exporters[name], dataset.name, alone) == []
+
+
+@pytest.mark.requirement("R29")
+def test_consents_come_with_their_history(platform_url: str) -> None:
+    """Given in one place, withdrawn in another, given again under a new text: each with time, version and source."""
+    decided = [
+        ("given", "2025-01", "registration_form"),
+        ("withdrawn", "2025-01", "support"),
+        ("given", "2026-02", "preference_page"),
+    ]
+    engine = open_engine(platform_url)
+    schema.metadata.create_all(engine)
+    known = {"user_id": "usr_consents", "email": "c@example.org", "purpose": "marketing_email"}
+    for number, (status, version, source) in enumerate(decided):
+        more = {"status": status, "text_version": version, "source": source, "wording": f"Text of {version}."}
+        platform.put(engine, platform.row(schema.consents, f"cns_{number}", number, **known, **more))
+    subject = sample_subject(SubjectKind.USER, "usr_consents")
+    found = platform.records(platform.exporters(engine)["marketing"], "consents", subject)
+    engine.dispose()
+    assert [(one["status"], one["text_version"], one["source"]) for one in found] == decided
+    assert len({str(one["decided_at"]) for one in found}) == len(decided)
+    assert [one["wording"] for one in found] == [f"Text of {version}." for _, version, _ in decided]

@@ -76,7 +76,7 @@
     const shown = dataset.fields.filter((f) => !skip.includes(f.name) && dataset.value(0, f.name) !== null);
     return h("section", { class: "card" }, h("h3", {}, h("a", { href: `#${dataset.exporter}` }, portability.title(dataset))),
       h("dl", { class: "facts" }, shown.slice(0, 8).map((field) => h("div", {},
-        h("dt", { title: field.description }, portability.label(field.name)),
+        h("dt", { title: portability.told(field, "description")[0] }, portability.label(field.name)),
         h("dd", {}, portability.value(dataset, 0, field, { characters: 120 }))))));
   }
 
@@ -122,7 +122,7 @@
   function missing(about) {
     if (about.gaps.length === 0) return null;
     const rows = about.gaps.slice(0, 200).map((gap) => h("tr", {},
-      h("td", {}, visible(portability.title({ exporter: gap.exporter, dataset: gap.dataset, title: gap.dataset }))),
+      h("td", {}, visible(portability.title(gap))),
       h("td", {}, h("code", { dir: "auto" }, visible(String(gap.what)))),
       h("td", {}, visible(word("reasons", gap.reason)), gap.retryable ? h("small", { class: "note" }, t("retry")) : null)));
     return h("section", { "aria-labelledby": "missing" }, h("h3", { id: "missing" }, t("missing")),
@@ -136,7 +136,7 @@
     const reasons = new Map();
     for (const left of about.not_included ?? []) reasons.set(left.reason, [...(reasons.get(left.reason) ?? []), left]);
     if (reasons.size === 0) return null;
-    const named = (left) => portability.title({ ...left, title: portability.label(left.dataset) });
+    const named = portability.title;
     return h("section", { "aria-labelledby": "left" }, h("h3", { id: "left" }, t("notIncluded")),
       h("dl", { class: "left" }, [...reasons].map(([reason, lefts]) => h("div", {},
         h("dt", {}, visible(portability.label(word("leftOut", reason)))),
@@ -159,7 +159,8 @@
   function questions(about) {
     const contact = h("bdi", {}, visible(String(about.contact ?? host(about.issuer))));
     return h("section", { class: "card ask", "aria-labelledby": "ask" }, h("h3", { id: "ask" }, t("questions")),
-      h("p", {}, sentence("questionsLong", { contact, id: code(about.export) })));
+      h("p", {}, sentence("questionsLong", { contact, id: code(about.export) })),
+      about.notice ? h("p", {}, h("a", { href: `notice.html#${portability.language}` }, t("notice"))) : null);
   }
 
   /* The timeline of everything, once the page stands: it has to read all datasets. */

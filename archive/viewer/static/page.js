@@ -72,10 +72,14 @@
     const name = word("groups", exporter);
     return name === exporter ? label(exporter) : name;
   };
+  /* A text of the data in the reader's language, where it has one: [text, its language]. */
+  const told = (about, name) => {
+    const theirs = language === "id" ? about[`${name}_id`] : null;
+    return theirs ? [theirs, "id"] : [about[name], "en"];
+  };
   const title = (dataset) => {
-    const id = `${dataset.exporter}.${dataset.dataset ?? dataset.name}`;
-    const name = word("titles", id);
-    return name === id ? (dataset.title ?? dataset.about.title) : name;
+    const known = dataset.about ?? portability.datasets.get(`${dataset.exporter}.${dataset.dataset}`)?.about ?? dataset;
+    return told(known, "title")[0] || label(dataset.dataset);
   };
 
   function speak(wanted) {
@@ -146,7 +150,7 @@
   }
 
   Object.assign(portability, {
-    h, svg, visible, t, sentence, word, label, group, title, speak, moment, time, count, bytes, duration, button, code, icon,
+    h, svg, visible, t, sentence, word, label, group, title, told, speak, moment, time, count, bytes, duration, button, code, icon,
     format: (kind, value) => formats[kind].format(value),
   });
   Object.defineProperty(portability, "language", { get: () => language });

@@ -109,7 +109,7 @@
         draw(`sort ${field.name}`);
       };
       return h("th", { scope: "col", role: "columnheader", "aria-sort": direction, class: numeric(field) },
-        button(h("bdi", {}, visible(label(field.name))), sort, { title: field.description, class: "sort", "data-focus": `sort ${field.name}` }));
+        button(h("bdi", {}, visible(label(field.name))), sort, { title: portability.told(field, "description")[0], class: "sort", "data-focus": `sort ${field.name}` }));
     });
     return h("table", { role: "table" },
       h("caption", { class: "unseen" }, title),
@@ -139,9 +139,9 @@
 
   function meanings(dataset) {
     return h("details", { class: "meanings" }, h("summary", {}, t("columns")),
-      h("dl", { class: "fields", lang: "en" }, dataset.fields.map((field) => h("div", {},
+      h("dl", { class: "fields" }, dataset.fields.map((field) => h("div", { lang: portability.told(field, "description")[1] },
         h("dt", {}, h("bdi", {}, visible(label(field.name)))),
-        h("dd", {}, visible(field.description), " ", h("small", { class: "note", lang: portability.language },
+        h("dd", {}, visible(portability.told(field, "description")[0]), " ", h("small", { class: "note", lang: portability.language },
           [t(field.provenance), field.third_party ? t("thirdParty") : null].filter(Boolean).join(", ")))))));
   }
 

@@ -130,7 +130,7 @@
     const held = told.filter((field) => !shown.includes(field)).map((field) => portability.label(field.name));
     return h("div", {},
       h("dl", { class: "fields" }, shown.map((field) => h("div", {},
-        h("dt", { title: field.description }, h("bdi", {}, visible(portability.label(field.name)))),
+        h("dt", { title: portability.told(field, "description")[0] }, h("bdi", {}, visible(portability.label(field.name)))),
         h("dd", {}, value(dataset, index, field, { characters: PROSE_CHARACTERS })),
       ))),
       held.length ? h("p", { class: "note" }, visible(t("held", { fields: held.join(", ") }))) : null,

@@ -67,6 +67,22 @@ def test_both_languages_say_the_same_things() -> None:
     assert "Ekspor ini tidak lengkap" in indonesian
 
 
+def test_each_language_tells_the_data_in_its_own_words() -> None:
+    """Titles, descriptions and reasons are English in the one half and Indonesian in the other."""
+    dataset = replace(volumes.CALLS, title_id="Panggilan", description_id="Setiap panggilan.")
+    member = replace(MEMBER, content=replace(MEMBER.content, dataset=dataset))
+    left = {"exporter": "crm", "dataset": "deals", "title": "Deals", "title_id": "Transaksi", "reason": "not asked for"}
+    line = {"exporter": "calls", "dataset": "calls", "title": "Calls", "title_id": "Panggilan", "state": "complete"}
+    text = page([member], datasets=[{**line, "records": 2, "files": 0, "gaps": 0}], not_included=[left])
+    english, indonesian = text.split('<section id="id"')
+    for one, other in (("Calls", "Panggilan"), ("Every call", "Setiap panggilan."), ("Deals", "Transaksi")):
+        assert one in english
+        assert one not in indonesian
+        assert other in indonesian
+    assert "It was not asked for." in english
+    assert "Tidak diminta." in indonesian
+
+
 def test_no_data_is_said_in_both_languages() -> None:
     """An unknown subject gets a clear answer."""
     text = page([], no_data_held=True)
@@ -134,5 +150,9 @@ def test_each_language_says_how_to_check_to_correct_and_whom_to_ask() -> None:
     for said in ("sha256sum -c", "ES256", "privacy@vlint.example", f"<code>{envelope.export}</code>, "):
         assert text.count(said) == 2, said
     assert text.count(f"<code>{keys}</code>") == 2
+    assert "withdraw a consent" in text
+    assert "stop marketing" in text
+    assert "menarik persetujuan" in text
+    assert "menghentikan pemasaran" in text
     for field in volumes.CALLS.key:
         assert text.count(f"found by: <code>{field}</code>") == 1

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from volumes import CALLS, closing_document, envelope
 
 from archive import viewer
 from archive.names import is_safe
+from archive.phrases import PHRASES
 from archive.viewer.pages import GAPS_MAX, SCRIPTS, pages
 from archive.viewer.parts import Cut, Excerpt, Shown
 from archive.viewer.script import call, literal
@@ -163,8 +165,29 @@ def test_both_languages_say_the_same_things() -> None:
     assert strings["en"].keys() == strings["id"].keys()
     for key, sentence in strings["en"].items():
         assert sorted(re.findall(r"\{\w+\}", sentence)) == sorted(re.findall(r"\{\w+\}", strings["id"][key])), key
-    for kind in ("states", "reasons", "leftOut", "groups"):
+    assert words["en"].keys() == words["id"].keys()
+    for kind in words["en"]:
         assert words["en"][kind].keys() == words["id"][kind].keys(), kind
+
+
+def test_every_reason_for_leaving_out_has_words() -> None:
+    """What README.html and the notice say of a reason, the viewer says, too."""
+    (words,) = evaluate((STATIC / "words.js").read_bytes() + b"portability.got = [portability.words];")
+    assert isinstance(words, dict)
+    known = PHRASES["en"]["reasons"].keys()
+    assert words["en"]["leftOut"].keys() <= known
+    assert known - words["en"]["leftOut"].keys() <= words["en"]["reasons"].keys()
+    assert known == PHRASES["id"]["reasons"].keys()
+
+
+def test_a_dataset_brings_its_indonesian_words() -> None:
+    """The page shows them to who reads Indonesian; a stranger's dataset without any keeps its English ones."""
+    field = replace(CALLS.fields[0], description_id="Panggilannya.")
+    dataset = replace(CALLS, title_id="Panggilan", description_id="Setiap panggilan.", fields=(field,))
+    about, _ = evaluate(written([replace(excerpt(), dataset=dataset)])["viewer/data/calls.calls.js"])
+    told = json.loads(str(about))
+    assert (told["title_id"], told["description_id"]) == ("Panggilan", "Setiap panggilan.")
+    assert told["fields"][0]["description_id"] == "Panggilannya."
 
 
 def test_every_reason_of_a_gap_has_words() -> None:

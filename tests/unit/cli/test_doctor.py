@@ -279,3 +279,11 @@ def test_a_role_that_may_not_upgrade_is_told(doctor: Doctor, pg_url: str, monkey
     with writing(engine) as connection:
         connection.execute(text(f"drop role {role}"))
     engine.dispose()
+
+
+def test_a_notice_register_with_a_hole_is_a_fault(
+    doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The doctor names what worker and web would refuse to start with."""
+    monkeypatch.setenv("PORTABILITY_NOTICE_DIR", str(tmp_path / "nowhere"))
+    assert faults(doctor()) == {"notice": "notice_hole"}

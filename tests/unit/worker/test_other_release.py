@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 from archives import export_json, records
-from factories import MadeUpExporter, World, dataset, file, things, world
+from factories import MadeUpExporter, World, dataset, described, file, things, world
 
 from exporters import schema
-from portability import incidents, instructions
+from portability import incidents, instructions, notice
 from portability.api import Identity, Role, Subject
 from portability.db import open_engine, writing
 from portability.plugins import load_exporters
 from portability.settings import load_settings
 from portability.sources import PlatformSources
-from worker import checkpoint, pipeline, prepare
+from worker import checkpoint, pipeline, plan, prepare
 
 
 def counts(made: World) -> dict[str, int]:
@@ -60,9 +60,9 @@ def _freeze(made: World, position: object) -> None:
         checkpoint.settle(connection, held, position=position)
 
 
-def half_way(made: World) -> str:
+def half_way(made: World, **asked: object) -> str:
     """An export whose first volume is full, and in whose first dataset the second one begins."""
-    identifier = made.request()
+    identifier = made.request(**asked)  # type: ignore[arg-type]  # the callers know
     held = made.claim()
     assert held is not None
     pipeline.advance(made.place, held)
@@ -129,6 +129,7 @@ def test_an_instruction_that_is_new_does_not_move_the_others(tmp_path: Path) -> 
     assert [line["tenants"] for line in lines if line["state"] == "needs_instruction"] == [["ten_2"]]
 
 
+@pytest.mark.requirement("R1")
 @pytest.mark.parametrize("left", [0, 1])
 def test_an_instruction_that_is_withdrawn_leaves_a_gap(tmp_path: Path, left: int) -> None:
     """What was stored stays, nothing more is read for that tenant, and the archive says that something is missing."""
@@ -154,3 +155,19 @@ def test_an_instruction_that_is_withdrawn_leaves_a_gap(tmp_path: Path, left: int
 def instruct(made: World, tenant: str) -> str:
     with writing(made.engine) as connection:
         return instructions.add(connection, tenant, contact_id=None, exporters=None, actor="operator:test")
+
+
+def test_a_register_that_changes_meanwhile_changes_no_export_that_has_begun(tmp_path: Path) -> None:
+    """What was portable when the plan was made is read to its end; the next export goes by the new register."""
+    folder = described(tmp_path / "notice", "made/a", "made/b")
+    made = world(tmp_path, {"made": large("a", "b")}, volume_bytes=65_536, notice_dir=folder)
+    identifier = half_way(made, profile="portability")
+    described(folder, "made/a", "made/b", purpose="comply", basis="law")
+    notice.load.cache_clear()
+    made.advance_all()
+    document = export_json(made.fetch(identifier))
+    assert [(line["dataset"], line["records"]) for line in document["datasets"]] == [("a", 9), ("b", 9)]
+    assert document["not_included"] == []
+    after = made.request(profile="portability")
+    made.advance_all()
+    assert [left["reason"] for left in export_json(made.fetch(after))["not_included"]] == [plan.OTHER_BASIS] * 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from archives import export_json, members, records
-from factories import MadeUpExporter, World, dataset, file, things, world
+from factories import MadeUpExporter, World, dataset, described, file, things, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
@@ -112,7 +112,7 @@ def test_portability_has_no_derived_value_in_any_byte(tmp_path: Path) -> None:
     exporter = MadeUpExporter(
         [{**thing, "mood": "melancholic"} for thing in things(4)], datasets=(dataset("things", Role.CONTROLLER, mood),)
     )
-    made = one(tmp_path, exporter)
+    made = one(tmp_path, exporter, notice_dir=described(tmp_path / "notice", "made/things"))
     for profile, expected in (("portability", False), ("access", True)):
         identifier = made.request(profile=profile)
         made.advance_all()

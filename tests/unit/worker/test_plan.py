@@ -2,10 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from factories import MadeUpExporter, dataset
+from factories import MadeUpExporter, dataset, described
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from archive.phrases import PHRASES
+from portability import notice
 from portability.api import (
     Dataset,
     Exporter,
@@ -18,7 +23,10 @@ from portability.api import (
     SubjectKind,
 )
 from portability.instructions import Order
+from portability.plugins import load_exporters
 from portability.requests import Profile
+from portability.settings import load_settings
+from portability.sources import PlatformSources
 from portability.states import DatasetState
 from worker import plan
 from worker.plan import Line, Plan
@@ -85,6 +93,67 @@ def test_portability_drops_derived_fields_and_keeps_keys() -> None:
     assert [field.name for field in line.dataset.fields] == ["id", "text", "score_id"]
     assert line.declared == {"id", "text", "mood", "score_id"}
     assert read(made(user(), mixed)).dataset is mixed
+
+
+@pytest.mark.requirement("R3")
+@pytest.mark.parametrize(
+    ("basis", "reason"),
+    [("contract", None), ("consent", None), ("law", plan.OTHER_BASIS), ("interests", plan.OTHER_BASIS)],
+)
+def test_the_legal_basis_decides_what_is_portable(tmp_path: Path, basis: str, reason: str | None) -> None:
+    """GDPR Art. 20(1)(a): consent or contract; the register says which, and access asks for neither."""
+    register = notice.load(described(tmp_path, "made/given", basis=basis))
+    for profile, expected in ((Profile.PORTABILITY, reason), (Profile.ACCESS, None)):
+        found = plan.make(profile, user(), exporters(dataset("given")), (), notice=register)
+        assert [left.reason for left in found.omissions] == ([] if expected is None else [expected])
+        assert len(found.lines) + len(found.omissions) == 1
+
+
+def test_what_nobody_has_described_is_not_portable_and_says_so() -> None:
+    """A stranger's dataset without an entry has no basis on which it could be portable."""
+    found = plan.make(Profile.PORTABILITY, user(), exporters(dataset("given")), (), notice=notice.load())
+    assert [(left.dataset, left.reason) for left in found.omissions] == [("given", plan.NO_BASIS)]
+
+
+SUBJECTS = {
+    SubjectKind.USER: user(CON_1, CON_3),
+    SubjectKind.CONTACT: contact(),
+    SubjectKind.TENANT: Subject(SubjectKind.TENANT, "ten_1", "sub_1", (identity("tenant_id", "ten_1", "ten_1"),)),
+}
+EVERYBODYS = [Order(tenant, None, None) for tenant in ("ten_1", "ten_2")]
+
+
+@pytest.mark.requirement("R3")
+@settings(max_examples=60)
+@given(st.sampled_from(Profile), st.sampled_from(SubjectKind), st.sets(st.sampled_from(sorted(notice.load().datasets))))
+def test_no_profile_takes_what_it_may_not(profile: Profile, kind: SubjectKind, without: set[str]) -> None:
+    """Over the register and all built-in exporters, whatever else is described or not.
+
+    Nothing derived and no other basis than consent or contract in `portability`; nothing that is private to a
+    tenant's staff in `switch`; and each dataset is either read or left out with a reason that both languages have.
+    """
+    register = notice.load()
+    register = register.model_copy(
+        update={"datasets": {name: entry for name, entry in register.datasets.items() if name not in without}}
+    )
+    built_in = load_exporters(PlatformSources(load_settings()))
+    found = plan.make(profile, SUBJECTS[kind], built_in, EVERYBODYS, notice=register)
+    taken = {line.name: line.dataset for line in found.lines}
+    assert {*taken, *(f"{left.exporter}/{left.dataset}" for left in found.omissions)} == {
+        f"{name}/{dataset.name}" for name, exporter in built_in.items() for dataset in exporter.datasets
+    }
+    assert all(left.reason in PHRASES[language]["reasons"] for left in found.omissions for language in PHRASES)
+    if profile is Profile.PORTABILITY:
+        assert taken.keys().isdisjoint(without)
+        for name, one in taken.items():
+            derived = {field.name for field in one.fields if field.provenance is Provenance.DERIVED}
+            assert one.provenance is not Provenance.DERIVED
+            assert derived <= set(one.key)
+            assert register.bases_of(*name.split("/")) & {"consent", "contract"}
+    if profile is Profile.SWITCH and kind is SubjectKind.TENANT:
+        private = {"marketing", "cookies", "devices", "usage", "performance", "inquiries", "trail"}
+        assert {name.split("/")[0] for name in taken}.isdisjoint(private)
+        assert "account/profile" not in taken
 
 
 def test_a_dataset_about_somebody_else_is_left_out() -> None:
