@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, and_, func, select
@@ -78,19 +79,7 @@ def dataset(
     title: str, description: str, *, provenance: Provenance, role: Role, kinds: frozenset[SubjectKind]
 ) -> Dataset:
     """The dataset `vcon` of an exporter."""
-
-    def field(
-        name: str,
-        kind: FieldType,
-        text: str,
-        *,
-        third_party: bool = False,
-        derived: bool = False,
-        person: Person | None = None,
-    ) -> Field:
-        origin = Provenance.DERIVED if derived else provenance
-        return Field(name, kind, text, origin, third_party or person is not None, person, indonesian(text))
-
+    field = partial(_field, provenance)
     fields = (
         field("id", FieldType.STRING, "Identifier of the call or chat for ever, as in the tables of this exporter."),
         field("kind", FieldType.STRING, "What it is: call or chat."),
@@ -127,6 +116,20 @@ def dataset(
         title_id=indonesian(title),
         description_id=indonesian(description),
     )
+
+
+def _field(
+    provenance: Provenance,
+    name: str,
+    kind: FieldType,
+    text: str,
+    *,
+    third_party: bool = False,
+    derived: bool = False,
+    person: Person | None = None,
+) -> Field:
+    origin = Provenance.DERIVED if derived else provenance
+    return Field(name, kind, text, origin, third_party or person is not None, person, indonesian(text))
 
 
 def batches(

@@ -95,10 +95,7 @@ class Field:
     third_party: bool = False
     """True where the value may be about somebody other than the subject."""
     person: Person | None = None
-    """Of whom the value tells beside the subject: the host redacts it in copies for people, not in `switch`.
-
-    Of text and objects only, and never of a key: it would be another one in each archive.
-    """
+    """Of whom the value tells beside the subject: redacted for people, not in `switch`. Of text, objects, no key."""
     description_id: str | None = None
     """The description in Indonesian."""
 
