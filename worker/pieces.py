@@ -9,8 +9,10 @@ from itertools import islice
 
 from portability.api import Batch, Cursor, Dataset, Document, DocumentFormat, File, Format, Gap, Record
 from portability.errors import ExporterFault, FormatError
-from worker.excerpt import RECORDS_MAX
+from worker.excerpt import JSON_LINES, RECORDS_MAX
 from worker.reader import Reader
+from worker.screening import Screen
+from worker.screening.values import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,11 @@ class Piece:
         return (len(self.bodies) if self.records else 0) + len(self.documents)
 
 
-def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_bytes: int) -> Piece:
+def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_bytes: int, screen: Screen) -> Piece:
     """Read batches until the first format has `size_bytes`, a batch brings files, or the source ends.
 
     A record that a format cannot carry is the exporter's fault: the piece ends before its batch, and so does the run.
+    What the scan masks is encoded anew. Raises ScanBlocked.
     """
     batches: list[Batch] = []
     cursors = [reader.after]
@@ -68,8 +71,12 @@ def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_b
         sound, fault = _sound(batches, dataset, formats)
         reader.stop(ExporterFault(str(fault)))
         batches = list(sound)
-        bodies = {name: b"".join(f.encode(dataset, _records(batches))) for name, f in formats.items()}
-    count = len(batches)
+        bodies = _encoded(dataset, formats, _records(batches))
+    count, counts = len(batches), Counts()
+    batches = [screen.named(batch, counts) for batch in batches]
+    masked = screen.records(dataset, lambda: tuple(_records(batches)), counts, bodies.get(JSON_LINES))
+    if masked is not None:
+        bodies = _encoded(dataset, formats, masked)
     return Piece(
         records=sum(len(batch.records) for batch in batches),
         bodies=bodies,
@@ -77,7 +84,9 @@ def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_b
         before=cursors[max(count - 1, 0)],
         files=batches[-1].files if batches else (),
         shortfalls=tuple(shortfalls(batches, cursors)),
-        head=tuple(islice(_records(batches), RECORDS_MAX)),
+        head=tuple(islice(_records(batches) if masked is None else masked, RECORDS_MAX)),
+        redactions=counts.masked,
+        findings=counts.reported,
     )
 
 
@@ -111,6 +120,11 @@ def _encode_while_reading(
     for block in first.encode(dataset, arriving()):
         body += block
     return {name: bytes(body)} | {other: b"".join(f.encode(dataset, _records(batches))) for other, f in others}
+
+
+def _encoded(dataset: Dataset, formats: Mapping[str, Format], records: Iterable[Record]) -> dict[str, bytes]:
+    kept = tuple(records)
+    return {name: b"".join(form.encode(dataset, kept)) for name, form in formats.items()}
 
 
 def _sound(
