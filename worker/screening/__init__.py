@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -58,6 +59,13 @@ class Screen:
             screened[place] = self._values.record(dataset, screened[place], counts, look)
         _check(counts, dataset.name)
         return screened if counts.masked.total() > before else None
+
+    def found(self, text: str) -> Counter[str]:
+        """What would be found in one text, by rule, whatever is done with it."""
+        suspects = self._prefilter.suspects(orjson.dumps(text) + b"\n")
+        counts = Counts()
+        self._values.text(text, counts, Look(bool(suspects.numbers), bool(suspects.words)))
+        return counts.masked + counts.reported + counts.blocked
 
     def named(self, batch: Batch, counts: Counts) -> Batch:
         """The batch with marks in the names of its files and in what its gaps say. Raises ScanBlocked."""
