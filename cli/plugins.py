@@ -52,6 +52,9 @@ def _register(context: Context) -> None:
                         }
                         for field in dataset.fields
                     ],
+                    "withheld": [
+                        {"what": held.what, "reason": held.reason, "kind": held.kind} for held in dataset.withheld
+                    ],
                 }
             )
     columns = ("exporter", "dataset", "provenance", "role", "subjects", "fields")

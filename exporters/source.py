@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, FromClause, Table
 
+from exporters.columns import WITHHELD
 from exporters.values import field_type
 from portability.api import Dataset, Field, FieldType, Provenance, Role, Subject, SubjectKind
 
@@ -93,8 +94,11 @@ def source(
                 provenance,
             )
         )
+    withheld = tuple(column.info[WITHHELD] for column in table.columns if column.info.get(WITHHELD))
     return Source(
-        dataset=Dataset(name, title, description, tuple(fields), provenance, role, ("id",), kinds),
+        dataset=Dataset(
+            *(name, title, description, tuple(fields), provenance, role, ("id",), kinds), withheld=withheld
+        ),
         columns=tuple(table.c[c.column] for c in columns),
         origin=table if origin is None else origin,
         order=tuple(table.c[key] for key in order),

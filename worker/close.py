@@ -52,8 +52,21 @@ def document(
         "not_included": [
             {"exporter": left.exporter, "dataset": left.dataset, "reason": left.reason} for left in plan.omissions
         ],
+        "withheld": _withheld(plan, lines),
         "volumes": list(volumes),
     }
+
+
+def _withheld(plan: Plan, lines: Sequence[Mapping[str, Any]]) -> list[JSON]:
+    """What sources hold beside the records that were read, described instead of delivered (11 CCR 7024(d))."""
+    held = {(line["exporter"], line["dataset"]) for line in lines if line["records"] or line["files"]}
+    datasets = {(line.exporter, line.dataset.name): line.dataset for line in plan.lines}
+    return [
+        {"exporter": name[0], "dataset": name[1], "what": one.what, "reason": one.reason, "kind": one.kind}
+        for name, dataset in datasets.items()
+        if name in held
+        for one in dataset.withheld
+    ]
 
 
 def _dataset(line: Mapping[str, Any]) -> dict[str, JSON]:

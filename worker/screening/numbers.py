@@ -182,8 +182,8 @@ def _is_part(text: str, groups: Sequence[_Group], first: int, last: int) -> bool
 
 
 def _is_decimals(group: _Group) -> bool:
-    """Whether the group is what stands behind the point of an amount."""
-    return group.gap == "." and len(group.digits) <= DECIMALS_MAX
+    """Whether the group stands behind the point of an amount; `.0` is what programs make of whole numbers."""
+    return group.gap == "." and len(group.digits) <= DECIMALS_MAX and group.digits != "0"
 
 
 def _is_point(text: str, at: int) -> bool:
