@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from worker.pieces import Piece
 from worker.plan import Line
 from worker.reader import Patience, Reader
 from worker.screening import Screen, numbers
+from worker.screening.values import Counts
 
 pytestmark = pytest.mark.requirement("R22")
 CARDS = ("4111111111111111", "5500000000000004", "378282246310005", "30569309025904", "6212345678901265")
@@ -65,7 +66,8 @@ def into(draw: Any, value: JSON, text: str) -> JSON:  # hypothesis' own
     if isinstance(value, list) and value and draw(st.booleans()):
         place = draw(st.integers(0, len(value) - 1))
         return [*value[:place], into(draw, value[place], text), *value[place + 1 :]]
-    return draw(st.sampled_from([text, [1, text], {"a": {"b": text}}, {text: None}]))
+    planted: JSON = draw(st.sampled_from([text, [1, text], {"a": {"b": text}}, {text: None}]))
+    return planted
 
 
 def digits_of(text: str) -> str:
@@ -100,7 +102,7 @@ def test_a_planted_card_never_leaves(
         for name, body in piece.bodies.items():
             assert encoded(dataset, marked, name) == body
         # What was not planted is as it was, where it holds nothing to be masked of its own.
-        clean = [SCREEN.records(dataset, lambda record=record: [record], pieces.Counts()) is None for record in others]  # type: ignore[misc]  # a default, for the loop
+        clean = [SCREEN.records(dataset, partial(tuple, [record]), Counts()) is None for record in others]
         kept = [record for n, record in enumerate(marked) if n != place]
         assert all(new == old for new, old, is_clean in zip(kept, others, clean, strict=True) if is_clean)
 
