@@ -125,7 +125,7 @@ def test_provenance_of_the_policy() -> None:
 
 @pytest.mark.requirement("R22")
 def test_what_must_not_leave_is_described() -> None:
-    """Each secret of a subject is described with sufficient particularity; what tells of others or of machines is not."""
+    """Each secret of a subject is described with sufficient particularity; what tells of others or machines is not."""
     undescribed = {
         f"{table.name}.{column.name}"
         for table in TABLES

@@ -30,14 +30,11 @@ WITH_MORE = dataset(
 
 def spoken(count: int = 12) -> list[Record]:
     """Things, every fourth of which tells a card number, and one a NIK."""
-    return [
-        {
-            **thing,
-            "more": {"said": f"ini {CARD} ya"} if n % 4 == 1 else None,
-            "number": 4111111111111111 if n == 2 else n,
-        }
-        for n, thing in enumerate(things(count))
-    ] + [{"id": "last", "text": f"NIK {NIK}", "more": None, "number": None}]
+    made: list[Record] = []
+    for n, thing in enumerate(things(count)):
+        said: Record | None = {"said": f"ini {CARD} ya"} if n % 4 == 1 else None
+        made.append({**thing, "more": said, "number": 4111111111111111 if n == 2 else n})
+    return [*made, {"id": "last", "text": f"NIK {NIK}", "more": None, "number": None}]
 
 
 def exporter(**changes: Any) -> MadeUpExporter:
