@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from calendar import monthrange
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from portability.scan import Ruleset, built_in
+from portability.scan import Brand, Ruleset, built_in
 
 CARD, NIK = "card-number", "nik"
 """Ids of the rules."""
@@ -79,17 +79,12 @@ def find(text: str) -> Iterator[Found]:
 
 def rule_of(number: str) -> str | None:
     """The rule that a number of digits alone falls under."""
-    rules = built_in()
-    if number[:2] not in _beginnings():
+    brands = _by_beginning().get(number[:2])
+    if brands is None:
         return None
-    if is_card(number, rules):
+    if any(brand.issues(number) for brand in brands) and luhn(number):
         return CARD
-    return NIK if is_nik(number, rules) else None
-
-
-def is_card(number: str, rules: Ruleset) -> bool:
-    """Whether an issuer's numbers begin and end like this, check digit included (ISO/IEC 7812-1)."""
-    return any(brand.issues(number) for brand in rules.brands) and luhn(number)
+    return NIK if is_nik(number, built_in()) else None
 
 
 def luhn(number: str) -> bool:
@@ -111,15 +106,20 @@ def is_nik(number: str, rules: Ruleset) -> bool:
 
 
 @cache
-def _beginnings() -> frozenset[str]:
-    """The first two digits of all numbers that are looked for: most others are seen by these."""
+def _by_beginning() -> Mapping[str, Sequence[Brand]]:
+    """Brands by the first two digits of their numbers, none for a province: most numbers are no more than looked up."""
     rules = built_in()
-    ranges = [(low[:2].ljust(2, "0"), high[:2].ljust(2, "9")) for brand in rules.brands for low, high in brand.prefixes]
-    of_cards = (f"{number:02}" for low, high in ranges for number in range(int(low), int(high) + 1))
-    return frozenset(of_cards) | rules.provinces.keys()
+    found: dict[str, list[Brand]] = {province: [] for province in rules.provinces}
+    for brand in rules.brands:
+        for low, high in brand.prefixes:
+            for number in range(int(low[:2].ljust(2, "0")), int(high[:2].ljust(2, "9")) + 1):
+                found.setdefault(f"{number:02}", []).append(brand)
+    return found
 
 
 def _in_run(text: str, start: int, end: int) -> Iterator[Found]:
+    if not _is_worth_it(text[start:end]):
+        return
     groups = _groups(text, start, end)
     first = 0
     while first < len(groups):
@@ -130,6 +130,15 @@ def _in_run(text: str, start: int, end: int) -> Iterator[Found]:
         last, rule, number = found
         yield Found(groups[first].start, groups[last].end, rule, number[-4:] if rule == CARD else "")
         first = last + 1
+
+
+def _is_worth_it(run: str) -> bool:
+    """Whether there may be a number in a run: a look at the two commonest kinds, ids and decimal fractions."""
+    if run.isdecimal():
+        return len(run) <= DIGITS_MAX and (not run.isascii() or rule_of(run) is not None)
+    whole, point, fraction = run.partition(".")
+    is_fraction = point == "." and whole.isdecimal() and fraction.isdecimal()
+    return not is_fraction or len(whole) >= DIGITS_MIN or len(fraction) >= FRACTION_DIGITS
 
 
 def _groups(text: str, start: int, end: int) -> list[_Group]:

@@ -23,26 +23,14 @@ LITERAL_BYTES = 4
 
 _ZEROS = b"0" * 13
 _LEFT_OUT = b" ,-" + bytes(range(128, 256))
-_CLASSES = {
-    b"0123456789": b"0",
-    b"abcdefABCDEF": b"h",
-    b'"': b"q",
-    b":": b"j",
-    b"\\": b"b",
-    b"\n": b"\n",
-    b".": b".",
-    b"+": b"+",
-}
+_CLASSES = {b"0123456789": b"0", b"abcdefABCDEF": b"h", b"\n": b"\n", b".": b".", b"+": b"+"}
 """Every other byte is `x`. What stands before the zeros tells whether they are worth a look."""
 _NUMBERS = (
     b"x" + _ZEROS,
-    b"q" + _ZEROS,
-    b"j" + _ZEROS,
-    b"b" + _ZEROS,
     b"x." + _ZEROS,  # behind another point it is a decimal fraction
     b"h." + _ZEROS,
     b"." + b"0" * numbers.FRACTION_DIGITS,
-    b"+" + b"0" * 14,  # more than most phone numbers have
+    b"+" + b"0" * numbers.PLUS_DIGITS_MIN,
     b".0000.0000.",
     b".000000.0000",
 )
