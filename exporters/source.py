@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, FromClause, Table
 
+from exporters.columns import WITHHELD
 from exporters.translations import indonesian
 from exporters.values import field_type
 from portability.api import Dataset, Field, FieldType, Person, Provenance, Role, Subject, SubjectKind
@@ -91,6 +92,7 @@ def source(
     return Source(
         dataset=Dataset(
             *(name, title, description, tuple(fields), provenance, role, ("id",), kinds),
+            withheld=tuple(column.info[WITHHELD] for column in table.columns if column.info.get(WITHHELD)),
             title_id=indonesian(title),
             description_id=indonesian(description),
         ),

@@ -44,6 +44,8 @@ class Incident(StrEnum):
     """A worker went on after its lease and was stopped by the fence."""
     STORAGE_FULL = "storage_full"
     """No space was left for a volume."""
+    SCAN_BLOCKED = "scan_blocked"
+    """The scan found what must not leave; the export failed."""
     FOREIGN_STORE = "foreign_store"
     """A process saw another storage folder than the one that the database knows."""
     OBJECT_LOST = "object_lost"

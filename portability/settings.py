@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from portability.deadlines import DEFAULT_REGIMES, Place, profiles_without
 from portability.errors import BadSetting, UnknownRegime
+from portability.scan import checked_actions
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -230,6 +231,12 @@ class Settings(BaseSettings):
     )
     clock_seconds: float = Field(2, description="How often the clock looks for claimable exports", gt=0)
     sweep_seconds: float = Field(3600, description="How often the clock sweeps the storage; 0: never", ge=0)
+    scan_actions: Annotated[str, AfterValidator(checked_actions)] = Field(
+        "", description="What the scan does otherwise than docs/scan.md says: `id-number=block,canary=mask`"
+    )
+    scan_canaries: str = Field(
+        "", repr=False, description="Beginnings of values that were planted where nothing leaves, commas between"
+    )
     allow_fetch: bool = Field(default=False, description="Lets an operator `fetch` archives outside the embedded stack")
 
     @model_validator(mode="after")

@@ -10,9 +10,11 @@ from itertools import islice
 from portability.api import Batch, Cursor, Dataset, Document, DocumentFormat, File, Format, Gap, Record
 from portability.errors import ExporterFault, FormatError
 from portability.rows import Batched
-from worker.excerpt import RECORDS_MAX
+from worker.excerpt import JSON_LINES, RECORDS_MAX
 from worker.people import Treat, as_it_is
 from worker.reader import Reader
+from worker.screening import Screen
+from worker.screening.values import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,17 @@ class _Arrivals:
 
 
 def read(
-    reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_bytes: int, treat: Treat = as_it_is
+    reader: Reader,
+    dataset: Dataset,
+    formats: Mapping[str, Format],
+    size_bytes: int,
+    screen: Screen,
+    treat: Treat = as_it_is,
 ) -> Piece:
     """Read batches until the first format has `size_bytes`, a batch brings files, or the source ends.
 
     A record that a format cannot carry is the exporter's fault: the piece ends before its batch, and so does the run.
+    What the scan masks is encoded anew. Raises ScanBlocked.
     """
     arrived = _Arrivals([], [reader.after], [])
     batches, cursors = arrived.batches, arrived.cursors
@@ -83,8 +91,12 @@ def read(
         sound, fault = _sound(batches, dataset, formats)
         reader.stop(ExporterFault(str(fault)))
         batches = list(sound)
-        bodies = {name: b"".join(f.encode(dataset, _records(batches))) for name, f in formats.items()}
-    count = len(batches)
+        bodies = _encoded(dataset, formats, _records(batches))
+    count, counts = len(batches), Counts()
+    batches = [screen.named(batch, counts) for batch in batches]
+    masked = screen.records(dataset, lambda: tuple(_records(batches)), counts, bodies.get(JSON_LINES))
+    if masked is not None:
+        bodies = _encoded(dataset, formats, masked)
     return Piece(
         records=sum(len(batch.records) for batch in batches),
         bodies=bodies,
@@ -92,8 +104,9 @@ def read(
         before=cursors[max(count - 1, 0)],
         files=batches[-1].files if batches else (),
         shortfalls=tuple(shortfalls(batches, cursors)),
-        head=tuple(islice(_records(batches), RECORDS_MAX)),
-        redactions=sum(arrived.redactions[:count], Counter()),
+        head=tuple(islice(_records(batches) if masked is None else masked, RECORDS_MAX)),
+        redactions=sum(arrived.redactions[:count], counts.masked),
+        findings=counts.reported,
     )
 
 
@@ -134,6 +147,11 @@ def _encode_while_reading(
         body += block
     rest = {other: b"".join(f.encode(dataset, _records(arrived.batches))) for other, f in others}
     return {name: bytes(body)} | rest
+
+
+def _encoded(dataset: Dataset, formats: Mapping[str, Format], records: Iterable[Record]) -> dict[str, bytes]:
+    kept = tuple(records)
+    return {name: b"".join(form.encode(dataset, kept)) for name, form in formats.items()}
 
 
 def _sound(

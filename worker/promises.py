@@ -32,7 +32,7 @@ def kept(batch: Any, line: Line) -> Batch:  # noqa: ANN401  # what a stranger yi
     else:
         records = tuple(_fields_of(record, line, name) for record in batch.records)
     gaps = tuple(map(_storable_gap, batch.gaps))
-    return replace(batch, records=records, files=tuple(_named_apart(batch.files)), gaps=gaps)
+    return replace(batch, records=records, files=tuple(named_apart(batch.files)), gaps=gaps)
 
 
 def storable(text: str) -> str:
@@ -72,7 +72,7 @@ def _columns_of(rows: Rows, line: Line, name: str) -> Rows:
     return rows.only([field.name for field in line.dataset.fields if field.name in rows.names])
 
 
-def _named_apart(files: Sequence[File]) -> Iterator[File]:
+def named_apart(files: Sequence[File]) -> Iterator[File]:
     """The files by names that can be stored, no two alike: a position finds its file again by name."""
     taken: set[str] = set()
     for file in files:

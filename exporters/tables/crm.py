@@ -31,9 +31,13 @@ contacts = table(
     created(),
     moment("updated_at"),
     moment("deleted_at"),
-    never("government_id", "is an identity document's number"),
-    never("voiceprint", "is a biometric template"),
-    never("portal_token", "opens the tenant's customer portal"),
+    never("government_id", "is an identity document's number", "the number of an identity document"),
+    never(
+        "voiceprint",
+        "is a biometric template",
+        "a voiceprint: a biometric template made from calls, by which the voice is recognised",
+    ),
+    never("portal_token", "opens the tenant's customer portal", "a token for the company's customer portal"),
     internal("duplicate_of_hash", "finds doubles"),
     Index("contacts_by_tenant", "tenant_id", "created_at", "id"),
     Index("contacts_by_company", "tenant_id", "company_id"),
@@ -53,7 +57,7 @@ companies = table(
     text("address"),
     created(),
     moment("updated_at"),
-    never("sync_token", "opens the tenant's CRM"),
+    never("sync_token", "opens the tenant's CRM", "a token for the CRM from which the record came"),
     Index("companies_by_tenant", "tenant_id", "created_at", "id"),
 )
 

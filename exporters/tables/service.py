@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer
 
-from exporters.columns import ExactNumeric, created, identifier, internal, link, moment, never, table, text
+from exporters.columns import (
+    TRADE_SECRET,
+    ExactNumeric,
+    created,
+    identifier,
+    internal,
+    link,
+    moment,
+    never,
+    table,
+    text,
+)
 from portability.db import JsonType
 
 VOICEPRINT = "is a biometric template"
@@ -37,7 +48,11 @@ calls = table(
     created(),
     moment("retained_until"),
     Column("legal_hold", Boolean, nullable=False, default=False),
-    never("voiceprint", VOICEPRINT),
+    never(
+        "voiceprint",
+        VOICEPRINT,
+        "a voiceprint: a biometric template made from the sound of the call; the recording itself is exported",
+    ),
     never("staff_name", STAFF),
     internal("media_host", "the machine that carried the sound"),
     Index("calls_by_tenant", "tenant_id", "created_at", "id"),
@@ -59,7 +74,11 @@ transcripts = table(
     text("language"),
     Column("confidence", Double),
     created(),
-    never("speaker_voiceprint", VOICEPRINT),
+    never(
+        "speaker_voiceprint",
+        VOICEPRINT,
+        "a voiceprint of the speaker: a biometric template made from the sound of the call",
+    ),
     never("staff_name", STAFF),
     Index("transcripts_by_call", "tenant_id", "call_id", "position", "id"),
 )
@@ -77,8 +96,8 @@ recordings = table(
     created(),
     internal("storage_key", "where the platform keeps the sound; the file itself is exported"),
     never("storage_host", "is an address inside the platform"),
-    never("signed_url", "opens the file without a login"),
-    never("encryption_key", "decrypts the stored file"),
+    never("signed_url", "opens the file without a login", "an address that opens the recording without a login"),
+    never("encryption_key", "decrypts the stored file", "the key by which the stored recording is encrypted"),
     Index("recordings_by_tenant", "tenant_id", "created_at", "id"),
     Index("recordings_by_call", "tenant_id", "call_id", "created_at", "id"),
 )
@@ -95,7 +114,7 @@ call_analyses = table(
     Column("topics", JsonType),
     text("model"),
     created(),
-    never("prompt", PROMPT),
+    never("prompt", PROMPT, "the prompt by which the platform's software analysed the call", TRADE_SECRET),
     Index("call_analyses_by_tenant", "tenant_id", "created_at", "id"),
     Index("call_analyses_by_call", "tenant_id", "call_id", "created_at", "id"),
 )
@@ -120,7 +139,7 @@ conversations = table(
     created(),
     moment("retained_until"),
     Column("legal_hold", Boolean, nullable=False, default=False),
-    never("visitor_token", "continues the chat in the visitor's name"),
+    never("visitor_token", "continues the chat in the visitor's name", "a token that continues the chat in its window"),
     Index("conversations_by_tenant", "tenant_id", "created_at", "id"),
     Index("conversations_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )
@@ -159,7 +178,7 @@ attachments = table(
     created(),
     internal("storage_key", "where the platform keeps the file; the file itself is exported"),
     never("storage_host", "is an address inside the platform"),
-    never("signed_url", "opens the file without a login"),
+    never("signed_url", "opens the file without a login", "an address that opens the file without a login"),
     Index("attachments_by_tenant", "tenant_id", "created_at", "id"),
     Index("attachments_by_conversation", "tenant_id", "conversation_id", "created_at", "id"),
 )
@@ -203,8 +222,8 @@ ai_agent_actions = table(
     text("outcome"),
     moment("occurred_at"),
     created(),
-    never("prompt", PROMPT),
-    never("tool_token", "opens the tool that was used"),
+    never("prompt", PROMPT, "the prompt by which the platform led the AI agent in this step", TRADE_SECRET),
+    never("tool_token", "opens the tool that was used", "a token for the tool that the AI agent used"),
     Index("ai_agent_actions_by_tenant", "tenant_id", "created_at", "id"),
     Index("ai_agent_actions_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )
@@ -222,7 +241,7 @@ satisfaction = table(
     moment("asked_at"),
     moment("answered_at"),
     created(),
-    never("survey_token", "answers in the contact's name"),
+    never("survey_token", "answers in the contact's name", "a token of the link to the survey"),
     Index("satisfaction_by_tenant", "tenant_id", "created_at", "id"),
     Index("satisfaction_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )
@@ -239,7 +258,12 @@ routing_scores = table(
     Column("factors", JsonType),
     text("model"),
     created(),
-    never("weights", "are the ranking model's own, a trade secret (Data Act Art. 2(38))"),
+    never(
+        "weights",
+        "are the ranking model's own, a trade secret (Data Act Art. 2(38))",
+        "the weights of the model that ranked the contact; the factors and the score are exported",
+        TRADE_SECRET,
+    ),
     Index("routing_scores_by_tenant", "tenant_id", "created_at", "id"),
     Index("routing_scores_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )
