@@ -53,8 +53,9 @@ check: .venv/dev.stamp ## style, types and the arrows between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
 
-docs: .venv/dev.stamp ## write docs/cli.md anew from `--help`, and docs/register.json from the code
+docs: .venv/dev.stamp ## write anew what is made of the code: docs/cli.md, docs/register.json, docs/requirements.md
 	$(BIN)/python tests/cli_reference.py
+	$(BIN)/python tests/requirement_list.py
 	$(BIN)/portability plugins --register --public --json > docs/register.json
 
 # An existing lock keeps its versions unless UPGRADE says otherwise: make lock UPGRADE=--upgrade
