@@ -107,8 +107,17 @@ def test_what_is_left_out_and_what_is_withheld_is_told() -> None:
     ]
     assert all(left["reason"]["en"] != left["reason"]["id"] for left in switch["not_included"])
     (held,) = made("access")["withheld"]
-    assert (held["exporter"], held["dataset"], held["what"]) == ("account", "profile", "a bcrypt hash of your password")
-    assert held["what"] in page("access")
+    assert (held["exporter"], held["dataset"], held["kind"]) == ("account", "profile", "secret")
+    assert held["what"] == {"en": "a bcrypt hash of your password", "id": "hash bcrypt kata sandi Anda"}
+    assert all(text in page("access") for text in held["what"].values())
+
+
+def test_what_is_withheld_is_told_where_something_is_held() -> None:
+    """Of an empty dataset nobody holds a secret; a company is told of all that it could not get."""
+    secret = replace(notices.THINGS, withheld=(Withheld("a key", "it opens something"),))
+    for profile, expected in (("access", []), ("switch", ["things"])):
+        told = made(profile, ("made", Held(secret), {"state": "empty"}))["withheld"]
+        assert [one["dataset"] for one in told if one["exporter"] == "made"] == expected
 
 
 @pytest.mark.requirement("R31")
