@@ -18,11 +18,10 @@ from archive import bag, phrases
 from archive.parts import FORMAT, Envelope
 from archive.templates import render
 from portability.api import JSON, Dataset, Withheld
-from portability.notice import DatasetEntry, Register, Right
+from portability.notice import PREFIXES, DatasetEntry, Register, Right
 
 SCHEMA = (Path(__file__).parent / "notice.schema.json").read_bytes()
 """JSON Schema 2020-12 of notice.json; it lies beside it in every archive."""
-PREFIXES: Mapping[str, str] = {"dpv": "https://w3id.org/dpv#", "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#"}
 LAWS: Mapping[str, Sequence[str]] = {
     "access": ("GDPR Art. 15(1)(a)-(h), 15(2)", "UU PDP Art. 7, 21, 32"),
     "portability": ("GDPR Art. 13, 20", "UU PDP Art. 13, 21"),

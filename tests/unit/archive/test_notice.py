@@ -17,6 +17,8 @@ from repository import ROOT
 
 from archive import notice
 from archive.notice import Held
+from archive.package import data_package
+from archive.parts import Member
 from archive.phrases import PHRASES
 from archive.volume import Volume
 from portability.api import Withheld
@@ -232,3 +234,15 @@ def test_a_closing_volume_holds_its_notice_and_verifies(tmp_path: Path) -> None:
     assert orjson.loads(found["notice.json"])["export"] == of.export
     volumes.pack_again(path, lambda files: files.pop("notice.html"))
     assert "missing" in volumes.codes([path])
+
+
+def test_each_resource_says_why_and_for_how_long_its_data_is_held() -> None:
+    """Kinds of legal basis, the period and terms of DPV stand beside each file of every volume."""
+    strange = replace(volumes.content("application/jsonl"), exporter="made")
+    members = [Member("data/a.jsonl", 1, "0" * 64, content) for content in (volumes.content("text/csv"), strange)]
+    of = replace(volumes.envelope(), register=load())
+    told, nothing = orjson.loads(b"".join(data_package(of, "volume-001", members)))["resources"]
+    assert told["x-legal-basis"] == ["contract"]
+    assert told["x-retention"] == {"begins": "record_created", "shortest": "P1Y", "longest": "P7Y"}
+    assert "https://w3id.org/dpv/legal/eu/gdpr#A6-1-b" in told["x-dpv"]
+    assert not {"x-legal-basis", "x-retention", "x-dpv"} & nothing.keys()
