@@ -129,6 +129,10 @@ def test_a_company_is_told_of_digital_assets_and_terms_and_a_person_of_rights() 
     assert switch["switching"]["digital_assets"] == ["configuration/agents"]
     assert switch["rights"] == []
     assert access["switching"] is None
+    for language in PHRASES:
+        assert PHRASES[language]["notice"]["terms"] in page("switch")
+        assert PHRASES[language]["notice"]["bases_title"] not in page("switch")
+        assert PHRASES[language]["notice"]["terms"] not in page("access")
     assert {right["law"] for right in access["rights"]} >= {"GDPR Art. 7(3); UU PDP Art. 9, 40"}
 
 
