@@ -6,7 +6,7 @@ company that switches Data Act Art. 25(2).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,11 @@ from pydantic import BaseModel
 from archive import bag, phrases
 from archive.parts import FORMAT, Envelope
 from archive.templates import render
-from portability.api import JSON, Dataset
-from portability.notice import DatasetEntry, Register, Right
+from portability.api import JSON, Dataset, Withheld
+from portability.notice import PREFIXES, DatasetEntry, Register, Right
 
 SCHEMA = (Path(__file__).parent / "notice.schema.json").read_bytes()
 """JSON Schema 2020-12 of notice.json; it lies beside it in every archive."""
-PREFIXES: Mapping[str, str] = {"dpv": "https://w3id.org/dpv#", "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#"}
 LAWS: Mapping[str, Sequence[str]] = {
     "access": ("GDPR Art. 15(1)(a)-(h), 15(2)", "UU PDP Art. 7, 21, 32"),
     "portability": ("GDPR Art. 13, 20", "UU PDP Art. 13, 21"),
@@ -65,9 +64,7 @@ def document(
         "authorities": [_plain(one) for one in register.authorities.values()],
         "datasets": datasets,
         "not_included": [_left_out(line) for line in _rows(closing, "not_included")],
-        "withheld": [
-            _withheld(line, one) for line, each in zip(lines, held, strict=True) for one in each.dataset.withheld
-        ],
+        "withheld": [*_withheld(lines, held, whole=is_switch)],
         **_named(register, entries),
         "rights": [] if is_switch else [_right(one, contact) for one in register.rights.values()],
         "switching": _switching(register, lines) if is_switch else None,
@@ -179,13 +176,21 @@ def _left_out(line: Mapping[str, Any]) -> dict[str, JSON]:
     }
 
 
-def _withheld(line: Mapping[str, Any], one: Any) -> dict[str, JSON]:  # noqa: ANN401  # a Withheld
-    where: dict[str, JSON] = {name: line[name] for name in ("exporter", "dataset")}
-    return where | {"what": one.what, "reason": one.reason, "kind": one.kind}
+def _withheld(lines: Sequence[Mapping[str, Any]], held: Sequence[Held], *, whole: bool) -> Iterator[JSON]:
+    """What stays: beside records that are there, and for a company all that could be (Data Act Art. 25(2)(f))."""
+    found = {
+        (line["exporter"], line["dataset"]): each.dataset
+        for line, each in zip(lines, held, strict=True)
+        if whole or line["records"] or line["files"]
+    }
+    for (exporter, name), dataset in found.items():
+        for one in dataset.withheld:
+            where: dict[str, JSON] = {"exporter": exporter, "dataset": name}
+            yield {**where, "what": _both(one, "what"), "reason": _both(one, "reason"), "kind": one.kind}
 
 
-def _both(dataset: Dataset, name: str) -> dict[str, JSON]:
-    return {language: phrases.told(dataset, name, language) or "" for language in phrases.LANGUAGES}
+def _both(about: Dataset | Withheld, name: str) -> dict[str, JSON]:
+    return {language: phrases.told(about, name, language) or "" for language in phrases.LANGUAGES}
 
 
 def _plain(entry: BaseModel) -> dict[str, JSON]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache, partial
 
 import orjson
 
@@ -10,6 +11,7 @@ from archive.names import Names
 from archive.parts import FORMAT, Envelope, Member
 from archive.schemas import schema_path, table_schema
 from portability.api import JSON
+from portability.notice import Register, iri
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 CSV = "text/csv"
@@ -44,8 +46,10 @@ def data_package(envelope: Envelope, name: str, members: Iterable[Member]) -> It
     }
     yield orjson.dumps(head)[:-1] + b',"resources":['
     names = Names()
+    processing = cache(partial(_processing, envelope.register))
     for index, member in enumerate(members):
         resource = _resource(names.claim(member.path.lower().replace("/", ".")), member)
+        resource |= processing(member.content.exporter, member.content.dataset.name)
         yield (b",\n" if index else b"\n") + orjson.dumps(resource)
     yield b"\n]}\n"
 
@@ -78,3 +82,18 @@ def _resource(name: str, member: Member) -> dict[str, JSON]:
     if content.file is not None:
         resource["x-file"] = content.file
     return resource
+
+
+def _processing(register: Register | None, exporter: str, dataset: str) -> dict[str, JSON]:
+    """Why the data is there and how long, in a word and in terms of the Data Privacy Vocabulary."""
+    entry = register.entry(exporter, dataset) if register else None
+    if register is None or entry is None:
+        return {}
+    bases = [register.bases[basis] for basis in dict.fromkeys(entry.purposes.values())]
+    retention = register.retention[entry.retention]
+    terms = [*(register.purposes[purpose].dpv for purpose in entry.purposes), *(basis.dpv for basis in bases)]
+    return {
+        "x-legal-basis": [*dict.fromkeys(str(basis.kind) for basis in bases)],
+        "x-retention": retention.model_dump(mode="json", include={"begins", "shortest", "longest"}, exclude_none=True),
+        "x-dpv": [*dict.fromkeys(iri(term) for term in terms if term)],
+    }

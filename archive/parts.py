@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from portability.api import Dataset, Provenance, Role
+from portability.notice import Register
 
 FORMAT = "portability/1"
 MemberState = Literal["complete", "truncated"]
@@ -27,6 +28,8 @@ class Envelope:
     produced_at: datetime
     contact: str | None = None
     """Whom to ask: an address or URL of the issuer, never of the subject."""
+    register: Register | None = None
+    """What is said of the processing; None: nothing is told of it."""
 
     @property
     def group(self) -> str:

@@ -108,6 +108,9 @@ class Withheld:
     """In words that a person understands: `a bcrypt hash of your password`."""
     reason: str
     kind: WithheldKind = WithheldKind.SECRET
+    what_id: str | None = None
+    reason_id: str | None = None
+    """Both in Indonesian."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
-from portability.api import JSON, Dataset, DocumentFormat, Exporter, Field, Format, Provenance
+from portability.api import JSON, Dataset, DocumentFormat, Exporter, Field, Format, Provenance, Withheld
 from portability.notice import PORTABLE, DatasetEntry, Register
 
 FORMAT = "portability/1"
@@ -66,7 +66,7 @@ def _dataset(name: str, exporter: Exporter, dataset: Dataset) -> dict[str, JSON]
         "key": list(dataset.key),
         "documents": dataset.documents,
         "fields": list(map(_field, dataset.fields)),
-        "withheld": [{"what": one.what, "reason": one.reason, "kind": one.kind} for one in dataset.withheld],
+        "withheld": [_withheld(one) for one in dataset.withheld],
     }
 
 
@@ -80,6 +80,11 @@ def _field(field: Field) -> dict[str, JSON]:
         "third_party": field.third_party,
         "person": field.person,
     }
+
+
+def _withheld(one: Withheld) -> dict[str, JSON]:
+    told: dict[str, JSON] = {name: getattr(one, name) for name in ("what", "what_id", "reason", "reason_id")}
+    return {**told, "kind": one.kind}
 
 
 def _said(notice: Register, name: str, dataset: Dataset) -> dict[str, JSON]:

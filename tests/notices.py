@@ -24,7 +24,13 @@ def dataset(name: str, title: str, title_id: str, provenance: Provenance, role: 
 
 PROFILE = replace(
     dataset("profile", "Account profile", "Profil akun", Provenance.PROVIDED, Role.CONTROLLER),
-    withheld=(Withheld("a bcrypt hash of your password", "it protects your account", WithheldKind.SECRET),),
+    withheld=(
+        Withheld(
+            *("a bcrypt hash of your password", "it protects your account", WithheldKind.SECRET),
+            what_id="hash bcrypt kata sandi Anda",
+            reason_id="melindungi akun Anda",
+        ),
+    ),
 )
 CONSENTS = dataset("consents", "Consents", "Persetujuan", Provenance.PROVIDED, Role.CONTROLLER)
 SCORES = dataset("routing_scores", "Routing scores", "Skor penyaluran", Provenance.DERIVED, Role.BOTH)

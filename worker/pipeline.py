@@ -199,6 +199,7 @@ def _envelope(place: Workplace, held: Claim) -> Envelope:
         requested_at=export["received_at"],
         produced_at=datetime.now(UTC),
         contact=place.settings.contact,
+        register=place.notice,
     )
 
 

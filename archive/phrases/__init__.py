@@ -14,7 +14,7 @@ PHRASES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 
 
 def told(about: Any, name: str, language: str) -> str | None:  # noqa: ANN401  # a dataset, or a line of export.json
-    """Title or description of a dataset in a language; in English where it has no other."""
+    """A text of a dataset or of something withheld in a language; in English where it has no other."""
     names = [f"{name}_id", name] if language == "id" else [name]
     found = [about.get(one) if isinstance(about, Mapping) else getattr(about, one) for one in names]
     return next((str(text) for text in found if text), None)

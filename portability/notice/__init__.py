@@ -16,12 +16,23 @@ from pydantic import ValidationError
 
 from portability.api import Dataset, Exporter, Provenance
 from portability.errors import BadSetting
-from portability.notice.entries import LANGUAGES, PORTABLE, BasisKind, DatasetEntry, Register, Right, Text
+from portability.notice.entries import (
+    LANGUAGES,
+    PORTABLE,
+    PREFIXES,
+    BasisKind,
+    DatasetEntry,
+    Register,
+    Right,
+    Text,
+    iri,
+)
 from portability.notice.holes import Hole, Rule, holes_in
 
 __all__ = [
     "LANGUAGES",
     "PORTABLE",
+    "PREFIXES",
     "BasisKind",
     "DatasetEntry",
     "Hole",
@@ -31,6 +42,7 @@ __all__ = [
     "Rule",
     "Text",
     "check",
+    "iri",
     "load",
     "undescribed",
 ]

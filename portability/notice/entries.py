@@ -12,6 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 LANGUAGES = ("en", "id")
 """Those in which every text stands: English and Indonesian."""
 
+PREFIXES: Mapping[str, str] = {"dpv": "https://w3id.org/dpv#", "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#"}
+"""Of the terms in `dpv`: the Data Privacy Vocabulary 2."""
+
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """Of ISO 3166-1."""
@@ -19,6 +22,12 @@ Period = Annotated[str, StringConstraints(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$", m
 """A duration of ISO 8601, in years, months or days."""
 Iri = Annotated[str, StringConstraints(pattern=r"^(dpv|eu-gdpr):[A-Za-z0-9-]+$")]
 """A term of the Data Privacy Vocabulary, https://w3id.org/dpv."""
+
+
+def iri(term: str) -> str:
+    """The whole address of a term such as `dpv:ServiceProvision`."""
+    prefix, _, name = term.partition(":")
+    return PREFIXES[prefix] + name
 
 
 class BasisKind(StrEnum):

@@ -17,6 +17,8 @@ from repository import ROOT
 
 from archive import notice
 from archive.notice import Held
+from archive.package import data_package
+from archive.parts import Member
 from archive.phrases import PHRASES
 from archive.volume import Volume
 from portability.api import Withheld
@@ -107,8 +109,17 @@ def test_what_is_left_out_and_what_is_withheld_is_told() -> None:
     ]
     assert all(left["reason"]["en"] != left["reason"]["id"] for left in switch["not_included"])
     (held,) = made("access")["withheld"]
-    assert (held["exporter"], held["dataset"], held["what"]) == ("account", "profile", "a bcrypt hash of your password")
-    assert held["what"] in page("access")
+    assert (held["exporter"], held["dataset"], held["kind"]) == ("account", "profile", "secret")
+    assert held["what"] == {"en": "a bcrypt hash of your password", "id": "hash bcrypt kata sandi Anda"}
+    assert all(text in page("access") for text in held["what"].values())
+
+
+def test_what_is_withheld_is_told_where_something_is_held() -> None:
+    """Of an empty dataset nobody holds a secret; a company is told of all that it could not get."""
+    secret = replace(notices.THINGS, withheld=(Withheld("a key", "it opens something"),))
+    for profile, expected in (("access", []), ("switch", ["things"])):
+        told = made(profile, ("made", Held(secret), {"state": "empty"}))["withheld"]
+        assert [one["dataset"] for one in told if one["exporter"] == "made"] == expected
 
 
 @pytest.mark.requirement("R31")
@@ -118,6 +129,10 @@ def test_a_company_is_told_of_digital_assets_and_terms_and_a_person_of_rights() 
     assert switch["switching"]["digital_assets"] == ["configuration/agents"]
     assert switch["rights"] == []
     assert access["switching"] is None
+    for language in PHRASES:
+        assert PHRASES[language]["notice"]["terms"] in page("switch")
+        assert PHRASES[language]["notice"]["bases_title"] not in page("switch")
+        assert PHRASES[language]["notice"]["terms"] not in page("access")
     assert {right["law"] for right in access["rights"]} >= {"GDPR Art. 7(3); UU PDP Art. 9, 40"}
 
 
@@ -223,3 +238,15 @@ def test_a_closing_volume_holds_its_notice_and_verifies(tmp_path: Path) -> None:
     assert orjson.loads(found["notice.json"])["export"] == of.export
     volumes.pack_again(path, lambda files: files.pop("notice.html"))
     assert "missing" in volumes.codes([path])
+
+
+def test_each_resource_says_why_and_for_how_long_its_data_is_held() -> None:
+    """Kinds of legal basis, the period and terms of DPV stand beside each file of every volume."""
+    strange = replace(volumes.content("application/jsonl"), exporter="made")
+    members = [Member("data/a.jsonl", 1, "0" * 64, content) for content in (volumes.content("text/csv"), strange)]
+    of = replace(volumes.envelope(), register=load())
+    told, nothing = orjson.loads(b"".join(data_package(of, "volume-001", members)))["resources"]
+    assert told["x-legal-basis"] == ["contract"]
+    assert told["x-retention"] == {"begins": "record_created", "shortest": "P1Y", "longest": "P7Y"}
+    assert "https://w3id.org/dpv/legal/eu/gdpr#A6-1-b" in told["x-dpv"]
+    assert not {"x-legal-basis", "x-retention", "x-dpv"} & nothing.keys()

@@ -186,3 +186,19 @@ def test_a_folder_that_cannot_be_made_is_told(run: Run, tmp_path: Path, argument
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "PORTABILITY_DIR" in done.stderr
+
+
+@pytest.mark.parametrize("process", ["worker", "web"])
+def test_a_notice_register_with_a_hole_starts_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: str
+) -> None:
+    """Nobody gets a copy, or asks for one, whose data cannot be explained."""
+    assert run("keys", "new").exit_code == 0
+    folder = tmp_path / "notice"
+    folder.mkdir()
+    (folder / "own.toml").write_text('version = "1"\n[recipients.hosting]\nname = "X"\n')
+    monkeypatch.setenv("PORTABILITY_NOTICE_DIR", str(folder))
+    done = run(process)
+    assert done.exit_code == 2
+    assert "missing_value: recipients.hosting.country" in done.stderr
+    assert "[notice_hole]" in done.stderr

@@ -59,5 +59,6 @@ def test_what_is_withheld_stands_in_it() -> None:
     held = Withheld("weights of the model", "it is a trade secret", WithheldKind.TRADE_SECRET)
     made = MadeUpExporter([], datasets=(replace(dataset("things"), withheld=(held,)),))
     (entry,) = register.entries({"made": made}, notice.load())
-    assert entry["withheld"] == [{"what": held.what, "reason": held.reason, "kind": "trade_secret"}]
+    told = {"what": held.what, "what_id": None, "reason": held.reason, "reason_id": None}
+    assert entry["withheld"] == [{**told, "kind": "trade_secret"}]
     assert entry["portable"] is False
