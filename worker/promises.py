@@ -11,6 +11,9 @@ from portability.errors import ExporterFault
 from portability.rows import Rows
 from worker.plan import Line
 
+REASON_CHARS = 64
+"""Of a gap's reason, in the database."""
+
 
 def kept(batch: Any, line: Line) -> Batch:  # noqa: ANN401  # what a stranger yields, whatever the protocol says
     """The batch, its records with the fields that the profile takes. Raises ExporterFault, never with a value in it."""
@@ -56,7 +59,7 @@ def _check_file(file: Any, name: str) -> None:  # noqa: ANN401  # a File, with w
 
 
 def _storable_gap(gap: Gap) -> Gap:
-    return Gap(storable(str(gap.what)), storable(str(gap.reason))[:64], bool(gap.retryable))
+    return Gap(storable(str(gap.what)), storable(str(gap.reason))[:REASON_CHARS], bool(gap.retryable))
 
 
 def _fields_of(record: Record, line: Line, name: str) -> Record:

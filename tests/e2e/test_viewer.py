@@ -307,6 +307,31 @@ def test_a_company_to_ask_is_named(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator(".verdict.bad")).to_contain_text("PT Maju (ten_7)")
 
 
+def test_what_is_withheld_is_described(browser: Browser, tmp_path: Path) -> None:
+    """The first page says what is held and never handed out, beside which data, and that a dataset is partly hidden."""
+    archive = Unpacked(tmp_path)
+    archive.add("account", "profile", [{"id": "usr_7", "full_name": "Ana"}])
+    held: JSON = {
+        "exporter": "account",
+        "dataset": "profile",
+        "kind": "secret",
+        "what": "a bcrypt hash of your password",
+        "reason": "lets a thief guess the password offline",
+    }
+    line: JSON = {
+        "exporter": "account",
+        "dataset": "profile",
+        "title": "Profile",
+        "records": 1,
+        "state": "redacted",
+        "redactions": {"card-number": 1},
+    }
+    with opened(browser, archive.write(datasets=[line], withheld=[held])) as page:
+        expect(page.get_by_role("heading", name="Held, and never handed out")).to_be_visible()
+        expect(page.get_by_text("a bcrypt hash of your password (lets a thief")).to_be_visible()
+        expect(page.locator(".pill.redacted")).to_have_text("partly hidden")
+
+
 def test_a_hundred_thousand_rows(browser: Browser, tmp_path: Path) -> None:
     """Fifty datasets of 2,000 rows: the page opens, changes tabs, sorts and searches without standing still."""
     archive = Unpacked(tmp_path)

@@ -9,9 +9,9 @@ from dataclasses import replace
 import orjson
 
 from portability import scan
-from portability.api import Batch, Dataset, Gap, Record
+from portability.api import Batch, Dataset, Record
 from portability.scan import Actions, Kind, ScanBlocked
-from worker.promises import named_apart
+from worker.promises import REASON_CHARS, named_apart
 from worker.screening.files import TextScan, is_text
 from worker.screening.prefilter import Prefilter, Suspects
 from worker.screening.values import Counts, Look, Values
@@ -71,9 +71,10 @@ class Screen:
         """The batch with marks in the names of its files and in what its gaps say. Raises ScanBlocked."""
         if not batch.files and not batch.gaps:
             return batch
-        files = tuple(replace(file, name=self._values.text(file.name, counts)) for file in batch.files)
+        text = self._values.text
+        files = tuple(replace(file, name=text(file.name, counts)) for file in batch.files)
         gaps = tuple(
-            Gap(self._values.text(gap.what, counts), self._values.text(gap.reason, counts), gap.retryable)
+            replace(gap, what=text(gap.what, counts), reason=text(gap.reason, counts)[:REASON_CHARS])
             for gap in batch.gaps
         )
         _check(counts, "names of files and gaps")

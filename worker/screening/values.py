@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from portability.api import JSON, Dataset, FieldType, Record
 from portability.scan import Action, Actions, Rule
@@ -13,6 +15,7 @@ from worker.screening.numbers import CARD, Found
 
 MARKABLE = (FieldType.STRING, FieldType.OBJECT)
 """Where a mark may stand; a value of another type becomes null, and only the count tells."""
+DEPTH_MAX = 250
 NUMBER_MIN, NUMBER_END = 10 ** (numbers.DIGITS_MIN - 1), 10**numbers.DIGITS_MAX
 
 
@@ -57,20 +60,25 @@ class Values:
                 changed[column.name] = marked if column.type in MARKABLE else None
         return {**record, **changed} if changed else record
 
-    def value(self, value: JSON, counts: Counts, look: Look = EVERYTHING) -> JSON:
+    def value(self, value: JSON, counts: Counts, look: Look = EVERYTHING, depth: int = 0) -> JSON:
         """Any JSON value with marks, in names within objects as well; the same object where nothing is masked."""
         if isinstance(value, str):
             return self.text(value, counts, look)
-        if value is None or isinstance(value, bool):
-            return value
         if isinstance(value, int | float):
-            return self._number(value, counts) if look.numbers else value
+            return self._number(value, counts) if look.numbers and not isinstance(value, bool) else value
+        if isinstance(value, Mapping | list | tuple):
+            # No format carries what is nested deeper; whatever else it may be, the formats refuse it.
+            return self._inner(value, counts, look, depth + 1) if depth < DEPTH_MAX else None
+        return value
+
+    def _inner(self, value: Any, counts: Counts, look: Look, depth: int) -> JSON:  # noqa: ANN401  # an object or array
         if isinstance(value, Mapping):
-            pairs = [(self.text(name, counts, look), self.value(inner, counts, look)) for name, inner in value.items()]
-            same = all(a is c and b is d for (a, b), (c, d) in zip(pairs, value.items(), strict=True))
-            return value if same else dict(_named_apart(pairs))
-        inner = [self.value(one, counts, look) for one in value]
-        return value if all(a is b for a, b in zip(inner, value, strict=True)) else inner
+            names = [self.text(name, counts, look) for name in value]
+            inner = [self.value(one, counts, look, depth) for one in value.values()]
+            same = all(map(operator.is_, names, value)) and all(map(operator.is_, inner, value.values()))
+            return value if same else dict(_named_apart(list(zip(names, inner, strict=True))))
+        inner = [self.value(one, counts, look, depth) for one in value]
+        return value if all(map(operator.is_, inner, value)) else inner
 
     def text(self, text: str, counts: Counts, look: Look = EVERYTHING) -> str:
         """A text with marks."""

@@ -118,6 +118,18 @@ def test_hostile_names_are_text() -> None:
     assert "<script" not in text
 
 
+@pytest.mark.requirement("R22")
+def test_what_is_withheld_is_described() -> None:
+    """In both languages, beside which data, and why; without anything withheld the section is not there."""
+    held = {"exporter": "account", "dataset": "profile", "what": "a hash <of> it", "reason": "harms you"}
+    text = page([MEMBER], withheld=[held])
+
+    assert text.count("a hash &lt;of&gt; it") == text.count("harms you") == text.count("account/profile") == 2
+    assert "Held, and never handed out" in text
+    assert "Disimpan, dan tidak pernah diserahkan" in text
+    assert "never handed out" not in page([MEMBER])
+
+
 def test_long_lists_are_cut_and_counted() -> None:
     """A page of fifty thousand recordings helps nobody."""
     recordings = [replace(MEMBER, path=f"data/calls/{number}.wav") for number in range(PATHS_SHOWN + 5)]

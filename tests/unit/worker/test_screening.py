@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import orjson
 import pytest
@@ -92,6 +93,21 @@ def test_a_mark_stands_where_text_may(screen: Screen) -> None:
     assert found["id"] == "a"
 
 
+def test_what_is_no_json_is_left_to_the_formats(screen: Screen) -> None:
+    """Values that no format takes, and nesting without end, are no reason to fail here."""
+    deep: JSON = CARD
+    for _ in range(5000):
+        deep = [deep]
+    counts = Counts()
+    odd: Any = {"id": "a", "text": {1, 2}, "of_integer": 10**30, "of_object": deep, "of_number": float("nan")}
+    found = screen.records(ANYTHING, lambda: [odd, {"id": "b", "text": CARD}], counts)
+
+    assert found is not None
+    assert found[0]["text"] is odd["text"]
+    assert (found[0]["of_integer"], found[1]["text"]) == (10**30, "[masked:card-number:1111]")
+    assert CARD not in repr(found[0]["of_object"])
+
+
 def test_names_that_become_alike_lose_no_value(screen: Screen) -> None:
     """Two keys of one object may be masked to the same text."""
     found = masked(screen, of_object={CARD: 1, "4111-1111-1111-1111": 2})["of_object"]
@@ -146,6 +162,8 @@ def test_names_of_files_and_gaps_are_looked_through(screen: Screen) -> None:
     ]
     assert found.gaps == (Gap("calls/[masked:nik]", "missing", retryable=True),)
     assert counts.masked == Counter({"card-number": 3, "nik": 1})
+    (long,) = screen.named(Batch([], "1", (), (Gap("x", f"{CARD} " * 3),)), Counts()).gaps
+    assert len(long.reason) == 64
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "text/csv; charset=utf-8", "application/json", "image/svg+xml"])
