@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, select
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from portability import models
 from portability.api import Exporter, Identity, ResolvingExporter, Subject, SubjectKind
 from portability.errors import BadSubject, SourceRefused
+from portability.refusals import AmbiguousSubject
 
 ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 
@@ -62,13 +63,15 @@ def pairwise_ref(connection: Connection, kind: SubjectKind, identifier: str, ten
 def resolve(subject: Subject, exporters: Mapping[str, Exporter]) -> Subject:
     """The subject with every identity that the exporters find, until nothing new comes.
 
-    Raises: SourceUnavailable, SourceRefused: without identities nothing can be selected, so the export waits.
+    Raises: SourceUnavailable, SourceRefused: without identities nothing can be selected, so the export waits;
+    AmbiguousSubject where they are those of two people.
     """
     resolvers = [exporter for exporter in exporters.values() if isinstance(exporter, ResolvingExporter)]
     for _ in range(ROUNDS_MAX):
         found = dict.fromkeys(subject.identities)
         for resolver in resolvers:
             found |= dict.fromkeys(_within_wall(subject, resolver.identities(subject)))
+        _check_one_person(subject, found)
         if len(found) == len(subject.identities):
             return subject
         subject = replace(subject, identities=tuple(found))
@@ -79,6 +82,18 @@ def first_identity(kind: SubjectKind, identifier: str, tenant: str | None) -> Id
     """The identity that the request itself names."""
     source, named = FIRST_IDENTITY[kind]
     return Identity(source, named, identifier, verified=True, tenant=tenant)
+
+
+def _check_one_person(subject: Subject, identities: Iterable[Identity]) -> None:
+    """What means one person may not be there twice: whichever were the wrong one, its data would go to a stranger.
+
+    A user may be several contacts: each at its own tenant, and a tenant may know somebody twice.
+    """
+    _, named = FIRST_IDENTITY[subject.kind]
+    wall = None if subject.kind is SubjectKind.USER else subject.tenant
+    people = {i.value for i in identities if i.verified and i.kind == named and i.tenant == wall}
+    if len(people) > 1:
+        raise AmbiguousSubject(f"the verified identities of {subject.ref} lead to {len(people)} people")
 
 
 def _within_wall(subject: Subject, identities: Sequence[Identity]) -> list[Identity]:
