@@ -69,6 +69,7 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
         "subject_kind": row["subject_kind"],
         "received_at": rfc3339(row["received_at"]),
         "due_at": rfc3339(row["due_at"]),
+        "notice_ends_at": rfc3339(row["notice_ends_at"]),
         "alarm": alarm(row),
         "began_at": rfc3339(row["began_at"]),
         "ended_at": rfc3339(row["ended_at"]),
@@ -113,7 +114,7 @@ def alarm(row: Mapping[Any, Any], at: datetime | None = None) -> Alarm:
     """How far a request without an answer has come on its way to the deadline."""
     if row["state"] not in UNDECIDED:
         return Alarm.NONE
-    return deadlines.alarm(row["received_at"], row["due_at"], at or datetime.now(UTC))
+    return deadlines.alarm(row["notice_ends_at"] or row["received_at"], row["due_at"], at or datetime.now(UTC))
 
 
 def lock(connection: Connection, identifier: str) -> RowMapping:

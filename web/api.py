@@ -49,6 +49,7 @@ class Asked(Body):
     reason: Sentence | None = Field(None, description="Why, where somebody else asks for the subject")
     channel: Word = Field("api", description="How the request came in")
     received_at: Word | None = Field(None, description="When it came in, where that was earlier")
+    notice_ends_at: Word | None = Field(None, description="Of a switch: when the company's period of notice ends")
     mandate: Word | None = Field(None, description="Id of the mandate of whoever asks on behalf of the subject")
 
 
