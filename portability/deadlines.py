@@ -188,6 +188,11 @@ def applying(names: Iterable[str], profile: str) -> list[Regime]:
     return [regime for regime in map(named, names) if profile in regime.profiles]
 
 
+def log_months(names: Iterable[str]) -> int:
+    """How long the strictest of these regimes wants the record of a request kept. Raises UnknownRegime."""
+    return max((named(name).log_months for name in names), default=LOG_MONTHS)
+
+
 def profiles_without(names: Iterable[str]) -> Sequence[str]:
     """Profiles that none of these regimes gives a deadline. Raises UnknownRegime."""
     covered = {profile for name in names for profile in named(name).profiles}

@@ -81,8 +81,20 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
             {"number": v["number"], "name": f"{v['name']}.zip", "bytes": v["bytes"], "sha256": v["sha256"]}
             for v in stored_volumes(connection, identifier)
         ],
+        "erased_at": rfc3339(row["erased_at"]),
+        "attestations": attestations(connection, identifier),
         "error": None if row["error_code"] is None else {"code": row["error_code"], "message": row["error_message"]},
     }
+
+
+def attestations(connection: Connection, identifier: str) -> list[JSON]:
+    """Signed statements about what was deleted of its archive, oldest first (docs/retention.md)."""
+    table = models.attestation
+    query = select(table).where(table.c.export_id == identifier).order_by(table.c.created_at, table.c.id)
+    return [
+        {"id": row["id"], "issued_at": rfc3339(row["created_at"]), "token": row["token"]}
+        for row in connection.execute(query).mappings()
+    ]
 
 
 def progress(lines: Sequence[RowMapping], parts: Sequence[RowMapping]) -> dict[str, int | None]:

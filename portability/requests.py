@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, exists, func, insert, select
 
-from portability import audit, models, notify, slices, subjects
+from portability import audit, exclusion, models, notify, slices, subjects
 from portability.api import SubjectKind
 from portability.db import now
 from portability.deadlines import DEFAULT_REGIMES, UTC_PLACE, Clock, Place, Regime, applying, check_notice, earliest
@@ -121,10 +121,11 @@ def accept(
     An open export of the very same request is returned instead of a second one: asking twice gives one archive.
     `per_month` bounds what the subject may have in 30 days; `mandate_id` is on whose authority, checked before.
 
-    Raises: TooManyExports.
+    Raises: ErasureRunning, TooManyExports.
     """
     # One at a time: of two that ask at the same moment, the second sees the first one's row.
-    connection.execute(select(models.deployment.c.id).with_for_update())
+    exclusion.lock(connection)
+    exclusion.check_not_erasing(connection, request.subject_kind, request.subject_id, request.tenant)
     ref = subjects.pairwise_ref(connection, request.subject_kind, request.subject_id, request.tenant)
     if (same := _open_twin(connection, request, ref)) is not None:
         audit.record(connection, "request.repeated", actor=actor, export_id=same)
@@ -212,7 +213,7 @@ def _formats(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
-    begin, end = _time(since, "since"), _time(until, "until")
+    begin, end = moment(since, "since"), moment(until, "until")
     if begin is not None and end is not None and begin >= end:
         raise BadDate("since is not before until: nothing can lie between")
     return begin, end
@@ -220,32 +221,33 @@ def _period(since: str | None, until: str | None) -> tuple[datetime | None, date
 
 def _received(text: str | None) -> datetime:
     present = datetime.now(UTC)
-    received = _time(text, "received-at") or present
+    received = moment(text, "received-at") or present
     if received > present:
         raise BadDate("received-at lies in the future")
     return received
 
 
 def _notice(text: str | None, laws: Sequence[Regime], received: datetime, place: Place) -> datetime | None:
-    moment = _time(text, "notice-ends-at")
-    if text is None or moment is None:
+    end = moment(text, "notice-ends-at")
+    if text is None or end is None:
         return None
     if len(text) == len("2026-11-24"):
         # A day is one of the place whose days the deadline counts.
-        moment = moment.replace(tzinfo=place.zone).astimezone(UTC)
-    check_notice(laws, received, moment, place)
-    return moment
+        end = end.replace(tzinfo=place.zone).astimezone(UTC)
+    check_notice(laws, received, end, place)
+    return end
 
 
-def _time(text: str | None, what: str) -> datetime | None:
+def moment(text: str | None, what: str) -> datetime | None:
+    """A date or time in a caller's words, aware UTC; None stays None. Raises BadDate."""
     if text is None:
         return None
     try:
         if len(text) == len("2026-11-24"):
             return datetime.combine(date.fromisoformat(text), time(), UTC)
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadDate(f"{what} is not a date or time") from None
     raise BadDate(f"{what} has a time without its zone")

@@ -59,6 +59,12 @@ class Reasoned(Body):
     reason: Sentence
 
 
+class Denied(Reasoned):
+    """Why, and on what rule it rests."""
+
+    basis: Word = Field("other", description="For the request log: `identity`, `authority`, `unfounded` ...")
+
+
 class Retried(Body):
     """What to try again."""
 
@@ -145,11 +151,11 @@ def approve(place: Here, login: Caller, export_id: ExportId) -> Response:
 
 
 @router.post("/exports/{export_id}/deny", responses=problem_answers(409), response_model=None)
-def deny(place: Here, login: Caller, export_id: ExportId, why: Reasoned) -> Response:
+def deny(place: Here, login: Caller, export_id: ExportId, why: Denied) -> Response:
     """Refuse a request. The person is told the reason and their remedies (GDPR Art. 12(4))."""
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.DENY)
-        approvals.deny(connection, row["id"], reason=why.reason, actor=actor)
+        approvals.deny(connection, row["id"], reason=why.reason, actor=actor, basis=why.basis)
         return json_answer(shown(connection, actor, exports.get(connection, export_id)))
 
 

@@ -16,9 +16,9 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, Select, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Engine, RowMapping, Select, and_, or_, select
 
-from portability import models
+from portability import exports, models
 from portability.db import reading, writing
 from portability.errors import StorageRefused
 from portability.states import OPEN, ExportState
@@ -26,7 +26,7 @@ from portability.storage import LitteredStorage, OpenUpload, Storage, StoredObje
 from portability.storage.local import STORE_FILE, UPLOADS
 from portability.storage.probe import PROBE, PROBES
 from worker import object_keys
-from worker.withdraw import withdraw
+from worker.withdraw import forget, withdraw
 
 EXPORT, VOLUME = models.export, models.volume
 ENDED = (ExportState.FAILED, ExportState.CANCELLED, ExportState.RECALLED, ExportState.EXPIRED)
@@ -137,7 +137,14 @@ def _rows(engine: Engine, page: tuple[_Found, ...]) -> Mapping[str, RowMapping]:
 
 
 def _volumes(*which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
-    columns = (VOLUME.c.id, VOLUME.c.object_key, VOLUME.c.upload_id, VOLUME.c.state, VOLUME.c.closing)
+    columns = (
+        VOLUME.c.id,
+        VOLUME.c.export_id,
+        VOLUME.c.object_key,
+        VOLUME.c.upload_id,
+        VOLUME.c.state,
+        VOLUME.c.closing,
+    )
     joined = VOLUME.join(EXPORT, VOLUME.c.export_id == EXPORT.c.id)
     return select(*columns, EXPORT.c.state.label("export_state")).select_from(joined).where(*which)
 
@@ -193,6 +200,8 @@ def _bury(engine: Engine, storage: Storage, row: RowMapping) -> None:
     if any(storage.uploads(row["object_key"])):
         # A part that was on its way during the abort keeps the upload open: the row stays, the next sweep goes on.
         return
-    ended = select(EXPORT.c.id).where(EXPORT.c.id == VOLUME.c.export_id, _dead()).exists()
     with writing(engine) as connection:
-        connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"], ended))
+        exports.lock(connection, row["export_id"])
+        found = select(VOLUME).select_from(VOLUME.join(EXPORT)).where(VOLUME.c.id == row["id"], _dead())
+        if (dead := connection.execute(found).mappings().one_or_none()) is not None:
+            forget(connection, dead)

@@ -115,14 +115,13 @@ def test_every_table_has_its_rights(limited: World) -> None:
         "TRUNCATE audit_event",
         "ALTER TABLE audit_event DISABLE TRIGGER ALL",
         "DELETE FROM audit_head",
-        "DELETE FROM recall",
-        "DELETE FROM approval",
-        "DELETE FROM export",
+        "DELETE FROM erasure",
+        "DELETE FROM signing_key",
         "DROP TABLE link",
     ],
 )
 def test_the_past_is_out_of_its_reach(limited: World, statement: str) -> None:
-    """Neither the log, nor what people decided, nor what they asked for."""
+    """Neither the log, nor that somebody was erased, nor whose keys signed. Records of requests are purged by rule."""
     with (
         pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
         writing(limited.engine) as connection,
