@@ -7,7 +7,6 @@ import click
 from cli.context import Context, shared
 from cli.permission import AS, permit_any
 from portability import request_log
-from portability.api import JSON
 from portability.db import reading
 from portability.policy import Action
 
@@ -24,7 +23,7 @@ def list_requests(context: Context, claimed: str | None, *, as_csv: bool) -> Non
     if as_csv and not context.json:
         click.echo(request_log.table(rows), nl=False)
         return
-    document: list[JSON] = [request_log.document(row) for row in rows]
+    documents = [request_log.document(row) for row in rows]
     shown = ("id", "received_at", "profile", "channel", "responded_at", "response", "basis")
-    told = [[row[name] for name in shown] for row in rows]
-    context.result({"requests": document}, lambda: context.table("Requests", shown, told))
+    told = [[one[name] for name in shown] for one in documents]
+    context.result({"requests": list(documents)}, lambda: context.table("Requests", shown, told))

@@ -11,14 +11,16 @@ import servers
 from factories import MadeUpExporter, World, things, world
 from psycopg import sql
 from repository import ROOT
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from portability import (
     approvals,
     audit,
     codes,
+    erasures,
     exports,
+    holds,
     idempotency,
     instructions,
     keys,
@@ -29,8 +31,9 @@ from portability import (
     requests,
 )
 from portability.approvals import Cause
-from portability.db import open_engine, reading, writing
+from portability.db import now, open_engine, reading, writing
 from portability.policy import Actor
+from worker import erase, purge
 from worker.withdraw import withdraw_recalled
 
 TEST = "operator:test"
@@ -92,6 +95,17 @@ def test_the_documented_rights_are_enough(limited: World) -> None:
         recall_id = recalls.recall(connection, export_id, reason="x", actor=TEST)
         recalls.close(connection, recall_id, outcome="y", actor=TEST)
     assert withdraw_recalled(limited.engine, lambda: limited.place.storage) == 1
+    with writing(limited.engine) as connection:
+        hold = holds.add(connection, subject="user:usr_9", tenant=None, reason="x", actor=TEST)
+        holds.release(connection, hold, actor=TEST)
+        row = exports.get(connection, export_id)
+        whom = erasures.Whom(row["subject_kind"], row["subject_id"], row["tenant"])
+        erasures.begin(connection, whom, reason="x", actor=TEST)
+    assert erase.advance(limited.engine, lambda: limited.place.storage) == 1
+    assert erase.attest(limited.engine, folder, "https://x.example") == 1
+    with writing(limited.engine) as connection:
+        connection.execute(update(models.export).values(ended_at=now(-900 * 86_400)))
+    assert purge.purge(limited.engine, 24) > 0
     with reading(limited.engine) as connection:
         assert audit.verify(connection).ok
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -353,6 +356,49 @@ def test_it_goes_on_after_every_kill(made: World, monkeypatch: pytest.MonkeyPatc
         assert audit.verify(connection).ok
     assert len({(row["export_id"], row["number"]) for row in gone}) == len(gone) == exports_made
     assert all(row["attestation_id"] for row in gone)
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from portability.db import open_engine
+from portability.storage.local import LocalStorage
+from worker import erase
+
+class Deadly(LocalStorage):
+    left = int(sys.argv[3])
+    def delete(self, key):
+        super().delete(key)
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+storage = Deadly(Path(sys.argv[2]))
+erase.advance(open_engine(sys.argv[1]), lambda: storage)
+"""
+
+
+@pytest.mark.parametrize("deletions", [1, 2, 3])
+def test_a_process_that_is_killed_is_followed_by_another(made: World, control_url: str, deletions: int) -> None:
+    """Kill -9 of whoever erases, after some objects: the clock of another machine ends it."""
+    for number in range(3):
+        made.request("user:usr_jane", since=f"2020-01-0{number + 1}")
+    made.advance_all()
+    erasure_id = begin(made)
+    url, folder = str(control_url), str(made.folder / "archives")
+    died = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{KILLED}", url, folder, str(deletions)], timeout=60, check=False
+    )
+    assert died.returncode == -signal.SIGKILL
+    with reading(made.engine) as connection:
+        assert erasures.get(connection, erasure_id)["state"] == "begun"
+    with pytest.raises(ErasureRunning):
+        made.request("user:usr_jane")
+
+    assert advance(made) == 1
+    assert (where(made, "usr_jane"), list(made.place.storage.list())) == (set(), [])
+    with reading(made.engine) as connection:
+        assert erasures.get(connection, erasure_id)["volumes"] == 3
 
 
 def test_what_storage_does_not_delete_now_is_deleted_later(made: World) -> None:
