@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from repository import ROOT, table
 
 from portability.deadlines import (
     Alarm,
@@ -215,3 +216,19 @@ def test_a_period_has_one_unit() -> None:
     """One month and a day would end where?"""
     with pytest.raises(BadInput):
         Period(months=1, days=1)
+
+
+def test_the_page_has_the_regimes() -> None:
+    """docs/deadlines.md tells of each law what the data say."""
+    rows = {row["regime"]: row for row in table(ROOT / "docs" / "deadlines.md", "regime")}
+    assert set(rows) == set(ALL)
+    for name, row in rows.items():
+        regime = named(name)
+        assert set(row["profiles"].split(", ")) == regime.profiles
+        assert row["record kept"] == f"{regime.log_months} months"
+        assert ("notice" in row["begins with"]) is (regime.notice is not None)
+        assert set(filter(None, row["may pause for"].split(", "))) == set(map(str, regime.pauses))
+        for told, period in ((row["period"], regime.period), (row["extension"], regime.extension)):
+            amount = {} if period is None else {"month": period.months, "day": period.days, "hour": period.hours}
+            wanted = [f"{n} {unit}{'s' if n > 1 else ''}" for unit, n in amount.items() if n]
+            assert [told] == (wanted or [""])
