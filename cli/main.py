@@ -14,6 +14,7 @@ from cli.deadlines import extend, pause, resume
 from cli.decisions import approve, deny, mandates, recall, recalls_group
 from cli.demo import demo, up
 from cli.doctor import doctor
+from cli.erase import erase, holds
 from cli.exports import cancel, fetch, list_exports, retry, show
 from cli.instructions import instructions
 from cli.keys import keys_group
@@ -21,6 +22,7 @@ from cli.links import link, list_links, revoke
 from cli.metrics import metrics
 from cli.plugins import plugins
 from cli.processes import clock, worker
+from cli.request_log import list_requests
 from cli.requests import request
 from cli.seed import seed
 from cli.sweep import sweep_storage
@@ -55,8 +57,11 @@ for command in (
     revoke,
     recall,
     recalls_group,
+    list_requests,
     instructions,
     mandates,
+    erase,
+    holds,
     audit_group,
     verify,
     keys_group,

@@ -24,7 +24,8 @@ from exporters.fields import (
     STAFF_ID,
     TENANT_ID,
 )
-from exporters.source import FileColumns, Named, Retention, source
+from exporters.retention import Until
+from exporters.source import FileColumns, Named, source
 from exporters.sql import SqlExporter
 from exporters.values import rfc3339
 from portability.api import JSON, Exporter, Person, Provenance, Record, Role, Sources
@@ -43,7 +44,7 @@ _source = partial(
     role=Role.BOTH,
     kinds=walls.EVERYONE,
     where=walls.of_contact(CALLS.tenant_id, CALLS.contact_id, CALLS.caller_number),
-    retention=Retention(CALLS.retained_until, CALLS.legal_hold),
+    retention=Until(CALLS.retained_until, CALLS.legal_hold),
 )
 
 SOURCES = (

@@ -21,7 +21,8 @@ from exporters.fields import (
     STAFF_ID,
     TENANT_ID,
 )
-from exporters.source import FileColumns, Named, Retention, source
+from exporters.retention import Until
+from exporters.source import FileColumns, Named, source
 from exporters.sql import SqlExporter
 from portability.api import Exporter, Person, Provenance, Record, Role, Sources
 
@@ -42,7 +43,7 @@ _source = partial(
     role=Role.BOTH,
     kinds=walls.EVERYONE,
     where=walls.of_contact(CHATS.tenant_id, CHATS.contact_id),
-    retention=Retention(CHATS.retained_until, CHATS.legal_hold),
+    retention=Until(CHATS.retained_until, CHATS.legal_hold),
 )
 
 SOURCES = (

@@ -62,8 +62,8 @@ def rows_of(
     if selection.began_at is not None:
         clauses.append(source.created <= selection.began_at)
     if source.retention is not None:
-        until, moment = source.retention.until, selection.began_at or datetime.now(UTC)
-        clauses.append(or_(until.is_(None), until > moment, source.retention.hold))
+        kept = source.retention.kept(subject, selection.began_at or datetime.now(UTC))
+        clauses += [] if kept is None else [kept]
     return and_(*clauses)
 
 

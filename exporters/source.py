@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, FromClause, Table
 
@@ -35,12 +36,12 @@ class Named:
     person: Person | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Rows past this time are not exported, unless they are held for a legal reason (GDPR Art. 5(1)(e))."""
+class Retention(Protocol):
+    """How long rows are kept: what is past its time is not exported, be it still there (GDPR Art. 5(1)(e))."""
 
-    until: Column[Any]
-    hold: Column[Any]
+    def kept(self, subject: Subject, moment: datetime) -> ColumnElement[bool] | None:
+        """The rows that are kept at a moment, or held for a legal reason; None: all of this subject's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

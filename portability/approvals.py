@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from portability import audit, exports, models, notify, slices
 from portability.db import now
-from portability.errors import NotAllowed, WrongState
+from portability.errors import BadInput, NotAllowed, WrongState
 from portability.plugins import check_exporter_names
 from portability.policy import Actor, Role
 from portability.refusals import ReasonRequired
@@ -45,6 +45,27 @@ class Cause(StrEnum):
     """What a deployment's policy wants human eyes for, because much of it is about others (GDPR Art. 15(4))."""
     FETCH = "fetch"
     """An operator wants a copy."""
+
+
+class Basis(StrEnum):
+    """The rule that a denial rests on; it stays in the request log without the person (R50)."""
+
+    IDENTITY = "identity"
+    """Who asks could not be verified (GDPR Art. 12(6), CCPA 7024)."""
+    AUTHORITY = "authority"
+    """Whoever asks for another has no mandate."""
+    UNFOUNDED = "unfounded"
+    """Manifestly unfounded (GDPR Art. 12(5))."""
+    EXCESSIVE = "excessive"
+    """Of a proven abusive intent (CJEU C-526/24)."""
+    OTHERS = "others"
+    """It would harm the rights of other people (GDPR Art. 15(4), 20(4))."""
+    LAW = "law"
+    """A law forbids it."""
+    NOT_OURS = "not_ours"
+    """Another one is to answer: the tenant, the covered entity."""
+    OTHER = "other"
+    """The reason says it."""
 
 
 def needed(
@@ -118,17 +139,19 @@ def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
     audit.record(connection, "export.approved", actor=str(actor), export_id=export_id)
 
 
-def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor) -> None:
+def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor, basis: str = Basis.OTHER) -> None:
     """Refuse a request that no worker has begun, for a reason that the person is told with their remedies.
 
     Of an export that is ready it refuses the copy that an operator asked for, and nothing else.
 
     There is no other way to `denied`: no code refuses by itself (GDPR Art. 12(4), 12(5)).
 
-    Raises: UnknownExport; WrongState; ReasonRequired; NotAllowed.
+    Raises: UnknownExport; WrongState; ReasonRequired; NotAllowed; BadInput for a basis that is none.
     """
     if not reason.strip():
         raise ReasonRequired("a denial says why, in words for the person")
+    if basis not in set(Basis):
+        raise BadInput("no such basis of a denial", hint=f"bases are {', '.join(Basis)}")
     row = exports.lock(connection, export_id)
     asked = waiting(connection, export_id)
     begun = row["state"] not in {ExportState.REVIEW, ExportState.QUEUED}
@@ -137,7 +160,7 @@ def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor) -
     _check_decider(actor, row, asked)
     if not asked:
         _insert(connection, export_id, REFUSAL, row["requested_by"])
-    _decide(connection, export_id, "denied", actor, reason.strip())
+    _decide(connection, export_id, "denied", actor, reason.strip(), basis)
     if begun:
         audit.record(connection, "fetch.denied", actor=str(actor), export_id=export_id)
         return
@@ -176,7 +199,8 @@ def denial(connection: Connection, export_id: str) -> dict[str, Any] | None:
     row = connection.execute(query.order_by(TABLE.c.decided_at).limit(1)).mappings().one_or_none()
     if row is None:
         return None
-    return {"reason": row["reason"], "decided_at": exports.rfc3339(row["decided_at"]), "remedies": list(REMEDIES)}
+    told = {"reason": row["reason"], "basis": row["basis"], "remedies": list(REMEDIES)}
+    return {**told, "decided_at": exports.rfc3339(row["decided_at"])}
 
 
 def _check_decider(actor: Actor, export: Mapping[Any, Any], rows: Sequence[RowMapping]) -> None:
@@ -186,9 +210,17 @@ def _check_decider(actor: Actor, export: Mapping[Any, Any], rows: Sequence[RowMa
         raise NotAllowed("nobody decides on a request of their own", hint="ask a colleague")
 
 
-def _decide(connection: Connection, export_id: str, state: str, actor: Actor, reason: str | None = None) -> None:
+def _decide(
+    connection: Connection,
+    export_id: str,
+    state: str,
+    actor: Actor,
+    reason: str | None = None,
+    basis: str | None = None,
+) -> None:
     open_ones = update(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "open")
-    connection.execute(open_ones.values(state=state, decided_by=str(actor), decided_at=now(), reason=reason))
+    values = {"state": state, "decided_by": str(actor), "reason": reason, "basis": basis}
+    connection.execute(open_ones.values(**values, decided_at=now()))
 
 
 def _insert(connection: Connection, export_id: str, cause: str, actor: str) -> None:

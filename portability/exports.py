@@ -70,6 +70,7 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
         "subject_kind": row["subject_kind"],
         "received_at": rfc3339(row["received_at"]),
         "due_at": rfc3339(row["due_at"]),
+        "notice_ends_at": rfc3339(row["notice_ends_at"]),
         "alarm": alarm(row),
         "review": review(connection, row),
         "began_at": rfc3339(row["began_at"]),
@@ -82,6 +83,8 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
             {"number": v["number"], "name": f"{v['name']}.zip", "bytes": v["bytes"], "sha256": v["sha256"]}
             for v in stored_volumes(connection, identifier)
         ],
+        "erased_at": rfc3339(row["erased_at"]),
+        "attestations": attestations(connection, identifier),
         "error": None if row["error_code"] is None else {"code": row["error_code"], "message": row["error_message"]},
     }
 
@@ -92,6 +95,16 @@ def review(connection: Connection, row: Mapping[Any, Any]) -> list[str]:
         return []
     mine = (APPROVAL.c.export_id == row["id"], APPROVAL.c.state == "open")
     return [*connection.scalars(select(APPROVAL.c.cause).where(*mine).order_by(APPROVAL.c.asked_at, APPROVAL.c.id))]
+
+
+def attestations(connection: Connection, identifier: str) -> list[JSON]:
+    """Signed statements about what was deleted of its archive, oldest first (docs/retention.md)."""
+    table = models.attestation
+    query = select(table).where(table.c.export_id == identifier).order_by(table.c.created_at, table.c.id)
+    return [
+        {"id": row["id"], "issued_at": rfc3339(row["created_at"]), "token": row["token"]}
+        for row in connection.execute(query).mappings()
+    ]
 
 
 def progress(lines: Sequence[RowMapping], parts: Sequence[RowMapping]) -> dict[str, int | None]:
@@ -123,7 +136,7 @@ def alarm(row: Mapping[Any, Any], at: datetime | None = None) -> Alarm:
     """How far a request without an answer has come on its way to the deadline."""
     if row["state"] not in UNDECIDED:
         return Alarm.NONE
-    return deadlines.alarm(row["received_at"], row["due_at"], at or datetime.now(UTC))
+    return deadlines.alarm(row["notice_ends_at"] or row["received_at"], row["due_at"], at or datetime.now(UTC))
 
 
 def lock(connection: Connection, identifier: str) -> RowMapping:

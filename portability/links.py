@@ -35,6 +35,8 @@ from portability.states import ExportState
 LINK, CLAIM, EXPORT, VOLUME = models.link, models.link_claim, models.export, models.volume
 TTL_MAX_SECONDS = 30 * 86_400
 TOKEN_MAX = 2048
+LINKED = (ExportState.READY, ExportState.DENIED)
+"""States with something to be read behind a link: an archive, or the reasons of a refusal (GDPR Art. 12(4))."""
 SUBJECT = ("subject_kind", "subject_id", "subject_ref", "tenant", "profile", "revision")
 """What a resolved link says of its export, beside `export_state`."""
 
@@ -67,16 +69,16 @@ class Link:
 def issue(
     connection: Connection, keys_folder: Path, export_id: str, *, audience: str, ttl_seconds: float, actor: str
 ) -> Link:
-    """Make a link to a ready export.
+    """Make a link to a ready export, or to the reasons why there is none.
 
-    Raises: UnknownExport; WrongState where nothing can be downloaded; BadInput for an audience that does not fit the
+    Raises: UnknownExport; WrongState where there is nothing to be read; BadInput for an audience that does not fit the
     subject or a time that is none; NoSigningKey.
     """
     if not 0 < ttl_seconds <= TTL_MAX_SECONDS:
         raise BadInput("a link holds for more than nothing and for 30 days at the most")
     key = keys.signing(connection, keys_folder, purpose="link")
     row = exports.lock(connection, export_id)
-    if row["state"] != ExportState.READY:
+    if row["state"] not in LINKED:
         raise WrongState(f"export {export_id} is {row['state']}, not ready")
     chosen = _audience(connection, row, audience)
     issued_at = datetime.now(UTC)
@@ -266,8 +268,7 @@ def _living() -> Select[*tuple[Any, ...]]:
 
 
 def _lives(row: Mapping[Any, Any]) -> bool:
-    ready = row["export_state"] == ExportState.READY
-    return ready and row["revoked_at"] is None and bool(row["expires_at"] > row["present"])
+    return row["export_state"] in LINKED and row["revoked_at"] is None and bool(row["expires_at"] > row["present"])
 
 
 def _volume(connection: Connection, export_id: str, number: int) -> RowMapping | None:

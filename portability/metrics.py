@@ -119,7 +119,8 @@ def _exports(connection: Connection) -> Sequence[Metric]:
 
 
 def _alarms(connection: Connection) -> Metric:
-    elapsed, whole = (elapsed_seconds(EXPORT.c.received_at, end) for end in (now(), EXPORT.c.due_at))
+    begin = func.coalesce(EXPORT.c.notice_ends_at, EXPORT.c.received_at)
+    elapsed, whole = (elapsed_seconds(begin, end) for end in (now(), EXPORT.c.due_at))
     used = elapsed / func.nullif(whole, 0)
     counts = (func.count().filter(used >= share) for share in ALARMS.values())
     reached = connection.execute(select(*counts).where(EXPORT.c.state.in_(UNDECIDED))).one()

@@ -57,6 +57,10 @@ class Action(StrEnum):
     FETCH = "fetch"
     INSTRUCT = "instruct"
     MANDATE = "mandate"
+    ERASE = "erase"
+    """Take away all that is kept here of a subject."""
+    HOLD = "hold"
+    """Keep a subject from being erased, for a legal reason."""
     AUDIT_READ = "audit_read"
     REQUESTS_READ = "requests_read"
     METRICS_READ = "metrics_read"
@@ -75,7 +79,8 @@ class Reach(StrEnum):
 _WORK = dict.fromkeys(
     (Action.CREATE_FOR_OTHER, Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE), Reach.ANY
 )
-_DECIDE = dict.fromkeys((Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE), Reach.ANY)
+_DECISIONS = (Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE)
+_DECIDE = dict.fromkeys((*_DECISIONS, Action.ERASE, Action.HOLD), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
 _MINE = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE)
 _RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ)
@@ -97,17 +102,19 @@ STEP_UP = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.DOWNLOAD, Action.LINK, Action.FETCH, Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE),
+        *(Action.ERASE, Action.HOLD),
     }
 )
-"""What lets data out, or decides that it goes out: it takes a strong and fresh login (requirement R15)."""
+"""What lets data out, decides that it goes out, or destroys it: it takes a strong and fresh login (requirement R15)."""
 
 _UNSEEN = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ),
+        *(Action.ERASE, Action.HOLD),
     }
 )
-"""What is done without seeing an export: before there is one, or to the logs of all."""
+"""What is done without seeing an export: before there is one, or to the logs of all, or to a subject."""
 
 REASONED = frozenset({Role.STAFF, Role.OFFICER})
 """Who says why when asking for another person's data."""

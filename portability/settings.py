@@ -19,7 +19,7 @@ from redis.connection import parse_url
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from portability.deadlines import DEFAULT_REGIMES, Place, profiles_without
+from portability.deadlines import DEFAULT_REGIMES, Place, log_months, profiles_without
 from portability.errors import BadSetting, UnknownRegime
 from portability.scan import checked_actions
 
@@ -206,6 +206,10 @@ class Settings(BaseSettings):
     tenant_archive_ttl_seconds: int = Field(
         30 * DAY, description="How long a tenant's archive is kept; at least 30 days (EU Data Act)", ge=30 * DAY
     )
+    request_log_months: int | None = Field(
+        None,
+        description="How long a request's record is kept after its answer; default and least: as the laws say",
+    )
     volume_bytes: int = Field(2 * GIB, description="Upper bound of a volume before its closing files", ge=MIB // 16)
     volume_members: int = Field(50_000, description="Upper bound of members in a volume", ge=10)
     slice_bytes: int = Field(
@@ -252,6 +256,8 @@ class Settings(BaseSettings):
             yield "oidc_issuer", "needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET beside it"
         if self.oidc_issuer and self.oidc_issuer.startswith("http:") and not is_loopback(self.oidc_issuer):
             yield "oidc_issuer", "needs https: where it is not this machine"
+        if self.log_months < (least := log_months(self.regime_names)):
+            yield "request_log_months", f"the laws of REGIMES want at least {least} months"
         if self.smtp_url and not self.mail_from:
             yield "mail_from", "needed beside SMTP_URL"
 
@@ -303,6 +309,10 @@ class Settings(BaseSettings):
     @property
     def reviewed(self) -> list[str]:
         return _listed(self.review_exporters)
+
+    @property
+    def log_months(self) -> int:
+        return log_months(self.regime_names) if self.request_log_months is None else self.request_log_months
 
     def ttl_seconds(self, subject_kind: str) -> int:
         """How long an archive of a subject of this kind is kept."""

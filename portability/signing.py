@@ -25,6 +25,7 @@ ALGORITHMS = (ALGORITHM,)
 ARCHIVE_TYPE = "portability-archive+jwt"
 LINK_TYPE = "portability-link+jwt"
 AUDIT_TYPE = "portability-audit+jwt"
+ATTESTATION_TYPE = "portability-deletion+jwt"
 _HEADER = frozenset({"alg", "kid", "typ"})
 
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Connection, RowMapping
 
-from portability import codes, exports, limits, links
+from portability import approvals, codes, exports, limits, links
 from portability.links import Audience
 from portability.policy import Action, Actor, Facts
 from portability.refusals import LinkInvalid
@@ -38,6 +38,7 @@ def landing(request: Request, place: Here, token: str) -> Response:
     with place.reading() as connection:
         link = _resolved(request, place, connection, token)
         volumes = exports.stored_volumes(connection, link["export_id"])
+        denial = approvals.denial(connection, link["export_id"])
     if problems.for_programs(request):
         return pages.json_answer(_document(link, volumes))
     login = session_login(request, place)
@@ -47,6 +48,7 @@ def landing(request: Request, place: Here, token: str) -> Response:
         headers={"Content-Security-Policy": policy_with_forms_to(_storage_origin(place))},
         link=link,
         volumes=volumes,
+        denial=denial,
         token=token,
         admitted=_admitted(request, link, login) is not None,
         code_sent=confirmed.was_sent(request, link),
@@ -223,7 +225,11 @@ def _document(link: RowMapping, volumes: Sequence[RowMapping]) -> dict[str, obje
     rows = [
         {"number": v["number"], "name": f"{v['name']}.zip", "bytes": v["bytes"], "sha256": v["sha256"]} for v in volumes
     ]
-    told = {"audience": link["audience"], "expires_at": exports.rfc3339(link["expires_at"])}
+    told = {
+        "state": link["export_state"],
+        "audience": link["audience"],
+        "expires_at": exports.rfc3339(link["expires_at"]),
+    }
     return {"export": link["export_id"], **told, "volumes": rows}
 
 

@@ -44,6 +44,10 @@ STATUS: dict[type[PortabilityError], int] = {
     refusals.TooManyAttempts: 429,
     refusals.TooManyExports: 429,
     refusals.KeyReused: 422,
+    refusals.OnLegalHold: 409,
+    refusals.ErasureRunning: 409,
+    refusals.ExportsRunning: 409,
+    refusals.UnknownHold: 404,
     auth.NotLoggedIn: 401,
     provider.ProviderUnavailable: 503,
 }

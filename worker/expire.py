@@ -21,6 +21,7 @@ from portability.notify import Kind
 from portability.settings import Settings
 from portability.states import ExportState
 from portability.storage import Storage
+from worker import purge
 from worker.withdraw import withdraw_state
 
 log = structlog.get_logger()
@@ -38,8 +39,9 @@ def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings,
         try:
             told, ended = announce(engine, settings), expire(engine, settings)
             gone = withdraw_state(engine, open_storage, ExportState.EXPIRED)
-            if told or ended or gone:
-                log.info("expire.done", announced=told, expired=ended, volumes=gone)
+            purged = purge.purge(engine, settings.log_months)
+            if told or ended or gone or purged:
+                log.info("expire.done", announced=told, expired=ended, volumes=gone, purged=purged)
         except PortabilityError as error:
             log.warning("expire.waits", code=error.code)
         except Exception as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,16 +16,17 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, Select, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Engine, RowMapping, Select, and_, or_, select
 
-from portability import models
+from portability import exports, models
 from portability.db import reading, writing
+from portability.errors import StorageRefused
 from portability.states import OPEN, ExportState
-from portability.storage import LitteredStorage, OpenUpload, Storage, StoredObject
+from portability.storage import LitteredStorage, OpenUpload, Storage, StoredObject, VersionedStorage
 from portability.storage.local import STORE_FILE, UPLOADS
 from portability.storage.probe import PROBE, PROBES
 from worker import object_keys
-from worker.withdraw import withdraw
+from worker.withdraw import forget, withdraw
 
 EXPORT, VOLUME = models.export, models.volume
 ENDED = (ExportState.FAILED, ExportState.CANCELLED, ExportState.RECALLED, ExportState.EXPIRED)
@@ -44,6 +46,8 @@ class Kind(StrEnum):
     """An open upload; of a half-written file under `file://`."""
     VOLUME = "volume"
     EXCERPT = "excerpt"
+    VERSION = "version"
+    """What a bucket with versioning keeps of an object that is deleted."""
     PROBE = "probe"
     """Of `portability doctor`."""
     LITTER = "litter"
@@ -91,12 +95,23 @@ def find(engine: Engine, storage: Storage, at: datetime) -> Iterator[Leftover]:
             for found in page:
                 if not _owned(found, rows.get(found.volume), young=found.at > at - YOUNG):
                     yield Leftover(found.kind, found.bytes, partial(_remove, storage, found))
+    yield from _hidden(storage)
     yield from _dead_rows(engine, storage)
     if isinstance(storage, LitteredStorage):
         for litter in storage.litter():
             ours = _LITTER.fullmatch(litter.name) or object_keys.is_folder(litter.name)
             if ours and litter.modified_at <= at - YOUNG:
                 yield Leftover(Kind.LITTER, litter.bytes, partial(storage.clear, litter.name))
+
+
+def _hidden(storage: Storage) -> Iterator[Leftover]:
+    """Whatever was deleted once is nobody's. A store that does not let us see its versions is left alone."""
+    if not isinstance(storage, VersionedStorage):
+        return
+    with suppress(StorageRefused):
+        for found in storage.hidden():
+            if _ours(found):
+                yield Leftover(Kind.VERSION, found.bytes, partial(storage.purge, found.key))
 
 
 def pages(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
@@ -122,7 +137,14 @@ def _rows(engine: Engine, page: tuple[_Found, ...]) -> Mapping[str, RowMapping]:
 
 
 def _volumes(*which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
-    columns = (VOLUME.c.id, VOLUME.c.object_key, VOLUME.c.upload_id, VOLUME.c.state, VOLUME.c.closing)
+    columns = (
+        VOLUME.c.id,
+        VOLUME.c.export_id,
+        VOLUME.c.object_key,
+        VOLUME.c.upload_id,
+        VOLUME.c.state,
+        VOLUME.c.closing,
+    )
     joined = VOLUME.join(EXPORT, VOLUME.c.export_id == EXPORT.c.id)
     return select(*columns, EXPORT.c.state.label("export_state")).select_from(joined).where(*which)
 
@@ -178,6 +200,8 @@ def _bury(engine: Engine, storage: Storage, row: RowMapping) -> None:
     if any(storage.uploads(row["object_key"])):
         # A part that was on its way during the abort keeps the upload open: the row stays, the next sweep goes on.
         return
-    ended = select(EXPORT.c.id).where(EXPORT.c.id == VOLUME.c.export_id, _dead()).exists()
     with writing(engine) as connection:
-        connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"], ended))
+        exports.lock(connection, row["export_id"])
+        found = select(VOLUME).select_from(VOLUME.join(EXPORT)).where(VOLUME.c.id == row["id"], _dead())
+        if (dead := connection.execute(found).mappings().one_or_none()) is not None:
+            forget(connection, dead)

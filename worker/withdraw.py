@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, delete, select
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, select
 
-from portability import audit, models
+from portability import attestations, audit, exports, models
 from portability.db import reading, writing
 from portability.errors import StorageError
 from portability.states import ExportState
@@ -57,14 +57,24 @@ def _withdraw_those(engine: Engine, storage: Storage, which: ColumnElement[bool]
 
 
 def _forget(engine: Engine, row: RowMapping) -> int:
-    """Drop the row of a volume of which storage holds nothing; that what was stored is deleted, is audited (R41)."""
-    detail: audit.Detail = {"volume": row["number"], "bytes": row["bytes"]}
     with writing(engine) as connection:
-        if not connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"])).rowcount:
-            return 0
-        if row["state"] == "stored":
-            audit.record(connection, "volume.deleted", actor=ACTOR, export_id=row["export_id"], detail=detail)
-    return 1
+        return int(forget(connection, row))
+
+
+def forget(connection: Connection, row: RowMapping) -> bool:
+    """Drop the row of a volume of which storage holds nothing; whether it was there.
+
+    That what was stored is deleted, is audited; of what was an archive it is noted, to be attested (R41).
+    """
+    # The export first: that is the order of locks.
+    export = exports.lock(connection, row["export_id"])
+    if not connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"])).rowcount:
+        return False
+    if row["state"] == "stored":
+        attestations.note(connection, export, row)
+        detail: audit.Detail = {"volume": row["number"], "bytes": row["bytes"]}
+        audit.record(connection, "volume.deleted", actor=ACTOR, export_id=row["export_id"], detail=detail)
+    return True
 
 
 def withdraw(storage: Storage, row: RowMapping) -> None:

@@ -20,6 +20,7 @@ organisations = table(
     created(),
     moment("updated_at"),
     moment("closed_at"),
+    Column("legal_hold", Boolean, nullable=False, default=False),
     never("api_token", "opens the platform's API", "a token of the company for the platform's API"),
     never("webhook_secret", "signs webhooks", "a secret that signs the company's webhooks"),
     internal("database_shard", "where the platform keeps the company's rows"),
@@ -42,6 +43,7 @@ users = table(
     moment("updated_at"),
     moment("last_login_at"),
     moment("closed_at"),
+    Column("legal_hold", Boolean, nullable=False, default=False),
     never("password_hash", "lets a thief guess the password offline", "a bcrypt hash of your password"),
     never(
         "mfa_seed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portability.models.columns import metadata
+from portability.models.keeping import attestation, deleted_volume, erasure, legal_hold, subject_ref
 from portability.models.people import (
     approval,
     audit_event,
@@ -32,17 +33,21 @@ from portability.models.work import (
 
 __all__ = [
     "approval",
+    "attestation",
     "audit_event",
     "audit_head",
     "code",
     "deadline_event",
+    "deleted_volume",
     "deployment",
+    "erasure",
     "export",
     "gap",
     "idempotency_key",
     "incident",
     "instruction",
     "ledger",
+    "legal_hold",
     "link",
     "link_claim",
     "mandate",
@@ -52,6 +57,7 @@ __all__ = [
     "recall",
     "signing_key",
     "slice",
+    "subject_ref",
     "turn",
     "volume",
 ]

@@ -106,7 +106,8 @@ approval = Table(
     Column("asked_at", UtcTime, nullable=False),
     Column("decided_by", String(200)),
     Column("decided_at", UtcTime),
-    Column("reason", Text, comment="of a denial: what the person is told"),
+    Column("reason", Text, comment="of a denial: what the person is told; null once the subject is erased"),
+    Column("basis", String(32), comment="of a denial: which rule it rests on"),
     Index(None, "export_id"),
     Index(None, "state"),
 )
