@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from portability import errors, refusals
+from portability import errors, outside, refusals
 from portability.errors import PortabilityError
 from web import auth, pages, provider
 from web.answers import MEDIA_TYPE
@@ -44,6 +44,7 @@ STATUS: dict[type[PortabilityError], int] = {
     refusals.TooManyAttempts: 429,
     refusals.TooManyExports: 429,
     refusals.KeyReused: 422,
+    outside.OutsideUnavailable: 503,
     auth.NotLoggedIn: 401,
     provider.ProviderUnavailable: 503,
 }
