@@ -21,6 +21,7 @@ from cli.links import link, list_links, revoke
 from cli.metrics import metrics
 from cli.plugins import plugins
 from cli.processes import clock, worker
+from cli.recipients import recipients
 from cli.requests import request
 from cli.seed import seed
 from cli.sweep import sweep_storage
@@ -57,6 +58,7 @@ for command in (
     recalls_group,
     instructions,
     mandates,
+    recipients,
     audit_group,
     verify,
     keys_group,

@@ -17,6 +17,7 @@ from redis.connection import parse_url
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from portability.abroad import COUNTRIES
 from portability.deadlines import profiles_without
 from portability.errors import UnknownRegime
 
@@ -108,6 +109,28 @@ def is_loopback(url: str) -> bool:
     return host == "localhost" or host.endswith(".localhost")
 
 
+def regions(text: str) -> dict[str, str]:
+    """Region by tenant. Raises ValueError."""
+    found = {}
+    for pair in listed(text):
+        tenant, _, region = (part.strip() for part in pair.partition("="))
+        if not tenant or not region or tenant in found:
+            raise ValueError("needs TENANT=REGION with commas between, each tenant once")
+        found[tenant] = region
+    return found
+
+
+def _tenant_regions(text: str) -> str:
+    regions(text)
+    return text
+
+
+def _country(code: str) -> str:
+    if code.upper() not in COUNTRIES:
+        raise ValueError("needs a country's code of ISO 3166-1: ID")
+    return code.upper()
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 StorageUrl = Annotated[str, AfterValidator(_url_with("file", "s3"))]
@@ -117,3 +140,5 @@ Mailbox = Annotated[str, AfterValidator(_mailbox)]
 Regimes = Annotated[str, AfterValidator(_regimes)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Dates = Annotated[str, AfterValidator(_dates)]
+TenantRegions = Annotated[str, AfterValidator(_tenant_regions)]
+Country = Annotated[str, AfterValidator(_country)]

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from portability.deadlines import DEFAULT_REGIMES, Place
 from portability.errors import BadSetting
 from portability.setting_values import (
+    Country,
     DatabaseUrl,
     Dates,
     Mailbox,
@@ -20,10 +21,12 @@ from portability.setting_values import (
     Regimes,
     SmtpUrl,
     StorageUrl,
+    TenantRegions,
     TimeZone,
     WebUrl,
     is_loopback,
     listed,
+    regions,
     zone,
 )
 
@@ -134,6 +137,15 @@ class Settings(BaseSettings):
     )
     clock_seconds: float = Field(2, description="How often the clock looks for claimable exports", gt=0)
     sweep_seconds: float = Field(3600, description="How often the clock sweeps the storage; 0: never", ge=0)
+    country: Country | None = Field(
+        None, description="Where this service is established; default: no recipient's country counts as its own"
+    )
+    storage_region: str | None = Field(
+        None, description="Region that the archives are stored in; needed beside TENANT_REGIONS", min_length=1
+    )
+    tenant_regions: TenantRegions = Field(
+        "", description="Regions that tenants are pinned to: TENANT=REGION, with commas between"
+    )
     allow_fetch: bool = Field(default=False, description="Lets an operator `fetch` archives outside the embedded stack")
     allow_loopback: bool | None = Field(
         None, description="Lets recipients name addresses of this machine; default: embedded stack with such a BASE_URL"
@@ -152,6 +164,8 @@ class Settings(BaseSettings):
             yield "oidc_issuer", "needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET beside it"
         if self.oidc_issuer and self.oidc_issuer.startswith("http:") and not is_loopback(self.oidc_issuer):
             yield "oidc_issuer", "needs https: where it is not this machine"
+        if self.tenant_regions and not self.storage_region:
+            yield "storage_region", "needed beside TENANT_REGIONS"
         if self.allow_loopback and not is_loopback(self.base_url):
             yield "allow_loopback", "recipients could reach into this machine: refused where BASE_URL is not here"
         if self.smtp_url and not self.mail_from:
@@ -205,6 +219,11 @@ class Settings(BaseSettings):
     def ttl_seconds(self, subject_kind: str) -> int:
         """How long an archive of a subject of this kind is kept."""
         return self.tenant_archive_ttl_seconds if subject_kind == "tenant" else self.archive_ttl_seconds
+
+    @property
+    def region_of(self) -> Mapping[str, str]:
+        """The region that a tenant is pinned to, by tenant."""
+        return regions(self.tenant_regions)
 
     @property
     def may_ask_loopback(self) -> bool:

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from portability import errors, outside, refusals
+from portability import errors, outside, recipients, refusals
 from portability.errors import PortabilityError
 from web import auth, pages, provider
 from web.answers import MEDIA_TYPE
@@ -45,6 +45,7 @@ STATUS: dict[type[PortabilityError], int] = {
     refusals.TooManyExports: 429,
     refusals.KeyReused: 422,
     outside.OutsideUnavailable: 503,
+    recipients.UnknownRecipient: 404,
     auth.NotLoggedIn: 401,
     provider.ProviderUnavailable: 503,
 }

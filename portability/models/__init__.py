@@ -16,6 +16,7 @@ from portability.models.people import (
     notification,
     recall,
 )
+from portability.models.transfers import authorisation, recipient, transfer, transfer_copy, transfer_receipt, webhook
 from portability.models.work import (
     deployment,
     export,
@@ -34,6 +35,7 @@ __all__ = [
     "approval",
     "audit_event",
     "audit_head",
+    "authorisation",
     "code",
     "deadline_event",
     "deployment",
@@ -50,8 +52,13 @@ __all__ = [
     "notification",
     "pseudonym",
     "recall",
+    "recipient",
     "signing_key",
     "slice",
+    "transfer",
+    "transfer_copy",
+    "transfer_receipt",
     "turn",
     "volume",
+    "webhook",
 ]
