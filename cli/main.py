@@ -25,6 +25,7 @@ from cli.recipients import recipients
 from cli.requests import request
 from cli.seed import seed
 from cli.sweep import sweep_storage
+from cli.transfers import authorisations, transfer, transfers
 from cli.verify import verify
 from cli.web import web
 from portability.errors import BadInput
@@ -59,6 +60,9 @@ for command in (
     instructions,
     mandates,
     recipients,
+    authorisations,
+    transfer,
+    transfers,
     audit_group,
     verify,
     keys_group,

@@ -13,7 +13,7 @@ from portability.directory import load_directory
 from portability.queue import connect, open_queue, redis_url
 from portability.requests import DEFAULT_FORMATS
 from portability.sources import PlatformSources
-from worker import anchor, deliver, dispatch, expire, process, sweep
+from worker import anchor, announce, deliver, dispatch, expire, process, sweep
 from worker.envelope import Desk
 
 
@@ -51,6 +51,8 @@ def clock(context: Context) -> None:
     threading.Thread(target=deliver.run, args=mailing, name="mailer", daemon=True).start()
     expiring = (context.engine, lambda: context.storage, context.settings, stop)
     threading.Thread(target=expire.run, args=expiring, name="expirer", daemon=True).start()
+    announcing = (context.engine, context.settings, stop)
+    threading.Thread(target=announce.run, args=announcing, name="announcer", daemon=True).start()
     dispatch.run(context.engine, queue, context.settings, stop)
 
 

@@ -60,9 +60,7 @@ class Action(StrEnum):
     RECIPIENTS = "recipients"
     """Record, approve and remove other providers that data may be sent to."""
     AUTHORISE = "authorise"
-    """Say, as the person or for the company, that their data may be sent to a recipient; and take it back."""
     SEND = "send"
-    """Send a finished export to a recipient that the subject has authorised."""
     AUDIT_READ = "audit_read"
     REQUESTS_READ = "requests_read"
     METRICS_READ = "metrics_read"
@@ -81,18 +79,11 @@ class Reach(StrEnum):
 _WORK = dict.fromkeys(
     (Action.CREATE_FOR_OTHER, Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE), Reach.ANY
 )
-_DECIDE = dict.fromkeys(
-    (
-        *(Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE),
-        *(Action.RECIPIENTS, Action.AUTHORISE, Action.SEND),
-    ),
-    Reach.ANY,
-)
+_SENDING = (Action.AUTHORISE, Action.SEND)
+_DECIDING = (Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE, Action.RECIPIENTS)
+_DECIDE = dict.fromkeys((*_DECIDING, *_SENDING), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
-_MINE = (
-    *(Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE),
-    *(Action.AUTHORISE, Action.SEND),
-)
+_MINE = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE, *_SENDING)
 _RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ)
 
 RIGHTS: Mapping[Role, Mapping[Action, Reach]] = {
@@ -112,7 +103,7 @@ STEP_UP = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.DOWNLOAD, Action.LINK, Action.FETCH, Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE),
-        *(Action.RECIPIENTS, Action.AUTHORISE, Action.SEND),
+        *(Action.RECIPIENTS, *_SENDING),
     }
 )
 """What lets data out, or decides that it goes out: it takes a strong and fresh login (requirement R15)."""
@@ -276,11 +267,8 @@ def _refused(actor: Actor, action: Action, facts: Facts) -> Why | None:
     if action in {Action.DOWNLOAD, Action.LINK, Action.SEE_OWN} and actor.role == Role.TENANT_ADMIN:
         return None if facts.subject_kind == SubjectKind.TENANT or facts.to_admin else Why.NOT_ALLOWED
     # An administrator decides on what leaves the company, not on a contact's own right.
-    if (
-        action in {Action.APPROVE, Action.AUTHORISE, Action.SEND}
-        and actor.role == Role.TENANT_ADMIN
-        and facts.subject_kind != SubjectKind.TENANT
-    ):
+    companys = action is Action.APPROVE or action in _SENDING
+    if companys and actor.role == Role.TENANT_ADMIN and facts.subject_kind != SubjectKind.TENANT:
         return Why.NOT_ALLOWED
     if action is Action.CREATE_FOR_OTHER and actor.role in REASONED and not (facts.reason or "").strip():
         return Why.NO_REASON

@@ -20,7 +20,7 @@ import pyrage
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
-from portability import audit, keys, models
+from portability import audit, keys, models, transfer_ends
 from portability.abroad import COUNTRIES, SAFEGUARDS, Mechanism, is_adequate
 from portability.api import JSON
 from portability.db import now
@@ -30,6 +30,7 @@ from portability.outside import AddressRefused, Outside
 from portability.plugins import check_exporter_names
 from portability.policy import Actor
 from portability.setting_values import is_loopback
+from portability.states import TransferState
 
 TABLE = models.recipient
 NAME_MAX = 200
@@ -141,13 +142,13 @@ def approve(connection: Connection, identifier: str, *, actor: Actor) -> None:
 
 
 def remove(connection: Connection, identifier: str, *, actor: str) -> str:
-    """Send nothing there any more; returns its id. What runs is ended by `transfers.revoke_of`.
-
-    Raises: UnknownRecipient.
-    """
+    """Send nothing there any more, end what is on its way, and return its id. Raises UnknownRecipient."""
     row = get(connection, identifier)
+    theirs = models.transfer.c.recipient_id == row["id"]
+    ended = transfer_ends.halt(connection, theirs, TransferState.REVOKED, actor=actor)
     gone = update(TABLE).where(TABLE.c.id == row["id"]).values(removed_by=actor, removed_at=now())
     connection.execute(gone)
+    transfer_ends.tell(connection, ended, TransferState.REVOKED, actor=actor)
     audit.record(connection, "recipient.removed", actor=actor, detail={"recipient": row["id"]})
     return str(row["id"])
 
