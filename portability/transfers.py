@@ -184,6 +184,12 @@ def of(connection: Connection, export_id: str) -> Sequence[RowMapping]:
     return connection.execute(query).mappings().all()
 
 
+def is_under_way(connection: Connection, authorisation_id: str) -> bool:
+    """Whether there is something left to stop of what an authorisation began."""
+    mine = (TABLE.c.authorisation_id == authorisation_id, TABLE.c.state.in_(TRANSFER_LIVE))
+    return connection.scalar(select(TABLE.c.id).where(*mine).limit(1)) is not None
+
+
 def copies(connection: Connection, transfer_id: str) -> Sequence[RowMapping]:
     """The encrypted copies that storage has confirmed, in order."""
     mine = (COPY.c.transfer_id == transfer_id, COPY.c.state == "stored")
