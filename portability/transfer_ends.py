@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, case, select, update
 
 from portability import audit, models
 from portability.db import now
@@ -31,13 +31,22 @@ def halt(connection: Connection, which: ColumnElement[bool], state: TransferStat
     query = select(TABLE.c.id, TABLE.c.export_id, TABLE.c.state).where(which).order_by(TABLE.c.id).with_for_update()
     found = connection.execute(query).mappings().all()
     ids = [row["id"] for row in found]
-    live = [row for row in found if row["state"] in TRANSFER_LIVE]
-    gone = {"state": state, "ended_at": now(), "owner": None, "lease_until": None}
-    connection.execute(update(TABLE).where(TABLE.c.id.in_([row["id"] for row in live])).values(**gone))
-    reached = update(TABLE).where(TABLE.c.id.in_(ids), TABLE.c.expires_at > now())
-    connection.execute(reached.values(expires_at=now()))
+    is_live = TABLE.c.state.in_(TRANSFER_LIVE)
+    # In one statement: a second one would have PostgreSQL look at the export's row, which may be locked by another.
+    gone = (
+        update(TABLE)
+        .where(TABLE.c.id.in_(ids))
+        .values(
+            state=case((is_live, state), else_=TABLE.c.state),
+            ended_at=case((is_live, now()), else_=TABLE.c.ended_at),
+            expires_at=case((TABLE.c.expires_at > now(), now()), else_=TABLE.c.expires_at),
+            owner=None,
+            lease_until=None,
+        )
+    )
+    connection.execute(gone)
     _close_links(connection, ids, actor=actor)
-    return [(row["id"], row["export_id"]) for row in live]
+    return [(row["id"], row["export_id"]) for row in found if row["state"] in TRANSFER_LIVE]
 
 
 def tell(connection: Connection, ended: Ended, state: TransferState, *, actor: str) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection, RowMapping
 
-from portability import authorisations, recipients, subjects, transfers
+from portability import authorisations, exports, recipients, subjects, transfers
 from portability.api import SubjectKind
 from portability.authorisations import UnknownAuthorisation
 from portability.errors import BadDate, BadInput, UnknownExport
@@ -62,6 +62,7 @@ def send(
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.SEND)
         permit(place, login, Action.AUTHORISE, facts_of(connection, row))
+        exports.lock(connection, row["id"])  # before the log, which the consent is written to
         authorisations.give(
             connection,
             subject=f"{row['subject_kind']}:{row['subject_id']}",

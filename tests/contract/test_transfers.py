@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ import orjson
 import pyrage
 import pytest
 from factories import World
-from sqlalchemy import select, update
+from simultaneous import in_threads
+from sqlalchemy import Connection, select, update
 from transferring import (
     EXPORTER,
     OWNER,
@@ -28,11 +32,24 @@ from transferring import (
     view,
 )
 
-from portability import approvals, audit, authorisations, exports, keys, links, models, recalls, recipients, transfers
+from portability import (
+    approvals,
+    audit,
+    authorisations,
+    exports,
+    keys,
+    links,
+    models,
+    recalls,
+    receipts,
+    recipients,
+    transfers,
+)
 from portability.authorisations import NotAuthorised
-from portability.db import now, reading, writing
+from portability.db import now, open_engine, reading, writing
 from portability.errors import BadDate, BadInput, StorageUnavailable, WrongState
 from portability.policy import Actor
+from portability.receipts import Receipt, Status
 from portability.refusals import LinkInvalid, ReasonRequired
 from portability.signing import TRANSFER_TYPE, Jwks, check
 from portability.storage import Storage, Upload
@@ -489,3 +506,59 @@ def test_a_recipients_link_reaches_the_copies_and_nothing_else(made: World, othe
         )
     with writing(made.engine) as connection, pytest.raises(LinkInvalid):
         links.claim(connection, link, 99, actor=TEST, claims_max=9, claim_seconds=60)
+
+
+def test_nobody_waits_in_a_circle(made: World, other: Provider, control_url: str) -> None:
+    """No deadlock, whatever people, workers and recipients do to one transfer at the same moment."""
+    settings = made.place.settings
+    recipient = other.recorded(made)
+    far = datetime.now(UTC) + timedelta(days=9)
+    consent = authorised(made, recipient, until=far)
+    export_id = ready(made)
+    transfer_id = started(made, export_id, recipient)
+    encrypted(made)
+    link = link_of(made, transfer_id)
+
+    def again(connection: Connection) -> None:
+        """All as it was, for the others here."""
+        exports.lock(connection, export_id)
+        ours = models.transfer.c.id == transfer_id
+        connection.execute(update(models.transfer).where(ours).values(state="offered", expires_at=now(600)))
+        connection.execute(update(models.link).values(revoked_at=None))
+        connection.execute(update(models.authorisation).values(revoked_at=None))
+
+    def work(connection: Connection) -> None:
+        exports.lock(connection, export_id)
+        audit.record(connection, "volume.failed", actor="worker", export_id=export_id)
+
+    def receive(connection: Connection) -> None:
+        said = Receipt(secrets.token_hex(8), Status.REFUSED, "changed", 0, "x.y.z")
+        receipts.record(connection, transfer_id, said)
+
+    acts: list[Any] = [
+        again,
+        work,
+        receive,
+        lambda c: authorisations.revoke(c, consent, actor=TEST),
+        lambda c: transfers.revoke(c, transfer_id, actor=TEST),
+        lambda c: transfers.start(c, settings, export_id, recipient, actor=str(OWNER)),
+        lambda c: transfers.expire(c, actor=TEST),
+        lambda c: links.claim(c, link, 1, actor=TEST, claims_max=10_000, claim_seconds=60),
+        lambda c: links.revoke_all(c, export_id, actor=TEST),
+        lambda c: approvals.may_fetch(c, export_id, actor=TEST),
+    ]
+
+    def hurry(number: int) -> int:
+        engine, chance, done = open_engine(control_url), random.Random(number), 0
+        for _ in range(30):
+            with suppress(BadInput), writing(engine) as connection:
+                chance.choice(acts)(connection)
+                done += 1
+        engine.dispose()
+        return done
+
+    done = in_threads(4, hurry)
+
+    assert min(done) > 5
+    with reading(made.engine) as connection:
+        assert audit.verify(connection).ok
