@@ -76,6 +76,7 @@ def test_a_recipient_is_told_of_what_it_is_offered(made: World, other: Provider)
         assert "webhook.sent" in [each["action"] for each in audit.events(connection, export_id=export_id)]
 
 
+@pytest.mark.requirement("R45")
 def test_no_link_and_no_person_is_in_database_event_or_log(made: World, other: Provider) -> None:
     """The event names opaque ids alone; the token is sealed until it is sent, and in no log line."""
     other.status = 500

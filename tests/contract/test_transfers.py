@@ -84,6 +84,7 @@ def actions(made: World, export_id: str) -> list[str]:
         return [event["action"] for event in audit.events(connection, export_id=export_id)]
 
 
+@pytest.mark.requirement("R39", "R46")
 def test_volumes_are_encrypted_to_the_recipient_and_offered(
     control_url: str, tmp_path: Path, archives: Storage, other: Provider
 ) -> None:
@@ -135,6 +136,7 @@ def test_volumes_are_encrypted_to_the_recipient_and_offered(
     assert claims["exp"] > claims["iat"]
 
 
+@pytest.mark.requirement("R46")
 def test_nothing_is_sent_without_an_authorisation_that_covers_all_of_it(made: World, other: Provider) -> None:
     """None, another person's, another recipient's scope, one that is over, taken back or used: each names why."""
     recipient = other.recorded(made)
@@ -205,6 +207,7 @@ def held(made: World, other: Provider) -> tuple[str, str]:
     return export_id, started(made, export_id, recipient)
 
 
+@pytest.mark.requirement("R47")
 def test_a_country_without_protection_waits_for_a_human(made: World, other: Provider) -> None:
     """Held until somebody else than who started it lets it go; then it goes on by itself."""
     export_id, transfer_id = held(made, other)
@@ -233,6 +236,7 @@ def test_a_human_may_say_no(made: World, other: Provider) -> None:
     assert "transfer.denied" in actions(made, export_id)
 
 
+@pytest.mark.requirement("R47")
 def test_a_tenant_pinned_elsewhere_sends_nothing(control_url: str, tmp_path: Path, other: Provider) -> None:
     """The archives lie in one region; a tenant that is pinned to another one is refused (R47)."""
     pinned: dict[str, Any] = {
@@ -291,6 +295,7 @@ def under_way(made: World, other: Provider) -> tuple[str, str, str]:
     return export_id, started(made, export_id, recipient), consent
 
 
+@pytest.mark.requirement("R46", "R48")
 @pytest.mark.parametrize("whose", ["authorisation", "transfer", "recipient", "recall"])
 def test_what_is_taken_back_stops_half_way(made: World, other: Provider, whose: str) -> None:
     """While a volume is being encrypted: the worker writes nothing more, and the copies are deleted."""
@@ -447,6 +452,7 @@ def test_what_nobody_fetches_is_over_after_its_time(made: World, other: Provider
     assert made.view(export_id)["state"] == "ready"
 
 
+@pytest.mark.requirement("R41")
 def test_copies_go_with_the_archive(made: World, other: Provider) -> None:
     """An archive whose time is over takes its transfers and their copies along (R41)."""
     export_id, transfer_id, _consent = under_way(made, other)

@@ -59,6 +59,7 @@ def test_what_is_no_public_https_address_is_refused_before_anything_is_resolved(
     assert names.asked == 0
 
 
+@pytest.mark.requirement("R46")
 @pytest.mark.parametrize(
     "address",
     [
