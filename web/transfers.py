@@ -27,7 +27,7 @@ from web.seen import facts_of, found
 from web.strict import Body, StrictRoute
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, responses=API_ANSWERS, tags=["transfers"])
-receiving = APIRouter(prefix="/v1", responses=problem_answers(400, 401, 404, 409, 413, 415, 422, 429, 503))
+receiving = APIRouter(prefix="/v1", responses={**API_ANSWERS, **problem_answers(409)})
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[!-~]+$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
