@@ -101,9 +101,9 @@ def signing_key(context: Context) -> Seen:
 
 
 def people_keys(context: Context) -> Seen:
-    """The same for links and for the head of the audit log, which nobody needs before there are people."""
+    """The same for links, the head of the audit log and transfers, which nobody needs before there are people."""
     told = []
-    for purpose in ("link", "audit"):
+    for purpose in ("link", "audit", "transfer"):
         try:
             told.append(_aged(context, purpose))
         except NoSigningKey:
