@@ -92,14 +92,26 @@ class Provider:
             )
         return self.recipient
 
-    def receipt(self, made: World, transfer_id: str, *, key: ECKey | None = None, **more: Any) -> str:
+    def receipt(self, made: World, transfer_id: str, **more: Any) -> str:
         """What it signs; a test may change any of it."""
         with reading(made.engine) as connection:
             statement = transfers.get(connection, transfer_id)["statement"]
             count = len(transfers.copies(connection, transfer_id))
+        return self.signed(transfer_id, statement, count, **{"aud": made.place.settings.iss, **more})
+
+    def signed(
+        self,
+        transfer_id: str,
+        statement: str,
+        count: int,
+        *,
+        key: ECKey | None = None,
+        typ: str = RECEIPT_TYPE,
+        **more: Any,
+    ) -> str:
+        """A receipt for a statement."""
         claims: dict[str, Any] = {
             "iss": "localhost",
-            "aud": made.place.settings.iss,
             "iat": int(time.time()),
             "jti": secrets.token_hex(16),
             "transfer": transfer_id,
@@ -108,7 +120,6 @@ class Provider:
             "code": None,
             "volumes": count,
         }
-        typ = more.pop("typ", RECEIPT_TYPE)
         return sign({**claims, **more}, key or self.key, typ=typ)
 
 
