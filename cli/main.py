@@ -22,10 +22,12 @@ from cli.links import link, list_links, revoke
 from cli.metrics import metrics
 from cli.plugins import plugins
 from cli.processes import clock, worker
+from cli.recipients import recipients
 from cli.request_log import list_requests
 from cli.requests import request
 from cli.seed import seed
 from cli.sweep import sweep_storage
+from cli.transfers import authorisations, transfer, transfers
 from cli.verify import verify
 from cli.web import web
 from portability.errors import BadInput
@@ -62,6 +64,10 @@ for command in (
     mandates,
     erase,
     holds,
+    recipients,
+    authorisations,
+    transfer,
+    transfers,
     audit_group,
     verify,
     keys_group,

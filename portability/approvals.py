@@ -18,9 +18,9 @@ from portability.policy import Actor, Role
 from portability.refusals import ReasonRequired
 from portability.requests import Profile, Request
 from portability.settings import Settings
-from portability.states import ExportState
+from portability.states import ExportState, TransferState
 
-TABLE, EXPORT = models.approval, models.export
+TABLE, EXPORT, TRANSFER = models.approval, models.export, models.transfer
 REMEDIES = ("complaint", "court")
 """What a denial always tells of: the supervisory authority and the courts (GDPR Art. 12(4))."""
 REFUSAL = "refusal"
@@ -28,7 +28,7 @@ REFUSAL = "refusal"
 FETCH_SECONDS = 86_400
 """How long the consent to fetch a copy holds."""
 APPROVABLE = frozenset({ExportState.REVIEW, ExportState.READY})
-"""States in which a question may be open: to make it, or to fetch a copy. With any other the question has ended."""
+"""States in which a question may be open: to make it, or to fetch or send a copy. With any other it has ended."""
 DECIDERS = frozenset({Role.OFFICER, Role.OPERATOR, Role.TENANT_ADMIN})
 
 
@@ -123,7 +123,7 @@ def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, acto
 
 
 def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
-    """Let a held export go on, or an operator fetch a copy. Whoever asked cannot.
+    """Let a held export or its transfer go on, or an operator fetch a copy. Whoever asked cannot.
 
     Raises: UnknownExport; WrongState where nothing is to be approved; NotAllowed.
     """
@@ -136,13 +136,14 @@ def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
     if row["state"] == ExportState.REVIEW:
         connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(state=ExportState.QUEUED))
         slices.let_go(connection, export_id)
+    _held(connection, export_id, state=TransferState.QUEUED)
     audit.record(connection, "export.approved", actor=str(actor), export_id=export_id)
 
 
 def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor, basis: str = Basis.OTHER) -> None:
     """Refuse a request that no worker has begun, for a reason that the person is told with their remedies.
 
-    Of an export that is ready it refuses the copy that an operator asked for, and nothing else.
+    Of an export that is ready it refuses the copy that an operator asked for, or its transfer, and nothing else.
 
     There is no other way to `denied`: no code refuses by itself (GDPR Art. 12(4), 12(5)).
 
@@ -162,7 +163,9 @@ def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor, b
         _insert(connection, export_id, REFUSAL, row["requested_by"])
     _decide(connection, export_id, "denied", actor, reason.strip(), basis)
     if begun:
-        audit.record(connection, "fetch.denied", actor=str(actor), export_id=export_id)
+        stopped = _held(connection, export_id, state=TransferState.DENIED, ended_at=now())
+        action = "transfer.denied" if stopped else "fetch.denied"
+        audit.record(connection, action, actor=str(actor), export_id=export_id)
         return
     ended = {"state": ExportState.DENIED, "ended_at": now(), "error_code": "denied"}
     told = "a privacy officer has denied this request; the reasons are kept with it"
@@ -183,6 +186,14 @@ def may_fetch(connection: Connection, export_id: str, *, actor: str) -> bool:
         _insert(connection, export_id, Cause.FETCH, actor)
         audit.record(connection, "approval.asked", actor=actor, export_id=export_id, detail={"causes": Cause.FETCH})
     return False
+
+
+def hold_transfer(connection: Connection, export_id: str, *, actor: str) -> None:
+    """Ask somebody else whether a ready export may go to a recipient abroad; the export is locked."""
+    asked = waiting(connection, export_id)
+    if not any(row["cause"] == Cause.ABROAD for row in asked):
+        _insert(connection, export_id, Cause.ABROAD, actor)
+        audit.record(connection, "approval.asked", actor=actor, export_id=export_id, detail={"causes": Cause.ABROAD})
 
 
 def waiting(connection: Connection, export_id: str | None = None) -> Sequence[RowMapping]:
@@ -221,6 +232,12 @@ def _decide(
     open_ones = update(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "open")
     values = {"state": state, "decided_by": str(actor), "reason": reason, "basis": basis}
     connection.execute(open_ones.values(**values, decided_at=now()))
+
+
+def _held(connection: Connection, export_id: str, **values: object) -> int:
+    """Let the transfers of an export go that waited for this decision, or end them."""
+    mine = (TRANSFER.c.export_id == export_id, TRANSFER.c.state == TransferState.HELD)
+    return connection.execute(update(TRANSFER).where(*mine).values(**values)).rowcount
 
 
 def _insert(connection: Connection, export_id: str, cause: str, actor: str) -> None:

@@ -52,6 +52,10 @@ class Incident(StrEnum):
     """A stored volume is no longer there."""
     MAIL_FAILED = "mail_failed"
     """Somebody who should be told of an export cannot be reached by mail."""
+    TRANSFER_FAILED = "transfer_failed"
+    """A transfer to another provider was given up."""
+    WEBHOOK_FAILED = "webhook_failed"
+    """A recipient could not be told of a transfer."""
     SWEPT = "swept"
     """A leftover of a dead worker was removed."""
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, Select, and_, or_, select
 
-from portability import exports, models
+from portability import exports, models, transfers
 from portability.db import reading, writing
 from portability.errors import StorageRefused
 from portability.states import OPEN, ExportState
@@ -48,6 +48,8 @@ class Kind(StrEnum):
     EXCERPT = "excerpt"
     VERSION = "version"
     """What a bucket with versioning keeps of an object that is deleted."""
+    COPY = "copy"
+    """Encrypted to a recipient."""
     PROBE = "probe"
     """Of `portability doctor`."""
     LITTER = "litter"
@@ -73,7 +75,7 @@ class _Found:
 
     key: str
     volume: str
-    """Key of the volume that it belongs to; its own key for a probe."""
+    """Key of the volume that it belongs to; its own key for a probe or an encrypted copy."""
     at: datetime
     bytes: int
     upload_id: str | None
@@ -84,6 +86,8 @@ class _Found:
             return Kind.UPLOAD
         if PROBE.fullmatch(self.key):
             return Kind.PROBE
+        if object_keys.is_copy(self.key):
+            return Kind.COPY
         return Kind.VOLUME if object_keys.is_volume(self.key) else Kind.EXCERPT
 
 
@@ -92,8 +96,13 @@ def find(engine: Engine, storage: Storage, at: datetime) -> Iterator[Leftover]:
     for listing in (storage.uploads(), storage.list()):
         for page in pages(filter(None, map(_ours, listing)), PAGE):
             rows = _rows(engine, page)
+            copies = _copies(engine, page)
             for found in page:
-                if not _owned(found, rows.get(found.volume), young=found.at > at - YOUNG):
+                if object_keys.is_copy(found.key):
+                    owned = copies.get(found.key, found.at > at - YOUNG)
+                else:
+                    owned = _owned(found, rows.get(found.volume), young=found.at > at - YOUNG)
+                if not owned:
                     yield Leftover(found.kind, found.bytes, partial(_remove, storage, found))
     yield from _hidden(storage)
     yield from _dead_rows(engine, storage)
@@ -122,7 +131,8 @@ def pages(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
 
 
 def _ours(listed: OpenUpload | StoredObject) -> _Found | None:
-    volume = listed.key if PROBE.fullmatch(listed.key) else object_keys.volume_of(listed.key)
+    alone = PROBE.fullmatch(listed.key) or object_keys.is_copy(listed.key)
+    volume = listed.key if alone else object_keys.volume_of(listed.key)
     if volume is None:
         return None
     if isinstance(listed, OpenUpload):
@@ -134,6 +144,20 @@ def _rows(engine: Engine, page: tuple[_Found, ...]) -> Mapping[str, RowMapping]:
     with reading(engine) as connection:
         known = _volumes(VOLUME.c.object_key.in_({found.volume for found in page}))
         return {row["object_key"]: row for row in connection.execute(known).mappings()}
+
+
+def _copies(engine: Engine, page: tuple[_Found, ...]) -> Mapping[str, bool]:
+    """Of encrypted copies that have a row: whether their transfer still wants them."""
+    keys = {found.key for found in page if object_keys.is_copy(found.key)}
+    if not keys:
+        return {}
+    copy, transfer = models.transfer_copy, models.transfer
+    joined = copy.join(transfer, transfer.c.id == copy.c.transfer_id).join(EXPORT, EXPORT.c.id == transfer.c.export_id)
+    query = select(copy.c.object_key, transfers.wanted_copies().label("wanted")).select_from(joined)
+    with reading(engine) as connection:
+        return {
+            row.object_key: bool(row.wanted) for row in connection.execute(query.where(copy.c.object_key.in_(keys)))
+        }
 
 
 def _volumes(*which: ColumnElement[bool]) -> Select[tuple[object, ...]]:

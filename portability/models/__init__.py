@@ -17,6 +17,7 @@ from portability.models.people import (
     notification,
     recall,
 )
+from portability.models.transfers import authorisation, recipient, transfer, transfer_copy, transfer_receipt, webhook
 from portability.models.work import (
     deployment,
     export,
@@ -36,6 +37,7 @@ __all__ = [
     "attestation",
     "audit_event",
     "audit_head",
+    "authorisation",
     "code",
     "deadline_event",
     "deleted_volume",
@@ -55,9 +57,14 @@ __all__ = [
     "notification",
     "pseudonym",
     "recall",
+    "recipient",
     "signing_key",
     "slice",
     "subject_ref",
+    "transfer",
+    "transfer_copy",
+    "transfer_receipt",
     "turn",
     "volume",
+    "webhook",
 ]
