@@ -14,13 +14,14 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select, update
 
-from portability import audit, exclusion, exports, links, models, remains, subjects
+from portability import audit, exclusion, exports, links, models, remains, subjects, transfer_ends
 from portability.api import JSON, SubjectKind
 from portability.db import now
 from portability.refusals import ExportsRunning, ReasonRequired
-from portability.states import UNDECIDED, ExportState
+from portability.states import UNDECIDED, ExportState, TransferState
 
 TABLE, EXPORT, VOLUME, APPROVAL = models.erasure, models.export, models.volume, models.approval
+TRANSFER, COPY = models.transfer, models.transfer_copy
 RUNNING = UNDECIDED
 """States of exports that an erasure waits for, once they are cancelled."""
 
@@ -104,7 +105,8 @@ def begin(connection: Connection, whom: Whom, *, reason: str, actor: str, cancel
 
 
 def close(connection: Connection, row: RowMapping, *, actor: str) -> None:
-    """Let nobody download a locked export any more."""
+    """Let nobody download a locked export any more, and let no recipient have it."""
+    transfer_ends.end(connection, TRANSFER.c.export_id == row["id"], TransferState.REVOKED, actor=actor)
     if row["state"] == ExportState.READY:
         connection.execute(update(EXPORT).where(EXPORT.c.id == row["id"]).values(state=ExportState.EXPIRED))
         links.revoke_all(connection, row["id"], actor=actor)
@@ -125,8 +127,7 @@ def exports_of(connection: Connection, erasure: RowMapping) -> Sequence[RowMappi
 def strip(connection: Connection, erasure: RowMapping, export_id: str) -> bool:
     """Make an export anonymous once nothing of it is stored and nobody works on it; whether it was done now."""
     row = exports.lock(connection, export_id)
-    is_done, stored = row["erased_at"] is not None, select(VOLUME.c.id).where(VOLUME.c.export_id == export_id)
-    if is_done or row["state"] not in remains.ENDED or connection.scalar(stored.limit(1)) is not None:
+    if row["erased_at"] is not None or row["state"] not in remains.ENDED or _is_stored(connection, export_id):
         return False
     deleted = models.deleted_volume
     gone = (deleted.c.export_id == export_id, deleted.c.why == "erased")
@@ -138,6 +139,14 @@ def strip(connection: Connection, erasure: RowMapping, export_id: str) -> bool:
     detail: audit.Detail = {"erasure": erasure["id"], "volumes": count}
     audit.record(connection, "export.erased", actor="clock", export_id=export_id, detail=detail)
     return True
+
+
+def _is_stored(connection: Connection, export_id: str) -> bool:
+    """Whether anything of it may still lie in storage, or be on its way there."""
+    volumes = select(VOLUME.c.id).where(VOLUME.c.export_id == export_id)
+    mine = COPY.c.transfer_id.in_(select(TRANSFER.c.id).where(TRANSFER.c.export_id == export_id))
+    found = (connection.scalar(query.limit(1)) for query in (volumes, select(COPY.c.id).where(mine)))
+    return any(one is not None for one in found)
 
 
 def finish(connection: Connection, erasure_id: str) -> bool:
@@ -170,7 +179,7 @@ def view(row: RowMapping) -> dict[str, JSON]:
 
 
 def _forget(connection: Connection, whom: Whom) -> None:
-    """What names the subject beside its exports: mandates, holds, orders about it, its part in others' requests."""
+    """What names the subject beside its exports: mandates, holds, consents, orders, its part in others' requests."""
     mandate, order, me = models.mandate, models.instruction, f"subject:{whom.id}"
     named = exclusion.of(mandate, whom.kind, whom.id, whom.tenant)
     if whom.kind == SubjectKind.USER:
@@ -185,8 +194,8 @@ def _forget(connection: Connection, whom: Whom) -> None:
         if whom.kind == SubjectKind.TENANT:
             waits = select(part.c.tenant).where(part.c.tenant == turn.c.tenant).exists()
             connection.execute(delete(turn).where(turn.c.tenant == whom.tenant, ~waits))
-    hold = models.legal_hold
-    connection.execute(delete(hold).where(exclusion.of(hold, whom.kind, whom.id, whom.tenant)))
+    for table in (models.legal_hold, models.authorisation):
+        connection.execute(delete(table).where(exclusion.of(table, whom.kind, whom.id, whom.tenant)))
 
 
 def _begun() -> ColumnElement[bool]:

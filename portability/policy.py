@@ -107,8 +107,7 @@ STEP_UP = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.DOWNLOAD, Action.LINK, Action.FETCH, Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE),
-        *(Action.ERASE, Action.HOLD),
-        *(Action.RECIPIENTS, *_SENDING),
+        *(Action.ERASE, Action.HOLD, Action.RECIPIENTS, *_SENDING),
     }
 )
 """What lets data out, decides that it goes out, or destroys it: it takes a strong and fresh login (requirement R15)."""
@@ -124,7 +123,6 @@ _UNSEEN = frozenset(
 
 REASONED = frozenset({Role.STAFF, Role.OFFICER})
 """Who says why when asking for another person's data."""
-
 
 SKEW_SECONDS = 60
 """By how much two clocks may differ; a login of tomorrow is no login."""

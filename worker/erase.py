@@ -17,7 +17,7 @@ from portability import attestations, erasures, exports
 from portability.db import reading, writing
 from portability.errors import PortabilityError, StorageError
 from portability.storage import Storage
-from worker.withdraw import withdraw_all
+from worker.withdraw import withdraw_all, withdraw_copies
 
 log = structlog.get_logger()
 ACTOR = "clock"
@@ -74,6 +74,7 @@ def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowM
         if row["state"] in erasures.RUNNING:
             continue
         withdraw_all(engine, open_storage(), row["id"])
+        withdraw_copies(engine, open_storage)
         with writing(engine) as connection:
             erasures.strip(connection, erasure, row["id"])
     with writing(engine) as connection:
