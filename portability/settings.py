@@ -202,7 +202,7 @@ class Settings(BaseSettings):
         30 * DAY, description="How long a tenant's archive is kept; at least 30 days (EU Data Act)", ge=30 * DAY
     )
     volume_bytes: int = Field(2 * GIB, description="Upper bound of a volume before its closing files", ge=MIB // 16)
-    volume_members: int = Field(50_000, description="Upper bound of members in a volume", ge=10)
+    volume_members: int = Field(50_000, description="Upper bound of members in a volume", ge=10, le=200_000)
     slice_bytes: int = Field(
         4 * GIB, description="A dataset expected to be larger is cut into slices of about this size", ge=MIB // 16
     )
