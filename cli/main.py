@@ -15,6 +15,7 @@ from cli.decisions import approve, deny, mandates, recall, recalls_group
 from cli.demo import demo, up
 from cli.doctor import doctor
 from cli.exports import cancel, fetch, list_exports, retry, show
+from cli.importing import import_command
 from cli.instructions import instructions
 from cli.keys import keys_group
 from cli.links import link, list_links, revoke
@@ -59,6 +60,7 @@ for command in (
     mandates,
     audit_group,
     verify,
+    import_command,
     keys_group,
     plugins,
     doctor,
