@@ -9,59 +9,50 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+from portability.tags import FieldType, Person, Provenance, Role, SubjectKind, WithheldKind
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+__all__ = [
+    "JSON",
+    "Batch",
+    "CountingExporter",
+    "Cursor",
+    "Dataset",
+    "Document",
+    "DocumentFormat",
+    "Exporter",
+    "ExporterFactory",
+    "Field",
+    "FieldType",
+    "File",
+    "FileStore",
+    "Format",
+    "Gap",
+    "Identity",
+    "Person",
+    "Provenance",
+    "Record",
+    "ResolvingExporter",
+    "Role",
+    "Selection",
+    "Size",
+    "Slice",
+    "SlicingExporter",
+    "Sources",
+    "Subject",
+    "SubjectKind",
+    "Withheld",
+    "WithheldKind",
+]
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 Record: TypeAlias = Mapping[str, JSON]
 Cursor: TypeAlias = str
 """Opaque: only the exporter that issued it reads it."""
-
-
-class SubjectKind(StrEnum):
-    """Whose data it is: an account holder, one tenant's end customer, or the tenant itself."""
-
-    USER = "user"
-    CONTACT = "contact"
-    TENANT = "tenant"
-
-
-class Provenance(StrEnum):
-    """How the platform came to hold a value (WP242 rev.01 section III): given, seen, or inferred."""
-
-    PROVIDED = "provided"
-    OBSERVED = "observed"
-    DERIVED = "derived"
-
-
-class Role(StrEnum):
-    """In which role the platform holds a dataset (GDPR Art. 4(7), 4(8)); BOTH needs an instruction, as PROCESSOR."""
-
-    CONTROLLER = "controller"
-    PROCESSOR = "processor"
-    BOTH = "both"
-
-
-class FieldType(StrEnum):
-    """The JSON type of a field's values and what it means. NULL is allowed in every field."""
-
-    STRING = "string"
-    INTEGER = "integer"
-    """A JSON integer; formats write integers beyond 2^53 as strings."""
-    NUMBER = "number"
-    """A finite float."""
-    DECIMAL = "decimal"
-    """An exact decimal, as a string with all its digits: `"1250000.00"`."""
-    BOOLEAN = "boolean"
-    DATETIME = "datetime"
-    """RFC 3339 in UTC, as a string: `"2026-11-24T08:30:00.123456Z"`."""
-    DATE = "date"
-    """RFC 3339 full-date, as a string: `"2026-11-24"`."""
-    OBJECT = "object"
-    """Any JSON value: an object or an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +93,18 @@ class Field:
     provenance: Provenance
     third_party: bool = False
     """True where the value may be about somebody other than the subject."""
+    person: Person | None = None
+    """Of whom the value tells beside the subject: the host redacts it in copies for people, not in `switch`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Something that is held and never delivered; the archive describes it (11 CCR 7024(d))."""
+
+    what: str
+    """In words that a person understands: `a bcrypt hash of your password`."""
+    reason: str
+    kind: WithheldKind = WithheldKind.SECRET
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ class Dataset:
     """Narrower than the exporter's, where given."""
     documents: bool = False
     """Its records become one document each, by the document formats of the export, and no rows."""
+    withheld: tuple[Withheld, ...] = ()
+    """What the source holds beside these fields and does not deliver."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,7 @@ def _dataset(line: RowMapping) -> Mapping[str, JSON]:
     }
     if line["reason"] is not None:
         dataset["reason"] = line["reason"]
-    if line["tenants"]:
-        dataset["tenants"] = line["tenants"]
+    for name in ("tenants", "redactions", "findings"):
+        if line[name]:
+            dataset[name] = line[name]
     return dataset

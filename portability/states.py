@@ -69,6 +69,8 @@ class DatasetState(StrEnum):
     PENDING = "pending"
     """Not read to its end yet."""
     COMPLETE = "complete"
+    REDACTED = "redacted"
+    """Read to its end; some values were replaced by marks, and the ledger counts them by rule."""
     PARTIAL = "partial"
     """Read, with gaps."""
     EMPTY = "empty"
@@ -79,5 +81,5 @@ class DatasetState(StrEnum):
     """Held for a tenant that has not ordered its export; the ledger names the tenant to ask."""
 
 
-GAPLESS = frozenset({DatasetState.COMPLETE, DatasetState.EMPTY, DatasetState.NEEDS_INSTRUCTION})
+GAPLESS = frozenset({DatasetState.COMPLETE, DatasetState.REDACTED, DatasetState.EMPTY, DatasetState.NEEDS_INSTRUCTION})
 """States that leave an export `complete`: a missing instruction is another party's decision, told, not a gap."""

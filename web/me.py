@@ -24,7 +24,7 @@ from web.seen import found
 router = APIRouter(prefix="/me", include_in_schema=False)
 SHOWN = 20
 MESSAGES = 5
-TOLD_FIRST = ("pending", "partial", "refused", "needs_instruction", "complete", "empty")
+TOLD_FIRST = ("pending", "partial", "refused", "needs_instruction", "redacted", "complete", "empty")
 """Of several datasets' states the one that a person wants to know of."""
 Names = Annotated[list[str], Form(max_length=100)]
 Day = Annotated[str, Form(max_length=10)]

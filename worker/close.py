@@ -59,7 +59,7 @@ def document(
 def _dataset(line: Mapping[str, Any]) -> dict[str, JSON]:
     names = ("exporter", "dataset", "title", "state", "records", "files", "bytes", "gaps")
     described: dict[str, JSON] = {name: line[name] for name in names}
-    for name in ("reason", "tenants"):
+    for name in ("reason", "tenants", "redactions", "findings"):
         if line[name] is not None:
             described[name] = line[name]
     for name in ("reading_began_at", "reading_ended_at"):

@@ -132,6 +132,8 @@ def _write_piece(collection: Collection, course: _Course, position: Position, pi
     line, tally = course.line, course.tally
     _note_shortfalls(course, piece.shortfalls)
     tally.gaps.extend(Missing(gap) for gap in piece.lost)
+    tally.redactions += piece.redactions
+    tally.findings += piece.findings
     if not piece.records:
         return replace(position, after=piece.cursor)
     number = _piece_name(course.reading, position.piece, last=last)

@@ -22,7 +22,7 @@ Expected: TypeAlias = tuple[int | None, int | None]
 
 LEDGER, GAP = models.ledger, models.gap
 CHANGING = (
-    *("state", "reason", "records", "files", "bytes", "gaps", "open_slices"),
+    *("state", "reason", "records", "files", "bytes", "gaps", "redactions", "findings", "open_slices"),
     *("reading_began_at", "reading_ended_at"),
 )
 
@@ -52,6 +52,10 @@ class Tally:
     fault: SourceError | None = None
     stalls: int = 0
     """Files that stalled, one after the other."""
+    redactions: Counter[str] = field(default_factory=Counter)
+    """Values that were replaced, by rule."""
+    findings: Counter[str] = field(default_factory=Counter)
+    """Values that a rule reports and leaves as they are."""
 
 
 def open_lines(
@@ -103,13 +107,15 @@ def _merged(line: dict[str, Any], tally: Tally) -> dict[str, Any]:
     line["files"] += tally.files
     line["bytes"] += tally.bytes
     line["gaps"] += len(tally.gaps) - len(tally.filled)
+    for name, counted in (("redactions", tally.redactions), ("findings", tally.findings)):
+        line[name] = dict(sorted((Counter(line[name] or {}) + counted).items())) or None
     line["open_slices"] -= tally.ended
     line["reading_began_at"] = line["reading_began_at"] or tally.began_at
     if tally.fault is not None:
         line["reason"] = tally.fault.code
     if tally.ended and line["open_slices"] <= 0:
         line["reading_ended_at"] = tally.ended_at
-        line["state"] = ending(line["records"], line["files"], line["gaps"], line["reason"])
+        line["state"] = ending(line)
     return line
 
 
@@ -154,13 +160,16 @@ def commit(
     return lines
 
 
-def ending(records: int, files: int, gaps: int, reason: str | None) -> DatasetState:
-    """The last state of a dataset that will not be read any further; `reason` is the code of what ended it early."""
-    if reason == SourceRefused.code and not records and not files:
+def ending(line: Mapping[str, Any]) -> DatasetState:
+    """The last state of a ledger line that will not be read any further; `reason` is what ended it early."""
+    has_content = line["records"] or line["files"]
+    if line["reason"] == SourceRefused.code and not has_content:
         return DatasetState.REFUSED
-    if gaps:
+    if line["gaps"]:
         return DatasetState.PARTIAL
-    return DatasetState.COMPLETE if records or files else DatasetState.EMPTY
+    if line["redactions"]:
+        return DatasetState.REDACTED
+    return DatasetState.COMPLETE if has_content else DatasetState.EMPTY
 
 
 def _instruction_missing(line: Line) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -43,6 +44,10 @@ class Piece:
     """Of a dataset whose records become documents: one member each."""
     lost: tuple[Gap, ...] = ()
     """What asking again would not bring."""
+    redactions: Counter[str] = field(default_factory=Counter)
+    """Values that were replaced by marks, by rule."""
+    findings: Counter[str] = field(default_factory=Counter)
+    """Values that a rule reports and leaves as they are."""
 
     @property
     def members(self) -> int:

@@ -23,6 +23,7 @@ from portability.models.work import (
     incident,
     instruction,
     ledger,
+    pseudonym,
     signing_key,
     slice,  # noqa: A004  # the noun; whoever needs Python's own is elsewhere
     turn,
@@ -47,6 +48,7 @@ __all__ = [
     "mandate",
     "metadata",
     "notification",
+    "pseudonym",
     "recall",
     "signing_key",
     "slice",

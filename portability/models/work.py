@@ -49,6 +49,7 @@ export = Table(
     Column("mandate_id", String(32), comment="on whose authority, where somebody asks for another"),
     Column("received_at", UtcTime, nullable=False),
     Column("due_at", UtcTime, nullable=False),
+    Column("notice_ends_at", UtcTime, comment="switch: end of the notice period, where the Data Act's clock begins"),
     Column("created_at", UtcTime, nullable=False),
     # Where it stands.
     Column("state", String(16), nullable=False),
@@ -61,6 +62,7 @@ export = Table(
     Column("volume_counter", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("open_slices", Integer, nullable=False, server_default="0", comment="beside number 0; at 0 it may close"),
+    Column("pseudonym_key", String(64), comment="makes its pseudonyms of other people; erasing it unlinks them"),
     Index(None, "state"),
     Index(None, "subject_ref"),
 )
@@ -139,6 +141,8 @@ ledger = Table(
     Column("files", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False, comment="of members before compression"),
     Column("gaps", BigInteger, nullable=False),
+    Column("redactions", JsonType, comment="values that were replaced, by rule; null: none"),
+    Column("findings", JsonType, comment="values that a rule reports and left as they are; null: none"),
     Column("open_slices", Integer, nullable=False, server_default="0", comment="that still read it"),
     Column("reading_began_at", UtcTime),
     Column("reading_ended_at", UtcTime),
@@ -157,6 +161,16 @@ gap = Table(
     Column("retryable", Boolean, nullable=False),
     Column("resume", JsonType, comment="frozen Reading that would fill it; null: reading again is no help"),
     Index(None, "export_id"),
+)
+
+pseudonym = Table(
+    "pseudonym",
+    metadata,
+    Column("export_id", ForeignKey("export.id"), primary_key=True),
+    Column("kind", String(16), primary_key=True, comment="what stands before the number: agent | speaker"),
+    Column("digest", String(64), primary_key=True, comment="HMAC-SHA256 of an id under the export's pseudonym_key"),
+    Column("number", Integer, nullable=False),
+    UniqueConstraint("export_id", "kind", "number"),
 )
 
 instruction = Table(

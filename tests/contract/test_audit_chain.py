@@ -80,6 +80,7 @@ def test_an_empty_log_verifies(control_engine: Engine) -> None:
         assert audit.verify(connection) == audit.Verdict(0, Head(0, audit.NOTHING), ())
 
 
+@pytest.mark.requirement("R49")
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -100,6 +101,7 @@ def test_an_edit_is_found(log: Log, column: str, value: object) -> None:
     assert faults[0].event_id in {target, log.ids[5]}
 
 
+@pytest.mark.requirement("R49")
 @pytest.mark.parametrize("place", [0, 4])
 def test_a_deletion_is_found(log: Log, place: int) -> None:
     """The event after it follows from one that is not there."""
@@ -107,6 +109,7 @@ def test_a_deletion_is_found(log: Log, place: int) -> None:
     assert log.verify().faults == (Fault("broken", log.ids[place + 1]),)
 
 
+@pytest.mark.requirement("R49")
 def test_another_order_is_found(log: Log) -> None:
     """Two events that changed their places."""
     one, two = log.ids[3:5]
@@ -119,6 +122,7 @@ def test_another_order_is_found(log: Log) -> None:
     assert not log.verify().ok
 
 
+@pytest.mark.requirement("R49")
 def test_a_truncation_is_found(log: Log) -> None:
     """The newest events are gone, and the log's own head says so."""
     log.tamper(lambda c: c.execute(EVENT.delete().where(EVENT.c.id > log.ids[7])))

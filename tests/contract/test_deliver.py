@@ -113,6 +113,7 @@ def send_code(made: World, identifier: str) -> Mapping[Any, Any]:
     return link
 
 
+@pytest.mark.requirement("R11")
 def test_whoever_asks_hears_that_it_was_received_and_that_it_is_ready(made: World, box: Postbox) -> None:
     """One mail each, in order, from the sender of the settings to the verified address, with the row's id."""
     identifier = ready(made)
@@ -138,6 +139,7 @@ def test_what_was_sent_is_in_the_audit_log(made: World, box: Postbox) -> None:
     assert "canary" not in str(told)
 
 
+@pytest.mark.requirement("R45")
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("language", ["en", "id-ID"])
 def test_a_mail_holds_nothing_of_the_person(made: World, box: Postbox, kind: Kind, language: str) -> None:

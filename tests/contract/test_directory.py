@@ -103,6 +103,7 @@ def test_a_tenant_is_reached_at_its_administrators(platform: Engine, known: Dire
     assert known.contact(named(SubjectKind.TENANT, "ten_b", "ten_b")) is None
 
 
+@pytest.mark.requirement("R18")
 @pytest.mark.parametrize(
     "changed", [{"email_verified_at": LATELY}, {"phone_verified_at": LATELY}, {"email_verified_at": None}]
 )

@@ -65,6 +65,7 @@ def state(made: World, identifier: str) -> str:
     return str(made.view(identifier)["state"])
 
 
+@pytest.mark.requirement("R41")
 @pytest.mark.parametrize(
     ("subject", "asked", "days"),
     [

@@ -48,6 +48,7 @@ def resume(made: World, identifier: str, regimes: list[str]) -> datetime:
         return extensions.resume(connection, identifier, actor="officer:o", regimes=regimes, place=UTC_PLACE)
 
 
+@pytest.mark.requirement("R12")
 def test_an_extension_moves_the_deadline_and_is_told(made: World) -> None:
     """Once, with its reason kept for the person, a message, and an event without the reason."""
     identifier = made.request(regimes=GDPR)
@@ -66,6 +67,7 @@ def test_an_extension_moves_the_deadline_and_is_told(made: World) -> None:
         extend(made, identifier, GDPR)
 
 
+@pytest.mark.requirement("R12")
 def test_an_extension_that_the_law_does_not_know_is_refused(made: World) -> None:
     """The law that decides has to allow it; late, without a reason or for an ended export it is refused too."""
     identifier = made.request(regimes=BOTH)
@@ -86,6 +88,7 @@ def test_an_extension_that_the_law_does_not_know_is_refused(made: World) -> None
         assert not extensions.events(connection, identifier)
 
 
+@pytest.mark.requirement("R13")
 @pytest.mark.parametrize(("regime", "days"), [("gdpr", 11), ("ccpa", 0)])
 def test_a_pause_counts_where_the_law_lets_it(made: World, regime: str, days: int) -> None:
     """Doubt about who asks stops the GDPR's clock and never the CCPA's; while it lasts the clock moves the deadline."""

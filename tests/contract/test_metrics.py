@@ -101,6 +101,7 @@ def test_an_empty_deployment_tells_zeros(engine: Engine) -> None:
     assert by(reason="source_unavailable") in values["portability_gaps"]
 
 
+@pytest.mark.requirement("R14")
 def test_exports_are_counted_as_sql_counts_them(engine: Engine) -> None:
     """Every state and profile, those with gaps, those past their due date: the numbers of a plain query."""
     rows = some_exports(300)

@@ -70,6 +70,7 @@ def _visit(page: Page, index: Path) -> list[str]:
     return faults
 
 
+@pytest.mark.requirement("R34")
 @pytest.mark.parametrize("kind", ["user", "contact", "tenant"])
 def test_the_viewer_of_a_real_export_opens(browser: Browser, viewers: Mapping[str, Path], kind: str) -> None:
     """Whatever the profile and the number of volumes: every part opens, nothing complains, nothing is asked for."""

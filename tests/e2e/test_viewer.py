@@ -257,6 +257,7 @@ def test_devices_and_usage_are_drawn(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator(".charts .spans")).to_contain_text(re.compile("Mar 1, 2026.*Mar 15, 2026"))
 
 
+@pytest.mark.requirement("R7")
 def test_nothing_held_is_said(browser: Browser, tmp_path: Path) -> None:
     """An export that found nothing has a page that says so, and no error."""
     archive = Unpacked(tmp_path)

@@ -21,6 +21,7 @@ CASES = [
 ]
 
 
+@pytest.mark.requirement("R37")
 @pytest.mark.parametrize(("folder", "case"), CASES)
 def test_a_golden_archive_verifies_as_it_always_did(folder: Path, case: dict[str, Any]) -> None:
     """The same verdict, the same codes on the same files, the same counts."""

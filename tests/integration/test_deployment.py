@@ -76,6 +76,7 @@ def test_two_hundred_requests_at_once_are_all_ready_and_verified(deployed: Deplo
         assert verify([path], jwks).ok
 
 
+@pytest.mark.requirement("R24", "R31")
 @pytest.mark.timeout(900)
 def test_a_tenant_of_a_gigabyte_leaves_in_several_volumes(deployed: Deployment, tmp_path: Path) -> None:
     """`switch`: every recording of the tenant in the archive, byte for byte, in volumes of 256 MiB."""

@@ -54,6 +54,7 @@ def test_every_forbidden_column_is_seeded_with_a_canary(platform: tuple[World, E
     assert len(forbidden) > 30
 
 
+@pytest.mark.requirement("R22")
 @pytest.mark.parametrize("profile", list(Profile))
 def test_no_canary_is_in_any_byte_of_any_archive(platform: tuple[World, Examples], profile: Profile) -> None:
     """Every subject of the platform, every profile: no member of any volume holds a byte of a forbidden column."""
@@ -102,6 +103,7 @@ def test_a_deployment_leaves_no_canary_and_no_name_in_logs_and_redis(tmp_path: P
         assert secret.encode() not in written
 
 
+@pytest.mark.requirement("R1")
 def test_a_contact_gets_nothing_of_another_tenant_with_the_same_number(platform: tuple[World, Examples]) -> None:
     """The same verified phone number at tenant B is another subject: no record of the archive belongs to B."""
     made, _examples = platform
@@ -133,6 +135,7 @@ def test_a_contact_gets_nothing_of_another_tenant_with_the_same_number(platform:
     assert not [value for value in ids_of_theirs if value in content]
 
 
+@pytest.mark.requirement("R1", "R9")
 def test_without_an_instruction_a_contact_gets_the_name_of_the_tenant_to_ask(tmp_path: Path) -> None:
     """Processor data stays where it is until the tenant orders its export; the ledger says so for each dataset."""
     settings = load_settings(dir=tmp_path)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import jwt
+import pytest
 from judges.programs import module, program, run
 
 
+@pytest.mark.requirement("R38")
 def test_sha256sum_checks_both_manifests(bags: list[Path]) -> None:
     """The whole integrity check on any Unix is one command, and it covers every file but the last two."""
     sha256sum = program("sha256sum", package="coreutils")

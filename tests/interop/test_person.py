@@ -32,6 +32,7 @@ def records(archive: Archive) -> Mapping[str, Mapping[str, Any]]:
     return {record["id"]: record for record in lines}
 
 
+@pytest.mark.requirement("R23")
 def test_every_text_of_the_platform_is_in_the_archive(records: Mapping[str, Mapping[str, Any]]) -> None:
     """Row by row, column by column: NUL, formulas, markup, ten megabytes; but for the one that no UTF-8 can carry."""
     compared = 0
@@ -59,6 +60,7 @@ def test_what_cannot_be_there_is_told(archive: Archive) -> None:
     assert {line["state"] for line in document["datasets"] if line["gaps"]} == {"partial"}
 
 
+@pytest.mark.requirement("R24")
 def test_files_are_there_byte_for_byte(archive: Archive) -> None:
     """Whatever a sender calls it: the bytes as they are, by an ending that its media type allows, or by none."""
     held = {

@@ -23,6 +23,7 @@ def test_the_manifests_name_what_python_finds(archive: Archive, tmp_path: Path) 
         assert hashes == listed
 
 
+@pytest.mark.requirement("R36")
 @pytest.mark.parametrize("reader", READERS)
 def test_a_reader_finds_the_same_members(archives: Mapping[str, Archive], reader: str) -> None:
     """A reader that saw one file more, less, longer or other than the rest would tell another story of the archive."""

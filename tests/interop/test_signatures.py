@@ -36,6 +36,7 @@ def node_jose(tokens: Sequence[Path], jwks: Path) -> list[Claims]:
 LIBRARIES = {"PyJWT": py_jwt, "jwcrypto": jwcrypto, "Node jose": node_jose}
 
 
+@pytest.mark.requirement("R39")
 @pytest.mark.parametrize("judge", LIBRARIES.values(), ids=LIBRARIES)
 def test_a_jose_library_checks_the_signature(
     archive: Archive, bags: list[Path], tmp_path: Path, judge: Callable[[Sequence[Path], Path], list[Claims]]

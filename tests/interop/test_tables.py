@@ -13,6 +13,7 @@ from judges.programs import library, module, run
 from judges.tables import FORMATS, Row, by_polars, by_python, is_the_value, tables
 
 
+@pytest.mark.requirement("R32")
 def test_every_line_is_valid_by_the_schema_beside_it(bags: list[Path]) -> None:
     """The schema that travels with the data is a JSON Schema, describes every field and holds for every record."""
     for bag in bags:
@@ -65,6 +66,7 @@ def test_polars_tells_null_from_the_empty_text(archives: Mapping[str, Archive], 
     assert (found[None], found[""]) == (None, "")
 
 
+@pytest.mark.requirement("R32")
 def test_frictionless_validates_the_data_package(bags: list[Path]) -> None:
     """Data Package v2 by its own tool: the descriptor, sizes, hashes, and every cell by its Table Schema."""
     frictionless = module("frictionless")

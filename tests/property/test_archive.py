@@ -29,6 +29,7 @@ HOSTILE = st.one_of(
 PATHS = st.lists(st.text(alphabet="abAB/.", min_size=1, max_size=6), max_size=30)
 
 
+@pytest.mark.requirement("R36")
 @given(HOSTILE)
 def test_every_name_becomes_safe_once_and_for_all(name: str) -> None:
     """Safe, the same each time, and a fixed point."""
@@ -64,6 +65,7 @@ def is_refused(raw: bytes) -> bool:
         return bool(volumes.codes([path]))
 
 
+@pytest.mark.requirement("R38")
 @settings(max_examples=400)
 @given(st.data())
 def test_every_changed_byte_is_a_fault(data: st.DataObject) -> None:

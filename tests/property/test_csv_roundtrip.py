@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from record_strategies import cuts, datasets_with_records, in_blocks, text_dataset
@@ -15,6 +16,7 @@ csv.field_size_limit(sys.maxsize)
 TEXT = text_dataset(columns=2)
 
 
+@pytest.mark.requirement("R35")
 @given(datasets_with_records(), cuts())
 def test_what_is_written_is_read_back(given_data: tuple[Dataset, list[Record]], sizes: list[int]) -> None:
     """Every record of every type comes back equal, NULL and '' told apart, wherever the blocks are cut."""
@@ -37,6 +39,7 @@ def test_strangers_read_it(records: list[Record]) -> None:
     ]
 
 
+@pytest.mark.requirement("R35")
 @given(st.lists(st.fixed_dictionaries({"f0": texts, "f1": texts})))
 def test_no_cell_is_a_formula(records: list[Record]) -> None:
     """As a spreadsheet sees it, blanks and marks skipped, no text begins like a formula."""

@@ -48,6 +48,7 @@ def exported(request: pytest.FixtureRequest, served: Served) -> tuple[str, str]:
     return export_id, served.link(export_id, audience="code").id
 
 
+@pytest.mark.requirement("R17")
 @pytest.mark.parametrize("stranger", STRANGERS)
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0]} {call[1]}")
 def test_another_persons_is_as_if_it_were_not_there(
@@ -95,6 +96,7 @@ def test_pages_of_another_person_are_not_there(
     assert answer.status_code == httpx.codes.NOT_FOUND
 
 
+@pytest.mark.requirement("R18")
 @pytest.mark.parametrize("role", ["staff", "officer"])
 def test_staff_cannot_download_by_any_way(served: Served, exported: tuple[str, str], role: str) -> None:
     """403 or 404 for every way to the content; no page of theirs has a button for it."""

@@ -14,6 +14,7 @@ from portability.db import writing
 ASK = {"profile": "access", "subject": f"user:{OWNER}"}
 
 
+@pytest.mark.requirement("R11")
 def test_a_person_asks_watches_and_cancels(served: Served) -> None:
     """201 with its address; looked at by ETag; cancelled, twice without an error."""
     asked = served.call("POST", "/v1/exports", json=ASK)
@@ -98,6 +99,7 @@ def test_staff_say_why_and_cannot_have_a_link(served: Served) -> None:
     assert (link.status_code, link.json()["code"]) == (403, "not_allowed")
 
 
+@pytest.mark.requirement("R15")
 @pytest.mark.parametrize("weak", [{"strong": False}, {"age_seconds": 3600}], ids=["one factor", "an hour old"])
 def test_a_weak_login_is_challenged(served: Served, weak: dict[str, object]) -> None:
     """Asking needs a strong and fresh login; RFC 9470's challenge says what would do."""
@@ -118,6 +120,7 @@ def test_a_link_is_told_once_and_revoked_at_once(served: Served) -> None:
     assert httpx.get(made.json()["url"]).status_code == 404
 
 
+@pytest.mark.requirement("R50")
 def test_the_request_log_is_for_officers_and_auditors(served: Served) -> None:
     """JSON and CSV, without anybody's id; staff and subjects are refused."""
     served.world.request(f"user:{OTHER}", reason="=cmd()")
@@ -141,6 +144,7 @@ def test_keys_health_and_metrics_are_public(served: Served) -> None:
     assert "portability_exports_overdue" in httpx.get(f"{served.url}/metrics").text
 
 
+@pytest.mark.requirement("R19")
 def test_whoever_has_a_mandate_asks_for_another(served: Served) -> None:
     """Within its scope, and nobody else (11 CCR 7063). They learn when it is due, and nothing of what is in it."""
     with writing(served.world.engine) as connection:

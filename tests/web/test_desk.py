@@ -62,6 +62,7 @@ def test_a_company_leaves_with_four_eyes(strict: Served) -> None:
     assert strict.world.view(export_id)["state"] == "ready"
 
 
+@pytest.mark.requirement("R20")
 def test_a_refusal_has_its_reason_and_remedies(strict: Served) -> None:
     """Only with a reason; the person reads it, and where to complain, on their page."""
     export_id = strict.world.request(f"user:{OWNER}")
@@ -74,6 +75,7 @@ def test_a_refusal_has_its_reason_and_remedies(strict: Served) -> None:
     assert "data protection authority" in page
 
 
+@pytest.mark.requirement("R48")
 def test_a_recall_ends_everything(served: Served) -> None:
     """Links die at once, the person's page says so, and it cannot be downloaded again."""
     export_id = served.ready()

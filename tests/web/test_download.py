@@ -157,6 +157,7 @@ def test_after_revocation_nothing_goes_on(large: Served, large_export: str, tmp_
     assert _curl("-C", "100", "-o", str(tmp_path / "part"), f"{large.url}{claimed}") != 0
 
 
+@pytest.mark.requirement("R42")
 def test_claims_are_bounded(large: Served, large_export: str) -> None:
     """So many downloads may begin with one link; then it answers as an unknown one does."""
     token = large.link(large_export).token
@@ -166,6 +167,7 @@ def test_claims_are_bounded(large: Served, large_export: str) -> None:
         assert httpx.head(f"{large.url}{claims[0]}").status_code == 200
 
 
+@pytest.mark.requirement("R44")
 def test_the_answer_says_what_a_download_manager_needs(large: Served, large_export: str) -> None:
     """Length, digest, ranges and a name without personal data; on object storage a fresh address of 5 minutes."""
     token = large.link(large_export).token
@@ -249,6 +251,7 @@ def _whole(served: Served) -> tuple[str, bytes]:
         return f"{served.url}{claimed}", visitor.client.get(claimed).content
 
 
+@pytest.mark.requirement("R42")
 @pytest.mark.parametrize("looks", [50, pytest.param(500, marks=pytest.mark.long)])
 def test_a_scanner_consumes_nothing(served: Served, looks: int) -> None:
     """HEAD and GET of a mail scanner, 1,000 of them, leave no claim behind; afterwards its owner downloads."""
@@ -264,6 +267,7 @@ def test_a_scanner_consumes_nothing(served: Served, looks: int) -> None:
         assert visitor.client.get(_claim(visitor, link.token)).status_code == 200
 
 
+@pytest.mark.requirement("R17", "R42")
 @pytest.mark.parametrize("kind", ["forged", "unknown", "revoked", "expired", "of another"])
 def test_links_that_do_not_work_look_alike(served: Served, kind: str) -> None:
     """One page and one problem, whatever is wrong, to the byte."""
@@ -297,6 +301,7 @@ def test_links_that_do_not_work_look_alike(served: Served, kind: str) -> None:
     }
 
 
+@pytest.mark.requirement("R15")
 def test_a_login_link_is_for_its_owner(served: Served) -> None:
     """Without a login one is asked to; somebody else is refused; a weak login is challenged."""
     token = served.link(served.ready()).token

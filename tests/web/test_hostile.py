@@ -154,6 +154,7 @@ def test_a_form_of_another_site_is_refused(served: Served) -> None:
         assert visitor.client.post("/v1/exports", json=ASK, headers={"X-CSRF-Token": good}).status_code == 201
 
 
+@pytest.mark.requirement("R43")
 def test_every_answer_has_the_headers_that_protect_it(served: Served) -> None:
     """Pages, API, faults and static files: nothing is framed, sniffed, kept by caches, or told to other sites."""
     for path in ("/", "/me", "/login/callback", "/v1/exports", "/d/x", "/nothing", "/static/style.css"):
@@ -187,6 +188,7 @@ def test_a_fault_of_ours_tells_nothing(served: Served, logged: Path, monkeypatch
         assert CANARY not in logged.read_text()
 
 
+@pytest.mark.requirement("R43")
 def test_the_log_has_routes_and_no_tokens(served: Served, logged: Path) -> None:
     """Neither a token, a claim, a query nor a person's id is logged; the route and the export are."""
     export_id = served.ready()

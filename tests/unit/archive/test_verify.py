@@ -443,6 +443,7 @@ def test_a_later_revision_supersedes_the_closing_volume(tmp_path: Path) -> None:
     assert volumes.codes([second_path]) == {"missing_volume"}
 
 
+@pytest.mark.requirement("R39")
 def test_a_rotated_key_still_verifies(tmp_path: Path) -> None:
     """A retired key stays published: old archives keep their proof."""
     path, old = one(tmp_path), volumes.KEY

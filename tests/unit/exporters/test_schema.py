@@ -40,6 +40,7 @@ def test_every_table_is_exported_by_one_dataset() -> None:
     assert sorted(read) == [table.name for table in TABLES]
 
 
+@pytest.mark.requirement("R22")
 def test_secrets_are_kept() -> None:
     """The kinds of secrets that the law names are there, marked: without them the canary tests prove nothing."""
     never = {column.name for table in TABLES for column in table.columns if schema.NEVER in column.info}
@@ -87,6 +88,7 @@ def test_a_tenants_rows_come_in_order_from_an_index() -> None:
         assert ["tenant_id", *order] in indexed, source.dataset.name
 
 
+@pytest.mark.requirement("R23")
 def test_descriptions_are_sentences() -> None:
     """Every field is described by a sentence that somebody can understand without us (CJEU C-487/21)."""
     for source in sources():
@@ -97,6 +99,7 @@ def test_descriptions_are_sentences() -> None:
             assert not times or "UTC" in field.description, f"{source.dataset.name}/{field.name}"
 
 
+@pytest.mark.requirement("R3")
 def test_provenance_of_the_policy() -> None:
     """What software concluded is derived, so that a portability export leaves it out (WP242 rev.01 section III)."""
     derived = {

@@ -197,6 +197,7 @@ def test_resolving_ends(engine: Engine) -> None:
     }
 
 
+@pytest.mark.requirement("R8")
 def test_retention(engine: Engine) -> None:
     """What is past its retention period is not exported, nor its parts, unless it is held for a legal reason."""
     past: dict[str, Any] = {
@@ -224,6 +225,7 @@ def test_retention(engine: Engine) -> None:
     assert ids(engine, "calls", "calls", platform.CONTACT, earlier) == set()
 
 
+@pytest.mark.requirement("R5")
 def test_times_of_a_selection(engine: Engine) -> None:
     """`since` includes its moment, `until` does not, and what was created after the export began is left out."""
     hour = [platform.EPOCH + timedelta(hours=number) for number in range(3)]

@@ -37,6 +37,7 @@ def test_a_switch_is_due_30_days_after_it_came_in(made: World) -> None:
     assert made.view(identifier)["due_at"] == "2026-02-02T00:00:00Z"
 
 
+@pytest.mark.requirement("R51")
 def test_asking_twice_gives_one_export(made: World) -> None:
     """The very same open request is answered with the export that there is, and that is audited."""
     first = made.request(include=["account"], since="2026-01-01")

@@ -33,6 +33,7 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+@pytest.mark.requirement("R10")
 @pytest.mark.parametrize(
     ("regime", "received", "expected"),
     [
@@ -55,6 +56,7 @@ def test_when_a_regime_ends(regime: str, received: str, expected: str) -> None:
     assert due(named(regime), Clock(utc(received))) == utc(expected)
 
 
+@pytest.mark.requirement("R10")
 @pytest.mark.parametrize(
     ("place", "received", "expected"),
     [
@@ -73,6 +75,7 @@ def test_days_are_those_of_a_place(place: Place, received: str, expected: str) -
     assert due(named("gdpr"), Clock(utc(received)), place) == utc(expected)
 
 
+@pytest.mark.requirement("R10")
 def test_the_earliest_counts() -> None:
     """Under many laws the strictest one; for a switch only those that know a switch."""
     clock = Clock(utc("2026-03-10 12:00"))
@@ -83,6 +86,7 @@ def test_the_earliest_counts() -> None:
         earliest(applying(["hipaa"], "portability"), clock)
 
 
+@pytest.mark.requirement("R12")
 def test_one_reasoned_extension_before_the_deadline() -> None:
     """Two more months under the GDPR; not twice, not late, not without a reason, not where there is none."""
     clock, gdpr = Clock(utc("2026-01-31 12:00")), [named("gdpr")]
@@ -99,6 +103,7 @@ def test_one_reasoned_extension_before_the_deadline() -> None:
         extended(clock, [*gdpr, named("uu_pdp")], at=utc("2026-02-01"), reason="more")
 
 
+@pytest.mark.requirement("R13")
 @pytest.mark.parametrize(
     ("regime", "reason", "days"),
     [("gdpr", PauseReason.IDENTITY, 5), ("gdpr", PauseReason.CLARIFICATION, 5), ("ccpa", PauseReason.IDENTITY, 0)],
@@ -123,6 +128,7 @@ def test_a_pause_that_lasts_counts_until_now_and_two_at_once_count_once() -> Non
     assert due(named("gdpr"), Clock(received, [other, closed])) == one
 
 
+@pytest.mark.requirement("R14")
 @pytest.mark.parametrize(
     ("hours", "expected"),
     [(0, Alarm.NONE), (35.9, Alarm.NONE), (36, Alarm.HALF), (57.5, Alarm.HALF), (57.6, Alarm.MOST), (72, Alarm.MISSED)],

@@ -28,6 +28,7 @@ def orders(made: World) -> tuple[Order, ...]:
         return instructions.orders(connection)
 
 
+@pytest.mark.requirement("R1")
 @pytest.mark.parametrize(
     ("order", "opens"),
     [

@@ -60,6 +60,7 @@ def test_a_retired_key_keeps_what_it_signed_before() -> None:
     assert fault_of(token, volumes.key_set(retired_at=EARLIER)) == "signed_after_retirement"
 
 
+@pytest.mark.requirement("R39")
 def test_no_algorithm_is_none() -> None:
     """`alg: none` is refused before a key is looked for (RFC 8725 section 3.1)."""
     head = _part({"alg": "none", "kid": "archive-1", "typ": TYPE})

@@ -189,6 +189,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.requirement("R40")
 def test_a_killed_writer_leaves_an_upload_that_can_be_swept(storage: LocalStorage) -> None:
     """After kill -9 there is no object, and the upload is listed and aborted by whoever comes next."""
     child = subprocess.run([sys.executable, "-c", _WRITES_AND_DIES, storage.folder], check=False)

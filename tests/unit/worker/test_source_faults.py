@@ -53,6 +53,7 @@ def named(name: str, on_batch: Callable[[int], None]) -> MadeUpExporter:
     return MadeUpExporter(things(9), datasets=(dataset(name),), on_batch=on_batch)
 
 
+@pytest.mark.requirement("R4")
 def test_each_fault_costs_its_own_dataset_and_no_other(tmp_path: Path, hung: threading.Event) -> None:
     """Hanging, away, refusing and raising sources: their lines end early with the reason, the archive is signed."""
     jane = "jane@example.org"
