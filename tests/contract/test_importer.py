@@ -127,6 +127,24 @@ def test_rows_find_their_files(switch: tuple[cases.Platform, list[Path]], contro
     assert {identifier: b"".join(storage.read(key or "")) for identifier, key in keys.items()} == archived
 
 
+def test_what_is_in_no_archive_is_absent_and_told(
+    switch: tuple[cases.Platform, list[Path]], control_url: str, storage: Storage
+) -> None:
+    """Secrets and the platform's own columns are NULL afterwards, and the report names each of them."""
+    _, folders = switch
+    report = import_archive(folders, control_url, storage=storage)
+    engine = open_engine(control_url)
+
+    with engine.connect() as connection:
+        for one in report.datasets:
+            table = schema.metadata.tables[one.table]
+            inside = [column for column in table.columns if column.info and column.name != "storage_key"]
+            assert one.absent_columns == [column.name for column in inside]
+            counts = connection.execute(select(*(func.count(column) for column in inside))).one() if inside else ()
+            assert set(counts) <= {0}
+    engine.dispose()
+
+
 def test_a_changed_row_is_restored(switch: tuple[cases.Platform, list[Path]], control_url: str) -> None:
     """The archive's value replaces another one; a column that no archive brings stays."""
     _, folders = switch
