@@ -22,6 +22,7 @@ from cli.links import link, list_links, revoke
 from cli.metrics import metrics
 from cli.plugins import plugins
 from cli.processes import clock, worker
+from cli.receive import receive_command
 from cli.requests import request
 from cli.seed import seed
 from cli.sweep import sweep_storage
@@ -60,6 +61,7 @@ for command in (
     mandates,
     audit_group,
     verify,
+    receive_command,
     import_command,
     keys_group,
     plugins,

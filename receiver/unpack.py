@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -43,28 +43,34 @@ def unpack(
     jwks: Jwks,
     target: Path,
     *,
+    expected: Mapping[str, str] | None = None,
     most_bytes: int | None = None,
     progress: Progress = lambda _: None,
 ) -> Unpacked:
     """Check volumes, given as ZIPs or as folders of them, and write each as a folder below `target`.
 
-    `most_bytes` bounds what all of them unpack to; the free space always does. `progress` is told of the bytes that
-    were read of the ZIPs: each is read twice.
+    `expected` are claims that every signature has to have. `most_bytes` bounds what all of them unpack to; the free
+    space always does. `progress` is told of the bytes that were read of the ZIPs: each is read twice.
 
     Raises: BadInput (no volumes, or a folder in the way), ArchiveRefused, ArchiveTooLarge, OSError.
     """
     zips = volume_paths(paths)
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_size(zips, target, most_bytes)
-    volumes = check_all(zips, jwks, progress)
+    volumes = check_all(zips, jwks, expected or {}, progress)
     folders = tuple(_unpacked(path, volume, target, progress) for path, volume in zip(zips, volumes, strict=True))
     return Unpacked(folders, sum(volume.files for volume in volumes), sum(volume.bytes for volume in volumes))
 
 
-def check_all(zips: Sequence[Path], jwks: Jwks, progress: Progress = lambda _: None) -> list[CheckedVolume]:
+def check_all(
+    zips: Sequence[Path], jwks: Jwks, expected: Mapping[str, str], progress: Progress = lambda _: None
+) -> list[CheckedVolume]:
     """The volumes, of which nothing is wrong. Raises ArchiveRefused."""
     volumes = [check_volume(path, jwks, progress) for path in zips]
-    errors = verified(volumes).errors
+    errors = [*verified(volumes).errors]
+    strangers = (v for v in volumes if any(getattr(v.claims, name, text) != text for name, text in expected.items()))
+    detail = "it is not of the export that was offered"
+    errors.extend(Fault(FaultCode.FOREIGN_VOLUME, volume.name, None, detail) for volume in strangers)
     if errors:
         raise refused(errors)
     return volumes
@@ -130,20 +136,26 @@ def _unpacked(path: Path, volume: CheckedVolume, target: Path, progress: Progres
 def _write(file: BinaryIO, directory: Directory, volume: CheckedVolume, folder: Path, progress: Progress) -> None:
     """Every entry of the volume; raises ArchiveRefused where the ZIP is no longer the one that was checked."""
     tape = Tape(file, progress=progress)
-    made: set[Path] = set()
+    made = {folder}
     try:
         for entry in directory.entries:
             skip_gap(tape, entry.offset)
             path = folder / _inside(entry, volume)
-            if path.parent not in made:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                made.add(path.parent)
+            _make_folders(path.parent, made)
             _write_file(path, read_entry(tape, entry))
         tape.skip_to(directory.size)
     except ZipFault as fault:
         raise refused([Fault(fault.code, volume.name, None, fault.detail)]) from None
     if tape.sha256() != volume.sha256:
         raise refused([Fault(FaultCode.CHANGED, volume.name, None, "it changed while it was unpacked")])
+
+
+def _make_folders(folder: Path, made: set[Path]) -> None:
+    """The folder and what it lies in, each for the owner alone: `parents=True` would leave theirs to the umask."""
+    if folder not in made:
+        _make_folders(folder.parent, made)
+        folder.mkdir(mode=0o700)
+        made.add(folder)
 
 
 def _write_file(path: Path, blocks: Iterator[bytes]) -> None:

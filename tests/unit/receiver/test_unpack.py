@@ -60,8 +60,8 @@ def test_only_the_owner_may_read_what_comes_out(tmp_path: Path) -> None:
     """It is somebody's data: no mode of an archive decides who reads it."""
     unpack(volumes.write_archive(tmp_path), volumes.JWKS, tmp_path / "out")
 
-    modes = {path.is_dir(): path.stat().st_mode & 0o777 for path in (tmp_path / "out").rglob("*")}
-    assert modes == {True: 0o700, False: 0o600}
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in (tmp_path / "out").rglob("*")}
+    assert modes == {(True, 0o700), (False, 0o600)}
 
 
 @pytest.mark.parametrize(
