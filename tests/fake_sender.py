@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
+import socket
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +41,7 @@ class Answer:
     number: int
     status: int
     headers: dict[str, str]
-    body: bytes
+    body: bytes | memoryview
     cut_after: int | None = None
     """Bytes of the body, after which the connection ends."""
 
@@ -66,9 +69,17 @@ class FakeSender:
     """Volume, Range, If-Range of each download."""
     claims_open: set[str] = field(default_factory=set)
 
+    on_sent: Callable[[], None] = lambda: None
+    """Called after each block of a volume."""
+
     def __post_init__(self) -> None:
-        self.plain = [path.read_bytes() for path in self.zips]
-        self.sent = [pyrage.encrypt(data, [self.recipient]) if self.recipient else data for data in self.plain]
+        self.plain = [_mapped(path) for path in self.zips]
+        self.sent = self.plain if self.recipient is None else [self._sealed(path, self.recipient) for path in self.zips]
+
+    def _sealed(self, path: Path, recipient: x25519.Recipient) -> memoryview:
+        with tempfile.NamedTemporaryFile(dir=path.parent) as sealed:
+            pyrage.encrypt_file(str(path), sealed.name, [recipient])
+            return _mapped(Path(sealed.name))
 
     @property
     def url(self) -> str:
@@ -134,9 +145,20 @@ class FakeSender:
         return {"keys": [key.as_dict(private=False) for key in (volumes.KEY, TRANSFER_KEY)]}
 
 
+def _mapped(path: Path) -> memoryview:
+    """A file of any size without its bytes in memory."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     sender: FakeSender
+
+    def setup(self) -> None:
+        # What waits in a buffer when a receiver is killed has been sent in vain: little waits.
+        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BLOCK_BYTES)
+        super().setup()
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -193,7 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, document: Mapping[str, Any]) -> None:
         self._send(200, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
-    def _send(self, status: int, headers: Mapping[str, str], body: bytes, answer: Answer | None = None) -> None:
+    def _send(
+        self, status: int, headers: Mapping[str, str], body: bytes | memoryview, answer: Answer | None = None
+    ) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
@@ -211,6 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if answer is not None:
                 self.sender.sent_bytes[answer.number] += len(block)
+                self.sender.on_sent()
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def test_the_page_finds_what_is_wrong(folder: Path, tmp_path: Path, fault: str) 
     if fault == "typ":
         sender.statement = lambda token: token.replace(token.partition(".")[0], "eyJhbGciOiJub25lIn0")
     if fault == "byte":
-        sender.tamper = lambda answer: setattr(answer, "body", answer.body[:-1] + b"?")
+        sender.tamper = lambda answer: setattr(answer, "body", bytes(answer.body[:-1]) + b"?")
     with running(sender), pytest.raises(pytest.fail.Exception):
         follow(folder, sender)
 

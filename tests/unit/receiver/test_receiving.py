@@ -278,8 +278,8 @@ def test_addresses_of_somebody_else_are_not_asked(zips: list[Path], tmp_path: Pa
     assert sender.asked == []
 
 
-def flipped(data: bytes, at: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+def flipped(data: bytes | memoryview, at: int) -> bytes:
+    return bytes(data[:at]) + bytes([data[at] ^ 1]) + bytes(data[at + 1 :])
 
 
 def test_a_changed_byte_is_told(zips: list[Path], tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_a_byte_that_changed_on_the_way_is_fetched_again(zips: list[Path], tmp_p
 
 
 def longer(answer: Answer) -> None:
-    answer.body += b"more"
+    answer.body = bytes(answer.body) + b"more"
     answer.headers["Content-Length"] = str(len(answer.body))
 
 
