@@ -79,3 +79,8 @@ class SenderUnavailable(PortabilityError):
     code = "sender_unavailable"
     retryable = True
     default_hint = "run the same command again: it goes on where it stopped"
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_seconds: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_seconds = retry_after_seconds
+        """What the sender asks for (RFC 9110 section 10.2.3), within reason."""

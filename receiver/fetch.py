@@ -48,9 +48,9 @@ class Patience:
         if self.stop.is_set():
             raise Stopped
 
-    def wait(self, goes: int) -> None:
+    def wait(self, goes: int, least_seconds: float) -> None:
         """Longer each time. Raises Stopped."""
-        self.stop.wait(min(self.pause_seconds * 2**goes, LONGEST_PAUSE_SECONDS))
+        self.stop.wait(max(min(self.pause_seconds * 2**goes, LONGEST_PAUSE_SECONDS), least_seconds))
         self.check()
 
 
@@ -119,7 +119,7 @@ def _complete(sender: Sender, parcel: Parcel, part: Path, patience: Patience, pr
             if fruitless >= GOES:
                 raise fault or SenderUnavailable(f"{parcel.sent.name} does not come any further")
             if have < parcel.sent.size:
-                patience.wait(fruitless)
+                patience.wait(fruitless, fault.retry_after_seconds if fault else 0)
 
 
 def _go(sender: Sender, parcel: Parcel, file: BinaryIO, part: Path, patience: Patience, progress: Progress) -> None:

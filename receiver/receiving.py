@@ -6,6 +6,7 @@ Below the target folder lie `transfer.jwt`, `volumes/` with the signed ZIPs, `ar
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,13 +76,28 @@ def receive(
 
     Raises: BadInput, TransferRefused and its children, SenderRefused, SenderUnavailable, OSError.
     """
-    with Sender(url) as sender:
+    with Sender(url) as sender, _alone(target):
         offer = sender.offer()
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
         job = _Job(sender, target, recipient, began, patience or Patience())
         if offer.transfer is None:
             return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
         return _transfer(job, offer)
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """One run at a time in a folder: two would write into each other's files. Raises BadInput."""
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "wait for it, or name another folder"
+            raise BadInput(f"another run is receiving into {target}", hint=hint) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def _transfer(job: _Job, offer: Offer) -> Received:

@@ -25,6 +25,7 @@ ANSWER_BYTES = 8 << 20
 TIMEOUT = httpx.Timeout(60, connect=15)
 CONNECTIONS = 8
 REDIRECTS = 3
+LONGEST_WAIT_SECONDS = 120
 OK, CREATED_OR_LESS, PARTIAL = 200, 299, 206
 GONE = frozenset({401, 403, 404, 410})
 """The link or claim is none, or is over; a sender tells no more."""
@@ -123,7 +124,10 @@ class Sender:
                 if response.status_code in GONE:
                     raise SenderRefused(f"the sender says no: status {response.status_code}")
                 if response.status_code >= 500 or response.status_code == 429:  # noqa: PLR2004 - RFC 9110, RFC 6585
-                    raise SenderUnavailable(f"the sender does not answer now: status {response.status_code}")
+                    raise SenderUnavailable(
+                        f"the sender does not answer now: status {response.status_code}",
+                        retry_after_seconds=_retry_after(response),
+                    )
                 yield response
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             raise SenderUnavailable(f"the sender does not answer: {type(error).__name__}") from None
@@ -179,6 +183,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _retry_after(response: httpx.Response) -> int:
+    """Seconds; a date, or anything else, is not worth the trouble."""
+    text = response.headers.get("retry-after", "")
+    return min(int(text), LONGEST_WAIT_SECONDS) if text.isdecimal() and text.isascii() else 0
 
 
 def _origin(url: str) -> str:

@@ -224,6 +224,7 @@ def test_a_dry_run_into_tables_that_are_there(
         assert tables_of(connection) == len(schema.metadata.tables)
 
 
+@pytest.mark.requirement("R37")
 @pytest.mark.parametrize(
     ("folder", "case"),
     [

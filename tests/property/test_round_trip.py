@@ -1,4 +1,4 @@
-"""An archive is enough to go on with: exported, imported and exported again, it is the same (R41)."""
+"""An archive is enough to go on with: exported, imported and exported again, it is the same."""
 
 from __future__ import annotations
 
@@ -73,6 +73,7 @@ def carried_over(archive: Archive, folder: Path, into: str) -> Report:
     return import_archive(folders, into, storage=open_storage(f"file://{folder}/files"))
 
 
+@pytest.mark.requirement("R31", "R32")
 @pytest.mark.parametrize(("source", "target"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
 @settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a seed has no smaller one
 @given(chance=st.integers(0, 2**32))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -220,6 +221,47 @@ def test_a_sender_that_is_away_is_waited_for_and_then_not(zips: list[Path], tmp_
         receive(sender.url, tmp_path / "in", RECIPIENT)
 
 
+class Watched(Event):
+    """Notes how long somebody would have waited, and does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        return self.is_set()
+
+
+def test_a_busy_sender_is_given_its_time(zips: list[Path], tmp_path: Path) -> None:
+    """It says how long (RFC 9110 section 10.2.3); more than two minutes is no answer."""
+    asked: dict[int, int] = {}
+
+    def busy(answer: Answer) -> None:
+        asked[answer.number] = asked.get(answer.number, 0) + 1
+        if asked[answer.number] == 1:
+            answer.status, answer.headers["Retry-After"] = 429, "7" if answer.number == 1 else "99999"
+
+    watched = Watched()
+    with sending(zips, tamper=busy) as sender:
+        result = receive(sender.url, tmp_path / "in", RECIPIENT, patience=Patience(watched, 0))
+
+    assert result.receipted
+    assert sorted(filter(None, watched.waits)) == [7, 120, 120]
+
+
+def test_two_runs_do_not_share_a_folder(zips: list[Path], tmp_path: Path) -> None:
+    """The second one says so at once, and leaves the first alone."""
+    with sending(zips) as sender:
+
+        def second(_step: str, _total: int) -> Callable[[int], object]:
+            with pytest.raises(BadInput, match="another run"):
+                received(sender, tmp_path)
+            return lambda _: None
+
+        assert received(sender, tmp_path, began=second).receipted
+
+
 def test_the_wrong_key_is_told(zips: list[Path], tmp_path: Path) -> None:
     """Volumes for another identity: refused with `wrong_key`, and again with the right one all is well."""
     with sending(zips) as sender:
@@ -261,6 +303,7 @@ STATEMENTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.requirement("R39", "R46")
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_bad_statement_is_refused(zips: list[Path], tmp_path: Path, name: str) -> None:
     """Nothing is fetched on a word that does not hold."""

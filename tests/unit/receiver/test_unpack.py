@@ -64,6 +64,7 @@ def test_only_the_owner_may_read_what_comes_out(tmp_path: Path) -> None:
     assert modes == {(True, 0o700), (False, 0o600)}
 
 
+@pytest.mark.requirement("R36")
 @pytest.mark.parametrize(
     "name",
     [
@@ -113,6 +114,7 @@ def test_a_link_is_no_link(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.requirement("R38")
 @pytest.mark.parametrize("change", ["changed", "missing", "added"])
 def test_an_archive_that_does_not_verify_is_not_unpacked(tmp_path: Path, change: str) -> None:
     """All volumes are checked before the first file is written, and the error carries what is wrong."""
