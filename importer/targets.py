@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import Table
 
@@ -69,6 +70,7 @@ class Fields:
     """The archive has them, the table has no such column, or one that nothing from outside may set."""
 
 
+@lru_cache(maxsize=256)
 def fields_of(table: Table, names: frozenset[str]) -> Fields:
     """A column that is never exported is never imported: a secret must not come from a stranger's archive."""
     taken = frozenset(column.name for column in table.columns if not column.info) & names

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import BigInteger, Column, null
@@ -47,9 +48,15 @@ class Refused(ValueError):
         self.reason = reason
 
 
+@cache
+def kind_of(column: Column[Any]) -> FieldType:
+    """The type of the field that a column becomes; there are as many columns as the schema has."""
+    return field_type(column.type)
+
+
 def column_value(column: Column[Any], value: JSON, dialect: str) -> Any:  # noqa: ANN401  # whatever the column's type takes
     """The value as the column takes it. Raises Refused."""
-    kind = field_type(column.type)
+    kind = kind_of(column)
     if value is None:
         if not column.nullable:
             raise Refused(Reason.MISSING_VALUE)
@@ -70,7 +77,7 @@ def is_same(column: Column[Any], stored: object, value: object) -> bool:
         return stored is None and absent
     if isinstance(stored, Decimal) and isinstance(value, Decimal):
         return format(stored, "f") == format(value, "f")
-    if field_type(column.type) is FieldType.OBJECT:
+    if kind_of(column) is FieldType.OBJECT:
         return canonical(stored) == canonical(value)
     return stored == value
 

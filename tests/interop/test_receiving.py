@@ -15,6 +15,9 @@ from judges import programs
 from pyrage import x25519
 from repository import ROOT
 
+from portability.signing import Jwks, check, sign
+from receiver.receipt import load_key
+
 PAGE = ROOT / "docs" / "receiving.md"
 OURS = x25519.Identity.generate()
 NEEDED = {"curl": "curl", "age": "age", "unzip": "unzip", "sha256sum": "coreutils", "bash": "bash"}
@@ -37,6 +40,18 @@ def folder(tmp_path: Path) -> Path:
     for block in blocks("python"):
         (tmp_path / block.partition("\n")[0].removeprefix("# ")).write_text(block)
     return tmp_path
+
+
+def test_the_key_of_receipts_is_made(tmp_path: Path) -> None:
+    """By the page's own lines: a key that `--receipt-key` takes, and its public half as a key set."""
+    programs.library("jwt")
+    (block,) = (block for block in blocks("python") if block.startswith("# key.py"))
+    programs.run([sys.executable, "-c", block], cwd=tmp_path)
+
+    key = load_key(tmp_path / "receipt.json")
+    keys = Jwks.parse(json.loads((tmp_path / "receipt-jwks.json").read_text()))
+    assert check(sign({"iat": 1}, key, typ="test"), keys, typ="test") == {"iat": 1}
+    assert '"d"' not in (tmp_path / "receipt-jwks.json").read_text()
 
 
 def follow(folder: Path, sender: FakeSender) -> str:
