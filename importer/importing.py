@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Engine, Table, inspect, make_url
+from sqlalchemy import Connection, Engine, Table, func, inspect, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from exporters import schema
@@ -18,6 +18,9 @@ from importer.targets import TABLES, absent, has_files
 from portability.db import open_engine
 from portability.signing import Jwks
 from portability.storage import Storage
+
+LOCK = 0x706F7274696D70
+"""Of PostgreSQL, held by an import for each of its transactions."""
 
 
 def import_archive(
@@ -81,7 +84,9 @@ def _target(into: str, *, dry_run: bool) -> Iterator[Engine]:
             raise BadTarget(f"--into is a database of the kind {engine.dialect.name}", hint="use SQLite or PostgreSQL")
         with _faults_named():
             if not dry_run:
-                schema.metadata.create_all(engine)
+                with engine.begin() as connection:
+                    _alone(connection)
+                    schema.metadata.create_all(connection)
             _check_columns(engine)
             yield engine
     finally:
@@ -114,6 +119,12 @@ def _check_columns(engine: Engine) -> None:
                 raise BadTarget(f"the table {table.name} lacks the column {min(lacking)}")
 
 
+def _alone(connection: Connection) -> None:
+    """One import at a time: two would wait for each other's rows in a circle. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+
+
 class _Undone(Exception):
     """Ends the transaction of a dry run."""
 
@@ -122,6 +133,7 @@ def _import_dataset(engine: Engine, job: Job, exporter: str, dataset: str, table
     taken = Taken(exporter, dataset, table.name, absent_columns=absent(table))
     taken.files = Files() if has_files(table) else None
     with suppress(_Undone), engine.begin() as connection:
+        _alone(connection)
         if job.dry_run:
             table.create(connection, checkfirst=True)
         Dataset(connection, job, table, taken).run()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import unpacked
 from judges import cases
+from simultaneous import in_threads
 from sqlalchemy import Connection, Engine, func, select
 
 from demo.plan import SeedPlan
@@ -222,6 +223,19 @@ def test_a_dry_run_into_tables_that_are_there(
     assert sum(rows(control_url, one.table) for one in report.datasets) == 0
     with control_engine.connect() as connection:
         assert tables_of(connection) == len(schema.metadata.tables)
+
+
+def test_two_imports_at_once_are_one(
+    switch: tuple[cases.Platform, list[Path]], control_url: str, storage: Storage
+) -> None:
+    """Into an empty database, tables included: neither fails, and each row is new for one of them."""
+    _, folders = switch
+
+    reports = in_threads(2, lambda _: import_archive(folders, control_url, storage=storage))
+
+    for one, other in zip(reports[0].datasets, reports[1].datasets, strict=True):
+        assert sorted([one.new, other.new]) == [0, rows(control_url, one.table)]
+        assert one.new + one.same == other.new + other.same
 
 
 @pytest.mark.requirement("R37")
