@@ -6,6 +6,7 @@ Below the target folder lie `transfer.jwt`, `volumes/` with the signed ZIPs, `ar
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -76,12 +77,23 @@ def receive(
 
     Raises: BadInput, TransferRefused and its children, SenderRefused, SenderUnavailable, OSError.
     """
-    with Sender(url) as sender, _alone(target):
+    with Sender(url) as sender, _alone(target), _full_named():
         offer = sender.offer()
         job = _Job(sender, target, recipient, began, patience or Patience())
         if offer.transfer is None:
             return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
         return _transfer(job, offer)
+
+
+@contextmanager
+def _full_named() -> Iterator[None]:
+    """A disk that somebody else fills meanwhile is no surprise; the sender need not hear of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise ArchiveTooLarge("no space is left on the disk") from None
 
 
 @contextmanager

@@ -118,10 +118,11 @@ def _unpacked(path: Path, volume: CheckedVolume, target: Path, progress: Progres
         directory = read_directory(file)
         if os.path.lexists(folder):
             if not _is_whole(folder, file, directory, volume):
-                hint = "name an empty folder, or remove it"
-                raise BadInput(f"{folder} is there already, and is not this volume", hint=hint)
+                raise _in_the_way(folder)
             return folder
         if os.path.lexists(unfinished):
+            if unfinished.is_symlink() or not unfinished.is_dir():
+                raise _in_the_way(unfinished)
             shutil.rmtree(unfinished)
         unfinished.mkdir(mode=0o700)
         try:
@@ -131,6 +132,10 @@ def _unpacked(path: Path, volume: CheckedVolume, target: Path, progress: Progres
             raise
     unfinished.rename(folder)
     return folder
+
+
+def _in_the_way(path: Path) -> BadInput:
+    return BadInput(f"{path} is there already, and is not this volume", hint="name an empty folder, or remove it")
 
 
 def _write(file: BinaryIO, directory: Directory, volume: CheckedVolume, folder: Path, progress: Progress) -> None:

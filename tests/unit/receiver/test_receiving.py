@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from portability.errors import BadInput, PortabilityError
 from portability.signing import sign
 from receiver import fetch as fetching
 from receiver import receiving
+from receiver import unpack as unpacking
 from receiver.faults import (
     ArchiveRefused,
     ArchiveTooLarge,
@@ -431,6 +433,21 @@ def test_what_does_not_fit_is_told(zips: list[Path], tmp_path: Path, monkeypatch
         with pytest.raises(ArchiveTooLarge):
             received(sender, tmp_path)
         assert len(sender.asked) == fetched
+
+
+def test_a_disk_that_fills_up_is_an_error(zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, and not the sender's business; with space again the run goes on."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with sending(zips) as sender:
+        with monkeypatch.context() as patch:
+            patch.setattr(unpacking, "_write_file", full)
+            with pytest.raises(ArchiveTooLarge, match="no space"):
+                received(sender, tmp_path)
+        assert sender.receipts == []
+        assert received(sender, tmp_path).receipted
 
 
 def test_encrypted_volumes_need_an_identity(zips: list[Path], tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.
     assert not (result.folders[1] / "data" / "half").exists()
 
 
-@pytest.mark.parametrize("obstacle", ["file", "folder", "link", "damaged"])
+@pytest.mark.parametrize("obstacle", ["file", "folder", "link", "unfinished", "damaged"])
 def test_what_is_in_the_way_stays(tmp_path: Path, obstacle: str) -> None:
     """Something of that name that is not this volume is not overwritten, and no link is followed."""
     (path,) = volumes.write_archive(tmp_path)
@@ -252,6 +252,8 @@ def test_what_is_in_the_way_stays(tmp_path: Path, obstacle: str) -> None:
         place.mkdir()
     elif obstacle == "link":
         place.symlink_to(elsewhere)
+    elif obstacle == "unfinished":
+        (out / f"{unpacking.UNFINISHED}{path.stem}").symlink_to(elsewhere)
     else:
         unpack([path], volumes.JWKS, out)
         os.truncate(place / "data" / "calls" / "calls.csv", 3)
