@@ -142,7 +142,7 @@ def _go(sender: Sender, parcel: Parcel, file: BinaryIO, part: Path, patience: Pa
                 patience.check()
                 if file.tell() + len(block) > size:
                     raise TransferChanged(f"{parcel.sent.name}: the sender sends more than the {size} bytes it names")
-                file.write(block)
+                _write(file, block)
                 progress(len(block))
     except SenderRefused:
         # A claim lasts for a while only; the next go asks for another one, and a link that is over ends it there.
@@ -150,6 +150,13 @@ def _go(sender: Sender, parcel: Parcel, file: BinaryIO, part: Path, patience: Pa
         if claim.is_new:
             raise
         raise SenderUnavailable("the claim of this download has ended") from None
+
+
+def _write(file: BinaryIO, block: bytes) -> None:
+    # Without a buffer, so that a killed run keeps what came; a raw file may then take a part of a block only.
+    view = memoryview(block)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _check_answer(response: httpx.Response, sent: Promised, have: int) -> None:
