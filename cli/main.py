@@ -16,12 +16,14 @@ from cli.demo import demo, up
 from cli.doctor import doctor
 from cli.erase import erase, holds
 from cli.exports import cancel, fetch, list_exports, retry, show
+from cli.importing import import_command
 from cli.instructions import instructions
 from cli.keys import keys_group
 from cli.links import link, list_links, revoke
 from cli.metrics import metrics
 from cli.plugins import plugins
 from cli.processes import clock, worker
+from cli.receive import receive_command
 from cli.recipients import recipients
 from cli.request_log import list_requests
 from cli.requests import request
@@ -70,6 +72,8 @@ for command in (
     transfers,
     audit_group,
     verify,
+    receive_command,
+    import_command,
     keys_group,
     plugins,
     doctor,

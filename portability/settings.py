@@ -122,7 +122,7 @@ class Settings(BaseSettings):
         description="How long a request's record is kept after its answer; default and least: as the laws say",
     )
     volume_bytes: int = Field(2 * GIB, description="Upper bound of a volume before its closing files", ge=MIB // 16)
-    volume_members: int = Field(50_000, description="Upper bound of members in a volume", ge=10)
+    volume_members: int = Field(50_000, description="Upper bound of members in a volume", ge=10, le=200_000)
     slice_bytes: int = Field(
         4 * GIB, description="A dataset expected to be larger is cut into slices of about this size", ge=MIB // 16
     )
