@@ -28,6 +28,7 @@ class Confused(MadeUpExporter):
     ("subject", "asked"),
     [("user:usr_1", {}), ("contact:con_1", {"tenant": "ten_1"}), ("tenant:ten_1", {"profile": "switch"})],
 )
+@pytest.mark.requirement("R1")
 def test_nothing_is_read_and_a_human_looks(
     control_url: str, tmp_path: Path, subject: str, asked: dict[str, Any]
 ) -> None:

@@ -88,6 +88,7 @@ def told(made: World, identifier: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("subject", "asked"), [("user:usr_1", {}), ("tenant:ten_1", {"profile": "switch"})], ids=["person", "company"]
 )
+@pytest.mark.requirement("R41")
 def test_the_statement_names_what_was_delivered(made: World, subject: str, asked: dict[str, Any], how: str) -> None:
     """By the hashes that the archive's own list has; one statement for all volumes, kept with the export."""
     identifier, volumes = ready(made, subject, **asked)

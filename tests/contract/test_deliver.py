@@ -212,6 +212,7 @@ def test_whoever_has_no_login_gets_a_landing_page(made: World, box: Postbox) -> 
     assert (row["export_id"], row["audience"]) == (identifier, "code")
 
 
+@pytest.mark.requirement("R20", "R45")
 def test_whoever_has_no_login_reads_why_it_was_refused(made: World, box: Postbox) -> None:
     """The mail has no word of the reasons (R45): its link leads to them, for a code at the same address."""
     identifier = made.request("contact:con_1", tenant="ten_a")

@@ -156,6 +156,7 @@ def test_nothing_with_the_subject_s_id_is_left(made: World, kind: str) -> None:
     assert advance(made) == 0
 
 
+@pytest.mark.requirement("R50")
 def test_the_request_log_keeps_what_the_law_wants(made: World) -> None:
     """When, what, on which way, when and how it was answered, and on what basis it was refused (CCPA 7101; R50)."""
     lived(made, *WHOM["user"])
@@ -174,6 +175,7 @@ def test_the_request_log_keeps_what_the_law_wants(made: World) -> None:
     assert all((r["subject_ref"], r["reason"], r["requested_by"]) == ("", None, "subject") for r in after.values())
 
 
+@pytest.mark.requirement("R5")
 def test_it_waits_for_nobody_but_refuses_what_runs(made: World) -> None:
     """An export that has not ended is not pulled away under its worker, unless it is cancelled first."""
     ended = made.request("user:usr_jane")
@@ -215,6 +217,7 @@ def test_a_link_ends_with_the_beginning(made: World) -> None:
         links.issue(connection, folder, identifier, audience="login", ttl_seconds=600, actor=TEST)
 
 
+@pytest.mark.requirement("R8")
 def test_a_hold_and_an_erasure_exclude_each_other(made: World) -> None:
     """Refused with the rule, whoever comes second; a hold that is over, or somebody else's, hinders nobody (R8)."""
     with writing(made.engine) as connection:
@@ -444,6 +447,7 @@ def check_one_at_a_time(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("number_of_round", range(3))
+@pytest.mark.requirement("R5", "R8")
 def test_races(made: World, control_url: str, number_of_round: int) -> None:
     """Requests, workers, retries, holds, links, recalls and erasures of one subject at once, in threads.
 

@@ -33,6 +33,7 @@ def text(moment: datetime) -> str:
     return moment.isoformat()
 
 
+@pytest.mark.requirement("R10")
 def test_the_deadline_is_that_of_the_notice(made: World) -> None:
     """From the request on, and recomputed with an extension; its alarms count from there too."""
     ends_at = NOW + timedelta(days=40)

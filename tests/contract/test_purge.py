@@ -67,6 +67,7 @@ def ids(made: World) -> set[str]:
 
 
 @pytest.mark.parametrize("months", [24, 72])
+@pytest.mark.requirement("R50")
 def test_a_record_is_kept_to_the_last_moment(made: World, months: int) -> None:
     """Of 24 months, and of HIPAA's six years: the day before it is there, the day after it is not."""
     at = deployment.clock(made.engine)
@@ -181,12 +182,14 @@ def test_the_laws_say_how_long(regimes: str, months: int | None, kept: int) -> N
 @pytest.mark.parametrize(
     ("regimes", "months"), [("gdpr,data_act", 23), ("hipaa,gdpr,data_act", 71), ("gdpr,data_act", 0)]
 )
+@pytest.mark.requirement("R50")
 def test_less_than_the_law_is_refused(regimes: str, months: int) -> None:
     """With the least that would do."""
     with pytest.raises(BadSetting, match=r"PORTABILITY_REQUEST_LOG_MONTHS: .*at least (24|72) months"):
         load_settings(regimes=regimes, request_log_months=months)
 
 
+@pytest.mark.requirement("R50")
 def test_the_log_has_the_fields_of_the_law(made: World) -> None:
     """Date, nature, manner, date and nature of the answer, basis of a refusal (11 CCR 7101(b)); as a table, too."""
     ready = made.request("user:usr_1", channel="letter", received_at="2026-11-01")

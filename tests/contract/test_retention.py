@@ -72,6 +72,7 @@ def change(source: Engine, table: Any, identifier: str | None, **values: object)
 
 @pytest.mark.parametrize("is_held", [False, True], ids=["not held", "held"])
 @pytest.mark.parametrize(("ends_at", "is_kept"), ENDS)
+@pytest.mark.requirement("R8")
 def test_a_conversation_goes_with_all_its_parts(
     source: Engine, ends_at: datetime | None, is_kept: bool, is_held: bool
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_conversation_goes_with_all_its_parts(
 
 
 @pytest.mark.parametrize("years", [1, 3, 7])
+@pytest.mark.requirement("R8")
 def test_periods_of_plans_end_to_the_day(source: Engine, years: int) -> None:
     """From one year to seven: a call is exported until the last moment of its period, and not at its end."""
     (created_at,) = {platform.EPOCH}
@@ -107,6 +109,7 @@ def test_periods_of_plans_end_to_the_day(source: Engine, years: int) -> None:
 
 @pytest.mark.parametrize("is_held", [False, True], ids=["not held", "held"])
 @pytest.mark.parametrize(("ends_at", "is_kept"), ENDS)
+@pytest.mark.requirement("R8")
 def test_account_data_is_kept_for_90_days_after_closure(
     source: Engine, ends_at: datetime | None, is_kept: bool, is_held: bool
 ) -> None:
@@ -156,6 +159,7 @@ def test_another_person_s_end_changes_nothing(source: Engine) -> None:
     assert counts(source, OF_COMPANY, other) == of_company
 
 
+@pytest.mark.requirement("R7")
 def test_nothing_is_left_is_an_answer(source: Engine) -> None:
     """Long after closure the datasets are empty, read to their end: no gap, no refusal (R7)."""
     change(source, schema.users, "usr_1", closed_at=platform.EPOCH - timedelta(days=900))

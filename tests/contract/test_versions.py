@@ -57,6 +57,7 @@ def kept(client: Any, storage: S3Storage) -> list[tuple[str, bool]]:
     return [(key.removeprefix(storage._prefix), is_marker) for key, is_marker in entries]
 
 
+@pytest.mark.requirement("R41")
 def test_delete_takes_every_version_along(client: Any, storage: S3Storage) -> None:
     """Of this key, over several pages of the listing, and of none that begins like it; twice is no error."""
     for _ in range(5):
@@ -101,6 +102,7 @@ def test_a_bucket_without_versions_is_not_asked_for_them(s3: servers.S3Server) -
     assert list(plain.hidden()) == []
 
 
+@pytest.mark.requirement("R41")
 def test_an_archive_that_ends_leaves_nothing(client: Any, storage: S3Storage, control_url: str, tmp_path: Path) -> None:
     """Expired or recalled: no version, no mark, no part of a volume and no excerpt beside it."""
     made = world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url, storage=storage)

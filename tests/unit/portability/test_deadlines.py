@@ -163,6 +163,7 @@ def test_a_deadline_is_after_receipt_and_never_moves_back(received: datetime, na
         ("2026-01-12 08:00", "2026-01-12 08:00", "2026-02-12"),  # none: as from receipt
     ],
 )
+@pytest.mark.requirement("R10")
 def test_the_data_act_s_clock_begins_with_the_end_of_the_notice(received: str, notice_ends: str, expected: str) -> None:
     """Art. 25(2)(a): 30 days from there. No other law waits for it; an extension counts from the later deadline."""
     plain, clock = Clock(utc(received)), Clock(utc(received), notice_ends_at=utc(notice_ends))
