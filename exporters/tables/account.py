@@ -54,7 +54,9 @@ users = table(
     never("session_token", "is a login", "a token of your open session"),
     never("refresh_token", "makes logins", "a token that prolongs your login"),
     never("password_reset_token", "opens the account", "a token of your last request for a new password"),
-    never("government_id", "lets a stranger pass for the person", "the number of an identity document that you gave us"),
+    never(
+        "government_id", "lets a stranger pass for the person", "the number of an identity document that you gave us"
+    ),
     Index("users_email", folded(Column("email"))),
 )
 
