@@ -25,7 +25,7 @@ POINTED = frozenset({(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (2, 2,
 """Groups that may have points between them: else it is an amount, an address or a version."""
 DECIMALS_MAX = 6
 """Of an amount."""
-FRACTION_DIGITS = 18
+FRACTION_DIGITS = 19
 """So many digits behind a point are no decimal fraction of a computer's any more."""
 PLUS_DIGITS_MIN = 14
 """A shorter number behind a plus is a phone's, whatever it looks like."""

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from worker.screening import numbers
 
-BLOCK_BYTES = 64 << 10
+BLOCK_BYTES = 96 << 10
 """Fits into a processor's cache together with its copy."""
 LITERALS_MAX = 60
 """Of one pass: with more the library gives up its vector instructions."""
