@@ -17,7 +17,9 @@ from portability.storage import open_storage
 from portability.subjects import first_identity
 from portability.testing import sample_subject
 
-PLAN = SeedPlan(tenants=1, users=20, contacts=500, calls=1_500, chats=700, events=3_000, recordings=1)
+PLAN = SeedPlan(
+    tenants=1, users=20, contacts=500, calls=1_500, chats=700, events=3_000, recordings=1, hostile_share=0.0
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,14 @@ users = table(
         "the seed of your second factor (the code that an authenticator app makes)",
     ),
     never("recovery_codes", "open the account without a second factor", "recovery codes for your second factor"),
-    never("security_question", "is half of a way into the account", "the security question that you chose"),
-    never("security_answer", "is half of a way into the account", "your answer to the security question"),
+    never("security_question", "helps a thief into the account", "the security question that you chose"),
+    never("security_answer", "helps a thief into the account", "your answer to the security question"),
     never("session_token", "is a login", "a token of your open session"),
     never("refresh_token", "makes logins", "a token that prolongs your login"),
     never("password_reset_token", "opens the account", "a token of your last request for a new password"),
-    never("government_id", "is an identity document's number", "the number of an identity document that you gave us"),
+    never(
+        "government_id", "lets a stranger pass for the person", "the number of an identity document that you gave us"
+    ),
     Index("users_email", folded(Column("email"))),
 )
 
@@ -136,13 +138,13 @@ payment_methods = table(
     moment("removed_at"),
     never(
         "card_number",
-        "is a full card number (PCI DSS 3.4)",
+        "can be charged (PCI DSS 3.4)",
         "the full number of a payment card; its brand and last four digits are exported",
     ),
     never("cvv", "must not even be stored (PCI DSS 3.3)", "the security code of a payment card"),
     never(
         "bank_account_number",
-        "is a full account number",
+        "can be debited",
         "the full number of a bank account; its last four digits are exported",
     ),
     never("processor_token", "can be charged", "a token of the payment service for the payment method"),

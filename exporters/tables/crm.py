@@ -31,10 +31,10 @@ contacts = table(
     created(),
     moment("updated_at"),
     moment("deleted_at"),
-    never("government_id", "is an identity document's number", "the number of an identity document"),
+    never("government_id", "lets a stranger pass for the person", "the number of an identity document"),
     never(
         "voiceprint",
-        "is a biometric template",
+        "recognises a voice, and cannot be changed as a password can",
         "a voiceprint: a biometric template made from calls, by which the voice is recognised",
     ),
     never("portal_token", "opens the tenant's customer portal", "a token for the company's customer portal"),

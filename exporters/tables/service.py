@@ -18,7 +18,7 @@ from exporters.columns import (
 )
 from portability.db import JsonType
 
-VOICEPRINT = "is a biometric template"
+VOICEPRINT = "recognises a voice, and cannot be changed as a password can"
 STAFF = "is a member of the tenant's staff"
 PROMPT = "is the platform's own prompt, a trade secret (Data Act Art. 2(38))"
 

@@ -25,7 +25,7 @@ POINTED = frozenset({(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (2, 2,
 """Groups that may have points between them: else it is an amount, an address or a version."""
 DECIMALS_MAX = 6
 """Of an amount."""
-FRACTION_DIGITS = 18
+FRACTION_DIGITS = 19
 """So many digits behind a point are no decimal fraction of a computer's any more."""
 PLUS_DIGITS_MIN = 14
 """A shorter number behind a plus is a phone's, whatever it looks like."""
@@ -34,10 +34,10 @@ NEAR = 60
 
 SEPARATORS = " -.,\u00a0\u2007\u2009\u202f\u3000\u2010\u2011\u2012\u2013\u2014\u2015"
 """What may stand between the digits of one number, up to three of them."""
-_SEPARATOR = rf"[{re.escape(SEPARATORS)}]{{0,3}}+"
-_RUN = re.compile(rf"(?<!\d)\d(?:{_SEPARATOR}\d){{12,}}+")
-_ASCII_RUN = re.compile(r"(?<![0-9])[0-9](?:[ .,-]{0,3}+[0-9]){12,}+")
-"""The same, several times as fast, for text without anything else."""
+_RUN = re.compile(rf"(?<!\d)\d(?:[{re.escape(SEPARATORS)}]{{0,3}}+\d){{12,}}+")
+_NEAR_RUN = re.compile(rf"\d[\d{re.escape(SEPARATORS)}]{{12,}}+")
+_NEAR_ASCII_RUN = re.compile(r"[0-9][0-9 .,-]{12,}+")
+"""What a run is within: three times as fast to find."""
 _GROUP = re.compile(r"\d+")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _BEFORE = re.compile(r"([+.])([0-9]*)$")
@@ -73,8 +73,9 @@ def find(text: str) -> Iterator[Found]:
     """
     if len(text) < DIGITS_MIN:
         return
-    for run in (_ASCII_RUN if text.isascii() else _RUN).finditer(text):
-        yield from _in_run(text, run.start(), run.end())
+    for near in (_NEAR_ASCII_RUN if text.isascii() else _NEAR_RUN).finditer(text):
+        for run in _RUN.finditer(text, near.start(), near.end()):
+            yield from _in_run(text, run.start(), run.end())
 
 
 def rule_of(number: str) -> str | None:

@@ -88,6 +88,7 @@
     return [
       h("span", { class: `pill ${kind}` }, visible(word("states", line.state))),
       told ? h("small", { class: "note" }, visible(told)) : null,
+      line.redactions ? h("small", { class: "note" }, sentence("marks", { n: count(Object.values(line.redactions).reduce((a, b) => a + b, 0)) })) : null,
       line.tenants?.length ? h("small", { class: "note" }, visible(line.tenants.map(company).join(", "))) : null,
     ];
   }
@@ -96,7 +97,7 @@
   function alike(lines) {
     const found = new Map();
     for (const line of lines) {
-      const key = JSON.stringify([line.exporter, line.state, line.reason ?? null, line.tenants ?? null]);
+      const key = JSON.stringify([line.exporter, line.state, line.reason ?? null, line.tenants ?? null, line.redactions ?? null]);
       found.set(key, [...(found.get(key) ?? []), line]);
     }
     return [...found.values()];
@@ -154,7 +155,7 @@
       h("p", { class: "note" }, t("withheldLong")),
       h("dl", { class: "left" }, [...held.values()].map((ones) => h("div", {},
         h("dt", {}, visible(named(ones[0]))),
-        ones.map((one) => h("dd", { lang: "en" }, visible(`${one.what} (${one.reason})`)))))));
+        ones.map((one) => h("dd", { lang: "en" }, visible(`${one.what}: ${one.reason}`)))))));
   }
 
   function facts(about) {
