@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from portability.tags import FieldType, Person, Provenance, Role, SubjectKind, WithheldKind
+from portability.tags import FieldType, Person, Provenance, Role, SubjectKind, Withheld, WithheldKind
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -97,19 +97,6 @@ class Field:
     """Of whom the value tells beside the subject: the host redacts it in copies for people, not in `switch`."""
     description_id: str | None = None
     """The description in Indonesian."""
-
-
-@dataclass(frozen=True, slots=True)
-class Withheld:
-    """Something that is held and never delivered; the archive describes it (11 CCR 7024(d))."""
-
-    what: str
-    """In words that a person understands: `a bcrypt hash of your password`."""
-    reason: str
-    kind: WithheldKind = WithheldKind.SECRET
-    what_id: str | None = None
-    reason_id: str | None = None
-    """Both in Indonesian."""
 
 
 @dataclass(frozen=True, slots=True)
