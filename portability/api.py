@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+<<<<<<< HEAD
 from portability.tags import ROLES_OF_SPEAKERS, FieldType, Person, Provenance, Role, SubjectKind, WithheldKind
+=======
+from portability.tags import FieldType, Person, Provenance, Role, SubjectKind, Withheld, WithheldKind
+>>>>>>> wt-b
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -97,19 +101,6 @@ class Field:
     person: Person | None = None
     """Of whom the value tells beside the subject: redacted for people, not in `switch`. Of text, objects, no key."""
     description_id: str | None = None  # in Indonesian
-
-
-@dataclass(frozen=True, slots=True)
-class Withheld:
-    """Something that is held and never delivered; the archive describes it (11 CCR 7024(d))."""
-
-    what: str
-    """In words that a person understands: `a bcrypt hash of your password`."""
-    reason: str
-    kind: WithheldKind = WithheldKind.SECRET
-    what_id: str | None = None
-    reason_id: str | None = None
-    """Both in Indonesian."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -77,3 +78,16 @@ class WithheldKind(StrEnum):
     """The platform's own (Data Act Art. 2(38), 25(2)(f)); the published list names each."""
     INTERNAL = "internal"
     """Housekeeping that says nothing about anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Something that is held and never delivered; the archive describes it (11 CCR 7024(d))."""
+
+    what: str
+    """In words that a person understands: `a bcrypt hash of your password`."""
+    reason: str
+    kind: WithheldKind = WithheldKind.SECRET
+    what_id: str | None = None
+    reason_id: str | None = None
+    """Both in Indonesian."""
