@@ -11,11 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-<<<<<<< HEAD
-from portability.tags import ROLES_OF_SPEAKERS, FieldType, Person, Provenance, Role, SubjectKind, WithheldKind
-=======
-from portability.tags import FieldType, Person, Provenance, Role, SubjectKind, Withheld, WithheldKind
->>>>>>> wt-b
+from portability.tags import (
+    ROLES_OF_SPEAKERS,
+    FieldType,
+    Person,
+    Provenance,
+    Role,
+    SubjectKind,
+    Withheld,
+    WithheldKind,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
