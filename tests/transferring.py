@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import pyrage
-from factories import MadeUpExporter, World, things, world
+from factories import MadeUpExporter, World, described, things, world
 from joserfc.jwk import ECKey
 from listener import Heard, Listener, Reply, listening
 from standardwebhooks import Webhook
@@ -37,7 +37,9 @@ def sending_world(folder: Path, *, volumes: int = 1, **more: Any) -> World:
     records = things(50 if volumes == 1 else 1500 * volumes)
     small = {} if volumes == 1 else {"volume_bytes": 1 << 16, "piece_bytes": 1 << 13}
     exporter = MadeUpExporter(records, batch_records=50)
-    made = world(folder, {EXPORTER: exporter}, **{"allow_loopback": True, **small, **more})
+    # Only what has a legal basis is portable.
+    told = described(folder / "notice", f"{EXPORTER}/things")
+    made = world(folder, {EXPORTER: exporter}, notice_dir=told, **{"allow_loopback": True, **small, **more})
     with writing(made.engine) as connection:
         keys.ensure(connection, made.place.settings.keys, actor=TEST)
     return made

@@ -66,6 +66,7 @@ def test_people_are_told_what_comes_next(tmp_path: Path, keys: list[str]) -> Non
         (f"{OURS}\nsomething else\n", "bad_input"),
         (f"{x25519.Identity.generate()}\n", "wrong_key"),
     ],
+    ids=["nothing", "no key", "more than keys", "another key"],
 )
 def test_other_identities_are_one_error(tmp_path: Path, keys: list[str], text: str, code: str) -> None:
     """Never a word of the key in it."""
