@@ -420,6 +420,22 @@ def test_what_is_away_is_tried_again_and_given_up_in_the_end(made: World, other:
     assert "transfer.failed" in actions(made, export_id)
 
 
+def test_a_transfer_waits_while_what_is_missing_is_fetched(made: World, other: Provider) -> None:
+    """A retry of gaps takes the export out of `ready`: nothing is encrypted meanwhile, and the new revision is sent."""
+    export_id, transfer_id, _consent = under_way(made, other)
+    again = update(models.export).where(models.export.c.id == export_id)
+    with writing(made.engine) as connection:
+        connection.execute(again.values(state="running", revision=2))
+    assert not step(made)
+    assert withdraw_copies(made.engine, lambda: made.place.storage) == 0
+    with writing(made.engine) as connection:
+        connection.execute(again.values(state="ready"))
+
+    encrypted(made)
+
+    assert (view(made, transfer_id)["state"], view(made, transfer_id)["revision"]) == ("offered", 2)
+
+
 def test_a_changed_volume_is_not_sent(made: World, other: Provider) -> None:
     """What storage gives is compared with what was signed: a changed byte ends the transfer."""
     export_id, transfer_id, _consent = under_way(made, other)

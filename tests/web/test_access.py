@@ -18,13 +18,25 @@ CALLS: tuple[tuple[str, str, dict[str, object] | None], ...] = (
     ("POST", "/v1/exports/{export}/retry", None),
     ("POST", "/v1/exports/{export}/links", None),
     ("DELETE", "/v1/links/{link}", None),
+    ("GET", "/v1/exports/{export}/transfers", None),
+    ("POST", "/v1/exports/{export}/transfers", {"recipient": "other.example"}),
 )
+ELSEWHERE = {
+    ("GET", "/v1/transfers/{transfer_id}"),
+    ("DELETE", "/v1/transfers/{transfer_id}"),
+    ("POST", "/v1/transfers/{transfer_id}/receipt"),
+    ("DELETE", "/v1/authorisations/{authorisation_id}"),
+    ("POST", "/v1/recipients/{recipient_id}/approve"),
+    ("DELETE", "/v1/recipients/{recipient_id}"),
+}
+"""Tried by strangers in test_transfers.py, where there is something for them to try."""
 FORMS: tuple[tuple[str, dict[str, str] | None], ...] = (
     ("/me/exports/{export}", None),
     ("/me/exports/{export}/standing", None),
     ("/staff/exports/{export}", None),
     ("/me/exports/{export}/cancel", {}),
     ("/me/exports/{export}/revoke", {}),
+    ("/me/exports/{export}/transfers", {"recipient": "other.example", "agreed": "yes"}),
     ("/me/exports/{export}/volumes/1", {}),
     ("/staff/exports/{export}/cancel", {}),
     ("/staff/exports/{export}/recall", {"reason": "wrong person"}),
@@ -113,7 +125,7 @@ def test_staff_cannot_download_by_any_way(served: Served, exported: tuple[str, s
         assert visitor.client.get(f"/me/exports/{export_id}").status_code == httpx.codes.FORBIDDEN
 
 
-@pytest.mark.parametrize("path", ["/staff", "/staff/new", "/staff/audit", "/staff/requests.csv"])
+@pytest.mark.parametrize("path", ["/staff", "/staff/new", "/staff/recipients", "/staff/audit", "/staff/requests.csv"])
 def test_subjects_have_no_desk(served: Served, path: str) -> None:
     """Rooms of staff are closed to everybody else, and to auditors but for what they read."""
     with served.browser(OWNER) as visitor:
@@ -132,4 +144,4 @@ def test_every_endpoint_of_the_api_is_in_this_test(served: Served) -> None:
         for method in operations
         if "_id}" in path
     }
-    assert documented == {(method, path) for method, path, _ in CALLS}
+    assert documented == {(method, path) for method, path, _ in CALLS} | ELSEWHERE

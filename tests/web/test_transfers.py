@@ -264,6 +264,44 @@ def test_nobody_sends_or_sees_what_is_not_theirs(served: Served, other: Provider
     assert httpx.post(f"{served.url}/v1/authorisations", json=given, headers=weak).status_code == 401
 
 
+@pytest.mark.requirement("R17")
+@pytest.mark.parametrize(
+    ("sub", "roles", "more"),
+    [
+        (OTHER, (), {}),
+        ("adm", ("tenant_admin",), {"tenant": "ten_b"}),
+        ("adm", ("tenant_admin",), {}),
+        ("ann", ("auditor",), {}),
+        ("rec", ("recipient",), {}),
+        ("eve", ("root", "operator"), {}),
+    ],
+)
+def test_what_is_not_theirs_is_as_if_it_were_not_there(
+    served: Served, other: Provider, sub: str, roles: tuple[str, ...], more: dict[str, str]
+) -> None:
+    """A transfer and an authorisation of somebody else: the words of an id that does not exist; and 401 to nobody."""
+    _export_id, transfer_id = sent(served, other)
+    consent = shown(served, transfer_id)["authorisation"]
+    calls = [("GET", "transfers", transfer_id), ("DELETE", "transfers", transfer_id)]
+    for method, kind, identifier in [*calls, ("DELETE", "authorisations", consent)]:
+        told = []
+        for one in (identifier, identifier[:4] + "0" * 20):
+            answer = httpx.request(
+                method, f"{served.url}/v1/{kind}/{one}", headers=served.bearer(sub, *roles, **more), timeout=30
+            )
+            words = answer.text.replace(one, "ID").replace(answer.headers["x-request-id"], "REQUEST")
+            told.append((answer.status_code, words))
+        assert told[0] == told[1]
+        assert told[0][0] == httpx.codes.NOT_FOUND
+        assert httpx.request(method, f"{served.url}/v1/{kind}/{identifier}").status_code == httpx.codes.UNAUTHORIZED
+    for method, path in (("POST", f"{other.recipient}/approve"), ("DELETE", other.recipient)):
+        address = f"{served.url}/v1/recipients/{path}"
+        assert httpx.request(method, address).status_code == httpx.codes.UNAUTHORIZED
+        refused = httpx.request(method, address, headers=served.bearer(sub, *roles, **more))
+        assert refused.status_code == httpx.codes.FORBIDDEN
+    assert shown(served, transfer_id)["state"] == "queued"
+
+
 def test_recipients_are_recorded_by_officers_and_seen_by_all(served: Served, other: Provider) -> None:
     """Its secret is told once; a person sees only those that data may be sent to."""
     told = {
