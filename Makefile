@@ -53,8 +53,9 @@ check: .venv/dev.stamp ## style, types and the arrows between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
 
-docs: .venv/dev.stamp ## write docs/cli.md anew from `--help`, and docs/register.json from the code
+docs: .venv/dev.stamp ## write anew what is made of the code: docs/cli.md, docs/register.json, docs/requirements.md
 	$(BIN)/python tests/cli_reference.py
+	$(BIN)/python tests/requirement_list.py
 	$(BIN)/portability plugins --register --public --json > docs/register.json
 
 # An existing lock keeps its versions unless UPGRADE says otherwise: make lock UPGRADE=--upgrade
@@ -66,7 +67,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 
 # Servers and judges of the tests, as program:package. As root on Debian what is missing is installed; APT=no leaves the
 # machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself.
-PROGRAMS := valkey-server:valkey-server unzip:unzip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
+PROGRAMS := valkey-server:valkey-server age:age curl:curl unzip:unzip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
 	node:nodejs npm:npm chromium:chromium
 programs:
 	@[ "$(APT)" != no ] && $(ROOT_APT) || exit 0; \

@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from struct import Struct
 from typing import BinaryIO
 
@@ -20,6 +20,8 @@ from archive.faults import FaultCode, ZipFault
 BLOCK_BYTES = 1 << 20
 DIRECTORY_BYTES = 1 << 26
 """No directory is larger: it is read into memory."""
+ENTRIES = 1 << 18
+"""No volume has more: each one takes some hundred bytes of memory. Settings allow fewer."""
 
 LOCAL = Struct("<4s5H3L2H")  # section 4.3.7
 DESCRIPTOR = Struct("<4s3L")  # 4.3.9
@@ -102,10 +104,13 @@ def read_directory(file: BinaryIO) -> Directory:
         raise ZipFault(FaultCode.STRAY_BYTES, f"{-excess} bytes belong to no entry")
     if directory_bytes > DIRECTORY_BYTES:
         raise ZipFault(FaultCode.TOO_LARGE, f"the directory has {directory_bytes} bytes")
+    if count > ENTRIES:
+        raise ZipFault(FaultCode.TOO_LARGE, f"it says that it has {count} entries")
     file.seek(offset)
-    entries = tuple(_entries(file.read(directory_bytes)))
+    entries = tuple(islice(_entries(file.read(directory_bytes)), count + 1))
     if len(entries) != count:
-        raise ZipFault(FaultCode.HEADER_MISMATCH, f"the directory has {len(entries)} entries, not {count}")
+        more_or_less = "more" if len(entries) > count else "fewer"
+        raise ZipFault(FaultCode.HEADER_MISMATCH, f"the directory has {more_or_less} entries than {count}")
     if any(one.offset >= next_one.offset for one, next_one in pairwise(entries)):
         raise ZipFault(FaultCode.HEADER_MISMATCH, "the directory is not in the order of the entries")
     return Directory(entries, offset, size)

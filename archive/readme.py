@@ -48,7 +48,7 @@ def readme(
         envelope=envelope,
         name=envelope.volume_name(number),
         number=number,
-        closing=closing and {"gaps": (), "not_included": (), **closing, "datasets": _lines(closing)},
+        closing=closing and {"gaps": (), "not_included": (), "withheld": (), **closing, "datasets": _lines(closing)},
         volumes=len(volumes) if isinstance(volumes, list | tuple) else 0,
         sections=_sections(members),
         has_viewer=has_viewer,

@@ -50,7 +50,10 @@ def json_schema(exporter: str, dataset: Dataset) -> dict[str, JSON]:
         "description": dataset.description,
         **_indonesian(title=dataset.title_id, description=dataset.description_id),
         "type": "object",
-        "properties": {field.name: {**_JSON_TYPES[field.type], **_meaning(field)} for field in dataset.fields},
+        # orjson refuses subclasses as keys, and columns of a database's own reflection have such names.
+        "properties": {
+            str.__str__(field.name): {**_JSON_TYPES[field.type], **_meaning(field)} for field in dataset.fields
+        },
         "required": list(dataset.key),
         "additionalProperties": False,
         "x-exporter": exporter,
@@ -78,6 +81,7 @@ def _meaning(field: Field) -> dict[str, JSON]:
         **_indonesian(description=field.description_id),
         "x-provenance": field.provenance,
         "x-third-party": field.third_party,
+        **({} if field.person is None else {"x-person": field.person}),
     }
 
 

@@ -13,7 +13,7 @@ from archive.faults import Fault, FaultCode
 from portability.errors import BadInput
 from portability.signing import Jwks
 
-__all__ = ["Fault", "FaultCode", "Verification", "verify", "volume_paths"]
+__all__ = ["Fault", "FaultCode", "Verification", "verified", "verify", "volume_paths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,11 @@ def verify(
 
     Raises: BadInput where there is nothing to check.
     """
-    volumes = [check_volume(path, jwks, progress) for path in volume_paths(paths)]
+    return verified([check_volume(path, jwks, progress) for path in volume_paths(paths)], partial=partial)
+
+
+def verified(volumes: Sequence[CheckedVolume], *, partial: bool = False) -> Verification:
+    """The verdict on volumes that were checked, each by itself: whether they are one whole archive."""
     errors = [fault for volume in volumes for fault in volume.faults]
     errors.extend(_whole(volumes, partial=partial))
     return Verification(

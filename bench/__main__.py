@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import slices
+from bench import scan, slices
 from bench.figures import Figure
 
-FIGURES: Mapping[str, Callable[..., Figure]] = {"slices": slices.measure}
+FIGURES: Mapping[str, Callable[..., Figure]] = {"scan": scan.measure, "slices": slices.measure}
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 from redis.exceptions import RedisError
@@ -41,6 +42,7 @@ SKEW_SECONDS = 5.0
 SKEW_MAX_SECONDS = 60.0
 """More than tokens and signatures of S3 forgive for long."""
 PUBLIC_HINT = "an archive is for one person: see docs/storage.md#recommended-bucket-rules"
+REGION_HINT = "a transfer of theirs is refused: see docs/transfers.md#regions"
 ROTATE_HINT = "`portability keys new` makes its successor; see docs/operate.md#keys"
 
 
@@ -114,9 +116,9 @@ def signing_key(context: Context) -> Seen:
 
 
 def people_keys(context: Context) -> Seen:
-    """The same for links and for the head of the audit log, which nobody needs before there are people."""
+    """The same for links, the head of the audit log and transfers, which nobody needs before there are people."""
     told = []
-    for purpose in ("link", "audit"):
+    for purpose in ("link", "audit", "transfer"):
         try:
             told.append(_aged(context, purpose))
         except NoSigningKey:
@@ -195,3 +197,14 @@ def _skew(ask: Callable[[], float]) -> float:
 def _redis_time(answer: Any) -> float:  # noqa: ANN401  # redis-py answers synchronously or not by one type
     seconds, microseconds = answer
     return float(seconds) + float(microseconds) / 1e6
+
+
+def regions(context: Context) -> Seen:
+    """The archives lie where tenants are pinned to (requirement R47)."""
+    settings = context.settings
+    named = dict(parse_qsl(urlsplit(settings.storage).query)).get("region")
+    if named and settings.storage_region and named != settings.storage_region:
+        raise BadSetting("PORTABILITY_STORAGE_REGION is not the region of PORTABILITY_STORAGE_URL", hint=REGION_HINT)
+    if away := sum(region != settings.storage_region for region in settings.region_of.values()):
+        raise BadSetting(f"{away} tenants are pinned to another region than the archives lie in", hint=REGION_HINT)
+    return Seen(f"ok: {len(settings.region_of)} tenants are pinned" if settings.region_of else "ok: nobody is pinned")

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from cli.context import Context, shared
+from cli.context import Context, one_of, shared
 from cli.exports import show_export, wake_for
 from cli.permission import AS, permit, permit_any
 from portability import approvals, exports, recalls
@@ -34,13 +34,20 @@ def approve(context: Context, identifier: str, claimed: str | None) -> None:
 @click.command()
 @click.argument("identifier", metavar="ID")
 @click.option("--reason", required=True, help="Why, in words for the person: they are told, with their remedies.")
+@click.option(
+    "--basis",
+    type=one_of(approvals.Basis),
+    default=approvals.Basis.OTHER,
+    show_default=True,
+    help="The rule that it rests on, for the request log.",
+)
 @AS
 @shared
-def deny(context: Context, identifier: str, reason: str, claimed: str | None) -> None:
+def deny(context: Context, identifier: str, reason: str, basis: str, claimed: str | None) -> None:
     """Refuse a request that no worker has begun; not one's own."""
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.DENY, identifier)
-        approvals.deny(connection, identifier, reason=reason, actor=actor)
+        approvals.deny(connection, identifier, reason=reason, actor=actor, basis=basis)
     show_export(context, identifier)
 
 

@@ -88,7 +88,7 @@ def prepare(context: Context) -> None:
         raise BadInput("the embedded stack does not run beside configured servers", hint=hint)
     _ = context.storage
     with writing(context.engine) as connection:
-        keys.ensure(connection, context.settings.keys, purposes=("archive", "link", "audit"), actor=ACTOR)
+        keys.ensure(connection, context.settings.keys, purposes=("archive", "link", "audit", "transfer"), actor=ACTOR)
 
 
 def _made_up_data(context: Context) -> Examples:

@@ -153,6 +153,7 @@ CHECKS: dict[str, Check] = {
     "login": checks.login,
     "bucket access": checks.bucket_access,
     "bucket encryption": checks.bucket_encryption,
+    "regions": checks.regions,
     "clocks": checks.clocks,
 }
 FIXES: dict[str, Check] = {"control database": _upgrade_schema, "lifecycle": _set_lifecycle}

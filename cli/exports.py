@@ -167,12 +167,14 @@ def show_export(context: Context, identifier: str) -> None:
         lines = exports.ledger(connection, identifier)
         gaps = exports.gaps(connection, identifier)
         volumes = exports.stored_volumes(connection, identifier)
-    context.result(document, lambda: _tell(context, row, lines, gaps, volumes))
+        causes = exports.review(connection, row)
+    context.result(document, lambda: _tell(context, row, causes, lines, gaps, volumes))
 
 
 def _tell(
     context: Context,
     row: RowMapping,
+    causes: Sequence[str],
     lines: Sequence[RowMapping],
     gaps: Sequence[RowMapping],
     volumes: Sequence[RowMapping],
@@ -180,6 +182,8 @@ def _tell(
     say = context.console.print
     say(f"export {row['id']}: [bold]{_whole(row)}[/bold]")
     say(f"{row['profile']} of a {row['subject_kind']}, due {row['due_at']:%Y-%m-%d %H:%M} UTC{_alarm(row)}")
+    if causes:
+        say(f"a second person must look at it first: {', '.join(causes)}", markup=False)
     if row["error_code"] is not None:
         say(f"{row['error_message']} [{row['error_code']}]", markup=False)
     _tell_ledger(context, lines)

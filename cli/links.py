@@ -23,7 +23,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 @click.option(
     "--for",
     "audience",
-    type=one_of(["subject", *links.Audience]),
+    type=one_of(["subject", *(each for each in links.Audience if each is not links.Audience.RECIPIENT)]),
     default="subject",
     show_default=True,
     help="Who may use it; subject: what fits the subject.",

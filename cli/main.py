@@ -14,16 +14,22 @@ from cli.deadlines import extend, pause, resume
 from cli.decisions import approve, deny, mandates, recall, recalls_group
 from cli.demo import demo, up
 from cli.doctor import doctor
+from cli.erase import erase, holds
 from cli.exports import cancel, fetch, list_exports, retry, show
+from cli.importing import import_command
 from cli.instructions import instructions
 from cli.keys import keys_group
 from cli.links import link, list_links, revoke
 from cli.metrics import metrics
 from cli.plugins import plugins
 from cli.processes import clock, worker
+from cli.receive import receive_command
+from cli.recipients import recipients
+from cli.request_log import list_requests
 from cli.requests import request
 from cli.seed import seed
 from cli.sweep import sweep_storage
+from cli.transfers import authorisations, transfer, transfers
 from cli.verify import verify
 from cli.web import web
 from portability.errors import BadInput
@@ -55,10 +61,19 @@ for command in (
     revoke,
     recall,
     recalls_group,
+    list_requests,
     instructions,
     mandates,
+    erase,
+    holds,
+    recipients,
+    authorisations,
+    transfer,
+    transfers,
     audit_group,
     verify,
+    receive_command,
+    import_command,
     keys_group,
     plugins,
     doctor,

@@ -13,7 +13,7 @@ from portability.directory import load_directory
 from portability.queue import connect, open_queue, redis_url
 from portability.requests import DEFAULT_FORMATS
 from portability.sources import PlatformSources
-from worker import anchor, deliver, dispatch, expire, process, sweep
+from worker import anchor, announce, deliver, dispatch, erase, expire, process, sweep
 from worker.envelope import Desk
 
 
@@ -52,6 +52,11 @@ def clock(context: Context) -> None:
     threading.Thread(target=deliver.run, args=mailing, name="mailer", daemon=True).start()
     expiring = (context.engine, lambda: context.storage, context.settings, stop)
     threading.Thread(target=expire.run, args=expiring, name="expirer", daemon=True).start()
+    settings = context.settings
+    erasing = (context.engine, lambda: context.storage, settings.keys, settings.iss, settings.clock_seconds, stop)
+    threading.Thread(target=erase.run, args=erasing, name="eraser", daemon=True).start()
+    announcing = (context.engine, context.settings, stop)
+    threading.Thread(target=announce.run, args=announcing, name="announcer", daemon=True).start()
     dispatch.run(context.engine, queue, context.settings, stop)
 
 

@@ -31,6 +31,7 @@ POLL_SECONDS = 0.2
 @click.option("--until", help="Only records before then.")
 @click.option("--reason", help="Why, where somebody else asks for the subject.")
 @click.option("--received-at", help="When the request came in, where that was earlier.")
+@click.option("--notice-ends-at", help="Of a switch: when the company's period of notice ends, a date or time.")
 @click.option("--channel", default="cli", show_default=True, help="How it came in: cli, email, letter, phone ...")
 @click.option("--mandate", "mandate_id", help="On whose authority, where one asks on behalf of another.")
 @click.option("--require-complete", is_flag=True, help="Fail rather than deliver an archive with gaps.")

@@ -105,13 +105,13 @@ def _verify(context: Context, paths: tuple[Path, ...], jwks: Jwks, *, partial: b
 def _tell(context: Context, result: Verification) -> None:
     say = context.console.print
     if result.errors:
-        rows = [[_printable(cell or "") for cell in (f.code, f.volume, f.file, f.detail)] for f in result.errors]
+        rows = [[printable(cell or "") for cell in (f.code, f.volume, f.file, f.detail)] for f in result.errors]
         context.table("Faults", ("code", "volume", "file", "detail"), rows)
     verdict = "[bold green]verified[/]" if result.ok else "[bold red]does not verify[/]"
     say(f"{verdict}: {result.volumes} volumes, {result.files} files, {result.bytes} bytes")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """What a hostile name may show on a terminal: no control characters, no markup."""
     return escape("".join(character if character.isprintable() else "?" for character in text))
 

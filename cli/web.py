@@ -11,7 +11,7 @@ from cli.context import Context, shared
 from portability import keys, logs
 from portability.db import writing
 from portability.errors import NoSigningKey
-from portability.settings import is_loopback
+from portability.setting_values import is_loopback
 from web.app import create_app
 
 STOP_SECONDS = 10

@@ -29,7 +29,8 @@ from redis.exceptions import RedisError
 from portability.errors import BadInput, QueueUnavailable
 from portability.processes import die_with_parent
 from portability.queue import VALKEY_URL_FILE
-from portability.settings import Settings, is_loopback
+from portability.setting_values import is_loopback
+from portability.settings import Settings
 
 START_SECONDS = 20.0
 STOP_SECONDS = 30.0

@@ -39,6 +39,8 @@ class World:
     tenants: tuple[Tenant, ...]
     users: tuple[Person, ...]
     contacts: tuple[Person, ...]
+    _staff: Mapping[str, tuple[Person, ...]]
+    """By tenant."""
 
     def id(self, prefix: str, *numbers: int) -> str:
         return make_id(self.tag, prefix, *numbers)
@@ -55,6 +57,11 @@ class World:
 
     def owner(self, tenant: Tenant) -> Person:
         return self.users[tenant.number % len(self.users)]
+
+    def staff(self, tenant: Tenant, place: int) -> Person:
+        """One of those who work for a tenant, its owner first."""
+        of_tenant = self._staff[tenant.id]
+        return of_tenant[place % len(of_tenant)]
 
     def company_number(self, tenant: Tenant) -> str:
         """What customers dial to reach a tenant."""
@@ -74,7 +81,12 @@ def make_world(plan: SeedPlan) -> World:
     tag = plan.tag
     tenants = tuple(_tenant(plan, tag, n) for n in range(plan.tenants))
     users = tuple(_user(plan, tag, n, tenants) for n in range(plan.users))
-    return World(plan, tag, tenants, users, tuple(_contacts(plan, tag, tenants, users)))
+    staff = {tenant.id: [users[tenant.number % len(users)]] for tenant in tenants}
+    for user in users:
+        if user != staff[user.tenant.id][0]:
+            staff[user.tenant.id].append(user)
+    contacts = tuple(_contacts(plan, tag, tenants, users))
+    return World(plan, tag, tenants, users, contacts, {name: tuple(people) for name, people in staff.items()})
 
 
 def make_id(tag: str, prefix: str, *numbers: int) -> str:

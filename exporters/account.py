@@ -8,9 +8,12 @@ from sqlalchemy import Connection, select
 
 from exporters import schema, walls
 from exporters.fields import CREATED_AT, ID, TENANT_ID, UPDATED_AT, USER_ID
+from exporters.retention import ACCOUNT, AccountData, CompanyItself
 from exporters.source import Named, source
 from exporters.sql import SqlExporter
-from portability.api import Exporter, Identity, Provenance, Role, Sources, Subject, SubjectKind
+from portability.api import Exporter, Identity, Person, Provenance, Role, Sources, Subject, SubjectKind
+
+HELD = "True if what belongs to the account is kept longer than 90 days after its end for a legal reason."
 
 PROFILE = source(
     schema.users,
@@ -42,11 +45,13 @@ PROFILE = source(
         Named("updated_at", "When the profile was last changed, in UTC; null if never.", Provenance.OBSERVED),
         Named("last_login_at", "When you last logged in, in UTC; null if never.", Provenance.OBSERVED),
         Named("closed_at", "When the account was closed, in UTC; null while it is open.", Provenance.OBSERVED),
+        Named("legal_hold", HELD, Provenance.OBSERVED),
     ),
     provenance=Provenance.PROVIDED,
     role=Role.CONTROLLER,
     kinds=walls.USERS,
     where=walls.owned(user=schema.users.c.id),
+    retention=ACCOUNT,
 )
 
 ORGANISATION = source(
@@ -66,11 +71,13 @@ ORGANISATION = source(
         CREATED_AT,
         UPDATED_AT,
         Named("closed_at", "When the company left the platform, in UTC; null while it is a customer."),
+        Named("legal_hold", HELD),
     ),
     provenance=Provenance.PROVIDED,
     role=Role.CONTROLLER,
     kinds=walls.USERS_AND_TENANTS,
     where=walls.employer,
+    retention=CompanyItself(),
 )
 
 MEMBERSHIPS = source(
@@ -83,7 +90,11 @@ MEMBERSHIPS = source(
         TENANT_ID,
         USER_ID,
         Named("role", "Name of the member's role, which decides what they may do: see configuration/roles."),
-        Named("invited_by", "Identifier of the account holder who sent the invitation; null for none.", None, True),
+        Named(
+            "invited_by",
+            "The account holder of the company who sent the invitation, as `user_id` here; null for none.",
+            person=Person.STAFF,
+        ),
         Named("created_at", "When the membership began, in UTC."),
         Named("ended_at", "When the membership ended, in UTC; null while it lasts."),
     ),
@@ -91,6 +102,7 @@ MEMBERSHIPS = source(
     role=Role.CONTROLLER,
     kinds=walls.USERS_AND_TENANTS,
     where=walls.owned(user=schema.memberships.c.user_id, tenant=schema.memberships.c.tenant_id),
+    retention=AccountData(schema.memberships.c.tenant_id),
 )
 
 

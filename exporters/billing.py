@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exporters import schema, walls
 from exporters.fields import CREATED_AT, CURRENCY, ID, TENANT_ID
+from exporters.retention import AccountData
 from exporters.source import Named, source
 from exporters.sql import SqlExporter
 from portability.api import Exporter, Provenance, Role, Sources
@@ -34,6 +35,7 @@ SUBSCRIPTION = source(
     role=Role.CONTROLLER,
     kinds=walls.USERS_AND_TENANTS,
     where=walls.owned(user=schema.subscriptions.c.user_id, tenant=schema.subscriptions.c.tenant_id),
+    retention=AccountData(schema.subscriptions.c.tenant_id),
 )
 
 INVOICES = source(
@@ -65,6 +67,7 @@ INVOICES = source(
     role=Role.CONTROLLER,
     kinds=walls.USERS_AND_TENANTS,
     where=walls.owned(user=schema.invoices.c.user_id, tenant=schema.invoices.c.tenant_id),
+    retention=AccountData(schema.invoices.c.tenant_id),
 )
 
 PAYMENT_METHODS = source(
@@ -91,6 +94,7 @@ PAYMENT_METHODS = source(
     role=Role.CONTROLLER,
     kinds=walls.USERS_AND_TENANTS,
     where=walls.owned(user=schema.payment_methods.c.user_id, tenant=schema.payment_methods.c.tenant_id),
+    retention=AccountData(schema.payment_methods.c.tenant_id),
 )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import FromClause, Table, and_
 
 from exporters import conversations, schema, walls
-from exporters.conversations import Parts, Party, Whole, named, seats
+from exporters.conversations import Parts, Party, Place, Whole, named, people, seats
 from exporters.fields import (
     AGENT_ID,
     CONTACT_ID,
@@ -19,13 +19,16 @@ from exporters.fields import (
     ID,
     LANGUAGE,
     LEGAL_HOLD,
+    PRIVATE_NOTE,
     RETAINED_UNTIL,
+    STAFF_ID,
     TENANT_ID,
 )
-from exporters.source import FileColumns, Named, Retention, source
+from exporters.retention import Until
+from exporters.source import FileColumns, Named, source
 from exporters.sql import SqlExporter
 from exporters.values import rfc3339
-from portability.api import JSON, Exporter, Provenance, Record, Role, Sources
+from portability.api import JSON, Exporter, Person, Provenance, Record, Role, Sources
 
 CALLS = schema.calls.c
 CALL_ID = Named("call_id", "Identifier of the call, as in calls/calls.")
@@ -41,7 +44,7 @@ _source = partial(
     role=Role.BOTH,
     kinds=walls.EVERYONE,
     where=walls.of_contact(CALLS.tenant_id, CALLS.contact_id, CALLS.caller_number),
-    retention=Retention(CALLS.retained_until, CALLS.legal_hold),
+    retention=Until(CALLS.retained_until, CALLS.legal_hold),
 )
 
 SOURCES = (
@@ -58,6 +61,7 @@ SOURCES = (
             Named("caller_number", "Number that called, in the international form of E.164.", None, True),
             Named("called_number", "Number that was called, in the international form of E.164.", None, True),
             AGENT_ID,
+            STAFF_ID,
             Named("handled_by", "Who spoke for the company: ai_agent, human_agent, both or nobody."),
             Named("status", "How the call ended technically: completed, missed, busy, voicemail or failed."),
             LANGUAGE,
@@ -70,6 +74,7 @@ SOURCES = (
             Named("cost", "What the call cost the company, exact."),
             CURRENCY,
             CUSTOM,
+            PRIVATE_NOTE,
             CREATED_AT,
             RETAINED_UNTIL,
             LEGAL_HOLD,
@@ -86,7 +91,12 @@ SOURCES = (
             TENANT_ID,
             CALL_ID,
             Named("position", "Place of the segment in its call, counted upwards."),
-            Named("speaker", "Who spoke: contact, ai_agent or human_agent."),
+            Named(
+                "speaker",
+                "Who spoke: contact, ai_agent or human_agent; a name for anybody else on the line.",
+                person=Person.SPEAKER,
+            ),
+            STAFF_ID,
             Named("starts_seconds", "Begin of the segment, in seconds from the answer of the call."),
             Named("ends_seconds", "End of the segment, in seconds from the answer of the call."),
             Named("text", "What was said, as speech recognition wrote it down.", None, True),
@@ -162,7 +172,7 @@ HANDLED_BY: Mapping[JSON, tuple[str, ...]] = {
 def _whole(call: Record, parts: Parts) -> Record:
     """A call as docs/vcon.md describes it; its times count from the answer."""
     parties, answered_at = _parties(call), call["answered_at"] or call["started_at"]
-    places = seats(parties, [segment["speaker"] for segment in parts["transcripts"]])
+    places = seats(parties, [_voice(segment) for segment in parts["transcripts"]])
     same = ("id", "tenant_id", "status", "language", "created_at", "ended_at")
     return {
         **{name: call[name] for name in same},
@@ -171,7 +181,7 @@ def _whole(call: Record, parts: Parts) -> Record:
         "subject": None,
         "started_at": answered_at,
         "seconds": call["duration_seconds"],
-        "parties": parties,
+        **people(parties),
         "dialog": [_segment(segment, answered_at, places) for segment in parts["transcripts"]],
         "recordings": [
             {
@@ -196,17 +206,26 @@ def _parties(call: Record) -> list[Party]:
         theirs, ours = ours, theirs
     contact: Party = {"role": "contact", "id": call["contact_id"], **theirs}
     roles = HANDLED_BY.get(call["handled_by"], ("company",))
-    agents: list[Party] = [
-        {"role": role, "id": call["agent_id"] if role == "ai_agent" else None, **ours} for role in roles
-    ]
+    agents: list[Party] = [{"role": role, **_agent(call, role), **ours} for role in roles]
     return [contact, *agents] if inbound else [*agents, contact]
 
 
-def _segment(segment: Record, answered_at: JSON, places: Mapping[JSON, int]) -> Record:
+def _agent(call: Record, role: str) -> Party:
+    return {
+        "id": call["agent_id"] if role == "ai_agent" else None,
+        "staff": call["staff_id"] if role == "human_agent" else None,
+    }
+
+
+def _voice(segment: Record) -> Place:
+    return segment["speaker"], segment["staff_id"]
+
+
+def _segment(segment: Record, answered_at: JSON, places: Mapping[Place, int]) -> Record:
     begin, end = segment["starts_seconds"], segment["ends_seconds"]
     return {
         **named(segment, id="id", text="text", language="language", starts_seconds="starts_seconds"),
-        "party": places.get(segment["speaker"]),
+        "party": places.get(_voice(segment)),
         "started_at": _later(answered_at, begin),
         "seconds": round(end - begin, 6) if isinstance(begin, float) and isinstance(end, float) else None,
     }

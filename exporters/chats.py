@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy import FromClause, Table, and_
 
 from exporters import conversations, schema, walls
-from exporters.conversations import Parts, Party, Whole, named, seats
+from exporters.conversations import Parts, Party, Place, Whole, named, people, seats
 from exporters.fields import (
     AGENT_ID,
     CONTACT_ID,
@@ -16,14 +16,18 @@ from exporters.fields import (
     ID,
     LANGUAGE,
     LEGAL_HOLD,
+    PRIVATE_NOTE,
     RETAINED_UNTIL,
+    STAFF_ID,
     TENANT_ID,
 )
-from exporters.source import FileColumns, Named, Retention, source
+from exporters.retention import Until
+from exporters.source import FileColumns, Named, source
 from exporters.sql import SqlExporter
-from portability.api import Exporter, Provenance, Record, Role, Sources
+from portability.api import Exporter, Person, Provenance, Record, Role, Sources
 
 CHATS = schema.conversations.c
+AI_AGENT: Place = ("ai_agent", None)
 CONVERSATION_ID = Named("conversation_id", "Identifier of the conversation, as in chats/conversations.")
 
 
@@ -39,7 +43,7 @@ _source = partial(
     role=Role.BOTH,
     kinds=walls.EVERYONE,
     where=walls.of_contact(CHATS.tenant_id, CHATS.contact_id),
-    retention=Retention(CHATS.retained_until, CHATS.legal_hold),
+    retention=Until(CHATS.retained_until, CHATS.legal_hold),
 )
 
 SOURCES = (
@@ -61,6 +65,7 @@ SOURCES = (
             AGENT_ID,
             Named("page_url", "Web page on which the chat was opened; null elsewhere.", Provenance.OBSERVED),
             CUSTOM,
+            PRIVATE_NOTE,
             Named("opened_at", "When the chat was opened, in UTC.", Provenance.OBSERVED),
             Named("closed_at", "When the chat was closed, in UTC; null while it is open.", Provenance.OBSERVED),
             CREATED_AT,
@@ -78,7 +83,12 @@ SOURCES = (
             TENANT_ID,
             CONVERSATION_ID,
             Named("position", "Place of the message in its conversation, counted upwards."),
-            Named("sender", "Who wrote: contact, ai_agent, human_agent or system."),
+            Named(
+                "sender",
+                "Who wrote: contact, ai_agent, human_agent or system; a name for anybody else in the chat.",
+                person=Person.SPEAKER,
+            ),
+            STAFF_ID,
             Named("text", "The message as it was written.", None, True),
             Named("reply_to", "Identifier of the message that this one answers; null for none."),
             CUSTOM,
@@ -128,20 +138,20 @@ def _whole(chat: Record, parts: Parts) -> Record:
     contact = {"role": "contact", **named(chat, id="contact_id", name="visitor_name", mailto="visitor_email")}
     parties: list[Party] = [contact]
     # The AI agent took part, whether it wrote or not.
-    places = seats(parties, [*(message["sender"] for message in messages), *([] if agent is None else ["ai_agent"])])
+    places = seats(parties, [*map(_writer, messages), *([] if agent is None else [AI_AGENT])])
     if agent is not None:
-        parties[places["ai_agent"]]["id"] = agent
+        parties[places[AI_AGENT]]["id"] = agent
     same = ("id", "tenant_id", "channel", "subject", "status", "language", "created_at")
     return {
         **{name: chat[name] for name in same},
         **named(chat, started_at="opened_at", ended_at="closed_at"),
         "kind": "chat",
         "seconds": None,
-        "parties": parties,
+        **people(parties),
         "dialog": [
             {
                 **named(message, id="id", text="text"),
-                "party": places.get(message["sender"]),
+                "party": places.get(_writer(message)),
                 "started_at": message["sent_at"] or message["created_at"],
             }
             for message in messages
@@ -156,6 +166,10 @@ def _whole(chat: Record, parts: Parts) -> Record:
         ],
         "analysis": [],
     }
+
+
+def _writer(message: Record) -> Place:
+    return message["sender"], message["staff_id"]
 
 
 WHOLE = Whole(

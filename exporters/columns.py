@@ -11,10 +11,15 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from portability.api import Withheld, WithheldKind
 from portability.db import UtcTime
+
+TRADE_SECRET = WithheldKind.TRADE_SECRET
 
 NEVER = "never"
 """Key of `Column.info`: the reason why the column must not leave, in any profile."""
+WITHHELD = "withheld"
+"""Key of `Column.info`: how an archive describes a column that must not leave."""
 INTERNAL = "internal"
 """Key of `Column.info`: the reason why the column says nothing about a subject and is not exported."""
 
@@ -92,9 +97,13 @@ def created() -> Column[Any]:
     return moment("created_at", required=True)
 
 
-def never(name: str, reason: str) -> Column[str]:
-    """A column that must not leave (11 CCR 7024(d), GDPR Art. 32, PCI DSS 3.3)."""
-    return Column(name, Text, info={NEVER: reason})
+def never(name: str, reason: str, what: str | None = None, kind: WithheldKind = WithheldKind.SECRET) -> Column[str]:
+    """A column that must not leave (11 CCR 7024(d), GDPR Art. 32, PCI DSS 3.3).
+
+    `what` describes its content to the subject "with sufficient particularity"; None: it says nothing of the subject.
+    """
+    described = {} if what is None else {WITHHELD: Withheld(what, reason, kind)}
+    return Column(name, Text, info={NEVER: reason, **described})
 
 
 def internal(name: str, reason: str) -> Column[str]:

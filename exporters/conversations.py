@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, and_, func, select
@@ -18,6 +19,7 @@ from exporters.source import FILE, Source
 from exporters.translations import indonesian
 from portability.api import (
     JSON,
+    ROLES_OF_SPEAKERS,
     Batch,
     Cursor,
     Dataset,
@@ -25,6 +27,7 @@ from portability.api import (
     FieldType,
     File,
     FileStore,
+    Person,
     Provenance,
     Record,
     Role,
@@ -44,9 +47,16 @@ SEGMENT_BYTES = 200
 Parts: TypeAlias = Mapping[str, Sequence[Record]]
 """Records of the datasets that belong to one conversation, by dataset."""
 Party: TypeAlias = dict[str, JSON]
+"""With `staff` and `speaker` beside what docs/vcon.md names, until `people` sets them apart."""
+Place: TypeAlias = tuple[JSON, JSON]
+"""The word for who speaks, and which member of staff it is."""
 
 # Words of sources for what docs/source-schema.md calls otherwise.
-SPEAKERS: Mapping[str, str] = {"customer": "contact", "ai": "ai_agent", "human": "human_agent"}
+SPEAKERS: Mapping[str, str] = {
+    **dict.fromkeys(("caller", "customer", "requester", "user", "visitor"), "contact"),
+    **dict.fromkeys(("human", "staff"), "human_agent"),
+    "ai": "ai_agent",
+}
 AGENTS = ("ai_agent", "human_agent", "company")
 
 
@@ -69,11 +79,7 @@ def dataset(
     title: str, description: str, *, provenance: Provenance, role: Role, kinds: frozenset[SubjectKind]
 ) -> Dataset:
     """The dataset `vcon` of an exporter."""
-
-    def field(name: str, kind: FieldType, text: str, *, third_party: bool = False, derived: bool = False) -> Field:
-        seen = Provenance.DERIVED if derived else provenance
-        return Field(name, kind, text, seen, third_party, description_id=indonesian(text))
-
+    field = partial(_field, provenance)
     fields = (
         field("id", FieldType.STRING, "Identifier of the call or chat for ever, as in the tables of this exporter."),
         field("kind", FieldType.STRING, "What it is: call or chat."),
@@ -87,6 +93,18 @@ def dataset(
         field("ended_at", FieldType.DATETIME, "When it ended, in UTC; null while it lasts."),
         field("seconds", FieldType.NUMBER, "Length of the talk in seconds; null for a chat."),
         field("parties", FieldType.OBJECT, "Who took part, whoever began it first.", third_party=True),
+        field(
+            "staff",
+            FieldType.OBJECT,
+            "Which member of the company's staff each party is, in the order of the parties; null for others.",
+            person=Person.STAFF,
+        ),
+        field(
+            "speakers",
+            FieldType.OBJECT,
+            "Name of each party that is neither the contact nor of the company, in their order; null for others.",
+            person=Person.SPEAKER,
+        ),
         field("dialog", FieldType.OBJECT, "What was said or written, in order, with its speaker.", third_party=True),
         field("recordings", FieldType.OBJECT, "Recordings, by the names of their files in this archive."),
         field("attachments", FieldType.OBJECT, "Files that were sent, by their names in this archive."),
@@ -98,6 +116,20 @@ def dataset(
         title_id=indonesian(title),
         description_id=indonesian(description),
     )
+
+
+def _field(
+    provenance: Provenance,
+    name: str,
+    kind: FieldType,
+    text: str,
+    *,
+    third_party: bool = False,
+    derived: bool = False,
+    person: Person | None = None,
+) -> Field:
+    origin = Provenance.DERIVED if derived else provenance
+    return Field(name, kind, text, origin, third_party or person is not None, person, indonesian(text))
 
 
 def batches(
@@ -114,7 +146,7 @@ def batches(
             return
         with reading(sources.database, whole.dataset.name) as connection:
             found = connection.execute(statement(whole.parent, rows, BATCH_CONVERSATIONS))
-            parents = [take(whole.parent, row) for row in found]
+            parents = list(take(whole.parent, found.all()))
             kept = parents[: _fitting(connection, whole, parents)]
             children = _children(connection, whole, kept, selection)
         more = len(kept) < len(parents) or len(parents) == BATCH_CONVERSATIONS
@@ -125,19 +157,40 @@ def batches(
             yield Batch(records, after, gaps=tuple(gap for one in gaps for gap in one.gaps))
 
 
-def seats(parties: list[Party], speakers: Iterable[JSON]) -> Mapping[JSON, int]:
-    """The place of each speaker among the parties; one whom nobody has announced is added to them."""
-    places = {party["role"]: place for place, party in reversed(list(enumerate(parties)))}
-    found: dict[JSON, int] = {}
-    for speaker in dict.fromkeys(speaker for speaker in speakers if isinstance(speaker, str)):
-        roles = AGENTS if speaker == "agent" else (SPEAKERS.get(speaker, speaker),)
-        known = next((places[role] for role in roles if role in places), None)
-        if known is None:
-            role = roles[0] if len(roles) == 1 else "agent"
-            known = places[role] = len(parties)
-            parties.append({"role": role})
-        found[speaker] = known
-    return found
+def seats(parties: list[Party], spoken: Iterable[Place]) -> Mapping[Place, int]:
+    """Where each speaker sits among the parties; one whom nobody has announced is added to them."""
+    return {place: _seat(parties, *place) for place in dict.fromkeys(spoken) if isinstance(place[0], str)}
+
+
+def people(parties: Sequence[Party]) -> Record:
+    """The parties, and apart from them who of the staff and who else they are: the host treats fields as a whole."""
+    plain = [{name: value for name, value in party.items() if name not in {"staff", "speaker"}} for party in parties]
+    return {
+        "parties": plain,
+        "staff": [party.get("staff") for party in parties],
+        "speakers": [party.get("speaker") for party in parties],
+    }
+
+
+def _seat(parties: list[Party], speaker: JSON, staff: JSON) -> int:
+    """Of one voice: each member of staff sits apart, and so does each other person on the line."""
+    if speaker not in ROLES_OF_SPEAKERS:
+        return _place(parties, ("speaker",), speaker=speaker)
+    roles = AGENTS if speaker == "agent" else (SPEAKERS.get(str(speaker), str(speaker)),)
+    if staff is not None and "human_agent" in roles:
+        return _place(parties, ("human_agent",), staff=staff)
+    return _place(parties, roles)
+
+
+def _place(parties: list[Party], roles: Sequence[str], **who: JSON) -> int:
+    """The first party of these roles that is, or may be, the one in question; at the end, if there is none."""
+    for role in roles:
+        for place, party in enumerate(parties):
+            if party["role"] == role and all(party.get(name) in {None, value} for name, value in who.items()):
+                party.update(who)
+                return place
+    parties.append({"role": roles[0] if len(roles) == 1 else "agent", **who})
+    return len(parties) - 1
 
 
 def named(record: Record, **names: str) -> dict[str, JSON]:
@@ -174,8 +227,7 @@ def _of_part(
     if selection.began_at is not None:
         wanted = and_(wanted, source.created <= selection.began_at)
     found: dict[JSON, list[Taken]] = {}
-    for row in connection.execute(statement(source, wanted, None)):
-        one = take(source, row)
+    for one in take(source, connection.execute(statement(source, wanted, None)).all()):
         found.setdefault(one.record[whole.link], []).append(one)
     return found
 

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, select
 
 from exporters import schema, walls
 from exporters.columns import fold, folded
-from exporters.fields import CREATED_AT, CURRENCY, CUSTOM, ID, LANGUAGE, TENANT_ID, UPDATED_AT
+from exporters.fields import CREATED_AT, CURRENCY, CUSTOM, ID, LANGUAGE, PRIVATE_NOTE, STAFF_ID, TENANT_ID, UPDATED_AT
 from exporters.source import Named, source
 from exporters.sql import SqlExporter
-from portability.api import Exporter, Identity, Provenance, Role, Sources, Subject, SubjectKind
+from portability.api import Exporter, Identity, Person, Provenance, Role, Sources, Subject, SubjectKind
 
 CONTACTS = schema.contacts.c
 CONTACT_ID = Named("contact_id", "Identifier of the contact, as in crm/contacts; null for none.")
@@ -25,7 +25,7 @@ SOURCES = (
         schema.contacts,
         "contacts",
         "Contacts",
-        "People whom the company knows. Identity documents' numbers and private notes are not exported.",
+        "People whom the company knows. Identity documents' numbers are not exported.",
         columns=(
             ID,
             TENANT_ID,
@@ -43,6 +43,7 @@ SOURCES = (
             Named("source", "How the company came to know the contact: call, chat, import, form or integration."),
             Named("tags", "Words that the company put on the contact: a list."),
             CUSTOM,
+            PRIVATE_NOTE,
             Named("do_not_contact", "True if the company must not approach the contact by itself."),
             Named(
                 "lead_score",
@@ -92,6 +93,7 @@ SOURCES = (
             Named("probability", "How likely software thinks it is, from 0 (never) to 1 (sure).", Provenance.DERIVED),
             Named("closes_on", "Date on which the company expects an end."),
             Named("closed_at", "When it ended, in UTC; null while it is open."),
+            PRIVATE_NOTE,
             CREATED_AT,
             UPDATED_AT,
         ),
@@ -110,7 +112,12 @@ SOURCES = (
             Named("kind", "What it was: call, meeting, email, task or note."),
             Named("subject", "What it was about.", None, True),
             Named("body", "What was written down of it.", None, True),
-            Named("participants", "Who took part: a list of names or addresses, as they were entered.", None, True),
+            STAFF_ID,
+            Named(
+                "participants",
+                "Who took part: a list of names or addresses, as they were entered.",
+                person=Person.OTHER,
+            ),
             Named("occurred_at", "When it took place, in UTC."),
             CREATED_AT,
         ),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, CursorResult, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -24,23 +25,35 @@ def reading(engine: Engine, what: str) -> Iterator[Connection]:
     try:
         with engine.connect().execution_options(**READING) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SET TRANSACTION READ ONLY"))
+                connection.execute(
+                    text("SET TRANSACTION READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'")
+                )
             yield connection
     except PoolTimeout:
         raise SourceUnavailable(f"{what}: no connection to the platform's database is free") from None
     except DBAPIError as error:
         # The driver's own text may quote values of rows: its kind and code must do.
+        raise source_error(error.orig, what, is_lost=error.connection_invalidated) from None
+    except engine.dialect.loaded_dbapi.Error as error:
         raise source_error(error, what) from None
     except (SQLAlchemyError, ValueError, ArithmeticError) as error:
         kind = type(error).__name__
         raise SourceRefused(f"{what}: the platform's database holds what its column cannot ({kind})") from None
 
 
-def source_error(error: DBAPIError, what: str) -> SourceError:
-    """The error to raise for a driver's error."""
-    kind, code = type(error.orig).__name__, _code(error)
+def next_rows(result: CursorResult[Any], size: int) -> Sequence[Sequence[Any]]:
+    """The next rows as the driver gives them: the library's own rows cost as much as all the rest of reading.
+
+    The first call is for one row: that one the library has fetched already (BufferedRowCursorFetchStrategy).
+    """
+    return result.fetchmany(1) if size == 1 or result.cursor is None else result.cursor.fetchmany(size)
+
+
+def source_error(error: BaseException | None, what: str, *, is_lost: bool = False) -> SourceError:
+    """The error to raise for a driver's error; `is_lost`: the connection is gone."""
+    kind, code = type(error).__name__, _code(error)
     seen = f"{kind} {code}" if code else kind
-    if _passes(error, code):
+    if is_lost or _passes(error, code):
         return SourceUnavailable(f"{what}: the platform's database does not answer ({seen})")
     return SourceRefused(
         f"{what}: the platform's database refuses ({seen})",
@@ -48,16 +61,13 @@ def source_error(error: DBAPIError, what: str) -> SourceError:
     )
 
 
-def _code(error: DBAPIError) -> str:
-    original = error.orig
-    return str(getattr(original, "sqlstate", None) or getattr(original, "sqlite_errorname", None) or "")
+def _code(error: BaseException | None) -> str:
+    return str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or "")
 
 
-def _passes(error: DBAPIError, code: str) -> bool:
-    if error.connection_invalidated:
-        return True
-    if isinstance(error.orig, sqlite3.Error):
+def _passes(error: BaseException | None, code: str) -> bool:
+    if isinstance(error, sqlite3.Error):
         return code.startswith(PASSING_SQLITE)
     if code:
         return code.startswith(PASSING_SQLSTATES)
-    return type(error.orig).__name__ == "OperationalError"
+    return type(error).__name__ == "OperationalError"

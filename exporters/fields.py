@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exporters.source import Named
+from portability.api import Person, Provenance
 
 ID = Named("id", "Identifier of this record for ever; name it when you ask for a correction or an erasure.")
 TENANT_ID = Named("tenant_id", "Identifier of the company that uses the platform and to which this record belongs.")
@@ -17,6 +18,18 @@ CONVERSATION_ID = Named(
 )
 AGENT_ID = Named(
     "agent_id", "Identifier of the company's AI agent that took part, as in configuration/agents; null for none."
+)
+STAFF_ID = Named(
+    "staff_id",
+    "The member of the company's staff who took part, as `user_id` in account/memberships; null for none.",
+    Provenance.OBSERVED,
+    person=Person.STAFF,
+)
+PRIVATE_NOTE = Named(
+    "private_note",
+    "What the company's staff noted for themselves; null for nothing.",
+    Provenance.PROVIDED,
+    person=Person.NOTE,
 )
 SESSION_ID = Named(
     "session_id", "Identifier of the browser session, as in cookies/sessions; it opens nothing; null where unknown."

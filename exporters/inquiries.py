@@ -6,6 +6,7 @@ from functools import partial
 
 from exporters import schema, walls
 from exporters.fields import CREATED_AT, ID
+from exporters.retention import ACCOUNT
 from exporters.source import Named, source
 from exporters.sql import SqlExporter
 from portability.api import Exporter, Provenance, Role, Sources
@@ -19,6 +20,7 @@ _source = partial(
     role=Role.CONTROLLER,
     kinds=walls.USERS,
     where=walls.written_by(INQUIRIES.user_id, INQUIRIES.email),
+    retention=ACCOUNT,
 )
 
 SOURCES = (

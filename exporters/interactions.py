@@ -7,10 +7,10 @@ from functools import partial
 from sqlalchemy import Table
 
 from exporters import schema, walls
-from exporters.fields import AGENT_ID, CALL_ID, CONTACT_ID, CONVERSATION_ID, CREATED_AT, ID, TENANT_ID
+from exporters.fields import AGENT_ID, CALL_ID, CONTACT_ID, CONVERSATION_ID, CREATED_AT, ID, PRIVATE_NOTE, TENANT_ID
 from exporters.source import Named, Where, source
 from exporters.sql import SqlExporter
-from portability.api import Exporter, Provenance, Role, Sources
+from portability.api import Exporter, Person, Provenance, Role, Sources
 
 _source = partial(source, role=Role.BOTH, kinds=walls.EVERYONE)
 
@@ -24,7 +24,7 @@ SOURCES = (
         schema.tickets,
         "tickets",
         "Tickets",
-        "Requests of contacts that the company keeps track of. Private notes of its staff are not exported.",
+        "Requests of contacts that the company keeps track of.",
         columns=(
             ID,
             TENANT_ID,
@@ -38,6 +38,13 @@ SOURCES = (
             Named("priority", "Urgency that the company gave it: low, normal, high or urgent."),
             Named("channel", "Way on which it came: phone, web, email or another channel of the company."),
             Named("tags", "Words that the company put on the ticket: a list."),
+            Named(
+                "assignee_id",
+                "The member of the company's staff who looks after it, as `user_id` in account/memberships; null for "
+                "none.",
+                person=Person.STAFF,
+            ),
+            PRIVATE_NOTE,
             Named("opened_at", "When the ticket was opened, in UTC."),
             Named("first_replied_at", "When it was first answered, in UTC; null if never."),
             Named("resolved_at", "When it was resolved, in UTC; null if it was not."),

@@ -8,13 +8,14 @@ from sqlalchemy import Table
 
 from exporters import schema, walls
 from exporters.fields import CREATED_AT, EMAIL, ID, UPDATED_AT
+from exporters.retention import ACCOUNT
 from exporters.source import Named, Where, source
 from exporters.sql import SqlExporter
 from portability.api import Exporter, Provenance, Role, Sources
 
 USER_ID = Named("user_id", "Identifier of your account; null if the address was given without logging in.")
 
-_source = partial(source, role=Role.CONTROLLER, kinds=walls.USERS)
+_source = partial(source, role=Role.CONTROLLER, kinds=walls.USERS, retention=ACCOUNT)
 
 
 def _of_reader(table: Table) -> Where:

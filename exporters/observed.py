@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Table
 
 from exporters import walls
+from exporters.retention import ACCOUNT
 from exporters.source import Named, Source, source
 from portability.api import Provenance, Role
 
@@ -23,4 +24,5 @@ def observed(table: Table, name: str, title: str, description: str, *, columns: 
         role=Role.CONTROLLER,
         kinds=walls.USERS,
         where=walls.owned(user=table.c.user_id),
+        retention=ACCOUNT,
     )

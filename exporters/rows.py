@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import ge, gt, le, lt
@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
 
 from exporters.files import Promise
 from exporters.source import Source
-from exporters.values import CONVERTERS, NOT_JSON, bytes_of, field_type, rfc3339
+from exporters.values import CONVERTERS, NOT_JSON, are_plain, exact, field_type, rfc3339
 from portability.api import JSON, Cursor, FieldType, Gap, Record, Selection, Slice, Subject
 from portability.errors import ExporterFault
 
@@ -27,10 +27,22 @@ class Taken:
     """One row, read."""
 
     record: Record
-    bytes: int
     gaps: tuple[Gap, ...]
-    key: Row
+    key: Sequence[JSON]
     promise: Promise | None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Rows by column: what of them is exported, by which they are found again, and what they say of their files."""
+
+    values: Sequence[Sequence[JSON]]
+    """Of the fields, row by row."""
+    keys: Sequence[Sequence[JSON]]
+    files: Sequence[Row]
+    """Storage key, media type, bytes and SHA-256 of each row; empty without files."""
+    lost: Mapping[int, Sequence[str]]
+    """Names of the fields that JSON cannot carry, by the row; null stands in their place."""
 
 
 def rows_of(
@@ -50,15 +62,15 @@ def rows_of(
     if selection.began_at is not None:
         clauses.append(source.created <= selection.began_at)
     if source.retention is not None:
-        until, moment = source.retention.until, selection.began_at or datetime.now(UTC)
-        clauses.append(or_(until.is_(None), until > moment, source.retention.hold))
+        kept = source.retention.kept(subject, selection.began_at or datetime.now(UTC))
+        clauses += [] if kept is None else [kept]
     return and_(*clauses)
 
 
 def statement(source: Source, rows: ColumnElement[bool], limit: int | None) -> Selected:
     """Fields, keys and file columns of the first rows, in the stable order."""
     file = source.file
-    columns = [*source.columns, *source.order]
+    columns: list[ColumnElement[Any]] = [exact(column) for column in (*source.columns, *_apart(source))]
     if file is not None:
         columns += [file.storage_key, file.media_type, file.bytes, file.sha256]
     # One column may stand in several places: labels keep the places apart.
@@ -66,24 +78,47 @@ def statement(source: Source, rows: ColumnElement[bool], limit: int | None) -> S
     return select(*places).select_from(source.origin).where(rows).order_by(*source.order).limit(limit)
 
 
-def take(source: Source, row: Row) -> Taken:
-    """The record of a row; a value that JSON cannot carry becomes null and a gap that names it."""
-    record: dict[str, JSON] = {}
-    lost: list[str] = []
-    for field, value in zip(source.dataset.fields, row[: len(source.columns)], strict=False):
+def read(source: Source, rows: Sequence[Row]) -> Columns:
+    """Values of a query's rows, column by column: most columns need no look at their single values."""
+    columns = list(zip(*rows, strict=True)) if rows else []
+    kinds = [field_type(column.type) for column in (*source.columns, *_apart(source))]
+    lost: dict[int, list[str]] = {}
+    converted: list[Sequence[JSON]] = []
+    for place, (kind, column) in enumerate(zip(kinds, columns, strict=False)):
         try:
-            record[field.name] = None if value is None else CONVERTERS[field.type](value)
+            converted.append(_converted(kind, column))
         except NOT_JSON:
-            record[field.name] = None
-            lost.append(field.name)
-    key, file = row[len(source.columns) :][: len(source.order)], row[len(source.columns) + len(source.order) :]
-    return Taken(
-        record=record,
-        bytes=bytes_of(record),
-        gaps=tuple(Gap(f"{_named(source, record)}/{name}", "not_json") for name in lost),
-        key=key,
-        promise=Promise(_named(source, record), str(record["id"]), *file) if source.file is not None else None,
+            if place >= len(source.columns):
+                raise  # a key that JSON cannot carry leads nowhere
+            converted.append(_one_by_one(kind, column, source.dataset.fields[place].name, lost))
+    selected = [*source.columns, *_apart(source)]
+    keys = [converted[_place(selected, key)] for key in source.order] if rows else []
+    return Columns(
+        values=list(zip(*converted[: len(source.columns)], strict=True)),
+        keys=list(zip(*keys, strict=True)),
+        files=list(zip(*columns[len(kinds) :], strict=True)),
+        lost=lost,
     )
+
+
+def take(source: Source, rows: Sequence[Row]) -> Iterator[Taken]:
+    """The rows as records, each with its gaps and the promise of its file."""
+    found = read(source, rows)
+    names = [field.name for field in source.dataset.fields[: len(source.columns)]]
+    for place, (values, key) in enumerate(zip(found.values, found.keys, strict=True)):
+        record = dict(zip(names, values, strict=True))
+        promise = Promise(named(source, record), str(record["id"]), *found.files[place]) if found.files else None
+        yield Taken(record, gaps_of(source, record, found.lost.get(place, ())), key, promise)
+
+
+def gaps_of(source: Source, record: Record, lost: Iterable[str]) -> tuple[Gap, ...]:
+    """One for each value that JSON cannot carry; it names the value's place."""
+    return tuple(Gap(f"{named(source, record)}/{name}", "not_json") for name in lost)
+
+
+def named(source: Source, record: Record) -> str:
+    """What a gap calls the record."""
+    return "/".join([source.dataset.name, *(str(record[name]) for name in source.dataset.key)])
 
 
 def cursor(key: Row) -> Cursor:
@@ -91,9 +126,34 @@ def cursor(key: Row) -> Cursor:
     return json.dumps([rfc3339(v) if isinstance(v, datetime) else v for v in key], separators=(",", ":"))
 
 
-def _named(source: Source, record: Record) -> str:
-    """What a gap calls the record."""
-    return "/".join([source.dataset.name, *(str(record[name]) for name in source.dataset.key)])
+def _converted(kind: FieldType, column: Sequence[Any]) -> Sequence[JSON]:
+    """Raises one of NOT_JSON where one of the values is none."""
+    if are_plain(kind, column):
+        return column
+    convert = CONVERTERS[kind]
+    return [None if value is None else convert(value) for value in column]
+
+
+def _one_by_one(kind: FieldType, column: Sequence[Any], name: str, lost: dict[int, list[str]]) -> Sequence[JSON]:
+    """As above, with null for what JSON cannot carry."""
+    convert = CONVERTERS[kind]
+    converted: list[JSON] = []
+    for place, value in enumerate(column):
+        try:
+            converted.append(None if value is None else convert(value))
+        except NOT_JSON:
+            converted.append(None)
+            lost.setdefault(place, []).append(name)
+    return converted
+
+
+def _apart(source: Source) -> Sequence[Column[Any]]:
+    """Columns of the order that are no fields: selected beside them."""
+    return [key for key in source.order if not any(key is column for column in source.columns)]
+
+
+def _place(selected: Sequence[Column[Any]], key: Column[Any]) -> int:
+    return next(place for place, column in enumerate(selected) if column is key)
 
 
 def _range(source: Source, piece: Slice, after: Cursor | None) -> Iterator[ColumnElement[bool]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, FromClause, Table
 
+from exporters.columns import WITHHELD
 from exporters.translations import indonesian
 from exporters.values import field_type
-from portability.api import Dataset, Field, FieldType, Provenance, Role, Subject, SubjectKind
+from portability.api import Dataset, Field, FieldType, Person, Provenance, Role, Subject, SubjectKind, Withheld
 
 Where: TypeAlias = Callable[[Subject], ColumnElement[bool] | None]
 """The rows of a subject; None: it has no verified identity here, so none are."""
@@ -31,14 +33,15 @@ class Named:
     provenance: Provenance | None = None
     """Where it differs from the dataset's."""
     third_party: bool = False
+    person: Person | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Rows past this time are not exported, unless they are held for a legal reason (GDPR Art. 5(1)(e))."""
+class Retention(Protocol):
+    """How long rows are kept: what is past its time is not exported, be it still there (GDPR Art. 5(1)(e))."""
 
-    until: Column[Any]
-    hold: Column[Any]
+    def kept(self, subject: Subject, moment: datetime) -> ColumnElement[bool] | None:
+        """The rows that are kept at a moment, or held for a legal reason; None: all of this subject's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +87,13 @@ def source(
     file: FileColumns | None = None,
 ) -> Source:
     """A source on one table with the key `id`; `origin` is a join where `where` looks at a parent's columns."""
-    fields = [
-        Field(
-            *(c.column, field_type(table.c[c.column].type), c.description, c.provenance or provenance, c.third_party),
-            description_id=indonesian(c.description),
-        )
-        for c in columns
-    ]
+    fields = [_field(c, table.c[c.column], c.provenance or provenance) for c in columns]
     if file is not None:
         fields.append(Field(FILE, FieldType.STRING, FILE_TEXT, provenance, description_id=indonesian(FILE_TEXT)))
     return Source(
         dataset=Dataset(
             *(name, title, description, tuple(fields), provenance, role, ("id",), kinds),
+            withheld=_withheld(table),
             title_id=indonesian(title),
             description_id=indonesian(description),
         ),
@@ -107,3 +105,16 @@ def source(
         retention=retention,
         file=file,
     )
+
+
+def _field(named: Named, column: Column[Any], provenance: Provenance) -> Field:
+    # Whatever tells of another person may be about a third party.
+    is_third_party = named.third_party or named.person is not None
+    kind, text = field_type(column.type), named.description
+    return Field(named.column, kind, text, provenance, is_third_party, named.person, indonesian(text))
+
+
+def _withheld(table: Table) -> tuple[Withheld, ...]:
+    """What the table holds of a subject and does not give out."""
+    held = [column.info[WITHHELD] for column in table.columns if column.info.get(WITHHELD)]
+    return tuple(replace(one, what_id=indonesian(one.what), reason_id=indonesian(one.reason)) for one in held)

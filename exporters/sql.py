@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import pairwise, starmap
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, func, select
 
 from exporters import conversations
 from exporters.conversations import Whole
-from exporters.faults import reading
-from exporters.files import find
-from exporters.rows import Selected, Taken, cursor, rows_of, statement, take
+from exporters.faults import next_rows, reading
+from exporters.files import Promise, find
+from exporters.rows import Columns, Selected, cursor, gaps_of, named, read, rows_of, statement
 from exporters.slices import cuts, promised_bytes
 from exporters.source import FILE, Source
 from portability.api import (
+    JSON,
     Batch,
     Cursor,
     Dataset,
@@ -31,11 +32,12 @@ from portability.api import (
     SubjectKind,
 )
 from portability.errors import ExporterFault
+from portability.rows import Rows, line
 
 BATCH_BYTES = 1 << 20
 BATCH_ROWS = 2_000
 FILE_BATCH_ROWS = 100  # each file costs a question to the file store before the batch is given out
-FETCH_ROWS = 64  # rows that may be in memory beyond a batch
+FETCH_ROWS = 256  # rows that may be in memory beyond a batch
 
 Finder: TypeAlias = Callable[[Connection, Subject], Iterable[Identity]]
 
@@ -80,9 +82,9 @@ class SqlExporter:
             rows = rows_of(table, subject, selection, after)
             if rows is None:
                 return
-            taken, more = self._read(table, statement(table, rows, limit), limit)
-            if taken:
-                batch = self._batch(taken)
+            page, more = self._read(table, statement(table, rows, limit), limit)
+            if page.values:
+                batch = self._batch(table, page)
                 yield batch
                 after = batch.cursor
 
@@ -124,39 +126,63 @@ class SqlExporter:
             raise ExporterFault(f"no dataset is named {dataset.name!r} here")
         return self._tables[dataset.name]
 
-    def _read(self, table: Source, query: Selected, limit: int) -> tuple[list[Taken], bool]:
+    def _read(self, table: Source, query: Selected, limit: int) -> tuple[_Page, bool]:
         """The next rows up to BATCH_BYTES, and whether more may follow."""
-        taken: list[Taken] = []
-        total_bytes = 0
+        page = _Page(table)
         with (
             reading(self._sources.database, table.dataset.name) as connection,
             connection.execute(query, execution_options={"stream_results": True}) as result,
         ):
-            while fetched := result.fetchmany(_fetch_rows(len(taken), total_bytes)):
-                for row in fetched:
-                    one = take(table, row)
-                    if taken and total_bytes + one.bytes > BATCH_BYTES:
-                        return taken, True
-                    taken.append(one)
-                    total_bytes += one.bytes
-        return taken, len(taken) == limit
+            while fetched := next_rows(result, _fetch_rows(len(page.values), len(page.lines))):
+                if not page.take(read(table, fetched)):
+                    return page, True
+        return page, len(page.values) == limit
 
-    def _batch(self, taken: Sequence[Taken]) -> Batch:
+    def _batch(self, table: Source, page: _Page) -> Batch:
+        if table.file is None:
+            return Batch(Rows(page.names, page.values, bytes(page.lines)), cursor(page.key), (), tuple(page.gaps))
         records: list[Record] = []
         files: list[File] = []
-        gaps: list[Gap] = []
-        for one in taken:
-            gaps.extend(one.gaps)
-            if one.promise is None:
-                records.append(one.record)
-                continue
-            found = find(self._sources.files, one.promise)
+        gaps = list(page.gaps)
+        for values, promised in zip(page.values, page.files, strict=True):
+            record = dict(zip(page.names, values, strict=True))
+            found = find(self._sources.files, Promise(named(table, record), str(record["id"]), *promised))
             if isinstance(found, File):
                 files.append(found)
             else:
                 gaps.append(found)
-            records.append({**one.record, FILE: found.name if isinstance(found, File) else None})
-        return Batch(records, cursor(taken[-1].key), tuple(files), tuple(gaps))
+            records.append({**record, FILE: found.name if isinstance(found, File) else None})
+        return Batch(records, cursor(page.key), tuple(files), tuple(gaps))
+
+
+class _Page:
+    """Rows of one batch while they come."""
+
+    def __init__(self, table: Source) -> None:
+        self.names = [str.__str__(field.name) for field in table.dataset.fields[: len(table.columns)]]
+        self.values: list[Sequence[JSON]] = []
+        self.lines = bytearray()
+        self.files: list[Sequence[Any]] = []
+        self.gaps: list[Gap] = []
+        self.key: Sequence[JSON] = ()
+        self._table = table
+
+    def take(self, found: Columns) -> bool:
+        """Add rows up to BATCH_BYTES; False where they are not all in. A larger row makes a batch of its own."""
+        names, lines = self.names, self.lines
+        for place, values in enumerate(found.values):
+            one = line(names, values)
+            if self.values and len(lines) + len(one) > BATCH_BYTES:
+                return False
+            lines += one
+            self.values.append(values)
+            self.key = found.keys[place]
+            if found.files:
+                self.files.append(found.files[place])
+            if place in found.lost:
+                record = dict(zip(names, values, strict=True))
+                self.gaps += gaps_of(self._table, record, found.lost[place])
+        return True
 
 
 def _fetch_rows(rows: int, total_bytes: int) -> int:

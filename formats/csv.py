@@ -13,10 +13,13 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import orjson
 
-from formats.values import encode_records, json_text, malformed
+from formats.values import encode_records, malformed
+from portability import rows
 from portability.api import JSON, Dataset, Field, FieldType, Record
 
 Cell = tuple[str, bool]
@@ -59,7 +62,7 @@ class Csv:
             return (",".join(map(_cell, types, values)) + "\r\n").encode()
 
         head = ",".join(name if _HEADER.fullmatch(name) else _quoted(name) for name in names) + "\r\n"
-        return encode_records(dataset, records, line, head=head.encode())
+        return encode_records(dataset, records, line, whole=partial(_lines, types), head=head.encode())
 
     def decode(self, dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[Record]:
         """The records again, from a whole document, in one piece or in blocks cut anywhere.
@@ -67,11 +70,11 @@ class Csv:
         Raises: FormatError for what is no such CSV: another header, a wrong number of cells, a cut last line.
         """
         names = [field.name for field in dataset.fields]
-        rows = _rows(dataset, [data] if isinstance(data, bytes) else data)
-        header = next(rows, None)
+        found = _rows(dataset, [data] if isinstance(data, bytes) else data)
+        header = next(found, None)
         if header is None or [_unquoted(cell) for cell in header] != names:
             raise malformed(dataset, 0, "the header is not the dataset's")
-        for number, row in enumerate(rows, 1):
+        for number, row in enumerate(found, 1):
             if len(row) != len(names):
                 raise malformed(dataset, number, f"{len(row)} cells, not {len(names)}")
             try:
@@ -91,7 +94,7 @@ def _cell(kind: FieldType, value: JSON) -> str:
     if value is None:
         return ""
     if kind is FieldType.OBJECT:
-        return _quoted(json_text(value).decode())
+        return _quoted(rows.text(value).decode())
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -103,8 +106,22 @@ def _cell(kind: FieldType, value: JSON) -> str:
     return text if bare and bare.fullmatch(text) else _quoted(text)
 
 
+def _lines(types: Sequence[FieldType], batch: rows.Rows) -> bytes:
+    """Rows column by column, whose values are known to be of their types."""
+    columns = [_cells(kind, column) for kind, column in zip(types, zip(*batch.values, strict=True), strict=False)]
+    return "".join(f"{','.join(cells)}\r\n" for cells in zip(*columns, strict=True)).encode()
+
+
+def _cells(kind: FieldType, column: Sequence[Any]) -> Sequence[str]:
+    if kind is FieldType.STRING:
+        return ["" if text is None else _quoted(text) for text in column]
+    if kind in _BARE:
+        return ["" if text is None else text for text in column]
+    return [_cell(kind, value) for value in column]
+
+
 def _quoted(text: str) -> str:
-    if _FORMULA.match(text):
+    if not text[:1].isalnum() and _FORMULA.match(text):
         text = f"'{text}"
     return '"' + text.replace('"', '""') + '"'
 

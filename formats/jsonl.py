@@ -6,12 +6,14 @@ Integers beyond 2^53 - 1 are strings; in an integer or number field they are rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 import orjson
 
-from formats.values import SAFE_INTEGER, dataset_names, encode_records, json_text, malformed
-from portability.api import JSON, Dataset, FieldType, Record
+from formats.values import dataset_names, encode_records, malformed
+from portability import rows
+from portability.api import Dataset, FieldType, Record
 
 _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 
@@ -34,10 +36,7 @@ class JsonLines:
         """
         names = [str.__str__(field.name) for field in dataset.fields]  # orjson refuses subclasses as keys
 
-        def line(values: Sequence[JSON]) -> bytes:
-            return json_text(dict(zip(names, map(_safe, values), strict=True))) + b"\n"
-
-        return encode_records(dataset, records, line)
+        return encode_records(dataset, records, partial(rows.line, names), whole=_text)
 
     def decode(self, dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[Record]:
         """The records again, from a whole document, in one piece or in blocks cut anywhere.
@@ -62,9 +61,8 @@ class JsonLines:
             yield record
 
 
-def _safe(value: JSON) -> JSON:
-    """True and False are integers too, and safe ones."""
-    return str(value) if isinstance(value, int) and not -SAFE_INTEGER <= value <= SAFE_INTEGER else value
+def _text(batch: rows.Rows) -> bytes:
+    return batch.lines
 
 
 def _lines(dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[bytes]:

@@ -9,9 +9,7 @@ import orjson
 
 from portability.api import JSON, Dataset, Field, FieldType, Record
 from portability.errors import FormatError
-
-SAFE_INTEGER = 2**53 - 1
-"""The largest integer that every JSON reader keeps (RFC 7493 section 2.2)."""
+from portability.rows import SAFE_INTEGER, Batched, Rows
 
 BLOCK_BYTES = 256 << 10
 
@@ -20,32 +18,73 @@ _INTEGER_BITS_MAX = 14_000  # about 4,200 digits: Python refuses to read more ba
 
 
 def encode_records(
-    dataset: Dataset, records: Iterable[Record], line: Callable[[Sequence[JSON]], bytes], *, head: bytes = b""
+    dataset: Dataset,
+    records: Iterable[Record],
+    line: Callable[[Sequence[JSON]], bytes],
+    *,
+    whole: Callable[[Rows], bytes] | None = None,
+    head: bytes = b"",
 ) -> Iterator[bytes]:
     """Blocks of at least BLOCK_BYTES, but for the last; `line` gets a record's values in declared order.
 
+    `whole` gets rows that have every declared field in its order: their source has seen to their types.
+
     Raises: FormatError for a value that does not fit its field; it names dataset, field and record, not the value.
     """
-    checks = [(field.name, _CHECKS[field.type]) for field in dataset.fields]
-    names = dataset_names(dataset)
+    checked = _Checked(dataset)
     block = bytearray(head)
-    for number, record in enumerate(records, 1):
-        if not record.keys() <= names:
-            raise FormatError(f"{dataset.name}, record {number}: a field that the dataset does not declare")
-        values: list[JSON] = []
-        for name, check in checks:
-            value = record.get(name)
-            try:
-                values.append(None if value is None else check(value))
-            except ValueError as error:
-                reason = "a lone surrogate" if isinstance(error, UnicodeEncodeError) else error
-                raise FormatError(f"{dataset.name}.{name}, record {number}: {reason}") from None
-        block += line(values)
+    for part in _lines(checked, records, line, whole):
+        block += part
+        del part  # orjson gives bytes that keep room for several times their length
         if len(block) >= BLOCK_BYTES:
             yield bytes(block)
             block.clear()
     if block:
         yield bytes(block)
+
+
+def _lines(
+    checked: _Checked,
+    records: Iterable[Record],
+    line: Callable[[Sequence[JSON]], bytes],
+    whole: Callable[[Rows], bytes] | None,
+) -> Iterator[bytes]:
+    for batch in records.batches() if isinstance(records, Batched) else [records]:
+        if whole is not None and isinstance(batch, Rows) and checked.knows(batch):
+            checked.count += len(batch)
+            yield whole(batch)
+        else:
+            for record in batch:
+                yield line(checked.values(record))
+
+
+class _Checked:
+    """Records against what their dataset declares."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.count = 0
+        self._dataset = dataset
+        self._checks = [(field.name, _CHECKS[field.type]) for field in dataset.fields]
+        self._names = dataset_names(dataset)
+
+    def knows(self, rows: Rows) -> bool:
+        return [name for name, _check in self._checks] == list(rows.names)
+
+    def values(self, record: Record) -> Sequence[JSON]:
+        """Of the declared fields, in their order. Raises FormatError."""
+        self.count += 1
+        where, number = self._dataset.name, self.count
+        if not record.keys() <= self._names:
+            raise FormatError(f"{where}, record {number}: a field that the dataset does not declare")
+        values: list[JSON] = []
+        for name, check in self._checks:
+            value = record.get(name)
+            try:
+                values.append(None if value is None else check(value))
+            except ValueError as error:
+                reason = "a lone surrogate" if isinstance(error, UnicodeEncodeError) else error
+                raise FormatError(f"{where}.{name}, record {number}: {reason}") from None
+        return values
 
 
 def dataset_names(dataset: Dataset) -> frozenset[str]:

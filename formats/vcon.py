@@ -32,6 +32,7 @@ PARTIES: Mapping[JSON, tuple[str, str]] = {
     "human_agent": ("agent", "person"),
     "company": ("agent", "organization"),
     "system": ("system", "bot"),
+    "speaker": ("thirdparty", "person"),
 }
 """CC's role and the core's type of a party, by its role in the record; a source's own word stays as role."""
 MEDIA_TYPES: Mapping[str, str] = {
@@ -91,7 +92,7 @@ def _vcon(dataset: Dataset, record: Record) -> Object:
     begin = next((time for time in map(_time, times) if time), None)
     if identifier is None or begin is None:
         raise FormatError(f"{dataset.name}: a conversation without an id or without any time")
-    parties = [_party(party) for party in _objects(record, "parties")]
+    parties = list(_parties(record))
     dialog = _dialog(record, begin, len(parties))
     created_at = _time(record.get("created_at")) or begin
     analysis = _objects(record, "analysis")
@@ -126,8 +127,16 @@ def _uuid(record: Record) -> str:
     return str(uuid.UUID(bytes=bytes(digest)))
 
 
-def _party(party: Object) -> Object:
-    word, name = party.get("role"), _text(party.get("name"))
+def _parties(record: Record) -> Iterator[Object]:
+    """Who took part. Members of staff and others on the line stand apart in the record: they may be pseudonyms."""
+    named = [_list(record, name) for name in ("staff", "speakers")]
+    for place, party in enumerate(_objects(record, "parties")):
+        others = (_text(names[place]) for names in named if place < len(names))
+        yield _party(party, _text(party.get("name")) or next(filter(None, others), None))
+
+
+def _party(party: Object, name: str | None) -> Object:
+    word = party.get("role")
     role, kind = PARTIES.get(word, (_text(word), None)) if isinstance(word, str) else (None, None)
     return _known(
         tel=_text(party.get("tel")),
@@ -266,8 +275,12 @@ def _file(record: Object) -> Object:
 
 def _objects(record: Record, name: str) -> list[Object]:
     """A list of objects; what a source has there instead is no conversation's."""
+    return [dict(value) for value in _list(record, name) if isinstance(value, Mapping)]
+
+
+def _list(record: Record, name: str) -> Sequence[JSON]:
     values = record.get(name)
-    return [dict(value) for value in values if isinstance(value, Mapping)] if isinstance(values, list | tuple) else []
+    return values if isinstance(values, list | tuple) else ()
 
 
 def _known(**values: JSON) -> Object:

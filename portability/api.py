@@ -1,7 +1,7 @@
 """What a plugin imports: the nouns of an export, and the protocols of exporters and formats.
 
-An exporter reads one source and knows nothing of ZIP, storage, queues or law. The host owns formats,
-redaction, hashing and upload. `portability.testing.check_exporter` holds an exporter to the promises below.
+An exporter reads one source and knows nothing of ZIP, storage, queues or law; the host does the rest.
+`portability.testing.check_exporter` holds an exporter to the promises below.
 """
 
 from __future__ import annotations
@@ -11,13 +11,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from portability.tags import FieldType, Person, Provenance, Role, SubjectKind, Withheld, WithheldKind
+from portability.tags import (
+    ROLES_OF_SPEAKERS,
+    FieldType,
+    Person,
+    Provenance,
+    Role,
+    SubjectKind,
+    Withheld,
+    WithheldKind,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 __all__ = [
     "JSON",
+    "ROLES_OF_SPEAKERS",
     "Batch",
     "CountingExporter",
     "Cursor",
@@ -94,9 +104,8 @@ class Field:
     third_party: bool = False
     """True where the value may be about somebody other than the subject."""
     person: Person | None = None
-    """Of whom the value tells beside the subject: the host redacts it in copies for people, not in `switch`."""
-    description_id: str | None = None
-    """The description in Indonesian."""
+    """Of whom the value tells beside the subject: redacted for people, not in `switch`. Of text, objects, no key."""
+    description_id: str | None = None  # in Indonesian
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +126,16 @@ class Dataset:
     """Its records become one document each, by the document formats of the export, and no rows."""
     withheld: tuple[Withheld, ...] = ()
     """What the source holds beside these fields and does not deliver."""
-    title_id: str | None = None
+    title_id: str | None = None  # in Indonesian
     description_id: str | None = None
-    """Title and description in Indonesian."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
     """A half-open range of a dataset's records in their stable order, [begin, end); None is open.
 
-    A bound is opaque to all but its exporter, as a cursor is: plain text without NUL and lone surrogates. It names a
-    place, not a record, and keeps its meaning when records come and go, for as long as the export takes.
+    A bound is opaque to all but its exporter, as a cursor is, and plain text: no NUL, no lone surrogates. It names a
+    place, not a record, and keeps its meaning when records come and go.
     """
 
     begin: str | None = None
@@ -253,10 +261,10 @@ class CountingExporter(Exporter, Protocol):
 class SlicingExporter(Exporter, Protocol):
     """Optional: cuts a dataset into contiguous slices, which several machines read at the same time.
 
-    Promises: at least one slice and at most `n`; the first has no begin and the last no end, each other one begins
-    where the one before it ends, and none is empty; on the same data the same slices. Read one after the other they
-    give the records and files of the whole, in the same order, each once; cursors and counts hold within a slice.
-    Slices of about equal work are best: bytes of files, else records. Of a selection that is a slice, its own parts.
+    Promises: one slice to `n`; the first has no begin and the last no end, each other one begins where the one before
+    it ends, none is empty; on the same data the same slices. Read in turn they give the records and files of the whole,
+    in its order, each once; cursors and counts hold within a slice. Slices of equal work are best (bytes of files, else
+    records). Of a selection that is a slice, its own parts.
     """
 
     def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:

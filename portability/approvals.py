@@ -12,14 +12,15 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from portability import audit, exports, models, notify, slices
 from portability.db import now
-from portability.errors import NotAllowed, WrongState
+from portability.errors import BadInput, NotAllowed, WrongState
+from portability.plugins import check_exporter_names
 from portability.policy import Actor, Role
 from portability.refusals import ReasonRequired
 from portability.requests import Profile, Request
 from portability.settings import Settings
-from portability.states import ExportState
+from portability.states import ExportState, TransferState
 
-TABLE, EXPORT = models.approval, models.export
+TABLE, EXPORT, TRANSFER = models.approval, models.export, models.transfer
 REMEDIES = ("complaint", "court")
 """What a denial always tells of: the supervisory authority and the courts (GDPR Art. 12(4))."""
 REFUSAL = "refusal"
@@ -27,7 +28,7 @@ REFUSAL = "refusal"
 FETCH_SECONDS = 86_400
 """How long the consent to fetch a copy holds."""
 APPROVABLE = frozenset({ExportState.REVIEW, ExportState.READY})
-"""States in which a question may be open: to make it, or to fetch a copy. With any other the question has ended."""
+"""States in which a question may be open: to make it, or to fetch or send a copy. With any other it has ended."""
 DECIDERS = frozenset({Role.OFFICER, Role.OPERATOR, Role.TENANT_ADMIN})
 
 
@@ -40,8 +41,31 @@ class Cause(StrEnum):
     """Staff ask soon after the address changed to which the archive will go: so are accounts taken over."""
     ABROAD = "abroad"
     """It goes to a recipient in another country."""
+    OTHER_PEOPLE = "other_people"
+    """What a deployment's policy wants human eyes for, because much of it is about others (GDPR Art. 15(4))."""
     FETCH = "fetch"
     """An operator wants a copy."""
+
+
+class Basis(StrEnum):
+    """The rule that a denial rests on; it stays in the request log without the person (R50)."""
+
+    IDENTITY = "identity"
+    """Who asks could not be verified (GDPR Art. 12(6), CCPA 7024)."""
+    AUTHORITY = "authority"
+    """Whoever asks for another has no mandate."""
+    UNFOUNDED = "unfounded"
+    """Manifestly unfounded (GDPR Art. 12(5))."""
+    EXCESSIVE = "excessive"
+    """Of a proven abusive intent (CJEU C-526/24)."""
+    OTHERS = "others"
+    """It would harm the rights of other people (GDPR Art. 15(4), 20(4))."""
+    LAW = "law"
+    """A law forbids it."""
+    NOT_OURS = "not_ours"
+    """Another one is to answer: the tenant, the covered entity."""
+    OTHER = "other"
+    """The reason says it."""
 
 
 def needed(
@@ -52,9 +76,13 @@ def needed(
     contact_changed_at: datetime | None = None,
     abroad: bool = False,
 ) -> tuple[Cause, ...]:
-    """What about a request needs a second person."""
+    """What about a request needs a second person. Where approvals are off, what the settings name still does.
+
+    Raises: UnknownExporter where the settings name one that is not there: nothing may slip through by a slip.
+    """
+    looked_at = (Cause.OTHER_PEOPLE,) if _tells_of_others(settings, request) else ()
     if not settings.needs_approvals:
-        return ()
+        return looked_at
     recent = timedelta(seconds=settings.contact_change_seconds)
     changed = contact_changed_at is not None and contact_changed_at > datetime.now(UTC) - recent
     causes = {
@@ -62,7 +90,15 @@ def needed(
         Cause.CONTACT_CHANGED: changed and actor.role not in {Role.SUBJECT, Role.TENANT_ADMIN},
         Cause.ABROAD: abroad,
     }
-    return tuple(cause for cause, holds in causes.items() if holds)
+    return (*(cause for cause, holds in causes.items() if holds), *looked_at)
+
+
+def _tells_of_others(settings: Settings, request: Request) -> bool:
+    """Whether a person's copy takes an exporter that is to be looked at; in `switch` nothing is about strangers."""
+    reviewed = frozenset(check_exporter_names(settings.reviewed))
+    if request.profile is Profile.SWITCH or not reviewed:
+        return False
+    return request.include is None or not reviewed.isdisjoint(request.include)
 
 
 def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, actor: str) -> None:
@@ -87,7 +123,7 @@ def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, acto
 
 
 def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
-    """Let a held export go on, or an operator fetch a copy. Whoever asked cannot.
+    """Let a held export or its transfer go on, or an operator fetch a copy. Whoever asked cannot.
 
     Raises: UnknownExport; WrongState where nothing is to be approved; NotAllowed.
     """
@@ -100,20 +136,23 @@ def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
     if row["state"] == ExportState.REVIEW:
         connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(state=ExportState.QUEUED))
         slices.let_go(connection, export_id)
+    _held(connection, export_id, state=TransferState.QUEUED)
     audit.record(connection, "export.approved", actor=str(actor), export_id=export_id)
 
 
-def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor) -> None:
+def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor, basis: str = Basis.OTHER) -> None:
     """Refuse a request that no worker has begun, for a reason that the person is told with their remedies.
 
-    Of an export that is ready it refuses the copy that an operator asked for, and nothing else.
+    Of an export that is ready it refuses the copy that an operator asked for, or its transfer, and nothing else.
 
     There is no other way to `denied`: no code refuses by itself (GDPR Art. 12(4), 12(5)).
 
-    Raises: UnknownExport; WrongState; ReasonRequired; NotAllowed.
+    Raises: UnknownExport; WrongState; ReasonRequired; NotAllowed; BadInput for a basis that is none.
     """
     if not reason.strip():
         raise ReasonRequired("a denial says why, in words for the person")
+    if basis not in set(Basis):
+        raise BadInput("no such basis of a denial", hint=f"bases are {', '.join(Basis)}")
     row = exports.lock(connection, export_id)
     asked = waiting(connection, export_id)
     begun = row["state"] not in {ExportState.REVIEW, ExportState.QUEUED}
@@ -122,9 +161,11 @@ def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor) -
     _check_decider(actor, row, asked)
     if not asked:
         _insert(connection, export_id, REFUSAL, row["requested_by"])
-    _decide(connection, export_id, "denied", actor, reason.strip())
+    _decide(connection, export_id, "denied", actor, reason.strip(), basis)
     if begun:
-        audit.record(connection, "fetch.denied", actor=str(actor), export_id=export_id)
+        stopped = _held(connection, export_id, state=TransferState.DENIED, ended_at=now())
+        action = "transfer.denied" if stopped else "fetch.denied"
+        audit.record(connection, action, actor=str(actor), export_id=export_id)
         return
     ended = {"state": ExportState.DENIED, "ended_at": now(), "error_code": "denied"}
     told = "a privacy officer has denied this request; the reasons are kept with it"
@@ -147,6 +188,14 @@ def may_fetch(connection: Connection, export_id: str, *, actor: str) -> bool:
     return False
 
 
+def hold_transfer(connection: Connection, export_id: str, *, actor: str) -> None:
+    """Ask somebody else whether a ready export may go to a recipient abroad; the export is locked."""
+    asked = waiting(connection, export_id)
+    if not any(row["cause"] == Cause.ABROAD for row in asked):
+        _insert(connection, export_id, Cause.ABROAD, actor)
+        audit.record(connection, "approval.asked", actor=actor, export_id=export_id, detail={"causes": Cause.ABROAD})
+
+
 def waiting(connection: Connection, export_id: str | None = None) -> Sequence[RowMapping]:
     """What is still to be decided, oldest first."""
     query = select(TABLE).where(TABLE.c.state == "open").order_by(TABLE.c.asked_at, TABLE.c.id)
@@ -161,7 +210,8 @@ def denial(connection: Connection, export_id: str) -> dict[str, Any] | None:
     row = connection.execute(query.order_by(TABLE.c.decided_at).limit(1)).mappings().one_or_none()
     if row is None:
         return None
-    return {"reason": row["reason"], "decided_at": exports.rfc3339(row["decided_at"]), "remedies": list(REMEDIES)}
+    told = {"reason": row["reason"], "basis": row["basis"], "remedies": list(REMEDIES)}
+    return {**told, "decided_at": exports.rfc3339(row["decided_at"])}
 
 
 def _check_decider(actor: Actor, export: Mapping[Any, Any], rows: Sequence[RowMapping]) -> None:
@@ -171,9 +221,23 @@ def _check_decider(actor: Actor, export: Mapping[Any, Any], rows: Sequence[RowMa
         raise NotAllowed("nobody decides on a request of their own", hint="ask a colleague")
 
 
-def _decide(connection: Connection, export_id: str, state: str, actor: Actor, reason: str | None = None) -> None:
+def _decide(
+    connection: Connection,
+    export_id: str,
+    state: str,
+    actor: Actor,
+    reason: str | None = None,
+    basis: str | None = None,
+) -> None:
     open_ones = update(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "open")
-    connection.execute(open_ones.values(state=state, decided_by=str(actor), decided_at=now(), reason=reason))
+    values = {"state": state, "decided_by": str(actor), "reason": reason, "basis": basis}
+    connection.execute(open_ones.values(**values, decided_at=now()))
+
+
+def _held(connection: Connection, export_id: str, **values: object) -> int:
+    """Let the transfers of an export go that waited for this decision, or end them."""
+    mine = (TRANSFER.c.export_id == export_id, TRANSFER.c.state == TransferState.HELD)
+    return connection.execute(update(TRANSFER).where(*mine).values(**values)).rowcount
 
 
 def _insert(connection: Connection, export_id: str, cause: str, actor: str) -> None:

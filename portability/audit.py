@@ -72,12 +72,14 @@ def record(
     of their exports, which means nothing once the deployment's salt is gone. The head of the log stays locked until
     the transaction ends: take every other lock before (deployment, turn, export, slice, and the log last).
     """
+    # Before the head is locked: a subject's first event gives it a pseudonym, and that waits for whoever does the same.
+    actor = _unnamed(connection, actor)
     query = select(HEAD.c.event_id, HEAD.c.hash, now().label("at")).with_for_update()
     head = connection.execute(query).mappings().one()
     event: dict[str, Any] = {
         "id": head["event_id"] + 1,
         "at": head["at"],
-        "actor": _unnamed(connection, actor),
+        "actor": actor,
         "action": action,
         "export_id": export_id,
         "detail": dict(detail or {}),

@@ -11,18 +11,20 @@ from __future__ import annotations
 import tomllib
 from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from portability.errors import BadInput, UnknownRegime, WrongState
+from portability.errors import BadDate, BadInput, UnknownRegime, WrongState
 
 DEFAULT_REGIMES = ("gdpr", "uu_pdp", "data_act")
 """Those of the platform's privacy policy: Europe, Indonesia, and companies that leave."""
 SATURDAY = 5
+LOG_MONTHS = 24
+"""At least, under any law: CCPA regulation 7101(a)."""
 HALF, MOST = 0.5, 0.8
 EXPIRY_NOTICE = timedelta(hours=48)
 """How long before its archive is deleted a subject is told so."""
@@ -86,6 +88,10 @@ class Regime:
     """How much longer, counted on from the first deadline; None: there is none."""
     ends_on_a_working_day: bool = False
     pauses: frozenset[PauseReason] = frozenset()
+    notice: Period | None = None
+    """The longest period of notice, with whose end the clock begins; None: it begins with the receipt."""
+    log_months: int = LOG_MONTHS
+    """How long the record of a request is kept after its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +108,14 @@ class Clock:
     """What is known of one request's time."""
 
     started_at: datetime
-    """Receipt; for the Data Act the end of the notice period."""
+    """Receipt."""
     pauses: Sequence[Pause] = ()
     extended: bool = False
+    notice_ends_at: datetime | None = None
+    """Where the time of those regimes begins that know a period of notice (Data Act Art. 25(2)(d))."""
+
+    def begins_at(self, regime: Regime) -> datetime:
+        return self.started_at if regime.notice is None else self.notice_ends_at or self.started_at
 
 
 def due(regime: Regime, clock: Clock, place: Place = UTC_PLACE, *, at: datetime | None = None) -> datetime:
@@ -112,7 +123,7 @@ def due(regime: Regime, clock: Clock, place: Place = UTC_PLACE, *, at: datetime 
 
     A pause that the regime does not know changes nothing; one that still lasts counts until `at`.
     """
-    first = _end(clock.started_at, regime.period, regime, place)
+    first = _end(clock.begins_at(regime), regime.period, regime, place)
     if clock.extended and regime.extension is not None:
         first = _end(first - timedelta(microseconds=1), regime.extension, regime, place)
     stood_still = _stood_still(regime, clock, at)
@@ -143,7 +154,20 @@ def extended(clock: Clock, regimes: Iterable[Regime], place: Place = UTC_PLACE, 
         raise WrongState("the deadline has passed: it can be extended before only")
     if fixed := sorted(regime.name for regime in among if regime.extension is None):
         raise WrongState(f"{', '.join(fixed)} knows no extension")
-    return Clock(clock.started_at, clock.pauses, extended=True)
+    return replace(clock, extended=True)
+
+
+def check_notice(regimes: Iterable[Regime], received_at: datetime, ends_at: datetime, place: Place = UTC_PLACE) -> None:
+    """Whether a period of notice may end then. Raises BadInput where no regime knows one; BadDate."""
+    periods = [regime.notice for regime in regimes if regime.notice is not None]
+    if not periods:
+        raise BadInput("no law that applies to this request knows a period of notice", hint="leave it out")
+    if ends_at < received_at:
+        raise BadDate("the period of notice ends before the request came in")
+    day = received_at.astimezone(place.zone).date()
+    last = min(_last_day(day, period) for period in periods)
+    if ends_at.astimezone(place.zone).date() > last:
+        raise BadDate("the period of notice is longer than the law allows", hint=f"it ends on {last} at the latest")
 
 
 def alarm(started_at: datetime, due_at: datetime, at: datetime) -> Alarm:
@@ -162,6 +186,11 @@ def kept_until(ended_at: datetime, ttl_seconds: float) -> datetime:
 def applying(names: Iterable[str], profile: str) -> list[Regime]:
     """Of the regimes that a deployment is under, those with a deadline for this profile. Raises UnknownRegime."""
     return [regime for regime in map(named, names) if profile in regime.profiles]
+
+
+def log_months(names: Iterable[str]) -> int:
+    """How long the strictest of these regimes wants the record of a request kept. Raises UnknownRegime."""
+    return max((named(name).log_months for name in names), default=LOG_MONTHS)
 
 
 def profiles_without(names: Iterable[str]) -> Sequence[str]:
@@ -194,13 +223,14 @@ def _built_in() -> Mapping[str, Regime]:
 
 def _regime(name: str, table: Mapping[str, Any]) -> Regime:
     rest = dict(table)
-    extension = rest.pop("extension", None)
+    extension, notice = rest.pop("extension", None), rest.pop("notice", None)
     return Regime(
         name=name,
         title=rest.pop("title"),
         profiles=frozenset(rest.pop("profiles")),
         period=Period(**rest.pop("period")),
         extension=None if extension is None else Period(**extension),
+        notice=None if notice is None else Period(**notice),
         pauses=frozenset(map(PauseReason, rest.pop("pauses", ()))),
         **rest,
     )
@@ -209,9 +239,11 @@ def _regime(name: str, table: Mapping[str, Any]) -> Regime:
 def _end(started_at: datetime, period: Period, regime: Regime, place: Place) -> datetime:
     if period.hours:
         return started_at + timedelta(hours=period.hours)
-    day = started_at.astimezone(place.zone).date()
-    last = _months_later(day, period.months) if period.months else day + timedelta(days=period.days)
-    return _close_of(last, regime, place)
+    return _close_of(_last_day(started_at.astimezone(place.zone).date(), period), regime, place)
+
+
+def _last_day(day: date, period: Period) -> date:
+    return months_later(day, period.months) if period.months else day + timedelta(days=period.days)
 
 
 def _whole_day(moment: datetime, regime: Regime, place: Place) -> datetime:
@@ -227,14 +259,15 @@ def _close_of(day: date, regime: Regime, place: Place) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(), place.zone).astimezone(UTC)
 
 
-def _months_later(day: date, months: int) -> date:
+def months_later(day: date, months: int) -> date:
+    """The day with the same number so many months on, or before where they are negative; the month's last instead."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def _stood_still(regime: Regime, clock: Clock, at: datetime | None) -> timedelta:
     """The time of all pauses that the regime knows; where they overlap it counts once."""
-    total, until = timedelta(), clock.started_at
+    total, until = timedelta(), clock.begins_at(regime)
     for pause in sorted(clock.pauses, key=lambda pause: pause.began_at):
         ended_at = pause.ended_at or at
         if pause.reason not in regime.pauses or ended_at is None:

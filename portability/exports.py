@@ -16,6 +16,7 @@ from portability.errors import UnknownExport, WrongState
 from portability.states import UNDECIDED, DatasetState, ExportState, SliceState
 
 EXPORT, VOLUME, LEDGER, GAP = models.export, models.volume, models.ledger, models.gap
+APPROVAL = models.approval
 
 
 def get(connection: Connection, identifier: str) -> RowMapping:
@@ -69,7 +70,9 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
         "subject_kind": row["subject_kind"],
         "received_at": rfc3339(row["received_at"]),
         "due_at": rfc3339(row["due_at"]),
+        "notice_ends_at": rfc3339(row["notice_ends_at"]),
         "alarm": alarm(row),
+        "review": review(connection, row),
         "began_at": rfc3339(row["began_at"]),
         "ended_at": rfc3339(row["ended_at"]),
         "revision": row["revision"],
@@ -80,8 +83,28 @@ def view(connection: Connection, identifier: str) -> dict[str, JSON]:
             {"number": v["number"], "name": f"{v['name']}.zip", "bytes": v["bytes"], "sha256": v["sha256"]}
             for v in stored_volumes(connection, identifier)
         ],
+        "erased_at": rfc3339(row["erased_at"]),
+        "attestations": attestations(connection, identifier),
         "error": None if row["error_code"] is None else {"code": row["error_code"], "message": row["error_message"]},
     }
+
+
+def review(connection: Connection, row: Mapping[Any, Any]) -> list[str]:
+    """Why a second person must look at it before it begins; empty where none has to."""
+    if row["state"] != ExportState.REVIEW:
+        return []
+    mine = (APPROVAL.c.export_id == row["id"], APPROVAL.c.state == "open")
+    return [*connection.scalars(select(APPROVAL.c.cause).where(*mine).order_by(APPROVAL.c.asked_at, APPROVAL.c.id))]
+
+
+def attestations(connection: Connection, identifier: str) -> list[JSON]:
+    """Signed statements about what was deleted of its archive, oldest first (docs/retention.md)."""
+    table = models.attestation
+    query = select(table).where(table.c.export_id == identifier).order_by(table.c.created_at, table.c.id)
+    return [
+        {"id": row["id"], "issued_at": rfc3339(row["created_at"]), "token": row["token"]}
+        for row in connection.execute(query).mappings()
+    ]
 
 
 def progress(lines: Sequence[RowMapping], parts: Sequence[RowMapping]) -> dict[str, int | None]:
@@ -113,7 +136,7 @@ def alarm(row: Mapping[Any, Any], at: datetime | None = None) -> Alarm:
     """How far a request without an answer has come on its way to the deadline."""
     if row["state"] not in UNDECIDED:
         return Alarm.NONE
-    return deadlines.alarm(row["received_at"], row["due_at"], at or datetime.now(UTC))
+    return deadlines.alarm(row["notice_ends_at"] or row["received_at"], row["due_at"], at or datetime.now(UTC))
 
 
 def lock(connection: Connection, identifier: str) -> RowMapping:

@@ -109,7 +109,7 @@ def _clock(connection: Connection, row: RowMapping) -> Clock:
                 pauses.append(Pause(PauseReason(event["reason"]), event["at"]))
             case Kind.RESUMED:
                 pauses[-1] = Pause(pauses[-1].reason, pauses[-1].began_at, event["at"])
-    return Clock(row["received_at"], tuple(pauses), extended)
+    return Clock(row["received_at"], tuple(pauses), extended, row["notice_ends_at"])
 
 
 def _lasting(connection: Connection, export_id: str) -> bool:

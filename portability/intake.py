@@ -35,7 +35,7 @@ def take(
 
     It is in state `review` where somebody else must look first (portability/approvals.py).
 
-    Raises: NotAllowed, ReasonRequired, StepUpRequired, MandateRefused, TooManyExports.
+    Raises: NotAllowed, ReasonRequired, StepUpRequired, MandateRefused, ErasureRunning, TooManyExports.
     """
     if mandate_id is not None:
         mandates.check(connection, mandate_id, request, actor=actor)

@@ -43,6 +43,8 @@ LOGIN = Rule("login", 20, 300)
 CODE = Rule("code", 20, 600)
 LINK = Rule("link", 120, 60)
 REQUEST = Rule("request", 60, 60)
+RECEIPT = Rule("receipt", 20, 300)
+"""For each we ask the recipient for its keys."""
 
 
 class Limits:

@@ -32,9 +32,17 @@ from portability.refusals import LinkInvalid, UnknownLink
 from portability.signing import ALGORITHMS, LINK_TYPE, Jwks, SignatureFault, check, sign
 from portability.states import ExportState
 
-LINK, CLAIM, EXPORT, VOLUME = models.link, models.link_claim, models.export, models.volume
+LINK, CLAIM, EXPORT, VOLUME, COPY = (
+    models.link,
+    models.link_claim,
+    models.export,
+    models.volume,
+    models.transfer_copy,
+)
 TTL_MAX_SECONDS = 30 * 86_400
 TOKEN_MAX = 2048
+LINKED = (ExportState.READY, ExportState.DENIED)
+"""States with something to be read behind a link: an archive, or the reasons of a refusal (GDPR Art. 12(4))."""
 SUBJECT = ("subject_kind", "subject_id", "subject_ref", "tenant", "profile", "revision")
 """What a resolved link says of its export, beside `export_state`."""
 
@@ -48,6 +56,8 @@ class Audience(StrEnum):
     """A contact or a closed account: whoever reads the one-time code at the verified address."""
     TENANT_ADMIN = "tenant_admin"
     """An administrator of the tenant, logged in."""
+    RECIPIENT = "recipient"
+    """Another provider: whoever holds it, for it reaches nothing but copies that only the recipient can open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +75,27 @@ class Link:
 
 
 def issue(
-    connection: Connection, keys_folder: Path, export_id: str, *, audience: str, ttl_seconds: float, actor: str
+    connection: Connection,
+    keys_folder: Path,
+    export_id: str,
+    *,
+    audience: str,
+    ttl_seconds: float,
+    actor: str,
+    transfer_id: str | None = None,
 ) -> Link:
-    """Make a link to a ready export.
+    """Make a link to a ready export, or to the reasons why there is none; with a transfer to its copies and no more.
 
-    Raises: UnknownExport; WrongState where nothing can be downloaded; BadInput for an audience that does not fit the
+    Raises: UnknownExport; WrongState where there is nothing to be read; BadInput for an audience that does not fit the
     subject or a time that is none; NoSigningKey.
     """
     if not 0 < ttl_seconds <= TTL_MAX_SECONDS:
         raise BadInput("a link holds for more than nothing and for 30 days at the most")
     key = keys.signing(connection, keys_folder, purpose="link")
     row = exports.lock(connection, export_id)
-    if row["state"] != ExportState.READY:
+    if row["state"] not in LINKED:
         raise WrongState(f"export {export_id} is {row['state']}, not ready")
-    chosen = _audience(connection, row, audience)
+    chosen = Audience.RECIPIENT if transfer_id is not None else _audience(connection, row, audience)
     issued_at = datetime.now(UTC)
     expires_at = issued_at + timedelta(seconds=ttl_seconds)
     claims: dict[str, JSON] = {
@@ -88,7 +105,7 @@ def issue(
     }
     made = Link(f"lnk_{secrets.token_hex(10)}", export_id, chosen, expires_at, sign(claims, key, typ=LINK_TYPE))
     values = {"id": made.id, "export_id": export_id, "audience": chosen, "expires_at": expires_at}
-    kept = {"token_sha256": _sha256(made.token), "created_by": actor, "created_at": now()}
+    kept = {"token_sha256": _sha256(made.token), "transfer_id": transfer_id, "created_by": actor, "created_at": now()}
     connection.execute(insert(LINK).values(**values, **kept))
     told: audit.Detail = {"link": made.id, "audience": chosen, "ttl_seconds": int(ttl_seconds)}
     audit.record(connection, "link.issued", actor=actor, export_id=export_id, detail=told)
@@ -168,7 +185,7 @@ def claim(
     connection.execute(select(LINK.c.id).where(LINK.c.id == row["id"]).with_for_update())
     fresh = connection.execute(_living().where(LINK.c.id == row["id"])).mappings().one_or_none()
     used = select(func.count()).select_from(CLAIM).where(CLAIM.c.link_id == row["id"], CLAIM.c.volume == volume)
-    if fresh is None or not _lives(fresh) or _volume(connection, row["export_id"], volume) is None:
+    if fresh is None or not _lives(fresh) or _volume(connection, row, volume) is None:
         raise LinkInvalid
     if connection.execute(used).scalar_one() >= claims_max:
         raise LinkInvalid
@@ -185,7 +202,7 @@ def claimed(connection: Connection, row: Mapping[Any, Any], volume: int, claim: 
     digest = _sha256(claim)
     mine = (CLAIM.c.link_id == row["id"], CLAIM.c.volume == volume, CLAIM.c.expires_at > now())
     known = connection.scalar(select(CLAIM.c.claim_sha256).where(CLAIM.c.claim_sha256 == digest, *mine))
-    found = _volume(connection, row["export_id"], volume)
+    found = _volume(connection, row, volume)
     if known is None or found is None or not hmac.compare_digest(known, digest):
         raise LinkInvalid
     return found
@@ -207,6 +224,14 @@ def opened(
         connection.execute(update(CLAIM).where(*mine).values(downloaded_at=now()))
     detail = {"link": row["id"], "volume": volume, "bytes": sent_bytes, "complete": complete}
     audit.record(connection, "link.downloaded", actor=actor, export_id=row["export_id"], detail=detail)
+
+
+def volumes(connection: Connection, row: Mapping[Any, Any]) -> Sequence[RowMapping]:
+    """What a link reaches, in order: the volumes, or of a recipient's link their encrypted copies; `file` is a name."""
+    table = VOLUME if row["transfer_id"] is None else COPY
+    query = select(table, (table.c.name + (".zip" if table is VOLUME else ".zip.age")).label("file"))
+    mine = table.c.export_id == row["export_id"] if table is VOLUME else table.c.transfer_id == row["transfer_id"]
+    return connection.execute(query.where(mine, table.c.state == "stored").order_by(table.c.number)).mappings().all()
 
 
 def get(connection: Connection, link_id: str) -> RowMapping:
@@ -252,9 +277,10 @@ def _audience(connection: Connection, export: Mapping[Any, Any], wanted: str) ->
         Audience.LOGIN: kind == SubjectKind.USER,
         Audience.CODE: kind in {SubjectKind.USER, SubjectKind.CONTACT},
         Audience.TENANT_ADMIN: kind == SubjectKind.TENANT or to_admin(connection, export),
+        Audience.RECIPIENT: False,
     }
     if not fits[chosen]:
-        hint = "users log in, contacts get a code, a tenant's administrator needs an instruction that says so"
+        hint = "users log in, contacts get a code, administrators need an instruction, recipients a transfer"
         raise BadInput(f"audience {chosen} is not for the archive of a {kind}", hint=hint)
     return chosen
 
@@ -266,13 +292,11 @@ def _living() -> Select[*tuple[Any, ...]]:
 
 
 def _lives(row: Mapping[Any, Any]) -> bool:
-    ready = row["export_state"] == ExportState.READY
-    return ready and row["revoked_at"] is None and bool(row["expires_at"] > row["present"])
+    return row["export_state"] in LINKED and row["revoked_at"] is None and bool(row["expires_at"] > row["present"])
 
 
-def _volume(connection: Connection, export_id: str, number: int) -> RowMapping | None:
-    mine = (VOLUME.c.export_id == export_id, VOLUME.c.number == number, VOLUME.c.state == "stored")
-    return connection.execute(select(VOLUME).where(*mine)).mappings().one_or_none()
+def _volume(connection: Connection, row: Mapping[Any, Any], number: int) -> RowMapping | None:
+    return next((found for found in volumes(connection, row) if found["number"] == number), None)
 
 
 def _sha256(token: str) -> str:

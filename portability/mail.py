@@ -19,7 +19,7 @@ from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 
 from portability.errors import PortabilityError
-from portability.settings import is_loopback
+from portability.setting_values import is_loopback
 
 PORTS = {"smtp": 587, "smtps": 465}
 

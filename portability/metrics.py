@@ -21,9 +21,10 @@ from portability.errors import FormatError, SourceError, all_errors
 from portability.incidents import Incident
 from portability.notify import Kind, State
 from portability.requests import Profile
-from portability.states import UNDECIDED, ExportState
+from portability.states import UNDECIDED, ExportState, TransferState
 
 EXPORT, VOLUME, GAP, TOLD = models.export, models.volume, models.gap, models.notification
+SENT, HOOK = models.transfer, models.webhook
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `exposition` makes."""
@@ -54,6 +55,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             *_volumes(connection),
             _gaps(connection),
             *_notifications(connection),
+            *_transfers(connection),
         ]
     return [*counted, _incidents(engine)]
 
@@ -119,7 +121,8 @@ def _exports(connection: Connection) -> Sequence[Metric]:
 
 
 def _alarms(connection: Connection) -> Metric:
-    elapsed, whole = (elapsed_seconds(EXPORT.c.received_at, end) for end in (now(), EXPORT.c.due_at))
+    begin = func.coalesce(EXPORT.c.notice_ends_at, EXPORT.c.received_at)
+    elapsed, whole = (elapsed_seconds(begin, end) for end in (now(), EXPORT.c.due_at))
     used = elapsed / func.nullif(whole, 0)
     counts = (func.count().filter(used >= share) for share in ALARMS.values())
     reached = connection.execute(select(*counts).where(EXPORT.c.state.in_(UNDECIDED))).one()
@@ -187,6 +190,20 @@ def _notifications(connection: Connection) -> Sequence[Metric]:
         "portability_oldest_queued_notification_age_seconds",
         "Seconds since the oldest notification that is still to be mailed was made; 0 where none is",
         value=oldest,
+    )
+
+
+def _transfers(connection: Connection) -> Sequence[Metric]:
+    counts = Counter(dict.fromkeys(map(str, TransferState), 0))
+    for state, count in connection.execute(select(SENT.c.state, func.count()).group_by(SENT.c.state)):
+        counts[_known(state, (*TransferState,))] += count
+    waiting = elapsed_seconds(func.min(HOOK.c.created_at), now())
+    age_seconds = connection.scalar(select(waiting).where(HOOK.c.state == "queued"))
+    sent = GaugeMetricFamily("portability_transfers", "Transfers to other providers by state", labels=("state",))
+    return _by_one_label(sent, counts), GaugeMetricFamily(
+        "portability_oldest_queued_webhook_age_seconds",
+        "Seconds since the oldest webhook that is still to be taken was made; 0 where none is",
+        value=max(0.0, age_seconds or 0.0),
     )
 
 

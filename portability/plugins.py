@@ -10,13 +10,15 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from portability.api import Dataset, DocumentFormat, Exporter, Format, Sources
+from portability.api import Dataset, DocumentFormat, Exporter, FieldType, Format, Person, Sources
 from portability.errors import BrokenPlugin, DuplicatePlugin, PortabilityError, UnknownExporter, UnknownFormat
 
 EXPORTERS = "portability.exporters"
 FORMATS = "portability.formats"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """Of exporters and datasets: they are folders and files in every archive."""
+REDACTABLE = frozenset({FieldType.STRING, FieldType.OBJECT})
+"""Types of fields that may tell of another person: a mark or a pseudonym takes the value's place."""
 
 Formats = Mapping[str, Format]
 DocumentFormats = Mapping[str, DocumentFormat]
@@ -147,3 +149,8 @@ def _check_datasets(exporter: str, datasets: Sequence[Any]) -> None:
             raise BrokenPlugin(f"{exporter}/{dataset.name}: no fields, or a field twice")
         if not dataset.key or not set(dataset.key) <= set(fields):
             raise BrokenPlugin(f"{exporter}/{dataset.name}: its key is not among its fields")
+        of_people = [field for field in dataset.fields if field.person is not None]
+        if not all(isinstance(field.person, Person) for field in of_people):
+            raise BrokenPlugin(f"{exporter}/{dataset.name}: a field tells of a person in a word that is no tag")
+        if any(field.name in dataset.key or field.type not in REDACTABLE for field in of_people):
+            raise BrokenPlugin(f"{exporter}/{dataset.name}: only text and objects tell of a person, and never a key")

@@ -57,6 +57,14 @@ class Action(StrEnum):
     FETCH = "fetch"
     INSTRUCT = "instruct"
     MANDATE = "mandate"
+    ERASE = "erase"
+    """Take away all that is kept here of a subject."""
+    HOLD = "hold"
+    """Keep a subject from being erased, for a legal reason."""
+    RECIPIENTS = "recipients"
+    """Record, approve and remove other providers that data may be sent to."""
+    AUTHORISE = "authorise"
+    SEND = "send"
     AUDIT_READ = "audit_read"
     REQUESTS_READ = "requests_read"
     METRICS_READ = "metrics_read"
@@ -75,9 +83,11 @@ class Reach(StrEnum):
 _WORK = dict.fromkeys(
     (Action.CREATE_FOR_OTHER, Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE), Reach.ANY
 )
-_DECIDE = dict.fromkeys((Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE), Reach.ANY)
+_SENDING = (Action.AUTHORISE, Action.SEND)
+_DECISIONS = (Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE, Action.RECIPIENTS)
+_DECIDE = dict.fromkeys((*_DECISIONS, *_SENDING, Action.ERASE, Action.HOLD), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
-_MINE = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE)
+_MINE = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE, *_SENDING)
 _RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ)
 
 RIGHTS: Mapping[Role, Mapping[Action, Reach]] = {
@@ -97,21 +107,22 @@ STEP_UP = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.DOWNLOAD, Action.LINK, Action.FETCH, Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE),
+        *(Action.ERASE, Action.HOLD, Action.RECIPIENTS, *_SENDING),
     }
 )
-"""What lets data out, or decides that it goes out: it takes a strong and fresh login (requirement R15)."""
+"""What lets data out, decides that it goes out, or destroys it: it takes a strong and fresh login (requirement R15)."""
 
 _UNSEEN = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ),
+        *(Action.ERASE, Action.HOLD, Action.RECIPIENTS),
     }
 )
-"""What is done without seeing an export: before there is one, or to the logs of all."""
+"""What is done without seeing an export: before there is one, or to the logs of all, or to a subject."""
 
 REASONED = frozenset({Role.STAFF, Role.OFFICER})
 """Who says why when asking for another person's data."""
-
 
 SKEW_SECONDS = 60
 """By how much two clocks may differ; a login of tomorrow is no login."""
@@ -260,7 +271,8 @@ def _refused(actor: Actor, action: Action, facts: Facts) -> Why | None:
     if action in {Action.DOWNLOAD, Action.LINK, Action.SEE_OWN} and actor.role == Role.TENANT_ADMIN:
         return None if facts.subject_kind == SubjectKind.TENANT or facts.to_admin else Why.NOT_ALLOWED
     # An administrator decides on what leaves the company, not on a contact's own right.
-    if action is Action.APPROVE and actor.role == Role.TENANT_ADMIN and facts.subject_kind != SubjectKind.TENANT:
+    companys = action is Action.APPROVE or action in _SENDING
+    if companys and actor.role == Role.TENANT_ADMIN and facts.subject_kind != SubjectKind.TENANT:
         return Why.NOT_ALLOWED
     if action is Action.CREATE_FOR_OTHER and actor.role in REASONED and not (facts.reason or "").strip():
         return Why.NO_REASON

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from portability import audit, exports, links, models, slices
+from portability import audit, exports, links, models, pseudonyms, slices, transfer_ends
 from portability.api import JSON
 from portability.db import now
 from portability.refusals import ReasonRequired, UnknownRecall
-from portability.states import UNDECIDED, ExportState
+from portability.states import UNDECIDED, ExportState, TransferState
 
 TABLE, EXPORT = models.recall, models.export
 GDPR_HOURS = 72
@@ -38,6 +38,7 @@ def recall(connection: Connection, export_id: str, *, reason: str, actor: str) -
         ended = {"state": ExportState.RECALLED, "ended_at": opened_at}
         connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(**ended))
         slices.end_all(connection, export_id)
+        pseudonyms.forget(connection, export_id)
     values = {"id": identifier, "export_id": export_id, "reason": reason.strip(), "opened_by": actor}
     clocks = {
         "opened_at": opened_at,
@@ -45,7 +46,10 @@ def recall(connection: Connection, export_id: str, *, reason: str, actor: str) -
         "pdp_due_at": opened_at + timedelta(days=PDP_DAYS),
     }
     connection.execute(insert(TABLE).values(**values, **clocks))
+    sent = models.transfer.c.export_id == export_id
+    stopped = transfer_ends.halt(connection, sent, TransferState.REVOKED, actor=actor)
     revoked = links.revoke_all(connection, export_id, actor=actor)
+    transfer_ends.tell(connection, stopped, TransferState.REVOKED, actor=actor)
     detail: audit.Detail = {"recall": identifier, "links": revoked}
     audit.record(connection, "export.recalled", actor=actor, export_id=export_id, detail=detail)
     return identifier

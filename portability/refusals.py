@@ -4,6 +4,7 @@ BadInput
   UnknownLink  LinkInvalid  UnknownRecall  UnknownMandate
   StepUpRequired  ReasonRequired  MandateRefused
   TooManyAttempts  TooManyExports  KeyReused
+  AmbiguousSubject  OnLegalHold  ErasureRunning  ExportsRunning  UnknownHold
 """
 
 from __future__ import annotations
@@ -95,3 +96,38 @@ class KeyReused(BadInput):
 
     code = "key_reused"
     default_hint = "use a new Idempotency-Key for another request"
+
+
+class AmbiguousSubject(BadInput):
+    """The verified identities of a subject lead to two people: nobody's data is read before a human has looked."""
+
+    code = "ambiguous_subject"
+    default_hint = "find out who is who, correct the platform's records, then ask again"
+
+
+class OnLegalHold(BadInput):
+    """Held for a legal reason: it is neither erased nor purged before the hold is released (GDPR Art. 17(3)(e))."""
+
+    code = "on_legal_hold"
+    default_hint = "`portability holds list` shows who asked for the hold; release it first"
+
+
+class ErasureRunning(BadInput):
+    """The subject is being erased: nothing is begun for it, and nothing is held, before that has ended."""
+
+    code = "erasure_running"
+    default_hint = "wait until the erasure has ended"
+
+
+class ExportsRunning(BadInput):
+    """The subject has exports that have not ended: an erasure would take their data away under them."""
+
+    code = "exports_running"
+    default_hint = "wait until they have ended, or add --cancel-running"
+
+
+class UnknownHold(BadInput):
+    """A hold id that does not exist or is released already."""
+
+    code = "unknown_hold"
+    default_hint = "`portability holds list` shows them"

@@ -9,24 +9,43 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select
 
 from portability import models
 from portability.api import JSON
 from portability.db import now
 from portability.errors import BadInput
 from portability.exports import rfc3339
-from portability.states import UNDECIDED
+from portability.states import UNDECIDED, ExportState
 
-EXPORT = models.export
+EXPORT, EVENT, APPROVAL = models.export, models.audit_event, models.approval
 DAY_SECONDS = 86_400
 TEXTS = ("id", "state", "complete", "profile", "subject_kind", "subject_ref", "channel", "error_code")
 TIMES = ("received_at", "due_at", "began_at", "ended_at")
-COLUMNS = (*TEXTS, "requested_by", "reason", *TIMES)
+ANSWER = ("responded_at", "response", "basis", "denial")
+"""When and how it was answered; of a denial the rule that it rests on, and its words."""
+COLUMNS = (*TEXTS, "requested_by", "reason", *TIMES, *ANSWER)
 """Of the log, in this order; names are relied upon."""
 
 PAGE = 1000
+
+
+class Response(StrEnum):
+    """The nature of the answer (11 CCR 7101(b))."""
+
+    COMPLIED = "complied"
+    COMPLIED_IN_PART = "complied_in_part"
+    """An archive with gaps."""
+    DENIED = "denied"
+    WITHDRAWN = "withdrawn"
+    """By whoever asked, or for them."""
+    FAILED = "failed"
+    """A fault of ours; it may be tried again."""
+
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
@@ -64,7 +83,7 @@ def page(
     if after is not None:
         at, last = _decoded(after)
         conditions.append(or_(EXPORT.c.created_at < at, and_(EXPORT.c.created_at == at, EXPORT.c.id < last)))
-    query = select(EXPORT).where(*conditions).order_by(EXPORT.c.created_at.desc(), EXPORT.c.id.desc())
+    query = _answered().where(*conditions).order_by(EXPORT.c.created_at.desc(), EXPORT.c.id.desc())
     rows = connection.execute(query.limit(limit + 1)).mappings().all()
     following = _encoded(rows[limit - 1]) if len(rows) > limit else None
     return rows[:limit], following
@@ -103,7 +122,19 @@ def counts(connection: Connection, scope: Scope) -> Mapping[str, int]:
 def document(row: RowMapping) -> dict[str, JSON]:
     """One request as JSON: references, states and times; nobody's id."""
     times = {name: rfc3339(row[name]) for name in TIMES}
-    return {**{name: row[name] for name in TEXTS}, "requested_by": _role(row), "reason": row["reason"], **times}
+    told: dict[str, JSON] = {**{name: row[name] for name in TEXTS}, "requested_by": _role(row), "reason": row["reason"]}
+    answer: dict[str, JSON] = {"response": response(row), "basis": row["basis"], "denial": row["denial"]}
+    return {**told, **times, "responded_at": rfc3339(row["responded_at"]), **answer}
+
+
+def response(row: Mapping[Any, Any]) -> Response | None:
+    """How a request of the log was answered; None while it was not. An archive that is gone was an answer."""
+    if row["is_denied"]:
+        return Response.DENIED
+    if row["responded_at"] is not None:
+        return Response.COMPLIED_IN_PART if row["complete"] is False else Response.COMPLIED
+    ended = {ExportState.CANCELLED: Response.WITHDRAWN, ExportState.FAILED: Response.FAILED}
+    return ended.get(ExportState(row["state"]))
 
 
 def table(rows: Iterable[RowMapping]) -> str:
@@ -115,6 +146,18 @@ def table(rows: Iterable[RowMapping]) -> str:
         told = document(row)
         writer.writerow([_cell(told[name]) for name in COLUMNS])
     return text.getvalue()
+
+
+def _answered() -> Select[*tuple[Any, ...]]:
+    """Exports with their answers. When it was is in the audit log alone: a later end does not move it."""
+    mine = (EVENT.c.export_id == EXPORT.c.id, EVENT.c.action.in_(("export.ready", "export.denied")))
+    at = select(func.min(EVENT.c.at)).where(*mine).correlate(EXPORT).scalar_subquery()
+    denied = (APPROVAL.c.export_id == EXPORT.c.id, APPROVAL.c.state == "denied", APPROVAL.c.cause != "fetch")
+    basis = select(func.min(APPROVAL.c.basis)).where(*denied).correlate(EXPORT).scalar_subquery()
+    words = select(func.min(APPROVAL.c.reason)).where(*denied).correlate(EXPORT).scalar_subquery()
+    is_denied = select(APPROVAL.c.id).where(*denied).correlate(EXPORT).exists()
+    columns = (at.label("responded_at"), is_denied.label("is_denied"), basis.label("basis"), words.label("denial"))
+    return select(EXPORT, *columns)
 
 
 def _role(row: RowMapping) -> str:

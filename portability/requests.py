@@ -12,10 +12,10 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, exists, func, insert, select
 
-from portability import audit, models, notify, slices, subjects
+from portability import audit, exclusion, models, notify, slices, subjects
 from portability.api import SubjectKind
 from portability.db import now
-from portability.deadlines import DEFAULT_REGIMES, UTC_PLACE, Clock, Place, applying, earliest
+from portability.deadlines import DEFAULT_REGIMES, UTC_PLACE, Clock, Place, Regime, applying, check_notice, earliest
 from portability.errors import BadDate, BadInput, BadSubject, UnknownProfile
 from portability.plugins import check_exporter_names, check_format_names
 from portability.refusals import TooManyExports
@@ -54,6 +54,7 @@ class Request:
     channel: str
     received_at: datetime
     due_at: datetime
+    notice_ends_at: datetime | None = None
 
 
 def check(
@@ -69,6 +70,7 @@ def check(
     reason: str | None = None,
     channel: str = "cli",
     received_at: str | None = None,
+    notice_ends_at: str | None = None,
     regimes: Sequence[str] = DEFAULT_REGIMES,
     place: Place = UTC_PLACE,
 ) -> Request:
@@ -85,10 +87,9 @@ def check(
         )
     if include is not None and not include:
         raise BadInput("no exporter was named", hint="leave --include out for all")
-    if not CHANNEL.fullmatch(channel):
-        raise BadInput("a channel is 1 to 32 of the characters a-z 0-9 _ -", hint="cli, email, letter, phone ...")
     begin, end = _period(since, until)
-    received = _received(received_at)
+    received, laws = _received(received_at), applying(regimes, chosen)
+    notice = _notice(notice_ends_at, laws, received, place)
     return Request(
         profile=chosen,
         subject_kind=kind,
@@ -100,9 +101,10 @@ def check(
         until=end,
         require_complete=require_complete,
         reason=reason,
-        channel=channel,
+        channel=_channel(channel),
         received_at=received,
-        due_at=earliest(applying(regimes, chosen), Clock(received), place),
+        due_at=earliest(laws, Clock(received, notice_ends_at=notice), place),
+        notice_ends_at=notice,
     )
 
 
@@ -119,10 +121,11 @@ def accept(
     An open export of the very same request is returned instead of a second one: asking twice gives one archive.
     `per_month` bounds what the subject may have in 30 days; `mandate_id` is on whose authority, checked before.
 
-    Raises: TooManyExports.
+    Raises: ErasureRunning, TooManyExports.
     """
     # One at a time: of two that ask at the same moment, the second sees the first one's row.
-    connection.execute(select(models.deployment.c.id).with_for_update())
+    exclusion.lock(connection)
+    exclusion.check_not_erasing(connection, request.subject_kind, request.subject_id, request.tenant)
     ref = subjects.pairwise_ref(connection, request.subject_kind, request.subject_id, request.tenant)
     if (same := _open_twin(connection, request, ref)) is not None:
         audit.record(connection, "request.repeated", actor=actor, export_id=same)
@@ -166,6 +169,7 @@ def _asked(request: Request) -> dict[str, object]:
         "since": request.since,
         "until": request.until,
         "require_complete": request.require_complete,
+        "notice_ends_at": request.notice_ends_at,
     }
 
 
@@ -196,6 +200,12 @@ def _profile(name: str) -> Profile:
         raise UnknownProfile(f"no profile is named {name!r}") from None
 
 
+def _channel(name: str) -> str:
+    if not CHANNEL.fullmatch(name):
+        raise BadInput("a channel is 1 to 32 of the characters a-z 0-9 _ -", hint="cli, email, letter, phone ...")
+    return name
+
+
 def _formats(names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         raise BadInput("no format was named", hint=f"leave --format out for {', '.join(DEFAULT_FORMATS)}")
@@ -203,7 +213,7 @@ def _formats(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
-    begin, end = _time(since, "since"), _time(until, "until")
+    begin, end = moment(since, "since"), moment(until, "until")
     if begin is not None and end is not None and begin >= end:
         raise BadDate("since is not before until: nothing can lie between")
     return begin, end
@@ -211,21 +221,33 @@ def _period(since: str | None, until: str | None) -> tuple[datetime | None, date
 
 def _received(text: str | None) -> datetime:
     present = datetime.now(UTC)
-    received = _time(text, "received-at") or present
+    received = moment(text, "received-at") or present
     if received > present:
         raise BadDate("received-at lies in the future")
     return received
 
 
-def _time(text: str | None, what: str) -> datetime | None:
+def _notice(text: str | None, laws: Sequence[Regime], received: datetime, place: Place) -> datetime | None:
+    end = moment(text, "notice-ends-at")
+    if text is None or end is None:
+        return None
+    if len(text) == len("2026-11-24"):
+        # A day is one of the place whose days the deadline counts.
+        end = end.replace(tzinfo=place.zone).astimezone(UTC)
+    check_notice(laws, received, end, place)
+    return end
+
+
+def moment(text: str | None, what: str) -> datetime | None:
+    """A date or time in a caller's words, aware UTC; None stays None. Raises BadDate."""
     if text is None:
         return None
     try:
         if len(text) == len("2026-11-24"):
             return datetime.combine(date.fromisoformat(text), time(), UTC)
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadDate(f"{what} is not a date or time") from None
     raise BadDate(f"{what} has a time without its zone")

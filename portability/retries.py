@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
-from portability import audit, exports, models, slices
+from portability import audit, exclusion, exports, models, slices
 from portability.errors import WrongState
 from portability.states import DatasetState, ExportState
 
@@ -18,9 +18,9 @@ EXPORT, VOLUME, LEDGER, GAP = models.export, models.volume, models.ledger, model
 def retry(connection: Connection, identifier: str, *, actor: str) -> None:
     """Let a failed export begin anew: the same request, the same due date.
 
-    Raises: UnknownExport; WrongState for one that has not failed.
+    Raises: UnknownExport; WrongState for one that has not failed; ErasureRunning.
     """
-    row = exports.lock(connection, identifier)
+    row = _locked(connection, identifier)
     if row["state"] != ExportState.FAILED:
         hint = "what is missing in a ready one: --gaps" if row["state"] == ExportState.READY else None
         raise WrongState(f"export {identifier} is {row['state']}, not failed", hint=hint)
@@ -41,9 +41,10 @@ def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
 
     New volumes and a new closing volume are added, as the next revision; until then nothing of it is delivered.
 
-    Raises: UnknownExport; WrongState for one that is not ready, or has no gap that reading again could fill.
+    Raises: UnknownExport; WrongState for one that is not ready, or has no gap that reading again could fill;
+    ErasureRunning.
     """
-    row = exports.lock(connection, identifier)
+    row = _locked(connection, identifier)
     if row["state"] != ExportState.READY:
         raise WrongState(f"export {identifier} is {row['state']}, not ready")
     found = [gap for gap in exports.gaps(connection, identifier) if gap["resume"] is not None]
@@ -60,6 +61,15 @@ def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
     detail = {"gaps": len(found), "revision": revision}
     audit.record(connection, "export.gaps_retried", actor=actor, export_id=identifier, detail=detail)
     return len(found)
+
+
+def _locked(connection: Connection, identifier: str) -> RowMapping:
+    """The export's row; of a subject that is erased, or is being erased, nothing is made again."""
+    row = exports.lock(connection, identifier)
+    if row["erased_at"] is not None:
+        raise WrongState(f"the subject of export {identifier} was erased")
+    exclusion.check_not_erasing(connection, row["subject_kind"], row["subject_id"], row["tenant"])
+    return row
 
 
 def _reopen(connection: Connection, identifier: str, state: ExportState, **values: object) -> None:

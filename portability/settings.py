@@ -2,122 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from datetime import UTC, date, tzinfo
-from email.message import EmailMessage
-from email.policy import SMTP
-from ipaddress import ip_address
+from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from redis.connection import parse_url
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
-from portability.deadlines import DEFAULT_REGIMES, Place, profiles_without
-from portability.errors import BadSetting, UnknownRegime
+from portability.deadlines import DEFAULT_REGIMES, Place, log_months
+from portability.errors import BadSetting
+from portability.setting_values import (
+    Country,
+    DatabaseUrl,
+    Dates,
+    Mailbox,
+    RedisUrl,
+    Regimes,
+    ScanActions,
+    SmtpUrl,
+    StorageUrl,
+    TenantRegions,
+    TimeZone,
+    WebUrl,
+    is_loopback,
+    listed,
+    regions,
+    zone,
+)
 
 GIB = 1 << 30
 MIB = 1 << 20
 DAY = 86_400
-
-
-def _url_with(*schemes: str) -> Callable[[str], str]:
-    def check(url: str) -> str:
-        with suppress(ValueError):
-            parts = urlsplit(url)
-            _ = parts.port  # reading it checks it
-            if parts.scheme in schemes:
-                return url
-        raise ValueError(f"needs a URL that begins with {' or '.join(s + ':' for s in schemes)}")
-
-    return check
-
-
-def _redis_url(url: str) -> str:
-    with suppress(ValueError):
-        parse_url(url)  # type: ignore[no-untyped-call]  # as redis-py has it
-        return url
-    raise ValueError("needs a URL that begins with redis:, rediss: or unix:, with a port and database that are numbers")
-
-
-def _database_url(url: str) -> str:
-    with suppress(ArgumentError, ValueError):
-        if make_url(url).drivername in {"sqlite", "postgresql+psycopg"}:
-            return url
-    raise ValueError("needs a URL that begins with sqlite:/// or postgresql+psycopg://")
-
-
-def _regimes(text: str) -> str:
-    try:
-        if without := profiles_without(_listed(text)):
-            raise ValueError(f"gives {', '.join(without)} no deadline; docs/deadlines.md has the laws")
-    except UnknownRegime as error:
-        raise ValueError(f"{error}; {error.hint}") from None
-    return text
-
-
-def _time_zone(name: str) -> str:
-    try:
-        _zone(name)
-    except (KeyError, OSError, ValueError):  # not there, a folder, or a path
-        raise ValueError("needs the name of a time zone that this machine knows: Asia/Jakarta") from None
-    return name
-
-
-def _zone(name: str) -> tzinfo:
-    return UTC if name == "UTC" else ZoneInfo(name)  # UTC needs no tzdata on the machine
-
-
-def _dates(text: str) -> str:
-    try:
-        for one in _listed(text):
-            date.fromisoformat(one)
-    except ValueError:
-        raise ValueError("needs dates with commas between: 2026-12-25,2026-12-28") from None
-    return text
-
-
-def _listed(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
-
-
-def _smtp_url(url: str) -> str:
-    checked = _url_with("smtp", "smtps")(url)
-    if not urlsplit(checked).hostname:
-        raise ValueError("needs a URL with a host: smtp://host:587 or smtps://host:465")
-    return checked
-
-
-def _mailbox(text: str) -> str:
-    message = EmailMessage(policy=SMTP)
-    with suppress(ValueError, IndexError):
-        message["From"] = text
-        (address,) = message["From"].addresses
-        if address.domain and text.isascii() and not message["From"].defects:
-            return text
-    raise ValueError("needs one address: portability@example.com or Vlint <portability@example.com>")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL leads nowhere but to this machine."""
-    host = urlsplit(url).hostname or ""
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost" or host.endswith(".localhost")
-
-
-DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
-RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-StorageUrl = Annotated[str, AfterValidator(_url_with("file", "s3"))]
-WebUrl = Annotated[str, AfterValidator(_url_with("http", "https"))]
-SmtpUrl = Annotated[str, AfterValidator(_smtp_url)]
-Mailbox = Annotated[str, AfterValidator(_mailbox)]
 
 
 class Settings(BaseSettings):
@@ -186,24 +102,27 @@ class Settings(BaseSettings):
     approvals: Literal["policy", "none"] | None = Field(
         None, description="Whether a second person must approve what the policy names; default: policy, embedded none"
     )
+    review_exporters: str = Field(
+        "", description="Exporters whose data about others a person looks at before a person's copy is made, by commas"
+    )
     contact_change_seconds: int = Field(
         14 * DAY, description="How long after a change of contact data a request by staff needs a second person", ge=0
     )
-    regimes: Annotated[str, AfterValidator(_regimes)] = Field(
+    regimes: Regimes = Field(
         ",".join(DEFAULT_REGIMES), description="Laws whose deadlines count, with commas between; the earliest holds"
     )
-    time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
-        "UTC", description="Where the days of deadlines begin and end"
-    )
-    holidays: Annotated[str, AfterValidator(_dates)] = Field(
-        "", description="Days on which no deadline of the GDPR ends, beside Saturdays and Sundays"
-    )
+    time_zone: TimeZone = Field("UTC", description="Where the days of deadlines begin and end")
+    holidays: Dates = Field("", description="Days on which no deadline of the GDPR ends, beside Saturdays and Sundays")
     archive_ttl_seconds: int = Field(7 * DAY, description="How long a person's archive is kept", ge=DAY)
     tenant_archive_ttl_seconds: int = Field(
         30 * DAY, description="How long a tenant's archive is kept; at least 30 days (EU Data Act)", ge=30 * DAY
     )
+    request_log_months: int | None = Field(
+        None,
+        description="How long a request's record is kept after its answer; default and least: as the laws say",
+    )
     volume_bytes: int = Field(2 * GIB, description="Upper bound of a volume before its closing files", ge=MIB // 16)
-    volume_members: int = Field(50_000, description="Upper bound of members in a volume", ge=10)
+    volume_members: int = Field(50_000, description="Upper bound of members in a volume", ge=10, le=200_000)
     slice_bytes: int = Field(
         4 * GIB, description="A dataset expected to be larger is cut into slices of about this size", ge=MIB // 16
     )
@@ -227,7 +146,25 @@ class Settings(BaseSettings):
     )
     clock_seconds: float = Field(2, description="How often the clock looks for claimable exports", gt=0)
     sweep_seconds: float = Field(3600, description="How often the clock sweeps the storage; 0: never", ge=0)
+    scan_actions: ScanActions = Field(
+        "", description="What the scan does otherwise than docs/scan.md says: `id-number=block,canary=mask`"
+    )
+    scan_canaries: str = Field(
+        "", repr=False, description="Beginnings of values that were planted where nothing leaves, commas between"
+    )
+    country: Country | None = Field(
+        None, description="Where this service is established; default: no recipient's country counts as its own"
+    )
+    storage_region: str | None = Field(
+        None, description="Region that the archives are stored in; needed beside TENANT_REGIONS", min_length=1
+    )
+    tenant_regions: TenantRegions = Field(
+        "", description="Regions that tenants are pinned to: TENANT=REGION, with commas between"
+    )
     allow_fetch: bool = Field(default=False, description="Lets an operator `fetch` archives outside the embedded stack")
+    allow_loopback: bool | None = Field(
+        None, description="Lets recipients name addresses of this machine; default: embedded stack with such a BASE_URL"
+    )
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -242,6 +179,12 @@ class Settings(BaseSettings):
             yield "oidc_issuer", "needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET beside it"
         if self.oidc_issuer and self.oidc_issuer.startswith("http:") and not is_loopback(self.oidc_issuer):
             yield "oidc_issuer", "needs https: where it is not this machine"
+        if self.log_months < (least := log_months(self.regime_names)):
+            yield "request_log_months", f"the laws of REGIMES want at least {least} months"
+        if self.tenant_regions and not self.storage_region:
+            yield "storage_region", "needed beside TENANT_REGIONS"
+        if self.allow_loopback and not is_loopback(self.base_url):
+            yield "allow_loopback", "recipients could reach into this machine: refused where BASE_URL is not here"
         if self.smtp_url and not self.mail_from:
             yield "mail_from", "needed beside SMTP_URL"
 
@@ -280,19 +223,38 @@ class Settings(BaseSettings):
 
     @property
     def strong_acr(self) -> frozenset[str]:
-        return frozenset(_listed(self.oidc_strong_acr))
+        return frozenset(listed(self.oidc_strong_acr))
 
     @property
     def place(self) -> Place:
-        return Place(_zone(self.time_zone), frozenset(map(date.fromisoformat, _listed(self.holidays))))
+        return Place(zone(self.time_zone), frozenset(map(date.fromisoformat, listed(self.holidays))))
 
     @property
     def regime_names(self) -> list[str]:
-        return _listed(self.regimes)
+        return listed(self.regimes)
+
+    @property
+    def reviewed(self) -> list[str]:
+        return listed(self.review_exporters)
+
+    @property
+    def log_months(self) -> int:
+        return log_months(self.regime_names) if self.request_log_months is None else self.request_log_months
 
     def ttl_seconds(self, subject_kind: str) -> int:
         """How long an archive of a subject of this kind is kept."""
         return self.tenant_archive_ttl_seconds if subject_kind == "tenant" else self.archive_ttl_seconds
+
+    @property
+    def region_of(self) -> Mapping[str, str]:
+        """The region that a tenant is pinned to, by tenant."""
+        return regions(self.tenant_regions)
+
+    @property
+    def may_ask_loopback(self) -> bool:
+        """Whether webhooks and key sets of recipients may be on this machine."""
+        played = self.embedded and is_loopback(self.base_url)
+        return played if self.allow_loopback is None else self.allow_loopback
 
     @property
     def needs_approvals(self) -> bool:

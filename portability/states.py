@@ -83,3 +83,30 @@ class DatasetState(StrEnum):
 
 GAPLESS = frozenset({DatasetState.COMPLETE, DatasetState.REDACTED, DatasetState.EMPTY, DatasetState.NEEDS_INSTRUCTION})
 """States that leave an export `complete`: a missing instruction is another party's decision, told, not a gap."""
+
+
+class TransferState(StrEnum):
+    """Where a transfer to a recipient stands."""
+
+    HELD = "held"
+    """A human looks at the recipient's country first."""
+    QUEUED = "queued"
+    """Being encrypted, or to be encrypted."""
+    OFFERED = "offered"
+    """The recipient is told, and may download it."""
+    DELIVERED = "delivered"
+    """The recipient has signed that it has received all of it."""
+    REFUSED = "refused"
+    """The recipient has signed that it cannot take it, and why; it may try again until the end."""
+    DENIED = "denied"
+    """The human who looked at it said no."""
+    REVOKED = "revoked"
+    """The subject has taken it back, or the recipient is one no more."""
+    EXPIRED = "expired"
+    """Nobody has fetched it in its time."""
+    FAILED = "failed"
+    """Gave up, with a reason."""
+
+
+TRANSFER_LIVE = frozenset({TransferState.HELD, TransferState.QUEUED, TransferState.OFFERED, TransferState.REFUSED})
+"""States of a transfer that may still be delivered."""

@@ -6,15 +6,19 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from portability import models
 from portability.api import Exporter, Identity, ResolvingExporter, Subject, SubjectKind
 from portability.errors import BadSubject, SourceRefused
+from portability.refusals import AmbiguousSubject
 
+REF = models.subject_ref
 ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 
 FIRST_IDENTITY = {
@@ -51,24 +55,47 @@ def parse(text: str, tenant: str | None) -> tuple[SubjectKind, str, str | None]:
     return kind, identifier, tenant
 
 
-def pairwise_ref(connection: Connection, kind: SubjectKind, identifier: str, tenant: str | None) -> str:
-    """The subject's pseudonym in this deployment: HMAC-SHA256 under its salt, 130 bits in base32."""
+def pairwise_ref(connection: Connection, kind: str, identifier: str, tenant: str | None) -> str:
+    """The subject's pseudonym in this deployment: 130 random bits in base32, given once.
+
+    One row leads from the subject to it. Once that is gone (`forget_ref`) nobody can tell whose it was, though it
+    stays in the audit log. In a reading transaction a subject that has none yet is given one that nothing has.
+    """
+    digest = _digest(connection, kind, identifier, tenant)
+    known = connection.scalar(select(REF.c.ref).where(REF.c.digest == digest))
+    if known is not None:
+        return str(known)
+    fresh = REF_PREFIX + base64.b32encode(secrets.token_bytes(20)).decode()[:26].lower()
+    if connection.get_execution_options().get("portability_reading"):
+        return fresh
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(REF).values(digest=digest, ref=fresh).on_conflict_do_nothing())
+    return str(connection.execute(select(REF.c.ref).where(REF.c.digest == digest)).scalar_one())
+
+
+def forget_ref(connection: Connection, kind: str, identifier: str, tenant: str | None) -> None:
+    """Unlink a subject from its pseudonym; a later request gets another one."""
+    connection.execute(delete(REF).where(REF.c.digest == _digest(connection, kind, identifier, tenant)))
+
+
+def _digest(connection: Connection, kind: str, identifier: str, tenant: str | None) -> str:
     salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
     named = "\0".join((kind, tenant or "", identifier)).encode()
-    digest = hmac.new(bytes.fromhex(salt), named, hashlib.sha256).digest()
-    return REF_PREFIX + base64.b32encode(digest).decode()[:26].lower()
+    return hmac.new(bytes.fromhex(salt), named, hashlib.sha256).hexdigest()
 
 
 def resolve(subject: Subject, exporters: Mapping[str, Exporter]) -> Subject:
     """The subject with every identity that the exporters find, until nothing new comes.
 
-    Raises: SourceUnavailable, SourceRefused: without identities nothing can be selected, so the export waits.
+    Raises: SourceUnavailable, SourceRefused: without identities nothing can be selected, so the export waits;
+    AmbiguousSubject where they are those of two people.
     """
     resolvers = [exporter for exporter in exporters.values() if isinstance(exporter, ResolvingExporter)]
     for _ in range(ROUNDS_MAX):
         found = dict.fromkeys(subject.identities)
         for resolver in resolvers:
             found |= dict.fromkeys(_within_wall(subject, resolver.identities(subject)))
+        _check_one_person(subject, found)
         if len(found) == len(subject.identities):
             return subject
         subject = replace(subject, identities=tuple(found))
@@ -79,6 +106,18 @@ def first_identity(kind: SubjectKind, identifier: str, tenant: str | None) -> Id
     """The identity that the request itself names."""
     source, named = FIRST_IDENTITY[kind]
     return Identity(source, named, identifier, verified=True, tenant=tenant)
+
+
+def _check_one_person(subject: Subject, identities: Iterable[Identity]) -> None:
+    """What means one person may not be there twice: whichever were the wrong one, its data would go to a stranger.
+
+    A user may be several contacts: each at its own tenant, and a tenant may know somebody twice.
+    """
+    _, named = FIRST_IDENTITY[subject.kind]
+    wall = None if subject.kind is SubjectKind.USER else subject.tenant
+    people = {i.value for i in identities if i.verified and i.kind == named and i.tenant == wall}
+    if len(people) > 1:
+        raise AmbiguousSubject(f"the verified identities of {subject.ref} lead to {len(people)} people")
 
 
 def _within_wall(subject: Subject, identities: Sequence[Identity]) -> list[Identity]:

@@ -53,11 +53,20 @@ class Person(StrEnum):
     """Of whom beside the subject a field tells (GDPR Art. 15(4), 20(4); R27)."""
 
     STAFF = "staff"
-    """Id or name of a member of staff or of another speaker: a pseudonym stands in its place."""
+    """Id or name of a member of staff: a pseudonym stands in its place."""
+    SPEAKER = "speaker"
+    """Who spoke or wrote: words for a role stay (`ROLES_OF_SPEAKERS`), another one is a person's pseudonym."""
     OTHER = "other"
-    """Details of another person; those that are the subject's own stay."""
+    """Details of other people; what holds an identity of the subject stays, entry by entry of a list."""
     NOTE = "note"
     """A private note of staff."""
+
+
+ROLES_OF_SPEAKERS = frozenset(
+    {"agent", "ai", "ai_agent", "caller", "company", "contact", "customer", "human", "human_agent", "requester"}
+    | {"staff", "system", "user", "visitor"}
+)
+"""Words for who speaks that name nobody."""
 
 
 class WithheldKind(StrEnum):

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("portability", "exporters", "formats", "archive", "worker", "web", "cli", "demo")
+PACKAGES = ("portability", "exporters", "formats", "archive", "worker", "web", "receiver", "importer", "cli", "demo")
 _IGNORED = [".git", *(line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split())]
 
 

@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from issuer import Issuer
 
 from portability import keys, links
+from portability.api import Exporter
 from portability.db import writing
 from portability.storage import Storage
 from web.app import create_app
@@ -89,7 +90,13 @@ class Browser:
 
 @contextmanager
 def serving(
-    folder: Path, redis_url: str, *, storage: Storage | None = None, records: int = 5, **more: Any
+    folder: Path,
+    redis_url: str,
+    *,
+    storage: Storage | None = None,
+    records: int = 5,
+    exporters: Mapping[str, Exporter] | None = None,
+    **more: Any,
 ) -> Iterator[Served]:
     """A server for the length of the block."""
     with issuers.running() as issuer, socket.socket() as listener:
@@ -106,7 +113,7 @@ def serving(
         }
         made = world(
             folder,
-            {"made_up": MadeUpExporter(things(records), batch_records=max(3, records // 20))},
+            exporters or {"made_up": MadeUpExporter(things(records), batch_records=max(3, records // 20))},
             storage=storage,
             **settings,
         )

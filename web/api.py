@@ -49,6 +49,7 @@ class Asked(Body):
     reason: Sentence | None = Field(None, description="Why, where somebody else asks for the subject")
     channel: Word = Field("api", description="How the request came in")
     received_at: Word | None = Field(None, description="When it came in, where that was earlier")
+    notice_ends_at: Word | None = Field(None, description="Of a switch: when the company's period of notice ends")
     mandate: Word | None = Field(None, description="Id of the mandate of whoever asks on behalf of the subject")
 
 
@@ -56,6 +57,12 @@ class Reasoned(Body):
     """Why, in words that the person may read."""
 
     reason: Sentence
+
+
+class Denied(Reasoned):
+    """Why, and on what rule it rests."""
+
+    basis: Word = Field("other", description="For the request log: `identity`, `authority`, `unfounded` ...")
 
 
 class Retried(Body):
@@ -144,11 +151,11 @@ def approve(place: Here, login: Caller, export_id: ExportId) -> Response:
 
 
 @router.post("/exports/{export_id}/deny", responses=problem_answers(409), response_model=None)
-def deny(place: Here, login: Caller, export_id: ExportId, why: Reasoned) -> Response:
+def deny(place: Here, login: Caller, export_id: ExportId, why: Denied) -> Response:
     """Refuse a request. The person is told the reason and their remedies (GDPR Art. 12(4))."""
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.DENY)
-        approvals.deny(connection, row["id"], reason=why.reason, actor=actor)
+        approvals.deny(connection, row["id"], reason=why.reason, actor=actor, basis=why.basis)
         return json_answer(shown(connection, actor, exports.get(connection, export_id)))
 
 

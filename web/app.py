@@ -18,7 +18,20 @@ from portability import deployment, keys, migrations, models, notice
 from portability.db import open_engine, reading
 from portability.settings import Settings
 from portability.storage import Storage, open_storage
-from web import api, download, login, me, openapi, problems, public, staff
+from web import (
+    api,
+    desk_recipients,
+    download,
+    login,
+    me,
+    my_transfers,
+    openapi,
+    problems,
+    public,
+    recipients,
+    staff,
+    transfers,
+)
 from web.auth import session_secret
 from web.headers import Guarded
 from web.place import Place
@@ -60,8 +73,10 @@ def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI
     app.add_middleware(Guarded, secure=secure)
     problems.handle(app)
     openapi.document(app)
-    for routes in (login.router, me.router, staff.router, download.router, api.router, public.router):
-        app.include_router(routes)
+    pages = (login, me, my_transfers, desk_recipients, staff, download)
+    for room in (*pages, api, recipients, transfers, public):
+        app.include_router(room.router)
+    app.include_router(transfers.receiving)
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
     return app
 

@@ -153,15 +153,16 @@ def _caller(request: Request, place: Here) -> Login:
         return from_claims(place.settings, claims)
     login = _page_login(request, place)
     if request.method not in SAFE:
-        _check_form(request, request.headers.get(CSRF_HEADER, ""))
+        check_form(request, request.headers.get(CSRF_HEADER, ""))
     return login
 
 
 def _from_our_form(request: Request, csrf: Annotated[str, Form(max_length=100)] = "") -> None:
-    _check_form(request, csrf)
+    check_form(request, csrf)
 
 
-def _check_form(request: Request, sent: str) -> None:
+def check_form(request: Request, sent: str) -> None:
+    """Whether a form is of this session. Raises ForgedForm."""
     # Browsers say where a request comes from; the token holds where one does not.
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise ForgedForm("the request comes from another site")

@@ -14,13 +14,13 @@ from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Connection, RowMapping
 
-from portability import codes, exports, limits, links
+from portability import approvals, codes, exports, limits, links, transfers
 from portability.links import Audience
 from portability.policy import Action, Actor, Facts
 from portability.refusals import LinkInvalid
 from portability.storage import PresigningStorage
 from web import confirmed, pages, problems
-from web.auth import Login, NotLoggedIn, OurForm, permit, session_login
+from web.auth import Login, NotLoggedIn, OurForm, check_form, permit, session_login
 from web.headers import policy_with_forms_to
 from web.place import Here, Place
 from web.ranges import Part, Unsatisfiable, wanted
@@ -37,9 +37,10 @@ def landing(request: Request, place: Here, token: str) -> Response:
     """What there is to download, for whom and until when; JSON for programs."""
     with place.reading() as connection:
         link = _resolved(request, place, connection, token)
-        volumes = exports.stored_volumes(connection, link["export_id"])
-    if problems.for_programs(request):
-        return pages.json_answer(_document(link, volumes))
+        volumes = links.volumes(connection, link)
+        denial = approvals.denial(connection, link["export_id"])
+    if problems.for_programs(request) or link["audience"] == Audience.RECIPIENT:
+        return pages.json_answer({**_document(link, volumes), **_transfer(place, link, token)})
     login = session_login(request, place)
     return pages.page(
         request,
@@ -47,6 +48,7 @@ def landing(request: Request, place: Here, token: str) -> Response:
         headers={"Content-Security-Policy": policy_with_forms_to(_storage_origin(place))},
         link=link,
         volumes=volumes,
+        denial=denial,
         token=token,
         admitted=_admitted(request, link, login) is not None,
         code_sent=confirmed.was_sent(request, link),
@@ -80,20 +82,37 @@ def check_code(request: Request, place: Here, token: str, code: Annotated[str, F
     return pages.see_other(f"/d/{token}")
 
 
-@router.post("/{token}/volumes/{number}", dependencies=[OurForm])
-def begin(request: Request, place: Here, token: str, number: int) -> Response:
-    """Claim a download of one volume and go to it."""
+@router.get("/{token}/transfer.jwt")
+def statement(request: Request, place: Here, token: str) -> Response:
+    """Of a recipient's link: the signed statement of what is sent, on whose authorisation."""
+    with place.reading() as connection:
+        link = _resolved(request, place, connection, token)
+        if link["transfer_id"] is None:
+            raise LinkInvalid
+        row = transfers.get(connection, link["transfer_id"])
+    return Response(row["statement"], media_type="application/jwt")
+
+
+@router.post("/{token}/volumes/{number}")
+def begin(
+    request: Request, place: Here, token: str, number: int, csrf: Annotated[str, Form(max_length=100)] = ""
+) -> Response:
+    """Claim a download of one volume and go to it. A recipient's program has no session that could be abused."""
     login = session_login(request, place)
     with place.writing() as connection:
         link = _resolved(request, place, connection, token)
-        actor = _admitted(request, link, login)
-        if actor is None:
+        if link["audience"] == Audience.RECIPIENT:
+            actor = f"recipient:{transfers.get(connection, link['transfer_id'])['recipient_id']}"
+            return begun(connection, place, link, token, number, actor=actor)
+        check_form(request, csrf)
+        admitted = _admitted(request, link, login)
+        if admitted is None:
             if login is None and link["audience"] != Audience.CODE:
                 raise NotLoggedIn("the download is for somebody who is logged in")
             raise LinkInvalid
         if login is not None and link["audience"] != Audience.CODE:
             permit(place, login, Action.DOWNLOAD, _facts(link))
-        return begun(connection, place, link, token, number, actor=str(actor))
+        return begun(connection, place, link, token, number, actor=str(admitted))
 
 
 @router.api_route("/{token}/volumes/{number}", methods=["GET", "HEAD"])
@@ -114,10 +133,9 @@ def volume(
     place.limits.attempt(limits.LINK, link["id"])
     headers = _volume_headers(stored)
     if request.method == "HEAD":
-        return Response(None, 200, {**headers, "Content-Length": str(stored["bytes"])}, "application/zip")
+        return Response(None, 200, {**headers, "Content-Length": str(stored["bytes"])}, _media_type(stored))
     if isinstance(place.storage, PresigningStorage):
-        name = f"{stored['name']}.zip"
-        address = place.storage.presigned(stored["object_key"], name=name, seconds=PRESIGNED_SECONDS)
+        address = place.storage.presigned(stored["object_key"], name=stored["file"], seconds=PRESIGNED_SECONDS)
         _told(place, link, number, claim, sent_bytes=stored["bytes"], complete=True)
         return RedirectResponse(address, 302)
     try:
@@ -169,7 +187,7 @@ def _streamed(
         complete = sent.first + count == size
         _told(place, link, number, claim, sent_bytes=count, complete=complete)
 
-    return VolumeStream(blocks, sent, status, {**headers, **ranged}, lives=lives, ended=ended)
+    return VolumeStream(blocks, sent, status, {**headers, **ranged}, _media_type(stored), lives=lives, ended=ended)
 
 
 def _begun(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
@@ -191,7 +209,7 @@ def _told(place: Place, link: RowMapping, number: int, claim: str, *, sent_bytes
 
 def _volume_headers(stored: RowMapping) -> dict[str, str]:
     """What a download manager needs. The name has an opaque id in it, and no personal data (R43)."""
-    name = f"{stored['name']}.zip"
+    name = stored["file"]
     digest = base64.b64encode(bytes.fromhex(stored["sha256"])).decode()
     return {
         "Accept-Ranges": "bytes",
@@ -220,11 +238,31 @@ def _facts(link: RowMapping) -> Facts:
 
 
 def _document(link: RowMapping, volumes: Sequence[RowMapping]) -> dict[str, object]:
-    rows = [
-        {"number": v["number"], "name": f"{v['name']}.zip", "bytes": v["bytes"], "sha256": v["sha256"]} for v in volumes
-    ]
-    told = {"audience": link["audience"], "expires_at": exports.rfc3339(link["expires_at"])}
+    rows = [{"name": v["file"], **{name: v[name] for name in ("number", "bytes", "sha256")}} for v in volumes]
+    told = {
+        "state": link["export_state"],
+        "audience": link["audience"],
+        "expires_at": exports.rfc3339(link["expires_at"]),
+    }
     return {"export": link["export_id"], **told, "volumes": rows}
+
+
+def _transfer(place: Place, link: RowMapping, token: str) -> dict[str, object]:
+    """What a recipient needs beside the volumes."""
+    if link["transfer_id"] is None:
+        return {}
+    base, transfer_id = place.settings.base_url.rstrip("/"), link["transfer_id"]
+    told = {
+        "id": transfer_id,
+        "statement_url": f"{base}/d/{token}/transfer.jwt",
+        "receipt_url": f"{base}/v1/transfers/{transfer_id}/receipt",
+        "jwks_url": f"{base}/.well-known/jwks.json",
+    }
+    return {"transfer": told}
+
+
+def _media_type(stored: RowMapping) -> str:
+    return "application/zip" if stored["file"].endswith(".zip") else "application/octet-stream"
 
 
 def _storage_origin(place: Place) -> str | None:

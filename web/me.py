@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Header, Request
@@ -15,7 +15,7 @@ from portability.api import SubjectKind
 from portability.deadlines import kept_until
 from portability.policy import Action, Role
 from portability.states import UNDECIDED, DatasetState, ExportState
-from web import asking, download, pages
+from web import asking, download, my_transfers, pages
 from web.auth import LoggedIn, Login, OurForm
 from web.place import Here, Place
 from web.scopes import own_scope
@@ -37,6 +37,7 @@ def mine(request: Request, place: Here, login: LoggedIn) -> Response:
         rows = _my_exports(connection, login)
         current = _current(connection, rows)
         told = [message for row in rows[:MESSAGES] for message in notify.messages(connection, row["id"])]
+        given = my_transfers.given(connection, login)
     return pages.page(
         request,
         "me.html",
@@ -48,6 +49,7 @@ def mine(request: Request, place: Here, login: LoggedIn) -> Response:
         profiles=["access", "portability", *(["switch"] if _company(login) else [])],
         latest=asking.due_at(place, requests.Profile.ACCESS),
         rights=place.rights,
+        authorisations=given,
     )
 
 
@@ -88,6 +90,7 @@ def one(request: Request, place: Here, login: LoggedIn, export_id: str) -> Respo
         row, _actor = found(place, login, connection, export_id, Action.SEE_OWN)
         told, lines = _standing(connection, row), exports.ledger(connection, export_id)
         denial = approvals.denial(connection, export_id)
+        sending = my_transfers.told(connection, row)
     waiting = [line for line in lines if line["state"] == DatasetState.NEEDS_INSTRUCTION]
     tenants = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
     return pages.page(
@@ -100,6 +103,8 @@ def one(request: Request, place: Here, login: LoggedIn, export_id: str) -> Respo
         denial=denial,
         staff=False,
         rights=place.rights,
+        today=datetime.now(UTC).date(),
+        **sending,
     )
 
 

@@ -36,7 +36,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 
 def _describe(path: str, operation: dict[str, Any]) -> None:
-    if path.startswith("/v1/") and "public" not in operation["tags"]:
+    if path.startswith("/v1/") and not path.endswith("/receipt") and "public" not in operation["tags"]:
         operation["security"] = [{"bearer": []}]
     problem = operation["responses"].get("422")
     if problem is not None and "application/json" in problem["content"]:

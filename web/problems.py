@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from portability import errors, refusals
+from portability import authorisations, errors, outside, receipts, recipients, refusals, transfers
 from portability.errors import PortabilityError
 from web import auth, pages, provider
 from web.answers import MEDIA_TYPE
@@ -44,6 +44,18 @@ STATUS: dict[type[PortabilityError], int] = {
     refusals.TooManyAttempts: 429,
     refusals.TooManyExports: 429,
     refusals.KeyReused: 422,
+    refusals.OnLegalHold: 409,
+    refusals.ErasureRunning: 409,
+    refusals.ExportsRunning: 409,
+    refusals.UnknownHold: 404,
+    outside.OutsideUnavailable: 503,
+    recipients.UnknownRecipient: 404,
+    authorisations.UnknownAuthorisation: 404,
+    transfers.UnknownTransfer: 404,
+    transfers.WrongRegion: 409,
+    receipts.ForgedReceipt: 401,
+    receipts.WrongReceipt: 422,
+    receipts.ReceiptReplayed: 409,
     auth.NotLoggedIn: 401,
     provider.ProviderUnavailable: 503,
 }

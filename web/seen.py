@@ -38,7 +38,7 @@ def shown(connection: Connection, actor: Actor, row: RowMapping) -> Mapping[str,
     if policy.allowed(actor, Action.SEE_OWN, facts_of(connection, row)):
         return {**seen, "links": [_link(each) for each in links.of(connection, row["id"])]}
     progress = seen["progress"]
-    told = {name: value for name, value in seen.items() if name not in {"datasets", "volumes"}}
+    told = {name: value for name, value in seen.items() if name not in {"datasets", "volumes", "attestations"}}
     return {**told, "progress": {name: progress[name] for name in ("datasets", "datasets_expected")}}  # type: ignore[index,call-overload]  # it is a mapping
 
 

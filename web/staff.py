@@ -68,6 +68,7 @@ def desk(
     return pages.page(
         request, "desk.html", rows=rows, following=following, counts=counts, state=state, q=q,
         states=[*ExportState], reads_log=may(place, login, Action.REQUESTS_READ),
+        recipients=may(place, login, Action.RECIPIENTS),
     )  # fmt: skip  # one call
 
 
@@ -108,6 +109,7 @@ def one(request: Request, place: Here, login: LoggedIn, export_id: str) -> Respo
             "gaps": sum(gap["resume"] is not None for gap in exports.gaps(connection, export_id)),
             "events": audit.events(connection, export_id=export_id),
             "links": links.of(connection, export_id),
+            "causes": exports.review(connection, row),
             "can": _possible(place, login, connection, row),
         }
     return pages.page(request, "desk_export.html", **told, staff=True, kept_until=None)
@@ -187,9 +189,10 @@ def _possible(place: Place, login: Login, connection: Connection, row: RowMappin
     state = row["state"]
     standing = any(link["revoked_at"] is None for link in links.of(connection, row["id"]))
     filled = any(gap["resume"] is not None for gap in exports.gaps(connection, row["id"]))
+    asked = state in approvals.APPROVABLE and bool(approvals.waiting(connection, row["id"]))
     fits = {
-        "approve": state == ExportState.REVIEW,
-        "deny": state in {ExportState.REVIEW, ExportState.QUEUED},
+        "approve": asked,
+        "deny": asked or state in {ExportState.REVIEW, ExportState.QUEUED},
         "recall": state in recalls.DELIVERABLE,
         "cancel": state in UNDECIDED and row["cancel_requested_at"] is None,
         "retry": state == ExportState.FAILED,

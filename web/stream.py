@@ -28,12 +28,13 @@ class VolumeStream(Response):
         part: Part,
         status: int,
         headers: Mapping[str, str],
+        media_type: str,
         *,
         lives: Callable[[], None],
         ended: Callable[[int], None],
     ) -> None:
         """`lives` raises once the link has ended; `ended` is told how many bytes went out."""
-        super().__init__(None, status, {**headers, "Content-Length": str(part.bytes)}, "application/zip")
+        super().__init__(None, status, {**headers, "Content-Length": str(part.bytes)}, media_type)
         self._blocks, self._part, self._lives, self._ended = blocks, part, lives, ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
 
-from portability import audit, models, notify, slices
+from portability import audit, models, notify, pseudonyms, slices
 from portability.db import now, writing
 from portability.errors import LeaseLost, PortabilityError
 from portability.states import ExportState, SliceState
@@ -120,6 +120,8 @@ def end(connection: Connection, held: Claim, state: ExportState, error: Portabil
     code, message = (None, None) if error is None else (error.code, str(error))
     slices.end_all(connection, held.id)
     write_export(connection, held, state=state, error_code=code, error_message=message, ended_at=now(), open_slices=0)
+    if state != ExportState.READY:
+        pseudonyms.forget(connection, held.id)
     audit.record(connection, f"export.{state}", actor=ACTOR, export_id=held.id, detail={"code": code})
     if state in TOLD:
         notify.queue(connection, TOLD[state], held.id)

@@ -61,6 +61,11 @@ class Claim:
         return fence
 
     @property
+    def cancelled(self) -> bool:
+        """Whether cancelling was asked for before it was claimed."""
+        return self.export["cancel_requested_at"] is not None
+
+    @property
     def attempts(self) -> int:
         """Tries of the open volume, this one included."""
         attempts: int = self.slice["attempts"]

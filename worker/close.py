@@ -15,6 +15,7 @@ from portability.exports import rfc3339
 from portability.states import GAPLESS, DatasetState
 from worker.plan import Line, Omission, Plan
 
+WITHHELD = ("what", "what_id", "reason", "reason_id", "kind")
 GAP = ("exporter", "dataset", "what", "reason", "retryable", "volume")
 
 
@@ -51,6 +52,7 @@ def document(
         "datasets": [_dataset(line, plan) for line in lines],
         "gaps": [{name: gap[name] for name in GAP} for gap in gaps],
         "not_included": [_left_out(left) for left in plan.omissions],
+        "withheld": _withheld(plan, lines),
         "volumes": list(volumes),
     }
 
@@ -63,6 +65,18 @@ def held(lines: Sequence[Line]) -> list[Held]:
 def _companies(line: Line) -> tuple[str, ...]:
     own = [identity.tenant for identity in line.subject.identities if identity.tenant is not None]
     return line.tenants or tuple(dict.fromkeys(own))
+
+
+def _withheld(plan: Plan, lines: Sequence[Mapping[str, Any]]) -> list[JSON]:
+    """What sources hold beside the records that were read, described instead of delivered (11 CCR 7024(d))."""
+    held = {(line["exporter"], line["dataset"]) for line in lines if line["records"] or line["files"]}
+    datasets = {(line.exporter, line.dataset.name): line.dataset for line in plan.lines}
+    return [
+        {"exporter": name[0], "dataset": name[1], **{told: getattr(one, told) for told in WITHHELD}}
+        for name, dataset in datasets.items()
+        if name in held
+        for one in dataset.withheld
+    ]
 
 
 def _dataset(line: Mapping[str, Any], plan: Plan) -> dict[str, JSON]:

@@ -20,6 +20,7 @@ from worker.pieces import Piece, Shortfall
 from worker.plan import Line
 from worker.position import Missed, OpenFiles, Position, Reading
 from worker.reader import Reader
+from worker.screening.values import Counts
 
 WITHDRAWN = "instruction_withdrawn"
 """The reason of a gap: a tenant's order ended while the export ran."""
@@ -124,8 +125,8 @@ def _reader(job: Job, course: _Course, after: Cursor | None) -> Reader:
 
 def _read_piece(reader: Reader, line: Line, job: Job) -> Piece:
     if line.dataset.documents:
-        return documents.read(reader, line.dataset, job.document_formats)
-    return pieces.read(reader, line.dataset, job.formats, job.limits.piece_bytes)
+        return documents.read(reader, line.dataset, job.document_formats, job.screen, job.treat)
+    return pieces.read(reader, line.dataset, job.formats, job.limits.piece_bytes, job.screen, job.treat)
 
 
 def _write_piece(collection: Collection, course: _Course, position: Position, piece: Piece, *, last: bool) -> Position:
@@ -178,6 +179,8 @@ def _resume_files(
     finally:
         reader.close()
     what = f"{line.name}: files after {opened.last or 'the first'}"
+    # Its names again as they were when its records were written; they are counted already.
+    batch = None if batch is None else collection.job.screen.named(batch, Counts())
     if batch is None:
         if reader.fault is not None:
             collection.job.tell(line, reader.fault.code)
@@ -245,19 +248,22 @@ def _write_parts(
         before = stream.offset
         whole = part == 0 and (file.size is None or file.size <= limit)
         path = f"{line.exporter}/{line.dataset.name}/{file.name}" + ("" if whole else f".part-{part + 1:04}")
-        _add_file(collection, line, path, file, stream, limit)
+        _add_file(collection, course, path, file, stream, limit)
         tally.bytes += stream.offset - before
         part += 1
     tally.files += stream.gap is None
     return None
 
 
-def _add_file(collection: Collection, line: Line, path: str, file: File, stream: FileStream, limit_bytes: int) -> None:
-    check = collection.job.check
+def _add_file(collection: Collection, course: _Course, path: str, file: File, stream: FileStream, limit: int) -> None:
+    line, check = course.line, collection.job.check
+    text = collection.job.screen.text_file(line.name, file.media_type)
 
     def blocks() -> Iterator[bytes]:
-        for block in stream.part(limit_bytes):
+        for block in stream.part(limit):
             check()
+            if text is not None:
+                text.feed(block)
             yield block
 
     def content() -> Content:
@@ -266,3 +272,5 @@ def _add_file(collection: Collection, line: Line, path: str, file: File, stream:
         return Content(line.exporter, line.dataset, file.media_type, file=file.name, state=state)
 
     collection.volume.add(path, blocks(), content, media_type=file.media_type)
+    if text is not None:
+        course.tally.findings += text.close()

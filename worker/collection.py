@@ -9,10 +9,12 @@ from archive.volume import Volume
 from portability.api import DocumentFormat, Exporter, Format, Selection
 from worker.excerpt import Excerpts
 from worker.ledger import Tally
+from worker.people import Treat, as_it_is
 from worker.pieces import Piece
 from worker.plan import Line, Plan
 from worker.position import Reading
 from worker.reader import Patience
+from worker.screening import Screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,12 @@ class Job:
     patience: Patience
     check: Callable[[], None]
     document_formats: Mapping[str, DocumentFormat] = field(default_factory=dict)
+    screen: Screen = field(default_factory=Screen)
+    """Looks through everything that leaves."""
     tell: Callable[[Line, str], None] = lambda _line, _code: None
     """Told at once why a dataset or file ends early."""
+    treat: Treat = as_it_is
+    """What becomes of other people's details in each batch."""
 
 
 @dataclass(slots=True)

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import Engine, or_, select, tuple_, update
+from sqlalchemy import Connection, Engine, or_, select, tuple_, update
 
 from portability import extensions, models
 from portability.db import now, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
 from portability.queue import WakeUps, waiting_wake_ups, wake
 from portability.settings import Settings
+from worker import transfer
 from worker.claims import claimable
 
 log = structlog.get_logger()
-SLICE = models.slice
+SLICE, TRANSFER = models.slice, models.transfer
 BATCH = 500
 REPEAT_SECONDS = 10.0
 """How long a wake-up counts as on its way: a copy of the clock sends no second one meanwhile."""
@@ -31,7 +33,7 @@ REFRESH_SECONDS = 60.0
 
 
 def dispatch(engine: Engine, queue: WakeUps) -> int:
-    """Send a wake-up for each claimable slice that has had none lately; returns how many were sent.
+    """Send a wake-up for each claimable slice and transfer that has had none lately; returns how many were sent.
 
     No more than BATCH are ever on their way: workers claim by SQL, so each wake-up serves whoever's turn it is.
 
@@ -56,7 +58,24 @@ def dispatch(engine: Engine, queue: WakeUps) -> int:
         # Inside the transaction: when Redis refuses, the rows stay as if nobody had been woken.
         for export_id, _number in chosen:
             wake(queue, export_id)
-    return len(chosen)
+        transfers = _transfers(connection, repeat_seconds, room - len(chosen))
+        for export_id in transfers:
+            wake(queue, export_id)
+    return len(chosen) + len(transfers)
+
+
+def _transfers(connection: Connection, repeat_seconds: float, room: int) -> Sequence[str]:
+    """The exports of the claimable transfers that nobody was woken for lately; now somebody is."""
+    used_up = TRANSFER.c.woken_at <= TRANSFER.c.claimed_at
+    quiet = or_(TRANSFER.c.woken_at.is_(None), used_up, TRANSFER.c.woken_at < now(-repeat_seconds))
+    waiting = select(TRANSFER.c.id, TRANSFER.c.export_id).where(transfer.claimable(), quiet)
+    waiting = waiting.order_by(TRANSFER.c.created_at).limit(room)
+    if connection.dialect.name == "postgresql":
+        waiting = waiting.with_for_update(skip_locked=True, of=TRANSFER)
+    chosen = connection.execute(waiting).all()
+    mine = update(TRANSFER).where(TRANSFER.c.id.in_([row.id for row in chosen]))
+    connection.execute(mine.values(woken_at=now()))
+    return [row.export_id for row in chosen]
 
 
 def run(engine: Engine, queue: WakeUps, settings: Settings, stop: threading.Event) -> None:

@@ -28,7 +28,8 @@ TRUE_OF = {
     Kind.FAILED: ExportState.FAILED,
 }
 """What is told of a state is told while it lasts."""
-WITH_LANDING_PAGE = frozenset({Kind.READY, Kind.EXPIRING})
+WITH_LANDING_PAGE = frozenset({Kind.READY, Kind.EXPIRING, Kind.DENIED})
+"""There is something to be read behind a code: an archive, or the reasons of a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,8 @@ def _url(desk: Desk, export: RowMapping, row: RowMapping, contact: Contact, *, t
     if row["kind"] not in WITH_LANDING_PAGE:
         return None
     left_seconds = (_until(desk.settings, export, row) - datetime.now(UTC)).total_seconds()
+    if row["kind"] == Kind.DENIED:
+        left_seconds = links.TTL_MAX_SECONDS
     audience = Audience.TENANT_ADMIN if to_admin else Audience.CODE
     with writing(desk.engine) as connection:
         link = links.issue(

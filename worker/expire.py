@@ -12,16 +12,17 @@ from collections.abc import Callable, Sequence
 import structlog
 from sqlalchemy import ColumnElement, Engine, and_, or_, select, update
 
-from portability import audit, exports, links, models, notify
+from portability import audit, exports, links, models, notify, pseudonyms, transfer_ends, transfers
 from portability.api import SubjectKind
 from portability.db import now, reading, writing
 from portability.deadlines import EXPIRY_NOTICE
 from portability.errors import PortabilityError
 from portability.notify import Kind
 from portability.settings import Settings
-from portability.states import ExportState
+from portability.states import ExportState, TransferState
 from portability.storage import Storage
-from worker.withdraw import withdraw_state
+from worker import purge
+from worker.withdraw import withdraw_copies, withdraw_state
 
 log = structlog.get_logger()
 EXPORT, TOLD = models.export, models.notification
@@ -37,9 +38,13 @@ def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings,
     while not stop.is_set():
         try:
             told, ended = announce(engine, settings), expire(engine, settings)
+            with writing(engine) as connection:
+                unfetched = transfers.expire(connection, actor=ACTOR)
             gone = withdraw_state(engine, open_storage, ExportState.EXPIRED)
-            if told or ended or gone:
-                log.info("expire.done", announced=told, expired=ended, volumes=gone)
+            copies, purged = withdraw_copies(engine, open_storage), purge.purge(engine, settings.log_months)
+            if any(done := (told, ended, gone, unfetched, copies, purged)):
+                names = ("announced", "expired", "volumes", "unfetched", "copies", "purged")
+                log.info("expire.done", **dict(zip(names, done, strict=True)))
         except PortabilityError as error:
             log.warning("expire.waits", code=error.code)
         except Exception as error:
@@ -70,7 +75,11 @@ def expire(engine: Engine, settings: Settings) -> int:
             # Asked again under the lock: a retry of its gaps may have begun.
             if not connection.execute(mine.values(state=ExportState.EXPIRED)).rowcount:
                 continue
+            pseudonyms.forget(connection, export_id)
+            sent = models.transfer.c.export_id == export_id
+            stopped = transfer_ends.halt(connection, sent, TransferState.EXPIRED, actor=ACTOR)
             revoked = links.revoke_all(connection, export_id, actor=ACTOR)
+            transfer_ends.tell(connection, stopped, TransferState.EXPIRED, actor=ACTOR)
             audit.record(connection, "export.expired", actor=ACTOR, export_id=export_id, detail={"links": revoked})
             ended += 1
     return ended

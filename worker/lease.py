@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from typing import Protocol, cast
 
 from sqlalchemy import Engine
 
@@ -19,6 +21,20 @@ TELL_SECONDS = 1.0
 """How often those who watch learn how far the volume is."""
 
 Progress = Callable[[], Mapping[str, int]]
+Renewal = Callable[[float, Mapping[str, int]], bool]
+"""Prolongs a claim by so many seconds and tells how far it is; returns whether to stop. Raises LeaseLost."""
+
+
+class Claimed(Protocol):
+    """What is held."""
+
+    @property
+    def id(self) -> str:
+        """Of its export."""
+        ...
+
+    @property
+    def cancelled(self) -> bool: ...
 
 
 class Drain:
@@ -47,11 +63,12 @@ drain = Drain()
 class Lease:
     """Holds a claim while a volume is written."""
 
-    def __init__(self, engine: Engine, claim: Claim, lease_seconds: float) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, claim: Claimed, lease_seconds: float, renewal: Renewal | None = None) -> None:
+        """`renewal`: of what is no slice."""
         self._claim = claim
+        self._renewal = renewal or partial(renew, engine, cast("Claim", claim))
         self._lease_seconds = lease_seconds
-        self._cancelled = claim.export["cancel_requested_at"] is not None
+        self._cancelled = claim.cancelled
         self._lost = False
         self._valid_until = time.monotonic() + lease_seconds
         self._stop = threading.Event()
@@ -78,7 +95,7 @@ class Lease:
             if telling == told and asked_at + self._lease_seconds - self._valid_until < every_seconds:
                 continue
             try:
-                self._cancelled = renew(self._engine, self._claim, self._lease_seconds, telling)
+                self._cancelled = self._renewal(self._lease_seconds, telling)
             except LeaseLost:
                 self._lost = True
                 return

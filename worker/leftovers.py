@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,16 +16,17 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, Select, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Engine, RowMapping, Select, and_, or_, select
 
-from portability import models
+from portability import exports, models, transfers
 from portability.db import reading, writing
+from portability.errors import StorageRefused
 from portability.states import OPEN, ExportState
-from portability.storage import LitteredStorage, OpenUpload, Storage, StoredObject
+from portability.storage import LitteredStorage, OpenUpload, Storage, StoredObject, VersionedStorage
 from portability.storage.local import STORE_FILE, UPLOADS
 from portability.storage.probe import PROBE, PROBES
 from worker import object_keys
-from worker.withdraw import withdraw
+from worker.withdraw import forget, withdraw
 
 EXPORT, VOLUME = models.export, models.volume
 ENDED = (ExportState.FAILED, ExportState.CANCELLED, ExportState.RECALLED, ExportState.EXPIRED)
@@ -44,6 +46,10 @@ class Kind(StrEnum):
     """An open upload; of a half-written file under `file://`."""
     VOLUME = "volume"
     EXCERPT = "excerpt"
+    VERSION = "version"
+    """What a bucket with versioning keeps of an object that is deleted."""
+    COPY = "copy"
+    """Encrypted to a recipient."""
     PROBE = "probe"
     """Of `portability doctor`."""
     LITTER = "litter"
@@ -69,7 +75,7 @@ class _Found:
 
     key: str
     volume: str
-    """Key of the volume that it belongs to; its own key for a probe."""
+    """Key of the volume that it belongs to; its own key for a probe or an encrypted copy."""
     at: datetime
     bytes: int
     upload_id: str | None
@@ -80,6 +86,8 @@ class _Found:
             return Kind.UPLOAD
         if PROBE.fullmatch(self.key):
             return Kind.PROBE
+        if object_keys.is_copy(self.key):
+            return Kind.COPY
         return Kind.VOLUME if object_keys.is_volume(self.key) else Kind.EXCERPT
 
 
@@ -88,15 +96,31 @@ def find(engine: Engine, storage: Storage, at: datetime) -> Iterator[Leftover]:
     for listing in (storage.uploads(), storage.list()):
         for page in pages(filter(None, map(_ours, listing)), PAGE):
             rows = _rows(engine, page)
+            copies = _copies(engine, page)
             for found in page:
-                if not _owned(found, rows.get(found.volume), young=found.at > at - YOUNG):
+                if object_keys.is_copy(found.key):
+                    owned = copies.get(found.key, found.at > at - YOUNG)
+                else:
+                    owned = _owned(found, rows.get(found.volume), young=found.at > at - YOUNG)
+                if not owned:
                     yield Leftover(found.kind, found.bytes, partial(_remove, storage, found))
+    yield from _hidden(storage)
     yield from _dead_rows(engine, storage)
     if isinstance(storage, LitteredStorage):
         for litter in storage.litter():
             ours = _LITTER.fullmatch(litter.name) or object_keys.is_folder(litter.name)
             if ours and litter.modified_at <= at - YOUNG:
                 yield Leftover(Kind.LITTER, litter.bytes, partial(storage.clear, litter.name))
+
+
+def _hidden(storage: Storage) -> Iterator[Leftover]:
+    """Whatever was deleted once is nobody's. A store that does not let us see its versions is left alone."""
+    if not isinstance(storage, VersionedStorage):
+        return
+    with suppress(StorageRefused):
+        for found in storage.hidden():
+            if _ours(found):
+                yield Leftover(Kind.VERSION, found.bytes, partial(storage.purge, found.key))
 
 
 def pages(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
@@ -107,7 +131,8 @@ def pages(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
 
 
 def _ours(listed: OpenUpload | StoredObject) -> _Found | None:
-    volume = listed.key if PROBE.fullmatch(listed.key) else object_keys.volume_of(listed.key)
+    alone = PROBE.fullmatch(listed.key) or object_keys.is_copy(listed.key)
+    volume = listed.key if alone else object_keys.volume_of(listed.key)
     if volume is None:
         return None
     if isinstance(listed, OpenUpload):
@@ -121,8 +146,29 @@ def _rows(engine: Engine, page: tuple[_Found, ...]) -> Mapping[str, RowMapping]:
         return {row["object_key"]: row for row in connection.execute(known).mappings()}
 
 
+def _copies(engine: Engine, page: tuple[_Found, ...]) -> Mapping[str, bool]:
+    """Of encrypted copies that have a row: whether their transfer still wants them."""
+    keys = {found.key for found in page if object_keys.is_copy(found.key)}
+    if not keys:
+        return {}
+    copy, transfer = models.transfer_copy, models.transfer
+    joined = copy.join(transfer, transfer.c.id == copy.c.transfer_id).join(EXPORT, EXPORT.c.id == transfer.c.export_id)
+    query = select(copy.c.object_key, transfers.wanted_copies().label("wanted")).select_from(joined)
+    with reading(engine) as connection:
+        return {
+            row.object_key: bool(row.wanted) for row in connection.execute(query.where(copy.c.object_key.in_(keys)))
+        }
+
+
 def _volumes(*which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
-    columns = (VOLUME.c.id, VOLUME.c.object_key, VOLUME.c.upload_id, VOLUME.c.state, VOLUME.c.closing)
+    columns = (
+        VOLUME.c.id,
+        VOLUME.c.export_id,
+        VOLUME.c.object_key,
+        VOLUME.c.upload_id,
+        VOLUME.c.state,
+        VOLUME.c.closing,
+    )
     joined = VOLUME.join(EXPORT, VOLUME.c.export_id == EXPORT.c.id)
     return select(*columns, EXPORT.c.state.label("export_state")).select_from(joined).where(*which)
 
@@ -178,6 +224,8 @@ def _bury(engine: Engine, storage: Storage, row: RowMapping) -> None:
     if any(storage.uploads(row["object_key"])):
         # A part that was on its way during the abort keeps the upload open: the row stays, the next sweep goes on.
         return
-    ended = select(EXPORT.c.id).where(EXPORT.c.id == VOLUME.c.export_id, _dead()).exists()
     with writing(engine) as connection:
-        connection.execute(delete(VOLUME).where(VOLUME.c.id == row["id"], ended))
+        exports.lock(connection, row["export_id"])
+        found = select(VOLUME).select_from(VOLUME.join(EXPORT)).where(VOLUME.c.id == row["id"], _dead())
+        if (dead := connection.execute(found).mappings().one_or_none()) is not None:
+            forget(connection, dead)

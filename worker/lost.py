@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, select, update
 
-from portability import audit, incidents, models, notify, slices
+from portability import audit, incidents, models, notify, pseudonyms, slices
 from portability.db import now, reading, writing
 from portability.errors import ForeignStore, ObjectMissing
 from portability.incidents import Incident
@@ -65,6 +65,7 @@ def fail(engine: Engine, export_id: str, numbers: Sequence[int], *, actor: str) 
         if not connection.execute(update(EXPORT).where(*theirs).values(**failed)).rowcount:
             return
         slices.end_all(connection, export_id)
+        pseudonyms.forget(connection, export_id)
         audit.record(
             connection,
             f"export.{ExportState.FAILED}",

@@ -1,4 +1,4 @@
-"""The keys of what a worker stores: `<export>/<number>.<fence>.<random>`, and `.zip` or `.excerpt`.
+"""The keys of what a worker stores: `<export>/<number>.<fence>.<random>`, and `.zip`, `.excerpt` or `.age`.
 
 A sweep deletes by them: what is not named so is never touched, for a bucket may hold other people's things.
 """
@@ -10,12 +10,23 @@ import secrets
 
 _EXPORT = r"[a-z2-7]{24}"
 _VOLUME = re.compile(rf"({_EXPORT}/[0-9]{{5,}}\.[0-9]+\.[0-9a-f]{{8}})\.(zip|excerpt)")
+_COPY = re.compile(rf"{_EXPORT}/[0-9]{{5,}}\.[0-9]+\.[0-9a-f]{{8}}\.age")
 _FOLDER = re.compile(rf"{_EXPORT}")
 
 
 def fresh(export_id: str, number: int, fence: int) -> str:
     """A key that nobody has used: a zombie of an older fence writes where nobody looks."""
     return f"{export_id}/{number:05}.{fence}.{secrets.token_hex(4)}.zip"
+
+
+def fresh_copy(export_id: str, number: int, fence: int) -> str:
+    """The same for a volume's encrypted copy."""
+    return fresh(export_id, number, fence).removesuffix(".zip") + ".age"
+
+
+def is_copy(key: str) -> bool:
+    """Whether a key is an encrypted copy's."""
+    return _COPY.fullmatch(key) is not None
 
 
 def volume_of(key: str) -> str | None:

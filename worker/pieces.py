@@ -9,8 +9,12 @@ from itertools import islice
 
 from portability.api import Batch, Cursor, Dataset, Document, DocumentFormat, File, Format, Gap, Record
 from portability.errors import ExporterFault, FormatError
-from worker.excerpt import RECORDS_MAX
+from portability.rows import Batched
+from worker.excerpt import JSON_LINES, RECORDS_MAX
+from worker.people import Treat, as_it_is
 from worker.reader import Reader
+from worker.screening import Screen
+from worker.screening.values import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +59,44 @@ class Piece:
         return (len(self.bodies) if self.records else 0) + len(self.documents)
 
 
-def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_bytes: int) -> Piece:
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """Batches as they came, other people's details replaced."""
+
+    batches: list[Batch]
+    cursors: list[Cursor | None]
+    """Begins with the one before the first batch."""
+    redactions: list[Counter[str]]
+
+
+def read(
+    reader: Reader,
+    dataset: Dataset,
+    formats: Mapping[str, Format],
+    size_bytes: int,
+    screen: Screen,
+    treat: Treat = as_it_is,
+) -> Piece:
     """Read batches until the first format has `size_bytes`, a batch brings files, or the source ends.
 
     A record that a format cannot carry is the exporter's fault: the piece ends before its batch, and so does the run.
+    What the scan masks is encoded anew. Raises ScanBlocked.
     """
-    batches: list[Batch] = []
-    cursors = [reader.after]
+    arrived = _Arrivals([], [reader.after], [])
+    batches, cursors = arrived.batches, arrived.cursors
     try:
-        bodies = _encode_while_reading(reader, batches, cursors, dataset, formats, size_bytes)
+        arriving = _arriving(reader, dataset, treat, arrived)
+        bodies = _encode_while_reading(arriving, arrived, dataset, formats, size_bytes)
     except FormatError:
         sound, fault = _sound(batches, dataset, formats)
         reader.stop(ExporterFault(str(fault)))
         batches = list(sound)
-        bodies = {name: b"".join(f.encode(dataset, _records(batches))) for name, f in formats.items()}
-    count = len(batches)
+        bodies = _encoded(dataset, formats, _records(batches))
+    count, counts = len(batches), Counts()
+    batches = [screen.named(batch, counts) for batch in batches]
+    masked = screen.records(dataset, lambda: tuple(_records(batches)), counts, bodies.get(JSON_LINES))
+    if masked is not None:
+        bodies = _encoded(dataset, formats, masked)
     return Piece(
         records=sum(len(batch.records) for batch in batches),
         bodies=bodies,
@@ -77,7 +104,9 @@ def read(reader: Reader, dataset: Dataset, formats: Mapping[str, Format], size_b
         before=cursors[max(count - 1, 0)],
         files=batches[-1].files if batches else (),
         shortfalls=tuple(shortfalls(batches, cursors)),
-        head=tuple(islice(_records(batches), RECORDS_MAX)),
+        head=tuple(islice(_records(batches) if masked is None else masked, RECORDS_MAX)),
+        redactions=sum(arrived.redactions[:count], counts.masked),
+        findings=counts.reported,
     )
 
 
@@ -88,29 +117,41 @@ def shortfalls(batches: Sequence[Batch], cursors: Sequence[Cursor | None]) -> It
             yield Shortfall(batch.gaps, before, batch.cursor, tuple(file.name for file in batch.files))
 
 
+def _arriving(reader: Reader, dataset: Dataset, treat: Treat, arrived: _Arrivals) -> Iterator[Batch]:
+    while (batch := reader.next()) is not None:
+        treated, redactions = treat(dataset, batch)
+        arrived.batches.append(treated)
+        arrived.cursors.append(treated.cursor)
+        arrived.redactions.append(redactions)
+        yield treated
+
+
 def _encode_while_reading(
-    reader: Reader,
-    batches: list[Batch],
-    cursors: list[Cursor | None],
+    batches: Iterator[Batch],
+    arrived: _Arrivals,
     dataset: Dataset,
     formats: Mapping[str, Format],
     size_bytes: int,
 ) -> dict[str, bytes]:
     body = bytearray()
 
-    def arriving() -> Iterator[Record]:
+    def arriving() -> Iterator[Sequence[Record]]:
         # The first format pulls the batches in, so that its own output says when the piece is large enough.
-        while len(body) < size_bytes and (batch := reader.next()) is not None:
-            batches.append(batch)
-            cursors.append(batch.cursor)
-            yield from batch.records
+        while len(body) < size_bytes and (batch := next(batches, None)) is not None:
+            yield batch.records
             if batch.files:
                 return
 
     (name, first), *others = formats.items()
-    for block in first.encode(dataset, arriving()):
+    for block in first.encode(dataset, Batched(arriving())):
         body += block
-    return {name: bytes(body)} | {other: b"".join(f.encode(dataset, _records(batches))) for other, f in others}
+    rest = {other: b"".join(f.encode(dataset, _records(arrived.batches))) for other, f in others}
+    return {name: bytes(body)} | rest
+
+
+def _encoded(dataset: Dataset, formats: Mapping[str, Format], records: Iterable[Record]) -> dict[str, bytes]:
+    kept = tuple(records)
+    return {name: b"".join(form.encode(dataset, kept)) for name, form in formats.items()}
 
 
 def _sound(
@@ -126,6 +167,5 @@ def _sound(
     raise AssertionError("a format refused a piece whose every batch it takes")
 
 
-def _records(batches: Iterable[Batch]) -> Iterator[Record]:
-    for batch in batches:
-        yield from batch.records
+def _records(batches: Iterable[Batch]) -> Batched:
+    return Batched(batch.records for batch in batches)

@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from portability import exports, incidents, instructions, slices, subjects
+from portability import exports, incidents, instructions, scan, slices, subjects
 from portability.api import Selection, Slice, Subject, SubjectKind
 from portability.db import reading, writing
 from portability.errors import ExporterFault, SourceStalled
@@ -16,8 +16,9 @@ from portability.incidents import Incident
 from portability.plugins import load_document_formats, load_formats
 from portability.ranges import WHOLE
 from portability.requests import Profile
+from portability.settings import Settings
 from portability.states import DatasetState
-from worker import checkpoint, ledger, plan
+from worker import checkpoint, ledger, people, plan
 from worker.claims import Claim
 from worker.collection import Job, Limits
 from worker.files import UNREADABLE
@@ -25,6 +26,7 @@ from worker.ledger import Expected
 from worker.plan import Line
 from worker.position import Reading
 from worker.reader import Patience
+from worker.screening import Screen
 from worker.slices import RECORD_BYTES, Offer, how_many, offered
 from worker.workplace import Workplace
 
@@ -74,7 +76,9 @@ def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
         patience=patience,
         check=check,
         document_formats=documents,
+        screen=_screen(place.settings, export["profile"]),
         tell=partial(_tell, place),
+        treat=people.treat(place.engine, held.id, Profile(export["profile"]), subject),
     )
 
 
@@ -138,6 +142,11 @@ def _tell(place: Workplace, line: Line, code: str) -> None:
     log.warning("source.gap", exporter=line.exporter, dataset=line.dataset.name, code=code)
     if code in INCIDENTS:
         incidents.count(place.engine, INCIDENTS[code])
+
+
+def _screen(settings: Settings, profile: str) -> Screen:
+    asked = scan.asked_actions(settings.scan_actions)
+    return Screen(scan.actions(profile, settings.regime_names, asked), scan.listed(settings.scan_canaries))
 
 
 def _subject(place: Workplace, held: Claim) -> Subject:

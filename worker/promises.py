@@ -8,7 +8,11 @@ from typing import Any
 
 from portability.api import Batch, File, Gap, Record
 from portability.errors import ExporterFault
+from portability.rows import Rows
 from worker.plan import Line
+
+REASON_CHARS = 64
+"""Of a gap's reason, in the database."""
 
 
 def kept(batch: Any, line: Line) -> Batch:  # noqa: ANN401  # what a stranger yields, whatever the protocol says
@@ -17,15 +21,21 @@ def kept(batch: Any, line: Line) -> Batch:  # noqa: ANN401  # what a stranger yi
     cursor = getattr(batch, "cursor", None)
     if not isinstance(batch, Batch) or not isinstance(cursor, str) or cursor != storable(cursor):
         raise ExporterFault(f"{name} yielded {type(batch).__name__}, not a Batch with a cursor of plain text")
-    _check_kind(batch.records, Mapping, f"{name}: a record")
+    rows = batch.records if isinstance(batch.records, Rows) else None
+    if rows is None:
+        _check_kind(batch.records, Mapping, f"{name}: a record")
     _check_kind(batch.files, File, f"{name}: a file")
     _check_kind(batch.gaps, Gap, f"{name}: a gap")
     for file in batch.files:
         _check_file(file, name)
     # Copies: an exporter may fill one list again and again, and the reader looks a batch ahead.
-    records = tuple(_fields_of(record, line, name) for record in batch.records)
+    records: Sequence[Record]
+    if rows is not None:
+        records = _columns_of(rows, line, name)
+    else:
+        records = tuple(_fields_of(record, line, name) for record in batch.records)
     gaps = tuple(map(_storable_gap, batch.gaps))
-    return replace(batch, records=records, files=tuple(_named_apart(batch.files)), gaps=gaps)
+    return replace(batch, records=records, files=tuple(named_apart(batch.files)), gaps=gaps)
 
 
 def storable(text: str) -> str:
@@ -49,7 +59,7 @@ def _check_file(file: Any, name: str) -> None:  # noqa: ANN401  # a File, with w
 
 
 def _storable_gap(gap: Gap) -> Gap:
-    return Gap(storable(str(gap.what)), storable(str(gap.reason))[:64], bool(gap.retryable))
+    return Gap(storable(str(gap.what)), storable(str(gap.reason))[:REASON_CHARS], bool(gap.retryable))
 
 
 def _fields_of(record: Record, line: Line, name: str) -> Record:
@@ -59,7 +69,13 @@ def _fields_of(record: Record, line: Line, name: str) -> Record:
     return {field.name: record[field.name] for field in line.dataset.fields if field.name in record}
 
 
-def _named_apart(files: Sequence[File]) -> Iterator[File]:
+def _columns_of(rows: Rows, line: Line, name: str) -> Rows:
+    if undeclared := set(rows.names) - line.declared:
+        raise ExporterFault(f"{name} yielded {len(undeclared)} undeclared field(s)")
+    return rows.only([field.name for field in line.dataset.fields if field.name in rows.names])
+
+
+def named_apart(files: Sequence[File]) -> Iterator[File]:
     """The files by names that can be stored, no two alike: a position finds its file again by name."""
     taken: set[str] = set()
     for file in files:

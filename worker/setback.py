@@ -21,6 +21,7 @@ from portability.errors import (
     WrongClock,
 )
 from portability.incidents import Incident
+from portability.scan import ScanBlocked
 from portability.states import ExportState
 from worker import checkpoint
 from worker.checkpoint import BACKOFF_MAX_SECONDS
@@ -61,6 +62,8 @@ def fail(place: Workplace, held: Claim, error: PortabilityError) -> None:
     log.warning("volume.failed", export=held.id, slice=held.number, code=error.code, attempt=held.attempts)
     if isinstance(error, StorageFull):
         incidents.count(place.engine, Incident.STORAGE_FULL)
+    if isinstance(error, ScanBlocked):
+        incidents.count(place.engine, Incident.SCAN_BLOCKED)
     if isinstance(error, SourceStalled):
         incidents.count(place.engine, Incident.SOURCE_STALLED)
     if not error.retryable or held.attempts >= tries(error, place.settings.attempts_max):

@@ -20,7 +20,7 @@ from portability.incidents import Incident
 from portability.storage import Storage
 from worker import leftovers, lost
 from worker.leftovers import Kind
-from worker.withdraw import withdraw_recalled
+from worker.withdraw import withdraw_copies, withdraw_recalled
 
 log = structlog.get_logger()
 LOOKS = 10
@@ -121,6 +121,8 @@ def run_recalls(
         try:
             if gone := withdraw_recalled(engine, open_storage):
                 log.info("recall.deleted", volumes=gone)
+            if copies := withdraw_copies(engine, open_storage):
+                log.info("transfer.deleted", copies=copies)
         except PortabilityError as error:
             log.warning("recall.waits", code=error.code)
         except Exception as error:

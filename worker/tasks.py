@@ -19,7 +19,7 @@ from portability.queue import MESSAGE_VERSION, connect, open_queue, redis_url, w
 from portability.settings import Settings, load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
-from worker import claims, pipeline
+from worker import claims, pipeline, transfer
 from worker.pulse import pulse
 from worker.workplace import Workplace
 
@@ -28,7 +28,7 @@ ID = re.compile(r"[a-z0-9]{1,64}")
 
 
 def advance(export_id: object = None, version: object = 1, /, *_others: object, **_more: object) -> None:
-    """Claim the fairest slice, whatever the message says, write one volume of it, and wake the next worker."""
+    """Claim a transfer or the fairest slice, whatever the message says, write one volume, and wake the next worker."""
     place = workplace(os.getpid())
     pulse.beat()
     for strange in _strange(place.engine, export_id, version):
@@ -36,9 +36,25 @@ def advance(export_id: object = None, version: object = 1, /, *_others: object, 
     owner = f"{socket.gethostname()}:{os.getpid()}"
     settings = place.settings
     limit, small_only = settings.tenant_volumes_max, settings.small_only
+    # A transfer takes one worker at a time and little of it: it goes first, but where a worker is kept for people.
+    if not small_only and _sent_on(place, owner):
+        return
     held = claims.claim(place.engine, owner, settings.lease_seconds, tenant_volumes_max=limit, small_only=small_only)
-    if held is not None and (more := pipeline.advance(place, held)):
+    if held is None:
+        if small_only:
+            _sent_on(place, owner)
+    elif more := pipeline.advance(place, held):
         wake_next(place.settings, held.id, more)
+
+
+def _sent_on(place: Workplace, owner: str) -> bool:
+    """Go on with a transfer, if one is claimable."""
+    sent = transfer.claim(place.engine, owner, place.settings.lease_seconds)
+    if sent is None:
+        return False
+    if transfer.advance(place, sent):
+        wake_next(place.settings, sent.id, 1)
+    return True
 
 
 def _strange(engine: Engine, export_id: object, version: object) -> Iterator[Incident]:

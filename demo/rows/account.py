@@ -42,6 +42,7 @@ def user_rows(world: World, number: int) -> Iterator[Row]:
             "updated_at": later(created_at, random, 90 * DAY_SECONDS),
             "last_login_at": later(created_at, random, 90 * DAY_SECONDS),
             "closed_at": later(created_at, random, 300 * DAY_SECONDS) if nth(number, 11, 10) else None,
+            "legal_hold": nth(number, 22, 21),
         },
     )
     yield from _membership_rows(world, user, random)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from random import Random
 
 from demo.people import CURRENCIES, Person
-from demo.rows.interactions import Occasion, interaction_rows
+from demo.rows.interactions import NOTES, Occasion, interaction_rows
 from demo.speech import wav_blocks
 from demo.talk import Talk, make_talk
 from demo.vault import store
@@ -22,6 +22,10 @@ WAV = "audio/wav"
 ANONYMOUS_SHARE = 0.12
 HIDDEN_SHARE = 0.3
 """Of the calls that belong to nobody: those without a number."""
+HANDLED_BY = ("both", "ai", "human")
+"""In turn: the example's first call begins with software and ends with a member of staff."""
+NEIGHBOUR_EVERY = 5
+"""So many calls have somebody else on the customer's side who says a word."""
 CALLS_OF_EXAMPLES = (0, 0, 3, 0, 3, 0)
 """Contacts of the first calls: the example, and the first user in the role of a contact."""
 
@@ -40,6 +44,7 @@ class Call:
     frames: int
     """Of sound, at the plan's rate."""
     recorded: bool
+    handled_by: str
 
 
 def call_rows(world: World, number: int, files: Storage | None) -> Iterator[Row]:
@@ -59,7 +64,8 @@ def call_rows(world: World, number: int, files: Storage | None) -> Iterator[Row]
         "conversation_id": None,
     }
     agent_id = world.agent_id(call.contact.tenant, number % AGENTS_PER_TENANT)
-    occasion = Occasion(number, "c", links, agent_id, "phone", call.created_at, call.talk, complete=number == 0)
+    agents = (agent_id, world.staff(call.contact.tenant, number).id)
+    occasion = Occasion(number, "c", links, *agents, "phone", call.created_at, call.talk, complete=number == 0)
     yield from interaction_rows(world, occasion, random)
 
 
@@ -86,7 +92,22 @@ def _make_call(world: World, number: int, random: Random, files: Storage | None)
         created_at=moment(random),
         frames=round(seconds * plan.recording_rate_hz),
         recorded=recorded,
+        handled_by=HANDLED_BY[number % len(HANDLED_BY)],
     )
+
+
+def _staff(world: World, call: Call) -> str | None:
+    return None if call.handled_by == "ai" else world.staff(call.contact.tenant, 1 + call.number).id
+
+
+def _voice(world: World, call: Call, position: int) -> tuple[str, str | None]:
+    """Who speaks a line, and which member of staff it is; of a call of both, software has the first half."""
+    line, half = call.talk.lines[position], len(call.talk.lines) // 2
+    if line.speaker == "customer":
+        is_neighbour = nth(call.number, NEIGHBOUR_EVERY, 0) and nth(position, 4, 3)
+        return ("customer_2" if is_neighbour else "customer"), None
+    is_staff = call.handled_by == "human" or (call.handled_by == "both" and position > half)
+    return "agent", _staff(world, call) if is_staff else None
 
 
 def _seconds(world: World, call: Call) -> float:
@@ -109,7 +130,8 @@ def _call(world: World, call: Call, random: Random) -> Row:
             "caller_number": number if inbound else company_number,
             "called_number": company_number if inbound else number,
             "agent_id": world.agent_id(tenant, call.number % AGENTS_PER_TENANT),
-            "handled_by": random.choice(("ai", "human", "both")),
+            "staff_id": _staff(world, call),
+            "handled_by": call.handled_by,
             "status": "answered",
             "language": call.talk.language,
             "outcome": random.choice(("solved", "handed_over", "callback", None)),
@@ -121,6 +143,7 @@ def _call(world: World, call: Call, random: Random) -> Row:
             "cost": Decimal(random.randrange(1, 10**9)).scaleb(-8),
             "currency": CURRENCIES[tenant.language],
             "custom": {"order": {"lines": [1, 2.5, None, "x"]}, "note": ""} if nth(call.number, 4, 0) else None,
+            "private_note": NOTES[call.talk.language] if nth(call.number, 3, 0) else None,
             "created_at": call.created_at,
             "retained_until": call.created_at + timedelta(days=365 * 5) if nth(call.number, 6, 0) else None,
             "legal_hold": nth(call.number, 50, 49),
@@ -135,6 +158,7 @@ def _transcript_rows(world: World, call: Call, random: Random) -> Iterator[Row]:
     seconds_per_character, begins = _seconds(world, call) / characters, 0.0
     for position, line in enumerate(call.talk.lines):
         ends = begins + len(line.text) * seconds_per_character
+        speaker, staff_id = _voice(world, call, position)
         yield (
             schema.transcripts,
             {
@@ -142,7 +166,8 @@ def _transcript_rows(world: World, call: Call, random: Random) -> Iterator[Row]:
                 "tenant_id": call.contact.tenant.id,
                 "call_id": call.id,
                 "position": position,
-                "speaker": line.speaker,
+                "speaker": speaker,
+                "staff_id": staff_id,
                 "starts_seconds": round(begins, 3),
                 "ends_seconds": round(ends, 3),
                 "text": line.text,

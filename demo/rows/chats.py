@@ -11,8 +11,8 @@ from random import Random
 
 from demo import hostile
 from demo.people import Person
-from demo.rows.interactions import Occasion, interaction_rows
-from demo.talk import Line, Talk, make_talk
+from demo.rows.interactions import NOTES, Occasion, interaction_rows
+from demo.talk import Talk, make_talk
 from demo.vault import store
 from demo.world import AGENTS_PER_TENANT, Row, World, chance, later, moment, nth
 from exporters import schema
@@ -57,7 +57,8 @@ def chat_rows(world: World, number: int, files: Storage | None) -> Iterator[Row]
         "conversation_id": chat.id,
     }
     agent_id = world.agent_id(chat.contact.tenant, number % AGENTS_PER_TENANT)
-    occasion = Occasion(number, "m", links, agent_id, "chat", chat.created_at, chat.talk, complete=number == 0)
+    agents = (agent_id, world.staff(chat.contact.tenant, number).id)
+    occasion = Occasion(number, "m", links, *agents, "chat", chat.created_at, chat.talk, complete=number == 0)
     yield from interaction_rows(world, occasion, random)
 
 
@@ -78,13 +79,16 @@ def _make_chat(world: World, number: int, random: Random) -> Chat:
         contact=contact,
         known=early or not chance(random, STRANGER_SHARE),
         talk=talk,
-        texts=_hostile_texts() if number == HOSTILE_CHAT else tuple(map(_message, talk.lines)),
+        texts=_hostile_texts() if number == HOSTILE_CHAT else tuple(_messages(talk, number)),
         created_at=moment(random),
     )
 
 
-def _message(line: Line) -> tuple[str, str]:
-    return ("contact" if line.speaker == "customer" else "ai_agent"), line.text
+def _messages(talk: Talk, number: int) -> Iterator[tuple[str, str]]:
+    """Every third chat is handed over to a member of staff in its middle."""
+    for place, line in enumerate(talk.lines):
+        is_staff = nth(number, 3, 0) and place > len(talk.lines) // 2
+        yield "contact" if line.speaker == "customer" else "human_agent" if is_staff else "ai_agent", line.text
 
 
 def _hostile_texts() -> tuple[tuple[str, str | None], ...]:
@@ -110,6 +114,7 @@ def _conversation(world: World, chat: Chat, random: Random) -> Row:
             "agent_id": world.agent_id(tenant, chat.number % AGENTS_PER_TENANT),
             "page_url": f"https://www.{tenant.domain}/help?q={chat.talk.intent}&utm=a%20b",
             "custom": {"browser": {"language": chat.talk.language}, "cart": []} if nth(chat.number, 3, 0) else None,
+            "private_note": NOTES[chat.talk.language] if nth(chat.number, 4, 0) else None,
             "opened_at": chat.created_at,
             "closed_at": later(chat.created_at, random, DAY_SECONDS) if chance(random, 0.7) else None,
             "created_at": chat.created_at,
@@ -120,7 +125,7 @@ def _conversation(world: World, chat: Chat, random: Random) -> Row:
 
 
 def _message_rows(world: World, chat: Chat, random: Random) -> Iterator[Row]:
-    sent_at = chat.created_at
+    sent_at, staff_id = chat.created_at, world.staff(chat.contact.tenant, chat.number).id
     for position, (sender, text) in enumerate(chat.texts):
         sent_at = later(sent_at, random, 90)
         yield (
@@ -131,6 +136,7 @@ def _message_rows(world: World, chat: Chat, random: Random) -> Iterator[Row]:
                 "conversation_id": chat.id,
                 "position": position,
                 "sender": sender,
+                "staff_id": staff_id if sender == "human_agent" else None,
                 "text": text,
                 "reply_to": world.id("msg", chat.number, position - 1) if nth(position, 5, 4) else None,
                 "custom": {"reaction": "👍"} if nth(position, 9, 8) else None,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from random import Random
 
 from demo.people import CURRENCIES, Person
+from demo.rows.interactions import NOTES
 from demo.world import EPOCH_AT, Row, World, chance, later, moment, nth
 from exporters import schema
 
@@ -42,6 +43,7 @@ def contact_rows(world: World, number: int) -> Iterator[Row]:
             "source": random.choice(("import", "web_form", "call", "chat")),
             "tags": random.choice((None, [], ["vip"], ["newsletter", "pelanggan lama"])),
             "custom": _custom(random),
+            "private_note": NOTES[contact.language] if nth(number, 5, 0) else None,
             "do_not_contact": chance(random, 0.1),
             "lead_score": round(random.uniform(0, 100), 3),
             "created_at": created_at,
@@ -117,6 +119,7 @@ def _deal_rows(world: World, contact: Person, company_id: str | None, random: Ra
                 "probability": 1.0 if won else round(random.random(), 2),
                 "closes_on": (EPOCH_AT + timedelta(days=random.randrange(900))).date(),
                 "closed_at": later(created_at, random, 60 * DAY_SECONDS) if won else None,
+                "private_note": NOTES[contact.language] if nth(contact.number, 2, 0) else None,
                 "created_at": created_at,
                 "updated_at": later(created_at, random, 60 * DAY_SECONDS),
             },
@@ -127,7 +130,7 @@ def _activity_rows(world: World, contact: Person, random: Random) -> Iterator[Ro
     """Meetings and mails; the participants are third parties too."""
     for place in range(random.randint(1, 3)):
         occurred_at = moment(random)
-        other = random.choice(world.users)
+        other, staff = random.choice(world.contacts), world.staff(contact.tenant, contact.number + place)
         yield (
             schema.activities,
             {
@@ -138,7 +141,12 @@ def _activity_rows(world: World, contact: Person, random: Random) -> Iterator[Ro
                 "kind": random.choice(("meeting", "email", "note", "task")),
                 "subject": random.choice(("Follow-up", "Tindak lanjut", "", None, "Price list")),
                 "body": random.choice(("Asked for a price list.", "Minta dihubungi minggu depan.", None)),
-                "participants": [{"name": contact.name, "role": "customer"}, {"name": other.name, "role": "staff"}],
+                "staff_id": staff.id,
+                "participants": [
+                    {"name": contact.name, "email": contact.email, "role": "customer"},
+                    {"name": other.name, "email": other.email, "role": "guest"},
+                    {"name": staff.name, "email": staff.email, "role": "staff"},
+                ],
                 "occurred_at": occurred_at,
                 "created_at": occurred_at,
             },

@@ -16,6 +16,11 @@ TICKET_SHARE = 0.3
 ACTION_SHARE = 0.6
 RATING_SHARE = 0.5
 ROUTING_SHARE = 0.8
+NOTES = {
+    "en": "Sounded upset; ask Rina before promising a refund.",
+    "id": "Nadanya kesal; tanya Rina dulu sebelum janji refund.",
+}
+"""What staff write down for themselves."""
 COMMENTS = {
     "en": ("Quick and friendly 👍", "Had to wait too long.", "", None),
     "id": ("Cepat dan ramah 👍", "Terlalu lama menunggu.", "", None),
@@ -32,6 +37,7 @@ class Occasion:
     links: Mapping[str, str | None]
     """tenant_id, contact_id, call_id, conversation_id."""
     agent_id: str
+    staff_id: str
     channel: str
     at: datetime
     talk: Talk
@@ -66,6 +72,8 @@ def _ticket(about: Occasion, created_at: datetime, random: Random) -> dict[str, 
         "priority": random.choice(("low", "normal", "high")),
         "channel": about.channel,
         "tags": [about.talk.intent, about.talk.sentiment] if chance(random, 0.7) else None,
+        "assignee_id": about.staff_id,
+        "private_note": random.choice((None, "", NOTES[about.talk.language])),
         "opened_at": created_at,
         "first_replied_at": replied_at,
         "resolved_at": later(replied_at, random, 3 * DAY_SECONDS) if resolved else None,

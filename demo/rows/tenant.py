@@ -40,6 +40,7 @@ def tenant_rows(world: World, number: int) -> Iterator[Row]:
             "created_at": created_at,
             "updated_at": later(created_at, random, 90 * DAY_SECONDS),
             "closed_at": later(created_at, random, 300 * DAY_SECONDS) if nth(number, 12, 2) else None,
+            "legal_hold": nth(number, 24, 14),
             "database_shard": f"shard-{number % 4}",
         },
     )

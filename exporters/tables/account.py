@@ -20,8 +20,9 @@ organisations = table(
     created(),
     moment("updated_at"),
     moment("closed_at"),
-    never("api_token", "opens the platform's API"),
-    never("webhook_secret", "signs webhooks"),
+    Column("legal_hold", Boolean, nullable=False, default=False),
+    never("api_token", "opens the platform's API", "a token of the company for the platform's API"),
+    never("webhook_secret", "signs webhooks", "a secret that signs the company's webhooks"),
     internal("database_shard", "where the platform keeps the company's rows"),
 )
 
@@ -42,15 +43,22 @@ users = table(
     moment("updated_at"),
     moment("last_login_at"),
     moment("closed_at"),
-    never("password_hash", "lets a thief guess the password offline"),
-    never("mfa_seed", "makes second factors"),
-    never("recovery_codes", "open the account without a second factor"),
-    never("security_question", "is half of a way into the account"),
-    never("security_answer", "is half of a way into the account"),
-    never("session_token", "is a login"),
-    never("refresh_token", "makes logins"),
-    never("password_reset_token", "opens the account"),
-    never("government_id", "is an identity document's number"),
+    Column("legal_hold", Boolean, nullable=False, default=False),
+    never("password_hash", "lets a thief guess the password offline", "a bcrypt hash of your password"),
+    never(
+        "mfa_seed",
+        "makes second factors",
+        "the seed of your second factor (the code that an authenticator app makes)",
+    ),
+    never("recovery_codes", "open the account without a second factor", "recovery codes for your second factor"),
+    never("security_question", "helps a thief into the account", "the security question that you chose"),
+    never("security_answer", "helps a thief into the account", "your answer to the security question"),
+    never("session_token", "is a login", "a token of your open session"),
+    never("refresh_token", "makes logins", "a token that prolongs your login"),
+    never("password_reset_token", "opens the account", "a token of your last request for a new password"),
+    never(
+        "government_id", "lets a stranger pass for the person", "the number of an identity document that you gave us"
+    ),
     Index("users_email", folded(Column("email"))),
 )
 
@@ -63,7 +71,7 @@ memberships = table(
     text("invited_by"),
     created(),
     moment("ended_at"),
-    never("invitation_token", "opens the tenant's workspace"),
+    never("invitation_token", "opens the tenant's workspace", "a token of the invitation to the company's workspace"),
     Index("memberships_by_tenant", "tenant_id", "created_at", "id"),
     Index("memberships_by_user", "user_id", "created_at", "id"),
 )
@@ -128,10 +136,18 @@ payment_methods = table(
     Column("is_default", Boolean, nullable=False, default=False),
     created(),
     moment("removed_at"),
-    never("card_number", "is a full card number (PCI DSS 3.4)"),
-    never("cvv", "must not even be stored (PCI DSS 3.3)"),
-    never("bank_account_number", "is a full account number"),
-    never("processor_token", "can be charged"),
+    never(
+        "card_number",
+        "can be charged (PCI DSS 3.4)",
+        "the full number of a payment card; its brand and last four digits are exported",
+    ),
+    never("cvv", "must not even be stored (PCI DSS 3.3)", "the security code of a payment card"),
+    never(
+        "bank_account_number",
+        "can be debited",
+        "the full number of a bank account; its last four digits are exported",
+    ),
+    never("processor_token", "can be charged", "a token of the payment service for the payment method"),
     Index("payment_methods_by_tenant", "tenant_id", "created_at", "id"),
     Index("payment_methods_by_user", "user_id", "created_at", "id"),
 )
@@ -180,7 +196,7 @@ marketing_preferences = table(
     text("frequency"),
     created(),
     moment("updated_at"),
-    never("unsubscribe_token", "changes preferences without a login"),
+    never("unsubscribe_token", "changes preferences without a login", "a token in the links by which mail is stopped"),
     Index("marketing_preferences_by_user", "user_id", "created_at", "id"),
     Index("marketing_preferences_by_email", folded(Column("email")), "created_at", "id"),
 )
@@ -198,7 +214,11 @@ consents = table(
     text("ip_address"),
     moment("decided_at", required=True),
     created(),
-    never("confirmation_token", "confirms a consent in the subject's name"),
+    never(
+        "confirmation_token",
+        "confirms a consent in the subject's name",
+        "a token of the mail that confirmed a consent",
+    ),
     Index("consents_by_user", "user_id", "created_at", "id"),
     Index("consents_by_email", folded(Column("email")), "created_at", "id"),
 )
@@ -216,7 +236,11 @@ campaigns_received = table(
     moment("clicked_at"),
     moment("unsubscribed_at"),
     created(),
-    never("tracking_token", "acts for the subject in links of the mail"),
+    never(
+        "tracking_token",
+        "acts for the subject in links of the mail",
+        "a token that marks who follows a link of the mail",
+    ),
     internal("provider_message", "the mail provider's own key"),
     Index("campaigns_received_by_user", "user_id", "created_at", "id"),
     Index("campaigns_received_by_email", folded(Column("email")), "created_at", "id"),

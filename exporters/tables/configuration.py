@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer
 
-from exporters.columns import created, identifier, link, moment, never, table, text
+from exporters.columns import TRADE_SECRET, created, identifier, link, moment, never, table, text
 from portability.db import JsonType
 
 agents = table(
@@ -21,8 +21,13 @@ agents = table(
     Column("enabled", Boolean, nullable=False, default=True),
     created(),
     moment("updated_at"),
-    never("system_prompt", "is the platform's own prompt, a trade secret (Data Act Art. 2(38))"),
-    never("api_key", "acts as the agent"),
+    never(
+        "system_prompt",
+        "is the platform's own prompt, a trade secret (Data Act Art. 2(38))",
+        "the platform's own part of the AI agent's prompt; the company's instructions are exported",
+        TRADE_SECRET,
+    ),
+    never("api_key", "acts as the agent", "the key by which the AI agent uses the platform's API"),
     Index("agents_by_tenant", "tenant_id", "created_at", "id"),
 )
 
@@ -63,10 +68,14 @@ integrations = table(
     moment("last_synced_at"),
     created(),
     moment("updated_at"),
-    never("api_key", "opens the tenant's other systems"),
-    never("oauth_token", "opens the tenant's other systems"),
-    never("refresh_token", "opens the tenant's other systems"),
-    never("password", "opens the tenant's other systems"),
-    never("webhook_secret", "signs webhooks"),
+    never("api_key", "opens the tenant's other systems", "the key for the connected system"),
+    never("oauth_token", "opens the tenant's other systems", "the access token for the connected system"),
+    never(
+        "refresh_token",
+        "opens the tenant's other systems",
+        "the token that prolongs access to the connected system",
+    ),
+    never("password", "opens the tenant's other systems", "the password for the connected system"),
+    never("webhook_secret", "signs webhooks", "the secret that signs the webhooks of the integration"),
     Index("integrations_by_tenant", "tenant_id", "created_at", "id"),
 )

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer
 
-from exporters.columns import ExactNumeric, created, identifier, internal, link, moment, never, table, text
+from exporters.columns import (
+    TRADE_SECRET,
+    ExactNumeric,
+    created,
+    identifier,
+    internal,
+    link,
+    moment,
+    never,
+    table,
+    text,
+)
 from portability.db import JsonType
 
-VOICEPRINT = "is a biometric template"
+VOICEPRINT = "recognises a voice, and cannot be changed as a password can"
 STAFF = "is a member of the tenant's staff"
-NOTE = "is a private note of staff"
 PROMPT = "is the platform's own prompt, a trade secret (Data Act Art. 2(38))"
 
 calls = table(
@@ -21,6 +31,7 @@ calls = table(
     text("caller_number"),
     text("called_number"),
     link("agent_id", required=False),
+    link("staff_id", required=False),
     text("handled_by"),
     text("status"),
     text("language"),
@@ -33,12 +44,16 @@ calls = table(
     Column("cost", ExactNumeric),
     text("currency"),
     Column("custom", JsonType),
+    text("private_note"),
     created(),
     moment("retained_until"),
     Column("legal_hold", Boolean, nullable=False, default=False),
-    never("voiceprint", VOICEPRINT),
+    never(
+        "voiceprint",
+        VOICEPRINT,
+        "a voiceprint: a biometric template made from the sound of the call; the recording itself is exported",
+    ),
     never("staff_name", STAFF),
-    never("private_note", NOTE),
     internal("media_host", "the machine that carried the sound"),
     Index("calls_by_tenant", "tenant_id", "created_at", "id"),
     Index("calls_by_contact", "tenant_id", "contact_id", "created_at", "id"),
@@ -52,13 +67,18 @@ transcripts = table(
     link("call_id"),
     Column("position", Integer, nullable=False),
     text("speaker"),
+    link("staff_id", required=False),
     Column("starts_seconds", Double),
     Column("ends_seconds", Double),
     text("text"),
     text("language"),
     Column("confidence", Double),
     created(),
-    never("speaker_voiceprint", VOICEPRINT),
+    never(
+        "speaker_voiceprint",
+        VOICEPRINT,
+        "a voiceprint of the speaker: a biometric template made from the sound of the call",
+    ),
     never("staff_name", STAFF),
     Index("transcripts_by_call", "tenant_id", "call_id", "position", "id"),
 )
@@ -76,8 +96,8 @@ recordings = table(
     created(),
     internal("storage_key", "where the platform keeps the sound; the file itself is exported"),
     never("storage_host", "is an address inside the platform"),
-    never("signed_url", "opens the file without a login"),
-    never("encryption_key", "decrypts the stored file"),
+    never("signed_url", "opens the file without a login", "an address that opens the recording without a login"),
+    never("encryption_key", "decrypts the stored file", "the key by which the stored recording is encrypted"),
     Index("recordings_by_tenant", "tenant_id", "created_at", "id"),
     Index("recordings_by_call", "tenant_id", "call_id", "created_at", "id"),
 )
@@ -94,7 +114,7 @@ call_analyses = table(
     Column("topics", JsonType),
     text("model"),
     created(),
-    never("prompt", PROMPT),
+    never("prompt", PROMPT, "the prompt by which the platform's software analysed the call", TRADE_SECRET),
     Index("call_analyses_by_tenant", "tenant_id", "created_at", "id"),
     Index("call_analyses_by_call", "tenant_id", "call_id", "created_at", "id"),
 )
@@ -113,13 +133,13 @@ conversations = table(
     link("agent_id", required=False),
     text("page_url"),
     Column("custom", JsonType),
+    text("private_note"),
     moment("opened_at"),
     moment("closed_at"),
     created(),
     moment("retained_until"),
     Column("legal_hold", Boolean, nullable=False, default=False),
-    never("visitor_token", "continues the chat in the visitor's name"),
-    never("private_note", NOTE),
+    never("visitor_token", "continues the chat in the visitor's name", "a token that continues the chat in its window"),
     Index("conversations_by_tenant", "tenant_id", "created_at", "id"),
     Index("conversations_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )
@@ -131,6 +151,7 @@ messages = table(
     link("conversation_id"),
     Column("position", Integer, nullable=False),
     text("sender", required=True),
+    link("staff_id", required=False),
     text("text"),
     text("reply_to"),
     Column("custom", JsonType),
@@ -157,7 +178,7 @@ attachments = table(
     created(),
     internal("storage_key", "where the platform keeps the file; the file itself is exported"),
     never("storage_host", "is an address inside the platform"),
-    never("signed_url", "opens the file without a login"),
+    never("signed_url", "opens the file without a login", "an address that opens the file without a login"),
     Index("attachments_by_tenant", "tenant_id", "created_at", "id"),
     Index("attachments_by_conversation", "tenant_id", "conversation_id", "created_at", "id"),
 )
@@ -176,12 +197,13 @@ tickets = table(
     text("priority"),
     text("channel"),
     Column("tags", JsonType),
+    link("assignee_id", required=False),
+    text("private_note"),
     moment("opened_at"),
     moment("first_replied_at"),
     moment("resolved_at"),
     created(),
     never("assignee_name", STAFF),
-    never("private_note", NOTE),
     Index("tickets_by_tenant", "tenant_id", "created_at", "id"),
     Index("tickets_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )
@@ -200,8 +222,8 @@ ai_agent_actions = table(
     text("outcome"),
     moment("occurred_at"),
     created(),
-    never("prompt", PROMPT),
-    never("tool_token", "opens the tool that was used"),
+    never("prompt", PROMPT, "the prompt by which the platform led the AI agent in this step", TRADE_SECRET),
+    never("tool_token", "opens the tool that was used", "a token for the tool that the AI agent used"),
     Index("ai_agent_actions_by_tenant", "tenant_id", "created_at", "id"),
     Index("ai_agent_actions_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )
@@ -219,7 +241,7 @@ satisfaction = table(
     moment("asked_at"),
     moment("answered_at"),
     created(),
-    never("survey_token", "answers in the contact's name"),
+    never("survey_token", "answers in the contact's name", "a token of the link to the survey"),
     Index("satisfaction_by_tenant", "tenant_id", "created_at", "id"),
     Index("satisfaction_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )
@@ -236,7 +258,12 @@ routing_scores = table(
     Column("factors", JsonType),
     text("model"),
     created(),
-    never("weights", "are the ranking model's own, a trade secret (Data Act Art. 2(38))"),
+    never(
+        "weights",
+        "are the ranking model's own, a trade secret (Data Act Art. 2(38))",
+        "the weights of the model that ranked the contact; the factors and the score are exported",
+        TRADE_SECRET,
+    ),
     Index("routing_scores_by_tenant", "tenant_id", "created_at", "id"),
     Index("routing_scores_by_contact", "tenant_id", "contact_id", "created_at", "id"),
 )

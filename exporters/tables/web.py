@@ -25,8 +25,12 @@ devices = table(
     moment("first_seen_at"),
     moment("last_seen_at"),
     created(),
-    never("push_token", "sends messages to the device"),
-    never("trust_token", "replaces the second factor"),
+    never("push_token", "sends messages to the device", "a token by which messages reach the device"),
+    never(
+        "trust_token",
+        "replaces the second factor",
+        "a token by which the device is trusted without a second factor",
+    ),
     Index("devices_by_user", "user_id", "created_at", "id"),
 )
 
@@ -121,7 +125,7 @@ api_timings = table(
     Column("milliseconds", Double),
     moment("requested_at"),
     created(),
-    never("authorization_header", LOGIN),
+    never("authorization_header", LOGIN, "the login that was sent with the request"),
     never("server_host", "is an address inside the platform"),
     Index("api_timings_by_user", "user_id", "created_at", "id"),
 )
@@ -137,7 +141,7 @@ error_logs = table(
     Column("context", JsonType),
     moment("occurred_at"),
     created(),
-    never("request_cookies", LOGIN),
+    never("request_cookies", LOGIN, "the cookies that were sent with the request, your login among them"),
     never("stack_trace", "shows paths and hosts inside the platform"),
     Index("error_logs_by_user", "user_id", "created_at", "id"),
 )
@@ -153,8 +157,8 @@ cookie_sessions = table(
     moment("last_seen_at"),
     moment("ended_at"),
     created(),
-    never("session_token", LOGIN),
-    never("csrf_token", "is part of a login"),
+    never("session_token", LOGIN, "the token by which the session knew your login"),
+    never("csrf_token", "is part of a login", "a token that guarded the session's forms"),
     Index("cookie_sessions_by_user", "user_id", "created_at", "id"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portability.models.columns import metadata
+from portability.models.keeping import attestation, deleted_volume, erasure, legal_hold, subject_ref
 from portability.models.people import (
     approval,
     audit_event,
@@ -16,6 +17,7 @@ from portability.models.people import (
     notification,
     recall,
 )
+from portability.models.transfers import authorisation, recipient, transfer, transfer_copy, transfer_receipt, webhook
 from portability.models.work import (
     deployment,
     export,
@@ -32,17 +34,22 @@ from portability.models.work import (
 
 __all__ = [
     "approval",
+    "attestation",
     "audit_event",
     "audit_head",
+    "authorisation",
     "code",
     "deadline_event",
+    "deleted_volume",
     "deployment",
+    "erasure",
     "export",
     "gap",
     "idempotency_key",
     "incident",
     "instruction",
     "ledger",
+    "legal_hold",
     "link",
     "link_claim",
     "mandate",
@@ -50,8 +57,14 @@ __all__ = [
     "notification",
     "pseudonym",
     "recall",
+    "recipient",
     "signing_key",
     "slice",
+    "subject_ref",
+    "transfer",
+    "transfer_copy",
+    "transfer_receipt",
     "turn",
     "volume",
+    "webhook",
 ]

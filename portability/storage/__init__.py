@@ -109,7 +109,7 @@ class Storage(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Delete; an object that is not there is no error."""
+        """Delete, with all that a store keeps of it; an object that is not there is no error."""
         ...
 
     def check(self) -> None:
@@ -127,6 +127,22 @@ class LitteredStorage(Storage, Protocol):
 
     def clear(self, name: str) -> None:
         """Remove what `litter` named; a folder that is no longer empty stays, what is not there is no error."""
+        ...
+
+
+@runtime_checkable
+class VersionedStorage(Storage, Protocol):
+    """Optional: a storage that may keep what was deleted or written over. Its `delete` takes those along."""
+
+    def hidden(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Keys under which something is kept that `list` does not show; each once. Without versioning: none.
+
+        Raises: StorageRefused where the store does not let us see it; StorageUnavailable.
+        """
+        ...
+
+    def purge(self, key: str) -> None:
+        """Delete what is hidden under a key, for good; what `list` shows stays."""
         ...
 
 

@@ -14,7 +14,16 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from portability.errors import ObjectMissing, StorageRefused
-from portability.storage import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix, s3_guards, s3_lifecycle
+from portability.storage import (
+    BLOCK_BYTES,
+    OpenUpload,
+    StoredObject,
+    check_key,
+    check_prefix,
+    s3_guards,
+    s3_lifecycle,
+    s3_versions,
+)
 from portability.storage.probe import probe
 from portability.storage.retry import Retry
 from portability.storage.s3_errors import s3_errors
@@ -135,7 +144,17 @@ class S3Storage:
 
     def delete(self, key: str) -> None:
         with suppress(ObjectMissing), s3_errors("delete", key):
-            self._open().delete_object(**self._address(key))
+            s3_versions.delete(self._open(), self._bucket, self._prefix + check_key(key))
+
+    def hidden(self, prefix: str = "") -> Iterator[StoredObject]:
+        path = self._prefix + check_prefix(prefix)
+        with s3_errors("list versions of", self.url):
+            for found in s3_versions.hidden(self._open(), self._bucket, path, self._pages):
+                yield StoredObject(found.key.removeprefix(self._prefix), found.bytes, "", found.modified_at)
+
+    def purge(self, key: str) -> None:
+        with suppress(ObjectMissing), s3_errors("purge", key):
+            s3_versions.purge(self._open(), self._bucket, self._prefix + check_key(key))
 
     def check(self) -> None:
         probe(self)

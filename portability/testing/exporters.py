@@ -18,6 +18,7 @@ from portability.api import (
     Subject,
     SubjectKind,
 )
+from portability.plugins import REDACTABLE
 from portability.testing.reading import Reading, require, told
 from portability.testing.samples import strangers
 from portability.testing.slices import check_slices
@@ -92,6 +93,9 @@ def _check_dataset(exporter: Exporter, dataset: Dataset) -> None:
     require((dataset.subject_kinds or frozenset()) <= exporter.subject_kinds, f"{name} is for more than its exporter")
     for field in dataset.fields:
         require(bool(field.description.strip()), f"{name}/{field.name} has no description")
+        tells = field.person is not None
+        require(not tells or field.type in REDACTABLE, f"{name}/{field.name}: only text and objects tell of a person")
+        require(not tells or field.name not in dataset.key, f"{name}/{field.name}: a key tells of a person")
 
 
 def _check_batch(dataset: Dataset, batch: Batch) -> None:

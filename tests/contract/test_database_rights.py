@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 import servers
-from factories import MadeUpExporter, World, things, world
+from factories import MadeUpExporter, World, dataset, things, world
 from psycopg import sql
 from repository import ROOT
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from portability import (
     approvals,
     audit,
     codes,
+    erasures,
     exports,
+    holds,
     idempotency,
     instructions,
     keys,
@@ -28,13 +30,18 @@ from portability import (
     recalls,
     requests,
 )
+from portability.api import Field, FieldType, Person, Provenance, Role
 from portability.approvals import Cause
-from portability.db import open_engine, reading, writing
+from portability.db import now, open_engine, reading, writing
 from portability.policy import Actor
+from worker import erase, purge
 from worker.withdraw import withdraw_recalled
 
 TEST = "operator:test"
 APPLICATION = "portability_app"
+TAGGED = dataset(
+    "things", Role.CONTROLLER, Field("staff", FieldType.STRING, "Who.", Provenance.OBSERVED, person=Person.STAFF)
+)
 
 
 def documented_rights() -> list[str]:
@@ -56,7 +63,7 @@ def limited(pg_url: str, pg_server: servers.Postgres, tmp_path: Path) -> Iterato
             connection.execute(text(statement.replace(APPLICATION, role)))
     yield world(
         tmp_path,
-        {"made": MadeUpExporter(things(3))},
+        {"made": MadeUpExporter([{**thing, "staff": "usr_7"} for thing in things(3)], datasets=(TAGGED,))},
         database_url=pg_url.replace("postgres@", f"{role}@"),
     )
     with writing(owner) as connection:
@@ -92,6 +99,17 @@ def test_the_documented_rights_are_enough(limited: World) -> None:
         recall_id = recalls.recall(connection, export_id, reason="x", actor=TEST)
         recalls.close(connection, recall_id, outcome="y", actor=TEST)
     assert withdraw_recalled(limited.engine, lambda: limited.place.storage) == 1
+    with writing(limited.engine) as connection:
+        hold = holds.add(connection, subject="user:usr_9", tenant=None, reason="x", actor=TEST)
+        holds.release(connection, hold, actor=TEST)
+        row = exports.get(connection, export_id)
+        whom = erasures.Whom(row["subject_kind"], row["subject_id"], row["tenant"])
+        erasures.begin(connection, whom, reason="x", actor=TEST)
+    assert erase.advance(limited.engine, lambda: limited.place.storage) == 1
+    assert erase.attest(limited.engine, folder, "https://x.example") == 1
+    with writing(limited.engine) as connection:
+        connection.execute(update(models.export).values(ended_at=now(-900 * 86_400)))
+    assert purge.purge(limited.engine, 24) > 0
     with reading(limited.engine) as connection:
         assert audit.verify(connection).ok
 
@@ -115,14 +133,13 @@ def test_every_table_has_its_rights(limited: World) -> None:
         "TRUNCATE audit_event",
         "ALTER TABLE audit_event DISABLE TRIGGER ALL",
         "DELETE FROM audit_head",
-        "DELETE FROM recall",
-        "DELETE FROM approval",
-        "DELETE FROM export",
+        "DELETE FROM erasure",
+        "DELETE FROM signing_key",
         "DROP TABLE link",
     ],
 )
 def test_the_past_is_out_of_its_reach(limited: World, statement: str) -> None:
-    """Neither the log, nor what people decided, nor what they asked for."""
+    """Neither the log, nor that somebody was erased, nor whose keys signed. Records of requests are purged by rule."""
     with (
         pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
         writing(limited.engine) as connection,

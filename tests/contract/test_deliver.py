@@ -16,13 +16,15 @@ from simultaneous import in_threads
 from sqlalchemy import Connection, Engine, event, select, update
 from structlog.testing import capture_logs
 
-from portability import audit, codes, incidents, keys, links, models, notify, retries
+from portability import approvals, audit, codes, incidents, keys, links, models, notify, retries
 from portability.api import Subject
 from portability.db import now, open_engine, reading, writing
 from portability.directory import Contact
 from portability.errors import SourceUnavailable
 from portability.mail import MailUnavailable
 from portability.notify import Kind
+from portability.policy import Actor
+from portability.refusals import LinkInvalid
 from worker import deliver
 from worker.envelope import Desk
 
@@ -208,6 +210,25 @@ def test_whoever_has_no_login_gets_a_landing_page(made: World, box: Postbox) -> 
     with reading(made.engine) as connection:
         row = links.resolve(connection, made.place.settings.keys, token)
     assert (row["export_id"], row["audience"]) == (identifier, "code")
+
+
+@pytest.mark.requirement("R20", "R45")
+def test_whoever_has_no_login_reads_why_it_was_refused(made: World, box: Postbox) -> None:
+    """The mail has no word of the reasons (R45): its link leads to them, for a code at the same address."""
+    identifier = made.request("contact:con_1", tenant="ten_a")
+    with writing(made.engine) as connection:
+        approvals.deny(connection, identifier, reason="We could not verify you.", actor=Actor("officer", "olga"))
+    deliver.deliver(desk(made, box, MadeUpDirectory(can_log_in=False)))
+
+    told = bodies(box.taken[-1])
+    assert not any("verify you" in body for body in told)
+    (token,) = {found for body in told for found in re.findall(r"http://localhost:8000/d/([^\s\"<]+)", body)}
+    with reading(made.engine) as connection:
+        row = links.resolve(connection, made.place.settings.keys, token)
+    assert (row["export_id"], row["audience"], row["export_state"]) == (identifier, "code", "denied")
+    assert (row["expires_at"] - row["created_at"]).days in {29, 30}
+    with writing(made.engine) as connection, pytest.raises(LinkInvalid):
+        links.claim(connection, row, 1, actor="link", claims_max=1, claim_seconds=60)
 
 
 def test_a_tenant_is_told_through_its_administrator(made: World, box: Postbox) -> None:

@@ -51,7 +51,7 @@ def exporters(engine: Engine) -> dict[str, Exporter]:
 def everything(exporters: dict[str, Exporter], subject: Subject) -> bytes:
     """All that all exporters yield of a subject."""
     found = [
-        (name, dataset.name, batch.records, batch.cursor, batch.gaps, [file.name for file in batch.files])
+        (name, dataset.name, list(batch.records), batch.cursor, batch.gaps, [file.name for file in batch.files])
         for name, exporter in exporters.items()
         for dataset in exporter.datasets
         for batch in exporter.export(subject, dataset, Selection())

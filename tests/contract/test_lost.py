@@ -43,7 +43,7 @@ def test_an_export_whose_volume_is_gone_fails(shelf: Shelf, state: str) -> None:
     assert (view["state"], view["error"]["code"]) == ("failed", "object_missing")
     assert view["error"]["message"] == f"export {export}: storage has lost volume 1"
     assert view["ended_at"] is not None
-    event = events(shelf.made, export)[-1]
+    (event,) = (found for found in events(shelf.made, export) if found["action"] == "export.failed")
     assert (event["action"], event["actor"]) == ("export.failed", "operator:test")
     assert event["detail"] == {"code": "object_missing", "volume": 1, "volumes": 1}
     assert (shelf.objects(), shelf.rows()) == (set(others), set(others))

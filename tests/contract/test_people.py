@@ -33,7 +33,7 @@ from portability import (
 )
 from portability.approvals import Cause
 from portability.db import now, open_engine, reading, writing
-from portability.errors import BadDate, BadInput, BadSubject, NotAllowed, UnknownExport, WrongState
+from portability.errors import BadDate, BadInput, BadSubject, NotAllowed, UnknownExport, UnknownExporter, WrongState
 from portability.policy import NO_AUTH, PRESENT, Actor
 from portability.refusals import (
     KeyReused,
@@ -114,7 +114,8 @@ class People:
         profile, tenant = given.pop("profile", "access"), given.pop("tenant", None)
         settings = self.settings.model_copy(update=given.pop("settings", {}))
         reason = given.pop("reason", None)
-        wanted = requests.check(profile=profile, subject=subject, tenant=tenant, reason=reason)
+        include = given.pop("include", None)
+        wanted = requests.check(profile=profile, subject=subject, tenant=tenant, reason=reason, include=include)
         with writing(self.world.engine) as connection:
             return intake.take(connection, settings, wanted, actor=actor, auth=given.pop("auth", PRESENT), **given)
 
@@ -525,6 +526,32 @@ def test_what_needs_a_second_person_waits_for_one(people: People) -> None:
     assert states == ["review", "review", "queued", "queued"]
     with reading(people.world.engine) as connection:
         assert [row["cause"] for row in approvals.waiting(connection)] == ["switch", "contact_changed"]
+
+
+@pytest.mark.requirement("R27")
+def test_what_tells_much_of_others_waits_for_human_eyes(people: People) -> None:
+    """As the deployment's policy names exporters: for people's copies that take them, whoever asks; not for switch."""
+    deployed: dict[str, Any] = {"settings": {"approvals": "none", "review_exporters": "calls, crm"}}
+    subject, root = Actor("subject", "usr_3"), Actor("operator", "root")
+    all_of_it, _ = people.take(subject, "user:usr_3", **deployed)
+    without, _ = people.take(Actor("subject", "usr_4"), "user:usr_4", include=("account", "usage"), **deployed)
+    with_calls, _ = people.take(Actor("subject", "usr_5"), "user:usr_5", include=("calls",), **deployed)
+    switch, _ = people.take(root, "tenant:ten_1", profile="switch", **deployed)
+    states = [people.state(export_id) for export_id in (all_of_it, without, with_calls, switch)]
+    assert states == ["review", "queued", "review", "queued"]
+    assert people.world.view(all_of_it)["review"] == ["other_people"]
+    assert people.world.view(without)["review"] == []
+    with writing(people.world.engine) as connection:
+        approvals.approve(connection, all_of_it, actor=Actor("officer", "olga"))
+    assert people.state(all_of_it) == "queued"
+    assert people.world.view(all_of_it)["review"] == []
+
+
+def test_a_review_of_what_is_not_there_lets_nothing_pass(people: People) -> None:
+    """A slip in the setting stops requests instead of letting them by."""
+    subject = Actor("subject", "usr_3")
+    with pytest.raises(UnknownExporter):
+        people.take(subject, "user:usr_3", settings={"approvals": "none", "review_exporters": "call"})
 
 
 def test_where_approvals_are_off_nothing_waits(people: People) -> None:

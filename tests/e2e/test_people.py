@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import zipfile
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pyrage
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
+from transferring import Provider, providing
 from workers import Deployment, until
 
 from portability import codes, models
@@ -287,3 +291,73 @@ def test_on_a_phone_in_indonesian(browser: Browser, stack: Stack, tmp_path: Path
         page.goto(f"{stack.url}/me")
         expect(page.get_by_role("heading", name="Data Anda")).to_be_visible()
         picture(page, "phone", tmp_path)
+
+
+def record(page: Page, stack: Stack, other: Provider) -> None:
+    """An officer fills the form for another provider, and reads its secret, this once."""
+    log_in(page, stack, "officer", "olga")
+    page.get_by_role("link", name="Other providers").click()
+    page.get_by_label("Name", exact=True).fill("Other Care")
+    page.get_by_label("Domain", exact=True).fill("localhost")
+    page.get_by_label("Country").fill("DE")
+    page.get_by_label("Public key").fill(str(other.identity.to_public()))
+    page.get_by_label("Key set").fill(f"{other.server.url}/jwks.json")
+    page.get_by_label("Webhook").fill(f"{other.server.url}/hook")
+    page.get_by_role("button", name="Record", exact=True).click()
+    other.secret = page.get_by_role("status").locator("code").inner_text()
+
+
+def fetch(other: Provider) -> httpx.Response:
+    """What the provider's program does: reads the link of the webhook, downloads, opens, and signs the receipt."""
+    until(lambda: bool(other.told), "the provider is told")
+    url = other.event(other.told[0])["data"]["url"]
+    document = httpx.get(url, headers={"Accept": "application/json"}).raise_for_status().json()
+    told, count = document["transfer"], len(document["volumes"])
+    for volume in document["volumes"]:
+        begun = httpx.post(f"{url}/volumes/{volume['number']}")
+        content = httpx.get(httpx.URL(url).join(begun.headers["location"])).raise_for_status().content
+        assert zipfile.is_zipfile(io.BytesIO(pyrage.decrypt(content, [other.identity])))
+    statement = httpx.get(told["statement_url"]).raise_for_status().text
+    receipt = other.signed(told["id"], statement, count, aud=url.partition("/d/")[0])
+    return httpx.post(told["receipt_url"], content=receipt, headers={"Content-Type": "application/jose"})
+
+
+def test_a_person_sends_their_data_to_another_provider(
+    browser: Browser, stack: Stack, axe: str, tmp_path: Path
+) -> None:
+    """Two officers record where it may go; the person says yes; the provider fetches it and signs; the page says so."""
+    with (
+        providing() as other,
+        visiting(browser, stack) as page,
+        visiting(browser, stack) as officer,
+    ):
+        record(officer, stack, other)
+        log_in(officer, stack, "officer", "otto")
+        officer.goto(f"{stack.url}/staff/recipients")
+        officer.get_by_role("button", name="Approve").click()
+        expect(officer.get_by_text("Approved")).to_be_visible()
+        check_accessible(officer, axe)
+        picture(officer, "providers", tmp_path)
+        log_in(page, stack, "subject", stack.other)
+        page.get_by_role("radio", name="My data, to take elsewhere").check()
+        ask(page)
+        expect(page.get_by_role("heading", name="Ready")).to_be_visible()
+        page.reload()
+        check_accessible(page, axe)
+        page.get_by_label("I agree that these parts").check()
+        picture(page, "send", tmp_path)
+        page.get_by_role("button", name="Send my data").click()
+        expect(page.get_by_role("heading", name="Sent to other providers")).to_be_visible()
+
+        assert fetch(other).status_code == httpx.codes.NO_CONTENT
+
+        page.reload()
+        expect(page.get_by_text("Delivered", exact=True)).to_be_visible()
+        expect(page.get_by_text("The provider signed its receipt")).to_be_visible()
+        check_accessible(page, axe)
+        page.evaluate("document.querySelector('#transfers').scrollIntoView()")
+        picture(page, "sent", tmp_path)
+        page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        officer.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        assert officer.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -37,14 +37,14 @@ def made(folder: Path) -> Unpacked:
     archive.add(
         "calls", "calls", [{**CALL, "id": n, "started_at": f"2026-0{i + 1}-01T08:00:00Z"} for i, n in enumerate(names)]
     )
-    segments = [
+    segments: list[Record] = [
         {
             "id": f"{name}-{n}",
             "call_id": name,
             "position": n,
             "starts_seconds": n / 10,
             "text": text,
-            "speaker": "contact" if n % 2 else "ai_agent",
+            **_voice(name, n),
         }
         for name in names
         for n, text in enumerate(HOSTILE)
@@ -127,11 +127,26 @@ def test_recordings_play_beside_what_was_said(browser: Browser, person: str) -> 
         ).to_be_visible()
 
 
+def _voice(call: str, place: int) -> dict[str, str]:
+    """Of the second call, a member of staff and somebody on the caller's side, under their pseudonyms."""
+    if call != "other":
+        return {"speaker": "contact" if place % 2 else "ai_agent"}
+    return {"speaker": "Speaker 1"} if place % 2 else {"speaker": "human_agent", "staff_id": "Agent 1"}
+
+
 def test_speakers_are_told_apart(browser: Browser, person: str) -> None:
     """Who spoke is told in words and by side, not by colour alone."""
     with opened(browser, f"{person}#calls/ok") as page:
         expect(page.locator(".theirs .who").first).to_contain_text("AI agent")
         expect(page.locator(".mine .who").first).to_contain_text("You")
+
+
+def test_pseudonyms_are_shown_in_the_readers_language(browser: Browser, person: str) -> None:
+    """The data says "Agent 1" for ever; the page says who that is in words of the language that it is in."""
+    for language, agent, speaker in (("en", "Agent 1", "Speaker 1"), ("id", "Agen 1", "Pembicara 1")):
+        with opened(browser, f"{person}#calls/other", locale=language) as page:
+            expect(page.locator(".theirs .who").nth(0)).to_contain_text(agent)
+            expect(page.locator(".theirs .who").nth(1)).to_contain_text(speaker)
 
 
 def test_a_huge_value_is_shortened_with_the_way_to_all_of_it(browser: Browser, person: str) -> None:
@@ -290,6 +305,32 @@ def test_a_company_to_ask_is_named(browser: Browser, tmp_path: Path) -> None:
     }
     with opened(browser, archive.write(datasets=[line, asked])) as page:
         expect(page.locator(".verdict.bad")).to_contain_text("PT Maju (ten_7)")
+
+
+def test_what_is_withheld_is_described(browser: Browser, tmp_path: Path) -> None:
+    """The first page says what is held and never handed out, beside which data, and that a dataset is partly hidden."""
+    archive = Unpacked(tmp_path)
+    archive.add("account", "profile", [{"id": "usr_7", "full_name": "Ana"}])
+    held: JSON = {
+        "exporter": "account",
+        "dataset": "profile",
+        "kind": "secret",
+        "what": "a bcrypt hash of your password",
+        "reason": "lets a thief guess the password offline",
+    }
+    line: JSON = {
+        "exporter": "account",
+        "dataset": "profile",
+        "title": "Profile",
+        "records": 1,
+        "state": "redacted",
+        "redactions": {"card-number": 1},
+    }
+    with opened(browser, archive.write(datasets=[line], withheld=[held])) as page:
+        expect(page.get_by_role("heading", name="Held, and never handed out")).to_be_visible()
+        expect(page.get_by_text("a bcrypt hash of your password: lets a thief")).to_be_visible()
+        expect(page.locator(".pill.redacted")).to_have_text("partly hidden")
+        expect(page.get_by_text("[masked:card-number:1111]: 1")).to_be_visible()
 
 
 def test_a_hundred_thousand_rows(browser: Browser, tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import servers
 from served import CONTACT, OTHER, OWNER, TENANT, Browser, Served, serving
 from sqlalchemy import func, select
 
-from portability import codes, models
+from portability import approvals, codes, models
 from portability.db import reading, writing
+from portability.policy import Actor
 from portability.storage.s3 import S3Storage
 
 MIB = 1 << 20
@@ -337,6 +338,35 @@ def test_a_contact_downloads_with_the_code(served: Served) -> None:
         visitor.send(f"{page}/code/check", page=page, code=f"{code[:4]} {code[4:]}")
         assert visitor.client.get(_claim(visitor, link.token)).status_code == 200
         assert other.send(f"{page}/volumes/1").status_code == 404
+
+
+def _code(served: Served, link_id: str) -> str:
+    with reading(served.world.engine) as connection:
+        newest = select(models.code.c.id).where(models.code.c.link_id == link_id)
+        code = codes.text(connection, served.world.place.settings.keys, connection.execute(newest).scalar_one())
+    assert code is not None
+    return code
+
+
+def test_a_contact_reads_with_the_code_why_it_was_refused(served: Served) -> None:
+    """The reasons and the remedies after the code, and nothing of them before it: no login is needed (R20)."""
+    export_id = served.world.request(f"contact:{CONTACT}", tenant=TENANT, since="2021-01-01")
+    with writing(served.world.engine) as connection:
+        approvals.deny(connection, export_id, reason="We <could> not verify you.", actor=Actor("officer", "olga"))
+    link = served.link(export_id, audience="code")
+    page = f"/d/{link.token}"
+    with served.browser() as visitor:
+        before = visitor.client.get(page).text
+        assert "Refused" in before
+        assert "verify you" not in before
+        program = visitor.client.get(page, headers={"Accept": "application/json"})
+        assert (program.json()["state"], program.json()["volumes"], "verify" in program.text) == ("denied", [], False)
+        visitor.send(f"{page}/code", page=page)
+        visitor.send(f"{page}/code/check", page=page, code=_code(served, link.id))
+        after = visitor.client.get(page).text
+        assert "We &lt;could&gt; not verify you." in after
+        assert "complain" in after.lower()
+        assert visitor.send(f"{page}/volumes/1", page=page).status_code == 404
 
 
 def test_what_went_out_is_in_the_audit_log(served: Served) -> None:

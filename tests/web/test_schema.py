@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from served import OWNER, TENANT, Served
 
 EXAMPLES = 6
+schemathesis.serializer.alias("application/jose", "text/plain")
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 WHO: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "owner": (OWNER, (), {}),

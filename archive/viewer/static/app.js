@@ -50,7 +50,7 @@
   function tabButton(tab, isChosen) {
     const lines = portability.export.datasets.filter((line) => line.exporter === tab);
     const records = lines.reduce((sum, line) => sum + (line.records ?? 0), 0);
-    const bad = lines.some((line) => !["complete", "empty"].includes(line.state));
+    const bad = lines.some((line) => !["complete", "redacted", "empty"].includes(line.state));
     return button([
       icon(tab), h("span", { class: "label" }, tab === OVERVIEW ? t("overview") : portability.group(tab)),
       tab === OVERVIEW ? null : h("span", { class: bad ? "count bad" : "count", title: bad ? t("partly") : null }, records ? count(records) : "–"),

@@ -2,7 +2,7 @@
 /* The first page: who, what, when, whether it is complete, and what is missing and why. */
 (() => {
   const { h, t, visible, sentence, word, count, bytes, time, code, own } = portability;
-  const READY = ["complete", "empty"];
+  const READY = ["complete", "redacted", "empty"];
 
   /* The name of the person or company, where the data itself tells it. */
   function name() {
@@ -21,7 +21,7 @@
     return h("div", { class: "overview" }, hero(about), verdict(about), tiles(about),
       h("div", { class: "cards two" }, glance("account.profile"), glance("account.organisation"), portability.datasets.get("account.profile")?.lines.length ? null : glance("crm.contacts")),
       h("div", { class: "charts", id: "when" }),
-      missing(about), ledger(about), leftOut(about), facts(about), questions(about));
+      missing(about), ledger(about), leftOut(about), withheld(about), facts(about), questions(about));
   }
 
   function hero(about) {
@@ -88,6 +88,7 @@
     return [
       h("span", { class: `pill ${kind}` }, visible(word("states", line.state))),
       told ? h("small", { class: "note" }, visible(told)) : null,
+      line.redactions ? h("small", { class: "note" }, sentence("marks", { n: count(Object.values(line.redactions).reduce((a, b) => a + b, 0)) })) : null,
       line.tenants?.length ? h("small", { class: "note" }, visible(line.tenants.map(company).join(", "))) : null,
     ];
   }
@@ -96,7 +97,7 @@
   function alike(lines) {
     const found = new Map();
     for (const line of lines) {
-      const key = JSON.stringify([line.exporter, line.state, line.reason ?? null, line.tenants ?? null]);
+      const key = JSON.stringify([line.exporter, line.state, line.reason ?? null, line.tenants ?? null, line.redactions ?? null]);
       found.set(key, [...(found.get(key) ?? []), line]);
     }
     return [...found.values()];
@@ -141,6 +142,20 @@
       h("dl", { class: "left" }, [...reasons].map(([reason, lefts]) => h("div", {},
         h("dt", {}, visible(portability.label(word("leftOut", reason)))),
         h("dd", {}, visible(lefts.map(named).join(", ")))))));
+  }
+
+  /* What is held and described instead of delivered. */
+  function withheld(about) {
+    const all = about.withheld ?? [];
+    if (all.length === 0) return null;
+    const held = new Map();
+    for (const one of all) held.set(`${one.exporter}.${one.dataset}`, [...(held.get(`${one.exporter}.${one.dataset}`) ?? []), one]);
+    const line = (one) => `${portability.told(one, "what")[0]}: ${portability.told(one, "reason")[0]}`;
+    return h("section", { "aria-labelledby": "withheld" }, h("h3", { id: "withheld" }, t("withheld")),
+      h("p", { class: "note" }, t("withheldLong")),
+      h("dl", { class: "left" }, [...held.values()].map((ones) => h("div", {},
+        h("dt", {}, visible(portability.title(ones[0]))),
+        ones.map((one) => h("dd", { lang: portability.told(one, "what")[1] }, visible(line(one))))))));
   }
 
   function facts(about) {

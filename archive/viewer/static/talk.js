@@ -173,7 +173,7 @@
     const of = (name) => (talks.said.has(name) ? talks.said.value(row, name) : null);
     const { kind } = talks;
     return {
-      who: String(of(kind.who) ?? ""), text: of(kind.text), at: of(kind.at), dataset: talks.said, whole: talks.said.cuts.get(`${row}/${kind.text}`),
+      who: String(of(kind.who) ?? ""), staff: string(of("staff_id")), text: of(kind.text), at: of(kind.at), dataset: talks.said, whole: talks.said.cuts.get(`${row}/${kind.text}`),
       deleted: of("deleted_at") !== null, edited: of("edited_at") !== null, id: of("id"),
     };
   }
@@ -185,16 +185,20 @@
     const marks = [said.edited ? t("edited") : null, said.deleted ? t("deleted") : null].filter(Boolean).join(", ");
     return h("li", { class: system ? "system" : mine ? "mine" : "theirs", "data-at": typeof said.at === "number" ? said.at : null },
       h("div", { class: "said" },
-        h("p", { class: "who" }, h("bdi", {}, visible(speaker(said.who, mine))), " ", when(said.at, audio)),
+        h("p", { class: "who" }, h("bdi", {}, visible(speaker(said, mine))), " ", when(said.at, audio)),
         h("div", { class: "words" }, said.text === null || said.text === "" ? h("span", { class: "none" }, `(${t(said.text === null ? "noValue" : "empty")})`)
           : prose(String(said.text), { whole: said.whole ?? null, dataset: said.dataset })),
         attached,
         marks ? h("small", { class: "note" }, marks) : null));
   }
 
-  function speaker(who, mine) {
+  /* A pseudonym stands for a member of staff in a copy for a person; the copy of a company has the id. */
+  function speaker({ who, staff }, mine) {
     const tenant = portability.export.subject_kind === "tenant";
     if (mine) return t(tenant ? "contact" : "you");
+    const [, kind, number] = /^(Agent|Speaker) ([0-9]+)$/.exec(staff ?? who) ?? [];
+    if (kind !== undefined) return `${t(kind === "Agent" ? "humanAgent" : "speaker")} ${number}`;
+    if (staff) return `${t("humanAgent")} ${staff}`;
     const known = { ai_agent: "aiAgent", ai: "aiAgent", agent: "humanAgent", human_agent: "humanAgent", human: "humanAgent", system: "system", staff: "staff" };
     return Object.hasOwn(known, who) ? t(known[who]) : portability.label(who);
   }

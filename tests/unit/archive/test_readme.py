@@ -90,6 +90,16 @@ def test_no_data_is_said_in_both_languages() -> None:
     assert "Tidak ada data yang disimpan." in text
 
 
+def test_a_reader_is_told_what_marks_and_pseudonyms_are() -> None:
+    """In both languages, where there is one."""
+    lines: Any = volumes.closing_document(volumes.envelope(), 1)["datasets"]
+    redacted = [{**line, "redactions": {"private-note": 1}} for line in lines]
+    assert lines
+    for words in ("a mark in square brackets", "tanda dalam kurung siku"):
+        assert words in page(datasets=redacted)
+        assert words not in page(datasets=lines)
+
+
 def test_a_volume_that_is_not_the_closing_one_has_no_ledger() -> None:
     """It cannot know the whole yet, and says where to look."""
     text = page()
@@ -106,6 +116,18 @@ def test_hostile_names_are_text() -> None:
     gap = {"exporter": evil, "dataset": evil, "what": evil, "reason": evil}
     text = page([member], datasets=[{**line, "reason": evil, "tenants": [evil]}], gaps=[gap], not_included=[gap])
     assert "<script" not in text
+
+
+@pytest.mark.requirement("R22")
+def test_what_is_withheld_is_described() -> None:
+    """In both languages, beside which data, and why; without anything withheld the section is not there."""
+    held = {"exporter": "account", "dataset": "profile", "what": "a hash <of> it", "reason": "harms you"}
+    text = page([MEMBER], withheld=[held])
+
+    assert text.count("a hash &lt;of&gt; it") == text.count("harms you") == text.count("account/profile") == 2
+    assert "Held, and never handed out" in text
+    assert "Disimpan, dan tidak pernah diserahkan" in text
+    assert "never handed out" not in page([MEMBER])
 
 
 def test_long_lists_are_cut_and_counted() -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, delete, update
 
 from exporters import conversations, schema
-from exporters.conversations import seats
+from exporters.conversations import people, seats
 from portability.api import Batch, Selection, SubjectKind
 from portability.db import open_engine
 from portability.testing import MemoryFiles
@@ -122,9 +122,40 @@ def test_every_subject_has_the_conversations_of_its_tables(engine: Engine) -> No
 def test_speakers_are_seated() -> None:
     """A source's own words mean the announced parties; whoever is not announced is added once."""
     parties: list[conversations.Party] = [{"role": "contact"}, {"role": "human_agent"}]
-    places = seats(parties, ["customer", "agent", "contact", None, "supervisor", "supervisor", "ai"])
-    assert places == {"customer": 0, "agent": 1, "contact": 0, "supervisor": 2, "ai": 3}
-    assert [party["role"] for party in parties] == ["contact", "human_agent", "supervisor", "ai_agent"]
+    words = ("customer", "agent", "contact", None, "Budi", "Budi", "ai")
+    places = seats(parties, [(word, None) for word in words])
+    assert {word: place for (word, _), place in places.items()} == {
+        "customer": 0,
+        "agent": 1,
+        "contact": 0,
+        "Budi": 2,
+        "ai": 3,
+    }
+    assert [party["role"] for party in parties] == ["contact", "human_agent", "speaker", "ai_agent"]
     alone: list[conversations.Party] = []
-    assert seats(alone, ["agent"]) == {"agent": 0}
+    assert seats(alone, [("agent", None)]) == {("agent", None): 0}
     assert alone == [{"role": "agent"}]
+
+
+def test_each_member_of_staff_sits_apart() -> None:
+    """Who took the call over is another party than who answered it, whatever word the source has for both."""
+    parties: list[conversations.Party] = [{"role": "contact"}, {"role": "ai_agent"}, {"role": "human_agent"}]
+    spoken: list[conversations.Place] = [("agent", None), ("agent", "usr_2"), ("human_agent", "usr_3")]
+    places = seats(parties, [*spoken, ("human", "usr_2"), ("human_agent", None)])
+    assert [*places.values()] == [1, 2, 3, 2, 2]
+    assert people(parties) == {
+        "parties": [{"role": "contact"}, {"role": "ai_agent"}, {"role": "human_agent"}, {"role": "human_agent"}],
+        "staff": [None, None, "usr_2", "usr_3"],
+        "speakers": [None, None, None, None],
+    }
+
+
+def test_names_of_others_stand_apart_from_the_parties(engine: Engine) -> None:
+    """The host treats whole fields: an id of staff or a name is nowhere else in the record."""
+    for name in ("calls", "chats"):
+        for record in whole(engine, name).values():
+            staff, speakers = record.pop("staff"), record.pop("speakers")
+            assert len(staff) == len(speakers) == len(record["parties"])
+            assert any(speakers)
+            text = str(record)
+            assert not any(known in text for known in (*filter(None, staff), *filter(None, speakers)))

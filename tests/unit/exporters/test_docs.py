@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import Engine, Table, create_engine, text
 
 from exporters import schema
-from portability.api import SubjectKind
+from exporters.sql import SqlExporter
+from portability.api import ROLES_OF_SPEAKERS, Person, SubjectKind
 from portability.db import open_engine
 from portability.testing import MemoryFiles, SampleSources, check_exporter, sample_subject
+from worker import people
 
 DOCS = Path(__file__).parents[3] / "docs"
 TABLES = sorted(schema.metadata.tables.values(), key=lambda table: table.name)
@@ -45,6 +47,25 @@ def test_every_column_is_in_the_source_schema(table: Table) -> None:
             assert fate.startswith("exported, ")
 
 
+def test_what_becomes_of_other_people_is_in_the_source_schema() -> None:
+    """Each tag has its words, and no column without it has them."""
+    words = {
+        Person.STAFF: "staff, pseudonymised",
+        Person.SPEAKER: "pseudonymised, but for roles",
+        Person.OTHER: "others marked",
+        Person.NOTE: "private note, marked",
+    }
+    for exporter in platform.exporters(create_engine("sqlite://")).values():
+        assert isinstance(exporter, SqlExporter)
+        for source in exporter._tables.values():
+            told = section(source.columns[0].table)
+            for column, field in zip(source.columns, source.dataset.fields, strict=False):
+                (fate,) = re.findall(rf"^\| `{column.name}` \| [^|]+ \| ([^|]+) \|$", told, re.MULTILINE)
+                ending = fate.removeprefix(f"exported, {field.provenance}").removeprefix(", ")
+                assert (ending in words.values()) is (field.person is not None), f"{column}: {fate}"
+                assert field.person is None or ending == words[field.person], f"{column}: {fate}"
+
+
 def test_no_table_is_in_the_source_schema_that_is_gone() -> None:
     """The page has no table that the schema has not."""
     headings = re.findall(r"^### (\w+)$", (DOCS / "source-schema.md").read_text(), re.MULTILINE)
@@ -70,6 +91,32 @@ def test_built_in_exporters_are_listed() -> None:
         for name, exporter in platform.exporters(create_engine("sqlite://")).items()
         for dataset in exporter.datasets
     ]
+
+
+def test_rules_on_other_people_are_listed() -> None:
+    """The page has each tag with its rule and what stands in the copy, and each word for a role that stays."""
+    page = (DOCS / "other-people.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| `([\w-]+)` \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
+    assert [(tag, rule) for tag, rule, _ in rows] == [(person, people.RULES[person]) for person in Person]
+    shown = {tag: re.findall(r"`([^`]+)`", stands)[0] for tag, _, stands in rows}
+    assert shown == {person: people.MARKS.get(person, f"{people.KINDS.get(person, '').title()} 1") for person in Person}
+    (roles,) = re.findall(r"words for a role: ([^|]+) \|", page)
+    assert set(re.findall(r"`(\w+)`", roles)) == ROLES_OF_SPEAKERS
+
+
+def test_fields_that_tell_of_other_people_are_listed() -> None:
+    """The page lists every tagged field of the built-in exporters; each is marked as a third party's, too."""
+    page = (DOCS / "other-people.md").read_text()
+    listed = re.findall(r"^\| `(\w+/\w+)` \| `(\w+)` \| `(\w+)` \|$", page, re.MULTILINE)
+    tagged = [
+        (f"{name}/{dataset.name}", field)
+        for name, exporter in platform.exporters(create_engine("sqlite://")).items()
+        for dataset in exporter.datasets
+        for field in dataset.fields
+        if field.person is not None
+    ]
+    assert listed == [(dataset, field.name, field.person) for dataset, field in tagged]
+    assert all(field.third_party for _dataset, field in tagged)
 
 
 def test_the_example_keeps_all_promises(engine: Engine) -> None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import platform_data as platform
 import pytest
+import repository
+from repository import ROOT
 from sqlalchemy import Table, create_engine
 
 from exporters import schema
+from exporters.columns import WITHHELD
 from exporters.source import Source
 from exporters.sql import SqlExporter
-from portability.api import Provenance, Role
+from portability.api import Provenance, Role, WithheldKind
 
 TABLES = sorted(schema.metadata.tables.values(), key=lambda table: table.name)
 
@@ -117,3 +121,41 @@ def test_provenance_of_the_policy() -> None:
         "ip_addresses/country",
         "transcripts/confidence",
     }
+
+
+@pytest.mark.requirement("R22")
+def test_what_must_not_leave_is_described() -> None:
+    """Each secret of a subject is described with sufficient particularity; what tells of others or machines is not."""
+    undescribed = {
+        f"{table.name}.{column.name}"
+        for table in TABLES
+        for column in table.columns
+        if schema.NEVER in column.info and WITHHELD not in column.info
+    }
+    about_others = re.compile(r"\.(staff_\w+|assignee_name|private_note|\w+_host|stack_trace)$")
+
+    assert {name for name in undescribed if not about_others.search(name)} == set()
+
+
+def test_descriptions_say_what_is_held_and_nothing_of_columns() -> None:
+    """A person reads them: words, no names of columns, and a kind that the page on trade secrets goes by."""
+    held = [one for source in sources() for one in source.dataset.withheld]
+
+    assert len(held) > 40
+    assert all(re.match(r"(an? |the |your |recovery )", one.what) and "_" not in one.what for one in held)
+    assert all(one.reason and one.kind is not WithheldKind.INTERNAL for one in held)
+
+
+@pytest.mark.requirement("R28")
+def test_the_published_trade_secrets_are_all_of_them() -> None:
+    """docs/trade-secrets.md is exhaustive (Data Act Art. 25(2)(f)): each one that is left out, and no other."""
+    published = [tuple(row.values()) for row in repository.table(ROOT / "docs" / "trade-secrets.md", "exporter")]
+    made = [
+        (name, dataset.name, one.what, one.reason)
+        for name, exporter in platform.exporters(create_engine("sqlite://")).items()
+        for dataset in exporter.datasets
+        for one in dataset.withheld
+        if one.kind is WithheldKind.TRADE_SECRET
+    ]
+
+    assert published == made

@@ -247,3 +247,19 @@ def test_any_shape_gives_a_valid_document(changed: dict[str, Any]) -> None:
     for record in (CALL, CHAT):
         (document,) = vcon_format.documents(DATASET, record | changed)
         assert faults(json.loads(document.body)) == []
+
+
+def test_staff_and_others_are_named_by_their_place() -> None:
+    """Their names stand beside the parties, in their order; a name in the party itself comes first."""
+    parties = [{"role": "contact", "name": "Ana"}, {"role": "human_agent"}, {"role": "speaker"}, {"role": "system"}]
+    named = made(CALL | {"parties": parties, "staff": ["x", "Agent 1"], "speakers": [None, None, "Speaker 1"]})
+    assert [(party.get("name"), party["role"], party["type"]) for party in named["parties"]] == [
+        ("Ana", "customer", "person"),
+        ("Agent 1", "agent", "person"),
+        ("Speaker 1", "thirdparty", "person"),
+        (None, "system", "bot"),
+    ]
+    for odd in (None, "Agent 1", {"0": "Agent 1"}, [7, ["Agent 1"], ""]):
+        assert [party.get("name") for party in made(CALL | {"parties": parties[1:], "staff": odd})["parties"]] == [
+            None
+        ] * 3

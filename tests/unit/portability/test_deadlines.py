@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from repository import ROOT, table
 
 from portability.deadlines import (
     Alarm,
@@ -16,13 +18,14 @@ from portability.deadlines import (
     Place,
     alarm,
     applying,
+    check_notice,
     due,
     earliest,
     extended,
     named,
     parse,
 )
-from portability.errors import BadInput, UnknownRegime, WrongState
+from portability.errors import BadDate, BadInput, UnknownRegime, WrongState
 
 ALL = ("ccpa", "data_act", "gdpr", "hipaa", "uu_pdp")
 JAKARTA = Place(ZoneInfo("Asia/Jakarta"))
@@ -151,6 +154,46 @@ def test_a_deadline_is_after_receipt_and_never_moves_back(received: datetime, na
         assert due(regime, Clock(received, extended=True), place) >= first
 
 
+@pytest.mark.parametrize(
+    ("received", "notice_ends", "expected"),
+    [
+        ("2026-01-12 08:00", "2026-03-12 08:00", "2026-04-12"),  # 30 days after 12 March
+        ("2026-01-12 08:00", "2026-01-31 12:00", "2026-03-03"),
+        ("2028-01-12 08:00", "2028-01-31 12:00", "2028-03-02"),  # over 29 February
+        ("2026-01-12 08:00", "2026-01-12 08:00", "2026-02-12"),  # none: as from receipt
+    ],
+)
+@pytest.mark.requirement("R10")
+def test_the_data_act_s_clock_begins_with_the_end_of_the_notice(received: str, notice_ends: str, expected: str) -> None:
+    """Art. 25(2)(a): 30 days from there. No other law waits for it; an extension counts from the later deadline."""
+    plain, clock = Clock(utc(received)), Clock(utc(received), notice_ends_at=utc(notice_ends))
+    assert due(named("data_act"), clock) == utc(expected)
+    assert due(named("data_act"), replace(clock, extended=True)) > due(named("data_act"), clock)
+    assert [due(named(name), clock) == due(named(name), plain) for name in ALL if name != "data_act"] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("received", "last"),
+    [
+        ("2026-01-12 08:00", "2026-03-12"),
+        ("2025-12-31 08:00", "2026-02-28"),
+        ("2027-12-31 08:00", "2028-02-29"),
+        ("2026-01-11 17:00", "2026-03-12"),  # the 12th at UTC+7
+    ],
+)
+def test_a_notice_is_two_months_at_the_most(received: str, last: str) -> None:
+    """Art. 25(2)(d): to the same-numbered day, of the place whose days count; refused beyond, and before receipt."""
+    data_act, begin = [named("data_act")], utc(received)
+    end = datetime.fromisoformat(last).replace(tzinfo=JAKARTA.zone)
+    check_notice(data_act, begin, end + timedelta(hours=23), JAKARTA)
+    with pytest.raises(BadDate, match="longer"):
+        check_notice(data_act, begin, end + timedelta(days=1), JAKARTA)
+    with pytest.raises(BadDate, match="before"):
+        check_notice(data_act, begin, begin - timedelta(microseconds=1), JAKARTA)
+    with pytest.raises(BadInput, match="no law"):
+        check_notice([named("gdpr"), named("uu_pdp")], begin, end, JAKARTA)
+
+
 def test_a_regime_that_nobody_knows_is_refused() -> None:
     """With the names that there are."""
     with pytest.raises(UnknownRegime) as raised:
@@ -180,3 +223,19 @@ def test_a_period_has_one_unit() -> None:
     """One month and a day would end where?"""
     with pytest.raises(BadInput):
         Period(months=1, days=1)
+
+
+def test_the_page_has_the_regimes() -> None:
+    """docs/deadlines.md tells of each law what the data say."""
+    rows = {row["regime"]: row for row in table(ROOT / "docs" / "deadlines.md", "regime")}
+    assert set(rows) == set(ALL)
+    for name, row in rows.items():
+        regime = named(name)
+        assert set(row["profiles"].split(", ")) == regime.profiles
+        assert row["record kept"] == f"{regime.log_months} months"
+        assert ("notice" in row["begins with"]) is (regime.notice is not None)
+        assert set(filter(None, row["may pause for"].split(", "))) == set(map(str, regime.pauses))
+        for told, period in ((row["period"], regime.period), (row["extension"], regime.extension)):
+            amount = {} if period is None else {"month": period.months, "day": period.days, "hour": period.hours}
+            wanted = [f"{n} {unit}{'s' if n > 1 else ''}" for unit, n in amount.items() if n]
+            assert [told] == (wanted or [""])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,7 @@ import pytest
 from factories import MadeUpExporter, dataset
 
 from portability import plugins
-from portability.api import Dataset, Field, FieldType, Provenance, Role, Sources
+from portability.api import Dataset, Field, FieldType, Person, Provenance, Role, Sources
 from portability.errors import BrokenPlugin, DuplicatePlugin, SourceUnavailable, UnknownExporter, UnknownFormat
 from portability.plugins import (
     EXPORTERS,
@@ -154,6 +155,15 @@ def test_an_exporter_without_its_shape_is_broken(
     assert "hunter2" not in str(raised.value)
 
 
+def _word(word: str) -> Any:
+    """What a stranger may have in place of a tag."""
+    return word
+
+
+def _of_staff(name: str, kind: FieldType = FieldType.STRING) -> Field:
+    return Field(name, kind, "Who.", Provenance.OBSERVED, person=Person.STAFF)
+
+
 def _with_key(*key: str) -> Dataset:
     field = Field("id", FieldType.STRING, "The id.", Provenance.PROVIDED)
     return Dataset("things", "Things", "Things.", (field,), Provenance.PROVIDED, Role.CONTROLLER, key)
@@ -166,6 +176,9 @@ def _with_key(*key: str) -> Dataset:
         ([dataset("a", Role.CONTROLLER, dataset().fields[0])], "a field twice"),
         ([_with_key()], "its key is not among its fields"),
         ([_with_key("other")], "its key is not among its fields"),
+        ([dataset("a", Role.BOTH, _of_staff("n", FieldType.INTEGER))], "only text and objects tell of a person"),
+        ([replace(dataset("a", Role.BOTH, _of_staff("n")), key=("n",))], "never a key"),
+        ([dataset("a", Role.BOTH, replace(_of_staff("n"), person=_word("boss")))], "no tag"),
         (["things"], "declares a str as a dataset"),
         ([dataset("../things")], "names are"),
         ([dataset("a" * 101)], "names are"),

@@ -50,11 +50,15 @@ ACTORS = {
     "nobody": Actor("king", "usr_1"),
 }
 AUTHS = [Auth(strong, fresh) for strong, fresh in product((False, True), repeat=2)]
-OWN = {Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE}
+OWN = {
+    *(Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE),
+    *(Action.AUTHORISE, Action.SEND),
+}
 HANDLE = {Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE, Action.CREATE_FOR_OTHER}
 DECIDE = {
     *(Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE),
-    *(Action.AUDIT_READ, Action.REQUESTS_READ),
+    *(Action.AUDIT_READ, Action.REQUESTS_READ, Action.ERASE, Action.HOLD),
+    *(Action.RECIPIENTS, Action.AUTHORISE, Action.SEND),
 }
 RUN = {Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ}
 READ = {Action.AUDIT_READ, Action.REQUESTS_READ}
@@ -88,6 +92,7 @@ def test_not_yours_is_not_there(actor: str, facts: str) -> None:
     """Who may not see an export is told that there is none, whatever they try and however they logged in."""
     creating = {Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT}
     of_all = {Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ}
+    of_all |= {Action.ERASE, Action.HOLD, Action.RECIPIENTS}
     for action, auth in product(set(Action) - creating - of_all, AUTHS):
         with pytest.raises(UnknownExport, match="no export has the id 'x'"):
             allowed(ACTORS[actor], action, FACTS[facts], auth).enforce(export_id="x")

@@ -8,6 +8,7 @@ from factories import MadeUpExporter
 
 from portability.api import Exporter, Identity, Subject, SubjectKind
 from portability.errors import SourceRefused, SourceUnavailable
+from portability.refusals import AmbiguousSubject
 from portability.subjects import ROUNDS_MAX, first_identity, resolve
 
 
@@ -80,6 +81,31 @@ def test_a_user_may_be_a_contact_of_several_tenants() -> None:
     """Which of them may be read is the plan's to decide, by their instructions."""
     found = [identity("here", tenant="ten_1"), identity("there", tenant="ten_2")]
     assert values(resolve(user(), {"made": Resolver(found={"usr_1": found})})) == ["usr_1", "here", "there"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [(SubjectKind.USER, "user_id"), (SubjectKind.CONTACT, "contact_id"), (SubjectKind.TENANT, "tenant_id")],
+)
+def test_identities_of_two_people_are_refused(kind: SubjectKind, named: str) -> None:
+    """Two accounts, two contacts of one tenant, two companies: nobody knows whose data it would be."""
+    tenant = None if kind is SubjectKind.USER else "ten_1"
+    subject = Subject(kind, tenant, "sub_1", (first_identity(kind, "jane", tenant),))
+    found = [identity("joan", named, tenant=tenant)]
+    with pytest.raises(AmbiguousSubject, match="sub_1 lead to 2 people") as raised:
+        resolve(subject, {"made": Resolver(found={"jane": found})})
+    assert "jane" not in str(raised.value)
+    assert "joan" not in str(raised.value)
+
+
+def test_what_is_not_verified_makes_nobody_two() -> None:
+    """An unverified identity selects nothing; one of another tenant is another subject."""
+    found = [
+        Identity("made", "user_id", "usr_2", verified=False),
+        identity("usr_1", "user_id"),
+        identity("usr_3", "user_id", tenant="ten_1"),
+    ]
+    assert len(values(resolve(user(), {"made": Resolver(found={"usr_1": found})}))) == 4
 
 
 @pytest.mark.parametrize("error", [SourceUnavailable, SourceRefused])

@@ -14,6 +14,7 @@ from worker import pieces
 from worker.pieces import Piece
 from worker.plan import Line
 from worker.reader import Patience, Reader
+from worker.screening import Screen
 
 WITH_ANY = dataset("things", Role.CONTROLLER, Field("any", FieldType.OBJECT, "Anything.", Provenance.OBSERVED))
 
@@ -30,7 +31,7 @@ def reader(exporter: MadeUpExporter) -> Reader:
 
 
 def read(made: Reader, formats: Mapping[str, Format], size_bytes: int = 1 << 20) -> Piece:
-    return pieces.read(made, WITH_ANY, formats, size_bytes)
+    return pieces.read(made, WITH_ANY, formats, size_bytes, Screen())
 
 
 def lines(piece: Piece) -> int:
@@ -109,6 +110,6 @@ def test_a_value_that_only_the_second_format_refuses_ends_the_piece_too(formats:
                 yield b"."
 
     made = reader(MadeUpExporter(things(9), batch_records=3))
-    piece = pieces.read(made, WITH_ANY, {**formats, "picky": Picky()}, 1 << 20)
+    piece = pieces.read(made, WITH_ANY, {**formats, "picky": Picky()}, 1 << 20, Screen())
     assert (piece.records, lines(piece), piece.bodies["picky"]) == (3, 3, b"...")
     assert str(made.fault) == "no fours"

@@ -1,0 +1,217 @@
+"""`rows_jsonl`, `rows_jsonl_csv`, `rows_cpu`: a table's rows from PostgreSQL into a signed ZIP on the S3 server.
+
+Against `psql -c "COPY (SELECT row_to_json ...) TO STDOUT"` of the same rows into nothing, and against the program that
+one would write first: ORM, json, zipfile, upload_file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+import servers
+from factories import World, world
+from servers.databases import Postgres
+from servers.s3 import S3Server
+from sqlalchemy import Boolean, Column, Double, Engine, Integer, create_engine, select, text
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from bench.figures import Figure, interleaved
+from exporters import schema, walls
+from exporters.columns import ExactNumeric, created, identifier, link, moment, table
+from exporters.columns import text as words
+from exporters.source import Named, Source, source
+from exporters.sql import SqlExporter
+from portability.api import Provenance, Role
+from portability.db import JsonType
+from portability.settings import load_settings
+from portability.sources import PlatformSources
+from portability.storage import open_storage
+
+ROWS = 100_000
+LONG_ROWS = 1_000_000
+USER = "usr_bench"
+
+MADE = table(
+    "bench_rows",
+    identifier(),
+    link("user_id"),
+    link("session_id"),
+    words("path"),
+    words("title"),
+    words("referrer"),
+    Column("status", Integer),
+    Column("seconds", Double),
+    Column("price", ExactNumeric),
+    words("currency"),
+    Column("mobile", Boolean),
+    Column("context", JsonType),
+    moment("seen_at"),
+    moment("left_at"),
+    created(),
+)
+"""15 columns, about 470 bytes a row as JSON."""
+schema.metadata.remove(MADE)
+
+FILL = """
+insert into bench_rows
+select 'pvw_' || md5(i::text), :user, 'ses_' || md5((i / 20)::text), '/help/articles/' || i || '/how-to-' || (i % 97),
+       'How to change your plan, step ' || (i % 31) || ' of ' || (i % 7),
+       'https://search.example/?q=plan+' || (i % 1009),
+       200 + i % 5, (i % 9973) / 7.0, ((i % 100000) / 100.0)::numeric(12, 2), 'IDR', i % 3 = 0,
+       jsonb_build_object('screen', (i % 1920) || 'x' || (i % 1080), 'language', 'id', 'tabs', i % 9),
+       timestamptz '2026-01-01' + i * interval '1 second', timestamptz '2026-01-01' + (i + 60) * interval '1 second',
+       timestamptz '2026-01-01' + i * interval '1 second'
+from generate_series(1, :rows) as i
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Servers with the rows in them."""
+
+    made: World
+    source: str
+    s3: S3Server
+    rows: int
+
+
+def measure_jsonl(*, long: bool) -> Figure:
+    """Seconds from the claim to ready, JSON Lines alone."""
+    with _place(long=long) as place:
+        return interleaved(
+            "rows_jsonl", lambda: _export(place, ["jsonl"]), lambda: _copy(place), target=1.25, n=3 if long else 5
+        )
+
+
+def measure_both(*, long: bool) -> Figure:
+    """The same with CSV beside it."""
+    with _place(long=long) as place:
+        return interleaved(
+            "rows_jsonl_csv",
+            lambda: _export(place, ["jsonl", "csv"]),
+            lambda: _copy(place),
+            target=1.8,
+            n=3 if long else 5,
+        )
+
+
+def measure_cpu(*, long: bool) -> Figure:
+    """Seconds of processor time of the client."""
+    with _place(long=long) as place:
+        return interleaved(
+            "rows_cpu",
+            lambda: _spent(lambda: _export(place, ["jsonl"])),
+            lambda: _spent(lambda: _naive(place)),
+            target=0.25,
+            n=3,
+        )
+
+
+@contextmanager
+def _place(*, long: bool) -> Iterator[Place]:
+    rows = LONG_ROWS if long else ROWS
+    with tempfile.TemporaryDirectory() as name, servers.postgres() as pg, servers.seaweedfs() as s3:
+        os.environ.update(s3.environment)
+        url = _filled(pg, rows)
+        settings = load_settings(dir=Path(name), source_url=url)
+        exporters = {"bench": SqlExporter(PlatformSources(settings), _source())}
+        made = world(
+            Path(name),
+            exporters,
+            storage=open_storage(s3.url("bench")),
+            database_url=pg.url(pg.create_database()),
+            source_url=url,
+        )
+        yield Place(made, url, s3, rows)
+        made.engine.dispose()
+
+
+def _source() -> Source:
+    return source(
+        MADE,
+        "rows",
+        "Rows",
+        "Rows of the bench.",
+        columns=[Named(column.name, "A value.") for column in MADE.columns],
+        provenance=Provenance.OBSERVED,
+        role=Role.CONTROLLER,
+        kinds=walls.USERS,
+        where=walls.owned(user=MADE.c.user_id),
+    )
+
+
+def _filled(pg: Postgres, rows: int) -> str:
+    url = pg.url(pg.create_database())
+    engine = create_engine(url)
+    MADE.create(engine)
+    with engine.begin() as connection:
+        connection.execute(text(FILL), {"user": USER, "rows": rows})
+        connection.execute(text("create index on bench_rows (user_id, created_at, id)"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("vacuum analyze bench_rows"))
+    engine.dispose()
+    return url
+
+
+def _export(place: Place, formats: Sequence[str]) -> float:
+    identifier = place.made.request(f"user:{USER}", formats=list(formats))
+    began = time.perf_counter()
+    place.made.advance_all()
+    seconds = time.perf_counter() - began
+    view = place.made.view(identifier)
+    if (view["state"], view["datasets"][0]["records"]) != ("ready", place.rows):
+        raise RuntimeError(f"export {identifier} is {view['state']}")
+    return seconds
+
+
+def _copy(place: Place) -> float:
+    url = place.source.replace("+psycopg", "")
+    query = f"COPY (SELECT row_to_json(r) FROM bench_rows r WHERE user_id = '{USER}') TO STDOUT"  # noqa: S608  # ours
+    began = time.perf_counter()
+    subprocess.run(["psql", url, "-c", query], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class _Row(_Base):
+    __table__ = MADE.to_metadata(_Base.metadata)
+
+
+def _naive(place: Place) -> None:
+    """What one would write first: objects of the ORM, json, zipfile, upload_file."""
+    engine: Engine = create_engine(place.source)
+    names = [column.name for column in MADE.columns]
+    with tempfile.NamedTemporaryFile(suffix=".zip") as file:
+        with (
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+            archive.open("rows.jsonl", "w") as member,
+            Session(engine) as session,
+        ):
+            rows = select(_Row).where(_Row.__table__.c.user_id == USER).execution_options(yield_per=1000)
+            for row in session.scalars(rows):
+                values = {name: getattr(row, name) for name in names}
+                member.write(json.dumps(values, default=str).encode() + b"\n")
+        file.flush()
+        endpoint = f"http://{urlsplit(place.s3.endpoint).netloc}"
+        boto3.client("s3", endpoint_url=endpoint).upload_file(file.name, place.s3.bucket, "naive.zip")
+    engine.dispose()
+
+
+def _spent(run: Callable[[], object]) -> float:
+    before = time.process_time()
+    run()
+    return time.process_time() - before

@@ -1,0 +1,66 @@
+"""`scan`: what the scan costs each record, beside what the same records cost to encode; and what it finds."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+from bench.figures import Figure
+from bench.scan_corpus import cases
+from bench.scan_records import Lines, platform
+from portability.plugins import load_formats
+from worker.screening import Screen
+from worker.screening.values import Counts
+
+RECORD_BYTES = 470
+"""The size that the target is for."""
+TARGET_US = 1.0
+
+
+def measure(*, long: bool) -> Figure:
+    """Microseconds of processor time for a record of 470 bytes: the scan, against encoding in JSON Lines and CSV."""
+    pieces, screen, formats = list(platform()), Screen(), load_formats(["jsonl", "csv"])
+    scale = RECORD_BYTES / sum(len(piece.body) for piece in pieces) * 1e6
+
+    def scanned(piece: Lines) -> None:
+        screen.records(piece.dataset, lambda: piece.records, Counts(), piece.body)
+
+    def encoded(piece: Lines) -> None:
+        for form in formats.values():
+            b"".join(form.encode(piece.dataset, piece.records))
+
+    runs = 100 if long else 20
+    ours = sum(_least(partial(scanned, piece), runs) for piece in pieces) * scale
+    theirs = sum(_least(partial(encoded, piece), runs // 4) for piece in pieces) * scale
+    for line in corpus():
+        print(line)
+    return Figure("scan", ours, theirs, TARGET_US / theirs, "us", runs)
+
+
+def _least(does: Callable[[], None], runs: int) -> float:
+    """The least processor time of some runs: what others do on the machine only ever adds to it."""
+    seconds: list[float] = []
+    for _ in range(runs):
+        began = time.process_time()
+        does()
+        seconds.append(time.process_time() - began)
+    return min(seconds)
+
+
+def corpus() -> list[str]:
+    """A table of the labelled corpus: of each kind, how many there are, were found, and were found by another rule."""
+    screen = Screen()
+    total: Counter[tuple[str, str]] = Counter()
+    right: Counter[tuple[str, str]] = Counter()
+    other: Counter[tuple[str, str]] = Counter()
+    for case in cases():
+        counts = screen.found(case.text)
+        row = (case.kind, case.rule or "nothing")
+        total[row] += 1
+        right[row] += bool(counts[case.rule]) if case.rule else not counts
+        other[row] += bool(counts.keys() - {case.rule})
+    head = ["| value | has to be found as | cases | right | found as something else |", "|---|---|---|---|---|"]
+    rows = [(*row, total[row], right[row], other[row]) for row in total]
+    return head + [f"| {' | '.join(map(str, row))} |" for row in rows]

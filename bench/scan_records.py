@@ -1,0 +1,50 @@
+"""Records of the demo's platform, as the pipeline encodes them: what a scan has to look through on most days."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.plan import SeedPlan
+from demo.seed import seed
+from portability.api import Dataset, Record, Selection, SubjectKind
+from portability.plugins import load_exporters, load_formats
+from portability.settings import load_settings
+from portability.sources import PlatformSources
+from portability.storage import open_storage
+from portability.subjects import first_identity
+from portability.testing import sample_subject
+
+PLAN = SeedPlan(
+    tenants=1, users=20, contacts=500, calls=1_500, chats=700, events=3_000, recordings=1, hostile_share=0.0
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """All records of one dataset, and their bytes."""
+
+    dataset: Dataset
+    records: tuple[Record, ...]
+    body: bytes
+
+
+def platform() -> Iterator[Lines]:
+    """Every dataset of a made-up tenant."""
+    with tempfile.TemporaryDirectory() as name:
+        settings = load_settings(dir=Path(name))
+        tenant = seed(settings.source, open_storage(settings.recordings), PLAN).examples.tenant
+        subject = sample_subject(
+            SubjectKind.TENANT, tenant, first_identity(SubjectKind.TENANT, tenant, tenant), tenant=tenant
+        )
+        form = load_formats(["jsonl"])["jsonl"]
+        for exporter in load_exporters(PlatformSources(settings)).values():
+            for dataset in exporter.datasets:
+                if SubjectKind.TENANT not in (dataset.subject_kinds or exporter.subject_kinds) or dataset.documents:
+                    continue
+                batches = exporter.export(subject, dataset, Selection())
+                records = tuple(record for batch in batches for record in batch.records)
+                if records:
+                    yield Lines(dataset, records, b"".join(form.encode(dataset, records)))

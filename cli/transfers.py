@@ -1,0 +1,168 @@
+"""`portability transfer | transfers | authorisations`: exports on their way to other providers, and who said so."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from cli.context import Context, shared
+from cli.exports import wake_for
+from cli.permission import AS, permit
+from portability import authorisations as consents
+from portability import policy, subjects
+from portability import transfers as sending
+from portability.api import JSON
+from portability.db import reading, writing
+from portability.errors import BadDate
+from portability.policy import PRESENT, Action, Actor, Facts
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@click.option("--to", "recipient", required=True, help="Id or domain of a recipient: portability recipients list.")
+@AS
+@shared
+def transfer(context: Context, identifier: str, recipient: str, claimed: str | None) -> None:
+    """Send a finished export to a recipient that its subject has authorised."""
+    with writing(context.engine) as connection:
+        actor = permit(context, connection, claimed, Action.SEND, identifier)
+        transfer_id = sending.start(connection, context.settings, identifier, recipient, actor=str(actor))
+        seen = sending.view(connection, sending.get(connection, transfer_id))
+    wake_for(context, identifier)
+    context.result(seen, lambda: _show(context, [seen]))
+
+
+@click.group()
+def transfers() -> None:
+    """Exports on their way to other providers."""
+
+
+@transfers.command("list")
+@click.argument("identifier", metavar="ID")
+@AS
+@shared
+def list_transfers(context: Context, identifier: str, claimed: str | None) -> None:
+    """List the transfers of an export."""
+    with reading(context.engine) as connection:
+        permit(context, connection, claimed, Action.SEND, identifier)
+        seen = [sending.view(connection, row) for row in sending.of(connection, identifier)]
+    context.result(seen, lambda: _show(context, seen))
+
+
+@transfers.command("show")
+@click.argument("identifier", metavar="TRANSFER")
+@AS
+@shared
+def show_transfer(context: Context, identifier: str, claimed: str | None) -> None:
+    """Show one transfer with its timeline."""
+    with reading(context.engine) as connection:
+        row = sending.get(connection, identifier)
+        permit(context, connection, claimed, Action.SEND, row["export_id"])
+        seen = sending.view(connection, row)
+        steps = sending.timeline(connection, row)
+
+    def human() -> None:
+        _show(context, [seen])
+        context.table("Timeline", ("what", "at"), [[step["what"], step["at"]] for step in steps])
+
+    context.result(seen, human)
+
+
+@transfers.command("revoke")
+@click.argument("identifier", metavar="TRANSFER")
+@AS
+@shared
+def revoke_transfer(context: Context, identifier: str, claimed: str | None) -> None:
+    """Take a transfer back at once, also half-way."""
+    with writing(context.engine) as connection:
+        export_id = sending.get(connection, identifier)["export_id"]
+        actor = permit(context, connection, claimed, Action.SEND, export_id)
+        sending.revoke(connection, identifier, actor=str(actor))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked", markup=False))
+
+
+@click.group()
+def authorisations() -> None:
+    """What subjects have said may be sent to whom."""
+
+
+@authorisations.command("add")
+@click.option("--subject", required=True, help="Whose data: user:ID, contact:ID or tenant:ID.")
+@click.option("--tenant", help="The contact's tenant.")
+@click.option("--to", "recipient", required=True, help="Id or domain of a recipient.")
+@click.option("--include", required=True, help="What may be sent, with commas between: calls,chats/messages.")
+@click.option("--until", help="An RFC 3339 time; default: for one transfer.")
+@click.option("--evidence", help="Where the consent is kept, if it is another person's: a ticket's number.")
+@AS
+@shared
+def add(
+    context: Context,
+    subject: str,
+    tenant: str | None,
+    recipient: str,
+    include: str,
+    until: str | None,
+    evidence: str | None,
+    claimed: str | None,
+) -> None:
+    """Record an authorisation, one's own or another person's."""
+    facts = Facts(*subjects.parse(subject, tenant))
+    actor = _permit(context, claimed, facts)
+    with writing(context.engine) as connection:
+        identifier = consents.give(
+            connection,
+            subject=subject,
+            tenant=tenant,
+            recipient=recipient,
+            datasets=include.split(","),
+            until=None if until is None else _moment(until),
+            evidence=evidence,
+            actor=actor,
+        )
+    context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
+
+
+@authorisations.command("list")
+@shared
+def list_authorisations(context: Context) -> None:
+    """List authorisations, ended ones too, the newest first."""
+    with reading(context.engine) as connection:
+        rows = consents.of(connection)
+    names = ("id", "stands", "recipient", "subject_ref", "datasets", "once", "expires_at", "used_at", "revoked_at")
+    document: list[JSON] = [consents.view(row) for row in rows]
+    context.result(document, lambda: context.table("Authorisations", names, [[row[n] for n in names] for row in rows]))
+
+
+@authorisations.command("revoke")
+@click.argument("identifier", metavar="AUTHORISATION")
+@AS
+@shared
+def revoke(context: Context, identifier: str, claimed: str | None) -> None:
+    """Take an authorisation back: what is under way under it stops at once."""
+    with writing(context.engine) as connection:
+        row = consents.get(connection, identifier)
+        actor = _permit(context, claimed, Facts(row["subject_kind"], row["subject_id"], row["tenant"]))
+        consents.revoke(connection, identifier, actor=str(actor))
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked", markup=False))
+
+
+def _permit(context: Context, claimed: str | None, facts: Facts) -> Actor:
+    actor = policy.acting(context.settings, claimed)
+    policy.allowed(actor, Action.AUTHORISE, facts, PRESENT).enforce()
+    return actor
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadDate("--until is no time") from None
+    if moment.tzinfo is None:
+        raise BadDate("--until has no zone")
+    return moment
+
+
+def _show(context: Context, seen: list[dict[str, JSON]]) -> None:
+    names = ("id", "state", "volumes", "bytes", "error_code", "offered_at", "expires_at")
+    context.table("Transfers", names, [[row[name] for name in names] for row in seen])

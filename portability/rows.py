@@ -1,0 +1,94 @@
+"""Rows: records of one shape, with their JSON text beside them.
+
+To whoever looks they are a sequence of records like any other. A source that has its values in columns makes them in
+one go, and a format that writes lines of JSON takes the text as it is: most of what an archive costs is spent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import overload
+
+import orjson
+
+from portability.api import JSON, Record
+
+SAFE_INTEGER = 2**53 - 1
+"""The largest integer that every JSON reader keeps (RFC 7493 section 2.2); a larger one is written as a string."""
+_LINE = orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
+
+
+class Rows(Sequence[Record]):
+    """Values in the order of the names, each a JSON value, and one line of JSON for each row."""
+
+    __slots__ = ("lines", "names", "values")
+
+    def __init__(self, names: Sequence[str], values: Sequence[Sequence[JSON]], lines: bytes) -> None:
+        self.names = names
+        self.values = values
+        self.lines = lines
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[Record]:
+        names = self.names
+        return (dict(zip(names, row, strict=True)) for row in self.values)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return [dict(zip(self.names, row, strict=True)) for row in self.values[index]]
+        return dict(zip(self.names, self.values[index], strict=True))
+
+    def only(self, names: Sequence[str]) -> Rows:
+        """The same rows with these of the fields, in this order."""
+        if list(names) == list(self.names):
+            return self
+        places = [self.names.index(name) for name in names]
+        values = [[row[place] for place in places] for row in self.values]
+        return Rows(names, values, b"".join(line(names, row) for row in values))
+
+
+class Batched(Iterable[Record]):
+    """Records that arrive in batches, to be iterated once: one by one, or batch by batch."""
+
+    def __init__(self, batches: Iterable[Sequence[Record]]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Record]:
+        return (record for batch in self._batches for record in batch)
+
+    def batches(self) -> Iterator[Sequence[Record]]:
+        """As they arrive."""
+        return iter(self._batches)
+
+
+def text(value: JSON) -> bytes:
+    """A value as JSON; integers beyond SAFE_INTEGER are strings. Raises TypeError, as `line`."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
+    except TypeError:
+        return orjson.dumps(_safe(value))
+
+
+def line(names: Sequence[str], values: Sequence[JSON]) -> bytes:
+    """One record as a line of JSON, LF at its end; integers beyond SAFE_INTEGER are strings, in objects too.
+
+    Raises: TypeError for what JSON cannot carry; NaN and infinities must have been found before.
+    """
+    try:
+        return orjson.dumps(dict(zip(names, values, strict=True)), option=_LINE)
+    except TypeError:
+        return orjson.dumps(dict(zip(names, map(_safe, values), strict=True)), option=_LINE)
+
+
+def _safe(value: JSON) -> JSON:
+    if isinstance(value, int) and not -SAFE_INTEGER <= value <= SAFE_INTEGER:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _safe(inner) for name, inner in value.items()}
+    return [_safe(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,1 @@
+"""The other provider's side: a transfer fetched, decrypted, checked, unpacked, and receipted."""

@@ -1,0 +1,50 @@
+"""The receipt: our own word, signed with our own key, on what became of a transfer (docs/receiving.md)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import orjson
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from portability.errors import BadInput
+from portability.signing import RECEIPT_TYPE, sign
+from receiver.statement import Statement
+
+KEY_BYTES = 1 << 14
+RECEIVED, REFUSED = "received", "refused"
+
+
+def load_key(path: Path) -> ECKey:
+    """A private ES256 key with its `kid`, as a JWK (RFC 7517). Raises BadInput."""
+    try:
+        with path.open("rb") as file:
+            document = orjson.loads(file.read(KEY_BYTES))
+        key = ECKey.import_key(document)
+    except (OSError, JoseError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"the receipt key {path} cannot be read: {type(error).__name__}", hint="a private JWK") from None
+    if not key.is_private or key.kid is None or key.curve_name != "P-256":
+        raise BadInput(f"the receipt key {path} is no private key of P-256 with a kid", hint="a private JWK")
+    return key
+
+
+def signed(statement: Statement, key: ECKey, *, volumes: int, code: str | None = None) -> str:
+    """The receipt; with a code it says that the transfer is refused."""
+    return sign(
+        {
+            "iss": statement.audience,
+            "aud": statement.issuer,
+            "iat": int(time.time()),
+            "jti": secrets.token_urlsafe(24),
+            "transfer": statement.transfer,
+            "transfer_sha256": statement.sha256,
+            "status": RECEIVED if code is None else REFUSED,
+            "code": code,
+            "volumes": volumes,
+        },
+        key,
+        typ=RECEIPT_TYPE,
+    )

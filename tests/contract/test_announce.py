@@ -1,0 +1,173 @@
+"""Webhooks on both databases: at least once and never none, one `webhook-id`, signed, with nothing of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import World
+from simultaneous import in_threads
+from sqlalchemy import select, update
+from structlog.testing import capture_logs
+from transferring import Provider, authorised, encrypted, providing, ready, sending_world, started, view
+
+from portability import audit, incidents, models
+from portability.db import now, open_engine, reading, writing
+from portability.outside import Outside
+from worker import announce
+
+TABLE = models.webhook
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path) -> World:
+    return sending_world(tmp_path, database_url=control_url)
+
+
+@pytest.fixture
+def other() -> Iterator[Provider]:
+    with providing() as provider:
+        yield provider
+
+
+def offered(made: World, other: Provider, subject: str = "user:usr_canary") -> tuple[str, str]:
+    recipient = other.recorded(made)
+    authorised(made, recipient, subject=subject)
+    export_id = ready(made, subject)
+    transfer_id = started(made, export_id, recipient)
+    encrypted(made)
+    return export_id, transfer_id
+
+
+def send(made: World) -> bool:
+    return announce.announce(made.engine, made.place.settings, Outside(loopback=True))
+
+
+def rows(made: World) -> list[dict[str, Any]]:
+    with reading(made.engine) as connection:
+        return [dict(row) for row in connection.execute(select(TABLE)).mappings()]
+
+
+def change(made: World, **values: Any) -> None:
+    with writing(made.engine) as connection:
+        connection.execute(update(TABLE).values(**values))
+
+
+def test_a_recipient_is_told_of_what_it_is_offered(made: World, other: Provider) -> None:
+    """One signed event with the link; once it is taken, what it said is gone from the database."""
+    export_id, transfer_id = offered(made, other)
+
+    assert send(made)
+    assert not send(made)
+
+    (heard,) = other.told
+    event = other.event(heard)
+    (row,) = rows(made)
+    assert event["type"] == "transfer.offered"
+    assert set(event["data"]) == {"transfer", "issuer", "url", "expires_at"}
+    assert event["data"]["transfer"] == transfer_id
+    assert event["data"]["url"].startswith(f"{made.place.settings.base_url}/d/")
+    assert heard.headers["webhook-id"] == row["id"]
+    assert (row["state"], row["sealed"]) == ("sent", None)
+    assert "announced" in [step["what"] for step in view(made, transfer_id)["timeline"]]
+    with reading(made.engine) as connection:
+        assert "webhook.sent" in [each["action"] for each in audit.events(connection, export_id=export_id)]
+
+
+@pytest.mark.requirement("R45")
+def test_no_link_and_no_person_is_in_database_event_or_log(made: World, other: Provider) -> None:
+    """The event names opaque ids alone; the token is sealed until it is sent, and in no log line."""
+    other.status = 500
+    with capture_logs() as logs:
+        offered(made, other)
+        send(made)
+    (heard,) = other.told
+    token = other.event(heard)["data"]["url"].rpartition("/")[2]
+    with reading(made.engine) as connection:
+        tables = (models.webhook, models.transfer, models.link, models.audit_event)
+        kept = [str(dict(row)) for table in tables for row in connection.execute(select(table)).mappings()]
+
+    assert not any(token in text for text in [*kept, str(logs)])
+    assert b"usr_canary" not in heard.body
+    assert other.secret.removeprefix("whsec_") not in str([*kept, logs])
+
+
+def test_a_receiver_that_is_down_for_an_hour_counts_one(made: World, other: Provider) -> None:
+    """Every try has the same id and the same content, and a signature of its own time; later than later it is taken."""
+    offered(made, other)
+    other.status = 503
+    for _ in range(5):
+        assert send(made)
+        (row,) = rows(made)
+        assert (row["state"], row["reason"]) == ("queued", "status_503")
+        # The clock moves on.
+        change(made, not_before=now(-1), created_at=now(-3600))
+    other.status = 204
+
+    assert send(made)
+
+    events = [other.event(heard) for heard in other.told]
+    assert len(events) == 6
+    assert {str(event) for event in events} == {str(events[0])}
+    assert {heard.headers["webhook-id"] for heard in other.told} == {rows(made)[0]["id"]}
+    assert rows(made)[0]["state"] == "sent"
+
+
+def test_it_waits_longer_after_each_try(control_url: str, tmp_path: Path, other: Provider) -> None:
+    """Back-off doubles; until then nobody is asked."""
+    made = sending_world(tmp_path, database_url=control_url, backoff_seconds=100)
+    offered(made, other)
+    other.status = 500
+
+    assert send(made)
+    assert not send(made)
+    change(made, not_before=now(-1))
+    assert send(made)
+
+    assert len(other.told) == 2
+
+
+@pytest.mark.parametrize("status", [410, 302, 500])
+def test_it_is_given_up_at_once_where_nobody_wants_it_and_else_after_a_week(
+    made: World, other: Provider, status: int
+) -> None:
+    """410 says so (Standard Webhooks); a redirect is no answer, and is not followed."""
+    offered(made, other)
+    other.status = status
+    assert send(made)
+    if status != 410:
+        assert rows(made)[0]["state"] == "queued"
+        change(made, not_before=now(-1), created_at=now(-8 * 86_400))
+        assert send(made)
+
+    assert [(row["state"], row["sealed"], row["reason"]) for row in rows(made)] == [
+        ("failed", None, f"status_{status}")
+    ]
+    counted = {row["kind"]: row["count"] for row in incidents.counted(made.engine)}
+    assert counted["webhook_failed"] == 1
+
+
+def test_an_address_that_leads_inside_meanwhile_is_not_asked(made: World, other: Provider) -> None:
+    """The guard looks at each try anew: what was public when it was recorded may not be so now."""
+    offered(made, other)
+
+    assert announce.announce(made.engine, made.place.settings, Outside(loopback=False))
+
+    assert other.told == []
+    assert [(row["state"], row["reason"]) for row in rows(made)] == [("failed", "address_refused")]
+
+
+def test_several_clocks_send_it_once(made: World, other: Provider, control_url: str) -> None:
+    """A lease for each try: nobody else takes it meanwhile."""
+    offered(made, other)
+
+    def one(_number: int) -> None:
+        engine = open_engine(control_url)
+        announce.announce(engine, made.place.settings, Outside(loopback=True))
+        engine.dispose()
+
+    in_threads(4, one)
+
+    assert len(other.told) == 1

@@ -1,0 +1,501 @@
+"""Erasure: everything with a subject's id goes, an anonymous line stays; what excludes it is refused (R5, R8)."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import MadeUpExporter, World, things, world
+from simultaneous import in_threads
+from sqlalchemy import Connection, select, update
+
+from portability import (
+    approvals,
+    audit,
+    codes,
+    erasures,
+    exports,
+    extensions,
+    holds,
+    instructions,
+    keys,
+    links,
+    mandates,
+    models,
+    recalls,
+    request_log,
+    requests,
+    retries,
+    subjects,
+)
+from portability.db import now, open_engine, reading, writing
+from portability.deadlines import UTC_PLACE
+from portability.erasures import Whom
+from portability.errors import BadDate, BadInput, PortabilityError, StorageUnavailable, WrongState
+from portability.policy import Actor
+from portability.refusals import ErasureRunning, ExportsRunning, LinkInvalid, OnLegalHold, ReasonRequired, UnknownHold
+from portability.states import UNDECIDED
+from portability.storage import Storage
+from worker import erase, pipeline
+
+TEST = "operator:test"
+JANE = Whom("user", "usr_jane", None)
+OLGA = Actor("officer", "olga")
+WHOM = {
+    "user": (Whom("user", "usr_jane", None), {}),
+    "contact": (Whom("contact", "con_jane", "ten_x"), {"tenant": "ten_x"}),
+    "tenant": (Whom("tenant", "ten_jane", "ten_jane"), {"profile": "switch"}),
+}
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path) -> World:
+    made = world(tmp_path, {"made": MadeUpExporter(things(40))}, database_url=control_url, volume_bytes=65_536)
+    with writing(made.engine) as connection:
+        keys.ensure(connection, made.place.settings.keys, actor=TEST)
+    return made
+
+
+def begin(made: World, whom: Whom = JANE, **how: Any) -> str:
+    with writing(made.engine) as connection:
+        return erasures.begin(connection, whom, reason="ticket 7", actor="officer:olga", **how)
+
+
+def advance(made: World, storage: Storage | None = None) -> int:
+    return erase.advance(made.engine, lambda: storage or made.place.storage)
+
+
+def everything(made: World) -> Iterator[tuple[str, str]]:
+    """Every value of every table, as text."""
+    with reading(made.engine) as connection:
+        for table in models.metadata.sorted_tables:
+            for row in connection.execute(select(table)).mappings():
+                yield from ((f"{table.name}.{name}", str(value)) for name, value in row.items())
+
+
+def where(made: World, *texts: str) -> set[str]:
+    """The columns in which one of the texts occurs."""
+    return {place for place, value in everything(made) if any(text in value for text in texts)}
+
+
+def lived(made: World, whom: Whom, asked: dict[str, Any]) -> list[str]:
+    """A subject with an export in every last state, and a row in every table that may name it."""
+    named, folder = f"{whom.kind}:{whom.id}", made.place.settings.keys
+    actor = f"subject:{whom.id}"
+    ids = []
+    for number in range(6):
+        words = {"profile": "access", "subject": named, "reason": f"{whom.id} wrote", **asked}
+        wanted = requests.check(**words, since=f"2020-01-0{number + 1}")
+        with writing(made.engine) as connection:
+            ids.append(requests.accept(connection, wanted, actor=actor)[0])
+    ready, denied, cancelled, recalled, failed, extended = ids
+    with writing(made.engine) as connection:
+        approvals.deny(connection, denied, reason=f"we doubt that {whom.id} is it", actor=OLGA)
+        exports.cancel(connection, cancelled, actor=actor)
+        if whom.kind != "tenant":
+            law: Any = {"regimes": ("gdpr",), "place": UTC_PLACE}
+            extensions.extend(connection, extended, reason=f"much of {whom.id}", actor=TEST, **law)
+        wall = whom.tenant if whom.kind == "contact" else None
+        power: Any = {"profiles": ["access"], "issuer": "a court", "expires_at": _far(), "actor": TEST}
+        mandates.add(connection, agent="subject:usr_other", subject=named, tenant=wall, **power)
+        if whom.tenant is not None:
+            about = whom.id if whom.kind == "contact" else None
+            instructions.add(connection, whom.tenant, contact_id=about, exporters=None, actor=TEST)
+    made.advance_all()
+    with writing(made.engine) as connection:
+        recalls.recall(connection, recalled, reason="wrong address", actor=TEST)
+        connection.execute(update(models.export).where(models.export.c.id == failed).values(state="failed"))
+        audience = "tenant_admin" if whom.kind == "tenant" else "code"
+        given = links.issue(connection, folder, ready, audience=audience, ttl_seconds=600, actor=actor)
+        row = links.resolve(connection, folder, given.token)
+        links.claim(connection, row, 1, actor="link", claims_max=5, claim_seconds=60)
+        if audience == "code":
+            codes.send(connection, folder, row)
+    return ids
+
+
+def _far() -> Any:
+    return requests.moment("2126-01-01", "expires-at")
+
+
+@pytest.mark.parametrize("kind", WHOM)
+def test_nothing_with_the_subject_s_id_is_left(made: World, kind: str) -> None:
+    """In no column of no table; and its pseudonym, which stays in the audit log, leads to nobody any more."""
+    whom, asked = WHOM[kind]
+    others = made.request("user:usr_other")
+    ids = lived(made, whom, asked)
+    with reading(made.engine) as connection:
+        ref = subjects.pairwise_ref(connection, whom.kind, whom.id, whom.tenant)
+    assert len(where(made, whom.id)) > 5
+    before = made.view(others)
+
+    erasure_id = begin(made, whom)
+    assert advance(made) == 1
+
+    # A company that gave an order is named in the log of what it ordered: it is no person.
+    assert where(made, whom.id) == ({"audit_event.detail"} if kind == "tenant" else set())
+    assert where(made, ref) <= {"audit_event.detail", "audit_event.actor"}
+    assert {found.key.split("/")[0] for found in made.place.storage.list()} & set(ids) == set()
+    assert list(made.place.storage.uploads()) == []
+    assert made.view(others) == before
+    with writing(made.engine) as connection:
+        assert subjects.pairwise_ref(connection, whom.kind, whom.id, whom.tenant) != ref
+        assert audit.verify(connection).ok
+        row = erasures.view(erasures.get(connection, erasure_id))
+    assert (row["state"], row["exports"]) == ("done", len(ids))
+    assert row["volumes"] == 4  # of what was ready, extended, failed
+    assert all(made.view(identifier)["erased_at"] for identifier in ids)
+    assert advance(made) == 0
+
+
+@pytest.mark.requirement("R50")
+def test_the_request_log_keeps_what_the_law_wants(made: World) -> None:
+    """When, what, on which way, when and how it was answered, and on what basis it was refused (CCPA 7101; R50)."""
+    lived(made, *WHOM["user"])
+    with reading(made.engine) as connection:
+        before = {r["id"]: request_log.document(r) for r in request_log.every(connection, request_log.Scope())}
+    begin(made)
+    advance(made)
+    with reading(made.engine) as connection:
+        after = {r["id"]: request_log.document(r) for r in request_log.every(connection, request_log.Scope())}
+
+    asked = ("received_at", "profile", "channel", "responded_at", "response", "basis")
+    assert {i: [r[n] for n in asked] for i, r in after.items()} == {i: [r[n] for n in asked] for i, r in before.items()}
+    assert sorted(str(r["response"]) for r in after.values()) == [
+        *("complied", "complied", "complied", "complied", "denied", "withdrawn")
+    ]
+    assert all((r["subject_ref"], r["reason"], r["requested_by"]) == ("", None, "subject") for r in after.values())
+
+
+@pytest.mark.requirement("R5")
+def test_it_waits_for_nobody_but_refuses_what_runs(made: World) -> None:
+    """An export that has not ended is not pulled away under its worker, unless it is cancelled first."""
+    ended = made.request("user:usr_jane")
+    made.advance_all()
+    waiting = made.request("user:usr_jane", since="2021-01-01")
+    running = made.request("user:usr_jane", formats=["jsonl"])
+    held = made.claim()
+    assert held is not None
+    with pytest.raises(ExportsRunning, match="2 exports"):
+        begin(made)
+    assert made.view(ended)["state"] == "ready"
+
+    erasure_id = begin(made, cancel_running=True)
+    assert made.view(ended)["state"] == "expired"
+    assert advance(made) == 0
+    busy = held.id
+    assert {made.view(one)["erased_at"] is None for one in {waiting, running} - {busy}} == {False}
+    assert made.view(busy)["erased_at"] is None
+    pipeline.advance(made.place, held)
+    made.advance_all()
+
+    assert advance(made) == 1
+    with reading(made.engine) as connection:
+        assert erasures.get(connection, erasure_id)["exports"] == 3
+    assert where(made, "usr_jane") == set()
+
+
+def test_a_link_ends_with_the_beginning(made: World) -> None:
+    """Before the first object is deleted: nobody downloads half of an archive."""
+    identifier = made.request("user:usr_jane")
+    made.advance_all()
+    folder = made.place.settings.keys
+    with writing(made.engine) as connection:
+        given = links.issue(connection, folder, identifier, audience="login", ttl_seconds=600, actor=TEST)
+    begin(made)
+    with reading(made.engine) as connection, pytest.raises(LinkInvalid):
+        links.resolve(connection, folder, given.token)
+    with writing(made.engine) as connection, pytest.raises(WrongState):
+        links.issue(connection, folder, identifier, audience="login", ttl_seconds=600, actor=TEST)
+
+
+@pytest.mark.requirement("R8")
+def test_a_hold_and_an_erasure_exclude_each_other(made: World) -> None:
+    """Refused with the rule, whoever comes second; a hold that is over, or somebody else's, hinders nobody (R8)."""
+    with writing(made.engine) as connection:
+        held = holds.add(connection, subject="user:usr_jane", tenant=None, reason="case 12 O 7/26", actor=TEST)
+        holds.add(connection, subject="user:usr_other", tenant=None, reason="case 12 O 7/26", actor=TEST)
+    with pytest.raises(OnLegalHold, match=rf"{held} stands.*Art. 17"):
+        begin(made)
+    assert advance(made) == 0
+    with writing(made.engine) as connection:
+        holds.release(connection, held, actor=TEST)
+        with pytest.raises(UnknownHold):
+            holds.release(connection, held, actor=TEST)
+    begin(made)
+    with writing(made.engine) as connection, pytest.raises(ErasureRunning):
+        holds.add(connection, subject="user:usr_jane", tenant=None, reason="case 13", actor=TEST)
+    assert advance(made) == 1
+    with writing(made.engine) as connection:
+        holds.add(connection, subject="user:usr_jane", tenant=None, reason="case 13", actor=TEST)
+
+
+def test_a_hold_ends_by_itself(made: World) -> None:
+    """At its end, not before; one that would end in the past is none, and one without a reason is none."""
+    past = requests.moment("2020-01-01", "until")
+    with writing(made.engine) as connection:
+        with pytest.raises(BadDate, match="past"):
+            holds.add(connection, subject="user:usr_jane", tenant=None, reason="x", actor=TEST, until=past)
+        with pytest.raises(ReasonRequired):
+            holds.add(connection, subject="user:usr_jane", tenant=None, reason=" ", actor=TEST)
+        held = holds.add(connection, subject="user:usr_jane", tenant=None, reason="x", actor=TEST, until=_far())
+    with pytest.raises(OnLegalHold):
+        begin(made)
+    with writing(made.engine) as connection:
+        mine = update(models.legal_hold).where(models.legal_hold.c.id == held)
+        connection.execute(mine.values(until=now(0)))
+        (row,) = holds.rows(connection)
+        assert holds.view(connection, row)["stands"] is False
+    assert begin(made)
+
+
+@pytest.mark.parametrize("kind", WHOM)
+def test_a_wall_stands_between_namesakes(made: World, kind: str) -> None:
+    """The same id as another kind of subject, or at another tenant, is another subject."""
+    whom, _asked = WHOM[kind]
+    same = [
+        made.request(f"user:{whom.id}"),
+        made.request(f"contact:{whom.id}", tenant="ten_a"),
+        made.request(f"contact:{whom.id}", tenant="ten_b"),
+        made.request(f"tenant:{whom.id}", profile="switch"),
+    ]
+    made.advance_all()
+    target = Whom(kind, whom.id, {"user": None, "contact": "ten_a", "tenant": whom.id}[kind])
+    begin(made, target)
+    assert advance(made) == 1
+
+    erased = [made.view(one)["erased_at"] is not None for one in same]
+    assert erased == [kind == "user", kind == "contact", False, kind == "tenant"]
+
+
+def test_nothing_is_begun_meanwhile(made: World) -> None:
+    """No request, no retry, no filling of gaps; afterwards a request is one like any other, of somebody unknown."""
+    ready, failed = made.request("user:usr_jane"), made.request("user:usr_jane", since="2021-01-01")
+    made.advance_all()
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).where(models.export.c.id == failed).values(state="failed"))
+    begin(made)
+
+    with pytest.raises(ErasureRunning):
+        made.request("user:usr_jane")
+    for again in (lambda c: retries.retry(c, failed, actor=TEST), lambda c: retries.retry_gaps(c, ready, actor=TEST)):
+        with writing(made.engine) as connection, pytest.raises(ErasureRunning):
+            again(connection)
+    assert advance(made) == 1
+    with writing(made.engine) as connection, pytest.raises(WrongState, match="erased"):
+        retries.retry(connection, failed, actor=TEST)
+    assert made.view(made.request("user:usr_jane"))["subject"] != ""
+
+
+def test_twice_is_once(made: World) -> None:
+    """While it runs it is the same one; later there is nothing to do, and that is an answer too."""
+    made.request("user:usr_jane")
+    made.advance_all()
+    assert begin(made) == begin(made)
+    assert advance(made) == 1
+    again = begin(made)
+    assert advance(made) == 1
+    with reading(made.engine) as connection:
+        assert erasures.get(connection, again)["exports"] == 0
+    with writing(made.engine) as connection, pytest.raises(ReasonRequired):
+        erasures.begin(connection, JANE, reason=" ", actor=TEST)
+
+
+class Dying(Exception):
+    """As a kill: whatever was not committed has not happened."""
+
+
+@dataclass
+class Killer:
+    """Dies after a given step, counted from the last beginning; 0: never."""
+
+    at: int = 0
+    steps: int = 0
+
+    def after(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **named: Any) -> Any:
+            done = act(*args, **named)
+            self.steps += 1
+            if self.steps == self.at:
+                raise Dying
+            return done
+
+        return run
+
+
+def test_it_goes_on_after_every_kill(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after each step in turn, committed or not, it ends the same; every volume is attested once."""
+    killer, deaths = Killer(), 0
+    for name in ("close", "strip", "finish"):
+        monkeypatch.setattr(erasures, name, killer.after(getattr(erasures, name)))
+    monkeypatch.setattr(made.place.storage, "delete", killer.after(made.place.storage.delete))
+    while deaths == killer.at:
+        killer.at, killer.steps = 0, 0
+        for number in range(2):
+            made.request("user:usr_jane", since=f"2020-01-0{number + 1}")
+        made.advance_all()
+        begin(made)
+        killer.at, killer.steps = deaths + 1, 0
+        try:
+            advance(made)
+        except Dying:
+            deaths += 1
+            assert advance(made) == 1
+        assert where(made, "usr_jane") == set()
+    assert deaths > 6
+    assert list(made.place.storage.list()) == []
+    exports_made = 2 * (deaths + 1)
+    assert erase.attest(made.engine, made.place.settings.keys, "https://x.example") == exports_made
+    with reading(made.engine) as connection:
+        gone = connection.execute(select(models.deleted_volume)).mappings().all()
+        assert audit.verify(connection).ok
+    assert len({(row["export_id"], row["number"]) for row in gone}) == len(gone) == exports_made
+    assert all(row["attestation_id"] for row in gone)
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from portability.db import open_engine
+from portability.storage.local import LocalStorage
+from worker import erase
+
+class Deadly(LocalStorage):
+    left = int(sys.argv[3])
+    def delete(self, key):
+        super().delete(key)
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+storage = Deadly(Path(sys.argv[2]))
+erase.advance(open_engine(sys.argv[1]), lambda: storage)
+"""
+
+
+@pytest.mark.parametrize("deletions", [1, 2, 3])
+def test_a_process_that_is_killed_is_followed_by_another(made: World, control_url: str, deletions: int) -> None:
+    """Kill -9 of whoever erases, after some objects: the clock of another machine ends it."""
+    for number in range(3):
+        made.request("user:usr_jane", since=f"2020-01-0{number + 1}")
+    made.advance_all()
+    erasure_id = begin(made)
+    url, folder = str(control_url), str(made.folder / "archives")
+    died = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{KILLED}", url, folder, str(deletions)], timeout=60, check=False
+    )
+    assert died.returncode == -signal.SIGKILL
+    with reading(made.engine) as connection:
+        assert erasures.get(connection, erasure_id)["state"] == "begun"
+    with pytest.raises(ErasureRunning):
+        made.request("user:usr_jane")
+
+    assert advance(made) == 1
+    assert (where(made, "usr_jane"), list(made.place.storage.list())) == (set(), [])
+    with reading(made.engine) as connection:
+        assert erasures.get(connection, erasure_id)["volumes"] == 3
+
+
+def test_what_storage_does_not_delete_now_is_deleted_later(made: World) -> None:
+    """The erasure stays begun, with nothing to be downloaded, until storage is there again."""
+    made.request("user:usr_jane")
+    made.advance_all()
+    erasure_id = begin(made)
+
+    def away() -> Storage:
+        raise StorageUnavailable("away")
+
+    with pytest.raises(StorageUnavailable):
+        erase.advance(made.engine, away)
+    with reading(made.engine) as connection:
+        assert erasures.get(connection, erasure_id)["state"] == "begun"
+    assert advance(made) == 1
+
+
+def hold(connection: Connection) -> None:
+    holds.add(connection, subject="user:usr_jane", tenant=None, reason="case", actor=TEST)
+
+
+def let_go(connection: Connection) -> None:
+    for row in holds.rows(connection):
+        if row["stands"]:
+            holds.release(connection, row["id"], actor=TEST)
+
+
+def take(connection: Connection) -> None:
+    erasures.begin(connection, JANE, reason="ticket", actor=TEST, cancel_running=True)
+
+
+def check_one_at_a_time(connection: Connection) -> None:
+    """In one statement, so that it is of one moment."""
+    begun = select(models.erasure.c.id).where(models.erasure.c.state == "begun").exists()
+    held = select(models.legal_hold.c.id).where(models.legal_hold.c.released_at.is_(None)).exists()
+    export = models.export.c
+    open_ones = export.state.in_(UNDECIDED) & export.cancel_requested_at.is_(None)
+    runs = select(export.id).where(export.subject_id == "usr_jane", open_ones).exists()
+    is_begun, is_held, is_running = connection.execute(select(begun, held, runs)).one()
+    assert not (is_begun and is_held)
+    assert not (is_begun and is_running)
+
+
+@pytest.mark.parametrize("number_of_round", range(3))
+@pytest.mark.requirement("R5", "R8")
+def test_races(made: World, control_url: str, number_of_round: int) -> None:
+    """Requests, workers, retries, holds, links, recalls and erasures of one subject at once, in threads.
+
+    Never a deadlock; never an export that runs while its subject is erased, and never an erasure of one that is held.
+    """
+    first = made.request("user:usr_jane")
+    made.advance_all()
+    folder = made.place.settings.keys
+
+    def ask(connection: Connection) -> None:
+        wanted = requests.check(profile="access", subject="user:usr_jane", since=f"20{chance.randint(10, 24)}-01-01")
+        requests.accept(connection, wanted, actor="subject:usr_jane")
+
+    chance = random.Random(number_of_round)
+    acts: list[Callable[[Connection], Any]] = [
+        *(ask, hold, let_go, take),
+        lambda c: retries.retry(c, first, actor=TEST),
+        lambda c: links.issue(c, folder, first, audience="login", ttl_seconds=60, actor=TEST),
+        lambda c: recalls.recall(c, first, reason="x", actor=TEST),
+    ]
+
+    def hurry(number: int) -> None:
+        engine = open_engine(control_url)
+        for _ in range(12):
+            with suppress(BadInput):
+                if number == 0:
+                    erase.advance(engine, lambda: made.place.storage)
+                elif number == 1:
+                    made.advance_all()
+                with writing(engine) as connection:
+                    chance.choice(acts)(connection)
+                with reading(engine) as connection:
+                    check_one_at_a_time(connection)
+        engine.dispose()
+
+    in_threads(4, hurry)
+    with writing(made.engine) as connection:
+        let_go(connection)
+        take(connection)
+    made.advance_all()
+    assert advance(made) == 1
+    assert where(made, "usr_jane") == set()
+    with reading(made.engine) as connection:
+        assert audit.verify(connection).ok
+
+
+def test_an_error_names_the_rule_and_nobody() -> None:
+    """What is refused says why and what to do, and tells no id of a subject."""
+    for error in (OnLegalHold, ErasureRunning, ExportsRunning):
+        assert issubclass(error, PortabilityError)
+        assert error("x").hint

@@ -1,0 +1,86 @@
+"""A company's period of notice moves the deadline of its switch, on both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from factories import World, world
+
+from portability import exports, extensions, metrics, requests
+from portability.db import reading, writing
+from portability.deadlines import Place
+from portability.errors import BadDate, BadInput
+from portability.requests import Request
+
+JAKARTA = Place(ZoneInfo("Asia/Jakarta"))
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path) -> World:
+    return world(tmp_path, {}, database_url=control_url)
+
+
+def switch(**asked: Any) -> Request:
+    return requests.check(profile="switch", subject="tenant:ten_1", **asked)
+
+
+def text(moment: datetime) -> str:
+    return moment.isoformat()
+
+
+@pytest.mark.requirement("R10")
+def test_the_deadline_is_that_of_the_notice(made: World) -> None:
+    """From the request on, and recomputed with an extension; its alarms count from there too."""
+    ends_at = NOW + timedelta(days=40)
+    plain = switch()
+    identifier = made.request("tenant:ten_1", profile="switch", notice_ends_at=text(ends_at))
+    with reading(made.engine) as connection:
+        row = exports.get(connection, identifier)
+    assert made.view(identifier)["notice_ends_at"] == text(ends_at).replace("+00:00", "Z")
+    assert row["due_at"] - plain.due_at in {timedelta(days=39), timedelta(days=40), timedelta(days=41)}
+    assert exports.alarm(row, at=ends_at + timedelta(days=14)) == "none"
+    assert exports.alarm(row, at=ends_at + timedelta(days=16)) == "half"
+    (alarms,) = (m for m in metrics.collect(made.engine) if m.name == "portability_exports_alarm")
+    assert [sample.value for sample in alarms.samples] == [0, 0, 0]
+
+    law: Any = {"regimes": ("gdpr", "data_act"), "place": Place(UTC)}
+    with writing(made.engine) as connection:
+        longer = extensions.extend(connection, identifier, reason="terabytes", actor="officer:olga", **law)
+    assert timedelta(days=180) < longer - row["due_at"] < timedelta(days=186)
+    with writing(made.engine) as connection:
+        extensions.pause(connection, identifier, reason="identity", actor="officer:olga")
+    with writing(made.engine) as connection:
+        assert extensions.resume(connection, identifier, actor="officer:olga", **law) == longer
+
+
+def test_a_day_is_one_of_the_place(made: World) -> None:
+    """A bare date is that day where deadlines are counted, not the day of Greenwich."""
+    day = (NOW + timedelta(days=20)).date()
+    asked = switch(notice_ends_at=day.isoformat(), place=JAKARTA)
+    assert asked.notice_ends_at == datetime(day.year, day.month, day.day, tzinfo=JAKARTA.zone)
+    assert asked.due_at.astimezone(JAKARTA.zone).date() == day + timedelta(days=31)
+    first = made.request("tenant:ten_1", profile="switch", notice_ends_at=day.isoformat())
+    assert made.request("tenant:ten_1", profile="switch", notice_ends_at=day.isoformat()) == first
+    assert made.request("tenant:ten_1", profile="switch") != first
+
+
+@pytest.mark.parametrize("profile", ["access", "portability"])
+def test_only_a_switch_has_one(profile: str) -> None:
+    """A person's request is due from its receipt: no law that applies to it knows a notice."""
+    with pytest.raises(BadInput, match="no law"):
+        requests.check(profile=profile, subject="user:usr_1", notice_ends_at=text(NOW + timedelta(days=3)))
+
+
+@pytest.mark.parametrize(
+    ("days", "rule"), [(63, "longer than the law allows"), (-1, "before the request"), (None, "no")]
+)
+def test_a_notice_that_breaks_the_rule_is_refused(days: int | None, rule: str) -> None:
+    """More than two months, an end before its beginning, no date at all."""
+    ends_at = "soon" if days is None else text(NOW + timedelta(days=days))
+    with pytest.raises(BadDate, match=rule):
+        switch(notice_ends_at=ends_at)

@@ -1,0 +1,233 @@
+"""Time travel: records of requests are kept as long as the laws want, then purged, on both databases (R50)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from factories import MadeUpExporter, World, things, world
+from sqlalchemy import select, update
+
+from portability import (
+    approvals,
+    audit,
+    deployment,
+    exports,
+    holds,
+    instructions,
+    keys,
+    mandates,
+    models,
+    recalls,
+    request_log,
+    requests,
+    subjects,
+)
+from portability.db import now, reading, writing
+from portability.errors import BadInput, BadSetting
+from portability.policy import Actor
+from portability.request_log import Scope
+from portability.settings import load_settings
+from portability.states import ExportState
+from worker import erase, purge
+from worker.purge import _months_ago
+from worker.withdraw import withdraw_recalled, withdraw_state
+
+TEST, OLGA = "operator:test", Actor("officer", "olga")
+EXPORT = models.export
+DAY = 86_400
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path) -> World:
+    made = world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url)
+    with writing(made.engine) as connection:
+        keys.ensure(connection, made.place.settings.keys, actor=TEST)
+    return made
+
+
+def ended(made: World, subject: str = "user:usr_1", *, ended_at: datetime | None = None, state: str = "expired") -> str:
+    """An export that came to its end at a time, and of which nothing is stored."""
+    identifier = made.request(subject)
+    made.advance_all()
+    with writing(made.engine) as connection:
+        mine = update(EXPORT).where(EXPORT.c.id == identifier)
+        connection.execute(mine.values(state=state, ended_at=ended_at or now(-900 * DAY)))
+    withdraw_state(made.engine, lambda: made.place.storage, ExportState(state))
+    erase.attest(made.engine, made.place.settings.keys, "https://x.example")
+    return identifier
+
+
+def ids(made: World) -> set[str]:
+    with reading(made.engine) as connection:
+        return set(connection.scalars(select(EXPORT.c.id)))
+
+
+@pytest.mark.parametrize("months", [24, 72])
+@pytest.mark.requirement("R50")
+def test_a_record_is_kept_to_the_last_moment(made: World, months: int) -> None:
+    """Of 24 months, and of HIPAA's six years: the day before it is there, the day after it is not."""
+    at = deployment.clock(made.engine)
+    limit = _months_ago(at, months)
+    young = ended(made, "user:usr_1", ended_at=limit.replace(hour=0) + (at - at.replace(hour=0)) + _HOUR)
+    old = ended(made, "user:usr_2", ended_at=limit - _HOUR)
+
+    assert purge.purge(made.engine, months) == 1
+    assert ids(made) == {young}
+    assert purge.purge(made.engine, months) == 0
+    with reading(made.engine) as connection:
+        assert audit.events(connection, export_id=old)[-1]["action"] == "request.purged"
+        assert audit.verify(connection).ok
+
+
+_HOUR = datetime(2026, 1, 1, 1, tzinfo=UTC) - datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("present", "months", "limit"),
+    [
+        ("2028-02-29 12:00", 24, "2026-02-28 12:00"),
+        ("2026-01-31 12:00", 24, "2024-01-31 12:00"),
+        ("2032-02-29 12:00", 72, "2026-02-28 12:00"),
+        ("2026-03-31 00:00", 1, "2026-02-28 00:00"),
+    ],
+)
+def test_months_are_those_of_the_calendar(present: str, months: int, limit: str) -> None:
+    """Counted back to the same-numbered day, or the month's last."""
+    moments = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (present, limit)]
+    assert _months_ago(moments[0], months) == moments[1]
+
+
+def test_the_whole_record_goes_and_the_pseudonym_with_the_last(made: World) -> None:
+    """Every row that hangs on the export; the audit log keeps a pseudonym that leads to nobody."""
+    first, second = ended(made), ended(made, ended_at=datetime.now(UTC))
+    with reading(made.engine) as connection:
+        ref = subjects.pairwise_ref(connection, "user", "usr_1", None)
+        assert exports.view(connection, first)["attestations"] != []
+    assert purge.purge(made.engine, 24) == 1
+    with reading(made.engine) as connection:
+        assert subjects.pairwise_ref(connection, "user", "usr_1", None) == ref
+        for table in models.metadata.sorted_tables:
+            if "export_id" in table.c and table is not models.audit_event:
+                assert set(connection.scalars(select(table.c.export_id))) <= {second}
+    with writing(made.engine) as connection:
+        connection.execute(update(EXPORT).values(ended_at=now(-900 * DAY)))
+    assert purge.purge(made.engine, 24) == 1
+    with reading(made.engine) as connection:
+        assert connection.scalars(select(models.subject_ref.c.ref)).all() == []
+
+
+def test_what_is_still_needed_is_kept(made: World) -> None:
+    """A hold, an open breach, an archive, an open request, a volume that storage still has: whatever its age."""
+    ended(made, "user:usr_held")
+    breached = ended(made, "user:usr_breached")
+    ready, waiting = ended(made, "user:usr_ready", state="ready"), made.request("user:usr_waiting")
+    with writing(made.engine) as connection:
+        hold = holds.add(connection, subject="user:usr_held", tenant=None, reason="case", actor=TEST)
+        recall = recalls.recall(connection, breached, reason="x", actor=TEST)
+        old = update(EXPORT).where(EXPORT.c.id == waiting)
+        connection.execute(old.values(created_at=now(-900 * DAY), received_at=now(-900 * DAY)))
+    assert purge.purge(made.engine, 24) == 0
+    with writing(made.engine) as connection:
+        holds.release(connection, hold, actor=TEST)
+        recalls.close(connection, recall, outcome="told", actor=TEST)
+    withdraw_recalled(made.engine, lambda: made.place.storage)
+    assert purge.purge(made.engine, 24) == 2
+    assert ids(made) == {ready, waiting}
+
+
+def test_powers_and_orders_that_ended_go_too(made: World) -> None:
+    """They name people: as long after their end."""
+    far = requests.moment("2126-01-01", "expires-at")
+    assert far is not None
+    with writing(made.engine) as connection:
+        for subject in ("user:usr_1", "user:usr_2"):
+            mandates.add(
+                connection, agent="subject:usr_9", subject=subject, tenant=None, profiles=["access"], issuer="a court",
+                expires_at=far, actor=TEST,
+            )  # fmt: skip  # one call
+            holds.add(connection, subject=subject, tenant=None, reason="case", actor=TEST)
+        for contact in ("con_1", "con_2"):
+            instructions.add(connection, "ten_1", contact_id=contact, exporters=None, actor=TEST)
+        for table, name, column in (
+            (models.mandate, "usr_1", "ended_at"),
+            (models.legal_hold, "usr_1", "released_at"),
+            (models.instruction, "con_1", "withdrawn_at"),
+        ):
+            key = table.c.contact_id if table is models.instruction else table.c.subject_id
+            connection.execute(update(table).where(key == name).values({column: now(-900 * DAY)}))
+    purge.purge(made.engine, 24)
+    with reading(made.engine) as connection:
+        assert [len(connection.execute(select(t)).all()) for t in (models.mandate, models.legal_hold)] == [1, 1]
+        assert connection.scalars(select(models.instruction.c.contact_id)).all() == ["con_2"]
+
+
+@pytest.mark.parametrize(
+    ("regimes", "months", "kept"),
+    [
+        ("gdpr,data_act", None, 24),
+        ("gdpr,data_act", 24, 24),
+        ("gdpr,data_act", 36, 36),
+        ("gdpr,hipaa,data_act", None, 72),
+    ],
+)
+def test_the_laws_say_how_long(regimes: str, months: int | None, kept: int) -> None:
+    """By default as long as the strictest of them; longer where one wants it."""
+    assert load_settings(regimes=regimes, request_log_months=months).log_months == kept
+
+
+@pytest.mark.parametrize(
+    ("regimes", "months"), [("gdpr,data_act", 23), ("hipaa,gdpr,data_act", 71), ("gdpr,data_act", 0)]
+)
+@pytest.mark.requirement("R50")
+def test_less_than_the_law_is_refused(regimes: str, months: int) -> None:
+    """With the least that would do."""
+    with pytest.raises(BadSetting, match=r"PORTABILITY_REQUEST_LOG_MONTHS: .*at least (24|72) months"):
+        load_settings(regimes=regimes, request_log_months=months)
+
+
+@pytest.mark.requirement("R50")
+def test_the_log_has_the_fields_of_the_law(made: World) -> None:
+    """Date, nature, manner, date and nature of the answer, basis of a refusal (11 CCR 7101(b)); as a table, too."""
+    ready = made.request("user:usr_1", channel="letter", received_at="2026-11-01")
+    made.advance_all()
+    denied, open_one = made.request("user:usr_2"), made.request("user:usr_3")
+    with writing(made.engine) as connection:
+        with pytest.raises(BadInput, match="basis"):
+            approvals.deny(connection, denied, reason="who are you?", actor=OLGA, basis="mood")
+        approvals.deny(connection, denied, reason="=we could not verify you", actor=OLGA, basis="identity")
+    with reading(made.engine) as connection:
+        rows = list(request_log.every(connection, Scope()))
+        answered_at = audit.events(connection, export_id=ready)[-1]["at"]
+    told = {row["id"]: row for row in csv.DictReader(io.StringIO(request_log.table(rows), newline=""))}
+
+    assert told[ready]["received_at"] == "2026-11-01T00:00:00Z"
+    assert (told[ready]["profile"], told[ready]["channel"], told[ready]["response"]) == ("access", "letter", "complied")
+    assert told[ready]["responded_at"] == exports.rfc3339(answered_at)
+    assert (told[denied]["response"], told[denied]["basis"]) == ("denied", "identity")
+    assert told[denied]["denial"] == "'=we could not verify you"
+    assert [told[open_one][name] for name in request_log.ANSWER] == ["", "", "", ""]
+    later = recall_and_expire(made, ready)
+    assert (later["response"], later["responded_at"]) == ("complied", exports.rfc3339(answered_at))
+
+
+def recall_and_expire(made: World, identifier: str) -> dict[str, object]:
+    with writing(made.engine) as connection:
+        recalls.recall(connection, identifier, reason="x", actor=TEST)
+    with reading(made.engine) as connection:
+        (row,) = (r for r in request_log.every(connection, Scope()) if r["id"] == identifier)
+        return dict(request_log.document(row))
+
+
+def test_an_archive_with_gaps_is_an_answer_in_part(made: World) -> None:
+    """What is missing is told in the log of requests, too."""
+    made.request()
+    made.advance_all()
+    with writing(made.engine) as connection:
+        connection.execute(update(EXPORT).values(complete=False))
+    with reading(made.engine) as connection:
+        (row,) = request_log.every(connection, Scope())
+        assert request_log.document(row)["response"] == "complied_in_part"

@@ -1,0 +1,101 @@
+"""A transfer is received by programs of which none is ours, by the very commands that docs/receiving.md shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import volumes
+from fake_sender import AUDIENCE, ISSUER, RECEIPT_KEY, FakeSender, running
+from judges import programs
+from pyrage import x25519
+from repository import ROOT
+
+from portability.signing import Jwks, check, sign
+from receiver.receipt import load_key
+
+PAGE = ROOT / "docs" / "receiving.md"
+OURS = x25519.Identity.generate()
+NEEDED = {"curl": "curl", "age": "age", "unzip": "unzip", "sha256sum": "coreutils", "bash": "bash"}
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of one language below "By hand", in order."""
+    text = PAGE.read_text().partition("## By hand")[2]
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where somebody follows the page: the keys, and the files that it shows."""
+    programs.library("jwt")
+    for name, package in NEEDED.items():
+        programs.program(name, package=package)
+    (tmp_path / "key.txt").write_text(f"{OURS}\n")
+    (tmp_path / "receipt.json").write_text(json.dumps(RECEIPT_KEY.as_dict(private=True)))
+    for block in blocks("python"):
+        (tmp_path / block.partition("\n")[0].removeprefix("# ")).write_text(block)
+    return tmp_path
+
+
+def test_the_key_of_receipts_is_made(tmp_path: Path) -> None:
+    """By the page's own lines: a key that `--receipt-key` takes, and its public half as a key set."""
+    programs.library("jwt")
+    (block,) = (block for block in blocks("python") if block.startswith("# key.py"))
+    programs.run([sys.executable, "-c", block], cwd=tmp_path)
+
+    key = load_key(tmp_path / "receipt.json")
+    keys = Jwks.parse(json.loads((tmp_path / "receipt-jwks.json").read_text()))
+    assert check(sign({"iat": 1}, key, typ="test"), keys, typ="test") == {"iat": 1}
+    assert '"d"' not in (tmp_path / "receipt-jwks.json").read_text()
+
+
+def follow(folder: Path, sender: FakeSender) -> str:
+    """Run all commands in one shell that ends at the first fault."""
+    environment = {
+        "LINK": sender.url,
+        "AUDIENCE": AUDIENCE,
+        "ISSUER": ISSUER,
+        # The page says python3: the one that has PyJWT here.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    script = "set -euo pipefail\n" + "\n".join(blocks("sh"))
+    return programs.run(["bash", "-c", script], cwd=folder, env=environment)
+
+
+def made(tmp_path: Path) -> list[Path]:
+    (tmp_path / "zips").mkdir()
+    return volumes.write_archive(tmp_path / "zips", 2, of=volumes.envelope(profile="portability"))
+
+
+def test_the_page_is_followed_to_the_receipt(folder: Path, tmp_path: Path) -> None:
+    """Every file comes out, and the sender has a receipt that it can check."""
+    with running(FakeSender(made(tmp_path), OURS.to_public())) as sender:
+        follow(folder, sender)
+
+    assert [(one["status"], one["iss"], one["volumes"]) for one in sender.receipts] == [("received", AUDIENCE, 2)]
+    for number in (1, 2):
+        bag = folder / volumes.envelope(profile="portability").volume_name(number)
+        assert (bag / "data/calls/recordings/c1.wav").read_bytes() == volumes.SOUND
+
+
+@pytest.mark.parametrize("fault", ["audience", "issuer", "typ", "byte", "key"])
+def test_the_page_finds_what_is_wrong(folder: Path, tmp_path: Path, fault: str) -> None:
+    """It stops before anything is unpacked."""
+    zips = made(tmp_path)
+    claims = {"audience": {"aud": "third.example"}, "issuer": {"iss": "https://else.example"}}.get(fault, {})
+    identity = x25519.Identity.generate() if fault == "key" else OURS
+    sender = FakeSender(zips, identity.to_public(), claims)
+    if fault == "typ":
+        sender.statement = lambda token: token.replace(token.partition(".")[0], "eyJhbGciOiJub25lIn0")
+    if fault == "byte":
+        sender.tamper = lambda answer: setattr(answer, "body", bytes(answer.body[:-1]) + b"?")
+    with running(sender), pytest.raises(pytest.fail.Exception):
+        follow(folder, sender)
+
+    assert sender.receipts == []
+    assert not list(folder.glob("vlint-export-*/"))

@@ -1,0 +1,98 @@
+"""An archive is enough to go on with: exported, imported and exported again, it is the same."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import mutated
+import pytest
+import servers
+import unpacked
+from factories import world
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from judges.cases import Archive, exported
+
+from demo.plan import SeedPlan
+from demo.seed import seed
+from importer.importing import import_archive
+from importer.report import Report
+from importer.targets import TABLES
+from portability.db import open_engine
+from portability.plugins import load_exporters
+from portability.sources import PlatformSources
+from portability.storage import open_storage
+
+PLAN = SeedPlan(
+    tenants=2, users=2, contacts=6, calls=6, chats=6, events=0, recordings=3, recording_seconds=(0.25, 0.25)
+)
+MANY = 100
+"""Records at least, so that the comparison says something."""
+
+
+@contextmanager
+def database(kind: str, folder: Path, server: servers.Postgres) -> Iterator[str]:
+    """An empty one."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/platform.db"
+        return
+    name = server.create_database()
+    yield server.url(name)
+    server.drop_database(name)
+
+
+def export(folder: Path, source_url: str, tenant: str) -> Archive:
+    """The switch export of a tenant from a platform's database, and from the files beside it."""
+    made = world(folder, {}, source_url=source_url, recordings_url=f"file://{folder}/files", volume_members=30)
+    sources = PlatformSources(made.place.settings)
+    made.place.exporters.update(load_exporters(sources))  # type: ignore[attr-defined]  # a dict, made above
+    archive = exported(made, f"tenant:{tenant}", profile="switch", formats=["jsonl"])
+    sources.database.dispose()
+    made.engine.dispose()
+    return archive
+
+
+def made_up(folder: Path, source_url: str, chance: int) -> str:
+    """A platform whose values are anything; returns the tenant to export."""
+    tenant = seed(source_url, open_storage(f"file://{folder}/files"), PLAN).examples.tenant
+    engine = open_engine(source_url)
+    random = Random(chance)
+    for table in TABLES.values():
+        mutated.mutate(engine, table, random)
+    engine.dispose()
+    return tenant
+
+
+def carried_over(archive: Archive, folder: Path, into: str) -> Report:
+    """Imported into an empty database, and files beside it."""
+    folders = unpacked.unpacked(archive.volumes, folder / "unpacked")
+    return import_archive(folders, into, storage=open_storage(f"file://{folder}/files"))
+
+
+@pytest.mark.requirement("R31", "R32")
+@pytest.mark.parametrize(("source", "target"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
+@settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a seed has no smaller one
+@given(chance=st.integers(0, 2**32))
+def test_exported_imported_and_exported_again(
+    source: str, target: str, chance: int, pg_server: servers.Postgres
+) -> None:
+    """The same records as often, and the same files, from one kind of database to the other."""
+    with tempfile.TemporaryDirectory() as name:
+        here, there = Path(name, "here"), Path(name, "there")
+        here.mkdir()
+        there.mkdir()
+        with database(source, here, pg_server) as from_url, database(target, there, pg_server) as into:
+            tenant = made_up(here, from_url, chance)
+            first = export(here, from_url, tenant)
+            report = carried_over(first, there, into)
+            second = export(there, into, tenant)
+        assert report.refused == 0
+        assert all(not one.ignored_fields for one in report.datasets)
+        assert unpacked.lines(second.volumes) == unpacked.lines(first.volumes)
+        assert unpacked.hashes(second.volumes) == unpacked.hashes(first.volumes)
+        assert unpacked.lines(first.volumes).total() > MANY
+        assert unpacked.hashes(first.volumes)

@@ -1,0 +1,65 @@
+"""Rows are records: whatever is in them, formats write the same bytes as of the records one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from record_strategies import datasets_with_records
+
+from formats.csv import format as csv
+from formats.jsonl import format as jsonl
+from portability.api import Dataset, Field, FieldType, Format, Provenance, Record, Role
+from portability.rows import Batched, Rows, line
+
+KINDS = {"id": FieldType.INTEGER, "custom": FieldType.OBJECT, "rate": FieldType.NUMBER}
+
+
+def rows(dataset: Dataset, records: list[Record]) -> Rows:
+    names = [field.name for field in dataset.fields]
+    values = [[record.get(name) for name in names] for record in records]
+    return Rows(names, values, b"".join(line(names, one) for one in values))
+
+
+@pytest.mark.parametrize("made", [jsonl, csv], ids=["jsonl", "csv"])
+@given(datasets_with_records(), st.integers(0, 5))
+def test_rows_are_written_as_records_are(made: Format, drawn: tuple[Dataset, list[Record]], cut: int) -> None:
+    """Whole batches or single records, mixed in any order: the bytes do not differ."""
+    dataset, records = drawn
+    mixed = Batched([rows(dataset, records[:cut]), records[cut : cut + 2], rows(dataset, records[cut + 2 :])])
+
+    assert b"".join(made.encode(dataset, mixed)) == b"".join(made.encode(dataset, records))
+
+
+@pytest.mark.parametrize("made", [jsonl, csv], ids=["jsonl", "csv"])
+def test_integers_that_few_readers_keep(made: Format) -> None:
+    """Beyond 2^53 - 1 they are strings within objects, and in fields as each format has it, in rows too."""
+    fields = tuple(Field(name, kind, "A field.", Provenance.PROVIDED) for name, kind in KINDS.items())
+    dataset = Dataset("things", "Things", "Things.", fields, Provenance.PROVIDED, Role.CONTROLLER, ("id",))
+    records: list[Record] = [{"id": 2**60, "custom": {"deep": [2**70, -(2**53), 1]}, "rate": 0.5}]
+
+    written = b"".join(made.encode(dataset, Batched([rows(dataset, records)])))
+
+    assert written == b"".join(made.encode(dataset, records))
+    assert b'1180591620717411303424"' in written
+
+
+@given(datasets_with_records())
+def test_rows_look_like_records(drawn: tuple[Dataset, list[Record]]) -> None:
+    """By index, slice and iteration, with some of the fields, too."""
+    dataset, records = drawn
+    names = [field.name for field in dataset.fields]
+    full: list[dict[str, Any]] = [{name: record.get(name) for name in names} for record in records]
+    made = rows(dataset, records)
+
+    assert (list(made), made[:2], len(made)) == (full, full[:2], len(full))
+    assert all(made[place] == full[place] for place in range(len(full)))
+    assert list(made.only(names[1:])) == [{name: one[name] for name in names[1:]} for one in full]
+    assert made.only(names[1:]).lines == rows_of_some(full, names[1:])
+    assert made.only(names) is made
+
+
+def rows_of_some(records: list[dict[str, Any]], names: list[str]) -> bytes:
+    return b"".join(line(names, [record[name] for name in names]) for record in records)

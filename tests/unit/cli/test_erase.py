@@ -1,0 +1,169 @@
+"""`portability erase`, `holds`, `requests` and the notice period on the command line: what is refused says its rule."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from factories import MadeUpExporter, World, things, world
+
+from cli.main import main
+from portability import keys
+from portability.db import writing
+
+Run = Callable[..., Result]
+WHY = ("--reason", "ticket 7")
+ADMIN = ("--as", "tenant_admin:adm@ten_1")
+JANE = ("--subject", "user:usr_jane")
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> World:
+    made = world(tmp_path, {"made": MadeUpExporter(things(3))})
+    with writing(made.engine) as connection:
+        keys.ensure(connection, made.place.settings.keys, actor="operator:test")
+    return made
+
+
+@pytest.fixture
+def run(made: World, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("PORTABILITY_DIR", str(made.folder))
+    runner = CliRunner(env={"COLUMNS": "250"})
+    return lambda *arguments: runner.invoke(main, arguments, catch_exceptions=False)
+
+
+def answer(done: Result) -> Any:
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def refused(done: Result, code: str, *words: str) -> None:
+    assert done.exit_code == 2, done.output
+    assert f"[{code}]" in done.output
+    assert all(word in done.output for word in words)
+    assert "usr_jane" not in done.output
+
+
+def test_an_erasure_from_looking_to_the_end(run: Run, made: World) -> None:
+    """A dry run changes nothing; then it is done at once, attested, and told without anybody's id."""
+    identifier = made.request("user:usr_jane")
+    made.advance_all()
+    dry = answer(run("erase", *JANE, *WHY, "--dry-run", "--json"))
+    assert (dry["dry_run"], dry["exports"], dry["running"], dry["volumes"]) == (True, 1, 0, 1)
+    assert made.view(identifier)["state"] == "ready"
+    assert "would erase 1 exports with 1 volumes" in run("erase", *JANE, *WHY, "--dry-run").stdout
+
+    done = answer(run("erase", *JANE, *WHY, "--json"))
+
+    assert (done["state"], done["exports"], done["volumes"]) == ("done", 1, 1)
+    shown = answer(run("show", identifier, "--json"))
+    assert shown["erased_at"] is not None
+    assert len(shown["attestations"]) == 1
+    assert list(made.place.storage.list()) == []
+    assert "is done: 0 exports" in run("erase", *JANE, *WHY).stdout
+
+
+def test_what_runs_is_refused_or_cancelled(run: Run, made: World) -> None:
+    """With the hint what to do; cancelled, the clock goes on."""
+    made.request("user:usr_jane")
+    refused(run("erase", *JANE, *WHY), "exports_running", "1 exports", "--cancel-running")
+    held = made.claim()
+    assert held is not None
+    begun = run("erase", *JANE, *WHY, "--cancel-running")
+    assert begun.exit_code == 0
+    assert "the clock goes on" in begun.output
+    refused(run("request", "--profile", "access", *JANE), "erasure_running")
+    refused(run("holds", "add", *JANE, *WHY), "erasure_running")
+
+
+def test_holds(run: Run, made: World) -> None:
+    """Added, listed by pseudonym, released; while one stands nothing is erased, not even tried."""
+    made.request("user:usr_jane")
+    made.advance_all()
+    hold = answer(run("holds", "add", *JANE, *WHY, "--until", "2126-01-01", "--json"))["id"]
+    for arguments in (("--dry-run",), ()):
+        refused(run("erase", *JANE, *WHY, *arguments), "on_legal_hold", hold, "Art. 17")
+    (listed,) = answer(run("holds", "list", "--json"))
+    assert (listed["id"], listed["stands"], listed["until"]) == (hold, True, "2126-01-01T00:00:00Z")
+    assert listed["subject"].startswith("sub_")
+    assert hold in run("holds", "list").stdout
+    assert "usr_jane" not in run("holds", "list").stdout
+    assert run("holds", "release", hold).exit_code == 0
+    refused(run("holds", "release", hold), "unknown_hold")
+    assert answer(run("erase", *JANE, *WHY, "--json"))["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (("holds", "add", *JANE, *WHY, "--until", "2020-01-01"), "bad_date", "past"),
+        (("holds", "add", *JANE, *WHY, "--until", "soon"), "bad_date", "until"),
+        (("holds", "add", *JANE, "--reason", " "), "reason_required", "case"),
+        (("holds", "add", "--subject", "contact:con_1", *WHY), "bad_subject", "tenant"),
+        (("erase", "--subject", "contact:con_1", *WHY), "bad_subject", "tenant"),
+        (("erase", *JANE, "--reason", " "), "reason_required", "erasure"),
+        (("erase", "--subject", "jane", *WHY), "bad_subject", "kind"),
+        (("request", "--profile", "access", *JANE, "--notice-ends-at", "2026-12-01"), "bad_input", "notice"),
+    ],
+)
+def test_bad_input_names_its_rule(run: Run, arguments: tuple[str, ...], code: str, word: str) -> None:
+    """One line, exit 2, nothing changed."""
+    refused(run(*arguments), code, word)
+    assert answer(run("holds", "list", "--json")) == []
+
+
+@pytest.mark.parametrize(
+    "role", ["subject:usr_jane", "staff:sue", "auditor:ann", "tenant_admin:adm@ten_1", "recipient:p"]
+)
+def test_who_may_not(run: Run, role: str) -> None:
+    """Neither staff nor the subject: an officer or the operator carries out what the platform has decided."""
+    for arguments in (("erase", *JANE, *WHY), ("holds", "add", *JANE, *WHY), ("holds", "list")):
+        done = run(*arguments, "--as", role)
+        assert (done.exit_code, "[not_allowed]" in done.output) == (2, True)
+    assert run("holds", "add", *JANE, *WHY, "--as", "officer:olga").exit_code == 0
+
+
+@pytest.mark.parametrize("tenant", ["ten_2", "ten_1.", "TEN_1"])
+def test_an_instruction_of_another_tenant_is_refused(run: Run, tenant: str) -> None:
+    """An administrator orders for their own company: neither added for another, nor withdrawn."""
+    mine = answer(run("instructions", "add", "--tenant", "ten_1", *ADMIN, "--json"))["id"]
+    other = answer(run("instructions", "add", "--tenant", tenant, "--json"))["id"]
+    refused(
+        run("instructions", "add", "--tenant", tenant, *ADMIN),
+        "not_allowed",
+        "another tenant",
+    )
+    refused(run("instructions", "withdraw", other, *ADMIN), "not_allowed", "another tenant")
+    assert run("instructions", "withdraw", mine, *ADMIN).exit_code == 0
+
+
+def test_the_request_log(run: Run, made: World) -> None:
+    """As a table for people, as JSON, and as the CSV that an authority is given."""
+    denied = made.request("user:usr_jane")
+    assert run("deny", denied, "--reason", "who are you?", "--basis", "identity", "--as", "officer:olga").exit_code == 0
+    (told,) = answer(run("requests", "--json"))["requests"]
+    assert (told["response"], told["basis"], told["denial"]) == ("denied", "identity", "who are you?")
+    (row,) = csv.DictReader(io.StringIO(run("requests", "--csv").stdout, newline=""))
+    assert (row["id"], row["basis"]) == (denied, "identity")
+    assert denied in run("requests").stdout
+    assert "[not_allowed]" in run("requests", "--as", "staff:sue").output
+
+
+def test_a_company_s_notice(run: Run) -> None:
+    """The deadline is told from its end on."""
+    today = datetime.now(UTC).date()
+    begin, end = str(today - timedelta(days=20)), str(today - timedelta(days=5))
+    asked = ("request", "--profile", "switch", "--subject", "tenant:ten_1", "--received-at", begin, "--json")
+    plain = answer(run(*asked))
+    told = answer(run(*asked, "--notice-ends-at", end))
+    assert (plain["notice_ends_at"], told["notice_ends_at"]) == (None, f"{end}T00:00:00Z")
+    due = [datetime.fromisoformat(one["due_at"]) for one in (plain, told)]
+    assert due[1] - due[0] == timedelta(days=15)
+    refused(run(*asked[:-1], "--notice-ends-at", "2126-01-01"), "bad_date", "longer than the law allows")

@@ -1,0 +1,158 @@
+"""Sending to another provider on the pages: a person's yes, what became of it, taking it back; an officer's list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyrage
+import pytest
+from factories import MadeUpExporter, things
+from served import OTHER, OWNER, Browser, Served, serving
+from transferring import EXPORTER, Provider, encrypted, providing, view
+
+from portability import authorisations, keys, recipients, transfers
+from portability.db import reading, writing
+
+
+@pytest.fixture(scope="module")
+def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    more: dict[str, Any] = {"allow_loopback": True, "approvals": "policy", "exports_per_month": 100}
+    exporters = {EXPORTER: MadeUpExporter(things(50))}
+    with serving(tmp_path_factory.mktemp("pages"), redis_server, exporters=exporters, **more) as server:
+        with writing(server.world.engine) as connection:
+            keys.ensure(connection, server.world.place.settings.keys, purposes=("transfer",), actor="operator:test")
+        yield server
+
+
+@pytest.fixture
+def other(served: Served) -> Iterator[Provider]:
+    with providing() as provider:
+        provider.recorded(served.world)
+        yield provider
+        with writing(served.world.engine) as connection:
+            recipients.remove(connection, provider.recipient, actor="operator:test")
+
+
+def send(visitor: Browser, export_id: str, other: Provider, **more: str) -> int:
+    fields = {"recipient": other.recipient, "agreed": "yes", **more}
+    return visitor.send(f"/me/exports/{export_id}/transfers", **fields).status_code
+
+
+def only(served: Served, export_id: str) -> str:
+    with reading(served.world.engine) as connection:
+        (row,) = transfers.of(connection, export_id)
+        return str(row["id"])
+
+
+def test_a_person_sends_a_copy_and_takes_it_back(served: Served, other: Provider) -> None:
+    """One yes is the consent and the transfer; the page tells each step, and one button ends it."""
+    export_id = served.ready(profile="portability")
+    with served.browser(OWNER) as visitor:
+        page = visitor.client.get(f"/me/exports/{export_id}").text
+        assert "Send it to another provider" in page
+        assert "Phone calls" in page
+        assert send(visitor, export_id, other) == 303
+        transfer_id = only(served, export_id)
+        assert "Being prepared" in visitor.client.get(f"/me/exports/{export_id}").text
+        encrypted(served.world)
+        assert "Waiting to be fetched" in visitor.client.get(f"/me/exports/{export_id}").text
+        assert "may get your data" in visitor.client.get("/me").text
+
+        gone = visitor.send(f"/me/exports/{export_id}/transfers/{transfer_id}/revoke")
+
+        assert gone.status_code == 303
+        page = visitor.client.get(f"/me/exports/{export_id}").text
+        assert "Taken back" in page
+        assert "may get your data" not in visitor.client.get("/me").text
+    assert view(served.world, transfer_id)["state"] == "revoked"
+
+
+def test_without_a_yes_nothing_is_sent(served: Served, other: Provider) -> None:
+    """No box ticked, no provider of ours, a day that is none: nothing is authorised, and nothing begins."""
+    export_id = served.ready(profile="portability")
+    with served.browser(OWNER) as visitor:
+        assert send(visitor, export_id, other, agreed="") == 400
+        assert send(visitor, export_id, other, recipient="rcp_00000000000000000000") == 404
+        assert send(visitor, export_id, other, until="soon") == 400
+        assert send(visitor, export_id, other, until="2020-01-01") == 400
+    with served.browser(OTHER) as visitor:
+        assert send(visitor, export_id, other) == 404
+    with served.browser(OWNER, strong=False) as visitor:
+        assert send(visitor, export_id, other) == 401
+    with reading(served.world.engine) as connection:
+        assert transfers.of(connection, export_id) == []
+        assert [row for row in authorisations.of(connection) if row["recipient_id"] == other.recipient] == []
+
+
+def test_what_is_allowed_until_a_day_is_on_the_account_and_ends_there(served: Served, other: Provider) -> None:
+    """It holds for the next copies too, and its button ends it with what is under way."""
+    export_id = served.ready(profile="portability")
+    day = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+    with served.browser(OWNER) as visitor:
+        assert send(visitor, export_id, other, until=day) == 303
+        page = visitor.client.get("/me").text
+        assert "until" in page
+        given = page.partition("/me/authorisations/")[2].partition("/")[0]
+        assert visitor.send(f"/me/authorisations/{given}/revoke").status_code == 303
+        assert "may get your data" not in visitor.client.get("/me").text
+    assert view(served.world, only(served, export_id))["state"] == "revoked"
+
+
+def test_a_copy_for_oneself_has_no_such_form(served: Served, other: Provider) -> None:
+    """`access` is for the person; and where no provider may get it, there is nothing to choose."""
+    export_id = served.ready(profile="access")
+    with served.browser(OWNER) as visitor:
+        assert other.recipient not in visitor.client.get(f"/me/exports/{export_id}").text
+
+
+def test_an_officer_decides_on_a_transfer_abroad(served: Served) -> None:
+    """Held, and then let go by the button of its request; staff have none."""
+    with providing() as provider:
+        provider.recorded(served.world, country="SG")
+        export_id = served.ready(profile="portability")
+        with served.browser(OWNER) as visitor:
+            assert send(visitor, export_id, provider) == 303
+            assert "Waiting for a second person" in visitor.client.get(f"/me/exports/{export_id}").text
+        with served.browser("sam", "staff") as visitor:
+            assert "/approve" not in visitor.client.get(f"/staff/exports/{export_id}").text
+        with served.browser("olga", "officer") as visitor:
+            page = visitor.client.get(f"/staff/exports/{export_id}").text
+            assert "A transfer was started" in page
+            assert visitor.send(f"/staff/exports/{export_id}/approve").status_code == 303
+        assert view(served.world, only(served, export_id))["state"] == "queued"
+        with writing(served.world.engine) as connection:
+            recipients.remove(connection, provider.recipient, actor="operator:test")
+
+
+def test_officers_record_and_approve_providers(served: Served, other: Provider) -> None:
+    """The secret is on the answer alone; who recorded it cannot approve it; a weak key is no entry."""
+    fields = {
+        "name": "Fourth Ltd",
+        "domain": "127.0.0.1",
+        "country": "DE",
+        "age_key": str(pyrage.x25519.Identity.generate().to_public()),
+        "jwks_url": f"{other.server.url}/jwks.json",
+        "webhook_url": f"{other.server.url}/hook",
+    }
+    with served.browser("sam", "staff") as visitor:
+        assert visitor.client.get("/staff/recipients").status_code == 403
+    with served.browser("olga", "officer") as visitor:
+        assert "/staff/recipients" in visitor.client.get("/staff").text
+        weak = visitor.send("/staff/recipients", **{**fields, "age_key": "age1" + "q" * 58})
+        assert weak.status_code == 400
+        made = visitor.send("/staff/recipients", **fields)
+        assert made.status_code == 200
+        assert "whsec_" in made.text
+        page = visitor.client.get("/staff/recipients").text
+        assert "whsec_" not in page
+        identifier = page.partition("/approve")[0].rpartition("/")[2]
+        assert visitor.send(f"/staff/recipients/{identifier}/approve").status_code == 403
+    with served.browser("otto", "officer") as visitor:
+        assert visitor.send(f"/staff/recipients/{identifier}/approve").status_code == 303
+        with reading(served.world.engine) as connection:
+            fingerprint = recipients.view(recipients.get(connection, identifier))["fingerprint"]
+        assert str(fingerprint) in visitor.client.get("/staff/recipients").text
+        assert visitor.send(f"/staff/recipients/{identifier}/remove").status_code == 303
+        assert visitor.send(f"/staff/recipients/{identifier}/fly").status_code == 400

@@ -1,0 +1,297 @@
+"""Transfers as a recipient's program and a person's see them: over real HTTP, with every wrong turn."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import orjson
+import pyrage
+import pytest
+import redis
+from factories import MadeUpExporter, things
+from joserfc.jwk import ECKey
+from served import OTHER, OWNER, Served, serving
+from transferring import EXPORTER, Provider, encrypted, providing
+
+from portability import keys, recipients
+from portability.db import writing
+from portability.outside import Outside
+from portability.signing import TRANSFER_TYPE, Jwks, check
+from worker import announce
+
+
+@pytest.fixture(scope="module")
+def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    exporter = MadeUpExporter(things(50))
+    more: dict[str, Any] = {"allow_loopback": True, "link_claims_max": 5}
+    with serving(tmp_path_factory.mktemp("sends"), redis_server, exporters={EXPORTER: exporter}, **more) as server:
+        with writing(server.world.engine) as connection:
+            keys.ensure(connection, server.world.place.settings.keys, purposes=("transfer",), actor="operator:test")
+        yield server
+
+
+@pytest.fixture
+def other(served: Served) -> Iterator[Provider]:
+    with providing() as provider:
+        provider.recorded(served.world)
+        yield provider
+        with writing(served.world.engine) as connection:
+            recipients.remove(connection, provider.recipient, actor="operator:test")
+
+
+def sent(served: Served, other: Provider) -> tuple[str, str]:
+    """A transfer that the owner has authorised and started; returns the export's id and the transfer's."""
+    given = {"subject": f"user:{OWNER}", "recipient": "localhost", "datasets": [EXPORTER]}
+    assert served.call("POST", "/v1/authorisations", json=given).status_code == 201
+    export_id = served.ready(profile="portability")
+    answer = served.call("POST", f"/v1/exports/{export_id}/transfers", json={"recipient": other.recipient})
+    assert answer.status_code == 201, answer.text
+    return export_id, answer.json()["id"]
+
+
+def offered(served: Served, other: Provider) -> tuple[str, str]:
+    """The transfer's id and the link that the recipient was told."""
+    _export_id, transfer_id = sent(served, other)
+    encrypted(served.world)
+    settings = served.world.place.settings
+    while announce.announce(served.world.engine, settings, Outside(loopback=True)):
+        pass
+    return transfer_id, other.event(other.told[-1])["data"]["url"]
+
+
+def post_receipt(served: Served, transfer_id: str, token: str, **more: Any) -> httpx.Response:
+    headers = {"Content-Type": "application/jose", **more}
+    return httpx.post(f"{served.url}/v1/transfers/{transfer_id}/receipt", content=token, headers=headers, timeout=30)
+
+
+def shown(served: Served, transfer_id: str) -> dict[str, Any]:
+    answer = served.call("GET", f"/v1/transfers/{transfer_id}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_a_recipient_fetches_checks_and_signs(served: Served, other: Provider) -> None:
+    """The whole way with nothing but HTTP, a JOSE library and age: as docs/receiving.md tells it."""
+    transfer_id, url = offered(served, other)
+    document = httpx.get(url, headers={"Accept": "application/json"}).raise_for_status().json()
+    told = document["transfer"]
+    statement = httpx.get(told["statement_url"]).raise_for_status().text
+    jwks = Jwks.parse(httpx.get(told["jwks_url"]).raise_for_status().json())
+    claims = check(statement, jwks, typ=TRANSFER_TYPE)
+    (listed,), (named,) = document["volumes"], claims["volumes"]
+    begun = httpx.post(f"{url}/volumes/{listed['number']}")
+    assert begun.status_code == 303
+    where = httpx.URL(url).join(begun.headers["Location"])
+    first = httpx.get(where, headers={"Range": "bytes=0-99"})
+    rest = httpx.get(where, headers={"Range": "bytes=100-", "If-Range": first.headers["ETag"]})
+    content = first.content + rest.content
+
+    assert told["id"] == transfer_id
+    assert told["receipt_url"] == f"{served.url}/v1/transfers/{transfer_id}/receipt"
+    assert (first.status_code, rest.status_code) == (206, 206)
+    assert rest.headers["Content-Type"] == "application/octet-stream"
+    assert listed["name"] in rest.headers["Content-Disposition"]
+    assert {name: listed[name] for name in ("name", "bytes", "sha256")} == named["encrypted"]
+    assert hashlib.sha256(content).hexdigest() == listed["sha256"]
+    assert hashlib.sha256(pyrage.decrypt(content, [other.identity])).hexdigest() == named["sha256"]
+
+    assert post_receipt(served, transfer_id, other.receipt(served.world, transfer_id)).status_code == 204
+
+    seen = shown(served, transfer_id)
+    assert seen["state"] == "delivered"
+    steps = [step["what"] for step in seen["timeline"]]
+    assert steps == ["started", "offered", "announced", "download_begun", "delivered"]
+
+
+def test_what_cannot_be_opened_is_refused_and_the_sender_sees_why(served: Served, other: Provider) -> None:
+    """Refused with a code; the recipient may still come to terms with it, and after that its word stands."""
+    transfer_id, _url = offered(served, other)
+    no = other.receipt(served.world, transfer_id, status="refused", code="wrong_key", volumes=0)
+    assert post_receipt(served, transfer_id, no).status_code == 204
+    assert (shown(served, transfer_id)["state"], shown(served, transfer_id)["error_code"]) == ("refused", "wrong_key")
+
+    assert post_receipt(served, transfer_id, other.receipt(served.world, transfer_id)).status_code == 204
+    assert (shown(served, transfer_id)["state"], shown(served, transfer_id)["error_code"]) == ("delivered", None)
+
+    again = other.receipt(served.world, transfer_id)
+    assert post_receipt(served, transfer_id, again).status_code == 204
+    late = other.receipt(served.world, transfer_id, status="refused", code="changed")
+    assert post_receipt(served, transfer_id, late).json()["code"] == "receipt_replayed"
+    assert shown(served, transfer_id)["state"] == "delivered"
+
+
+def test_a_receipt_counts_once(served: Served, other: Provider) -> None:
+    """The same one again is 409, for this transfer and for any other of that recipient."""
+    transfer_id, _url = offered(served, other)
+    token = other.receipt(served.world, transfer_id, status="refused", code="changed")
+
+    assert post_receipt(served, transfer_id, token).status_code == 204
+    answer = post_receipt(served, transfer_id, token)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "receipt_replayed")
+
+
+STRANGER = ECKey.generate_key("P-256", {"kid": "their-1", "use": "sig"})
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        ({"key": STRANGER}, 401, "forged_receipt"),
+        ({"key": ECKey.generate_key("P-256", {"kid": "nobody", "use": "sig"})}, 401, "forged_receipt"),
+        ({"typ": TRANSFER_TYPE}, 401, "forged_receipt"),
+        ({"iat": "now"}, 401, "forged_receipt"),
+        ({"iss": "another.example"}, 422, "wrong_receipt"),
+        ({"aud": "https://another.example"}, 422, "wrong_receipt"),
+        ({"transfer": "trf_00000000000000000000"}, 422, "wrong_receipt"),
+        ({"transfer_sha256": "0" * 64}, 422, "wrong_receipt"),
+        ({"iat": 1}, 422, "wrong_receipt"),
+        ({"iat": 1 << 40}, 422, "wrong_receipt"),
+        ({"jti": "short"}, 422, "wrong_receipt"),
+        ({"jti": None}, 422, "wrong_receipt"),
+        ({"status": "maybe"}, 422, "wrong_receipt"),
+        ({"status": ["received"]}, 422, "wrong_receipt"),
+        ({"code": "No Code\n"}, 422, "wrong_receipt"),
+        ({"volumes": -1}, 422, "wrong_receipt"),
+        ({"volumes": True}, 422, "wrong_receipt"),
+    ],
+)
+def test_a_receipt_that_does_not_hold_changes_nothing(
+    served: Served, other: Provider, more: dict[str, Any], status: int, code: str
+) -> None:
+    """Another key, type, issuer, audience, transfer, statement or time; an id, a status or a count that is none."""
+    transfer_id, _url = offered(served, other)
+
+    answer = post_receipt(served, transfer_id, other.receipt(served.world, transfer_id, **more))
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert shown(served, transfer_id)["state"] == "offered"
+
+
+def test_an_altered_receipt_is_none(served: Served, other: Provider) -> None:
+    """A changed byte in any of its three parts; no JWS at all; another content type; far too much."""
+    transfer_id, _url = offered(served, other)
+    token = other.receipt(served.world, transfer_id)
+    head, body, signature = token.split(".")
+    flipped = "A" if body[20] != "A" else "B"
+    for wrong in (
+        f"{head}.{body[:20]}{flipped}{body[21:]}.{signature}",
+        f"{head}.{body}.{signature[:-4]}AAAA",
+        f"{head}.{body}.",
+        "no jws",
+        "",
+    ):
+        assert post_receipt(served, transfer_id, wrong).status_code == 401
+    assert post_receipt(served, transfer_id, token, **{"Content-Type": "application/json"}).status_code == 415
+    assert post_receipt(served, transfer_id, "x" * 20_000).status_code == 413
+    assert shown(served, transfer_id)["state"] == "offered"
+
+
+def test_keys_that_cannot_be_had_are_not_the_receipts_fault(served: Served, other: Provider) -> None:
+    """The recipient's key set is away, or none: come back later."""
+    transfer_id, _url = offered(served, other)
+    token = other.receipt(served.world, transfer_id)
+    good = other.server.reply
+    for status, content in ((500, b""), (200, b"no json"), (200, orjson.dumps({"keys": 1})), (302, b"")):
+        other.server.reply = lambda _heard, status=status, content=content: (status, {}, content)  # type: ignore[misc]
+        assert post_receipt(served, transfer_id, token).status_code == 503
+    other.server.reply = good
+    assert post_receipt(served, transfer_id, token).status_code == 204
+
+
+def test_a_transfer_that_is_none_takes_no_receipt(served: Served, other: Provider) -> None:
+    """Unknown, not offered yet, taken back: one answer; the recipient's keys are not asked for."""
+    export_id, transfer_id = sent(served, other)
+    for one in (transfer_id, "trf_00000000000000000000"):
+        assert post_receipt(served, one, "x.y.z").json()["code"] == "unknown_transfer"
+    encrypted(served.world)
+    assert served.call("DELETE", f"/v1/transfers/{transfer_id}").status_code == 204
+    assert post_receipt(served, transfer_id, "x.y.z").json()["code"] == "unknown_transfer"
+    assert not [heard for heard in other.server.heard if heard.path == "/jwks.json"]
+    listed = served.call("GET", f"/v1/exports/{export_id}/transfers").json()["transfers"]
+    assert [each["state"] for each in listed] == ["revoked"]
+
+
+def test_a_link_that_was_taken_back_is_dead(served: Served, other: Provider) -> None:
+    """Landing, statement, claims: 404 in the same moment, also for a download that is claimed already."""
+    transfer_id, url = offered(served, other)
+    where = httpx.URL(url).join(httpx.post(f"{url}/volumes/1").headers["Location"])
+    assert httpx.get(where).status_code == 200
+    given = served.call("GET", "/v1/authorisations").json()["authorisations"]
+    mine = next(each["id"] for each in given if each["id"] == shown(served, transfer_id)["authorisation"])
+
+    assert served.call("DELETE", f"/v1/authorisations/{mine}").status_code == 204
+
+    as_json = {"Accept": "application/json"}
+    for answer in (
+        httpx.get(url, headers=as_json),
+        httpx.get(f"{url}/transfer.jwt", headers=as_json),
+        httpx.post(f"{url}/volumes/1", headers=as_json),
+        httpx.get(where, headers=as_json),
+    ):
+        assert answer.status_code == 404
+    assert shown(served, transfer_id)["state"] == "revoked"
+
+
+def test_a_persons_link_has_no_statement_and_needs_its_form(served: Served, other: Provider) -> None:
+    """What is the recipients' alone opens nothing for people: no statement, no download without our own form."""
+    export_id, _transfer_id = sent(served, other)
+    link = served.link(export_id)
+
+    assert httpx.get(link.url(served.url) + "/transfer.jwt", headers={"Accept": "application/json"}).status_code == 404
+    refused = httpx.post(link.url(served.url) + "/volumes/1", headers={"Accept": "application/json"})
+    assert refused.json()["code"] == "forged_form"
+
+
+def test_nobody_sends_or_sees_what_is_not_theirs(served: Served, other: Provider) -> None:
+    """Another person, staff, another tenant's administrator: not there, or not allowed; consent is one's own."""
+    export_id, transfer_id = sent(served, other)
+    given = {"subject": f"user:{OWNER}", "recipient": "localhost", "datasets": [EXPORTER]}
+    for who, roles, status in ((OTHER, (), 404), ("sam", ("staff",), 403), ("ann", ("auditor",), 404)):
+        for method, path, body in (
+            ("POST", f"/v1/exports/{export_id}/transfers", {"recipient": other.recipient}),
+            ("GET", f"/v1/exports/{export_id}/transfers", None),
+            ("GET", f"/v1/transfers/{transfer_id}", None),
+            ("DELETE", f"/v1/transfers/{transfer_id}", None),
+            ("POST", "/v1/authorisations", given),
+        ):
+            assert served.call(method, path, who, *roles, json=body).status_code == status, (who, method, path)
+    assert served.call("GET", "/v1/authorisations", OTHER).json() == {"authorisations": []}
+    weak = served.bearer(OWNER, strong=False)
+    assert httpx.post(f"{served.url}/v1/authorisations", json=given, headers=weak).status_code == 401
+
+
+def test_recipients_are_recorded_by_officers_and_seen_by_all(served: Served, other: Provider) -> None:
+    """Its secret is told once; a person sees only those that data may be sent to."""
+    told = {
+        "name": "Third Ltd",
+        "domain": "127.0.0.1",
+        "country": "ID",
+        "age_key": str(pyrage.x25519.Identity.generate().to_public()),
+        "jwks_url": f"{other.server.url}/jwks.json",
+        "webhook_url": f"{other.server.url}/hook",
+    }
+    assert served.call("POST", "/v1/recipients", json=told).status_code == 403
+    made = served.call("POST", "/v1/recipients", "olga", "officer", json=told)
+    assert made.status_code == 201, made.text
+    assert made.json()["webhook_secret"].startswith("whsec_")
+    listed = served.call("GET", "/v1/recipients").json()["recipients"]
+    assert {each["id"] for each in listed} == {other.recipient, made.json()["id"]}
+    assert "webhook_secret" not in str(listed)
+    inside = told | {"domain": "[::1]", "webhook_url": "https://169.254.169.254/"}
+    assert served.call("POST", "/v1/recipients", "olga", "officer", json=inside).json()["code"] == "address_refused"
+    gone = served.call("DELETE", f"/v1/recipients/{made.json()['id']}", "olga", "officer")
+    assert gone.status_code == 204
+    assert [each["id"] for each in served.call("GET", "/v1/recipients").json()["recipients"]] == [other.recipient]
+
+
+def test_receipts_are_bounded(served: Served, other: Provider, redis_server: str) -> None:
+    """Each makes us ask the recipient: not more often than it can have reason to."""
+    transfer_id, _url = offered(served, other)
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    codes = [post_receipt(served, transfer_id, "x.y.z").status_code for _ in range(21)]
+    assert codes == [401] * 20 + [429]

@@ -1,0 +1,177 @@
+"""Transfers over the API: start, look, take back; authorisations; and the recipient's receipt."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import Field, StringConstraints
+from sqlalchemy import Connection, RowMapping
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from portability import authorisations, exports, limits, receipts, subjects, transfers
+from portability.authorisations import UnknownAuthorisation
+from portability.errors import BadDate, UnknownExport
+from portability.outside import Outside
+from portability.policy import Action, Actor, Facts
+from portability.transfers import UnknownTransfer
+from web.answers import API_ANSWERS, problem_answers
+from web.auth import Caller, Login, may, permit
+from web.pages import json_answer
+from web.place import Here, Place
+from web.scopes import own_scope
+from web.seen import facts_of, found
+from web.strict import Body, StrictRoute
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, responses=API_ANSWERS, tags=["transfers"])
+receiving = APIRouter(prefix="/v1", responses={**API_ANSWERS, **problem_answers(409)})
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[!-~]+$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ExportId = Annotated[str, Field(max_length=64, description="The export's id")]
+TransferId = Annotated[str, Field(max_length=32, pattern=r"^trf_[0-9a-f]{20}$", description="The transfer's id")]
+GivenId = Annotated[str, Field(max_length=32, pattern=r"^aut_[0-9a-f]{20}$", description="The authorisation's id")]
+JOSE = "application/jose"
+RECEIPT_BYTES = 16 * 1024
+
+
+class Sent(Body):
+    """Where to send an export."""
+
+    recipient: Word = Field(description="Id or domain of a recipient")
+
+
+class Given(Body):
+    """What may be sent, to whom, and until when."""
+
+    subject: Word = Field(description="`user:ID`, `contact:ID` or `tenant:ID`", examples=["user:usr_000001"])
+    tenant: Word | None = Field(None, description="The contact's tenant")
+    recipient: Word = Field(description="Id or domain of a recipient")
+    datasets: Annotated[list[Word], Field(min_length=1, max_length=200)] = Field(
+        description="Exporters, or single datasets: `calls`, `chats/messages`"
+    )
+    until: Word | None = Field(None, description="RFC 3339 time; without it: for one transfer")
+    evidence: Line | None = Field(None, description="Where the consent is kept, if somebody else records it")
+
+
+@router.post("/exports/{export_id}/transfers", status_code=201, responses=problem_answers(409), response_model=None)
+def send(place: Here, login: Caller, export_id: ExportId, sent: Sent) -> Response:
+    """Send a finished export to a recipient that its subject has authorised."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.SEND)
+        transfer_id = transfers.start(connection, place.settings, row["id"], sent.recipient, actor=str(actor))
+        seen = transfers.view(connection, transfers.get(connection, transfer_id))
+    place.wake(export_id)
+    return json_answer(seen, 201, headers={"Location": f"/v1/transfers/{transfer_id}"})
+
+
+@router.get("/exports/{export_id}/transfers", response_model=None)
+def list_transfers(place: Here, login: Caller, export_id: ExportId) -> Response:
+    """List the transfers of an export, with their timelines."""
+    with place.reading() as connection:
+        row, _actor = found(place, login, connection, export_id, Action.SEND)
+        seen = [transfers.view(connection, each) for each in transfers.of(connection, row["id"])]
+    return json_answer({"transfers": seen})
+
+
+@router.get("/transfers/{transfer_id}", response_model=None)
+def show(place: Here, login: Caller, transfer_id: TransferId) -> Response:
+    """Look at one transfer."""
+    with place.reading() as connection:
+        row, _actor = _sent(place, login, connection, transfer_id)
+        return json_answer(transfers.view(connection, row))
+
+
+@router.delete("/transfers/{transfer_id}", status_code=204, responses=problem_answers(409))
+def take_back(place: Here, login: Caller, transfer_id: TransferId) -> Response:
+    """Take a transfer back at once, also half-way."""
+    with place.writing() as connection:
+        row, actor = _sent(place, login, connection, transfer_id)
+        transfers.revoke(connection, row["id"], actor=str(actor))
+    return Response(status_code=204)
+
+
+@router.post("/authorisations", status_code=201, responses=problem_answers(409), response_model=None)
+def authorise(place: Here, login: Caller, given: Given) -> Response:
+    """Say that data may be sent to a recipient, once or until a time."""
+    kind, identifier, tenant = subjects.parse(given.subject, given.tenant)
+    actor = permit(place, login, Action.AUTHORISE, Facts(kind, identifier, tenant))
+    values = given.model_dump() | {"until": _moment(given.until)}
+    with place.writing() as connection:
+        authorisation_id = authorisations.give(connection, **values, actor=actor)
+        (row,) = (row for row in authorisations.of(connection) if row["id"] == authorisation_id)
+    return json_answer(authorisations.view(row), 201)
+
+
+@router.get("/authorisations", response_model=None)
+def list_authorisations(place: Here, login: Caller) -> Response:
+    """List what the caller has authorised; for whoever decides, all."""
+    with place.reading() as connection:
+        scope = None if may(place, login, Action.RECIPIENTS) else own_scope(connection, login).subject_ref
+        rows = authorisations.of(connection, scope)
+    return json_answer({"authorisations": [authorisations.view(row) for row in rows]})
+
+
+@router.delete("/authorisations/{authorisation_id}", status_code=204)
+def withdraw(place: Here, login: Caller, authorisation_id: GivenId) -> Response:
+    """Take an authorisation back: what is under way under it stops at once."""
+    with place.writing() as connection:
+        row = authorisations.get(connection, authorisation_id)
+        facts = Facts(row["subject_kind"], row["subject_id"], row["tenant"])
+        try:
+            actor = permit(place, login, Action.AUTHORISE, facts)
+        except UnknownExport:
+            raise UnknownAuthorisation(f"no authorisation has the id {authorisation_id!r}") from None
+        authorisations.revoke(connection, authorisation_id, actor=str(actor))
+    return Response(status_code=204)
+
+
+@receiving.post(
+    "/transfers/{transfer_id}/receipt",
+    status_code=204,
+    tags=["transfers"],
+    openapi_extra={"requestBody": {"content": {JOSE: {"schema": {"type": "string"}}}, "required": True}},
+)
+async def receipt(request: Request, place: Here, transfer_id: TransferId) -> Response:
+    """Receive the recipient's receipt: a JWS by a key of its key set, which is its only login."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JOSE:
+        raise HTTPException(415)
+    token = await request.body()
+    if len(token) > RECEIPT_BYTES:
+        raise HTTPException(413)
+    await run_in_threadpool(_receive, place, transfer_id, token.decode("ascii", "replace").strip())
+    return Response(status_code=204)
+
+
+def _receive(place: Place, transfer_id: str, token: str) -> None:
+    place.limits.attempt(limits.RECEIPT, transfer_id)
+    with place.reading() as connection:
+        row, to = receipts.addressed(connection, transfer_id)
+    said = receipts.checked(Outside.of(place.settings), token, row, to, iss=place.settings.iss)
+    with place.writing() as connection:
+        receipts.record(connection, transfer_id, said)
+
+
+def _sent(place: Place, login: Login, connection: Connection, transfer_id: str) -> tuple[RowMapping, Actor]:
+    """The transfer, and as whom they act on it. Raises UnknownTransfer for what is not there and what is not theirs."""
+    row = transfers.get(connection, transfer_id)
+    export = exports.get(connection, row["export_id"])
+    try:
+        return row, permit(place, login, Action.SEND, facts_of(connection, export))
+    except UnknownExport:
+        raise UnknownTransfer(f"no transfer has the id {transfer_id!r}") from None
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadDate("`until` is no time") from None
+    if moment.tzinfo is None:
+        raise BadDate("`until` has no zone")
+    return moment.astimezone(UTC)

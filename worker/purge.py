@@ -1,0 +1,69 @@
+"""Purge: records of requests are kept as long as the laws want, and no longer (R50; 11 CCR 7101, 45 CFR 164.316)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select
+
+from portability import audit, deadlines, deployment, exclusion, exports, models, remains, subjects
+from portability.db import reading, writing
+
+EXPORT, VOLUME, RECALL, GONE = models.export, models.volume, models.recall, models.deleted_volume
+ACTOR = "clock"
+PAGE = 100
+
+
+def purge(engine: Engine, months: int) -> int:
+    """Delete the records that ended so many months ago; returns of how many requests. Raises DatabaseUnavailable."""
+    before = _months_ago(deployment.clock(engine), months)
+    with reading(engine) as connection:
+        found = connection.scalars(select(EXPORT.c.id).where(*_over(before)).limit(PAGE)).all()
+    gone = 0
+    for export_id in found:
+        with writing(engine) as connection:
+            row = exports.lock(connection, export_id)
+            # Asked again under the lock: a retry, a hold or a recall may have come between.
+            if connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id, *_over(before))) is None:
+                continue
+            remains.bury(connection, export_id)
+            if row["subject_id"] and not _asked(connection, row["subject_ref"]):
+                subjects.forget_ref(connection, row["subject_kind"], row["subject_id"], row["tenant"])
+            audit.record(connection, "request.purged", actor=ACTOR, export_id=export_id)
+            gone += 1
+    _purge_what_ended(engine, before)
+    return gone
+
+
+def _over(before: datetime) -> Sequence[ColumnElement[bool]]:
+    """Of an export: it ended long ago, nothing of it is stored or untold, no hold stands, no breach is open."""
+    stored = select(VOLUME.c.id).where(VOLUME.c.export_id == EXPORT.c.id).exists()
+    untold = select(GONE.c.id).where(GONE.c.export_id == EXPORT.c.id, GONE.c.attestation_id.is_(None)).exists()
+    breached = select(RECALL.c.id).where(RECALL.c.export_id == EXPORT.c.id, RECALL.c.closed_at.is_(None)).exists()
+    ended_at = func.coalesce(EXPORT.c.ended_at, EXPORT.c.created_at)
+    return (EXPORT.c.state.in_(remains.ENDED), ended_at < before, ~stored, ~untold, ~breached, ~exclusion.held())
+
+
+def _asked(connection: Connection, ref: str) -> bool:
+    return connection.scalar(select(EXPORT.c.id).where(EXPORT.c.subject_ref == ref).limit(1)) is not None
+
+
+def _purge_what_ended(engine: Engine, before: datetime) -> None:
+    """Powers, orders and holds that ended as long ago: they name people, too."""
+    mandate, order, hold = models.mandate, models.instruction, models.legal_hold
+    over: Sequence[tuple[Table, ColumnElement[bool]]] = (
+        (mandate, or_(mandate.c.ended_at < before, mandate.c.expires_at < before)),
+        (order, order.c.withdrawn_at < before),
+        (hold, or_(hold.c.released_at < before, hold.c.until < before)),
+    )
+    with reading(engine) as connection:
+        found = [(table, which) for table, which in over if connection.scalar(select(table.c.id).where(which).limit(1))]
+    for table, which in found:
+        with writing(engine) as connection:
+            connection.execute(delete(table).where(which))
+
+
+def _months_ago(moment: datetime, months: int) -> datetime:
+    day = deadlines.months_later(moment.date(), -months)
+    return moment.replace(year=day.year, month=day.month, day=day.day)

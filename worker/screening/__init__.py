@@ -1,0 +1,107 @@
+"""The scan of everything that leaves (docs/scan.md): a prefilter over encoded lines, then the few suspects exactly."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import orjson
+
+from portability import scan
+from portability.api import Batch, Dataset, Record
+from portability.scan import Actions, Kind, ScanBlocked
+from worker.promises import REASON_CHARS, named_apart
+from worker.screening.files import TextScan, is_text
+from worker.screening.prefilter import Prefilter, Suspects
+from worker.screening.values import Counts, Look, Values
+
+Records = Sequence[Record]
+
+
+class Screen:
+    """What an export looks for in all that leaves, and what it does there."""
+
+    def __init__(self, actions: Actions | None = None, canaries: Iterable[str] = ()) -> None:
+        known = scan.built_in()
+        planted = scan.canary_rule(canaries)
+        rules = [planted if rule.kind is Kind.CANARY else rule for rule in known.rules]
+        self._values = Values(rules, actions or known.actions)
+        self._prefilter = Prefilter(literal for rule in rules for literal in rule.literals)
+
+    def records(
+        self, dataset: Dataset, records: Callable[[], Records], counts: Counts, lines: bytes | None = None
+    ) -> Records | None:
+        """The records with marks, None where nothing is masked.
+
+        Args:
+            dataset: whose records they are.
+            records: gives them; asked only where one of them is suspected.
+            counts: is added to.
+            lines: the same ones as JSON Lines, where they are encoded already.
+
+        Raises:
+            ScanBlocked: names rules and counts, and nothing of the records.
+        """
+        if lines is None:
+            encoded, suspects = _encoded(records())
+            lines, found = encoded, self._prefilter.suspects(encoded)
+            suspects.numbers |= found.numbers
+            suspects.words |= found.words
+        else:
+            suspects = self._prefilter.suspects(lines)
+        if not suspects:
+            return None
+        before = counts.masked.total()
+        screened = list(records())
+        for place in sorted(suspects.numbers | suspects.words):
+            look = Look(place in suspects.numbers, place in suspects.words)
+            screened[place] = self._values.record(dataset, screened[place], counts, look)
+        _check(counts, dataset.name)
+        return screened if counts.masked.total() > before else None
+
+    def found(self, text: str) -> Counter[str]:
+        """What would be found in one text, by rule, whatever is done with it."""
+        suspects = self._prefilter.suspects(orjson.dumps(text) + b"\n")
+        counts = Counts()
+        self._values.text(text, counts, Look(bool(suspects.numbers), bool(suspects.words)))
+        return counts.masked + counts.reported + counts.blocked
+
+    def named(self, batch: Batch, counts: Counts) -> Batch:
+        """The batch with marks in the names of its files and in what its gaps say. Raises ScanBlocked."""
+        if not batch.files and not batch.gaps:
+            return batch
+        text = self._values.text
+        files = tuple(replace(file, name=text(file.name, counts)) for file in batch.files)
+        gaps = tuple(
+            replace(gap, what=text(gap.what, counts), reason=text(gap.reason, counts)[:REASON_CHARS])
+            for gap in batch.gaps
+        )
+        _check(counts, "names of files and gaps")
+        return replace(batch, files=tuple(named_apart(files)), gaps=gaps)
+
+    def text_file(self, name: str, media_type: str) -> TextScan | None:
+        """For the blocks of a file, which leaves as it is; None: it is no text. `close` raises ScanBlocked."""
+        if not is_text(media_type):
+            return None
+        return TextScan(self._values, self._prefilter, lambda counts: _check(counts, name))
+
+
+def _encoded(records: Records) -> tuple[bytes, Suspects]:
+    """Records as lines; those that JSON cannot carry are suspected."""
+    lines: list[bytes] = []
+    suspects = Suspects()
+    for place, record in enumerate(records):
+        try:
+            lines.append(orjson.dumps(record))
+        except TypeError:
+            suspects.numbers.add(place)
+            suspects.words.add(place)
+            lines.append(b"")
+    return b"".join(line + b"\n" for line in lines), suspects
+
+
+def _check(counts: Counts, what: str) -> None:
+    if counts.blocked:
+        rules = ", ".join(f"{rule} ({count})" for rule, count in sorted(counts.blocked.items()))
+        raise ScanBlocked(f"{what} holds what must not leave, by rule: {rules}")
