@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import orjson
 
+from portability.outside import AddressRefused, Outside, OutsideUnavailable
 from receiver.faults import SenderRefused, SenderUnavailable, TransferChanged
 from receiver.sender import OK, PARTIAL, REDIRECTS, Sender, is_loopback
 from receiver.statement import Parcel, Promised
@@ -185,13 +186,14 @@ def _final(sender: Sender, url: str, headers: Mapping[str, str]) -> Iterator[htt
 
 
 def _followed(sender: Sender, url: str) -> str:
-    """Only https; from a sender on this machine also to this machine."""
-    parts = urlsplit(url)
-    own = is_loopback(urlsplit(sender.origin).hostname or "")
-    there = is_loopback(parts.hostname or "")
-    if (parts.scheme == "https" and not there) or (own and there and parts.scheme in {"http", "https"}):
-        return url
-    raise SenderUnavailable("the sender leads to an address that is not https", hint="ask the sender")
+    """A public address by https; from a sender on this machine also one of this machine (requirement R46)."""
+    try:
+        Outside(loopback=is_loopback(urlsplit(sender.origin).hostname or "")).check(url)
+    except (AddressRefused, OutsideUnavailable):
+        raise SenderUnavailable(
+            "the sender leads to an address that is not to be asked", hint="ask the sender"
+        ) from None
+    return url
 
 
 def _claimed(sender: Sender, parcel: Parcel, part: Path) -> _Claim:

@@ -88,6 +88,11 @@ class FakeSender:
     origin: str = ""
 
     @cached_property
+    def hashes(self) -> list[str]:
+        """Of what is sent; once, for gigabytes take their time."""
+        return [hashlib.sha256(data).hexdigest() for data in self.sent]
+
+    @cached_property
     def token(self) -> str:
         """transfer.jwt: signed once, for ES256 never gives the same twice."""
         return self.statement(sign({**self.right_claims(), **self.claims}, self.key, typ=TRANSFER_TYPE))
@@ -99,7 +104,7 @@ class FakeSender:
                 "number": number,
                 "name": f"{path.name}{suffix}",
                 "bytes": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
+                "sha256": self.hashes[number - 1],
             }
             for number, (path, data) in enumerate(zip(self.zips, self.sent, strict=True), 1)
         ]
@@ -200,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, {}, b"{}")
             return
         data = sender.sent[number - 1]
-        etag = f'"{hashlib.sha256(data).hexdigest()}"'
+        etag = f'"{sender.hashes[number - 1]}"'
         asked, if_range = self.headers.get("Range"), self.headers.get("If-Range")
         sender.asked.append((number, asked, if_range))
         answer = Answer(number, 200, {"ETag": etag}, data)
@@ -247,6 +252,7 @@ def running(sender: FakeSender) -> Iterator[FakeSender]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     sender.origin = f"http://127.0.0.1:{server.server_port}"
+    assert sender.token  # all is hashed and signed before anybody waits for it
     try:
         yield sender
     finally:

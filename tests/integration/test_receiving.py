@@ -65,7 +65,7 @@ def receiver(sender: FakeSender, folder: Path) -> subprocess.Popen[bytes]:
     arguments = ["receive", sender.url, "--to", str(folder / "in"), "--identity", str(folder / "key.txt")]
     program = [sys.executable, "-c", PROGRAM, *arguments, "--issuer", ISSUER, "--json"]
     environment = {**os.environ, "STATUS": str(folder / "status")}
-    return subprocess.Popen(program, stdout=subprocess.DEVNULL, env=environment)
+    return subprocess.Popen(program, env=environment)  # what it says is shown where the test fails
 
 
 def peak_mb(status: Path) -> int:

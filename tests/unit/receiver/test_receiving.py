@@ -158,8 +158,9 @@ def test_a_killed_run_goes_on(zips: list[Path], tmp_path: Path) -> None:
         received(sender, tmp_path)
 
     assert max(parts.values()) > 0
-    begins = {f"{zips[number - 1].name}.age.part": begin for number, begin, _ in sender.asked[asked:]}
-    assert begins == {name: f"bytes={size}-" if size else None for name, size in parts.items()}
+    begins = {number: begin for number, begin, _ in sender.asked[asked:]}
+    sizes = {number: parts.get(f"{path.name}.age.part", 0) for number, path in enumerate(zips, 1)}
+    assert begins == {number: f"bytes={size}-" if size else None for number, size in sizes.items()}
     assert max(sender.claimed.values()) == 1
     assert len(sender.receipts) == 1
 

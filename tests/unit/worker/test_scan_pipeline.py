@@ -13,9 +13,9 @@ from archives import export_json, members, records
 from factories import CutExporter, MadeUpExporter, World, dataset, file, things, world
 
 from archive.volume import Volume
-from portability import incidents
+from portability import incidents, retries
 from portability.api import Field, FieldType, Gap, Provenance, Record, Role
-from portability.db import open_engine
+from portability.db import open_engine, writing
 from portability.errors import StorageUnavailable
 from portability.requests import Profile
 
@@ -97,6 +97,22 @@ def test_a_canary_blocks_the_export(tmp_path: Path) -> None:
     assert "HONEY" not in str(view)
     assert made.fetch(identifier) == []
     assert {row["kind"]: row["count"] for row in incidents.counted(made.engine)} == {"scan_blocked": 1}
+
+
+def test_a_blocked_export_is_made_anew_once_the_source_is_right(tmp_path: Path) -> None:
+    """Staff can act: the exporter is corrected, the request is tried again, and nothing of the first try is left."""
+    source = MadeUpExporter([*things(3), {"id": "x", "text": "portability-canary-7"}])
+    made = world(tmp_path, {"made": source})
+    identifier = made.request()
+    made.advance_all()
+    source.records = things(3)
+    with writing(made.engine) as connection:
+        retries.retry(connection, identifier, actor="operator:test")
+    made.advance_all()
+    view = made.view(identifier)
+
+    assert (view["state"], view["complete"], view["error"]) == ("ready", True, None)
+    assert "findings" not in export_json(made.fetch(identifier))["datasets"][0]
 
 
 def test_the_setting_decides_by_kind(tmp_path: Path) -> None:
