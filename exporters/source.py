@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
@@ -12,7 +12,7 @@ from sqlalchemy import Column, ColumnElement, FromClause, Table
 from exporters.columns import WITHHELD
 from exporters.translations import indonesian
 from exporters.values import field_type
-from portability.api import Dataset, Field, FieldType, Person, Provenance, Role, Subject, SubjectKind
+from portability.api import Dataset, Field, FieldType, Person, Provenance, Role, Subject, SubjectKind, Withheld
 
 Where: TypeAlias = Callable[[Subject], ColumnElement[bool] | None]
 """The rows of a subject; None: it has no verified identity here, so none are."""
@@ -93,7 +93,7 @@ def source(
     return Source(
         dataset=Dataset(
             *(name, title, description, tuple(fields), provenance, role, ("id",), kinds),
-            withheld=tuple(column.info[WITHHELD] for column in table.columns if column.info.get(WITHHELD)),
+            withheld=_withheld(table),
             title_id=indonesian(title),
             description_id=indonesian(description),
         ),
@@ -112,3 +112,9 @@ def _field(named: Named, column: Column[Any], provenance: Provenance) -> Field:
     is_third_party = named.third_party or named.person is not None
     kind, text = field_type(column.type), named.description
     return Field(named.column, kind, text, provenance, is_third_party, named.person, indonesian(text))
+
+
+def _withheld(table: Table) -> tuple[Withheld, ...]:
+    """What the table holds of a subject and does not give out."""
+    held = [column.info[WITHHELD] for column in table.columns if column.info.get(WITHHELD)]
+    return tuple(replace(one, what_id=indonesian(one.what), reason_id=indonesian(one.reason)) for one in held)

@@ -15,6 +15,7 @@ from portability.exports import rfc3339
 from portability.states import GAPLESS, DatasetState
 from worker.plan import Line, Omission, Plan
 
+WITHHELD = ("what", "what_id", "reason", "reason_id", "kind")
 GAP = ("exporter", "dataset", "what", "reason", "retryable", "volume")
 
 
@@ -71,7 +72,7 @@ def _withheld(plan: Plan, lines: Sequence[Mapping[str, Any]]) -> list[JSON]:
     held = {(line["exporter"], line["dataset"]) for line in lines if line["records"] or line["files"]}
     datasets = {(line.exporter, line.dataset.name): line.dataset for line in plan.lines}
     return [
-        {"exporter": name[0], "dataset": name[1], "what": one.what, "reason": one.reason, "kind": one.kind}
+        {"exporter": name[0], "dataset": name[1], **{told: getattr(one, told) for told in WITHHELD}}
         for name, dataset in datasets.items()
         if name in held
         for one in dataset.withheld

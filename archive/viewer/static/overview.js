@@ -144,18 +144,18 @@
         h("dd", {}, visible(lefts.map(named).join(", ")))))));
   }
 
-  /* What is held and described instead of delivered; its words are in English. */
+  /* What is held and described instead of delivered. */
   function withheld(about) {
     const all = about.withheld ?? [];
     if (all.length === 0) return null;
     const held = new Map();
     for (const one of all) held.set(`${one.exporter}.${one.dataset}`, [...(held.get(`${one.exporter}.${one.dataset}`) ?? []), one]);
-    const named = (one) => portability.title({ ...one, title: portability.label(one.dataset) });
+    const line = (one) => `${portability.told(one, "what")[0]}: ${portability.told(one, "reason")[0]}`;
     return h("section", { "aria-labelledby": "withheld" }, h("h3", { id: "withheld" }, t("withheld")),
       h("p", { class: "note" }, t("withheldLong")),
       h("dl", { class: "left" }, [...held.values()].map((ones) => h("div", {},
-        h("dt", {}, visible(named(ones[0]))),
-        ones.map((one) => h("dd", { lang: "en" }, visible(`${one.what}: ${one.reason}`)))))));
+        h("dt", {}, visible(portability.title(ones[0]))),
+        ones.map((one) => h("dd", { lang: portability.told(one, "what")[1] }, visible(line(one))))))));
   }
 
   function facts(about) {

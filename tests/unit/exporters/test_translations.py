@@ -25,6 +25,9 @@ def texts() -> Iterator[tuple[str, str, str | None]]:
             place = f"{name}/{dataset.name}"
             yield f"{place} title", dataset.title, dataset.title_id
             yield f"{place} description", dataset.description, dataset.description_id
+            for number, held in enumerate(dataset.withheld):
+                yield f"{place} withheld {number}", held.what, held.what_id
+                yield f"{place} withheld {number} why", held.reason, held.reason_id
             for field in dataset.fields:
                 yield f"{place}.{field.name}", field.description, field.description_id
 
