@@ -35,7 +35,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--audience", metavar="ME", help="Our domain, as the sender has it; default: whoever it is for.")
 @click.option("--issuer", metavar="URL", help="Whose transfer it has to be; default: the origin of the link.")
 @click.option("--jwks", metavar="FILE|URL", help="The issuer's public keys; default: those behind the link.")
-@click.option("--receipt-key", metavar="FILE", type=FILE, help="Private JWK to sign a receipt with; default: none.")
+@click.option(
+    "--receipt-key", metavar="FILE", type=FILE, help="Private JWK, or <kid>.pem, to sign a receipt; default: none."
+)
 @click.option("--most-bytes", type=click.IntRange(min=1), help="Refuse what unpacks to more; default: the free space.")
 @shared
 def receive_command(

@@ -21,7 +21,7 @@ from portability.signing import Jwks, PublicKey
 
 TABLE = models.signing_key
 PURPOSES = ("archive", "link", "transfer", "receipt", "audit")
-PUBLISHED = frozenset({"archive", "transfer", "audit"})
+PUBLISHED = frozenset({"archive", "transfer", "receipt", "audit"})
 """Purposes whose public keys are in the JWKS; link keys are ours alone."""
 
 

@@ -15,19 +15,23 @@ from portability.signing import RECEIPT_TYPE, sign
 from receiver.statement import Statement
 
 KEY_BYTES = 1 << 14
+KINDS = "a private JWK, or <kid>.pem as `portability keys new --purpose receipt` makes it"
 RECEIVED, REFUSED = "received", "refused"
 
 
 def load_key(path: Path) -> ECKey:
-    """A private ES256 key with its `kid`, as a JWK (RFC 7517). Raises BadInput."""
+    """A private ES256 key: a JWK with its `kid` (RFC 7517), or a PEM file that is named by it. Raises BadInput."""
     try:
         with path.open("rb") as file:
-            document = orjson.loads(file.read(KEY_BYTES))
-        key = ECKey.import_key(document)
+            content = file.read(KEY_BYTES)
+        if content.startswith(b"-----BEGIN"):
+            key = ECKey.import_key(content, {"kid": path.stem})
+        else:
+            key = ECKey.import_key(orjson.loads(content))
     except (OSError, JoseError, ValueError, TypeError, KeyError) as error:
-        raise BadInput(f"the receipt key {path} cannot be read: {type(error).__name__}", hint="a private JWK") from None
+        raise BadInput(f"the receipt key {path} cannot be read: {type(error).__name__}", hint=KINDS) from None
     if not key.is_private or key.kid is None or key.curve_name != "P-256":
-        raise BadInput(f"the receipt key {path} is no private key of P-256 with a kid", hint="a private JWK")
+        raise BadInput(f"the receipt key {path} is no private key of P-256 with a kid", hint=KINDS)
     return key
 
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pyrage
@@ -18,84 +14,23 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 from transferring import Provider, providing
-from workers import Deployment, until
+from visits import PHONE, Stack, ask, log_in, picture, standing, visiting
+from workers import until
 
 from portability import codes, models
 from portability.db import open_engine, reading, writing
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
-WIDE, PHONE = (1200, 850), (390, 844)
 DOWNLOAD = re.compile("^Download")
-
-
-@dataclass
-class Stack:
-    """The embedded stack, and who is in its made-up data."""
-
-    here: Deployment
-    url: str
-    user: str
-    other: str
-    contact: str
-    tenant: str
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """`portability up` with a policy that wants four eyes."""
-    here = Deployment(tmp_path_factory.mktemp("people"), {"APPROVALS": "policy", "CLOCK_SECONDS": "0.3"})
-    up = here.start("up", "--workers", "1")
-    try:
-        until(lambda: here.log.exists() and "open http://" in here.log.read_text(), "the pages are up")
-        url = here.log.read_text().partition("open ")[2].split()[0]
+    with standing(tmp_path_factory.mktemp("people"), APPROVALS="policy") as (here, url):
         made = here.json("seed", "--recording-seconds", "1-2")["examples"]
         here.run("instructions", "add", "--tenant", made["contact_tenant"])
         other = made["user"][:-1] + ("1" if made["user"][-1] != "1" else "2")
         yield Stack(here, url, made["user"], other, made["contact"], made["contact_tenant"])
-    finally:
-        up.terminate()
-        up.wait(60)
-
-
-@contextmanager
-def visiting(
-    browser: Browser, stack: Stack, size: tuple[int, int] = WIDE, *, locale: str = "en-GB", **more: Any
-) -> Iterator[Page]:
-    """A page on which nothing is complained of, and nothing is asked for from anywhere else."""
-    viewport = {"width": size[0], "height": size[1]}
-    context = browser.new_context(locale=locale, timezone_id="Asia/Jakarta", viewport=viewport, **more)  # type: ignore[arg-type]  # as playwright has it
-    context.set_default_timeout(60_000)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if "status of 40" not in message.text else None)
-    page.on("request", lambda request: None if request.url.startswith(stack.url) else faults.append(request.url))
-    try:
-        yield page
-        assert faults == []
-    finally:
-        context.close()
-
-
-def log_in(page: Page, stack: Stack, role: str, name: str, *, tenant: str = "", weak: bool = False) -> None:
-    page.goto(f"{stack.url}/login")
-    page.get_by_label("You are").select_option(role)
-    page.get_by_label("Your id").fill(name)
-    page.get_by_label("Company, for an administrator").fill(tenant)
-    if weak:
-        page.get_by_label("Log in without a second factor").check()
-    page.get_by_role("main").get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{stack.url}/**")
-
-
-def ask(page: Page) -> None:
-    page.get_by_role("button", name="Ask for my data").click()
-
-
-def picture(page: Page, name: str, tmp_path: Path) -> None:
-    """A picture of docs/pages.md; SCREENSHOTS=1 takes it anew."""
-    folder = IMAGES if "SCREENSHOTS" in os.environ else tmp_path
-    assert len(page.screenshot(path=folder / f"page-{name}.png")) > 5_000
 
 
 def check_accessible(page: Page, axe: str) -> None:

@@ -1,0 +1,90 @@
+"""Two embedded stacks on one machine: what a person has at one arrives at the other, by its own programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import create_engine, select
+from transferring import Provider, providing
+from visits import Stack, ask, log_in, picture, standing, visiting
+from workers import Deployment, until
+
+from exporters import schema
+
+
+@pytest.fixture(scope="module")
+def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A: people with data."""
+    with standing(tmp_path_factory.mktemp("a"), APPROVALS="policy") as (here, url):
+        made = here.json("seed", "--recording-seconds", "1-2")["examples"]
+        yield Stack(here, url, made["user"], made["user"], made["contact"], made["contact_tenant"])
+
+
+def recorded(page: Page, sender: Stack, inbox: Provider, jwks_url: str) -> None:
+    """Two officers of A record B: its key of age, its key set on B's own pages, and where it wants to be told."""
+    log_in(page, sender, "officer", "olga")
+    page.goto(f"{sender.url}/staff/recipients")
+    fields = {"Name": "B Care", "Domain": "localhost", "Country": "DE", "Public key": str(inbox.identity.to_public())}
+    for label, text in {**fields, "Key set": jwks_url, "Webhook": f"{inbox.server.url}/hook"}.items():
+        page.get_by_label(label, exact=label in {"Name", "Domain"}).fill(text)
+    page.get_by_role("button", name="Record", exact=True).click()
+    inbox.secret = page.get_by_role("status").locator("code").inner_text()
+    log_in(page, sender, "officer", "otto")
+    page.goto(f"{sender.url}/staff/recipients")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("Approved")).to_be_visible()
+
+
+@pytest.mark.requirement("R46")
+def test_a_person_moves_from_one_platform_to_another(browser: Browser, sender: Stack, tmp_path: Path) -> None:
+    """They say yes at A; B fetches, verifies, imports and signs; A says delivered, and B can hand out what came."""
+    with standing(tmp_path / "b") as (other, url), providing() as inbox, visiting(browser, sender) as page:
+        recorded(page, sender, inbox, f"{url}/.well-known/jwks.json")
+        log_in(page, sender, "subject", sender.user)
+        page.get_by_role("radio", name="My data, to take elsewhere").check()
+        ask(page)
+        expect(page.get_by_role("heading", name="Ready")).to_be_visible()
+        page.reload()
+        page.get_by_label("I agree that these parts").check()
+        page.get_by_role("button", name="Send my data").click()
+        expect(page.get_by_role("heading", name="Sent to other providers")).to_be_visible()
+        until(lambda: bool(inbox.told), "B is told")
+        received(other, inbox.event(inbox.told[0])["data"]["url"], inbox, tmp_path)
+
+        page.reload()
+        expect(page.get_by_text("Delivered", exact=True)).to_be_visible()
+        page.evaluate("document.querySelector('#transfers').scrollIntoView()")
+        picture(page, "delivered", tmp_path)
+
+        there, here = (address(stack.folder, sender.user) for stack in (sender.here, other))
+        assert here == there
+        export = other.json("request", "--profile", "access", "--subject", f"user:{sender.user}", "--wait")
+        lines = {f"{line['exporter']}/{line['dataset']}": line for line in export["datasets"]}
+        assert (export["state"], lines["account/profile"]["records"]) == ("ready", 1)
+
+
+def received(other: Deployment, url: str, inbox: Provider, tmp_path: Path) -> None:
+    """By the commands of docs/receiving.md, with B's own key for receipts."""
+    other.run("keys", "new", "--purpose", "receipt")
+    identity, (receipt_key,) = tmp_path / "key.txt", (other.folder / "keys").glob("receipt-*.pem")
+    identity.write_text(f"{inbox.identity}\n")
+    identity.chmod(0o600)
+    to = tmp_path / "in"
+    keys = ("--identity", str(identity), "--receipt-key", str(receipt_key), "--audience", "localhost")
+    assert other.json("receive", url, "--to", str(to), *keys)["receipted"]
+    database, files = f"sqlite:///{other.folder}/platform.sqlite", (other.folder / "recordings").as_uri()
+    report = other.json("import", str(to), "--into", database, "--files", files)
+    assert sum(line["new"] for line in report["datasets"]) > 0
+
+
+def address(folder: Path, user: str) -> tuple[str, str]:
+    """What a platform's own table has of a person."""
+    engine = create_engine(f"sqlite:///{folder}/platform.sqlite")
+    columns = schema.users.c
+    with engine.connect() as connection:
+        found = connection.execute(select(columns.full_name, columns.email).where(columns.id == user)).one()
+    engine.dispose()
+    return found.full_name, found.email
