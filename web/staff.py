@@ -111,19 +111,22 @@ def one(request: Request, place: Here, login: LoggedIn, export_id: str) -> Respo
             "links": links.of(connection, export_id),
             "causes": exports.review(connection, row),
             "can": _possible(place, login, connection, row),
+            "bases": list(approvals.Basis),
         }
     return pages.page(request, "desk_export.html", **told, staff=True, kept_until=None)
 
 
 @router.post("/exports/{export_id}/{what}", dependencies=[OurForm])
-def act(request: Request, place: Here, login: LoggedIn, export_id: str, what: str, reason: Text = "") -> Response:
+def act(
+    request: Request, place: Here, login: LoggedIn, export_id: str, what: str, reason: Text = "", basis: Text = "other"
+) -> Response:
     """One of the buttons."""
     action = ACTIONS.get(what)
     if action is None:
         raise BadInput("there is no such action")
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, action)
-        _do(connection, row["id"], what, actor, reason.strip())
+        _do(connection, row["id"], what, actor, reason.strip(), basis)
     place.wake(export_id)
     pages.flash(request, "done")
     return pages.see_other(f"/staff/exports/{export_id}")
@@ -165,13 +168,13 @@ ACTIONS = {
 }
 
 
-def _do(connection: Connection, export_id: str, what: str, as_whom: Actor, reason: str) -> None:
+def _do(connection: Connection, export_id: str, what: str, as_whom: Actor, reason: str, basis: str) -> None:
     actor = str(as_whom)
     match what:
         case "approve":
             approvals.approve(connection, export_id, actor=as_whom)
         case "deny":
-            approvals.deny(connection, export_id, reason=reason, actor=as_whom)
+            approvals.deny(connection, export_id, reason=reason, actor=as_whom, basis=basis)
         case "recall":
             recalls.recall(connection, export_id, reason=reason, actor=actor)
         case "cancel":

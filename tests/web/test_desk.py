@@ -68,7 +68,11 @@ def test_a_refusal_has_its_reason_and_remedies(strict: Served) -> None:
     export_id = strict.world.request(f"user:{OWNER}")
     with strict.browser("olga", "officer") as visitor:
         assert visitor.send(f"/staff/exports/{export_id}/deny", reason=" ").status_code == 400
-        assert visitor.send(f"/staff/exports/{export_id}/deny", reason="Asked for daily.").status_code == 303
+        assert visitor.send(f"/staff/exports/{export_id}/deny", reason="Daily.", basis="whim").status_code == 400
+        refused = {"reason": "Asked for daily.", "basis": "excessive"}
+        assert visitor.send(f"/staff/exports/{export_id}/deny", **refused).status_code == 303
+        log = visitor.client.get("/staff/requests.csv").text
+    assert next(line for line in log.splitlines() if export_id in line).count("excessive") == 1
     with strict.browser(OWNER) as visitor:
         page = visitor.client.get(f"/me/exports/{export_id}").text
     assert "Asked for daily." in page
