@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import scan, slices
+from bench import rows, scan, slices
 from bench.figures import Figure
 
-FIGURES: Mapping[str, Callable[..., Figure]] = {"scan": scan.measure, "slices": slices.measure}
+FIGURES: Mapping[str, Callable[..., Figure]] = {
+    "rows_jsonl": rows.measure_jsonl,
+    "rows_jsonl_csv": rows.measure_both,
+    "rows_cpu": rows.measure_cpu,
+    "scan": scan.measure,
+    "slices": slices.measure,
+}
 
 
 def main() -> None:

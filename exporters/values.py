@@ -154,6 +154,8 @@ def _date(value: object) -> JSON:
 
 
 def _object(value: object) -> JSON:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(value) if isinstance(value, float) else value  # SQLite takes such a text for a number
     if not isinstance(value, str):
         raise TypeError("not JSON text")
     # The fast parser makes floats of integers beyond 64 bits; the exact one takes NaN and half characters.

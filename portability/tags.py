@@ -63,8 +63,8 @@ class Person(StrEnum):
 
 
 ROLES_OF_SPEAKERS = frozenset(
-    {"agent", "ai", "ai_agent", "caller", "company", "contact", "customer", "human", "human_agent", "requester"}
-    | {"staff", "system", "user", "visitor"}
+    {"action", "agent", "ai", "ai_agent", "assistant", "bot", "caller", "company", "contact", "customer", "human"}
+    | {"human_agent", "requester", "staff", "system", "user", "visitor"}
 )
 """Words for who speaks that name nobody."""
 

@@ -113,7 +113,9 @@ def serving(
         }
         made_up = exporters or {"made_up": MadeUpExporter(things(records), batch_records=max(3, records // 20))}
         names = [f"{name}/{dataset.name}" for name, exporter in made_up.items() for dataset in exporter.datasets]
-        made = world(folder, made_up, storage=storage, notice_dir=described(folder / "notice", *names), **settings)
+        made = world(
+            folder, made_up, storage=storage, **{"notice_dir": described(folder / "notice", *names), **settings}
+        )
         with writing(made.engine) as connection:
             keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
         app = create_app(made.place.settings, storage=made.place.storage)

@@ -123,7 +123,7 @@ def test_documents_are_described_as_what_they_are(tmp_path: Path) -> None:
     resource = resources["data/made/letters/thing_0.txt"]
     assert (resource["mediatype"], resource["x-records"], resource["x-dataset"]) == ("text/plain", 1, "letters")
     assert "schema" not in resource
-    assert [name for name in found if name.startswith("schemas/")] == ["schemas/made/things.schema.json"]
+    assert [name for name in found if name.startswith("schemas/made/")] == ["schemas/made/things.schema.json"]
     assert b'<td class="number">2</td>' in found["README.html"]
 
 
@@ -160,7 +160,8 @@ def test_without_a_format_of_documents_they_are_not_included(tmp_path: Path) -> 
     exporter = MadeUpExporter(things(2), datasets=(dataset(), LETTERS))
     _made, _identifier, paths = letters(tmp_path, exporter, formats=["jsonl"])
     left = export_json(paths)["not_included"]
-    assert left == [{"exporter": "made", "dataset": "letters", "reason": "format vcon was not asked for"}]
+    reason = "format vcon was not asked for"
+    assert left == [{"exporter": "made", "dataset": "letters", "title": "Letters", "reason": reason}]
     assert len(records(paths, "made", "things")) == 2
 
 

@@ -14,6 +14,7 @@ import pytest
 import servers
 from served import CONTACT, OTHER, OWNER, TENANT, Browser, Served, serving
 from sqlalchemy import func, select
+from workers import until
 
 from portability import approvals, codes, models
 from portability.db import reading, writing
@@ -381,6 +382,11 @@ def test_what_went_out_is_in_the_audit_log(served: Served) -> None:
     query = select(models.audit_event.c.detail).where(
         models.audit_event.c.export_id == export_id, models.audit_event.c.action == "link.downloaded"
     )
-    with reading(served.world.engine) as connection:
-        told = [(event["bytes"], event["complete"]) for event in connection.execute(query).scalars()]
-    assert told == [(10, False), (size - 10, True)]
+
+    def told() -> list[tuple[int, bool]]:
+        with reading(served.world.engine) as connection:
+            return [(event["bytes"], event["complete"]) for event in connection.execute(query).scalars()]
+
+    # It is written once the last byte has gone, which its receiver may know first.
+    until(lambda: len(told()) > 1, "both are written down")
+    assert told() == [(10, False), (size - 10, True)]

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import httpx
 import orjson
+import pytest
 from repository import ROOT
-from served import Served
+from served import Served, serving
+
+
+@pytest.fixture
+def served(tmp_path: Path, redis_server: str) -> Iterator[Served]:
+    """With the notice register that comes with the software."""
+    with serving(tmp_path, redis_server, notice_dir=None) as server:
+        yield server
 
 
 def test_the_register_is_public(served: Served) -> None:

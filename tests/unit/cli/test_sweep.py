@@ -69,7 +69,8 @@ def test_leftovers_and_losses_are_told_and_done(run: Run, shelf: Shelf) -> None:
     assert "would" not in done.stdout
     assert len(shelf.objects()) == 2
     with reading(shelf.made.engine) as connection:
-        assert audit.events(connection, export_id=lost)[-1]["actor"].startswith("operator:")
+        actors = {event["action"]: event["actor"] for event in audit.events(connection, export_id=lost)}
+        assert actors["export.failed"].startswith("operator:")
 
 
 def test_what_could_not_be_removed_is_exit_code_1(run: Run, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

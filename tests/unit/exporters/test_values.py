@@ -76,6 +76,7 @@ def test_a_decimal_keeps_every_digit(number: Decimal) -> None:
         (FieldType.OBJECT, "[" * 202 + "]" * 202),
         (FieldType.OBJECT, "{"),
         (FieldType.OBJECT, b"{}"),
+        (FieldType.OBJECT, math.inf),
     ],
 )
 def test_what_json_cannot_carry_is_refused(kind: FieldType, value: object) -> None:
@@ -102,6 +103,8 @@ def test_what_json_cannot_carry_is_refused(kind: FieldType, value: object) -> No
         (FieldType.OBJECT, '{"a": [null, 1180591620717411303424, "b"]}', {"a": [None, 2**70, "b"]}),
         (FieldType.OBJECT, '{"a": 0.1}', {"a": 0.1}),
         (FieldType.OBJECT, "null", None),
+        (FieldType.OBJECT, 0, 0),
+        (FieldType.OBJECT, -0.5, -0.5),
     ],
 )
 def test_values_pass_unchanged(kind: FieldType, value: object, told: object) -> None:

@@ -141,14 +141,14 @@ def test_refused_records_are_told_and_the_others_are_taken(tmp_path: Path) -> No
 
 def test_secrets_and_unknown_fields_are_ignored_and_told(tmp_path: Path) -> None:
     """A column that never leaves never comes in, and a field without a column is not lost silently."""
-    record = call("c1", private_note="from outside", media_host="from outside", mood="good")
+    record = call("c1", staff_name="from outside", media_host="from outside", mood="good")
 
     report = imported(archive(tmp_path, [table("calls", record)]), tmp_path)
 
     (dataset,) = report.datasets
-    assert stored(tmp_path, "calls", "private_note", "media_host") == [(None, None)]
-    assert dataset.ignored_fields == {"private_note", "media_host", "mood"}
-    assert dataset.absent_columns == ["voiceprint", "staff_name", "private_note", "media_host"]
+    assert stored(tmp_path, "calls", "staff_name", "media_host") == [(None, None)]
+    assert dataset.ignored_fields == {"staff_name", "media_host", "mood"}
+    assert dataset.absent_columns == ["voiceprint", "staff_name", "media_host"]
 
 
 def test_a_storage_key_from_outside_is_ignored(tmp_path: Path) -> None:
