@@ -15,6 +15,7 @@ from sqlalchemy import Boolean, Column, Date, DateTime, Float, Integer, Numeric,
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from portability.api import JSON, FieldType
@@ -52,24 +53,22 @@ def field_type(column: TypeEngine[Any]) -> FieldType:
     return next((field for kind, field in FIELD_TYPES if isinstance(plain, kind)), FieldType.STRING)
 
 
-class AsText(ColumnElement[str]):
+class as_text(FunctionElement[str]):  # noqa: N801  # reads as the SQL function that it is
     """A value as the database itself writes it: every digit, and no detour over objects."""
 
     type = Text()
+    name = "as_text"
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[Any]) -> None:
-        self.column = column
+
+@compiles(as_text, "postgresql")
+def _as_text_postgresql(element: as_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
 
 
-@compiles(AsText, "postgresql")
-def _as_text_postgresql(element: AsText, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
-    return f"CAST({compiler.process(element.column, **options)} AS TEXT)"
-
-
-@compiles(AsText, "sqlite")
-def _as_text_sqlite(element: AsText, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
-    return str(compiler.process(element.column, **options))  # it is text already
+@compiles(as_text, "sqlite")
+def _as_text_sqlite(element: as_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    return str(compiler.process(element.clauses, **options))  # it is text already
 
 
 def exact(column: Column[Any]) -> ColumnElement[Any]:
@@ -77,7 +76,7 @@ def exact(column: Column[Any]) -> ColumnElement[Any]:
     plain = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
     kind = field_type(column.type)
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
-    return AsText(column) if is_text else column
+    return as_text(column) if is_text else column
 
 
 _PLAIN: Mapping[FieldType, frozenset[type]] = {
@@ -158,12 +157,16 @@ def _object(value: object) -> JSON:
         return _number(value) if isinstance(value, float) else value  # SQLite takes such a text for a number
     if not isinstance(value, str):
         raise TypeError("not JSON text")
-    # The fast parser makes floats of integers beyond 64 bits; the exact one takes NaN and half characters.
-    parsed: JSON = json.loads(value, parse_constant=_refuse) if LONG_NUMBER.search(value) else orjson.loads(value)
+    parsed: JSON = _exactly(value) if LONG_NUMBER.search(value) else orjson.loads(value)
     if value.count("[") + value.count("{") > DEPTH_MAX:
         _check_depth(parsed)
-    if "\\u" in value:
-        orjson.dumps(parsed, default=str)
+    return parsed
+
+
+def _exactly(value: str) -> JSON:
+    """The fast parser makes floats of integers beyond 64 bits; this one takes NaN and half characters if it is let."""
+    parsed: JSON = json.loads(value, parse_constant=_refuse)
+    json.dumps(parsed, ensure_ascii=False).encode()
     return parsed
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.values import CONVERTERS, NOT_JSON, are_plain, rfc3339
+from exporters import schema
+from exporters.values import CONVERTERS, NOT_JSON, are_plain, exact, rfc3339
 from portability.api import FieldType
 from portability.testing.values import is_of
 
@@ -101,6 +102,7 @@ def test_what_json_cannot_carry_is_refused(kind: FieldType, value: object) -> No
         (FieldType.BOOLEAN, 1, True),
         (FieldType.DATETIME, "2026-11-24 08:30:00.5+00", "2026-11-24T08:30:00.500000Z"),
         (FieldType.OBJECT, '{"a": [null, 1180591620717411303424, "b"]}', {"a": [None, 2**70, "b"]}),
+        (FieldType.OBJECT, r'{"a": 1180591620717411303424, "b": "caf\u00e9"}', {"a": 2**70, "b": "café"}),
         (FieldType.OBJECT, '{"a": 0.1}', {"a": 0.1}),
         (FieldType.OBJECT, "null", None),
         (FieldType.OBJECT, 0, 0),
@@ -134,3 +136,11 @@ def test_values_pass_unchanged(kind: FieldType, value: object, told: object) -> 
 def test_a_column_of_plain_values_needs_no_look_at_each(kind: FieldType, column: list[object], plain: bool) -> None:
     """Where all are JSON values of their kind; one that may be none, and each is converted by itself."""
     assert are_plain(kind, column) is plain
+
+
+def test_statements_of_different_columns_are_kept_apart() -> None:
+    """SQLAlchemy keeps what it has compiled: by the column that is told as text, or another one would be told."""
+    mine, other = (exact(column)._generate_cache_key() for column in (schema.calls.c.cost, schema.calls.c.custom))
+
+    assert mine is not None
+    assert mine != other
