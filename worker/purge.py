@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, or_, select
 
 from portability import audit, deadlines, deployment, exclusion, exports, models, remains, subjects
 from portability.db import reading, writing
@@ -50,11 +50,18 @@ def _asked(connection: Connection, ref: str) -> bool:
 
 
 def _purge_what_ended(engine: Engine, before: datetime) -> None:
-    """Powers, orders and holds that ended as long ago: they name people, too."""
+    """Powers, orders, consents and holds that ended as long ago: they name people, too."""
     mandate, order, hold = models.mandate, models.instruction, models.legal_hold
+    consent, sent = models.authorisation, models.transfer
+    used = select(sent.c.id).where(sent.c.authorisation_id == consent.c.id).exists()
+    spent = or_(
+        consent.c.revoked_at < before, consent.c.expires_at < before, and_(consent.c.once, consent.c.used_at < before)
+    )
     over: Sequence[tuple[Table, ColumnElement[bool]]] = (
         (mandate, or_(mandate.c.ended_at < before, mandate.c.expires_at < before)),
         (order, order.c.withdrawn_at < before),
+        # A transfer rests on its consent for as long as its own record is kept.
+        (consent, and_(spent, ~used)),
         (hold, or_(hold.c.released_at < before, hold.c.until < before)),
     )
     with reading(engine) as connection:

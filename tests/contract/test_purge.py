@@ -6,10 +6,11 @@ import csv
 import io
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import MadeUpExporter, World, things, world
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from portability import (
     approvals,
@@ -163,6 +164,34 @@ def test_powers_and_orders_that_ended_go_too(made: World) -> None:
     with reading(made.engine) as connection:
         assert [len(connection.execute(select(t)).all()) for t in (models.mandate, models.legal_hold)] == [1, 1]
         assert connection.scalars(select(models.instruction.c.contact_id)).all() == ["con_2"]
+
+
+def test_consents_that_ended_go_with_what_rests_on_them(made: World) -> None:
+    """A consent names a person: it goes as long after its end, and not before the record of its last transfer."""
+    long_ago = now(-900 * DAY)
+    export_id = made.request("user:usr_1")
+    subject = {"subject_kind": "user", "subject_id": "usr_1", "subject_ref": "sub_x", "datasets": ["calls"]}
+    given = {**subject, "recipient_id": "rcp_1", "created_by": TEST, "created_at": long_ago}
+    with writing(made.engine) as connection:
+        named = dict.fromkeys(("name", "domain", "age_key", "jwks_url", "webhook_url", "webhook_kid"), "x")
+        to = {**named, "id": "rcp_1", "country": "DE", "mechanism": "adequacy"}
+        connection.execute(insert(models.recipient).values(**to, created_by=TEST, created_at=long_ago))
+        ends: dict[str, dict[str, Any]] = {
+            "aut_revoked": {"once": False, "revoked_at": long_ago},
+            "aut_over": {"once": False, "expires_at": long_ago},
+            "aut_used": {"once": True, "used_at": long_ago},
+            "aut_sent": {"once": True, "used_at": long_ago},
+            "aut_again": {"once": False, "used_at": long_ago, "expires_at": now(DAY)},
+            "aut_new": {"once": True},
+        }
+        for name, ended in ends.items():
+            connection.execute(insert(models.authorisation).values(id=name, **given, **ended))
+        sent = {"id": "trf_1", "export_id": export_id, "recipient_id": "rcp_1", "authorisation_id": "aut_sent"}
+        values = {"state": "delivered", "created_by": TEST, "created_at": long_ago, "fence": 0, "attempts": 0}
+        connection.execute(insert(models.transfer).values(**sent, **values))
+    purge.purge(made.engine, 24)
+    with reading(made.engine) as connection:
+        assert set(connection.scalars(select(models.authorisation.c.id))) == {"aut_sent", "aut_again", "aut_new"}
 
 
 @pytest.mark.parametrize(

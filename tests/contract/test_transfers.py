@@ -36,6 +36,7 @@ from portability import (
     approvals,
     audit,
     authorisations,
+    erasures,
     exports,
     keys,
     links,
@@ -47,13 +48,14 @@ from portability import (
 )
 from portability.authorisations import NotAuthorised
 from portability.db import now, open_engine, reading, writing
+from portability.erasures import Whom
 from portability.errors import BadDate, BadInput, StorageUnavailable, WrongState
 from portability.policy import Actor
 from portability.receipts import Receipt, Status
 from portability.refusals import LinkInvalid, ReasonRequired
 from portability.signing import TRANSFER_TYPE, Jwks, check
 from portability.storage import Storage, Upload
-from worker import expire, leftovers, transfer
+from worker import erase, expire, leftovers, transfer
 from worker.withdraw import withdraw_copies
 
 COPY = models.transfer_copy
@@ -584,3 +586,28 @@ def test_nobody_waits_in_a_circle(made: World, other: Provider, control_url: str
     assert min(done) > 5
     with reading(made.engine) as connection:
         assert audit.verify(connection).ok
+
+
+@pytest.mark.requirement("R5", "R46")
+@pytest.mark.parametrize("is_offered", [True, False])
+def test_an_erasure_takes_what_was_sent_along(made: World, other: Provider, is_offered: bool) -> None:
+    """On its way or offered: nobody may fetch it; copies, records and the consent itself are gone afterwards."""
+    recipient = other.recorded(made)
+    authorised(made, recipient)
+    transfer_id = started(made, ready(made), recipient)
+    assert step(made)
+    if is_offered:
+        encrypted(made)
+    assert view(made, transfer_id)["state"] == ("offered" if is_offered else "queued")
+    with writing(made.engine) as connection:
+        erasures.begin(connection, Whom("user", "usr_1", None), reason="ticket 7", actor=TEST)
+    assert view(made, transfer_id)["state"] == "revoked"
+    assert objects(made)
+
+    assert erase.advance(made.engine, lambda: made.place.storage) == 1
+
+    assert not list(made.place.storage.list())
+    gone = (models.transfer, models.transfer_copy, models.authorisation, models.webhook)
+    with reading(made.engine) as connection:
+        assert [table.name for table in gone if connection.execute(select(table)).first()] == []
+        assert connection.execute(select(models.recipient)).first()

@@ -12,17 +12,14 @@ import pyrage
 import pytest
 import servers
 from factories import MadeUpExporter, things
-from served import OWNER, Served, serving
-from transferring import EXPORTER, Provider, encrypted, providing
+from sending import offered, recorded, sender, shown
+from served import Served
+from transferring import Provider
 
-from portability import keys, recipients
-from portability.db import writing
-from portability.outside import Outside
 from portability.storage import Storage, open_storage
 from receiver.faults import SenderRefused, WrongAudience, WrongKey
 from receiver.fetch import Patience
 from receiver.receiving import Received, Recipient, receive
-from worker import announce
 
 
 @pytest.fixture(scope="module", params=["folder", "s3"])
@@ -31,14 +28,12 @@ def served(
 ) -> Iterator[Served]:
     """A sender whose exports have several volumes; from an object storage they come by presigned addresses."""
     exporter = MadeUpExporter(things(3000), batch_records=50)
-    more: dict[str, Any] = {"allow_loopback": True, "volume_bytes": 1 << 16, "piece_bytes": 1 << 13}
+    small = {"volume_bytes": 1 << 16, "piece_bytes": 1 << 13}
     folder = tmp_path_factory.mktemp("sends")
     with (
         _storage(request) as storage,
-        serving(folder, redis_server, storage=storage, exporters={EXPORTER: exporter}, **more) as server,
+        sender(folder, redis_server, exporter, storage=storage, **small) as server,
     ):
-        with writing(server.world.engine) as connection:
-            keys.ensure(connection, server.world.place.settings.keys, purposes=("transfer",), actor="operator:test")
         yield server
 
 
@@ -56,30 +51,8 @@ def _storage(request: pytest.FixtureRequest) -> Iterator[Storage | None]:
 
 @pytest.fixture
 def other(served: Served) -> Iterator[Provider]:
-    """The recipient that it has recorded."""
-    with providing() as provider:
-        provider.recorded(served.world)
+    with recorded(served) as provider:
         yield provider
-        with writing(served.world.engine) as connection:
-            recipients.remove(connection, provider.recipient, actor="operator:test")
-
-
-def offered(served: Served, other: Provider) -> dict[str, Any]:
-    """What the recipient's webhook was told of a transfer that the owner has authorised."""
-    given = {"subject": f"user:{OWNER}", "recipient": "localhost", "datasets": [EXPORTER]}
-    assert served.call("POST", "/v1/authorisations", json=given).status_code == 201
-    export_id = served.ready(profile="portability")
-    answer = served.call("POST", f"/v1/exports/{export_id}/transfers", json={"recipient": other.recipient})
-    assert answer.status_code == 201, answer.text
-    encrypted(served.world)
-    while announce.announce(served.world.engine, served.world.place.settings, Outside(loopback=True)):
-        pass
-    told: dict[str, Any] = other.event(other.told[-1])["data"]
-    return told
-
-
-def shown(served: Served, transfer_id: str) -> dict[str, Any]:
-    return dict(served.call("GET", f"/v1/transfers/{transfer_id}").json())
 
 
 def received(told: dict[str, Any], other: Provider, folder: Path, **otherwise: Any) -> Received:

@@ -9,30 +9,25 @@ from typing import Any
 import pyrage
 import pytest
 from factories import MadeUpExporter, things
-from served import OTHER, OWNER, Browser, Served, serving
-from transferring import EXPORTER, Provider, encrypted, providing, view
+from sending import recorded, sender
+from served import OTHER, OWNER, Browser, Served
+from transferring import Provider, encrypted, providing, view
 
-from portability import authorisations, keys, recipients, transfers
+from portability import authorisations, recipients, transfers
 from portability.db import reading, writing
 
 
 @pytest.fixture(scope="module")
 def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    more: dict[str, Any] = {"allow_loopback": True, "approvals": "policy", "exports_per_month": 100}
-    exporters = {EXPORTER: MadeUpExporter(things(50))}
-    with serving(tmp_path_factory.mktemp("pages"), redis_server, exporters=exporters, **more) as server:
-        with writing(server.world.engine) as connection:
-            keys.ensure(connection, server.world.place.settings.keys, purposes=("transfer",), actor="operator:test")
+    strict: dict[str, Any] = {"approvals": "policy", "exports_per_month": 100}
+    with sender(tmp_path_factory.mktemp("pages"), redis_server, MadeUpExporter(things(50)), **strict) as server:
         yield server
 
 
 @pytest.fixture
 def other(served: Served) -> Iterator[Provider]:
-    with providing() as provider:
-        provider.recorded(served.world)
+    with recorded(served) as provider:
         yield provider
-        with writing(served.world.engine) as connection:
-            recipients.remove(connection, provider.recipient, actor="operator:test")
 
 
 def send(visitor: Browser, export_id: str, other: Provider, **more: str) -> int:

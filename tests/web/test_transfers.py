@@ -13,53 +13,31 @@ import pytest
 import redis
 from factories import MadeUpExporter, things
 from joserfc.jwk import ECKey
-from served import OTHER, OWNER, Served, serving
-from transferring import EXPORTER, Provider, encrypted, providing
+from sending import offered, recorded, sender, sent, shown
+from served import OTHER, OWNER, Served
+from transferring import EXPORTER, Provider, encrypted
 
-from portability import keys, recipients
-from portability.db import writing
-from portability.outside import Outside
 from portability.signing import TRANSFER_TYPE, Jwks, check
-from worker import announce
 
 
 @pytest.fixture(scope="module")
 def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    exporter = MadeUpExporter(things(50))
-    more: dict[str, Any] = {"allow_loopback": True, "link_claims_max": 5}
-    with serving(tmp_path_factory.mktemp("sends"), redis_server, exporters={EXPORTER: exporter}, **more) as server:
-        with writing(server.world.engine) as connection:
-            keys.ensure(connection, server.world.place.settings.keys, purposes=("transfer",), actor="operator:test")
+    with sender(
+        tmp_path_factory.mktemp("sends"), redis_server, MadeUpExporter(things(50)), link_claims_max=5
+    ) as server:
         yield server
 
 
 @pytest.fixture
 def other(served: Served) -> Iterator[Provider]:
-    with providing() as provider:
-        provider.recorded(served.world)
+    with recorded(served) as provider:
         yield provider
-        with writing(served.world.engine) as connection:
-            recipients.remove(connection, provider.recipient, actor="operator:test")
 
 
-def sent(served: Served, other: Provider) -> tuple[str, str]:
-    """A transfer that the owner has authorised and started; returns the export's id and the transfer's."""
-    given = {"subject": f"user:{OWNER}", "recipient": "localhost", "datasets": [EXPORTER]}
-    assert served.call("POST", "/v1/authorisations", json=given).status_code == 201
-    export_id = served.ready(profile="portability")
-    answer = served.call("POST", f"/v1/exports/{export_id}/transfers", json={"recipient": other.recipient})
-    assert answer.status_code == 201, answer.text
-    return export_id, answer.json()["id"]
-
-
-def offered(served: Served, other: Provider) -> tuple[str, str]:
+def offer(served: Served, other: Provider) -> tuple[str, str]:
     """The transfer's id and the link that the recipient was told."""
-    _export_id, transfer_id = sent(served, other)
-    encrypted(served.world)
-    settings = served.world.place.settings
-    while announce.announce(served.world.engine, settings, Outside(loopback=True)):
-        pass
-    return transfer_id, other.event(other.told[-1])["data"]["url"]
+    data = offered(served, other)
+    return data["transfer"], data["url"]
 
 
 def post_receipt(served: Served, transfer_id: str, token: str, **more: Any) -> httpx.Response:
@@ -67,15 +45,9 @@ def post_receipt(served: Served, transfer_id: str, token: str, **more: Any) -> h
     return httpx.post(f"{served.url}/v1/transfers/{transfer_id}/receipt", content=token, headers=headers, timeout=30)
 
 
-def shown(served: Served, transfer_id: str) -> dict[str, Any]:
-    answer = served.call("GET", f"/v1/transfers/{transfer_id}")
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
 def test_a_recipient_fetches_checks_and_signs(served: Served, other: Provider) -> None:
     """The whole way with nothing but HTTP, a JOSE library and age: as docs/receiving.md tells it."""
-    transfer_id, url = offered(served, other)
+    transfer_id, url = offer(served, other)
     document = httpx.get(url, headers={"Accept": "application/json"}).raise_for_status().json()
     told = document["transfer"]
     statement = httpx.get(told["statement_url"]).raise_for_status().text
@@ -108,7 +80,7 @@ def test_a_recipient_fetches_checks_and_signs(served: Served, other: Provider) -
 
 def test_what_cannot_be_opened_is_refused_and_the_sender_sees_why(served: Served, other: Provider) -> None:
     """Refused with a code; the recipient may still come to terms with it, and after that its word stands."""
-    transfer_id, _url = offered(served, other)
+    transfer_id, _url = offer(served, other)
     no = other.receipt(served.world, transfer_id, status="refused", code="wrong_key", volumes=0)
     assert post_receipt(served, transfer_id, no).status_code == 204
     assert (shown(served, transfer_id)["state"], shown(served, transfer_id)["error_code"]) == ("refused", "wrong_key")
@@ -125,7 +97,7 @@ def test_what_cannot_be_opened_is_refused_and_the_sender_sees_why(served: Served
 
 def test_a_receipt_counts_once(served: Served, other: Provider) -> None:
     """The same one again is 409, for this transfer and for any other of that recipient."""
-    transfer_id, _url = offered(served, other)
+    transfer_id, _url = offer(served, other)
     token = other.receipt(served.world, transfer_id, status="refused", code="changed")
 
     assert post_receipt(served, transfer_id, token).status_code == 204
@@ -163,7 +135,7 @@ def test_a_receipt_that_does_not_hold_changes_nothing(
     served: Served, other: Provider, more: dict[str, Any], status: int, code: str
 ) -> None:
     """Another key, type, issuer, audience, transfer, statement or time; an id, a status or a count that is none."""
-    transfer_id, _url = offered(served, other)
+    transfer_id, _url = offer(served, other)
 
     answer = post_receipt(served, transfer_id, other.receipt(served.world, transfer_id, **more))
 
@@ -173,7 +145,7 @@ def test_a_receipt_that_does_not_hold_changes_nothing(
 
 def test_an_altered_receipt_is_none(served: Served, other: Provider) -> None:
     """A changed byte in any of its three parts; no JWS at all; another content type; far too much."""
-    transfer_id, _url = offered(served, other)
+    transfer_id, _url = offer(served, other)
     token = other.receipt(served.world, transfer_id)
     head, body, signature = token.split(".")
     flipped = "A" if body[20] != "A" else "B"
@@ -192,7 +164,7 @@ def test_an_altered_receipt_is_none(served: Served, other: Provider) -> None:
 
 def test_keys_that_cannot_be_had_are_not_the_receipts_fault(served: Served, other: Provider) -> None:
     """The recipient's key set is away, or none: come back later."""
-    transfer_id, _url = offered(served, other)
+    transfer_id, _url = offer(served, other)
     token = other.receipt(served.world, transfer_id)
     good = other.server.reply
     for status, content in ((500, b""), (200, b"no json"), (200, orjson.dumps({"keys": 1})), (302, b"")):
@@ -217,7 +189,7 @@ def test_a_transfer_that_is_none_takes_no_receipt(served: Served, other: Provide
 
 def test_a_link_that_was_taken_back_is_dead(served: Served, other: Provider) -> None:
     """Landing, statement, claims: 404 in the same moment, also for a download that is claimed already."""
-    transfer_id, url = offered(served, other)
+    transfer_id, url = offer(served, other)
     where = httpx.URL(url).join(httpx.post(f"{url}/volumes/1").headers["Location"])
     assert httpx.get(where).status_code == 200
     given = served.call("GET", "/v1/authorisations").json()["authorisations"]
@@ -328,7 +300,7 @@ def test_recipients_are_recorded_by_officers_and_seen_by_all(served: Served, oth
 
 def test_receipts_are_bounded(served: Served, other: Provider, redis_server: str) -> None:
     """Each makes us ask the recipient: not more often than it can have reason to."""
-    transfer_id, _url = offered(served, other)
+    transfer_id, _url = offer(served, other)
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     codes = [post_receipt(served, transfer_id, "x.y.z").status_code for _ in range(21)]
