@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import click
 
 from cli.context import Context, shared
 from cli.permission import AS, permit_any
 from portability import request_log
+from portability.api import JSON
 from portability.db import reading
 from portability.policy import Action
+
+SHOWN = {
+    "id": "id",
+    "received": "received_at",
+    "profile": "profile",
+    "channel": "channel",
+    "answered": "responded_at",
+    "response": "response",
+    "basis": "basis",
+}
+"""Columns of the table, and what stands in them."""
 
 
 @click.command("requests")
@@ -24,6 +38,9 @@ def list_requests(context: Context, claimed: str | None, *, as_csv: bool) -> Non
         click.echo(request_log.table(rows), nl=False)
         return
     documents = [request_log.document(row) for row in rows]
-    shown = ("id", "received_at", "profile", "channel", "responded_at", "response", "basis")
-    told = [[one[name] for name in shown] for one in documents]
-    context.result({"requests": list(documents)}, lambda: context.table("Requests", shown, told))
+    context.result({"requests": list(documents)}, lambda: context.table("Requests", list(SHOWN), _cells(documents)))
+
+
+def _cells(documents: Sequence[Mapping[str, JSON]]) -> list[list[object]]:
+    """Of times the day: that is what the law asks for, and it fits on a screen."""
+    return [[str(one[n] or "")[:10] if n.endswith("_at") else one[n] for n in SHOWN.values()] for one in documents]

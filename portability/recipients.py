@@ -96,12 +96,15 @@ def checked(
         raise BadInput("the country is no code of ISO 3166-1", hint="two letters: ID, DE, SG")
     ground = _ground(where, home, mechanism, (safeguard or "").strip())
     host = domain.strip().lower().rstrip(".")
-    _check_domain(outside, host, jwks_url)
-    outside.check(jwks_url)
-    outside.check(webhook_url)
     kept = safeguard.strip() if safeguard and safeguard.strip() else None
     scope = None if datasets is None else tuple(checked_datasets(datasets))
-    return Entry(told, host, where, ground, kept, checked_age_key(age_key), jwks_url, webhook_url, scope)
+    key = checked_age_key(age_key)
+    _check_domain(outside, host, jwks_url)
+    # What needs no other machine first: a name that does not resolve hides no fault of the words.
+    outside.target(webhook_url)
+    outside.check(webhook_url)
+    outside.check(jwks_url)
+    return Entry(told, host, where, ground, kept, key, jwks_url, webhook_url, scope)
 
 
 def add(connection: Connection, keys_folder: Path, entry: Entry, *, actor: str, approved: bool) -> tuple[str, str]:
