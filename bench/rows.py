@@ -7,7 +7,6 @@ one would write first: ORM, json, zipfile, upload_file.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -15,11 +14,9 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
-import servers
 from factories import World, world
 from servers.databases import Postgres
 from servers.s3 import S3Server
@@ -27,6 +24,7 @@ from sqlalchemy import Boolean, Column, Double, Engine, Integer, create_engine, 
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from bench.figures import Figure, interleaved
+from bench.surroundings import surroundings
 from exporters import schema, walls
 from exporters.columns import ExactNumeric, created, identifier, link, moment, table
 from exporters.columns import text as words
@@ -121,19 +119,18 @@ def measure_cpu(*, long: bool) -> Figure:
 @contextmanager
 def _place(*, long: bool) -> Iterator[Place]:
     rows = LONG_ROWS if long else ROWS
-    with tempfile.TemporaryDirectory() as name, servers.postgres() as pg, servers.seaweedfs() as s3:
-        os.environ.update(s3.environment)
-        url = _filled(pg, rows)
-        settings = load_settings(dir=Path(name), source_url=url)
+    with surroundings() as around:
+        url = _filled(around.postgres, rows)
+        settings = load_settings(dir=around.folder, source_url=url)
         exporters = {"bench": SqlExporter(PlatformSources(settings), _source())}
         made = world(
-            Path(name),
+            around.folder,
             exporters,
-            storage=open_storage(s3.url("bench")),
-            database_url=pg.url(pg.create_database()),
+            storage=open_storage(around.s3.url("bench")),
+            database_url=around.postgres.url(around.postgres.create_database()),
             source_url=url,
         )
-        yield Place(made, url, s3, rows)
+        yield Place(made, url, around.s3, rows)
         made.engine.dispose()
 
 
