@@ -11,6 +11,7 @@ from bench.figures import Figure
 from bench.scan_corpus import cases
 from bench.scan_records import Lines, platform
 from portability.plugins import load_formats
+from portability.rows import Batched
 from worker.screening import Screen
 from worker.screening.values import Counts
 
@@ -22,14 +23,15 @@ TARGET_US = 1.0
 def measure(*, long: bool) -> Figure:
     """Microseconds of processor time for a record of 470 bytes: the scan, against encoding in JSON Lines and CSV."""
     pieces, screen, formats = list(platform()), Screen(), load_formats(["jsonl", "csv"])
-    scale = RECORD_BYTES / sum(len(piece.body) for piece in pieces) * 1e6
+    scale = RECORD_BYTES / sum(piece.bytes for piece in pieces) * 1e6
 
     def scanned(piece: Lines) -> None:
-        screen.records(piece.dataset, lambda: piece.records, Counts(), piece.body)
+        for records in piece.batches:
+            screen.records(piece.dataset, records, Counts())
 
     def encoded(piece: Lines) -> None:
         for form in formats.values():
-            b"".join(form.encode(piece.dataset, piece.records))
+            b"".join(form.encode(piece.dataset, Batched(piece.batches)))
 
     runs = 100 if long else 20
     ours = sum(_least(partial(scanned, piece), runs) for piece in pieces) * scale

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from demo.plan import SeedPlan
 from demo.seed import seed
 from portability.api import Dataset, Record, Selection, SubjectKind
 from portability.plugins import load_exporters, load_formats
+from portability.rows import Batched
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -24,11 +25,11 @@ PLAN = SeedPlan(
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """All records of one dataset, and their bytes."""
+    """All records of one dataset as they come, and how many bytes they are as JSON Lines."""
 
     dataset: Dataset
-    records: tuple[Record, ...]
-    body: bytes
+    batches: tuple[Sequence[Record], ...]
+    bytes: int
 
 
 def platform() -> Iterator[Lines]:
@@ -44,7 +45,6 @@ def platform() -> Iterator[Lines]:
             for dataset in exporter.datasets:
                 if SubjectKind.TENANT not in (dataset.subject_kinds or exporter.subject_kinds) or dataset.documents:
                     continue
-                batches = exporter.export(subject, dataset, Selection())
-                records = tuple(record for batch in batches for record in batch.records)
-                if records:
-                    yield Lines(dataset, records, b"".join(form.encode(dataset, records)))
+                batches = tuple(batch.records for batch in exporter.export(subject, dataset, Selection()))
+                if batches:
+                    yield Lines(dataset, batches, sum(map(len, form.encode(dataset, Batched(batches)))))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -39,14 +38,6 @@ def reading(engine: Engine, what: str) -> Iterator[Connection]:
     except (SQLAlchemyError, ValueError, ArithmeticError) as error:
         kind = type(error).__name__
         raise SourceRefused(f"{what}: the platform's database holds what its column cannot ({kind})") from None
-
-
-def next_rows(result: CursorResult[Any], size: int) -> Sequence[Sequence[Any]]:
-    """The next rows as the driver gives them: the library's own rows cost as much as all the rest of reading.
-
-    The first call is for one row: that one the library has fetched already (BufferedRowCursorFetchStrategy).
-    """
-    return result.fetchmany(1) if size == 1 or result.cursor is None else result.cursor.fetchmany(size)
 
 
 def source_error(error: BaseException | None, what: str, *, is_lost: bool = False) -> SourceError:

@@ -11,15 +11,19 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
 
+from exporters.bulk import converted
 from exporters.files import Promise
 from exporters.source import Source
-from exporters.values import CONVERTERS, NOT_JSON, are_plain, exact, field_type, rfc3339
+from exporters.values import CONVERTERS, NOT_JSON, exact, field_type, rfc3339
 from portability.api import JSON, Cursor, FieldType, Gap, Record, Selection, Slice, Subject
 from portability.errors import ExporterFault
 
 Row: TypeAlias = Sequence[Any]
 Selected: TypeAlias = Select[*tuple[Any, ...]]
 Comparison: TypeAlias = Callable[[Any, Any], ColumnElement[bool]]
+
+FILE_COLUMNS = 4
+"""Storage key, media type, bytes and SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,20 @@ class Columns:
     """Rows by column: what of them is exported, by which they are found again, and what they say of their files."""
 
     values: Sequence[Sequence[JSON]]
-    """Of the fields, row by row."""
+    """One column for each field."""
     keys: Sequence[Sequence[JSON]]
-    files: Sequence[Row]
-    """Storage key, media type, bytes and SHA-256 of each row; empty without files."""
+    """One column for each key of the order."""
+    files: Sequence[Sequence[Any]]
+    """Columns of storage key, media type, bytes and SHA-256; none without files."""
     lost: Mapping[int, Sequence[str]]
     """Names of the fields that JSON cannot carry, by the row; null stands in their place."""
+
+    def __len__(self) -> int:
+        return len(self.keys[0])
+
+    def key(self, place: int) -> Sequence[JSON]:
+        """Of one row."""
+        return [column[place] for column in self.keys]
 
 
 def rows_of(
@@ -80,23 +92,22 @@ def statement(source: Source, rows: ColumnElement[bool], limit: int | None) -> S
 
 def read(source: Source, rows: Sequence[Row]) -> Columns:
     """Values of a query's rows, column by column: most columns need no look at their single values."""
-    columns = list(zip(*rows, strict=True)) if rows else []
-    kinds = [field_type(column.type) for column in (*source.columns, *_apart(source))]
+    selected = [*source.columns, *_apart(source)]
+    columns = list(zip(*rows, strict=True)) or [()] * (len(selected) + (FILE_COLUMNS if source.file else 0))
     lost: dict[int, list[str]] = {}
-    converted: list[Sequence[JSON]] = []
-    for place, (kind, column) in enumerate(zip(kinds, columns, strict=False)):
+    values: list[Sequence[JSON]] = []
+    for place, (selection, column) in enumerate(zip(selected, columns, strict=False)):
+        kind = field_type(selection.type)
         try:
-            converted.append(_converted(kind, column))
+            values.append(converted(kind, column))
         except NOT_JSON:
             if place >= len(source.columns):
                 raise  # a key that JSON cannot carry leads nowhere
-            converted.append(_one_by_one(kind, column, source.dataset.fields[place].name, lost))
-    selected = [*source.columns, *_apart(source)]
-    keys = [converted[_place(selected, key)] for key in source.order] if rows else []
+            values.append(_one_by_one(kind, column, source.dataset.fields[place].name, lost))
     return Columns(
-        values=list(zip(*converted[: len(source.columns)], strict=True)),
-        keys=list(zip(*keys, strict=True)),
-        files=list(zip(*columns[len(kinds) :], strict=True)),
+        values=values[: len(source.columns)],
+        keys=[values[_place(selected, key)] for key in source.order],
+        files=columns[len(selected) :],
         lost=lost,
     )
 
@@ -105,10 +116,11 @@ def take(source: Source, rows: Sequence[Row]) -> Iterator[Taken]:
     """The rows as records, each with its gaps and the promise of its file."""
     found = read(source, rows)
     names = [field.name for field in source.dataset.fields[: len(source.columns)]]
-    for place, (values, key) in enumerate(zip(found.values, found.keys, strict=True)):
+    promised = list(zip(*found.files, strict=True))
+    for place, values in enumerate(zip(*found.values, strict=True)):
         record = dict(zip(names, values, strict=True))
-        promise = Promise(named(source, record), str(record["id"]), *found.files[place]) if found.files else None
-        yield Taken(record, gaps_of(source, record, found.lost.get(place, ())), key, promise)
+        promise = Promise(named(source, record), str(record["id"]), *promised[place]) if promised else None
+        yield Taken(record, gaps_of(source, record, found.lost.get(place, ())), found.key(place), promise)
 
 
 def gaps_of(source: Source, record: Record, lost: Iterable[str]) -> tuple[Gap, ...]:
@@ -126,25 +138,17 @@ def cursor(key: Row) -> Cursor:
     return json.dumps([rfc3339(v) if isinstance(v, datetime) else v for v in key], separators=(",", ":"))
 
 
-def _converted(kind: FieldType, column: Sequence[Any]) -> Sequence[JSON]:
-    """Raises one of NOT_JSON where one of the values is none."""
-    if are_plain(kind, column):
-        return column
-    convert = CONVERTERS[kind]
-    return [None if value is None else convert(value) for value in column]
-
-
 def _one_by_one(kind: FieldType, column: Sequence[Any], name: str, lost: dict[int, list[str]]) -> Sequence[JSON]:
-    """As above, with null for what JSON cannot carry."""
+    """The column, with null for what JSON cannot carry, which is added to the lost ones."""
     convert = CONVERTERS[kind]
-    converted: list[JSON] = []
+    values: list[JSON] = []
     for place, value in enumerate(column):
         try:
-            converted.append(None if value is None else convert(value))
+            values.append(None if value is None else convert(value))
         except NOT_JSON:
-            converted.append(None)
+            values.append(None)
             lost.setdefault(place, []).append(name)
-    return converted
+    return values
 
 
 def _apart(source: Source) -> Sequence[Column[Any]]:

@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, func, select
 
 from exporters import conversations
+from exporters.chunks import chunks
 from exporters.conversations import Whole
-from exporters.faults import next_rows, reading
+from exporters.faults import reading
 from exporters.files import Promise, find
-from exporters.rows import Columns, Selected, cursor, gaps_of, named, read, rows_of, statement
+from exporters.rows import FILE_COLUMNS, Columns, Selected, cursor, gaps_of, named, read, rows_of, statement
 from exporters.slices import cuts, promised_bytes
 from exporters.source import FILE, Source
 from portability.api import (
@@ -23,7 +24,6 @@ from portability.api import (
     File,
     Gap,
     Identity,
-    Record,
     Selection,
     Size,
     Slice,
@@ -32,12 +32,12 @@ from portability.api import (
     SubjectKind,
 )
 from portability.errors import ExporterFault
-from portability.rows import Rows, line
+from portability.rows import Rows, lines
 
-BATCH_BYTES = 1 << 20
-BATCH_ROWS = 2_000
+BATCH_BYTES = 4 << 20
+BATCH_ROWS = 10_000
 FILE_BATCH_ROWS = 100  # each file costs a question to the file store before the batch is given out
-FETCH_ROWS = 256  # rows that may be in memory beyond a batch
+FETCH_ROWS = 512  # what is fetched together; two of them may be in memory beyond a batch
 
 Finder: TypeAlias = Callable[[Connection, Subject], Iterable[Identity]]
 
@@ -83,7 +83,7 @@ class SqlExporter:
             if rows is None:
                 return
             page, more = self._read(table, statement(table, rows, limit), limit)
-            if page.values:
+            if page.rows:
                 batch = self._batch(table, page)
                 yield batch
                 after = batch.cursor
@@ -133,26 +133,24 @@ class SqlExporter:
             reading(self._sources.database, table.dataset.name) as connection,
             connection.execute(query, execution_options={"stream_results": True}) as result,
         ):
-            while fetched := next_rows(result, _fetch_rows(len(page.values), len(page.lines))):
+            for fetched in chunks(result, page.room):
                 if not page.take(read(table, fetched)):
                     return page, True
-        return page, len(page.values) == limit
+        return page, page.rows == limit
 
     def _batch(self, table: Source, page: _Page) -> Batch:
+        rows = Rows(page.names, page.columns, bytes(page.lines))
         if table.file is None:
-            return Batch(Rows(page.names, page.values, bytes(page.lines)), cursor(page.key), (), tuple(page.gaps))
-        records: list[Record] = []
-        files: list[File] = []
-        gaps = list(page.gaps)
-        for values, promised in zip(page.values, page.files, strict=True):
-            record = dict(zip(page.names, values, strict=True))
-            found = find(self._sources.files, Promise(named(table, record), str(record["id"]), *promised))
-            if isinstance(found, File):
-                files.append(found)
-            else:
-                gaps.append(found)
-            records.append({**record, FILE: found.name if isinstance(found, File) else None})
-        return Batch(records, cursor(page.key), tuple(files), tuple(gaps))
+            return Batch(rows, cursor(page.key), (), tuple(page.gaps))
+        found = [
+            find(self._sources.files, Promise(named(table, record), str(record["id"]), *promised))
+            for record, promised in zip(rows, zip(*page.files, strict=True), strict=True)
+        ]
+        names = [*page.names, FILE]
+        columns: list[Sequence[JSON]] = [*page.columns, [one.name if isinstance(one, File) else None for one in found]]
+        files = tuple(one for one in found if isinstance(one, File))
+        gaps = (*page.gaps, *(one for one in found if isinstance(one, Gap)))
+        return Batch(Rows(names, columns, bytes(lines(names, columns))), cursor(page.key), files, gaps)
 
 
 class _Page:
@@ -160,34 +158,40 @@ class _Page:
 
     def __init__(self, table: Source) -> None:
         self.names = [str.__str__(field.name) for field in table.dataset.fields[: len(table.columns)]]
-        self.values: list[Sequence[JSON]] = []
+        self.columns: list[list[JSON]] = [[] for _name in self.names]
+        self.files: list[list[Any]] = [[] for _column in range(FILE_COLUMNS if table.file else 0)]
         self.lines = bytearray()
-        self.files: list[Sequence[Any]] = []
+        self.rows = 0
         self.gaps: list[Gap] = []
         self.key: Sequence[JSON] = ()
         self._table = table
 
     def take(self, found: Columns) -> bool:
         """Add rows up to BATCH_BYTES; False where they are not all in. A larger row makes a batch of its own."""
-        names, lines = self.names, self.lines
-        for place, values in enumerate(found.values):
-            one = line(names, values)
-            if self.values and len(lines) + len(one) > BATCH_BYTES:
-                return False
-            lines += one
-            self.values.append(values)
-            self.key = found.keys[place]
-            if found.files:
-                self.files.append(found.files[place])
-            if place in found.lost:
-                record = dict(zip(names, values, strict=True))
-                self.gaps += gaps_of(self._table, record, found.lost[place])
-        return True
+        count = self._fitting(found)
+        for mine, theirs in zip([*self.columns, *self.files], [*found.values, *found.files], strict=True):
+            mine.extend(theirs[:count])
+        if count:
+            self.key = found.key(count - 1)
+        for place in sorted(found.lost.keys() & range(count)):
+            record = dict(zip(self.names, (column[self.rows + place] for column in self.columns), strict=True))
+            self.gaps += gaps_of(self._table, record, found.lost[place])
+        self.rows += count
+        return count == len(found)
 
+    def room(self) -> int:
+        """How many rows to fetch next: what the batch has room for, if they are as large as those before."""
+        rows = (BATCH_BYTES - len(self.lines)) * self.rows // max(len(self.lines), 1)
+        return max(1, min(FETCH_ROWS, rows))
 
-def _fetch_rows(rows: int, total_bytes: int) -> int:
-    """How many rows to ask for: one to learn their size, then what the batch has room for."""
-    if not rows:
-        return 1
-    room = (BATCH_BYTES - total_bytes) * rows // max(total_bytes, 1)
-    return max(1, min(FETCH_ROWS, room))
+    def _fitting(self, found: Columns) -> int:
+        """How many of the rows fit; their lines are added."""
+        text = lines(self.names, found.values)
+        room = BATCH_BYTES - len(self.lines)
+        count = len(found)
+        if len(text) > room:
+            first = 0 if self.rows else text.index(b"\n") + 1
+            del text[max(first, text.rfind(b"\n", 0, room) + 1) :]
+            count = text.count(b"\n")
+        self.lines += text
+        return count

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from types import NoneType
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import orjson
 from sqlalchemy import Boolean, Column, Date, DateTime, Float, Integer, Numeric, String, Text, types
@@ -25,7 +24,9 @@ Converter: TypeAlias = Callable[[object], JSON]
 
 NOT_JSON = (TypeError, ValueError, RecursionError)
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-LONG_NUMBER = re.compile(r"[0-9]{16}")
+LONG_DIGITS = 16
+"""An integer of so many may be beyond what every reader keeps."""
+_LONG_NUMBER = re.compile(rf"[0-9]{{{LONG_DIGITS}}}")
 SECONDS = 8
 """Characters of a time of day without fractions."""
 DEPTH_MAX = 200
@@ -79,23 +80,6 @@ def exact(column: Column[Any]) -> ColumnElement[Any]:
     return as_text(column) if is_text else column
 
 
-_PLAIN: Mapping[FieldType, frozenset[type]] = {
-    FieldType.STRING: frozenset({str, NoneType}),
-    FieldType.INTEGER: frozenset({int, NoneType}),
-    FieldType.BOOLEAN: frozenset({bool, NoneType}),
-    FieldType.NUMBER: frozenset({float, NoneType}),
-}
-
-
-def are_plain(kind: FieldType, column: Sequence[object]) -> bool:
-    """Whether all values of a column are JSON values of the kind as they stand: looked at together, at C's speed."""
-    types = _PLAIN.get(kind)
-    if types is None or not types.issuperset(map(type, column)):
-        return False
-    # One NaN or infinity makes the sum one; a sum that only overflows is looked at one by one.
-    return kind is not FieldType.NUMBER or math.isfinite(sum(cast("Iterable[float]", filter(None, column))))
-
-
 def rfc3339(value: datetime) -> str:
     """A time in UTC with its microseconds: `2026-11-24T08:30:00.123456Z` (RFC 3339 section 5.6)."""
     if value.tzinfo is None:
@@ -136,6 +120,8 @@ def _boolean(value: object) -> JSON:
 def _datetime(value: object) -> JSON:
     if not isinstance(value, str):
         raise TypeError("not a time")
+    if "W" in value:
+        raise ValueError("a time by its week")
     datetime.fromisoformat(value)
     # `2026-11-24 08:30:00.5+00`, in a session whose zone is UTC.
     clock = value[11:-3] if value[-3:] == "+00" else value[11:]
@@ -157,7 +143,7 @@ def _object(value: object) -> JSON:
         return _number(value) if isinstance(value, float) else value  # SQLite takes such a text for a number
     if not isinstance(value, str):
         raise TypeError("not JSON text")
-    parsed: JSON = _exactly(value) if LONG_NUMBER.search(value) else orjson.loads(value)
+    parsed: JSON = _exactly(value) if _LONG_NUMBER.search(value) else orjson.loads(value)
     if value.count("[") + value.count("{") > DEPTH_MAX:
         _check_depth(parsed)
     return parsed

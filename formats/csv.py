@@ -108,7 +108,7 @@ def _cell(kind: FieldType, value: JSON) -> str:
 
 def _lines(types: Sequence[FieldType], batch: rows.Rows) -> bytes:
     """Rows column by column, whose values are known to be of their types."""
-    columns = [_cells(kind, column) for kind, column in zip(types, zip(*batch.values, strict=True), strict=False)]
+    columns = [_cells(kind, column) for kind, column in zip(types, batch.columns, strict=True)]
     return "".join(f"{','.join(cells)}\r\n" for cells in zip(*columns, strict=True)).encode()
 
 

@@ -34,6 +34,9 @@ def encode_records(
     checked = _Checked(dataset)
     block = bytearray(head)
     for part in _lines(checked, records, line, whole):
+        if not block and len(part) >= BLOCK_BYTES:
+            yield part  # as it is: a copy of everything costs as much as its hash
+            continue
         block += part
         del part  # orjson gives bytes that keep room for several times their length
         if len(block) >= BLOCK_BYTES:

@@ -19,21 +19,21 @@ _LINE = orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
 
 
 class Rows(Sequence[Record]):
-    """Values in the order of the names, each a JSON value, and one line of JSON for each row."""
+    """One column of JSON values for each name, and one line of JSON for each row."""
 
-    __slots__ = ("lines", "names", "values")
+    __slots__ = ("columns", "lines", "names")
 
-    def __init__(self, names: Sequence[str], values: Sequence[Sequence[JSON]], lines: bytes) -> None:
+    def __init__(self, names: Sequence[str], columns: Sequence[Sequence[JSON]], lines: bytes) -> None:
         self.names = names
-        self.values = values
+        self.columns = columns
         self.lines = lines
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.columns[0])
 
     def __iter__(self) -> Iterator[Record]:
         names = self.names
-        return (dict(zip(names, row, strict=True)) for row in self.values)
+        return (dict(zip(names, row, strict=True)) for row in zip(*self.columns, strict=True))
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -41,16 +41,15 @@ class Rows(Sequence[Record]):
     def __getitem__(self, index: slice) -> Sequence[Record]: ...
     def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
         if isinstance(index, slice):
-            return [dict(zip(self.names, row, strict=True)) for row in self.values[index]]
-        return dict(zip(self.names, self.values[index], strict=True))
+            return list(Rows(self.names, [column[index] for column in self.columns], b""))
+        return {name: column[index] for name, column in zip(self.names, self.columns, strict=True)}
 
     def only(self, names: Sequence[str]) -> Rows:
-        """The same rows with these of the fields, in this order."""
+        """The same rows with these of the fields, one at least, in this order."""
         if list(names) == list(self.names):
             return self
-        places = [self.names.index(name) for name in names]
-        values = [[row[place] for place in places] for row in self.values]
-        return Rows(names, values, b"".join(line(names, row) for row in values))
+        columns = [self.columns[self.names.index(name)] for name in names]
+        return Rows(names, columns, bytes(lines(names, columns)))
 
 
 class Batched(Iterable[Record]):
@@ -80,10 +79,25 @@ def line(names: Sequence[str], values: Sequence[JSON]) -> bytes:
 
     Raises: TypeError for what JSON cannot carry; NaN and infinities must have been found before.
     """
+    return _line(dict(zip(names, values, strict=True)))
+
+
+def lines(names: Sequence[str], columns: Sequence[Sequence[JSON]]) -> bytearray:
+    """As `line`, for all rows of columns."""
+    record: dict[str, JSON] = dict.fromkeys(names)
+    text = bytearray()
+    for row in zip(*columns, strict=True):
+        # One dictionary for all: making one costs as much as its text.
+        record.update(zip(names, row, strict=True))
+        text += _line(record)
+    return text
+
+
+def _line(record: Mapping[str, JSON]) -> bytes:
     try:
-        return orjson.dumps(dict(zip(names, values, strict=True)), option=_LINE)
+        return orjson.dumps(record, option=_LINE)
     except TypeError:
-        return orjson.dumps(dict(zip(names, map(_safe, values), strict=True)), option=_LINE)
+        return orjson.dumps(_safe(record), option=_LINE)
 
 
 def _safe(value: JSON) -> JSON:

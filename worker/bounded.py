@@ -47,28 +47,50 @@ class Bounded:
         self._check = check
         self._calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answer[object]] = queue.SimpleQueue()
-        self._began = self._over = False
+        self._began = self._over = self._is_busy = False
 
     def ask(self, call: Callable[[], T]) -> Answer[T]:
-        """The call's outcome; of a source that stalled, SourceStalled now and ever after.
+        """The call's outcome. Raises: as `outcome`."""
+        self.start(call)
+        return cast("Answer[T]", self.outcome())
 
-        Raises: what `check` raises while it is waited for.
-        """
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call was started whose outcome nobody took."""
+        return self._is_busy
+
+    def start(self, call: Callable[[], object]) -> None:
+        """Begin a call that goes on while its caller does something else."""
+        self._is_busy = True
         if not self._over:
             self._begin()
             self._calls.put(call)
+
+    def outcome(self) -> Answer[object]:
+        """What the started call came to; of a source that stalled, SourceStalled now and ever after.
+
+        Raises: what `check` raises while it is waited for.
+        """
+        self._is_busy = False
+        if not self._over:
             try:
                 answer = self._wait()
             except BaseException:
                 self._end()
                 raise
             if answer is not None:
-                return cast("Answer[T]", answer)
+                return answer
             self._end()
         return Answer(error=SourceStalled(f"{self._name} gave nothing within {self._seconds:g} s"))
 
+    def settle(self) -> None:
+        """Wait for a started call, whatever it comes to. Raises: what `check` raises."""
+        if self._is_busy:
+            self.outcome()
+
     def close(self, last: Callable[[], object] | None = None) -> None:
         """End the thread, after a last call whose outcome does not matter. Raises: what `check` raises."""
+        self.settle()
         if self._began and not self._over:
             if last is not None:
                 self.ask(last)

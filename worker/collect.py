@@ -139,12 +139,12 @@ def _write_piece(collection: Collection, course: _Course, position: Position, pi
         return replace(position, after=piece.cursor)
     number = _piece_name(course.reading, position.piece, last=last)
     collection.excerpts.take(line.exporter, line.dataset, piece.head)
-    for name, body in piece.bodies.items():
+    for name, blocks in piece.bodies.items():
         form = collection.job.formats[name]
         path = f"{line.exporter}/{line.dataset.name}{number}{form.suffix}"
         content = Content(line.exporter, line.dataset, form.media_type, records=piece.records)
-        collection.volume.add(path, [body], content)
-        tally.bytes += len(body)
+        collection.volume.add(path, blocks, content)
+        tally.bytes += sum(map(len, blocks))
     for maker, document in piece.documents:
         content = Content(line.exporter, line.dataset, maker.media_type, records=1)
         collection.volume.add(f"{line.exporter}/{line.dataset.name}/{document.name}", [document.body], content)

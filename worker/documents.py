@@ -31,13 +31,12 @@ def read(
     if batch is None:
         return Piece(0, {}, before, before, (), ())
     batch, redactions = treat(dataset, batch)
-    counts = Counts()
-    batch = screen.named(batch, counts)
-    masked = screen.records(dataset, lambda: batch.records, counts)
+    counts = Counts(masked=redactions)
+    batch = screen.batch(dataset, batch, counts)
     documents: Made = []
     lost: list[Gap] = []
     written = 0
-    for record in batch.records if masked is None else masked:
+    for record in batch.records:
         made, reason = _of_record(dataset, record, formats)
         documents += made
         written += bool(made)
@@ -48,7 +47,7 @@ def read(
         *(written, {}, batch.cursor, before, batch.files, short),
         documents=documents,
         lost=tuple(lost),
-        redactions=redactions + counts.masked,
+        redactions=counts.masked,
         findings=counts.reported,
     )
 

@@ -10,7 +10,7 @@ from itertools import islice
 from portability.api import Batch, Cursor, Dataset, Document, DocumentFormat, File, Format, Gap, Record
 from portability.errors import ExporterFault, FormatError
 from portability.rows import Batched
-from worker.excerpt import JSON_LINES, RECORDS_MAX
+from worker.excerpt import RECORDS_MAX
 from worker.people import Treat, as_it_is
 from worker.reader import Reader
 from worker.screening import Screen
@@ -33,8 +33,8 @@ class Piece:
     """What is written next; empty where the source gave nothing more."""
 
     records: int
-    bodies: Mapping[str, bytes] = field(repr=False)
-    """One whole member for each format, by its name."""
+    bodies: Mapping[str, Sequence[bytes]] = field(repr=False)
+    """Blocks of one whole member for each format, by its name: as they came, for joining them would be a copy."""
     cursor: Cursor | None
     """After the last batch."""
     before: Cursor | None
@@ -61,12 +61,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Arrivals:
-    """Batches as they came, other people's details replaced."""
+    """Batches as they came, as far as they may leave: other people's details replaced, what is found masked."""
 
     batches: list[Batch]
     cursors: list[Cursor | None]
     """Begins with the one before the first batch."""
-    redactions: list[Counter[str]]
+    counts: list[Counts]
+    """What was replaced or found in each."""
 
 
 def read(
@@ -80,23 +81,19 @@ def read(
     """Read batches until the first format has `size_bytes`, a batch brings files, or the source ends.
 
     A record that a format cannot carry is the exporter's fault: the piece ends before its batch, and so does the run.
-    What the scan masks is encoded anew. Raises ScanBlocked.
+    Raises ScanBlocked.
     """
     arrived = _Arrivals([], [reader.after], [])
     batches, cursors = arrived.batches, arrived.cursors
     try:
-        arriving = _arriving(reader, dataset, treat, arrived)
+        arriving = _arriving(reader, dataset, treat, screen, arrived)
         bodies = _encode_while_reading(arriving, arrived, dataset, formats, size_bytes)
     except FormatError:
         sound, fault = _sound(batches, dataset, formats)
         reader.stop(ExporterFault(str(fault)))
         batches = list(sound)
-        bodies = _encoded(dataset, formats, _records(batches))
-    count, counts = len(batches), Counts()
-    batches = [screen.named(batch, counts) for batch in batches]
-    masked = screen.records(dataset, lambda: tuple(_records(batches)), counts, bodies.get(JSON_LINES))
-    if masked is not None:
-        bodies = _encoded(dataset, formats, masked)
+        bodies = {name: list(form.encode(dataset, _records(batches))) for name, form in formats.items()}
+    count = len(batches)
     return Piece(
         records=sum(len(batch.records) for batch in batches),
         bodies=bodies,
@@ -104,9 +101,9 @@ def read(
         before=cursors[max(count - 1, 0)],
         files=batches[-1].files if batches else (),
         shortfalls=tuple(shortfalls(batches, cursors)),
-        head=tuple(islice(_records(batches) if masked is None else masked, RECORDS_MAX)),
-        redactions=sum(arrived.redactions[:count], counts.masked),
-        findings=counts.reported,
+        head=tuple(islice(_records(batches), RECORDS_MAX)),
+        redactions=sum((counts.masked for counts in arrived.counts[:count]), Counter()),
+        findings=sum((counts.reported for counts in arrived.counts[:count]), Counter()),
     )
 
 
@@ -117,13 +114,16 @@ def shortfalls(batches: Sequence[Batch], cursors: Sequence[Cursor | None]) -> It
             yield Shortfall(batch.gaps, before, batch.cursor, tuple(file.name for file in batch.files))
 
 
-def _arriving(reader: Reader, dataset: Dataset, treat: Treat, arrived: _Arrivals) -> Iterator[Batch]:
+def _arriving(reader: Reader, dataset: Dataset, treat: Treat, screen: Screen, arrived: _Arrivals) -> Iterator[Batch]:
     while (batch := reader.next()) is not None:
         treated, redactions = treat(dataset, batch)
-        arrived.batches.append(treated)
-        arrived.cursors.append(treated.cursor)
-        arrived.redactions.append(redactions)
-        yield treated
+        counts = Counts(masked=redactions)
+        # Batch by batch, not all together: meanwhile the source reads on.
+        screened = screen.batch(dataset, treated, counts)
+        arrived.batches.append(screened)
+        arrived.cursors.append(screened.cursor)
+        arrived.counts.append(counts)
+        yield screened
 
 
 def _encode_while_reading(
@@ -132,26 +132,19 @@ def _encode_while_reading(
     dataset: Dataset,
     formats: Mapping[str, Format],
     size_bytes: int,
-) -> dict[str, bytes]:
-    body = bytearray()
+) -> Mapping[str, Sequence[bytes]]:
+    blocks: list[bytes] = []
 
     def arriving() -> Iterator[Sequence[Record]]:
         # The first format pulls the batches in, so that its own output says when the piece is large enough.
-        while len(body) < size_bytes and (batch := next(batches, None)) is not None:
+        while sum(map(len, blocks)) < size_bytes and (batch := next(batches, None)) is not None:
             yield batch.records
             if batch.files:
                 return
 
     (name, first), *others = formats.items()
-    for block in first.encode(dataset, Batched(arriving())):
-        body += block
-    rest = {other: b"".join(f.encode(dataset, _records(arrived.batches))) for other, f in others}
-    return {name: bytes(body)} | rest
-
-
-def _encoded(dataset: Dataset, formats: Mapping[str, Format], records: Iterable[Record]) -> dict[str, bytes]:
-    kept = tuple(records)
-    return {name: b"".join(form.encode(dataset, kept)) for name, form in formats.items()}
+    blocks.extend(first.encode(dataset, Batched(arriving())))
+    return {name: blocks} | {other: list(f.encode(dataset, _records(arrived.batches))) for other, f in others}
 
 
 def _sound(

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from portability.api import Batch, Cursor, Exporter, Selection
 from portability.errors import ExporterFault, PortabilityError, SourceError, SourceUnavailable
@@ -50,7 +50,10 @@ class Patience:
 
 
 class Reader:
-    """Batches of one ledger line from a cursor on; `fault` says why it ended early, None that it was read whole."""
+    """Batches of one ledger line from a cursor on; `fault` says why it ended early, None that it was read whole.
+
+    While one batch is used the next ones are read: two at the most, one of them on its way.
+    """
 
     def __init__(
         self,
@@ -95,6 +98,7 @@ class Reader:
 
     def close(self) -> None:
         """Free the exporter's resources. Raises: what the patience's check raises."""
+        self._source.settle()
         batches, self._batches = self._batches, None
         # What a stranger's clean-up raises costs the archive nothing: every batch given out was whole.
         self._source.close(None if batches is None else batches.close)
@@ -104,7 +108,9 @@ class Reader:
         while not self._ended:
             # Small batches of a slow source fill a piece for hours: cancelling must not wait for that.
             self._patience.check()
-            answer = self._source.ask(self._ask)
+            if not self._source.is_busy:
+                self._source.start(self._ask)
+            answer = self._source.outcome()
             try:
                 batch = self._sound(answer)
             except SourceUnavailable as fault:
@@ -116,6 +122,8 @@ class Reader:
                 self.stop(fault)
             else:
                 self._ended = batch is None
+                if batch is not None:
+                    self._source.start(self._ask)
                 return batch
         return None
 
@@ -126,9 +134,9 @@ class Reader:
         given = next(self._batches, _END)
         return None if given is _END else promises.kept(given, self._line)
 
-    def _sound(self, answer: Answer[Batch | None]) -> Batch | None:
+    def _sound(self, answer: Answer[object]) -> Batch | None:
         try:
-            batch = answer.get()
+            batch = cast("Batch | None", answer.get())
         except SourceError:
             raise
         except PortabilityError as error:

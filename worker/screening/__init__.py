@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import orjson
 
 from portability import scan
 from portability.api import Batch, Dataset, Record
+from portability.rows import Rows
 from portability.scan import Actions, Kind, ScanBlocked
 from worker.promises import REASON_CHARS, named_apart
 from worker.screening.files import TextScan, is_text
 from worker.screening.prefilter import Prefilter, Suspects
 from worker.screening.values import Counts, Look, Values
-
-Records = Sequence[Record]
 
 
 class Screen:
@@ -29,43 +28,33 @@ class Screen:
         self._values = Values(rules, actions or known.actions)
         self._prefilter = Prefilter(literal for rule in rules for literal in rule.literals)
 
-    def records(
-        self, dataset: Dataset, records: Callable[[], Records], counts: Counts, lines: bytes | None = None
-    ) -> Records | None:
-        """The records with marks, None where nothing is masked.
+    def batch(self, dataset: Dataset, batch: Batch, counts: Counts) -> Batch:
+        """The batch with marks in its records, in the names of its files and in what its gaps say.
 
-        Args:
-            dataset: whose records they are.
-            records: gives them; asked only where one of them is suspected.
-            counts: is added to.
-            lines: the same ones as JSON Lines, where they are encoded already.
-
-        Raises:
-            ScanBlocked: names rules and counts, and nothing of the records.
+        Raises: ScanBlocked; it names rules and counts, and nothing of the records.
         """
-        if lines is None:
-            encoded, suspects = _encoded(records())
-            lines, found = encoded, self._prefilter.suspects(encoded)
+        named = self.named(batch, counts)
+        records = self.records(dataset, batch.records, counts)
+        return named if records is batch.records else replace(named, records=records)
+
+    def records(self, dataset: Dataset, records: Sequence[Record], counts: Counts) -> Sequence[Record]:
+        """The records with marks; the same object where nothing is masked. Raises ScanBlocked."""
+        if isinstance(records, Rows):
+            suspects = self._prefilter.suspects(records.lines)
+        else:
+            lines, suspects = _encoded(records)
+            found = self._prefilter.suspects(lines)
             suspects.numbers |= found.numbers
             suspects.words |= found.words
-        else:
-            suspects = self._prefilter.suspects(lines)
         if not suspects:
-            return None
+            return records
         before = counts.masked.total()
-        screened = list(records())
+        screened = list(records)
         for place in sorted(suspects.numbers | suspects.words):
             look = Look(place in suspects.numbers, place in suspects.words)
             screened[place] = self._values.record(dataset, screened[place], counts, look)
         _check(counts, dataset.name)
-        return screened if counts.masked.total() > before else None
-
-    def found(self, text: str) -> Counter[str]:
-        """What would be found in one text, by rule, whatever is done with it."""
-        suspects = self._prefilter.suspects(orjson.dumps(text) + b"\n")
-        counts = Counts()
-        self._values.text(text, counts, Look(bool(suspects.numbers), bool(suspects.words)))
-        return counts.masked + counts.reported + counts.blocked
+        return screened if counts.masked.total() > before else records
 
     def named(self, batch: Batch, counts: Counts) -> Batch:
         """The batch with marks in the names of its files and in what its gaps say. Raises ScanBlocked."""
@@ -80,6 +69,13 @@ class Screen:
         _check(counts, "names of files and gaps")
         return replace(batch, files=tuple(named_apart(files)), gaps=gaps)
 
+    def found(self, text: str) -> Counter[str]:
+        """What would be found in one text, by rule, whatever is done with it."""
+        suspects = self._prefilter.suspects(orjson.dumps(text) + b"\n")
+        counts = Counts()
+        self._values.text(text, counts, Look(bool(suspects.numbers), bool(suspects.words)))
+        return counts.masked + counts.reported + counts.blocked
+
     def text_file(self, name: str, media_type: str) -> TextScan | None:
         """For the blocks of a file, which leaves as it is; None: it is no text. `close` raises ScanBlocked."""
         if not is_text(media_type):
@@ -87,7 +83,7 @@ class Screen:
         return TextScan(self._values, self._prefilter, lambda counts: _check(counts, name))
 
 
-def _encoded(records: Records) -> tuple[bytes, Suspects]:
+def _encoded(records: Sequence[Record]) -> tuple[bytes, Suspects]:
     """Records as lines; those that JSON cannot carry are suspected."""
     lines: list[bytes] = []
     suspects = Suspects()

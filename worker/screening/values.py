@@ -73,6 +73,8 @@ class Values:
 
     def _inner(self, value: Any, counts: Counts, look: Look, depth: int) -> JSON:  # noqa: ANN401  # an object or array
         if isinstance(value, Mapping):
+            if not all(isinstance(name, str) for name in value):
+                return value  # the formats refuse it
             names = [self.text(name, counts, look) for name in value]
             inner = [self.value(one, counts, look, depth) for one in value.values()]
             same = all(map(operator.is_, names, value)) and all(map(operator.is_, inner, value.values()))

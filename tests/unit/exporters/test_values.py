@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporters import schema
-from exporters.values import CONVERTERS, NOT_JSON, are_plain, exact, rfc3339
+from exporters.values import CONVERTERS, NOT_JSON, exact, rfc3339
 from portability.api import FieldType
 from portability.testing.values import is_of
 
@@ -113,29 +113,6 @@ def test_values_pass_unchanged(kind: FieldType, value: object, told: object) -> 
     """Control characters, empty texts and big integers pass as they are."""
     assert CONVERTERS[kind](value) == told
     assert is_of(kind, CONVERTERS[kind](value))
-
-
-@pytest.mark.parametrize(
-    ("kind", "column", "plain"),
-    [
-        (FieldType.STRING, ["a", None, ""], True),
-        (FieldType.STRING, ["a", b"b"], False),
-        (FieldType.INTEGER, [1, None, 2**62], True),
-        (FieldType.INTEGER, [1, True], False),
-        (FieldType.BOOLEAN, [True, None], True),
-        (FieldType.BOOLEAN, [1, 0], False),
-        (FieldType.NUMBER, [0.5, None, -1e308], True),
-        (FieldType.NUMBER, [0.5, math.nan, math.inf], False),
-        (FieldType.NUMBER, [1e308, 1e308], False),  # their sum is too large: looked at one by one
-        (FieldType.NUMBER, [0.5, 1], False),
-        (FieldType.DECIMAL, ["1.5"], False),
-        (FieldType.DATETIME, ["2026-11-24 08:30:00+00"], False),
-        (FieldType.STRING, [], True),
-    ],
-)
-def test_a_column_of_plain_values_needs_no_look_at_each(kind: FieldType, column: list[object], plain: bool) -> None:
-    """Where all are JSON values of their kind; one that may be none, and each is converted by itself."""
-    assert are_plain(kind, column) is plain
 
 
 def test_statements_of_different_columns_are_kept_apart() -> None:

@@ -37,6 +37,22 @@ def test_all_calls_of_a_source_are_made_in_one_other_thread() -> None:
     assert threading.get_ident() not in threads
 
 
+def test_a_started_call_goes_on_by_itself() -> None:
+    """Its outcome is taken later, or never: closing waits for it, so that nothing of it is left."""
+    source = bounded()
+    done = threading.Event()
+    source.start(done.set)
+    assert done.wait(WAIT_SECONDS)
+    assert source.is_busy
+    source.outcome().get()
+    assert not source.is_busy
+
+    again = threading.Event()
+    source.start(again.set)
+    source.close()
+    assert again.is_set()
+
+
 def test_the_context_of_the_one_who_asks_is_there() -> None:
     """What the log binds for a job is bound in the source's thread too."""
     export: ContextVar[str] = ContextVar("export")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,7 +48,7 @@ class Yielding(MadeUpExporter):
     """Yields whatever it is given."""
 
     records: Sequence[Any] = ()
-    given: Sequence[Any] = ()
+    given: Iterable[Any] = ()
     closed: list[bool] = field(default_factory=list)
 
     def export(self, *_args: Any, **_kwargs: Any) -> Generator[Batch, None, None]:
@@ -55,6 +56,24 @@ class Yielding(MadeUpExporter):
             yield from self.given
         finally:
             self.closed.append(True)
+
+
+def test_the_next_batch_is_read_while_one_is_used() -> None:
+    """The source does not wait for whoever encodes; what it reads ahead changes no cursor."""
+    began = threading.Event()
+
+    def batches() -> Iterator[Batch]:
+        yield Batch([things(1)[0]], "1")
+        began.set()
+        yield Batch([things(2)[1]], "2")
+
+    exporter = Yielding(given=batches())
+    made = reader(exporter)
+    assert made.next() is not None
+    assert began.wait(30), "nothing is read ahead"
+    assert made.after == "1"
+    made.close()
+    assert exporter.closed == [True]
 
 
 def test_batches_come_whole_and_in_order() -> None:
