@@ -76,7 +76,7 @@ def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
         patience=patience,
         check=check,
         document_formats=documents,
-        screen=_screen(place.settings, export["profile"]),
+        screen=screen(place.settings, export["profile"]),
         tell=partial(_tell, place),
         treat=people.treat(place.engine, held.id, Profile(export["profile"]), subject),
     )
@@ -144,7 +144,8 @@ def _tell(place: Workplace, line: Line, code: str) -> None:
         incidents.count(place.engine, INCIDENTS[code])
 
 
-def _screen(settings: Settings, profile: str) -> Screen:
+def screen(settings: Settings, profile: str) -> Screen:
+    """What is looked for in everything that leaves, and what is done there."""
     asked = scan.asked_actions(settings.scan_actions)
     return Screen(scan.actions(profile, settings.regime_names, asked), scan.listed(settings.scan_canaries))
 

@@ -191,6 +191,21 @@ class GuardedStorage(Storage, Protocol):
         ...
 
 
+@runtime_checkable
+class PreparedStorage(Storage, Protocol):
+    """Optional: a storage whose first use takes long."""
+
+    def prepare(self) -> None:
+        """Make what takes long, and open no connection: it survives a fork until its first use. Raises StorageError."""
+        ...
+
+
+def prepare(storage: Storage) -> None:
+    """Prepare a storage, if there is something to prepare. Raises StorageError."""
+    if isinstance(storage, PreparedStorage):
+        storage.prepare()
+
+
 def check_key(key: str) -> str:
     """The key, if it is one: relative, `[A-Za-z0-9._/-]`, no empty name and none that begins with a dot.
 

@@ -43,8 +43,8 @@ _SATISFIED_BY_NOTHING = {"InvalidRange", "416"}
 class S3Storage:
     """A bucket, or a prefix in one, as `Storage`.
 
-    Safe in several threads. The client is made at first use and does not survive a fork: a process that forks opens
-    its storage in the child.
+    Safe in several threads. The client is made at first use and, once it has asked anything, does not survive a fork: a
+    process that forks uses its storage in the child alone.
     """
 
     def __init__(
@@ -95,6 +95,9 @@ class S3Storage:
     def url(self) -> str:
         query = urlencode({"endpoint": self._endpoint}, safe=":/") if self._endpoint else ""
         return f"s3://{self._bucket}/{self._prefix.rstrip('/')}{query and '?'}{query}"
+
+    def prepare(self) -> None:
+        self._open()
 
     def begin(self, key: str, *, media_type: str = "application/octet-stream") -> S3Upload:
         return S3Upload(self._target(key, media_type))
