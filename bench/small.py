@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bench.figures import Figure, interleaved
-from bench.stack import stack
+from bench.stack import Stack, stack
 from bench.surroundings import surroundings
-from demo.plan import SeedPlan
+from demo.plan import Examples, SeedPlan
 from demo.seed import seed
 from portability import instructions
 from portability.db import writing
@@ -16,7 +16,7 @@ PLAN = SeedPlan(
     users=1,
     contacts=1,
     calls=5,
-    chats=6,
+    chats=5,
     messages_per_chat=4,
     events=0,
     recordings=2,
@@ -31,16 +31,19 @@ def measure(*, long: bool) -> Figure:
     with surroundings() as around:
         source = around.postgres.url(around.postgres.create_database())
         recordings = around.s3.url("recordings")
-        made = seed(source, open_storage(recordings), PLAN).examples
+        whose = seed(source, open_storage(recordings), PLAN).examples
         with stack(around, SOURCE_URL=source, RECORDINGS_URL=recordings) as running:
-            with writing(running.made.engine) as connection:
-                instructions.add(
-                    connection, made.contact_tenant, contact_id=None, exporters=None, actor="operator:bench"
-                )
+            instructed(running, whose)
             return interleaved(
                 "small",
-                lambda: running.export(f"contact:{made.contact}", tenant=made.contact_tenant),
+                lambda: running.export(f"contact:{whose.contact}", tenant=whose.contact_tenant),
                 lambda: running.nothing(JOBS),
                 target=10,
                 n=50 if long else 15,
             )
+
+
+def instructed(running: Stack, whose: Examples) -> None:
+    """The contact's tenant has ordered the export of everything."""
+    with writing(running.made.engine) as connection:
+        instructions.add(connection, whose.contact_tenant, contact_id=None, exporters=None, actor="operator:bench")
