@@ -123,6 +123,8 @@ def divide(place: Workplace, unplanned: Job) -> Division:
 def _parts(place: Workplace, line: Line, unplanned: Job, expected: Expected) -> Sequence[Slice]:
     settings, exporter, selection = place.settings, place.exporters[line.exporter], unplanned.selection
     n = how_many(*expected, slice_bytes=settings.slice_bytes, slices_max=settings.slices_max)
+    if n == 1:
+        return (WHOLE,)
     asked = unplanned.patience.once(line.name, partial(offered, exporter, line, selection, n))
     offer = Offer((WHOLE,), asked.error) if isinstance(asked.error, SourceStalled) else asked.get()
     if offer.fault is not None:

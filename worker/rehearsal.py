@@ -22,6 +22,7 @@ from archive.viewer.pages import pages
 from archive.volume import Volume
 from portability import subjects
 from portability.api import Identity, Selection, Subject, SubjectKind
+from portability.db import reading
 from portability.errors import PortabilityError
 from portability.instructions import Order
 from portability.plugins import load_document_formats, load_formats
@@ -52,6 +53,8 @@ def rehearse(place: Workplace, sources: PlatformSources) -> None:
     A source that is away, or a plugin with a fault, is met by the jobs themselves: here it costs them some warmth.
     """
     try:
+        with reading(place.engine):
+            pass  # the first connection asks what kind of server it is
         prepare_storage(place.storage)
         sources.prepare()
         for kind, profile in PROFILES.items():

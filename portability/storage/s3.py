@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC
 from threading import Lock
@@ -99,8 +99,10 @@ class S3Storage:
     def prepare(self) -> None:
         self._open()
 
-    def begin(self, key: str, *, media_type: str = "application/octet-stream") -> S3Upload:
-        return S3Upload(self._target(key, media_type))
+    def begin(
+        self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None
+    ) -> S3Upload:
+        return S3Upload(self._target(key, media_type), begun)
 
     def abort(self, key: str, upload_id: str) -> None:
         self._target(key).abort(upload_id)
