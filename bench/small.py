@@ -16,13 +16,13 @@ PLAN = SeedPlan(
     users=1,
     contacts=1,
     calls=5,
-    chats=5,
+    chats=6,
     messages_per_chat=4,
     events=0,
     recordings=2,
     recording_seconds=(3.1, 3.1),
 )
-"""Its contact has 200 records in 17 datasets and 2 recordings of 50 KB."""
+"""Its contact has some 200 records in 17 datasets and 2 recordings of 50 KB."""
 JOBS = 20
 
 
