@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import secrets
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -23,13 +24,14 @@ from archive.volume import Volume
 from portability import subjects
 from portability.api import Identity, Selection, Subject, SubjectKind
 from portability.db import reading
-from portability.errors import PortabilityError
+from portability.errors import PortabilityError, SourceStalled
 from portability.instructions import Order
 from portability.plugins import load_document_formats, load_formats
 from portability.requests import DEFAULT_FORMATS, Profile
 from portability.sources import PlatformSources
 from portability.storage import prepare as prepare_storage
 from worker import close, ledger, plan, prepare
+from worker.bounded import Check
 from worker.collect import fill
 from worker.collection import Collection, Job, Limits
 from worker.position import Position
@@ -44,6 +46,8 @@ PROFILES = {
     SubjectKind.CONTACT: Profile.ACCESS,
     SubjectKind.TENANT: Profile.SWITCH,
 }
+SECONDS_MAX = 30.0
+"""A source that hangs may not keep a worker from its start for longer."""
 THREAD_SECONDS = 1.0
 
 
@@ -57,8 +61,9 @@ def rehearse(place: Workplace, sources: PlatformSources) -> None:
             pass  # the first connection asks what kind of server it is
         prepare_storage(place.storage)
         sources.prepare()
+        check = _deadline(time.monotonic() + SECONDS_MAX)
         for kind, profile in PROFILES.items():
-            _perform(place, _nobody(kind), profile)
+            _perform(place, _nobody(kind), profile, check)
     except PortabilityError as error:
         log.warning("rehearsal.ended", code=error.code)
     sources.close()
@@ -83,7 +88,15 @@ def _nobody(kind: SubjectKind) -> Subject:
     return Subject(kind, tenant, NOBODY, tuple(dict.fromkeys(identities)))
 
 
-def _perform(place: Workplace, subject: Subject, profile: Profile) -> None:
+def _deadline(ends_at: float) -> Check:
+    def check() -> None:
+        if time.monotonic() > ends_at:
+            raise SourceStalled(f"the sources took longer than {SECONDS_MAX:g} s over a subject that nobody is")
+
+    return check
+
+
+def _perform(place: Workplace, subject: Subject, profile: Profile, check: Check) -> None:
     at, settings = datetime.now(UTC), place.settings
     made = plan.make(profile, subject, place.exporters, [Order(NOBODY, None, None)], notice=place.notice)
     job = Job(
@@ -93,8 +106,8 @@ def _perform(place: Workplace, subject: Subject, profile: Profile) -> None:
         formats=load_formats(DEFAULT_FORMATS),
         selection=Selection(began_at=at),
         limits=Limits(settings.volume_bytes, settings.volume_members, settings.piece_bytes),
-        patience=Patience(retries=0, seconds=settings.source_seconds),
-        check=lambda: None,
+        patience=Patience(retries=0, seconds=settings.source_seconds, check=check),
+        check=check,
         document_formats=load_document_formats(DEFAULT_FORMATS),
         screen=prepare.screen(settings, profile),
     )

@@ -64,3 +64,19 @@ def test_a_source_that_is_away_does_not_keep_a_worker_from_its_start(tmp_path: P
 
     made = rehearsed(tmp_path, MadeUpExporter(things(7), on_batch=away))
     assert made.place.exporters
+
+
+def test_a_source_that_hangs_keeps_a_worker_for_a_while_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long its jobs would wait for it."""
+    monkeypatch.setattr("worker.rehearsal.SECONDS_MAX", 0.2)
+    monkeypatch.setattr("worker.rehearsal.THREAD_SECONDS", 0.1)
+    answers = threading.Event()
+
+    def hang(_batch: int) -> None:
+        answers.wait()
+
+    try:
+        made = rehearsed(tmp_path, MadeUpExporter(things(7), on_batch=hang))
+    finally:
+        answers.set()
+    assert made.place.settings.source_seconds > 1
