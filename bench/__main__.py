@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import rows, scan, slices
+from bench import growth, rows, rss, scan, slices, small
 from bench.figures import Figure
 
 FIGURES: Mapping[str, Callable[..., Figure]] = {
@@ -14,6 +14,10 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "rows_cpu": rows.measure_cpu,
     "scan": scan.measure,
     "slices": slices.measure,
+    "small": small.measure,
+    "growth": growth.measure,
+    "rss": rss.measure,
+    "rss_growth": rss.measure_growth,
 }
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import Boolean, Column, Double, Engine, Integer, create_engine, 
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from bench.figures import Figure, interleaved
-from bench.surroundings import surroundings
+from bench.surroundings import Surroundings, surroundings
 from exporters import schema, walls
 from exporters.columns import ExactNumeric, created, identifier, link, moment, table
 from exporters.columns import text as words
@@ -86,18 +86,18 @@ class Place:
 
 def measure_jsonl(*, long: bool) -> Figure:
     """Seconds from the claim to ready, JSON Lines alone."""
-    with _place(long=long) as place:
+    with place_of(LONG_ROWS if long else ROWS) as place:
         return interleaved(
-            "rows_jsonl", lambda: _export(place, ["jsonl"]), lambda: _copy(place), target=1.25, n=3 if long else 5
+            "rows_jsonl", lambda: export(place, ["jsonl"]), lambda: _copy(place), target=1.25, n=3 if long else 5
         )
 
 
 def measure_both(*, long: bool) -> Figure:
     """The same with CSV beside it."""
-    with _place(long=long) as place:
+    with place_of(LONG_ROWS if long else ROWS) as place:
         return interleaved(
             "rows_jsonl_csv",
-            lambda: _export(place, ["jsonl", "csv"]),
+            lambda: export(place, ["jsonl", "csv"]),
             lambda: _copy(place),
             target=1.8,
             n=3 if long else 5,
@@ -106,10 +106,10 @@ def measure_both(*, long: bool) -> Figure:
 
 def measure_cpu(*, long: bool) -> Figure:
     """Seconds of processor time of the client."""
-    with _place(long=long) as place:
+    with place_of(LONG_ROWS if long else ROWS) as place:
         return interleaved(
             "rows_cpu",
-            lambda: _spent(lambda: _export(place, ["jsonl"])),
+            lambda: _spent(lambda: export(place, ["jsonl"])),
             lambda: _spent(lambda: _naive(place)),
             target=0.25,
             n=3,
@@ -117,21 +117,27 @@ def measure_cpu(*, long: bool) -> Figure:
 
 
 @contextmanager
-def _place(*, long: bool) -> Iterator[Place]:
-    rows = LONG_ROWS if long else ROWS
-    with surroundings() as around:
-        url = _filled(around.postgres, rows)
-        settings = load_settings(dir=around.folder, source_url=url)
-        exporters = {"bench": SqlExporter(PlatformSources(settings), _source())}
-        made = world(
-            around.folder,
-            exporters,
-            storage=open_storage(around.s3.url("bench")),
-            database_url=around.postgres.url(around.postgres.create_database()),
-            source_url=url,
-        )
-        yield Place(made, url, around.s3, rows)
-        made.engine.dispose()
+def place_of(rows: int) -> Iterator[Place]:
+    """Servers, and so many rows."""
+    with surroundings() as around, place_in(around, rows) as place:
+        yield place
+
+
+@contextmanager
+def place_in(around: Surroundings, rows: int) -> Iterator[Place]:
+    """So many rows on servers that run."""
+    url, folder = _filled(around.postgres, rows), around.folder / str(rows)
+    settings = load_settings(dir=folder, source_url=url)
+    exporters = {"bench": SqlExporter(PlatformSources(settings), _source())}
+    made = world(
+        folder,
+        exporters,
+        storage=open_storage(around.s3.url("bench")),
+        database_url=around.postgres.url(around.postgres.create_database()),
+        source_url=url,
+    )
+    yield Place(made, url, around.s3, rows)
+    made.engine.dispose()
 
 
 def _source() -> Source:
@@ -161,7 +167,8 @@ def _filled(pg: Postgres, rows: int) -> str:
     return url
 
 
-def _export(place: Place, formats: Sequence[str]) -> float:
+def export(place: Place, formats: Sequence[str]) -> float:
+    """Seconds from the claim to ready."""
     identifier = place.made.request(f"user:{USER}", formats=list(formats))
     began = time.perf_counter()
     place.made.advance_all()

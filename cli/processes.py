@@ -11,9 +11,8 @@ from cli.context import Context, shared
 from portability import logs, notice, plugins
 from portability.directory import load_directory
 from portability.queue import connect, open_queue, redis_url
-from portability.requests import DEFAULT_FORMATS
 from portability.sources import PlatformSources
-from worker import anchor, announce, deliver, dispatch, erase, expire, process, sweep
+from worker import anchor, announce, deliver, dispatch, erase, expire, process, sweep, tasks
 from worker.envelope import Desk
 
 
@@ -22,13 +21,12 @@ from worker.envelope import Desk
 def worker(context: Context) -> None:
     """Write exports until stopped; SIGTERM drains."""
     logs.configure()
-    # Checked once here, before the first job: a wrong deployment does not start. It also imports whatever a job
-    # needs, so that each forked job begins at once; the connections themselves are opened after the fork.
+    # Checked once here, before the first job: a wrong deployment does not start.
     _ = context.storage
     exporters = plugins.load_exporters(PlatformSources(context.settings))
     notice.check(notice.load(context.settings.notice_dir), exporters)
-    plugins.load_formats(DEFAULT_FORMATS)
     context.engine.dispose()
+    tasks.warm_up()
     process.run(context.settings, connect(redis_url(context.settings), waits=True))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -23,10 +24,8 @@ def reading(engine: Engine, what: str) -> Iterator[Connection]:
     """One short READ ONLY transaction on the platform's database. Raises SourceUnavailable, SourceRefused."""
     try:
         with engine.connect().execution_options(**READING) as connection, connection.begin():
-            if connection.dialect.name == "postgresql":
-                connection.execute(
-                    text("SET TRANSACTION READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'")
-                )
+            if connection.dialect.name == "postgresql" and not _writes_utc(connection):
+                connection.execute(text("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"))
             yield connection
     except PoolTimeout:
         raise SourceUnavailable(f"{what}: no connection to the platform's database is free") from None
@@ -38,6 +37,13 @@ def reading(engine: Engine, what: str) -> Iterator[Connection]:
     except (SQLAlchemyError, ValueError, ArithmeticError) as error:
         kind = type(error).__name__
         raise SourceRefused(f"{what}: the platform's database holds what its column cannot ({kind})") from None
+
+
+def _writes_utc(connection: Connection) -> bool:
+    """Whether the session writes times in UTC and as ISO 8601 does: the server tells, and need not be asked."""
+    driver: Any = connection.connection.dbapi_connection
+    told = driver.info.parameter_status
+    return told("TimeZone") == "UTC" and str(told("DateStyle")).startswith("ISO")
 
 
 def source_error(error: BaseException | None, what: str, *, is_lost: bool = False) -> SourceError:

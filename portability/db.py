@@ -11,10 +11,11 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, Float, String, create_engine, event, make_url, text
+from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, Float, String, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
@@ -23,7 +24,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from portability.errors import DatabaseUnavailable
 
 SQLITE_TIME = "%Y-%m-%d %H:%M:%f"
-READING = {"portability_reading": True}
+READING = {"portability_reading": True, "postgresql_readonly": True}
+"""Execution options of a transaction that only reads; PostgreSQL hears of it as it begins."""
 
 JsonType = JSON().with_variant(JSONB(), "postgresql")
 
@@ -108,7 +110,10 @@ WRITABLE_SQLITE = (
     "recursive_triggers=ON",
 )
 READ_ONLY_SQLITE = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
-READ_ONLY_POSTGRESQL = {"options": "-c default_transaction_read_only=on"}
+READ_ONLY_POSTGRESQL = {"options": "-c default_transaction_read_only=on -c TimeZone=UTC -c DateStyle=ISO"}
+IDLE_SECONDS = 1.0
+"""A connection that was used so lately is taken as it is; after a longer pause it is asked whether it still lives."""
+_RETURNED_AT = "portability_returned_at"
 
 
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
@@ -123,11 +128,26 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         # Without this SQLite makes an empty database where there is none.
         existing = f"file:{quote(target.database)}"
         target = target.set(database=existing, query={"mode": "rw", "uri": "true"})
-    engine = create_engine(target, hide_parameters=True, pool_pre_ping=True, connect_args=arguments)
+    engine = create_engine(target, hide_parameters=True, connect_args=arguments)
+    event.listen(engine, "checkin", _note_return)
+    event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
     if not postgresql:
         event.listen(engine, "connect", partial(_configure_sqlite, READ_ONLY_SQLITE if read_only else WRITABLE_SQLITE))
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _note_return(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info[_RETURNED_AT] = time.monotonic()
+
+
+def _check_alive(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401  # the driver's own
+    # The library would ask before each transaction: an export has a hundred, one right after the other.
+    if time.monotonic() - record.info.get(_RETURNED_AT, time.monotonic()) > IDLE_SECONDS:
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error  # the pool opens another one
 
 
 def _configure_sqlite(pragmas: tuple[str, ...], connection: sqlite3.Connection, _record: object) -> None:
@@ -167,8 +187,6 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """One short READ ONLY transaction. Raises DatabaseUnavailable."""
     with _faults_named(engine), engine.connect().execution_options(**READING) as connection, connection.begin():
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SET TRANSACTION READ ONLY"))
         yield connection
 
 

@@ -9,12 +9,12 @@ from sqlalchemy import Engine
 from portability.api import FileStore
 from portability.db import open_engine
 from portability.settings import Settings
-from portability.storage import open_storage
+from portability.storage import Storage, open_storage, prepare
 from portability.storage.files import StorageFiles
 
 
 class PlatformSources:
-    """The `Sources` of a real export. Not to be shared across a fork."""
+    """The `Sources` of a real export. Only what is closed, or prepared and never used, may be shared across a fork."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -25,4 +25,16 @@ class PlatformSources:
 
     @cached_property
     def files(self) -> FileStore:
-        return StorageFiles(open_storage(self._settings.recordings))
+        return StorageFiles(self._storage)
+
+    @cached_property
+    def _storage(self) -> Storage:
+        return open_storage(self._settings.recordings)
+
+    def prepare(self) -> None:
+        """Make what takes long to make, without asking anybody anything. Raises StorageError."""
+        prepare(self._storage)
+
+    def close(self) -> None:
+        """Close all connections; new ones are opened when they are needed."""
+        self.database.dispose()

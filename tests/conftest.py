@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from sqlalchemy import Pool, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 Server = TypeVar("Server")
 
@@ -33,17 +34,19 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 @pytest.fixture(autouse=True)
 def _no_connection_outlives_its_test() -> Iterator[None]:
     """Engines of a test are garbage at its end; their pooled connections would be closed late and with a warning."""
-    opened: list[tuple[DBAPIConnection, threading.Thread]] = []
+    opened: list[tuple[DBAPIConnection, ConnectionPoolEntry, threading.Thread]] = []
 
-    def remember(connection: DBAPIConnection, _record: object) -> None:
-        opened.append((connection, threading.current_thread()))
+    def remember(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        opened.append((connection, entry, threading.current_thread()))
 
     event.listen(Pool, "connect", remember)
     yield
     event.remove(Pool, "connect", remember)
-    for connection, thread in opened:
+    for connection, entry, thread in opened:
         # A server that outlives the test may be at work with its own: SQLite does not survive that.
         if thread is threading.current_thread() or not thread.is_alive():
+            if entry.dbapi_connection is connection:
+                entry.invalidate()  # the engine of a module opens another one
             connection.close()
 
 

@@ -132,9 +132,11 @@ class FaultyStorage:
         if failing.get(operation) == count:
             raise self.error(f"{operation} {count} fails on purpose")
 
-    def begin(self, key: str, *, media_type: str = "application/octet-stream") -> FaultyUpload:
+    def begin(
+        self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None
+    ) -> FaultyUpload:
         self.step("begin")
-        return FaultyUpload(self, self.inner.begin(key, media_type=media_type))
+        return FaultyUpload(self, self.inner.begin(key, media_type=media_type, begun=begun))
 
     def abort(self, key: str, upload_id: str) -> None:
         self.step("abort")

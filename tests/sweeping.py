@@ -39,8 +39,10 @@ class AgedStorage:
     def url(self) -> str:
         return self.inner.url
 
-    def begin(self, key: str, *, media_type: str = "application/octet-stream") -> Upload:
-        return self.inner.begin(key, media_type=media_type)
+    def begin(
+        self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None
+    ) -> Upload:
+        return self.inner.begin(key, media_type=media_type, begun=begun)
 
     def uploads(self, prefix: str = "") -> Iterator[OpenUpload]:
         for found in self.inner.uploads(prefix):

@@ -25,7 +25,7 @@ def complete(lines: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def document(
-    export: RowMapping,
+    export: RowMapping | Mapping[str, Any],
     plan: Plan,
     lines: Sequence[Mapping[str, Any]],
     gaps: Sequence[Mapping[str, Any]],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, delete, insert, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, update
 
 from portability import exports, models
 from portability.api import CountingExporter, Exporter, Gap, Selection
@@ -62,8 +62,16 @@ def open_lines(
     connection: Connection, export_id: str, plan: Plan, expected: Sequence[Expected], readings: Sequence[Reading]
 ) -> None:
     """Write the plan's lines, once, with how many readings each has."""
+    if rows := new_lines(export_id, plan, expected, readings):
+        connection.execute(insert(LEDGER), rows)
+
+
+def new_lines(
+    export_id: str, plan: Plan, expected: Sequence[Expected], readings: Sequence[Reading]
+) -> list[dict[str, Any]]:
+    """The lines of a plan before anything was read."""
     open_slices = Counter(reading.ordinal for reading in readings)
-    rows = [
+    return [
         {
             "export_id": export_id,
             "ordinal": ordinal,
@@ -77,11 +85,10 @@ def open_lines(
             "expected_bytes": size,
             "open_slices": open_slices[ordinal],
             **dict.fromkeys(("records", "files", "bytes", "gaps"), 0),
+            **dict.fromkeys(("redactions", "findings", "reading_began_at", "reading_ended_at")),
         }
         for ordinal, (line, (records, size)) in enumerate(zip(plan.lines, expected, strict=True))
     ]
-    if rows:
-        connection.execute(insert(LEDGER), rows)
 
 
 def expect(exporter: Exporter, line: Line, selection: Selection) -> Expected:
@@ -97,9 +104,9 @@ def expect(exporter: Exporter, line: Line, selection: Selection) -> Expected:
         return None, None
 
 
-def merge(rows: Sequence[RowMapping], tallies: Mapping[int, Tally]) -> list[dict[str, Any]]:
+def merge(rows: Iterable[RowMapping | Mapping[str, Any]], tallies: Mapping[int, Tally]) -> list[dict[str, Any]]:
     """The ledger's lines with the open volume's tallies: what its commit writes and what a closing volume says."""
-    return [_merged(dict(row), tallies.get(row["ordinal"], Tally())) for row in rows]
+    return [_merged({**row}, tallies.get(row["ordinal"], Tally())) for row in rows]
 
 
 def _merged(line: dict[str, Any], tally: Tally) -> dict[str, Any]:
@@ -149,10 +156,10 @@ def commit(
     The caller holds the export's lock: slices add to the same lines.
     """
     lines = merge(exports.ledger(connection, export_id), tallies)
-    for line in lines:
-        if line["ordinal"] in tallies:
-            mine = update(LEDGER).where(LEDGER.c.export_id == export_id, LEDGER.c.ordinal == line["ordinal"])
-            connection.execute(mine.values({name: line[name] for name in CHANGING}))
+    if changed := [line for line in lines if line["ordinal"] in tallies]:
+        mine = update(LEDGER).where(LEDGER.c.export_id == export_id, LEDGER.c.ordinal == bindparam("line"))
+        values = [{"line": line["ordinal"], **{name: line[name] for name in CHANGING}} for line in changed]
+        connection.execute(mine, values)
     if closed := filled(tallies):
         connection.execute(delete(GAP).where(GAP.c.export_id == export_id, GAP.c.id.in_(closed)))
     if gaps := gap_rows(plan, tallies, volume):

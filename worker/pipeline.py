@@ -113,7 +113,7 @@ class _Open:
 
 def _write_volume(place: Workplace, held: Claim, lease: Lease, job: Job) -> int:
     envelope = _envelope(place, held)
-    stored = _stored_volumes(place, held)
+    _, stored = _standing(place, held)
     own = [row["object_key"] for row in stored if row["slice"] == held.number]
     excerpts = excerpt.load(place.storage, own)
     row, upload = _begin(place, held, envelope)
@@ -121,10 +121,9 @@ def _write_volume(place: Workplace, held: Claim, lease: Lease, job: Job) -> int:
     try:
         lease.progress = volume.collection.progress
         volume.position = fill(volume.collection, Position.thaw(held.slice["position"]))
-        volume.is_closing = volume.position is None and held.number == 0 and _alone(place, held)
-        if volume.is_closing:
+        if volume.position is None and held.number == 0:
             # Other slices may have stored theirs while this volume was filled: its list names them too.
-            stored = _stored_volumes(place, held)
+            volume.is_closing, stored = _standing(place, held)
         if volume.is_closing or volume.collection.begun:
             _seal(place, held, lease, volume, envelope, stored)
         else:
@@ -133,22 +132,24 @@ def _write_volume(place: Workplace, held: Claim, lease: Lease, job: Job) -> int:
         with suppress(StorageError):
             upload.abort()
         raise
-    more = _commit(place, held, volume)
+    try:
+        more = _commit(place, held, volume)
+    except LeaseLost:
+        # It was published after the lease was over: whoever tidied up meanwhile may have looked too early.
+        with suppress(StorageError):
+            place.storage.delete(row["object_key"])
+        raise
     if volume.sealed is not None:
         excerpt.discard(place.storage, [row["object_key"] for row in stored] if volume.is_closing else own[-1:])
         log.info("volume.stored", export=held.id, slice=held.number, volume=row["number"], bytes=volume.sealed.bytes)
     return more
 
 
-def _stored_volumes(place: Workplace, held: Claim) -> Sequence[RowMapping]:
+def _standing(place: Workplace, held: Claim) -> tuple[bool, Sequence[RowMapping]]:
+    """Whether all other slices have been read, which only ever becomes true, and the volumes stored by then."""
     with reading(place.engine) as connection:
-        return exports.stored_volumes(connection, held.id)
-
-
-def _alone(place: Workplace, held: Claim) -> bool:
-    """Whether all other slices have been read. It only ever becomes true."""
-    with reading(place.engine) as connection:
-        return bool(exports.get(connection, held.id)["open_slices"] == 0)
+        alone = exports.get(connection, held.id)["open_slices"] == 0
+        return alone, exports.stored_volumes(connection, held.id)
 
 
 def _seal(
@@ -210,17 +211,13 @@ def _begin(place: Workplace, held: Claim, envelope: Envelope) -> tuple[RowMappin
     def names(number: int) -> tuple[str, str]:
         return object_keys.fresh(held.id, number, held.fence), envelope.volume_name(number)
 
+    def note(upload_id: str) -> None:
+        with writing(place.engine) as connection:
+            checkpoint.note_upload(connection, held, row, upload_id)
+
     with writing(place.engine) as connection:
         row = checkpoint.reserve_volume(connection, held, free, names)
-    upload = place.storage.begin(row["object_key"], media_type="application/zip")
-    try:
-        with writing(place.engine) as connection:
-            checkpoint.note_upload(connection, held, row, upload.id)
-    except BaseException:
-        with suppress(StorageError):
-            upload.abort()
-        raise
-    return row, upload
+    return row, place.storage.begin(row["object_key"], media_type="application/zip", begun=note)
 
 
 def _papers(place: Workplace, held: Claim, volume: _Open, stored: Sequence[RowMapping]) -> dict[str, Any]:

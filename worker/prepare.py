@@ -76,7 +76,7 @@ def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
         patience=patience,
         check=check,
         document_formats=documents,
-        screen=_screen(place.settings, export["profile"]),
+        screen=screen(place.settings, export["profile"]),
         tell=partial(_tell, place),
         treat=people.treat(place.engine, held.id, Profile(export["profile"]), subject),
     )
@@ -123,6 +123,8 @@ def divide(place: Workplace, unplanned: Job) -> Division:
 def _parts(place: Workplace, line: Line, unplanned: Job, expected: Expected) -> Sequence[Slice]:
     settings, exporter, selection = place.settings, place.exporters[line.exporter], unplanned.selection
     n = how_many(*expected, slice_bytes=settings.slice_bytes, slices_max=settings.slices_max)
+    if n == 1:
+        return (WHOLE,)
     asked = unplanned.patience.once(line.name, partial(offered, exporter, line, selection, n))
     offer = Offer((WHOLE,), asked.error) if isinstance(asked.error, SourceStalled) else asked.get()
     if offer.fault is not None:
@@ -144,7 +146,8 @@ def _tell(place: Workplace, line: Line, code: str) -> None:
         incidents.count(place.engine, INCIDENTS[code])
 
 
-def _screen(settings: Settings, profile: str) -> Screen:
+def screen(settings: Settings, profile: str) -> Screen:
+    """What is looked for in everything that leaves, and what is done there."""
     asked = scan.asked_actions(settings.scan_actions)
     return Screen(scan.actions(profile, settings.regime_names, asked), scan.listed(settings.scan_canaries))
 

@@ -21,6 +21,7 @@ from portability.sources import PlatformSources
 from portability.storage import open_storage
 from worker import claims, pipeline, transfer
 from worker.pulse import pulse
+from worker.rehearsal import rehearse
 from worker.workplace import Workplace
 
 EXPORT = models.export
@@ -29,7 +30,8 @@ ID = re.compile(r"[a-z0-9]{1,64}")
 
 def advance(export_id: object = None, version: object = 1, /, *_others: object, **_more: object) -> None:
     """Claim a transfer or the fairest slice, whatever the message says, write one volume, and wake the next worker."""
-    place = workplace(os.getpid())
+    place = workplace()
+    deployment.check_store(place.engine, place.storage)
     pulse.beat()
     for strange in _strange(place.engine, export_id, version):
         incidents.count(place.engine, strange)
@@ -70,14 +72,22 @@ def _strange(engine: Engine, export_id: object, version: object) -> Iterator[Inc
             yield Incident.UNKNOWN_EXPORT
 
 
+def warm_up() -> None:
+    """Open this process's workplace and rehearse in it, for the processes that it forks. Raises BadInput."""
+    rehearse(*_opened())
+
+
+def workplace() -> Workplace:
+    """This process's; of a fork that which the worker has warmed up: no connection was open there."""
+    return _opened()[0]
+
+
 @cache
-def workplace(_pid: int) -> Workplace:
-    """This process's connections, opened on first use: none of them survives a fork, so the pid is the key."""
+def _opened() -> tuple[Workplace, PlatformSources]:
     settings = load_settings()
-    engine = open_engine(settings.database)
-    storage = open_storage(settings.storage, sse=settings.storage_sse)
-    deployment.check_store(engine, storage)
-    return Workplace(settings, engine, storage, load_exporters(PlatformSources(settings)))
+    sources, storage = PlatformSources(settings), open_storage(settings.storage, sse=settings.storage_sse)
+    place = Workplace(settings, open_engine(settings.database), storage, load_exporters(sources))
+    return place, sources
 
 
 def wake_next(settings: Settings, export_id: str, workers: int) -> None:

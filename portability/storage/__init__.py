@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +56,7 @@ class Upload(Protocol):
 
     @property
     def id(self) -> str:
-        """Names the upload to `Storage.abort`, also from another process."""
+        """Names the upload to `Storage.abort`, also from another process; empty where none was needed yet."""
         ...
 
     def write(self, block: bytes) -> None:
@@ -80,8 +80,14 @@ class Storage(Protocol):
         """Where it is, without credentials."""
         ...
 
-    def begin(self, key: str, *, media_type: str = "application/octet-stream") -> Upload:
-        """Start an upload under a fresh key."""
+    def begin(
+        self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None
+    ) -> Upload:
+        """Start an upload under a fresh key.
+
+        With `begun`, which is told the upload's id before the first byte leaves, a small object may go out without one:
+        then it is never called, and nothing but the object can be left behind.
+        """
         ...
 
     def abort(self, key: str, upload_id: str) -> None:
@@ -189,6 +195,21 @@ class GuardedStorage(Storage, Protocol):
     def encryption(self) -> str | None:
         """With what it encrypts whatever is written; None: with nothing."""
         ...
+
+
+@runtime_checkable
+class PreparedStorage(Storage, Protocol):
+    """Optional: a storage whose first use takes long."""
+
+    def prepare(self) -> None:
+        """Make what takes long, and open no connection: it survives a fork until its first use. Raises StorageError."""
+        ...
+
+
+def prepare(storage: Storage) -> None:
+    """Prepare a storage, if there is something to prepare. Raises StorageError."""
+    if isinstance(storage, PreparedStorage):
+        storage.prepare()
 
 
 def check_key(key: str) -> str:

@@ -66,14 +66,24 @@ class LocalStorage:
             with FileIO(os.open(STORE_FILE, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)) as file:
                 return file.read().decode().strip()
 
-    def begin(self, key: str, *, media_type: str = "application/octet-stream") -> LocalUpload:
+    def begin(
+        self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None
+    ) -> LocalUpload:
         """Start an upload. A folder has no place for the media type."""
         del media_type
         upload_id = f"{int(time.time()):08x}-{secrets.token_hex(8)}"
         names = (UPLOADS, *check_key(key).split("/"))
         with _errors("begin", key):
             file = self._in_folder(names, lambda folder: _created(upload_id, folder))
-        return LocalUpload(self, key, upload_id, file)
+        upload = LocalUpload(self, key, upload_id, file)
+        if begun is not None:
+            try:
+                begun(upload_id)
+            except BaseException:
+                with suppress(StorageError):
+                    upload.abort()
+                raise
+        return upload
 
     def abort(self, key: str, upload_id: str) -> None:
         names = (UPLOADS, *check_key(key).split("/"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC
 from threading import Lock
@@ -43,8 +43,8 @@ _SATISFIED_BY_NOTHING = {"InvalidRange", "416"}
 class S3Storage:
     """A bucket, or a prefix in one, as `Storage`.
 
-    Safe in several threads. The client is made at first use and does not survive a fork: a process that forks opens
-    its storage in the child.
+    Safe in several threads. The client is made at first use and, once it has asked anything, does not survive a fork: a
+    process that forks uses its storage in the child alone.
     """
 
     def __init__(
@@ -96,8 +96,13 @@ class S3Storage:
         query = urlencode({"endpoint": self._endpoint}, safe=":/") if self._endpoint else ""
         return f"s3://{self._bucket}/{self._prefix.rstrip('/')}{query and '?'}{query}"
 
-    def begin(self, key: str, *, media_type: str = "application/octet-stream") -> S3Upload:
-        return S3Upload(self._target(key, media_type))
+    def prepare(self) -> None:
+        self._open()
+
+    def begin(
+        self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None
+    ) -> S3Upload:
+        return S3Upload(self._target(key, media_type), begun)
 
     def abort(self, key: str, upload_id: str) -> None:
         self._target(key).abort(upload_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -103,9 +103,11 @@ class Target:
 class S3Upload:
     """One object on its way. Any error aborts it; used by one thread, and not across a fork."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, begun: Callable[[str], object] | None = None) -> None:
+        """With `begun` it begins at the store when a first part is full: what is smaller is put in one request."""
         self._target = target
-        self.id = target.begin()
+        self._begun = begun
+        self.id = "" if begun else target.begin()
         self._bytes = 0
         self._filling = bytearray()
         self._parts: list[Future[CompletedPart]] = []
@@ -129,13 +131,13 @@ class S3Upload:
 
     def complete(self) -> StoredObject:
         with self._aborting("complete"):
-            if self._filling:
+            if self._filling and self.id:
                 self._send()
             self._pool.shutdown()
             if self._failure:
                 raise self._failure
             parts = [part.result() for part in self._parts]
-            if not parts:  # a multipart upload has at least one part, so the empty object is put instead
+            if self.id and not parts:  # a multipart upload has at least one part: the empty object is put instead
                 self._target.abort(self.id)
             self._may_be_public = True
             self._target.retry.call(lambda: self._publish(parts), self._stop)
@@ -150,7 +152,8 @@ class S3Upload:
         self._stop.set()
         self._filling = bytearray()
         self._pool.shutdown(cancel_futures=True)  # a part that arrives after the abort would stay
-        self._target.abort(self.id)
+        if self.id:
+            self._target.abort(self.id)
         if self._may_be_public:
             self._target.take_back()
         self._state = "aborted"
@@ -170,6 +173,9 @@ class S3Upload:
             raise
 
     def _send(self) -> None:
+        if not self.id and self._begun:
+            self.id = self._target.begin()
+            self._begun(self.id)
         self._free.acquire()
         if self._failure:
             raise self._failure
@@ -188,7 +194,7 @@ class S3Upload:
 
     def _put_once(self, number: int, body: bytearray) -> CompletedPart:
         target = self._target
-        checksum: dict[str, Any] = {"ChecksumCRC32": _checksum(body)} if target.checksum else {}
+        checksum = self._checksum(body)
         content: Any = body  # the stubs know bytes only; botocore takes a bytearray as it is, without a copy
         with s3_errors(f"store part {number} of", target.key):
             answer = target.client.upload_part(
@@ -199,18 +205,25 @@ class S3Upload:
     def _publish(self, parts: list[CompletedPart]) -> None:
         target = self._target
         listing: Any = {"Parts": parts}
+        content: Any = self._filling  # as above; empty where there are parts
         try:
             with s3_errors("complete", target.key):
                 if parts:
                     target.client.complete_multipart_upload(**target.address, UploadId=self.id, MultipartUpload=listing)
                 else:
-                    target.client.put_object(**target.address, Body=b"", **target.description)
+                    described = {**target.description, **self._checksum(self._filling)}
+                    target.client.put_object(**target.address, Body=content, **described)
         except (StorageUnavailable, ObjectMissing):
             # The answer may be lost while the work was done: then the upload is gone and the object is there.
             with suppress(StorageError):
                 if target.head()[1]:
                     return
             raise
+
+    def _checksum(self, body: bytearray) -> dict[str, Any]:
+        if not self._target.checksum:
+            return {}
+        return {"ChecksumCRC32": b64encode(crc32(body).to_bytes(4, "big")).decode()}
 
     def _confirmed(self) -> StoredObject:
         stored, _ = self._target.retry.call(self._target.head, self._stop)
@@ -220,7 +233,3 @@ class S3Upload:
             f"{self._target.key} holds {stored.bytes} bytes after {self._bytes} were written",
             hint="the storage loses data: do not use it",
         )
-
-
-def _checksum(body: bytearray) -> str:
-    return b64encode(crc32(body).to_bytes(4, "big")).decode()

@@ -107,6 +107,35 @@ def test_nothing_is_visible_before_complete(place: Place) -> None:
     assert storage.stat("a/1").bytes == PART + 1
 
 
+@pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 2 * PART])
+def test_an_id_is_told_before_anything_of_the_upload_is_there(place: Place, size: int) -> None:
+    """What can be left behind is known by then; what goes out in one request leaves nothing but the object."""
+    storage, body, told = place.open(), noise(size), list[str]()
+    upload = storage.begin("a/1", begun=told.append)
+    assert told in ([], [upload.id])
+    upload.write(body)
+    assert [found.upload_id for found in storage.uploads()] == told
+    assert told == ([upload.id] if upload.id else [])
+    stored = upload.complete()
+    assert b"".join(storage.read("a/1", etag=stored.etag)) == body
+    assert list(storage.uploads()) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, PART])
+def test_an_upload_whose_id_cannot_be_kept_leaves_nothing(place: Place, size: int) -> None:
+    """Nobody would find it later."""
+    storage = place.open()
+
+    def lost(_upload_id: str) -> None:
+        raise LookupError
+
+    with suppress(LookupError):
+        upload = storage.begin("a/1", begun=lost)
+        upload.write(noise(size))
+        upload.abort()
+    assert not [*storage.list(), *storage.uploads()]
+
+
 def test_open_uploads_tell_when_they_began(place: Place) -> None:
     """A sweeper can tell an old upload from a running one."""
     storage = place.open()

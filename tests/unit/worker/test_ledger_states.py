@@ -42,7 +42,7 @@ def test_counts_by_rule_add_up_over_volumes() -> None:
     row = line(records=5, redactions={"staff": 2}, open_slices=2)
     tally = Tally(records=1, ended=1, redactions=Counter(staff=1, note=3), findings=Counter({"card-number": 1}))
 
-    (merged,) = merge([row], {0: tally})  # type: ignore[list-item]  # a row of the database is a mapping, too
+    (merged,) = merge([row], {0: tally})
 
     assert merged["redactions"] == {"note": 3, "staff": 3}
     assert merged["findings"] == {"card-number": 1}

@@ -1,0 +1,49 @@
+"""`small`: one small export by a real worker, from claim to ready, against a job of RQ that does nothing."""
+
+from __future__ import annotations
+
+from bench.figures import Figure, interleaved
+from bench.stack import Stack, stack
+from bench.surroundings import surroundings
+from demo.plan import Examples, SeedPlan
+from demo.seed import seed
+from portability import instructions
+from portability.db import writing
+from portability.storage import open_storage
+
+PLAN = SeedPlan(
+    tenants=1,
+    users=1,
+    contacts=1,
+    calls=5,
+    chats=6,
+    messages_per_chat=4,
+    events=0,
+    recordings=2,
+    recording_seconds=(3.1, 3.1),
+)
+"""Its contact has some 200 records in 17 datasets and 2 recordings of 50 KB."""
+JOBS = 20
+
+
+def measure(*, long: bool) -> Figure:
+    """Seconds of the worker."""
+    with surroundings() as around:
+        source = around.postgres.url(around.postgres.create_database())
+        recordings = around.s3.url("recordings")
+        whose = seed(source, open_storage(recordings), PLAN).examples
+        with stack(around, SOURCE_URL=source, RECORDINGS_URL=recordings) as running:
+            instructed(running, whose)
+            return interleaved(
+                "small",
+                lambda: running.export(f"contact:{whose.contact}", tenant=whose.contact_tenant),
+                lambda: running.nothing(JOBS),
+                target=10,
+                n=50 if long else 15,
+            )
+
+
+def instructed(running: Stack, whose: Examples) -> None:
+    """The contact's tenant has ordered the export of everything."""
+    with writing(running.made.engine) as connection:
+        instructions.add(connection, whose.contact_tenant, contact_id=None, exporters=None, actor="operator:bench")

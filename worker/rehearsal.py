@@ -1,0 +1,132 @@
+"""Rehearsal: before its first job a worker reads and seals archives of nobody, so that no job is the first to do so.
+
+Each job is a fork of the worker. Whatever is made at first use and kept (statements, templates, clients, schemas) would
+be made anew in each of them, at several times the cost of a small export. Nothing is written or stored here.
+"""
+
+from __future__ import annotations
+
+import gc
+import secrets
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+from joserfc.jwk import ECKey
+
+from archive.notice import document
+from archive.parts import Envelope
+from archive.viewer.pages import pages
+from archive.volume import Volume
+from portability import subjects
+from portability.api import Identity, Selection, Subject, SubjectKind
+from portability.db import reading
+from portability.errors import PortabilityError, SourceStalled
+from portability.instructions import Order
+from portability.plugins import load_document_formats, load_formats
+from portability.requests import DEFAULT_FORMATS, Profile
+from portability.sources import PlatformSources
+from portability.storage import prepare as prepare_storage
+from worker import close, ledger, plan, prepare
+from worker.bounded import Check
+from worker.collect import fill
+from worker.collection import Collection, Job, Limits
+from worker.position import Position
+from worker.reader import Patience
+from worker.workplace import Workplace
+
+log = structlog.get_logger()
+NOBODY = f"nobody{secrets.token_hex(10)}"
+"""Id of the user, the contact and the tenant that are asked for: nobody has it."""
+PROFILES = {
+    SubjectKind.USER: Profile.ACCESS,
+    SubjectKind.CONTACT: Profile.ACCESS,
+    SubjectKind.TENANT: Profile.SWITCH,
+}
+SECONDS_MAX = 30.0
+"""A source that hangs may not keep a worker from its start for longer."""
+THREAD_SECONDS = 1.0
+
+
+def rehearse(place: Workplace, sources: PlatformSources) -> None:
+    """Warm this process up for its forks; afterwards no connection is open in it.
+
+    A source that is away, or a plugin with a fault, is met by the jobs themselves: here it costs them some warmth.
+    """
+    try:
+        with reading(place.engine):
+            pass  # the first connection asks what kind of server it is
+        prepare_storage(place.storage)
+        sources.prepare()
+        check = _deadline(time.monotonic() + SECONDS_MAX)
+        for kind, profile in PROFILES.items():
+            _perform(place, _nobody(kind), profile, check)
+    except PortabilityError as error:
+        log.warning("rehearsal.ended", code=error.code)
+    sources.close()
+    place.engine.dispose()
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(THREAD_SECONDS)  # one that has read for us and is about to end: a fork is better without
+    # What is here stays for good. Left to the collector, each fork would go through it, and copy it to do so.
+    gc.collect()
+    gc.freeze()
+
+
+def _nobody(kind: SubjectKind) -> Subject:
+    tenant = None if kind is SubjectKind.USER else NOBODY
+    identities = [subjects.first_identity(kind, NOBODY, tenant)]
+    if kind is not SubjectKind.TENANT:
+        identities += [
+            Identity("account", "email", NOBODY, verified=True, tenant=tenant),
+            Identity("crm", "contact_id", NOBODY, verified=True, tenant=NOBODY),
+            Identity("crm", "phone", NOBODY, verified=True, tenant=NOBODY),
+        ]
+    return Subject(kind, tenant, NOBODY, tuple(dict.fromkeys(identities)))
+
+
+def _deadline(ends_at: float) -> Check:
+    def check() -> None:
+        if time.monotonic() > ends_at:
+            raise SourceStalled(f"the sources took longer than {SECONDS_MAX:g} s over a subject that nobody is")
+
+    return check
+
+
+def _perform(place: Workplace, subject: Subject, profile: Profile, check: Check) -> None:
+    at, settings = datetime.now(UTC), place.settings
+    made = plan.make(profile, subject, place.exporters, [Order(NOBODY, None, None)], notice=place.notice)
+    job = Job(
+        plan=made,
+        readings=(),
+        exporters=place.exporters,
+        formats=load_formats(DEFAULT_FORMATS),
+        selection=Selection(began_at=at),
+        limits=Limits(settings.volume_bytes, settings.volume_members, settings.piece_bytes),
+        patience=Patience(retries=0, seconds=settings.source_seconds, check=check),
+        check=check,
+        document_formats=load_document_formats(DEFAULT_FORMATS),
+        screen=prepare.screen(settings, profile),
+    )
+    job.patience.once("identities", partial(subjects.resolve, subject, place.exporters))
+    division = prepare.divide(place, job)
+    envelope = Envelope(settings.iss, NOBODY, NOBODY, profile, 1, at, at, settings.contact, place.notice)
+    volume = Volume(envelope, 1, lambda _block: None)
+    collection = Collection(replace(job, readings=division.own), volume)
+    fill(collection, Position())
+    lines = ledger.merge(ledger.new_lines(NOBODY, made, division.expected, division.own), collection.tallies)
+    asked = {"id": NOBODY, "profile": profile, "subject_ref": NOBODY, "subject_kind": subject.kind, "revision": 1}
+    times = {"received_at": at, "began_at": at, "since": None, "until": None}
+    export = {**asked, **times, "formats": [*DEFAULT_FORMATS]}
+    papers = close.document(export, made, lines, [], [{"number": 1, "name": volume.name}], at)
+    notice = document(envelope, papers, place.notice, close.held(made.lines))
+    viewer = pages(envelope, papers, collection.excerpts.shown(made.lines), has_notice=True)
+    volume.seal(
+        ECKey.generate_key("P-256", {"kid": NOBODY, "use": "sig", "alg": "ES256"}),
+        closing=papers,
+        notice=notice,
+        viewer=viewer,
+    )
