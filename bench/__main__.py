@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import rows, scan, slices
+from bench import rows, scan, size, slices, verify
 from bench.figures import Figure
 
 FIGURES: Mapping[str, Callable[..., Figure]] = {
@@ -14,6 +14,8 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "rows_cpu": rows.measure_cpu,
     "scan": scan.measure,
     "slices": slices.measure,
+    "verify": verify.measure,
+    "size": size.measure,
 }
 
 
