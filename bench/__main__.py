@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import rows, scan, size, slices, verify
+from bench import rows, scan, seed, size, slices, verify
 from bench.figures import Figure
 
 FIGURES: Mapping[str, Callable[..., Figure]] = {
@@ -16,6 +16,7 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "slices": slices.measure,
     "verify": verify.measure,
     "size": size.measure,
+    "seed": seed.measure,
 }
 
 
