@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from archive import bag
 from archive.canonical import tail
 from archive.entries import Directory, Entry, Tape, read_directory, read_entry, skip_gap
 from archive.faults import Fault, FaultCode, ZipFault
+from archive.hashing import Digest, Hasher
 from archive.names import FULL_PATH_CHARS, is_safe
 from archive.parts import FORMAT
 from portability.signing import ARCHIVE_TYPE, Jwks, SignatureFault, check
@@ -86,11 +86,14 @@ class CheckedVolume:
 class _Contents:
     """What the walk through a ZIP saw, by path inside the bag."""
 
-    sha256: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, Digest | None] = field(default_factory=dict)
+    """None of what was not read to its end."""
     kept: dict[str, bytes] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
     """Files with a fault already: their hash says nothing new."""
     head_sha256: str = ""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Known when the walk is over; empty text for what was not read to its end."""
 
 
 def check_volume(path: Path, jwks: Jwks, progress: Progress = lambda _: None) -> CheckedVolume:
@@ -116,7 +119,8 @@ def _check(volume: CheckedVolume, file: BinaryIO, jwks: Jwks, progress: Progress
     token = _token(volume, file, directory)
     volume.claims = _signed_claims(volume, token, jwks)
     _check_ratio(volume, directory)
-    contents = _walk(volume, file, directory, progress)
+    with Hasher() as hasher:
+        contents = _walk(volume, file, directory, hasher, progress)
     _check_manifests(volume, contents)
     _check_claims(volume, contents)
     volume.closing = _closing(volume, contents)
@@ -174,7 +178,7 @@ def _check_ratio(volume: CheckedVolume, directory: Directory) -> None:
         raise ZipFault(FaultCode.TOO_LARGE, f"{directory.size} bytes say that they unpack to {unsigned_bytes}")
 
 
-def _walk(volume: CheckedVolume, file: BinaryIO, directory: Directory, progress: Progress) -> _Contents:
+def _walk(volume: CheckedVolume, file: BinaryIO, directory: Directory, hasher: Hasher, progress: Progress) -> _Contents:
     """Read each byte once, in order; what an entry has wrong is noted and the next one read."""
     contents, tape = _Contents(), Tape(file, progress=progress)
     begins = [*(entry.offset for entry in directory.entries), directory.offset]
@@ -184,7 +188,7 @@ def _walk(volume: CheckedVolume, file: BinaryIO, directory: Directory, progress:
         if path == bag.SIGNATURE:
             contents.head_sha256 = tape.sha256()
         try:
-            _read(tape, entry, path, contents)
+            _read(tape, entry, path, contents, hasher.begin())
         except ZipFault as fault:
             contents.damaged.add(path)
             volume.fault(fault.code, fault.detail, path)
@@ -193,20 +197,21 @@ def _walk(volume: CheckedVolume, file: BinaryIO, directory: Directory, progress:
     for gap in filter(None, gaps):
         volume.fault(gap.code, gap.detail)
     tape.skip_to(directory.size)
+    contents.sha256 = {path: digest.hexdigest() if digest else "" for path, digest in contents.digests.items()}
     volume.size, volume.sha256 = directory.size, tape.sha256()
     return contents
 
 
-def _read(tape: Tape, entry: Entry, path: str, contents: _Contents) -> None:
-    contents.sha256[path] = ""
+def _read(tape: Tape, entry: Entry, path: str, contents: _Contents, digest: Digest) -> None:
+    contents.digests[path] = None
     if path in _KEPT and entry.bytes > KEPT_BYTES:
         raise ZipFault(FaultCode.TOO_LARGE, f"it has {entry.bytes} bytes")
-    digest, kept = hashlib.sha256(), bytearray()
+    kept = bytearray()
     for block in read_entry(tape, entry):
         digest.update(block)
         if path in _KEPT:
             kept += block
-    contents.sha256[path] = digest.hexdigest()
+    contents.digests[path] = digest
     contents.kept[path] = bytes(kept)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import zlib
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Protocol
@@ -16,8 +17,15 @@ from zipfile import ZIP_DEFLATED
 from zipstream import ZipStream, ng
 
 FAST_LEVEL = 1
+SOUND_LEVEL = 3
+"""For media that shrink, as uncompressed sound does: isal leaves a tenth less of it than at level 1."""
 STORED_LEVEL = 0
 """Stored blocks inside a deflate stream: for what does not shrink. ZIP's own STORED cannot be streamed to Java."""
+LEVELS = (FAST_LEVEL, SOUND_LEVEL)
+"""Those that pack."""
+SAMPLE_BYTES = 1 << 16
+SHRINKS_TO = 0.9
+"""A sample that keeps a larger share of its bytes is not worth packing."""
 
 
 class Compressor(Protocol):
@@ -39,19 +47,23 @@ class Inflater(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
+def _packed(packer: Compressor, blocks: Sequence[bytes]) -> bytes:
+    return b"".join([*(packer.compress(block) for block in blocks), packer.flush()])
+
+
 def works(codec: ModuleType) -> bool:
     """Whether a zlib-like module writes what zlib reads, reads what zlib writes, and agrees on the CRC-32."""
     sample = [bytes(range(256)) * 300, b"", b"a" * 70_000, b'{"id": 1}\n' * 9_000]
     whole = b"".join(sample)
     try:
-        packer = codec.compressobj(FAST_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        packed = b"".join([*(packer.compress(block) for block in sample), packer.flush()])
+        packed = [_packed(codec.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS), sample) for level in LEVELS]
         crc = 0
         for block in sample:
             crc = codec.crc32(block, crc)
         reader, writer = codec.decompressobj(-zlib.MAX_WBITS), zlib.compressobj(wbits=-zlib.MAX_WBITS)
         back = reader.decompress(writer.compress(whole) + writer.flush())
-        return zlib.decompress(packed, -zlib.MAX_WBITS) == whole == back and crc == zlib.crc32(whole)
+        unpacked = [zlib.decompress(stream, -zlib.MAX_WBITS) for stream in packed]
+        return unpacked == [whole] * len(LEVELS) and back == whole and crc == zlib.crc32(whole)
     except Exception:  # noqa: BLE001 - whatever a broken build raises, zlib takes over
         return False
 
@@ -74,8 +86,15 @@ def compressor(level: int) -> Compressor:
     """A raw deflate stream to write; level 0 stores."""
     if level == STORED_LEVEL:
         return zlib.compressobj(STORED_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packer: Compressor = codec.compressobj(FAST_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packer: Compressor = codec.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer
+
+
+def media_level(beginning: bytes) -> int:
+    """The level for a recording or picture that begins so: most are packed by themselves, and packing does nothing."""
+    sample = beginning[:SAMPLE_BYTES]
+    shrinks = len(_packed(compressor(FAST_LEVEL), [sample])) < SHRINKS_TO * len(sample)
+    return SOUND_LEVEL if shrinks else STORED_LEVEL
 
 
 def inflater() -> Inflater:

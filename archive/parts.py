@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from portability.api import Dataset, Provenance, Role
-from portability.notice import Register
+
+if TYPE_CHECKING:  # to verify an archive, nobody reads a register
+    from portability.notice import Register
 
 FORMAT = "portability/1"
 MemberState = Literal["complete", "truncated"]

@@ -7,12 +7,13 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 
 import orjson
 from joserfc.jwk import ECKey
 
 from archive import bag
-from archive.deflate import FAST_LEVEL, STORED_LEVEL, new_zip
+from archive.deflate import FAST_LEVEL, STORED_LEVEL, media_level, new_zip
 from archive.names import FULL_PATH_CHARS, Names, is_safe
 from archive.notice import notice_files
 from archive.package import data_package
@@ -91,15 +92,19 @@ class Volume:
         """Write one payload member to `data/<path>`; the returned one says the path that it really got.
 
         `content` may be a callable; it is evaluated after the last block, when the state is known. `media_type`
-        decides about compression where `content` does not say it beforehand: media are stored, the rest deflated.
+        decides about compression where `content` does not say it beforehand: media are stored unless their beginning
+        shrinks, as that of uncompressed sound does; the rest is deflated.
 
         Raises: VolumeFault where the volume is poisoned or the member exceeds MEMBER_BYTES; what `blocks` raises.
         """
         with self._poisoned_unless_done():
             if isinstance(content, Content):
                 media_type = media_type or content.media_type
-            level = STORED_LEVEL if (media_type or "").startswith(_PACKED_MEDIA) else FAST_LEVEL
-            return self._add(path, blocks, content, level)
+            if (media_type or "").startswith(_PACKED_MEDIA):
+                blocks = _joined(blocks)
+                beginning = next(blocks, b"")
+                return self._add(path, chain([beginning], blocks), content, media_level(beginning))
+            return self._add(path, blocks, content, FAST_LEVEL)
 
     def seal(
         self,

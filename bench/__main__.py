@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import growth, rows, rss, scan, slices, small
+from bench import growth, rows, rss, scan, seed, size, slices, small, verify
 from bench.figures import Figure
 
 FIGURES: Mapping[str, Callable[..., Figure]] = {
@@ -18,6 +18,9 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "growth": growth.measure,
     "rss": rss.measure,
     "rss_growth": rss.measure_growth,
+    "verify": verify.measure,
+    "size": size.measure,
+    "seed": seed.measure,
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import orjson
@@ -19,14 +19,15 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Engine
 
-from portability import deployment, migrations
 from portability.api import JSON
-from portability.db import open_engine
 from portability.errors import BadInput, PortabilityError
-from portability.settings import Settings, load_settings
-from portability.storage import Storage, open_storage
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from portability.settings import Settings
+    from portability.storage import Storage
 
 EXIT_CODES: dict[type[PortabilityError], int] = {PortabilityError: 1, BadInput: 2}
 """The nearest class of the error's tree decides."""
@@ -37,10 +38,15 @@ UNUSABLE = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionEr
 
 @dataclass
 class Context:
-    """One command's surroundings. Connections open on first use."""
+    """One command's surroundings. Settings, database and storage are read, opened and imported on first use."""
 
-    settings: Settings
+    read_settings: Callable[[], Settings]
     json: bool
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises BadSetting."""
+        return self.read_settings()
 
     @cached_property
     def console(self) -> Console:
@@ -50,6 +56,9 @@ class Context:
     @cached_property
     def engine(self) -> Engine:
         """The control database: migrated by itself on the embedded stack, checked elsewhere."""
+        from portability import migrations  # noqa: PLC0415  # as in _load_settings
+        from portability.db import open_engine  # noqa: PLC0415  # as above
+
         if self.settings.database_url is None:
             self.settings.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         engine = open_engine(self.settings.database)
@@ -62,6 +71,9 @@ class Context:
     @cached_property
     def storage(self) -> Storage:
         """Where the archives are; refused where it is another host's folder."""
+        from portability import deployment  # noqa: PLC0415  # as in _load_settings
+        from portability.storage import open_storage  # noqa: PLC0415  # as above
+
         storage = open_storage(self.settings.storage, sse=self.settings.storage_sse)
         deployment.check_store(self.engine, storage)
         return storage
@@ -114,7 +126,7 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
             if folder is not None:
                 # Processes that this command starts, and jobs that it runs, find the same folder.
                 os.environ["PORTABILITY_DIR"] = str(folder.absolute())
-            function(Context(load_settings(), as_json), *args, **kwargs)
+            function(Context(_load_settings, as_json), *args, **kwargs)
         except PortabilityError as error:
             fail(error, as_json=as_json)
         except UNUSABLE as error:
@@ -122,6 +134,12 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
             fail(BadInput(f"{error.filename} cannot be used: {error.strerror}", hint=hint), as_json=as_json)
 
     return run
+
+
+def _load_settings() -> Settings:
+    from portability.settings import load_settings  # noqa: PLC0415  # it costs a command that needs none 0.3 s
+
+    return load_settings()
 
 
 def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:

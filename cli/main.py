@@ -3,88 +3,78 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from pkgutil import resolve_name
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from cli.audit import audit_group
 from cli.context import fail
-from cli.db import db
-from cli.deadlines import extend, pause, resume
-from cli.decisions import approve, deny, mandates, recall, recalls_group
-from cli.demo import demo, up
-from cli.doctor import doctor
-from cli.erase import erase, holds
-from cli.exports import cancel, fetch, list_exports, retry, show
-from cli.importing import import_command
-from cli.instructions import instructions
-from cli.keys import keys_group
-from cli.links import link, list_links, revoke
-from cli.metrics import metrics
-from cli.plugins import plugins
-from cli.processes import clock, worker
-from cli.receive import receive_command
-from cli.recipients import recipients
-from cli.request_log import list_requests
-from cli.requests import request
-from cli.seed import seed
-from cli.sweep import sweep_storage
-from cli.transfers import authorisations, transfer, transfers
-from cli.verify import verify
-from cli.web import web
 from portability.errors import BadInput
 
+COMMANDS: Mapping[str, str] = {
+    "demo": "cli.demo:demo",
+    "up": "cli.demo:up",
+    "seed": "cli.seed:seed",
+    "request": "cli.requests:request",
+    "list": "cli.exports:list_exports",
+    "show": "cli.exports:show",
+    "cancel": "cli.exports:cancel",
+    "extend": "cli.deadlines:extend",
+    "pause": "cli.deadlines:pause",
+    "resume": "cli.deadlines:resume",
+    "retry": "cli.exports:retry",
+    "fetch": "cli.exports:fetch",
+    "approve": "cli.decisions:approve",
+    "deny": "cli.decisions:deny",
+    "link": "cli.links:link",
+    "links": "cli.links:list_links",
+    "revoke": "cli.links:revoke",
+    "recall": "cli.decisions:recall",
+    "recalls": "cli.decisions:recalls_group",
+    "requests": "cli.request_log:list_requests",
+    "instructions": "cli.instructions:instructions",
+    "mandates": "cli.decisions:mandates",
+    "erase": "cli.erase:erase",
+    "holds": "cli.erase:holds",
+    "recipients": "cli.recipients:recipients",
+    "authorisations": "cli.transfers:authorisations",
+    "transfer": "cli.transfers:transfer",
+    "transfers": "cli.transfers:transfers",
+    "audit": "cli.audit:audit_group",
+    "verify": "cli.verify:verify",
+    "receive": "cli.receive:receive_command",
+    "import": "cli.importing:import_command",
+    "keys": "cli.keys:keys_group",
+    "plugins": "cli.plugins:plugins",
+    "doctor": "cli.doctor:doctor",
+    "metrics": "cli.metrics:metrics",
+    "sweep": "cli.sweep:sweep_storage",
+    "db": "cli.db:db",
+    "web": "cli.web:web",
+    "worker": "cli.processes:worker",
+    "clock": "cli.processes:clock",
+}
+"""Where each command is, by its name."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+
+class Commands(click.Group):
+    """Imports a command when it is asked for: to check a file, nobody waits for web pages and databases."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's interface
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # as above
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = resolve_name(COMMANDS[cmd_name])
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="portability")
 def main() -> None:
     """One subject's data, from many sources, as a signed archive."""
-
-
-for command in (
-    demo,
-    up,
-    seed,
-    request,
-    list_exports,
-    show,
-    cancel,
-    extend,
-    pause,
-    resume,
-    retry,
-    fetch,
-    approve,
-    deny,
-    link,
-    list_links,
-    revoke,
-    recall,
-    recalls_group,
-    list_requests,
-    instructions,
-    mandates,
-    erase,
-    holds,
-    recipients,
-    authorisations,
-    transfer,
-    transfers,
-    audit_group,
-    verify,
-    receive_command,
-    import_command,
-    keys_group,
-    plugins,
-    doctor,
-    metrics,
-    sweep_storage,
-    db,
-    web,
-    worker,
-    clock,
-):
-    main.add_command(command)
 
 
 def run() -> None:

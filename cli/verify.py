@@ -7,7 +7,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, build_opener
 
 import click
 import orjson
@@ -17,21 +16,12 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedCo
 from archive.verify import Verification, volume_paths
 from archive.verify import verify as verify_volumes
 from cli.context import Context, shared
-from portability import keys
 from portability.api import JSON
-from portability.db import reading
 from portability.errors import BadInput
 from portability.signing import Jwks
 
 JWKS_BYTES = 1 << 20
 TIMEOUT_SECONDS = 10
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """Keys come from the address that was named, and from no other."""
-
-    def redirect_request(self, *_args: object) -> None:
-        return None
 
 
 @click.command("verify")
@@ -87,6 +77,9 @@ def load_jwks(source: str) -> JSON:
 
 def jwks_of_folder(context: Context) -> JSON:
     """The embedded folder's own keys. Raises BadInput where there is no such folder."""
+    from portability import keys  # noqa: PLC0415  # whoever names a file of keys needs no database
+    from portability.db import reading  # noqa: PLC0415  # as above
+
     settings = context.settings
     if settings.database_url is None and not settings.dir.is_dir():
         raise BadInput(f"there are no keys in {settings.dir}", hint="name the issuer's: --jwks FILE or --jwks URL")
@@ -117,8 +110,16 @@ def printable(text: str) -> str:
 
 
 def _fetch(url: str) -> bytes:
+    from urllib.request import HTTPRedirectHandler, build_opener  # noqa: PLC0415  # whoever names a file needs no HTTP
+
+    class NoRedirects(HTTPRedirectHandler):
+        """Keys come from the address that was named, and from no other."""
+
+        def redirect_request(self, *_args: object) -> None:
+            return None
+
     try:
-        with build_opener(_NoRedirects).open(url, timeout=TIMEOUT_SECONDS) as response:
+        with build_opener(NoRedirects).open(url, timeout=TIMEOUT_SECONDS) as response:
             data: bytes = response.read(JWKS_BYTES + 1)
             return data
     except HTTPError as error:

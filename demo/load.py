@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import itemgetter
 from random import Random
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, Insert, Table, types
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, Dialect, Engine, Insert, Table, types
 from sqlalchemy.dialects import postgresql, sqlite
 
 from demo import hostile
@@ -40,6 +43,8 @@ CANARY_SHAPES: tuple[tuple[str, str], ...] = (
 
 Finished: TypeAlias = dict[str, Any]
 FinishedRow: TypeAlias = tuple[Table, Finished]
+Write: TypeAlias = Callable[[Connection, Table, Sequence[Finished]], int]
+"""Writes rows of a table; returns how many were not there before."""
 
 
 def canary(table: str, column: str, number: int) -> str:
@@ -53,7 +58,7 @@ def finished(rows: Iterable[Row], *, tag: str, hostile_share: float) -> Iterator
     for table, values in rows:
         seen[table.name] += 1
         number = seen[table.name]
-        row = {column.name: _value(table, column.name, values, number) for column in table.columns}
+        row = _whole(table, values, number)
         free, always = FREE_TEXTS[table.name], number == ALWAYS_HOSTILE and table.name not in STAY_READABLE
         if free and number > 1 and (random.random() < hostile_share or always):
             column = random.choice(free)
@@ -61,27 +66,65 @@ def finished(rows: Iterable[Row], *, tag: str, hostile_share: float) -> Iterator
         yield table, row
 
 
-def _value(table: Table, column: str, values: Mapping[str, object], number: int) -> object:
-    if (shape := NEVER_SHAPES.get((table.name, column))) is not None:
-        return shape.format(canary(table.name, column, number))
-    value = values.get(column)
-    return NOTHING if value is None and (table.name, column) in JSON_COLUMNS else value
+def _whole(table: Table, values: Mapping[str, object], number: int) -> Finished:
+    """A value for every column."""
+    row: Finished = {**EMPTY[table.name], **values}
+    for column, shape in NEVER_SHAPES[table.name]:
+        row[column] = shape.format(canary(table.name, column, number))
+    for column in JSON_COLUMNS[table.name]:
+        if row[column] is None:
+            row[column] = NOTHING
+    return row
 
 
 def load(engine: Engine, rows: Iterable[FinishedRow]) -> Iterator[tuple[Sequence[FinishedRow], int]]:
     """Write rows in chunks, one transaction each; a row whose id is there is left as it is.
 
+    PostgreSQL gets them by COPY, until there is a chunk that it refuses: of that one some rows are there, and maybe of
+    all that follow; or INSERT says what is wrong.
+
     Yields:
         Each chunk after its commit, and how many of its rows were not there before.
     """
-    stream = iter(rows)
+    stream, write = iter(rows), _copy if engine.dialect.name == "postgresql" else _insert
     while chunk := list(islice(stream, CHUNK_ROWS)):
         by_table: dict[Table, list[Finished]] = {}
         for table, row in chunk:
             by_table.setdefault(table, []).append(row)
-        with engine.begin() as connection:
-            added = sum(_insert(connection, table, of_table) for table, of_table in by_table.items())
+        try:
+            added = _written(engine, by_table, write)
+        except psycopg.Error:
+            write = _insert
+            added = _written(engine, by_table, write)
         yield chunk, added
+
+
+def _written(engine: Engine, by_table: Mapping[Table, Sequence[Finished]], write: Write) -> int:
+    with engine.begin() as connection:
+        return sum(write(connection, table, rows) for table, rows in by_table.items())
+
+
+def _copy(connection: Connection, table: Table, rows: Sequence[Finished]) -> int:
+    """All rows by COPY. Raises psycopg.Error, also where one of them is there."""
+    names = table.columns.keys()
+    target = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
+    )
+    values_of, makers = itemgetter(*names), _makers(connection.dialect, table)
+    cursor: psycopg.Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment]  # the driver's own
+    with cursor, cursor.copy(target) as copy:
+        for row in rows:
+            values = list(values_of(row))
+            for place, make in makers:
+                values[place] = None if values[place] is NOTHING else make(values[place])
+            copy.write_row(values)
+    return len(rows)
+
+
+def _makers(dialect: Dialect, table: Table) -> Sequence[tuple[int, Callable[[Any], Any]]]:
+    """What makes values as the driver takes them, by the place of their column; most are taken as they are."""
+    makers = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in table.columns)
+    return [(place, make) for place, make in enumerate(makers) if make is not None]
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[Finished]) -> int:
@@ -101,18 +144,15 @@ def _shape(column: str) -> str:
 
 
 TABLES = schema.metadata.tables
+EMPTY = {table.name: dict.fromkeys(table.columns.keys()) for table in TABLES.values()}
 NEVER_SHAPES = {
-    (table.name, column.name): _shape(column.name)
+    table.name: tuple((column.name, _shape(column.name)) for column in table.columns if schema.NEVER in column.info)
     for table in TABLES.values()
-    for column in table.columns
-    if schema.NEVER in column.info
 }
-JSON_COLUMNS = frozenset(
-    (table.name, column.name)
+JSON_COLUMNS = {
+    table.name: tuple(column.name for column in table.columns if isinstance(column.type, types.JSON))
     for table in TABLES.values()
-    for column in table.columns
-    if isinstance(column.type, types.JSON)
-)
+}
 FREE_TEXTS = {
     table.name: tuple(column.name for column in table.columns if column.name in FREE_TEXT) for table in TABLES.values()
 }

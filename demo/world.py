@@ -42,8 +42,8 @@ class World:
     _staff: Mapping[str, tuple[Person, ...]]
     """By tenant."""
 
-    def id(self, prefix: str, *numbers: int) -> str:
-        return make_id(self.tag, prefix, *numbers)
+    def id(self, prefix: str, number: int, *places: int) -> str:
+        return make_id(self.tag, prefix, number, *places)
 
     def random(self, topic: str, number: int) -> Random:
         """Chance of one story, independent of all others."""
@@ -89,9 +89,9 @@ def make_world(plan: SeedPlan) -> World:
     return World(plan, tag, tenants, users, contacts, {name: tuple(people) for name, people in staff.items()})
 
 
-def make_id(tag: str, prefix: str, *numbers: int) -> str:
+def make_id(tag: str, prefix: str, number: int, *places: int) -> str:
     """`usr_k3f9q_000042`; a part of a story has the number of its place behind it."""
-    return "_".join((prefix, tag, *(f"{n:06d}" if i == 0 else f"{n:02d}" for i, n in enumerate(numbers))))
+    return "_".join([prefix, tag, f"{number:06d}", *[f"{place:02d}" for place in places]])
 
 
 def moment(random: Random) -> datetime:

@@ -45,8 +45,10 @@ def commands(
     )
     yield context
     if isinstance(command, click.Group):
-        for below in command.list_commands(context):
-            yield from commands(command.commands[below], below, context)
+        for word in command.list_commands(context):
+            below = command.get_command(context, word)
+            assert below is not None, word
+            yield from commands(below, word, context)
 
 
 def render() -> str:

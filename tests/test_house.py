@@ -116,7 +116,9 @@ def test_the_procfile_runs_commands() -> None:
         command: click.Command = main
         for word in words:
             assert isinstance(command, click.Group)
-            command = command.commands[word]
+            below = command.get_command(click.Context(command), word)
+            assert below is not None
+            command = below
 
 
 def test_the_ci_runs_what_contributors_run() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -130,3 +132,18 @@ def test_without_keys_and_without_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     assert run(tmp_path, "--dir", folder).exit_code == 2
     assert not folder.exists()
+
+
+def test_nothing_is_imported_that_a_file_of_keys_does_not_need(tmp_path: Path, jwks: Path) -> None:
+    """To verify a small archive would else be to wait for a database's driver and for web pages."""
+    heavy = ("sqlalchemy", "alembic", "boto3", "redis", "rq", "pydantic", "fastapi", "httpx", "urllib.request", "faker")
+    volumes.write_archive(tmp_path)
+    asks = f"""
+import atexit, sys
+from cli.main import run
+atexit.register(lambda: print([name for name in {heavy!r} if name in sys.modules]))
+run()
+"""
+    command = [sys.executable, "-c", asks, "verify", str(tmp_path), "--jwks", str(jwks)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

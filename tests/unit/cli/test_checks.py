@@ -26,7 +26,7 @@ from portability.storage.s3 import S3Storage
 
 
 def context(folder: Path, **settings: Any) -> Context:
-    return Context(load_settings(dir=folder, **settings), json=False)
+    return Context(lambda: load_settings(dir=folder, **settings), json=False)
 
 
 @contextmanager
