@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 FILE_BYTES = 10_000_000
-FILES = 20
+FILES = 10
 LONG_FILES = 200
 TENANT = "ten_bench"
 SOURCE = "recordings"

@@ -39,7 +39,7 @@ class Answer(Generic[T]):
 
 
 class Bounded:
-    """Calls of one source, one at a time, `seconds` each at the most; `check` raises when the job must stop."""
+    """Calls of one source, one at a time, waited for `seconds` at the most; `check` raises when the job must stop."""
 
     def __init__(self, name: str, seconds: float, check: Check) -> None:
         self._name = name
@@ -47,39 +47,49 @@ class Bounded:
         self._check = check
         self._calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answer[object]] = queue.SimpleQueue()
-        self._began = self._over = False
+        self._began = self._over = self._busy = False
 
     def ask(self, call: Callable[[], T]) -> Answer[T]:
         """The call's outcome; of a source that stalled, SourceStalled now and ever after.
 
-        Raises: what `check` raises while it is waited for.
+        The same call may have been begun before. Raises: what `check` raises while it is waited for.
         """
         if not self._over:
-            self._begin()
-            self._calls.put(call)
+            self.begin(call)
             try:
                 answer = self._wait()
             except BaseException:
                 self._end()
                 raise
+            self._busy = False
             if answer is not None:
                 return cast("Answer[T]", answer)
             self._end()
         return Answer(error=SourceStalled(f"{self._name} gave nothing within {self._seconds:g} s"))
 
-    def close(self, last: Callable[[], object] | None = None) -> None:
-        """End the thread, after a last call whose outcome does not matter. Raises: what `check` raises."""
-        if self._began and not self._over:
-            if last is not None:
-                self.ask(last)
-            self._end()
-
-    def _begin(self) -> None:
+    def begin(self, call: Callable[[], object]) -> None:
+        """Let the source work on a call that will be asked for next."""
+        if self._over or self._busy:
+            return
+        self._busy = True
         if not self._began:
             self._began = True
             # With the context of who asks: the log knows which export it is about.
             work = (_work, self._calls, self._answers)
             threading.Thread(target=copy_context().run, args=work, name="source", daemon=True).start()
+        self._calls.put(call)
+
+    def close(self, last: Callable[[], object] | None = None) -> None:
+        """End the thread, after a last call whose outcome does not matter. Raises: what `check` raises.
+
+        What was begun and never asked for is not waited for.
+        """
+        if self._began and not self._over:
+            if last is not None and self._busy:
+                self._calls.put(last)
+            elif last is not None:
+                self.ask(last)
+            self._end()
 
     def _wait(self) -> Answer[object] | None:
         give_up_at = time.monotonic() + self._seconds

@@ -56,6 +56,7 @@ class S3Storage:
         region: str | None = None,
         addressing: str = "virtual",
         checksum: bool = True,
+        sign_payload: bool = True,
         sse: str | None = None,
         first_part_bytes: int = PART_BYTES,
         threads: int = 3,
@@ -71,6 +72,7 @@ class S3Storage:
             region: without one what AWS libraries find, else us-east-1.
             addressing: `path` or `virtual` (the bucket as part of the host's name).
             checksum: send a CRC32 with each part, for the store to check; False for stores that refuse it.
+            sign_payload: sign bodies too, not headers alone; False over https only, where the connection guards them.
             sse: `AES256`, `aws:kms` or `aws:kms:KEY`.
             first_part_bytes: at least 5 MiB, but for the last part.
             threads: parts under way at once.
@@ -83,6 +85,7 @@ class S3Storage:
         self._region = region
         self._addressing = addressing
         self._checksum = checksum
+        self._sign_payload = sign_payload
         self._encryption = _encryption(sse)
         self._first_part_bytes = first_part_bytes
         self._threads = threads
@@ -217,8 +220,8 @@ class S3Storage:
     def _connect(self) -> S3Client:
         session = Session()
         addressing: Literal["path", "virtual"] = "path" if self._addressing == "path" else "virtual"
-        # Over https the connection guards the body, and the CRC32 says that it arrived: hashing it for the
-        # signature too would treble the cost. botocore's own checksums come as trailers, which many stores refuse.
+        # Where the connection guards the body, and the CRC32 says that it arrived, hashing it for the signature too
+        # would treble the cost. botocore's own checksums come as trailers, which many stores refuse.
         config = Config(
             signature_version="s3v4",
             connect_timeout=CONNECT_SECONDS,
@@ -228,10 +231,7 @@ class S3Storage:
             retries={"total_max_attempts": BOTO_ATTEMPTS, "mode": "standard"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            s3={
-                "addressing_style": addressing,
-                "payload_signing_enabled": bool(self._endpoint and self._endpoint.startswith("http:")),
-            },
+            s3={"addressing_style": addressing, "payload_signing_enabled": self._sign_payload},
         )
         region = self._region or session.region_name or "us-east-1"
         return session.client("s3", region_name=region, endpoint_url=self._endpoint, config=config)

@@ -1,6 +1,7 @@
 """A multipart upload with bounded memory: boto3's own buffers ten parts, hides the upload id and ends at 80 GiB.
 
-At most `threads` parts are under way while one more fills: peak memory is `(threads + 1)` parts.
+At most `threads` parts are under way while one more fills: peak memory is `(threads + 1)` parts. Their buffers are
+used again, which spares the pages of new ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC
-from threading import Event, Semaphore
+from queue import SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from portability.errors import ObjectMissing, StorageError, StorageUnavailable
@@ -108,8 +110,11 @@ class S3Upload:
         self.id = target.begin()
         self._bytes = 0
         self._filling = bytearray()
+        self._filled = 0
         self._parts: list[Future[CompletedPart]] = []
-        self._free = Semaphore(target.threads)
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        for _ in range(target.threads):
+            self._free.put(bytearray())
         self._pool = ThreadPoolExecutor(target.threads, thread_name_prefix="s3-upload")
         self._failure: StorageError | None = None
         self._stop = Event()
@@ -120,8 +125,10 @@ class S3Upload:
         with self._aborting("write"):
             view = memoryview(block)
             while view:
-                room = part_bytes(len(self._parts) + 1, self._target.first_part_bytes) - len(self._filling)
-                self._filling += view[:room]
+                room = part_bytes(len(self._parts) + 1, self._target.first_part_bytes) - self._filled
+                end = self._filled + len(view[:room])
+                self._filling[self._filled : end] = view[:room]
+                self._filled = end
                 self._bytes += len(view[:room])
                 if len(view) >= room:
                     self._send()
@@ -129,9 +136,9 @@ class S3Upload:
 
     def complete(self) -> StoredObject:
         with self._aborting("complete"):
-            if self._filling:
+            if self._filled:
                 self._send()
-            self._pool.shutdown()
+            self._end_parts()
             if self._failure:
                 raise self._failure
             parts = [part.result() for part in self._parts]
@@ -148,8 +155,7 @@ class S3Upload:
             return
         self._state = "broken"
         self._stop.set()
-        self._filling = bytearray()
-        self._pool.shutdown(cancel_futures=True)  # a part that arrives after the abort would stay
+        self._end_parts(cancel=True)  # a part that arrives after the abort would stay
         self._target.abort(self.id)
         if self._may_be_public:
             self._target.take_back()
@@ -170,11 +176,18 @@ class S3Upload:
             raise
 
     def _send(self) -> None:
-        self._free.acquire()
+        free = self._free.get()
         if self._failure:
             raise self._failure
-        body, self._filling = self._filling, bytearray()
+        body, self._filling = self._filling, free
+        del body[self._filled :]
+        self._filled = 0
         self._parts.append(self._pool.submit(self._put, len(self._parts) + 1, body))
+
+    def _end_parts(self, *, cancel: bool = False) -> None:
+        self._pool.shutdown(cancel_futures=cancel)
+        # Whoever still holds the upload does not hold its memory.
+        self._filling, self._free = bytearray(), SimpleQueue()
 
     def _put(self, number: int, body: bytearray) -> CompletedPart:
         try:
@@ -184,7 +197,7 @@ class S3Upload:
             self._stop.set()
             raise
         finally:
-            self._free.release()
+            self._free.put(body)
 
     def _put_once(self, number: int, body: bytearray) -> CompletedPart:
         target = self._target

@@ -60,6 +60,35 @@ def test_whatever_a_call_raises_is_for_the_one_who_asked(error: type[BaseExcepti
     source.close()
 
 
+def test_a_call_that_was_begun_is_made_once(hung: threading.Event) -> None:
+    """The source works while nobody waits for it; who asks for the same call then gets what it came to."""
+    source, calls = bounded(), []
+
+    def call() -> int:
+        calls.append(1)
+        hung.set()
+        return len(calls)
+
+    source.begin(call)
+    source.begin(call)
+    assert hung.wait(WAIT_SECONDS)
+    assert source.ask(call).get() == 1
+    assert source.ask(call).get() == 2
+    source.close()
+
+
+def test_what_was_begun_and_is_not_wanted_is_not_waited_for(hung: threading.Event) -> None:
+    """Closing comes back at once; the last call is made all the same, as soon as the source is done."""
+    source, closed = bounded(), threading.Event()
+    source.begin(lambda: hung.wait(WAIT_SECONDS))
+    source.close(closed.set)
+    assert not closed.is_set()
+    hung.set()
+    assert closed.wait(WAIT_SECONDS)
+    with pytest.raises(SourceStalled):
+        source.ask(lambda: 7).get()
+
+
 def test_a_call_that_hangs_is_left_alone(hung: threading.Event) -> None:
     """Past its deadline the source is stalled; it is never called again, and its late answer is nobody's."""
     source, calls = bounded(0.05), []
