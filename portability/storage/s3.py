@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC
+from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
@@ -12,6 +13,8 @@ from urllib.parse import urlencode
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.loaders import Loader, create_loader
+from botocore.session import Session as Core
 
 from portability.errors import ObjectMissing, StorageRefused
 from portability.storage import (
@@ -59,11 +62,11 @@ class S3Storage:
         sign_payload: bool = True,
         sse: str | None = None,
         first_part_bytes: int = PART_BYTES,
-        threads: int = 3,
+        threads: int = 2,
         page_objects: int = 1000,
         retry: Retry | None = None,
     ) -> None:
-        """Remember where; nothing is asked yet.
+        """Remember where; no connection is opened yet.
 
         Args:
             bucket: must exist.
@@ -91,6 +94,7 @@ class S3Storage:
         self._threads = threads
         self._pages: PaginatorConfigTypeDef = {"PageSize": page_objects}
         self._retry = retry or Retry()
+        self._descriptions = _descriptions()
         self._client: S3Client | None = None
         self._making = Lock()
 
@@ -218,7 +222,9 @@ class S3Storage:
             return self._client
 
     def _connect(self) -> S3Client:
-        session = Session()
+        core = Core()
+        core.register_component("data_loader", self._descriptions)
+        session = Session(botocore_session=core)
         addressing: Literal["path", "virtual"] = "path" if self._addressing == "path" else "virtual"
         # Where the connection guards the body, and the CRC32 says that it arrived, hashing it for the signature too
         # would treble the cost. botocore's own checksums come as trailers, which many stores refuse.
@@ -235,6 +241,16 @@ class S3Storage:
         )
         region = self._region or session.region_name or "us-east-1"
         return session.client("s3", region_name=region, endpoint_url=self._endpoint, config=config)
+
+
+@cache
+def _descriptions() -> Loader:
+    """What botocore knows of S3: read once for all storages, and before a fork. Else each has 12 MB and 50 ms of it."""
+    loader = create_loader()
+    loader.load_service_model("s3", "service-2")
+    loader.load_service_model("s3", "endpoint-rule-set-1")
+    loader.load_data("endpoints")
+    return loader
 
 
 def _encryption(sse: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC
-from queue import SimpleQueue
+from queue import LifoQueue
 from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -112,8 +112,9 @@ class S3Upload:
         self._filling = bytearray()
         self._filled = 0
         self._parts: list[Future[CompletedPart]] = []
-        self._free: SimpleQueue[bytearray] = SimpleQueue()
-        for _ in range(target.threads):
+        # The last one back is used first: where parts leave quickly, fewer buffers are ever made.
+        self._free: LifoQueue[bytearray] = LifoQueue()
+        for _ in range(target.threads + 1):
             self._free.put(bytearray())
         self._pool = ThreadPoolExecutor(target.threads, thread_name_prefix="s3-upload")
         self._failure: StorageError | None = None
@@ -125,14 +126,16 @@ class S3Upload:
         with self._aborting("write"):
             view = memoryview(block)
             while view:
-                room = part_bytes(len(self._parts) + 1, self._target.first_part_bytes) - self._filled
-                end = self._filled + len(view[:room])
-                self._filling[self._filled : end] = view[:room]
+                if not self._filled:
+                    self._filling = self._empty_buffer()
+                taken = view[: self._part_bytes() - self._filled]
+                end = self._filled + len(taken)
+                self._filling[self._filled : end] = taken
                 self._filled = end
-                self._bytes += len(view[:room])
-                if len(view) >= room:
+                self._bytes += len(taken)
+                if end == self._part_bytes():
                     self._send()
-                view = view[room:]
+                view = view[len(taken) :]
 
     def complete(self) -> StoredObject:
         with self._aborting("complete"):
@@ -175,11 +178,19 @@ class S3Upload:
                 raise StorageUnavailable(f"{error}: the upload is gone", hint=hint) from None
             raise
 
-    def _send(self) -> None:
+    def _empty_buffer(self) -> bytearray:
+        """For the next part, as soon as one is free. Raises what storing an earlier part has raised."""
         free = self._free.get()
         if self._failure:
             raise self._failure
-        body, self._filling = self._filling, free
+        # A later part gets its pages at once: growing would leave holes behind. The first one may be the only one.
+        return free or bytearray(self._part_bytes() if self._parts else 0)
+
+    def _part_bytes(self) -> int:
+        return part_bytes(len(self._parts) + 1, self._target.first_part_bytes)
+
+    def _send(self) -> None:
+        body = self._filling
         del body[self._filled :]
         self._filled = 0
         self._parts.append(self._pool.submit(self._put, len(self._parts) + 1, body))
@@ -187,7 +198,7 @@ class S3Upload:
     def _end_parts(self, *, cancel: bool = False) -> None:
         self._pool.shutdown(cancel_futures=cancel)
         # Whoever still holds the upload does not hold its memory.
-        self._filling, self._free = bytearray(), SimpleQueue()
+        self._filling, self._free = bytearray(), LifoQueue()
 
     def _put(self, number: int, body: bytearray) -> CompletedPart:
         try:

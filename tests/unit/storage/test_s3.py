@@ -9,6 +9,7 @@ import boto3
 import pytest
 import servers
 from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.loaders import JSONFileLoader
 from botocore.stub import Stubber
 from faults import FaultProxy
 
@@ -177,6 +178,20 @@ def test_profiles(
     put(storage, "a/1", body)
     assert b"".join(storage.read("a/1")) == body
     assert head(s3, storage, "a/1")["ContentType"] == "application/zip"
+
+
+def test_a_client_reads_no_large_description_of_its_own(s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made after a fork, in each job: what it needs was read when the storage was named."""
+    storage, read = opened(s3), []
+    load = JSONFileLoader.load_file
+
+    def watched(self: JSONFileLoader, path: str) -> Any:
+        read.append(path.rsplit("/", 1)[1])
+        return load(self, path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", watched)
+    assert list(storage.list()) == []
+    assert not {"service-2", "endpoint-rule-set-1", "endpoints"} & set(read)
 
 
 @pytest.mark.parametrize(
