@@ -31,6 +31,8 @@ MEMBER_BYTES = 2_000_000_000
 """No member is larger: with it every size stays in 31 bits, which Java's streaming reader and macOS need."""
 INPUT_BYTES = 1 << 16
 """Smaller blocks are joined before they are compressed: each one costs a hand-off."""
+LARGE_BYTES = BLOCK_BYTES // 4
+"""Larger chunks leave as they are: joining them would be a copy for nothing."""
 _PACKED_MEDIA = ("audio/", "video/", "image/", "application/zip", "application/gzip")
 
 
@@ -85,15 +87,15 @@ class Volume:
         self,
         path: str,
         blocks: Iterable[bytes],
-        content: Content | Callable[[], Content],
+        content: Content | Callable[[str], Content],
         *,
         media_type: str | None = None,
     ) -> Member:
         """Write one payload member to `data/<path>`; the returned one says the path that it really got.
 
-        `content` may be a callable; it is evaluated after the last block, when the state is known. `media_type`
-        decides about compression where `content` does not say it beforehand: media are stored unless their beginning
-        shrinks, as that of uncompressed sound does; the rest is deflated.
+        `content` may be a callable; it is given the member's SHA-256 after the last block, when the state is known.
+        `media_type` decides about compression where `content` does not say it beforehand: media are stored unless
+        their beginning shrinks, as that of uncompressed sound does; the rest is deflated.
 
         Raises: VolumeFault where the volume is poisoned or the member exceeds MEMBER_BYTES; what `blocks` raises.
         """
@@ -157,10 +159,12 @@ class Volume:
         yield
         self._usable = True
 
-    def _add(self, path: str, blocks: Iterable[bytes], content: Content | Callable[[], Content], level: int) -> Member:
+    def _add(
+        self, path: str, blocks: Iterable[bytes], content: Content | Callable[[str], Content], level: int
+    ) -> Member:
         path = bag.PAYLOAD + self._names.claim(path)
         size, sha256 = self._entry(path, blocks, level)
-        member = Member(path, size, sha256, content if isinstance(content, Content) else content())
+        member = Member(path, size, sha256, content if isinstance(content, Content) else content(sha256))
         self._payload.append(member)
         self._payload_bytes += size
         return member
@@ -256,6 +260,10 @@ class _Output:
     def extend(self, chunks: Iterable[bytes]) -> None:
         for chunk in chunks:
             self.bytes += len(chunk)
+            if len(chunk) >= LARGE_BYTES:
+                self.flush()
+                self._give(chunk)
+                continue
             self._pending += chunk
             if len(self._pending) >= BLOCK_BYTES:
                 self.flush()
@@ -263,6 +271,9 @@ class _Output:
     def flush(self) -> None:
         block = bytes(self._pending)
         self._pending.clear()
+        self._give(block)
+
+    def _give(self, block: bytes) -> None:
         self._sha256.update(block)
         self._write(block)
 
@@ -294,6 +305,9 @@ class _Measured:
 def _joined(blocks: Iterable[bytes]) -> Iterator[bytes]:
     pending = bytearray()
     for block in blocks:
+        if not pending and len(block) >= INPUT_BYTES:
+            yield block
+            continue
         pending += block
         if len(pending) >= INPUT_BYTES:
             yield bytes(pending)

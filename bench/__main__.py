@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 
-from bench import growth, rows, rss, scan, seed, size, slices, small, verify
+from bench import growth, recordings, rows, rss, scan, seed, size, slices, small, verify
 from bench.figures import Figure
 
 FIGURES: Mapping[str, Callable[..., Figure]] = {
+    "recordings": recordings.measure,
     "rows_jsonl": rows.measure_jsonl,
     "rows_jsonl_csv": rows.measure_both,
     "rows_cpu": rows.measure_cpu,

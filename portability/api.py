@@ -164,7 +164,10 @@ class File:
     size: int | None
     """Bytes that the source promises; fewer is a gap."""
     open: Callable[[int], Iterator[bytes]] = field(repr=False)
-    """`open(offset)` yields blocks from that byte on; raises `SourceUnavailable` or `SourceRefused`."""
+    """`open(offset)` yields blocks from that byte on; raises `SourceUnavailable` or `SourceRefused`.
+
+    While one file of a batch is read, the next one may be opened in another thread.
+    """
     etag: str | None = None
     """Version of the content: a resumed read of another version must raise `SourceUnavailable`."""
     sha256: str | None = None

@@ -39,7 +39,7 @@ class Answer(Generic[T]):
 
 
 class Bounded:
-    """Calls of one source, one at a time, `seconds` each at the most; `check` raises when the job must stop."""
+    """Calls of one source, one at a time, waited for `seconds` at the most; `check` raises when the job must stop."""
 
     def __init__(self, name: str, seconds: float, check: Check) -> None:
         self._name = name
@@ -47,61 +47,49 @@ class Bounded:
         self._check = check
         self._calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answer[object]] = queue.SimpleQueue()
-        self._began = self._over = self._is_busy = False
+        self._began = self._over = self._busy = False
 
     def ask(self, call: Callable[[], T]) -> Answer[T]:
-        """The call's outcome. Raises: as `outcome`."""
-        self.start(call)
-        return cast("Answer[T]", self.outcome())
+        """The call's outcome; of a source that stalled, SourceStalled now and ever after.
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a call was started whose outcome nobody took."""
-        return self._is_busy
-
-    def start(self, call: Callable[[], object]) -> None:
-        """Begin a call that goes on while its caller does something else."""
-        self._is_busy = True
-        if not self._over:
-            self._begin()
-            self._calls.put(call)
-
-    def outcome(self) -> Answer[object]:
-        """What the started call came to; of a source that stalled, SourceStalled now and ever after.
-
-        Raises: what `check` raises while it is waited for.
+        The same call may have been begun before. Raises: what `check` raises while it is waited for.
         """
-        self._is_busy = False
         if not self._over:
+            self.begin(call)
             try:
                 answer = self._wait()
             except BaseException:
                 self._end()
                 raise
+            self._busy = False
             if answer is not None:
-                return answer
+                return cast("Answer[T]", answer)
             self._end()
         return Answer(error=SourceStalled(f"{self._name} gave nothing within {self._seconds:g} s"))
 
-    def settle(self) -> None:
-        """Wait for a started call, whatever it comes to. Raises: what `check` raises."""
-        if self._is_busy:
-            self.outcome()
-
-    def close(self, last: Callable[[], object] | None = None) -> None:
-        """End the thread, after a last call whose outcome does not matter. Raises: what `check` raises."""
-        self.settle()
-        if self._began and not self._over:
-            if last is not None:
-                self.ask(last)
-            self._end()
-
-    def _begin(self) -> None:
+    def begin(self, call: Callable[[], object]) -> None:
+        """Let the source work on a call that will be asked for next."""
+        if self._over or self._busy:
+            return
+        self._busy = True
         if not self._began:
             self._began = True
             # With the context of who asks: the log knows which export it is about.
             work = (_work, self._calls, self._answers)
             threading.Thread(target=copy_context().run, args=work, name="source", daemon=True).start()
+        self._calls.put(call)
+
+    def close(self, last: Callable[[], object] | None = None) -> None:
+        """End the thread, after a last call whose outcome does not matter. Raises: what `check` raises.
+
+        What was begun and never asked for is not waited for.
+        """
+        if self._began and not self._over:
+            if last is not None and self._busy:
+                self._calls.put(last)
+            elif last is not None:
+                self.ask(last)
+            self._end()
 
     def _wait(self) -> Answer[object] | None:
         give_up_at = time.monotonic() + self._seconds

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from archive.parts import Content, MemberState
-from archive.volume import MEMBER_BYTES
 from portability.api import Cursor, File, Gap
 from portability.errors import SourceError, SourceStalled
 from portability.states import DatasetState
 from worker import documents, pieces
 from worker.collection import Collection, Job
-from worker.files import FileStream
+from worker.files import FileStream, streams
 from worker.ledger import Missing, Tally
 from worker.pieces import Piece, Shortfall
 from worker.plan import Line
@@ -205,38 +204,40 @@ def _write_files(
     names = [file.name for file in files]
     # Where the last file is gone from the source, the whole batch is written again: twice is better than never.
     begin = names.index(opened.last) + 1 if opened.last in names else 0
-    for file in files[begin:]:
-        stopped = _write_file(collection, course, replace(position, files=opened), file)
-        if stopped is not None:
-            return stopped
-        opened = OpenFiles(opened.resume, last=file.name)
+    job = collection.job
+    made = streams(files[begin:], course.line.dataset.name, opened.offset, job.limits.member_bytes, job.patience)
+    with ExitStack() as opening:
+        for stream in made:
+            opening.callback(stream.close)
+        for stream in made:
+            stopped = _write_file(collection, course, replace(position, files=opened), stream)
+            if stopped is not None:
+                return stopped
+            opened = OpenFiles(opened.resume, last=stream.file.name)
     return None
 
 
-def _write_file(collection: Collection, course: _Course, position: Position, file: File) -> Position | None:
-    job, line, opened = collection.job, course.line, position.files
+def _write_file(collection: Collection, course: _Course, position: Position, stream: FileStream) -> Position | None:
+    job, tally, opened = collection.job, course.tally, position.files
     assert opened is not None  # noqa: S101  # set by _write_files
-    what = f"{line.dataset.name}/{file.name}"
-    if course.tally.stalls >= STALLS_MAX:
-        gap = Gap(what, SourceStalled.code, SourceStalled.retryable)
-        course.missing(gap, position.after, OpenFiles(opened.resume), Missed((file.name,)))
+    rest = (position.after, OpenFiles(opened.resume), Missed((stream.file.name,)))
+    if tally.stalls >= STALLS_MAX:
+        course.missing(Gap(stream.what, SourceStalled.code, SourceStalled.retryable), *rest)
         return None
-    with closing(FileStream(file, what, opened.offset, job.patience)) as stream:
-        stopped = _write_parts(collection, course, position, file, stream)
+    with closing(stream):
+        stopped = _write_parts(collection, course, position, stream)
     is_stalled = stream.gap is not None and stream.gap.reason == SourceStalled.code
-    course.tally.stalls = course.tally.stalls + 1 if is_stalled else 0
+    tally.stalls = tally.stalls + 1 if is_stalled else 0
     if stopped is None and stream.gap is not None:
-        job.tell(line, stream.gap.reason)
-        course.missing(stream.gap, position.after, OpenFiles(opened.resume), Missed((file.name,)))
+        job.tell(course.line, stream.gap.reason)
+        course.missing(stream.gap, *rest)
     return stopped
 
 
-def _write_parts(
-    collection: Collection, course: _Course, position: Position, file: File, stream: FileStream
-) -> Position | None:
-    job, line, tally, opened = collection.job, course.line, course.tally, position.files
+def _write_parts(collection: Collection, course: _Course, position: Position, stream: FileStream) -> Position | None:
+    job, line, tally, file, opened = collection.job, course.line, course.tally, stream.file, position.files
     assert opened is not None  # noqa: S101  # as above
-    limit = min(MEMBER_BYTES, job.limits.volume_bytes)
+    limit = job.limits.member_bytes
     part = opened.part
     while part == 0 or stream.more:
         job.check()
@@ -248,27 +249,31 @@ def _write_parts(
         before = stream.offset
         whole = part == 0 and (file.size is None or file.size <= limit)
         path = f"{line.exporter}/{line.dataset.name}/{file.name}" + ("" if whole else f".part-{part + 1:04}")
-        _add_file(collection, course, path, file, stream, limit)
+        _add_file(collection, course, path, stream)
         tally.bytes += stream.offset - before
         part += 1
     tally.files += stream.gap is None
     return None
 
 
-def _add_file(collection: Collection, course: _Course, path: str, file: File, stream: FileStream, limit: int) -> None:
-    line, check = course.line, collection.job.check
-    text = collection.job.screen.text_file(line.name, file.media_type)
+def _add_file(collection: Collection, course: _Course, path: str, stream: FileStream) -> None:
+    line, file, check = course.line, stream.file, collection.job.check
+    text, begin = collection.job.screen.text_file(line.name, file.media_type), stream.offset
 
     def blocks() -> Iterator[bytes]:
-        for block in stream.part(limit):
+        for block in stream.part(collection.job.limits.member_bytes):
             check()
             if text is not None:
                 text.feed(block)
             yield block
 
-    def content() -> Content:
+    def content(sha256: str) -> Content:
         # Only after the last block is it known whether the file is whole.
-        state: MemberState = "truncated" if not stream.more and stream.gap is not None else "complete"
+        state: MemberState = "complete"
+        if not stream.more:
+            if begin == 0:
+                stream.judge(sha256)
+            state = "complete" if stream.gap is None else "truncated"
         return Content(line.exporter, line.dataset, file.media_type, file=file.name, state=state)
 
     collection.volume.add(path, blocks(), content, media_type=file.media_type)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from archive.volume import Volume
+from archive.volume import MEMBER_BYTES, Volume
 from portability.api import DocumentFormat, Exporter, Format, Selection
 from worker.excerpt import Excerpts
 from worker.ledger import Tally
@@ -24,6 +24,11 @@ class Limits:
     volume_bytes: int
     volume_members: int
     piece_bytes: int
+
+    @property
+    def member_bytes(self) -> int:
+        """A larger file goes out in pieces of this size."""
+        return min(MEMBER_BYTES, self.volume_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,13 @@
-"""One File as blocks, resumed from its own offset when the source breaks; what cannot be had is a gap, not a crash."""
+"""One File as blocks, resumed from its own offset when the source breaks; what cannot be had is a gap, not a crash.
+
+While a block is hashed, packed and sent, the next one is read; while a file is, the next file is opened.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from portability.api import File, Gap
 from portability.errors import PortabilityError, SourceUnavailable
@@ -11,24 +15,35 @@ from worker.reader import Patience
 
 UNREADABLE = "unreadable"
 """The reason of a gap whose stream raised what no source of ours raises."""
+CHANGED = "changed"
+"""The reason of a gap in what is there: it is not what the source promised."""
 
 
 class FileStream:
     """Reads a file from `offset` to its end, in one part or several; after the end, `gap` says what is wrong."""
 
-    def __init__(self, file: File, what: str, offset: int, patience: Patience) -> None:
-        self._file = file
-        self._what = what
+    def __init__(self, file: File, what: str, patience: Patience, *, offset: int = 0, in_one: bool = False) -> None:
+        """`in_one`: it goes into one member, whose hash `judge` is told; else the bytes are hashed here."""
+        self.file = file
+        self.what = what
+        """Names it in a gap."""
         self._patience = patience
         self._source = patience.bounded(what)
         self._left_over = b""
         self._blocks: Iterator[bytes] | None = None
         # A digest over the whole is possible only where the whole passes through here.
-        self._digest = hashlib.sha256() if offset == 0 and file.sha256 else None
+        self._digest = hashlib.sha256() if offset == 0 and file.sha256 and not in_one else None
         self._ended = False
+        self.following: FileStream | None = None
+        """Opened as soon as this one gives bytes: a store that does not answer is not asked for two files."""
         self.offset = offset
         """Bytes given out so far, from the beginning of the file."""
         self.gap: Gap | None = None
+
+    def begin(self) -> None:
+        """Read the first block, or the next one, without waiting for it."""
+        if not self._ended:
+            self._source.begin(self._read)
 
     def part(self, limit_bytes: int) -> Iterator[bytes]:
         """The next blocks, `limit_bytes` at the most."""
@@ -43,14 +58,18 @@ class FileStream:
 
     @property
     def more(self) -> bool:
-        """Whether there is at least one more byte; reads ahead one block. Where there is none, `gap` is final."""
+        """Whether there is at least one more byte. Where there is none, `gap` is final."""
         self._left_over = self._left_over or self._next()
         return bool(self._left_over)
 
+    def judge(self, sha256: str) -> None:
+        """Of a file that went out whole and has this hash: whether it is what the source promised."""
+        if self.gap is None and self.file.sha256 not in {None, sha256}:
+            self.gap = Gap(self.what, CHANGED, retryable=False)
+
     def close(self) -> None:
         """Free the source's resources. Raises: what the patience's check raises."""
-        blocks, self._blocks = self._blocks, None
-        self._source.close(getattr(blocks, "close", None))
+        self._source.close(self._release)
 
     def _next(self) -> bytes:
         attempt = 0
@@ -69,29 +88,55 @@ class FileStream:
                 self._finish(UNREADABLE, retryable=False)
             else:
                 if block:
+                    self.begin()
+                    if self.following is not None:
+                        self.following.begin()
                     return block
                 self._finish()
         return b""
 
     def _read(self) -> bytes:
+        """In the source's thread: nothing else touches the blocks while it runs."""
         if self._blocks is None:
-            self._blocks = iter(self._file.open(self.offset))
+            self._blocks = iter(self.file.open(self.offset))
         for block in self._blocks:
             if block:
-                # Also refuses what is no bytes, here, where it is still the source's fault.
-                return bytes(memoryview(block))
+                # What is no bytes is refused here, where it is still the source's fault; what may change is copied.
+                return block if type(block) is bytes else bytes(memoryview(block))
         return b""
+
+    def _release(self) -> None:
+        blocks, self._blocks = self._blocks, None
+        if close := getattr(blocks, "close", None):
+            close()
 
     def _finish(self, reason: str | None = None, *, retryable: bool = False) -> None:
         self._ended = True
         self.close()
-        if reason is None and self._file.size is not None and self.offset < self._file.size:
+        if reason is None and self.file.size is not None and self.offset < self.file.size:
             reason, retryable = "truncated", True
         elif reason is None and self._differs():
-            reason = "changed"
+            reason = CHANGED
         if reason is not None:
-            self.gap = Gap(self._what, reason, retryable)
+            self.gap = Gap(self.what, reason, retryable)
 
     def _differs(self) -> bool:
-        longer = self._file.size is not None and self.offset > self._file.size
-        return longer or (self._digest is not None and self._digest.hexdigest() != self._file.sha256)
+        longer = self.file.size is not None and self.offset > self.file.size
+        return longer or (self._digest is not None and self._digest.hexdigest() != self.file.sha256)
+
+
+def streams(files: Sequence[File], folder: str, offset: int, limit_bytes: int, patience: Patience) -> list[FileStream]:
+    """One after the other, the first from `offset` on; a larger file than `limit_bytes` goes into several members."""
+    made = [
+        FileStream(
+            file,
+            f"{folder}/{file.name}",
+            patience,
+            offset=offset if number == 0 else 0,
+            in_one=file.size is not None and file.size <= limit_bytes,
+        )
+        for number, file in enumerate(files)
+    ]
+    for stream, following in pairwise(made):
+        stream.following = following
+    return made

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from portability.api import Batch, Cursor, Exporter, Selection
 from portability.errors import ExporterFault, PortabilityError, SourceError, SourceUnavailable
@@ -98,19 +98,15 @@ class Reader:
 
     def close(self) -> None:
         """Free the exporter's resources. Raises: what the patience's check raises."""
-        self._source.settle()
-        batches, self._batches = self._batches, None
         # What a stranger's clean-up raises costs the archive nothing: every batch given out was whole.
-        self._source.close(None if batches is None else batches.close)
+        self._source.close(self._release)
 
     def _fetch(self) -> Batch | None:
         attempt = 0
         while not self._ended:
             # Small batches of a slow source fill a piece for hours: cancelling must not wait for that.
             self._patience.check()
-            if not self._source.is_busy:
-                self._source.start(self._ask)
-            answer = self._source.outcome()
+            answer = self._source.ask(self._ask)
             try:
                 batch = self._sound(answer)
             except SourceUnavailable as fault:
@@ -123,7 +119,7 @@ class Reader:
             else:
                 self._ended = batch is None
                 if batch is not None:
-                    self._source.start(self._ask)
+                    self._source.begin(self._ask)
                 return batch
         return None
 
@@ -134,9 +130,15 @@ class Reader:
         given = next(self._batches, _END)
         return None if given is _END else promises.kept(given, self._line)
 
-    def _sound(self, answer: Answer[object]) -> Batch | None:
+    def _release(self) -> None:
+        """In the source's thread, after what it reads ahead: only there is it known whether anything was opened."""
+        batches, self._batches = self._batches, None
+        if batches is not None:
+            batches.close()
+
+    def _sound(self, answer: Answer[Batch | None]) -> Batch | None:
         try:
-            batch = cast("Batch | None", answer.get())
+            batch = answer.get()
         except SourceError:
             raise
         except PortabilityError as error:

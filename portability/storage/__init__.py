@@ -240,7 +240,8 @@ def _refused(key: str) -> StorageRefused:
 def open_storage(url: str, *, sse: str | None = None) -> Storage:
     """The storage that a URL names; nothing is touched before it is used. docs/storage.md describes the URLs.
 
-    `file:///folder` or `s3://bucket/prefix?endpoint=URL&region=NAME&addressing=path|virtual&checksum=crc32|none`;
+    `file:///folder` or
+    `s3://bucket/prefix?endpoint=URL&region=NAME&addressing=path|virtual&checksum=crc32|none&signing=headers|payload`;
     credentials of S3 come from where every AWS library looks for them, never from the URL.
 
     Args:
@@ -279,8 +280,8 @@ def _open_s3(parts: SplitResult, sse: str | None) -> Storage:
 
     query = parse_qsl(parts.query, keep_blank_values=True)
     options = dict(query)
-    if len(options) < len(query) or not options.keys() <= {"endpoint", "region", "addressing", "checksum"}:
-        raise _bad("takes endpoint, region, addressing and checksum, each once")
+    if len(options) < len(query) or not options.keys() <= {"endpoint", "region", "addressing", "checksum", "signing"}:
+        raise _bad("takes endpoint, region, addressing, checksum and signing, each once")
     endpoint = options.get("endpoint")
     if endpoint is not None and not _is_endpoint(endpoint):
         raise _bad("needs an endpoint that is http(s)://host[:port]")
@@ -288,6 +289,10 @@ def _open_s3(parts: SplitResult, sse: str | None) -> Storage:
         raise _bad("needs addressing=path or addressing=virtual")
     if options.get("checksum", "crc32") not in {"crc32", "none"}:
         raise _bad("needs checksum=crc32 or checksum=none")
+    is_open = bool(endpoint and endpoint.startswith("http:"))
+    signing = options.get("signing", "payload" if is_open else "headers")
+    if signing not in {"headers", "payload"} or (is_open and signing == "headers"):
+        raise _bad("needs signing=payload, or over https signing=headers")
     prefix = parts.path.strip("/")
     if not _BUCKET.fullmatch(parts.netloc) or (prefix and not _KEY.fullmatch(prefix)):
         raise _bad("needs a bucket's name and a prefix of [A-Za-z0-9._/-]")
@@ -302,6 +307,7 @@ def _open_s3(parts: SplitResult, sse: str | None) -> Storage:
         region=options.get("region"),
         addressing=options.get("addressing") or ("path" if endpoint else "virtual"),
         checksum=options.get("checksum", "crc32") == "crc32",
+        sign_payload=signing == "payload",
         sse=sse,
     )
 

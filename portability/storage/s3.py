@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC
+from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
@@ -12,6 +13,8 @@ from urllib.parse import urlencode
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.loaders import Loader, create_loader
+from botocore.session import Session as Core
 
 from portability.errors import ObjectMissing, StorageRefused
 from portability.storage import (
@@ -56,13 +59,14 @@ class S3Storage:
         region: str | None = None,
         addressing: str = "virtual",
         checksum: bool = True,
+        sign_payload: bool = True,
         sse: str | None = None,
         first_part_bytes: int = PART_BYTES,
-        threads: int = 3,
+        threads: int = 2,
         page_objects: int = 1000,
         retry: Retry | None = None,
     ) -> None:
-        """Remember where; nothing is asked yet.
+        """Remember where; no connection is opened yet.
 
         Args:
             bucket: must exist.
@@ -71,6 +75,7 @@ class S3Storage:
             region: without one what AWS libraries find, else us-east-1.
             addressing: `path` or `virtual` (the bucket as part of the host's name).
             checksum: send a CRC32 with each part, for the store to check; False for stores that refuse it.
+            sign_payload: sign bodies too, not headers alone; False over https only, where the connection guards them.
             sse: `AES256`, `aws:kms` or `aws:kms:KEY`.
             first_part_bytes: at least 5 MiB, but for the last part.
             threads: parts under way at once.
@@ -83,11 +88,13 @@ class S3Storage:
         self._region = region
         self._addressing = addressing
         self._checksum = checksum
+        self._sign_payload = sign_payload
         self._encryption = _encryption(sse)
         self._first_part_bytes = first_part_bytes
         self._threads = threads
         self._pages: PaginatorConfigTypeDef = {"PageSize": page_objects}
         self._retry = retry or Retry()
+        self._descriptions = _descriptions()
         self._client: S3Client | None = None
         self._making = Lock()
 
@@ -220,10 +227,12 @@ class S3Storage:
             return self._client
 
     def _connect(self) -> S3Client:
-        session = Session()
+        core = Core()
+        core.register_component("data_loader", self._descriptions)
+        session = Session(botocore_session=core)
         addressing: Literal["path", "virtual"] = "path" if self._addressing == "path" else "virtual"
-        # Over https the connection guards the body, and the CRC32 says that it arrived: hashing it for the
-        # signature too would treble the cost. botocore's own checksums come as trailers, which many stores refuse.
+        # Where the connection guards the body, and the CRC32 says that it arrived, hashing it for the signature too
+        # would treble the cost. botocore's own checksums come as trailers, which many stores refuse.
         config = Config(
             signature_version="s3v4",
             connect_timeout=CONNECT_SECONDS,
@@ -233,13 +242,20 @@ class S3Storage:
             retries={"total_max_attempts": BOTO_ATTEMPTS, "mode": "standard"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            s3={
-                "addressing_style": addressing,
-                "payload_signing_enabled": bool(self._endpoint and self._endpoint.startswith("http:")),
-            },
+            s3={"addressing_style": addressing, "payload_signing_enabled": self._sign_payload},
         )
         region = self._region or session.region_name or "us-east-1"
         return session.client("s3", region_name=region, endpoint_url=self._endpoint, config=config)
+
+
+@cache
+def _descriptions() -> Loader:
+    """What botocore knows of S3: read once for all storages, and before a fork. Else each has 12 MB and 50 ms of it."""
+    loader = create_loader()
+    loader.load_service_model("s3", "service-2")
+    loader.load_service_model("s3", "endpoint-rule-set-1")
+    loader.load_data("endpoints")
+    return loader
 
 
 def _encryption(sse: str | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A multipart upload with bounded memory: boto3's own buffers ten parts, hides the upload id and ends at 80 GiB.
 
-At most `threads` parts are under way while one more fills: peak memory is `(threads + 1)` parts.
+At most `threads` parts are under way while one more fills: peak memory is `(threads + 1)` parts. Their buffers are
+used again, which spares the pages of new ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC
-from threading import Event, Semaphore
+from queue import LifoQueue
+from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from portability.errors import ObjectMissing, StorageError, StorageUnavailable
@@ -110,8 +112,12 @@ class S3Upload:
         self.id = "" if begun else target.begin()
         self._bytes = 0
         self._filling = bytearray()
+        self._filled = 0
         self._parts: list[Future[CompletedPart]] = []
-        self._free = Semaphore(target.threads)
+        # The last one back is used first: where parts leave quickly, fewer buffers are ever made.
+        self._free: LifoQueue[bytearray] = LifoQueue()
+        for _ in range(target.threads + 1):
+            self._free.put(bytearray())
         self._pool = ThreadPoolExecutor(target.threads, thread_name_prefix="s3-upload")
         self._failure: StorageError | None = None
         self._stop = Event()
@@ -122,16 +128,21 @@ class S3Upload:
         with self._aborting("write"):
             view = memoryview(block)
             while view:
-                room = part_bytes(len(self._parts) + 1, self._target.first_part_bytes) - len(self._filling)
-                self._filling += view[:room]
-                self._bytes += len(view[:room])
-                if len(view) >= room:
+                if not self._filled:
+                    self._filling = self._empty_buffer()
+                taken = view[: self._part_bytes() - self._filled]
+                end = self._filled + len(taken)
+                self._filling[self._filled : end] = taken
+                self._filled = end
+                self._bytes += len(taken)
+                if end == self._part_bytes():
                     self._send()
-                view = view[room:]
+                view = view[len(taken) :]
 
     def complete(self) -> StoredObject:
         with self._aborting("complete"):
-            if self._filling and self.id:
+            del self._filling[self._filled :]
+            if self._filled and self.id:
                 self._send()
             self._pool.shutdown()
             if self._failure:
@@ -142,6 +153,7 @@ class S3Upload:
             self._may_be_public = True
             self._target.retry.call(lambda: self._publish(parts), self._stop)
             stored = self._confirmed()
+        self._forget_buffers()
         self._state = "complete"
         return stored
 
@@ -150,8 +162,8 @@ class S3Upload:
             return
         self._state = "broken"
         self._stop.set()
-        self._filling = bytearray()
         self._pool.shutdown(cancel_futures=True)  # a part that arrives after the abort would stay
+        self._forget_buffers()
         if self.id:
             self._target.abort(self.id)
         if self._may_be_public:
@@ -172,15 +184,29 @@ class S3Upload:
                 raise StorageUnavailable(f"{error}: the upload is gone", hint=hint) from None
             raise
 
+    def _empty_buffer(self) -> bytearray:
+        """For the next part, as soon as one is free. Raises what storing an earlier part has raised."""
+        free = self._free.get()
+        if self._failure:
+            raise self._failure
+        # A later part gets its pages at once: growing would leave holes behind. The first one may be the only one.
+        return free or bytearray(self._part_bytes() if self._parts else 0)
+
+    def _part_bytes(self) -> int:
+        return part_bytes(len(self._parts) + 1, self._target.first_part_bytes)
+
     def _send(self) -> None:
         if not self.id and self._begun:
             self.id = self._target.begin()
             self._begun(self.id)
-        self._free.acquire()
-        if self._failure:
-            raise self._failure
         body, self._filling = self._filling, bytearray()
+        del body[self._filled :]
+        self._filled = 0
         self._parts.append(self._pool.submit(self._put, len(self._parts) + 1, body))
+
+    def _forget_buffers(self) -> None:
+        """Whoever still holds the upload does not hold its memory."""
+        self._filling, self._free = bytearray(), LifoQueue()
 
     def _put(self, number: int, body: bytearray) -> CompletedPart:
         try:
@@ -190,7 +216,7 @@ class S3Upload:
             self._stop.set()
             raise
         finally:
-            self._free.release()
+            self._free.put(body)
 
     def _put_once(self, number: int, body: bytearray) -> CompletedPart:
         target = self._target

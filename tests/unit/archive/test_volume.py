@@ -88,14 +88,15 @@ def test_blocks_leave_in_large_pieces() -> None:
 
 
 def test_content_is_asked_for_after_the_last_block(tmp_path: Path) -> None:
-    """Whether a File was cut is known only when it has ended."""
+    """Whether a File was cut, and which hash it has, is known only when it has ended."""
     order: list[str] = []
 
     def blocks() -> Iterator[bytes]:
         order.append("block")
         yield b"RIFF"
 
-    def content() -> Content:
+    def content(sha256: str) -> Content:
+        assert sha256 == hashlib.sha256(b"RIFF").hexdigest()
         order.append("content")
         return replace(volumes.content("audio/wav"), state="truncated", file="c1.wav")
 
@@ -166,7 +167,7 @@ def test_a_write_that_fails_poisons() -> None:
 def test_content_that_fails_poisons() -> None:
     """A member that nothing describes may not stay in a volume."""
 
-    def content() -> Content:
+    def content(_sha256: str) -> Content:
         raise ZeroDivisionError
 
     volume = new_volume()

@@ -60,6 +60,8 @@ def test_buckets(url: str) -> None:
         "s3://exports/x?endpoint=http://a&endpoint=http://b",
         "s3://exports/x?addressing=hunter2",
         "s3://exports/x?checksum=md5",
+        "s3://exports/x?signing=hunter2",
+        "s3://exports/x?endpoint=http://host&signing=headers",
         "s3://exports/x#hunter2",
         "s3://[exports",
     ],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -8,6 +9,7 @@ import boto3
 import pytest
 import servers
 from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.loaders import JSONFileLoader
 from botocore.stub import Stubber
 from faults import FaultProxy
 
@@ -20,6 +22,7 @@ from portability.errors import (
     StorageUnavailable,
     WrongClock,
 )
+from portability.storage import open_storage
 from portability.storage.retry import Retry
 from portability.storage.s3 import S3Storage
 from portability.storage.s3_errors import s3_errors
@@ -163,16 +166,60 @@ def test_a_server_that_is_not_there(s3: servers.S3Server) -> None:
         storage.stat("a/1")
 
 
-@pytest.mark.parametrize("endpoint", ["endpoint", "https_endpoint"])
+@pytest.mark.parametrize(
+    ("endpoint", "signing"), [("endpoint", True), ("https_endpoint", True), ("https_endpoint", False)]
+)
 @pytest.mark.parametrize("checksum", [True, False])
-def test_profiles(s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch, endpoint: str, checksum: bool) -> None:
-    """Over http and https, with and without checksums: what is written is what is read."""
+def test_profiles(
+    s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch, endpoint: str, signing: bool, checksum: bool
+) -> None:
+    """Over http and https, with and without checksums and signed bodies: what is written is what is read."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(s3.certificate))
-    storage = opened(s3, getattr(s3, endpoint), checksum=checksum)
+    storage = opened(s3, getattr(s3, endpoint), checksum=checksum, sign_payload=signing)
     body = secrets.token_bytes(PART + 10)
     put(storage, "a/1", body)
     assert b"".join(storage.read("a/1")) == body
     assert head(s3, storage, "a/1")["ContentType"] == "application/zip"
+
+
+def test_a_client_reads_no_large_description_of_its_own(s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made after a fork, in each job: what it needs was read when the storage was named."""
+    storage, read = opened(s3), []
+    load = JSONFileLoader.load_file
+
+    def watched(self: JSONFileLoader, path: str) -> Any:
+        read.append(path.rsplit("/", 1)[1])
+        return load(self, path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", watched)
+    assert list(storage.list()) == []
+    assert not {"service-2", "endpoint-rule-set-1", "endpoints"} & set(read)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "option", "signed"),
+    [
+        ("http", "", True),
+        ("https", "", False),
+        ("https", "&signing=payload", True),
+        ("https", "&signing=headers", False),
+    ],
+)
+def test_bodies_are_signed_where_the_connection_does_not_guard_them(
+    s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch, scheme: str, option: str, signed: bool
+) -> None:
+    """Over http, and over https where the URL asks for it: else their SHA-256 is not worked out."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(s3.certificate))
+    hashes: list[bytes] = []
+    endpoint = s3.endpoint if scheme == "http" else s3.https_endpoint
+    storage = open_storage(f"s3://{s3.bucket}/test-{secrets.token_hex(6)}?endpoint={endpoint}{option}")
+    assert isinstance(storage, S3Storage)
+    events = storage._open().meta.events
+    events.register(
+        "before-send.s3.UploadPart", lambda request, **_: hashes.append(request.headers["X-Amz-Content-SHA256"])
+    )
+    put(storage, "a/1", b"body")
+    assert hashes == [hashlib.sha256(b"body").hexdigest().encode() if signed else b"UNSIGNED-PAYLOAD"]
 
 
 @pytest.mark.parametrize("begun", [None, int])

@@ -37,22 +37,6 @@ def test_all_calls_of_a_source_are_made_in_one_other_thread() -> None:
     assert threading.get_ident() not in threads
 
 
-def test_a_started_call_goes_on_by_itself() -> None:
-    """Its outcome is taken later, or never: closing waits for it, so that nothing of it is left."""
-    source = bounded()
-    done = threading.Event()
-    source.start(done.set)
-    assert done.wait(WAIT_SECONDS)
-    assert source.is_busy
-    source.outcome().get()
-    assert not source.is_busy
-
-    again = threading.Event()
-    source.start(again.set)
-    source.close()
-    assert again.is_set()
-
-
 def test_the_context_of_the_one_who_asks_is_there() -> None:
     """What the log binds for a job is bound in the source's thread too."""
     export: ContextVar[str] = ContextVar("export")
@@ -74,6 +58,35 @@ def test_whatever_a_call_raises_is_for_the_one_who_asked(error: type[BaseExcepti
         source.ask(raises).get()
     assert source.ask(lambda: 7).get() == 7
     source.close()
+
+
+def test_a_call_that_was_begun_is_made_once(hung: threading.Event) -> None:
+    """The source works while nobody waits for it; who asks for the same call then gets what it came to."""
+    source, calls = bounded(), []
+
+    def call() -> int:
+        calls.append(1)
+        hung.set()
+        return len(calls)
+
+    source.begin(call)
+    source.begin(call)
+    assert hung.wait(WAIT_SECONDS)
+    assert source.ask(call).get() == 1
+    assert source.ask(call).get() == 2
+    source.close()
+
+
+def test_what_was_begun_and_is_not_wanted_is_not_waited_for(hung: threading.Event) -> None:
+    """Closing comes back at once; the last call is made all the same, as soon as the source is done."""
+    source, closed = bounded(), threading.Event()
+    source.begin(lambda: hung.wait(WAIT_SECONDS))
+    source.close(closed.set)
+    assert not closed.is_set()
+    hung.set()
+    assert closed.wait(WAIT_SECONDS)
+    with pytest.raises(SourceStalled):
+        source.ask(lambda: 7).get()
 
 
 def test_a_call_that_hangs_is_left_alone(hung: threading.Event) -> None:

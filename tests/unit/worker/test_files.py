@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 
 from portability.api import File, Gap
 from portability.errors import ObjectChanged, SourceRefused, SourceUnavailable
-from worker.files import FileStream
+from worker.files import FileStream, streams
 from worker.reader import Patience
 
 CONTENT = bytes(range(256)) * 10
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
+WAIT_SECONDS = 30
 Open = Callable[[int], Any]
 
 
@@ -28,7 +30,7 @@ def stream(
     opens: Open = whole, *, size: int | None = len(CONTENT), sha256: str | None = None, offset: int = 0
 ) -> FileStream:
     file = File("a.wav", "audio/wav", size, opens, sha256=sha256)
-    return FileStream(file, "calls/a.wav", offset, Patience(2, lambda _seconds: None))
+    return FileStream(file, "calls/a.wav", Patience(2, lambda _seconds: None), offset=offset)
 
 
 def drained(made: FileStream, limit_bytes: int = 1 << 20) -> bytes:
@@ -75,6 +77,17 @@ def test_a_file_as_promised_has_no_gap(size: int | None) -> None:
     made = stream(size=size, sha256=SHA256)
     assert drained(made) == CONTENT
     assert made.gap is None
+
+
+@pytest.mark.parametrize(("sha256", "reason"), [(SHA256, None), ("0" * 64, "changed")])
+def test_who_has_hashed_the_whole_file_tells(sha256: str, reason: str | None) -> None:
+    """Of a file in one member nothing is hashed here: its bytes would be hashed twice."""
+    file = File("a.wav", "audio/wav", len(CONTENT), whole, sha256=sha256)
+    made = FileStream(file, "calls/a.wav", Patience(0), in_one=True)
+    assert drained(made) == CONTENT
+    assert made.gap is None
+    made.judge(SHA256)
+    assert made.gap == (reason and gap(reason, retryable=False))
 
 
 def test_fewer_bytes_than_promised_are_truncated() -> None:
@@ -171,3 +184,73 @@ def test_blocks_may_be_any_bytes() -> None:
             yield buffer
 
     assert drained(stream(opens, size=100)) == CONTENT[:100]
+
+
+class Steps:
+    """A file of three blocks that tells when each is asked for and when it is closed; it may wait before the second."""
+
+    def __init__(self, wait: threading.Event | None = None) -> None:
+        self.asked = [threading.Event() for _ in range(3)]
+        self.closed = threading.Event()
+        self._wait = wait
+
+    def __call__(self, _offset: int) -> Iterator[bytes]:
+        try:
+            for number, asked in enumerate(self.asked):
+                asked.set()
+                if number == 1 and self._wait is not None:
+                    self._wait.wait(WAIT_SECONDS)
+                yield b"0123456789"
+        finally:
+            self.closed.set()
+
+
+def chained(*opens: Open) -> list[FileStream]:
+    files = [File(f"{number}.wav", "audio/wav", 30, open_) for number, open_ in enumerate(opens)]
+    return streams(files, "calls", 0, 1 << 20, Patience(0))
+
+
+def test_the_next_block_is_read_while_one_is_out() -> None:
+    """One block ahead and no more: memory is bounded."""
+    steps = Steps()
+    blocks = stream(steps, size=30).part(1 << 20)
+    next(blocks)
+    assert steps.asked[1].wait(WAIT_SECONDS)
+    assert not steps.asked[2].is_set()
+    assert b"".join(blocks) == b"0123456789" * 2
+
+
+def test_the_next_file_is_opened_while_one_is_out() -> None:
+    """As soon as the first gives bytes, and not before; its own next one waits for its turn."""
+    steps = [Steps(), Steps(), Steps()]
+    first, second, third = chained(*steps)
+    assert not steps[1].asked[0].is_set()
+    assert first.more
+    assert steps[1].asked[0].wait(WAIT_SECONDS)
+    assert drained(first) == b"0123456789" * 3
+    assert not steps[2].asked[0].is_set()
+    for made in (second, third):
+        assert drained(made) == b"0123456789" * 3
+        assert (made.offset, made.gap) == (30, None)
+
+
+def test_a_file_that_gives_nothing_opens_no_other() -> None:
+    """A store that is down is not asked for the next file before this one's turn is over."""
+    steps = Steps()
+    refused, _ = chained(_raise, steps)
+    assert not refused.more
+    assert not steps.asked[0].is_set()
+
+
+def test_what_is_read_ahead_is_freed() -> None:
+    """A volume that is full ends the file here: what hangs is not waited for, and is closed when it comes back."""
+    hung = threading.Event()
+    steps = Steps(hung)
+    made = stream(steps, size=30)
+    next(made.part(1 << 20))
+    assert steps.asked[1].wait(WAIT_SECONDS)
+    made.close()
+    made.close()
+    assert not steps.closed.is_set()
+    hung.set()
+    assert steps.closed.wait(WAIT_SECONDS)

@@ -59,21 +59,23 @@ class Yielding(MadeUpExporter):
 
 
 def test_the_next_batch_is_read_while_one_is_used() -> None:
-    """The source does not wait for whoever encodes; what it reads ahead changes no cursor."""
-    began = threading.Event()
+    """The source does not wait for whoever encodes; what it reads ahead changes no cursor, and is closed at the end."""
+    began, ended = threading.Event(), threading.Event()
 
     def batches() -> Iterator[Batch]:
-        yield Batch([things(1)[0]], "1")
-        began.set()
-        yield Batch([things(2)[1]], "2")
+        try:
+            yield Batch([things(1)[0]], "1")
+            began.set()
+            yield Batch([things(2)[1]], "2")
+        finally:
+            ended.set()
 
-    exporter = Yielding(given=batches())
-    made = reader(exporter)
+    made = reader(Yielding(given=batches()))
     assert made.next() is not None
     assert began.wait(30), "nothing is read ahead"
     assert made.after == "1"
     made.close()
-    assert exporter.closed == [True]
+    assert ended.wait(30), "what was read ahead is left open"
 
 
 def test_batches_come_whole_and_in_order() -> None:
