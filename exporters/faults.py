@@ -20,13 +20,21 @@ PASSING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOP
 
 
 @contextmanager
-def reading(engine: Engine, what: str) -> Iterator[Connection]:
-    """One short READ ONLY transaction on the platform's database. Raises SourceUnavailable, SourceRefused."""
+def reading(engine: Engine, what: str, *, single: bool = False) -> Iterator[Connection]:
+    """One short READ ONLY transaction on the platform's database; `single`: of one statement, which needs no BEGIN.
+
+    Raises: SourceUnavailable, SourceRefused.
+    """
     try:
-        with engine.connect().execution_options(**READING) as connection, connection.begin():
-            if connection.dialect.name == "postgresql" and not _writes_utc(connection):
-                connection.execute(text("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"))
-            yield connection
+        with engine.connect().execution_options(**READING) as connection:
+            has_zone = connection.dialect.name == "postgresql"
+            is_utc = has_zone and _writes_utc(connection)
+            if single and is_utc:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            with connection.begin():
+                if has_zone and not is_utc:
+                    connection.execute(text("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"))
+                yield connection
     except PoolTimeout:
         raise SourceUnavailable(f"{what}: no connection to the platform's database is free") from None
     except DBAPIError as error:

@@ -28,6 +28,8 @@ Cell = tuple[str, bool]
 # Spreadsheets skip blanks, controls and marks without width before they look for a formula.
 _SKIPPED = r"\s\x00-\x20\x7f-\xa0\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 _FORMULA = re.compile(rf"'|[{_SKIPPED}]*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # full-width ones begin formulas too
+_RISKY = re.compile(rf"['{_SKIPPED}=+\-@＝＋－＠]")  # noqa: RUF001  # as above
+"""How a formula, or a mark against one, may begin."""
 _BARE = {
     FieldType.DECIMAL: re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"),
     FieldType.DATE: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
@@ -108,16 +110,25 @@ def _cell(kind: FieldType, value: JSON) -> str:
 
 def _lines(types: Sequence[FieldType], batch: rows.Rows) -> bytes:
     """Rows column by column, whose values are known to be of their types."""
-    columns = [_cells(kind, column) for kind, column in zip(types, batch.columns, strict=True)]
-    return "".join(f"{','.join(cells)}\r\n" for cells in zip(*columns, strict=True)).encode()
+    places, columns = zip(*map(_place, types, batch.columns), strict=True)
+    line = f"{','.join(places)}\r\n"
+    return "".join(map(line.__mod__, zip(*columns, strict=True))).encode()
 
 
-def _cells(kind: FieldType, column: Sequence[Any]) -> Sequence[str]:
-    if kind is FieldType.STRING:
-        return ["" if text is None else _quoted(text) for text in column]
-    if kind in _BARE:
-        return ["" if text is None else text for text in column]
-    return [_cell(kind, value) for value in column]
+def _place(kind: FieldType, column: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    """Where a column's cells stand in a line of printf, and what stands there.
+
+    Quotes are part of the place where no text needs more than them: one look at the column instead of one at each.
+    """
+    if kind in _BARE or kind in {FieldType.INTEGER, FieldType.NUMBER}:
+        return "%s", ["" if value is None else value for value in column] if None in column else column
+    if kind is FieldType.STRING and None not in column and not _needs_care(column):
+        return '"%s"', column
+    return "%s", [_cell(kind, value) for value in column]
+
+
+def _needs_care(column: Sequence[str]) -> bool:
+    return '"' in "".join(column) or any(map(_RISKY.match, {text[:1] for text in column}))
 
 
 def _quoted(text: str) -> str:

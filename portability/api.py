@@ -204,7 +204,7 @@ class Size:
 
 
 class FileStore(Protocol):
-    """Where recordings and attachments lie. Keys are relative and come from the source's own rows."""
+    """Where recordings and attachments lie. Keys are relative and come from the source's own rows. Threads share it."""
 
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
         """Blocks of about 1 MiB from byte `offset` on; with `etag`, of that version only.
