@@ -16,6 +16,7 @@ from sqlalchemy import update
 from portability import instructions, keys, models
 from portability.api import Exporter, Field, FieldType, Provenance, Role, Size
 from portability.db import now, writing
+from worker import claims, pipeline
 
 
 def one(tmp_path: Path, exporter: Exporter, **settings: Any) -> World:
@@ -49,6 +50,30 @@ def test_a_key_that_retires_meanwhile_does_not_sign(tmp_path: Path) -> None:
     identifier = made[0].request()
     made[0].advance_all()
     assert made[0].verify(made[0].fetch(identifier)).errors == ()
+
+
+def test_a_zombie_takes_its_late_volume_back(tmp_path: Path) -> None:
+    """Published in one request after its lease was over: its heir tidied up before it was there, and has its own."""
+    made: list[World] = []
+    heirs: list[claims.Claim | None] = []
+
+    def lose_the_lease(_number: int) -> None:
+        if not heirs:
+            with writing(made[0].engine) as connection:
+                connection.execute(update(models.slice).values(lease_until=now(-1)))
+            heirs.append(made[0].claim())
+
+    made.append(one(tmp_path, MadeUpExporter(things(9), on_batch=lose_the_lease)))
+    identifier = made[0].request()
+    zombie = made[0].claim()
+    assert zombie is not None
+    pipeline.advance(made[0].place, zombie)
+    assert list(made[0].place.storage.list()) == []
+
+    (heir,) = heirs
+    assert heir is not None
+    pipeline.advance(made[0].place, heir)
+    assert made[0].verify(made[0].fetch(identifier)).ok
 
 
 @pytest.mark.parametrize("promised", [True, False])
