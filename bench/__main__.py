@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from bench import growth, recordings, rows, rss, scan, seed, size, slices, small, verify
 from bench.figures import Figure
+from portability import logs
 
 FIGURES: Mapping[str, Callable[..., Figure]] = {
     "recordings": recordings.measure,
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
     parser.add_argument("--long", action="store_true", help="larger sizes, more runs")
     asked = parser.parse_args()
+    logs.configure("WARNING")
     for name in asked.names or FIGURES:
         if name not in FIGURES:
             parser.error(f"no figure is named {name!r}; there are {', '.join(FIGURES)}")

@@ -29,6 +29,7 @@ from portability.api import (
 )
 from portability.db import writing
 from portability.requests import Profile
+from portability.rows import Rows, lines
 
 Treated: TypeAlias = tuple[Batch, Counter[str]]
 Treat: TypeAlias = Callable[[Dataset, Batch], Treated]
@@ -80,18 +81,17 @@ class People:
         counted: Counter[str] = Counter()
         if not tagged or not batch.records:
             return batch, counted
-        self._learn(tagged, batch.records)
-        records = tuple(self._record(tagged, record, counted) for record in batch.records)
-        return replace(batch, records=records), counted
+        columns = {found.name: _column(batch.records, found.name) for found in tagged}
+        self._learn(tagged, columns)
+        treated = {
+            found.name: [self._value(found, value, counted) for value in columns[found.name]] for found in tagged
+        }
+        return replace(batch, records=_with(batch.records, treated)), counted
 
-    def _record(self, tagged: Sequence[Field], record: Record, counted: Counter[str]) -> Record:
-        values = dict(record)
-        for found in tagged:
-            if values.get(found.name) is not None and found.person is not None:
-                values[found.name] = self._value(found, found.person, values[found.name], counted)
-        return values
-
-    def _value(self, found: Field, person: Person, value: JSON, counted: Counter[str]) -> JSON:
+    def _value(self, found: Field, value: JSON, counted: Counter[str]) -> JSON:
+        person = found.person
+        if value is None or person is None:
+            return value
         if found.type not in {FieldType.STRING, FieldType.OBJECT}:
             # Neither mark nor pseudonym is of its type; no plugin with such a tag is loaded.
             counted[RULES[person]] += 1
@@ -148,13 +148,13 @@ class People:
         is_role = person is Person.SPEAKER and name in ROLES_OF_SPEAKERS
         return name != "" and not is_role and not self._is_own(name)
 
-    def _learn(self, tagged: Sequence[Field], records: Sequence[Record]) -> None:
+    def _learn(self, tagged: Sequence[Field], columns: Mapping[str, Sequence[JSON]]) -> None:
         """Ask for all pseudonyms of a batch at once."""
         if len(self._known) > KNOWN_MAX:
             self._known.clear()
         for person, kind in KINDS.items():
-            mine = [found.name for found in tagged if found.person is person]
-            met = dict.fromkeys(_named(records, mine))
+            mine = [columns[found.name] for found in tagged if found.person is person]
+            met = dict.fromkeys(_named(mine))
             new = [name for name in met if (person, name) not in self._known]
             numbers: Mapping[str, int] = {}
             if asked := [name for name in new if self._is_another(person, name)]:
@@ -164,11 +164,28 @@ class People:
                 self._known[person, name] = f"{kind.title()} {numbers[name]}" if name in numbers else name
 
 
-def _named(records: Sequence[Record], columns: Sequence[str]) -> Iterator[str]:
+def _column(records: Sequence[Record], name: str) -> Sequence[JSON]:
+    """One field of all records."""
+    if isinstance(records, Rows) and name in records.names:
+        return records.columns[records.names.index(name)]
+    return [record.get(name) for record in records]
+
+
+def _with(records: Sequence[Record], columns: Mapping[str, Sequence[JSON]]) -> Sequence[Record]:
+    """The records with other values in the fields that they have."""
+    if isinstance(records, Rows):
+        treated = [columns.get(name, column) for name, column in zip(records.names, records.columns, strict=True)]
+        return Rows(records.names, treated, bytes(lines(records.names, treated)))
+    return tuple(
+        {**record, **{name: column[place] for name, column in columns.items() if name in record}}
+        for place, record in enumerate(records)
+    )
+
+
+def _named(columns: Sequence[Sequence[JSON]]) -> Iterator[str]:
     """Every text in these columns."""
-    for record in records:
-        for column in columns:
-            value = record.get(column)
+    for column in columns:
+        for value in column:
             if type(value) is str:
                 yield value
             elif value is not None:

@@ -28,6 +28,7 @@ from portability.api import (
 from portability.db import open_engine
 from portability.errors import DatabaseUnavailable
 from portability.requests import Profile
+from portability.rows import Rows, line, lines
 from worker import people
 from worker.people import DEPTH_MAX, MARKS, RULES, People, Treat
 
@@ -184,6 +185,25 @@ def test_switch_and_untagged_datasets_cost_nothing(tmp_path: Path) -> None:
     plain = Batch(things(3), "3")
     assert people.treat(engine, "exp_1", Profile.ACCESS, SUBJECT)(dataset(), plain)[0] is plain
     engine.dispose()
+
+
+def test_rows_are_treated_as_records_are(treat: Treat) -> None:
+    """Whichever of them a source gives: the same values, the same counts, and lines that tell the same."""
+    names = [found.name for found in TAGGED.fields]
+    values: list[list[JSON]] = [
+        ["1", "usr_9", "usr_7", "agent", {"email": "ana@example.org", "n": 2**60}, None],
+        ["2", "x", None, "Budi", [{"phone": "+62811"}, 1.5], "private"],
+    ]
+    records = [dict(zip(names, row, strict=True)) for row in values]
+    columns = [list(column) for column in zip(*values, strict=True)]
+
+    plain, counted = treat(TAGGED, Batch(records, "2"))
+    rows, counted_in_rows = treat(TAGGED, Batch(Rows(names, columns, bytes(lines(names, columns))), "2"))
+
+    assert isinstance(rows.records, Rows)
+    assert (list(rows.records), counted_in_rows) == (list(plain.records), counted)
+    assert rows.records.lines == b"".join(line(names, list(record.values())) for record in plain.records)
+    assert sum(counted.values()) >= 3
 
 
 def test_the_database_is_asked_once_a_batch(treat: Treat, monkeypatch: pytest.MonkeyPatch) -> None:
