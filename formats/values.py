@@ -33,32 +33,25 @@ def encode_records(
     """
     checked = _Checked(dataset)
     block = bytearray(head)
-    for part in _lines(checked, records, line, whole):
-        if not block and len(part) >= BLOCK_BYTES:
-            yield part  # as it is: a copy of everything costs as much as its hash
-            continue
-        block += part
-        del part  # orjson gives bytes that keep room for several times their length
+    for batch in records.batches() if isinstance(records, Batched) else [records]:
+        if whole is not None and isinstance(batch, Rows) and checked.knows(batch):
+            checked.count += len(batch)
+            text = whole(batch)
+            if not block and len(text) >= BLOCK_BYTES:
+                yield text  # as it is: a copy of everything costs as much as its hash
+            else:
+                block += text
+        else:
+            for record in batch:
+                block += line(checked.values(record))
+                if len(block) >= BLOCK_BYTES:
+                    yield bytes(block)
+                    block.clear()
         if len(block) >= BLOCK_BYTES:
             yield bytes(block)
             block.clear()
     if block:
         yield bytes(block)
-
-
-def _lines(
-    checked: _Checked,
-    records: Iterable[Record],
-    line: Callable[[Sequence[JSON]], bytes],
-    whole: Callable[[Rows], bytes] | None,
-) -> Iterator[bytes]:
-    for batch in records.batches() if isinstance(records, Batched) else [records]:
-        if whole is not None and isinstance(batch, Rows) and checked.knows(batch):
-            checked.count += len(batch)
-            yield whole(batch)
-        else:
-            for record in batch:
-                yield line(checked.values(record))
 
 
 class _Checked:

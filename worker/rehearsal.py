@@ -56,6 +56,7 @@ def rehearse(place: Workplace, sources: PlatformSources) -> None:
 
     A source that is away, or a plugin with a fault, is met by the jobs themselves: here it costs them some warmth.
     """
+    before = set(threading.enumerate())
     try:
         with reading(place.engine):
             pass  # the first connection asks what kind of server it is
@@ -68,9 +69,8 @@ def rehearse(place: Workplace, sources: PlatformSources) -> None:
         log.warning("rehearsal.ended", code=error.code)
     sources.close()
     place.engine.dispose()
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join(THREAD_SECONDS)  # one that has read for us and is about to end: a fork is better without
+    for thread in set(threading.enumerate()) - before:
+        thread.join(THREAD_SECONDS)  # one that has read for us and is about to end: a fork is better without
     # What is here stays for good. Left to the collector, each fork would go through it, and copy it to do so.
     gc.collect()
     gc.freeze()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from factories import MadeUpExporter, dataset, things
+from workers import until
 
 from portability.api import (
     Batch,
@@ -241,7 +242,7 @@ def test_closing_early_frees_the_exporters_resources() -> None:
     made.next()
     made.close()
     made.close()
-    assert exporter.closed == [True]
+    until(lambda: exporter.closed == [True], "what is read ahead ends, then the generator")
 
 
 @pytest.mark.parametrize("error", [ValueError, GeneratorExit])
