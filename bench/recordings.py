@@ -71,7 +71,7 @@ def _place(around: Surroundings, files: int) -> Iterator[Place]:
         source_url=source,
         recordings_url=recordings,
     )
-    yield Place(made, around.s3, boto3.client("s3", endpoint_url=around.s3.endpoint), keys)
+    yield Place(made, around.s3, boto3.Session().client("s3", endpoint_url=around.s3.endpoint), keys)
     made.engine.dispose()
 
 

@@ -211,7 +211,7 @@ def _naive(place: Place) -> None:
                 member.write(json.dumps(values, default=str).encode() + b"\n")
         file.flush()
         endpoint = f"http://{urlsplit(place.s3.endpoint).netloc}"
-        boto3.client("s3", endpoint_url=endpoint).upload_file(file.name, place.s3.bucket, "naive.zip")
+        boto3.Session().client("s3", endpoint_url=endpoint).upload_file(file.name, place.s3.bucket, "naive.zip")
     engine.dispose()
 
 

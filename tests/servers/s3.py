@@ -68,6 +68,7 @@ def seaweedfs() -> Iterator[S3Server]:
         _write_identity(folder / "identities.json", access_key, secret_key)
         _write_certificate(folder)
         environment = {"WEED_S3_SSE_KEK": secrets.token_hex(32), "HOME": str(folder), "TMPDIR": str(folder)}
+        environment |= {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}  # it would take them for its own
         for attempt in range(3):
             ports = free_ports(len(WEED_PORTS), offset=WEED_GRPC_OFFSET)
             stack.callback(remove_sockets, ports)
