@@ -10,6 +10,7 @@ import click
 from cli.context import Context, shared
 from portability import logs, notice, plugins
 from portability.directory import load_directory
+from portability.processes import share_one_arena
 from portability.queue import connect, open_queue, redis_url
 from portability.sources import PlatformSources
 from worker import anchor, announce, deliver, dispatch, erase, expire, process, sweep, tasks
@@ -20,6 +21,7 @@ from worker.envelope import Desk
 @shared
 def worker(context: Context) -> None:
     """Write exports until stopped; SIGTERM drains."""
+    share_one_arena()
     logs.configure()
     # Checked once here, before the first job: a wrong deployment does not start.
     _ = context.storage
