@@ -6,6 +6,7 @@ one would write first: ORM, json, zipfile, upload_file.
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import tempfile
@@ -136,7 +137,11 @@ def place_in(around: Surroundings, rows: int) -> Iterator[Place]:
         database_url=around.postgres.url(around.postgres.create_database()),
         source_url=url,
     )
+    # As a worker does before its first job (worker/rehearsal.py).
+    gc.collect()
+    gc.freeze()
     yield Place(made, url, around.s3, rows)
+    gc.unfreeze()
     made.engine.dispose()
 
 
