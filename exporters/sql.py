@@ -199,7 +199,7 @@ class _Page:
     def _fitting(self, found: Columns) -> int:
         """How many of the rows fit; their lines are added."""
         text = lines(self.names, found.values)
-        room = BATCH_BYTES - self.bytes
+        room = max(BATCH_BYTES - self.bytes, 0)
         count = len(found)
         if len(text) > room:
             first = 0 if self.rows else text.index(b"\n") + 1

@@ -134,16 +134,19 @@ def _encode_while_reading(
     size_bytes: int,
 ) -> Mapping[str, Sequence[bytes]]:
     blocks: list[bytes] = []
+    written_bytes = 0
 
     def arriving() -> Iterator[Sequence[Record]]:
         # The first format pulls the batches in, so that its own output says when the piece is large enough.
-        while sum(map(len, blocks)) < size_bytes and (batch := next(batches, None)) is not None:
+        while written_bytes < size_bytes and (batch := next(batches, None)) is not None:
             yield batch.records
             if batch.files:
                 return
 
     (name, first), *others = formats.items()
-    blocks.extend(first.encode(dataset, Batched(arriving())))
+    for block in first.encode(dataset, Batched(arriving())):
+        blocks.append(block)
+        written_bytes += len(block)
     return {name: blocks} | {other: list(f.encode(dataset, _records(arrived.batches))) for other, f in others}
 
 

@@ -109,6 +109,7 @@ def test_slices_together_are_the_dataset(
     fill(engine, rows)
     calls = exporter(engine)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql, "FIRST_ROWS", 1)
         patch.setattr(sql, "BATCH_ROWS", batch_rows)
         patch.setattr(sql, "FILE_BATCH_ROWS", batch_rows)
         for dataset in calls.datasets:

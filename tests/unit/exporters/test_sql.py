@@ -58,10 +58,14 @@ def record_of(engine: Engine, exporter: str, dataset: str, identifier: str) -> R
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    batch_rows=st.integers(1, 12), batch_bytes=st.integers(1, 4_000), fetch_rows=st.integers(1, 9), same=st.booleans()
+    batch_rows=st.integers(1, 12),
+    batch_bytes=st.integers(1, 4_000),
+    fetch_rows=st.integers(1, 9),
+    first_rows=st.integers(1, 4),
+    same=st.booleans(),
 )
 def test_every_record_once_from_every_cursor(
-    engine: Engine, batch_rows: int, batch_bytes: int, fetch_rows: int, same: bool
+    engine: Engine, batch_rows: int, batch_bytes: int, fetch_rows: int, first_rows: int, same: bool
 ) -> None:
     """However small batches are, and wherever reading stops and goes on, each record comes once and in order."""
     rows = [
@@ -78,6 +82,7 @@ def test_every_record_once_from_every_cursor(
         patch.setattr(sql, "BATCH_ROWS", batch_rows)
         patch.setattr(sql, "BATCH_BYTES", batch_bytes)
         patch.setattr(sql, "FETCH_ROWS", fetch_rows)
+        patch.setattr(sql, "FIRST_ROWS", first_rows)
         batches = read(engine, "usage", "page_views", platform.USER)
         assert [record for batch in batches for record in batch.records] == whole
         assert all(len(batch.records) <= batch_rows for batch in batches)
@@ -96,6 +101,7 @@ def test_records_come_in_the_order_of_their_keys(engine: Engine) -> None:
 def test_batches_are_bounded_by_bytes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches stay near their bytes; a larger message is never split, and makes a batch of its own."""
     monkeypatch.setattr(sql, "BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr(sql, "FIRST_ROWS", 1)
     sizes = [10, 3 << 20, 10, 600_000, 600_000, 10]
     rows = [
         platform.row(
