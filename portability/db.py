@@ -11,13 +11,24 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, Float, String, create_engine, event, make_url
+from sqlalchemy import (
+    JSON,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Float,
+    String,
+    create_engine,
+    event,
+    literal,
+    make_url,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DatabaseError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -58,25 +69,29 @@ class UtcTime(TypeDecorator[datetime]):
         return moment.astimezone(UTC)
 
 
-class now(ColumnElement[datetime]):  # noqa: N801  # reads as the SQL function that it is
+class now(FunctionElement[datetime]):  # noqa: N801  # reads as the SQL function that it is
     """The database's clock, `seconds` from now: leases are compared by one clock, whatever the machines think."""
 
     type = UtcTime()
-    inherit_cache = False
+    name = "now"
+    inherit_cache = True
 
     def __init__(self, seconds: float = 0) -> None:
-        self.seconds = float(seconds)
+        # As a parameter: a statement is compiled once for all numbers of seconds.
+        super().__init__(*([literal(float(seconds), Float)] if seconds else []))
 
 
 @compiles(now, "sqlite")
-def _now_sqlite(element: now, _compiler: object, **_kw: object) -> str:
+def _now_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401  # the library's own
     # %f has milliseconds; the three zeros make the width of UtcTime, so that text compares as time.
-    return f"(strftime('{SQLITE_TIME}', 'now', '{element.seconds:+.3f} seconds') || '000')"
+    later = "".join(f", printf('%+.3f seconds', {compiler.process(by, **kw)})" for by in element.clauses)
+    return f"(strftime('{SQLITE_TIME}', 'now'{later}) || '000')"
 
 
 @compiles(now, "postgresql")
-def _now_postgresql(element: now, _compiler: object, **_kw: object) -> str:
-    return f"(clock_timestamp() + interval '{element.seconds:.3f} seconds')"
+def _now_postgresql(element: now, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401  # as above
+    later = "".join(f" + make_interval(secs => {compiler.process(by, **kw)})" for by in element.clauses)
+    return f"(clock_timestamp(){later})"
 
 
 class elapsed_seconds(FunctionElement[float]):  # noqa: N801  # as above
@@ -88,7 +103,7 @@ class elapsed_seconds(FunctionElement[float]):  # noqa: N801  # as above
 
 
 @compiles(elapsed_seconds, "sqlite")
-def _elapsed_seconds_sqlite(element: elapsed_seconds, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401  # the library's own
+def _elapsed_seconds_sqlite(element: elapsed_seconds, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401  # as above
     begin, end = (compiler.process(time, **kw) for time in element.clauses)
     return f"((julianday({end}) - julianday({begin})) * 86400)"
 

@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 from simultaneous import in_processes, in_threads
-from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, insert, select, text
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event, insert, select, text
 from sqlalchemy.exc import DatabaseError, StatementError
 
 from portability import audit, migrations, models
@@ -73,6 +73,20 @@ def test_a_time_without_zone_is_refused(moments: Engine) -> None:
     """A naive time means another moment on every machine: it never reaches a row."""
     with writing(moments) as connection, pytest.raises(StatementError, match="without zone"):
         kept(connection, datetime(2026, 11, 24))  # noqa: DTZ001  # the point of the test
+
+
+def test_a_statement_with_the_clock_is_compiled_once(moments: Engine) -> None:
+    """However many seconds from now it asks for, and it asks for the right ones each time."""
+    hits: list[str] = []
+
+    def note(*told: Any) -> None:
+        hits.append(told[4].cache_hit.name)
+
+    event.listen(moments, "after_cursor_execute", note)
+    with reading(moments) as connection:
+        ago, ahead = (connection.execute(select(now(), now(seconds))).one() for seconds in (-60, 3600))
+    assert hits[-2:] == ["CACHE_MISS", "CACHE_HIT"]
+    assert [round((there - here).total_seconds()) for here, there in (ago, ahead)] == [-60, 3600]
 
 
 @pytest.mark.parametrize("seconds", [-3600, -0.5, 0, 0.25, 60, 86_400])
