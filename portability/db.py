@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -129,6 +130,8 @@ READ_ONLY_POSTGRESQL = {"options": "-c default_transaction_read_only=on -c TimeZ
 IDLE_SECONDS = 1.0
 """A connection that was used so lately is taken as it is; after a longer pause it is asked whether it still lives."""
 _RETURNED_AT = "portability_returned_at"
+_whole: ContextVar[Connection | None] = ContextVar("whole", default=None)
+"""The transaction that everything is a part of, within `undone`."""
 
 
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
@@ -194,15 +197,48 @@ def _begin_sqlite(connection: Connection) -> None:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction, committed at the end of the block. Raises DatabaseUnavailable."""
-    with _faults_named(engine), engine.begin() as connection:
+    with _faults_named(engine), _part_of_whole(engine) or engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One short READ ONLY transaction. Raises DatabaseUnavailable."""
-    with _faults_named(engine), engine.connect().execution_options(**READING) as connection, connection.begin():
+    with _faults_named(engine), _part_of_whole(engine) or _read_only(engine) as connection:
         yield connection
+
+
+@contextmanager
+def undone(engine: Engine) -> Iterator[None]:
+    """All transactions of the block, in this thread, are parts of one that is rolled back: none of it has happened.
+
+    Others wait for its locks as for those of any transaction. Raises DatabaseUnavailable.
+    """
+    with _faults_named(engine), engine.connect() as connection:
+        whole = connection.begin()
+        token = _whole.set(connection)
+        try:
+            yield
+        finally:
+            _whole.reset(token)
+            whole.rollback()
+
+
+@contextmanager
+def _read_only(engine: Engine) -> Iterator[Connection]:
+    with engine.connect().execution_options(**READING) as connection, connection.begin():
+        yield connection
+
+
+def _part_of_whole(engine: Engine) -> AbstractContextManager[Connection] | None:
+    whole = _whole.get()
+    return _savepoint(whole) if whole is not None and whole.engine is engine else None
+
+
+@contextmanager
+def _savepoint(whole: Connection) -> Iterator[Connection]:
+    with whole.begin_nested():
+        yield whole
 
 
 @contextmanager

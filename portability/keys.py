@@ -29,15 +29,21 @@ def new(connection: Connection, folder: Path, *, purpose: str = "archive", actor
     """Make an ES256 key that signs from now on, retire its predecessor, and return the kid. Raises BadInput."""
     if purpose not in PURPOSES:
         raise BadInput(f"no keys are made for {purpose!r}", hint=f"purposes are {', '.join(PURPOSES)}")
-    kid = f"{purpose}-{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
+    active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
+    connection.execute(update(TABLE).where(*active).values(retired_at=datetime.now(UTC)))
+    kid = add(connection, folder, purpose=purpose)
+    audit.record(connection, "key.created", actor=actor, detail={"kid": kid})
+    return kid
+
+
+def add(connection: Connection, folder: Path, *, purpose: str = "archive") -> str:
+    """Make an ES256 key beside those that there are, and return the kid; the newest one signs."""
+    moment = datetime.now(UTC)
+    kid = f"{purpose}-{moment:%Y%m%d}-{secrets.token_hex(4)}"
     key = ECKey.generate_key("P-256", {"kid": kid, "use": "sig", "alg": "ES256"})
     _write_private(folder / f"{kid}.pem", key.as_pem(private=True))
-    active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
-    moment = datetime.now(UTC)
-    connection.execute(update(TABLE).where(*active).values(retired_at=moment))
     row = {"kid": kid, "purpose": purpose, "public_jwk": key.as_dict(private=False), "created_at": moment}
     connection.execute(insert(TABLE).values(row))
-    audit.record(connection, "key.created", actor=actor, detail={"kid": kid})
     return kid
 
 

@@ -133,12 +133,19 @@ def accept(
     if per_month is not None and _ready_in_a_month(connection, ref) >= per_month:
         raise TooManyExports(f"{per_month} exports of this subject became ready in {MONTH_DAYS} days")
     identifier = base64.b32encode(secrets.token_bytes(15)).decode().lower()
-    connection.execute(insert(models.export).values(_row(request, identifier, ref, actor) | {"mandate_id": mandate_id}))
-    slices.open_first(connection, identifier, request.tenant)
+    store(connection, request, identifier, ref, actor=actor, mandate_id=mandate_id)
     detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
     audit.record(connection, "request.accepted", actor=actor, export_id=identifier, detail=detail)
     notify.queue(connection, notify.Kind.ACKNOWLEDGED, identifier)
     return identifier, True
+
+
+def store(
+    connection: Connection, request: Request, identifier: str, ref: str, *, actor: str, mandate_id: str | None = None
+) -> None:
+    """The request's row and its first slice; `accept` looks before whether there may be one."""
+    connection.execute(insert(models.export).values(_row(request, identifier, ref, actor) | {"mandate_id": mandate_id}))
+    slices.open_first(connection, identifier, request.tenant)
 
 
 def _row(request: Request, identifier: str, ref: str, actor: str) -> dict[str, object]:

@@ -14,7 +14,7 @@ from portability.storage.files import StorageFiles
 
 
 class PlatformSources:
-    """The `Sources` of a real export. Only what is closed, or prepared and never used, may be shared across a fork."""
+    """The `Sources` of a real export. Only what is closed, or prepared and not used since, may pass a fork."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -32,7 +32,7 @@ class PlatformSources:
         return open_storage(self._settings.recordings)
 
     def prepare(self) -> None:
-        """Make what takes long to make, without asking anybody anything. Raises StorageError."""
+        """Make what takes long to make, and leave no connection open. Raises StorageError."""
         prepare(self._storage)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ worker carries that fence (worker/checkpoint.py). Locks are taken in one order e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -97,23 +98,41 @@ def claim(
 
     Raises: DatabaseUnavailable.
     """
-    with reading(engine) as connection:
-        tenants: list[str] = list(connection.scalars(waiting_tenants(tenant_volumes_max, small_only=small_only)))
-    for tenant in tenants:
+    for tenant in waiting(engine, tenant_volumes_max, small_only=small_only):
         # A transaction for each: no worker ever holds the turns of two tenants.
-        with writing(engine) as connection:
-            connection.execute(select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update())
-            # Asked again under the lock: others may have claimed meanwhile.
-            if not connection.scalar(
-                select(_has_room(TURN.c.tenant, tenant_volumes_max)).where(TURN.c.tenant == tenant)
-            ):
-                continue
-            held, is_strange = _claim_of(connection, tenant, owner, lease_seconds, small_only=small_only)
-        if is_strange:
-            incidents.count(engine, Incident.UNKNOWN_STATE)
+        held = claim_of(
+            engine, tenant, owner, lease_seconds, tenant_volumes_max=tenant_volumes_max, small_only=small_only
+        )
         if held is not None:
             return held
     return None
+
+
+def waiting(engine: Engine, tenant_volumes_max: int, *, small_only: bool = False) -> Sequence[str]:
+    """The tenants to try, in their order. Raises DatabaseUnavailable."""
+    with reading(engine) as connection:
+        return connection.scalars(waiting_tenants(tenant_volumes_max, small_only=small_only)).all()
+
+
+def claim_of(
+    engine: Engine,
+    tenant: str,
+    owner: str,
+    lease_seconds: float,
+    *,
+    tenant_volumes_max: int = 4,
+    small_only: bool = False,
+) -> Claim | None:
+    """Claim the next slice of one tenant, or None where it has none or no room. Raises DatabaseUnavailable."""
+    with writing(engine) as connection:
+        connection.execute(select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update())
+        # Asked again under the lock: others may have claimed meanwhile.
+        if not connection.scalar(select(_has_room(TURN.c.tenant, tenant_volumes_max)).where(TURN.c.tenant == tenant)):
+            return None
+        held, is_strange = _next_of(connection, tenant, owner, lease_seconds, small_only=small_only)
+    if is_strange:
+        incidents.count(engine, Incident.UNKNOWN_STATE)
+    return held
 
 
 def _has_room(tenant: ColumnElement[str], tenant_volumes_max: int) -> ColumnElement[bool]:
@@ -122,7 +141,7 @@ def _has_room(tenant: ColumnElement[str], tenant_volumes_max: int) -> ColumnElem
     return or_(tenant == slices.group(None), running < tenant_volumes_max)
 
 
-def _claim_of(
+def _next_of(
     connection: Connection, tenant: str, owner: str, lease_seconds: float, *, small_only: bool
 ) -> tuple[Claim | None, bool]:
     """Claim the tenant's next slice; also returns whether its export is in a state that it cannot be in."""

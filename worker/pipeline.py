@@ -69,7 +69,7 @@ def _advance(place: Workplace, held: Claim, lease: Lease) -> int:
         lease.check()
         if setback.tried_enough(place, held):
             return 0
-        return _step(place, held, lease)
+        return step(place, held, lease)
     except Draining:
         with writing(place.engine) as connection:
             checkpoint.hand_back(connection, held)
@@ -86,8 +86,11 @@ def _advance(place: Workplace, held: Claim, lease: Lease) -> int:
     return 0
 
 
-def _step(place: Workplace, held: Claim, lease: Lease) -> int:
-    """Plan if nobody has; then a volume, unless the export was cut: the parts are read in their turns."""
+def step(place: Workplace, held: Claim, lease: Lease) -> int:
+    """Plan if nobody has; then a volume, unless the export was cut: the parts are read in their turns.
+
+    Raises: whatever keeps the volume from being stored; `advance` knows what to do then.
+    """
     _signing_key(place)  # none: told before hours of reading
     job = prepare.job(place, held, lease.check)
     if held.slice["readings"] is None:

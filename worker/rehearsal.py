@@ -7,47 +7,42 @@ be made anew in each of them, at several times the cost of a small export. Nothi
 from __future__ import annotations
 
 import gc
-import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
-from joserfc.jwk import ECKey
 
-from archive.notice import document
 from archive.parts import Envelope
-from archive.viewer.pages import pages
 from archive.volume import Volume
 from portability import subjects
 from portability.api import Identity, Selection, Subject, SubjectKind
-from portability.db import reading
 from portability.errors import PortabilityError, SourceStalled
 from portability.instructions import Order
 from portability.plugins import load_document_formats, load_formats
 from portability.requests import DEFAULT_FORMATS, Profile
 from portability.sources import PlatformSources
 from portability.storage import prepare as prepare_storage
-from worker import close, ledger, plan, prepare
+from worker import nobody, plan, prepare
 from worker.bounded import Check
 from worker.collect import fill
 from worker.collection import Collection, Job, Limits
+from worker.nobody import NOBODY
 from worker.position import Position
 from worker.reader import Patience
 from worker.workplace import Workplace
 
 log = structlog.get_logger()
-NOBODY = f"nobody{secrets.token_hex(10)}"
-"""Id of the user, the contact and the tenant that are asked for: nobody has it."""
 PROFILES = {
     SubjectKind.USER: Profile.ACCESS,
     SubjectKind.CONTACT: Profile.ACCESS,
     SubjectKind.TENANT: Profile.SWITCH,
 }
 SECONDS_MAX = 30.0
-"""A source that hangs may not keep a worker from its start for longer."""
+"""What hangs may not keep a worker from its start for longer."""
 THREAD_SECONDS = 1.0
 
 
@@ -57,16 +52,17 @@ def rehearse(place: Workplace, sources: PlatformSources) -> None:
     A source that is away, or a plugin with a fault, is met by the jobs themselves: here it costs them some warmth.
     """
     before = set(threading.enumerate())
-    try:
-        with reading(place.engine):
-            pass  # the first connection asks what kind of server it is
-        prepare_storage(place.storage)
-        sources.prepare()
-        check = _deadline(time.monotonic() + SECONDS_MAX)
-        for kind, profile in PROFILES.items():
-            _perform(place, _nobody(kind), profile, check)
-    except PortabilityError as error:
-        log.warning("rehearsal.ended", code=error.code)
+    parts = (
+        partial(_ask, "storage", partial(prepare_storage, place.storage)),
+        partial(_ask, "files", sources.prepare),
+        partial(_read_sources, place),
+        partial(nobody.export, place, SECONDS_MAX),
+    )
+    for part in parts:
+        try:
+            part()
+        except PortabilityError as error:
+            log.warning("rehearsal.ended", code=error.code)
     sources.close()
     place.engine.dispose()
     for thread in set(threading.enumerate()) - before:
@@ -74,6 +70,16 @@ def rehearse(place: Workplace, sources: PlatformSources) -> None:
     # What is here stays for good. Left to the collector, each fork would go through it, and copy it to do so.
     gc.collect()
     gc.freeze()
+
+
+def _ask(name: str, call: Callable[[], None]) -> None:
+    Patience(retries=0, seconds=SECONDS_MAX).once(name, call).get()
+
+
+def _read_sources(place: Workplace) -> None:
+    check = _deadline(time.monotonic() + SECONDS_MAX)
+    for kind, profile in PROFILES.items():
+        _read(place, _nobody(kind), profile, check)
 
 
 def _nobody(kind: SubjectKind) -> Subject:
@@ -96,11 +102,11 @@ def _deadline(ends_at: float) -> Check:
     return check
 
 
-def _perform(place: Workplace, subject: Subject, profile: Profile, check: Check) -> None:
+def _read(place: Workplace, subject: Subject, profile: Profile, check: Check) -> None:
+    """Count and read every dataset, into a volume that goes nowhere."""
     at, settings = datetime.now(UTC), place.settings
-    made = plan.make(profile, subject, place.exporters, [Order(NOBODY, None, None)], notice=place.notice)
     job = Job(
-        plan=made,
+        plan=plan.make(profile, subject, place.exporters, [Order(NOBODY, None, None)], notice=place.notice),
         readings=(),
         exporters=place.exporters,
         formats=load_formats(DEFAULT_FORMATS),
@@ -115,18 +121,4 @@ def _perform(place: Workplace, subject: Subject, profile: Profile, check: Check)
     division = prepare.divide(place, job)
     envelope = Envelope(settings.iss, NOBODY, NOBODY, profile, 1, at, at, settings.contact, place.notice)
     volume = Volume(envelope, 1, lambda _block: None)
-    collection = Collection(replace(job, readings=division.own), volume)
-    fill(collection, Position())
-    lines = ledger.merge(ledger.new_lines(NOBODY, made, division.expected, division.own), collection.tallies)
-    asked = {"id": NOBODY, "profile": profile, "subject_ref": NOBODY, "subject_kind": subject.kind, "revision": 1}
-    times = {"received_at": at, "began_at": at, "since": None, "until": None}
-    export = {**asked, **times, "formats": [*DEFAULT_FORMATS]}
-    papers = close.document(export, made, lines, [], [{"number": 1, "name": volume.name}], at)
-    notice = document(envelope, papers, place.notice, close.held(made.lines))
-    viewer = pages(envelope, papers, collection.excerpts.shown(made.lines), has_notice=True)
-    volume.seal(
-        ECKey.generate_key("P-256", {"kid": NOBODY, "use": "sig", "alg": "ES256"}),
-        closing=papers,
-        notice=notice,
-        viewer=viewer,
-    )
+    fill(Collection(replace(job, readings=division.own), volume), Position())

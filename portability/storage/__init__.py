@@ -202,7 +202,7 @@ class PreparedStorage(Storage, Protocol):
     """Optional: a storage whose first use takes long."""
 
     def prepare(self) -> None:
-        """Make what takes long, and open no connection: it survives a fork until its first use. Raises StorageError."""
+        """Make what takes long, and leave no connection: it survives a fork until its next use. Raises StorageError."""
         ...
 
 

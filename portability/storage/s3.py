@@ -40,14 +40,16 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 60
 BOTO_ATTEMPTS = 2  # a stale pooled connection is noticed at once; patience is `Retry`'s
 POOL_CONNECTIONS = 16
+NOTHING = "portability-nothing"
+"""A key of no object."""
 _SATISFIED_BY_NOTHING = {"InvalidRange", "416"}
 
 
 class S3Storage:
     """A bucket, or a prefix in one, as `Storage`.
 
-    Safe in several threads. The client is made at first use and, once it has asked anything, does not survive a fork: a
-    process that forks uses its storage in the child alone.
+    Safe in several threads. The client is made at first use. With a connection it does not survive a fork: a process
+    that forks prepares its storage, and uses it in the child alone.
     """
 
     def __init__(
@@ -104,7 +106,11 @@ class S3Storage:
         return f"s3://{self._bucket}/{self._prefix.rstrip('/')}{query and '?'}{query}"
 
     def prepare(self) -> None:
-        self._open()
+        client = self._open()
+        # The first question makes much that is kept: how to sign, where to go, what an answer looks like.
+        with suppress(ObjectMissing, StorageRefused):
+            self.stat(NOTHING)
+        client.close()
 
     def begin(
         self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None

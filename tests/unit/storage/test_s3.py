@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -362,3 +363,27 @@ def test_parts_hold_five_tebibytes() -> None:
     assert set(sizes[:1000]) == {16 << 20}
     assert sizes == sorted(sizes)
     assert sizes[-1] <= 5 << 30
+
+
+def test_a_prepared_storage_has_asked_and_holds_no_connection(s3: servers.S3Server) -> None:
+    """Its forks find made what the first question makes, and none of them finds another one's connection."""
+
+    def sockets() -> int:
+        return sum(found.is_socket() for found in Path("/proc/self/fd").iterdir())
+
+    storage = opened(s3)
+    before, asked = sockets(), []
+    storage._open().meta.events.register("before-send.s3", lambda **told: asked.append(told["request"].method))
+    storage.prepare()
+    assert asked == ["HEAD"]
+    assert sockets() == before
+    put(storage, "key", b"content")
+    assert b"".join(storage.read("key")) == b"content"
+
+
+def test_preparing_a_storage_that_refuses_or_is_away(s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that may not be read is no fault yet; a server that does not answer is one, told as ever."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    opened(s3).prepare()
+    with pytest.raises(StorageUnavailable):
+        opened(s3, "http://127.0.0.1:1").prepare()
