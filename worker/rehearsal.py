@@ -26,7 +26,7 @@ from portability.plugins import load_document_formats, load_formats
 from portability.requests import DEFAULT_FORMATS, Profile
 from portability.sources import PlatformSources
 from portability.storage import prepare as prepare_storage
-from worker import nobody, plan, prepare
+from worker import bounded, nobody, plan, prepare
 from worker.bounded import Check
 from worker.collect import fill
 from worker.collection import Collection, Job, Limits
@@ -65,6 +65,7 @@ def rehearse(place: Workplace, sources: PlatformSources) -> None:
             log.warning("rehearsal.ended", code=error.code)
     sources.close()
     place.engine.dispose()
+    bounded.dismiss()
     for thread in set(threading.enumerate()) - before:
         thread.join(THREAD_SECONDS)  # one that has read for us and is about to end: a fork is better without
     # What is here stays for good. Left to the collector, each fork would go through it, and copy it to do so.

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import pytest
 
 from portability.errors import Cancelled, SourceStalled
-from worker.bounded import Bounded
+from worker.bounded import Bounded, dismiss
 
 WAIT_SECONDS = 30
 
@@ -35,6 +35,63 @@ def test_all_calls_of_a_source_are_made_in_one_other_thread() -> None:
     source.close(lambda: last.append(threading.get_ident()))
     assert len({*threads, *last}) == 1
     assert threading.get_ident() not in threads
+
+
+def test_a_thread_serves_one_source_after_the_other() -> None:
+    """Starting one costs more than most answers; sources that are open at the same time have a thread each."""
+    dismiss()
+    first, second = bounded(), bounded()
+    threads = [source.ask(threading.get_ident).get() for source in (first, second)]
+    assert len({*threads}) == 2
+    first.close()
+    second.close(lambda: None)
+    later = [bounded(), bounded()]
+    assert {source.ask(threading.get_ident).get() for source in later} == {*threads}
+    for source in later:
+        source.close()
+
+
+def test_a_thread_that_was_left_alone_serves_nobody(hung: threading.Event) -> None:
+    """Neither one that came too late nor one that was busy when its source was closed, whenever it comes back."""
+    dismiss()
+    stalled, closed = bounded(0.01), bounded()
+    threads: list[threading.Thread] = []
+
+    def hang() -> None:
+        threads.append(threading.current_thread())
+        hung.wait(WAIT_SECONDS)
+
+    assert isinstance(stalled.ask(hang).error, SourceStalled)
+    assert closed.ask(lambda: 7).get() == 7
+    closed.begin(hang)
+    closed.close(lambda: None)
+    hung.set()
+    for thread in threads:
+        thread.join(WAIT_SECONDS)
+    source = bounded()
+    assert source.ask(threading.current_thread).get() not in threads
+    source.close()
+
+
+def test_a_fork_has_threads_of_its_own() -> None:
+    """No thread passes a fork: one that waits in the parent would never answer the child."""
+    forks = (
+        "import os, worker.bounded as b\n"
+        "def ask():\n"
+        "    source = b.Bounded('x', 5, lambda: None)\n"
+        "    print(source.ask(lambda: 7).get(), flush=True)\n"
+        "    source.close()\n"
+        "ask()\n"
+        "if os.fork() == 0:\n"
+        "    ask()\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "ask()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", forks], capture_output=True, text=True, timeout=WAIT_SECONDS, check=True
+    )
+    assert done.stdout == "7\n7\n7\n"
 
 
 def test_the_context_of_the_one_who_asks_is_there() -> None:
