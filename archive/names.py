@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 from itertools import count
-from pathlib import PurePosixPath
 
 PATH_CHARS = 140
 """Of a path below `data/`; the volume's own folder and `data/` come before it, 200 characters in all."""
@@ -66,7 +65,8 @@ class Names:
 
 
 def _folders(path: str) -> list[str]:
-    return [str(parent) for parent in PurePosixPath(path.lower()).parents if str(parent) != "."]
+    lowered = path.lower()
+    return [lowered[:place] for place, letter in enumerate(lowered) if letter == "/"]
 
 
 def _cleaned(part: str) -> str:
