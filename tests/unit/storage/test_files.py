@@ -6,6 +6,7 @@ import pytest
 from faults import FaultyStorage
 
 from portability.errors import SourceError, SourceRefused, SourceUnavailable, StorageFull, StorageRefused
+from portability.storage import StoredObject
 from portability.storage.files import StorageFiles
 from portability.storage.local import LocalStorage
 
@@ -57,3 +58,56 @@ def test_other_faults(storage: LocalStorage, error: type[StorageRefused], kind: 
     with pytest.raises(kind) as raised:
         list(StorageFiles(FaultyStorage(storage, fail_at_read=1, error=error)).read("calls/1.wav"))
     assert "calls" not in str(raised.value)
+
+
+class Counted(FaultyStorage):
+    """A storage that counts how often it was asked."""
+
+    asked = 0
+
+    def stat(self, key: str) -> StoredObject:
+        self.asked += 1
+        return super().stat(key)
+
+
+def put(storage: LocalStorage, key: str, content: bytes) -> None:
+    upload = storage.begin(key)
+    upload.write(content)
+    upload.complete()
+
+
+def test_a_file_is_asked_for_once(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a while, and of so many files; one that is missing may come at any moment."""
+    counted = Counted(storage)
+    files = StorageFiles(counted)
+    assert files.stat("calls/1.wav") == files.stat("calls/1.wav")
+    assert counted.asked == 1
+    assert files.stat("calls/2.wav") is None
+    put(storage, "calls/2.wav", b"late")
+    assert files.stat("calls/2.wav") is not None
+    assert counted.asked == 3
+    monkeypatch.setattr("portability.storage.files.KNOWN_MAX", 2)
+    put(storage, "calls/3.wav", b"third")
+    assert files.stat("calls/3.wav") is not None
+    assert len(files._known) == 1
+    monkeypatch.setattr("portability.storage.files.KNOWN_SECONDS", 0.0)
+    files = StorageFiles(counted)
+    assert files.stat("calls/1.wav") == files.stat("calls/1.wav")
+    assert counted.asked == 6
+
+
+def test_a_file_that_cannot_be_read_as_it_was_is_asked_for_anew(storage: LocalStorage) -> None:
+    """One who tries again learns of the version that is there now, or that there is none."""
+    files = StorageFiles(storage)
+    before = files.stat("calls/1.wav")
+    assert before is not None
+    put(storage, "calls/1.wav", b"another")
+    with pytest.raises(SourceUnavailable, match=r"^changed"):
+        list(files.read("calls/1.wav", etag=before[1]))
+    after = files.stat("calls/1.wav")
+    assert after is not None
+    assert (after[0], after[1] == before[1]) == (7, False)
+    storage.delete("calls/1.wav")
+    with pytest.raises(SourceRefused):
+        list(files.read("calls/1.wav", etag=after[1]))
+    assert files.stat("calls/1.wav") is None
