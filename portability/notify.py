@@ -73,9 +73,9 @@ def queue(connection: Connection, kind: Kind, export_id: str, *, occasion: str |
 def present_occasion(connection: Connection, export_id: str) -> str:
     """Which try, and which revision of its archive: of a retried export everything is told anew."""
     retried = (AUDIT.c.export_id == export_id, AUDIT.c.action == "export.retried")
-    tries = 1 + (connection.scalar(select(func.count()).select_from(AUDIT).where(*retried)) or 0)
-    revision = connection.scalar(select(EXPORT.c.revision).where(EXPORT.c.id == export_id))
-    return f"{tries}.{revision}"
+    retries = select(func.count()).select_from(AUDIT).where(*retried).scalar_subquery()
+    again, revision = connection.execute(select(retries, EXPORT.c.revision).where(EXPORT.c.id == export_id)).one()
+    return f"{1 + again}.{revision}"
 
 
 def messages(connection: Connection, export_id: str) -> Sequence[RowMapping]:

@@ -34,7 +34,7 @@ def open_first(connection: Connection, export_id: str, tenant: str | None) -> No
 
 
 def open_more(connection: Connection, export_id: str, readings: Sequence[Frozen]) -> None:
-    """One more slice for each reading, numbered after those that there are. The caller holds the export's lock."""
+    """One more slice for each of one or more readings, numbered after those that there are. The export is locked."""
     tenant, last = connection.execute(
         select(func.max(SLICE.c.tenant), func.max(SLICE.c.number)).where(SLICE.c.export_id == export_id)
     ).one()
@@ -42,8 +42,7 @@ def open_more(connection: Connection, export_id: str, readings: Sequence[Frozen]
         {**_row(export_id, last + 1 + place, tenant), "readings": [reading], "large": True}
         for place, reading in enumerate(readings)
     ]
-    if rows:
-        connection.execute(insert(SLICE).values(rows))
+    connection.execute(insert(SLICE).values(rows))
 
 
 def of(connection: Connection, export_id: str) -> Sequence[RowMapping]:

@@ -36,15 +36,15 @@ def renew(engine: Engine, held: Claim, lease_seconds: float, progress: Mapping[s
         return connection.scalar(asked) is not None
 
 
-def lock(connection: Connection, held: Claim) -> RowMapping:
-    """Lock the export and then its slice under the fence; returns the export's row as it is now. Raises LeaseLost."""
+def lock(connection: Connection, held: Claim, **values: object) -> RowMapping:
+    """Lock the export and then its slice under the fence, changing it; returns the export's row. Raises LeaseLost."""
     row = connection.execute(select(EXPORT).where(EXPORT.c.id == held.id).with_for_update()).mappings().one()
-    write(connection, held)
+    write(connection, held, **values)
     return row
 
 
-def write(connection: Connection, held: Claim, **values: object) -> RowMapping:
-    """Change the slice under the fence and return its row; without values, only check and lock. Raises LeaseLost."""
+def write(connection: Connection, held: Claim, **values: object) -> None:
+    """Change the slice under the fence; without values, only check and lock. Raises LeaseLost."""
     mine = update(SLICE).where(
         SLICE.c.export_id == held.id,
         SLICE.c.number == held.number,
@@ -53,10 +53,8 @@ def write(connection: Connection, held: Claim, **values: object) -> RowMapping:
         # What was given back is nobody's: the thread that renews must not lease it once more.
         SLICE.c.lease_until.is_not(None),
     )
-    row = connection.execute(mine.values(fence=held.fence, **values).returning(SLICE)).mappings().one_or_none()
-    if row is None:
+    if not connection.execute(mine.values(fence=held.fence, **values)).rowcount:
         raise LeaseLost(f"slice {held.number} of export {held.id} is no longer this worker's (fence {held.fence})")
-    return row
 
 
 def write_export(connection: Connection, held: Claim, **values: object) -> None:
@@ -117,9 +115,21 @@ def end_slice(connection: Connection, held: Claim) -> bool:
 def end(connection: Connection, held: Claim, state: ExportState, error: PortabilityError | None = None) -> None:
     """The export's last state, with its reason; no slice of it can be written to any more. Raises LeaseLost."""
     lock(connection, held)
+    end_locked(connection, held, state, error)
+
+
+def end_locked(
+    connection: Connection,
+    held: Claim,
+    state: ExportState,
+    error: PortabilityError | None = None,
+    **values: object,
+) -> None:
+    """The same of an export that `lock` has locked, with whatever else changes of it."""
     code, message = (None, None) if error is None else (error.code, str(error))
     slices.end_all(connection, held.id)
-    write_export(connection, held, state=state, error_code=code, error_message=message, ended_at=now(), open_slices=0)
+    ended = {"state": state, "error_code": code, "error_message": message, "ended_at": now(), "open_slices": 0}
+    write_export(connection, held, **ended, **values)
     if state != ExportState.READY:
         pseudonyms.forget(connection, held.id)
     audit.record(connection, f"export.{state}", actor=ACTOR, export_id=held.id, detail={"code": code})
@@ -132,16 +142,17 @@ def reserve_volume(connection: Connection, held: Claim, number: int | None, name
 
     Without a number it gets one that no other slice has. Unused ones are legal: the closing list says what belongs.
     """
-    export = lock(connection, held)
-    if number is None:
-        number = export["volume_counter"] + 1
-        write_export(connection, held, volume_counter=number)
+    counted = {"volume_counter": EXPORT.c.volume_counter + (1 if number is None else 0)}
+    mine = update(EXPORT).where(EXPORT.c.id == held.id).values(counted)
+    counter, revision = connection.execute(mine.returning(EXPORT.c.volume_counter, EXPORT.c.revision)).one()
+    write(connection, held)
+    number = counter if number is None else number
     object_key, name = names(number)
     row = {
         "export_id": held.id,
         "number": number,
         "slice": held.number,
-        "revision": export["revision"],
+        "revision": revision,
         "fence": held.fence,
         "state": "writing",
         "object_key": object_key,

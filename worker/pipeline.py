@@ -91,13 +91,21 @@ def step(place: Workplace, held: Claim, lease: Lease) -> int:
 
     Raises: whatever keeps the volume from being stored; `advance` knows what to do then.
     """
-    _signing_key(place)  # none: told before hours of reading
     job = prepare.job(place, held, lease.check)
     if held.slice["readings"] is None:
         job, more = prepare.planned(place, held, job)
         if more:
             return more + 1
     return _write_volume(place, held, lease, job)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The export as it stands when all other slices have been read."""
+
+    stored: Sequence[RowMapping]
+    lines: Sequence[RowMapping]
+    gaps: Sequence[RowMapping]
 
 
 @dataclass(slots=True)
@@ -109,26 +117,28 @@ class _Open:
     collection: Collection
     position: Position | None = None
     """Where the next one begins; None: all that the slice reads is in."""
-    is_closing: bool = False
+    closes: _Standing | None = None
+    """What it closes, where it is the last one."""
     sealed: SealedVolume | None = None
     """None where there was nothing to write: no volume is stored."""
 
 
 def _write_volume(place: Workplace, held: Claim, lease: Lease, job: Job) -> int:
     envelope = _envelope(place, held)
-    _, stored = _standing(place, held)
+    with reading(place.engine) as connection:
+        stored = exports.stored_volumes(connection, held.id)
+        abandoned = checkpoint.abandoned(connection, held)
     own = [row["object_key"] for row in stored if row["slice"] == held.number]
     excerpts = excerpt.load(place.storage, own)
-    row, upload = _begin(place, held, envelope)
+    row, upload = _begin(place, held, envelope, setback.tidy(place, held, abandoned))
     volume = _Open(row, upload, Collection(job, Volume(envelope, row["number"], upload.write), excerpts))
     try:
         lease.progress = volume.collection.progress
         volume.position = fill(volume.collection, Position.thaw(held.slice["position"]))
         if volume.position is None and held.number == 0:
-            # Other slices may have stored theirs while this volume was filled: its list names them too.
-            volume.is_closing, stored = _standing(place, held)
-        if volume.is_closing or volume.collection.begun:
-            _seal(place, held, lease, volume, envelope, stored)
+            volume.closes = _standing(place, held)
+        if volume.closes is not None or volume.collection.begun:
+            _seal(place, held, lease, volume, envelope)
         else:
             upload.abort()
     except BaseException:
@@ -143,34 +153,31 @@ def _write_volume(place: Workplace, held: Claim, lease: Lease, job: Job) -> int:
             place.storage.delete(row["object_key"])
         raise
     if volume.sealed is not None:
-        excerpt.discard(place.storage, [row["object_key"] for row in stored] if volume.is_closing else own[-1:])
+        closed = None if volume.closes is None else [row["object_key"] for row in volume.closes.stored]
+        excerpt.discard(place.storage, own[-1:] if closed is None else closed)
         log.info("volume.stored", export=held.id, slice=held.number, volume=row["number"], bytes=volume.sealed.bytes)
     return more
 
 
-def _standing(place: Workplace, held: Claim) -> tuple[bool, Sequence[RowMapping]]:
-    """Whether all other slices have been read, which only ever becomes true, and the volumes stored by then."""
+def _standing(place: Workplace, held: Claim) -> _Standing | None:
+    """None: other slices are still read; that they are not only ever becomes true."""
     with reading(place.engine) as connection:
-        alone = exports.get(connection, held.id)["open_slices"] == 0
-        return alone, exports.stored_volumes(connection, held.id)
+        if exports.get(connection, held.id)["open_slices"]:
+            return None
+        # Other slices may have stored theirs while this volume was filled: its list names them too.
+        stored = exports.stored_volumes(connection, held.id)
+        return _Standing(stored, exports.ledger(connection, held.id), exports.gaps(connection, held.id))
 
 
-def _seal(
-    place: Workplace,
-    held: Claim,
-    lease: Lease,
-    volume: _Open,
-    envelope: Envelope,
-    stored: Sequence[RowMapping],
-) -> None:
+def _seal(place: Workplace, held: Claim, lease: Lease, volume: _Open, envelope: Envelope) -> None:
     """Close if it is the closing volume; sign, and publish."""
     lease.check()
     archived, excerpts = volume.collection.volume, volume.collection.excerpts
     excerpts.note(archived.name, archived.payload)
     papers = notice = viewer = None
-    if volume.is_closing:
-        papers = _papers(place, held, volume, stored)
-        excerpt.absorb(place.storage, excerpts, stored, held.export["revision"])
+    if volume.closes is not None:
+        papers = _papers(held, volume, volume.closes)
+        excerpt.absorb(place.storage, excerpts, volume.closes.stored, held.export["revision"])
         lines = volume.collection.job.plan.lines
         notice = document(envelope, papers, place.notice, close.held(lines))
         viewer = pages(envelope, papers, excerpts.shown(lines), has_notice=True)
@@ -207,9 +214,8 @@ def _envelope(place: Workplace, held: Claim) -> Envelope:
     )
 
 
-def _begin(place: Workplace, held: Claim, envelope: Envelope) -> tuple[RowMapping, Upload]:
+def _begin(place: Workplace, held: Claim, envelope: Envelope, free: int | None) -> tuple[RowMapping, Upload]:
     """Make the volume known, then begin its upload. A zombie of an older fence writes where nobody looks."""
-    free = setback.tidy(place, held)
 
     def names(number: int) -> tuple[str, str]:
         return object_keys.fresh(held.id, number, held.fence), envelope.volume_name(number)
@@ -223,21 +229,18 @@ def _begin(place: Workplace, held: Claim, envelope: Envelope) -> tuple[RowMappin
     return row, place.storage.begin(row["object_key"], media_type="application/zip", begun=note)
 
 
-def _papers(place: Workplace, held: Claim, volume: _Open, stored: Sequence[RowMapping]) -> dict[str, Any]:
+def _papers(held: Claim, volume: _Open, standing: _Standing) -> dict[str, Any]:
     """The closing volume's document: the ledger and the gaps as this volume leaves them, and the list of volumes."""
     collection = volume.collection
-    with reading(place.engine) as connection:
-        rows = exports.ledger(connection, held.id)
-        earlier = exports.gaps(connection, held.id)
-    lines = ledger.merge(rows, collection.tallies)
+    lines = ledger.merge(standing.lines, collection.tallies)
     closed = ledger.filled(collection.tallies)
-    gaps = [dict(gap) for gap in earlier if gap["id"] not in closed]
+    gaps = [dict(gap) for gap in standing.gaps if gap["id"] not in closed]
     gaps += ledger.gap_rows(collection.job.plan, collection.tallies, volume.row["number"])
     if held.export["require_complete"] and not close.complete(lines):
         named = sorted({f"{line['exporter']}/{line['dataset']}" for line in lines if line["gaps"]})
         raise Incomplete(f"export {held.id} has gaps in {', '.join(named)} and was to be complete")
     names = ("number", "name", "bytes", "sha256", "tagmanifest_sha256")
-    listed = [{name: row[name] for name in names} for row in stored]
+    listed = [{name: row[name] for name in names} for row in standing.stored]
     listed.append({"number": volume.row["number"], "name": collection.volume.name})
     return close.document(held.export, collection.job.plan, lines, gaps, listed, datetime.now(UTC))
 
@@ -253,9 +256,8 @@ def _commit(place: Workplace, held: Claim, volume: _Open) -> int:
         else:
             connection.execute(update(VOLUME).where(mine).values(**_stored(volume.sealed, volume)))
         lines = ledger.commit(connection, held.id, job.plan, tallies, volume.row["number"])
-        if volume.is_closing:
-            checkpoint.write_export(connection, held, complete=close.complete(lines))
-            checkpoint.end(connection, held, ExportState.READY)
+        if volume.closes is not None:
+            checkpoint.end_locked(connection, held, ExportState.READY, complete=close.complete(lines))
             return 0
         if volume.position is not None:
             checkpoint.settle(connection, held, position=volume.position.freeze(), large=True)
@@ -267,7 +269,7 @@ def _commit(place: Workplace, held: Claim, volume: _Open) -> int:
 def _stored(sealed: SealedVolume, volume: _Open) -> dict[str, object]:
     return {
         "state": "stored",
-        "closing": volume.is_closing,
+        "closing": volume.closes is not None,
         "stored_at": now(),
         "bytes": sealed.bytes,
         "sha256": sealed.sha256,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
-from portability import exports, incidents, instructions, scan, slices, subjects
+from portability import exports, incidents, instructions, keys, scan, slices, subjects
 from portability.api import Selection, Slice, Subject, SubjectKind
 from portability.db import reading, writing
 from portability.errors import ExporterFault, SourceStalled
@@ -54,10 +55,14 @@ def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
     """What the claimed slice has to do; its readings are none where it has not been planned yet."""
     export, settings = held.export, place.settings
     patience = Patience(settings.source_retries, seconds=settings.source_seconds, check=check)
-    subject = patience.once("identities", partial(_subject, place, held)).get()
-    with reading(place.engine) as connection:
-        orders = instructions.orders(connection)
-        begun = exports.ledger(connection, held.id)
+    with closing(patience.bounded("identities")) as source:
+        find = partial(_subject, place, held)
+        source.begin(find)
+        with reading(place.engine) as connection:
+            keys.signing(connection, settings.keys)  # none: told before hours of reading
+            orders = instructions.orders(connection)
+            begun = exports.ledger(connection, held.id)
+        subject = source.ask(find).get()
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
     make = partial(
         plan.make,
@@ -90,12 +95,12 @@ def planned(place: Workplace, held: Claim, unplanned: Job) -> tuple[Job, int]:
     division = divide(place, unplanned)
     own = [one.freeze() for one in division.own]
     with writing(place.engine) as connection:
-        checkpoint.lock(connection, held)
+        export = checkpoint.lock(connection, held, readings=own, large=_is_large(place, division))
         ledger.open_lines(connection, held.id, unplanned.plan, division.expected, [*division.own, *division.cut])
-        slices.open_more(connection, held.id, [one.freeze() for one in division.cut])
-        checkpoint.write_export(connection, held, open_slices=len(division.cut))
-        checkpoint.write(connection, held, readings=own, large=_is_large(place, division))
+        if export["open_slices"] != len(division.cut):
+            checkpoint.write_export(connection, held, open_slices=len(division.cut))
         if division.cut:
+            slices.open_more(connection, held.id, [one.freeze() for one in division.cut])
             # Its own part is read in its turn, like the parts of the others.
             checkpoint.release(connection, held, attempts=0)
     return replace(unplanned, readings=tuple(division.own)), len(division.cut)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
+from sqlalchemy import RowMapping
 
 from portability import incidents
-from portability.db import reading, writing
+from portability.db import writing
 from portability.errors import (
     NoSigningKey,
     PortabilityError,
@@ -37,15 +39,13 @@ OUTAGE_TRIES = 8
 DOUBLINGS_MAX = 16
 
 
-def tidy(place: Workplace, held: Claim) -> int | None:
+def tidy(place: Workplace, held: Claim, abandoned: Sequence[RowMapping]) -> int | None:
     """Abort what earlier claims of this slice began and never stored; returns a volume number that is free again."""
-    with reading(place.engine) as connection:
-        rows = checkpoint.abandoned(connection, held)
-    for row in rows:
+    for row in abandoned:
         withdraw(place.storage, row)
         with writing(place.engine) as connection:
             checkpoint.forget_volume(connection, held, row)
-    return min((row["number"] for row in rows), default=None)
+    return min((row["number"] for row in abandoned), default=None)
 
 
 def tried_enough(place: Workplace, held: Claim) -> bool:

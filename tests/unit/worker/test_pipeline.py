@@ -11,7 +11,7 @@ from archives import export_json, members, records
 from factories import MadeUpExporter, World, dataset, described, file, things, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from portability import instructions, keys, models
 from portability.api import Exporter, Field, FieldType, Provenance, Role, Size
@@ -185,3 +185,21 @@ def test_an_exporter_that_cannot_count_is_read_all_the_same(tmp_path: Path, answ
     identifier = made.request()
     made.advance_all()
     assert (made.view(identifier)["state"], made.view(identifier)["complete"]) == ("ready", True)
+
+
+def test_a_small_export_asks_the_control_database_seldom(tmp_path: Path) -> None:
+    """What belongs together is read and written together: each question costs a small export, and a busy database."""
+    made = one(tmp_path, MadeUpExporter(things(7)))
+    identifier = made.request()
+    asked: list[str] = []
+
+    def note(*told: Any) -> None:
+        asked.append(told[2].split()[0])
+
+    event.listen(made.engine, "before_cursor_execute", note)
+    held = made.claim()
+    assert held is not None
+    pipeline.advance(made.place, held)
+    transactions = asked.count("BEGIN")
+    assert (transactions, len(asked) - transactions) <= (10, 38)
+    assert made.view(identifier)["state"] == "ready"
