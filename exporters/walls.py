@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, and_, or_, select
@@ -77,6 +78,7 @@ def of_contact(tenant: Column[Any], contact: Column[Any], number: Column[Any] | 
             if rows is not None:
                 yield and_(tenant == name, rows)
 
+    @lru_cache(maxsize=1)  # asked for twice in an export: the rows are counted, then read
     def where(subject: Subject) -> ColumnElement[bool] | None:
         if subject.kind is SubjectKind.TENANT:
             return owned(tenant=tenant)(subject)

@@ -56,6 +56,18 @@ def test_a_call_of_nobody_known_belongs_to_the_number(engine: Engine) -> None:
     assert ids(engine, "calls", "calls", unknown_number) == {"call-con_1-0", "call-con_1-1"}
 
 
+def test_who_was_asked_about_before_makes_no_difference(engine: Engine) -> None:
+    """One exporter serves all subjects of a process, in turn, and each gets its own rows."""
+    calls = platform.exporters(engine)["calls"]
+    unknown_number = replace(platform.CONTACT, identities=platform.CONTACT.identities[:1])
+    stranger = sample_subject(SubjectKind.CONTACT, "con_0", tenant="ten_a")
+
+    def read(subject: Subject) -> int:
+        return len(list(platform.records(calls, "calls", subject)))
+
+    assert [read(one) for one in (platform.CONTACT, unknown_number, stranger, platform.CONTACT)] == [3, 2, 0, 3]
+
+
 def test_a_number_verified_elsewhere_selects_nothing(engine: Engine) -> None:
     """A phone number counts at the tenant where it was verified, and nowhere else."""
     phone = Identity("account", "phone", platform.PHONE, verified=True)

@@ -368,15 +368,15 @@ def test_parts_hold_five_tebibytes() -> None:
 def test_a_prepared_storage_has_asked_and_holds_no_connection(s3: servers.S3Server) -> None:
     """Its forks find made what the first question makes, and none of them finds another one's connection."""
 
-    def sockets() -> int:
-        return sum(found.is_socket() for found in Path("/proc/self/fd").iterdir())
+    def sockets() -> set[Path]:
+        return {found.readlink() for found in Path("/proc/self/fd").iterdir() if found.is_socket()}
 
     storage = opened(s3)
     before, asked = sockets(), []
     storage._open().meta.events.register("before-send.s3", lambda **told: asked.append(told["request"].method))
     storage.prepare()
     assert asked == ["HEAD"]
-    assert sockets() == before
+    assert sockets() <= before
     put(storage, "key", b"content")
     assert b"".join(storage.read("key")) == b"content"
 
