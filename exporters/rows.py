@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
+from sqlalchemy import BindParameter, Column, ColumnElement, Select, and_, or_, select
 
 from exporters.bulk import converted
 from exporters.files import Promise
@@ -48,6 +48,10 @@ class Columns:
     """Columns of storage key, media type, bytes and SHA-256; none without files."""
     lost: Mapping[int, Sequence[str]]
     """Names of the fields that JSON cannot carry, by the row; null stands in their place."""
+    texts: Sequence[Sequence[str]] = ()
+    """JSON of the values, by column as they are, strings without their quotes; none where it is not made yet."""
+    lines: bytes | None = None
+    """The values as lines of JSON, where they are made already."""
 
     def __len__(self) -> int:
         return len(self.keys[0])
@@ -58,9 +62,12 @@ class Columns:
 
 
 def rows_of(
-    source: Source, subject: Subject, selection: Selection, after: Cursor | None = None
+    source: Source, subject: Subject, selection: Selection, after: Cursor | Sequence[Any] | None = None
 ) -> ColumnElement[bool] | None:
-    """The subject's rows within the selection, after a cursor; None: it can have none. Raises ExporterFault."""
+    """The subject's rows within the selection, after a cursor or a key; None: it can have none.
+
+    Raises: ExporterFault.
+    """
     if subject.kind not in (source.dataset.subject_kinds or ()):
         return None
     rows = source.where(subject)
@@ -79,10 +86,10 @@ def rows_of(
     return and_(*clauses)
 
 
-def statement(source: Source, rows: ColumnElement[bool], limit: int | None) -> Selected:
+def statement(source: Source, rows: ColumnElement[bool], limit: int | BindParameter[int] | None) -> Selected:
     """Fields, keys and file columns of the first rows, in the stable order."""
     file = source.file
-    columns: list[ColumnElement[Any]] = [exact(column) for column in (*source.columns, *_apart(source))]
+    columns: list[ColumnElement[Any]] = [exact(column) for column in selected(source)]
     if file is not None:
         columns += [file.storage_key, file.media_type, file.bytes, file.sha256]
     # One column may stand in several places: labels keep the places apart.
@@ -90,14 +97,25 @@ def statement(source: Source, rows: ColumnElement[bool], limit: int | None) -> S
     return select(*places).select_from(source.origin).where(rows).order_by(*source.order).limit(limit)
 
 
+def selected(source: Source) -> Sequence[Column[Any]]:
+    """Columns of the fields, and after them those of the order that are no fields."""
+    apart = (key for key in source.order if not any(key is column for column in source.columns))
+    return [*source.columns, *apart]
+
+
+def place_of(columns: Sequence[Column[Any]], wanted: Column[Any]) -> int:
+    """Where a column stands among others: == of columns makes SQL."""
+    return next(place for place, column in enumerate(columns) if column is wanted)
+
+
 def read(source: Source, rows: Sequence[Row]) -> Columns:
     """Values of a query's rows, column by column: most columns need no look at their single values."""
-    selected = [*source.columns, *_apart(source)]
-    columns = list(zip(*rows, strict=True)) or [()] * (len(selected) + (FILE_COLUMNS if source.file else 0))
+    asked = selected(source)
+    columns = list(zip(*rows, strict=True)) or [()] * (len(asked) + (FILE_COLUMNS if source.file else 0))
     lost: dict[int, list[str]] = {}
     values: list[Sequence[JSON]] = []
-    for place, (selection, column) in enumerate(zip(selected, columns, strict=False)):
-        kind = field_type(selection.type)
+    for place, (of, column) in enumerate(zip(asked, columns, strict=False)):
+        kind = field_type(of.type)
         try:
             values.append(converted(kind, column))
         except NOT_JSON:
@@ -106,8 +124,8 @@ def read(source: Source, rows: Sequence[Row]) -> Columns:
             values.append(_one_by_one(kind, column, source.dataset.fields[place].name, lost))
     return Columns(
         values=values[: len(source.columns)],
-        keys=[values[_place(selected, key)] for key in source.order],
-        files=columns[len(selected) :],
+        keys=[values[place_of(asked, key)] for key in source.order],
+        files=columns[len(asked) :],
         lost=lost,
     )
 
@@ -151,24 +169,16 @@ def _one_by_one(kind: FieldType, column: Sequence[Any], name: str, lost: dict[in
     return values
 
 
-def _apart(source: Source) -> Sequence[Column[Any]]:
-    """Columns of the order that are no fields: selected beside them."""
-    return [key for key in source.order if not any(key is column for column in source.columns)]
-
-
-def _place(selected: Sequence[Column[Any]], key: Column[Any]) -> int:
-    return next(place for place, column in enumerate(selected) if column is key)
-
-
-def _range(source: Source, piece: Slice, after: Cursor | None) -> Iterator[ColumnElement[bool]]:
-    begin = None if piece.begin is None else _key(source, piece.begin, "slice")
+def _range(source: Source, piece: Slice, after: Cursor | Sequence[Any] | None) -> Iterator[ColumnElement[bool]]:
+    begin = None if piece.begin is None else key_of(source, piece.begin, "slice")
     if after is not None:
+        key = key_of(source, after) if isinstance(after, str) else after
         # The slice's begin lies before every cursor of it: a second lower bound could only mislead a query planner.
-        yield _compared(gt, source.order, _key(source, after, "cursor"))
+        yield _compared(gt, source.order, key)
     elif begin is not None:
         yield _compared(ge, source.order, begin)
     if piece.end is not None:
-        yield _compared(lt, source.order, _key(source, piece.end, "slice"))
+        yield _compared(lt, source.order, key_of(source, piece.end, "slice"))
 
 
 def _compared(compare: Comparison, order: Sequence[Column[Any]], key: Sequence[Any]) -> ColumnElement[bool]:
@@ -180,7 +190,8 @@ def _compared(compare: Comparison, order: Sequence[Column[Any]], key: Sequence[A
     return and_(loose(first, value), or_(strict(first, value), _compared(compare, order[1:], key[1:])))
 
 
-def _key(source: Source, place: str, what: str) -> list[Any]:
+def key_of(source: Source, place: Cursor, what: str = "cursor") -> Sequence[Any]:
+    """Values of the order's columns at a place. Raises ExporterFault for one that is not from here."""
     try:
         values = json.loads(place)
         return [_value(column, value) for column, value in zip(source.order, values, strict=True)]

@@ -1,21 +1,22 @@
-"""The one table reader: named columns, keyset batches of bounded bytes, short READ ONLY transactions."""
+"""The one table reader: named columns, in keyset batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from itertools import pairwise, starmap
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection, func, select
 
 from exporters import conversations
-from exporters.chunks import chunks
 from exporters.conversations import Whole
 from exporters.faults import reading
 from exporters.files import Promise, find
-from exporters.rows import FILE_COLUMNS, Columns, Selected, cursor, gaps_of, named, read, rows_of, statement
+from exporters.pages import Page, Pages
+from exporters.rows import cursor, named, rows_of
 from exporters.slices import cuts, promised_bytes
 from exporters.source import FILE, Source
 from portability.api import (
@@ -36,14 +37,8 @@ from portability.api import (
 from portability.errors import ExporterFault
 from portability.rows import Rows, lines
 
-BATCH_BYTES = 4 << 20
-BATCH_ROWS = 10_000
-FIRST_ROWS = 64
-"""Asked for first, in one round trip instead of six: most datasets of most people have no more."""
-FILE_BATCH_ROWS = 100  # each file costs a question to the file store before the batch is given out
 FINDERS = 8
 """Questions to the file store at the same time."""
-FETCH_ROWS = 512  # what is fetched together; two of them may be in memory beyond a batch
 
 Finder: TypeAlias = Callable[[Connection, Subject], Iterable[Identity]]
 
@@ -82,18 +77,13 @@ class SqlExporter:
         if self._whole is not None and dataset.name == self._whole.dataset.name:
             yield from conversations.batches(self._sources, self._whole, subject, selection, after)
             return
-        limit = BATCH_ROWS if table.file is None else FILE_BATCH_ROWS
-        asked, more = min(FIRST_ROWS, limit), True
-        while more:
-            rows = rows_of(table, subject, selection, after)
-            if rows is None:
-                return
-            page, more = self._read(table, statement(table, rows, asked), asked)
-            if page.rows:
-                batch = self._batch(table, page)
-                yield batch
-                after = batch.cursor
-            asked = limit
+        pages = Pages(self._sources.database, table, subject, selection)
+        with closing(pages):
+            while pages.more and (page := pages.read(after)) is not None:
+                if page.rows:
+                    batch = self._batch(table, page)
+                    yield batch
+                    after = batch.cursor
 
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
         """Records, and bytes of their files where they have any."""
@@ -133,21 +123,8 @@ class SqlExporter:
             raise ExporterFault(f"no dataset is named {dataset.name!r} here")
         return self._tables[dataset.name]
 
-    def _read(self, table: Source, query: Selected, limit: int) -> tuple[_Page, bool]:
-        """The next rows up to BATCH_BYTES, and whether more may follow."""
-        page = _Page(table)
-        is_first = limit <= FIRST_ROWS
-        with (
-            reading(self._sources.database, table.dataset.name, single=is_first) as connection,
-            connection.execute(query, execution_options={"stream_results": not is_first}) as result,
-        ):
-            for fetched in chunks(result, page.room):
-                if not page.take(read(table, fetched)):
-                    return page, True
-        return page, page.rows == limit
-
-    def _batch(self, table: Source, page: _Page) -> Batch:
-        rows = Rows(page.names, page.columns, b"".join(page.lines))
+    def _batch(self, table: Source, page: Page) -> Batch:
+        rows = Rows(page.names, page.columns, b"".join(page.lines), page.texts)
         if table.file is None:
             return Batch(rows, cursor(page.key), (), tuple(page.gaps))
         promises = [
@@ -162,49 +139,3 @@ class SqlExporter:
         files = tuple(one for one in found if isinstance(one, File))
         gaps = (*page.gaps, *(one for one in found if isinstance(one, Gap)))
         return Batch(Rows(names, columns, bytes(lines(names, columns))), cursor(page.key), files, gaps)
-
-
-class _Page:
-    """Rows of one batch while they come."""
-
-    def __init__(self, table: Source) -> None:
-        self.names = [str.__str__(field.name) for field in table.dataset.fields[: len(table.columns)]]
-        self.columns: list[list[JSON]] = [[] for _name in self.names]
-        self.files: list[list[Any]] = [[] for _column in range(FILE_COLUMNS if table.file else 0)]
-        self.lines: list[bytearray] = []
-        self.bytes = 0
-        self.rows = 0
-        self.gaps: list[Gap] = []
-        self.key: Sequence[JSON] = ()
-        self._table = table
-
-    def take(self, found: Columns) -> bool:
-        """Add rows up to BATCH_BYTES; False where they are not all in. A larger row makes a batch of its own."""
-        count = self._fitting(found)
-        for mine, theirs in zip([*self.columns, *self.files], [*found.values, *found.files], strict=True):
-            mine.extend(theirs if count == len(found) else theirs[:count])
-        if count:
-            self.key = found.key(count - 1)
-        for place in sorted(found.lost.keys() & range(count)):
-            record = dict(zip(self.names, (column[self.rows + place] for column in self.columns), strict=True))
-            self.gaps += gaps_of(self._table, record, found.lost[place])
-        self.rows += count
-        return count == len(found)
-
-    def room(self) -> int:
-        """How many rows to fetch next: what the batch has room for, if they are as large as those before."""
-        rows = (BATCH_BYTES - self.bytes) * self.rows // max(self.bytes, 1)
-        return max(1, min(FETCH_ROWS, rows))
-
-    def _fitting(self, found: Columns) -> int:
-        """How many of the rows fit; their lines are added."""
-        text = lines(self.names, found.values)
-        room = max(BATCH_BYTES - self.bytes, 0)
-        count = len(found)
-        if len(text) > room:
-            first = 0 if self.rows else text.index(b"\n") + 1
-            del text[max(first, text.rfind(b"\n", 0, room) + 1) :]
-            count = text.count(b"\n")
-        self.lines.append(text)
-        self.bytes += len(text)
-        return count

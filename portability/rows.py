@@ -19,17 +19,39 @@ _LINE = orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
 
 
 class Rows(Sequence[Record]):
-    """One column of JSON values for each name, and one line of JSON for each row."""
+    """One column of JSON values for each name, and one line of JSON for each row.
 
-    __slots__ = ("columns", "lines", "names")
+    With `texts` there is JSON of the single values too, by column, strings without their quotes.
+    """
 
-    def __init__(self, names: Sequence[str], columns: Sequence[Sequence[JSON]], lines: bytes) -> None:
+    __slots__ = ("_columns", "lines", "names", "texts")
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        columns: Sequence[Sequence[JSON]] | None,
+        lines: bytes,
+        texts: Sequence[Sequence[str]] | None = None,
+    ) -> None:
+        self._columns = columns
         self.names = names
-        self.columns = columns
         self.lines = lines
+        self.texts = texts
+
+    @property
+    def columns(self) -> Sequence[Sequence[JSON]]:
+        """Values by column; slim rows keep none."""
+        if self._columns is not None:
+            return self._columns
+        records = list(map(orjson.loads, self.lines.splitlines()))
+        return [[record[name] for record in records] for name in self.names]
+
+    def slim(self) -> Rows:
+        """The same rows in a tenth of the memory: their values are read again from the lines if they are asked for."""
+        return Rows(self.names, None, self.lines)
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return self.lines.count(b"\n") if self._columns is None else len(self._columns[0])
 
     def __iter__(self) -> Iterator[Record]:
         names = self.names
@@ -91,6 +113,14 @@ def lines(names: Sequence[str], columns: Sequence[Sequence[JSON]]) -> bytearray:
         record.update(zip(names, row, strict=True))
         text += _line(record)
     return text
+
+
+def woven(parts: Sequence[str | Sequence[str]], count: int) -> str:
+    """So many rows as one text: of each part in turn the text itself, or what a column has for the row."""
+    pieces = [""] * (len(parts) * count)
+    for place, part in enumerate(parts):
+        pieces[place :: len(parts)] = [part] * count if isinstance(part, str) else part
+    return "".join(pieces)
 
 
 def _line(record: Mapping[str, JSON]) -> bytes:

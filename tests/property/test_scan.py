@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_strategies import TEXTS, datasets_with_records
 
+from portability import rows
 from portability.api import JSON, Dataset, FieldType, Format, Record, Selection, Subject, SubjectKind
 from portability.plugins import load_formats
 from worker import pieces
@@ -28,6 +29,17 @@ _BESIDE = TEXTS.filter(lambda text: not text[:1].isalnum() and not text[-1:].isa
     ["", " ", "card ", "nomor: ", ", ", ". ", '"', "\\", "\n", "é", "12345. ", "kartu no.", "🙏", "\u00a0", "; "]
 )
 SCREEN = Screen()
+PLANTS: Mapping[FieldType, Callable[[str, str], JSON]] = {
+    FieldType.STRING: lambda text, _number: text,
+    FieldType.OBJECT: lambda text, _number: {"a": text},
+    FieldType.INTEGER: lambda _text, number: int(number),
+    FieldType.NUMBER: lambda _text, number: float(number),
+    FieldType.DECIMAL: lambda _text, number: number,
+    FieldType.BOOLEAN: lambda _text, _number: None,
+    FieldType.DATE: lambda _text, _number: None,
+    FieldType.DATETIME: lambda _text, _number: None,
+}
+"""What of a planted text fits a field; None: nothing."""
 
 
 @cache
@@ -120,6 +132,27 @@ def test_what_holds_nothing_leaves_byte_for_byte(made: tuple[Dataset, list[Recor
         return
 
     assert {name: encoded(dataset, records, name) for name in piece.bodies} == joined(piece)
+
+
+@given(data=st.data(), made=datasets_with_records(), plant=planted())
+def test_columns_are_looked_through_as_lines_are(
+    data: st.DataObject, made: tuple[Dataset, list[Record]], plant: tuple[str, str]
+) -> None:
+    """Of rows with their texts only some columns are looked through: what is masked and counted is the same."""
+    dataset, records = made
+    names = [field.name for field in dataset.fields]
+    columns = [[record.get(name) for record in records] for name in names]
+    place = data.draw(st.integers(0, len(names) - 1))
+    if records and (value := PLANTS[dataset.fields[place].type](*plant)) is not None:
+        columns[place][data.draw(st.integers(0, len(records) - 1))] = value
+    texts = [[text.decode().removeprefix('"').removesuffix('"') for text in map(rows.text, c)] for c in columns]
+    lines = bytes(rows.lines(names, columns))
+    counted, wanted = Counts(), Counts()
+
+    found = SCREEN.records(dataset, rows.Rows(names, columns, lines, texts), counted)
+
+    assert list(found) == list(SCREEN.records(dataset, rows.Rows(names, columns, lines), wanted))
+    assert counted == wanted
 
 
 @given(text=st.text(st.sampled_from('0123456789 .,-+:ab"\\\u00a0é'), max_size=60), number=st.sampled_from(CARDS))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert
 
-from exporters import schema, sql
+from exporters import pages, schema
 from exporters.sql import SqlExporter
 from portability.api import Dataset, Gap, Record, Selection, Slice
 from portability.db import open_engine
@@ -109,9 +109,9 @@ def test_slices_together_are_the_dataset(
     fill(engine, rows)
     calls = exporter(engine)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sql, "FIRST_ROWS", 1)
-        patch.setattr(sql, "BATCH_ROWS", batch_rows)
-        patch.setattr(sql, "FILE_BATCH_ROWS", batch_rows)
+        patch.setattr(pages, "FIRST_ROWS", (1,))
+        patch.setattr(pages, "BATCH_ROWS", batch_rows)
+        patch.setattr(pages, "FILE_BATCH_ROWS", batch_rows)
         for dataset in calls.datasets:
             whole = read(calls, dataset, period)
             slices = chained(dataset.name, calls.slices(platform.TENANT, dataset, period, n), n)
@@ -133,7 +133,7 @@ def test_every_cursor_of_a_slice_gives_its_rest(engine: Engine, rows: list[Call]
     calls = exporter(engine)
     dataset = next(dataset for dataset in calls.datasets if dataset.name == "recordings")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sql, "FILE_BATCH_ROWS", 1)
+        patch.setattr(pages, "FILE_BATCH_ROWS", 1)
         for one in calls.slices(platform.TENANT, dataset, Selection(), n):
             selection = Selection(slice=one)
             records, _, _ = read(calls, dataset, selection)

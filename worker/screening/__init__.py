@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import orjson
 
 from portability import scan
-from portability.api import Batch, Dataset, Record
+from portability.api import JSON, Batch, Dataset, FieldType, Record
 from portability.rows import Rows
 from portability.scan import Actions, Kind, ScanBlocked
 from worker.promises import REASON_CHARS, named_apart
 from worker.screening.files import TextScan, is_text
+from worker.screening.numbers import DIGITS_MIN
 from worker.screening.prefilter import Prefilter, Suspects
-from worker.screening.values import Counts, Look, Values
+from worker.screening.values import NUMBER_MIN, Counts, Look, Values
+
+_NEXT = '"\n"'
+"""Between two texts, so that each has a line and quotes around it."""
+_HARMLESS = frozenset({FieldType.BOOLEAN, FieldType.DATE, FieldType.DATETIME})
+_NUMBERS = frozenset({FieldType.INTEGER, FieldType.NUMBER})
 
 
 class Screen:
@@ -40,12 +47,10 @@ class Screen:
     def records(self, dataset: Dataset, records: Sequence[Record], counts: Counts) -> Sequence[Record]:
         """The records with marks; the same object where nothing is masked. Raises ScanBlocked."""
         if isinstance(records, Rows):
-            suspects = self._prefilter.suspects(records.lines)
+            suspects = self._suspects(dataset, records)
         else:
             lines, suspects = _encoded(records)
-            found = self._prefilter.suspects(lines)
-            suspects.numbers |= found.numbers
-            suspects.words |= found.words
+            suspects |= self._prefilter.suspects(lines)
         if not suspects:
             return records
         before = counts.masked.total()
@@ -55,6 +60,17 @@ class Screen:
             screened[place] = self._values.record(dataset, screened[place], counts, look)
         _check(counts, dataset.name)
         return screened if counts.masked.total() > before else records
+
+    def _suspects(self, dataset: Dataset, rows: Rows) -> Suspects:
+        """Of rows with their texts only what may hold something: no names of fields, no times, no small numbers."""
+        if rows.texts is None:
+            return self._prefilter.suspects(rows.lines)
+        types = {field.name: field.type for field in dataset.fields}
+        suspects = Suspects()
+        for name, values, texts in zip(rows.names, rows.columns, rows.texts, strict=True):
+            if _may_hold(types.get(name), values, texts):
+                suspects |= self._prefilter.suspects(f'"{_NEXT.join(texts)}"\n'.encode())
+        return suspects
 
     def named(self, batch: Batch, counts: Counts) -> Batch:
         """The batch with marks in the names of its files and in what its gaps say. Raises ScanBlocked."""
@@ -81,6 +97,16 @@ class Screen:
         if not is_text(media_type):
             return None
         return TextScan(self._values, self._prefilter, lambda counts: _check(counts, name))
+
+
+def _may_hold(kind: FieldType | None, values: Sequence[JSON], texts: Sequence[str]) -> bool:
+    """Whether a column is worth a look; of what no dataset declares nothing is known."""
+    if kind in _NUMBERS:
+        numbers = cast("Iterable[float]", filter(None, values))
+        return bool(max(map(abs, numbers), default=0) >= NUMBER_MIN)
+    if kind is FieldType.DECIMAL:
+        return max(map(len, texts), default=0) >= DIGITS_MIN
+    return kind not in _HARMLESS
 
 
 def _encoded(records: Sequence[Record]) -> tuple[bytes, Suspects]:

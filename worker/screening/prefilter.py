@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
+from typing import Self
 
 from worker.screening import numbers
 
@@ -58,6 +59,11 @@ class Suspects:
 
     def __bool__(self) -> bool:
         return bool(self.numbers or self.words)
+
+    def __ior__(self, other: Self) -> Self:
+        self.numbers |= other.numbers
+        self.words |= other.words
+        return self
 
 
 class Prefilter:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, insert, text
 
-from exporters import faults, schema, sql
+from exporters import faults, pages, schema
 from portability.api import Batch, CountingExporter, Dataset, Exporter, Gap, Record, Selection, Size, Subject
 from portability.db import open_engine
 from portability.errors import ExporterFault, SourceRefused, SourceUnavailable
@@ -60,12 +60,12 @@ def record_of(engine: Engine, exporter: str, dataset: str, identifier: str) -> R
 @given(
     batch_rows=st.integers(1, 12),
     batch_bytes=st.integers(1, 4_000),
-    fetch_rows=st.integers(1, 9),
+    chunk_rows=st.integers(1, 9),
     first_rows=st.integers(1, 4),
     same=st.booleans(),
 )
 def test_every_record_once_from_every_cursor(
-    engine: Engine, batch_rows: int, batch_bytes: int, fetch_rows: int, first_rows: int, same: bool
+    engine: Engine, batch_rows: int, batch_bytes: int, chunk_rows: int, first_rows: int, same: bool
 ) -> None:
     """However small batches are, and wherever reading stops and goes on, each record comes once and in order."""
     rows = [
@@ -79,10 +79,10 @@ def test_every_record_once_from_every_cursor(
             connection.execute(insert(table), values | {"created_at": moment})
     whole = [record for batch in read(engine, "usage", "page_views", platform.USER) for record in batch.records]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sql, "BATCH_ROWS", batch_rows)
-        patch.setattr(sql, "BATCH_BYTES", batch_bytes)
-        patch.setattr(sql, "FETCH_ROWS", fetch_rows)
-        patch.setattr(sql, "FIRST_ROWS", first_rows)
+        patch.setattr(pages, "BATCH_ROWS", batch_rows)
+        patch.setattr(pages, "BATCH_BYTES", batch_bytes)
+        patch.setattr(pages, "CHUNK_ROWS", chunk_rows)
+        patch.setattr(pages, "FIRST_ROWS", (first_rows,))
         batches = read(engine, "usage", "page_views", platform.USER)
         assert [record for batch in batches for record in batch.records] == whole
         assert all(len(batch.records) <= batch_rows for batch in batches)
@@ -100,8 +100,8 @@ def test_records_come_in_the_order_of_their_keys(engine: Engine) -> None:
 
 def test_batches_are_bounded_by_bytes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches stay near their bytes; a larger message is never split, and makes a batch of its own."""
-    monkeypatch.setattr(sql, "BATCH_BYTES", 1 << 20)
-    monkeypatch.setattr(sql, "FIRST_ROWS", 1)
+    monkeypatch.setattr(pages, "BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr(pages, "FIRST_ROWS", (1,))
     sizes = [10, 3 << 20, 10, 600_000, 600_000, 10]
     rows = [
         platform.row(

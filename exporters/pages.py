@@ -1,0 +1,181 @@
+"""Pages: the rows of one dataset in batches of bounded bytes, each read in a short READ ONLY transaction of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine, false
+
+from exporters import joined
+from exporters.ahead import Ahead
+from exporters.cells import NotJoined
+from exporters.chunks import chunks
+from exporters.faults import reading
+from exporters.rows import FILE_COLUMNS, Columns, gaps_of, key_of, read, rows_of, statement
+from exporters.source import Source
+from portability.api import JSON, Cursor, Gap, Selection, Subject
+from portability.errors import SourceRefused
+from portability.rows import lines
+
+BATCH_BYTES = 4 << 20
+BATCH_ROWS = 10_000
+FIRST_ROWS = (64, 512)
+"""Of the first pages, each asked for in one round trip instead of six: most datasets of most people have no more."""
+FILE_BATCH_ROWS = 100  # each file costs a question to the file store before the batch is given out
+CHUNK_ROWS = 512  # what is fetched together; two of them may be in memory beyond a batch
+BATCH_FILLED = 0.9
+"""As many rows are asked for together as are estimated to fill a batch so far: rows that do not fit are read twice."""
+
+
+class Page:
+    """Rows of one batch while they come."""
+
+    def __init__(self, table: Source) -> None:
+        self.names = [str.__str__(field.name) for field in table.dataset.fields[: len(table.columns)]]
+        self.lines: list[bytes | bytearray] = []
+        self.bytes = 0
+        self.rows = 0
+        self.gaps: list[Gap] = []
+        self.key: Sequence[JSON] = ()
+        self._table = table
+        self._held: list[list[Any]] = []
+        self._ends = (len(self.names), len(self.names) + (FILE_COLUMNS if table.file else 0))
+
+    @property
+    def columns(self) -> Sequence[Sequence[JSON]]:
+        """One for each name."""
+        return self._held[: self._ends[0]]
+
+    @property
+    def files(self) -> Sequence[Sequence[Any]]:
+        """What the rows say of their files."""
+        return self._held[self._ends[0] : self._ends[1]]
+
+    @property
+    def texts(self) -> Sequence[Sequence[str]] | None:
+        """JSON of the columns, where it came with them."""
+        return self._held[self._ends[1] :] or None
+
+    def take(self, found: Columns) -> bool:
+        """Add rows up to BATCH_BYTES; False where they are not all in. A larger row makes a batch of its own."""
+        count = self._fitting(found)
+        arrived: list[Sequence[Any]] = [*found.values, *found.files, *found.texts]
+        if count < len(found):
+            arrived = [column[:count] for column in arrived]
+        if self._held:
+            for column, more in zip(self._held, arrived, strict=True):
+                column.extend(more)
+        else:
+            self._held = [column if isinstance(column, list) else list(column) for column in arrived]
+        if count:
+            self.key = found.key(count - 1)
+        for place in sorted(found.lost.keys() & range(count)):
+            record = dict(zip(self.names, (column[self.rows + place] for column in self.columns), strict=True))
+            self.gaps += gaps_of(self._table, record, found.lost[place])
+        self.rows += count
+        return count == len(found)
+
+    def room(self) -> int:
+        """How many rows to fetch next: what the batch has room for, if they are as large as those before."""
+        rows = (BATCH_BYTES - self.bytes) * self.rows // max(self.bytes, 1)
+        return max(1, min(CHUNK_ROWS, rows))
+
+    def _fitting(self, found: Columns) -> int:
+        """How many of the rows fit; their lines are added."""
+        text = found.lines if found.lines is not None else lines(self.names, found.values)
+        room = max(BATCH_BYTES - self.bytes, 0)
+        count = len(found)
+        if len(text) > room:
+            first = 0 if self.rows else text.index(b"\n") + 1
+            text = text[: max(first, text.rfind(b"\n", 0, room) + 1)]
+            count = text.count(b"\n")
+        self.lines.append(text)
+        self.bytes += len(text)
+        return count
+
+
+class Pages:
+    """One page after the other: the first rows in one round trip, then joined where the server does so."""
+
+    def __init__(self, database: Engine, table: Source, subject: Subject, selection: Selection) -> None:
+        self.more = True
+        """Whether rows may follow."""
+        self._database = database
+        self._table = table
+        self._subject = subject
+        self._selection = selection
+        self._limit = BATCH_ROWS if table.file is None else FILE_BATCH_ROWS
+        self._read = 0
+        self._joins = table.file is None and database.dialect.driver == "psycopg"
+        self._query: joined.Query | None = None
+        self._ahead: Ahead[joined.Answer] | None = None
+        self._row_bytes = 0.0
+
+    def read(self, after: Cursor | None) -> Page | None:
+        """The rows behind a cursor up to BATCH_BYTES; None: the subject can have none.
+
+        Raises: SourceUnavailable, SourceRefused, ExporterFault (a cursor or slice that is not from here).
+        """
+        page = None
+        if self._joins and after is not None and self._read >= len(FIRST_ROWS):
+            page = self._read_joined(after)
+        if page is None or (not page.rows and self.more):
+            page = self._read_single(after)
+        self._read += 1
+        if page is not None and page.rows:
+            self._row_bytes = page.bytes / page.rows
+        return page
+
+    def close(self) -> None:
+        """Wait until nothing is asked for any more."""
+        if self._ahead is not None:
+            self._ahead.drop()
+            self._ahead = None
+
+    def _read_joined(self, after: Cursor) -> Page:
+        """As far as the server's joined columns can be used; the next are asked for before these are looked at."""
+        page = Page(self._table)
+        ahead, self._ahead = self._ahead, None
+        try:
+            answer = self._ask(key_of(self._table, after)) if ahead is None else ahead.result()
+            self.more = answer.rows > 0
+            self._ahead = Ahead(partial(self._ask, answer.last)) if self.more else None
+            if not page.take(joined.columns(answer)):
+                self.close()  # what was asked for does not follow this page
+        except NotJoined:
+            self.close()
+        except SourceRefused:
+            self.more, self._joins = True, False  # it may refuse no more than to join
+        return page
+
+    def _ask(self, key: Sequence[object]) -> joined.Answer:
+        if self._query is None:
+            rows = rows_of(self._table, self._subject, self._selection, joined.behind(self._table))
+            self._query = joined.query(self._table, false() if rows is None else rows, self._database, BATCH_BYTES)
+        return joined.ask(self._database, self._query, key, min(self._fitting(), BATCH_ROWS))
+
+    def _fitting(self) -> int:
+        """How many rows fill a batch, if they are as large as those of the last page."""
+        return max(1, int(BATCH_FILLED * BATCH_BYTES / max(self._row_bytes, 1)))
+
+    def _read_single(self, after: Cursor | None) -> Page | None:
+        """Value by value."""
+        rows = rows_of(self._table, self._subject, self._selection, after)
+        if rows is None:
+            return None
+        page = Page(self._table)
+        is_early = self._read < len(FIRST_ROWS)
+        asked = min(self._limit, FIRST_ROWS[self._read], self._fitting()) if is_early else self._limit
+        query = statement(self._table, rows, asked)
+        with (
+            reading(self._database, self._table.dataset.name, single=is_early) as connection,
+            connection.execute(query, execution_options={"stream_results": not is_early}) as result,
+        ):
+            for fetched in chunks(result, page.room):
+                if not page.take(read(self._table, fetched)):
+                    self.more = True
+                    return page
+        self.more = page.rows == asked
+        return page
