@@ -35,12 +35,16 @@ _BARE = {
     FieldType.DATE: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
     FieldType.DATETIME: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z"),
 }
+_NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 _HEADER = re.compile(r"[A-Za-z0-9_]+")
 _CELL = re.compile(r'(?:"([^"]*+(?:""[^"]*+)*+)"|([^",\r\n]*+))(,|\r\n)')
 
 
 class Csv:
     """The format `csv`."""
+
+    streams = True
+    """It gives out a block as soon as it has one, so it may take its turn batch by batch (worker/pieces.py)."""
 
     @property
     def suffix(self) -> str:
@@ -110,21 +114,32 @@ def _cell(kind: FieldType, value: JSON) -> str:
 
 def _lines(types: Sequence[FieldType], batch: rows.Rows) -> bytes:
     """Rows column by column, whose values are known to be of their types."""
-    places, columns = zip(*map(_place, types, batch.columns), strict=True)
-    line = f"{','.join(places)}\r\n"
-    return "".join(map(line.__mod__, zip(*columns, strict=True))).encode()
+    parts: list[str | Sequence[str]] = []
+    before = ""
+    for kind, column, texts in zip(types, batch.columns, batch.texts or [()] * len(types), strict=True):
+        quote, cells = _cells(kind, column, texts)
+        parts += [f"{before}{quote}", cells]
+        before = f"{quote},"
+    return rows.woven([*parts, f"{before[:-1]}\r\n"], len(batch)).encode()
 
 
-def _place(kind: FieldType, column: Sequence[Any]) -> tuple[str, Sequence[Any]]:
-    """Where a column's cells stand in a line of printf, and what stands there.
+def _cells(kind: FieldType, column: Sequence[Any], texts: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """A column's cells, and the quotes around each that are not there yet.
 
-    Quotes are part of the place where no text needs more than them: one look at the column instead of one at each.
+    Where none needs more than quotes one look at the column is enough, instead of one at each cell.
     """
-    if kind in _BARE or kind in {FieldType.INTEGER, FieldType.NUMBER}:
-        return "%s", ["" if value is None else value for value in column] if None in column else column
-    if kind is FieldType.STRING and None not in column and not _needs_care(column):
-        return '"%s"', column
-    return "%s", [_cell(kind, value) for value in column]
+    if kind in _NUMBERS:
+        return "", ["" if value is None else str(value) for value in column]
+    if kind in _BARE:
+        return "", ["" if value is None else value for value in column] if None in column else column
+    if None not in column:
+        if kind is FieldType.STRING and not _needs_care(column):
+            return '"', column
+        if kind is FieldType.BOOLEAN and texts:
+            return "", texts
+        if kind is FieldType.OBJECT and texts and {text[0] for text in texts} <= {"{", "["}:
+            return '"', "\n".join(texts).replace('"', '""').split("\n")
+    return "", [_cell(kind, value) for value in column]
 
 
 def _needs_care(column: Sequence[str]) -> bool:

@@ -21,6 +21,9 @@ _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 class JsonLines:
     """The format `jsonl`."""
 
+    streams = True
+    """It gives out a block as soon as it has one, so it may take its turn batch by batch (worker/pieces.py)."""
+
     @property
     def suffix(self) -> str:
         return ".jsonl"

@@ -108,6 +108,7 @@ def _read_records(
                 stopped = _write_files(collection, course, opened, piece.files)
                 if stopped is not None:
                     return stopped, None
+            del piece  # its bytes go before the next ones come
     finally:
         reader.close()
     if reader.fault is not None:

@@ -12,7 +12,7 @@ from record_strategies import datasets_with_records
 from formats.csv import format as csv
 from formats.jsonl import format as jsonl
 from portability.api import Dataset, Field, FieldType, Format, Provenance, Record, Role
-from portability.rows import Batched, Rows, line, lines
+from portability.rows import Batched, Rows, line, lines, text
 
 KINDS = {"id": FieldType.INTEGER, "custom": FieldType.OBJECT, "rate": FieldType.NUMBER}
 
@@ -31,6 +31,22 @@ def test_rows_are_written_as_records_are(made: Format, drawn: tuple[Dataset, lis
     mixed = Batched([rows(dataset, records[:cut]), records[cut : cut + 2], rows(dataset, records[cut + 2 :])])
 
     assert b"".join(made.encode(dataset, mixed)) == b"".join(made.encode(dataset, records))
+
+
+@pytest.mark.parametrize("made", [jsonl, csv], ids=["jsonl", "csv"])
+@given(datasets_with_records(), st.booleans())
+def test_slim_rows_and_rows_with_texts_are_the_same(
+    made: Format, drawn: tuple[Dataset, list[Record]], is_slim: bool
+) -> None:
+    """Their values read again from their lines, or the texts of their values at hand: the bytes do not differ."""
+    dataset, records = drawn
+    full = rows(dataset, records)
+    texts = [[text(value).decode() for value in column] for column in full.columns]
+    bare = [[one.removeprefix('"').removesuffix('"') for one in column] for column in texts]
+    other = full.slim() if is_slim else Rows(full.names, full.columns, full.lines, bare)
+
+    assert (len(other), list(other.lines)) == (len(full), list(full.lines))
+    assert b"".join(made.encode(dataset, Batched([other]))) == b"".join(made.encode(dataset, records))
 
 
 @pytest.mark.parametrize("made", [jsonl, csv], ids=["jsonl", "csv"])

@@ -1,15 +1,28 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from factories import MadeUpExporter, dataset, file, things
 
-from portability.api import Field, FieldType, Format, Gap, Provenance, Record, Role, Selection, Subject, SubjectKind
+from portability.api import (
+    Dataset,
+    Field,
+    FieldType,
+    Format,
+    Gap,
+    Provenance,
+    Record,
+    Role,
+    Selection,
+    Subject,
+    SubjectKind,
+)
 from portability.errors import ExporterFault, FormatError
 from portability.plugins import load_formats
+from portability.rows import Batched
 from worker import pieces
 from worker.pieces import Piece
 from worker.plan import Line
@@ -57,6 +70,48 @@ def test_a_batch_with_files_ends_its_piece(formats: Mapping[str, Format]) -> Non
     assert (first.records, first.before, first.cursor) == (6, "3", "6")
     assert [f.name for f in first.files] == ["a.wav"]
     assert (second.records, second.files) == (3, ())
+
+
+class Told:
+    """A format that tells which batches it takes."""
+
+    suffix, media_type = ".told", "text/plain"
+
+    def __init__(self, name: str, taken: list[tuple[str, int]], block_batches: int, *, streams: bool = True) -> None:
+        self._name, self._taken, self._block_batches, self.streams = name, taken, block_batches, streams
+
+    def encode(self, _dataset: Dataset, records: Iterable[Record]) -> Iterator[bytes]:
+        assert isinstance(records, Batched)
+        for number, _batch in enumerate(records.batches(), 1):
+            self._taken.append((self._name, number))
+            if number % self._block_batches == 0:
+                yield b"x" * self._block_batches
+
+    def decode(self, _dataset: Dataset, _data: bytes | Iterable[bytes]) -> Iterator[Record]:
+        raise NotImplementedError
+
+
+def test_formats_that_stream_take_batches_in_step() -> None:
+    """None of them waits for the end of another; one that gives nothing before its end has its turn last."""
+    taken: list[tuple[str, int]] = []
+    formats = {"a": Told("a", taken, 1), "b": Told("b", taken, 1), "c": Told("c", taken, 99, streams=False)}
+
+    piece = read(reader(MadeUpExporter(things(12), batch_records=3)), formats)
+
+    in_turn = [(name, number) for number in range(1, 5) for name in "ab"]
+    assert taken == in_turn + [("c", number) for number in range(1, 5)]
+    assert {name: sum(map(len, blocks)) for name, blocks in piece.bodies.items()} == {"a": 4, "b": 4, "c": 0}
+
+
+def test_the_first_format_ends_a_piece_for_all() -> None:
+    """A format that is ahead of the first, for it needs more for a block, brings at most one batch more."""
+    taken: list[tuple[str, int]] = []
+    formats = {"a": Told("a", taken, 1), "b": Told("b", taken, 3)}
+
+    piece = read(reader(MadeUpExporter(things(30), batch_records=3)), formats, 2)
+
+    assert piece.records == 3 * max(number for _name, number in taken)
+    assert {name: max(n for by, n in taken if by == name) for name in formats} == {"a": 3, "b": 3}
 
 
 def test_nothing_is_an_empty_piece(formats: Mapping[str, Format]) -> None:
