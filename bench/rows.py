@@ -33,6 +33,7 @@ from exporters.source import Named, Source, source
 from exporters.sql import SqlExporter
 from portability.api import Provenance, Role
 from portability.db import JsonType
+from portability.processes import settle
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -137,9 +138,7 @@ def place_in(around: Surroundings, rows: int) -> Iterator[Place]:
         database_url=around.postgres.url(around.postgres.create_database()),
         source_url=url,
     )
-    # As a worker does before its first job (worker/rehearsal.py).
-    gc.collect()
-    gc.freeze()
+    settle()  # as a worker does before its first job
     yield Place(made, url, around.s3, rows)
     gc.unfreeze()
     made.engine.dispose()

@@ -6,7 +6,6 @@ be made anew in each of them, at several times the cost of a small export. Nothi
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from portability.api import Identity, Selection, Subject, SubjectKind
 from portability.errors import PortabilityError, SourceStalled
 from portability.instructions import Order
 from portability.plugins import load_document_formats, load_formats
+from portability.processes import settle
 from portability.requests import DEFAULT_FORMATS, Profile
 from portability.sources import PlatformSources
 from portability.storage import prepare as prepare_storage
@@ -68,9 +68,7 @@ def rehearse(place: Workplace, sources: PlatformSources) -> None:
     bounded.dismiss()
     for thread in set(threading.enumerate()) - before:
         thread.join(THREAD_SECONDS)  # one that has read for us and is about to end: a fork is better without
-    # What is here stays for good. Left to the collector, each fork would go through it, and copy it to do so.
-    gc.collect()
-    gc.freeze()
+    settle()
 
 
 def _ask(name: str, call: Callable[[], None]) -> None:

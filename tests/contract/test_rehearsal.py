@@ -23,9 +23,10 @@ from worker.rehearsal import rehearse
 
 @pytest.fixture
 def made(control_url: str, tmp_path: Path) -> Iterator[World]:
-    notice = described(tmp_path / "notice", "made/things")
+    notice, threshold = described(tmp_path / "notice", "made/things"), gc.get_threshold()
     yield world(tmp_path, {"made": MadeUpExporter(things(7))}, database_url=control_url, notice_dir=notice)
     gc.unfreeze()
+    gc.set_threshold(*threshold)
 
 
 def rows(made: World) -> dict[str, list[Any]]:

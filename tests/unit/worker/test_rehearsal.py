@@ -22,8 +22,10 @@ from worker.rehearsal import rehearse
 
 @pytest.fixture(autouse=True)
 def _unfrozen() -> Iterator[None]:
+    threshold = gc.get_threshold()
     yield
     gc.unfreeze()
+    gc.set_threshold(*threshold)
 
 
 def rehearsed(folder: Path, exporter: MadeUpExporter) -> World:
