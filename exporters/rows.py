@@ -49,7 +49,7 @@ class Columns:
     lost: Mapping[int, Sequence[str]]
     """Names of the fields that JSON cannot carry, by the row; null stands in their place."""
     texts: Sequence[Sequence[str]] = ()
-    """JSON of the values, by column as they are, strings without their quotes; none where it is not made yet."""
+    """JSON of the values, strings with or without their quotes; none where it is not made yet."""
     lines: bytes | None = None
     """The values as lines of JSON, where they are made already."""
 

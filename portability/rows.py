@@ -21,7 +21,7 @@ _LINE = orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
 class Rows(Sequence[Record]):
     """One column of JSON values for each name, and one line of JSON for each row.
 
-    With `texts` there is JSON of the single values too, by column, strings without their quotes.
+    With `texts` there is JSON of the single values too, by column, strings with or without their quotes.
     """
 
     __slots__ = ("_columns", "lines", "names", "texts")
