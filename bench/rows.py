@@ -89,9 +89,7 @@ class Place:
 def measure_jsonl(*, long: bool) -> Figure:
     """Seconds from the claim to ready, JSON Lines alone."""
     with place_of(LONG_ROWS if long else ROWS) as place:
-        return interleaved(
-            "rows_jsonl", lambda: export(place, ["jsonl"]), lambda: _copy(place), target=1.25, n=3 if long else 5
-        )
+        return interleaved("rows_jsonl", lambda: export(place, ["jsonl"]), lambda: _copy(place), target=1.25, n=5)
 
 
 def measure_both(*, long: bool) -> Figure:
@@ -102,7 +100,7 @@ def measure_both(*, long: bool) -> Figure:
             lambda: export(place, ["jsonl", "csv"]),
             lambda: _copy(place),
             target=1.8,
-            n=3 if long else 5,
+            n=5,
         )
 
 
@@ -114,7 +112,7 @@ def measure_cpu(*, long: bool) -> Figure:
             lambda: _spent(lambda: export(place, ["jsonl"])),
             lambda: _spent(lambda: _naive(place)),
             target=0.25,
-            n=3,
+            n=5,
         )
 
 

@@ -21,13 +21,13 @@ class Ahead(Generic[T]):
 
     def result(self) -> T:
         """What the call gave, once it has. Raises what the call raised."""
-        self._thread.join()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._value
 
-    def drop(self) -> None:
-        """Wait for its end, whatever it gives."""
+    def wait(self) -> None:
+        """Until it has ended, whatever it gave."""
         self._thread.join()
 
     def _run(self) -> None:

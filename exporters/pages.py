@@ -24,7 +24,7 @@ BATCH_ROWS = 10_000
 FIRST_ROWS = (64, 512)
 """Of the first pages, each asked for in one round trip instead of six: most datasets of most people have no more."""
 FILE_BATCH_ROWS = 100  # each file costs a question to the file store before the batch is given out
-CHUNK_ROWS = 512  # what is fetched together; two of them may be in memory beyond a batch
+CHUNK_ROWS = 512  # what is fetched together, value by value; one of them may be in memory beyond a batch
 BATCH_FILLED = 0.9
 """As many rows are asked for together as are estimated to fill a batch so far: rows that do not fit are read twice."""
 
@@ -131,7 +131,7 @@ class Pages:
     def close(self) -> None:
         """Wait until nothing is asked for any more."""
         if self._ahead is not None:
-            self._ahead.drop()
+            self._ahead.wait()
             self._ahead = None
 
     def _read_joined(self, after: Cursor) -> Page:
@@ -154,9 +154,9 @@ class Pages:
         if self._query is None:
             rows = rows_of(self._table, self._subject, self._selection, joined.behind(self._table))
             self._query = joined.query(self._table, false() if rows is None else rows, self._database, BATCH_BYTES)
-        return joined.ask(self._database, self._query, key, min(self._fitting(), BATCH_ROWS))
+        return joined.ask(self._database, self._query, key, min(self._rows_of_a_batch(), BATCH_ROWS))
 
-    def _fitting(self) -> int:
+    def _rows_of_a_batch(self) -> int:
         """How many rows fill a batch, if they are as large as those of the last page."""
         return max(1, int(BATCH_FILLED * BATCH_BYTES / max(self._row_bytes, 1)))
 
@@ -167,7 +167,7 @@ class Pages:
             return None
         page = Page(self._table)
         is_early = self._read < len(FIRST_ROWS)
-        asked = min(self._limit, FIRST_ROWS[self._read], self._fitting()) if is_early else self._limit
+        asked = min(self._limit, FIRST_ROWS[self._read], self._rows_of_a_batch()) if is_early else self._limit
         query = statement(self._table, rows, asked)
         with (
             reading(self._database, self._table.dataset.name, single=is_early) as connection,

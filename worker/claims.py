@@ -120,7 +120,7 @@ def claim_of(
     owner: str,
     lease_seconds: float,
     *,
-    tenant_volumes_max: int = 4,
+    tenant_volumes_max: int,
     small_only: bool = False,
 ) -> Claim | None:
     """Claim the next slice of one tenant, or None where it has none or no room. Raises DatabaseUnavailable."""

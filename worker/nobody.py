@@ -62,8 +62,11 @@ def export(place: Workplace, seconds_max: float) -> None:
             exporters={name: MadeUp(e.datasets, e.subject_kinds) for name, e in place.exporters.items()},
         )
         _ask(there)
-        claims.waiting(there.engine, place.settings.tenant_volumes_max)
-        held = claims.claim_of(there.engine, NOBODY, "rehearsal", place.settings.lease_seconds)
+        limit = place.settings.tenant_volumes_max
+        claims.waiting(there.engine, limit)
+        held = claims.claim_of(
+            there.engine, NOBODY, "rehearsal", place.settings.lease_seconds, tenant_volumes_max=limit
+        )
         if held is not None:
             # Nothing renews it: after half of its time it is lost.
             pipeline.step(there, held, Lease(there.engine, held, 2 * seconds_max))
