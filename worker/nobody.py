@@ -1,20 +1,19 @@
 """Nobody's export: from request to commit, with a made-up record in each dataset. Nothing is left of it.
 
-No source is asked. What is written in the control database is one transaction that is rolled back, the archive lies in
-a folder that is deleted, and the key that signs it is made for it.
+No source is asked. What is written in the control database is one transaction that is rolled back, and the archive is
+written nowhere: a worker that is killed in the middle leaves nothing either.
 """
 
 from __future__ import annotations
 
 import secrets
-import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from datetime import UTC, datetime
 
 from sqlalchemy import insert
 
-from portability import keys, models, requests
+from portability import models, requests
 from portability.api import (
     JSON,
     Batch,
@@ -29,8 +28,9 @@ from portability.api import (
     SubjectKind,
 )
 from portability.db import now, undone, writing
+from portability.errors import ObjectMissing
 from portability.requests import Profile
-from portability.storage.local import LocalStorage
+from portability.storage import OpenUpload, StoredObject
 from worker import claims, pipeline
 from worker.lease import Lease
 from worker.workplace import Workplace
@@ -53,16 +53,10 @@ MEDIA = {"sound": "audio/wav", "text": "text/plain"}
 
 def export(place: Workplace, seconds_max: float) -> None:
     """Make it, as jobs do. Raises PortabilityError."""
-    with tempfile.TemporaryDirectory(prefix="portability-") as name, undone(place.engine):
-        folder = Path(name)
-        there = replace(
-            place,
-            settings=place.settings.model_copy(update={"keys_dir": folder / "keys"}),
-            storage=LocalStorage(folder / "archives"),
-            exporters={name: MadeUp(e.datasets, e.subject_kinds) for name, e in place.exporters.items()},
-        )
+    exporters = {name: MadeUp(e.datasets, e.subject_kinds) for name, e in place.exporters.items()}
+    there, limit = replace(place, storage=Nowhere(), exporters=exporters), place.settings.tenant_volumes_max
+    with undone(there.engine):
         _ask(there)
-        limit = place.settings.tenant_volumes_max
         claims.waiting(there.engine, limit)
         held = claims.claim_of(
             there.engine, NOBODY, "rehearsal", place.settings.lease_seconds, tenant_volumes_max=limit
@@ -77,7 +71,6 @@ def _ask(place: Workplace) -> None:
     asked = requests.check(profile=Profile.ACCESS, subject=f"{SubjectKind.CONTACT}:{NOBODY}", tenant=NOBODY)
     order = {"id": NOBODY, "tenant": NOBODY, "created_at": now(), "created_by": "rehearsal", "delivery": "subject"}
     with writing(place.engine) as connection:
-        keys.add(connection, place.settings.keys)
         connection.execute(insert(models.instruction).values(order))
         requests.store(connection, asked, NOBODY, NOBODY, actor="rehearsal")
 
@@ -106,3 +99,54 @@ def _record(dataset: Dataset) -> Record:
 
 def _read(offset: int) -> Iterator[bytes]:
     yield CONTENT[offset:]
+
+
+class Nowhere:
+    """A storage that keeps nothing."""
+
+    url = "nowhere:"
+
+    def begin(
+        self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None
+    ) -> Discarded:
+        """Start an upload that is noted like one of a large object."""
+        del media_type
+        if begun is not None:
+            begun("")
+        return Discarded(key)
+
+    def abort(self, key: str, upload_id: str) -> None: ...
+
+    def uploads(self, _prefix: str = "") -> Iterator[OpenUpload]:
+        return iter(())
+
+    def stat(self, key: str) -> StoredObject:
+        raise ObjectMissing(f"{key} was written nowhere")
+
+    def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
+        del offset, etag
+        raise ObjectMissing(f"{key} was written nowhere")
+
+    def list(self, _prefix: str = "") -> Iterator[StoredObject]:
+        return iter(())
+
+    def delete(self, key: str) -> None: ...
+
+    def check(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Discarded:
+    """An upload of which only the size is kept."""
+
+    key: str
+    size: int = 0
+    id = ""
+
+    def write(self, block: bytes) -> None:
+        self.size += len(block)
+
+    def complete(self) -> StoredObject:
+        return StoredObject(self.key, self.size, "", datetime.now(UTC))
+
+    def abort(self) -> None: ...
