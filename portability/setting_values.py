@@ -110,6 +110,11 @@ def is_loopback(url: str) -> bool:
     return host == "localhost" or host.endswith(".localhost")
 
 
+def listening_address(base_url: str) -> tuple[str, int]:
+    """Host and port at which the pages of a public address listen: to this machine alone where it is its own."""
+    return "127.0.0.1" if is_loopback(base_url) else "0.0.0.0", urlsplit(base_url).port or 8000  # noqa: S104  # behind a proxy
+
+
 def regions(text: str) -> dict[str, str]:
     """Region by tenant. Raises ValueError."""
     found = {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 from workers import Deployment, children, command, until
 
@@ -52,6 +54,34 @@ def test_a_second_stack_on_one_folder_is_refused(tmp_path: Path) -> None:
     finally:
         stack.terminate()
         stack.wait(60)
+
+
+def test_stacks_that_start_at_once_have_pages_each(tmp_path: Path) -> None:
+    """Neither shows the pages of the other one, whoever came first."""
+    stacks = [Deployment(tmp_path / name, {}) for name in ("a", "b", "c")]
+    for stack in stacks:
+        stack.start("up", "--workers", "1")
+    try:
+        until(lambda: all("open http://" in stack.log.read_text() for stack in stacks), "the pages are up")
+        addresses = {stack.log.read_text().partition("open ")[2].split()[0] for stack in stacks}
+        assert len(addresses) == len(stacks)
+        assert all(httpx.get(f"{address}/healthz").is_success for address in addresses)
+        webs = [(stack.folder / "web.log").read_text() for stack in stacks]
+        assert not [log for log in webs if "error" in log.lower()]
+    finally:
+        for stack in stacks:
+            stack.stop()
+
+
+def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+    """An address that was set is meant: no other one is taken, and nothing is left running."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        here = Deployment(tmp_path / "state", {"BASE_URL": f"http://localhost:{port}"})
+        refused = here.run("up", expect=2)
+    assert f"port {port} of 127.0.0.1" in refused.stderr
+    assert "PORTABILITY_BASE_URL" in refused.stderr
+    assert _processes_of(here.folder) == []
 
 
 def test_other_commands_find_the_running_stack(tmp_path: Path) -> None:

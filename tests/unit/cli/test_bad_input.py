@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -186,6 +187,16 @@ def test_a_folder_that_cannot_be_made_is_told(run: Run, tmp_path: Path, argument
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "PORTABILITY_DIR" in done.stderr
+
+
+def test_what_is_lent_to_the_pages_has_to_listen(run: Run) -> None:
+    """A number that is no socket, or one that nobody can visit, is told at once."""
+    assert run("keys", "new").exit_code == 0
+    with socket.socket() as deaf:
+        for number in (deaf.fileno(), 1 << 20):
+            refused = run("web", "--fd", str(number))
+            assert refused.exit_code == 2
+            assert f"file descriptor {number} is no socket that listens" in refused.stderr
 
 
 @pytest.mark.parametrize("process", ["worker", "web"])
