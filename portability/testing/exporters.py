@@ -11,7 +11,6 @@ from portability.api import (
     CountingExporter,
     Dataset,
     Exporter,
-    File,
     Identity,
     ResolvingExporter,
     Selection,
@@ -19,13 +18,13 @@ from portability.api import (
     SubjectKind,
 )
 from portability.plugins import REDACTABLE
+from portability.testing.files import check_files
 from portability.testing.reading import Reading, require, told
 from portability.testing.samples import strangers
 from portability.testing.slices import check_slices
 from portability.testing.values import is_of
 
 RESUMED_BATCHES = 20
-OFFSET_BYTES = 3
 EVERYTHING = Selection()
 
 
@@ -106,15 +105,7 @@ def _check_batch(dataset: Dataset, batch: Batch) -> None:
         require(set(record) == declared, f"{dataset.name}: fields differ: {sorted(set(record) ^ declared)}")
         for field in dataset.fields:
             require(is_of(field.type, record[field.name]), f"{dataset.name}/{field.name}: a value is no {field.type}")
-    for file in batch.files:
-        require(_opens_anywhere(file), f"{dataset.name}: a file reads otherwise from an offset than from its begin")
-
-
-def _opens_anywhere(file: File) -> bool:
-    # The first block is enough: a recording may be larger than memory.
-    whole, rest = next(file.open(0), b""), next(file.open(OFFSET_BYTES), b"")
-    shared = min(len(whole) - OFFSET_BYTES, len(rest))
-    return shared < 0 or whole[OFFSET_BYTES:][:shared] == rest[:shared]
+    check_files(dataset.name, batch.files)
 
 
 def _check_unique(dataset: Dataset, batches: Sequence[Batch]) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -124,6 +124,26 @@ def test_a_broken_promise_is_named(exporter: Notes, promise: str) -> None:
     with pytest.raises(AssertionError, match=promise) as caught:
         check_exporter(exporter, USER)
     assert "note 1" not in str(caught.value)
+
+
+def test_files_that_share_what_they_read_from() -> None:
+    """One reader for all files: whoever opens the next one moves the first one on."""
+    contents = {"a": b"aaaabbbb", "b": b"ccccdddd"}
+    reader: Iterator[bytes] = iter(())
+
+    def opened(name: str) -> Callable[[int], Iterator[bytes]]:
+        def open_(offset: int) -> Iterator[bytes]:
+            nonlocal reader
+            whole = contents[name][offset:]
+            reader = iter([whole[:4], whole[4:]])
+            return iter(lambda: next(reader, b""), b"")
+
+        return open_
+
+    files = tuple(File(name, "text/plain", 8, opened(name)) for name in contents)
+    with pytest.raises(AssertionError, match="while the next one is open in another thread"):
+        check_exporter(Notes(files=files), USER)
+    check_exporter(Notes(files=files[:1]), USER)
 
 
 def test_runs_that_differ() -> None:
