@@ -25,7 +25,7 @@ from portability import exports
 from portability.db import open_engine, reading
 from portability.storage import open_storage
 
-PLAN = SeedPlan(tenants=1, users=5, contacts=2_000, calls=12_000, chats=6_000, events=20_000, recordings=150)
+PLAN = SeedPlan(tenants=1, users=5, contacts=1_500, calls=9_000, chats=4_500, events=15_000, recordings=120)
 LONG_PLAN = SeedPlan(tenants=1, users=5, contacts=20_000, calls=60_000, chats=30_000, events=50_000, recordings=1_000)
 MANY = 4
 

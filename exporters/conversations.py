@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, and_, func, select
 
 from exporters.faults import reading
-from exporters.files import find
+from exporters.files import Promise, find_all
 from exporters.rows import Taken, cursor, rows_of, statement, take
 from exporters.source import FILE, Source
 from exporters.translations import indonesian
@@ -26,7 +26,7 @@ from portability.api import (
     Field,
     FieldType,
     File,
-    FileStore,
+    Gap,
     Person,
     Provenance,
     Record,
@@ -48,6 +48,8 @@ Parts: TypeAlias = Mapping[str, Sequence[Record]]
 """Records of the datasets that belong to one conversation, by dataset."""
 Party: TypeAlias = dict[str, JSON]
 """With `staff` and `speaker` beside what docs/vcon.md names, until `people` sets them apart."""
+Found: TypeAlias = Mapping[Promise, File | Gap]
+"""What the file store has of the files that rows name."""
 Place: TypeAlias = tuple[JSON, JSON]
 """The word for who speaks, and which member of staff it is."""
 
@@ -152,9 +154,11 @@ def batches(
         more = len(kept) < len(parents) or len(parents) == BATCH_CONVERSATIONS
         if kept:
             after = cursor(kept[-1].key)
-            records = [_record(sources.files, whole, one, children) for one in kept]
-            gaps = [*kept, *(one for part in children.values() for ones in part.values() for one in ones)]
-            yield Batch(records, after, gaps=tuple(gap for one in gaps for gap in one.gaps))
+            parts = [one for part in children.values() for ones in part.values() for one in ones]
+            promises = [one.promise for one in parts if one.promise is not None]
+            files = dict(zip(promises, find_all(sources.files, promises), strict=True))
+            records = [_record(files, whole, one, children) for one in kept]
+            yield Batch(records, after, gaps=tuple(gap for one in (*kept, *parts) for gap in one.gaps))
 
 
 def seats(parties: list[Party], spoken: Iterable[Place]) -> Mapping[Place, int]:
@@ -237,18 +241,18 @@ def _of(whole: Whole, parents: Sequence[Taken]) -> Any:  # noqa: ANN401  # a Col
 
 
 def _record(
-    files: FileStore, whole: Whole, parent: Taken, children: Mapping[str, Mapping[JSON, Sequence[Taken]]]
+    files: Found, whole: Whole, parent: Taken, children: Mapping[str, Mapping[JSON, Sequence[Taken]]]
 ) -> Record:
     of_this = {name: part.get(parent.record["id"], ()) for name, part in children.items()}
     parts = {name: [_with_file(files, name, one) for one in ones] for name, ones in of_this.items()}
     return whole.shape(parent.record, parts)
 
 
-def _with_file(files: FileStore, part: str, one: Taken) -> Record:
+def _with_file(files: Found, part: str, one: Taken) -> Record:
     """The record with its file as it lies in the archive; a missing one is a gap of the part's own dataset already."""
     if one.promise is None:
         return one.record
-    found = find(files, one.promise)
+    found = files[one.promise]
     if not isinstance(found, File):
         return {**one.record, FILE: None}
     truth = {"media_type": found.media_type, "bytes": found.size, "sha256": found.sha256}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
 from itertools import pairwise, starmap
 from typing import TypeAlias
 
@@ -14,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from exporters import conversations
 from exporters.conversations import Whole
 from exporters.faults import reading
-from exporters.files import Promise, find
+from exporters.files import Promise, find_all
 from exporters.pages import Page, Pages
 from exporters.rows import cursor, named, rows_of
 from exporters.slices import cuts, promised_bytes
@@ -36,9 +34,6 @@ from portability.api import (
 )
 from portability.errors import ExporterFault
 from portability.rows import Rows, lines
-
-FINDERS = 8
-"""Questions to the file store at the same time."""
 
 Finder: TypeAlias = Callable[[Connection, Subject], Iterable[Identity]]
 
@@ -131,9 +126,7 @@ class SqlExporter:
             Promise(named(table, record), str(record["id"]), *promised)
             for record, promised in zip(rows, zip(*page.files, strict=True), strict=True)
         ]
-        # A store answers in its own time, and several answers at once take no longer.
-        with ThreadPoolExecutor(min(len(promises), FINDERS)) as pool:
-            found = list(pool.map(partial(find, self._sources.files), promises))
+        found = find_all(self._sources.files, promises)
         names = [*page.names, FILE]
         columns: list[Sequence[JSON]] = [*page.columns, [one.name if isinstance(one, File) else None for one in found]]
         files = tuple(one for one in found if isinstance(one, File))

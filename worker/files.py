@@ -1,13 +1,13 @@
 """One File as blocks, resumed from its own offset when the source breaks; what cannot be had is a gap, not a crash.
 
-While a block is hashed, packed and sent, the next one is read; while a file is, the next file is opened.
+While a block is hashed, packed and sent, the next one is read; while a file is, the next file is opened, and more of
+them where they are small: else a store that is far away would be waited for once a file.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from portability.api import File, Gap
 from portability.errors import PortabilityError, SourceUnavailable
@@ -17,6 +17,10 @@ UNREADABLE = "unreadable"
 """The reason of a gap whose stream raised what no source of ours raises."""
 CHANGED = "changed"
 """The reason of a gap in what is there: it is not what the source promised."""
+
+
+AHEAD_FILES, AHEAD_BYTES = 8, 4 << 20
+"""What may be open beside the file that is read; the next one always may."""
 
 
 class FileStream:
@@ -34,8 +38,8 @@ class FileStream:
         # A digest over the whole is possible only where the whole passes through here.
         self._digest = hashlib.sha256() if offset == 0 and file.sha256 and not in_one else None
         self._ended = False
-        self.following: FileStream | None = None
-        """Opened as soon as this one gives bytes: a store that does not answer is not asked for two files."""
+        self.following: Sequence[FileStream] = ()
+        """Opened as soon as this one gives bytes: a store that does not answer is not asked for more files."""
         self.offset = offset
         """Bytes given out so far, from the beginning of the file."""
         self.gap: Gap | None = None
@@ -89,8 +93,8 @@ class FileStream:
             else:
                 if block:
                     self.begin()
-                    if self.following is not None:
-                        self.following.begin()
+                    for following in self.following:
+                        following.begin()
                     return block
                 self._finish()
         return b""
@@ -137,6 +141,15 @@ def streams(files: Sequence[File], folder: str, offset: int, limit_bytes: int, p
         )
         for number, file in enumerate(files)
     ]
-    for stream, following in pairwise(made):
-        stream.following = following
+    for number, stream in enumerate(made, start=1):
+        stream.following = _ahead(made[number : number + AHEAD_FILES])
     return made
+
+
+def _ahead(following: Sequence[FileStream]) -> Sequence[FileStream]:
+    room = AHEAD_BYTES
+    for number, stream in enumerate(following):
+        room -= AHEAD_BYTES if stream.file.size is None else stream.file.size
+        if room < 0:
+            return following[: max(1, number)]
+    return following

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +11,13 @@ import pytest
 from sqlalchemy import Engine, update
 
 from exporters import schema
-from exporters.files import Promise, find
+from exporters.files import FINDERS, Promise, find
 from portability.api import Batch, File, Gap, Selection
 from portability.db import open_engine
 from portability.errors import SourceRefused, SourceUnavailable
 from portability.testing import MemoryFiles
 
+WAIT_SECONDS = 30
 PROMISE = Promise("recordings/rec_1", "rec_1", "key", "audio/wav", 3, None)
 
 
@@ -43,6 +46,23 @@ def test_files_lie_beside_their_records(engine: Engine, exporter: str, dataset: 
     for offset in (0, 1, 5_000, len(platform.SOUND)):
         assert b"".join(batch.files[0].open(offset)) == platform.SOUND[offset:]
     assert {file.size for file in batch.files} == {len(platform.SOUND)}
+
+
+@pytest.mark.parametrize("dataset", ["recordings", "vcon"])
+def test_the_store_is_asked_for_files_together(engine: Engine, dataset: str) -> None:
+    """One that is far away is not waited for once a file, neither for rows nor for documents."""
+    all_ask, asked = threading.Event(), itertools.count(1)
+
+    class Far(MemoryFiles):
+        def stat(self, key: str) -> tuple[int, str] | None:
+            if next(asked) == FINDERS:
+                all_ask.set()
+            assert all_ask.wait(WAIT_SECONDS)
+            return super().stat(key)
+
+    batch = read(engine, Far(platform.files().contents), "calls", dataset)
+    assert len(batch.records) > 1
+    assert all_ask.is_set()
 
 
 def test_a_missing_recording_is_a_gap(engine: Engine) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from portability.api import File, Gap
 from portability.errors import ObjectChanged, SourceRefused, SourceUnavailable
-from worker.files import FileStream, streams
+from worker.files import AHEAD_BYTES, AHEAD_FILES, FileStream, streams
 from worker.reader import Patience
 
 CONTENT = bytes(range(256)) * 10
@@ -205,8 +205,12 @@ class Steps:
             self.closed.set()
 
 
-def chained(*opens: Open) -> list[FileStream]:
-    files = [File(f"{number}.wav", "audio/wav", 30, open_) for number, open_ in enumerate(opens)]
+def chained(*opens: Open, sizes: Sequence[int | None] = ()) -> list[FileStream]:
+    told = [*sizes, *[30] * (len(opens) - len(sizes))]
+    files = [
+        File(f"{number}.wav", "audio/wav", size, open_)
+        for number, (open_, size) in enumerate(zip(opens, told, strict=True))
+    ]
     return streams(files, "calls", 0, 1 << 20, Patience(0))
 
 
@@ -220,10 +224,11 @@ def test_the_next_block_is_read_while_one_is_out() -> None:
     assert b"".join(blocks) == b"0123456789" * 2
 
 
-def test_the_next_file_is_opened_while_one_is_out() -> None:
-    """As soon as the first gives bytes, and not before; its own next one waits for its turn."""
+@pytest.mark.parametrize("size", [AHEAD_BYTES + 1, None])
+def test_the_next_file_is_opened_while_one_is_out(size: int | None) -> None:
+    """As soon as the first gives bytes, and not before; of large ones, its own next one waits for its turn."""
     steps = [Steps(), Steps(), Steps()]
-    first, second, third = chained(*steps)
+    first, second, third = chained(*steps, sizes=[30, size, size])
     assert not steps[1].asked[0].is_set()
     assert first.more
     assert steps[1].asked[0].wait(WAIT_SECONDS)
@@ -231,7 +236,28 @@ def test_the_next_file_is_opened_while_one_is_out() -> None:
     assert not steps[2].asked[0].is_set()
     for made in (second, third):
         assert drained(made) == b"0123456789" * 3
+        assert made.offset == 30
+
+
+def test_small_files_are_opened_together() -> None:
+    """A store that is far away is not waited for once a file; how many are open is bounded."""
+    steps = [Steps() for _ in range(AHEAD_FILES + 2)]
+    first, *others = chained(*steps)
+    assert first.more
+    assert all(step.asked[0].wait(WAIT_SECONDS) for step in steps[:-1])
+    assert not steps[-1].asked[0].is_set()
+    for made in (first, *others):
+        assert drained(made) == b"0123456789" * 3
         assert (made.offset, made.gap) == (30, None)
+
+
+def test_files_are_opened_together_up_to_a_size() -> None:
+    """What is open is bounded by bytes too."""
+    steps = [Steps() for _ in range(4)]
+    first, *_ = chained(*steps, sizes=[30, AHEAD_BYTES // 2, AHEAD_BYTES // 2, 1])
+    assert first.more
+    assert all(step.asked[0].wait(WAIT_SECONDS) for step in steps[:-1])
+    assert not steps[-1].asked[0].is_set()
 
 
 def test_a_file_that_gives_nothing_opens_no_other() -> None:
