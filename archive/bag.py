@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from archive.parts import Envelope
+from archive.parts import VolumeMetadata
 
 PAYLOAD = "data/"
 DECLARATION = "bagit.txt"
@@ -20,18 +20,18 @@ NOTICE_PAGE = "notice.html"
 NOTICE_SCHEMA = "schemas/notice.schema.json"
 README = "README.html"
 UNLISTED = frozenset({TAG_MANIFEST, SIGNATURE})
-"""The tag files that no manifest lists: the signature holds the hash of the one and is itself the other."""
+"""The tag files that no manifest lists: the tag manifest, whose hash is in the signature, and the signature."""
 
 DECLARATION_TEXT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 
 
 class BadManifest(ValueError):
-    """A manifest that is not as `manifest` writes it; says in which line."""
+    """A manifest differs from what `manifest` writes; the message says in which line."""
 
 
-def info(envelope: Envelope, number: int, *, volumes: int | None, files: int, payload_bytes: int) -> bytes:
-    """bag-info.txt (RFC 8493 section 2.2.2). `volumes` is their count, known in the closing volume only."""
+def info(envelope: VolumeMetadata, number: int, *, volumes: int | None, files: int, payload_bytes: int) -> bytes:
+    """Return bag-info.txt (RFC 8493 section 2.2.2). `volumes` is their count, known in the closing volume only."""
     elements = {
         "Source-Organization": envelope.issuer,
         "External-Identifier": envelope.export,
@@ -44,22 +44,24 @@ def info(envelope: Envelope, number: int, *, volumes: int | None, files: int, pa
 
 
 def manifest(hashes: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-    """Lines of a manifest (RFC 8493 section 2.1.3) from (path, SHA-256); `sha256sum -c` reads them too."""
+    """Return the lines of a manifest (RFC 8493 section 2.1.3) from (path, SHA-256); `sha256sum -c` reads them too."""
     return (f"{sha256}  {path}\n".encode() for path, sha256 in hashes)
 
 
 def parse_manifest(text: bytes) -> Mapping[str, str]:
-    """SHA-256 by path. Raises BadManifest."""
+    """Read a manifest; returns SHA-256 by path. Raises BadManifest."""
     if not text:
         return {}
     try:
         lines = text.decode("ascii").removesuffix("\n").split("\n")
     except UnicodeDecodeError:
-        raise BadManifest("it is not ASCII") from None
+        raise BadManifest("the manifest has characters that are not ASCII") from None
     hashes: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         match = _LINE.fullmatch(line)
-        if match is None or match[2] in hashes:
-            raise BadManifest(f"line {number} is {'no entry' if match is None else 'a file listed twice'}")
+        if not match:
+            raise BadManifest(f"line {number} is not of the form `<SHA-256>  <path>`")
+        if match[2] in hashes:
+            raise BadManifest(f"line {number} repeats the path of an earlier line")
         hashes[match[2]] = match[1]
     return hashes

@@ -22,7 +22,7 @@ SOUND_LEVEL = 3
 STORED_LEVEL = 0
 """Stored blocks inside a deflate stream: for what does not shrink. ZIP's own STORED cannot be streamed to Java."""
 LEVELS = (FAST_LEVEL, SOUND_LEVEL)
-"""Those that pack."""
+"""Levels that compress."""
 SAMPLE_BYTES = 1 << 16
 SHRINKS_TO = 0.9
 """A sample that keeps a larger share of its bytes is not worth packing."""
@@ -69,7 +69,7 @@ def works(codec: ModuleType) -> bool:
 
 
 def best_codec() -> ModuleType:
-    """The module to trust: isal where there is a build for this processor that works, else zlib."""
+    """Choose the module: isal where a working build for this processor is installed, else zlib."""
     try:
         module = import_module("isal.isal_zlib")
     except ImportError:
@@ -79,7 +79,7 @@ def best_codec() -> ModuleType:
 
 codec = best_codec()
 INFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error, codec.error, ValueError, OverflowError)
-"""What an inflater raises on data that is none of its kind."""
+"""Errors of an inflater for data that is not deflated."""
 
 
 def compressor(level: int) -> Compressor:
@@ -91,7 +91,7 @@ def compressor(level: int) -> Compressor:
 
 
 def media_level(beginning: bytes) -> int:
-    """The level for a recording or picture that begins so: most are packed by themselves, and packing does nothing."""
+    """Return the level for a recording or picture by its first bytes: most formats are compressed already."""
     sample = beginning[:SAMPLE_BYTES]
     shrinks = len(_packed(compressor(FAST_LEVEL), [sample])) < SHRINKS_TO * len(sample)
     return SOUND_LEVEL if shrinks else STORED_LEVEL
@@ -122,5 +122,5 @@ def _zipstream_compressor(_method: int, level: int | None = None) -> Compressor:
 vars(ng).update(_get_compressor=_zipstream_compressor, crc32=crc32)
 
 # It also warns of each member that is smaller than its `size=`, which is an upper bound here. A level, not a filter: to
-# make a record that nobody reads takes as long as to deflate a small member.
+# make a log record that is not read takes as long as to deflate a small member.
 logging.getLogger(ng.__name__).setLevel(logging.ERROR)

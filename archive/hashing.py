@@ -1,4 +1,4 @@
-"""SHA-256 beside the work that brings the bytes: hashlib lets go of the interpreter, so a second core can hash."""
+"""SHA-256 beside the work that brings the bytes: hashlib releases the interpreter's lock, so a second core can hash."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Self
 
 SMALL_BYTES = 1 << 16
-"""Of a block that is hashed at once: to hand it over would take longer."""
+"""Size of a block that is hashed at once, because handing it to the thread would take longer."""
 BLOCKS_AHEAD = 4
-"""So many blocks may wait for the thread; whoever brings another one waits, too, and memory stays bounded."""
+"""Number of blocks that may wait for the thread; a caller with another block waits, so that memory stays bounded."""
 
 
 class Hasher:
@@ -30,11 +30,11 @@ class Hasher:
         self._thread.shutdown()
 
     def begin(self) -> Digest:
-        """The hash of one more file."""
+        """Start the hash of another file."""
         return Digest(self)
 
     def hand_over(self, digest: hashlib._Hash, block: bytes) -> Future[None]:
-        """Have the thread hash a block, after all that it was given before."""
+        """Queue a block for the thread, which hashes blocks in the order of the calls."""
         if len(self._waiting) == BLOCKS_AHEAD:
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(digest.update, block))
@@ -50,14 +50,14 @@ class Digest:
         self._last: Future[None] | None = None
 
     def update(self, block: bytes) -> None:
-        """Take the next block, which may be hashed later."""
+        """Add the next block, which may be hashed later."""
         if self._last is None and len(block) < SMALL_BYTES:
             self._sha256.update(block)
         else:
             self._last = self._hasher.hand_over(self._sha256, block)
 
     def hexdigest(self) -> str:
-        """Of all blocks: waits for the last one."""
+        """Return the hash of all blocks; waits until the last block is hashed."""
         if self._last is not None:
             self._last.result()
         return self._sha256.hexdigest()

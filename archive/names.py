@@ -1,4 +1,4 @@
-"""The one sanitiser of names: what it lets through opens with the built-in tools of every common system.
+"""The sanitiser of names: what it accepts opens with the built-in tools of every common system.
 
 Safe: `[A-Za-z0-9._/-]`, no empty, hidden or `..` component, no name that Windows reserves, no trailing dot, at most
 PATH_CHARS characters. APPNOTE 4.4.17 and RFC 8493 section 6.1.2.2 name the same dangers.
@@ -21,7 +21,7 @@ _HASH_CHARS = 8
 
 
 def safe_name(name: str) -> str:
-    """A safe path made from any string. A safe one stays; any other is cleaned and gets a suffix of its hash."""
+    """Make a safe path from any string: a safe path stays, any other is cleaned and gets a suffix of its hash."""
     if is_safe(name):
         return name
     components = [cleaned for part in re.split(r"[/\\]", name) if (cleaned := _cleaned(part))]
@@ -29,11 +29,11 @@ def safe_name(name: str) -> str:
 
 
 def is_safe(path: str, *, longest: int = PATH_CHARS) -> bool:
-    """Whether a path may stand in an archive as it is."""
+    """Return whether a path may be in an archive unchanged."""
     return 0 < len(path) <= longest and all(part != "" and _cleaned(part) == part for part in path.split("/"))
 
 
-class Names:
+class MemberNames:
     """The paths taken in one volume or export, so that no two meet on a file system that ignores case."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Names:
         return key in self._files or key in self._folders or not self._files.isdisjoint(_folders(path))
 
     def _beside_files(self, path: str) -> str:
-        """The path with `-` for each slash below a component that is a file already."""
+        """Return the path with `-` for each slash below a component that is a file already."""
         taken = [folder for folder in _folders(path) if folder in self._files]
         if not taken:
             return path

@@ -1,4 +1,4 @@
-"""The values that go into a volume and come out of it."""
+"""Values that a volume is written from, and those that it becomes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,31 @@ from typing import TYPE_CHECKING, Literal
 
 from portability.api import Dataset, Provenance, Role
 
-if TYPE_CHECKING:  # to verify an archive, nobody reads a register
-    from portability.notice import Register
+if TYPE_CHECKING:  # verification does not need the register
+    from portability.law.notice import Register
 
 FORMAT = "portability/1"
 MemberState = Literal["complete", "truncated"]
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class ArchiveBrand:
+    """How the issuer presents itself."""
+
+    name: str | None = None
+    """None: pages name the issuer's address alone."""
+    prefix: str = "export"
+    """What the names of volumes begin with."""
+    style: str = ""
+    """A rule with the issuer's colours for the pages of the archive (portability/brand.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMetadata:
     """What all volumes of an export have in common; times are aware UTC."""
 
     issuer: str
-    """Who signs: the URL below which `/.well-known/jwks.json` lies."""
+    """The signer: the URL below which `/.well-known/jwks.json` lies."""
     export: str
     subject: str
     """Pairwise reference, opaque."""
@@ -31,15 +43,21 @@ class Envelope:
     contact: str | None = None
     """Whom to ask: an address or URL of the issuer, never of the subject."""
     register: Register | None = None
-    """What is said of the processing; None: nothing is told of it."""
+    """The notice register that describes the processing; None: without one."""
+    brand: ArchiveBrand = ArchiveBrand()
+
+    @property
+    def sender(self) -> str:
+        """Return the name on the pages of the archive: the brand with the issuer's address."""
+        return f"{self.brand.name} ({self.issuer})" if self.brand.name else self.issuer
 
     @property
     def group(self) -> str:
-        """The name that all volumes begin with."""
-        return f"vlint-export-{self.export}"
+        """Return the beginning of the names of all volumes."""
+        return f"{self.brand.prefix}-{self.export}"
 
     def volume_name(self, number: int) -> str:
-        """Of a volume: its folder inside the ZIP, and its file name without `.zip`."""
+        """Return the name of a volume: of its folder inside the ZIP, and of its file without `.zip`."""
         return f"{self.group}-{number:03}"
 
 
@@ -53,8 +71,10 @@ class Content:
     records: int | None = None
     """None where the member is neither a table nor the document of a record."""
     file: str | None = None
-    """The File's own name as its exporter gave it, where the member is one or a piece of one."""
+    """The name that the exporter gave the File, where the member is a File or a piece of a File."""
     state: MemberState = "complete"
+    corrects: bool = False
+    """True where its records replace records with the same key in earlier volumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +88,12 @@ class Member:
 
 
 NO_DATA_PATH = "empty.txt"
-NO_DATA_TEXT = b"This volume holds no data.\nVolume ini tidak berisi data.\n"
 NO_DATA = Content(
     exporter="portability",
     dataset=Dataset(
         name="empty",
         title="No data",
-        description="Stands in a volume without data: a bag has a payload (RFC 8493 section 2.1.2).",
+        description="The file of a volume without data: a bag has a payload (RFC 8493 section 2.1.2).",
         fields=(),
         provenance=Provenance.OBSERVED,
         role=Role.CONTROLLER,

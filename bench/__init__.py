@@ -1,1 +1,1 @@
-"""Speed as ratios, measured side by side: `make bench`."""
+"""Performance as ratios, measured side by side: `make bench`."""

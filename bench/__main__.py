@@ -30,24 +30,24 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
 
 
 def main() -> int:
-    """Measure what is named, or everything; returns an exit status."""
+    """Measure the named figures, or all; returns an exit status."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
     parser.add_argument("--long", action="store_true", help="larger sizes, more runs")
-    asked = parser.parse_args()
-    for name in asked.names:
+    arguments = parser.parse_args()
+    for name in arguments.names:
         if name not in FIGURES:
-            parser.error(f"no figure is named {name!r}; there are {', '.join(FIGURES)}")
-    names = asked.names or list(FIGURES)
+            parser.error(f"unknown figure {name!r}; known figures: {', '.join(FIGURES)}")
+    names = arguments.names or list(FIGURES)
     if len(names) > 1:
-        return max(_alone(name, long=asked.long) for name in names)
+        return max(_alone(name, long=arguments.long) for name in names)
     logs.configure("WARNING")
-    print(FIGURES[names[0]](long=asked.long).line(), flush=True)
+    print(FIGURES[names[0]](long=arguments.long).line(), flush=True)
     return 0
 
 
 def _alone(name: str, *, long: bool) -> int:
-    """In a process of its own, as a job is, and with nothing left for the disk to write of the figure before."""
+    """Measure one figure in a separate process, like a job, after the disk has written the previous figure's data."""
     os.sync()
     return subprocess.call([sys.executable, "-m", "bench", name, *(["--long"] if long else [])])
 

@@ -1,6 +1,6 @@
-"""`growth`: what one more record costs in a large export, against a small one; and what one more file costs.
+"""`growth`: the cost of one more record in a large export, compared with a small one; and of one more file.
 
-What every export costs once is measured with a table of one row, and taken off both.
+The fixed cost of an export is measured with a table of one row, and subtracted from both.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SOUND = b"RIFF" + bytes(60)
 
 
 def measure(*, long: bool) -> Figure:
-    """Microseconds for one more row; prints as well what one more file costs."""
+    """Measure microseconds for one more row; also print the cost of one more file."""
     for count in LONG_FILES if long else FILES:
         print(f"{count} files: {_of_files(count) / count * 1e6:.0f} us each", flush=True)
     few, many = LONG_ROWS if long else ROWS
@@ -43,22 +43,22 @@ def measure(*, long: bool) -> Figure:
     return Figure("growth", (ours - once) / many * 1e6, (theirs - once) / few * 1e6, 1.05, "us", n)
 
 
-def _seconds(place: rows.Place) -> float:
+def _seconds(place: rows.StoredRows) -> float:
     return rows.export(place, ["jsonl"])
 
 
 def _of_files(count: int) -> float:
-    """Seconds for an export of so many files of 64 bytes, from memory into a folder: what each costs in itself."""
+    """Return the seconds for an export of `count` files of 64 bytes, from memory into a folder."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         exporter = MadeUpExporter(things(count), batch_records=BATCH_FILES, files=_Files(count))
-        made = world(folder, {"made": exporter}, notice_dir=described(folder / "notice", "made/things"))
-        identifier = made.request()
+        built = world(folder, {"made": exporter}, notice_dir=described(folder / "notice", "made/things"))
+        identifier = built.request()
         began = time.perf_counter()
-        made.advance_all()
+        built.advance_all()
         seconds = time.perf_counter() - began
-        view = made.view(identifier)
-        made.engine.dispose()
+        view = built.view(identifier)
+        built.engine.dispose()
     if (view["state"], view["datasets"][0]["files"]) != ("ready", count):
         raise RuntimeError(f"export {identifier} is {view['state']}")
     return seconds
@@ -66,7 +66,7 @@ def _of_files(count: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Files(Mapping[int, Sequence[File]]):
-    """The files of each batch, made when they are asked for: a hundred thousand at once would be in the way."""
+    """The files of each batch, made on demand: a hundred thousand at once would need too much memory."""
 
     count: int
 

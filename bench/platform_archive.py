@@ -1,4 +1,4 @@
-"""A real archive of one volume: a made-up company's `switch` export, rows in JSON Lines and CSV beside recordings."""
+"""A real archive of one volume: a made-up company's `switch` export, rows in JSON Lines and CSV, and recordings."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from factories import world
 
 from demo.plan import SeedPlan
 from demo.seed import seed
-from portability import keys
-from portability.db import reading
+from portability.database.engine import reading
 from portability.plugins import load_exporters
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
+from portability.trust import keys
 
 CONTACTS = 500
 RECORDING_SECONDS = (60.0, 60.0)
 RECORDING_RATE_HZ = 16_000
-"""1.92 MB of uncompressed sound a recording."""
+"""A recording is 1.92 MB of uncompressed sound."""
 RECORDINGS, CALLS_AND_CHATS = 140, 2_000
-"""A volume of 190 MB; 85 % of what it unpacks to are sound."""
+"""A volume of 190 MB; 85 % of its unpacked size is sound."""
 LONG_RECORDINGS, LONG_CALLS_AND_CHATS = 1_460, 20_000
-"""A volume of 2 GB, of about the same mix."""
+"""A volume of 2 GB with about the same proportions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
-    """Its only volume, and a JWK Set to verify it with."""
+class PlatformArchive:
+    """The only volume, and a JWK Set to verify it with."""
 
     volume: Path
     jwks: Path
 
 
-def platform_archive(folder: Path, *, long: bool) -> Archive:
-    """An archive below `folder`, by the real pipeline with the shipped defaults, on SQLite and a folder."""
+def platform_archive(folder: Path, *, long: bool) -> PlatformArchive:
+    """Make an archive below `folder`, by the real pipeline with default settings, on SQLite and a folder."""
     calls = LONG_CALLS_AND_CHATS if long else CALLS_AND_CHATS
     plan = SeedPlan(
         tenants=1,
@@ -49,20 +49,20 @@ def platform_archive(folder: Path, *, long: bool) -> Archive:
     )
     settings = load_settings(dir=folder / "platform")
     tenant = seed(settings.source, open_storage(settings.recordings), plan).examples.tenant
-    made = world(
+    built = world(
         folder / "work",
         load_exporters(PlatformSources(settings)),
         source_url=settings.source,
         recordings_url=settings.recordings,
         slices_max=1,
     )
-    identifier = made.request(f"tenant:{tenant}", profile="switch", formats=["jsonl", "csv"])
-    made.advance_all()
-    view, paths = made.view(identifier), made.fetch(identifier)
+    identifier = built.request(f"tenant:{tenant}", profile="switch", formats=["jsonl", "csv"])
+    built.advance_all()
+    view, paths = built.view(identifier), built.fetch(identifier)
     if (view["state"], view["complete"], len(paths)) != ("ready", True, 1):
         raise RuntimeError(f"export {identifier} is {view['state']}, in {len(paths)} volumes")
     jwks = folder / "jwks.json"
-    with reading(made.engine) as connection:
+    with reading(built.engine) as connection:
         jwks.write_bytes(orjson.dumps(keys.jwks(connection)))
-    made.engine.dispose()
-    return Archive(paths[0], jwks)
+    built.engine.dispose()
+    return PlatformArchive(paths[0], jwks)

@@ -1,6 +1,6 @@
 """`recordings`: a company's call recordings from the S3 server into a signed ZIP on the same server.
 
-Against boto3's download_file and then upload_file of the same objects, one after the other: no ZIP, no hash.
+Compared with boto3's download_file and then upload_file of the same objects, one after the other: no ZIP, no hash.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sqlalchemy import create_engine
 from bench.figures import Figure, interleaved
 from bench.surroundings import Surroundings, surroundings
 from demo.vault import store
-from exporters import calls, schema
+from exporters.reference import calls, schema
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -41,24 +41,24 @@ BEGAN_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Servers with the recordings on them."""
+class StoredRecordings:
+    """Servers with the recordings."""
 
     made: World
     s3: S3Server
     client: S3Client
-    """With boto3's own settings."""
+    """A client with boto3's default settings."""
     keys: Sequence[str]
 
 
 def measure(*, long: bool) -> Figure:
-    """Seconds from the claim to ready; each side moves the same bytes."""
+    """Measure the seconds from claim to ready; each side transfers the same bytes."""
     with surroundings() as around, _place(around, LONG_FILES if long else FILES) as place:
         return interleaved("recordings", lambda: _export(place), lambda: _copy(place), target=1.0, n=3 if long else 5)
 
 
 @contextmanager
-def _place(around: Surroundings, files: int) -> Iterator[Place]:
+def _place(around: Surroundings, files: int) -> Iterator[StoredRecordings]:
     recordings = around.s3.url(SOURCE)
     source = around.postgres.url(around.postgres.create_database())
     keys = _fill(source, recordings, files)
@@ -71,19 +71,19 @@ def _place(around: Surroundings, files: int) -> Iterator[Place]:
         source_url=source,
         recordings_url=recordings,
     )
-    yield Place(made, around.s3, boto3.Session().client("s3", endpoint_url=around.s3.endpoint), keys)
+    yield StoredRecordings(made, around.s3, boto3.Session().client("s3", endpoint_url=around.s3.endpoint), keys)
     made.engine.dispose()
 
 
 def _fill(source: str, recordings: str, files: int) -> Sequence[str]:
-    """Calls and their recordings: noise, which is what sound is to a compressor. Returns the keys."""
+    """Store calls and their recordings; noise compresses like sound. Returns the keys."""
     storage, keys = open_storage(recordings), []
     engine = create_engine(source)
     schema.metadata.create_all(engine)
     with engine.begin() as connection:
         for number in range(files):
             key, at = f"{number:06}.wav", BEGAN_AT + timedelta(hours=number)
-            body = random.Random(number).randbytes(FILE_BYTES)  # noqa: S311  # sound, no secret
+            body = random.Random(number).randbytes(FILE_BYTES)  # noqa: S311  # sound, not a secret
             store(storage, key, "audio/wav", [body])
             shared = {"tenant_id": TENANT, "created_at": at}
             call = {"id": f"cal_{number:06}", "direction": "inbound", "started_at": at, "agent_id": "agt_1"}
@@ -102,7 +102,7 @@ def _fill(source: str, recordings: str, files: int) -> Sequence[str]:
     return keys
 
 
-def _export(place: Place) -> float:
+def _export(place: StoredRecordings) -> float:
     identifier = place.made.request(f"tenant:{TENANT}", profile="switch")
     began = time.perf_counter()
     place.made.advance_all()
@@ -114,7 +114,7 @@ def _export(place: Place) -> float:
     return seconds
 
 
-def _copy(place: Place) -> float:
+def _copy(place: StoredRecordings) -> float:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "recording")

@@ -1,7 +1,7 @@
 """`rows_jsonl`, `rows_jsonl_csv`, `rows_cpu`: a table's rows from PostgreSQL into a signed ZIP on the S3 server.
 
-Against `psql -c "COPY (SELECT row_to_json ...) TO STDOUT"` of the same rows into nothing, and against the program that
-one would write first: ORM, json, zipfile, upload_file.
+Compared with `psql -c "COPY (SELECT row_to_json ...) TO STDOUT"` of the same rows without storing, and with a simple
+program: ORM, json, zipfile, upload_file.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from bench.figures import Figure, interleaved
 from bench.surroundings import Surroundings, surroundings
-from exporters import schema, walls
-from exporters.columns import ExactNumeric, created, identifier, link, moment, table
-from exporters.columns import text as words
-from exporters.source import Named, Source, source
-from exporters.sql import SqlExporter
+from exporters.reference import row_filters, schema
+from exporters.sql.columns import ExactNumeric, created, link, moments, table, texts
+from exporters.sql.columns import text as words
+from exporters.sql.exporter import SqlExporter
+from exporters.sql.source import Named, TableSource, table_source
 from portability.api import Provenance, Role
-from portability.db import JsonType
+from portability.database.engine import JsonType
 from portability.processes import settle
 from portability.settings import load_settings
 from portability.sources import PlatformSources
@@ -41,25 +41,21 @@ from portability.storage import open_storage
 ROWS = 300_000
 LONG_ROWS = 1_000_000
 CPU_ROWS = 100_000
-"""The naive program takes 30 us for each, in every run."""
+"""The simple program takes 30 us for each row, in every run."""
 USER = "usr_bench"
 
 MADE = table(
     "bench_rows",
-    identifier(),
     link("user_id"),
     link("session_id"),
-    words("path"),
-    words("title"),
-    words("referrer"),
+    *texts("path", "title", "referrer"),
     Column("status", Integer),
     Column("seconds", Double),
     Column("price", ExactNumeric),
     words("currency"),
     Column("mobile", Boolean),
     Column("context", JsonType),
-    moment("seen_at"),
-    moment("left_at"),
+    *moments("seen_at", "left_at"),
     created(),
 )
 """15 columns, about 470 bytes a row as JSON."""
@@ -79,8 +75,8 @@ from generate_series(1, :rows) as i
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Servers with the rows in them."""
+class StoredRows:
+    """Servers with the rows."""
 
     made: World
     source: str
@@ -89,13 +85,13 @@ class Place:
 
 
 def measure_jsonl(*, long: bool) -> Figure:
-    """Seconds from the claim to ready, JSON Lines alone."""
+    """Measure the seconds from claim to ready, with JSON Lines only."""
     with place_of(LONG_ROWS if long else ROWS) as place:
         return interleaved("rows_jsonl", lambda: export(place, ["jsonl"]), lambda: _copy(place), target=1.25, n=5)
 
 
 def measure_both(*, long: bool) -> Figure:
-    """The same with CSV beside it."""
+    """Measure the same with CSV in addition."""
     with place_of(LONG_ROWS if long else ROWS) as place:
         return interleaved(
             "rows_jsonl_csv",
@@ -107,7 +103,7 @@ def measure_both(*, long: bool) -> Figure:
 
 
 def measure_cpu(*, long: bool) -> Figure:
-    """Seconds of processor time of the client."""
+    """Measure the client's processor time in seconds."""
     with place_of(LONG_ROWS if long else CPU_ROWS) as place:
         return interleaved(
             "rows_cpu",
@@ -119,15 +115,15 @@ def measure_cpu(*, long: bool) -> Figure:
 
 
 @contextmanager
-def place_of(rows: int) -> Iterator[Place]:
-    """Servers, and so many rows."""
+def place_of(rows: int) -> Iterator[StoredRows]:
+    """Start servers, with `rows` rows."""
     with surroundings() as around, place_in(around, rows) as place:
         yield place
 
 
 @contextmanager
-def place_in(around: Surroundings, rows: int) -> Iterator[Place]:
-    """So many rows on servers that run."""
+def place_in(around: Surroundings, rows: int) -> Iterator[StoredRows]:
+    """Insert `rows` rows on running servers."""
     url, folder = _filled(around.postgres, rows), around.folder / str(rows)
     settings = load_settings(dir=folder, source_url=url)
     exporters = {"bench": SqlExporter(PlatformSources(settings), _source())}
@@ -138,23 +134,23 @@ def place_in(around: Surroundings, rows: int) -> Iterator[Place]:
         database_url=around.postgres.url(around.postgres.create_database()),
         source_url=url,
     )
-    settle()  # as a worker does before its first job
-    yield Place(made, url, around.s3, rows)
+    settle()  # like a worker before its first job
+    yield StoredRows(made, url, around.s3, rows)
     gc.unfreeze()
     made.engine.dispose()
 
 
-def _source() -> Source:
-    return source(
+def _source() -> TableSource:
+    return table_source(
         MADE,
         "rows",
         "Rows",
         "Rows of the bench.",
-        columns=[Named(column.name, "A value.") for column in MADE.columns],
+        *(Named(column.name, "A value.") for column in MADE.columns),
         provenance=Provenance.OBSERVED,
         role=Role.CONTROLLER,
-        kinds=walls.USERS,
-        where=walls.owned(user=MADE.c.user_id),
+        kinds=row_filters.USERS,
+        where=row_filters.owned(user=MADE.c.user_id),
     )
 
 
@@ -171,8 +167,8 @@ def _filled(pg: Postgres, rows: int) -> str:
     return url
 
 
-def export(place: Place, formats: Sequence[str]) -> float:
-    """Seconds from the claim to ready."""
+def export(place: StoredRows, formats: Sequence[str]) -> float:
+    """Return the seconds from claim to ready."""
     identifier = place.made.request(f"user:{USER}", formats=list(formats))
     began = time.perf_counter()
     place.made.advance_all()
@@ -183,9 +179,9 @@ def export(place: Place, formats: Sequence[str]) -> float:
     return seconds
 
 
-def _copy(place: Place) -> float:
+def _copy(place: StoredRows) -> float:
     url = place.source.replace("+psycopg", "")
-    query = f"COPY (SELECT row_to_json(r) FROM bench_rows r WHERE user_id = '{USER}') TO STDOUT"  # noqa: S608  # ours
+    query = f"COPY (SELECT row_to_json(r) FROM bench_rows r WHERE user_id = '{USER}') TO STDOUT"  # noqa: S608  # a constant
     began = time.perf_counter()
     subprocess.run(["psql", url, "-c", query], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
@@ -199,8 +195,8 @@ class _Row(_Base):
     __table__ = MADE.to_metadata(_Base.metadata)
 
 
-def _naive(place: Place) -> None:
-    """What one would write first: objects of the ORM, json, zipfile, upload_file."""
+def _naive(place: StoredRows) -> None:
+    """Run the simple program: objects of the ORM, json, zipfile, upload_file."""
     engine: Engine = create_engine(place.source)
     names = [column.name for column in MADE.columns]
     with tempfile.NamedTemporaryFile(suffix=".zip") as file:

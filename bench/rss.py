@@ -1,6 +1,6 @@
-"""`rss`, `rss_growth`: the memory that a real worker takes at the most for an export, which is mostly recordings.
+"""`rss`, `rss_growth`: the maximum memory of a real worker for an export that consists mostly of recordings.
 
-All recordings are one file under many names: the source takes no room, and every byte is read, deflated and uploaded.
+All recordings are one file under many names: the source needs no space, and every byte is read, compressed and sent.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from workers import children
 
 from bench.figures import Figure
 from bench.small import PLAN, instructed
-from bench.stack import Stack, stack
+from bench.stack import BenchStack, stack
 from bench.surroundings import surroundings
 from demo.plan import Examples
 from demo.seed import seed
-from exporters.schema import recordings
+from exporters.reference.schema import recordings
 from portability.storage import open_storage
 
 MB = 1_000_000
 FILE_BYTES = 10 * MB
 SMALL_FILES, LARGE_FILES = 10, 50
-"""The 64 MiB that an upload buffers are full in both."""
+"""Enough that the 64 MiB buffers of an upload are full in both."""
 LONG_SMALL_FILES, LONG_LARGE_FILES = 100, 1_000
 TARGET_MB = 220
 LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A stack, and one contact who has more and more recordings."""
+class GrowingContact:
+    """A stack, and one contact whose number of recordings grows."""
 
-    running: Stack
+    running: BenchStack
     whose: Examples
     source: Engine
     folder: Path
 
     def peak_mb(self, files: int) -> float:
-        """Of the largest process of the worker, while it exports so many recordings."""
+        """Return the maximum memory of the worker's largest process while it exports `files` recordings."""
         self._record(files)
-        asked = (f"contact:{self.whose.contact}", self.whose.contact_tenant)
-        return _peak_bytes(self.running.worker_pid, lambda: self.running.export(asked[0], tenant=asked[1])) / MB
+        subject = (f"contact:{self.whose.contact}", self.whose.contact_tenant)
+        return _peak_bytes(self.running.worker_pid, lambda: self.running.export(subject[0], tenant=subject[1])) / MB
 
     def _record(self, files: int) -> None:
         with self.source.begin() as connection:
@@ -65,13 +65,13 @@ class Place:
 
 
 def measure(*, long: bool) -> Figure:
-    """MB, against what is allowed."""
+    """Measure MB, compared with the limit."""
     with _place() as place:
         return Figure("rss", place.peak_mb(LONG_SMALL_FILES if long else LARGE_FILES), TARGET_MB, 1.0, "MB", 1)
 
 
 def measure_growth(*, long: bool) -> Figure:
-    """MB with ten times the recordings (short: five times) against those with fewer."""
+    """Measure MB with ten times the recordings (short: five times), compared with fewer."""
     few, many = (LONG_SMALL_FILES, LONG_LARGE_FILES) if long else (SMALL_FILES, LARGE_FILES)
     with _place() as place:
         small = place.peak_mb(few)
@@ -79,7 +79,7 @@ def measure_growth(*, long: bool) -> Figure:
 
 
 @contextmanager
-def _place() -> Iterator[Place]:
+def _place() -> Iterator[GrowingContact]:
     with surroundings() as around:
         url = around.postgres.url(around.postgres.create_database())
         folder = around.folder / "recordings"
@@ -87,18 +87,18 @@ def _place() -> Iterator[Place]:
         source = create_engine(url)
         with stack(around, SOURCE_URL=url, RECORDINGS_URL=folder.as_uri()) as running:
             instructed(running, whose)
-            yield Place(running, whose, source, folder)
+            yield GrowingContact(running, whose, source, folder)
         source.dispose()
 
 
 def _peak_bytes(worker: int, run: Callable[[], object]) -> int:
-    """The highest resident set of the worker and of each process that it forks, as the kernel notes it (VmHWM)."""
+    """Return the highest resident set of the worker and of each process that it forks, from the kernel's VmHWM."""
     over, peaks = threading.Event(), [0]
 
     def look() -> None:
         while not over.wait(LOOK_SECONDS):
             for pid in (worker, *children(worker)):
-                with suppress(OSError, StopIteration):  # it has just ended
+                with suppress(OSError, StopIteration):  # the process has just ended
                     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
                     peaks.append(next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM")))
 

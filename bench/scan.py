@@ -1,4 +1,4 @@
-"""`scan`: what the scan costs each record, beside what the same records cost to encode; and what it finds."""
+"""`scan`: the scan's cost per record, compared with the cost of encoding the same records; and its findings."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from functools import partial
 from bench.figures import Figure
 from bench.scan_corpus import cases
 from bench.scan_records import Lines, platform
+from portability.api.rows import Batched
 from portability.plugins import load_formats
-from portability.rows import Batched
-from worker.screening import Screen
-from worker.screening.values import Counts
+from worker.read.screening import Screen
+from worker.read.screening.values import Counts
 
 RECORD_BYTES = 470
-"""The size that the target is for."""
+"""The size of records that the target refers to."""
 TARGET_US = 1.0
 
 
 def measure(*, long: bool) -> Figure:
-    """Microseconds of processor time for a record of 470 bytes: the scan, against encoding in JSON Lines and CSV."""
+    """Measure processor time in microseconds for a record of 470 bytes: scan versus encoding in JSON Lines and CSV."""
     pieces, screen, formats = list(platform()), Screen(), load_formats(["jsonl", "csv"])
     scale = RECORD_BYTES / sum(piece.bytes for piece in pieces) * 1e6
 
@@ -42,7 +42,7 @@ def measure(*, long: bool) -> Figure:
 
 
 def _least(does: Callable[[], None], runs: int) -> float:
-    """The least processor time of some runs: what others do on the machine only ever adds to it."""
+    """Return the least processor time of some runs, because other programs can only add to it."""
     seconds: list[float] = []
     for _ in range(runs):
         began = time.process_time()
@@ -52,7 +52,7 @@ def _least(does: Callable[[], None], runs: int) -> float:
 
 
 def corpus() -> list[str]:
-    """A table of the labelled corpus: of each kind, how many there are, were found, and were found by another rule."""
+    """Return a table of the labelled corpus: by kind, the numbers of cases, correct findings and wrong findings."""
     screen = Screen()
     total: Counter[tuple[str, str]] = Counter()
     right: Counter[tuple[str, str]] = Counter()

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from portability.scan import Brand, built_in
+from portability.law.scan_rules import Brand, built_in
 
 SEED = 18
 EACH = 200
@@ -35,7 +35,7 @@ SEPARATORS = {"none": "", "blank": " ", "hyphen": "-", "no-break blank": "\u00a0
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A text, what kind of value stands in it, and by which rule it has to be found; None: by no rule."""
+    """A text, the kind of value in it, and the rule that must find it; None: no rule."""
 
     kind: str
     text: str
@@ -43,8 +43,8 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """The same ones each time."""
-    r = random.Random(SEED)  # noqa: S311  # a corpus, and no secret
+    """Yield the same cases each time."""
+    r = random.Random(SEED)  # noqa: S311  # a corpus, not a secret
     yield from _cards(r)
     yield from (Case("NIK", _said(r, nik(r)), "nik") for _ in range(EACH))
     yield from (Case("NIK, grouped", _said(r, _cut(nik(r), (6, 6, 4), " ")), "nik") for _ in range(EACH))
@@ -57,7 +57,7 @@ def cases() -> Iterator[Case]:
 
 
 def card(r: random.Random, brand: Brand, digits: int) -> str:
-    """A number as the issuer could have given it."""
+    """Return a card number in the form of an issuer."""
     low, high = r.choice(brand.prefixes)
     begin = str(r.randint(int(low), int(high))) + _digits(r, digits)
     body = begin[: digits - 1]
@@ -65,13 +65,13 @@ def card(r: random.Random, brand: Brand, digits: int) -> str:
 
 
 def check_digit(body: str) -> str:
-    """By Luhn."""
+    """Return the check digit by Luhn's algorithm."""
     doubled = (2 * int(digit) if place % 2 == 0 else int(digit) for place, digit in enumerate(reversed(body)))
-    return str(-sum(value - 9 if value > 9 else value for value in doubled) % 10)  # noqa: PLR2004  # its digits' sum
+    return str(-sum(value - 9 if value > 9 else value for value in doubled) % 10)  # noqa: PLR2004  # sum of its digits
 
 
 def nik(r: random.Random) -> str:
-    """A number as a civil registry could have given it."""
+    """Return a number in the form of the civil registry."""
     province, (regency, city) = r.choice(list(built_in().provinces.items()))
     region = r.choice([r.randint(1, regency), r.randint(71, city)])
     day = r.randint(1, 28) + r.choice([0, 40])
@@ -85,7 +85,7 @@ def _cards(r: random.Random) -> Iterator[Case]:
             for _ in range(EACH // 10):
                 number = card(r, brand, r.choice(sorted(brand.digits & GROUPS.keys())))
                 written = _cut(number, GROUPS[len(number)][0], separator)
-                if name == "point" and len(number) == 13:  # noqa: PLR2004  # an amount, for all that one can tell
+                if name == "point" and len(number) == 13:  # noqa: PLR2004  # cannot be distinguished from an amount
                     continue
                 yield Case(f"{brand.name}", _said(r, written), "card-number")
 

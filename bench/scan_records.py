@@ -1,4 +1,4 @@
-"""Records of the demo's platform, as the pipeline encodes them: what a scan has to look through on most days."""
+"""Records of the demo's platform, as the pipeline encodes them: typical data for a scan."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from demo.plan import SeedPlan
 from demo.seed import seed
 from portability.api import Dataset, Record, Selection, SubjectKind
+from portability.api.nouns import first_identity
+from portability.api.rows import Batched
 from portability.plugins import load_exporters, load_formats
-from portability.rows import Batched
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
-from portability.subjects import first_identity
 from portability.testing import sample_subject
 
 PLAN = SeedPlan(
@@ -25,7 +25,7 @@ PLAN = SeedPlan(
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """All records of one dataset as they come, and how many bytes they are as JSON Lines."""
+    """All records of one dataset in order, and their size as JSON Lines."""
 
     dataset: Dataset
     batches: tuple[Sequence[Record], ...]
@@ -33,7 +33,7 @@ class Lines:
 
 
 def platform() -> Iterator[Lines]:
-    """Every dataset of a made-up tenant."""
+    """Yield every dataset of a made-up tenant."""
     with tempfile.TemporaryDirectory() as name:
         settings = load_settings(dir=Path(name))
         tenant = seed(settings.source, open_storage(settings.recordings), PLAN).examples.tenant

@@ -1,4 +1,4 @@
-"""`seed`: made-up rows by `portability seed` into PostgreSQL, against `COPY FROM` files that are ready."""
+"""`seed`: made-up rows by `portability seed` into PostgreSQL, compared with `COPY FROM` existing files."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from sqlalchemy import create_engine
 from workers import command
 
 from bench.figures import Figure, interleaved
-from exporters import schema
+from exporters.reference import schema
 
 TOTALS = {"tenants": 10, "users": 500, "contacts": 2_000, "calls": 2_000, "chats": 2_000, "events": 20_000}
 """97,146 rows."""
 LONG = 10
-"""Times these totals: 971,565 rows."""
+"""A factor for these totals: 971,565 rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A server, and a file for each table that has rows."""
+class TableFiles:
+    """A server, and a file for each table with rows."""
 
     postgres: Postgres
     files: Mapping[str, Path]
 
 
 def measure(*, long: bool) -> Figure:
-    """Seconds from start to exit: of one process that makes the rows and writes them, of one `psql` with all tables."""
+    """Measure seconds from start to exit: one process that makes and writes the rows, one `psql` with all tables."""
     plan = {name: total * (LONG if long else 1) for name, total in TOTALS.items()}
     with _place(plan) as place:
         return interleaved(
@@ -42,13 +42,13 @@ def measure(*, long: bool) -> Figure:
 
 
 @contextmanager
-def _place(plan: Mapping[str, int]) -> Iterator[Place]:
+def _place(plan: Mapping[str, int]) -> Iterator[TableFiles]:
     with tempfile.TemporaryDirectory() as name, servers.postgres() as pg:
         database = pg.create_database()
         _seed(pg, database, plan)
         paths = {table: Path(name, f"{table}.copy") for table in schema.metadata.tables}
         _psql(pg, database, [rf"\copy {table} to '{path}'" for table, path in paths.items()])
-        yield Place(pg, {table: path for table, path in paths.items() if path.stat().st_size})
+        yield TableFiles(pg, {table: path for table, path in paths.items() if path.stat().st_size})
 
 
 def _seeded(pg: Postgres, plan: Mapping[str, int]) -> float:
@@ -60,8 +60,8 @@ def _seeded(pg: Postgres, plan: Mapping[str, int]) -> float:
     return seconds
 
 
-def _copied(place: Place) -> float:
-    """The tables with their indexes are there, as they are made before the first row by `portability seed`, too."""
+def _copied(place: TableFiles) -> float:
+    """The tables and their indexes exist before the first row, as with `portability seed`."""
     database = place.postgres.create_database()
     engine = create_engine(place.postgres.url(database))
     schema.metadata.create_all(engine)
@@ -81,6 +81,6 @@ def _seed(pg: Postgres, database: str, plan: Mapping[str, int]) -> None:
 
 
 def _psql(pg: Postgres, database: str, commands: list[str]) -> None:
-    words = [word for told in commands for word in ("-c", told)]
+    words = [word for psql_command in commands for word in ("-c", psql_command)]
     url = pg.url(database).replace("+psycopg", "")
     subprocess.run(["psql", url, "-q", "-v", "ON_ERROR_STOP=1", *words], check=True, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""`size`: bytes of an archive, against `zip -1` of the same files."""
+"""`size`: bytes of an archive, compared with `zip -1` of the same files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.platform_archive import platform_archive
 
 
 def measure(*, long: bool) -> Figure:
-    """Bytes: the same in every run, so there is one."""
+    """Measure bytes: the same in every run, so one run is enough."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         volume = platform_archive(folder, long=long).volume

@@ -1,4 +1,4 @@
-"""`slices`: a tenant's `switch` export with four workers against one, the same data, the same servers."""
+"""`slices`: a tenant's `switch` export with four workers, compared with one, on the same data and servers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from workers import Deployment, deployment, until
 from bench.figures import Figure, interleaved
 from demo.plan import SeedPlan
 from demo.seed import seed
-from portability import exports
-from portability.db import open_engine, reading
+from portability.database.engine import open_engine, reading
+from portability.requests import exports
 from portability.storage import open_storage
 
 PLAN = SeedPlan(tenants=1, users=5, contacts=1_500, calls=9_000, chats=4_500, events=15_000, recordings=120)
@@ -31,7 +31,7 @@ MANY = 4
 
 
 def measure(*, long: bool) -> Figure:
-    """Seconds from request to ready; both archives hold the same lines and files."""
+    """Measure seconds from request to ready; both archives contain the same lines and files."""
     with tempfile.TemporaryDirectory() as name, servers.postgres() as pg, servers.seaweedfs() as s3:
         folder = Path(name)
         source = pg.url(pg.create_database())
@@ -60,7 +60,7 @@ def measure(*, long: bool) -> Figure:
 
 @contextmanager
 def _stack(folder: Path, workers: int, settings: dict[str, str]) -> Iterator[Deployment]:
-    """Workers that have started: their imports are not what is measured."""
+    """Start workers and wait for them, because their imports are not measured."""
     with (
         deployment(folder, workers=workers, **settings) as running,
         redis.Redis.from_url(settings["REDIS_URL"]) as client,
@@ -87,12 +87,12 @@ def _ready(running: Deployment, tenant: str) -> tuple[float, str]:
 
 
 def content(running: Deployment, identifier: str, folder: Path) -> Counter[str]:
-    """Lines of each dataset and files by hash: what does not depend on how the work was cut."""
+    """Return lines of each dataset and files by hash, which do not depend on how the work was cut."""
     archives = [Path(path) for path in running.json("fetch", identifier, "--to", str(folder))["archives"]]
     found: Counter[str] = Counter()
     for name, body in members(archives):
         if not name.startswith("data/") or name.startswith("data/trail/") or name.endswith(".csv"):
-            continue  # CSV holds the same records; the trail holds when this export read
+            continue  # CSV has the same records; the trail has the time when this export read
         dataset = re.sub(r"(-s\d\d)?(-\d{4})?\.jsonl$", ".jsonl", name)
         pieces = body.split(b"\n") if name.endswith(".jsonl") else [body]
         found.update(f"{dataset} {hashlib.sha256(piece).hexdigest()}" for piece in pieces if piece)

@@ -1,17 +1,17 @@
-"""`small`: one small export by a real worker, from claim to ready, against a job of RQ that does nothing."""
+"""`small`: one small export by a real worker, from claim to ready, compared with a job of RQ that does nothing."""
 
 from __future__ import annotations
 
 from sqlalchemy import create_engine, func, update
 
 from bench.figures import Figure, interleaved
-from bench.stack import Stack, stack
+from bench.stack import BenchStack, stack
 from bench.surroundings import surroundings
 from demo.plan import Examples, SeedPlan
 from demo.seed import seed
-from exporters.schema import messages
-from portability import instructions
-from portability.db import writing
+from exporters.reference.schema import messages
+from portability.database.engine import writing
+from portability.requests import instructions
 from portability.storage import open_storage
 
 PLAN = SeedPlan(
@@ -28,11 +28,11 @@ PLAN = SeedPlan(
 """Its contact has some 200 records in 17 datasets and 2 recordings of 50 KB."""
 JOBS = 20
 TEXT_CHARS = 2_000
-"""Of the longest message."""
+"""Limit of the longest message."""
 
 
 def measure(*, long: bool) -> Figure:
-    """Seconds of the worker."""
+    """Measure seconds of the worker."""
     with surroundings() as around:
         source = around.postgres.url(around.postgres.create_database())
         recordings = around.s3.url("recordings")
@@ -50,7 +50,7 @@ def measure(*, long: bool) -> Figure:
 
 
 def _shorten(source: str) -> None:
-    """Made-up data has one message of a MiB, to be hard on exporters: ten times what all else in this export has."""
+    """Shorten the one message of a MiB in the made-up data: it is ten times as large as the rest of this export."""
     engine = create_engine(source)
     with engine.begin() as connection:
         long = func.length(messages.c.text) > TEXT_CHARS
@@ -58,7 +58,7 @@ def _shorten(source: str) -> None:
     engine.dispose()
 
 
-def instructed(running: Stack, whose: Examples) -> None:
-    """The contact's tenant has ordered the export of everything."""
+def instructed(running: BenchStack, whose: Examples) -> None:
+    """Record an instruction by the contact's tenant to export everything."""
     with writing(running.made.engine) as connection:
         instructions.add(connection, whose.contact_tenant, contact_id=None, exporters=None, actor="operator:bench")

@@ -1,4 +1,4 @@
-"""A whole deployment with one real worker: PostgreSQL, Valkey, S3, and the process that `portability worker` is."""
+"""A whole deployment with one real worker: PostgreSQL, Valkey, S3, and the process of `portability worker`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from factories import World, world
 from redis import Redis
 from rq import Worker
 from sqlalchemy import RowMapping, select
+from workers import own_notice
 
 from bench.surroundings import Surroundings
 from bench.worker import COMMAND, NOTHING
-from portability import models
-from portability.db import reading
+from portability.database import models
+from portability.database.engine import reading
 from portability.processes import die_with_parent
 from portability.queue import RESULT_TTL_SECONDS, connect, open_queue, wake
 from portability.storage import open_storage
@@ -32,16 +33,16 @@ PAUSE_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class BenchStack:
     """A control database, and a worker that waits for messages."""
 
     made: World
     redis: Redis
     worker_pid: int
 
-    def export(self, subject: str, **asked: object) -> float:
-        """Ask for an export and wake the worker; returns seconds from its first claim to ready."""
-        identifier = self.made.request(subject, **asked)
+    def export(self, subject: str, **options: object) -> float:
+        """Request an export and wake the worker; returns seconds from its first claim to ready."""
+        identifier = self.made.request(subject, **options)
         wake(open_queue(self.redis), identifier)
         row = _waited(partial(self._ended, identifier))
         if (row["state"], row["complete"]) != ("ready", True):
@@ -50,7 +51,7 @@ class Stack:
         return seconds
 
     def nothing(self, jobs: int) -> float:
-        """Seconds of the worker for a job that does nothing: from the end of one to the end of the next."""
+        """Return the worker's seconds for a job that does nothing: from the end of one to the end of the next."""
         queue = open_queue(self.redis)
         keys = [queue.enqueue(NOTHING, result_ttl=RESULT_TTL_SECONDS).key for _ in range(jobs)]
         ends = [_waited(partial(self.redis.hget, key, "ended_at")) for key in keys]
@@ -64,12 +65,12 @@ class Stack:
 
 
 @contextmanager
-def stack(around: Surroundings, **settings: str) -> Iterator[Stack]:
-    """A worker with these settings, by their names without prefix, and defaults for all others; it has started."""
+def stack(around: Surroundings, **settings: str) -> Iterator[BenchStack]:
+    """Start a worker with these settings, by names without prefix, and defaults for all others."""
     with servers.valkey() as valkey, connect(valkey.url) as redis:
         database = around.postgres.url(around.postgres.create_database())
         settings |= {"DIR": str(around.folder), "DATABASE_URL": database, "REDIS_URL": valkey.url}
-        settings |= {"STORAGE_URL": around.s3.url("archives")}
+        settings |= {"STORAGE_URL": around.s3.url("archives"), "NOTICE_DIR": str(own_notice(around.folder / "notice"))}
         os.environ.update({f"PORTABILITY_{name}": value for name, value in settings.items()})
         made = world(around.folder, {}, storage=open_storage(settings["STORAGE_URL"]), database_url=database)
         with (around.folder / "worker.log").open("wb") as log:
@@ -77,22 +78,22 @@ def stack(around: Surroundings, **settings: str) -> Iterator[Stack]:
                 [sys.executable, "-c", COMMAND],
                 stdout=log,
                 stderr=log,
-                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  # a prctl and nothing else
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  # only a prctl
             )
         try:
             _waited(lambda: Worker.all(connection=redis))
-            yield Stack(made, redis, worker.pid)
+            yield BenchStack(made, redis, worker.pid)
         finally:
             worker.terminate()
             worker.wait()
             made.engine.dispose()
 
 
-def _waited(found: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever it finds
-    """Ask until there is something."""
+def _waited(found: Callable[[], Any]) -> Any:  # noqa: ANN401  # any value
+    """Poll until there is a value."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not (something := found()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"nothing came within {WAIT_SECONDS} s")
+            raise TimeoutError(f"no result within {WAIT_SECONDS} s")
         time.sleep(PAUSE_SECONDS)
     return something

@@ -1,4 +1,4 @@
-"""The servers that a figure runs on."""
+"""The servers for a figure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Surroundings:
 
 @contextmanager
 def surroundings() -> Iterator[Surroundings]:
-    """New and empty; gone at the end, with what they left in the environment: the next S3 server would read it."""
+    """Start new, empty servers, and stop them at the end; also reset the environment for the next S3 server."""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory() as name, servers.postgres() as pg, servers.seaweedfs() as s3:
         os.environ.update(s3.environment)

@@ -1,6 +1,6 @@
-"""`verify`: a volume checked by `portability verify`, a process of its own as its users start it.
+"""`verify`: a volume checked by `portability verify`, in a separate process as its users start it.
 
-Against `unzip -t` and then `sha256sum` of the same file, which find neither a file added nor one exchanged.
+Compared with `unzip -t` and then `sha256sum` of the same file, which detect neither an added nor an exchanged file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bench.platform_archive import platform_archive
 
 
 def measure(*, long: bool) -> Figure:
-    """Seconds from start to exit of the processes, with their imports."""
+    """Measure seconds from start to exit of the processes, with their imports."""
     with tempfile.TemporaryDirectory() as name:
-        made = platform_archive(Path(name), long=long)
-        volume = str(made.volume)
-        ours = command("verify", volume, "--jwks", str(made.jwks))
+        archive = platform_archive(Path(name), long=long)
+        volume = str(archive.volume)
+        ours = command("verify", volume, "--jwks", str(archive.jwks))
         theirs = (["unzip", "-tqq", volume], ["sha256sum", volume])
         return interleaved(
             "verify", lambda: _seconds(ours), lambda: sum(map(_seconds, theirs)), target=1.0, n=3 if long else 5

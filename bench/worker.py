@@ -1,4 +1,4 @@
-"""The process that `portability worker` is, whose allow-list has one more function: one that does nothing."""
+"""The process of `portability worker`, with one more function in its allow-list: one that does nothing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from portability import queue
 
 NOTHING = "bench.worker.nothing"
 COMMAND = "from bench.worker import work; work()"
-"""For `python -c`: under its own name the module is imported before the fork, as `worker.tasks` is."""
+"""For `python -c`: under its own name the module is imported before the fork, like `worker.process.tasks`."""
 
 
 def nothing() -> None:
-    """A job that costs what RQ costs."""
+    """Do nothing, to measure the cost of RQ."""
 
 
 def work() -> None:

@@ -1,18 +1,20 @@
-"""`portability audit show | verify | head`: what happened, and that nobody has changed it."""
+"""`portability audit show | verify | head`: the events, and the check that they were not changed."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 import orjson
 
 from cli.context import Context, shared
-from portability import audit, audit_heads
 from portability.api import JSON
-from portability.db import reading
-from portability.errors import BadInput
-from portability.signing import Jwks
+from portability.api.errors import BadInput
+from portability.database.engine import reading
+from portability.requests import audit_comparison
+from portability.trust import audit, audit_heads
+from portability.trust.signing import Jwks
 
 SHOWN = ("id", "at", "actor", "action", "export_id")
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -25,11 +27,11 @@ def audit_group() -> None:
 
 @audit_group.command("show")
 @click.argument("identifier", metavar="[ID]", required=False)
-@click.option("--after", type=int, help="Only events after this one.")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="How many.")
+@click.option("--after", type=int, help="Only events after the event with this id.")
+@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Maximum number of events.")
 @shared
 def show(context: Context, identifier: str | None, after: int | None, limit: int) -> None:
-    """Show the events of one export, or all, in their order."""
+    """Show the events of one export, or all, in order."""
     with reading(context.engine) as connection:
         events = audit.events(connection, export_id=identifier, after=after, limit=limit)
     document: list[JSON] = [audit.view(event) for event in events]
@@ -38,34 +40,57 @@ def show(context: Context, identifier: str | None, after: int | None, limit: int
 
 
 @audit_group.command("verify")
-@click.option("--head", "kept", type=FILE, help="A signed head that was kept elsewhere (`portability audit head`).")
-@click.option("--jwks", "jwks_file", type=FILE, help="Keys to check it with; default: those that the database knows.")
+@click.option(
+    "--head", "outside_head", type=FILE, help="A signed head that was stored elsewhere (`portability audit head`)."
+)
+@click.option("--jwks", "jwks_file", type=FILE, help="Keys to check the head with; default: the keys in the database.")
+@click.option("--no-storage", is_flag=True, help="Do not compare with the objects in storage.")
 @shared
-def verify(context: Context, kept: Path | None, jwks_file: Path | None) -> None:
-    """Walk the whole chain: an edit, a deletion, another order, a truncation are found."""
+def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, no_storage: bool) -> None:
+    """Check the whole chain, and compare it with exports, ledger and storage.
+
+    It detects an edit, a deletion, a reordering or a truncation, and an export that the log does not explain. Without a
+    head that was stored elsewhere, it cannot detect that the whole log was rewritten.
+    """
     with reading(context.engine) as connection:
         anchor = None
-        if kept is not None:
-            anchor = audit_heads.read(connection, kept.read_text(errors="replace"), jwks=_jwks(jwks_file))
+        if outside_head is not None:
+            anchor = audit_heads.read(connection, outside_head.read_text(errors="replace"), jwks=_jwks(jwks_file))
         verdict = audit.verify(connection, anchor=anchor)
+        compared = audit_comparison.compare(connection, None if no_storage else context.storage)
+    is_ok = verdict.ok and not compared.faults
     faults: list[JSON] = [{"code": fault.code, "event": fault.event_id} for fault in verdict.faults]
-    head: JSON = {"event": verdict.head.event_id, "hash": verdict.head.hash}
-    document: JSON = {"ok": verdict.ok, "events": verdict.events, "head": head, "faults": faults}
+    faults += [{"code": fault.code, "export": fault.export_id} for fault in compared.faults]
+    document: JSON = {
+        "ok": is_ok,
+        "events": verdict.events,
+        "head": {"event": verdict.head.event_id, "hash": verdict.head.hash},
+        "outside_head": outside_head is not None,
+        "exports": compared.exports,
+        "objects": None if no_storage else compared.objects,
+        "faults": faults,
+    }
 
     def human() -> None:
+        say = partial(context.console.print, markup=False)
         for fault in verdict.faults:
-            context.console.print(f"event {fault.event_id}: {fault.code}", markup=False)
-        context.console.print(f"{'ok' if verdict.ok else 'NOT OK'}: {verdict.events} events", markup=False)
+            say(f"event {fault.event_id}: {fault.code}")
+        for contradiction in compared.faults:
+            say(f"export {contradiction.export_id}: {contradiction.code}")
+        objects = "storage not compared" if no_storage else f"{compared.objects} objects"
+        say(f"{'ok' if is_ok else 'NOT OK'}: {verdict.events} events, {compared.exports} exports, {objects}")
+        if not outside_head:
+            say("no outside head was given: it is not proven that the log was not rewritten as a whole")
 
     context.result(document, human)
-    if not verdict.ok:
+    if not is_ok:
         raise SystemExit(1)
 
 
 @audit_group.command("head")
 @shared
 def head(context: Context) -> None:
-    """Print the signed head of the log: keep it where nobody who can write to the database can."""
+    """Print the signed head of the log: store it where no one with write access to the database can change it."""
     with reading(context.engine) as connection:
         token = audit_heads.signed(connection, context.settings.keys, context.settings.iss)
         seen = audit.head(connection)
@@ -79,4 +104,4 @@ def _jwks(path: Path | None) -> Jwks | None:
     try:
         return Jwks.parse(orjson.loads(path.read_bytes()))
     except orjson.JSONDecodeError:
-        raise BadInput(f"{path} is no JSON") from None
+        raise BadInput(f"{path} is not JSON") from None

@@ -1,8 +1,8 @@
-"""Checks of `portability doctor` that need nothing fixed: mail, login, keys, who may read the bucket, clocks."""
+"""Checks of `portability doctor` that it cannot fix: mail, login, keys, access to the bucket, clocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,42 +13,38 @@ import httpx
 from redis.exceptions import RedisError
 
 from cli.context import Context
-from portability import deployment, keys, mail, notice, plugins
-from portability.db import reading
-from portability.directory import load_directory
-from portability.errors import (
-    BadSetting,
-    BrokenPlugin,
-    DatabaseUnavailable,
-    DuplicatePlugin,
-    NoSigningKey,
-    QueueUnavailable,
-    StorageError,
-    StorageRefused,
-    WrongClock,
-)
-from portability.mail import Server
+from portability.api import Exporter
+from portability.api.errors import BadSetting, BrokenPlugin, DuplicatePlugin, StorageError, StorageRefused, WrongClock
+from portability.api.storages import GuardedStorage
+from portability.database import deployment
+from portability.database.engine import reading
+from portability.errors import DatabaseUnavailable, NoSigningKey, QueueUnavailable, UnknownExporter
+from portability.law import notice
+from portability.messages import mail
+from portability.messages.mail import MailServer
+from portability.people.directory import load_directory
 from portability.queue import connect, redis_url
 from portability.sources import PlatformSources
-from portability.storage import GuardedStorage, open_storage
+from portability.storage import open_storage
+from portability.trust import keys
 
 DISCOVERY = "/.well-known/openid-configuration"
 DISCOVERY_SECONDS = 10.0
 NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 KEY_DAYS = 365
-"""A key that has signed for a year is due to be followed by a new one."""
+"""Age after which a signing key should be replaced: one year."""
 SKEW_SECONDS = 5.0
-"""More than a request to the database takes."""
+"""A normal request to the database takes less."""
 SKEW_MAX_SECONDS = 60.0
-"""More than tokens and signatures of S3 forgive for long."""
-PUBLIC_HINT = "an archive is for one person: see docs/storage.md#recommended-bucket-rules"
-REGION_HINT = "a transfer of theirs is refused: see docs/transfers.md#regions"
-ROTATE_HINT = "`portability keys new` makes its successor; see docs/operate.md#keys"
+"""Tokens and signatures of S3 do not tolerate more for long."""
+PUBLIC_HINT = "archives must be private: see docs/storage.md#recommended-bucket-rules"
+REGION_HINT = "transfers of these tenants are refused: see docs/transfers.md#regions"
+ROTATE_HINT = "`portability keys new` makes a new key; see docs/operate.md#keys"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a check saw that is no fault."""
+    """An observation that is not a fault."""
 
     result: str = "ok"
     hint: str = ""
@@ -59,48 +55,63 @@ Check = Callable[[Context], Seen | None]
 
 
 def mail_server(context: Context) -> Seen:
-    """The server lets us in, encrypted where it is not this machine."""
+    """Check that the server accepts the login, encrypted unless it is on this machine."""
     settings = context.settings
     if settings.smtp_url is None:
-        return Seen("not set: messages stand on the account page alone", "PORTABILITY_SMTP_URL; see docs/mail.md")
-    server = Server.of(settings.smtp_url)
+        return Seen(
+            "not set: messages are shown only on the account page", "set PORTABILITY_SMTP_URL; see docs/mail.md"
+        )
+    server = MailServer.of(settings.smtp_url)
     with mail.session(server, settings.smtp_seconds) as smtp:
         smtp.noop()
     return Seen("ok, encrypted" if server.implicit_tls or server.starttls else "ok, on this machine")
 
 
-def directory(context: Context) -> None:
-    """The plugin that knows addresses loads."""
-    load_directory(PlatformSources(context.settings), context.settings.directory)
+def sms_gateway(context: Context) -> Seen:
+    """Report how SMS are sent. Nothing is sent to try it: a gateway has no way to ask."""
+    url = context.settings.sms_url
+    if not url:
+        return Seen("not set: people who are known by a phone number cannot log in")
+    if url.startswith("file:"):
+        return Seen("a folder: a stand-in for trials")
+    return Seen("ok: https, not tried" if url.startswith("https:") else "ok: on this machine, not tried")
+
+
+def directory(context: Context) -> Seen:
+    """Check that the plug-in for addresses can be loaded."""
+    load_directory(PlatformSources(context.settings), context.settings.directory_name)
+    if context.settings.directory_name is None:
+        return Seen(
+            "not set: messages are shown only on the account page", "set PORTABILITY_DIRECTORY; see docs/mail.md"
+        )
+    return Seen()
 
 
 def notice_register(context: Context) -> Seen:
-    """The notice register has no hole, and says something of every installed dataset. Raises NoticeHole."""
-    folder = context.settings.notice_dir
-    register = notice.load(folder)
-    # Of plugins that do not load, their own check tells.
-    with suppress(BrokenPlugin, DuplicatePlugin):
-        notice.check(register, plugins.load_exporters(PlatformSources(context.settings)))
-    seen = f"ok: version {register.version} of {register.valid_from}"
-    if folder is None and not context.settings.embedded:
-        return Seen(f"{seen}; its recipients are made up", "PORTABILITY_NOTICE_DIR; see docs/notice.md")
-    return Seen(seen)
+    """Check that the notice register is complete, with an entry for every installed dataset. Raises NoticeHole."""
+    register = context.notice
+    exporters: Mapping[str, Exporter] = {}
+    # Plug-ins that cannot be loaded are reported by their own check.
+    with suppress(BadSetting, UnknownExporter, BrokenPlugin, DuplicatePlugin):
+        exporters = context.exporters
+    notice.check(register, exporters, embedded=context.settings.embedded, laws=context.settings.laws)
+    return Seen(f"ok: version {register.version} of {register.valid_from}")
 
 
 def login(context: Context) -> Seen:
-    """The OpenID provider answers, and is who the settings say (OpenID Connect Discovery 1.0, 4.3)."""
+    """Check that the OpenID provider answers with the configured issuer (OpenID Connect Discovery 1.0, 4.3)."""
     issuer = context.settings.oidc_issuer
     if issuer is None:
-        played = "a login without a password, for playing" if context.settings.development_login else "nobody logs in"
-        return Seen(f"not set: {played}", "PORTABILITY_OIDC_ISSUER; see docs/settings.md")
+        played = "a login without a password, for trials" if context.settings.development_login else "no one can log in"
+        return Seen(f"not set: {played}", "set PORTABILITY_OIDC_ISSUER; see docs/settings.md")
     try:
         answer = httpx.get(issuer.rstrip("/") + DISCOVERY, timeout=DISCOVERY_SECONDS, follow_redirects=False)
         answer.raise_for_status()
         document = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise _provider(f"its discovery document cannot be had: {type(error).__name__}") from None
+        raise _provider(f"cannot fetch its discovery document: {type(error).__name__}") from None
     if not isinstance(document, dict) or document.get("issuer") != issuer:
-        raise _provider("the provider there calls itself otherwise")
+        raise _provider("the discovery document has another issuer")
     if missing := [name for name in NEEDED if not document.get(name)]:
         raise _provider(f"its discovery document lacks {', '.join(missing)}")
     return Seen()
@@ -111,19 +122,19 @@ def _provider(fault: str) -> BadSetting:
 
 
 def signing_key(context: Context) -> Seen:
-    """There is a key for archives on this machine, and it is not old."""
+    """Check that this machine has a key for archives that is not too old."""
     return _aged(context, "archive")
 
 
 def people_keys(context: Context) -> Seen:
-    """The same for links, the head of the audit log and transfers, which nobody needs before there are people."""
-    told = []
+    """Check the keys for links, the audit log's head and transfers, which are needed only when people use them."""
+    findings = []
     for purpose in ("link", "audit", "transfer"):
         try:
-            told.append(_aged(context, purpose))
+            findings.append(_aged(context, purpose))
         except NoSigningKey:
-            told.append(Seen(f"none for {purpose}", f"`portability keys new --purpose {purpose}` makes one"))
-    return next((seen for seen in told if seen.hint), Seen())
+            findings.append(Seen(f"none for {purpose}", f"`portability keys new --purpose {purpose}` makes one"))
+    return next((seen for seen in findings if seen.hint), Seen())
 
 
 def _aged(context: Context, purpose: str) -> Seen:
@@ -135,63 +146,63 @@ def _aged(context: Context, purpose: str) -> Seen:
 
 
 def bucket_access(context: Context) -> Seen:
-    """Nobody but us reads the bucket. A fault only where it is open: not every store can tell."""
+    """Check that the bucket is private. It is a fault only if it is open, because not every store can say."""
     storage = open_storage(context.settings.storage)
     if not isinstance(storage, GuardedStorage):
-        return Seen("not needed: a folder of this machine")
+        return Seen("not needed: the storage is a folder on this machine")
     try:
         public, blocked = storage.is_public(), storage.blocks_public_access()
     except StorageError as error:
         return _hidden(error)
     if public:
-        raise StorageRefused(f"{storage.url} is open to everybody", hint=PUBLIC_HINT)
-    return Seen() if blocked else Seen("ok, but it could be opened to everybody by mistake", PUBLIC_HINT)
+        raise StorageRefused(f"{storage.url} is open to the public", hint=PUBLIC_HINT)
+    return Seen() if blocked else Seen("ok, but it could be opened to the public by mistake", PUBLIC_HINT)
 
 
 def bucket_encryption(context: Context) -> Seen:
-    """What is written is encrypted at rest: by the bucket, or as the settings ask for."""
+    """Check that objects are encrypted at rest: by the bucket, or by the settings."""
     storage = open_storage(context.settings.storage)
     if not isinstance(storage, GuardedStorage):
-        return Seen("a folder: encrypt its disk", "see docs/storage.md")
-    asked = context.settings.storage_sse
+        return Seen("the storage is a folder: encrypt its disk", "see docs/storage.md")
+    configured = context.settings.storage_sse
     try:
         used = storage.encryption()
     except StorageError as error:
-        return Seen(f"ok: {asked}, as set") if asked else _hidden(error)
-    if asked or used:
-        return Seen(f"ok: {asked or used}")
-    return Seen("nothing is encrypted at rest", "set PORTABILITY_STORAGE_SSE, or the bucket's default")
+        return Seen(f"ok: {configured}, as set") if configured else _hidden(error)
+    if configured or used:
+        return Seen(f"ok: {configured or used}")
+    return Seen("objects are not encrypted at rest", "set PORTABILITY_STORAGE_SSE, or the bucket's default encryption")
 
 
 def _hidden(error: StorageError) -> Seen:
-    return Seen(f"not to be seen: {error} [{error.code}]", PUBLIC_HINT)
+    return Seen(f"unknown: {error} [{error.code}]", PUBLIC_HINT)
 
 
 def clocks(context: Context) -> Seen:
-    """This machine, the database and Redis agree on the time: leases, links and tokens hang on it."""
+    """Check that this machine, the database and Redis agree on the time, which leases, links and tokens depend on."""
     skews: dict[str, float] = {}
-    # Where one is away, its own check says so.
+    # A service that is down is reported by its own check.
     with suppress(DatabaseUnavailable):
         skews["the database"] = _skew(lambda: deployment.clock(context.engine).timestamp())
     with suppress(QueueUnavailable, RedisError):
         redis = connect(redis_url(context.settings))
         skews["Redis"] = _skew(lambda: _redis_time(redis.time()))
     if not skews:
-        return Seen("there is nothing to compare with")
+        return Seen("no other clock is available for a comparison")
     name, worst = max(skews.items(), key=lambda pair: abs(pair[1]))
     if abs(worst) > SKEW_MAX_SECONDS:
-        raise WrongClock(f"this machine's clock and that of {name} are {abs(worst):.0f} s apart")
+        raise WrongClock(f"the clocks of this machine and of {name} are {abs(worst):.0f} s apart")
     if abs(worst) > SKEW_SECONDS:
         return Seen(f"{abs(worst):.1f} s between this machine and {name}", WrongClock.default_hint)
     return Seen()
 
 
 def _skew(ask: Callable[[], float]) -> float:
-    """Seconds by which another clock is ahead, with the way there and back halved; the first asking opens the way."""
+    """Return by how many seconds another clock is ahead, corrected by half the round trip; the first call warms up."""
     ask()
     before = datetime.now(UTC).timestamp()
-    theirs = ask()
-    return theirs - (before + datetime.now(UTC).timestamp()) / 2
+    other = ask()
+    return other - (before + datetime.now(UTC).timestamp()) / 2
 
 
 def _redis_time(answer: Any) -> float:  # noqa: ANN401  # redis-py answers synchronously or not by one type
@@ -200,11 +211,17 @@ def _redis_time(answer: Any) -> float:  # noqa: ANN401  # redis-py answers synch
 
 
 def regions(context: Context) -> Seen:
-    """The archives lie where tenants are pinned to (requirement R47)."""
+    """Check that the archives are stored in the regions that tenants require (requirement R47)."""
     settings = context.settings
     named = dict(parse_qsl(urlsplit(settings.storage).query)).get("region")
     if named and settings.storage_region and named != settings.storage_region:
-        raise BadSetting("PORTABILITY_STORAGE_REGION is not the region of PORTABILITY_STORAGE_URL", hint=REGION_HINT)
+        raise BadSetting(
+            "PORTABILITY_STORAGE_REGION differs from the region of PORTABILITY_STORAGE_URL", hint=REGION_HINT
+        )
     if away := sum(region != settings.storage_region for region in settings.region_of.values()):
-        raise BadSetting(f"{away} tenants are pinned to another region than the archives lie in", hint=REGION_HINT)
-    return Seen(f"ok: {len(settings.region_of)} tenants are pinned" if settings.region_of else "ok: nobody is pinned")
+        raise BadSetting(f"{away} tenants require another region than the one of the storage", hint=REGION_HINT)
+    return Seen(
+        f"ok: {len(settings.region_of)} tenants require a region"
+        if settings.region_of
+        else "ok: no tenant requires a region"
+    )

@@ -1,16 +1,16 @@
-"""What all commands share: `--dir`, `--json`, settings, connections, and how errors end."""
+"""Shared by all commands: `--dir`, `--json`, settings, connections, and how errors are reported."""
 
 from __future__ import annotations
 
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import orjson
@@ -21,43 +21,46 @@ from rich.table import Table
 from rich.text import Text
 
 from portability.api import JSON
-from portability.errors import BadInput, PortabilityError
+from portability.api.errors import BadInput, PortabilityError
+from portability.api.times import rfc3339
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from portability.api import Exporter
+    from portability.api.storages import Storage
+    from portability.law.notice import Register
     from portability.settings import Settings
-    from portability.storage import Storage
 
 EXIT_CODES: dict[type[PortabilityError], int] = {PortabilityError: 1, BadInput: 2}
-"""The nearest class of the error's tree decides."""
+"""Exit codes by error class; the nearest parent class counts."""
 
 UNUSABLE = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
-"""What the system says of a folder that the caller named; storage names its own errors."""
+"""Errors of the operating system for a folder that the caller named; storage has its own errors."""
 
 
 @dataclass
 class Context:
-    """One command's surroundings. Settings, database and storage are read, opened and imported on first use."""
+    """The context of one command. Settings, database and storage are loaded on first use."""
 
     read_settings: Callable[[], Settings]
     json: bool
 
     @cached_property
     def settings(self) -> Settings:
-        """Raises BadSetting."""
+        """Load the settings. Raises BadSetting."""
         return self.read_settings()
 
     @cached_property
     def console(self) -> Console:
-        """For people: standard output, or standard error where that belongs to JSON."""
+        """Return the console for people: standard output, or standard error if standard output is for JSON."""
         return Console(stderr=self.json, highlight=False)
 
     @cached_property
     def engine(self) -> Engine:
-        """The control database: migrated by itself on the embedded stack, checked elsewhere."""
-        from portability import migrations  # noqa: PLC0415  # as in _load_settings
-        from portability.db import open_engine  # noqa: PLC0415  # as above
+        """Open the control database: migrated automatically on the embedded stack, checked elsewhere."""
+        from portability.database import migrations  # noqa: PLC0415  # as in _load_settings
+        from portability.database.engine import open_engine  # noqa: PLC0415  # as above
 
         if self.settings.database_url is None:
             self.settings.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,9 +72,23 @@ class Context:
         return engine
 
     @cached_property
+    def exporters(self) -> Mapping[str, Exporter]:
+        """Open the deployment's exporters. Raises BadSetting, UnknownExporter, DuplicatePlugin, BrokenPlugin."""
+        from portability.sources import PlatformSources, open_exporters  # noqa: PLC0415  # as in _load_settings
+
+        return open_exporters(self.settings, PlatformSources(self.settings))
+
+    @cached_property
+    def notice(self) -> Register:
+        """Load the notice register: the information for people about the processing. Raises NoticeHole."""
+        from portability.law import notice  # noqa: PLC0415  # as in _load_settings
+
+        return notice.load(self.settings.notice_dir, reference=self.settings.has_reference)
+
+    @cached_property
     def storage(self) -> Storage:
-        """Where the archives are; refused where it is another host's folder."""
-        from portability import deployment  # noqa: PLC0415  # as in _load_settings
+        """Open the storage of archives; a folder of another host is refused."""
+        from portability.database import deployment  # noqa: PLC0415  # as in _load_settings
         from portability.storage import open_storage  # noqa: PLC0415  # as above
 
         storage = open_storage(self.settings.storage, sse=self.settings.storage_sse)
@@ -79,28 +96,36 @@ class Context:
         return storage
 
     def result(self, document: JSON, human: Callable[[], None]) -> None:
-        """The command's answer: JSON for machines, `human` for people."""
+        """Print the command's result: JSON for machines, `human` for people."""
         if self.json:
             print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
         else:
             human()
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A table for people; None is an empty cell."""
+        """Print a table for people; None is an empty cell."""
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
         for number, column in enumerate(columns):
-            # The first column is what one copies into the next command: it is never cut.
+            # The first column is used for copying into the next command: it is never shortened.
             table.add_column(column, no_wrap=number == 0, overflow="fold")
         for row in rows:
             table.add_row(*map(_cell, row))
         self.console.print(table)
 
+    def listing(
+        self, title: str, rows: Sequence[Mapping[Any, Any]], names: Sequence[str], times: Sequence[str]
+    ) -> None:
+        """Print the result of a command that lists rows: the columns `names`, then the columns of times."""
+        columns = (*names, *times)
+        document: list[JSON] = [{n: rfc3339(row[n]) if n in times else row[n] for n in columns} for row in rows]
+        self.result(document, lambda: self.table(title, columns, [[row[n] for n in columns] for row in rows]))
+
     def bars(self, *columns: str | ProgressColumn) -> Progress:
-        """Progress bars for people at a terminal; nothing in a pipe, and nothing beside JSON."""
+        """Make progress bars for people at a terminal; invisible in a pipe and with JSON."""
         return Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
 
     def note(self, text: str) -> None:
-        """A line for people, out of the way of the answer."""
+        """Print a line for people that is not part of the result."""
         Console(stderr=True, highlight=False).print(text, markup=False)
 
 
@@ -111,42 +136,42 @@ def _cell(value: object) -> Text:
 
 
 def one_of(words: Iterable[str]) -> click.Choice[str]:
-    """A choice among words; of an enumeration its values, which click would show by the names in the code."""
+    """Make a choice among words; for an enumeration its values, where click would show the names."""
     return click.Choice([str(word) for word in words], case_sensitive=False)
 
 
 def shared(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--dir` and `--json`, hand it a Context, and end its errors in one line and an exit code."""
+    """Give a command `--dir` and `--json`, pass it a Context, and report errors as one line with an exit code."""
 
     @click.option("--dir", "folder", type=click.Path(path_type=Path), help="State folder of the embedded stack.")
-    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
     @functools.wraps(function)
     def run(*args: object, folder: Path | None, as_json: bool, **kwargs: object) -> None:
         try:
             if folder is not None:
-                # Processes that this command starts, and jobs that it runs, find the same folder.
+                # Child processes and jobs of this command use the same folder.
                 os.environ["PORTABILITY_DIR"] = str(folder.absolute())
             function(Context(_load_settings, as_json), *args, **kwargs)
         except PortabilityError as error:
             fail(error, as_json=as_json)
         except UNUSABLE as error:
             hint = "check --dir, --to, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
-            fail(BadInput(f"{error.filename} cannot be used: {error.strerror}", hint=hint), as_json=as_json)
+            fail(BadInput(f"cannot use {error.filename}: {error.strerror}", hint=hint), as_json=as_json)
 
     return run
 
 
 def _load_settings() -> Settings:
-    from portability.settings import load_settings  # noqa: PLC0415  # it costs a command that needs none 0.3 s
+    from portability.settings import load_settings  # noqa: PLC0415  # loading takes 0.3 s, which not every command needs
 
     return load_settings()
 
 
 def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
-    """Tell the error and leave with its exit code."""
+    """Print the error and exit with its exit code."""
     if as_json:
-        told = {"code": error.code, "message": str(error), "hint": error.hint or None}
-        print(orjson.dumps({"error": told}, option=orjson.OPT_INDENT_2).decode())
+        content = {"code": error.code, "message": str(error), "hint": error.hint or None}
+        print(orjson.dumps({"error": content}, option=orjson.OPT_INDENT_2).decode())
     else:
         hint = f"  hint: {error.hint}" if error.hint else ""
         click.echo(f"error: {error} [{error.code}]{hint}", err=True)
@@ -154,5 +179,7 @@ def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
 
 
 def exit_code(error: PortabilityError) -> int:
-    """0 is done, 1 it failed, 2 bad input."""
+    """Return the exit code: 0 is success, 1 a failure, 2 invalid input; an ended process of the stack has its own."""
+    if status := getattr(error, "exit_status", None):
+        return int(status)
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from cli.context import Context, shared
-from portability import migrations
-from portability.db import open_engine
+from portability.database import migrations
+from portability.database.engine import open_engine
 
 
 @click.group()
@@ -17,9 +17,9 @@ def db() -> None:
 @db.command()
 @shared
 def upgrade(context: Context) -> None:
-    """Bring the control database to the newest schema; safe to run twice and from several machines."""
+    """Migrate the control database to the newest schema; safe to run twice and from several machines."""
     if context.settings.database_url is None:
         context.settings.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     before, after = migrations.upgrade(open_engine(context.settings.database))
-    told = f"at {after} already" if before == after else f"{before or 'empty'} -> {after}"
-    context.result({"before": before, "after": after}, lambda: context.console.print(told, markup=False))
+    text = f"already at {after}" if before == after else f"{before or 'empty'} -> {after}"
+    context.result({"before": before, "after": after}, lambda: context.console.print(text, markup=False))

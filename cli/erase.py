@@ -1,4 +1,4 @@
-"""`portability erase | holds`: take away what is kept of a subject, or keep it from being taken away."""
+"""`portability erase | holds`: delete a subject's stored data, or protect it from deletion."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import Any
 
 import click
 
-from cli.context import Context, shared
+from cli.context import Context, one_of, shared
 from cli.permission import AS, permit_any
-from portability import erasures, exclusion, requests
-from portability import holds as standing
-from portability.db import reading, writing
-from portability.erasures import Extent, State, Whom
-from portability.errors import NoSigningKey, StorageError
-from portability.policy import Action
-from worker import erase as work
+from portability.api.errors import StorageError
+from portability.database.engine import reading, writing
+from portability.errors import NoSigningKey
+from portability.people import subject_locks
+from portability.requests import acceptance
+from portability.requests.policy import Action
+from portability.retention import erasure_holds, erasures
+from portability.retention import legal_holds as standing
+from portability.retention.erasure_holds import ErasureGround
+from portability.retention.erasures import ErasureState, Extent, Whom
+from worker.clock import erasure as work
 
 
 @click.command()
-@click.option("--subject", required=True, help="user:ID, contact:ID or tenant:ID.")
+@click.option("--subject", required=True, help="user:ID, contact:ID, tenant:ID, email:ADDRESS or phone:NUMBER.")
 @click.option("--tenant", help="The contact's tenant.")
-@click.option("--reason", required=True, help="The request and its reference; no name of a person.")
-@click.option("--dry-run", is_flag=True, help="Only tell what there is.")
+@click.option("--reason", required=True, help="The request and its reference; not a person's name.")
+@click.option("--dry-run", is_flag=True, help="Only report what would be erased.")
+@click.option("--ground", type=one_of(ErasureGround), help="Why data is erased that the person does not have yet.")
 @click.option("--cancel-running", is_flag=True, help="Cancel exports that have not ended, and wait for their workers.")
 @AS
 @shared
@@ -31,69 +36,71 @@ def erase(
     subject: str,
     tenant: str | None,
     reason: str,
+    ground: str | None,
     claimed: str | None,
     *,
     dry_run: bool,
     cancel_running: bool,
 ) -> None:
-    """Erase all that is kept here of one subject: archives, requests, messages. Run again, it goes on."""
+    """Erase all stored data of one subject: archives, requests, messages. Run it again to continue."""
     actor, whom = permit_any(context, claimed, Action.ERASE), Whom.parse(subject, tenant)
     with reading(context.engine) as connection:
         extent = erasures.extent(connection, whom)
         if dry_run:
-            exclusion.check_not_held(connection, whom.kind, whom.id, whom.tenant)
+            subject_locks.check_not_held(connection, whom.kind, whom.id, whom.tenant)
     if dry_run:
         found = {"exports": extent.exports, "running": extent.running, "volumes": extent.volumes, "bytes": extent.bytes}
-        context.result({"dry_run": True, **found}, lambda: _tell(context, extent))
+        context.result({"dry_run": True, **found}, lambda: _print_report(context, extent))
         return
     with writing(context.engine) as connection:
-        erasure_id = erasures.begin(connection, whom, reason=reason, actor=str(actor), cancel_running=cancel_running)
-    trouble = _carry_on(context, erasure_id)
+        how: dict[str, Any] = {"cancel_running": cancel_running, "ground": ground}
+        erasure_id = erasures.begin(connection, whom, reason=reason, actor=str(actor), **how)
+    storage_error = _carry_on(context, erasure_id)
     with reading(context.engine) as connection:
         row = erasures.get(connection, erasure_id)
-    if row["state"] != State.DONE:
-        context.note(f"begun; the clock goes on with it{f': {trouble}' if trouble else ''}")
-    told = f"{erasure_id} is {row['state']}: {row['exports']} exports, {row['volumes']} volumes, {row['bytes']:,} bytes"
-    context.result(erasures.view(row), lambda: context.console.print(told, markup=False))
+    if row["state"] != ErasureState.DONE:
+        context.note(f"begun; the clock continues it{f': {storage_error}' if storage_error else ''}")
+    text = f"{erasure_id} is {row['state']}: {row['exports']} exports, {row['volumes']} volumes, {row['bytes']:,} bytes"
+    context.result(erasures.view(row), lambda: context.console.print(text, markup=False))
 
 
 def _carry_on(context: Context, erasure_id: str) -> StorageError | None:
-    """Do at once what can be done at once; the clock does the rest."""
-    trouble: StorageError | None = None
+    """Do at once what is possible; the clock does the rest."""
+    storage_error: StorageError | None = None
     try:
         work.advance(context.engine, lambda: context.storage, erasure_id)
     except StorageError as error:
-        trouble = error
+        storage_error = error
     try:
         work.attest(context.engine, context.settings.keys, context.settings.iss)
     except NoSigningKey as error:
         context.note(f"not attested yet: {error}")
-    return trouble
+    return storage_error
 
 
-def _tell(context: Context, extent: Extent) -> None:
-    told = f"would erase {extent.exports} exports with {extent.volumes} volumes, {extent.bytes:,} bytes"
+def _print_report(context: Context, extent: Extent) -> None:
+    text = f"would erase {extent.exports} exports with {extent.volumes} volumes, {extent.bytes:,} bytes"
     running = f"; {extent.running} have not ended" if extent.running else ""
-    context.console.print(told + running, markup=False)
+    context.console.print(text + running, markup=False)
 
 
 @click.group()
 def holds() -> None:
-    """Subjects that are kept from being erased, for a legal reason."""
+    """Legal holds: subjects that must not be erased, for a legal reason."""
 
 
 @holds.command("add")
-@click.option("--subject", required=True, help="user:ID, contact:ID or tenant:ID.")
+@click.option("--subject", required=True, help="user:ID, contact:ID, tenant:ID, email:ADDRESS or phone:NUMBER.")
 @click.option("--tenant", help="The contact's tenant.")
-@click.option("--reason", required=True, help="The case and its reference; no name of a person.")
-@click.option("--until", help="When it ends by itself: a date or an RFC 3339 time; default: when it is released.")
+@click.option("--reason", required=True, help="The case and its reference; not a person's name.")
+@click.option("--until", help="When it ends automatically: a date or an RFC 3339 time; default: when it is released.")
 @AS
 @shared
 def add(
     context: Context, subject: str, tenant: str | None, reason: str, until: str | None, claimed: str | None
 ) -> None:
-    """Hold a subject: neither erased nor purged until then."""
-    actor, end = permit_any(context, claimed, Action.HOLD), requests.moment(until, "until")
+    """Put a subject under legal hold: it is neither erased nor purged until the hold ends."""
+    actor, end = permit_any(context, claimed, Action.HOLD), acceptance.moment(until, "until")
     with writing(context.engine) as connection:
         hold_id = standing.add(connection, subject=subject, tenant=tenant, reason=reason, actor=str(actor), until=end)
     context.result({"id": hold_id}, lambda: context.console.print(hold_id, markup=False))
@@ -103,7 +110,7 @@ def add(
 @AS
 @shared
 def list_holds(context: Context, claimed: str | None) -> None:
-    """List holds, ended ones too."""
+    """List holds, ended holds too."""
     permit_any(context, claimed, Action.HOLD)
     with reading(context.engine) as connection:
         found = [standing.view(connection, row) for row in standing.rows(connection)]
@@ -111,12 +118,38 @@ def list_holds(context: Context, claimed: str | None) -> None:
     context.result(list(found), lambda: context.table("Holds", shown, [_cells(one, shown) for one in found]))
 
 
+@holds.command("subjects")
+@AS
+@shared
+def list_subjects(context: Context, claimed: str | None) -> None:
+    """List the subjects whose data must not be erased now: on hold, or with a request that is not delivered."""
+    permit_any(context, claimed, Action.ERASURE_HOLDS)
+    with reading(context.engine) as connection:
+        found = [one.view() for one in erasure_holds.subjects(connection)]
+    shown = ("subject", "tenant", "reasons", "exports")
+    context.result(list(found), lambda: context.table("Subjects", shown, [[one[n] for n in shown] for one in found]))
+
+
+@holds.command("permit")
+@click.argument("identifier", metavar="EXPORT")
+@click.option("--ground", required=True, type=one_of(ErasureGround), help="Why it may be erased before the delivery.")
+@AS
+@shared
+def permit_erasure(context: Context, identifier: str, ground: str, claimed: str | None) -> None:
+    """Record an officer's ground: the data may be erased although the person does not have it yet."""
+    actor = permit_any(context, claimed, Action.ERASE)
+    with writing(context.engine) as connection:
+        erasure_holds.permit(connection, [identifier], ground, actor=str(actor))
+    text = f"{identifier} no longer prevents an erasure"
+    context.result({"id": identifier, "ground": ground}, lambda: context.console.print(text, markup=False))
+
+
 @holds.command("release")
 @click.argument("identifier", metavar="HOLD")
 @AS
 @shared
 def release(context: Context, identifier: str, claimed: str | None) -> None:
-    """End a hold."""
+    """Release a legal hold."""
     actor = permit_any(context, claimed, Action.HOLD)
     with writing(context.engine) as connection:
         standing.release(connection, identifier, actor=str(actor))

@@ -1,10 +1,11 @@
-"""`portability list | show | cancel | retry | fetch`: exports that there are."""
+"""`portability list | show | cancel | retry | fetch`: existing exports."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -13,39 +14,63 @@ from sqlalchemy import RowMapping
 
 from cli.context import Context, one_of, shared
 from cli.permission import AS, permit
-from portability import approvals, audit, exports, policy, retries
 from portability.api import JSON
-from portability.db import reading, writing
-from portability.deadlines import Alarm
-from portability.errors import NotAllowed, ObjectChanged, QueueUnavailable, WrongState
-from portability.policy import Action
+from portability.api.errors import ObjectChanged
+from portability.api.storages import BLOCK_BYTES, Storage
+from portability.api.times import rfc3339
+from portability.database.engine import reading, writing
+from portability.errors import NotAllowed, QueueUnavailable, WrongState
+from portability.law.deadlines import Alarm
+from portability.law.regime import FigureOrigin
 from portability.queue import connect, open_queue, redis_url, wake
-from portability.states import DatasetState, ExportState
-from portability.storage import BLOCK_BYTES, Storage
+from portability.requests import actors, approvals, exports, retries
+from portability.requests.outcome import OwnOutcome, ProcessorOutcome
+from portability.requests.policy import Action
+from portability.requests.states import DatasetState, ExportState
+from portability.trust import audit
 
 GAPS_SHOWN = 20
+OWN_WORDS: Mapping[str, str] = {
+    OwnOutcome.COMPLETE: "complete",
+    OwnOutcome.WITH_REMARKS: "complete with remarks",
+    OwnOutcome.PARTIAL: "with gaps",
+    OwnOutcome.NOTHING_HELD: "nothing stored",
+    OwnOutcome.NOT_FOUND: "subject not found",
+    OwnOutcome.NONE: "nothing of our own",
+}
+PROCESSOR_WORDS: Mapping[str, str] = {
+    ProcessorOutcome.NONE: "",
+    ProcessorOutcome.DELIVERED: "; data of companies delivered",
+    ProcessorOutcome.REFERRED: "; data of companies referred",
+    ProcessorOutcome.REFUSED: "; data of companies refused",
+}
 
 
 @click.command("list")
 @click.option("--state", type=one_of(ExportState), help="Only exports in this state.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many, the newest first.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Maximum number, the newest first."
+)
 @shared
 def list_exports(context: Context, state: str | None, limit: int) -> None:
     """List exports, the newest first."""
     with reading(context.engine) as connection:
         rows = exports.recent(connection, state=state, limit=limit)
-    names = ("id", "state", "complete", "profile", "subject_kind", "subject_ref", "records", "error_code")
+    names = (
+        *("id", "state", "complete", "outcome_own", "outcome_processor", "profile", "subject_kind", "subject_ref"),
+        *("records", "error_code"),
+    )
     times = ("received_at", "due_at", "ended_at")
     document: list[JSON] = [
-        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}, "alarm": exports.alarm(row)}
+        {**{n: row[n] for n in names}, **{n: rfc3339(row[n]) for n in times}, "alarm": exports.alarm(row)}
         for row in rows
     ]
     columns = ("id", "state", "profile", "of a", "records", "due", "why")
-    told = [
+    shown_rows = [
         (row["id"], _whole(row), row["profile"], row["subject_kind"], row["records"], row["due_at"], row["error_code"])
         for row in rows
     ]
-    context.result(document, lambda: context.table("Exports", columns, told))
+    context.result(document, lambda: context.table("Exports", columns, shown_rows))
 
 
 @click.command()
@@ -74,7 +99,7 @@ def cancel(context: Context, identifier: str, claimed: str | None) -> None:
 @AS
 @shared
 def retry(context: Context, identifier: str, gaps: bool, claimed: str | None) -> None:
-    """Let a failed export begin anew, or a ready one fetch what it misses."""
+    """Start a failed export again, or fetch what is missing in a ready one."""
     with writing(context.engine) as connection:
         actor = str(permit(context, connection, claimed, Action.RETRY, identifier))
         if gaps:
@@ -90,7 +115,7 @@ def retry(context: Context, identifier: str, gaps: bool, claimed: str | None) ->
 @click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="Folder for the volumes.")
 @shared
 def fetch(context: Context, identifier: str, target: Path) -> None:
-    """Fetch an operator's copy of an export's volumes; run again, it goes on where it stopped."""
+    """Fetch an operator's copy of an export's volumes; run it again to continue."""
     paths = fetch_volumes(context, identifier, target)
 
     def human() -> None:
@@ -101,22 +126,22 @@ def fetch(context: Context, identifier: str, target: Path) -> None:
 
 
 def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]:
-    """Copy every volume into a folder, checked against its hash, and audit it. Raises NotAllowed, WrongState."""
+    """Copy every volume into a folder, check its hash, and record it in the log. Raises NotAllowed, WrongState."""
     if not (context.settings.embedded or context.settings.allow_fetch):
-        hint = "set PORTABILITY_ALLOW_FETCH=1 where an operator may hold people's archives"
-        raise NotAllowed("fetch is switched off outside the embedded stack", hint=hint)
+        hint = "set PORTABILITY_ALLOW_FETCH=1 if operators may have copies of people's archives"
+        raise NotAllowed("fetch is disabled outside the embedded stack", hint=hint)
     with reading(context.engine) as connection:
         row = exports.get(connection, identifier)
         volumes = exports.stored_volumes(connection, identifier)
     if row["state"] != ExportState.READY:
-        raise WrongState(f"export {identifier} is {row['state']}, not ready")
-    actor = str(policy.acting(context.settings, None))
+        raise WrongState(f"export {identifier} is {row['state']}; it must be ready")
+    actor = str(actors.acting(context.settings, None))
     if context.settings.needs_approvals:
         with writing(context.engine) as connection:
             is_approved = approvals.may_fetch(connection, identifier, actor=actor)
         if not is_approved:
-            hint = f"a colleague decides: portability approve {identifier}; then fetch again within a day"
-            raise NotAllowed("a copy of somebody's archive takes two people", hint=hint)
+            hint = f"ask a colleague to run `portability approve {identifier}`; then fetch again within a day"
+            raise NotAllowed("a copy of a person's archive needs a second person's approval", hint=hint)
     with writing(context.engine) as connection:
         audit.record(connection, "export.fetched", actor=actor, export_id=identifier, detail={"volumes": len(volumes)})
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -142,7 +167,7 @@ def _fetch(storage: Storage, volume: RowMapping, target: Path, advance: Callable
             advance(len(block))
     if digest.hexdigest() != volume["sha256"]:
         partial.unlink()
-        raise ObjectChanged(f"{path.name}: what storage gave has another SHA-256 than what was stored")
+        raise ObjectChanged(f"{path.name}: the bytes from storage have another SHA-256 than those that were stored")
     return partial.replace(path)
 
 
@@ -152,15 +177,15 @@ def _sha256(path: Path) -> str:
 
 
 def wake_for(context: Context, identifier: str) -> None:
-    """Wake a worker for an export; without Redis the clock does so later, and a note says it."""
+    """Wake a worker for an export; without Redis the clock does so later, and a note is printed."""
     try:
         wake(open_queue(connect(redis_url(context.settings))), identifier)
-    except QueueUnavailable as trouble:
-        context.note(f"kept; {trouble}: {trouble.hint}")
+    except QueueUnavailable as error:
+        context.note(f"stored; {error}: {error.hint}")
 
 
 def show_export(context: Context, identifier: str) -> None:
-    """The one view of an export that all commands end with."""
+    """Print the view of an export that all commands end with."""
     with reading(context.engine) as connection:
         document = exports.view(connection, identifier)
         row = exports.get(connection, identifier)
@@ -168,10 +193,10 @@ def show_export(context: Context, identifier: str) -> None:
         gaps = exports.gaps(connection, identifier)
         volumes = exports.stored_volumes(connection, identifier)
         causes = exports.review(connection, row)
-    context.result(document, lambda: _tell(context, row, causes, lines, gaps, volumes))
+    context.result(document, lambda: _print_report(context, row, causes, lines, gaps, volumes))
 
 
-def _tell(
+def _print_report(
     context: Context,
     row: RowMapping,
     causes: Sequence[str],
@@ -181,41 +206,55 @@ def _tell(
 ) -> None:
     say = context.console.print
     say(f"export {row['id']}: [bold]{_whole(row)}[/bold]")
-    say(f"{row['profile']} of a {row['subject_kind']}, due {row['due_at']:%Y-%m-%d %H:%M} UTC{_alarm(row)}")
+    due = f"due {row['due_at']:%Y-%m-%d %H:%M} UTC{_due_by(row)}{_alarm(row)}"
+    say(f"{row['profile']} of a {row['subject_kind']}, {due}")
     if causes:
-        say(f"a second person must look at it first: {', '.join(causes)}", markup=False)
+        say(f"a second person must approve it first: {', '.join(causes)}", markup=False)
     if row["error_code"] is not None:
         say(f"{row['error_message']} [{row['error_code']}]", markup=False)
-    _tell_ledger(context, lines)
+    _print_ledger(context, lines)
     if gaps:
-        told = [(f"{gap['exporter']}/{gap['dataset']}", gap["what"], gap["reason"]) for gap in gaps[:GAPS_SHOWN]]
-        context.table(f"Gaps: {len(gaps)}", ("dataset", "what", "reason"), told)
+        shown_rows = [(f"{gap['exporter']}/{gap['dataset']}", gap["what"], gap["reason"]) for gap in gaps[:GAPS_SHOWN]]
+        context.table(f"Gaps: {len(gaps)}", ("dataset", "what", "reason"), shown_rows)
     for volume in volumes:
         say(f"{volume['name']}.zip  {volume['bytes']:,} bytes\n  sha256 {volume['sha256']}", soft_wrap=True)
 
 
-def _tell_ledger(context: Context, lines: Sequence[RowMapping]) -> None:
+def _print_ledger(context: Context, lines: Sequence[RowMapping]) -> None:
     if not lines:
         return
     waiting = [line for line in lines if line["state"] == DatasetState.NEEDS_INSTRUCTION]
-    told = [
+    shown_rows = [
         (f"{line['exporter']}/{line['dataset']}", line["state"], line["records"], line["files"], line["gaps"])
         for line in lines
     ]
-    context.table("Ledger", ("dataset", "state", "records", "files", "gaps"), told)
+    context.table("Ledger", ("dataset", "state", "records", "files", "gaps"), shown_rows)
+    remarks: Counter[str] = sum((Counter(line["remarks"] or {}) for line in lines), Counter())
+    for code, count in sorted(remarks.items()):
+        context.console.print(f"{count} records: {code}", markup=False)
     if waiting:
         tenants = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
-        context.console.print(f"{len(waiting)} datasets need an instruction of {', '.join(tenants)}", markup=False)
+        context.console.print(f"{len(waiting)} datasets need an instruction by {', '.join(tenants)}", markup=False)
+
+
+def _due_by(row: RowMapping) -> str:
+    """Return the law that set the due date, and whether the law states no figure."""
+    if not row["due_regime"]:
+        return ""
+    policy = ", a period of this deployment's policy" if row["due_figure"] == FigureOrigin.POLICY else ""
+    return f" ({row['due_regime']}{policy})"
 
 
 def _alarm(row: RowMapping) -> str:
-    told = {
-        Alarm.HALF: ", half of the time is over",
-        Alarm.MOST: ", most of the time is over",
+    shown_rows = {
+        Alarm.HALF: ", half of the time has passed",
+        Alarm.MOST: ", most of the time has passed",
         Alarm.MISSED: ", missed",
     }
-    return told.get(exports.alarm(row), "")
+    return shown_rows.get(exports.alarm(row), "")
 
 
 def _whole(row: RowMapping) -> str:
-    return f"{row['state']}, with gaps" if row["complete"] is False else str(row["state"])
+    if not row["outcome_own"]:  # an archive of a release before outcomes
+        return f"{row['state']}, with gaps" if row["complete"] is False else str(row["state"])
+    return f"{row['state']}, {OWN_WORDS[row['outcome_own']]}{PROCESSOR_WORDS[row['outcome_processor']]}"

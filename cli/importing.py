@@ -1,4 +1,4 @@
-"""`portability import`: the reference importer of an archive that came from another provider; needs no deployment."""
+"""`portability import`: imports an archive of another provider into the reference schema; needs no deployment."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-from archive.verify import volume_paths
+from archive.verify.archives import volume_paths
 from cli.context import Context, shared
 from cli.verify import jwks_of_folder, load_jwks, printable
-from importer.contents import bags
-from importer.importing import import_archive
-from importer.records import Progress
-from importer.report import Report, Taken
-from portability.signing import Jwks
 from portability.storage import open_storage
-from receiver.unpack import unpack
+from portability.trust.signing import Jwks
+from receiver.importer.archive_import import import_archive
+from receiver.importer.contents import bags
+from receiver.importer.records import Progress
+from receiver.importer.report import DatasetResult, ImportReport
+from receiver.verify.unpack import unpack
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
 
@@ -28,30 +28,30 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), Tran
 @click.command("import")
 @click.argument("paths", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--into", metavar="URL", required=True, help="Database to import into: SQLite or PostgreSQL.")
-@click.option("--files", metavar="URL", help="Storage for recordings and attachments; without it they are left out.")
+@click.option("--files", metavar="URL", help="Storage for recordings and attachments; default: they are not imported.")
 @click.option("--jwks", metavar="FILE|URL", help="The issuer's public keys: checks the signatures (again).")
-@click.option("--dry-run", is_flag=True, help="Report what would be done, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Only report what would be done.")
 @shared
 def import_command(
     context: Context, paths: tuple[Path, ...], into: str, files: str | None, jwks: str | None, *, dry_run: bool
 ) -> None:
-    """Take an archive of profile switch or portability into the reference schema. It may run again at any time.
+    """Import an archive of profile switch or portability into the reference schema. It can be repeated.
 
-    DIR is what `portability receive` made, a folder of unpacked volumes, or the ZIPs themselves, which are verified
-    first. Exit code 0: all records are there, 1: some were refused, 2: nothing could be imported.
+    DIR is the folder of `portability receive`, a folder of unpacked volumes, or the ZIPs themselves, which are verified
+    first. Exit code 0: all records are imported, 1: some were refused, 2: nothing could be imported.
     """
     storage = None if files is None else open_storage(files)
     keys = None if jwks is None else Jwks.parse(load_jwks(jwks))
     with _folders(context, paths, keys) as folders, _started(context) as started:
         report = import_archive(folders, into, storage=storage, jwks=keys, dry_run=dry_run, started=started)
-    context.result(report.as_json(), lambda: _tell(context, report))
+    context.result(report.as_json(), lambda: _print_report(context, report))
     if report.refused:
         sys.exit(1)
 
 
 @contextmanager
 def _folders(context: Context, paths: Sequence[Path], keys: Jwks | None) -> Iterator[list[Path]]:
-    """Unpacked volumes; ZIPs are unpacked for as long as the import takes."""
+    """Yield unpacked volumes; ZIPs are unpacked for the time of the import."""
     if not any(path.suffix == ".zip" or (path.is_dir() and any(path.glob("*.zip"))) for path in paths):
         yield [folder for path in paths for folder in bags(path)]
         return
@@ -75,7 +75,7 @@ def _started(context: Context) -> Iterator[Callable[[int], Progress]]:
         yield started
 
 
-def _tell(context: Context, report: Report) -> None:
+def _print_report(context: Context, report: ImportReport) -> None:
     say = context.console.print
     columns = ("dataset", "table", "new", "same", "changed", "refused", "files")
     rows = [
@@ -96,13 +96,13 @@ def _tell(context: Context, report: Report) -> None:
     for left in report.left:
         say(f"left out {printable(left.exporter)}/{printable(left.dataset)}: {left.reason}")
     absent = sum(len(one.absent_columns) for one in report.datasets)
-    say(f"{absent} columns are in no archive: secrets and the platform's own; docs/source-schema.md lists them")
+    say(f"{absent} columns are never in an archive: secrets and technical data; see docs/source-schema.md")
     if not report.complete:
-        say(f"[bold]the archive says itself that it is not complete[/]: {report.gaps} gaps")
+        say(f"[bold]the archive states that it is not complete[/]: {report.gaps} gaps")
     say("nothing was changed" if report.dry_run else "imported")
 
 
-def _files(one: Taken) -> str:
+def _files(one: DatasetResult) -> str:
     if one.files is None:
         return ""
     counts = one.files.as_json()

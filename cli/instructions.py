@@ -1,4 +1,4 @@
-"""`portability instructions add | list | withdraw`: a tenant's orders to export its processor data."""
+"""`portability instructions add | list | withdraw`: a tenant's instructions to export its processor data."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import click
 
 from cli.context import Context, one_of, shared
 from cli.permission import AS, permit_any
-from portability import exports
-from portability import instructions as orders
-from portability.api import JSON
-from portability.db import reading, writing
+from portability.database.engine import reading, writing
 from portability.plugins import check_exporter_names
-from portability.policy import Action
+from portability.requests import instructions as orders
+from portability.requests.policy import Action
 
 
 @click.group()
 def instructions() -> None:
-    """A tenant's orders to export what the platform processes for it."""
+    """Instructions: a tenant's orders to export what the platform processes for it."""
 
 
 @instructions.command("add")
-@click.option("--tenant", required=True, help="The tenant that orders.")
-@click.option("--contact", help="One contact of the tenant; default: every contact.")
+@click.option("--tenant", required=True, help="The tenant that gives the instruction.")
+@click.option("--contact", help="One contact, or member of staff, of the tenant; default: all of them.")
 @click.option("--include", help="Exporters, separated by commas; default: all.")
 @click.option(
     "--deliver-to",
@@ -36,8 +34,12 @@ def instructions() -> None:
 def add(
     context: Context, tenant: str, contact: str | None, include: str | None, delivery: str, claimed: str | None
 ) -> None:
-    """Record an instruction; the same standing one is not recorded twice."""
-    exporters = None if include is None else check_exporter_names(name.strip() for name in include.split(","))
+    """Record an instruction; an identical active one is not recorded again."""
+    exporters = (
+        None
+        if include is None
+        else check_exporter_names((name.strip() for name in include.split(",")), context.exporters)
+    )
     actor = permit_any(context, claimed, Action.INSTRUCT, tenant=tenant)
     with writing(context.engine) as connection:
         identifier = orders.add(
@@ -52,19 +54,15 @@ def add(
 
 
 @instructions.command("list")
-@click.option("--tenant", help="Only this tenant's.")
+@click.option("--tenant", help="Only instructions of this tenant.")
 @shared
 def list_instructions(context: Context, tenant: str | None) -> None:
-    """List instructions, withdrawn ones too."""
+    """List instructions, withdrawn instructions too."""
     with reading(context.engine) as connection:
         rows = orders.rows(connection, tenant)
     names = ("id", "tenant", "contact_id", "exporters", "delivery", "created_by")
     times = ("created_at", "withdrawn_at")
-    document: list[JSON] = [
-        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
-    ]
-    shown = (*names, *times)
-    context.result(document, lambda: context.table("Instructions", shown, [[row[n] for n in shown] for row in rows]))
+    context.listing("Instructions", rows, names, times)
 
 
 @instructions.command("withdraw")
@@ -72,7 +70,7 @@ def list_instructions(context: Context, tenant: str | None) -> None:
 @AS
 @shared
 def withdraw(context: Context, identifier: str, claimed: str | None) -> None:
-    """End an instruction; exports that begin later do not see it."""
+    """Withdraw an instruction; exports that begin later ignore it."""
     with writing(context.engine) as connection:
         tenant = orders.get(connection, identifier)["tenant"]
         actor = permit_any(context, claimed, Action.INSTRUCT, tenant=tenant)

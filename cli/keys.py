@@ -1,4 +1,4 @@
-"""`portability keys new | list | retire | revoke | jwks`: what archives are signed with."""
+"""`portability keys new | list | retire | revoke | jwks`: keys that sign archives."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import click
 import orjson
 
 from cli.context import Context, shared
-from portability import exports, keys, policy
-from portability.api import JSON
-from portability.db import reading, writing
+from portability.database.engine import reading, writing
+from portability.requests import actors
+from portability.trust import keys
 
 
 @click.group("keys")
@@ -29,22 +29,17 @@ def new(context: Context, purpose: str) -> None:
 @keys_group.command("list")
 @shared
 def list_keys(context: Context) -> None:
-    """List keys, retired and revoked ones too."""
+    """List keys, retired and revoked keys too."""
     with reading(context.engine) as connection:
         rows = keys.listed(connection)
-    times = ("created_at", "retired_at", "revoked_at")
-    document: list[JSON] = [
-        {"kid": row["kid"], "purpose": row["purpose"], **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
-    ]
-    shown = ("kid", "purpose", *times)
-    context.result(document, lambda: context.table("Keys", shown, [[row[n] for n in shown] for row in rows]))
+    context.listing("Keys", rows, ("kid", "purpose"), ("created_at", "retired_at", "revoked_at"))
 
 
 @keys_group.command("retire")
 @click.argument("kid")
 @shared
 def retire(context: Context, kid: str) -> None:
-    """Sign no more with a key; what it signed stays valid."""
+    """Retire a key: it signs no more; its signatures stay valid."""
     with writing(context.engine) as connection:
         keys.retire(connection, kid, actor=_actor(context))
     context.result({"kid": kid}, lambda: context.console.print(f"{kid} is retired", markup=False))
@@ -54,7 +49,7 @@ def retire(context: Context, kid: str) -> None:
 @click.argument("kid")
 @shared
 def revoke(context: Context, kid: str) -> None:
-    """Declare a key compromised: nothing that it signed verifies any more."""
+    """Revoke a compromised key: all its signatures become invalid."""
     with writing(context.engine) as connection:
         keys.revoke(connection, kid, actor=_actor(context))
     context.result({"kid": kid}, lambda: context.console.print(f"{kid} is revoked", markup=False))
@@ -70,4 +65,4 @@ def jwks(context: Context) -> None:
 
 
 def _actor(context: Context) -> str:
-    return str(policy.acting(context.settings, None))
+    return str(actors.acting(context.settings, None))

@@ -1,4 +1,4 @@
-"""`portability link | links | revoke`: permission to download an export, given and taken."""
+"""`portability link | links | revoke`: give and revoke permission to download an export."""
 
 from __future__ import annotations
 
@@ -8,43 +8,45 @@ import click
 
 from cli.context import Context, one_of, shared
 from cli.permission import AS, permit
-from portability import exports, links
 from portability.api import JSON
-from portability.db import reading, writing
-from portability.errors import BadInput
-from portability.policy import Action
+from portability.api.errors import BadInput
+from portability.api.times import rfc3339
+from portability.database.engine import reading, writing
+from portability.delivery import links
+from portability.requests.policy import Action
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @click.command()
 @click.argument("identifier", metavar="ID")
-@click.option("--expires", help="How long it holds: 90m, 48h or 7d; default: PORTABILITY_LINK_TTL_SECONDS.")
+@click.option("--expires", help="How long it is valid: 90m, 48h or 7d; default: PORTABILITY_LINK_TTL_SECONDS.")
 @click.option(
     "--for",
     "audience",
     type=one_of(["subject", *(each for each in links.Audience if each is not links.Audience.RECIPIENT)]),
     default="subject",
     show_default=True,
-    help="Who may use it; subject: what fits the subject.",
+    help="Who may use it; subject: the audience that fits the subject.",
 )
 @AS
 @shared
 def link(context: Context, identifier: str, expires: str | None, audience: str, claimed: str | None) -> None:
-    """Make a link to a ready export and print its URL: the only time that it is shown."""
+    """Make a link to a ready export and print its URL, which is shown only once."""
     seconds = context.settings.link_ttl_seconds if expires is None else _seconds(expires)
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.LINK, identifier)
-        row = exports.get(connection, identifier)
-        chosen = links.default_audience(connection, row) if audience == "subject" else audience
+        chosen = None if audience == "subject" else audience
         keys_folder = context.settings.keys
-        made = links.issue(connection, keys_folder, identifier, audience=chosen, ttl_seconds=seconds, actor=str(actor))
-    url = made.url(context.settings.base_url)
+        issued = links.issue(
+            connection, keys_folder, identifier, audience=chosen, ttl_seconds=seconds, actor=str(actor)
+        )
+    url = issued.url(context.settings.base_url)
     document: JSON = {
-        "id": made.id,
+        "id": issued.id,
         "url": url,
-        "audience": made.audience,
-        "expires_at": exports.rfc3339(made.expires_at),
+        "audience": issued.audience,
+        "expires_at": rfc3339(issued.expires_at),
     }
     context.result(document, lambda: context.console.print(url, markup=False, soft_wrap=True))
 
@@ -54,16 +56,12 @@ def link(context: Context, identifier: str, expires: str | None, audience: str, 
 @AS
 @shared
 def list_links(context: Context, identifier: str, claimed: str | None) -> None:
-    """List the links of an export, ended ones too; never their tokens."""
+    """List the links of an export, ended links too; never their tokens."""
     with reading(context.engine) as connection:
         permit(context, connection, claimed, Action.LINK, identifier)
         rows = links.of(connection, identifier)
     names, times = ("id", "audience", "created_by"), ("created_at", "expires_at", "revoked_at")
-    document: list[JSON] = [
-        {**{n: row[n] for n in names}, **{n: exports.rfc3339(row[n]) for n in times}} for row in rows
-    ]
-    shown = (*names, *times)
-    context.result(document, lambda: context.table("Links", shown, [[row[n] for n in shown] for row in rows]))
+    context.listing("Links", rows, names, times)
 
 
 @click.command()
@@ -83,5 +81,5 @@ def revoke(context: Context, identifier: str, claimed: str | None) -> None:
 def _seconds(text: str) -> int:
     match = re.fullmatch(r"([0-9]{1,7})([smhd])", text)
     if match is None:
-        raise BadInput("--expires is no length of time", hint="90m, 48h or 7d")
+        raise BadInput("--expires is not a length of time", hint="for example 90m, 48h or 7d")
     return int(match[1]) * UNITS[match[2]]

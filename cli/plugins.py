@@ -1,30 +1,31 @@
-"""`portability plugins`: what is installed, and the dataset register."""
+"""`portability plugins`: installed plug-ins, and the dataset register."""
 
 from __future__ import annotations
 
 import click
 
 from cli.context import Context, shared
-from portability import notice
 from portability import plugins as installed
-from portability import register as datasets
 from portability.api import JSON
-from portability.errors import BadInput
-from portability.sources import PlatformSources
+from portability.api.errors import BadInput
+from portability.law import dataset_register as datasets
 
 
 @click.command()
-@click.option("--register", is_flag=True, help="The dataset register: every dataset with every field.")
-@click.option("--public", is_flag=True, help="With --register: as it is published, with its version (/v1/register).")
+@click.option("--register", is_flag=True, help="Show the dataset register: every dataset with every field.")
+@click.option("--public", is_flag=True, help="With --register: the published form, with its version (/v1/register).")
 @shared
 def plugins(context: Context, register: bool, public: bool) -> None:
-    """List exporters and formats, or the dataset register."""
+    """List all plug-ins by group, or the dataset register."""
     if public and not register:
-        raise BadInput("--public is about the register", hint="add --register")
+        raise BadInput("--public is only for the register", hint="add --register")
     if register:
         _register(context, public=public)
         return
-    found = [p for group in (installed.EXPORTERS, installed.FORMATS) for p in installed.find(group).values()]
+    _ = context.exporters
+    found = [
+        p for group in installed.GROUPS for p in sorted(installed.installed(group), key=lambda plugin: plugin.name)
+    ]
     names = ("group", "name", "package", "version")
     rows = [[getattr(plugin, name) for name in names] for plugin in found]
     document: list[JSON] = [dict(zip(names, row, strict=True)) for row in rows]
@@ -32,18 +33,17 @@ def plugins(context: Context, register: bool, public: bool) -> None:
 
 
 def _register(context: Context, *, public: bool) -> None:
-    exporters = installed.load_exporters(PlatformSources(context.settings))
-    told = notice.load(context.settings.notice_dir)
-    entries: list[JSON] = [*datasets.entries(exporters, told)]
-    document: JSON = datasets.document(exporters, installed.load_all_formats(), told) if public else entries
+    exporters, notice_register = context.exporters, context.notice
+    entries: list[JSON] = [*datasets.entries(exporters, notice_register)]
+    document: JSON = datasets.document(exporters, installed.load_all_formats(), notice_register) if public else entries
     columns = {name: name for name in ("exporter", "dataset", "provenance", "role")}
     columns |= {"subjects": "subject_kinds", "fields": "fields", "portable": "portable"}
-    rows = [[_cell(entry[name]) for name in columns.values()] for entry in datasets.entries(exporters, told)]
+    rows = [[_cell(entry[name]) for name in columns.values()] for entry in datasets.entries(exporters, notice_register)]
     context.result(document, lambda: context.table("Dataset register", list(columns), rows))
 
 
 def _cell(value: JSON) -> object:
-    """Words as words, of anything longer how many there are."""
+    """Show words as words, and longer values as their number."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""`portability receive`: the other provider's side of a transfer; needs no deployment."""
+"""`portability receive`: receives a transfer of another provider; needs no deployment."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from cli.context import Context, shared
 from cli.verify import load_jwks
 from portability.api import JSON
-from portability.signing import Jwks
-from receiver.fetch import Progress
-from receiver.receipt import load_key
-from receiver.receiving import ARCHIVE, Began, Received, Recipient, receive
-from receiver.unseal import load_identities
+from portability.trust.signing import Jwks
+from receiver.fetch.decryption import load_identities
+from receiver.fetch.download import Progress
+from receiver.fetch.receipt import load_key
+from receiver.receive import ARCHIVE, Began, Received, ReceivingParty, receive
 
 COLUMNS = (
     TextColumn("{task.description}"),
@@ -30,15 +30,15 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command("receive")
 @click.argument("url")
-@click.option("--to", "target", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for it.")
-@click.option("--identity", metavar="KEYFILE", type=FILE, help="Private keys of age, as age-keygen writes them.")
-@click.option("--audience", metavar="ME", help="Our domain, as the sender has it; default: whoever it is for.")
-@click.option("--issuer", metavar="URL", help="Whose transfer it has to be; default: the origin of the link.")
-@click.option("--jwks", metavar="FILE|URL", help="The issuer's public keys; default: those behind the link.")
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path, file_okay=False), help="Target folder.")
+@click.option("--identity", metavar="KEYFILE", type=FILE, help="Private keys of age, in the form of age-keygen.")
+@click.option("--audience", metavar="ME", help="Our domain, as the sender has recorded it; default: any.")
+@click.option("--issuer", metavar="URL", help="Required issuer of the transfer; default: the origin of the link.")
+@click.option("--jwks", metavar="FILE|URL", help="The issuer's public keys; default: those published by the sender.")
 @click.option(
     "--receipt-key", metavar="FILE", type=FILE, help="Private JWK, or <kid>.pem, to sign a receipt; default: none."
 )
-@click.option("--most-bytes", type=click.IntRange(min=1), help="Refuse what unpacks to more; default: the free space.")
+@click.option("--most-bytes", type=click.IntRange(min=1), help="Limit of the unpacked size; default: the free space.")
 @shared
 def receive_command(
     context: Context,
@@ -52,11 +52,11 @@ def receive_command(
     receipt_key: Path | None,
     most_bytes: int | None,
 ) -> None:
-    """Fetch what a link offers, decrypt it, verify it, unpack it, and send the receipt. Interrupted, run it again.
+    """Fetch what a link offers, decrypt it, verify it, unpack it, and send the receipt. Run it again to continue.
 
-    Exit code 0: all of it is there, 1: it was refused, or the sender does not answer, 2: bad input.
+    Exit code 0: everything is received, 1: it was refused, or the sender does not answer, 2: invalid input.
     """
-    recipient = Recipient(
+    recipient = ReceivingParty(
         identities=() if identity is None else load_identities(identity),
         audience=audience,
         issuer=issuer,
@@ -66,7 +66,7 @@ def receive_command(
     )
     with _bars(context) as began:
         received = receive(url, target, recipient, began=began)
-    context.result(_document(target, received), lambda: _tell(context, target, received))
+    context.result(_document(target, received), lambda: _print_report(context, target, received))
 
 
 @contextmanager
@@ -96,11 +96,11 @@ def _document(target: Path, received: Received) -> JSON:
     }
 
 
-def _tell(context: Context, target: Path, received: Received) -> None:
+def _print_report(context: Context, target: Path, received: Received) -> None:
     unpacked, said = received.unpacked, received.statement
     say = context.console.print
     say(f"[bold green]received[/]: {len(received.volumes)} volumes, {unpacked.files} files, {unpacked.bytes} bytes")
     if said is not None:
         say(f"transfer {said.transfer} of {said.issuer} for {said.audience}", markup=False, soft_wrap=True)
-        say("the sender has the receipt" if received.receipted else "no receipt was sent: name a --receipt-key")
+        say("the sender has accepted the receipt" if received.receipted else "no receipt was sent: add --receipt-key")
     say(f"next: portability import {target} --into URL --files URL", markup=False, soft_wrap=True)

@@ -9,12 +9,12 @@ from sqlalchemy import RowMapping
 
 from cli.context import Context, one_of, shared
 from cli.permission import AS, permit_any
-from portability import recipients as others
-from portability.abroad import Mechanism
 from portability.api import JSON
-from portability.db import reading, writing
-from portability.outside import Outside
-from portability.policy import Action
+from portability.database.engine import reading, writing
+from portability.law.countries import Mechanism
+from portability.requests.policy import Action
+from portability.safe_http import SafeHttpClient
+from portability.transfers import recipients as others
 
 
 @click.group()
@@ -23,23 +23,25 @@ def recipients() -> None:
 
 
 @recipients.command("add")
-@click.option("--name", required=True, help="What people read: the provider's name.")
+@click.option("--name", required=True, help="The provider's name, as shown to people.")
 @click.option("--domain", required=True, help="The provider's domain; transfers are addressed to it.")
-@click.option("--country", required=True, help="Where the data would go: ID, DE ...")
-@click.option("--mechanism", type=one_of(Mechanism), help="On what ground; default: what its country is found to be.")
+@click.option("--country", required=True, help="Country that the data goes to: ID, DE ...")
+@click.option("--mechanism", type=one_of(Mechanism), help="Legal ground; default: adequacy of its country.")
 @click.option("--safeguard", help="Reference of the contract or rules, for scc and binding_rules.")
 @click.option("--age-key", required=True, help="Public key that the data is encrypted to: age1...")
-@click.option("--jwks-url", required=True, help="Where the keys are that it signs receipts with; on its domain.")
-@click.option("--webhook-url", required=True, help="What is told of a transfer.")
-@click.option("--datasets", help="What it may get, with commas between: calls,chats/messages; default: everything.")
+@click.option("--jwks-url", required=True, help="URL of the keys that sign its receipts; on its domain.")
+@click.option("--webhook-url", required=True, help="URL that is notified of transfers.")
+@click.option("--datasets", help="What it may receive, separated by commas: calls,chats/messages; default: everything.")
 @AS
 @shared
-def add(context: Context, claimed: str | None, datasets: str | None, **told: str) -> None:
-    """Record a recipient; somebody else approves it. Its webhook secret is shown this once."""
+def add(context: Context, claimed: str | None, datasets: str | None, **details: str) -> None:
+    """Record a recipient; another person approves it. Its webhook secret is shown only once."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     settings = context.settings
     scope = None if datasets is None else datasets.split(",")
-    entry = others.checked(Outside.of(settings), settings.country, datasets=scope, **told)
+    entry = others.checked(
+        SafeHttpClient.of(settings), settings.country, datasets=scope, exporters=context.exporters, **details
+    )
     with writing(context.engine) as connection:
         approved = not settings.needs_approvals
         identifier, secret = others.add(connection, settings.keys, entry, actor=str(actor), approved=approved)
@@ -50,7 +52,7 @@ def add(context: Context, claimed: str | None, datasets: str | None, **told: str
         context.console.print(f"webhook secret  {secret}", markup=False, soft_wrap=True)
         if not approved:
             context.note(
-                f"somebody else compares the fingerprint and runs: portability recipients approve {identifier}"
+                f"another person compares the fingerprint and runs: portability recipients approve {identifier}"
             )
 
     context.result({**others.view(row), "webhook_secret": secret}, human)
@@ -59,7 +61,7 @@ def add(context: Context, claimed: str | None, datasets: str | None, **told: str
 @recipients.command("list")
 @shared
 def list_recipients(context: Context) -> None:
-    """List recipients with their fingerprints, removed ones too."""
+    """List recipients with their fingerprints, removed recipients too."""
     with reading(context.engine) as connection:
         rows = others.rows(connection)
     document: list[JSON] = [others.view(row) for row in rows]
@@ -71,7 +73,7 @@ def list_recipients(context: Context) -> None:
 @AS
 @shared
 def approve(context: Context, identifier: str, claimed: str | None) -> None:
-    """Let data be sent to a recipient that somebody else has recorded; by id or domain."""
+    """Approve a recipient that another person has recorded; by id or domain."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     with writing(context.engine) as connection:
         others.approve(connection, identifier, actor=actor)
@@ -84,7 +86,7 @@ def approve(context: Context, identifier: str, claimed: str | None) -> None:
 @AS
 @shared
 def remove(context: Context, identifier: str, claimed: str | None) -> None:
-    """Send nothing to a recipient any more; what is on its way ends at once."""
+    """Remove a recipient: nothing more is sent to it, and its transfers end at once."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     with writing(context.engine) as connection:
         gone = others.remove(connection, identifier, actor=str(actor))

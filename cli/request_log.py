@@ -1,4 +1,4 @@
-"""`portability requests`: the request log, as the law wants to see it."""
+"""`portability requests`: the request log, in the form that the law requires."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import click
 
 from cli.context import Context, shared
 from cli.permission import AS, permit_any
-from portability import request_log
 from portability.api import JSON
-from portability.db import reading
-from portability.policy import Action
+from portability.database.engine import reading
+from portability.requests import request_log
+from portability.requests.policy import Action
 
 SHOWN = {
     "id": "id",
@@ -22,15 +22,15 @@ SHOWN = {
     "response": "response",
     "basis": "basis",
 }
-"""Columns of the table, and what stands in them."""
+"""Columns of the table, and the keys of their values."""
 
 
 @click.command("requests")
-@click.option("--csv", "as_csv", is_flag=True, help="The whole log as CSV (RFC 4180).")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the whole log as CSV (RFC 4180).")
 @AS
 @shared
 def list_requests(context: Context, claimed: str | None, *, as_csv: bool) -> None:
-    """The request log: all requests with their answers, the newest first (CCPA regulation 7101)."""
+    """List all requests with their answers, the newest first (CCPA regulation 7101)."""
     permit_any(context, claimed, Action.REQUESTS_READ)
     with reading(context.engine) as connection:
         rows = list(request_log.every(connection, request_log.Scope()))
@@ -42,5 +42,5 @@ def list_requests(context: Context, claimed: str | None, *, as_csv: bool) -> Non
 
 
 def _cells(documents: Sequence[Mapping[str, JSON]]) -> list[list[object]]:
-    """Of times the day: that is what the law asks for, and it fits on a screen."""
+    """Show only the day of times: the law requires no more, and it fits on a screen."""
     return [[str(one[n] or "")[:10] if n.endswith("_at") else one[n] for n in SHOWN.values()] for one in documents]

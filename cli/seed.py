@@ -1,4 +1,4 @@
-"""`portability seed`: made-up platform data, to try and to test with."""
+"""`portability seed`: made-up platform data, for trials and tests."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.context import Context, shared
+from demo import extra
 from demo.plan import SeedPlan, SeedReport
 from demo.seed import seed as make_up
 from portability.api import JSON
-from portability.errors import BadInput
+from portability.api.errors import BadInput
 from portability.settings import Settings, load_settings
 from portability.storage import open_storage
 
@@ -23,11 +24,11 @@ TOTALS = {
     "contacts": "Customers of the companies.",
     "calls": "Telephone calls with their transcripts.",
     "chats": "Conversations with their messages.",
-    "messages_per_chat": "At least; a conversation is told to its end.",
+    "messages_per_chat": "Minimum; a conversation is always complete.",
     "events": "Rows of usage and performance data.",
-    "recordings": "The first calls have one.",
+    "recordings": "Number of calls with a recording.",
     "recording_rate_hz": "Sound of 2 bytes per sample.",
-    "hostile_share": "Of the rows with free text; a few are always hostile.",
+    "hostile_share": "Share of rows with hostile free text; a few are always hostile.",
     "seed": "The same seed and totals give the same data.",
 }
 
@@ -45,7 +46,7 @@ def _plan_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--source-url", help="Database to fill; default: PORTABILITY_SOURCE_URL, else SQLite in the folder.")
 @click.option("--recordings-url", help="Where files go; default: PORTABILITY_RECORDINGS_URL, else in the folder.")
 @click.option("--recording-seconds", default="6-45", show_default=True, help="Length: one number, or a range.")
-@click.option("--no-files", is_flag=True, help="Neither recordings nor attachments.")
+@click.option("--no-files", is_flag=True, help="Make no recordings and no attachments.")
 @_plan_options
 @shared
 def seed(
@@ -57,16 +58,17 @@ def seed(
     no_files: bool,
     **totals: int,
 ) -> None:
-    """Make up a platform's data. It may run again: what is there is left as it is."""
+    """Make a platform's data. It can be repeated: existing rows are not changed."""
+    extra.require("seed", "faker")
     plan = SeedPlan(recording_seconds=_range(recording_seconds), **totals)
     settings = _settings(context, source_url, recordings_url)
     files = None if no_files else open_storage(settings.recordings)
     with _bar(context) as bar:
-        task = bar.add_task("making up", total=None)
+        task = bar.add_task("making data", total=None)
         report = make_up(
             settings.source, files, plan, progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
-    context.result(_document(report), lambda: _tell(context, report))
+    context.result(_document(report), lambda: _print_report(context, report))
 
 
 def _range(text: str) -> tuple[float, float]:
@@ -75,7 +77,7 @@ def _range(text: str) -> tuple[float, float]:
         return float(shortest), float(longest or shortest)
     except ValueError:
         hint = "use a number such as 60, or a range such as 6-45"
-        raise BadInput("the length of recordings is neither a number nor a range", hint=hint) from None
+        raise BadInput("invalid length of recordings", hint=hint) from None
 
 
 def _settings(context: Context, source_url: str | None, recordings_url: str | None) -> Settings:
@@ -99,7 +101,7 @@ def _document(report: SeedReport) -> JSON:
     }
 
 
-def _tell(context: Context, report: SeedReport) -> None:
+def _print_report(context: Context, report: SeedReport) -> None:
     context.table("Made-up data", ("table", "rows"), sorted(report.tables.items()))
     examples = report.examples
     say = context.console.print

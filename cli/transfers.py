@@ -1,21 +1,20 @@
-"""`portability transfer | transfers | authorisations`: exports on their way to other providers, and who said so."""
+"""`portability transfer | transfers | authorisations`: transfers to other providers, and their authorisations."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 import click
 
 from cli.context import Context, shared
 from cli.exports import wake_for
 from cli.permission import AS, permit
-from portability import authorisations as consents
-from portability import policy, subjects
-from portability import transfers as sending
 from portability.api import JSON
-from portability.db import reading, writing
-from portability.errors import BadDate
-from portability.policy import PRESENT, Action, Actor, Facts
+from portability.database.engine import reading, writing
+from portability.people import subjects
+from portability.requests import actors, policy
+from portability.requests.acceptance import instant
+from portability.requests.policy import PRESENT, Action, Actor, Facts
+from portability.transfers import authorisations as consents
+from portability.transfers import sending
 
 
 @click.command()
@@ -74,7 +73,7 @@ def show_transfer(context: Context, identifier: str, claimed: str | None) -> Non
 @AS
 @shared
 def revoke_transfer(context: Context, identifier: str, claimed: str | None) -> None:
-    """Take a transfer back at once, also half-way."""
+    """Revoke a transfer at once, even if it is running."""
     with writing(context.engine) as connection:
         export_id = sending.get(connection, identifier)["export_id"]
         actor = permit(context, connection, claimed, Action.SEND, export_id)
@@ -84,16 +83,18 @@ def revoke_transfer(context: Context, identifier: str, claimed: str | None) -> N
 
 @click.group()
 def authorisations() -> None:
-    """What subjects have said may be sent to whom."""
+    """Authorisations: what subjects allow to be sent to which recipient."""
 
 
 @authorisations.command("add")
-@click.option("--subject", required=True, help="Whose data: user:ID, contact:ID or tenant:ID.")
+@click.option(
+    "--subject", required=True, help="Whose data: user:ID, contact:ID, tenant:ID, email:ADDRESS or phone:NUMBER."
+)
 @click.option("--tenant", help="The contact's tenant.")
 @click.option("--to", "recipient", required=True, help="Id or domain of a recipient.")
-@click.option("--include", required=True, help="What may be sent, with commas between: calls,chats/messages.")
+@click.option("--include", required=True, help="What may be sent, separated by commas: calls,chats/messages.")
 @click.option("--until", help="An RFC 3339 time; default: for one transfer.")
-@click.option("--evidence", help="Where the consent is kept, if it is another person's: a ticket's number.")
+@click.option("--evidence", help="Where another person's consent is stored: the number of a ticket.")
 @AS
 @shared
 def add(
@@ -106,9 +107,9 @@ def add(
     evidence: str | None,
     claimed: str | None,
 ) -> None:
-    """Record an authorisation, one's own or another person's."""
+    """Record an authorisation, your own or another person's."""
     facts = Facts(*subjects.parse(subject, tenant))
-    actor = _permit(context, claimed, facts)
+    actor, exporters = _permit(context, claimed, facts), context.exporters
     with writing(context.engine) as connection:
         identifier = consents.give(
             connection,
@@ -116,9 +117,10 @@ def add(
             tenant=tenant,
             recipient=recipient,
             datasets=include.split(","),
-            until=None if until is None else _moment(until),
+            until=None if until is None else instant(until, "--until"),
             evidence=evidence,
             actor=actor,
+            exporters=exporters,
         )
     context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
 
@@ -126,7 +128,7 @@ def add(
 @authorisations.command("list")
 @shared
 def list_authorisations(context: Context) -> None:
-    """List authorisations, ended ones too, the newest first."""
+    """List authorisations, ended authorisations too, the newest first."""
     with reading(context.engine) as connection:
         rows = consents.of(connection)
     names = ("id", "stands", "recipient", "subject_ref", "datasets", "once", "expires_at", "used_at", "revoked_at")
@@ -139,7 +141,7 @@ def list_authorisations(context: Context) -> None:
 @AS
 @shared
 def revoke(context: Context, identifier: str, claimed: str | None) -> None:
-    """Take an authorisation back: what is under way under it stops at once."""
+    """Revoke an authorisation: its running transfers stop at once."""
     with writing(context.engine) as connection:
         row = consents.get(connection, identifier)
         actor = _permit(context, claimed, Facts(row["subject_kind"], row["subject_id"], row["tenant"]))
@@ -148,19 +150,9 @@ def revoke(context: Context, identifier: str, claimed: str | None) -> None:
 
 
 def _permit(context: Context, claimed: str | None, facts: Facts) -> Actor:
-    actor = policy.acting(context.settings, claimed)
+    actor = actors.acting(context.settings, claimed)
     policy.allowed(actor, Action.AUTHORISE, facts, PRESENT).enforce()
     return actor
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadDate("--until is no time") from None
-    if moment.tzinfo is None:
-        raise BadDate("--until has no zone")
-    return moment
 
 
 def _show(context: Context, seen: list[dict[str, JSON]]) -> None:

@@ -1,4 +1,4 @@
-"""`portability verify`: whether an archive is what its issuer signed; needs no database and no network."""
+"""`portability verify`: verifies that an archive is what its issuer signed; needs no database and no network."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import orjson
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-from archive.verify import Verification, volume_paths
-from archive.verify import verify as verify_volumes
+from archive.verify.archives import Verification, volume_paths
+from archive.verify.archives import verify as verify_volumes
 from cli.context import Context, shared
 from portability.api import JSON
-from portability.errors import BadInput
-from portability.signing import Jwks
+from portability.api.errors import BadInput
+from portability.trust.signing import Jwks
 
 JWKS_BYTES = 1 << 20
 TIMEOUT_SECONDS = 10
@@ -27,22 +27,22 @@ TIMEOUT_SECONDS = 10
 @click.command("verify")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--jwks", metavar="FILE|URL", help="The issuer's public keys; default: those of the embedded folder.")
-@click.option("--partial", is_flag=True, help="Some volumes are known to be absent.")
+@click.option("--partial", is_flag=True, help="Accept that volumes are missing.")
 @shared
 def verify(context: Context, paths: tuple[Path, ...], jwks: str | None, *, partial: bool) -> None:
-    """Check volumes, or folders of them: every byte, every file, the signature, and that none is absent.
+    """Verify volumes, or folders of them: every byte, every file, the signature, and that no volume is missing.
 
-    Exit code 0: they verify, 1: they do not, 2: they could not be checked.
+    Exit code 0: verified, 1: verification failed, 2: they could not be checked.
     """
     public_keys = Jwks.parse(jwks_of_folder(context) if jwks is None else load_jwks(jwks))
     result = _verify(context, paths, public_keys, partial=partial)
-    context.result(as_json(result), lambda: _tell(context, result))
+    context.result(as_json(result), lambda: _print_report(context, result))
     if not result.ok:
         sys.exit(1)
 
 
 def as_json(result: Verification) -> dict[str, JSON]:
-    """The result as the CLI contract has it."""
+    """Return the result in the form of the CLI contract."""
     return {
         "ok": result.ok,
         "volumes": result.volumes,
@@ -56,33 +56,33 @@ def as_json(result: Verification) -> dict[str, JSON]:
 
 
 def load_jwks(source: str) -> JSON:
-    """A JWK Set from a file, or by https (http from this machine only). Raises BadInput."""
+    """Load a JWK Set from a file, or by https (http from this machine only). Raises BadInput."""
     parts = urlsplit(source)
     is_url = parts.scheme in {"http", "https"}
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise BadInput(f"keys are not taken over plain http from {parts.hostname}", hint="use https, or a file")
+        raise BadInput(f"plain http is not allowed for keys from {parts.hostname}", hint="use https, or a file")
     try:
         data = _fetch(source) if is_url else _head(Path(source))
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, URLError) else type(error).__name__
-        raise BadInput(f"the JWK Set {source} cannot be read: {reason}", hint="--jwks FILE or --jwks URL") from None
+        raise BadInput(f"cannot read the JWK Set {source}: {reason}", hint="use --jwks FILE or --jwks URL") from None
     if len(data) > JWKS_BYTES:
         raise BadInput(f"the JWK Set {source} is larger than {JWKS_BYTES} bytes")
     try:
         document: JSON = orjson.loads(data)
     except orjson.JSONDecodeError:
-        raise BadInput(f"the JWK Set {source} is no JSON") from None
+        raise BadInput(f"the JWK Set {source} is not JSON") from None
     return document
 
 
 def jwks_of_folder(context: Context) -> JSON:
-    """The embedded folder's own keys. Raises BadInput where there is no such folder."""
-    from portability import keys  # noqa: PLC0415  # whoever names a file of keys needs no database
-    from portability.db import reading  # noqa: PLC0415  # as above
+    """Return the embedded folder's own keys. Raises BadInput if there is no such folder."""
+    from portability.database.engine import reading  # noqa: PLC0415  # as above
+    from portability.trust import keys  # noqa: PLC0415  # a file of keys needs no database
 
     settings = context.settings
     if settings.database_url is None and not settings.dir.is_dir():
-        raise BadInput(f"there are no keys in {settings.dir}", hint="name the issuer's: --jwks FILE or --jwks URL")
+        raise BadInput(f"{settings.dir} contains no keys", hint="give the issuer's keys with --jwks FILE or --jwks URL")
     with reading(context.engine) as connection:
         return keys.jwks(connection)
 
@@ -95,25 +95,25 @@ def _verify(context: Context, paths: tuple[Path, ...], jwks: Jwks, *, partial: b
         return verify_volumes(paths, jwks, partial=partial, progress=lambda size: bar.advance(task, size))
 
 
-def _tell(context: Context, result: Verification) -> None:
+def _print_report(context: Context, result: Verification) -> None:
     say = context.console.print
     if result.errors:
         rows = [[printable(cell or "") for cell in (f.code, f.volume, f.file, f.detail)] for f in result.errors]
         context.table("Faults", ("code", "volume", "file", "detail"), rows)
-    verdict = "[bold green]verified[/]" if result.ok else "[bold red]does not verify[/]"
+    verdict = "[bold green]verified[/]" if result.ok else "[bold red]verification failed[/]"
     say(f"{verdict}: {result.volumes} volumes, {result.files} files, {result.bytes} bytes")
 
 
 def printable(text: str) -> str:
-    """What a hostile name may show on a terminal: no control characters, no markup."""
+    """Return a safe form of a hostile name for a terminal: no control characters, no markup."""
     return escape("".join(character if character.isprintable() else "?" for character in text))
 
 
 def _fetch(url: str) -> bytes:
-    from urllib.request import HTTPRedirectHandler, build_opener  # noqa: PLC0415  # whoever names a file needs no HTTP
+    from urllib.request import HTTPRedirectHandler, build_opener  # noqa: PLC0415  # not needed for a file
 
     class NoRedirects(HTTPRedirectHandler):
-        """Keys come from the address that was named, and from no other."""
+        """Keys come from the given address only."""
 
         def redirect_request(self, *_args: object) -> None:
             return None

@@ -11,24 +11,30 @@ import click
 import uvicorn
 
 from cli.context import Context, shared
-from portability import keys, logs
-from portability.db import writing
-from portability.errors import BadInput, NoSigningKey
+from portability import logs
+from portability.api.errors import BadInput
+from portability.database.engine import writing
+from portability.errors import NoSigningKey
+from portability.law import notice
+from portability.processes import report_ready
 from portability.setting_values import listening_address
+from portability.trust import keys
 from web.app import create_app
 
 STOP_SECONDS = 10
 
 
 @click.command()
-@click.option("--host", help="Address to listen at; default: 127.0.0.1 where BASE_URL is this machine, else 0.0.0.0.")
+@click.option("--host", help="Address to listen at; default: 127.0.0.1 if BASE_URL is this machine, else 0.0.0.0.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port; default: that of BASE_URL, else 8000.")
-@click.option("--fd", type=click.IntRange(0), help="Number of an inherited socket that listens, instead of both.")
+@click.option("--fd", type=click.IntRange(0), help="Number of an inherited listening socket, instead of host and port.")
 @shared
 def web(context: Context, host: str | None, port: int | None, fd: int | None) -> None:
     """Serve pages and API until stopped."""
     logs.configure()
     inherited = None if fd is None else [_socket(fd)]
+    exporters = context.exporters  # before a key is made, so that a wrong deployment does not start
+    notice.check(context.notice, exporters, embedded=context.settings.embedded, laws=context.settings.laws)
     make_link_key(context)
     settings = context.settings
     usual_host, usual_port = listening_address(settings.base_url)
@@ -36,17 +42,27 @@ def web(context: Context, host: str | None, port: int | None, fd: int | None) ->
         create_app(settings, storage=context.storage),
         host=host or usual_host,
         port=port or usual_port,
-        # Its access log has paths and queries, and so tokens; ours has routes (web/headers.py).
+        # Its access log contains paths and queries, and therefore tokens; ours contains routes (web/headers.py).
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
-    server = uvicorn.Server(config)
+    server = ReportingServer(config)
     with suppress(KeyboardInterrupt):
         server.run(sockets=inherited)
     if not server.started:
         sys.exit(1)
+
+
+class ReportingServer(uvicorn.Server):
+    """Uvicorn's server, which reports to its supervisor when it serves."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve, and report it; where that fails `started` stays False."""
+        await super().startup(sockets)
+        if self.started:
+            report_ready()
 
 
 def _socket(fd: int) -> socket.socket:
@@ -55,13 +71,11 @@ def _socket(fd: int) -> socket.socket:
         if lent.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return lent
         lent.close()
-    raise BadInput(
-        f"file descriptor {fd} is no socket that listens", hint="leave --fd out to listen at --host and --port"
-    )
+    raise BadInput(f"file descriptor {fd} is not a listening socket", hint="remove --fd to listen at --host and --port")
 
 
 def make_link_key(context: Context) -> None:
-    """On the embedded stack the key of links and sessions is made by itself. Raises NoSigningKey elsewhere."""
+    """Make the key of links and sessions on the embedded stack. Raises NoSigningKey elsewhere."""
     settings = context.settings
     with writing(context.engine) as connection:
         try:

@@ -1,6 +1,6 @@
-"""Values that are legal in a database and dangerous everywhere else.
+"""Values that are legal in a database and dangerous in other formats.
 
-No NUL: PostgreSQL refuses it, and both databases hold the same data. Nothing here is personal.
+No NUL: PostgreSQL refuses it, and both databases contain the same data. Nothing here is personal.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ NAMES = (
 
 
 def huge(size: int = HUGE_BYTES) -> str:
-    """A text of exactly `size` bytes in UTF-8, of characters of one to four bytes."""
+    """Return a text of exactly `size` bytes in UTF-8, with characters of one to four bytes."""
     pattern = "long \u00e9 \u20ac \U0001f600 line\n"
     length = len(pattern.encode())
     return pattern * (size // length) + "." * (size % length)
 
 
 def text(random: Random) -> str:
-    """Any of TEXTS."""
+    """Return one of TEXTS at random."""
     return random.choice(TEXTS)

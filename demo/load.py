@@ -1,4 +1,4 @@
-"""Finishes made-up rows and puts them into a database, on SQLite and PostgreSQL alike."""
+"""Completes made-up rows and writes them into a database, SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from demo import hostile
 from demo.world import NOTHING, Row
-from exporters import schema
+from exporters.reference import schema
 
 CHUNK_ROWS = 5_000
 ALWAYS_HOSTILE = 3
-"""Which row of a table with free text is hostile whatever the share; the first one never is."""
+"""Every nth row of a table with free text is hostile, for any share; the first one never is."""
 STAY_READABLE = frozenset({"messages", "transcripts"})
-"""There the share alone decides: one chat is hostile from end to end anyway."""
+"""Tables for which only the share counts: one chat is completely hostile anyway."""
 
 FREE_TEXT = frozenset({
     "address", "body", "comment", "description", "element", "file_name", "full_name", "greeting", "holder_name",
@@ -39,21 +39,21 @@ CANARY_SHAPES: tuple[tuple[str, str], ...] = (
     ("email", "{}@staff.example"),
     ("", "{}"),
 )
-"""By the end of a column's name: what a value of it looks like around the canary."""
+"""By the end of a column's name: the form of its values around the canary."""
 
 Finished: TypeAlias = dict[str, Any]
 FinishedRow: TypeAlias = tuple[Table, Finished]
 Write: TypeAlias = Callable[[Connection, Table, Sequence[Finished]], int]
-"""Writes rows of a table; returns how many were not there before."""
+"""Writes rows of a table; returns how many were new."""
 
 
 def canary(table: str, column: str, number: int) -> str:
-    """The recognisable part of what stands in a column that must never leave."""
+    """Return the recognisable part of a value in a column that must never be exported."""
     return f"CANARY-{table}-{column}-{number}"
 
 
 def finished(rows: Iterable[Row], *, tag: str, hostile_share: float) -> Iterator[FinishedRow]:
-    """Rows with every column: canaries where nothing may leave, hostile texts here and there."""
+    """Yield complete rows: with canaries in columns that must never be exported, and some hostile texts."""
     random, seen = Random(f"{tag}/hostile"), Counter[str]()
     for table, values in rows:
         seen[table.name] += 1
@@ -67,7 +67,7 @@ def finished(rows: Iterable[Row], *, tag: str, hostile_share: float) -> Iterator
 
 
 def _whole(table: Table, values: Mapping[str, object], number: int) -> Finished:
-    """A value for every column."""
+    """Return a value for every column."""
     row: Finished = {**EMPTY[table.name], **values}
     for column, shape in NEVER_SHAPES[table.name]:
         row[column] = shape.format(canary(table.name, column, number))
@@ -78,13 +78,13 @@ def _whole(table: Table, values: Mapping[str, object], number: int) -> Finished:
 
 
 def load(engine: Engine, rows: Iterable[FinishedRow]) -> Iterator[tuple[Sequence[FinishedRow], int]]:
-    """Write rows in chunks, one transaction each; a row whose id is there is left as it is.
+    """Write rows in chunks, one transaction each; a row with an existing id is not changed.
 
-    PostgreSQL gets them by COPY, until there is a chunk that it refuses: of that one some rows are there, and maybe of
-    all that follow; or INSERT says what is wrong.
+    PostgreSQL gets them by COPY until it refuses a chunk, because some of its rows exist; from that chunk on they are
+    written by INSERT, which also reports other faults.
 
     Yields:
-        Each chunk after its commit, and how many of its rows were not there before.
+        Each chunk after its commit, and how many of its rows were new.
     """
     stream, write = iter(rows), _copy if engine.dialect.name == "postgresql" else _insert
     while chunk := list(islice(stream, CHUNK_ROWS)):
@@ -105,7 +105,7 @@ def _written(engine: Engine, by_table: Mapping[Table, Sequence[Finished]], write
 
 
 def _copy(connection: Connection, table: Table, rows: Sequence[Finished]) -> int:
-    """All rows by COPY. Raises psycopg.Error, also where one of them is there."""
+    """Write all rows by COPY. Raises psycopg.Error, also if one of them exists."""
     names = table.columns.keys()
     target = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
@@ -122,7 +122,7 @@ def _copy(connection: Connection, table: Table, rows: Sequence[Finished]) -> int
 
 
 def _makers(dialect: Dialect, table: Table) -> Sequence[tuple[int, Callable[[Any], Any]]]:
-    """What makes values as the driver takes them, by the place of their column; most are taken as they are."""
+    """Return functions that convert values for the driver, by column position; most values need none."""
     makers = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in table.columns)
     return [(place, make) for place, make in enumerate(makers) if make is not None]
 

@@ -1,4 +1,4 @@
-"""Made-up people and companies, Indonesian and English. No address, number or mail domain can be a real one."""
+"""Made-up people and companies, Indonesian and English. Their addresses, numbers and mail domains do not exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from random import Random
 
-from faker import Faker
+from demo import extra
 
 POOL_SIZE = 400
 LOCALES = {"id": "id_ID", "en": "en_GB"}
@@ -22,7 +22,7 @@ CURRENCIES = {"id": "IDR", "en": "GBP"}
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Words of one language, drawn once: Faker is too slow to be asked for every row."""
+    """Words of one language, drawn once, because Faker is too slow for every row."""
 
     first_names: tuple[str, ...]
     last_names: tuple[str, ...]
@@ -48,8 +48,8 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A user or a contact, as the tables about them need to know it."""
+class MadeUpPerson:
+    """A user or a contact with the data that tables need."""
 
     number: int
     id: str
@@ -64,8 +64,8 @@ class Person:
 
 @cache
 def pool(language: str, seed: int) -> Pool:
-    """The words of a language; the same seed gives the same words."""
-    faker = Faker(LOCALES[language])
+    """Return the words of a language; the same seed gives the same words."""
+    faker = extra.load("faker").Faker(LOCALES[language])
     faker.seed_instance(f"{seed}/{language}")
 
     def draw(word: Callable[[], str]) -> tuple[str, ...]:
@@ -83,33 +83,33 @@ def pool(language: str, seed: int) -> Pool:
 
 
 def language(random: Random) -> str:
-    """`id` or `en`."""
+    """Return `id` or `en`."""
     return "id" if random.random() < INDONESIAN_SHARE else "en"
 
 
 def phone_number(language: str, number: int) -> str:
-    """E.164, one per number below ten million, from ranges that are not in use as far as we know: +62 84, +1 555."""
+    """Return an E.164 number from ranges that are probably not in use (+62 84, +1 555), unique below ten million."""
     scattered = (number + 1_234_567) * 7_919
     return f"+6284{scattered % 10**9:09d}" if language == "id" else f"+1555{scattered % 10**7:07d}"
 
 
 def email_address(name: str, number: int, domain: str) -> str:
-    """One per number."""
+    """Return an e-mail address, unique for each number."""
     return f"{slug(name, '.')}{number}@{domain}"
 
 
 def company_domain(name: str, number: int) -> str:
-    """Below `.example`, which is reserved (RFC 2606)."""
+    """Return a domain below `.example`, which is reserved (RFC 2606)."""
     return f"{slug(name, '-')}-{number}.example"
 
 
 def ip_address(random: Random) -> str:
-    """From the ranges for documentation (RFC 5737, RFC 3849)."""
+    """Return an address from the ranges for documentation (RFC 5737, RFC 3849)."""
     network = random.choice(("192.0.2.", "198.51.100.", "203.0.113.", "2001:db8::"))
     return f"{network}{random.randrange(1, 255)}"
 
 
 def slug(text: str, joiner: str) -> str:
-    """Lower-case ASCII letters and digits, the rest as joiner."""
+    """Return lower-case ASCII letters and digits, with all other characters replaced by `joiner`."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return joiner.join(re.findall(r"[a-z0-9]+", plain))

@@ -1,4 +1,4 @@
-"""How much made-up data is wanted, and what came of it."""
+"""The amount of made-up data to make, and the result."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2s
 
-from portability.errors import BadInput
+from portability.api.errors import BadInput
 
 TAG_CHARACTERS = 5
 SLOWEST_HZ, FASTEST_HZ = 8_000, 16_000
-"""Below, the mouth's resonances do not fit (demo.speech)."""
+"""With a lower rate the mouth's resonances cannot be represented (demo.speech)."""
 LONGEST_SECONDS = 86_400
-"""A WAV file ends at 4 GiB."""
+"""The limit of a WAV file is 4 GiB."""
 SMALLEST = {"tenants": 1, "users": 1, "contacts": 1}
 
 
@@ -23,7 +23,7 @@ class SeedPlan:
     """Totals of the whole data, not per tenant. Equal plans give equal data.
 
     Raises:
-        BadInput: a total that is too small, or a range that is none.
+        BadInput: a total that is too small, or an invalid range.
     """
 
     tenants: int = 3
@@ -32,34 +32,38 @@ class SeedPlan:
     calls: int = 120
     chats: int = 120
     messages_per_chat: int = 6
-    """At least; a conversation is told to its end."""
+    """The minimum; a conversation is always complete."""
     events: int = 1_500
     """Rows of usage and performance data."""
     recordings: int = 20
-    """The first calls have one; at most one per call."""
+    """The number of calls with a recording (the first calls); at most one recording per call."""
     recording_seconds: tuple[float, float] = (6.0, 45.0)
-    """Shortest and longest; where both are the same, every recording is exactly that long."""
+    """Shortest and longest; if both are equal, every recording has exactly that length."""
     recording_rate_hz: int = 8_000
     hostile_share: float = 0.02
-    """Of the rows with free text; a few are always hostile."""
+    """The share of rows with hostile free text; a few are always hostile."""
     seed: int = 1
 
     def __post_init__(self) -> None:
         totals = ("tenants", "users", "contacts", "calls", "chats", "messages_per_chat", "events", "recordings")
         for name in totals:
             if getattr(self, name) < SMALLEST.get(name, 0):
-                raise BadInput(f"the plan's {name} is {getattr(self, name)}, less than {SMALLEST.get(name, 0)}")
+                raise BadInput(f"invalid {name}: {getattr(self, name)}; the minimum is {SMALLEST.get(name, 0)}")
         shortest, longest = self.recording_seconds
         if not SLOWEST_HZ <= self.recording_rate_hz <= FASTEST_HZ:
-            raise BadInput(f"sound of {self.recording_rate_hz} Hz is not between {SLOWEST_HZ} and {FASTEST_HZ}")
+            raise BadInput(
+                f"invalid sampling rate: {self.recording_rate_hz} Hz is not between {SLOWEST_HZ} and {FASTEST_HZ}"
+            )
         if not 0 < shortest <= longest <= LONGEST_SECONDS:
-            raise BadInput(f"recordings of {shortest:g} to {longest:g} s are not between 0 and {LONGEST_SECONDS} s")
+            raise BadInput(
+                f"invalid length of recordings: {shortest:g} to {longest:g} s is not between 0 and {LONGEST_SECONDS} s"
+            )
         if not 0 <= self.hostile_share <= 1:
-            raise BadInput(f"a hostile share of {self.hostile_share:g} is not between 0 and 1")
+            raise BadInput(f"invalid hostile share: {self.hostile_share:g} is not between 0 and 1")
 
     @property
     def tag(self) -> str:
-        """Part of every id: data of different plans never share a row, data of equal plans always do."""
+        """Return a part of every id: data of different plans never share a row, data of equal plans always do."""
         wanted = asdict(self) | {"recording_seconds": [float(bound) for bound in self.recording_seconds]}
         digest = blake2s(json.dumps(wanted, sort_keys=True).encode()).digest()
         return b32encode(digest).decode().lower()[:TAG_CHARACTERS]
@@ -67,7 +71,7 @@ class SeedPlan:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Ids of subjects about whom there is something in every dataset that fits them."""
+    """Ids of subjects with data in every dataset that applies to them."""
 
     user: str
     contact: str
@@ -77,13 +81,13 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class SeedReport:
-    """What the source holds of a plan."""
+    """What the source contains of a plan."""
 
     tables: Mapping[str, int]
-    """Rows of this plan by table, whether they were added now or were there already."""
+    """Rows of this plan by table, new and existing rows."""
     added: int
-    """Rows that were not there before."""
+    """Number of new rows."""
     recordings: int
     bytes: int
-    """Of the recordings."""
+    """Size of the recordings."""
     examples: Examples = field(repr=False)

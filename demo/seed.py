@@ -18,37 +18,37 @@ from demo.rows.chats import chat_rows
 from demo.rows.crm import contact_rows
 from demo.rows.tenant import tenant_rows
 from demo.rows.web import VISIT_EVENTS, trace_rows, visit_rows
-from demo.world import Row, World, make_world
-from exporters import schema
-from portability.db import open_engine
+from demo.world import MadeUpWorld, Row, make_world
+from exporters.reference import schema
+from portability.api.storages import Storage
+from portability.database.engine import open_engine
 from portability.errors import BadSource
-from portability.storage import Storage
 
 PROGRESS_STEPS = 200
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called now and then with the stories told and their total; a call with all its rows is one story."""
+"""Called regularly with the stories written and their total; a call with all its rows is one story."""
 
 
 def seed(source_url: str, files: Storage | None, plan: SeedPlan, *, progress: Progress | None = None) -> SeedReport:
-    """Make missing tables, rows and files. What is there already is left as it is, so it may run again at any time.
+    """Make missing tables, rows and files. What exists is not changed, so it can be repeated.
 
     Args:
         source_url: SQLAlchemy URL of the platform's database, SQLite or PostgreSQL.
-        files: where recordings and attachments go; None: there are none, and no rows about them.
-        plan: how much.
-        progress: told how far it is.
+        files: where recordings and attachments go; None: no files, and no rows about them.
+        plan: the amount.
+        progress: called with the progress.
 
     Raises:
         BadSource: the database cannot be written.
         StorageError: the files cannot be written.
     """
     world, engine = make_world(plan), open_engine(source_url)
-    rows = finished(_told(world, files, progress), tag=world.tag, hostile_share=plan.hostile_share)
+    rows = finished(_with_progress(world, files, progress), tag=world.tag, hostile_share=plan.hostile_share)
     tables, added_rows, sound_bytes = Counter[str](), 0, 0
     try:
         _make_tables(engine)
         if files is not None:
-            files.check()  # makes a new folder, and tells before any work what would fail later
+            files.check()  # makes a new folder, and reports faults before any work
         for chunk, added in load(engine, rows):
             tables.update(str(table.name) for table, _ in chunk)
             sound_bytes += sum(row["bytes"] for table, row in chunk if table is schema.recordings)
@@ -56,7 +56,7 @@ def seed(source_url: str, files: Storage | None, plan: SeedPlan, *, progress: Pr
     except DBAPIError as error:
         seen = type(error.orig).__name__
         hint = "check --source-url or PORTABILITY_SOURCE_URL"
-        raise BadSource(f"the source database cannot be written: {seen}", hint=hint) from error
+        raise BadSource(f"cannot write to the source database: {seen}", hint=hint) from error
     finally:
         engine.dispose()
     return SeedReport(dict(tables), added_rows, tables["recordings"], sound_bytes, world.examples())
@@ -68,7 +68,7 @@ def _make_tables(engine: Engine) -> None:
     schema.metadata.create_all(engine)
 
 
-def _told(world: World, files: Storage | None, progress: Progress | None) -> Iterator[Row]:
+def _with_progress(world: MadeUpWorld, files: Storage | None, progress: Progress | None) -> Iterator[Row]:
     plan = world.plan
     total = plan.tenants + 2 * plan.users + plan.contacts + plan.calls + plan.chats + -(-plan.events // VISIT_EVENTS)
     step = max(1, total // PROGRESS_STEPS)
@@ -78,7 +78,7 @@ def _told(world: World, files: Storage | None, progress: Progress | None) -> Ite
             progress(number, total)
 
 
-def _stories(world: World, files: Storage | None) -> Iterator[Iterator[Row]]:
+def _stories(world: MadeUpWorld, files: Storage | None) -> Iterator[Iterator[Row]]:
     plan = world.plan
     yield from (tenant_rows(world, n) for n in range(plan.tenants))
     yield from (user_rows(world, n) for n in range(plan.users))

@@ -1,7 +1,7 @@
-"""Recordings of a telephone call as real WAV files: speech-like sound of an exact length, made fast.
+"""Recordings of telephone calls as real WAV files: speech-like sound of an exact length, made fast.
 
 A set of syllables is synthesised once: a glottal pulse train and noise through formant resonators (D. H. Klatt,
-"Software for a cascade/parallel formant synthesizer", JASA 67, 1980). A call is then put together from their bytes:
+"Software for a cascade/parallel formant synthesizer", JASA 67, 1980). A call is then assembled from their bytes:
 two voices that take turns, words, pauses, line noise. PCM 16 bit, one channel, little-endian.
 """
 
@@ -32,12 +32,12 @@ VOWELS_HZ = {
 }
 FORMANT_WIDTHS_HZ = (80, 110, 170)
 ONSETS = ("", "s", "t")
-"""How a syllable begins: at once, with a hiss, or with a burst."""
+"""How a syllable begins: with the vowel, with a hiss, or with a burst."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Somebody who speaks: `pitch_hz` of the vocal cords, and how much shorter the throat is than a man's."""
+    """A speaker: `pitch_hz` of the vocal cords, and how much shorter the throat is than a man's."""
 
     pitch_hz: float
     formant_scale: float
@@ -48,12 +48,12 @@ CALLER = Voice(pitch_hz=118, formant_scale=1.0)
 
 
 def wav_bytes(frames: int) -> int:
-    """Size of a WAV file with that many frames, its header included."""
+    """Return the size of a WAV file with that many frames, with its header."""
     return HEADER_BYTES + frames * FRAME_BYTES
 
 
 def wav_blocks(name: str, frames: int, rate_hz: int) -> Iterator[bytes]:
-    """A whole WAV file in blocks of at most BLOCK_BYTES; the same name gives the same conversation."""
+    """Yield a whole WAV file in blocks of at most BLOCK_BYTES; the same name gives the same conversation."""
     yield from _blocks(chain([_header(frames, rate_hz)], _conversation(Random(name), rate_hz)), wav_bytes(frames))
 
 
@@ -65,12 +65,12 @@ def _header(frames: int, rate_hz: int) -> bytes:
         sound.setframerate(rate_hz)
         sound.setnframes(frames)
         sound.writeframesraw(b"")
-        # Taken before close(), which would correct the length to the nothing that was written.
+        # Read before close(), which would change the length to the zero bytes that were written.
         return buffer.getvalue()
 
 
 def _blocks(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Endless pieces cut to exactly `size` bytes, joined to blocks."""
+    """Cut endless pieces to exactly `size` bytes, joined to blocks."""
     pending = bytearray()
     for piece in pieces:
         pending += piece
@@ -84,7 +84,7 @@ def _blocks(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 
 def _conversation(random: Random, rate_hz: int) -> Iterator[bytes]:
-    """Two voices that take turns for ever."""
+    """Yield two voices that take turns, without end."""
     noise = _line_noise(rate_hz)
 
     def pause(shortest_seconds: float, longest_seconds: float) -> bytes:
@@ -109,7 +109,7 @@ def _line_noise(rate_hz: int) -> bytes:
 
 @cache
 def _syllables(voice: Voice, rate_hz: int) -> tuple[bytes, ...]:
-    """Every onset with every vowel, each a little higher or lower than the voice."""
+    """Make every onset with every vowel, each a little higher or lower than the voice."""
     random = Random(f"{voice}/{rate_hz}")
     return tuple(_syllable(voice, onset, vowel, rate_hz, random) for onset in ONSETS for vowel in VOWELS_HZ)
 
@@ -129,7 +129,7 @@ def _pcm(values: list[int]) -> bytes:
 
 
 def _source(pitch_hz: float, onset: str, frames: int, rate_hz: int, random: Random) -> list[float]:
-    """What throat and tongue make before the mouth shapes it: noise of the onset, then pulses of falling pitch."""
+    """Make the sound of throat and tongue: noise of the onset, then pulses of falling pitch."""
     onset_frames = int(frames * {"": 0, "s": 0.35, "t": 0.12}[onset])
     sound = [random.uniform(-0.3, 0.3) for _ in range(onset_frames)]
     phase = 0.0

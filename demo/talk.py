@@ -1,4 +1,4 @@
-"""What customers and companies say to each other, in Indonesian and English: scripts with blanks."""
+"""Conversations of customers and companies, in Indonesian and English: scripts with blanks."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal, TypeAlias
 
-from demo.scripts import ENGLISH, GREETINGS, INDONESIAN, PRODUCTS, THANKS, Script
+from demo.scripts import GREETINGS, PRODUCTS, SCRIPTS, THANKS, Script
 
 Speaker: TypeAlias = Literal["agent", "customer"]
 
 MONTHS = {
-    "en": "January February March April May June July August September October November December".split(),  # noqa: SIM905  # a list of twelve words reads better so
+    "en": "January February March April May June July August September October November December".split(),  # noqa: SIM905  # a list of twelve words is easier to read this way
     "id": "Januari Februari Maret April Mei Juni Juli Agustus September Oktober November Desember".split(),  # noqa: SIM905  # as above
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One thing said."""
+class ScriptLine:
+    """One spoken or written line."""
 
     speaker: Speaker
     text: str
@@ -27,39 +27,41 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A whole conversation and what it was about."""
+    """A whole conversation and its topic."""
 
     language: str
     subject: str
     summary: str
     intent: str
     sentiment: str
-    lines: tuple[Line, ...]
+    lines: tuple[ScriptLine, ...]
 
 
 def make_talk(random: Random, language: str, *, customer: str, company: str, city: str, lines_min: int = 0) -> Talk:
-    """A conversation of at least `lines_min` lines; a longer one goes on to further topics."""
-    scripts = INDONESIAN if language == "id" else ENGLISH
-    first: Script = random.choice(scripts)
+    """Make a conversation of at least `lines_min` lines; a longer one continues with further topics."""
+    scripts = SCRIPTS[language]
+    first = random.choice(scripts)
     blanks = _blanks(random, language, customer=customer, company=company, city=city)
-    told = [Line("agent", random.choice(GREETINGS[language]).format_map(blanks)), *_lines(first, blanks)]
-    while len(told) + 2 < lines_min:
-        told += _lines(random.choice(scripts), _blanks(random, language, customer=customer, company=company, city=city))
+    spoken_lines = [ScriptLine("agent", random.choice(GREETINGS[language]).format_map(blanks)), *_lines(first, blanks)]
+    while len(spoken_lines) + 2 < lines_min:
+        spoken_lines += _lines(
+            random.choice(scripts), _blanks(random, language, customer=customer, company=company, city=city)
+        )
     thanks, goodbye = random.choice(THANKS[language])
-    told += [Line("customer", thanks.format_map(blanks)), Line("agent", goodbye.format_map(blanks))]
+    spoken_lines += [ScriptLine("customer", thanks.format_map(blanks)), ScriptLine("agent", goodbye.format_map(blanks))]
     return Talk(
         language=language,
         subject=first.subject.format_map(blanks),
         summary=first.summary.format_map(blanks),
         intent=first.intent,
         sentiment=first.sentiment,
-        lines=tuple(told),
+        lines=tuple(spoken_lines),
     )
 
 
-def _lines(script: Script, blanks: Mapping[str, str]) -> list[Line]:
-    """A script begins with the customer; then they speak in the order that `>` (agent) and `<` (customer) give."""
-    return [Line("agent" if line[0] == ">" else "customer", line[2:].format_map(blanks)) for line in script.lines]
+def _lines(script: Script, blanks: Mapping[str, str]) -> list[ScriptLine]:
+    """Return a script's lines: it begins with the customer; then `>` (agent) and `<` (customer) give the speaker."""
+    return [ScriptLine("agent" if line[0] == ">" else "customer", line[2:].format_map(blanks)) for line in script.lines]
 
 
 def _blanks(random: Random, language: str, *, customer: str, company: str, city: str) -> dict[str, str]:

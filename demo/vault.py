@@ -1,4 +1,4 @@
-"""Puts made-up files into a storage."""
+"""Stores made-up files."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from portability.errors import ObjectMissing
-from portability.storage import Storage
+from portability.api.errors import ObjectMissing
+from portability.api.storages import Storage
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a row tells of its file."""
+    """What a row states about its file."""
 
     bytes: int
     sha256: str
 
 
 def store(files: Storage, key: str, media_type: str, blocks: Iterable[bytes]) -> Stored:
-    """Write a file unless there is one under its key; the blocks are read in any case, for size and hash.
+    """Write a file unless its key exists; the blocks are always read, for size and hash.
 
     Raises:
-        StorageError: nothing is left behind then.
+        StorageError: nothing is left behind.
     """
     digest, size = hashlib.sha256(), 0
     upload = None if _exists(files, key) else files.begin(key, media_type=media_type)

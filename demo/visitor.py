@@ -25,11 +25,11 @@ class Visitor:
     client: httpx.Client
 
     def log_in(self, role: str, identifier: str, *, tenant: str = "") -> None:
-        """By the playground's own form."""
+        """Log in by the form of the login without password."""
         self.send("/login", "/login/development", role=role, id=identifier, tenant=tenant)
 
     def send(self, page: str, action: str, **fields: str) -> httpx.Response:
-        """A form of a page. Raises VolumeFault where it is not taken."""
+        """Send a form of a page. Raises VolumeFault if it is refused."""
         shown = self.client.get(page)
         token = CSRF.search(shown.text)
         answer = self.client.post(action, data={**fields, "csrf": token[1] if token else ""})
@@ -38,12 +38,12 @@ class Visitor:
         return answer
 
     def confirm(self, link: str, read_code: Callable[[], str]) -> None:
-        """Have a code sent and give it back."""
+        """Request a code and enter it."""
         self.send(link, f"{link}/code")
         self.send(link, f"{link}/code/check", code=read_code())
 
     def download(self, link: str, folder: Path) -> list[Path]:
-        """Every volume that a link leads to."""
+        """Download every volume of a link."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         listed = self.client.get(link, headers=JSON_ONLY).raise_for_status().json()["volumes"]
         return [self._volume(link, volume["number"], folder / volume["name"]) for volume in listed]
@@ -58,7 +58,7 @@ class Visitor:
 
 
 def wait_until_up(client: httpx.Client) -> None:
-    """Until the pages answer. Raises Timeout."""
+    """Wait until the pages answer. Raises Timeout."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         try:

@@ -1,6 +1,6 @@
-"""The made-up world of a plan: who is there, and pure functions of numbers for ids, chance and times.
+"""The made-up world of a plan: its people, and pure functions of numbers for ids, chance and times.
 
-Everything is a function of the plan and a number, so any part can be made without the others, in any order.
+Everything is a function of the plan and a number, so any part can be made separately, in any order.
 """
 
 from __future__ import annotations
@@ -13,62 +13,68 @@ from typing import TypeAlias
 
 from sqlalchemy import Table, null
 
-from demo.people import Person, Pool, Tenant, company_domain, email_address, language, phone_number, pool
+from demo.people import MadeUpPerson, Pool, Tenant, company_domain, email_address, language, phone_number, pool
 from demo.plan import Examples, SeedPlan
 
 Row: TypeAlias = tuple[Table, Mapping[str, object]]
 
 EPOCH_AT = datetime(2024, 1, 1, tzinfo=UTC)
-"""All times lie in the two years from here on, so that they are past for any clock that runs this."""
-SPAN_SECONDS = 730 * 86_400
+"""All times are within two years from here, so that they are in the past for every clock."""
+DAY_SECONDS = 86_400
+SPAN_SECONDS = 730 * DAY_SECONDS
 MAIL_DOMAINS = ("mail.example", "surat.example", "post.example")
 AGENTS_PER_TENANT = 2
 USER_PHONES = 5_000_000
 TENANT_PHONES = 9_000_000
 """Contacts have the numbers below."""
 NOTHING = null()
-"""NULL for a JSON column, where None would become JSON's own null."""
+"""NULL for a JSON column, because None would become JSON's null."""
+
+
+def row(table: Table, /, **values: object) -> Row:
+    """Make a row of a table, by its columns."""
+    return table, values
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """Everybody of a plan, and where to draw from."""
+class MadeUpWorld:
+    """All people and companies of a plan, and the sources of chance."""
 
     plan: SeedPlan
     tag: str
     tenants: tuple[Tenant, ...]
-    users: tuple[Person, ...]
-    contacts: tuple[Person, ...]
-    _staff: Mapping[str, tuple[Person, ...]]
-    """By tenant."""
+    users: tuple[MadeUpPerson, ...]
+    contacts: tuple[MadeUpPerson, ...]
+    _staff: Mapping[str, tuple[MadeUpPerson, ...]]
+    """Contacts by tenant."""
 
     def id(self, prefix: str, number: int, *places: int) -> str:
         return make_id(self.tag, prefix, number, *places)
 
     def random(self, topic: str, number: int) -> Random:
-        """Chance of one story, independent of all others."""
+        """Return the random generator of one story, independent of all others."""
         return Random(f"{self.tag}/{topic}/{number}")
 
     def pool(self, language: str) -> Pool:
         return pool(language, self.plan.seed)
 
-    def cities(self, person: Person) -> tuple[str, ...]:
+    def cities(self, person: MadeUpPerson) -> tuple[str, ...]:
         return self.pool(person.language).cities
 
-    def owner(self, tenant: Tenant) -> Person:
+    def owner(self, tenant: Tenant) -> MadeUpPerson:
         return self.users[tenant.number % len(self.users)]
 
-    def staff(self, tenant: Tenant, place: int) -> Person:
-        """One of those who work for a tenant, its owner first."""
+    def staff(self, tenant: Tenant, place: int) -> MadeUpPerson:
+        """Return a member of a tenant's staff, the owner first."""
         of_tenant = self._staff[tenant.id]
         return of_tenant[place % len(of_tenant)]
 
     def company_number(self, tenant: Tenant) -> str:
-        """What customers dial to reach a tenant."""
+        """Return the number that customers dial to call a tenant."""
         return phone_number(tenant.language, TENANT_PHONES + tenant.number)
 
     def agent_id(self, tenant: Tenant, place: int) -> str:
-        """One of the AGENTS_PER_TENANT software agents of a tenant."""
+        """Return the id of one of the AGENTS_PER_TENANT software agents of a tenant."""
         return self.id("agt", tenant.number, place)
 
     def examples(self) -> Examples:
@@ -76,8 +82,8 @@ class World:
         return Examples(self.users[0].id, contact.id, contact.tenant.id, contact.tenant.id)
 
 
-def make_world(plan: SeedPlan) -> World:
-    """Everybody of the plan."""
+def make_world(plan: SeedPlan) -> MadeUpWorld:
+    """Make all people and companies of the plan."""
     tag = plan.tag
     tenants = tuple(_tenant(plan, tag, n) for n in range(plan.tenants))
     users = tuple(_user(plan, tag, n, tenants) for n in range(plan.users))
@@ -86,31 +92,31 @@ def make_world(plan: SeedPlan) -> World:
         if user != staff[user.tenant.id][0]:
             staff[user.tenant.id].append(user)
     contacts = tuple(_contacts(plan, tag, tenants, users))
-    return World(plan, tag, tenants, users, contacts, {name: tuple(people) for name, people in staff.items()})
+    return MadeUpWorld(plan, tag, tenants, users, contacts, {name: tuple(people) for name, people in staff.items()})
 
 
 def make_id(tag: str, prefix: str, number: int, *places: int) -> str:
-    """`usr_k3f9q_000042`; a part of a story has the number of its place behind it."""
+    """Return an id like `usr_k3f9q_000042`; a part of a story ends with the number of its place."""
     return "_".join([prefix, tag, f"{number:06d}", *[f"{place:02d}" for place in places]])
 
 
 def moment(random: Random) -> datetime:
-    """Some time in the two years, with microseconds."""
+    """Return a time in the two years, with microseconds."""
     return EPOCH_AT + timedelta(microseconds=random.randrange(SPAN_SECONDS * 10**6))
 
 
 def later(at: datetime, random: Random, within_seconds: float) -> datetime:
-    """After `at`, by at most `within_seconds`."""
+    """Return a time after `at`, by at most `within_seconds`."""
     return at + timedelta(microseconds=random.randrange(1, int(within_seconds * 10**6)))
 
 
 def nth(number: int, of: int, place: int) -> bool:
-    """True for one number in each run of `of`."""
+    """Return True for one number in each run of `of`."""
     return number % of == place
 
 
 def chance(random: Random, share: float) -> bool:
-    """True for that share of the draws."""
+    """Return True for that share of the draws."""
     return random.random() < share
 
 
@@ -121,13 +127,13 @@ def _tenant(plan: SeedPlan, tag: str, number: int) -> Tenant:
     return Tenant(number, make_id(tag, "ten", number), spoken, name, company_domain(name, number))
 
 
-def _user(plan: SeedPlan, tag: str, number: int, tenants: tuple[Tenant, ...]) -> Person:
-    """The first users own a tenant each, the others work for one; some never verified their addresses."""
+def _user(plan: SeedPlan, tag: str, number: int, tenants: tuple[Tenant, ...]) -> MadeUpPerson:
+    """Make a user: the first users own a tenant each, the others work for one; some never verified their addresses."""
     random = Random(f"{tag}/person/u{number}")
     tenant = _one_of(tenants, number, random)
     spoken = language(random)
     name = _name(plan, spoken, random)
-    return Person(
+    return MadeUpPerson(
         number=number,
         id=make_id(tag, "usr", number),
         language=spoken,
@@ -140,9 +146,11 @@ def _user(plan: SeedPlan, tag: str, number: int, tenants: tuple[Tenant, ...]) ->
     )
 
 
-def _contacts(plan: SeedPlan, tag: str, tenants: tuple[Tenant, ...], users: tuple[Person, ...]) -> Iterator[Person]:
-    """Customers of one tenant each. In each ten, one has another tenant's customer's phone, one is also a user."""
-    previous: Person | None = None
+def _contacts(
+    plan: SeedPlan, tag: str, tenants: tuple[Tenant, ...], users: tuple[MadeUpPerson, ...]
+) -> Iterator[MadeUpPerson]:
+    """Make the customers of one tenant each; of each ten, one shares a phone with another tenant's, one is a user."""
+    previous: MadeUpPerson | None = None
     for number in range(plan.contacts):
         random = Random(f"{tag}/person/c{number}")
         spoken = language(random)
@@ -154,22 +162,23 @@ def _contacts(plan: SeedPlan, tag: str, tenants: tuple[Tenant, ...], users: tupl
         elif nth(number, 10, 3):
             user = users[number // 10 % len(users)]
             spoken, name, email, phone = user.language, user.name, user.email, user.phone
-        previous = Person(
+        previous = MadeUpPerson(
             number=number,
             id=make_id(tag, "con", number),
             language=spoken,
             name=name,
             email=email,
-            email_verified_at=None if nth(number, 6, 5) else moment(random),
+            # Before almost all of their calls and chats: a number without a proof leads to no one's calls.
+            email_verified_at=None if nth(number, 6, 5) else later(EPOCH_AT, random, DAY_SECONDS),
             phone=phone,
-            phone_verified_at=None if nth(number, 4, 2) else moment(random),
+            phone_verified_at=None if nth(number, 4, 2) else later(EPOCH_AT, random, DAY_SECONDS),
             tenant=tenant,
         )
         yield previous
 
 
 def _one_of(tenants: tuple[Tenant, ...], number: int, random: Random) -> Tenant:
-    """Everybody gets one in turn, then the first ones grow larger than the last ones."""
+    """Assign tenants in turn at first, then more often the first tenants, so that they are larger."""
     share = random.random()
     return tenants[number] if number < len(tenants) else tenants[int(len(tenants) * share * share)]
 

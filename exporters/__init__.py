@@ -1,1 +1,1 @@
-"""Source to records: one module per exporter, each reached through its entry point only."""
+"""Source to records: an engine for SQL, and the exporters of the reference platform on it, found by entry points."""

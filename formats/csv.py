@@ -1,11 +1,11 @@
-# the entry point gives the module its name; nothing here needs the library's csv
-"""CSV (RFC 4180) that a spreadsheet may open: UTF-8 without BOM, CRLF, a header, and no formula.
+# the entry point names this module; the standard library's csv is not used here
+"""CSV (RFC 4180) that a spreadsheet can open safely: UTF-8 without BOM, CRLF, a header, and no formulas.
 
-Text is always quoted; numbers, dates and booleans stand bare; a bare empty cell is NULL, `""` is the empty text.
-Objects are JSON text. A quoted cell that a spreadsheet could take for a formula gets a leading `'`, and so does one
+Text is always quoted; numbers, dates and booleans are unquoted; an unquoted empty cell is NULL, `""` is the empty text.
+Objects are JSON text. A quoted cell that a spreadsheet could take for a formula gets a leading `'`. So does a cell
 that begins with `'`, so that every cell that begins with `'` has exactly one too many (OWASP, CSV Injection).
 
-Python's own csv cannot tell NULL from the empty text before 3.12, hence the small encoder and parser.
+Python's own csv cannot distinguish NULL from the empty text before 3.12, hence the small encoder and parser.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from typing import Any
 import orjson
 
 from formats.values import encode_records, malformed
-from portability import rows
-from portability.api import JSON, Dataset, Field, FieldType, Record
+from portability.api import JSON, Dataset, Field, FieldType, Record, rows
 
 Cell = tuple[str, bool]
-"""A cell as it stands there, its quotes undone; whether it had quotes."""
+"""A cell without its quotes, and whether it had quotes."""
 
-# Spreadsheets skip blanks, controls and marks without width before they look for a formula.
+# Spreadsheets skip blanks, controls and zero-width characters before they look for a formula.
 _SKIPPED = r"\s\x00-\x20\x7f-\xa0\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
-_FORMULA = re.compile(rf"'|[{_SKIPPED}]*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # full-width ones begin formulas too
+_FORMULA = re.compile(rf"'|[{_SKIPPED}]*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # full-width characters begin formulas too
 _RISKY = re.compile(rf"['{_SKIPPED}=+\-@＝＋－＠]")  # noqa: RUF001  # as above
-"""How a formula, or a mark against one, may begin."""
+"""How a formula, or the mark against one, may begin."""
 _BARE = {
     FieldType.DECIMAL: re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"),
     FieldType.DATE: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
@@ -44,7 +43,7 @@ class Csv:
     """The format `csv`."""
 
     streams = True
-    """It gives out a block as soon as it has one, so it may take its turn batch by batch (worker/pieces.py)."""
+    """It yields a block as soon as it has one, so it can be fed batch by batch (worker/write/pieces.py)."""
 
     @property
     def suffix(self) -> str:
@@ -55,9 +54,9 @@ class Csv:
         return "text/csv"
 
     def encode(self, dataset: Dataset, records: Iterable[Record]) -> Iterator[bytes]:
-        """Blocks of at least 256 KiB, but for the last; the header alone where there are no records.
+        """Yield blocks of at least 256 KiB, except the last; only the header without records.
 
-        A NULL in a dataset of one field is an empty line, which some readers skip.
+        In a dataset with one field, NULL is an empty line, which some readers skip.
 
         Raises: FormatError for NaN, infinity, lone surrogates, undeclared fields and values of another type.
         """
@@ -71,22 +70,22 @@ class Csv:
         return encode_records(dataset, records, line, whole=partial(_lines, types), head=head.encode())
 
     def decode(self, dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[Record]:
-        """The records again, from a whole document, in one piece or in blocks cut anywhere.
+        """Yield the records of a whole document, given in one piece or in blocks cut anywhere.
 
-        Raises: FormatError for what is no such CSV: another header, a wrong number of cells, a cut last line.
+        Raises: FormatError for invalid CSV: another header, a wrong number of cells, an incomplete last line.
         """
         names = [field.name for field in dataset.fields]
         found = _rows(dataset, [data] if isinstance(data, bytes) else data)
         header = next(found, None)
         if header is None or [_unquoted(cell) for cell in header] != names:
-            raise malformed(dataset, 0, "the header is not the dataset's")
+            raise malformed(dataset, 0, "the header does not match the dataset")
         for number, row in enumerate(found, 1):
             if len(row) != len(names):
-                raise malformed(dataset, number, f"{len(row)} cells, not {len(names)}")
+                raise malformed(dataset, number, f"found {len(row)} cells, expected {len(names)}")
             try:
                 values = [_value(field, cell) for field, cell in zip(dataset.fields, row, strict=True)]
             except _WrongCell as wrong:
-                raise malformed(dataset, number, f"no {wrong.field.type}", wrong.field) from None
+                raise malformed(dataset, number, f"not a valid {wrong.field.type}", wrong.field) from None
             yield dict(zip(names, values, strict=True))
 
 
@@ -113,20 +112,20 @@ def _cell(kind: FieldType, value: JSON) -> str:
 
 
 def _lines(types: Sequence[FieldType], batch: rows.Rows) -> bytes:
-    """Rows column by column, whose values are known to be of their types."""
+    """Encode rows column by column; their values are known to have their types."""
     parts: list[str | Sequence[str]] = []
     before = ""
     for kind, column, texts in zip(types, batch.columns, batch.texts or [()] * len(types), strict=True):
         quote, cells = _cells(kind, column, texts)
         parts += [f"{before}{quote}", cells]
         before = f"{quote},"
-    return rows.woven([*parts, f"{before[:-1]}\r\n"], len(batch)).encode()
+    return rows.interleave([*parts, f"{before[:-1]}\r\n"], len(batch)).encode()
 
 
 def _cells(kind: FieldType, column: Sequence[Any], texts: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """A column's cells, and the quotes around each that are not there yet.
+    """Return a column's cells, and the quotes still to be put around each.
 
-    Where none needs more than quotes one look at the column is enough, instead of one at each cell.
+    If no cell needs more than quotes, one check of the column is enough, instead of one for each cell.
     """
     if kind in _NUMBERS:
         return "", ["" if value is None else str(value) for value in column]
@@ -137,7 +136,7 @@ def _cells(kind: FieldType, column: Sequence[Any], texts: Sequence[str]) -> tupl
             return '"', column
         if kind is FieldType.BOOLEAN and texts:
             return "", texts
-        if kind is FieldType.OBJECT and texts and {text[0] for text in texts} <= {"{", "["}:
+        if kind is FieldType.OBJECT and texts and {text[:1] for text in texts} <= {"{", "["}:
             return '"', "\n".join(texts).replace('"', '""').split("\n")
     return "", [_cell(kind, value) for value in column]
 
@@ -200,9 +199,9 @@ def _rows(dataset: Dataset, blocks: Iterable[bytes]) -> Iterator[list[Cell]]:
             rest = rest[end:]
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        raise malformed(dataset, count, "no UTF-8") from None
+        raise malformed(dataset, count, "not UTF-8") from None
     if rest or row:
-        raise malformed(dataset, count, "no CSV, or the last line is cut")
+        raise malformed(dataset, count, "not CSV, or the last line is incomplete")
 
 
-format = Csv()  # noqa: A001  # the name that the entry point and the plugin guide give it
+format = Csv()  # noqa: A001  # the name in the entry point and the plug-in guide

@@ -1,6 +1,6 @@
 """JSON Lines: one JSON object per line, the lossless copy of the records (jsonlines.org; RFC 8259, RFC 7493).
 
-UTF-8 without BOM, lines end with LF, fields stand in declared order and are all there; what a record lacks is null.
+UTF-8 without BOM, lines end with LF, all fields are present in declared order; a missing value is null.
 Integers beyond 2^53 - 1 are strings; in an integer or number field they are read back as integers.
 """
 
@@ -12,8 +12,7 @@ from functools import partial
 import orjson
 
 from formats.values import dataset_names, encode_records, malformed
-from portability import rows
-from portability.api import Dataset, FieldType, Record
+from portability.api import Dataset, FieldType, Record, rows
 
 _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 
@@ -22,7 +21,7 @@ class JsonLines:
     """The format `jsonl`."""
 
     streams = True
-    """It gives out a block as soon as it has one, so it may take its turn batch by batch (worker/pieces.py)."""
+    """It yields a block as soon as it has one, so it can be fed batch by batch (worker/write/pieces.py)."""
 
     @property
     def suffix(self) -> str:
@@ -33,7 +32,7 @@ class JsonLines:
         return "application/jsonl"
 
     def encode(self, dataset: Dataset, records: Iterable[Record]) -> Iterator[bytes]:
-        """Blocks of at least 256 KiB, but for the last; none where there are no records.
+        """Yield blocks of at least 256 KiB, except the last; nothing without records.
 
         Raises: FormatError for NaN, infinity, lone surrogates, undeclared fields and values of another type.
         """
@@ -42,9 +41,9 @@ class JsonLines:
         return encode_records(dataset, records, partial(rows.line, names), whole=_text)
 
     def decode(self, dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[Record]:
-        """The records again, from a whole document, in one piece or in blocks cut anywhere.
+        """Yield the records of a whole document, given in one piece or in blocks cut anywhere.
 
-        Raises: FormatError for what `encode` would not have written.
+        Raises: FormatError for anything that `encode` would not have written.
         """
         names = dataset_names(dataset)
         numbers = [field for field in dataset.fields if field.type in _NUMBERS]
@@ -52,15 +51,15 @@ class JsonLines:
             try:
                 record = orjson.loads(line)
             except orjson.JSONDecodeError:
-                raise malformed(dataset, number, "no JSON") from None
+                raise malformed(dataset, number, "not JSON") from None
             if not isinstance(record, dict) or record.keys() != names:
-                raise malformed(dataset, number, "no object with the dataset's fields")
+                raise malformed(dataset, number, "not an object with the dataset's fields")
             for field in numbers:
                 if isinstance(value := record[field.name], str):
                     try:
                         record[field.name] = int(value)
                     except ValueError:
-                        raise malformed(dataset, number, "no integer", field) from None
+                        raise malformed(dataset, number, "not an integer", field) from None
             yield record
 
 
@@ -79,7 +78,7 @@ def _lines(dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[bytes]:
             yield b"".join(rest)
             rest = [line]
     if any(rest):
-        raise malformed(dataset, count + 1, "the last line is cut")
+        raise malformed(dataset, count + 1, "the last line is incomplete")
 
 
-format = JsonLines()  # noqa: A001  # the name that the entry point and the plugin guide give it
+format = JsonLines()  # noqa: A001  # the name in the entry point and the plug-in guide

@@ -1,7 +1,7 @@
 """vCon: one JSON document for each whole conversation (draft-ietf-vcon-vcon-core-04, in its unsigned form).
 
-A record is a conversation as docs/vcon.md describes it. Media are named by their place in the archive, with size and
-hash, and never by URL: the archive is complete offline, and its signature covers document and media alike.
+A record is a conversation as docs/vcon.md describes it. Media are referenced by their place in the archive, with size
+and hash, never by URL: the archive is complete offline, and its signature covers documents and media.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from typing import TypeAlias
 
 from formats.values import encode_records, json_text
 from portability.api import JSON, Dataset, Document, Record
-from portability.errors import FormatError
+from portability.api.errors import FormatError
+from portability.settings import load_settings
 
 Object: TypeAlias = dict[str, JSON]
 
-VENDOR = "Vlint"
 EXTENSION = "portability"
-"""Name of our extension, and of the one object in which it keeps its parameters."""
+"""Name of our extension, and of the only object that contains its parameters."""
 EXTENSIONS = ("CC", EXTENSION)
-"""CC: `role` of a party (draft-ietf-vcon-cc-extension-02)."""
+"""Extension CC: `role` of a party (draft-ietf-vcon-cc-extension-02)."""
 CHANNELS_MAX = 64
 
 PARTIES: Mapping[JSON, tuple[str, str]] = {
@@ -34,24 +35,24 @@ PARTIES: Mapping[JSON, tuple[str, str]] = {
     "system": ("system", "bot"),
     "speaker": ("thirdparty", "person"),
 }
-"""CC's role and the core's type of a party, by its role in the record; a source's own word stays as role."""
+"""CC's role and the core's type of a party, by its role in the record; a source's own word is kept as role."""
 MEDIA_TYPES: Mapping[str, str] = {
     "audio/wav": "audio/x-wav",
     "audio/mpeg": "audio/x-mp3",
     "audio/mp4": "audio/x-mp4",
     "video/mp4": "video/x-mp4",
 }
-"""The names that the draft suggests for what others call otherwise (section on mediatype of a Dialog Object)."""
+"""The media types that the draft suggests for others in use (section on mediatype of a Dialog Object)."""
 DISPOSITIONS: Mapping[JSON, str] = {
     "missed": "no-answer",
     "busy": "busy",
     "failed": "failed",
     "voicemail": "voicemail-no-message",
 }
-"""Why a call of which nothing is held came to nothing, by its status."""
+"""The disposition of a call without content, by its status."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PLACE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
-"""Of a file in the exporter's folder: a name with anything else in it is not the one that the archive has."""
+"""A file in the exporter's folder: a name with other characters is not the one in the archive."""
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
 
 
@@ -67,9 +68,9 @@ class Vcon:
         return "application/vcon"
 
     def documents(self, dataset: Dataset, record: Record) -> Iterator[Document]:
-        """The one document of a conversation; none of a dataset whose records are something else.
+        """Make the document of a conversation; none for a dataset with other records.
 
-        Raises: FormatError for a value that JSON cannot carry, and a conversation without id or without any time.
+        Raises: FormatError for a value that JSON cannot represent, and a conversation without id or without any time.
         """
         if not {"id", "kind", "parties", "dialog"} <= {field.name for field in dataset.fields}:
             return
@@ -78,12 +79,18 @@ class Vcon:
         def body(values: Sequence[JSON]) -> bytes:
             return json_text(_vcon(dataset, dict(zip(names, values, strict=True))))
 
-        # What JSON Lines refuses is refused here too, before a document is made of it.
+        # What JSON Lines refuses is refused here too, before a document is made.
         whole = b"".join(encode_records(dataset, [record], body))
         yield Document(f"{record['id']}{self.suffix}", whole)
 
 
-format = Vcon()  # noqa: A001  # the name that the entry point and the plugin guide give it
+@cache
+def vendor() -> str:
+    """Return the name of the platform whose software made a transcript or an analysis."""
+    return load_settings().brand
+
+
+format = Vcon()  # noqa: A001  # the name in the entry point and the plug-in guide
 
 
 def _vcon(dataset: Dataset, record: Record) -> Object:
@@ -119,7 +126,7 @@ def _vcon(dataset: Dataset, record: Record) -> Object:
 
 
 def _uuid(record: Record) -> str:
-    """A UUIDv8 (RFC 9562 section 5.8) of what names the conversation: the same in every export."""
+    """Return a UUIDv8 (RFC 9562 section 5.8) of the conversation's ids: the same in every export."""
     named = "\0".join(str(record.get(name)) for name in ("kind", "tenant_id", "id"))
     digest = bytearray(sha256(f"portability/vcon\0{named}".encode()).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80
@@ -128,7 +135,7 @@ def _uuid(record: Record) -> str:
 
 
 def _parties(record: Record) -> Iterator[Object]:
-    """Who took part. Members of staff and others on the line stand apart in the record: they may be pseudonyms."""
+    """Yield the participants. Staff and others are separate fields of the record, because they may be pseudonyms."""
     named = [_list(record, name) for name in ("staff", "speakers")]
     for place, party in enumerate(_objects(record, "parties")):
         others = (_text(names[place]) for names in named if place < len(names))
@@ -142,7 +149,7 @@ def _party(party: Object, name: str | None) -> Object:
         tel=_text(party.get("tel")),
         mailto=_text(party.get("mailto")),
         name=name,
-        # Names are as they were given; nobody has checked them.
+        # Names are as they were given, without any check.
         validation="none" if name else None,
         uuid=_text(party.get("id")),
         type=kind,
@@ -151,7 +158,7 @@ def _party(party: Object, name: str | None) -> Object:
 
 
 def _dialog(record: Record, begin: str, parties: int) -> list[Object]:
-    """Recordings where there are any, else what was said or written, else that nothing was."""
+    """Return recordings if there are any, else what was said or written, else an entry for a call without content."""
     same: Object = {"application": _text(record.get("channel"))}
     recordings = [_recording(one, begin, parties) for one in _objects(record, "recordings")]
     dialog = recordings or [_message(one, begin, parties) for one in _objects(record, "dialog")]
@@ -168,7 +175,7 @@ def _recording(recording: Object, begin: str, parties: int) -> Object:
         "type": "recording",
         "start": _time(recording.get("started_at")) or begin,
         "duration": _seconds(recording.get("seconds")),
-        # Which side is on which channel is not known; the draft wants an entry for each channel all the same.
+        # It is unknown which side is on which channel; the draft still requires an entry for each channel.
         "parties": [everybody] * channels if isinstance(channels, int) and several else everybody,
         **_file(recording),
     }
@@ -187,7 +194,7 @@ def _message(message: Object, begin: str, parties: int) -> Object:
 
 
 def _silence(record: Record, begin: str, parties: int) -> Object:
-    """A call of which neither sound nor words are held: it failed, or it took place and this is all."""
+    """Return the entry for a call without sound or text: it failed, or it took place and this is all."""
     everybody: list[JSON] = list(range(parties))
     disposition = DISPOSITIONS.get(_text(record.get("status")))
     if disposition is not None:
@@ -196,7 +203,7 @@ def _silence(record: Record, begin: str, parties: int) -> Object:
 
 
 def _transcripts(record: Record, dialog: Sequence[Object], parties: int) -> Iterator[Object]:
-    """What was said in a call, as it was written down: a rendering of the sound, and no conclusion from it."""
+    """Yield the transcript of a call: a rendering of the sound, not a conclusion from it."""
     spoken = _objects(record, "dialog")
     if record["kind"] != "call" or not spoken:
         return
@@ -214,7 +221,7 @@ def _transcripts(record: Record, dialog: Sequence[Object], parties: int) -> Iter
     yield {
         "type": "transcript",
         "dialog": list(range(len(dialog))),
-        "vendor": VENDOR,
+        "vendor": vendor(),
         "schema": "portability/1",
         "mediatype": "application/json",
         "encoding": "json",
@@ -223,9 +230,9 @@ def _transcripts(record: Record, dialog: Sequence[Object], parties: int) -> Iter
 
 
 def _conclusions(analyses: Sequence[Object]) -> Iterator[Object]:
-    """Derived data: it is here only where the profile takes it, since the record lacks it otherwise."""
+    """Yield derived data; the record contains it only if the profile includes it."""
     for analysis in analyses:
-        origin = _known(vendor=VENDOR, product=_text(analysis.get("model")))
+        origin = _known(vendor=vendor(), product=_text(analysis.get("model")))
         if (summary := _text(analysis.get("summary"))) is not None:
             yield {"type": "summary", **origin, "mediatype": "text/plain", "encoding": "none", "body": summary}
         for kind, names in (("sentiment", ("sentiment", "sentiment_score")), ("report", ("intent", "topics"))):
@@ -235,7 +242,7 @@ def _conclusions(analyses: Sequence[Object]) -> Iterator[Object]:
 
 
 def _attachments(record: Record, spoken: Sequence[Object], dialog: Sequence[Object], begin: str) -> list[Object]:
-    """Files that were sent, each with its message; the draft wants one, so one of an unknown message is the first's."""
+    """Return the sent files, each with its message, which the draft requires: without a known one, the first."""
     if not dialog or not _objects(record, "parties") or _objects(record, "recordings"):
         return []
     places = {_text(message.get("id")): place for place, message in enumerate(spoken)} | {None: 0}
@@ -255,7 +262,7 @@ def _attachments(record: Record, spoken: Sequence[Object], dialog: Sequence[Obje
 
 
 def _file(record: Object) -> Object:
-    """Where a file lies from the document's folder, and how to know that it is this one (sha256sum's notation)."""
+    """Return a file's path from the document's folder, and its identity (in sha256sum's notation)."""
     media_type, name = (_text(record.get("media_type")) or "").lower(), _matching(PLACE, record.get("file"))
     known = MEDIA_TYPE.fullmatch(media_type) is not None
     size = record.get("bytes")
@@ -274,7 +281,7 @@ def _file(record: Object) -> Object:
 
 
 def _objects(record: Record, name: str) -> list[Object]:
-    """A list of objects; what a source has there instead is no conversation's."""
+    """Return a list's objects; other values of the source are ignored."""
     return [dict(value) for value in _list(record, name) if isinstance(value, Mapping)]
 
 
@@ -296,7 +303,7 @@ def _matching(pattern: re.Pattern[str], value: JSON) -> str | None:
 
 
 def _time(value: JSON) -> str | None:
-    """RFC 3339 in UTC, always of one length, so that the later one is the greater text."""
+    """Return RFC 3339 in UTC, always of the same length, so that text order is time order."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
         known = None if moment is None or moment.tzinfo is None else moment.astimezone(UTC)
@@ -311,5 +318,5 @@ def _seconds(value: JSON) -> float | int | None:
 
 
 def _place(value: JSON, parties: int) -> int | None:
-    """The index of a party that there is."""
+    """Return the index of an existing party, else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < parties else None

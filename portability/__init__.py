@@ -1,1 +1,1 @@
-"""Access, interaction and CRM data of one subject, as a signed archive: nouns and rules."""
+"""The nouns and rules of the engine; it imports no other package of this repository."""

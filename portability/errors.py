@@ -1,73 +1,51 @@
-"""All errors of this project, in one tree by whose fault it is.
+"""Errors of the engine: together with those of portability/api/errors.py one tree, grouped by whose fault it is.
 
-PortabilityError
-  BadInput             the caller's: exit code 2, nothing was changed
-    BadSetting  BadSubject  BadDate  BadSource  UnknownProfile  UnknownExporter  UnknownFormat  UnknownRegime
-    UnknownExport
-    UnknownInstruction  UnknownKey  WrongState  NotAllowed  DuplicatePlugin  BrokenPlugin
-  SourceError          a source's: it becomes a gap, never a broken archive
-    SourceUnavailable  SourceRefused  SourceStalled  ExporterFault
-  StorageError         our storage's: the volume is poisoned, aborted and tried again
-    StorageUnavailable  StorageRefused  StorageFull  ObjectMissing  ObjectChanged  ForeignStore
-  ArchiveError         ours while writing an archive
-    FormatError  VolumeFault  NoSigningKey
-  ControlError         the machinery around a job
-    QueueUnavailable  DatabaseUnavailable  LeaseLost  Cancelled  Draining  Incomplete  Timeout
-
-A message says what failed, on which thing and what was seen. It never holds personal data: no record values, no
-names, no addresses; things are named by opaque ids. `hint` says what to do next.
+BadInput             the caller's fault: exit code 2, nothing was changed
+  BadSubject  BadDate  BadSource  UnknownProfile  UnknownExporter  UnknownDirectory  UnknownFormat  UnknownRegime
+  UnknownExport  UnknownInstruction  UnknownKey  WrongState  NotAllowed
+  UnknownLink  LinkInvalid  UnknownRecall  UnknownMandate  StepUpRequired  ReasonRequired  MandateRefused
+  TooManyAttempts  TooManyExports  KeyReused
+  AmbiguousSubject  OnLegalHold  ErasureRunning  ExportsRunning
+  UnknownHold  MissingExtra
+ArchiveError         this software's fault while an archive is written
+  VolumeFault  NoSigningKey
+ControlError         queue, database and control of a job
+  QueueUnavailable  DatabaseUnavailable  ProcessEnded  LeaseLost  Cancelled  Draining  Incomplete  Timeout
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Sequence
+
+from portability.api.errors import ArchiveError, BadInput, PortabilityError
 
 
-class PortabilityError(Exception):
-    """Base of all errors. `code` is stable and documented in docs/errors.md."""
+class MissingExtra(BadInput):
+    """The command needs a package that only an extra of the distribution installs."""
 
-    code: ClassVar[str] = "portability_error"
-    retryable: ClassVar[bool] = False
-    default_hint: ClassVar[str] = ""
-
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.hint = self.default_hint if hint is None else hint
-
-
-class BadInput(PortabilityError):
-    """The caller asked for something that cannot be; nothing was changed."""
-
-    code = "bad_input"
-
-
-class BadSetting(BadInput):
-    """One or more settings are missing or malformed; all faults are reported together."""
-
-    code = "bad_setting"
-    default_hint = "see docs/settings.md"
+    code = "missing_extra"
+    default_hint = 'pip install "vlint-portability[embedded]"'
 
 
 class BadSubject(BadInput):
     """A subject that is not `user:ID`, `contact:ID` with a tenant, or `tenant:ID`, or does not fit the profile."""
 
     code = "bad_subject"
-    default_hint = "use user:ID, contact:ID with --tenant T, or tenant:ID"
+    default_hint = "use user:ID, contact:ID with --tenant T, tenant:ID, email:ADDRESS or phone:NUMBER"
 
 
 class BadDate(BadInput):
-    """A date that is none, or a range that is empty."""
+    """An invalid date, or an empty range of dates."""
 
     code = "bad_date"
     default_hint = "use YYYY-MM-DD or an RFC 3339 time with its zone"
 
 
 class BadSource(BadInput):
-    """The source database cannot be used as it is: not there, or without the expected tables."""
+    """The source database cannot be used: it does not exist, or lacks the expected tables."""
 
     code = "bad_source"
-    default_hint = "check PORTABILITY_SOURCE_URL; `portability seed` makes a source to play with"
+    default_hint = "check PORTABILITY_SOURCE_URL; `portability seed` makes a source with made-up data"
 
 
 class UnknownProfile(BadInput):
@@ -99,7 +77,7 @@ class UnknownFormat(BadInput):
 
 
 class UnknownRegime(BadInput):
-    """A law whose deadline is not known here."""
+    """A regime (law) that has no deadline rules here."""
 
     code = "unknown_regime"
 
@@ -112,21 +90,21 @@ class UnknownExport(BadInput):
 
 
 class UnknownInstruction(BadInput):
-    """An instruction id that does not exist or is withdrawn already."""
+    """An instruction id that does not exist or is already withdrawn."""
 
     code = "unknown_instruction"
-    default_hint = "`portability instructions list` shows them"
+    default_hint = "`portability instructions list` lists them"
 
 
 class UnknownKey(BadInput):
     """A key id that does not exist."""
 
     code = "unknown_key"
-    default_hint = "`portability keys list` shows them"
+    default_hint = "`portability keys list` lists them"
 
 
 class WrongState(BadInput):
-    """The export's state does not allow this."""
+    """The state of the export does not allow this action."""
 
     code = "wrong_state"
 
@@ -137,130 +115,15 @@ class NotAllowed(BadInput):
     code = "not_allowed"
 
 
-class DuplicatePlugin(BadInput):
-    """Two installed plugins have one name."""
-
-    code = "duplicate_plugin"
-    default_hint = "uninstall one of the two packages"
-
-
-class BrokenPlugin(BadInput):
-    """A plugin that does not load or does not have the shape of its protocol."""
-
-    code = "broken_plugin"
-    default_hint = "check it with portability.testing.check_exporter"
-
-
-class SourceError(PortabilityError):
-    """A source's fault."""
-
-    code = "source_error"
-
-
-class SourceUnavailable(SourceError):
-    """The source does not answer now; trying later may help."""
-
-    code = "source_unavailable"
-    retryable = True
-
-
-class SourceRefused(SourceError):
-    """The source answers and says no; trying later does not help."""
-
-    code = "source_refused"
-
-
-class SourceStalled(SourceError):
-    """The source hangs: it was waited for, and is not asked again in this run. A retry of the gap may help."""
-
-    code = "source_stalled"
-    retryable = True
-    default_hint = "look at the source; PORTABILITY_SOURCE_SECONDS is how long it is waited for"
-
-
-class ExporterFault(SourceError):
-    """An exporter broke its promises: raised, returned a non-JSON value or an undeclared field."""
-
-    code = "exporter_fault"
-    default_hint = "check it with portability.testing.check_exporter"
-
-
-class StorageError(PortabilityError):
-    """Object storage's fault."""
-
-    code = "storage_error"
-
-
-class StorageUnavailable(StorageError):
-    """Storage does not answer now; trying later may help."""
-
-    code = "storage_unavailable"
-    retryable = True
-
-
-class StorageRefused(StorageError):
-    """Storage answers and says no: credentials, bucket or rights."""
-
-    code = "storage_refused"
-    default_hint = "check PORTABILITY_STORAGE_URL and the credentials with `portability doctor`"
-
-
-class StorageFull(StorageError):
-    """No space is left."""
-
-    code = "storage_full"
-    retryable = True
-    default_hint = "free some space; the export goes on by itself"
-
-
-class WrongClock(StorageError):
-    """Storage takes no request of this machine, whose wall clock is wrong. Another machine can go on at once."""
-
-    code = "wrong_clock"
-    retryable = True
-    default_hint = "set the machine's clock, and keep it right by NTP"
-
-
-class ObjectMissing(StorageError):
-    """No such object."""
-
-    code = "object_missing"
-
-
-class ObjectChanged(StorageError):
-    """The object is not the version that was asked for."""
-
-    code = "object_changed"
-
-
-class ForeignStore(StorageError):
-    """The storage folder is not the one that the database knows."""
-
-    code = "foreign_store"
-    default_hint = "mount the same folder on every machine, or use s3://"
-
-
-class ArchiveError(PortabilityError):
-    """A fault of ours while an archive is written."""
-
-    code = "archive_error"
-
-
-class FormatError(ArchiveError):
-    """A value that a format cannot carry without loss."""
-
-    code = "format_error"
-
-
 class VolumeFault(ArchiveError):
-    """A volume that went wrong; it is never finished, always aborted."""
+    """A volume with an error; it is never finished, always aborted."""
 
     code = "volume_fault"
     retryable = True
 
 
 class NoSigningKey(ArchiveError):
-    """There is no active key to sign with on this machine, or not yet: a new one may still have to be copied here."""
+    """No active signing key exists on this machine, or not yet: a new one may still have to be copied here."""
 
     code = "no_signing_key"
     retryable = True
@@ -268,13 +131,13 @@ class NoSigningKey(ArchiveError):
 
 
 class ControlError(PortabilityError):
-    """The machinery around a job."""
+    """A fault of the queue, the database, or the control of a job."""
 
     code = "control_error"
 
 
 class QueueUnavailable(ControlError):
-    """Redis does not answer. The request is kept in the database and goes on when a clock runs."""
+    """Redis does not answer. The request is stored and continues when a clock runs."""
 
     code = "queue_unavailable"
     retryable = True
@@ -282,49 +145,186 @@ class QueueUnavailable(ControlError):
 
 
 class DatabaseUnavailable(ControlError):
-    """The database does not answer or is not migrated."""
+    """The database does not answer, or its schema is not the newest."""
 
     code = "database_unavailable"
     retryable = True
     default_hint = "check PORTABILITY_DATABASE_URL, then `portability db upgrade`"
 
 
+class ProcessEnded(ControlError):
+    """A process of the embedded stack ended while it started; `portability` ends with its exit code."""
+
+    code = "process_ended"
+
+    def __init__(self, message: str, *, hint: str | None = None, exit_status: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_status = exit_status
+
+
 class LeaseLost(ControlError):
-    """Another worker owns the export now; this one stops without writing anything more."""
+    """Another worker owns the export now; this one stops and writes nothing more."""
 
     code = "lease_lost"
 
 
 class Cancelled(ControlError):
-    """The export was cancelled while it ran."""
+    """The export was cancelled while it was running."""
 
     code = "cancelled"
 
 
 class Draining(ControlError):
-    """The worker is asked to stop: it gives the export back, and another one writes the open volume anew."""
+    """The worker must stop: it releases the export, and another worker writes the open volume again."""
 
     code = "draining"
     retryable = True
 
 
 class Timeout(ControlError):
-    """What was waited for did not come in time; it goes on without the one who waits."""
+    """A wait exceeded its time limit; the awaited work continues."""
 
     code = "timeout"
 
 
 class Incomplete(ControlError):
-    """The export has gaps and the request asked for a complete one."""
+    """The export has gaps, and the request demanded a complete one."""
 
     code = "incomplete"
-    default_hint = "`portability show ID` names the gaps"
+    default_hint = "`portability show ID` lists the gaps"
 
 
-def all_errors() -> Iterator[type[PortabilityError]]:
-    """Every class of the tree, parents first."""
-    queue: list[type[PortabilityError]] = [PortabilityError]
-    while queue:
-        error = queue.pop(0)
-        yield error
-        queue.extend(error.__subclasses__())
+class UnknownLink(BadInput):
+    """A link id that does not exist or is already revoked."""
+
+    code = "unknown_link"
+    default_hint = "`portability links ID` lists an export's links"
+
+
+class LinkInvalid(BadInput):
+    """Forged, unknown, expired, revoked or used up: the answer does not say which."""
+
+    code = "link_invalid"
+    default_hint = "ask for a new link"
+
+    def __init__(self, message: str = "this link does not work", *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+
+
+class UnknownRecall(BadInput):
+    """A recall id that does not exist or is already closed."""
+
+    code = "unknown_recall"
+    default_hint = "check the id; the recall may already be closed"
+
+
+class UnknownMandate(BadInput):
+    """A mandate id that does not exist or has already ended."""
+
+    code = "unknown_mandate"
+    default_hint = "record a new mandate"
+
+
+class MandateRefused(BadInput):
+    """A mandate that does not cover the request: other subject, profile or agent, or it has ended."""
+
+    code = "mandate_refused"
+    default_hint = "record a mandate that covers the request"
+
+
+class StepUpRequired(BadInput):
+    """The login is not strong or recent enough; RFC 9470's challenge says what is required."""
+
+    code = "step_up_required"
+    default_hint = "log in again with a second factor"
+
+    def __init__(
+        self,
+        message: str = "a strong and recent login is required",
+        *,
+        acr_values: Sequence[str] = (),
+        max_age: int = 0,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.acr_values = tuple(acr_values)
+        self.max_age = max_age
+
+
+class ReasonRequired(BadInput):
+    """An action on another person's data needs a reason."""
+
+    code = "reason_required"
+    default_hint = "add --reason: a ticket or a sentence"
+
+
+class TooManyAttempts(BadInput):
+    """Too many attempts of a login, a code or a link."""
+
+    code = "too_many_attempts"
+    default_hint = "wait, then try again"
+
+    def __init__(
+        self, message: str = "too many attempts", *, retry_after_seconds: int = 60, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyExports(BadInput):
+    """The subject reached the deployment's limit of exports in 30 days."""
+
+    code = "too_many_exports"
+    default_hint = "download the latest export, or contact a privacy officer"
+
+
+class KeyReused(BadInput):
+    """An idempotency key was sent again with a different request."""
+
+    code = "key_reused"
+    default_hint = "use a new Idempotency-Key for each request"
+
+
+class AmbiguousSubject(BadInput):
+    """A subject's verified identities belong to two people: no data is read before a human has checked them."""
+
+    code = "ambiguous_subject"
+    default_hint = "find out which person is meant, correct the platform's records, then ask again"
+
+
+class AddressOfAccount(BadInput):
+    """The address of a request for a person without account belongs to an account: its data needs the account's login.
+
+    No data is read: the person who reads a mailbox or answers a phone may be another person than the account holder.
+    """
+
+    code = "address_of_account"
+    default_hint = "cancel the request: the person was informed by mail to log in and to request the data there"
+
+
+class OnLegalHold(BadInput):
+    """The subject is under a legal hold: nothing is erased or purged until it is released (GDPR Art. 17(3)(e))."""
+
+    code = "on_legal_hold"
+    default_hint = "`portability holds list` shows the hold; release it first"
+
+
+class ErasureRunning(BadInput):
+    """The subject is being erased: no request and no legal hold is accepted until the erasure has ended."""
+
+    code = "erasure_running"
+    default_hint = "wait until the erasure has ended"
+
+
+class ExportsRunning(BadInput):
+    """The subject has exports that have not ended, whose data an erasure would delete."""
+
+    code = "exports_running"
+    default_hint = "wait until they have ended, or add --cancel-running"
+
+
+class UnknownHold(BadInput):
+    """A hold id that does not exist or is already released."""
+
+    code = "unknown_hold"
+    default_hint = "`portability holds list` lists them"

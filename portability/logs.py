@@ -12,7 +12,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure(level: str = "INFO") -> None:
-    """For the processes of the Procfile; libraries' loggers come out in the same shape."""
+    """Configure logging for the processes of the Procfile; loggers of libraries get the same format."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -29,7 +29,7 @@ def configure(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(render)
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for talkative in ("rq", "httpx", "alembic"):  # whole addresses, with their queries
+    for talkative in ("rq", "httpx", "alembic"):  # they log whole URLs with their queries
         logging.getLogger(talkative).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -39,7 +39,7 @@ def configure(level: str = "INFO") -> None:
 
 
 def _without_message(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The type of an error and where it rose, without its message: a message of a library may quote data."""
+    """Keep an error's type and location and drop its message, because messages of libraries may quote data."""
     given = event.pop("exc_info", None)
     kind, _error, trace = given if isinstance(given, tuple) else sys.exc_info() if given else (None, None, None)
     if kind is not None:

@@ -1,7 +1,7 @@
-"""Metrics: figures of the whole deployment for Prometheus, read from the control database when somebody asks.
+"""Metrics: figures of the whole deployment for Prometheus, read from the control database on request.
 
-No process counts for itself: workers come and go, rows stay. Labels are states, profiles, reasons and kinds, and
-nothing else: their number is bounded, and none tells of a person or a tenant. docs/metrics.md lists all metrics.
+Processes do not count for themselves: workers start and stop, rows stay. Labels are states, profiles, reasons and
+kinds only: their number is bounded, and none identifies a person or a tenant. docs/metrics.md lists all metrics.
 """
 
 from __future__ import annotations
@@ -12,45 +12,50 @@ from collections.abc import Iterable, Mapping, Sequence
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, case, func, select
 
-from portability import deadlines, incidents, models
-from portability.db import elapsed_seconds, now, reading
-from portability.deadlines import Alarm
-from portability.errors import FormatError, SourceError, all_errors
-from portability.incidents import Incident
-from portability.notify import Kind, State
-from portability.requests import Profile
-from portability.states import UNDECIDED, ExportState, TransferState
+from portability.api.errors import FormatError, SourceError, all_errors
+from portability.database import incidents, models
+from portability.database.engine import elapsed_seconds, now, reading
+from portability.database.incidents import Incident
+from portability.law import deadlines
+from portability.law.deadlines import Alarm
+from portability.law.profiles import Profile
+from portability.messages.outbox import MessageKind, MessageState
+from portability.requests.exports import unanswered
+from portability.requests.referrals import ReferralState
+from portability.requests.reviews import ReviewState
+from portability.requests.states import ExportState, TransferState
 
-EXPORT, VOLUME, GAP, TOLD = models.export, models.volume, models.gap, models.notification
+EXPORT, VOLUME, GAP, NOTIFICATION = models.export, models.volume, models.gap, models.notification
 SENT, HOOK = models.transfer, models.webhook
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""Of what `exposition` makes."""
+"""The content type of `exposition`."""
 
 WINDOW_SECONDS = 7 * 86400
 BUCKETS_SECONDS = (10.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 172800.0, 259200.0)
 """From ten seconds to the three days until an export is due."""
 
 ALARMS = {Alarm.HALF: deadlines.HALF, Alarm.MOST: deadlines.MOST, Alarm.MISSED: 1.0}
-"""Which share of its time an export has used, at least."""
+"""The minimum share of its time that an export has used."""
 VOLUME_STATES = ("writing", "stored")
 _FOUND = (
     *("missing", "truncated", "changed", "unreadable", "not_json", "no_format", "too_large"),
-    "instruction_withdrawn",
+    *("instruction_withdrawn", "needs_instruction", "needs_review", "coverage_undecided"),
 )
 
 OTHER = "other"
-"""The label of what is none of the known: a plugin may give a gap any reason, a person's name too."""
+"""The label of unknown values: a plug-in may use any text as a gap's reason, even a person's name."""
 
 
 def collect(engine: Engine) -> Sequence[Metric]:
-    """All metrics as of now, with every known label, 0 where there is nothing. Raises DatabaseUnavailable."""
+    """Return all metrics as of now, with every known label, 0 where there is nothing. Raises DatabaseUnavailable."""
     with reading(engine) as connection:
         counted = [
             *_exports(connection),
             _alarms(connection),
+            *_decisions(connection),
             _seconds_to_ready(connection),
             *_volumes(connection),
             _gaps(connection),
@@ -61,19 +66,19 @@ def collect(engine: Engine) -> Sequence[Metric]:
 
 
 def exposition(metrics: Iterable[Metric]) -> str:
-    """The metrics in Prometheus' text format, version 0.0.4."""
+    """Write the metrics in Prometheus' text format, version 0.0.4."""
     return generate_latest(_Collected(metrics)).decode()
 
 
 def gap_reasons() -> Sequence[str]:
-    """What the worker and the built-in exporters give a gap as reason: what they found, or the code of an error."""
-    # A plugin's own errors are none of the known: there may be any number.
+    """Return the reasons that the worker and the built-in exporters give to gaps: findings, or the code of an error."""
+    # Error codes of plug-ins are not listed: their number is unbounded.
     ours = (error for error in all_errors() if error.__module__ == SourceError.__module__)
     return (*_FOUND, *(error.code for error in ours if issubclass(error, SourceError | FormatError)))
 
 
 class _Collected(Collector):
-    """What was collected, as the library asks for it."""
+    """The collected metrics, in the form that the library requires."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = metrics
@@ -83,16 +88,16 @@ class _Collected(Collector):
 
 
 def _exports(connection: Connection) -> Sequence[Metric]:
+    waits = unanswered()
     query = select(
         EXPORT.c.state,
         EXPORT.c.profile,
         func.count().label("exports"),
         func.count().filter(EXPORT.c.complete.is_(False)).label("with_gaps"),
-        func.count().filter(EXPORT.c.due_at < now()).label("overdue"),
-        elapsed_seconds(func.min(EXPORT.c.received_at), now()).label("age_seconds"),
+        func.count().filter(waits, EXPORT.c.due_at < now()).label("overdue"),
+        elapsed_seconds(func.min(case((waits, EXPORT.c.received_at))), now()).label("age_seconds"),
     )
     rows = connection.execute(query.group_by(EXPORT.c.state, EXPORT.c.profile)).all()
-    still_open = [row for row in rows if row.state in UNDECIDED]
     exports = GaugeMetricFamily("portability_exports", "Exports by state and profile", labels=("state", "profile"))
     counts: Counter[tuple[str, str]] = Counter({(state, profile): 0 for state in ExportState for profile in Profile})
     for row in rows:
@@ -103,18 +108,18 @@ def _exports(connection: Connection) -> Sequence[Metric]:
         exports,
         GaugeMetricFamily(
             "portability_oldest_open_export_age_seconds",
-            "Seconds since the receipt of the oldest export that has not ended; 0 where all have",
+            "Seconds since the receipt of the oldest request without an answer; 0 if all are answered",
             # The receipt comes from another machine's clock, which may be a moment ahead of the database's.
-            value=max([0.0, *(row.age_seconds for row in still_open)]),
+            value=max([0.0, *(row.age_seconds or 0.0 for row in rows)]),
         ),
         GaugeMetricFamily(
             "portability_exports_overdue",
-            "Exports that have not ended and are past their due date",
-            value=sum(row.overdue for row in still_open),
+            "Requests without an answer, failed or not, that are past their due date",
+            value=sum(row.overdue for row in rows),
         ),
         GaugeMetricFamily(
             "portability_exports_with_gaps",
-            "Exports that are ready and lack something",
+            "Exports that are ready and incomplete",
             value=sum(row.with_gaps for row in rows if row.state == ExportState.READY),
         ),
     )
@@ -125,13 +130,33 @@ def _alarms(connection: Connection) -> Metric:
     elapsed, whole = (elapsed_seconds(begin, end) for end in (now(), EXPORT.c.due_at))
     used = elapsed / func.nullif(whole, 0)
     counts = (func.count().filter(used >= share) for share in ALARMS.values())
-    reached = connection.execute(select(*counts).where(EXPORT.c.state.in_(UNDECIDED))).one()
+    reached = connection.execute(select(*counts).where(unanswered())).one()
     alarms = GaugeMetricFamily(
-        "portability_exports_alarm", "Exports that have not ended, by how much of their time is over", labels=("alarm",)
+        "portability_exports_alarm", "Requests without an answer, by share of their time", labels=("alarm",)
     )
     for alarm, count, further in zip(ALARMS, reached, [*reached[1:], 0], strict=True):
         alarms.add_metric((alarm,), count - further)
     return alarms
+
+
+def _decisions(connection: Connection) -> Sequence[Metric]:
+    """Count what waits for the decision of a person: reviews, and tenants that are late with their answer."""
+    review, referral = models.review, models.referral
+    late = (referral.c.state == ReferralState.OPEN, referral.c.due_at < now())
+    waiting = select(func.count()).select_from(review).where(review.c.state == ReviewState.OPEN)
+    overdue = select(func.count()).select_from(referral).where(*late)
+    return (
+        GaugeMetricFamily(
+            "portability_reviews_open",
+            "Records that an officer has to review",
+            value=connection.execute(waiting).scalar_one(),
+        ),
+        GaugeMetricFamily(
+            "portability_referrals_overdue",
+            "Referrals that an informed tenant has not answered by the due date",
+            value=connection.execute(overdue).scalar_one(),
+        ),
+    )
 
 
 def _seconds_to_ready(connection: Connection) -> Metric:
@@ -140,7 +165,7 @@ def _seconds_to_ready(connection: Connection) -> Metric:
     query = select(EXPORT.c.profile, func.sum(seconds), *within, func.count())
     query = query.where(EXPORT.c.state == ExportState.READY, EXPORT.c.ended_at >= now(-WINDOW_SECONDS))
     found = {profile: figures for profile, *figures in connection.execute(query.group_by(EXPORT.c.profile))}
-    # Not all that ever were, as histograms of processes have it: the counts fall when an export leaves the window.
+    # Not all exports ever, unlike histograms of processes: the counts fall when an export leaves the window.
     metric = HistogramMetricFamily(
         "portability_export_seconds",
         f"Seconds from receipt to ready, of exports that became ready in the last {WINDOW_SECONDS // 86400} days",
@@ -175,20 +200,25 @@ def _gaps(connection: Connection) -> Metric:
 
 
 def _notifications(connection: Connection) -> Sequence[Metric]:
-    query = select(TOLD.c.state, TOLD.c.kind, func.count(), elapsed_seconds(func.min(TOLD.c.created_at), now()))
-    rows = connection.execute(query.group_by(TOLD.c.state, TOLD.c.kind)).all()
-    counts: Counter[tuple[str, str]] = Counter({(state, kind): 0 for state in State for kind in Kind})
+    query = select(
+        NOTIFICATION.c.state,
+        NOTIFICATION.c.kind,
+        func.count(),
+        elapsed_seconds(func.min(NOTIFICATION.c.created_at), now()),
+    )
+    rows = connection.execute(query.group_by(NOTIFICATION.c.state, NOTIFICATION.c.kind)).all()
+    counts: Counter[tuple[str, str]] = Counter({(state, kind): 0 for state in MessageState for kind in MessageKind})
     for state, kind, count, _age_seconds in rows:
-        counts[_known(state, (*State,)), _known(kind, (*Kind,))] += count
-    told = GaugeMetricFamily(
-        "portability_notifications", "What people were told of their exports, or are to be", labels=("state", "kind")
+        counts[_known(state, (*MessageState,)), _known(kind, (*MessageKind,))] += count
+    notifications = GaugeMetricFamily(
+        "portability_notifications", "Messages to people about their exports", labels=("state", "kind")
     )
     for labels, count in counts.items():
-        told.add_metric(labels, count)
-    oldest = max([0.0, *(age_seconds for state, _kind, _count, age_seconds in rows if state == State.QUEUED)])
-    return told, GaugeMetricFamily(
+        notifications.add_metric(labels, count)
+    oldest = max([0.0, *(age_seconds for state, _kind, _count, age_seconds in rows if state == MessageState.QUEUED)])
+    return notifications, GaugeMetricFamily(
         "portability_oldest_queued_notification_age_seconds",
-        "Seconds since the oldest notification that is still to be mailed was made; 0 where none is",
+        "Seconds since the oldest unsent notification was queued; 0 if none waits",
         value=oldest,
     )
 
@@ -202,7 +232,7 @@ def _transfers(connection: Connection) -> Sequence[Metric]:
     sent = GaugeMetricFamily("portability_transfers", "Transfers to other providers by state", labels=("state",))
     return _by_one_label(sent, counts), GaugeMetricFamily(
         "portability_oldest_queued_webhook_age_seconds",
-        "Seconds since the oldest webhook that is still to be taken was made; 0 where none is",
+        "Seconds since the oldest unsent webhook was queued; 0 if none waits",
         value=max(0.0, age_seconds or 0.0),
     )
 
@@ -210,7 +240,7 @@ def _transfers(connection: Connection) -> Sequence[Metric]:
 def _incidents(engine: Engine) -> Metric:
     counts = {str(kind): 0 for kind in Incident} | {row["kind"]: row["count"] for row in incidents.counted(engine)}
     return _by_one_label(
-        CounterMetricFamily("portability_incidents", "What should not happen and did, by kind", labels=("kind",)),
+        CounterMetricFamily("portability_incidents", "Events that should not happen, by kind", labels=("kind",)),
         counts,
     )
 

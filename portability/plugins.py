@@ -1,24 +1,40 @@
-"""Exporters and formats, found through entry points; the built-in ones enter by the same door as a stranger's."""
+"""Plug-ins, found through entry points; the built-in plug-ins are found in the same way."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from portability.api import Dataset, DocumentFormat, Exporter, FieldType, Format, Person, Sources
-from portability.errors import BrokenPlugin, DuplicatePlugin, PortabilityError, UnknownExporter, UnknownFormat
+from portability.api import (
+    Dataset,
+    DisclosureFields,
+    DocumentFormat,
+    Exporter,
+    FieldType,
+    Format,
+    IdentityUse,
+    NestedKey,
+    Person,
+    Sources,
+)
+from portability.api.errors import BrokenPlugin, DuplicatePlugin, PortabilityError
+from portability.api.tags import REDACTABLE
+from portability.errors import UnknownExporter, UnknownFormat
 
 EXPORTERS = "portability.exporters"
+SOURCE_KINDS = "portability.source_kinds"
 FORMATS = "portability.formats"
+STORAGES = "portability.storages"
+DIRECTORIES = "portability.directory"
+GROUPS = (EXPORTERS, SOURCE_KINDS, FORMATS, STORAGES, DIRECTORIES)
+"""All groups of entry points of plug-ins."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
-"""Of exporters and datasets: they are folders and files in every archive."""
-REDACTABLE = frozenset({FieldType.STRING, FieldType.OBJECT})
-"""Types of fields that may tell of another person: a mark or a pseudonym takes the value's place."""
+"""Names of exporters and datasets: they become folders and files in every archive."""
 
 Formats = Mapping[str, Format]
 DocumentFormats = Mapping[str, DocumentFormat]
@@ -26,7 +42,7 @@ DocumentFormats = Mapping[str, DocumentFormat]
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """An entry point as it was found."""
+    """A plug-in's entry point."""
 
     name: str
     group: str
@@ -34,68 +50,81 @@ class Plugin:
     version: str
     entry: EntryPoint
 
-    def load(self) -> Any:  # noqa: ANN401  # whatever a stranger's package has there; checked by the caller
-        """Raises BrokenPlugin with the type of the fault: its text may hold anything."""
+    def load(self) -> Any:  # noqa: ANN401  # any object of a third-party package; the caller checks it by the caller
+        """Load it. Raises BrokenPlugin with the type of the error only: its text may contain anything."""
         try:
             return self.entry.load()
         except Exception as error:
-            raise BrokenPlugin(f"{self.group} plugin {self.name!r} does not load: {type(error).__name__}") from error
+            raise BrokenPlugin(f"{self.group} plug-in {self.name!r} failed to load: {type(error).__name__}") from error
+
+    def start(self, sources: Sources) -> Any:  # noqa: ANN401  # as above
+        """Call its factory. Raises BrokenPlugin, and any error of the factory."""
+        return self.load()(sources)
 
 
 @cache
 def installed(group: str) -> Sequence[Plugin]:
-    """Plugins of one group as packages declare them. Read once a process: that takes longer than a small volume."""
+    """Return the installed plug-ins of one group. Read once a process: it takes longer than writing a small volume."""
     return tuple(declared(entry_points(group=group)))
 
 
 def declared(entries: Iterable[EntryPoint]) -> Iterator[Plugin]:
-    """The plugins of these entry points."""
+    """Yield the plug-ins of these entry points."""
     for entry in entries:
         package, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "?")
         yield Plugin(entry.name, entry.group, package, version, entry)
 
 
 def find(group: str) -> Mapping[str, Plugin]:
-    """Plugins of one group by name, sorted. Raises DuplicatePlugin."""
-    found: dict[str, Plugin] = {}
-    for plugin in sorted(installed(group), key=lambda plugin: plugin.name):
-        other = found.setdefault(plugin.name, plugin)
-        if (other.package, other.entry.value) != (plugin.package, plugin.entry.value):
-            names = f"{other.package} ({other.entry.value}) and {plugin.package} ({plugin.entry.value})"
-            raise DuplicatePlugin(f"{group}: two plugins are named {plugin.name!r}: {names}")
-    return found
+    """Return the plug-ins of one group by name, sorted. Raises DuplicatePlugin."""
+    return {name: pick(group, name) for name in sorted({plugin.name for plugin in installed(group)})}
+
+
+def pick(group: str, name: str, package: str | None = None) -> Plugin:
+    """Return the plug-in with that name, and from `package` if given. Raises UnknownExporter, DuplicatePlugin."""
+    found = [p for p in installed(group) if p.name == name and package in {None, p.package}]
+    if not found:
+        there = ", ".join(sorted({f"{p.name} ({p.package})" if package else p.name for p in installed(group)}))
+        within = f" in the package {package!r}" if package else ""
+        raise UnknownExporter(f"{group}: unknown plug-in {name!r}{within}; installed: {there or 'none'}")
+    first = found[0]
+    for other in found[1:]:
+        if (other.package, other.entry.value) != (first.package, first.entry.value):
+            names = f"{first.package} ({first.entry.value}) and {other.package} ({other.entry.value})"
+            raise DuplicatePlugin(f"{group}: two plug-ins are named {name!r}: {names}")
+    return first
 
 
 def load_exporters(sources: Sources, names: Iterable[str] | None = None) -> Mapping[str, Exporter]:
-    """Exporters by name, in a stable order. Raises UnknownExporter, DuplicatePlugin, BrokenPlugin."""
+    """Load exporters by name, in a stable order. Raises UnknownExporter, DuplicatePlugin, BrokenPlugin."""
     found = find(EXPORTERS)
     wanted = list(found) if names is None else check_exporter_names(names)
-    return {name: _exporter(found[name], sources) for name in wanted}
+    return {name: checked_exporter(name, partial(found[name].start, sources)) for name in wanted}
 
 
-def check_exporter_names(names: Iterable[str]) -> list[str]:
-    """The names, sorted and without doubles. Raises UnknownExporter."""
-    return _known(find(EXPORTERS), names, UnknownExporter, "exporter")
+def check_exporter_names(names: Iterable[str], known: Collection[str] | None = None) -> list[str]:
+    """Return the names, sorted and without duplicates; `known` are the deployment's. Raises UnknownExporter."""
+    return _known(find(EXPORTERS) if known is None else known, names, UnknownExporter, "exporter")
 
 
 def check_format_names(names: Sequence[str]) -> list[str]:
-    """The names in the order given, without doubles. Raises UnknownFormat."""
+    """Return the names in the given order, without duplicates. Raises UnknownFormat."""
     known = _known(find(FORMATS), names, UnknownFormat, "format")
     return sorted(known, key=list(names).index)
 
 
 def load_formats(names: Sequence[str]) -> Formats:
-    """Formats of records by name, in the order given, not those of documents. Raises UnknownFormat, BrokenPlugin."""
+    """Load formats of records by name, in the given order, without documents'. Raises UnknownFormat, BrokenPlugin."""
     return {name: loaded for name, loaded in _formats(names).items() if isinstance(loaded, Format)}
 
 
 def load_document_formats(names: Sequence[str]) -> DocumentFormats:
-    """Formats of documents by name, in the order given, not those of records. Raises UnknownFormat, BrokenPlugin."""
+    """Load document formats by name, in the given order, without record formats. Raises UnknownFormat, BrokenPlugin."""
     return {name: loaded for name, loaded in _formats(names).items() if isinstance(loaded, DocumentFormat)}
 
 
 def load_all_formats() -> Mapping[str, Format | DocumentFormat]:
-    """Every installed format by name. Raises DuplicatePlugin, BrokenPlugin."""
+    """Load every installed format by name. Raises DuplicatePlugin, BrokenPlugin."""
     return _formats(list(find(FORMATS)))
 
 
@@ -105,52 +134,83 @@ def _formats(names: Sequence[str]) -> Mapping[str, Format | DocumentFormat]:
     for name in check_format_names(names):
         loaded = found[name].load()
         if not isinstance(loaded, Format | DocumentFormat):
-            raise BrokenPlugin(f"format plugin {name!r} is neither a Format nor a DocumentFormat")
+            raise BrokenPlugin(f"format plug-in {name!r} implements neither Format nor DocumentFormat")
         formats[name] = loaded
     return formats
 
 
-def _known(found: Mapping[str, Plugin], names: Iterable[str], error: type[PortabilityError], what: str) -> list[str]:
+def _known(found: Collection[str], names: Iterable[str], error: type[PortabilityError], what: str) -> list[str]:
     wanted = sorted(set(names))
     if unknown := [name for name in wanted if name not in found]:
-        raise error(f"no {what} is named {', '.join(map(repr, unknown))}; installed: {', '.join(found)}")
+        raise error(f"unknown {what} {', '.join(map(repr, unknown))}; installed: {', '.join(found)}")
     return wanted
 
 
-def _exporter(plugin: Plugin, sources: Sources) -> Exporter:
-    factory = plugin.load()
+def checked_exporter(name: str, make: Callable[[], Any]) -> Exporter:
+    """Return what `make` makes if it is an exporter. Raises BrokenPlugin, and any PortabilityError of `make`."""
     try:
-        exporter = factory(sources)
+        exporter = make()
         datasets = list(exporter.datasets) if isinstance(exporter, Exporter) else None
     except PortabilityError:
         raise
     except Exception as error:
-        raise BrokenPlugin(f"exporter plugin {plugin.name!r} does not start: {type(error).__name__}") from error
+        raise BrokenPlugin(f"exporter plug-in {name!r} cannot be started: {type(error).__name__}") from error
     if datasets is None or not callable(getattr(exporter, "export", None)):
-        raise BrokenPlugin(f"exporter plugin {plugin.name!r} is not an Exporter: {type(exporter).__name__}")
+        raise BrokenPlugin(f"exporter plug-in {name!r} does not implement Exporter: it is a {type(exporter).__name__}")
     if not inspect.isgeneratorfunction(exporter.export):
-        raise BrokenPlugin(f"exporter plugin {plugin.name!r}: export() is not a generator function")
-    _check_datasets(plugin.name, datasets)
+        raise BrokenPlugin(f"exporter plug-in {name!r}: export() is not a generator function")
+    if not isinstance(getattr(exporter, "identity_use", IdentityUse()), IdentityUse):
+        raise BrokenPlugin(f"exporter plug-in {name!r}: identity_use is not an IdentityUse")
+    _check_datasets(name, datasets)
     checked: Exporter = exporter
     return checked
 
 
+def _is_nested_key(key: Any) -> bool:  # noqa: ANN401  # what a plug-in declares
+    return isinstance(key, NestedKey) and str(key.path).startswith("/")
+
+
 def _check_datasets(exporter: str, datasets: Sequence[Any]) -> None:
-    if strangers := [type(dataset).__name__ for dataset in datasets if not isinstance(dataset, Dataset)]:
-        raise BrokenPlugin(f"exporter plugin {exporter!r} declares a {strangers[0]} as a dataset")
+    if wrong_types := [type(dataset).__name__ for dataset in datasets if not isinstance(dataset, Dataset)]:
+        raise BrokenPlugin(f"exporter plug-in {exporter!r} declares a dataset of type {wrong_types[0]}")
     if not all(NAME.fullmatch(name) for name in (exporter, *(dataset.name for dataset in datasets))):
-        raise BrokenPlugin(f"exporter plugin {exporter!r}: names are 1 to 100 of the characters A-Z a-z 0-9 _ -")
+        raise BrokenPlugin(f"exporter plug-in {exporter!r}: a name needs 1 to 100 of A-Z a-z 0-9 _ -")
     names = [dataset.name for dataset in datasets]
     if len(set(names)) != len(names):
-        raise BrokenPlugin(f"exporter plugin {exporter!r} declares a dataset twice")
+        raise BrokenPlugin(f"exporter plug-in {exporter!r} declares a dataset twice")
     for dataset in datasets:
         fields = [field.name for field in dataset.fields]
         if len(set(fields)) != len(fields) or not fields:
-            raise BrokenPlugin(f"{exporter}/{dataset.name}: no fields, or a field twice")
+            raise BrokenPlugin(f"{exporter}/{dataset.name}: it has no fields, or a field twice")
         if not dataset.key or not set(dataset.key) <= set(fields):
             raise BrokenPlugin(f"{exporter}/{dataset.name}: its key is not among its fields")
         of_people = [field for field in dataset.fields if field.person is not None]
         if not all(isinstance(field.person, Person) for field in of_people):
-            raise BrokenPlugin(f"{exporter}/{dataset.name}: a field tells of a person in a word that is no tag")
+            raise BrokenPlugin(f"{exporter}/{dataset.name}: the `person` of a field is not a Person")
         if any(field.name in dataset.key or field.type not in REDACTABLE for field in of_people):
-            raise BrokenPlugin(f"{exporter}/{dataset.name}: only text and objects tell of a person, and never a key")
+            raise BrokenPlugin(f"{exporter}/{dataset.name}: only a text or object that is not a key has a `person`")
+        nested = [field for field in dataset.fields if field.keys is not None]
+        are_keys = all(_is_nested_key(key) for field in nested for key in field.keys or ())
+        if not are_keys or any(field.type is not FieldType.OBJECT for field in nested):
+            raise BrokenPlugin(
+                f"{exporter}/{dataset.name}: only an object has `keys`, with paths such as `/order/lines`"
+            )
+        _check_disclosures(exporter, dataset)
+
+
+def _check_disclosures(exporter: str, dataset: Dataset) -> None:
+    """Check which fields name recipients, if the dataset declares them. Raises BrokenPlugin."""
+    types = {field.name: field.type for field in dataset.fields}
+    match dataset.disclosures:
+        case None:
+            fault = ""
+        case DisclosureFields(recipient, _) if types.get(recipient) is not FieldType.STRING:
+            fault = "the recipient of `disclosures` is not a field of texts"
+        case DisclosureFields(_, at) if at and types.get(at) not in {FieldType.DATETIME, FieldType.DATE}:
+            fault = "the time of `disclosures` is not a time or date"
+        case DisclosureFields():
+            fault = ""
+        case _:
+            fault = "its `disclosures` are not DisclosureFields"
+    if fault:
+        raise BrokenPlugin(f"{exporter}/{dataset.name}: {fault}")

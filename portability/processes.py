@@ -1,4 +1,4 @@
-"""What is asked of the operating system for a process: its end with its parent, and how it takes memory."""
+"""Operating system settings of a process: it ends with its parent, reports when it is ready, and allocates memory."""
 
 from __future__ import annotations
 
@@ -6,30 +6,45 @@ import ctypes
 import gc
 import os
 import signal
+import socket
 import sys
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 M_ARENA_MAX = -8
 COLLECT_AFTER = 50_000
-"""Objects that may hold others, before the collector looks at them; with Python's 700 it does ten times a batch."""
+"""Container objects before the garbage collector runs; with Python's default of 700 it runs ten times a batch."""
 
 
 def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
     """Ask Linux to signal this process when its parent ends (prctl(2), PR_SET_PDEATHSIG); elsewhere nothing happens.
 
-    `parent` is its pid as it knew itself before the fork: it may have ended before the child runs its first line.
-    It counts the *thread* that forked: start children from a thread that lives as long as they should.
+    `parent` is the parent's pid, read before the fork: the parent may have ended before the child runs its first line.
+    The kernel watches the *thread* that forked: start children from a thread that lives as long as they should.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
-        if os.getppid() != parent:  # it ended before the kernel was asked
+        if os.getppid() != parent:  # the parent ended before prctl was called
             os._exit(1)
 
 
-def share_one_arena() -> None:
-    """Let all threads take memory from one place (mallopt(3), M_ARENA_MAX): each else keeps what it has freed.
+def report_ready() -> None:
+    """Report to the supervisor that this process has started (sd_notify(3)): systemd, or the embedded stack.
 
-    It costs no time: the interpreter lets one thread at a time make objects. Where libc is not glibc nothing happens.
+    It does so once; without a supervisor that asks for it nothing happens.
+    """
+    address = os.environ.pop("NOTIFY_SOCKET", None)
+    if address is None:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor, suppress(OSError):
+        # A name that begins with @ is in Linux' abstract namespace.
+        supervisor.sendto(b"READY=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
+
+
+def share_one_arena() -> None:
+    """Make all threads share one memory arena (mallopt(3), M_ARENA_MAX): otherwise each arena keeps its freed memory.
+
+    It costs no time, since the interpreter runs one thread at a time. Without glibc nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -37,9 +52,9 @@ def share_one_arena() -> None:
 
 
 def settle() -> None:
-    """Take all that is in memory for what stays, before work begins: the collector looks at newer objects alone.
+    """Mark all objects in memory as permanent before work begins: the garbage collector then skips them.
 
-    A fork would else go through everything, and copy it to do so.
+    Otherwise a forked child would scan all objects, and copy their memory pages by doing so.
     """
     gc.collect()
     gc.freeze()

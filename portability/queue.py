@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue
+from rq import Queue, worker_registration
 from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -16,42 +16,42 @@ from portability.errors import QueueUnavailable
 from portability.settings import Settings
 
 QUEUE = "portability"
-TASK = "worker.tasks.advance"
+TASK = "worker.process.tasks.advance"
 ALLOWED = frozenset({TASK})
 RESULT_TTL_SECONDS = 60
 FAILURE_TTL_SECONDS = 3600
 MESSAGE_BYTES_MAX = 1 << 16
-"""In Redis' memory; one of ours has about 1 KiB."""
+"""The limit of a message's size in Redis' memory; ours have about 1 KiB."""
 MESSAGE_VERSION = 1
 TAKEN = frozenset({b"data", b"status"})
 ANSWER_SECONDS = 10
 VALKEY_URL_FILE = "valkey.url"
-"""In the embedded folder, while its Valkey runs."""
+"""The socket in the embedded folder, while its Valkey runs."""
 
 
 class AllowedJob(Job):
-    """A message of which nothing is believed but a function of the allow-list.
+    """A message that is not trusted: only functions of the allow-list are called.
 
-    RQ would import whatever name stands in Redis, as function or as callback, send webhooks, repeat and time out as
+    RQ itself would import any name that is in Redis, as function or as callback, send webhooks, repeat and time out as
     the message says.
     """
 
     def refresh(self) -> None:
-        """Read the message. Raises PermissionError where it is larger than any of ours, before it is in memory."""
+        """Read the message. Raises PermissionError before loading one that is larger than any valid message."""
         used_bytes = self.connection.memory_usage(self.key, samples=0)
         if used_bytes is not None and used_bytes > MESSAGE_BYTES_MAX:
             raise PermissionError(f"the message has {used_bytes} bytes")
-        super().refresh()  # type: ignore[no-untyped-call]  # as RQ has it
+        super().refresh()  # type: ignore[no-untyped-call]  # untyped in RQ
 
     def restore(self, raw_data: Mapping[bytes, bytes]) -> None:
-        """Take the call and the status, and the rest from here."""
+        """Take the call and the status from the message, and everything else from this code."""
         super().restore({name: value for name, value in raw_data.items() if name in TAKEN})
         self.origin, self.timeout = QUEUE, -1
         self.result_ttl, self.failure_ttl = RESULT_TTL_SECONDS, FAILURE_TTL_SECONDS
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is a call of a function of the allow-list."""
+        """Return whether it calls a function of the allow-list."""
         try:
             call: tuple[Any, ...] = (self.func_name, self.instance, self.args, self.kwargs)
         except DeserializationError:
@@ -68,30 +68,30 @@ class AllowedJob(Job):
 
 
 class WakeUps(Queue):
-    """The one queue, with JSON messages."""
+    """The only queue, with JSON messages."""
 
     job_class = AllowedJob
 
 
 def redis_url(settings: Settings) -> str:
-    """The configured Redis, or the Valkey of the embedded folder. Raises QueueUnavailable where that one is not up."""
+    """Return the URL of the configured Redis or the embedded Valkey. Raises QueueUnavailable if Valkey is down."""
     if settings.redis_url is not None:
         return settings.redis_url
     try:
         return (settings.dir / VALKEY_URL_FILE).read_text().strip()
     except OSError:
-        hint = "start `portability up` beside it"
+        hint = "start `portability up` in another terminal"
         raise QueueUnavailable(f"no Valkey is running for {settings.dir}", hint=hint) from None
 
 
 def connect(url: str, *, waits: bool = False) -> Redis:
-    """A client that gives up after seconds instead of hanging; `waits` is for a worker's blocking pop."""
+    """Make a client that fails after some seconds instead of hanging; `waits` is for a worker's blocking pop."""
     timeout = None if waits else ANSWER_SECONDS
     return Redis.from_url(url, socket_connect_timeout=5, socket_timeout=timeout, health_check_interval=15)
 
 
 def open_queue(connection: Redis) -> WakeUps:
-    """The queue on a connection."""
+    """Open the queue on a connection."""
     return WakeUps(QUEUE, connection=connection, serializer=JSONSerializer, job_class=AllowedJob, default_timeout=-1)
 
 
@@ -107,12 +107,21 @@ def wake(queue: WakeUps, export_id: str) -> None:
             description=f"advance {export_id}",
         )
     except RedisError as error:
-        raise QueueUnavailable(f"Redis did not take a wake-up: {type(error).__name__}") from error
+        raise QueueUnavailable(f"Redis did not accept a wake-up: {type(error).__name__}") from error
+
+
+def count_workers(queue: WakeUps) -> int:
+    """Count the workers that listen to the queue. Raises QueueUnavailable."""
+    try:
+        keys = worker_registration.get_keys(queue=queue)
+        return int(queue.connection.exists(*keys)) if keys else 0
+    except RedisError as error:
+        raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
 
 
 def waiting_wake_ups(queue: WakeUps) -> int:
-    """How many wake-ups no worker has taken yet. Raises QueueUnavailable."""
+    """Return how many wake-ups no worker has taken yet. Raises QueueUnavailable."""
     try:
         return int(queue.count)
     except RedisError as error:
-        raise QueueUnavailable(f"Redis does not tell how many wake-ups wait: {type(error).__name__}") from error
+        raise QueueUnavailable(f"Redis did not count the waiting wake-ups: {type(error).__name__}") from error

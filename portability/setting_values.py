@@ -1,13 +1,16 @@
-"""Kinds of values that settings have: each is checked when it is read, and its text is not repeated in a fault."""
+"""Types of settings: each value is checked when it is read, and errors do not repeat it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, tzinfo
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -17,17 +20,25 @@ from redis.connection import parse_url
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from portability.abroad import COUNTRIES
-from portability.deadlines import profiles_without
-from portability.errors import UnknownRegime
-from portability.scan import checked_actions
+from portability import brand
+from portability.api import ADDRESS_KINDS
+from portability.law.countries import COUNTRIES
+from portability.law.regime import Regime
+from portability.law.regimes import known_with, named
+from portability.law.scan_rules import checked_actions
+from portability.plugins import STORAGES, find
+
+BRAND_NAME_MAX = 60
+ARCHIVE_PREFIX = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+ARCHIVE_PREFIX_MAX = 20
+"""The path of a member has 200 characters at the most, of which its own name may take 140 (archive/names.py)."""
 
 
 def _url_with(*schemes: str) -> Callable[[str], str]:
     def check(url: str) -> str:
         with suppress(ValueError):
             parts = urlsplit(url)
-            _ = parts.port  # reading it checks it
+            _ = parts.port  # reading the port validates it
             if parts.scheme in schemes:
                 return url
         raise ValueError(f"needs a URL that begins with {' or '.join(s + ':' for s in schemes)}")
@@ -35,11 +46,15 @@ def _url_with(*schemes: str) -> Callable[[str], str]:
     return check
 
 
+def _storage_url(url: str) -> str:
+    return _url_with(*find(STORAGES))(url)
+
+
 def _redis_url(url: str) -> str:
     with suppress(ValueError):
-        parse_url(url)  # type: ignore[no-untyped-call]  # as redis-py has it
+        parse_url(url)  # type: ignore[no-untyped-call]  # untyped in redis-py
         return url
-    raise ValueError("needs a URL that begins with redis:, rediss: or unix:, with a port and database that are numbers")
+    raise ValueError("needs a URL that begins with redis:, rediss: or unix:, with numbers as port and database")
 
 
 def _database_url(url: str) -> str:
@@ -49,25 +64,22 @@ def _database_url(url: str) -> str:
     raise ValueError("needs a URL that begins with sqlite:/// or postgresql+psycopg://")
 
 
-def _regimes(text: str) -> str:
-    try:
-        if without := profiles_without(listed(text)):
-            raise ValueError(f"gives {', '.join(without)} no deadline; docs/deadlines.md has the laws")
-    except UnknownRegime as error:
-        raise ValueError(f"{error}; {error.hint}") from None
-    return text
+def laws(names: str, path: Path | None) -> list[Regime]:
+    """Return the regimes with these names, built in or of a deployment's file. Raises UnknownRegime, BadInput."""
+    known = known_with(path)
+    return [named(name, known) for name in listed(names)]
 
 
 def _time_zone(name: str) -> str:
     try:
         zone(name)
-    except (KeyError, OSError, ValueError):  # not there, a folder, or a path
-        raise ValueError("needs the name of a time zone that this machine knows: Asia/Jakarta") from None
+    except (KeyError, OSError, ValueError):  # missing, a folder, or a path
+        raise ValueError("needs a time zone of this machine, such as Asia/Jakarta") from None
     return name
 
 
 def zone(name: str) -> tzinfo:
-    """A time zone by its name. Raises KeyError, OSError, ValueError."""
+    """Return a time zone by its name. Raises KeyError, OSError, ValueError."""
     return UTC if name == "UTC" else ZoneInfo(name)  # UTC needs no tzdata on the machine
 
 
@@ -76,12 +88,12 @@ def _dates(text: str) -> str:
         for one in listed(text):
             date.fromisoformat(one)
     except ValueError:
-        raise ValueError("needs dates with commas between: 2026-12-25,2026-12-28") from None
+        raise ValueError("needs dates separated by commas, such as 2026-12-25,2026-12-28") from None
     return text
 
 
 def listed(text: str) -> list[str]:
-    """What stands between commas."""
+    """Split a text at its commas."""
     return [one.strip() for one in text.split(",") if one.strip()]
 
 
@@ -92,6 +104,22 @@ def _smtp_url(url: str) -> str:
     return checked
 
 
+def _sms_url(url: str) -> str:
+    checked = _url_with("https", "http", "file")(url)
+    parts = urlsplit(checked)
+    if parts.scheme == "http" and not is_loopback(url):
+        raise ValueError("must use https: unless it names this machine: an SMS contains a code")
+    if not (parts.path if parts.scheme == "file" else parts.hostname):
+        raise ValueError("needs a URL such as https://gateway.example/messages or file:///path/of/a/folder")
+    return checked
+
+
+def _address_kinds(text: str) -> str:
+    if not set(listed(text)) <= ADDRESS_KINDS:
+        raise ValueError("needs email, phone, both separated by a comma, or nothing")
+    return text
+
+
 def _mailbox(text: str) -> str:
     message = EmailMessage(policy=SMTP)
     with suppress(ValueError, IndexError):
@@ -99,11 +127,11 @@ def _mailbox(text: str) -> str:
         (address,) = message["From"].addresses
         if address.domain and text.isascii() and not message["From"].defects:
             return text
-    raise ValueError("needs one address: portability@example.com or Vlint <portability@example.com>")
+    raise ValueError("needs one address, such as portability@example.com or Example <portability@example.com>")
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL leads nowhere but to this machine."""
+    """Return whether a URL names this machine only."""
     host = urlsplit(url).hostname or ""
     with suppress(ValueError):
         return ip_address(host).is_loopback
@@ -111,17 +139,17 @@ def is_loopback(url: str) -> bool:
 
 
 def listening_address(base_url: str) -> tuple[str, int]:
-    """Host and port at which the pages of a public address listen: to this machine alone where it is its own."""
+    """Return host and port where the pages listen: only locally if the public address names this machine."""
     return "127.0.0.1" if is_loopback(base_url) else "0.0.0.0", urlsplit(base_url).port or 8000  # noqa: S104  # behind a proxy
 
 
 def regions(text: str) -> dict[str, str]:
-    """Region by tenant. Raises ValueError."""
+    """Parse the region of each tenant. Raises ValueError."""
     found = {}
     for pair in listed(text):
         tenant, _, region = (part.strip() for part in pair.partition("="))
         if not tenant or not region or tenant in found:
-            raise ValueError("needs TENANT=REGION with commas between, each tenant once")
+            raise ValueError("needs TENANT=REGION, separated by commas, each tenant once")
         found[tenant] = region
     return found
 
@@ -133,19 +161,37 @@ def _tenant_regions(text: str) -> str:
 
 def _country(code: str) -> str:
     if code.upper() not in COUNTRIES:
-        raise ValueError("needs a country's code of ISO 3166-1: ID")
+        raise ValueError("needs a country code of ISO 3166-1, such as ID")
     return code.upper()
+
+
+def _brand_name(text: str) -> str:
+    if not text.isprintable() or text != text.strip() or not 0 < len(text) <= BRAND_NAME_MAX:
+        raise ValueError(f"needs one line of 1 to {BRAND_NAME_MAX} characters")
+    return text
+
+
+def _archive_prefix(text: str) -> str:
+    if len(text) > ARCHIVE_PREFIX_MAX or not ARCHIVE_PREFIX.fullmatch(text):
+        raise ValueError(f"needs words of a-z and 0-9 with - between, {ARCHIVE_PREFIX_MAX} characters at the most")
+    return text
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-StorageUrl = Annotated[str, AfterValidator(_url_with("file", "s3"))]
+StorageUrl = Annotated[str, AfterValidator(_storage_url)]
 WebUrl = Annotated[str, AfterValidator(_url_with("http", "https"))]
 SmtpUrl = Annotated[str, AfterValidator(_smtp_url)]
+SmsUrl = Annotated[str, AfterValidator(_sms_url)]
+AddressKinds = Annotated[str, AfterValidator(_address_kinds)]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
-Regimes = Annotated[str, AfterValidator(_regimes)]
 ScanActions = Annotated[str, AfterValidator(checked_actions)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Dates = Annotated[str, AfterValidator(_dates)]
 TenantRegions = Annotated[str, AfterValidator(_tenant_regions)]
+BrandName = Annotated[str, AfterValidator(_brand_name)]
+BrandMark = Annotated[str, AfterValidator(brand.check_mark)]
+LightColour = Annotated[str, AfterValidator(partial(brand.check_colour, paper=brand.PAPER))]
+DarkColour = Annotated[str, AfterValidator(partial(brand.check_colour, paper=brand.DARK_PAPER))]
+ArchivePrefix = Annotated[str, AfterValidator(_archive_prefix)]
 Country = Annotated[str, AfterValidator(_country)]

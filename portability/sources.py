@@ -1,40 +1,150 @@
-"""What the host lends to exporters: the platform's database and files, opened on first use in the exporting process."""
+"""Sources: the exporters of a deployment, according to its settings, and the connections that they read from."""
 
 from __future__ import annotations
 
-from functools import cached_property
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache, cached_property, partial
+from pathlib import Path
 
 from sqlalchemy import Engine
 
-from portability.api import FileStore
-from portability.db import open_engine
+from portability.api import Exporter, FileStore, SourceDeclaration, Sources
+from portability.api.errors import BadSetting, BrokenPlugin, DuplicatePlugin
+from portability.api.storages import Storage
+from portability.database.engine import open_engine
+from portability.errors import BadSource, UnknownExporter
+from portability.plugins import EXPORTERS, NAME, SOURCE_KINDS, Plugin, checked_exporter, find, load_exporters, pick
 from portability.settings import Settings
-from portability.storage import Storage, open_storage, prepare
-from portability.storage.files import StorageFiles
+from portability.storage import open_storage, prepare
+from portability.storage.source_files import StorageFiles
+
+OWN_RECORDS = "portability"
+"""The exporter of this software's own records: every deployment has it."""
 
 
 class PlatformSources:
-    """The `Sources` of a real export. Only what is closed, or prepared and not used since, may pass a fork."""
+    """The `Sources` of a real export. Only closed, or prepared and unused, connections may be used across a fork."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     @cached_property
     def database(self) -> Engine:
+        """Return the platform's database. Raises BadSource if the deployment has none."""
+        if not self._settings.has_reference:
+            raise BadSource(
+                "this deployment has no platform database",
+                hint="set PORTABILITY_SOURCE_URL in addition to PORTABILITY_SOURCES",
+            )
         return open_engine(self._settings.source, read_only=True)
 
     @cached_property
+    def control(self) -> Engine:
+        """Return the control database."""
+        return open_engine(self._settings.database, read_only=True)
+
+    @cached_property
     def files(self) -> FileStore:
+        """Return the platform's files. Raises BadSource if the deployment has none."""
         return StorageFiles(self._storage)
 
     @cached_property
     def _storage(self) -> Storage:
+        if not self._settings.has_recordings:
+            raise BadSource(
+                "this deployment has no recordings",
+                hint="set PORTABILITY_RECORDINGS_URL in addition to PORTABILITY_SOURCES",
+            )
         return open_storage(self._settings.recordings)
 
     def prepare(self) -> None:
-        """Make what takes long to make, and leave no connection open. Raises StorageError."""
-        prepare(self._storage)
+        """Load what takes long, and leave no open connection. Raises StorageError."""
+        if self._settings.has_recordings:
+            prepare(self._storage)
 
     def close(self) -> None:
-        """Close all connections; new ones are opened when they are needed."""
-        self.database.dispose()
+        """Close all connections; new connections are opened on demand."""
+        if self._settings.has_reference:
+            self.database.dispose()
+        self.control.dispose()
+
+
+def open_exporters(settings: Settings, connections: Sources) -> Mapping[str, Exporter]:
+    """Open the deployment's exporters by name, in a stable order.
+
+    They are those of the file SOURCES, and the exporter of this software's own records; without this setting, all
+    installed exporters, on the reference platform.
+
+    Raises: BadSetting, UnknownExporter, DuplicatePlugin, BrokenPlugin, with the section's name.
+    """
+    if settings.sources is not None:
+        declared = {one.name: _open(settings.sources, one, connections) for one in _read(settings.sources)}
+        own = partial(pick(EXPORTERS, OWN_RECORDS).start, connections)
+        return {**declared, OWN_RECORDS: checked_exporter(OWN_RECORDS, own)}
+    if settings.source_url is None and not settings.embedded:
+        raise BadSetting(
+            "no source is configured: PORTABILITY_SOURCES and PORTABILITY_SOURCE_URL are not set",
+            hint="set PORTABILITY_SOURCES to a file of sources: see docs/settings.md#sources",
+        )
+    return load_exporters(connections)
+
+
+def exporter_names(settings: Settings) -> Collection[str]:
+    """Return the names of the deployment's exporters without loading them. Raises BadSetting, DuplicatePlugin."""
+    if settings.sources is None:
+        return find(EXPORTERS)
+    return [*(one.name for one in _read(settings.sources)), OWN_RECORDS]
+
+
+def open_installed(declared: SourceDeclaration, connections: Sources) -> Exporter:
+    """Open the source kind `python`: an installed exporter, named by the section's name or by its key `exporter`.
+
+    Raises: BadSetting, UnknownExporter, DuplicatePlugin, BrokenPlugin.
+    """
+    keys = declared.texts("exporter", "package")
+    exporter: Exporter = pick(EXPORTERS, keys.get("exporter", declared.name), keys.get("package")).start(connections)
+    return exporter
+
+
+def _open(path: Path, declared: SourceDeclaration, connections: Sources) -> Exporter:
+    try:
+        return checked_exporter(declared.name, partial(_kind(declared.kind).load(), declared, connections))
+    except (BadSetting, BadSource, UnknownExporter, DuplicatePlugin, BrokenPlugin) as error:
+        raise type(error)(f"{path}: [{declared.name}]: {error}", hint=error.hint) from error
+
+
+def _kind(name: str) -> Plugin:
+    kinds = find(SOURCE_KINDS)
+    if name not in kinds:
+        raise BadSetting(f"unknown source kind {name!r}; installed: {', '.join(kinds)}")
+    return kinds[name]
+
+
+@cache
+def _read(path: Path) -> Sequence[SourceDeclaration]:
+    """Read the sections of a sources file, once a process, so that all parts see the same. Raises BadSetting."""
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadSetting(f"PORTABILITY_SOURCES: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadSetting(f"PORTABILITY_SOURCES: {path} is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(f"PORTABILITY_SOURCES: {path} is not TOML: {error}") from None
+    if not document:
+        raise BadSetting(f"PORTABILITY_SOURCES: {path} declares no source")
+    return [_declaration(path, name, section) for name, section in document.items()]
+
+
+def _declaration(path: Path, name: str, section: object) -> SourceDeclaration:
+    if not isinstance(section, dict):
+        raise BadSetting(f"{path}: {name} is outside of a section")
+    if not NAME.fullmatch(name):
+        raise BadSetting(f"{path}: [{name}]: invalid name: use 1 to 100 of the characters A-Z a-z 0-9 _ -")
+    if name == OWN_RECORDS:
+        raise BadSetting(f"{path}: [{name}]: this name belongs to the records of requests: use another name")
+    kind = section.get("kind")
+    if not isinstance(kind, str):
+        raise BadSetting(f"{path}: [{name}]: `kind` is missing or is not a text")
+    return SourceDeclaration(name, kind, {key: value for key, value in section.items() if key != "kind"}, path.parent)

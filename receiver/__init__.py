@@ -1,1 +1,1 @@
-"""The other provider's side: a transfer fetched, decrypted, checked, unpacked, and receipted."""
+"""The receiving provider's side: a transfer is fetched, decrypted, verified, unpacked, and receipted."""

@@ -1,7 +1,7 @@
-"""Why a transfer or an archive is not taken: errors of one tree with those of portability/errors.py.
+"""Why a transfer or an archive is refused: errors of one tree with those of portability/errors.py.
 
 PortabilityError
-  TransferRefused      we say no, and the sender is told its code
+  TransferRefused      this side refuses, and the receipt states the code
     BadStatement  WrongAudience  WrongKey  TransferChanged  ArchiveRefused  ArchiveTooLarge
   SenderRefused  SenderUnavailable
 """
@@ -10,77 +10,77 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archive.faults import Fault
-from portability.errors import PortabilityError
+from archive.verify.faults import ArchiveFault
+from portability.api.errors import PortabilityError
 
 
 class TransferRefused(PortabilityError):
-    """What came is not taken."""
+    """A transfer or archive is refused."""
 
     code = "transfer_refused"
 
 
 class BadStatement(TransferRefused):
-    """transfer.jwt is not what its issuer signed, lacks a claim, is of another issuer, or has expired."""
+    """transfer.jwt is not what its issuer signed, lacks a claim, has another issuer, or has expired."""
 
     code = "bad_statement"
-    default_hint = "ask the sender for a new transfer; docs/receiving.md says what is checked"
+    default_hint = "ask the sender for a new transfer; see docs/receiving.md for the checks"
 
 
 class WrongAudience(TransferRefused):
-    """The transfer is meant for somebody else."""
+    """The transfer is addressed to another recipient."""
 
     code = "wrong_audience"
-    default_hint = "check --audience; if it is yours, ask the sender whom it has you down as"
+    default_hint = "check --audience; if it is correct, ask the sender which domain it has recorded for you"
 
 
 class WrongKey(TransferRefused):
-    """The volumes are not encrypted to this identity."""
+    """The volumes are encrypted to another key."""
 
     code = "wrong_key"
-    default_hint = "check --identity; if it is the right one, ask the sender which key it has of you"
+    default_hint = "check --identity; if it is correct, ask the sender which key it has recorded for you"
 
 
 class TransferChanged(TransferRefused):
-    """A volume is not the one that transfer.jwt names: before or after decryption."""
+    """A volume is not the one that transfer.jwt describes, before or after decryption."""
 
     code = "changed"
-    default_hint = "run it again; if it stays so, ask the sender for a new transfer"
+    default_hint = "run it again; if it fails again, ask the sender for a new transfer"
 
 
 class ArchiveRefused(TransferRefused):
-    """An archive that does not verify. Nothing of it was unpacked."""
+    """The archive's verification failed. Nothing of it was unpacked."""
 
     code = "archive_refused"
-    default_hint = "`portability verify` names every fault; docs/archive-format.md says what each means"
+    default_hint = "`portability verify` lists every fault; see docs/archive-format.md for their meaning"
 
-    def __init__(self, message: str, *, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, message: str, *, faults: Sequence[ArchiveFault] = ()) -> None:
         super().__init__(message)
         self.faults = tuple(faults)
 
 
 class ArchiveTooLarge(TransferRefused):
-    """It unpacks to more than there is room for, or than its bytes can hold. Nothing of it was unpacked."""
+    """The archive unpacks to more than the free space, or than its size allows. Nothing of it was unpacked."""
 
     code = "archive_too_large"
-    default_hint = "free some space, or name another folder; --most-bytes bounds what is taken"
+    default_hint = "free some space, or use another folder; --most-bytes sets a limit"
 
 
 class SenderRefused(PortabilityError):
-    """The sender says no: the link has expired, was revoked, or is none."""
+    """The sender refuses: the link has expired, was revoked, or does not exist."""
 
     code = "sender_refused"
     default_hint = "ask the sender for a new link"
 
 
 class SenderUnavailable(PortabilityError):
-    """The sender does not answer, or not in the agreed way. What came so far is kept."""
+    """The sender does not answer, or answers incorrectly. Data received so far is kept."""
 
     code = "sender_unavailable"
     retryable = True
-    default_hint = "run the same command again: it goes on where it stopped"
+    default_hint = "run the same command again: it continues where it stopped"
 
     def __init__(self, message: str, *, hint: str | None = None, retry_after_seconds: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_seconds = retry_after_seconds
-        """What the sender asks for (RFC 9110 section 10.2.3), within reason."""
+        """The wait that the sender asks for (RFC 9110 section 10.2.3), up to a limit."""

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: real servers, started on first use and shared by the tests of one process."""
+"""Fixtures of all tests: real servers, started on first use and shared by the tests of a process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
+import one_writer
 import pytest
 import redis
 import servers
+import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
-from sqlalchemy import Pool, event
+from sqlalchemy import Engine, Pool, Update, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
+from structlog.dev import ConsoleRenderer, plain_traceback
+
+from portability.database import engine
 
 Server = TypeVar("Server")
 
@@ -24,11 +29,24 @@ Server = TypeVar("Server")
 for _name in [name for name in os.environ if name.startswith(("PORTABILITY_", "AWS_"))]:
     del os.environ[_name]
 
+# Rich tracebacks with all variables, the library's default, take two seconds each.
+structlog.configure([structlog.processors.add_log_level, ConsoleRenderer(exception_formatter=plain_traceback)])
+
 set_hypothesis_home_dir(".cache/hypothesis")
-# Real servers and a shared machine make single examples slow: that is no fault.
+# Real servers and a shared machine make single examples slow: slow examples are allowed.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_disks() -> Iterator[None]:
+    """Within the process of the tests nothing waits until it is on disk; processes that tests start and kill do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        quick = [pragma for pragma in engine.WRITABLE_SQLITE if not pragma.startswith("synchronous")]
+        patch.setattr(engine, "WRITABLE_SQLITE", (*quick, "synchronous=OFF"))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +66,19 @@ def _no_connection_outlives_its_test() -> Iterator[None]:
             if entry.dbapi_connection is connection:
                 entry.invalidate()  # the engine of a module opens another one
             connection.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _states_have_one_writer() -> Iterator[None]:
+    """During every test, an UPDATE of a state by the product comes from portability/requests/transition.py."""
+
+    def check(_connection: object, statement: object, *_others: object) -> None:
+        if isinstance(statement, Update) and getattr(statement.table, "name", "") in one_writer.STATEFUL:
+            one_writer.check(statement)
+
+    event.listen(Engine, "before_execute", check)
+    yield
+    event.remove(Engine, "before_execute", check)
 
 
 @contextmanager

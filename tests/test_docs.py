@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,26 +13,29 @@ from pkgutil import resolve_name
 
 import cli_reference
 import click
+import man_page
 import pytest
 import repository
 from prometheus_client.core import Metric
 from repository import ROOT, table
 
 from bench.__main__ import FIGURES
+from cli.commands import COMMANDS
 from cli.context import exit_code
-from cli.main import COMMANDS
-from portability import metrics, migrations
-from portability.db import open_engine
-from portability.errors import PortabilityError, all_errors
-from portability.incidents import Incident
-from portability.notice import Rule
-from portability.plugins import EXPORTERS, FORMATS, find, load_exporters
+from portability import api, metrics, testing
+from portability.api.errors import PortabilityError, all_errors
+from portability.database import migrations
+from portability.database.engine import open_engine
+from portability.database.incidents import Incident
+from portability.law.notice import RegisterRule
+from portability.plugins import GROUPS, find, load_exporters
+from portability.requests.states import DatasetState, TransferState
 from portability.settings import Settings, load_settings
-from portability.signing import SignatureFault
 from portability.sources import PlatformSources
-from portability.states import FOLLOWS, DatasetState, ExportState
+from portability.trust.signing import SignatureFault
 
 DOCS = ROOT / "docs"
+PROTOCOLS = ("Exporter", "Format", "Storage", "Directory")
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in repository.pages()]
 EVERYTHING = "\n".join(page.read_text() for page in repository.pages())
 NOUNS = (
@@ -51,6 +55,26 @@ def test_the_command_line_page_is_what_help_prints() -> None:
     assert cli_reference.PAGE.read_text() == made.stdout
 
 
+def test_the_manual_page_is_what_help_prints() -> None:
+    """docs/man/portability.1 has every command with every option; `make docs` writes it."""
+    # As above.
+    made = subprocess.run([sys.executable, man_page.__file__, "--print"], capture_output=True, text=True, check=True)
+
+    assert man_page.PAGE.read_text() == made.stdout
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_the_manual_page_is_well_formed() -> None:
+    """Groff formats it without a warning, and no line of a text is taken for a macro."""
+    page = man_page.PAGE.read_text()
+    shown = subprocess.run(
+        ["groff", "-man", "-ww", "-Tascii", "-P-cbou"], input=page, capture_output=True, text=True, check=True
+    )
+
+    assert shown.stderr == ""
+    assert all(context.command_path in shown.stdout for context in cli_reference.commands())
+
+
 def test_every_command_takes_dir_and_json() -> None:
     """The page promises `--dir` and `--json` for every command, so every command has them."""
     lacking = [
@@ -64,7 +88,7 @@ def test_every_command_takes_dir_and_json() -> None:
 
 
 def test_the_settings_table_is_the_settings() -> None:
-    """Each setting has one row with its default and its description, in the order of the code; no row is left over."""
+    """Each setting has a row with its default and its description, in the order of the code; no row is superfluous."""
     rows = [(row["variable"], row["default"], row["meaning"]) for row in table(DOCS / "settings.md", "variable")]
 
     assert rows == [
@@ -81,13 +105,13 @@ def test_settings_have_units() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_that_pages_name_exist(page: Path) -> None:
     """A variable on a page is a setting of the code."""
-    named = set(re.findall(r"PORTABILITY_([A-Z][A-Z_]*[A-Z])", page.read_text()))
+    named = set(re.findall(r"(?<!_)PORTABILITY_([A-Z][A-Z_]*[A-Z])", page.read_text()))
 
     assert named <= {name.upper() for name in Settings.model_fields}
 
 
 def test_the_error_tables_are_the_error_tree() -> None:
-    """Each error has one row with its class, exit code and whether it is retried; no row is left over."""
+    """Each error has a row with its class, exit code and whether it is retried; there are no other rows."""
     rows = {row["code"]: (row["class"], row["exit"], row["retried"]) for row in table(DOCS / "errors.md", "code")}
 
     assert rows == {
@@ -97,7 +121,7 @@ def test_the_error_tables_are_the_error_tree() -> None:
 
 
 def test_error_codes_are_unique() -> None:
-    """One code means one class: a caller can rely on it."""
+    """Each code belongs to one class, so that a caller can rely on it."""
     codes = [error.code for error in _errors()]
 
     assert sorted(codes) == sorted(set(codes))
@@ -113,12 +137,9 @@ def test_every_error_says_what_it_means_and_what_to_do() -> None:
 
 
 def test_the_state_tables_are_the_states() -> None:
-    """docs/flow.md tells every state of an export, what may follow it, and every state of a dataset."""
-    rows = list(table(DOCS / "flow.md", "state"))
-    follows = {row["state"]: set(re.findall("[a-z_]+", row["may become"])) for row in rows if "may become" in row}
-
-    assert follows == {str(state): set(map(str, FOLLOWS[state])) for state in ExportState}
-    assert [row["state"] for row in rows if "may become" not in row] == [str(state) for state in DatasetState]
+    """docs/flow.md has every state of a dataset, docs/transfers.md those of a transfer, in the order of the code."""
+    assert [row["state"] for row in table(DOCS / "flow.md", "state")] == list(DatasetState)
+    assert [row["state"] for row in table(DOCS / "transfers.md", "state")] == list(TransferState)
 
 
 def test_the_metrics_table_is_what_is_measured(tmp_path: Path) -> None:
@@ -143,11 +164,11 @@ def test_the_incidents_table_is_the_incidents() -> None:
     assert all(row["meaning"] and row["what to do"] for row in rows)
 
 
-def test_the_rules_of_the_notice_register_are_told() -> None:
+def test_the_rules_of_the_notice_register_are_documented() -> None:
     """docs/notice.md has each rule that a register can break, in the order of the code."""
     rows = list(table(DOCS / "notice.md", "rule"))
 
-    assert [row["rule"] for row in rows] == list(Rule)
+    assert [row["rule"] for row in rows] == list(RegisterRule)
     assert all(row["what a register must be"] for row in rows)
 
 
@@ -164,10 +185,19 @@ def test_every_dataset_is_documented(tmp_path: Path) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("group", [EXPORTERS, FORMATS])
+@pytest.mark.parametrize("group", GROUPS)
 def test_every_plugin_is_named(group: str) -> None:
-    """Every installed exporter and format has its name on some page."""
+    """Every group of entry points is on some page, and so is the name of each installed plug-in of it."""
+    assert f"{group}" in EVERYTHING
     assert [name for name in find(group) if f"`{name}`" not in EVERYTHING] == []
+
+
+@pytest.mark.parametrize("name", [*testing.__all__, *(name for name in api.__all__ if name.endswith(PROTOCOLS))])
+def test_what_authors_of_plugins_use_is_documented(name: str) -> None:
+    """The guides name every contract suite, and every protocol that a plug-in may have."""
+    guides = "\n".join((DOCS / page).read_text() for page in ("plugins.md", "formats.md", "storages.md", "mail.md"))
+
+    assert re.search(rf"\b{name}\b", guides)
 
 
 def test_every_noun_is_in_the_glossary() -> None:

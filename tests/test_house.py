@@ -8,7 +8,9 @@ import os
 import re
 import tokenize
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import click
@@ -23,24 +25,46 @@ from cli.main import main
 
 MODULE_LINES = 330
 FUNCTION_LINES = 50
-LOCKS = ("run", "dev")
+SAME_HELPERS = 3
+LOCKS = {"run": (), "embedded": ("embedded",), "dev": ("embedded", "dev", "docs")}
+"""What each lock file has beside the dependencies: extras of pyproject.toml."""
+
+# What starts a server, a browser or a partner on loopback, of tests/support and of the libraries.
+SERVER_MODULES = {
+    *("servers", "served", "sending", "transferring", "fake_sender", "http_faults", "issuer", "listener", "loopback"),
+    *("postbox", "visits", "watched", "playwright", "uvicorn", "aiosmtpd", "http.server", "socketserver"),
+}
+SERVER_FIXTURES = {
+    *("pg_server", "pg_url", "platform_url", "redis_server", "redis_url", "s3_server", "s3", "s3_url", "browser"),
+}
+CLASS = re.compile(r"^ *class (\w+)\b", re.MULTILINE)
+HELPER = re.compile(r"^def (?!test_)(\w+)", re.MULTILINE)
+IMPORT = re.compile(r"^ *(?:from [\w.]+ )?import (?:\([^)]*\)|[^#\n]*)", re.MULTILINE)
+PRIVATE = re.compile(r"(?<!\w)_(?!_)\w")
+ONE_SENTENCE = re.compile(r"(?:[^.]|\.(?=[\w/]))+\.")
 
 INDEX_HOSTS = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|index[-_]url *=|://[^/ ]*/simple\b")
 MACHINE_PATHS = re.compile(r"(?<![\w.<>/}-])/(?:root|work|home|Users|mnt)/\w")
+COMPANY = re.compile(r"vlint(?!-portability)", re.IGNORECASE)
 SILENCED = re.compile(r"#\s*(?:noqa|type: ignore)\b")
 WITH_REASON = re.compile(r"#\s*(?:noqa: [A-Z0-9, ]+|type: ignore\[[a-z, -]+\])\s*(?:#|-)\s*\w.*")
 WRONG_ON_PURPOSE = re.compile(r"#\s*type: ignore\[[a-z, -]+\]")
 
 
 def test_modules_are_short() -> None:
-    """No module outgrows one sitting."""
-    long = {_name(path): lines for path in _modules() if (lines := len(path.read_text().splitlines())) > MODULE_LINES}
+    """Modules are short enough to read in one go; a migration is a list of statements."""
+    long = {
+        _name(path): lines
+        for path in _modules()
+        if "migrations/versions" not in _name(path)
+        if (lines := len(path.read_text().splitlines())) > MODULE_LINES
+    }
 
     assert long == {}
 
 
 def test_functions_are_short() -> None:
-    """No function outgrows one screen; a migration is a list of statements."""
+    """Functions fit on a screen; a migration is a list of statements."""
     long = {
         f"{_name(path)}:{function.name}": lines
         for path in _modules()
@@ -52,11 +76,64 @@ def test_functions_are_short() -> None:
     assert long == {}
 
 
+def test_a_class_name_is_unique() -> None:
+    """A class name is unique in the repository, with tests and benchmarks, so that a reader knows which class it is."""
+    assert _repeated(CLASS, repository.files("*.py"), most=1) == {}
+
+
+def test_helpers_of_tests_are_shared_or_say_what_they_do() -> None:
+    """A helper with the same name in many test modules belongs in tests/support or a conftest, or needs another name.
+
+    A fixture that replaces a fixture of a conftest above it counts as the same fixture.
+    """
+    found = _repeated(HELPER, repository.files("*.py", below=ROOT / "tests"), most=SAME_HELPERS)
+
+    assert found == {}
+
+
+def test_a_room_says_its_job() -> None:
+    """The `__init__` of each package says in one sentence what the package is for; details are a paragraph below."""
+    jobs = {_name(path): ast.get_docstring(_parsed(path)) or "" for path in _modules() if path.name == "__init__.py"}
+
+    assert {name: job for name, job in jobs.items() if not ONE_SENTENCE.fullmatch(job.split("\n\n")[0])} == {}
+
+
+def test_private_names_stay_in_their_module() -> None:
+    """No module imports a name with an underscore, or a module with one: shared names are public."""
+    private = [
+        f"{_name(path)}: {statement}"
+        for path in _modules()
+        for statement in IMPORT.findall(path.read_text())
+        if PRIVATE.search(statement)
+    ]
+
+    assert private == []
+
+
+@pytest.mark.parametrize("path", [*repository.files("*.py", below=ROOT / "tests" / "unit")], ids=lambda path: path.stem)
+def test_a_unit_test_needs_no_server(path: Path) -> None:
+    """A unit test starts no server, no browser and no partner on loopback, and takes no fixture that does."""
+    tree = _parsed(path)
+    imported = {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom | ast.Import)
+        for name in _imported(node)
+        if any(f"{name}.".startswith(f"{server}.") for server in SERVER_MODULES)
+    }
+    asked = {argument.arg for function in _functions(path) for argument in function.args.args}
+    named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+    assert imported == set()
+    assert (asked | named) & SERVER_FIXTURES == set()
+
+
 def test_what_is_silenced_has_its_reason() -> None:
-    """Each `noqa` and `type: ignore` names its rule, and why, on the line; a test's wrong type is one on purpose."""
+    """Each `noqa` and `type: ignore` names its rule and the reason; a test may pass a wrong type on purpose."""
     bare = [
         f"{_name(path)}:{line}"
         for path in repository.files("*.py")
+        if SILENCED.search(path.read_text())
         for line, comment in _comments(path)
         if SILENCED.search(comment)
         and not WITH_REASON.search(comment)
@@ -68,12 +145,25 @@ def test_what_is_silenced_has_its_reason() -> None:
 
 @pytest.mark.parametrize("forbidden", [INDEX_HOSTS, MACHINE_PATHS], ids=["index hosts", "paths of one machine"])
 def test_files_name_no_place_of_ours(forbidden: re.Pattern[str]) -> None:
-    """No file names a package index or a folder of somebody's machine: it must work behind any mirror, anywhere."""
+    """No file names a package index or a folder of one machine: it must work behind any mirror, anywhere."""
     found = [
         f"{_name(path)}:{number}"
         for path in repository.files()
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
         if forbidden.search(line)
+    ]
+
+    assert found == []
+
+
+def test_the_code_names_no_company() -> None:
+    """A deployment's name is a setting: in code and texts stands none but that of the distribution."""
+    found = [
+        f"{_name(path)}:{number}"
+        for package in PACKAGES
+        for path in repository.files(below=ROOT / package)
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if COMPANY.search(line)
     ]
 
     assert found == []
@@ -100,15 +190,16 @@ def test_every_locked_line_has_hashes(lock: str) -> None:
     assert bare == []
 
 
-def test_the_development_lock_holds_the_other() -> None:
-    """What is tested is what runs: the same versions in both locks."""
-    run, dev = _locked("run"), _locked("dev")
+@pytest.mark.parametrize("lock", ["run", "embedded"])
+def test_the_development_lock_holds_the_others(lock: str) -> None:
+    """What is tested is what runs: the same versions in all locks."""
+    run, dev = _locked(lock), _locked("dev")
 
     assert {name: dev.get(name) for name in run} == run
 
 
 def test_the_procfile_runs_commands() -> None:
-    """Every line of the Procfile is a command of ours."""
+    """Every line of the Procfile is a command of this project."""
     lines = [line.split(":", 1)[1].split() for line in (ROOT / "Procfile").read_text().splitlines()]
 
     for program, *words in lines:
@@ -139,12 +230,48 @@ def _modules() -> Iterator[Path]:
         yield from repository.files("*.py", below=ROOT / package)
 
 
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _imported(node: ast.ImportFrom | ast.Import) -> Iterator[str]:
+    """Dotted names, each with the module that it comes from."""
+    for alias in node.names:
+        yield f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+
+
+def _repeated(definition: re.Pattern[str], modules: Iterable[Path], *, most: int) -> dict[str, list[str]]:
+    """Names that more than `most` modules define, with those modules; the definitions in strings do not count."""
+    places: dict[str, list[Path]] = defaultdict(list)
+    for path in modules:
+        for name in set(definition.findall(path.read_text())):
+            places[name].append(path)
+    found = {
+        name: [_name(path) for path in where if name in _defined(path) and not _overrides(name, path)]
+        for name, where in places.items()
+        if len(where) > most
+    }
+    return {name: where for name, where in found.items() if len(where) > most}
+
+
+@cache
+def _defined(path: Path) -> set[str]:
+    return {node.name for node in ast.walk(_parsed(path)) if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+
+
+def _overrides(name: str, path: Path) -> bool:
+    """Whether a conftest.py above has a fixture of this name."""
+    above = (folder / "conftest.py" for folder in path.parents)
+    return any(name in _defined(conftest) for conftest in above if conftest != path and conftest.exists())
+
+
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
 def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -161,9 +288,8 @@ def _comments(path: Path) -> Iterator[tuple[int, str]]:
 
 def _wanted(lock: str) -> Iterator[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["embedded"], *(extras["dev"] if lock == "dev" else [])]
-    for line in lines:
+    extras = (line for extra in LOCKS[lock] for line in project["optional-dependencies"][extra])
+    for line in [*project["dependencies"], *extras]:
         requirement = Requirement(line)
         requirement.name = canonicalize_name(requirement.name)
         yield requirement
@@ -180,7 +306,7 @@ def _locked(lock: str) -> Mapping[str, str]:
 
 def _direct(lock: str) -> set[str]:
     """Names that the lock says come from pyproject.toml or from the build's own list."""
-    source = re.compile(r"# +(?:via )?(?:portability \(pyproject\.toml\)|-r requirements/build\.in)")
+    source = re.compile(r"# +(?:via )?(?:vlint-portability \(pyproject\.toml\)|-r requirements/build\.in)")
     return {
         canonicalize_name(re.split(r"[=\[]", entry, maxsplit=1)[0]) for entry in _entries(lock) if source.search(entry)
     }

@@ -1,4 +1,4 @@
-"""The web application: every layer and route in one place. `portability web` serves it with uvicorn."""
+"""The web application: all layers and routes. `portability web` serves it with uvicorn."""
 
 from __future__ import annotations
 
@@ -14,29 +14,23 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from portability import deployment, keys, migrations, models, notice
-from portability.db import open_engine, reading
+from portability.api.storages import Storage
+from portability.database import deployment, migrations, models
+from portability.database.engine import open_engine, reading
+from portability.law import notice
 from portability.settings import Settings
-from portability.storage import Storage, open_storage
-from web import (
-    api,
-    desk_recipients,
-    download,
-    login,
-    me,
-    my_transfers,
-    openapi,
-    problems,
-    public,
-    recipients,
-    staff,
-    transfers,
-)
+from portability.storage import open_storage
+from portability.trust import keys
+from web import problems
+from web.api import erasure_holds, exports, openapi, public, recipients, transfers
+from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
+from web.context import AppContext
 from web.headers import Guarded
-from web.place import Place
-from web.provider import Provider
-from web.strict import Bounded
+from web.pages import address_login, brand, download, login, me, my_transfers, staff
+from web.pages import recipients as desk_recipients
+from web.pages import referrals as desk_referrals
+from web.provider import OpenIdProvider
 
 STATIC_SECONDS = 30 * 86_400
 DESCRIPTION = """Ask for a person's or a company's data, watch the export, download the signed archive.
@@ -45,43 +39,47 @@ Faults are problem details (RFC 9457); `code` is stable. Who may do what: docs/r
 
 
 def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI:
-    """The application with its connections open. Raises DatabaseUnavailable, ForeignStore, NoSigningKey, NoticeHole."""
+    """Create the application and open its connections.
+
+    Raises: DatabaseUnavailable, ForeignStore, NoSigningKey, NoticeHole.
+    """
     place = _open(settings, storage)
-    notice.check(place.notice, place.exporters)
+    notice.check(place.notice, place.exporters, embedded=settings.embedded, laws=settings.laws)
     app = FastAPI(
         title="Portability",
         version="1",
         description=DESCRIPTION,
-        docs_url=None,  # they load scripts from elsewhere
+        docs_url=None,  # FastAPI's pages load scripts from other servers
         redoc_url=None,
         lifespan=_lifespan,
     )
     app.state.place = place
+    _ = place.brand  # read at the start: a missing file ends it
     secure = settings.base_url.startswith("https:")
     with reading(place.engine) as connection:
         secret = session_secret(keys.signing(connection, settings.keys, purpose="link"))
     app.add_middleware(
         SessionMiddleware,
         secret_key=secret,
-        # The prefix makes browsers refuse the cookie without Secure, or set by a neighbouring host (RFC 6265bis).
+        # With this prefix browsers refuse the cookie without Secure, or from a neighbouring host (RFC 6265bis).
         session_cookie="__Host-portability" if secure else "portability",
         max_age=settings.session_seconds,
         same_site="lax",
         https_only=secure,
     )
-    app.add_middleware(Bounded)
+    app.add_middleware(BodySizeLimit)
     app.add_middleware(Guarded, secure=secure)
     problems.handle(app)
     openapi.document(app)
-    pages = (login, me, my_transfers, desk_recipients, staff, download)
-    for room in (*pages, api, recipients, transfers, public):
+    pages = (brand, login, address_login, me, my_transfers, desk_recipients, desk_referrals, staff, download)
+    for room in (*pages, exports, erasure_holds, recipients, transfers, public):
         app.include_router(room.router)
     app.include_router(transfers.receiving)
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
     return app
 
 
-def _open(settings: Settings, storage: Storage | None) -> Place:
+def _open(settings: Settings, storage: Storage | None) -> AppContext:
     engine = open_engine(settings.database)
     if settings.database_url is None:
         migrations.upgrade(engine)
@@ -90,10 +88,10 @@ def _open(settings: Settings, storage: Storage | None) -> Place:
     if storage is None:
         storage = open_storage(settings.storage, sse=settings.storage_sse)
         deployment.check_store(engine, storage)
-    provider = Provider(settings) if settings.oidc_issuer else None
+    provider = OpenIdProvider(settings) if settings.oidc_issuer else None
     with reading(engine) as connection:
         salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
-    return Place(settings, engine, storage, provider, salt)
+    return AppContext(settings, engine, storage, provider, salt)
 
 
 @asynccontextmanager
@@ -103,7 +101,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 class _Static(StaticFiles):
-    """Files whose address changes with their content."""
+    """Serve files whose address changes with their content, so that browsers may keep them."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         answer = await super().get_response(path, scope)

@@ -1,4 +1,4 @@
-"""Accepting a request of somebody who is logged in: as whom, how often, and once for the same key."""
+"""Accept a request of a logged-in person: check the role, count the attempt, apply the idempotency key."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from portability import deadlines, idempotency, intake, limits, requests
-from portability.policy import Actor
-from portability.requests import Request
+from portability.delivery import limits
+from portability.law import deadlines
+from portability.law.regimes import applying
+from portability.requests import acceptance, idempotency, intake
+from portability.requests.acceptance import Request
+from portability.requests.policy import Actor
 from portability.sources import PlatformSources
 from web.auth import Login
-from web.place import Place
+from web.context import AppContext
 from web.scopes import actor_for_request
 
 
-def wanted(place: Place, **asked: Any) -> Request:  # noqa: ANN401  # as `requests.check` takes it
-    """A request from a caller's words, due by the laws that the deployment is under. Raises as `requests.check`."""
-    return requests.check(**asked, regimes=place.settings.regime_names, place=place.settings.place)
+def wanted(place: AppContext, **asked: Any) -> Request:  # noqa: ANN401  # as `acceptance.check` takes it
+    """Check a caller's request and set its due date by the regimes of the deployment. Raises as `acceptance.check`."""
+    return acceptance.check(**asked, regimes=place.settings.laws, place=place.settings.place, exporters=place.exporters)
 
 
-def due_at(place: Place, profile: str) -> datetime:
-    """When a request of this moment would be due."""
-    regimes = deadlines.applying(place.settings.regime_names, profile)
-    return deadlines.earliest(regimes, deadlines.Clock(datetime.now(UTC)), place.settings.place)
+def due_at(place: AppContext, profile: str) -> datetime:
+    """Return when a request would be due that is made now."""
+    regimes = applying(place.settings.laws, profile)
+    return deadlines.earliest(regimes, deadlines.DeadlineClock(datetime.now(UTC)), place.settings.place)
 
 
 def accept(
-    place: Place,
+    place: AppContext,
     login: Login,
     request: Request,
     *,
@@ -35,7 +38,15 @@ def accept(
     key: str | None = None,
     body: bytes = b"",
 ) -> tuple[str, bool, Actor]:
-    """The export's id, whether it is new, and as whom it was asked for. `key` and `body` of an Idempotency-Key.
+    """Accept a request; returns the export's id, whether it is new, and the actor who requested it.
+
+    Args:
+        place: the context of this process.
+        login: the person who makes the request.
+        request: the checked request.
+        mandate_id: the mandate of an agent who acts for the subject.
+        key: the value of the header Idempotency-Key; None: the request has none.
+        body: the body that the key was sent with.
 
     Raises: NotAllowed, ReasonRequired, StepUpRequired, MandateRefused; TooManyAttempts, TooManyExports; KeyReused.
     """

@@ -1,6 +1,6 @@
-"""Around every answer: headers that protect it (R43), a request id, one log line, and no traceback to anybody.
+"""The outermost layer: protective headers (R43), a request id, a log line, and no traceback in an answer.
 
-The log line names the route, never the path or the query: those hold tokens.
+The log line names the route, never the path or the query: those contain tokens.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ HSTS = "max-age=31536000"
 
 
 def policy_with_forms_to(origin: str | None) -> str:
-    """The content policy for a page whose form ends at another origin: browsers follow a form's redirects too."""
+    """Return the content policy of a page whose form redirects to another origin: browsers check redirects too."""
     return POLICY.format(forms=f" {origin}" if origin else "")
 
 
 class Guarded:
-    """The outermost layer."""
+    """Adds the headers, the request id and the log line to each answer."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self._app = app
@@ -71,17 +71,17 @@ class Guarded:
             await self._app(scope, receive, guarded)
         except Exception as error:
             log.exception("request failed", request_id=request_id, error=type(error).__name__)
-            if status:  # half an answer is out: only a broken connection tells that it is not whole
+            if status:  # part of the answer is sent: only a broken connection shows that it is incomplete
                 raise
             await internal_fault(Request(scope), request_id)(scope, receive, guarded)
         finally:
             seconds = round(time.monotonic() - began, 4)
-            log.info("request", request_id=request_id, seconds=seconds, status=status, **_told(scope))
+            log.info("request", request_id=request_id, seconds=seconds, status=status, **_log_fields(scope))
 
 
-def _told(scope: Scope) -> dict[str, Any]:
-    """What a log may know: the route and the export, not the path."""
+def _log_fields(scope: Scope) -> dict[str, Any]:
+    """Return what a log may contain: the method, the route and the export, not the path."""
     route = scope.get("route")
-    told = {"method": scope["method"], "route": getattr(route, "path", None)}
+    fields = {"method": scope["method"], "route": getattr(route, "path", None)}
     export_id = scope.get("path_params", {}).get("export_id")
-    return told if export_id is None or not route else {**told, "export": str(export_id)[:32]}
+    return fields if export_id is None or not route else {**fields, "export": str(export_id)[:32]}

@@ -1,8 +1,9 @@
-"""Faults as answers: problem details (RFC 9457) for programs, a page in plain words for people."""
+"""Errors as answers: problem details (RFC 9457) for programs, a page for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from http import HTTPStatus
 from typing import Any
 
@@ -11,73 +12,88 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from portability import authorisations, errors, outside, receipts, recipients, refusals, transfers
-from portability.errors import PortabilityError
-from web import auth, pages, provider
+from portability import brand, errors, locale, safe_http
+from portability.api.errors import (
+    BadInput,
+    BadSetting,
+    BrokenPlugin,
+    DuplicatePlugin,
+    PortabilityError,
+    SourceUnavailable,
+    StorageFull,
+    StorageUnavailable,
+)
+from portability.requests.referrals import UnknownReferral
+from portability.requests.reviews import UnknownReview
+from portability.retention import erasures
+from portability.transfers import authorisations, receipts, recipients, sending
+from web import auth, provider, rendering
 from web.answers import MEDIA_TYPE
-from web.words import phrase
 
 STATUS: dict[type[PortabilityError], int] = {
     PortabilityError: 500,
-    errors.BadInput: 400,
+    BadInput: 400,
     errors.UnknownExport: 404,
     errors.UnknownInstruction: 404,
     errors.UnknownKey: 404,
     errors.WrongState: 409,
     errors.NotAllowed: 403,
-    errors.BadSetting: 500,
+    BadSetting: 500,
     errors.BadSource: 503,
-    errors.DuplicatePlugin: 500,
-    errors.BrokenPlugin: 500,
-    errors.SourceUnavailable: 503,
-    errors.StorageUnavailable: 503,
-    errors.StorageFull: 503,
+    DuplicatePlugin: 500,
+    BrokenPlugin: 500,
+    SourceUnavailable: 503,
+    StorageUnavailable: 503,
+    StorageFull: 503,
     errors.QueueUnavailable: 503,
     errors.DatabaseUnavailable: 503,
     errors.NoSigningKey: 503,
-    refusals.UnknownLink: 404,
-    refusals.LinkInvalid: 404,
-    refusals.UnknownRecall: 404,
-    refusals.UnknownMandate: 404,
-    refusals.StepUpRequired: 401,
-    refusals.MandateRefused: 403,
-    refusals.TooManyAttempts: 429,
-    refusals.TooManyExports: 429,
-    refusals.KeyReused: 422,
-    refusals.OnLegalHold: 409,
-    refusals.ErasureRunning: 409,
-    refusals.ExportsRunning: 409,
-    refusals.UnknownHold: 404,
-    outside.OutsideUnavailable: 503,
+    errors.UnknownLink: 404,
+    errors.LinkInvalid: 404,
+    errors.UnknownRecall: 404,
+    errors.UnknownMandate: 404,
+    UnknownReview: 404,
+    UnknownReferral: 404,
+    errors.StepUpRequired: 401,
+    errors.MandateRefused: 403,
+    errors.TooManyAttempts: 429,
+    errors.TooManyExports: 429,
+    errors.KeyReused: 422,
+    errors.OnLegalHold: 409,
+    errors.ErasureRunning: 409,
+    errors.ExportsRunning: 409,
+    erasures.NotDelivered: 409,
+    errors.UnknownHold: 404,
+    safe_http.RemoteUnavailable: 503,
     recipients.UnknownRecipient: 404,
     authorisations.UnknownAuthorisation: 404,
-    transfers.UnknownTransfer: 404,
-    transfers.WrongRegion: 409,
+    sending.UnknownTransfer: 404,
+    sending.WrongRegion: 409,
     receipts.ForgedReceipt: 401,
     receipts.WrongReceipt: 422,
     receipts.ReceiptReplayed: 409,
     auth.NotLoggedIn: 401,
     provider.ProviderUnavailable: 503,
 }
-"""The nearest class of the error's tree decides; docs/api.md has this table."""
+"""The status of an error is that of the nearest class in its tree; docs/api.md has this table."""
 
-FAULT_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Vlint</title>
-<meta name="viewport" content="width=device-width"><h1>{told}</h1><p><a href="/">Vlint</a> · {id}</p></html>"""
+FAULT_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{brand}</title>
+<meta name="viewport" content="width=device-width"><h1>{sentence}</h1><p><a href="/">{brand}</a> · {id}</p></html>"""
 
 DAY_SECONDS = 86_400
 RETRY_SECONDS = 5
-"""When to come back after a fault that passes by itself."""
+"""When a caller may retry after an error that is expected to end by itself."""
 
 FOR_PROGRAMS = ("/v1/", "/.well-known/", "/healthz", "/metrics", "/openapi.json")
 
 
 def status_of(error: type[PortabilityError]) -> int:
-    """The HTTP status of an error."""
+    """Return the HTTP status of an error."""
     return next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
 
 
 def handle(app: FastAPI) -> None:
-    """Have the application answer every fault this way."""
+    """Register the handlers that answer each error of the application."""
     app.exception_handler(PortabilityError)(_portability_error)
     app.exception_handler(RequestValidationError)(_validation_error)
     app.exception_handler(HTTPException)(_http_error)
@@ -92,9 +108,9 @@ def answer(
     headers: Mapping[str, str] | None = None,
     **more: Any,  # noqa: ANN401  # extension members of a problem are any JSON
 ) -> Response:
-    """The fault as the caller reads it best."""
+    """Answer an error in the form that suits the caller: a problem for programs, a page for people."""
     if not for_programs(request):
-        return pages.fault(request, status, code, headers=headers)
+        return rendering.fault(request, status, code, headers=headers)
     problem = {
         "type": f"{request.app.state.place.settings.base_url.rstrip('/')}/problems/{code}",
         "title": code.replace("_", " ").capitalize(),
@@ -108,7 +124,7 @@ def answer(
 
 
 def for_programs(request: Request) -> bool:
-    """True for the API, and for whoever asks a page for JSON."""
+    """Return whether the answer is for a program: the API, and calls of pages that accept JSON but not HTML."""
     if request.url.path.startswith(FOR_PROGRAMS):
         return True
     accepted = request.headers.get("accept", "")
@@ -116,44 +132,52 @@ def for_programs(request: Request) -> bool:
 
 
 def internal_fault(request: Request, request_id: str) -> Response:
-    """For what no handler knows: no word on what it was; the log has it under this id.
+    """Answer an exception that no handler knows, without its details; the log has them under the request id.
 
-    Its page is made of nothing that could have failed.
+    The page uses no database and no template: those may be what has failed.
     """
     if not for_programs(request):
-        return HTMLResponse(FAULT_PAGE.format(told=phrase("en", "fault_500"), id=request_id), 500)
+        sentence = locale.text(locale.SOURCE, "pages.fault_500")
+        return HTMLResponse(FAULT_PAGE.format(sentence=sentence, brand=_brand(request), id=request_id), 500)
     problem = {
         "type": "about:blank",
         "title": "Internal error",
         "status": 500,
         "code": "internal_error",
-        "detail": "something failed here; it was logged",
+        "detail": "an internal error occurred and was logged under this request_id: retry later",
         "request_id": request_id,
     }
     return JSONResponse(problem, 500, None, MEDIA_TYPE)
+
+
+def _brand(request: Request) -> str:
+    """The name for a page that is made of nothing that could have failed."""
+    app = request.scope.get("app")
+    return escape(app.state.place.brand.name) if app is not None else brand.NAME
 
 
 def _portability_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PortabilityError)  # noqa: S101  # the handler is registered for no other
     status = status_of(type(error))
     headers = dict(_headers(error, status))
-    # What failed in the machinery is the operator's to read, in the log.
-    told = str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else "something does not answer now"
-    hint = {"hint": error.hint} if error.hint and status < HTTPStatus.INTERNAL_SERVER_ERROR else {}
-    return answer(request, status, error.code, told, headers=headers, **hint)
+    # The details of a server error are for the operator, who finds them in the log.
+    is_callers = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    detail = str(error) if is_callers else "a part of the system is not available: retry later"
+    hint = {"hint": error.hint} if error.hint and is_callers else {}
+    return answer(request, status, error.code, detail, headers=headers, **hint)
 
 
 def _headers(error: PortabilityError, status: int) -> Iterator[tuple[str, str]]:
-    """What the caller does next, where a header says it."""
+    """Yield the headers that say what the caller does next."""
     match error:
         case auth.NotLoggedIn():
             yield "WWW-Authenticate", 'Bearer realm="portability"'
-        case refusals.StepUpRequired():
+        case errors.StepUpRequired():
             values = f'acr_values="{" ".join(error.acr_values)}", max_age={error.max_age}'
             yield "WWW-Authenticate", f'Bearer error="insufficient_user_authentication", {values}'
-        case refusals.TooManyAttempts():
+        case errors.TooManyAttempts():
             yield "Retry-After", str(error.retry_after_seconds)
-        case refusals.TooManyExports():
+        case errors.TooManyExports():
             yield "Retry-After", str(DAY_SECONDS)
         case _ if status == HTTPStatus.SERVICE_UNAVAILABLE:
             yield "Retry-After", str(RETRY_SECONDS)
@@ -172,5 +196,5 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _pointer(location: Sequence[Any]) -> str:
-    """Where the fault is: `body/profile`. A name that the caller made up is cut."""
+    """Return where the fault is: `body/profile`. Names from the caller are cut to 40 characters."""
     return "/".join(str(part)[:40] for part in location)

@@ -1,6 +1,6 @@
-"""The OpenID provider where people and staff log in: discovery, the code flow with PKCE, and tokens that hold.
+"""The OpenID provider that people and staff log in with: discovery, the code flow with PKCE, checked tokens.
 
-ID tokens of the pages and access tokens of the API are checked by one function: signature against the provider's
+The same function checks ID tokens of the pages and access tokens of the API: signature against the provider's
 JWKS by an explicit list of algorithms, issuer, audience and times (RFC 8725, RFC 9068, OpenID Connect Core).
 """
 
@@ -24,17 +24,17 @@ from portability.errors import ControlError, NotAllowed
 from portability.settings import Settings
 
 ALGORITHMS = ("ES256", "ES384", "RS256", "RS384", "PS256", "PS384", "EdDSA")
-"""Asymmetric ones only: a public key must never become the secret of an HMAC."""
+"""Only asymmetric algorithms: a public key must never be used as the secret of an HMAC."""
 TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", ""})
 LEEWAY_SECONDS = 30
 ANSWER_SECONDS = 10.0
 FRESH_SECONDS = 600.0
 REFRESH_SECONDS = 30.0
-"""How soon an unknown key id makes us look for new keys again: anybody can send one."""
+"""The shortest time between two reads of the keys because of an unknown key id, which any caller can send."""
 
 
 class ProviderUnavailable(ControlError):
-    """The OpenID provider does not answer, or not as one."""
+    """The OpenID provider does not answer, or its answer is not valid."""
 
     code = "provider_unavailable"
     retryable = True
@@ -42,7 +42,7 @@ class ProviderUnavailable(ControlError):
 
 
 class LoginFailed(NotAllowed):
-    """The provider's answer or a token does not hold."""
+    """The provider's answer or a token is not valid."""
 
     code = "login_failed"
     default_hint = "log in again"
@@ -50,7 +50,7 @@ class LoginFailed(NotAllowed):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A login that was begun; kept in the session until the provider answers."""
+    """A login that has begun; the session keeps it until the provider answers."""
 
     url: str
     state: str
@@ -59,8 +59,8 @@ class Attempt:
 
 
 @dataclass
-class Provider:
-    """One issuer; what it publishes is kept for minutes. Safe in several threads."""
+class OpenIdProvider:
+    """An issuer; its metadata and keys are cached for ten minutes. Safe in several threads."""
 
     settings: Settings
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,7 +77,10 @@ class Provider:
         return f"{self.settings.base_url.rstrip('/')}/login/callback"
 
     def begin(self, *, step_up: bool) -> Attempt:
-        """Where to send somebody to log in. Raises ProviderUnavailable."""
+        """Begin a login; returns the address to redirect to and what the answer is checked with.
+
+        Raises: ProviderUnavailable.
+        """
         state, nonce, verifier = generate_token(32), generate_token(32), generate_token(64)
         wanted = {"max_age": "0", "acr_values": " ".join(sorted(self.settings.strong_acr))} if step_up else {}
         url = prepare_grant_uri(
@@ -95,7 +98,7 @@ class Provider:
         return Attempt(url, state, nonce, verifier)
 
     def finish(self, code: str, *, nonce: str, verifier: str) -> Mapping[str, Any]:
-        """The claims of who has logged in. Raises ProviderUnavailable, LoginFailed."""
+        """Exchange the code of a login for its claims. Raises ProviderUnavailable, LoginFailed."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
         client = (self.settings.oidc_client_id or "", self.settings.oidc_client_secret or "")
         endpoint = self._published()["token_endpoint"]
@@ -103,13 +106,16 @@ class Provider:
             answer = httpx.post(endpoint, data={**form, "code_verifier": verifier}, auth=client, timeout=ANSWER_SECONDS)
             token = answer.json().get("id_token") if answer.is_success else None
         except (httpx.HTTPError, ValueError, AttributeError) as error:
-            raise ProviderUnavailable(f"the provider gave no token: {type(error).__name__}") from None
+            raise ProviderUnavailable(f"the provider returned no token: {type(error).__name__}") from None
         if not isinstance(token, str):
             raise LoginFailed("the provider did not confirm the login")
         return self.verified(token, audience=client[0], nonce=nonce)
 
     def verified(self, token: str, *, audience: str, nonce: str | None = None) -> Mapping[str, Any]:
-        """The claims of a token, if all of it holds. Raises LoginFailed, ProviderUnavailable."""
+        """Check a token: signature, type, issuer, audience, times and nonce; returns its claims.
+
+        Raises: LoginFailed, ProviderUnavailable.
+        """
         wanted: dict[str, Any] = {
             "iss": {"essential": True, "value": self.issuer},
             "aud": {"essential": True, "value": audience},
@@ -119,11 +125,11 @@ class Provider:
         }
         decoded = self._decoded(token)
         if str(decoded.header.get("typ", "")).lower() not in TYPES:
-            raise LoginFailed("the token is of another type")
+            raise LoginFailed("the token's `typ` is not that of an ID token or access token")
         try:
             jwt.JWTClaimsRegistry(leeway=LEEWAY_SECONDS, **wanted).validate(decoded.claims)
         except JoseError as error:
-            raise LoginFailed(f"the token does not hold: {error.error}") from None
+            raise LoginFailed(f"the token is not valid: {error.error}") from None
         return decoded.claims
 
     def _decoded(self, token: str) -> jwt.Token:
@@ -131,11 +137,11 @@ class Provider:
             return jwt.decode(token, self._key_set(), algorithms=ALGORITHMS)
         except (JoseError, ValueError, TypeError):
             pass
-        # The provider may have begun to sign with a key that we have not seen.
+        # The provider may have begun to sign with a key that is not cached yet.
         try:
             return jwt.decode(token, self._key_set(older_than_seconds=REFRESH_SECONDS), algorithms=ALGORITHMS)
         except (JoseError, ValueError, TypeError) as error:
-            raise LoginFailed(f"the token does not hold: {type(error).__name__}") from None
+            raise LoginFailed(f"the token is not valid: {type(error).__name__}") from None
 
     def _published(self) -> Mapping[str, Any]:
         self._key_set()
@@ -153,10 +159,10 @@ class Provider:
         try:
             metadata = httpx.get(where, timeout=ANSWER_SECONDS).raise_for_status().json()
             keys = httpx.get(metadata["jwks_uri"], timeout=ANSWER_SECONDS).raise_for_status().json()
-            # A provider that speaks for another issuer is not the one we trust (OpenID Connect Discovery, 4.3).
+            # The metadata must name the configured issuer (OpenID Connect Discovery, 4.3).
             if metadata["issuer"] != self.issuer:
-                raise ProviderUnavailable("the provider names another issuer than PORTABILITY_OIDC_ISSUER")
+                raise ProviderUnavailable("the provider's metadata name another issuer than PORTABILITY_OIDC_ISSUER")
             signing = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") != "oct"]
             return metadata, KeySet.import_key_set({"keys": signing})
         except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError, JoseError) as error:
-            raise ProviderUnavailable(f"the provider's keys cannot be read: {type(error).__name__}") from None
+            raise ProviderUnavailable(f"the provider's metadata cannot be read: {type(error).__name__}") from None

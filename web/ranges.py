@@ -1,4 +1,4 @@
-"""One range of bytes (RFC 9110, 14): what a browser or curl asks for when it resumes a download."""
+"""A range of bytes (RFC 9110, 14), which a browser or curl requests to resume a download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """From the first byte to the last, both inclusive."""
+    """A part of a file, from its first byte to its last, both inclusive."""
 
     first: int
     last: int
@@ -21,16 +21,16 @@ class Part:
 
 
 class Unsatisfiable(Exception):
-    """The range begins behind the end."""
+    """The range begins after the end of the file."""
 
 
 def wanted(header: str | None, if_range: str | None, *, etag: str, size: int) -> Part | None:
-    """The part that is asked for; None for the whole: no range, several, a malformed one, or of another version.
+    """Return the requested part; None for the whole file: no range, several, a malformed one, or another version.
 
     Raises: Unsatisfiable.
     """
     match = RANGE.fullmatch(header or "")
-    # If-Range holds for a strong tag that is the same; a date cannot be strong here (13.1.5).
+    # If-Range needs an equal strong tag; a date is not a strong validator here (13.1.5).
     if match is None or (if_range is not None and if_range != etag):
         return None
     first, last = match[1], match[2]

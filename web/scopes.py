@@ -1,39 +1,40 @@
-"""Which exports somebody may list, and as whom they ask for one."""
+"""Which exports a login may list, and the actor of its requests."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from portability import policy, subjects
 from portability.api import SubjectKind
-from portability.policy import Action, Actor, Facts, Role
-from portability.request_log import Scope
-from portability.requests import Request
+from portability.people import subjects
+from portability.requests import policy
+from portability.requests.acceptance import Request
+from portability.requests.policy import Action, Actor, ActorRole, Facts
+from portability.requests.request_log import Scope
 from web.auth import Login, permit
-from web.place import Place
+from web.context import AppContext
 
 
 def listing_scope(connection: Connection, login: Login) -> Scope:
-    """The widest that one of their roles gives: all, their tenant's, their own."""
+    """Return the widest scope of the login's roles: all exports, those of its tenant, or its own."""
     for actor in login.actors():
         if policy.allowed(actor, Action.LIST_ALL):
             return Scope()
-    if Role.TENANT_ADMIN in login.roles and login.tenant is not None:
+    if ActorRole.TENANT_ADMIN in login.roles and login.tenant is not None:
         return Scope(tenant=login.tenant)
     return own_scope(connection, login)
 
 
 def own_scope(connection: Connection, login: Login) -> Scope:
-    """Their own, as somebody with an account."""
-    return Scope(subject_ref=subjects.pairwise_ref(connection, SubjectKind.USER, login.id, None))
+    """Return the scope of the login's own exports, as an account holder or a person without account."""
+    return Scope(subject_ref=subjects.pairwise_ref(connection, login.kind, login.id, None))
 
 
-def actor_for_request(place: Place, login: Login, wanted: Request, *, mandated: bool = False) -> Actor:
-    """As whom they ask. Raises NotAllowed, ReasonRequired, StepUpRequired."""
+def actor_for_request(place: AppContext, login: Login, wanted: Request, *, mandated: bool = False) -> Actor:
+    """Return the actor that makes a request. Raises NotAllowed, ReasonRequired, StepUpRequired."""
     facts = Facts(wanted.subject_kind, wanted.subject_id, wanted.tenant, reason=wanted.reason, mandated=mandated)
     if facts.subject_kind == SubjectKind.TENANT:
         return permit(place, login, Action.CREATE_TENANT, facts)
-    # Their own they ask for as themselves, whatever other role they have.
-    if facts.subject_kind == SubjectKind.USER and facts.subject_id == login.id:
+    # People with other roles too request their own data as its subject.
+    if (facts.subject_kind, facts.subject_id) == (login.kind, login.id):
         return permit(place, login, Action.CREATE_OWN, facts)
     return permit(place, login, Action.CREATE_FOR_OTHER, facts)

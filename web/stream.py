@@ -1,4 +1,4 @@
-"""A volume on its way from a folder to a browser, with what went out written down at its end."""
+"""Stream a volume from storage to a browser, and record at the end how many bytes were sent."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from portability.errors import PortabilityError
+from portability.api.errors import PortabilityError
 from web.ranges import Part
 
 LOOK_SECONDS = 5.0
-"""How often a running download looks whether its link still lives."""
+"""How often a running download checks that its link is still valid."""
 
 
 class VolumeStream(Response):
-    """Blocks of a part, until its end, a disconnect, or the end of the link."""
+    """An answer with the blocks of a part, until its end, a disconnect, or the end of the link."""
 
     def __init__(
         self,
@@ -33,7 +33,17 @@ class VolumeStream(Response):
         lives: Callable[[], None],
         ended: Callable[[int], None],
     ) -> None:
-        """`lives` raises once the link has ended; `ended` is told how many bytes went out."""
+        """Prepare the answer.
+
+        Args:
+            blocks: the bytes of the file from the part's first byte on.
+            part: the part that is sent.
+            status: 200 for the whole file, 206 for a part of it.
+            headers: the headers of the answer, without Content-Length.
+            media_type: the media type of the file.
+            lives: raises PortabilityError once the link has ended; called every LOOK_SECONDS.
+            ended: called at the end with the number of bytes that were sent.
+        """
         super().__init__(None, status, {**headers, "Content-Length": str(part.bytes)}, media_type)
         self._blocks, self._part, self._lives, self._ended = blocks, part, lives, ended
 
@@ -43,7 +53,7 @@ class VolumeStream(Response):
         try:
             sent = await self._send(Request(scope, receive), send)
         finally:
-            with anyio.CancelScope(shield=True):  # what went out is told however it ended
+            with anyio.CancelScope(shield=True):  # what was sent is recorded, also after an error
                 await anyio.to_thread.run_sync(self._ended, sent)
 
     async def _send(self, request: Request, send: Send) -> int:

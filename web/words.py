@@ -1,71 +1,42 @@
-"""What the pages say, in English and Indonesian: phrases/*.toml, dates, sizes and spans of time."""
+"""Words of the pages: sentences of the catalogue `pages`, and the language that a browser asks for."""
 
 from __future__ import annotations
 
-import tomllib
-from datetime import UTC, datetime
-from pathlib import Path
+import re
+from collections.abc import Mapping
+from typing import Any
 
-LANGUAGES = ("en", "id")
+from portability import locale
+from portability.requests import outcome
+from portability.requests.outcome import ExportAnswer
 
-MONTHS = {
-    "en": "January February March April May June July August September October November December",
-    "id": "Januari Februari Maret April Mei Juni Juli Agustus September Oktober November Desember",
-}
-
-PHRASES = {
-    language: tomllib.loads((Path(__file__).parent / "phrases" / f"{language}.toml").read_text("utf-8"))
-    for language in LANGUAGES
-}
-
-UNITS = {
-    "en": {"days": "{} d", "hours": "{} h", "minutes": "{} min"},
-    "id": {"days": "{} hari", "hours": "{} jam", "minutes": "{} mnt"},
-}
+WEIGHTED = re.compile(r"\s*([A-Za-z0-9-]{1,35})\s*(?:;\s*[qQ]\s*=\s*([01](?:\.\d{0,3})?))?\s*")
+"""A language range of Accept-Language with its weight; `*` means any language, which is the source language."""
 
 
-def phrase(language: str, name: str, **values: object) -> str:
-    """The phrase of a name; an unknown one stands for itself: a plugin's part or a new event is no broken page."""
-    known = PHRASES[language].get(name)
-    if known is None:
-        return name.partition("_")[2].replace("_", " ")
-    return str(known).format(**values)
+def sentence(language: str, name: str, /, **values: object) -> str:
+    """Return the sentence `pages.<name>` with its placeholders filled in. Raises UnknownText."""
+    return locale.text(language, f"pages.{name}", **values)
 
 
-def date(language: str, moment: datetime) -> str:
-    """`25 November 2026`."""
-    return f"{moment.day} {MONTHS[language].split()[moment.month - 1]} {moment.year}"
+def label(language: str, family: str, name: str, /, **values: object) -> str:
+    """Return the sentence `pages.<family>_<name>`, or the name as words if there is no sentence.
+
+    For names that plug-ins and callers bring along (exporters, formats, events, channels): they break no page.
+    """
+    found = locale.find(language, f"pages.{family}_{name}")
+    return name.replace("_", " ") if found is None else found.format_map(values)
 
 
-def moment(language: str, at: datetime) -> str:
-    """`25 November 2026, 17:45 UTC`."""
-    at = at.astimezone(UTC)
-    return f"{date(language, at)}, {at:%H:%M} UTC"
+def answer(row: Mapping[Any, Any]) -> str:
+    """Return the rest of the codes `state_ready` and `tell_ready` for an archive; empty for a complete one."""
+    given = outcome.answer(row)
+    return "" if given is ExportAnswer.COMPLETE else f"_{given}"
 
 
-def size(count: int) -> str:
-    """`3.4 MB`, as download pages tell it."""
-    value, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007  # the last unit is used after the loop
-        if value < 1000:  # noqa: PLR2004  # SI units
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"  # noqa: PLR2004  # two digits are enough
-
-
-def span(language: str, seconds: float) -> str:
-    """How long, in the largest unit that fits: `2 d`."""
-    minutes = int(abs(seconds) // 60)
-    for name, length in (("days", 1440), ("hours", 60)):
-        if minutes >= length:
-            return UNITS[language][name].format(minutes // length)
-    return UNITS[language]["minutes"].format(minutes)
-
-
-def chosen(accepted: str) -> str:
-    """The first language of an Accept-Language header that we speak."""
-    for part in accepted.split(","):
-        name = part.split(";")[0].strip().lower()[:2]
-        if name in LANGUAGES:
-            return name
-    return LANGUAGES[0]
+def preferred(accept_language: str) -> str:
+    """Return the language that a header Accept-Language prefers, by its weights (RFC 9110, 12.5.4)."""
+    ranges = [found for part in accept_language.split(",") if (found := WEIGHTED.fullmatch(part))]
+    weighted = [(float(found[2] or 1), found[1]) for found in ranges]
+    accepted = [(weight, tag) for weight, tag in weighted if weight > 0]
+    return locale.nearest(tag for _weight, tag in sorted(accepted, key=lambda each: -each[0]))

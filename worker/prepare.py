@@ -1,35 +1,50 @@
-"""Prepare: what a slice reads. At an export's first claim the plan is written down, and large datasets are cut."""
+"""Prepare what a slice reads. At an export's first claim the plan is stored, and large datasets are cut."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from datetime import datetime
+from functools import cache, partial
 
 import structlog
+from sqlalchemy import RowMapping
 
-from portability import exports, incidents, instructions, keys, scan, slices, subjects
 from portability.api import Selection, Slice, Subject, SubjectKind
-from portability.db import reading, writing
-from portability.errors import ExporterFault, SourceStalled
-from portability.incidents import Incident
+from portability.api.errors import ExporterFault, SourceStalled
+from portability.api.nouns import first_identity
+from portability.api.ranges import WHOLE
+from portability.database import incidents
+from portability.database.engine import reading, writing
+from portability.database.incidents import Incident
+from portability.law import scan_rules
+from portability.law.notice import Register
+from portability.law.profiles import Profile
+from portability.people import resolution
+from portability.people.resolution import Resolution, Unresolved
 from portability.plugins import load_document_formats, load_formats
-from portability.ranges import WHOLE
-from portability.requests import Profile
+from portability.requests import approvals, exports, instructions, reviews, slices
+from portability.requests.instructions import Order
+from portability.requests.states import DatasetState
 from portability.settings import Settings
-from portability.states import DatasetState
-from worker import checkpoint, ledger, people, plan
-from worker.claims import Claim
-from worker.collection import Job, Limits
-from worker.files import UNREADABLE
-from worker.ledger import Expected
-from worker.plan import Line
-from worker.position import Reading
-from worker.reader import Patience
-from worker.screening import Screen
-from worker.slices import RECORD_BYTES, Offer, how_many, offered
-from worker.workplace import Workplace
+from portability.trust import keys
+from worker.claim import fenced_writes
+from worker.claim.claims import Claim
+from worker.context import WorkerContext
+from worker.plan import plan
+from worker.plan.plan import ExportPlan, PlanLine
+from worker.plan.position import Position, Reading
+from worker.plan.slicing import RECORD_BYTES, SliceOffer, how_many, offered
+from worker.read import identities, redaction
+from worker.read.bounded_calls import Check, Report, unreported
+from worker.read.files import UNREADABLE
+from worker.read.identities import Resolving
+from worker.read.presence import is_unknown
+from worker.read.reader import SourcePatience
+from worker.read.screening import Screen
+from worker.write import ledger
+from worker.write.ledger import Expected
+from worker.write.open_volume import SliceJob, VolumeLimits
 
 log = structlog.get_logger()
 INCIDENTS: Mapping[str, Incident] = {
@@ -37,87 +52,189 @@ INCIDENTS: Mapping[str, Incident] = {
     ExporterFault.code: Incident.EXPORTER_FAULT,
     UNREADABLE: Incident.EXPORTER_FAULT,
 }
-"""By the reason of a gap: what somebody has to look at."""
+"""Incidents by the reason of a gap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """Who reads what."""
+    """The readings of each slice."""
 
     expected: Sequence[Expected]
     own: Sequence[Reading]
-    """What slice 0 reads: every dataset that is not cut."""
+    """The readings of slice 0: every dataset that is not cut."""
     cut: Sequence[Reading]
-    """One more slice each."""
+    """The readings of one more slice each."""
 
 
-def job(place: Workplace, held: Claim, check: Callable[[], None]) -> Job:
-    """What the claimed slice has to do; its readings are none where it has not been planned yet."""
-    export, settings = held.export, place.settings
-    patience = Patience(settings.source_retries, seconds=settings.source_seconds, check=check)
-    with closing(patience.bounded("identities")) as source:
-        find = partial(_subject, place, held)
-        source.begin(find)
-        with reading(place.engine) as connection:
-            keys.signing(connection, settings.keys)  # none: told before hours of reading
-            orders = instructions.orders(connection)
-            begun = exports.ledger(connection, held.id)
-        subject = source.ask(find).get()
+def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unreported) -> SliceJob:
+    """Make the job of the claimed slice; its readings are empty if it has no plan yet."""
+    export, settings = claim.export, context.settings
+    patience = SourcePatience(settings.source_retries, seconds=settings.source_seconds, check=check, report=report)
+    with reading(context.engine) as connection:
+        keys.signing(connection, settings.keys)  # reports a missing key before hours of reading
+        orders = instructions.orders(connection)
+        begun = exports.ledger(connection, claim.id)
+        # Only an earlier claim can have asked.
+        unknown_approved = claim.fence > 1 and approvals.is_unknown_approved(connection, claim.id)
+        readings = tuple(map(Reading.from_json, claim.slice["readings"] or ()))
+        at = Position.from_json(claim.slice["position"]).reading
+        gaps = exports.gaps(connection, claim.id) if at < len(readings) else ()
+    begun_without = identities.begun_without(readings[at], gaps) if gaps else {}
+    resolving = Resolving(_first_subject(export), resolution.needed(context.exporters, export["include"]), patience)
+    reviewed = _resolve(context, claim, resolving, begun_without)
+    found = reviewed.found
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
-    make = partial(
-        plan.make,
-        *(Profile(export["profile"]), subject, place.exporters, orders, export["include"]),
-        records=bool(formats),
-        documents=bool(documents),
-    )
-    made = make(notice=place.notice)
-    return Job(
-        plan=made if held.slice["readings"] is None else plan.as_begun(make(), begun, made.omissions),
-        readings=tuple(map(Reading.thaw, held.slice["readings"] or ())),
-        exporters=place.exporters,
+
+    make = partial(_make_plan, context, export, bool(formats), bool(documents))
+
+    made = make(found.subject, orders, context.notice)
+    return SliceJob(
+        plan=made
+        if claim.slice["readings"] is None
+        else plan.as_begun(make(found.subject, orders), begun, made.omissions),
+        readings=readings,
+        exporters=context.exporters,
         formats=formats,
         selection=Selection(since=export["since"], until=export["until"], began_at=export["began_at"]),
-        limits=Limits(settings.volume_bytes, settings.volume_members, settings.piece_bytes),
+        limits=VolumeLimits(settings.volume_bytes, settings.volume_members, settings.piece_bytes),
         patience=patience,
         check=check,
         document_formats=documents,
-        screen=screen(place.settings, export["profile"]),
-        tell=partial(_tell, place),
-        treat=people.treat(place.engine, held.id, Profile(export["profile"]), subject),
+        screen=screen(context.settings, export["profile"]),
+        report_gap=partial(_report_gap, context),
+        redact=redaction.redact(context.engine, claim.id, Profile(export["profile"]), found.subject),
+        unresolved=resolving.by_exporter(found.unresolved),
+        open_gaps={gap["id"]: gap for gap in gaps},
+        begun_without=tuple(begun_without),
+        begins_at=at,
+        retention_cutoff=partial(_retention_cutoff, context.notice, export["began_at"]),
+        reviewed=reviewed.number,
+        is_review_lost=reviewed.is_lost,
+        plan_for=_plans_for(make, resolving, found.unresolved, orders, reviewed.rows, begun),
+        unknown_approved=unknown_approved,
     )
 
 
-def planned(place: Workplace, held: Claim, unplanned: Job) -> tuple[Job, int]:
-    """Write the plan down, once; returns the job with its readings, and how many more slices there are now.
+@dataclass(frozen=True, slots=True)
+class ReviewedSubject:
+    """The subject of a job, with the decisions on its reviews."""
 
-    Raises: LeaseLost.
+    found: Resolution
+    rows: Sequence[RowMapping] = ()
+    """All reviews of the subject."""
+    number: int = 0
+    """The number of the last decision that applies."""
+    is_lost: bool = False
+    """Whether the source no longer shows a record as unclear whose gap a reading is to fill."""
+
+
+def _resolve(
+    context: WorkerContext, claim: Claim, resolving: Resolving, unresolved: Mapping[str, Unresolved]
+) -> ReviewedSubject:
+    """Resolve the subject, first without decisions: most subjects have no unclear record."""
+    export, stored = claim.export, claim.slice["readings"]
+    found = resolving.without(unresolved, {})
+    bases = [reading["reviewed"] for reading in stored or () if reading.get("reviewed") is not None]
+    if not bases and not any(identities.unclear([found.subject], context.exporters.values())):
+        return ReviewedSubject(found, number=export["reviewed"])
+    with reading(context.engine) as connection:
+        rows = reviews.of(connection, export)
+    number = reviews.last(rows) if stored is None else export["reviewed"]
+    decided = reviews.until(rows, number)
+    is_lost = False
+    if bases:
+        led = resolving.without(unresolved, {key: True for key, is_theirs in decided.items() if is_theirs})
+        is_lost = reviews.is_lost(rows, export, min(bases), found.subject.identities, led.subject.identities)
+    return ReviewedSubject(resolving.without(unresolved, decided), rows, number, is_lost)
+
+
+def _make_plan(
+    context: WorkerContext,
+    export: RowMapping,
+    records: bool,  # bound by position in `job`
+    documents: bool,  # as above
+    subject: Subject,
+    orders: Sequence[Order],
+    register: Register | None = None,
+) -> ExportPlan:
+    arguments = (Profile(export["profile"]), subject, context.exporters, orders, export["include"])
+    return plan.make(*arguments, notice=register, records=records, documents=documents)
+
+
+def _plans_for(
+    make: Callable[[Subject, Sequence[Order]], ExportPlan],
+    resolving: Resolving,
+    unresolved: Mapping[str, Unresolved],
+    orders: Sequence[Order],
+    decided: Sequence[RowMapping],
+    begun: Sequence[RowMapping],
+) -> Callable[[tuple[str, ...], int, tuple[tuple[str, str], ...]], ExportPlan]:
+    """Return what makes the plan for the subject without some plug-ins, decisions and instructions."""
+
+    @cache
+    def plan_for(names: tuple[str, ...], number: int, later: tuple[tuple[str, str], ...]) -> ExportPlan:
+        left = {**unresolved, **dict.fromkeys(names, Unresolved(""))}
+        fewer = resolving.without(left, reviews.until(decided, number))
+        earlier = [order for order in orders if (order.tenant, order.contact_id) not in later]
+        return plan.as_begun(make(fewer.subject, earlier), begun)
+
+    return plan_for
+
+
+def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tuple[SliceJob, int] | None:
+    """Store the plan, once; returns the job with its readings, and the number of additional slices.
+
+    None: no source knows the subject, so a person has to decide first.
+
+    Raises: LeaseLost, SourceError if a source gives no answer and no other one knows the subject.
     """
-    division = divide(place, unplanned)
-    own = [one.freeze() for one in division.own]
-    with writing(place.engine) as connection:
-        export = checkpoint.lock(connection, held, readings=own, large=_is_large(place, division))
-        ledger.open_lines(connection, held.id, unplanned.plan, division.expected, [*division.own, *division.cut])
-        if export["open_slices"] != len(division.cut):
-            checkpoint.write_export(connection, held, open_slices=len(division.cut))
+    division = divide(context, unplanned)
+    if _is_unknown(context, claim, unplanned, division):
+        with writing(context.engine) as connection:
+            export = fenced_writes.lock(connection, claim)
+            fenced_writes.release(connection, claim, attempts=0)
+            approvals.ask_about_unknown(connection, export, actor=fenced_writes.ACTOR)
+        return None
+    own = [run.to_json() for run in division.own]
+    with writing(context.engine) as connection:
+        export = fenced_writes.lock(connection, claim, readings=own, large=_is_large(context, division))
+        ledger.open_lines(connection, claim.id, unplanned.plan, division.expected, [*division.own, *division.cut])
+        changed = {"open_slices": len(division.cut), "reviewed": unplanned.reviewed}
+        if any(export[name] != value for name, value in changed.items()):
+            fenced_writes.write_export(connection, claim, **changed)
         if division.cut:
-            slices.open_more(connection, held.id, [one.freeze() for one in division.cut])
-            # Its own part is read in its turn, like the parts of the others.
-            checkpoint.release(connection, held, attempts=0)
+            slices.open_more(connection, claim.id, [run.to_json() for run in division.cut])
+            # Its own part is read when its turn comes, like the parts of the others.
+            fenced_writes.release(connection, claim, attempts=0)
     return replace(unplanned, readings=tuple(division.own)), len(division.cut)
 
 
-def divide(place: Workplace, unplanned: Job) -> Division:
-    """Count what is coming, and cut what is worth it."""
+def _is_unknown(context: WorkerContext, claim: Claim, unplanned: SliceJob, division: Division) -> bool:
+    """Return whether no source knows the subject, and no person has approved the export nevertheless."""
+    if unplanned.unknown_approved:
+        return False
+    lines = [(line, records) for line, (records, *_) in zip(unplanned.plan.lines, division.expected, strict=True)]
+    subject = _first_subject(claim.export)
+    return is_unknown(subject, context.exporters, lines, unplanned.selection, unplanned.patience)
+
+
+def divide(context: WorkerContext, unplanned: SliceJob) -> Division:
+    """Count the expected data, and cut datasets that are large enough."""
     made, selection, patience = unplanned.plan, unplanned.selection, unplanned.patience
     own: list[Reading] = []
     cut: list[Reading] = []
     expected: list[Expected] = []
     for ordinal, line in enumerate(made.lines):
-        exporter = place.exporters[line.exporter]
+        exporter = context.exporters[line.exporter]
+        if line.exporter in unplanned.unresolved.get(line.exporter, {}):
+            # Nothing of it is read now: it is neither counted nor cut.
+            expected.append(Expected())
+            own += [Reading(ordinal)] if line.state is DatasetState.PENDING else []
+            continue
         counted = patience.once(line.name, partial(ledger.expect, exporter, line, selection))
-        expected.append((None, None) if isinstance(counted.error, SourceStalled) else counted.get())
+        expected.append(Expected() if isinstance(counted.error, SourceStalled) else counted.get())
         if line.state is DatasetState.PENDING:
-            parts = _parts(place, line, unplanned, expected[-1])
+            parts = _parts(context, line, unplanned, expected[-1])
             if len(parts) == 1:
                 own.append(Reading(ordinal))
             else:
@@ -125,40 +242,44 @@ def divide(place: Workplace, unplanned: Job) -> Division:
     return Division(expected, own, cut)
 
 
-def _parts(place: Workplace, line: Line, unplanned: Job, expected: Expected) -> Sequence[Slice]:
-    settings, exporter, selection = place.settings, place.exporters[line.exporter], unplanned.selection
-    n = how_many(*expected, slice_bytes=settings.slice_bytes, slices_max=settings.slices_max)
+def _parts(context: WorkerContext, line: PlanLine, unplanned: SliceJob, expected: Expected) -> Sequence[Slice]:
+    settings, exporter, selection = context.settings, context.exporters[line.exporter], unplanned.selection
+    n = how_many(expected.records, expected.bytes, slice_bytes=settings.slice_bytes, slices_max=settings.slices_max)
     if n == 1:
         return (WHOLE,)
-    asked = unplanned.patience.once(line.name, partial(offered, exporter, line, selection, n))
-    offer = Offer((WHOLE,), asked.error) if isinstance(asked.error, SourceStalled) else asked.get()
+    arguments = unplanned.patience.once(line.name, partial(offered, exporter, line, selection, n))
+    offer = SliceOffer((WHOLE,), arguments.error) if isinstance(arguments.error, SourceStalled) else arguments.get()
     if offer.fault is not None:
         log.warning("slices.refused", exporter=line.exporter, dataset=line.dataset.name, code=offer.fault.code)
     if isinstance(offer.fault, ExporterFault):
-        incidents.count(place.engine, Incident.OVERLAPPING_SLICES)
+        incidents.count(context.engine, Incident.OVERLAPPING_SLICES)
     return offer.slices
 
 
-def _is_large(place: Workplace, division: Division) -> bool:
-    """Whether several volumes are to be expected, as far as one can know."""
-    known = sum((records or 0) * RECORD_BYTES + (size or 0) for records, size in division.expected)
-    return bool(division.cut) or known > place.settings.volume_bytes
+def _is_large(context: WorkerContext, division: Division) -> bool:
+    """Return whether several volumes are expected, as far as known."""
+    known = sum((one.records or 0) * RECORD_BYTES + (one.bytes or 0) for one in division.expected)
+    return bool(division.cut) or known > context.settings.volume_bytes
 
 
-def _tell(place: Workplace, line: Line, code: str) -> None:
+def _retention_cutoff(notice: Register | None, began_at: datetime | None, line: PlanLine) -> datetime | None:
+    if notice is None or began_at is None:
+        return None
+    return notice.retention_cutoff(line.exporter, line.dataset.name, began_at)
+
+
+def _report_gap(context: WorkerContext, line: PlanLine, code: str) -> None:
     log.warning("source.gap", exporter=line.exporter, dataset=line.dataset.name, code=code)
     if code in INCIDENTS:
-        incidents.count(place.engine, INCIDENTS[code])
+        incidents.count(context.engine, INCIDENTS[code])
 
 
 def screen(settings: Settings, profile: str) -> Screen:
-    """What is looked for in everything that leaves, and what is done there."""
-    asked = scan.asked_actions(settings.scan_actions)
-    return Screen(scan.actions(profile, settings.regime_names, asked), scan.listed(settings.scan_canaries))
+    """Make the scan for all outgoing data, with its actions."""
+    arguments = scan_rules.asked_actions(settings.scan_actions)
+    return Screen(scan_rules.actions(profile, settings.laws, arguments), scan_rules.listed(settings.scan_canaries))
 
 
-def _subject(place: Workplace, held: Claim) -> Subject:
-    export = held.export
+def _first_subject(export: RowMapping) -> Subject:
     kind, identifier, tenant = SubjectKind(export["subject_kind"]), export["subject_id"], export["tenant"]
-    first = subjects.first_identity(kind, identifier, tenant)
-    return subjects.resolve(Subject(kind, tenant, export["subject_ref"], (first,)), place.exporters)
+    return Subject(kind, tenant, export["subject_ref"], (first_identity(kind, identifier, tenant),))

@@ -1,41 +1,40 @@
-"""Transfer: encrypt the volumes of an export to a recipient, one a claim, and offer them when all are stored.
+"""Transfer: encrypt the volumes of an export for a recipient, one for each claim, and offer them when all are stored.
 
-claim (a lease, a fence) -> note the copy -> storage -> age -> storage -> commit -> the next one, or the offer
+claim (a lease, a fence) -> insert the copy's row -> storage -> age -> storage -> commit -> next volume, or the offer
 
-A kill repeats at most the open volume: its copy's row was there before the first byte, and the next claim withdraws it.
+A kill repeats at most the open volume: its copy's row exists before the first byte, and the next claim withdraws it.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, or_, select, update
 
-from portability import audit, exports, incidents, models, recipients, transfers
-from portability.db import now, reading, writing
-from portability.errors import (
-    DatabaseUnavailable,
-    Draining,
-    LeaseLost,
-    PortabilityError,
-    StorageError,
-    VolumeFault,
-)
-from portability.incidents import Incident
-from portability.states import ExportState, TransferState
-from worker import object_keys
-from worker.checkpoint import BACKOFF_MAX_SECONDS, UNKNOWN_UPLOAD
-from worker.encryption import Sink, Source, encrypt
-from worker.lease import Lease
-from worker.setback import DOUBLINGS_MAX, tries
-from worker.withdraw import withdraw_object
-from worker.workplace import Workplace
+from portability.api.errors import PortabilityError
+from portability.database import incidents, models
+from portability.database.engine import now, reading, writing
+from portability.database.incidents import Incident
+from portability.errors import DatabaseUnavailable, Draining, LeaseLost, VolumeFault
+from portability.requests import exports
+from portability.requests.states import ExportState, TransferState, VolumeState
+from portability.requests.transition import begin_volume, drop_volume, store_volume, transition_transfer
+from portability.transfers import recipients, sending
+from portability.trust import audit
+from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS, UNKNOWN_UPLOAD
+from worker.claim.lease import Lease
+from worker.close.failure import DOUBLINGS_MAX, tries
+from worker.context import WorkerContext
+from worker.write import object_keys
+from worker.write.encryption import EncryptedSink, VolumeSource, encrypt
+from worker.write.uploads import aborted_on_error
+from worker.write.withdraw import withdraw_object
 
 log = structlog.get_logger()
 TABLE, COPY, EXPORT, VOLUME = models.transfer, models.transfer_copy, models.export, models.volume
@@ -43,14 +42,14 @@ ACTOR = "worker"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """The right to go on with a transfer, for as long as the fence holds."""
+class TransferClaim:
+    """The right to continue a transfer, valid while its fence is the newest."""
 
     row: RowMapping
 
     @property
     def id(self) -> str:
-        """Of the export."""
+        """The id of the export."""
         return str(self.row["export_id"])
 
     @property
@@ -59,20 +58,20 @@ class Held:
 
     @property
     def cancelled(self) -> bool:
-        """A transfer that is taken back is lost, not cancelled."""
+        """Always False: a revoked transfer raises LeaseLost instead."""
         return False
 
 
 def claimable() -> ColumnElement[bool]:
-    """To be encrypted, nobody's or left behind by a worker whose lease has run out, and of an export that is ready."""
+    """Return the condition for claimable transfers: queued, without a valid lease, and of a ready export."""
     free = or_(TABLE.c.lease_until.is_(None), TABLE.c.lease_until < now())
     due = or_(TABLE.c.not_before.is_(None), TABLE.c.not_before <= now())
     ready = select(EXPORT.c.id).where(EXPORT.c.id == TABLE.c.export_id, EXPORT.c.state == ExportState.READY).exists()
     return and_(TABLE.c.state == TransferState.QUEUED, free, due, ready)
 
 
-def claim(engine: Engine, owner: str, lease_seconds: float) -> Held | None:
-    """Claim the transfer that has waited longest, or None. Raises DatabaseUnavailable."""
+def claim(engine: Engine, owner: str, lease_seconds: float) -> TransferClaim | None:
+    """Claim the transfer that has waited longest; None without a claimable transfer. Raises DatabaseUnavailable."""
     chosen = select(TABLE.c.id).where(claimable()).order_by(TABLE.c.claimed_at.asc().nulls_first(), TABLE.c.created_at)
     with reading(engine) as connection:
         if connection.scalar(chosen.limit(1)) is None:
@@ -81,165 +80,168 @@ def claim(engine: Engine, owner: str, lease_seconds: float) -> Held | None:
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             chosen = chosen.with_for_update(skip_locked=True)
-        mine = update(TABLE).where(TABLE.c.id == connection.scalar(chosen.limit(1)), claimable())
-        leased = mine.values(**taken, lease_until=now(lease_seconds), claimed_at=now()).returning(TABLE)
+        leasing = update(TABLE).where(TABLE.c.id == connection.scalar(chosen.limit(1)), claimable())
+        leased = leasing.values(**taken, lease_until=now(lease_seconds), claimed_at=now()).returning(TABLE)
         row = connection.execute(leased).mappings().one_or_none()
-    return None if row is None else Held(row)
+    return None if row is None else TransferClaim(row)
 
 
-def advance(place: Workplace, held: Held) -> bool:
-    """Encrypt the next volume, or offer what is whole; returns whether another worker is worth waking at once."""
-    lease = Lease(place.engine, held, place.settings.lease_seconds, partial(_renew, place.engine, held))
+def advance(context: WorkerContext, claim: TransferClaim) -> bool:
+    """Encrypt the next volume, or offer a complete transfer; returns whether to wake another worker at once."""
+    lease = Lease(context.engine, claim, context.settings.lease_seconds, partial(_renew, context.engine, claim))
     try:
-        with lease.held():
-            return _advance(place, held, lease)
+        with lease.renewed():
+            return _advance(context, claim, lease)
     except LeaseLost:
-        # Also of one that was taken back meanwhile: what was stored is deleted by the clock.
-        log.warning("transfer.lost", transfer=held.transfer_id, fence=held.row["fence"])
+        # Also for a transfer that was revoked meanwhile: the clock deletes stored copies.
+        log.warning("transfer.lost", transfer=claim.transfer_id, fence=claim.row["fence"])
     except DatabaseUnavailable as error:
-        log.warning("transfer.left", transfer=held.transfer_id, code=error.code)
+        log.warning("transfer.left", transfer=claim.transfer_id, code=error.code)
     return False
 
 
-def _advance(place: Workplace, held: Held, lease: Lease) -> bool:
+def _advance(context: WorkerContext, claim: TransferClaim, lease: Lease) -> bool:
     try:
         lease.check()
-        _tidy(place, held)
-        volume = _next_volume(place, held)
+        _withdraw_abandoned(context, claim)
+        volume = _next_volume(context, claim)
         if volume is None:
-            return not _offer(place, held)
-        _copy(place, held, lease, volume)
+            return not _offer(context, claim)
+        _copy(context, claim, lease, volume)
     except Draining:
-        with writing(place.engine) as connection:
-            _write(connection, held, owner=None, lease_until=None, attempts=TABLE.c.attempts - 1)
+        with writing(context.engine) as connection:
+            _write(connection, claim, owner=None, lease_until=None, attempts=TABLE.c.attempts - 1)
     except LeaseLost:
         raise
     except PortabilityError as error:
-        _fail(place, held, error)
+        _fail(context, claim, error)
         return False
     except Exception as error:
-        log.exception("transfer.fault", transfer=held.transfer_id, error=type(error).__name__)
-        _fail(place, held, VolumeFault(f"a copy failed with {type(error).__name__}"))
+        log.exception("transfer.fault", transfer=claim.transfer_id, error=type(error).__name__)
+        _fail(context, claim, VolumeFault(f"a copy failed with {type(error).__name__}"))
         return False
     return True
 
 
-def _next_volume(place: Workplace, held: Held) -> RowMapping | None:
-    """The first stored volume that has no copy yet."""
-    with reading(place.engine) as connection:
-        done = {copy["number"] for copy in transfers.copies(connection, held.transfer_id)}
-        return next((row for row in exports.stored_volumes(connection, held.id) if row["number"] not in done), None)
+def _next_volume(context: WorkerContext, claim: TransferClaim) -> RowMapping | None:
+    """Return the first stored volume without a copy."""
+    with reading(context.engine) as connection:
+        done = {copy["number"] for copy in sending.copies(connection, claim.transfer_id)}
+        return next((row for row in exports.stored_volumes(connection, claim.id) if row["number"] not in done), None)
 
 
-def _copy(place: Workplace, held: Held, lease: Lease, volume: RowMapping) -> None:
-    """One volume, encrypted on its way; a mebibyte of it at a time is in memory, beside what the upload holds."""
-    with reading(place.engine) as connection:
-        to = recipients.approved(connection, held.row["recipient_id"])
-    row = _note(place, held, volume)
-    upload = place.storage.begin(row["object_key"])
-    try:
-        with closing(Source(place.storage, volume, lease.check)) as source:
-            sink = Sink(upload)
+def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: RowMapping) -> None:
+    """Encrypt one volume while it is copied; memory contains one mebibyte of it, plus the upload's buffers."""
+    with reading(context.engine) as connection:
+        to = recipients.approved(connection, claim.row["recipient_id"])
+    row = _note(context, claim, volume)
+    upload = context.storage.begin(row["object_key"])
+    with aborted_on_error(upload):
+        with closing(VolumeSource(context.storage, volume, lease.check)) as source:
+            sink = EncryptedSink(upload)
             encrypt(source, sink, to["age_key"])
             source.check_whole(volume)
         lease.check()
         sink.complete()
-    except BaseException:
-        with suppress(StorageError):
-            upload.abort()
-        raise
-    with writing(place.engine) as connection:
-        _write(connection, held, owner=None, lease_until=None, attempts=0, not_before=None, error_code=None)
-        whole = {"state": "stored", "bytes": sink.bytes, "sha256": sink.sha256, "stored_at": now()}
-        connection.execute(update(COPY).where(COPY.c.id == row["id"]).values(**whole))
-        detail: audit.Detail = {"transfer": held.transfer_id, "volume": volume["number"], "bytes": sink.bytes}
-        audit.record(connection, "copy.stored", actor=ACTOR, export_id=held.id, detail=detail)
-    log.info("copy.stored", transfer=held.transfer_id, volume=volume["number"], bytes=sink.bytes)
+    with writing(context.engine) as connection:
+        _write(connection, claim, owner=None, lease_until=None, attempts=0, not_before=None, error_code=None)
+        store_volume(connection, COPY, row["id"], {"bytes": sink.bytes, "sha256": sink.sha256})
+        detail: audit.Detail = {"transfer": claim.transfer_id, "volume": volume["number"], "bytes": sink.bytes}
+        audit.record(connection, "copy.stored", actor=ACTOR, export_id=claim.id, detail=detail)
+    log.info("copy.stored", transfer=claim.transfer_id, volume=volume["number"], bytes=sink.bytes)
 
 
-def _offer(place: Workplace, held: Held) -> bool:
-    """All volumes have their copies: offer them, unless the export has got more of them meanwhile."""
-    with writing(place.engine) as connection:
-        export = exports.lock(connection, held.id)
-        row = _write(connection, held, owner=None, lease_until=None, attempts=0, not_before=None)
-        stored = {volume["number"] for volume in exports.stored_volumes(connection, held.id)}
-        done = {copy["number"] for copy in transfers.copies(connection, held.transfer_id)}
+def _offer(context: WorkerContext, claim: TransferClaim) -> bool:
+    """Offer the transfer if all volumes have copies, unless the export has new volumes meanwhile."""
+    with writing(context.engine) as connection:
+        export = exports.lock(connection, claim.id)
+        row = _write(connection, claim, owner=None, lease_until=None, attempts=0, not_before=None)
+        stored = {volume["number"] for volume in exports.stored_volumes(connection, claim.id)}
+        done = {copy["number"] for copy in sending.copies(connection, claim.transfer_id)}
         if export["state"] != ExportState.READY or stored != done:
             return False
-        transfers.offer(connection, place.settings, row)
-    log.info("transfer.offered", transfer=held.transfer_id)
+        sending.offer(connection, context.settings, row)
+    log.info("transfer.offered", transfer=claim.transfer_id)
     return True
 
 
-def _note(place: Workplace, held: Held, volume: RowMapping) -> RowMapping:
-    """Make the copy known before its upload begins. Raises LeaseLost."""
-    fence = held.row["fence"]
+def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping) -> RowMapping:
+    """Insert the copy's row before its upload begins. Raises LeaseLost."""
+    fence = claim.row["fence"]
     row = {
-        "transfer_id": held.transfer_id,
+        "transfer_id": claim.transfer_id,
         "number": volume["number"],
         "name": volume["name"],
         "plain_bytes": volume["bytes"],
         "plain_sha256": volume["sha256"],
         "fence": fence,
-        "state": "writing",
-        "object_key": object_keys.fresh_copy(held.id, volume["number"], fence),
+        "object_key": object_keys.fresh_copy(claim.id, volume["number"], fence),
         "upload_id": UNKNOWN_UPLOAD,
-        "began_at": now(),
     }
-    with writing(place.engine) as connection:
-        _write(connection, held)
-        return connection.execute(insert(COPY).values(**row).returning(COPY)).mappings().one()
+    with writing(context.engine) as connection:
+        _write(connection, claim)
+        return begin_volume(connection, COPY, row)
 
 
-def _tidy(place: Workplace, held: Held) -> None:
-    """Withdraw what earlier claims began and never stored. Raises LeaseLost, StorageError."""
-    begun = (COPY.c.transfer_id == held.transfer_id, COPY.c.state == "writing", COPY.c.fence < held.row["fence"])
-    with reading(place.engine) as connection:
+def _withdraw_abandoned(context: WorkerContext, claim: TransferClaim) -> None:
+    """Withdraw copies that earlier claims began and never stored. Raises LeaseLost, StorageError."""
+    begun = (
+        COPY.c.transfer_id == claim.transfer_id,
+        COPY.c.state == VolumeState.WRITING,
+        COPY.c.fence < claim.row["fence"],
+    )
+    with reading(context.engine) as connection:
         rows = connection.execute(select(COPY).where(*begun)).mappings().all()
     for row in rows:
-        withdraw_object(place.storage, row)
-        with writing(place.engine) as connection:
-            _write(connection, held)
-            connection.execute(delete(COPY).where(COPY.c.id == row["id"]))
+        withdraw_object(context.storage, row)
+        with writing(context.engine) as connection:
+            _write(connection, claim)
+            drop_volume(connection, COPY, row["id"])
 
 
-def _renew(engine: Engine, held: Held, lease_seconds: float, _progress: Mapping[str, int]) -> bool:
+def _renew(
+    engine: Engine, claim: TransferClaim, lease_seconds: float, _progress: Mapping[str, int | str | None]
+) -> bool:
     with writing(engine) as connection:
-        _write(connection, held, lease_until=now(lease_seconds))
+        _write(connection, claim, lease_until=now(lease_seconds))
     return False
 
 
-def _write(connection: Connection, held: Held, **values: object) -> RowMapping:
-    """Change the transfer under the fence; one that is not to be encrypted any more is lost. Raises LeaseLost."""
-    mine = update(TABLE).where(
-        TABLE.c.id == held.transfer_id,
-        TABLE.c.fence == held.row["fence"],
+def _write(connection: Connection, claim: TransferClaim, **values: object) -> RowMapping:
+    """Change the transfer under the fence. Raises LeaseLost, also if it is no longer to be encrypted."""
+    fenced = update(TABLE).where(
+        TABLE.c.id == claim.transfer_id,
+        TABLE.c.fence == claim.row["fence"],
         TABLE.c.state == TransferState.QUEUED,
         TABLE.c.lease_until.is_not(None),
     )
-    row = connection.execute(mine.values(fence=held.row["fence"], **values).returning(TABLE)).mappings().one_or_none()
+    row = (
+        connection.execute(fenced.values(fence=claim.row["fence"], **values).returning(TABLE)).mappings().one_or_none()
+    )
     if row is None:
-        raise LeaseLost(f"transfer {held.transfer_id} is no longer this worker's (fence {held.row['fence']})")
+        raise LeaseLost(f"transfer {claim.transfer_id} no longer belongs to this worker (fence {claim.row['fence']})")
     return row
 
 
-def _fail(place: Workplace, held: Held, error: PortabilityError) -> None:
-    """Back off and try again, or give the transfer up."""
-    attempts = held.row["attempts"]
-    log.warning("transfer.failed", transfer=held.transfer_id, code=error.code, attempt=attempts)
-    given_up = not error.retryable or attempts >= tries(error, place.settings.attempts_max)
+def _fail(context: WorkerContext, claim: TransferClaim, error: PortabilityError) -> None:
+    """Release the transfer for a retry, or end it as failed."""
+    attempts = claim.row["attempts"]
+    log.warning("transfer.failed", transfer=claim.transfer_id, code=error.code, attempt=attempts)
+    given_up = not error.retryable or attempts >= tries(error, context.settings.attempts_max)
     values: dict[str, Any] = {"owner": None, "lease_until": None, "error_code": error.code}
-    if given_up:
-        values |= {"state": TransferState.FAILED, "ended_at": now()}
-    else:
+    if not given_up:
         jitter = 0.5 + secrets.randbelow(1000) / 1000
         doublings = min(attempts - 1, DOUBLINGS_MAX)
-        wait_seconds = min(BACKOFF_MAX_SECONDS, place.settings.backoff_seconds * 2**doublings) * jitter
+        wait_seconds = min(BACKOFF_MAX_SECONDS, context.settings.backoff_seconds * 2**doublings) * jitter
         values |= {"not_before": now(wait_seconds)}
-    with writing(place.engine) as connection:
-        _write(connection, held, **values)
-        action = "transfer.failed" if given_up else "copy.failed"
-        detail: audit.Detail = {"transfer": held.transfer_id, "code": error.code, "attempt": attempts}
-        audit.record(connection, action, actor=ACTOR, export_id=held.id, detail=detail)
+    with writing(context.engine) as connection:
+        row = _write(connection, claim, **values)
+        detail: audit.Detail = {"transfer": claim.transfer_id, "code": error.code, "attempt": attempts}
+        if given_up:
+            transition_transfer(
+                connection, row, TransferState.FAILED, actor=ACTOR, detail=detail, columns={"ended_at": now()}
+            )
+        else:
+            audit.record(connection, "copy.failed", actor=ACTOR, export_id=claim.id, detail=detail)
     if given_up:
-        incidents.count(place.engine, Incident.TRANSFER_FAILED)
+        incidents.count(context.engine, Incident.TRANSFER_FAILED)

@@ -7,19 +7,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from archive.names import Names
-from archive.parts import Envelope
+from archive.names import MemberNames
+from archive.parts import VolumeMetadata
+from archive.viewer.catalogue import catalogue
 from archive.viewer.parts import Excerpt, Shown
 from archive.viewer.script import call
+from archive.waiting import records_by_dataset
 from portability.api import JSON, Dataset
+from portability.locale import SOURCE, languages, text, translations
 
 INDEX = "index.html"
 SCRIPTS = (
-    *("registry.js", "strings.js", "words.js", "page.js", "values.js", "charts.js"),
-    *("table.js", "talk.js", "group.js", "overview.js", "search.js", "app.js"),
+    *("registry.js", "page.js", "values.js", "charts.js"),
+    *("table.js", "talk.js", "group.js", "waiting.js", "overview.js", "search.js", "app.js"),
 )
-"""In the order of loading: each uses only what stands before it."""
+"""In the order of loading: each uses only what stands before it. The catalogue stands behind the first."""
+CATALOGUE = "viewer/catalogue.js"
 GAPS_MAX = 2_000
 VOLUMES_MAX = 1_000
 _STATIC = Path(__file__).parent / "static"
@@ -27,9 +32,9 @@ _environment = Environment(loader=FileSystemLoader(_STATIC), autoescape=True, un
 
 
 def pages(
-    envelope: Envelope, export: Mapping[str, JSON], excerpts: Iterable[Excerpt], *, has_notice: bool = False
+    envelope: VolumeMetadata, export: Mapping[str, JSON], excerpts: Iterable[Excerpt], *, has_notice: bool = False
 ) -> Iterator[tuple[str, Iterable[bytes]]]:
-    """The viewer's files as (path in the closing volume, blocks), to be written in this order.
+    """Yield the viewer's files as (path in the closing volume, blocks), to be written in this order.
 
     Args:
         envelope: of the closing volume.
@@ -38,23 +43,33 @@ def pages(
         has_notice: whether notice.html lies beside the page, which then leads there.
     """
     here = _closing_volume(export)
-    names = Names()
+    names = MemberNames()
     data = {names.claim(f"viewer/data/{e.exporter}.{e.dataset.name}.js"): e for e in excerpts}
     about = names.claim("viewer/data/export.js")
     code = [f"viewer/{name}" for name in SCRIPTS]
-    yield INDEX, [_index([*code, about, *data])]
-    for path in [*code, "viewer/style.css"]:
+    yield INDEX, [_index([code[0], CATALOGUE, *code[1:], about, *data])]
+    yield CATALOGUE, [catalogue()]
+    for path in code:
         yield path, [(_STATIC / Path(path).name).read_bytes()]
+    yield "viewer/style.css", [(_STATIC / "style.css").read_bytes(), envelope.brand.style.encode()]
     yield about, call("begin", {**_about(envelope, export, here), "notice": has_notice})
     for path, excerpt in data.items():
         yield path, call("add", _described(excerpt, here), excerpt.lines)
 
 
 def _index(scripts: Sequence[str]) -> bytes:
-    # A nonce and not 'self', whose meaning for file: browsers do not agree on; hashes need integrity checks, which
-    # are refused there. It is new in each archive, and no data ever stands in the page's own markup.
+    # A nonce, because browsers disagree on what 'self' means for file:, and refuse the integrity checks there that
+    # hashes need. It is new in each archive, and the page's own markup contains no data.
     nonce = secrets.token_urlsafe(16)
-    return _environment.get_template(INDEX).render(scripts=scripts, nonce=nonce).encode()
+    data, readme = Markup("<code>data/</code>"), Markup('<a href="README.html">README.html</a>')
+    plain = {
+        language: (text(language, "viewer.yourData"), escape(text(language, "viewer.noScript")))
+        for language in languages()
+    }
+    without = {language: (title, said.format(folder=data, readme=readme)) for language, (title, said) in plain.items()}
+    return (
+        _environment.get_template(INDEX).render(scripts=scripts, nonce=nonce, without=without, source=SOURCE).encode()
+    )
 
 
 def _closing_volume(export: Mapping[str, JSON]) -> str:
@@ -63,8 +78,8 @@ def _closing_volume(export: Mapping[str, JSON]) -> str:
     return str(last.get("name", "")) if isinstance(last, Mapping) else ""
 
 
-def _about(envelope: Envelope, export: Mapping[str, JSON], here: str) -> dict[str, JSON]:
-    """The export for the first page; long lists are capped, `export.json` beside it has them whole."""
+def _about(envelope: VolumeMetadata, export: Mapping[str, JSON], here: str) -> dict[str, JSON]:
+    """Return the export for the first page; long lists are cut, `export.json` beside it has them whole."""
     shown = dict(export)
     for name, most in (("gaps", GAPS_MAX), ("volumes", VOLUMES_MAX)):
         values = export.get(name)
@@ -72,7 +87,9 @@ def _about(envelope: Envelope, export: Mapping[str, JSON], here: str) -> dict[st
         shown[name] = rows[:most] if name == "gaps" else rows[-most:]
         shown[f"{name}_total"] = len(rows)
     return shown | {
+        "waiting": records_by_dataset(export),
         "issuer": envelope.issuer,
+        "brand": envelope.brand.name,
         "contact": envelope.contact,
         "produced_at": envelope.produced_at.isoformat().replace("+00:00", "Z"),
         "name": here,
@@ -83,7 +100,7 @@ def _described(excerpt: Excerpt, here: str) -> dict[str, JSON]:
     dataset = excerpt.dataset
     return {
         "exporter": excerpt.exporter,
-        **_meaning(dataset),
+        **_meaning(excerpt.exporter, dataset),
         "cuts": [[cut.row, cut.field, cut.characters] for cut in excerpt.cuts],
         "pieces": [_pointer(member, here) for member in excerpt.members if member.records is not None],
         "files": [_pointer(member, here) for member in excerpt.members if member.records is None],
@@ -91,13 +108,12 @@ def _described(excerpt: Excerpt, here: str) -> dict[str, JSON]:
     }
 
 
-def _meaning(dataset: Dataset) -> dict[str, JSON]:
+def _meaning(exporter: str, dataset: Dataset) -> dict[str, JSON]:
     return {
         "dataset": dataset.name,
         "title": dataset.title,
         "description": dataset.description,
-        "title_id": dataset.title_id,
-        "description_id": dataset.description_id,
+        "translations": {**translations.of_dataset(exporter, dataset)},
         "provenance": dataset.provenance,
         "role": dataset.role,
         "key": list(dataset.key),
@@ -106,7 +122,7 @@ def _meaning(dataset: Dataset) -> dict[str, JSON]:
                 "name": field.name,
                 "type": field.type,
                 "description": field.description,
-                "description_id": field.description_id,
+                "translations": {**translations.of_field(exporter, dataset, field)},
                 "provenance": field.provenance,
                 "third_party": field.third_party,
             }
@@ -117,7 +133,7 @@ def _meaning(dataset: Dataset) -> dict[str, JSON]:
 
 def _pointer(member: Shown, here: str) -> dict[str, JSON]:
     return {
-        # Volumes are unpacked side by side: another one's files are reached through the folder above.
+        # Volumes are extracted side by side: files of another volume are reached through the folder above.
         "path": member.path if member.volume == here else f"../{member.volume}/{member.path}",
         "volume": None if member.volume == here else member.volume,
         "bytes": member.bytes,

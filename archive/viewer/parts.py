@@ -21,7 +21,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A payload file that the viewer points at."""
+    """A payload file that the viewer links or names."""
 
     path: str
     """Relative to its volume's folder; begins with `data/`."""
@@ -30,9 +30,9 @@ class Shown:
     bytes: int
     media_type: str
     records: int | None = None
-    """None where the file is no table."""
+    """None where the file is not a table."""
     file: str | None = None
-    """The File's own name, by which records speak of it."""
+    """The File's own name, which records use."""
     state: str = "complete"
 
 

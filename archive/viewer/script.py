@@ -2,7 +2,7 @@
 
 Data travels as JSON inside single-quoted string literals, which the page reads with JSON.parse: whatever stands in a
 record, it is never code, and a name such as `__proto__` stays a name. `<` is escaped as well, so that the text is
-harmless even where somebody pastes it into a page.
+harmless even inside the markup of a page.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import orjson
 from portability.api import JSON
 
 REGISTRY = b"portability"
-"""The one global name of the page's scripts."""
+"""The only global name of the page's scripts."""
 
 
 def literal(text: bytes) -> bytes:
-    """JSON text in UTF-8 as a JavaScript string literal (ECMA-262, section 12.9.4)."""
+    """Write JSON text in UTF-8 as a JavaScript string literal (ECMA-262, section 12.9.4)."""
     escaped = text.replace(b"\\", b"\\\\").replace(b"'", b"\\'").replace(b"<", b"\\x3c")
     # Legal in JSON; the end of a line in ECMAScript before 2019.
     escaped = escaped.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")
@@ -26,7 +26,7 @@ def literal(text: bytes) -> bytes:
 
 
 def call(function: str, head: JSON, lines: Iterable[bytes] | None = None) -> Iterator[bytes]:
-    """The blocks of a script that gives one value, and maybe lines of JSON, to a function of the registry."""
+    """Yield the blocks of a script that calls a function of the registry with a value and, if given, lines of JSON."""
     yield REGISTRY + b"." + function.encode() + b"(" + literal(orjson.dumps(head))
     if lines is not None:
         yield b",["

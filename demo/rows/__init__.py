@@ -1,1 +1,1 @@
-"""The rows of the platform's tables, one module per subject area, as stories: a parent and all that hangs on it."""
+"""The rows of the platform's tables, one module per subject area: each story is a parent row with all its children."""

@@ -1,4 +1,4 @@
-"""What software did and thought about a call or a chat: tickets, actions, ratings, routing."""
+"""Results of software about a call or a chat: tickets, actions, ratings, routing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 from random import Random
 
 from demo.talk import Talk
-from demo.world import Row, World, chance, later
-from exporters import schema
+from demo.world import MadeUpWorld, Row, chance, later
+from exporters.reference import schema
 
 DAY_SECONDS = 86_400.0
 TICKET_SHARE = 0.3
@@ -20,7 +20,7 @@ NOTES = {
     "en": "Sounded upset; ask Rina before promising a refund.",
     "id": "Nadanya kesal; tanya Rina dulu sebelum janji refund.",
 }
-"""What staff write down for themselves."""
+"""Private notes of staff."""
 COMMENTS = {
     "en": ("Quick and friendly 👍", "Had to wait too long.", "", None),
     "id": ("Cepat dan ramah 👍", "Terlalu lama menunggu.", "", None),
@@ -29,11 +29,11 @@ COMMENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """The call or chat that it is about."""
+    """The call or chat that an interaction belongs to."""
 
     number: int
     letter: str
-    """Keeps the ids of calls and chats apart."""
+    """Makes the ids for calls and chats different."""
     links: Mapping[str, str | None]
     """tenant_id, contact_id, call_id, conversation_id."""
     agent_id: str
@@ -42,11 +42,11 @@ class Occasion:
     at: datetime
     talk: Talk
     complete: bool
-    """All kinds of rows, whatever chance says."""
+    """Make all kinds of rows, independent of chance."""
 
 
-def interaction_rows(world: World, about: Occasion, random: Random) -> Iterator[Row]:
-    """Some of each kind."""
+def interaction_rows(world: MadeUpWorld, about: Occasion, random: Random) -> Iterator[Row]:
+    """Make some rows of each kind."""
     makers = (
         (TICKET_SHARE, schema.tickets, "tic", _ticket),
         (ACTION_SHARE, schema.ai_agent_actions, "aia", _action),

@@ -1,4 +1,4 @@
-"""What the platform sees of an account holder: devices, visits, cookies, performance, and who looked at the data."""
+"""Observed data of an account holder: devices, visits, cookies, performance, and accesses to the data."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime
 from random import Random
 from typing import TypeAlias
 
-from demo.people import COUNTRIES, Person, ip_address
-from demo.world import Row, World, chance, later, moment
-from exporters import schema
+from demo.people import COUNTRIES, MadeUpPerson, ip_address
+from demo.world import MadeUpWorld, Row, chance, later, moment, row
+from exporters.reference import schema
 
 DAY_SECONDS = 86_400.0
 VISIT_SECONDS = 1_800.0
@@ -18,15 +18,15 @@ PAGES = ("/", "/calls", "/chats?filter=open&sort=-date", "/reports/weekly", "/se
 POLICY_VERSION = "2024-06"
 
 
-def trace_rows(world: World, number: int) -> Iterator[Row]:
-    """What hangs on an account as a whole."""
+def trace_rows(world: MadeUpWorld, number: int) -> Iterator[Row]:
+    """Make the rows that belong to an account as a whole."""
     random, user = world.random("trace", number), world.users[number]
     yield from _seen_rows(world, user, random)
     yield from _cookie_rows(world, user, random)
     yield from _trail_rows(world, user, random)
 
 
-def _seen_rows(world: World, user: Person, random: Random) -> Iterator[Row]:
+def _seen_rows(world: MadeUpWorld, user: MadeUpPerson, random: Random) -> Iterator[Row]:
     for place, kind in enumerate(("laptop", "phone")[: 2 if user.number == 0 else random.randint(1, 2)]):
         seen_at = moment(random)
         seen = {
@@ -66,64 +66,58 @@ def _seen_rows(world: World, user: Person, random: Random) -> Iterator[Row]:
         )
 
 
-def _cookie_rows(world: World, user: Person, random: Random) -> Iterator[Row]:
+def _cookie_rows(world: MadeUpWorld, user: MadeUpPerson, random: Random) -> Iterator[Row]:
     for place, category in enumerate(("necessary", "analytics", "marketing")):
         decided_at = moment(random)
-        yield (
+        yield row(
             schema.cookie_preferences,
-            {
-                "id": world.id("ckp", user.number, place),
-                "user_id": user.id,
-                "category": category,
-                "allowed": category == "necessary" or chance(random, 0.5),
-                "policy_version": POLICY_VERSION,
-                "source": random.choice(("banner", "settings")),
-                "decided_at": decided_at,
-                "created_at": decided_at,
-            },
+            id=world.id("ckp", user.number, place),
+            user_id=user.id,
+            category=category,
+            allowed=category == "necessary" or chance(random, 0.5),
+            policy_version=POLICY_VERSION,
+            source=random.choice(("banner", "settings")),
+            decided_at=decided_at,
+            created_at=decided_at,
         )
     first_seen_at = moment(random)
-    yield (
+    yield row(
         schema.analytics_ids,
-        {
-            "id": world.id("ani", user.number),
-            "user_id": user.id,
-            "provider": "web analytics",
-            "cookie_name": "_wa",
-            "analytics_id": f"WA1.{random.getrandbits(40)}.{random.getrandbits(31)}",
-            "first_seen_at": first_seen_at,
-            "last_seen_at": later(first_seen_at, random, 200 * DAY_SECONDS),
-            "created_at": first_seen_at,
-        },
+        id=world.id("ani", user.number),
+        user_id=user.id,
+        provider="web analytics",
+        cookie_name="_wa",
+        analytics_id=f"WA1.{random.getrandbits(40)}.{random.getrandbits(31)}",
+        first_seen_at=first_seen_at,
+        last_seen_at=later(first_seen_at, random, 200 * DAY_SECONDS),
+        created_at=first_seen_at,
     )
 
 
-def _trail_rows(world: World, user: Person, random: Random) -> Iterator[Row]:
+def _trail_rows(world: MadeUpWorld, user: MadeUpPerson, random: Random) -> Iterator[Row]:
     for place in range(random.randint(2, 5)):
         occurred_at = moment(random)
-        yield (
+        yield row(
             schema.processing_trail,
-            {
-                "id": world.id("trl", user.number, place),
-                "user_id": user.id,
-                "operation": random.choice(("read", "change", "share", "export")),
-                "purpose": random.choice(("support", "billing", "security", "product analytics")),
-                "data_category": random.choice(("profile", "invoices", "usage")),
-                "actor_role": random.choice(("support", "finance", "system")),
-                "recipient": random.choice((None, "payment processor", "mail provider")),
-                "occurred_at": occurred_at,
-                "created_at": occurred_at,
-                "trace": f"{random.getrandbits(64):016x}",
-            },
+            id=world.id("trl", user.number, place),
+            user_id=user.id,
+            operation=random.choice(("read", "change", "share", "export")),
+            purpose=random.choice(("support", "billing", "security", "product analytics")),
+            data_category=random.choice(("profile", "invoices", "usage")),
+            actor_role=random.choice(("support", "finance", "system")),
+            recipient=random.choice((None, "payment processor", "mail provider")),
+            occurred_at=occurred_at,
+            created_at=occurred_at,
+            trace=f"{random.getrandbits(64):016x}",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing seen during a visit."""
+    """One event during a visit."""
 
     id: str
-    user: Person
+    user: MadeUpPerson
     session_id: str
     base_url: str
     at: datetime
@@ -133,25 +127,23 @@ class Event:
         return self.base_url + self.random.choice(PAGES)
 
 
-def visit_rows(world: World, number: int, events: int) -> Iterator[Row]:
-    """One visit of one user: its session, and at most VISIT_EVENTS rows of usage and performance."""
+def visit_rows(world: MadeUpWorld, number: int, events: int) -> Iterator[Row]:
+    """Make one visit of one user: its session, and at most VISIT_EVENTS rows of usage and performance."""
     random = world.random("visit", number)
     some = random.randrange(len(world.users))
     user = world.users[number if number < len(world.users) else some]
     began_at, session_id = moment(random), world.id("ses", number)
-    yield (
+    yield row(
         schema.cookie_sessions,
-        {
-            "id": session_id,
-            "user_id": user.id,
-            "ip_address": ip_address(random),
-            "user_agent": random.choice(world.pool(user.language).user_agents),
-            "landing_url": f"https://app.{user.tenant.domain}/",
-            "started_at": began_at,
-            "last_seen_at": later(began_at, random, VISIT_SECONDS),
-            "ended_at": later(began_at, random, VISIT_SECONDS) if chance(random, 0.8) else None,
-            "created_at": began_at,
-        },
+        id=session_id,
+        user_id=user.id,
+        ip_address=ip_address(random),
+        user_agent=random.choice(world.pool(user.language).user_agents),
+        landing_url=f"https://app.{user.tenant.domain}/",
+        started_at=began_at,
+        last_seen_at=later(began_at, random, VISIT_SECONDS),
+        ended_at=later(began_at, random, VISIT_SECONDS) if chance(random, 0.8) else None,
+        created_at=began_at,
     )
     for place, (table, make) in enumerate(VISIT[:events]):
         event = Event(
@@ -173,7 +165,7 @@ def _page_view(event: Event) -> Values:
         "session_id": event.session_id,
         "url": event.url(),
         "title": event.random.choice(("Dashboard", "Dasbor", "Reports: last week")),
-        "referrer": event.random.choice((None, "", "https://search.example/?q=vlint")),
+        "referrer": event.random.choice((None, "", "https://search.example/?q=customer+service")),
         "seconds": event.random.random() * 300,
         "viewed_at": event.at,
     }
@@ -244,5 +236,5 @@ VISIT = (
     *((schema.page_views, _page_view), (schema.api_timings, _api_timing)) * 2,
     (schema.page_views, _page_view),
 )
-"""What happens in a visit, in this order, as far as the plan's events reach."""
+"""The events of a visit, in this order, as far as the plan's number of events allows."""
 VISIT_EVENTS = len(VISIT)

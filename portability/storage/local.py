@@ -1,13 +1,14 @@
 """Storage in a folder: for one machine, or for several that mount the same folder.
 
-Objects are `<folder>/<key>`, open uploads `<folder>/.uploads/<key>/<upload id>`: no key may name them, since no name
-in a key begins with a dot. Files have mode 0600 and folders 0700. Symbolic links inside the folder are not followed.
+Objects are `<folder>/<key>`, open uploads `<folder>/.uploads/<key>/<upload id>`: keys cannot name them, since no part
+of a key begins with a dot. Files have mode 0600 and folders 0700. Symbolic links inside the folder are not followed.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import random
 import re
 import secrets
 import stat
@@ -18,8 +19,10 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import SplitResult, unquote
 
-from portability.errors import (
+from portability.api import probe
+from portability.api.errors import (
     ObjectChanged,
     ObjectMissing,
     StorageError,
@@ -27,8 +30,7 @@ from portability.errors import (
     StorageRefused,
     StorageUnavailable,
 )
-from portability.storage import BLOCK_BYTES, Litter, OpenUpload, StoredObject, check_key, check_prefix
-from portability.storage.probe import probe
+from portability.api.storages import BLOCK_BYTES, Litter, OpenUpload, StoredObject, bad_url, check_key, check_prefix
 
 STORE_FILE = ".portability-store"
 UPLOADS = ".uploads"
@@ -37,13 +39,24 @@ _UPLOAD_ID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{16}")
 _HALF_STORE_ID = re.compile(rf"{re.escape(STORE_FILE)}\.[0-9a-f]{{16}}")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
-_FOLDER_ATTEMPTS = 5
+_FOLDER_ATTEMPTS = 50
+_PAUSE_SECONDS_MAX = 0.01
 
 T = TypeVar("T")
 
 
+def open_folder(parts: SplitResult, sse: str | None) -> LocalStorage:
+    """Open `file:///folder`, an absolute path. Raises BadSetting."""
+    path = unquote(parts.path)
+    if parts.netloc not in {"", "localhost"} or parts.query or not path.startswith("/") or "\0" in path:
+        raise bad_url("must be file: with an absolute folder and nothing else")
+    if sse is not None:
+        raise bad_url("names a folder, which has no server-side encryption")
+    return LocalStorage(Path(path))
+
+
 class LocalStorage:
-    """A folder as `Storage`; it is made at the first write. Safe in several processes and threads."""
+    """A folder as `Storage`; it is created at the first write. Safe in several processes and threads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +66,7 @@ class LocalStorage:
         return self.folder.absolute().as_uri()
 
     def store_id(self) -> str:
-        """What tells this folder from every other: 32 hex digits, kept in the folder, made at the first call."""
+        """Return the folder's id: 32 random hex digits, stored in the folder, made at the first call."""
         with _errors("read the store id of", self.url), _opened_folder(self.folder, (), create=True) as folder:
             fresh = f"{STORE_FILE}.{secrets.token_hex(8)}"
             with _created(fresh, folder) as file:
@@ -69,7 +82,7 @@ class LocalStorage:
     def begin(
         self, key: str, *, media_type: str = "application/octet-stream", begun: Callable[[str], object] | None = None
     ) -> LocalUpload:
-        """Start an upload. A folder has no place for the media type."""
+        """Start an upload. A folder cannot store the media type."""
         del media_type
         upload_id = f"{int(time.time()):08x}-{secrets.token_hex(8)}"
         names = (UPLOADS, *check_key(key).split("/"))
@@ -105,11 +118,11 @@ class LocalStorage:
             return _described(key, os.fstat(file.fileno()))
 
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
-        """As the protocol; all errors come with the blocks. A file that changes meanwhile is `ObjectChanged`."""
+        """Read as the protocol says; errors are raised during iteration. A file that changes is `ObjectChanged`."""
         with self._opened(key) as file, _errors("read", key):
             seen = _etag(os.fstat(file.fileno()))
             if etag is not None and etag != seen:
-                raise ObjectChanged(f"{key} is another version than the one asked for")
+                raise ObjectChanged(f"{key} is not the requested version")
             file.seek(offset)
             while block := file.read(BLOCK_BYTES):
                 yield block
@@ -132,7 +145,7 @@ class LocalStorage:
         probe(self)
 
     def litter(self) -> Iterator[Litter]:
-        """Halves of store ids, and empty folders."""
+        """List unfinished store ids, and empty folders."""
         with _errors("list", self.url):
             for path, folders, files in os.walk(self.folder):
                 here = Path(path).relative_to(self.folder)
@@ -141,8 +154,8 @@ class LocalStorage:
                 for name in [*halves, *empty]:
                     with suppress(FileNotFoundError):
                         status = Path(path, name).lstat()
-                        held = status.st_size if name else 0
-                        yield Litter((here / name).as_posix(), held, datetime.fromtimestamp(status.st_mtime, UTC))
+                        size_bytes = status.st_size if name else 0
+                        yield Litter((here / name).as_posix(), size_bytes, datetime.fromtimestamp(status.st_mtime, UTC))
 
     def clear(self, name: str) -> None:
         with _errors("clear", name):
@@ -169,11 +182,12 @@ class LocalStorage:
         return stored
 
     def _in_folder(self, names: Sequence[str], act: Callable[[int], T]) -> T:
-        """Act in a folder that is made where it is missing."""
+        """Act in a folder, creating it if it is missing."""
         for _ in range(_FOLDER_ATTEMPTS - 1):
-            # A neighbour's `_prune` may take the empty folder away while we hold it: then it is made again.
+            # `_prune` in another process may delete the empty folder while it is open here: then it is created again.
             with suppress(FileNotFoundError), _opened_folder(self.folder, names, create=True) as folder:
                 return act(folder)
+            time.sleep(random.uniform(0, _PAUSE_SECONDS_MAX))  # noqa: S311  # jitter, not a secret
         with _opened_folder(self.folder, names, create=True) as folder:
             return act(folder)
 
@@ -182,14 +196,14 @@ class LocalStorage:
         *names, name = check_key(key).split("/")
         with _errors("open", key), ExitStack() as stack:
             if not self.folder.is_dir():
-                raise StorageUnavailable(f"cannot open {key}: the storage folder is not there")
+                raise StorageUnavailable(f"cannot open {key}: the storage folder does not exist")
             try:
                 folder = stack.enter_context(_opened_folder(self.folder, names))
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
                 file = stack.enter_context(FileIO(os.open(name, flags, dir_fd=folder)))
             except OSError as error:
                 if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}:
-                    raise ObjectMissing(f"{key} is not there") from None
+                    raise ObjectMissing(f"{key} does not exist") from None
                 raise
             yield file
 
@@ -200,14 +214,14 @@ class LocalStorage:
         self._prune(names)
 
     def _prune(self, names: Sequence[str]) -> None:
-        """Take empty folders away, innermost first."""
+        """Delete empty folders, innermost first."""
         with suppress(OSError):
             for depth in range(len(names), 0, -1):
                 self.folder.joinpath(*names[:depth]).rmdir()
 
 
 class LocalUpload:
-    """One file being written beside the objects, under a name that no key can have."""
+    """One file being written outside of the objects, under a name that no key can have."""
 
     def __init__(self, storage: LocalStorage, key: str, upload_id: str, file: FileIO) -> None:
         self.id = upload_id
@@ -237,7 +251,7 @@ class LocalUpload:
     @contextmanager
     def _poisoning(self, doing: str) -> Iterator[None]:
         if not self._sound or self._file.closed:
-            raise StorageUnavailable(f"cannot {doing} {self._key}: the upload failed or was closed before")
+            raise StorageUnavailable(f"cannot {doing} {self._key}: the upload has already failed or ended")
         try:
             with _errors(doing, self._key):
                 yield
@@ -248,7 +262,7 @@ class LocalUpload:
 
 @contextmanager
 def _errors(doing: str, what: str) -> Iterator[None]:
-    """Turn what the operating system says into our words, without its paths."""
+    """Convert errors of the operating system into storage errors, without its paths."""
     try:
         yield
     except OSError as error:
@@ -262,7 +276,7 @@ def _errors(doing: str, what: str) -> Iterator[None]:
 
 @contextmanager
 def _opened_folder(root: Path, names: Sequence[str], *, create: bool = False) -> Iterator[int]:
-    """Descriptor of a folder below root, opened name by name: no symbolic link leads out, not even a fresh one."""
+    """Open a folder below root, name by name: symbolic links are never followed, even if created meanwhile."""
     flags = os.O_RDONLY | os.O_DIRECTORY
     with ExitStack() as stack:
 
@@ -289,7 +303,7 @@ def _created(name: str, folder: int) -> FileIO:
 
 
 def _walk(folder: Path, path: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Regular files below a folder, with paths that begin with `path` and can begin with the prefix."""
+    """Yield regular files below a folder, with paths that begin with `path` and can begin with the prefix."""
     try:
         with os.scandir(folder) as found:
             entries = [entry for entry in found if not entry.name.startswith(".")]
@@ -311,5 +325,5 @@ def _etag(status: os.stat_result) -> str:
 
 def _described(key: str, status: os.stat_result) -> StoredObject:
     if not stat.S_ISREG(status.st_mode):
-        raise ObjectMissing(f"{key} is not there")
+        raise ObjectMissing(f"{key} does not exist")
     return StoredObject(key, status.st_size, _etag(status), datetime.fromtimestamp(status.st_mtime, UTC))

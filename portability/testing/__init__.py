@@ -1,8 +1,20 @@
-"""For authors of exporters: `check_exporter` holds an exporter to its promises; the built-in ones pass it too."""
+"""Public contract suites for exporters, formats and storages; the built-in plug-ins pass them too."""
 
 from __future__ import annotations
 
+from portability.testing.documents import check_document_format
 from portability.testing.exporters import check_exporter
-from portability.testing.samples import MemoryFiles, SampleSources, sample_subject, strangers
+from portability.testing.formats import check_format
+from portability.testing.samples import MemoryFiles, SampleSources, other_subjects, sample_subject
+from portability.testing.storages import check_storage
 
-__all__ = ["MemoryFiles", "SampleSources", "check_exporter", "sample_subject", "strangers"]
+__all__ = [
+    "MemoryFiles",
+    "SampleSources",
+    "check_document_format",
+    "check_exporter",
+    "check_format",
+    "check_storage",
+    "other_subjects",
+    "sample_subject",
+]

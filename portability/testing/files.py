@@ -1,4 +1,4 @@
-"""The promises of the files that an exporter yields."""
+"""Checks of the files that an exporter yields."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from portability.testing.reading import require
 
 OFFSET_BYTES = 3
 BEGIN_BYTES = 4 << 20
-"""So much is enough: a recording may be larger than memory."""
+"""How many bytes are compared: a recording may be larger than memory."""
 
 
 def check_files(dataset: str, files: Sequence[File]) -> None:
-    """Hold the files of a batch to their promises. Raises AssertionError."""
+    """Check the files of a batch. Raises AssertionError."""
     for file in files:
-        require(_opens_anywhere(file), f"{dataset}: a file reads otherwise from an offset than from its begin")
+        require(
+            _opens_anywhere(file), f"{dataset}: reading a file from an offset gives other bytes than from the beginning"
+        )
     for file, following in pairwise(files):
         require(
             _are_independent(file, following),
-            f"{dataset}: a file reads otherwise while the next one is open in another thread",
+            f"{dataset}: reading a file gives other bytes while the next file is open in another thread",
         )
 
 

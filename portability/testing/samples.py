@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-
-from sqlalchemy import Engine
+from typing import TYPE_CHECKING
 
 from portability.api import FileStore, Identity, Subject, SubjectKind
-from portability.errors import SourceRefused, SourceUnavailable
-from portability.subjects import first_identity
+from portability.api.errors import SourceRefused, SourceUnavailable
+from portability.api.nouns import first_identity
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 BLOCK_BYTES = 4096
 UNKNOWN = "nobody-0000000000000000"
@@ -23,19 +25,24 @@ class SampleSources:
     database: Engine
     files: FileStore
 
+    @property
+    def control(self) -> Engine:
+        """Return the test's engine."""
+        return self.database
+
 
 class MemoryFiles:
-    """A `FileStore` in memory; what it holds may be changed while it is read, to see what an exporter does."""
+    """A `FileStore` in memory; tests may change its contents while it is read."""
 
     def __init__(self, contents: Mapping[str, bytes] | None = None) -> None:
         self.contents = dict(contents or {})
 
     def read(self, key: str, offset: int = 0, *, etag: str | None = None) -> Iterator[bytes]:
         if key not in self.contents:
-            raise SourceRefused("missing: there is no such file")
+            raise SourceRefused("missing: the file does not exist")
         content = self.contents[key]
         if etag not in {None, _etag(content)}:
-            raise SourceUnavailable("changed: the file is another version")
+            raise SourceUnavailable("changed: the file has another version")
         for begin in range(offset, len(content), BLOCK_BYTES):
             yield content[begin : begin + BLOCK_BYTES]
 
@@ -45,22 +52,22 @@ class MemoryFiles:
 
 
 def sample_subject(kind: SubjectKind, identifier: str, *identities: Identity, tenant: str | None = None) -> Subject:
-    """A subject as the host makes it: with the identity that the request names, and the given ones."""
+    """Make a subject as the host does: with the identity that the request names, and the given identities."""
     tenant = identifier if kind is SubjectKind.TENANT else tenant
     return Subject(kind, tenant, "sub_sample", (first_identity(kind, identifier, tenant), *identities))
 
 
-def strangers(subject: Subject) -> Iterator[tuple[str, Subject]]:
-    """Subjects that resemble the given one, and of whom an exporter must find nothing."""
+def other_subjects(subject: Subject) -> Iterator[tuple[str, Subject]]:
+    """Yield subjects that resemble the given one, and for whom an exporter must find nothing."""
     identities = subject.identities
     yield "without identities", replace(subject, identities=())
     yield "with unknown identifiers", replace(subject, identities=tuple(replace(i, value=UNKNOWN) for i in identities))
     unverified = tuple(replace(i, verified=False) for i in identities)
     yield "with unverified identities only", replace(subject, identities=unverified)
-    walled = tuple(replace(i, tenant=UNKNOWN) for i in identities if i.tenant is not None)
-    yield "known to another tenant only", replace(subject, identities=walled)
+    moved = tuple(replace(i, tenant=UNKNOWN) for i in identities if i.tenant is not None)
+    yield "with identities at another tenant only", replace(subject, identities=moved)
     if subject.tenant is not None:
-        yield "of another tenant", replace(subject, tenant=UNKNOWN, identities=walled)
+        yield "of another tenant", replace(subject, tenant=UNKNOWN, identities=moved)
 
 
 def _etag(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Whether a value is what its field says."""
+"""Checks whether a value has the type of its field."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from decimal import Decimal, InvalidOperation
 from portability.api import JSON, FieldType
 
 DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def is_of(kind: FieldType, value: JSON) -> bool:
-    """Whether a field of this type may hold the value; NULL is allowed in every field."""
+    """Return whether a field of this type may have the value; NULL is allowed in every field."""
     return value is None or VALUES[kind](value)
 
 
@@ -41,7 +42,7 @@ def _is_decimal(value: JSON) -> bool:
 
 def _is_json(value: object) -> bool:
     if isinstance(value, str):
-        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+        return value.isascii() or not LONE_SURROGATE.search(value)
     if isinstance(value, Mapping):
         return all(_is_json(key) and isinstance(key, str) and _is_json(item) for key, item in value.items())
     if isinstance(value, list | tuple):

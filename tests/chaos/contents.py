@@ -1,4 +1,4 @@
-"""What an archive holds, without what differs from one export to the next: compared with an undisturbed export."""
+"""The content of an archive, without what differs between exports: compared with an undisturbed export."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ _PIECE = re.compile(r"data/(?P<dataset>[a-z_]+/[a-z_]+)(?:-(?:s\d+-|r\d+-\d+-)?\
 
 Contents = Counter[tuple[str, str]]
 """How often each thing is there: (dataset, record) or (folder, SHA-256 of a file)."""
+OWN_RECORDS = "data/portability/"
+"""Records of the requests themselves: each export has others."""
 
 
 def of(paths: Sequence[Path]) -> Contents:
     """Records in every format of rows, and files, of an archive's volumes."""
     found: Contents = Counter()
     for name, body in members(paths):
+        if name.startswith(OWN_RECORDS):
+            continue
         if (piece := _PIECE.fullmatch(name)) is None:
             if name.startswith("data/") and name.count("/") > 2:
                 found[name.rsplit("/", 1)[0], hashlib.sha256(body).hexdigest()] += 1

@@ -1,4 +1,4 @@
-"""The kinds of faults: each does one harm now, and says what undoes it where it does not pass by itself."""
+"""The kinds of faults: each causes one fault now, and returns what undoes it unless it ends by itself."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import redis
 from http_faults import Break, HttpRequest, Rule
 
 from chaos.rows import Look
-from chaos.stack import LEASE_SECONDS, Form, Process, Stack
+from chaos.stack import LEASE_SECONDS, ChaosStack, Form, Process
 
 CLOCK_ERRORS_SECONDS = (-200_000, -600, 600, 7_200)
 """Days and hours too: S3 refuses whatever is wrong by more than 15 minutes."""
 LOST_WAKE_UP_SECONDS = 10.0
-"""What a message that Redis lost may cost: the clock sends no second one before."""
+"""What a message lost in Redis may cost: the clock sends no second one earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Hit:
     """How long it may keep every worker from claiming."""
 
 
-Harm = Callable[[Stack, Look, Random], Hit | None]
+Harm = Callable[[ChaosStack, Look, Random], Hit | None]
 """None: not possible at this moment."""
 
 
@@ -43,71 +43,71 @@ def _kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
-def _busy(stack: Stack, look: Look, chance: Random) -> tuple[Process, int] | None:
-    """A worker whose horse holds a slice, and that horse."""
+def _busy(stack: ChaosStack, look: Look, chance: Random) -> tuple[Process, int] | None:
+    """A worker whose child process holds a slice, and that child process."""
     found = [(worker, horse) for worker in stack.workers for horse in worker.horses if horse in look.owners]
     return chance.choice(found) if found else None
 
 
-def kill_horse(stack: Stack, look: Look, chance: Random) -> Hit | None:
+def kill_horse(stack: ChaosStack, look: Look, chance: Random) -> Hit | None:
     if (busy := _busy(stack, look, chance)) is None:
         return None
     _kill(busy[1])
     return Hit(frozenset({busy[1]}))
 
 
-def kill_worker(stack: Stack, look: Look, chance: Random) -> Hit | None:
+def kill_worker(stack: ChaosStack, look: Look, chance: Random) -> Hit | None:
     if (busy := _busy(stack, look, chance)) is None:
         return None
     _kill(busy[0].pid)
     return Hit(frozenset({busy[1]}))
 
 
-def kill_clock(stack: Stack, _look: Look, chance: Random) -> Hit | None:
+def kill_clock(stack: ChaosStack, _look: Look, chance: Random) -> Hit | None:
     _kill(chance.choice(stack.clocks).pid)
     return Hit()
 
 
-def stop_worker(stack: Stack, look: Look, chance: Random) -> Hit | None:
+def stop_worker(stack: ChaosStack, look: Look, chance: Random) -> Hit | None:
     if (busy := _busy(stack, look, chance)) is None:
         return None
     _kill(busy[0].pid, signal.SIGTERM)
     return Hit()
 
 
-def freeze_horse(stack: Stack, look: Look, chance: Random) -> Hit | None:
+def freeze_horse(stack: ChaosStack, look: Look, chance: Random) -> Hit | None:
     busy = _busy(stack, look, chance)
     return None if busy is None else _freeze(stack, busy[1], chance)
 
 
-def freeze_worker(stack: Stack, look: Look, chance: Random) -> Hit | None:
+def freeze_worker(stack: ChaosStack, look: Look, chance: Random) -> Hit | None:
     busy = _busy(stack, look, chance)
     return None if busy is None else _freeze(stack, busy[0].pid, chance)
 
 
-def _freeze(stack: Stack, pid: int, chance: Random) -> Hit:
+def _freeze(stack: ChaosStack, pid: int, chance: Random) -> Hit:
     """Past the end of its lease, so that it wakes up with an old fence."""
     _kill(pid, signal.SIGSTOP)
     stack.later(LEASE_SECONDS * chance.uniform(1.2, 2), partial(_kill, pid, signal.SIGCONT))
     return Hit()
 
 
-def wrong_clock(stack: Stack, _look: Look, chance: Random) -> Hit | None:
-    """One worker is stopped, and comes back with a wall clock that is wrong."""
+def wrong_clock(stack: ChaosStack, _look: Look, chance: Random) -> Hit | None:
+    """Stop one worker, and restart it with a wrong wall clock."""
     worker = chance.choice(stack.workers)
     worker.clock_error_seconds = chance.choice(CLOCK_ERRORS_SECONDS)
     _kill(worker.pid, signal.SIGTERM)
     return Hit()
 
 
-def redis_restart(stack: Stack, _look: Look, chance: Random) -> Hit | None:
+def redis_restart(stack: ChaosStack, _look: Look, chance: Random) -> Hit | None:
     away_seconds = chance.uniform(0.1, 1.5)
     stack.valkey.process.stop()
     stack.later(away_seconds, stack.valkey.process.start)
     return Hit(outage_seconds=away_seconds + LOST_WAKE_UP_SECONDS)
 
 
-def redis_flush(stack: Stack, _look: Look, _chance: Random) -> Hit | None:
+def redis_flush(stack: ChaosStack, _look: Look, _chance: Random) -> Hit | None:
     try:
         with redis.Redis.from_url(stack.valkey.url, socket_timeout=1) as client:
             client.flushall()
@@ -116,7 +116,7 @@ def redis_flush(stack: Stack, _look: Look, _chance: Random) -> Hit | None:
     return Hit(outage_seconds=LOST_WAKE_UP_SECONDS)
 
 
-def redis_frozen(stack: Stack, _look: Look, chance: Random) -> Hit | None:
+def redis_frozen(stack: ChaosStack, _look: Look, chance: Random) -> Hit | None:
     if not stack.valkey.process.is_up:
         return None
     away_seconds = chance.uniform(1, 4)
@@ -126,7 +126,7 @@ def redis_frozen(stack: Stack, _look: Look, chance: Random) -> Hit | None:
     return Hit(outage_seconds=away_seconds)
 
 
-def postgres_restart(stack: Stack, _look: Look, chance: Random) -> Hit | None:
+def postgres_restart(stack: ChaosStack, _look: Look, chance: Random) -> Hit | None:
     assert stack.postgres is not None
     away_seconds = chance.uniform(0, 1.5)
     stack.postgres.process.stop()
@@ -134,8 +134,8 @@ def postgres_restart(stack: Stack, _look: Look, chance: Random) -> Hit | None:
     return Hit(outage_seconds=away_seconds)
 
 
-def postgres_terminate(stack: Stack, _look: Look, _chance: Random) -> Hit | None:
-    """Every connection of anybody is cut at the same moment."""
+def postgres_terminate(stack: ChaosStack, _look: Look, _chance: Random) -> Hit | None:
+    """Every connection of every user is cut at the same moment."""
     assert stack.postgres is not None
     others = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname <> ''"
     try:
@@ -146,8 +146,8 @@ def postgres_terminate(stack: Stack, _look: Look, _chance: Random) -> Hit | None
     return Hit()
 
 
-def sqlite_locked(stack: Stack, _look: Look, chance: Random) -> Hit | None:
-    """Somebody holds the database's only write lock for longer than half a lease."""
+def sqlite_locked(stack: ChaosStack, _look: Look, chance: Random) -> Hit | None:
+    """Lock the database's only write lock for longer than half a lease."""
     away_seconds = LEASE_SECONDS * chance.uniform(0.6, 1.2)
     path = stack.engine.url.database
     assert path is not None
@@ -161,7 +161,7 @@ def sqlite_locked(stack: Stack, _look: Look, chance: Random) -> Hit | None:
     return Hit(outage_seconds=away_seconds)
 
 
-def disk_full(stack: Stack, _look: Look, chance: Random) -> Hit | None:
+def disk_full(stack: ChaosStack, _look: Look, chance: Random) -> Hit | None:
     assert stack.disk is not None
     away_seconds = chance.uniform(1, 3)
     try:
@@ -173,7 +173,7 @@ def disk_full(stack: Stack, _look: Look, chance: Random) -> Hit | None:
 
 
 def _break(how: Break, fits: Callable[[HttpRequest], bool], most: int) -> Harm:
-    def harm(stack: Stack, _look: Look, chance: Random) -> Hit | None:
+    def harm(stack: ChaosStack, _look: Look, chance: Random) -> Hit | None:
         assert stack.http is not None
         stack.http.rules.append(Rule(how, fits, chance.randint(1, most), chance.uniform(0.5, 2)))
         return Hit()
@@ -219,12 +219,12 @@ def kinds(form: Form, *, has_disk: bool) -> Mapping[str, Harm]:
     return {**EVERYWHERE, **{name: harm for name, harm in EMBEDDED.items() if has_disk or name != "disk_full"}}
 
 
-def unmet(stack: Stack) -> int:
+def unmet(stack: ChaosStack) -> int:
     """How many faults still wait for a request that they can break."""
     return 0 if stack.http is None else sum(rule.used == 0 for rule in stack.http.rules)
 
 
-def end(stack: Stack) -> None:
+def end(stack: ChaosStack) -> None:
     """A seed's faults must not break the next seed's exports."""
     if stack.http is not None:
         stack.http.rules.clear()

@@ -1,4 +1,4 @@
-"""`python -m chaos.kills`: kill -9 of a horse at evenly spaced points of one large export (docs/chaos.md)."""
+"""`python -m chaos.kills`: kill -9 of a worker's child at evenly spaced points of one large export (docs/chaos.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLATFORM = SeedPlan(
 """200 MB of sound."""
 SETTINGS = {"VOLUME_BYTES": str(20 << 20), "SLICE_BYTES": str(4 << 30), "PIECE_BYTES": str(1 << 20)}
 UPLOADED_MAX = 1.15
-"""Bytes that went to storage for each byte of the archive: one volume of ten is written twice."""
+"""Bytes sent to storage for each byte of the archive: one volume of ten is written twice."""
 TICK_SECONDS, LOOK_SECONDS = 0.002, 0.1
 
 
@@ -44,9 +44,9 @@ class Point:
     problems: tuple[str, ...]
 
     def line(self) -> str:
-        told = f"killed at {self.share:.0%}: {self.uploaded:.2f} of its bytes uploaded, "
-        told += f"claimed again after {self.recovered_seconds:.1f} s, {self.seconds:.1f} s in all"
-        return "\n".join([told, *(f"    {problem}" for problem in self.problems)])
+        summary = f"killed at {self.share:.0%}: {self.uploaded:.2f} of its bytes uploaded, "
+        summary += f"claimed again after {self.recovered_seconds:.1f} s, {self.seconds:.1f} s in all"
+        return "\n".join([summary, *(f"    {problem}" for problem in self.problems)])
 
 
 def points(made: Chaos, count: int) -> Iterator[Point]:
@@ -73,7 +73,7 @@ def _point(made: Chaos, share: float, size: int) -> Point:
 
 
 def _killed_once(made: Chaos, identifier: str, at_bytes: float, recoveries: Recoveries) -> Iterator[str]:
-    """Wait for the export's end, and kill whoever holds it once so many bytes have been uploaded."""
+    """Wait for the export's end, and kill the worker that has claimed it once `at_bytes` bytes are uploaded."""
     stack, is_killed, deadline = made.stack, False, time.monotonic() + 2 * STUCK_SECONDS
     assert stack.http is not None
     next_look = 0.0
@@ -115,8 +115,8 @@ def main() -> int:
     wrong = sum(bool(point.problems) for point in done)
     most = max(point.uploaded for point in done)
     longest = max(point.recovered_seconds for point in done)
-    told = f"{len(done)} points, {wrong} wrong; at most {most:.2f} of the archive's bytes uploaded"
-    print(f"\n{told}, longest to the next claim {longest:.1f} s")  # noqa: T201  # as above
+    summary = f"{len(done)} points, {wrong} wrong; at most {most:.2f} of the archive's bytes uploaded"
+    print(f"\n{summary}, longest to the next claim {longest:.1f} s")  # noqa: T201  # as above
     shutil.rmtree(folder)
     return int(wrong > 0)
 

@@ -13,19 +13,24 @@ import orjson
 from archives import export_json
 from sqlalchemy import select
 
-from archive.verify import verify
+from archive.verify.archives import verify
 from chaos import contents, rows
 from chaos.contents import Contents
-from chaos.stack import Stack
-from portability import deployment, exports, keys, models
-from portability.db import reading
-from portability.errors import StorageError, UnknownExport
-from portability.signing import Jwks
-from portability.storage import LitteredStorage
-from worker import leftovers, sweep
+from chaos.stack import ChaosStack
+from portability.api.errors import StorageError
+from portability.api.storages import LitteredStorage
+from portability.database import deployment, models
+from portability.database.engine import reading
+from portability.errors import UnknownExport
+from portability.requests import exports
+from portability.trust import keys
+from portability.trust.signing import Jwks
+from worker.clock import orphans, sweep
 
 CALM_SECONDS = 30.0
 LOOK_SECONDS = 0.5
+WHOLE = ("complete", "with_remarks")
+"""Outcomes without a gap; whether a company decides over more data does not depend on faults."""
 VOLUME = models.volume
 
 
@@ -37,7 +42,7 @@ class Objects:
     changed: set[str] = field(default_factory=set)
     _next: float = 0
 
-    def watch(self, stack: Stack, *, now: bool = False) -> None:
+    def watch(self, stack: ChaosStack, *, now: bool = False) -> None:
         if not now and time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LOOK_SECONDS
@@ -47,7 +52,7 @@ class Objects:
                 self.changed.add(found.key)
 
 
-def archive(stack: Stack, identifier: str) -> list[Path]:
+def archive(stack: ChaosStack, identifier: str) -> list[Path]:
     """The volumes of an export, read from storage itself."""
     with reading(stack.engine) as connection:
         stored = exports.stored_volumes(connection, identifier)
@@ -60,8 +65,8 @@ def archive(stack: Stack, identifier: str) -> list[Path]:
     return paths
 
 
-def problems_of(stack: Stack, identifier: str, wanted: Contents | None) -> Iterator[str]:
-    """What is wrong with one export: exactly one whole archive that verifies, and the source record for record."""
+def problems_of(stack: ChaosStack, identifier: str, wanted: Contents | None) -> Iterator[str]:
+    """Return what is wrong with one export: it needs one complete archive that verifies, with every source record."""
     with reading(stack.engine) as connection:
         jwks = Jwks.parse(orjson.loads(orjson.dumps(keys.jwks(connection))))
         try:
@@ -69,9 +74,9 @@ def problems_of(stack: Stack, identifier: str, wanted: Contents | None) -> Itera
         except UnknownExport:
             yield f"lost: {identifier} was accepted and has no row"
             return
-    if (row["state"], row["complete"]) != ("ready", True):
+    if row["state"] != "ready" or row["outcome_own"] not in WHOLE:
         state, reason = row["state"], row["error_code"]
-        yield f"lost: {identifier} is {state} ({reason or 'no reason'}), complete: {row['complete']}"
+        yield f"lost: {identifier} is {state} ({reason or 'no reason'}), outcome: {row['outcome_own']}"
         return
     try:
         paths = archive(stack, identifier)
@@ -82,7 +87,7 @@ def problems_of(stack: Stack, identifier: str, wanted: Contents | None) -> Itera
     if not verified.ok:
         yield f"lost: {identifier} does not verify: {[str(fault) for fault in verified.errors[:3]]}"
         return
-    if export_json(paths)["complete"] is not True:
+    if export_json(paths)["outcome"]["own"] not in WHOLE:
         yield f"lost: {identifier}: its export.json does not say that it is complete"
     if wanted is not None:
         missing, extra = contents.differences(contents.of(paths), wanted)
@@ -92,7 +97,7 @@ def problems_of(stack: Stack, identifier: str, wanted: Contents | None) -> Itera
             yield f"doubled: {extra} things are in the archive of {identifier} too often"
 
 
-def left_behind(stack: Stack) -> Iterator[str]:
+def left_behind(stack: ChaosStack) -> Iterator[str]:
     """What should not be there once everything has ended and was swept."""
     with reading(stack.engine) as connection:
         volumes = connection.execute(select(VOLUME)).mappings().all()
@@ -116,7 +121,7 @@ def left_behind(stack: Stack) -> Iterator[str]:
         yield f"left: {held} leases"
 
 
-def calm(stack: Stack) -> Iterator[str]:
+def calm(stack: ChaosStack) -> Iterator[str]:
     """Wait until nothing works any more, and everything is up; tells what keeps it from that."""
     deadline = time.monotonic() + CALM_SECONDS
 
@@ -132,14 +137,14 @@ def calm(stack: Stack) -> Iterator[str]:
         time.sleep(0.05)
 
 
-def swept(stack: Stack) -> int:
+def swept(stack: ChaosStack) -> int:
     """Sweep as `portability sweep` does, and once more as if a day had passed; returns what only the second found."""
     sweep.sweep(stack.engine, stack.storage, actor="operator:chaos")
-    with patch.object(leftovers, "YOUNG", timedelta(minutes=-5)):
+    with patch.object(orphans, "YOUNG", timedelta(minutes=-5)):
         return sweep.sweep(stack.engine, stack.storage, actor="operator:chaos").found
 
 
-def judge(stack: Stack, accepted: Mapping[str, str], reference: Mapping[str, Contents]) -> tuple[list[str], int]:
+def judge(stack: ChaosStack, accepted: Mapping[str, str], reference: Mapping[str, Contents]) -> tuple[list[str], int]:
     """What is wrong after a seed, and how much only a later sweep would have removed; [] where all is well.
 
     Args:

@@ -1,4 +1,4 @@
-"""How long work lies still after its horse was killed."""
+"""How long work lies still after its child process was killed."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import time
 from dataclasses import dataclass, field
 
 from chaos.faults import Hit
-from chaos.rows import Look, Slice
+from chaos.rows import Look, SliceRow
 from chaos.stack import LEASE_SECONDS
 
 CLAIMED_AGAIN_SECONDS = LEASE_SECONDS + 10
-"""The promise, where nothing else is away: the lease runs out, the clock sends a wake-up, a worker is free."""
+"""The promise, where nothing else is down: the lease runs out, the clock sends a wake-up, a worker is free."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A slice whose horse was killed, and that was claimed again."""
+    """A slice whose child process was killed, and that was claimed again."""
 
     kind: str
     seconds: float
     allowed_seconds: float
-    """The promise, and what was away meanwhile."""
+    """The promise, and what was down meanwhile."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Recoveries:
     """Of one seed."""
 
     done: list[Recovery] = field(default_factory=list)
-    _waiting: list[tuple[str, Slice, float]] = field(default_factory=list)
+    _waiting: list[tuple[str, SliceRow, float]] = field(default_factory=list)
     _outage_seconds: float = 0
 
     def hit(self, kind: str, hit: Hit, look: Look) -> None:

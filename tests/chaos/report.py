@@ -35,8 +35,8 @@ class Outcome:
     def line(self) -> str:
         word = "ok" if self.ok else "WRONG"
         faults = ", ".join(self.injected)
-        told = f"{self.form} seed {self.seed}: {word}, {self.exports} exports, {self.seconds:.1f} s: {faults}"
-        return "\n".join([told, *(f"    {problem}" for problem in self.problems)])
+        summary = f"{self.form} seed {self.seed}: {word}, {self.exports} exports, {self.seconds:.1f} s: {faults}"
+        return "\n".join([summary, *(f"    {problem}" for problem in self.problems)])
 
 
 def counts(outcomes: Sequence[Outcome]) -> Mapping[str, int]:

@@ -7,31 +7,31 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, and_, delete, func, select
 
-from portability import models
-from portability.db import now, reading, writing
+from portability.database import models
+from portability.database.engine import now, reading, writing
 from portability.errors import DatabaseUnavailable
-from portability.states import OPEN, SliceState
+from portability.requests.states import OPEN, SliceState
 
 EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class SliceRow:
     """A slice that is not done."""
 
     export: str
     number: int
     owner: int
-    """Pid; 0: nobody's."""
+    """Pid; 0: unclaimed."""
     fence: int
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at some exports."""
+    """The state of some exports at one time."""
 
     open: frozenset[str]
-    slices: Sequence[Slice]
+    slices: Sequence[SliceRow]
     stored: int
     """Volumes."""
     writing: int
@@ -42,7 +42,7 @@ class Look:
 
 
 def look(engine: Engine, exports: Sequence[str]) -> Look | None:
-    """None while the database is away."""
+    """None while the database is down."""
     held = and_(SLICE.c.owner.is_not(None), SLICE.c.lease_until > now())
     open_slices = select(SLICE, held.label("held")).where(SLICE.c.export_id.in_(exports))
     volumes = select(VOLUME.c.state, func.count()).where(VOLUME.c.export_id.in_(exports)).group_by(VOLUME.c.state)
@@ -54,18 +54,18 @@ def look(engine: Engine, exports: Sequence[str]) -> Look | None:
             counts: dict[str, int] = dict(map(tuple, connection.execute(volumes)))
     except DatabaseUnavailable:
         return None
-    slices = [Slice(row["export_id"], row["number"], _pid(row["owner"], row["held"]), row["fence"]) for row in found]
+    slices = [SliceRow(row["export_id"], row["number"], _pid(row["owner"], row["held"]), row["fence"]) for row in found]
     return Look(is_open, slices, counts.get("stored", 0), counts.get("writing", 0))
 
 
 def leases(engine: Engine) -> int:
-    """How many slices somebody holds."""
+    """How many slices are claimed."""
     with reading(engine) as connection:
         return connection.scalar(select(func.count()).where(SLICE.c.lease_until.is_not(None))) or 0
 
 
 def forget(engine: Engine, exports: Sequence[str]) -> None:
-    """Delete exports that were judged, so that a long run stays as fast as a short one."""
+    """Delete judged exports, so that a long run stays as fast as a short one."""
     with writing(engine) as connection:
         for table in reversed(models.metadata.sorted_tables):
             if any(key.column is EXPORT.c.id for key in table.foreign_keys):

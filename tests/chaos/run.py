@@ -1,4 +1,4 @@
-"""`python -m chaos.run`: seeds of faults on one stack, each judged when it is over (docs/chaos.md)."""
+"""`python -m chaos.run`: seeds of faults on one stack, each judged at its end (docs/chaos.md)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from chaos.contents import Contents, of
 from chaos.recovery import Recoveries
 from chaos.report import Outcome
 from chaos.schedule import Plan, Planned
-from chaos.stack import FORMS, Form, Stack, running
+from chaos.stack import FORMS, ChaosStack, Form, running
 from demo.plan import SeedPlan
 from demo.seed import seed as make_up
-from portability import instructions, requests
-from portability.db import writing
-from portability.errors import QueueUnavailable, StorageError
+from portability.api.errors import StorageError
+from portability.database.engine import writing
+from portability.errors import QueueUnavailable
 from portability.queue import connect, open_queue, wake
+from portability.requests import acceptance, instructions
 from portability.storage import open_storage
 
 PLATFORM = SeedPlan(
@@ -43,9 +44,9 @@ MORE_REQUESTS_MAX = 6
 class Chaos:
     """A running stack, its platform, and what undisturbed archives of it hold."""
 
-    stack: Stack
+    stack: ChaosStack
     tenant: str
-    requests: Mapping[str, requests.Request]
+    requests: Mapping[str, acceptance.Request]
     """By subject."""
     reference: dict[str, Contents] = field(default_factory=dict)
     volumes: dict[str, int] = field(default_factory=dict)
@@ -58,9 +59,9 @@ class Chaos:
         return faults.kinds(self.stack.form, has_disk=self.stack.disk is not None)
 
     def ask(self, subject: str) -> str:
-        """Accept a request as the command line does; a Redis that is away is the clock's business."""
+        """Accept a request as the command line does; a Redis that is down is the clock's business."""
         with writing(self.stack.engine) as connection:
-            identifier, is_new = requests.accept(connection, self.requests[subject], actor=ACTOR)
+            identifier, is_new = acceptance.accept(connection, self.requests[subject], actor=ACTOR)
         assert is_new, "two exports of one subject at the same time"
         if not self.stack.undo:
             with suppress(QueueUnavailable):
@@ -138,7 +139,7 @@ class _Round:
         ]
 
     def _step(self) -> bool:
-        """One look; returns whether the round is over."""
+        """Check the state once; returns whether the round is over."""
         stack = self.chaos.stack
         stack.mend()
         if stack.undo:
@@ -153,7 +154,7 @@ class _Round:
             if not look.open and not stack.undo:
                 if not self.pending and not faults.unmet(stack):
                     return True
-                # The exports ended before all faults were done: one more of them.
+                # The exports ended before all faults were done: request one more.
                 if len(self.accepted) <= MORE_REQUESTS_MAX:
                     self.accepted[self.chaos.ask(self.chaos.tenant)] = self.chaos.tenant
                 else:
@@ -164,7 +165,7 @@ class _Round:
         return False
 
     def _harm(self, look: rows.Look) -> None:
-        """Do the next fault; where there is no occasion for it now, such as a horse to kill, it waits for one."""
+        """Cause the next fault; if it is not possible now, such as without a child to kill, it waits."""
         kind = self.pending[0].kind
         hit = self.chaos.kinds[kind](self.chaos.stack, look, self.chance)
         if hit is not None:
@@ -183,12 +184,12 @@ def chaos(form: Form, folder: Path, platform: SeedPlan = PLATFORM, **settings: s
         with writing(stack.engine) as connection:
             instructions.add(connection, examples.contact_tenant, contact_id=None, exporters=None, actor=ACTOR)
         asked = {
-            "tenant": requests.check(profile="switch", subject=f"tenant:{examples.tenant}"),
-            "user": requests.check(profile="access", subject=f"user:{examples.user}"),
-            "contact": requests.check(
+            "tenant": acceptance.check(profile="switch", subject=f"tenant:{examples.tenant}"),
+            "user": acceptance.check(profile="access", subject=f"user:{examples.user}"),
+            "contact": acceptance.check(
                 profile="access", subject=f"contact:{examples.contact}", tenant=examples.contact_tenant
             ),
-            "portable": requests.check(profile="portability", subject=f"user:{examples.user}"),
+            "portable": acceptance.check(profile="portability", subject=f"user:{examples.user}"),
         }
         made = Chaos(stack, "tenant", asked)
         made.learn()
@@ -211,8 +212,8 @@ def main() -> int:
         for seed in range(options.seed, options.seed + options.seeds):
             outcomes.append(made.play(seed))
             print(outcomes[-1].line(), file=sys.stderr if options.json else sys.stdout, flush=True)
-    told = json.dumps(report.document(outcomes), indent=2) if options.json else f"\n{report.table(outcomes)}"
-    print(told)  # noqa: T201  # as above
+    output = json.dumps(report.document(outcomes), indent=2) if options.json else f"\n{report.table(outcomes)}"
+    print(output)  # noqa: T201  # as above
     if all(outcome.ok for outcome in outcomes):
         shutil.rmtree(folder)
         return 0

@@ -18,7 +18,7 @@ class Planned:
 
     kind: str
     after_volumes: int
-    """Once so many volumes of the seed's exports are stored."""
+    """Once this number of volumes of the seed's exports is stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,12 @@ def shift(seconds: float) -> None:
         def utcnow(cls) -> Any:
             return REAL.now(dt.UTC).replace(tzinfo=None) + error
 
-    dt.datetime = Shifted  # type: ignore[misc]  # for whoever imports it from now on
+    dt.datetime = Shifted  # type: ignore[misc]  # for every module that imports it from now on
     time.time = lambda: true_time() + seconds
 
 
 if __name__ == "__main__":
-    del sys.path[0]  # the modules beside this file are no part of the command line
+    del sys.path[0]  # the command line does not import the modules beside this file
     shift(float(sys.argv.pop(1)))
     from cli.main import run
 

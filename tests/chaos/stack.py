@@ -20,8 +20,9 @@ from sqlalchemy import Engine
 from workers import Deployment, children, command
 
 from chaos import disk, shifted
-from portability.db import open_engine
-from portability.storage import Storage, open_storage
+from portability.api.storages import Storage
+from portability.database.engine import open_engine
+from portability.storage import open_storage
 
 Form = Literal["servers", "embedded"]
 FORMS: tuple[Form, ...] = ("servers", "embedded")
@@ -63,8 +64,8 @@ class Process:
 
 
 @dataclass
-class Stack:
-    """One form of the stack. Used by one thread, the one that started it: children die with their thread."""
+class ChaosStack:
+    """One form of the stack. Only for the thread that started it, because children die with their thread."""
 
     form: Form
     deployment: Deployment
@@ -105,7 +106,7 @@ class Stack:
                 process.popen = self._start(process.role, process.clock_error_seconds)
 
     def family(self) -> set[int]:
-        """Pids of all processes of this deployment, found by their environment, whoever their parent is."""
+        """Pids of all processes of this deployment, found by their environment, with any parent."""
         mark = f"PORTABILITY_DIR={self.deployment.folder}".encode()
         found = set()
         for environment in Path("/proc").glob("[0-9]*/environ"):
@@ -136,7 +137,7 @@ class Stack:
 
 
 @contextmanager
-def running(form: Form, folder: Path, **more: str) -> Iterator[Stack]:
+def running(form: Form, folder: Path, **more: str) -> Iterator[ChaosStack]:
     """The stack with an empty database and storage, for the length of the block; `more` settings.
 
     Raises: servers.ServerMissing.
@@ -157,7 +158,7 @@ def running(form: Form, folder: Path, **more: str) -> Iterator[Stack]:
         yield made
 
 
-def _on_servers(folder: Path, settings: dict[str, str], valkey: servers.Valkey, held: ExitStack) -> Stack:
+def _on_servers(folder: Path, settings: dict[str, str], valkey: servers.Valkey, held: ExitStack) -> ChaosStack:
     postgres = held.enter_context(servers.postgres(persists=True))
     s3 = held.enter_context(servers.seaweedfs())
     http = held.enter_context(HttpFaults(s3.port))
@@ -169,12 +170,12 @@ def _on_servers(folder: Path, settings: dict[str, str], valkey: servers.Valkey, 
         "RECORDINGS_URL": f"s3://{s3.bucket}/recordings?endpoint={http.endpoint}",
     }
     engine = open_engine(settings["DATABASE_URL"])
-    return Stack(
+    return ChaosStack(
         "servers", Deployment(folder, settings), engine, open_storage(s3.url("archives")), valkey, postgres, http
     )
 
 
-def _embedded(folder: Path, settings: dict[str, str], valkey: servers.Valkey, held: ExitStack) -> Stack:
+def _embedded(folder: Path, settings: dict[str, str], valkey: servers.Valkey, held: ExitStack) -> ChaosStack:
     small = held.enter_context(disk.small_disk(folder / "disk"))
     settings |= {
         "DATABASE_URL": f"sqlite:///{folder}/portability.sqlite",
@@ -183,6 +184,6 @@ def _embedded(folder: Path, settings: dict[str, str], valkey: servers.Valkey, he
         "RECORDINGS_URL": (folder / "recordings").as_uri(),
     }
     engine = open_engine(settings["DATABASE_URL"])
-    return Stack(
+    return ChaosStack(
         "embedded", Deployment(folder, settings), engine, open_storage(settings["STORAGE_URL"]), valkey, disk=small
     )

@@ -14,9 +14,16 @@ from chaos.stack import FORMS, Form
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("form", "seeds"), [("servers", 5), ("embedded", 3)])
+@pytest.mark.parametrize(
+    ("form", "seeds"),
+    [
+        ("servers", 1),
+        pytest.param("servers", 5, marks=pytest.mark.system),
+        pytest.param("embedded", 3, marks=pytest.mark.system),
+    ],
+)
 def test_whatever_dies_each_request_gets_one_whole_archive(form: Form, seeds: int, tmp_path: Path) -> None:
-    """Every kind of fault at least once, in the middle of exports: nothing is lost, doubled, stuck or left behind."""
+    """Faults in the middle of exports, with more seeds every kind: nothing is lost, doubled, stuck or left behind."""
     try:
         with chaos(form, tmp_path / "stack") as made:
             outcomes = [made.play(seed) for seed in range(seeds)]
@@ -27,7 +34,8 @@ def test_whatever_dies_each_request_gets_one_whole_archive(form: Form, seeds: in
 
     print("\n".join(outcome.line() for outcome in outcomes), report.table(outcomes), sep="\n\n")  # noqa: T201  # for -ra
     assert {outcome.seed: outcome.problems for outcome in outcomes if not outcome.ok} == {}
-    assert {kind for outcome in outcomes for kind in outcome.injected} == kinds
+    injected = {kind for outcome in outcomes for kind in outcome.injected}
+    assert injected == kinds if seeds > 1 else len(injected) >= 3
 
 
 def _the_oracle_sees(made: Chaos) -> None:
@@ -53,7 +61,7 @@ def _the_oracle_sees(made: Chaos) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_seed_plans_the_same_every_time(form: Form) -> None:
-    """A seed can be repeated; seeds that follow one another deal out all kinds."""
+    """A seed can be repeated; consecutive seeds cover all kinds of faults."""
     kinds = sorted(faults.kinds(form, has_disk=True))
     volumes = {"tenant": 13, "user": 1, "contact": 2}
     plans = [schedule.plan(seed, kinds, volumes, "tenant") for seed in range(5)]

@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import platform_data as platform
 import pytest
 import servers
-from factories import world
+from factories import MadeUpExporter, World, things, world
+from migrated import migrate
+from postbox import Postbox, open_postbox
 from sqlalchemy import Engine
 from sweeping import AgedStorage, Shelf
+from transferring import Provider, providing
 
-from portability.db import open_engine
-from portability.storage import Storage
+from portability.api.storages import Storage
+from portability.database.engine import open_engine
 from portability.storage.local import LocalStorage
-from portability.storage.s3 import S3Storage
+from portability.storage.s3.bucket import S3Storage
+
+
+@pytest.fixture
+def box() -> Iterator[Postbox]:
+    """A mail server."""
+    with open_postbox() as opened_box:
+        yield opened_box
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -31,6 +42,36 @@ def control_engine(control_url: str) -> Iterator[Engine]:
     engine = open_engine(control_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """The hand-made platform as a source, on each database."""
+    url = f"sqlite:///{tmp_path / 'platform.db'}" if request.param == "sqlite" else request.getfixturevalue("pg_url")
+    engine = open_engine(url)
+    platform.fill(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def migrated_engine(control_engine: Engine) -> Engine:
+    """A control database of the newest revision, without a row."""
+    migrate(control_engine)
+    return control_engine
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Path) -> World:
+    """A deployment on each database, with all keys and an exporter of three records; a test module may have its own."""
+    return world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url).with_all_keys()
+
+
+@pytest.fixture
+def other() -> Iterator[Provider]:
+    """Another provider, who receives."""
+    with providing() as provider:
+        yield provider
 
 
 @pytest.fixture(params=["local", "s3"])

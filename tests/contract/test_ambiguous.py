@@ -1,4 +1,4 @@
-"""A subject with identities of two people: the export ends, a human looks, and nobody's data was read."""
+"""A subject with identities of two people: the export ends, a human checks, and no data was read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from factories import MadeUpExporter, things, world
 
-from portability import audit
 from portability.api import Identity, Subject
-from portability.db import reading
+from portability.database.engine import reading
+from portability.trust import audit
 
 
 @dataclass

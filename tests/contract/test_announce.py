@@ -1,8 +1,7 @@
-"""Webhooks on both databases: at least once and never none, one `webhook-id`, signed, with nothing of a person."""
+"""Webhooks on both databases: sent at least once, with one `webhook-id`, signed, without personal data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,13 @@ from factories import World
 from simultaneous import in_threads
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
-from transferring import Provider, authorised, encrypted, providing, ready, sending_world, started, view
+from transferring import Provider, authorised, encrypted, ready, sending_world, started, view
 
-from portability import audit, incidents, models
-from portability.db import now, open_engine, reading, writing
-from portability.outside import Outside
-from worker import announce
+from portability.database import incidents, models
+from portability.database.engine import now, open_engine, reading, writing
+from portability.safe_http import SafeHttpClient
+from portability.trust import audit
+from worker.clock import webhook_delivery
 
 TABLE = models.webhook
 
@@ -24,12 +24,6 @@ TABLE = models.webhook
 @pytest.fixture
 def made(control_url: str, tmp_path: Path) -> World:
     return sending_world(tmp_path, database_url=control_url)
-
-
-@pytest.fixture
-def other() -> Iterator[Provider]:
-    with providing() as provider:
-        yield provider
 
 
 def offered(made: World, other: Provider, subject: str = "user:usr_canary") -> tuple[str, str]:
@@ -42,10 +36,10 @@ def offered(made: World, other: Provider, subject: str = "user:usr_canary") -> t
 
 
 def send(made: World) -> bool:
-    return announce.announce(made.engine, made.place.settings, Outside(loopback=True))
+    return webhook_delivery.announce(made.engine, made.place.settings, SafeHttpClient(loopback=True))
 
 
-def rows(made: World) -> list[dict[str, Any]]:
+def stored_rows(made: World) -> list[dict[str, Any]]:
     with reading(made.engine) as connection:
         return [dict(row) for row in connection.execute(select(TABLE)).mappings()]
 
@@ -55,16 +49,16 @@ def change(made: World, **values: Any) -> None:
         connection.execute(update(TABLE).values(**values))
 
 
-def test_a_recipient_is_told_of_what_it_is_offered(made: World, other: Provider) -> None:
-    """One signed event with the link; once it is taken, what it said is gone from the database."""
+def test_a_recipient_is_informed_of_what_it_is_offered(made: World, other: Provider) -> None:
+    """One signed event with the link; once it is accepted, its content is deleted from the database."""
     export_id, transfer_id = offered(made, other)
 
     assert send(made)
     assert not send(made)
 
-    (heard,) = other.told
+    (heard,) = other.webhooks
     event = other.event(heard)
-    (row,) = rows(made)
+    (row,) = stored_rows(made)
     assert event["type"] == "transfer.offered"
     assert set(event["data"]) == {"transfer", "issuer", "url", "expires_at"}
     assert event["data"]["transfer"] == transfer_id
@@ -83,7 +77,7 @@ def test_no_link_and_no_person_is_in_database_event_or_log(made: World, other: P
     with capture_logs() as logs:
         offered(made, other)
         send(made)
-    (heard,) = other.told
+    (heard,) = other.webhooks
     token = other.event(heard)["data"]["url"].rpartition("/")[2]
     with reading(made.engine) as connection:
         tables = (models.webhook, models.transfer, models.link, models.audit_event)
@@ -100,7 +94,7 @@ def test_a_receiver_that_is_down_for_an_hour_counts_one(made: World, other: Prov
     other.status = 503
     for _ in range(5):
         assert send(made)
-        (row,) = rows(made)
+        (row,) = stored_rows(made)
         assert (row["state"], row["reason"]) == ("queued", "status_503")
         # The clock moves on.
         change(made, not_before=now(-1), created_at=now(-3600))
@@ -108,15 +102,15 @@ def test_a_receiver_that_is_down_for_an_hour_counts_one(made: World, other: Prov
 
     assert send(made)
 
-    events = [other.event(heard) for heard in other.told]
+    events = [other.event(heard) for heard in other.webhooks]
     assert len(events) == 6
     assert {str(event) for event in events} == {str(events[0])}
-    assert {heard.headers["webhook-id"] for heard in other.told} == {rows(made)[0]["id"]}
-    assert rows(made)[0]["state"] == "sent"
+    assert {heard.headers["webhook-id"] for heard in other.webhooks} == {stored_rows(made)[0]["id"]}
+    assert stored_rows(made)[0]["state"] == "sent"
 
 
 def test_it_waits_longer_after_each_try(control_url: str, tmp_path: Path, other: Provider) -> None:
-    """Back-off doubles; until then nobody is asked."""
+    """Waits double; until then no request is sent."""
     made = sending_world(tmp_path, database_url=control_url, backoff_seconds=100)
     offered(made, other)
     other.status = 500
@@ -126,23 +120,23 @@ def test_it_waits_longer_after_each_try(control_url: str, tmp_path: Path, other:
     change(made, not_before=now(-1))
     assert send(made)
 
-    assert len(other.told) == 2
+    assert len(other.webhooks) == 2
 
 
 @pytest.mark.parametrize("status", [410, 302, 500])
-def test_it_is_given_up_at_once_where_nobody_wants_it_and_else_after_a_week(
+def test_it_is_given_up_at_once_where_it_is_unwanted_and_else_after_a_week(
     made: World, other: Provider, status: int
 ) -> None:
-    """410 says so (Standard Webhooks); a redirect is no answer, and is not followed."""
+    """410 means that the endpoint is gone (Standard Webhooks); a redirect counts as a failure and is not followed."""
     offered(made, other)
     other.status = status
     assert send(made)
     if status != 410:
-        assert rows(made)[0]["state"] == "queued"
+        assert stored_rows(made)[0]["state"] == "queued"
         change(made, not_before=now(-1), created_at=now(-8 * 86_400))
         assert send(made)
 
-    assert [(row["state"], row["sealed"], row["reason"]) for row in rows(made)] == [
+    assert [(row["state"], row["sealed"], row["reason"]) for row in stored_rows(made)] == [
         ("failed", None, f"status_{status}")
     ]
     counted = {row["kind"]: row["count"] for row in incidents.counted(made.engine)}
@@ -150,24 +144,24 @@ def test_it_is_given_up_at_once_where_nobody_wants_it_and_else_after_a_week(
 
 
 def test_an_address_that_leads_inside_meanwhile_is_not_asked(made: World, other: Provider) -> None:
-    """The guard looks at each try anew: what was public when it was recorded may not be so now."""
+    """The guard looks at each try again: what was public when it was recorded may not be so now."""
     offered(made, other)
 
-    assert announce.announce(made.engine, made.place.settings, Outside(loopback=False))
+    assert webhook_delivery.announce(made.engine, made.place.settings, SafeHttpClient(loopback=False))
 
-    assert other.told == []
-    assert [(row["state"], row["reason"]) for row in rows(made)] == [("failed", "address_refused")]
+    assert other.webhooks == []
+    assert [(row["state"], row["reason"]) for row in stored_rows(made)] == [("failed", "address_refused")]
 
 
 def test_several_clocks_send_it_once(made: World, other: Provider, control_url: str) -> None:
-    """A lease for each try: nobody else takes it meanwhile."""
+    """A lease for each attempt: no other clock takes it meanwhile."""
     offered(made, other)
 
     def one(_number: int) -> None:
         engine = open_engine(control_url)
-        announce.announce(engine, made.place.settings, Outside(loopback=True))
+        webhook_delivery.announce(engine, made.place.settings, SafeHttpClient(loopback=True))
         engine.dispose()
 
     in_threads(4, one)
 
-    assert len(other.told) == 1
+    assert len(other.webhooks) == 1

@@ -14,15 +14,19 @@ from repository import ROOT
 from simultaneous import in_threads
 from sqlalchemy import select, update
 
-from portability import attestations, audit, erasures, exports, keys, models, recalls
-from portability.db import now, open_engine, reading, writing
-from portability.erasures import Whom
+from portability.api.storages import Storage
+from portability.database import models
+from portability.database.engine import now, open_engine, reading, writing
 from portability.errors import NoSigningKey
-from portability.signing import ARCHIVE_TYPE, Jwks, SignatureFault, check
-from portability.states import ExportState
-from portability.storage import Storage
-from worker import erase, expire, pipeline
-from worker.withdraw import withdraw_recalled, withdraw_state
+from portability.requests import exports
+from portability.requests.states import ExportState
+from portability.retention import attestations, erasures, recalls
+from portability.retention.erasures import Whom
+from portability.trust import audit, keys
+from portability.trust.signing import ARCHIVE_TYPE, Jwks, SignatureFault, check
+from worker.clock import erasure, expiry
+from worker.export import advance
+from worker.write.withdraw import withdraw_discarded
 
 TEST, ISSUER = "operator:test", "https://portability.example"
 DAY = 86_400
@@ -36,7 +40,7 @@ def made(control_url: str, tmp_path: Path, archives: Storage) -> World:
     )
 
 
-def ready(made: World, subject: str = "user:usr_1", **asked: Any) -> tuple[str, list[dict[str, Any]]]:
+def ready_with_volumes(made: World, subject: str = "user:usr_1", **asked: Any) -> tuple[str, list[dict[str, Any]]]:
     identifier = made.request(subject, **asked)
     made.advance_all()
     return identifier, made.view(identifier)["volumes"]
@@ -47,32 +51,31 @@ def end(made: World, identifier: str, how: str) -> None:
     storage = made.place.storage
     if how == "expired":
         with writing(made.engine) as connection:
-            connection.execute(
-                update(models.export).where(models.export.c.id == identifier).values(ended_at=now(-31 * DAY))
-            )
-        expire.announce(made.engine, made.place.settings)
+            past = {"ended_at": now(-31 * DAY), "retrieval_ends_at": now(-DAY)}
+            connection.execute(update(models.export).where(models.export.c.id == identifier).values(**past))
+        expiry.announce(made.engine, made.place.settings)
         with writing(made.engine) as connection:
             connection.execute(update(models.notification).values(created_at=now(-3 * DAY)))
-        assert expire.expire(made.engine, made.place.settings) == 1
-        withdraw_state(made.engine, lambda: storage, ExportState.EXPIRED)
+        assert expiry.expire(made.engine, made.place.settings) == 1
+        withdraw_discarded(made.engine, lambda: storage, {ExportState.EXPIRED})
     elif how == "recalled":
         with writing(made.engine) as connection:
             recalls.recall(connection, identifier, reason="x", actor=TEST)
-        withdraw_recalled(made.engine, lambda: storage)
+        withdraw_discarded(made.engine, lambda: storage, {ExportState.RECALLED})
     else:
         with writing(made.engine) as connection:
             row = exports.get(connection, identifier)
             whom = Whom(row["subject_kind"], row["subject_id"], row["tenant"])
-            erasures.begin(connection, whom, reason="ticket", actor=TEST)
-        assert erase.advance(made.engine, lambda: storage) == 1
+            erasures.begin(connection, whom, reason="ticket", actor=TEST, ground="subject")
+        assert erasure.advance(made.engine, lambda: storage) == 1
 
 
 def attest(made: World) -> int:
-    return erase.attest(made.engine, made.place.settings.keys, ISSUER)
+    return erasure.attest(made.engine, made.place.settings.keys, ISSUER)
 
 
-def told(made: World, identifier: str) -> list[dict[str, Any]]:
-    """The statements as somebody reads them who has the key set and a JOSE library."""
+def attested(made: World, identifier: str) -> list[dict[str, Any]]:
+    """Read the statements with the key set and a JOSE library, as any recipient can."""
     with reading(made.engine) as connection:
         document = json.dumps(keys.jwks(connection))
     found = []
@@ -90,8 +93,8 @@ def told(made: World, identifier: str) -> list[dict[str, Any]]:
 )
 @pytest.mark.requirement("R41")
 def test_the_statement_names_what_was_delivered(made: World, subject: str, asked: dict[str, Any], how: str) -> None:
-    """By the hashes that the archive's own list has; one statement for all volumes, kept with the export."""
-    identifier, volumes = ready(made, subject, **asked)
+    """The hashes are those of the archive's own list; one statement for all volumes is stored with the export."""
+    identifier, volumes = ready_with_volumes(made, subject, **asked)
     assert len(volumes) > 1
     assert attest(made) == 0
     end(made, identifier, how)
@@ -99,7 +102,7 @@ def test_the_statement_names_what_was_delivered(made: World, subject: str, asked
     assert attest(made) == 1
     assert attest(made) == 0
 
-    (claims,) = told(made, identifier)
+    (claims,) = attested(made, identifier)
     facts = [(v["number"], v["bytes"], v["sha256"]) for v in claims["volumes"]]
     assert facts == [(v["number"], v["bytes"], v["sha256"]) for v in volumes]
     assert {v["why"] for v in claims["volumes"]} == {how}
@@ -118,23 +121,23 @@ def test_the_statement_names_what_was_delivered(made: World, subject: str, asked
 
 def test_nothing_is_attested_while_something_is_left(made: World) -> None:
     """A statement that all is gone is made when all is gone."""
-    identifier, _volumes = ready(made)
+    identifier, _volumes = ready_with_volumes(made)
     with writing(made.engine) as connection:
         recalls.recall(connection, identifier, reason="x", actor=TEST)
         row = connection.execute(select(models.volume).limit(1)).mappings().one()
         export = exports.get(connection, identifier)
         attestations.note(connection, export, row)
     assert attest(made) == 0
-    withdraw_recalled(made.engine, lambda: made.place.storage)
+    withdraw_discarded(made.engine, lambda: made.place.storage, {ExportState.RECALLED})
     assert attest(made) == 1
 
 
 def test_what_never_was_an_archive_needs_no_statement(made: World) -> None:
-    """Of a cancelled export volumes are deleted, and nobody ever had them."""
+    """Volumes of a cancelled export are deleted, and were never delivered: no statement is made."""
     identifier = made.request()
     held = made.claim()
     assert held is not None
-    pipeline.advance(made.place, held)
+    advance(made.place, held)
     with writing(made.engine) as connection:
         exports.cancel(connection, identifier, actor=TEST)
     made.advance_all()
@@ -143,8 +146,8 @@ def test_what_never_was_an_archive_needs_no_statement(made: World) -> None:
 
 
 def test_without_a_key_it_waits(made: World) -> None:
-    """What was deleted stays noted until somebody can sign for it."""
-    identifier, volumes = ready(made)
+    """A deletion stays noted until there is a key to sign the statement."""
+    identifier, volumes = ready_with_volumes(made)
     end(made, identifier, "recalled")
     with writing(made.engine) as connection:
         for row in keys.listed(connection, "archive"):
@@ -154,28 +157,28 @@ def test_without_a_key_it_waits(made: World) -> None:
     with writing(made.engine) as connection:
         keys.new(connection, made.place.settings.keys, actor=TEST)
     assert attest(made) == 1
-    assert len(told(made, identifier)[0]["volumes"]) == len(volumes)
+    assert len(attested(made, identifier)[0]["volumes"]) == len(volumes)
 
 
 def test_of_many_clocks_one_signs(made: World, control_url: str) -> None:
-    """One statement, however many there are."""
-    identifier, _volumes = ready(made)
+    """Several clocks make one statement."""
+    identifier, _volumes = ready_with_volumes(made)
     end(made, identifier, "recalled")
 
     def one(_number: int) -> int:
         engine = open_engine(control_url)
         try:
-            return erase.attest(engine, made.place.settings.keys, ISSUER)
+            return erasure.attest(engine, made.place.settings.keys, ISSUER)
         finally:
             engine.dispose()
 
     assert sum(in_threads(3, one)) == 1
-    assert len(told(made, identifier)) == 1
+    assert len(attested(made, identifier)) == 1
 
 
 def test_a_statement_is_no_other_token(made: World) -> None:
-    """Its type is exact, and one changed letter is seen: it passes for no archive's signature, and none for it."""
-    identifier, _volumes = ready(made)
+    """Its type is exact and a changed letter is detected: it never counts as an archive's signature, or vice versa."""
+    identifier, _volumes = ready_with_volumes(made)
     end(made, identifier, "recalled")
     attest(made)
     (one,) = made.view(identifier)["attestations"]
@@ -191,7 +194,7 @@ def test_a_statement_is_no_other_token(made: World) -> None:
 
 
 def test_the_page_shows_the_check_that_is_made_here() -> None:
-    """docs/retention.md has the lines by which `told` reads a statement."""
+    """docs/retention.md contains the lines by which `told` reads a statement."""
     page = (ROOT / "docs" / "retention.md").read_text()
     for line in (
         "jwt.PyJWKSet.from_json(jwks_text)",

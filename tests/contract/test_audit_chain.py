@@ -1,4 +1,4 @@
-"""The audit log is a chain: whoever changes its past, with all rights and without triggers, is seen (R49)."""
+"""The audit log is a chain: a change of the past is detected, even with all rights and without triggers (R49)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import pytest
 from simultaneous import in_threads
 from sqlalchemy import Connection, Engine, select, text, update
 
-from portability import audit, audit_heads, keys, migrations, models, subjects
 from portability.api import SubjectKind
-from portability.audit import Fault, Head
-from portability.db import open_engine, reading, writing
+from portability.database import migrations, models
+from portability.database.engine import open_engine, reading, writing
 from portability.errors import NoSigningKey
-from portability.signing import SignatureFault
+from portability.people import subjects
+from portability.trust import audit, audit_heads, keys
+from portability.trust.audit import ChainFault, Head
+from portability.trust.signing import SignatureFault
 
 EVENT, HEAD = models.audit_event, models.audit_head
 
@@ -63,12 +65,12 @@ def test_a_subject_is_named_by_the_pseudonym_of_their_exports(log: Log) -> None:
             audit.record(connection, "thing.done", actor=actor)
         ref = subjects.pairwise_ref(connection, SubjectKind.USER, "usr_1", None)
         audit.record(connection, "thing.done", actor=f"subject:{ref}")
-        told = [event["actor"] for event in audit.events(connection)][-3:]
-    assert told == [f"subject:{ref}", "staff:sam", f"subject:{ref}"]
+        actors = [event["actor"] for event in audit.events(connection)][-3:]
+    assert actors == [f"subject:{ref}", "staff:sam", f"subject:{ref}"]
 
 
 def test_what_was_written_verifies(log: Log) -> None:
-    """Every event follows from the one before it; times, numbers and words come back as they were hashed."""
+    """Every event contains the previous one's hash; times, numbers and words are read back as they were hashed."""
     verdict = log.verify(anchor=log.head())
     assert (verdict.ok, verdict.events, verdict.head) == (True, 10, log.head())
 
@@ -93,7 +95,7 @@ def test_an_empty_log_verifies(control_engine: Engine) -> None:
     ],
 )
 def test_an_edit_is_found(log: Log, column: str, value: object) -> None:
-    """Whatever column it is in."""
+    """In every column."""
     target = log.ids[4]
     log.tamper(lambda c: c.execute(update(EVENT).where(EVENT.c.id == target).values({column: value})))
     faults = log.verify().faults
@@ -104,9 +106,9 @@ def test_an_edit_is_found(log: Log, column: str, value: object) -> None:
 @pytest.mark.requirement("R49")
 @pytest.mark.parametrize("place", [0, 4])
 def test_a_deletion_is_found(log: Log, place: int) -> None:
-    """The event after it follows from one that is not there."""
+    """The event after it refers to a missing one."""
     log.tamper(lambda c: c.execute(EVENT.delete().where(EVENT.c.id == log.ids[place])))
-    assert log.verify().faults == (Fault("broken", log.ids[place + 1]),)
+    assert log.verify().faults == (ChainFault("broken", log.ids[place + 1]),)
 
 
 @pytest.mark.requirement("R49")
@@ -126,7 +128,7 @@ def test_another_order_is_found(log: Log) -> None:
 def test_a_truncation_is_found(log: Log) -> None:
     """The newest events are gone, and the log's own head says so."""
     log.tamper(lambda c: c.execute(EVENT.delete().where(EVENT.c.id > log.ids[7])))
-    assert log.verify().faults == (Fault("truncated", log.ids[9]),)
+    assert log.verify().faults == (ChainFault("truncated", log.ids[9]),)
 
 
 def test_a_truncation_that_moves_the_head_too_is_found_by_an_anchor(log: Log) -> None:
@@ -141,11 +143,11 @@ def test_a_truncation_that_moves_the_head_too_is_found_by_an_anchor(log: Log) ->
 
     log.tamper(cut)
     assert log.verify().ok
-    assert log.verify(anchor).faults == (Fault("truncated", anchor.event_id),)
+    assert log.verify(anchor).faults == (ChainFault("truncated", anchor.event_id),)
 
 
 def test_a_new_chain_is_found_by_an_anchor(log: Log) -> None:
-    """Who has all rights can hash everything anew; the kept head is of another history."""
+    """Who has all rights can hash everything again; the kept head is of another history."""
     anchor = log.head()
 
     def rewrite(connection: Connection) -> None:
@@ -157,7 +159,7 @@ def test_a_new_chain_is_found_by_an_anchor(log: Log) -> None:
 
     log.tamper(rewrite)
     assert log.verify().ok
-    assert log.verify(anchor).faults == (Fault("rewritten", anchor.event_id),)
+    assert log.verify(anchor).faults == (ChainFault("rewritten", anchor.event_id),)
 
 
 def test_an_anchor_stays_good_while_the_log_grows(log: Log) -> None:
@@ -169,7 +171,7 @@ def test_an_anchor_stays_good_while_the_log_grows(log: Log) -> None:
 
 
 def test_many_writers_make_one_chain(control_url: str, log: Log) -> None:
-    """Transactions that audit at the same moment are put one after the other; none is lost, none forks the chain."""
+    """Transactions that write to the log at the same moment are ordered; none is lost, none forks the chain."""
 
     def write(number: int) -> None:
         engine = open_engine(control_url)
@@ -184,7 +186,7 @@ def test_many_writers_make_one_chain(control_url: str, log: Log) -> None:
 
 
 def test_what_is_rolled_back_leaves_no_hole(log: Log) -> None:
-    """The next event follows from the last one that was committed."""
+    """The next event follows from the last event that was committed."""
 
     def fail() -> None:
         with writing(log.engine) as connection:

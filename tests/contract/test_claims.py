@@ -3,28 +3,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import World, world
+from factories import World
 from simultaneous import in_processes, in_threads
 from sqlalchemy import Connection, RowMapping, text, update
 
-from portability import exports, incidents, models, requests, slices
 from portability.api import Slice
-from portability.db import now, open_engine, reading, writing
-from portability.errors import LeaseLost, StorageUnavailable
-from portability.states import ExportState
-from worker import checkpoint, claims
-from worker.claims import Claim
-from worker.position import Missed, OpenFiles, Position, Reading
+from portability.api.errors import StorageUnavailable
+from portability.database import incidents, models
+from portability.database.engine import now, open_engine, reading, writing
+from portability.errors import LeaseLost
+from portability.requests import acceptance, exports, slices
+from portability.requests.states import ExportState
+from worker.claim import claims, fenced_writes
+from worker.claim.claims import Claim
+from worker.plan.position import Missed, OpenFiles, Position, Reading
 
 EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
 
 CLAIM = """
-from portability.db import open_engine
-from worker import claims
+from portability.database.engine import open_engine
+from worker.claim import claims
 engine = open_engine(sys.argv[1])
 begin()
 held = claims.claim(engine, "process", 60)
@@ -33,23 +34,18 @@ print(held.id if held else "nothing")
 
 Write = Callable[[Connection, Claim], object]
 FENCED: Mapping[str, Write] = {
-    "write": lambda connection, held: checkpoint.write(connection, held, position={"reading": 7}),
-    "lock": checkpoint.lock,
-    "settle": checkpoint.settle,
-    "end_slice": checkpoint.end_slice,
-    "release": checkpoint.release,
-    "back_off": lambda connection, held: checkpoint.back_off(connection, held, 1, StorageUnavailable("away")),
-    "hand_back": checkpoint.hand_back,
-    "end": lambda connection, held: checkpoint.end(connection, held, ExportState.READY),
-    "reserve_volume": lambda connection, held: checkpoint.reserve_volume(connection, held, None, names),
-    "note_upload": lambda connection, held: checkpoint.note_upload(connection, held, {"id": 1}, "u"),  # type: ignore[arg-type]
-    "forget_volume": lambda connection, held: checkpoint.forget_volume(connection, held, {"id": 1}),  # type: ignore[arg-type]
+    "write": lambda connection, held: fenced_writes.write(connection, held, position={"reading": 7}),
+    "lock": fenced_writes.lock,
+    "settle": fenced_writes.settle,
+    "end_slice": fenced_writes.end_slice,
+    "release": fenced_writes.release,
+    "back_off": lambda connection, held: fenced_writes.back_off(connection, held, 1, StorageUnavailable("away")),
+    "hand_back": fenced_writes.hand_back,
+    "end": lambda connection, held: fenced_writes.end(connection, held, ExportState.READY),
+    "reserve_volume": lambda connection, held: fenced_writes.reserve_volume(connection, held, None, names),
+    "note_upload": lambda connection, held: fenced_writes.note_upload(connection, held, {"id": 1}, "u"),  # type: ignore[arg-type]
+    "forget_volume": lambda connection, held: fenced_writes.forget_volume(connection, held, {"id": 1}),  # type: ignore[arg-type]
 }
-
-
-@pytest.fixture
-def made(control_url: str, tmp_path: Path) -> World:
-    return world(tmp_path, {}, database_url=control_url)
 
 
 def names(number: int) -> tuple[str, str]:
@@ -73,7 +69,7 @@ def part(made: World, identifier: str) -> RowMapping:
         return slices.of(connection, identifier)[0]
 
 
-def change(made: World, identifier: str, **values: Any) -> None:
+def change_slices(made: World, identifier: str, **values: Any) -> None:
     """What time does to the slices, without waiting for it."""
     with writing(made.engine) as connection:
         connection.execute(update(SLICE).where(SLICE.c.export_id == identifier).values(**values))
@@ -85,7 +81,7 @@ def give(made: World, held: Claim, write: Write) -> None:
 
 
 def test_of_eight_threads_one_gets_the_export(made: World, control_url: str) -> None:
-    """A claim is one conditional UPDATE: whoever comes at the same moment finds nothing to do."""
+    """A claim is one conditional UPDATE: a simultaneous second one changes nothing."""
     identifier = made.request()
 
     def claim(_number: int) -> Claim | None:
@@ -107,7 +103,7 @@ def test_of_eight_processes_one_gets_the_export(made: World, control_url: str) -
 
 
 def test_eight_threads_get_eight_exports(made: World, control_url: str) -> None:
-    """Whoever loses one export finds the next: no two get the same, and none is left."""
+    """A worker that loses one export finds the next: no two get the same, and none is left."""
     identifiers = {made.request(f"user:usr_{n}") for n in range(8)}
 
     def claim(_number: int) -> str | None:
@@ -125,36 +121,36 @@ def test_eight_threads_get_eight_exports(made: World, control_url: str) -> None:
 
 
 def test_a_claim_says_who_when_and_until_when(made: World) -> None:
-    """State, owner, fence and lease change together; the first claim begins the export, a later one does not."""
+    """State, owner, fence and lease change together; the first claim begins the export, later claims do not."""
     identifier = made.request()
     before = claimed(made)
     assert (before.export["state"], before.slice["owner"], before.fence) == ("running", "test", 1)
     assert 58 < (before.slice["lease_until"] - before.slice["claimed_at"]).total_seconds() <= 61
-    change(made, identifier, lease_until=now(-1))
+    change_slices(made, identifier, lease_until=now(-1))
     after = claimed(made)
     assert (after.fence, after.export["began_at"]) == (2, before.export["began_at"])
 
 
 def test_a_lease_ends_by_the_databases_clock(made: World) -> None:
-    """A claimed export is nobody else's until its lease has run out, and then anybody's."""
+    """A claimed export cannot be claimed until its lease has expired, and then by every worker."""
     identifier = made.request()
     claimed(made)
     assert made.claim() is None
-    change(made, identifier, lease_until=now(0.5))
+    change_slices(made, identifier, lease_until=now(0.5))
     assert made.claim() is None
-    change(made, identifier, lease_until=now(-0.001))
+    change_slices(made, identifier, lease_until=now(-0.001))
     assert claimed(made).fence == 2
 
 
-def test_renewing_prolongs_the_lease_and_tells_of_cancelling(made: World) -> None:
-    """The one question that a worker asks while it writes."""
+def test_renewing_prolongs_the_lease_and_reports_a_cancellation(made: World) -> None:
+    """The only check that a worker makes while it writes."""
     identifier = made.request()
     held = claimed(made, lease_seconds=5)
-    assert checkpoint.renew(made.engine, held, 600, {}) is False
+    assert fenced_writes.renew(made.engine, held, 600, {}) is False
     assert part(made, identifier)["lease_until"] > datetime.now(UTC) + timedelta(seconds=500)
     with writing(made.engine) as connection:
         exports.cancel(connection, identifier, actor="operator:test")
-    assert checkpoint.renew(made.engine, held, 600, {}) is True
+    assert fenced_writes.renew(made.engine, held, 600, {}) is True
 
 
 @pytest.mark.parametrize("name", FENCED)
@@ -162,7 +158,7 @@ def test_a_stale_fence_writes_nothing(made: World, name: str) -> None:
     """Once another worker has claimed, every write of the first one raises LeaseLost and changes no row."""
     identifier = made.request()
     zombie = claimed(made)
-    change(made, identifier, lease_until=now(-1))
+    change_slices(made, identifier, lease_until=now(-1))
     claimed(made)
     before = dict(row(made, identifier)), dict(part(made, identifier))
     with pytest.raises(LeaseLost):
@@ -173,13 +169,13 @@ def test_a_stale_fence_writes_nothing(made: World, name: str) -> None:
 
 
 def test_a_stale_fence_cannot_renew(made: World) -> None:
-    """A zombie learns of its loss at its next renewal."""
+    """A old worker learns of its loss at its next renewal."""
     identifier = made.request()
     zombie = claimed(made)
-    change(made, identifier, lease_until=now(-1))
+    change_slices(made, identifier, lease_until=now(-1))
     claimed(made)
     with pytest.raises(LeaseLost):
-        checkpoint.renew(made.engine, zombie, 60, {})
+        fenced_writes.renew(made.engine, zombie, 60, {})
 
 
 @pytest.mark.parametrize("state", [ExportState.READY, ExportState.FAILED, ExportState.CANCELLED])
@@ -187,42 +183,42 @@ def test_an_ended_export_is_nobodys(made: World, state: ExportState) -> None:
     """It is never claimed again, and its last worker cannot write to it either."""
     made.request()
     held = claimed(made)
-    give(made, held, lambda connection, held: checkpoint.end(connection, held, state))
+    give(made, held, lambda connection, held: fenced_writes.end(connection, held, state))
     assert made.claim() is None
     with pytest.raises(LeaseLost):
-        give(made, held, checkpoint.release)
+        give(made, held, fenced_writes.release)
 
 
 def test_backing_off_waits_and_keeps_the_reason(made: World) -> None:
     """Not claimable before its time; the row says what went wrong meanwhile."""
     identifier = made.request()
-    give(made, claimed(made), lambda c, held: checkpoint.back_off(c, held, 60, StorageUnavailable("away")))
+    give(made, claimed(made), lambda c, held: fenced_writes.back_off(c, held, 60, StorageUnavailable("away")))
     assert made.claim() is None
     seen = row(made, identifier)
     assert (seen["error_code"], seen["error_message"], seen["state"]) == ("storage_unavailable", "away", "running")
-    change(made, identifier, not_before=now(-1))
+    change_slices(made, identifier, not_before=now(-1))
     assert claimed(made).attempts == 2
 
 
 def test_handing_back_counts_no_attempt(made: World) -> None:
-    """A worker that is told to stop has not failed: deploying ten times must not fail an export."""
+    """A worker that is stopped has not failed: ten deployments must not fail an export."""
     made.request()
     for _ in range(10):
-        give(made, claimed(made), checkpoint.hand_back)
+        give(made, claimed(made), fenced_writes.hand_back)
     assert claimed(made).attempts == 1
 
 
 def test_who_waited_longest_is_first(made: World) -> None:
-    """Since its last turn, or since it was asked for: a new export waits for one volume of each, not for a terabyte."""
+    """By the time of the last turn, or of the request: a new export waits for a volume of each, not for a terabyte."""
     first, second = made.request("user:a"), made.request("user:b")
     for identifier, minutes in ((first, 3), (second, 2)):
-        change(made, identifier, created_at=now(-60 * minutes))
+        change_slices(made, identifier, created_at=now(-60 * minutes))
     turns = []
     for turn in range(5):
         if turn == 1:
             third = made.request("user:c")
         held = claimed(made)
-        give(made, held, checkpoint.release)
+        give(made, held, fenced_writes.release)
         turns.append(held.id)
     assert turns == [first, second, first, third, second]
 
@@ -232,60 +228,60 @@ def test_a_volume_is_known_before_its_upload_begins(made: World) -> None:
     identifier = made.request()
     held = claimed(made)
     with writing(made.engine) as connection:
-        begun = checkpoint.reserve_volume(connection, held, None, names)
-    assert (begun["number"], begun["object_key"], begun["upload_id"]) == (1, "a/1.zip", checkpoint.UNKNOWN_UPLOAD)
-    give(made, held, lambda connection, held: checkpoint.note_upload(connection, held, begun, "u"))
-    change(made, identifier, lease_until=now(-1))
+        begun = fenced_writes.reserve_volume(connection, held, None, names)
+    assert (begun["number"], begun["object_key"], begun["upload_id"]) == (1, "a/1.zip", fenced_writes.UNKNOWN_UPLOAD)
+    give(made, held, lambda connection, held: fenced_writes.note_upload(connection, held, begun, "u"))
+    change_slices(made, identifier, lease_until=now(-1))
     heir = claimed(made)
     with reading(made.engine) as connection:
-        (left,) = checkpoint.abandoned(connection, heir)
+        (left,) = fenced_writes.abandoned(connection, heir)
     assert (left["number"], left["fence"], left["state"], left["upload_id"]) == (1, 1, "writing", "u")
-    give(made, heir, lambda connection, held: checkpoint.forget_volume(connection, held, left))
+    give(made, heir, lambda connection, held: fenced_writes.forget_volume(connection, held, left))
     with reading(made.engine) as connection:
-        assert checkpoint.abandoned(connection, heir) == []
+        assert fenced_writes.abandoned(connection, heir) == []
 
 
-def test_a_zombie_does_not_find_what_its_heir_has_begun(made: World) -> None:
+def test_an_old_worker_does_not_find_what_its_successor_has_begun(made: World) -> None:
     """It may wake up just before it tidies up, and would abort an upload that is alive."""
     identifier = made.request()
     zombie = claimed(made)
-    change(made, identifier, lease_until=now(-1))
+    change_slices(made, identifier, lease_until=now(-1))
     heir = claimed(made)
     with writing(made.engine) as connection:
-        checkpoint.reserve_volume(connection, heir, None, names)
+        fenced_writes.reserve_volume(connection, heir, None, names)
     with reading(made.engine) as connection:
-        assert checkpoint.abandoned(connection, zombie) == []
+        assert fenced_writes.abandoned(connection, zombie) == []
 
 
 def test_no_two_slices_get_the_same_volume_number(made: World) -> None:
-    """A counter on the export: unused numbers are legal, doubled ones are not."""
+    """A counter on the export: numbers may be unused, but not used twice."""
     made.request()
     held = claimed(made)
     with writing(made.engine) as connection:
-        slices.open_more(connection, held.id, [Reading(0, label="s01").freeze()])
+        slices.open_more(connection, held.id, [Reading(0, label="s01").to_json()])
     other = claimed(made)
     assert (held.id, held.number, other.id, other.number) == (held.id, 0, held.id, 1)
     numbers = []
     for one in (held, other, held):
         with writing(made.engine) as connection:
-            numbers.append(checkpoint.reserve_volume(connection, one, None, names)["number"])
+            numbers.append(fenced_writes.reserve_volume(connection, one, None, names)["number"])
     assert numbers == [1, 2, 3]
 
 
 def test_the_last_slice_lets_the_first_close(made: World) -> None:
-    """Number 0 waits until the others are read, whoever of them is last; then it is claimable again, for closing."""
+    """Number 0 waits until the others are read, in any order; then it can be claimed again, for closing."""
     identifier = made.request()
     first = claimed(made)
     with writing(made.engine) as connection:
-        slices.open_more(connection, identifier, [Reading(0).freeze(), Reading(1).freeze()])
-        checkpoint.lock(connection, first)
-        checkpoint.write_export(connection, first, open_slices=2)
+        slices.open_more(connection, identifier, [Reading(0).to_json(), Reading(1).to_json()])
+        fenced_writes.lock(connection, first)
+        fenced_writes.write_export(connection, first, open_slices=2)
     second, third = claimed(made), claimed(made)
     closes = []
     for held in (second, first, third):
         with writing(made.engine) as connection:
-            checkpoint.lock(connection, held)
-            closes.append(checkpoint.end_slice(connection, held))
+            fenced_writes.lock(connection, held)
+            closes.append(fenced_writes.end_slice(connection, held))
     assert closes == [False, False, True]
     assert row(made, identifier)["state"] == "closing"
     closing = claimed(made)
@@ -298,14 +294,14 @@ def test_who_is_last_itself_closes_at_once(made: World) -> None:
     identifier = made.request()
     first = claimed(made)
     with writing(made.engine) as connection:
-        slices.open_more(connection, identifier, [Reading(0).freeze()])
-        checkpoint.lock(connection, first)
-        checkpoint.write_export(connection, first, open_slices=1)
+        slices.open_more(connection, identifier, [Reading(0).to_json()])
+        fenced_writes.lock(connection, first)
+        fenced_writes.write_export(connection, first, open_slices=1)
     second = claimed(made)
     for held, closes in ((second, False), (first, True)):
         with writing(made.engine) as connection:
-            checkpoint.lock(connection, held)
-            assert checkpoint.end_slice(connection, held) is closes
+            fenced_writes.lock(connection, held)
+            assert fenced_writes.end_slice(connection, held) is closes
     assert claimed(made).number == 0
 
 
@@ -314,18 +310,18 @@ def of_tenant(made: World, tenant: str, contact: int) -> str:
 
 
 def test_what_was_given_back_is_not_renewed(made: World) -> None:
-    """The thread that renews may come a moment after the release: it must not lease the slice for nobody."""
+    """The renewing thread may run a moment after the release: it must not lease the slice again."""
     identifier = made.request()
     held = claimed(made)
-    give(made, held, checkpoint.release)
+    give(made, held, fenced_writes.release)
     with pytest.raises(LeaseLost):
-        checkpoint.renew(made.engine, held, 60, {})
+        fenced_writes.renew(made.engine, held, 60, {})
     assert part(made, identifier)["lease_until"] is None
     assert claimed(made).id == identifier
 
 
 def test_tenants_take_turns(made: World) -> None:
-    """However many exports one tenant has, another's first is claimed next."""
+    """For any number of exports of one tenant, another tenant's first one is claimed next."""
     crowd = {of_tenant(made, "ten_a", number) for number in range(20)}
     few = [of_tenant(made, "ten_b", number) for number in range(3)]
     order = [claimed(made) for _ in range(6)]
@@ -341,7 +337,7 @@ def test_one_tenant_does_not_take_every_worker(made: World) -> None:
     held = [claims.claim(made.engine, "test", 60, tenant_volumes_max=2) for _ in range(10)]
     tenants = [one.export["tenant"] for one in held if one is not None]
     assert (tenants.count("ten_a"), tenants.count(None)) == (2, 5)
-    change(made, next(one.id for one in held if one and one.export["tenant"]), lease_until=now(-1))
+    change_slices(made, next(one.id for one in held if one and one.export["tenant"]), lease_until=now(-1))
     assert claims.claim(made.engine, "test", 60, tenant_volumes_max=2) is not None
 
 
@@ -361,35 +357,35 @@ def test_the_limit_holds_for_those_who_claim_at_once(made: World, control_url: s
 
 
 def test_small_exports_pass_large_ones(made: World) -> None:
-    """Within a tenant, for ten minutes at most; and a worker may be kept for small ones."""
+    """Within a tenant, for at most ten minutes; and a worker may be reserved for small exports."""
     large = of_tenant(made, "ten_a", 1)
-    change(made, large, large=True, created_at=now(-100))
+    change_slices(made, large, large=True, created_at=now(-100))
     small = of_tenant(made, "ten_a", 2)
     assert claimed(made).id == small
     assert claims.claim(made.engine, "test", 60, small_only=True) is None
     assert claimed(made).id == large
-    change(made, large, lease_until=None, claimed_at=now(-claims.LARGE_WAITS_SECONDS - 1))
+    change_slices(made, large, lease_until=None, claimed_at=now(-claims.LARGE_WAITS_SECONDS - 1))
     of_tenant(made, "ten_a", 3)
     assert claimed(made).id == large
 
 
 def test_a_newer_version_is_left_alone(made: World) -> None:
-    """A worker that does not understand a row's position must not guess: another one will come."""
+    """A worker that does not understand a row's position must not guess: a newer worker will claim it."""
     identifier = made.request()
-    change(made, identifier, version=slices.VERSION + 1)
+    change_slices(made, identifier, version=slices.VERSION + 1)
     assert made.claim() is None
-    change(made, identifier, version=slices.VERSION)
+    change_slices(made, identifier, version=slices.VERSION)
     assert claimed(made).id == identifier
 
 
 def test_a_state_that_cannot_be_is_ended_and_counted(made: World) -> None:
-    """An open slice of an export that has ended is nobody's work; others are served all the same."""
-    strange = made.request()
+    """An open slice of an ended export is not claimed; others still are."""
+    contradictory = made.request()
     with writing(made.engine) as connection:
         connection.execute(update(EXPORT).values(state="ready"))
     good = made.request("user:usr_2")
     assert {held.id for held in (made.claim(), made.claim()) if held is not None} == {good}
-    assert part(made, strange)["state"] == "done"
+    assert part(made, contradictory)["state"] == "done"
     assert [(row["kind"], row["count"]) for row in incidents.counted(made.engine)] == [("unknown_state", 1)]
 
 
@@ -403,10 +399,10 @@ def test_a_state_that_cannot_be_is_ended_and_counted(made: World) -> None:
     ],
 )
 def test_a_position_comes_back_from_the_row_as_it_was(made: World, position: Position) -> None:
-    """Through JSON and either database: where one worker stopped, another goes on."""
+    """Through JSON and either database: another worker continues where the first one stopped."""
     made.request()
-    give(made, claimed(made), lambda c, held: checkpoint.release(c, held, position=position.freeze()))
-    assert Position.thaw(claimed(made).slice["position"]) == position
+    give(made, claimed(made), lambda c, held: fenced_writes.release(c, held, position=position.to_json()))
+    assert Position.from_json(claimed(made).slice["position"]) == position
 
 
 @pytest.mark.parametrize(
@@ -421,16 +417,16 @@ def test_a_position_comes_back_from_the_row_as_it_was(made: World, position: Pos
 def test_a_reading_comes_back_from_the_row_as_it_was(made: World, read: Reading) -> None:
     """Through JSON and either database."""
     made.request()
-    give(made, claimed(made), lambda c, held: checkpoint.release(c, held, readings=[read.freeze()]))
-    assert [Reading.thaw(frozen) for frozen in claimed(made).slice["readings"]] == [read]
+    give(made, claimed(made), lambda c, held: fenced_writes.release(c, held, readings=[read.to_json()]))
+    assert [Reading.from_json(frozen) for frozen in claimed(made).slice["readings"]] == [read]
 
 
 def test_those_who_ask_the_same_at_once_get_one_export(made: World) -> None:
     """A double click is one request: the second waits until the first has been written, and finds it."""
-    wanted = requests.check(profile="access", subject="user:usr_1")
+    wanted = acceptance.check(profile="access", subject="user:usr_1")
     with ThreadPoolExecutor(1) as pool:
         with writing(made.engine) as connection:
-            first, is_new = requests.accept(connection, wanted, actor="operator:test")
+            first, is_new = acceptance.accept(connection, wanted, actor="operator:test")
             second = pool.submit(made.request)
             with pytest.raises(TimeoutError):
                 second.result(timeout=0.5)
@@ -440,7 +436,7 @@ def test_those_who_ask_the_same_at_once_get_one_export(made: World) -> None:
 def test_a_worker_for_small_exports_looks_past_tenants_with_large_ones(made: World) -> None:
     """However many of them have waited longer."""
     for number in range(claims.TENANTS_MAX + 5):
-        change(made, of_tenant(made, f"ten_{number:03}", number), large=True)
+        change_slices(made, of_tenant(made, f"ten_{number:03}", number), large=True)
     with writing(made.engine) as connection:
         connection.execute(update(models.turn).values(served_at=now(-100)))
     small = of_tenant(made, "ten_zzz", 1)

@@ -4,41 +4,26 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
-from simultaneous import in_processes, in_threads
+from simultaneous import in_threads
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event, insert, select, text
 from sqlalchemy.exc import DatabaseError, StatementError
 
-from portability import audit, migrations, models
-from portability.db import UtcTime, now, open_engine, reading, writing
+from portability.database import migrations
+from portability.database.engine import UtcTime, now, open_engine, reading, writing
 from portability.errors import DatabaseUnavailable
+from portability.trust import audit
 
 MOMENTS = Table("moments", MetaData(), Column("id", Integer, primary_key=True), Column("at", UtcTime))
 ZONES = st.timezones() | st.integers(-23, 23).map(lambda hours: timezone(timedelta(hours=hours)))
 TIMES = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=ZONES)  # noqa: DTZ001  # hypothesis adds zones
-
-UPGRADE = """
-from portability import migrations
-from portability.db import open_engine
-engine = open_engine(sys.argv[1])
-begin()
-print(*migrations.upgrade(engine))
-"""
 
 
 @pytest.fixture
 def moments(control_engine: Engine) -> Engine:
     with writing(control_engine) as connection:
         MOMENTS.create(connection)
-    return control_engine
-
-
-@pytest.fixture
-def engine(control_engine: Engine) -> Engine:
-    migrations.upgrade(control_engine)
     return control_engine
 
 
@@ -71,16 +56,16 @@ def test_no_time_stays_none(moments: Engine) -> None:
 
 def test_a_time_without_zone_is_refused(moments: Engine) -> None:
     """A naive time means another moment on every machine: it never reaches a row."""
-    with writing(moments) as connection, pytest.raises(StatementError, match="without zone"):
+    with writing(moments) as connection, pytest.raises(StatementError, match="without time zone"):
         kept(connection, datetime(2026, 11, 24))  # noqa: DTZ001  # the point of the test
 
 
 def test_a_statement_with_the_clock_is_compiled_once(moments: Engine) -> None:
-    """However many seconds from now it asks for, and it asks for the right ones each time."""
+    """For any number of seconds, and with the right number each time."""
     hits: list[str] = []
 
-    def note(*told: Any) -> None:
-        hits.append(told[4].cache_hit.name)
+    def note(*arguments: Any) -> None:
+        hits.append(arguments[4].cache_hit.name)
 
     event.listen(moments, "after_cursor_execute", note)
     with reading(moments) as connection:
@@ -101,7 +86,7 @@ def test_the_databases_clock_moves_both_ways(moments: Engine, seconds: float) ->
         assert (bool(later), bool(earlier)) == (True, True)
 
 
-def test_the_databases_clock_goes_on_within_a_transaction(moments: Engine) -> None:
+def test_the_databases_clock_continues_within_a_transaction(moments: Engine) -> None:
     """A lease that is compared late in a transaction is compared with the present, not with its beginning."""
     with writing(moments) as connection:
         first = connection.scalar(select(now()))
@@ -118,90 +103,39 @@ def test_reading_cannot_write_on_postgresql(pg_url: str) -> None:
     engine.dispose()
 
 
-def test_migrations_make_what_the_models_say(engine: Engine) -> None:
-    """Alembic finds no difference in tables, columns, types, keys and indexes; comments are for readers of the code."""
-    with reading(engine) as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        found = [flat for difference in compare_metadata(context, models.metadata) for flat in _flat(difference)]
-    assert [difference for difference in found if difference[0] != "modify_comment"] == []
-
-
-def _flat(difference: Any) -> list[Any]:
-    return list(difference) if isinstance(difference, list) else [difference]
-
-
-def test_an_upgrade_is_safe_to_run_twice(control_engine: Engine) -> None:
-    """The second one finds nothing to do and leaves every row alone."""
-    assert migrations.upgrade(control_engine) == (None, migrations.head())
-    with reading(control_engine) as connection:
-        salt = connection.scalar(select(models.deployment.c.pairwise_salt))
-    assert migrations.upgrade(control_engine) == (migrations.head(), migrations.head())
-    with reading(control_engine) as connection:
-        assert connection.scalars(select(models.deployment.c.pairwise_salt)).all() == [salt]
-
-
-def test_an_upgrade_is_safe_from_several_threads(control_url: str) -> None:
-    """One does it, the others wait and find it done."""
-
-    def upgrade(_number: int) -> tuple[str | None, str]:
-        engine = open_engine(control_url)
-        try:
-            return migrations.upgrade(engine)
-        finally:
-            engine.dispose()
-
-    befores = [before for before, _after in in_threads(2, upgrade)]
-    assert sorted(befores, key=str) == [migrations.head(), None]
-
-
-def test_an_upgrade_is_safe_from_several_processes(control_url: str) -> None:
-    """Several machines may release at once."""
-    head = migrations.head()
-    assert sorted(in_processes(3, UPGRADE, control_url)) == [f"{head} {head}"] * 2 + [f"None {head}"]
-
-
-def test_a_database_that_is_not_migrated_is_told(control_engine: Engine) -> None:
-    """Whoever starts a worker on an empty or old database hears what to run."""
-    with pytest.raises(DatabaseUnavailable, match="revision none") as raised:
-        migrations.check_current(control_engine)
-    assert "db upgrade" in raised.value.hint
-    migrations.upgrade(control_engine)
-    migrations.check_current(control_engine)
-
-
 @pytest.mark.parametrize(
     "statement", ["UPDATE audit_event SET actor = 'nobody'", "DELETE FROM audit_event", "TRUNCATE audit_event"]
 )
-def test_the_audit_log_can_only_grow(engine: Engine, statement: str) -> None:
-    """The database itself refuses to change or delete an event, whoever asks."""
-    if statement.startswith("TRUNCATE") and engine.dialect.name == "sqlite":
+def test_the_audit_log_can_only_grow(migrated_engine: Engine, statement: str) -> None:
+    """The database itself refuses to change or delete an event, for every user."""
+    if statement.startswith("TRUNCATE") and migrated_engine.dialect.name == "sqlite":
         statement = "DELETE FROM audit_event WHERE true"
-    with writing(engine) as connection:
+    with writing(migrated_engine) as connection:
         audit.record(connection, "export.ready", actor="worker", detail={"volumes": 1})
-    with pytest.raises((DatabaseError, DatabaseUnavailable)) as raised, writing(engine) as connection:
+    with pytest.raises((DatabaseError, DatabaseUnavailable)) as raised, writing(migrated_engine) as connection:
         connection.execute(text(statement))
     assert "append-only" in f"{raised.value} {raised.value.__cause__}"
-    with reading(engine) as connection:
+    with reading(migrated_engine) as connection:
         assert [event["actor"] for event in audit.events(connection)] == ["worker"]
 
 
-def test_an_event_is_in_the_transaction_of_what_it_tells(engine: Engine) -> None:
+def test_an_event_is_in_the_transaction_of_its_change(migrated_engine: Engine) -> None:
     """What is rolled back has not happened."""
 
     def fail() -> None:
-        with writing(engine) as connection:
+        with writing(migrated_engine) as connection:
             audit.record(connection, "export.ready", actor="worker")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    with reading(engine) as connection:
+    with reading(migrated_engine) as connection:
         assert audit.events(connection) == []
 
 
-def test_events_come_in_order_and_by_time(engine: Engine) -> None:
+def test_events_come_in_order_and_by_time(migrated_engine: Engine) -> None:
     """In the order in which they were written; `since` counts from the database's clock."""
-    with writing(engine) as connection:
+    with writing(migrated_engine) as connection:
         for export_id in ("a", "b", "a"):
             audit.record(connection, f"seen.{export_id}", actor="worker", export_id=export_id)
         assert [event["export_id"] for event in audit.events(connection)] == ["a", "b", "a"]
@@ -210,7 +144,7 @@ def test_events_come_in_order_and_by_time(engine: Engine) -> None:
         assert audit.events(connection, since=datetime.now(UTC) + timedelta(minutes=1)) == []
 
 
-def test_a_database_in_use_by_another_is_waited_for(control_url: str, engine: Engine) -> None:
+def test_a_database_in_use_by_another_is_waited_for(control_url: str, migrated_engine: Engine) -> None:
     """Writers take turns and none fails, also those that read first: SQLite's deferred BEGIN would."""
 
     def write(number: int) -> None:
@@ -222,5 +156,5 @@ def test_a_database_in_use_by_another_is_waited_for(control_url: str, engine: En
         own.dispose()
 
     in_threads(4, write)
-    with reading(engine) as connection:
+    with reading(migrated_engine) as connection:
         assert len(audit.events(connection)) == 40

@@ -14,28 +14,18 @@ from repository import ROOT
 from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import ProgrammingError
 
-from portability import (
-    approvals,
-    audit,
-    codes,
-    erasures,
-    exports,
-    holds,
-    idempotency,
-    instructions,
-    keys,
-    links,
-    migrations,
-    models,
-    recalls,
-    requests,
-)
 from portability.api import Field, FieldType, Person, Provenance, Role
-from portability.approvals import Cause
-from portability.db import now, open_engine, reading, writing
-from portability.policy import Actor
-from worker import erase, purge
-from worker.withdraw import withdraw_recalled
+from portability.database import migrations, models
+from portability.database.engine import now, open_engine, reading, writing
+from portability.delivery import codes, links
+from portability.requests import acceptance, approvals, exports, idempotency, instructions
+from portability.requests.approvals import Cause
+from portability.requests.policy import Actor
+from portability.requests.states import ExportState
+from portability.retention import erasures, legal_holds, recalls
+from portability.trust import audit, keys
+from worker.clock import erasure, purge
+from worker.write.withdraw import withdraw_discarded
 
 TEST = "operator:test"
 APPLICATION = "portability_app"
@@ -86,9 +76,9 @@ def test_the_documented_rights_are_enough(limited: World) -> None:
         approvals.approve(connection, held, actor=olga)
         approvals.deny(connection, denied, reason="x", actor=olga)
         exports.cancel(connection, held, actor=TEST)
-        wanted = requests.check(profile="access", subject="user:usr_4")
+        wanted = acceptance.check(profile="access", subject="user:usr_4")
         idempotency.once(
-            connection, "k", b"", actor=TEST, make=lambda: requests.accept(connection, wanted, actor=TEST)[0]
+            connection, "k", b"", actor=TEST, make=lambda: acceptance.accept(connection, wanted, actor=TEST)[0]
         )
         given = links.issue(connection, folder, export_id, audience="code", ttl_seconds=60, actor=TEST)
         link = links.resolve(connection, folder, given.token)
@@ -98,15 +88,15 @@ def test_the_documented_rights_are_enough(limited: World) -> None:
         links.opened(connection, link, 1, claim, actor=TEST, sent_bytes=1, complete=True)
         recall_id = recalls.recall(connection, export_id, reason="x", actor=TEST)
         recalls.close(connection, recall_id, outcome="y", actor=TEST)
-    assert withdraw_recalled(limited.engine, lambda: limited.place.storage) == 1
+    assert withdraw_discarded(limited.engine, lambda: limited.place.storage, {ExportState.RECALLED}) == 1
     with writing(limited.engine) as connection:
-        hold = holds.add(connection, subject="user:usr_9", tenant=None, reason="x", actor=TEST)
-        holds.release(connection, hold, actor=TEST)
+        hold = legal_holds.add(connection, subject="user:usr_9", tenant=None, reason="x", actor=TEST)
+        legal_holds.release(connection, hold, actor=TEST)
         row = exports.get(connection, export_id)
         whom = erasures.Whom(row["subject_kind"], row["subject_id"], row["tenant"])
-        erasures.begin(connection, whom, reason="x", actor=TEST)
-    assert erase.advance(limited.engine, lambda: limited.place.storage) == 1
-    assert erase.attest(limited.engine, folder, "https://x.example") == 1
+        erasures.begin(connection, whom, reason="x", actor=TEST, ground="subject")
+    assert erasure.advance(limited.engine, lambda: limited.place.storage) == 1
+    assert erasure.attest(limited.engine, folder, "https://x.example") == 1
     with writing(limited.engine) as connection:
         connection.execute(update(models.export).values(ended_at=now(-900 * 86_400)))
     assert purge.purge(limited.engine, 24) > 0
@@ -120,7 +110,7 @@ def test_every_table_has_its_rights(limited: World) -> None:
         unread = [
             name
             for name in models.metadata.tables
-            if not connection.scalar(text(f"SELECT has_table_privilege('{name}', 'SELECT')"))  # names of ours
+            if not connection.scalar(text(f"SELECT has_table_privilege('{name}', 'SELECT')"))  # our models
         ]
     assert unread == []
 
@@ -139,7 +129,7 @@ def test_every_table_has_its_rights(limited: World) -> None:
     ],
 )
 def test_the_past_is_out_of_its_reach(limited: World, statement: str) -> None:
-    """Neither the log, nor that somebody was erased, nor whose keys signed. Records of requests are purged by rule."""
+    """Not the log, not the fact of an erasure, not the keys that signed. Records of requests are purged by rule."""
     with (
         pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
         writing(limited.engine) as connection,

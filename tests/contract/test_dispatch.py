@@ -4,24 +4,19 @@ import threading
 from pathlib import Path
 
 import pytest
-from factories import World, world
+from factories import World
 from simultaneous import in_threads
 from sqlalchemy import select, update
 
-from portability import models
-from portability.db import now, open_engine, reading, writing
+from portability.database import models
+from portability.database.engine import now, open_engine, reading, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
 from portability.queue import WakeUps, connect, open_queue
 from portability.settings import load_settings
-from worker import dispatch
-from worker.dispatch import REPEAT_EMPTY_SECONDS, REPEAT_SECONDS
+from worker.clock import dispatch
+from worker.clock.dispatch import REPEAT_EMPTY_SECONDS, REPEAT_SECONDS
 
 SLICE = models.slice
-
-
-@pytest.fixture
-def made(control_url: str, tmp_path: Path) -> World:
-    return world(tmp_path, {}, database_url=control_url)
 
 
 @pytest.fixture
@@ -39,7 +34,7 @@ def woken(queue: WakeUps) -> list[str]:
     return sorted(job.args[0] for job in queue.jobs)
 
 
-def change(made: World, **values: object) -> None:
+def change_slices(made: World, **values: object) -> None:
     with writing(made.engine) as connection:
         connection.execute(update(SLICE).values(**values))
 
@@ -67,22 +62,22 @@ def test_two_clocks_wake_each_slice_once(made: World, queue: WakeUps, control_ur
     assert woken(queue) == identifiers
 
 
-def test_what_nobody_answers_is_woken_again(made: World, queue: WakeUps) -> None:
-    """A wake-up that was lost, or whose Redis was emptied, is sent anew after a while."""
+def test_an_unanswered_wake_up_is_repeated(made: World, queue: WakeUps) -> None:
+    """A wake-up that was lost, or whose Redis was emptied, is sent again after a while."""
     identifier = made.request()
     dispatch.dispatch(made.engine, queue)
     queue.connection.flushall()
-    change(made, woken_at=now(-REPEAT_SECONDS - 1))
+    change_slices(made, woken_at=now(-REPEAT_SECONDS - 1))
     assert dispatch.dispatch(made.engine, queue) == 1
     assert woken(queue) == [identifier]
 
 
 def test_a_lost_wake_up_is_missed_sooner_where_the_queue_is_empty(made: World, queue: WakeUps) -> None:
-    """Nothing is on its way then: a killed worker took it, or Redis was emptied. One that waits may be it."""
+    """Then none is pending: a killed worker took it, or Redis was emptied. A waiting one may be it."""
     for number in range(2):
         made.request(f"user:usr_{number}")
     assert dispatch.dispatch(made.engine, queue) == 2
-    change(made, woken_at=now(-REPEAT_EMPTY_SECONDS - 1))
+    change_slices(made, woken_at=now(-REPEAT_EMPTY_SECONDS - 1))
     assert dispatch.dispatch(made.engine, queue) == 0
     queue.empty()  # type: ignore[no-untyped-call]
     assert dispatch.dispatch(made.engine, queue) == 2
@@ -92,34 +87,34 @@ def test_what_is_held_backing_off_or_ended_is_left_alone(made: World, queue: Wak
     """Only what a worker could claim now is worth a wake-up."""
     made.request()
     for values in ({"lease_until": now(60)}, {"lease_until": None, "not_before": now(60)}, {"state": "done"}):
-        change(made, **values)
+        change_slices(made, **values)
         assert dispatch.dispatch(made.engine, queue) == 0
 
 
 def test_what_a_killed_worker_left_is_woken(made: World, queue: WakeUps) -> None:
-    """Its lease has run out: somebody else goes on."""
+    """Its lease has expired: another worker continues."""
     made.request()
     assert made.claim() is not None
     assert dispatch.dispatch(made.engine, queue) == 0
-    change(made, lease_until=now(-1))
+    change_slices(made, lease_until=now(-1))
     assert dispatch.dispatch(made.engine, queue) == 1
 
 
 def test_no_more_wake_ups_than_workers_can_use_are_on_their_way(
     made: World, queue: WakeUps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hundred thousand waiting exports are no reason to fill Redis: each wake-up serves whoever's turn it is."""
+    """A hundred thousand waiting exports must not fill Redis: each wake-up serves the export whose turn it is."""
     monkeypatch.setattr(dispatch, "BATCH", 5)
     for number in range(8):
         made.request(f"user:usr_{number}")
     assert dispatch.dispatch(made.engine, queue) == 5
-    change(made, woken_at=None)
+    change_slices(made, woken_at=None)
     assert dispatch.dispatch(made.engine, queue) == 0
     queue.connection.flushall()
     assert dispatch.dispatch(made.engine, queue) == 5
 
 
-def test_without_redis_nobody_counts_as_woken(made: World, queue: WakeUps, absent: WakeUps) -> None:
+def test_without_redis_no_worker_counts_as_woken(made: World, queue: WakeUps, absent: WakeUps) -> None:
     """The rows stay as they were, and are sent as soon as Redis is back."""
     made.request()
     with pytest.raises(QueueUnavailable):
@@ -132,7 +127,7 @@ def test_without_redis_nobody_counts_as_woken(made: World, queue: WakeUps, absen
 def test_the_clock_outlives_what_is_away(
     made: World, queue: WakeUps, absent: WakeUps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Database away, Redis away, both there: the loop goes on until it is told to stop."""
+    """Database down, Redis down, both up: the loop continues until it is stopped."""
     made.request()
     stop, ticks = threading.Event(), iter([None, absent, queue])
     real = dispatch.dispatch

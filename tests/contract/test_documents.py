@@ -18,7 +18,7 @@ from factories import MadeUpExporter, World, dataset, file, things, world
 from archive.names import is_safe
 from portability import plugins
 from portability.api import Dataset, Document, DocumentFormat, Record
-from portability.errors import FormatError
+from portability.api.errors import FormatError
 from portability.plugins import FORMATS, find, load_document_formats
 
 NAMES = [name for name, plugin in find(FORMATS).items() if isinstance(plugin.load(), DocumentFormat)]
@@ -43,7 +43,7 @@ class Letters:
 
 @pytest.fixture(autouse=True)
 def _letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stranger's format beside the installed ones."""
+    """Add a third-party format to the installed formats."""
     module = ModuleType(MODULE)
     vars(module)["format"] = Letters()
     monkeypatch.setitem(sys.modules, MODULE, module)
@@ -76,7 +76,7 @@ def test_vcon_is_registered() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_suffix_and_media_type(name: str) -> None:
-    """A suffix begins with its dot and makes a legal member name; the media type is one."""
+    """A suffix begins with its dot and makes a legal member name; the media type is valid."""
     made = load_document_formats([name])[name]
     assert made.suffix.startswith(".")
     assert is_safe(f"x{made.suffix}")
@@ -93,7 +93,7 @@ def test_a_dataset_that_it_does_not_know_gives_nothing(name: str) -> None:
 @pytest.mark.parametrize("batch_records", [1, 7, 16])
 @pytest.mark.parametrize("volume_members", [10, 14, 50_000])
 def test_every_record_is_one_document(tmp_path: Path, batch_records: int, volume_members: int) -> None:
-    """Whatever the sizes of batches and volumes: each record once, and no volume above its members but by one batch."""
+    """For all sizes of batches and volumes: each record once, and a volume exceeds its members by one batch at most."""
     source = things(47)
     exporter = MadeUpExporter(source, batch_records=batch_records, datasets=(LETTERS,))
     made, identifier, paths = letters(tmp_path, exporter, volume_members=volume_members)
@@ -115,7 +115,7 @@ def test_files_lie_beside_documents(tmp_path: Path) -> None:
 
 
 def test_documents_are_described_as_what_they_are(tmp_path: Path) -> None:
-    """datapackage.json has each with one record; no schema of rows is promised; README counts them."""
+    """datapackage.json lists each with one record, without a row schema; README counts them."""
     exporter = MadeUpExporter(things(2), datasets=(LETTERS, dataset()))
     _made, _identifier, paths = letters(tmp_path, exporter)
     found = dict(members(paths))
@@ -139,14 +139,14 @@ def test_a_record_that_cannot_be_written_is_a_gap(tmp_path: Path) -> None:
 
 
 def test_a_record_that_no_format_knows_is_a_gap(tmp_path: Path) -> None:
-    """Nothing is silently missing, though nobody is at fault."""
-    strange = replace(LETTERS, name="runes")
-    _made, _identifier, paths = letters(tmp_path, MadeUpExporter(things(1), datasets=(strange,)))
+    """Nothing is missing silently, even without a fault."""
+    unformatted = replace(LETTERS, name="runes")
+    _made, _identifier, paths = letters(tmp_path, MadeUpExporter(things(1), datasets=(unformatted,)))
     assert [(gap["what"], gap["reason"]) for gap in export_json(paths)["gaps"]] == [("runes/thing_0", "no_format")]
 
 
 def test_names_of_documents_are_made_safe(tmp_path: Path) -> None:
-    """Ids become file names: hostile ones and twins are told apart, and none leaves its folder."""
+    """Ids become file names: hostile and equal ids get different names, and every file stays in its folder."""
     hostile = ["../../x", "CON", "a" * 300, "twin", "TWIN", "a/b", "\0"]
     source: list[Record] = [{"id": name, "text": str(n)} for n, name in enumerate(hostile)]
     _made, _identifier, paths = letters(tmp_path, MadeUpExporter(source, datasets=(LETTERS,)))
@@ -160,8 +160,8 @@ def test_without_a_format_of_documents_they_are_not_included(tmp_path: Path) -> 
     exporter = MadeUpExporter(things(2), datasets=(dataset(), LETTERS))
     _made, _identifier, paths = letters(tmp_path, exporter, formats=["jsonl"])
     left = export_json(paths)["not_included"]
-    reason = "format vcon was not asked for"
-    assert left == [{"exporter": "made", "dataset": "letters", "title": "Letters", "reason": reason}]
+    reason = {"reason": "format_not_asked_for", "explanation": "The request does not include its format (vCon)."}
+    assert left == [{"exporter": "made", "dataset": "letters", "title": "Letters", "translations": {}, **reason}]
     assert len(records(paths, "made", "things")) == 2
 
 
@@ -170,5 +170,5 @@ def test_without_a_format_of_records_they_are_not_included(tmp_path: Path) -> No
     exporter = MadeUpExporter(things(2), datasets=(dataset(), LETTERS))
     _made, _identifier, paths = letters(tmp_path, exporter, formats=["letters"])
     (left,) = export_json(paths)["not_included"]
-    assert (left["dataset"], left["reason"]) == ("things", "no format of records was asked for (jsonl, csv)")
+    assert (left["dataset"], left["reason"]) == ("things", "no_format_of_records")
     assert len(documents(paths)) == 2

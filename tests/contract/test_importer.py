@@ -14,15 +14,16 @@ from simultaneous import in_threads
 from sqlalchemy import Connection, Engine, func, select
 
 from demo.plan import SeedPlan
-from exporters import schema
-from importer.contents import bags
-from importer.importing import import_archive
-from importer.report import Report
-from importer.targets import TABLES
-from portability.db import open_engine
+from exporters.reference import schema
+from exporters.sql.exporter import SqlExporter
+from portability.api.storages import Storage
+from portability.database.engine import open_engine
 from portability.plugins import load_exporters
-from portability.storage import Storage
 from portability.storage.local import LocalStorage
+from receiver.importer.archive_import import import_archive
+from receiver.importer.contents import bags
+from receiver.importer.report import ImportReport
+from receiver.importer.targets import TABLES
 
 PLAN = SeedPlan(
     tenants=1,
@@ -49,15 +50,15 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[cases.Pla
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Storage:
+def file_storage(tmp_path: Path) -> Storage:
     return LocalStorage(tmp_path / "files")
 
 
-def counted(report: Report) -> dict[str, tuple[int, int, int, int]]:
+def counted(report: ImportReport) -> dict[str, tuple[int, int, int, int]]:
     return {one.table: (one.new, one.same, one.changed, one.refused.total()) for one in report.datasets}
 
 
-def rows(url: str, table: str) -> int:
+def row_count(url: str, table: str) -> int:
     engine = open_engine(url)
     with engine.connect() as connection:
         count = connection.scalar(select(func.count()).select_from(schema.metadata.tables[table])) or 0
@@ -66,11 +67,12 @@ def rows(url: str, table: str) -> int:
 
 
 def test_every_dataset_has_the_table_that_its_exporter_reads() -> None:
-    """The importer's list of tables is the exporters' own, turned around; documents of whole conversations aside."""
+    """The importer's list of tables is that of the reference platform's exporters; records of requests have none."""
     exporters: dict[str, Any] = dict(load_exporters(None))  # type: ignore[arg-type]  # nothing is read
     read = {
         (name, dataset): source.created.table
         for name, exporter in exporters.items()
+        if isinstance(exporter, SqlExporter)
         for dataset, source in exporter._tables.items()
     }
 
@@ -78,7 +80,7 @@ def test_every_dataset_has_the_table_that_its_exporter_reads() -> None:
 
 
 def test_what_an_exporter_gives_is_enough_for_a_row() -> None:
-    """Each column that a row cannot be without is exported, so no whole record is ever refused for one."""
+    """Each column that a row requires is exported, so no complete record is ever refused because of one."""
     needed = {
         f"{table.name}.{column.name}"
         for table in TABLES.values()
@@ -90,18 +92,20 @@ def test_what_an_exporter_gives_is_enough_for_a_row() -> None:
 
 
 def test_all_records_come_in_and_twice_is_once(
-    switch: tuple[cases.Platform, list[Path]], control_url: str, storage: Storage
+    switch: tuple[cases.Platform, list[Path]], control_url: str, file_storage: Storage
 ) -> None:
-    """The first run makes every row and file, the second finds all of them the same."""
+    """The first run makes every row and file, the second finds all the same; the sender's own records are left."""
     made, folders = switch
 
-    first = import_archive(folders, control_url, storage=storage)
-    second = import_archive(folders, control_url, storage=storage)
+    first = import_archive(folders, control_url, storage=file_storage)
+    second = import_archive(folders, control_url, storage=file_storage)
 
     assert first.refused == 0
-    assert [(one.exporter, one.dataset) for one in first.left] == [("calls", "vcon"), ("chats", "vcon")]
+    left = [(one.exporter, one.dataset) for one in first.left if one.exporter != "portability"]
+    assert left == [("calls", "vcon"), ("chats", "vcon")]
+    assert ("portability", "requests") in {(one.exporter, one.dataset) for one in first.left}
     for one in first.datasets:
-        assert one.new == rows(control_url, one.table) > 0
+        assert one.new == row_count(control_url, one.table) > 0
     assert counted(second) == {table: (0, new, 0, 0) for table, (new, _, _, _) in counted(first).items()}
     stored = {one.table: one.files for one in first.datasets if one.files}
     again = {one.table: one.files for one in second.datasets if one.files}
@@ -109,15 +113,17 @@ def test_all_records_come_in_and_twice_is_once(
     assert {table: (0, files.new) for table, files in stored.items()} == {
         table: (files.new, files.same) for table, files in again.items()
     }
-    assert len(list(storage.list())) == sum(files.new for files in stored.values())
+    assert len(list(file_storage.list())) == sum(files.new for files in stored.values())
     assert (first.profile, first.complete) == ("switch", True)
     assert made.world.view(first.export)["state"] == "ready"
 
 
-def test_rows_find_their_files(switch: tuple[cases.Platform, list[Path]], control_url: str, storage: Storage) -> None:
+def test_rows_find_their_files(
+    switch: tuple[cases.Platform, list[Path]], control_url: str, file_storage: Storage
+) -> None:
     """Each row's storage key leads to the bytes that the archive has under the record's file name."""
     _, folders = switch
-    import_archive(folders, control_url, storage=storage)
+    import_archive(folders, control_url, storage=file_storage)
     engine = open_engine(control_url)
     with engine.connect() as connection:
         found = connection.execute(select(schema.recordings.c.id, schema.recordings.c.storage_key))
@@ -125,15 +131,15 @@ def test_rows_find_their_files(switch: tuple[cases.Platform, list[Path]], contro
     engine.dispose()
     archived = {path.stem: path.read_bytes() for folder in folders for path in folder.glob("data/calls/recordings/*")}
 
-    assert {identifier: b"".join(storage.read(key or "")) for identifier, key in keys.items()} == archived
+    assert {identifier: b"".join(file_storage.read(key or "")) for identifier, key in keys.items()} == archived
 
 
-def test_what_is_in_no_archive_is_absent_and_told(
-    switch: tuple[cases.Platform, list[Path]], control_url: str, storage: Storage
+def test_what_is_in_no_archive_is_absent_and_reported(
+    switch: tuple[cases.Platform, list[Path]], control_url: str, file_storage: Storage
 ) -> None:
     """Secrets and the platform's own columns are NULL afterwards, and the report names each of them."""
     _, folders = switch
-    report = import_archive(folders, control_url, storage=storage)
+    report = import_archive(folders, control_url, storage=file_storage)
     engine = open_engine(control_url)
 
     with engine.connect() as connection:
@@ -147,7 +153,7 @@ def test_what_is_in_no_archive_is_absent_and_told(
 
 
 def test_a_changed_row_is_restored(switch: tuple[cases.Platform, list[Path]], control_url: str) -> None:
-    """The archive's value replaces another one; a column that no archive brings stays."""
+    """The archive's value replaces a different value; a column that archives never contain stays."""
     _, folders = switch
     import_archive(folders, control_url)
     contacts = schema.contacts
@@ -169,9 +175,9 @@ def test_a_changed_row_is_restored(switch: tuple[cases.Platform, list[Path]], co
 
 
 def test_a_row_of_another_tenant_is_never_touched(
-    switch: tuple[cases.Platform, list[Path]], control_url: str, storage: Storage
+    switch: tuple[cases.Platform, list[Path]], control_url: str, file_storage: Storage
 ) -> None:
-    """Tenants are walls on this side too: an id that somebody else has is refused, and its file is not stored."""
+    """Tenants are isolated on this side too: an id of another tenant is refused, and its file is not stored."""
     _, folders = switch
     import_archive(folders, control_url)
     recordings = schema.recordings
@@ -180,7 +186,7 @@ def test_a_row_of_another_tenant_is_never_touched(
         taken = connection.scalars(select(recordings.c.id).order_by(recordings.c.id)).first()
         connection.execute(recordings.update().where(recordings.c.id == taken).values(tenant_id="ten_other"))
 
-    report = import_archive(folders, control_url, storage=storage)
+    report = import_archive(folders, control_url, storage=file_storage)
 
     with engine.connect() as connection:
         row = connection.execute(select(recordings).where(recordings.c.id == taken)).mappings().one()
@@ -190,19 +196,46 @@ def test_a_row_of_another_tenant_is_never_touched(
     assert (row["tenant_id"], row["storage_key"]) == ("ten_other", None)
     assert dataset.files is not None
     assert dataset.files.new == PLAN.recordings - 1
-    assert len(list(storage.list("calls/"))) == PLAN.recordings - 1
+    assert len(list(file_storage.list("calls/"))) == PLAN.recordings - 1
 
 
-def test_a_dry_run_tells_the_same_and_changes_nothing(
-    switch: tuple[cases.Platform, list[Path]], control_url: str, storage: Storage, tmp_path: Path
+def test_no_part_is_added_to_a_call_of_another_tenant(
+    switch: tuple[cases.Platform, list[Path]], control_url: str, file_storage: Storage
+) -> None:
+    """What an export would leave out is not imported: a transcript that names a call which another tenant has here."""
+    _, folders = switch
+    import_archive(folders, control_url)
+    calls, transcripts = schema.calls, schema.transcripts
+    engine = open_engine(control_url)
+    with engine.begin() as connection:
+        taken = connection.scalars(select(transcripts.c.call_id).order_by(transcripts.c.call_id)).first()
+        of_call = select(func.count()).select_from(transcripts).where(transcripts.c.call_id == taken)
+        parts = connection.scalar(of_call)
+        connection.execute(calls.update().where(calls.c.id == taken).values(tenant_id="ten_other"))
+        connection.execute(transcripts.delete().where(transcripts.c.call_id == taken))
+
+    report = import_archive(folders, control_url, storage=file_storage)
+
+    with engine.connect() as connection:
+        assert connection.scalar(of_call) == 0
+    engine.dispose()
+    refused = {one.table: dict(one.refused) for one in report.datasets}
+    assert parts
+    assert refused["transcripts"] == {"another_tenant": parts}
+    assert refused["calls"] == {"another_tenant": 1}
+    assert refused["messages"] == {}
+
+
+def test_a_dry_run_reports_the_same_and_changes_nothing(
+    switch: tuple[cases.Platform, list[Path]], control_url: str, file_storage: Storage, tmp_path: Path
 ) -> None:
     """Its report is that of the real run; not even a table, a file or a SQLite database is made."""
     _, folders = switch
-    dry = import_archive(folders, control_url, storage=storage, dry_run=True)
+    dry = import_archive(folders, control_url, storage=file_storage, dry_run=True)
 
     assert not (tmp_path / "control.sqlite").exists()
     assert not (tmp_path / "files").exists()
-    real = import_archive(folders, control_url, storage=storage)
+    real = import_archive(folders, control_url, storage=file_storage)
     assert {**dry.as_json(), "dry_run": False} == real.as_json()
 
 
@@ -220,21 +253,21 @@ def test_a_dry_run_into_tables_that_are_there(
     report = import_archive(folders, control_url, dry_run=True)
 
     assert sum(one.new for one in report.datasets) > 0
-    assert sum(rows(control_url, one.table) for one in report.datasets) == 0
+    assert sum(row_count(control_url, one.table) for one in report.datasets) == 0
     with control_engine.connect() as connection:
         assert tables_of(connection) == len(schema.metadata.tables)
 
 
 def test_two_imports_at_once_are_one(
-    switch: tuple[cases.Platform, list[Path]], control_url: str, storage: Storage
+    switch: tuple[cases.Platform, list[Path]], control_url: str, file_storage: Storage
 ) -> None:
-    """Into an empty database, tables included: neither fails, and each row is new for one of them."""
+    """Into an empty database without tables: neither fails, and each row is new for one of them."""
     _, folders = switch
 
-    reports = in_threads(2, lambda _: import_archive(folders, control_url, storage=storage))
+    reports = in_threads(2, lambda _: import_archive(folders, control_url, storage=file_storage))
 
     for one, other in zip(reports[0].datasets, reports[1].datasets, strict=True):
-        assert sorted([one.new, other.new]) == [0, rows(control_url, one.table)]
+        assert sorted([one.new, other.new]) == [0, row_count(control_url, one.table)]
         assert one.new + one.same == other.new + other.same
 
 
@@ -249,13 +282,13 @@ def test_two_imports_at_once_are_one(
     ],
 )
 def test_archives_of_older_versions_keep_importing(
-    folder: Path, case: dict[str, Any], control_url: str, storage: Storage, tmp_path: Path
+    folder: Path, case: dict[str, Any], control_url: str, file_storage: Storage, tmp_path: Path
 ) -> None:
-    """Every line of every golden archive to move with becomes a row, for ever."""
+    """Every line of every golden archive that can be imported becomes a row, in all future versions."""
     volumes = [folder / name for name in case["volumes"]]
     unpacked.unpacked(volumes, tmp_path / "golden")
 
-    report = import_archive(bags(tmp_path / "golden"), control_url, storage=storage)
+    report = import_archive(bags(tmp_path / "golden"), control_url, storage=file_storage)
 
     assert report.refused == 0
     assert sum(one.new for one in report.datasets) == unpacked.lines(volumes).total()

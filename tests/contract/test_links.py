@@ -1,32 +1,26 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import MadeUpExporter, World, things, world
+from factories import World
 from simultaneous import in_threads
 from sqlalchemy import select, update
 
-from portability import audit, instructions, keys, links, models
 from portability.api import SubjectKind
-from portability.db import open_engine, reading, writing
-from portability.errors import BadInput, NoSigningKey, UnknownExport, WrongState
-from portability.instructions import Delivery
-from portability.links import Link
-from portability.policy import Actor
-from portability.refusals import LinkInvalid, UnknownLink
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import open_engine, reading, writing
+from portability.delivery import links
+from portability.delivery.links import Link
+from portability.errors import LinkInvalid, NoSigningKey, UnknownExport, UnknownLink, WrongState
+from portability.requests import instructions
+from portability.requests.instructions import Delivery
+from portability.requests.policy import Actor
+from portability.trust import audit, keys
 
 ACTOR = "operator:test"
 DAY = 86_400
-
-
-@pytest.fixture
-def made(control_url: str, tmp_path: Path) -> World:
-    made = world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url)
-    with writing(made.engine) as connection:
-        keys.ensure(connection, made.place.settings.keys, actor=ACTOR)
-    return made
 
 
 def ready(made: World, subject: str = "user:usr_1", **asked: object) -> str:
@@ -35,7 +29,7 @@ def ready(made: World, subject: str = "user:usr_1", **asked: object) -> str:
     return identifier
 
 
-def issue(made: World, export_id: str, audience: str = "login", ttl_seconds: float = DAY) -> Link:
+def issue(made: World, export_id: str, audience: str | None = "login", ttl_seconds: float = DAY) -> Link:
     with writing(made.engine) as connection:
         return links.issue(
             connection, made.place.settings.keys, export_id, audience=audience, ttl_seconds=ttl_seconds, actor=ACTOR
@@ -58,7 +52,7 @@ def volume_of(made: World, row: dict[Any, Any], token: str, volume: int = 1) -> 
 
 
 def test_a_link_leads_to_its_export(made: World) -> None:
-    """The token resolves to the export and its subject, as often as one looks: looking consumes nothing."""
+    """The token resolves to the export and its subject repeatedly: resolving consumes nothing."""
     link = issue(made, ready(made))
     for _ in range(3):
         row = resolve(made, link.token)
@@ -90,17 +84,17 @@ def test_a_link_that_has_ended_leads_nowhere(made: World, column: str) -> None:
         claim(made, row)
 
 
-def test_all_that_is_wrong_is_told_alike(made: World) -> None:
-    """Unknown, revoked and forged have one message, one code and one hint."""
+def test_all_faults_are_reported_alike(made: World) -> None:
+    """Unknown, revoked and forged tokens get one message, one code and one hint."""
     link = issue(made, ready(made))
     with writing(made.engine) as connection:
         links.revoke(connection, link.id, actor=ACTOR)
-    told = set()
+    reports = set()
     for token in (link.token, link.token[:-1], "", "x", "a.b.c", "é", "x" * 5000):
         with pytest.raises(LinkInvalid) as raised:
             resolve(made, token)
-        told.add((str(raised.value), raised.value.code, raised.value.hint))
-    assert len(told) == 1
+        reports.add((str(raised.value), raised.value.code, raised.value.hint))
+    assert len(reports) == 1
 
 
 def test_a_signed_token_that_we_do_not_know_is_refused(made: World) -> None:
@@ -138,7 +132,7 @@ def test_a_revoked_key_ends_its_links_and_a_retired_one_does_not(made: World) ->
 
 
 def test_only_a_ready_export_has_links(made: World) -> None:
-    """What is not whole is not delivered; what is no longer ready is no longer delivered."""
+    """Incomplete exports are not delivered; exports that are no longer ready are no longer delivered."""
     waiting = made.request("user:usr_2")
     with pytest.raises(WrongState):
         issue(made, waiting)
@@ -172,7 +166,7 @@ def test_a_link_has_a_bounded_life(made: World, seconds: float) -> None:
     [("user:usr_1", None, {"login", "code"}), ("contact:con_1", "ten_1", {"code"})],
 )
 def test_the_audience_fits_the_subject(made: World, subject: str, tenant: str | None, fitting: set[str]) -> None:
-    """A user logs in or, with a closed account, gets a code; a contact gets a code; nobody else is let in."""
+    """A user logs in or, with a closed account, gets a code; a contact gets a code; all others are refused."""
     export_id = ready(made, subject, tenant=tenant)
     for audience in ("login", "code", "tenant_admin", "anybody"):
         if audience in fitting:
@@ -185,6 +179,7 @@ def test_the_audience_fits_the_subject(made: World, subject: str, tenant: str | 
 def test_an_instruction_sends_a_contacts_archive_to_the_administrator(made: World) -> None:
     """Only where the tenant has said so, for this contact, and for as long as that stands."""
     export_id = ready(made, "contact:con_1", tenant="ten_1")
+    assert issue(made, export_id, audience=None).audience == "code"
     with writing(made.engine) as connection:
         row = connection.execute(select(models.export)).mappings().one()
         assert links.default_audience(connection, row) == "code"
@@ -193,6 +188,7 @@ def test_an_instruction_sends_a_contacts_archive_to_the_administrator(made: Worl
         )
         assert links.default_audience(connection, row) == "tenant_admin"
     assert issue(made, export_id, "tenant_admin").audience == "tenant_admin"
+    assert issue(made, export_id, audience=None).audience == "tenant_admin"
     with writing(made.engine) as connection:
         instructions.withdraw(connection, order, actor=ACTOR)
         instructions.add(
@@ -203,7 +199,7 @@ def test_an_instruction_sends_a_contacts_archive_to_the_administrator(made: Worl
 
 
 def test_a_link_admits_its_audience_alone() -> None:
-    """The same id in another role, at another tenant or of another kind is somebody else."""
+    """The same id in another role, at another tenant or of another kind is another person."""
     row = {"audience": "login", "subject_kind": "user", "subject_id": "usr_1", "tenant": None}
     assert links.admits(row, Actor("subject", "usr_1"))
     others = [Actor("subject", "usr_2"), Actor("staff", "usr_1"), Actor("operator", "usr_1")]
@@ -216,7 +212,7 @@ def test_a_link_admits_its_audience_alone() -> None:
 
 
 def test_a_claim_opens_its_volume_again_and_again(made: World) -> None:
-    """A download that was cut is resumed with the claim that it began with; what it opens is one volume of one link."""
+    """An interrupted download is resumed with its claim; the claim gives access to one volume of one link."""
     first, second = (issue(made, ready(made, f"user:usr_{n}")) for n in (1, 2))
     row, other = resolve(made, first.token), resolve(made, second.token)
     token = claim(made, row)
@@ -228,7 +224,7 @@ def test_a_claim_opens_its_volume_again_and_again(made: World) -> None:
 
 
 def test_a_claim_runs_out(made: World) -> None:
-    """After its window the download begins anew, with a claim that counts."""
+    """After its window the download begins again, with a claim that counts."""
     row = resolve(made, issue(made, ready(made)).token)
     token = claim(made, row, seconds=-1)
     with pytest.raises(LinkInvalid):
@@ -275,15 +271,15 @@ def test_everything_about_a_link_is_audited(made: World) -> None:
         links.opened(connection, row, 1, token, actor=ACTOR, sent_bytes=20, complete=True)
         links.revoke(connection, link.id, actor=ACTOR)
     with reading(made.engine) as connection:
-        told = [e for e in audit.events(connection, export_id=export_id) if e["action"].startswith("link.")]
-    actions = [event["action"].removeprefix("link.") for event in told]
+        events = [e for e in audit.events(connection, export_id=export_id) if e["action"].startswith("link.")]
+    actions = [event["action"].removeprefix("link.") for event in events]
     assert actions == ["issued", "claimed", "downloaded", "downloaded", "revoked"]
-    assert all(event["detail"]["link"] == link.id for event in told)
-    assert [(e["detail"]["bytes"], e["detail"]["complete"]) for e in told[2:4]] == [(10, False), (20, True)]
+    assert all(event["detail"]["link"] == link.id for event in events)
+    assert [(e["detail"]["bytes"], e["detail"]["complete"]) for e in events[2:4]] == [(10, False), (20, True)]
 
 
 def test_all_links_are_revoked_at_once(made: World) -> None:
-    """Those that are revoked already are left alone; revoking one twice is bad input."""
+    """Revoked links are not changed; revoking one twice is invalid input."""
     export_id = ready(made)
     first, second = issue(made, export_id), issue(made, export_id)
     with writing(made.engine) as connection:

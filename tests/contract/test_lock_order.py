@@ -1,37 +1,32 @@
-"""What people and workers do to one export at the same moment: nobody waits for somebody who waits for them."""
+"""Simultaneous actions of people and workers on one export: never two that wait for each other."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
-from factories import MadeUpExporter, World, things, world
+from factories import World
 from simultaneous import in_threads
 from sqlalchemy import Connection, select, update
 
-from portability import approvals, audit, codes, exports, keys, links, models, notify, recalls, requests
-from portability.approvals import Cause
-from portability.db import open_engine, reading, writing
-from portability.errors import BadInput
-from portability.policy import Actor
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import open_engine, reading, writing
+from portability.delivery import codes, links
+from portability.messages import outbox
+from portability.requests import acceptance, approvals, exports
+from portability.requests.approvals import Cause
+from portability.requests.policy import Actor
+from portability.retention import recalls
+from portability.trust import audit
 
 ROUNDS = 30
 THREADS = 4
 
 
-@pytest.fixture
-def made(control_url: str, tmp_path: Path) -> World:
-    made = world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url)
-    with writing(made.engine) as connection:
-        keys.ensure(connection, made.place.settings.keys, actor="operator:test")
-    return made
-
-
-def test_nobody_waits_in_a_circle(made: World, control_url: str) -> None:
-    """No deadlock, whatever meets whatever; refusals are fine, and the audit log is one whole chain afterwards."""
+def test_there_is_no_deadlock(made: World, control_url: str) -> None:
+    """No deadlock for any combination; refusals are allowed, and the audit log is one complete chain afterwards."""
     export_id = made.request("user:usr_1")
     made.advance_all()
     waiting = made.request("user:usr_2")
@@ -41,15 +36,15 @@ def test_nobody_waits_in_a_circle(made: World, control_url: str) -> None:
         row = dict(links.resolve(connection, folder, given.token))
 
     def work(connection: Connection) -> None:
-        """As a worker's checkpoint: export, slice, then the log and what people are told."""
+        """Like a worker's checkpoint: export, slice, then the log and the messages."""
         exports.lock(connection, export_id)
         connection.execute(update(models.slice).where(models.slice.c.export_id == export_id).values(attempts=0))
         audit.record(connection, "volume.failed", actor="worker", export_id=export_id)
-        notify.queue(connection, notify.Kind.READY, export_id)
+        outbox.queue(connection, outbox.MessageKind.READY, export_id)
 
     def repeat(connection: Connection) -> None:
-        wanted = requests.check(profile="access", subject="user:usr_2")
-        requests.accept(connection, wanted, actor="operator:test")
+        wanted = acceptance.check(profile="access", subject="user:usr_2")
+        acceptance.accept(connection, wanted, actor="operator:test")
 
     def hold(connection: Connection) -> None:
         approvals.ask(connection, waiting, [Cause.SWITCH], actor="staff:sue")

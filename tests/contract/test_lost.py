@@ -8,16 +8,19 @@ from factories import MadeUpExporter, World, things, world
 from faults import FaultyStorage, Operation
 from sweeping import AgedStorage, Shelf, found
 
-from portability import audit, incidents
-from portability.db import now, reading
-from portability.errors import ForeignStore, LeaseLost, StorageUnavailable
+from portability.api.errors import ForeignStore, StorageUnavailable
+from portability.database import incidents
+from portability.database.engine import now, reading
+from portability.errors import LeaseLost
 from portability.storage.local import LocalStorage
-from worker import checkpoint, pipeline
-from worker.sweep import sweep
+from portability.trust import audit
+from worker.claim import fenced_writes
+from worker.clock.sweep import sweep
+from worker.export import advance
 
 
-def ready(shelf: Shelf, exports: int) -> list[str]:
-    """Keys of the one volume of each of so many ready exports."""
+def ready_keys(shelf: Shelf, exports: int) -> list[str]:
+    """Return the keys of the only volume of each of `exports` ready exports."""
     return [shelf.stored(shelf.export("ready"), closing=True) for _ in range(exports)]
 
 
@@ -30,10 +33,10 @@ def counted(made: World) -> dict[str, int]:
     return {row["kind"]: row["count"] for row in incidents.counted(made.engine)}
 
 
-@pytest.mark.parametrize("state", ["queued", "running", "ready"])
+@pytest.mark.parametrize("state", ["running", "closing", "ready"])
 def test_an_export_whose_volume_is_gone_fails(shelf: Shelf, state: str) -> None:
     """Code, number, audit event and incident; what is left of it is removed, other exports are not touched."""
-    others = ready(shelf, 3)
+    others = ready_keys(shelf, 3)
     export = shelf.export(state)
     shelf.volume(export, "stored", 1)
     shelf.stored(export, 2)
@@ -52,8 +55,8 @@ def test_an_export_whose_volume_is_gone_fails(shelf: Shelf, state: str) -> None:
 
 
 def test_a_message_names_a_few_volumes(shelf: Shelf) -> None:
-    """A terabyte that lost hundreds of volumes has a message that one can read."""
-    ready(shelf, 8)
+    """A terabyte that lost hundreds of volumes has a readable message."""
+    ready_keys(shelf, 8)
     export = shelf.export("ready")
     for number in range(1, 8):
         shelf.volume(export, "stored", number)
@@ -62,9 +65,9 @@ def test_a_message_names_a_few_volumes(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
-def test_nobody_misses_the_objects_of_an_ended_export(shelf: Shelf, state: str) -> None:
+def test_objects_of_an_ended_export_are_not_missed(shelf: Shelf, state: str) -> None:
     """Their state stays what it was; only the rows go."""
-    ready(shelf, 1)
+    ready_keys(shelf, 1)
     export = shelf.export(state)
     shelf.volume(export, "stored")
     report = shelf.sweep()
@@ -79,8 +82,8 @@ def test_a_volume_that_is_not_stored_yet_is_not_lost(shelf: Shelf) -> None:
 
 
 def test_what_a_listing_leaves_out_is_looked_for(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only storage's own word for one object, `stat`, makes it lost: listings may lag behind."""
-    keys = ready(shelf, 4)
+    """Only storage's answer for one object, `stat`, makes it lost: listings may lag behind."""
+    keys = ready_keys(shelf, 4)
     whole = shelf.storage.list
     with monkeypatch.context() as patch:
         patch.setattr(shelf.storage, "list", lambda *_args: (o for o in whole() if o.key != keys[0]))
@@ -88,7 +91,7 @@ def test_what_a_listing_leaves_out_is_looked_for(shelf: Shelf, monkeypatch: pyte
 
 
 def test_what_was_stored_during_the_listing_is_not_judged_by_it(shelf: Shelf) -> None:
-    """Four volumes committed meanwhile are no reason to believe that storage lost them."""
+    """Four volumes committed meanwhile do not count as lost."""
     export = shelf.export("running")
 
     def commit() -> None:
@@ -102,8 +105,8 @@ def test_what_was_stored_during_the_listing_is_not_judged_by_it(shelf: Shelf) ->
 
 
 def test_a_storage_that_does_not_answer_loses_nothing(shelf: Shelf) -> None:
-    """Anything but `object_missing` is no proof: the sweep fails, the export stays."""
-    ready(shelf, 3)
+    """Only `object_missing` is a proof: with any other error the sweep fails, and the export stays."""
+    ready_keys(shelf, 3)
     export = shelf.export("ready")
     shelf.volume(export, "stored")
 
@@ -120,8 +123,8 @@ def test_a_storage_that_does_not_answer_loses_nothing(shelf: Shelf) -> None:
     ("there", "gone", "refused"), [(2, 2, False), (1, 2, False), (1, 3, True), (2, 3, True), (0, 1, True)]
 )
 def test_a_storage_that_lacks_most_is_another_one(shelf: Shelf, there: int, gone: int, refused: bool) -> None:
-    """More than half of four volumes or more, or all that there is: nothing is changed, unless somebody insists."""
-    ready(shelf, there)
+    """More than half of four volumes or more, or all volumes: nothing is changed without --force."""
+    ready_keys(shelf, there)
     missing = [shelf.export("ready") for _ in range(gone)]
     for export in missing:
         shelf.volume(export, "stored")
@@ -145,14 +148,14 @@ def test_a_storage_that_lacks_most_is_another_one(shelf: Shelf, there: int, gone
 
 
 def test_a_folder_that_is_not_mounted_loses_nothing(control_url: str, tmp_path: Path) -> None:
-    """Without the folder there is no storage: StorageUnavailable, even for those who insist."""
+    """Without the folder there is no storage: StorageUnavailable, even with --force."""
     made = world(tmp_path, {}, database_url=control_url)
     with pytest.raises(StorageUnavailable):
         sweep(made.engine, LocalStorage(tmp_path / "absent"), actor="operator:test", force=True)
 
 
 def test_a_worker_stops_where_its_export_has_failed(control_url: str, tmp_path: Path) -> None:
-    """Whoever writes the next volume of an export whose first one is gone learns it at the next fenced write."""
+    """A worker on the next volume of an export whose first one is gone stops at its next fenced write."""
     made = world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url)
     shelf = Shelf(made, AgedStorage(made.place.storage))
     export = made.request()
@@ -162,8 +165,8 @@ def test_a_worker_stops_where_its_export_has_failed(control_url: str, tmp_path: 
     shelf.sweep(force=True)
     assert made.view(export)["state"] == "failed"
     with pytest.raises(LeaseLost):
-        checkpoint.renew(made.engine, held, 60, {})
-    assert pipeline.advance(made.place, held) == 0
+        fenced_writes.renew(made.engine, held, 60, {})
+    assert advance(made.place, held) == 0
     assert made.claim() is None
     assert (shelf.objects(), shelf.uploads()) == (set(), set())
     assert [event["action"] for event in events(made, export)].count("export.failed") == 1

@@ -1,177 +1,202 @@
-"""An upgrade in the middle of the work: what was begun under an older schema is ended under the newer one."""
+"""Migrations of the control database: they make what the models say, lead on from every release, and only grow."""
 
 from __future__ import annotations
 
+import hashlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from archives import records
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from factories import MadeUpExporter, World, dataset, things, world
-from sqlalchemy import Connection, Engine, MetaData, Table, insert, select, text
-from sqlalchemy.exc import DatabaseError
-from workers import until
+from repository import ROOT
+from simultaneous import in_processes, in_threads
+from sqlalchemy import Engine, MetaData, select, text
 
-from portability import audit, migrations, models
-from portability.db import reading, writing
+from portability.database import migrations, models
+from portability.database.engine import open_engine, reading, writing
 from portability.errors import DatabaseUnavailable
-from worker import checkpoint, object_keys, pipeline
+from portability.trust import audit
 
-SOURCE = things(3000)
-MOVED_BY_0003 = ("owner", "fence", "lease_until", "claimed_at", "attempts", "not_before", "woken_at", "progress")
-"""From `export` to `slice`, beside the position."""
+VERSIONS = Path(migrations.__file__).parent / "versions"
+RELEASED = {
+    "0001_first_schema.py": "fdb669b2a0df0d0b0d9c4267e5444e85cb35a74e263130c05c0fb7cdd3ad2068",
+}
+"""SHA-256 of each migration that a release has run somewhere: a release adds its own, and no line changes."""
+EXPORTS_OF_0_1_0 = {"user:usr_1": "ready", "user:usr_2": "running", "user:usr_3": "queued"}
+
+UPGRADE = """
+from portability.database import migrations
+from portability.database.engine import open_engine
+engine = open_engine(sys.argv[1])
+begin()
+print(*migrations.upgrade(engine))
+"""
 
 
 @pytest.fixture
-def made(control_url: str, tmp_path: Path) -> World:
-    exporter = MadeUpExporter(SOURCE, batch_records=20, datasets=(dataset("first"), dataset("second")))
-    return world(tmp_path, {"made": exporter}, database_url=control_url, piece_bytes=8000, volume_bytes=65_536)
+def engine(control_engine: Engine) -> Engine:
+    migrations.upgrade(control_engine)
+    return control_engine
 
 
-def rows_of(engine: Engine) -> dict[str, list[dict[str, Any]]]:
-    with reading(engine) as connection:
-        return {
-            table.name: [dict(row) for row in connection.execute(select(table)).mappings()]
-            for table in models.metadata.sorted_tables
-        }
+def test_migrations_make_what_the_models_say(engine: Engine) -> None:
+    """Alembic finds no difference in tables, columns, types, keys and indexes."""
+    assert _differences(engine) == []
 
 
-def as_in_0002(rows: dict[str, list[dict[str, Any]]]) -> None:
-    """What a worker of that revision would have written: one position per export, counted in ledger lines."""
-    slices = {row["export_id"]: row for row in rows.pop("slice")}
-    del rows["turn"]
-    for export in rows["export"]:
-        mine = slices[export["id"]]
-        export |= {name: mine[name] for name in MOVED_BY_0003}
-        position = mine["position"]
-        export["position"] = position and {"ordinal" if k == "reading" else k: v for k, v in position.items()}
+def test_an_upgrade_is_safe_to_run_twice(control_engine: Engine) -> None:
+    """The second run finds nothing to do and changes no row."""
+    assert migrations.upgrade(control_engine) == (None, migrations.head())
+    with reading(control_engine) as connection:
+        salt = connection.scalar(select(models.deployment.c.pairwise_salt))
+    assert migrations.upgrade(control_engine) == (migrations.head(), migrations.head())
+    with reading(control_engine) as connection:
+        assert connection.scalars(select(models.deployment.c.pairwise_salt)).all() == [salt]
 
 
-def put_back(engine: Engine, rows: dict[str, list[dict[str, Any]]], revision: str = "0002") -> None:
-    """An older database that holds these rows, in place of the newer one."""
-    with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("drop schema public cascade"))
-            connection.execute(text("create schema public"))
-        else:
-            models.metadata.drop_all(connection)
-            connection.execute(text("drop table alembic_version"))
-    migrations.upgrade(engine, revision)
-    older = MetaData()
-    with writing(engine) as connection:
-        older.reflect(connection)
-        connection.execute(older.tables["deployment"].delete())
-        for table in older.sorted_tables:
-            _insert(connection, table, rows.get(table.name, []))
-        if connection.dialect.name == "postgresql":
-            for name in ("volume", "gap", "audit_event"):
-                last = f"select setval(pg_get_serial_sequence('{name}', 'id'), 1 + max(id)) from {name}"  # noqa: S608  # constants
-                connection.execute(text(last))
+def test_an_upgrade_is_safe_from_several_threads(control_url: str) -> None:
+    """One does it, the others wait and find it done."""
+
+    def upgrade(_number: int) -> tuple[str | None, str]:
+        engine = open_engine(control_url)
+        try:
+            return migrations.upgrade(engine)
+        finally:
+            engine.dispose()
+
+    befores = [before for before, _after in in_threads(2, upgrade)]
+    assert sorted(befores, key=str) == [migrations.head(), None]
 
 
-def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    # The types of today, which know times and documents on either database; the columns of then.
-    today = [models.slice, models.metadata.tables.get(table.name, models.slice)]
-    types = {column.name: column.type for known in today for column in known.columns}
-    for column in table.columns:
-        column.type = types.get(column.name, column.type)
-    if rows:
-        names = {column.name for column in table.columns}
-        connection.execute(insert(table), [{k: v for k, v in row.items() if k in names} for row in rows])
+def test_an_upgrade_is_safe_from_several_processes(control_url: str) -> None:
+    """Several machines may release at once."""
+    head = migrations.head()
+    assert sorted(in_processes(3, UPGRADE, control_url)) == [f"{head} {head}"] * 2 + [f"None {head}"]
 
 
-def advance(made: World, claims: int) -> None:
-    for _ in range(claims):
-        held = made.claim()
-        assert held is not None
-        pipeline.advance(made.place, held)
+def test_a_database_that_is_not_migrated_is_refused(control_engine: Engine) -> None:
+    """The error of a worker that starts on an empty or old database says what to run."""
+    with pytest.raises(DatabaseUnavailable, match="revision none") as raised:
+        migrations.check_current(control_engine)
+    assert "db upgrade" in raised.value.hint
+    migrations.upgrade(control_engine)
+    migrations.check_current(control_engine)
 
 
-def test_exports_in_work_go_on_after_an_upgrade(made: World) -> None:
-    """From revision 0002, half-way, not begun and ended: every record once, and the ended one as it was."""
-    ended = made.request("user:usr_1")
-    made.advance_all()
-    half_way = made.request("user:usr_2")
-    advance(made, 2)
-    not_begun = made.request("user:usr_3")
-    rows = rows_of(made.engine)
-    (position,) = (row["position"] for row in rows["slice"] if row["export_id"] == half_way)
-    assert position["after"] is not None
-    as_in_0002(rows)
-    before = made.fetch(ended)
-    put_back(made.engine, rows)
-
-    assert migrations.upgrade(made.engine) == ("0002", migrations.head())
-    made.advance_all()
-
-    for identifier in (ended, half_way, not_begun):
-        view = made.view(identifier)
-        assert (view["state"], view["complete"], len(view["volumes"]) > 2) == ("ready", True, True)
-        paths = made.fetch(identifier)
-        assert made.verify(paths).ok
-        for name in ("first", "second"):
-            assert records(paths, "made", name) == SOURCE
-            (line,) = (line for line in view["datasets"] if line["dataset"] == name)
-            assert (line["records"], line["state"]) == (len(SOURCE), "complete")
-    assert [path.read_bytes() for path in made.fetch(ended)] == [path.read_bytes() for path in before]
-
-
-def test_a_dead_workers_export_goes_on_after_an_upgrade(made: World) -> None:
-    """It held the lease when the upgrade came: the next claim after the lease aborts its upload and goes on."""
-    identifier = made.request()
-    advance(made, 1)
-    held = made.claim(lease_seconds=0.1)
-    assert held is not None
-    key = object_keys.fresh(identifier, 2, held.fence)
-    upload = made.place.storage.begin(key)
-
-    def names(number: int) -> tuple[str, str]:
-        return key, f"v{number}"
-
-    with writing(made.engine) as connection:
-        row = checkpoint.reserve_volume(connection, held, None, names)
-        checkpoint.note_upload(connection, held, row, upload.id)
-    rows = rows_of(made.engine)
-    as_in_0002(rows)
-    put_back(made.engine, rows)
-
-    migrations.upgrade(made.engine)
-    until(lambda: made.advance_all() >= 0 and not made.is_open(identifier), "the export ends")
-
-    paths = made.fetch(identifier)
-    assert made.verify(paths).ok
-    assert records(paths, "made", "second") == SOURCE
-    assert list(made.place.storage.uploads()) == []
-    upload.abort()  # what the dead worker held open
-
-
-def test_events_of_before_are_chained_by_an_upgrade(made: World) -> None:
-    """From revision 0003: in their order, holes of a sequence included; what comes then follows from the last one."""
-    made.request("user:usr_1")
-    made.advance_all()
-    rows = rows_of(made.engine)
-    rows["audit_event"] = rows["audit_event"][:1] + rows["audit_event"][2:]
-    before = [{k: v for k, v in event.items() if "hash" not in k} for event in rows["audit_event"]]
-    assert len(before) > 1
-    put_back(made.engine, rows, "0003")
-
-    assert migrations.upgrade(made.engine) == ("0003", migrations.head())
-    made.request("user:usr_2")
-
-    with reading(made.engine) as connection:
-        verdict = audit.verify(connection)
-        events = audit.events(connection)
-    assert (verdict.ok, verdict.events) == (True, len(before) + 1)
-    assert [{k: v for k, v in event.items() if "hash" not in k} for event in events[:-1]] == before
-    assert events[-1]["id"] == before[-1]["id"] + 1
-    with pytest.raises((DatabaseError, DatabaseUnavailable)), writing(made.engine) as connection:
-        connection.execute(text("DELETE FROM audit_event WHERE true"))
-
-
-def test_an_empty_log_is_chained_by_an_upgrade(control_engine: Engine) -> None:
-    """A deployment in which nothing has happened yet."""
-    migrations.upgrade(control_engine, "0003")
+@pytest.mark.parametrize(
+    ("revision", "message", "hint"),
+    [
+        ("0007", "older than version 0.1.0", "use an empty database"),
+        ("0001", "older than version 0.1.0", "use an empty database"),
+        ("9999_later", "this version does not know", "run that version"),
+    ],
+)
+def test_a_database_that_no_migration_begins_at_is_refused(
+    control_engine: Engine, revision: str, message: str, hint: str
+) -> None:
+    """A database from before 0.1.0, or of a newer version, is named with what to do, and nothing in it changes."""
     migrations.upgrade(control_engine)
     with writing(control_engine) as connection:
-        audit.record(connection, "thing.done", actor="operator:test")
-        assert audit.verify(connection).ok
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    for refused in (migrations.upgrade, migrations.check_current):
+        with pytest.raises(DatabaseUnavailable, match=message) as raised:
+            refused(control_engine)
+        assert revision in str(raised.value)
+        assert hint in raised.value.hint
+    assert not migrations.is_behind(control_engine)
+    with reading(control_engine) as connection:
+        assert connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [revision]
+
+
+@pytest.fixture
+def released(control_url: str) -> Engine:
+    """The database of version 0.1.0, as that release left it: no code of the migrations has made it."""
+    engine = open_engine(control_url)
+    dump = (ROOT / "tests" / "data" / f"schema-0.1.0.{engine.dialect.name}.sql").read_text()
+    if engine.dialect.name == "sqlite":
+        connection = sqlite3.connect(control_url.removeprefix("sqlite:///"))
+        connection.executescript(dump)
+        connection.close()
+    else:
+        with psycopg.connect(control_url.replace("+psycopg", "")) as session:
+            session.execute(dump.encode())
+    return engine
+
+
+def test_a_database_of_0_1_0_is_upgraded(released: Engine) -> None:
+    """Its schema becomes that of the models, and its rows stay: exports, volumes, and a complete audit log."""
+    before = _counts(released)
+    migrations.upgrade(released)
+    assert _differences(released) == []
+    after = _counts(released)
+    assert {name: after[name] for name in before} == before
+    with reading(released) as connection:
+        verdict = audit.verify(connection)
+        export = models.export.c
+        rows = connection.execute(select(export.subject_kind, export.subject_id, export.state)).all()
+    assert (verdict.ok, verdict.events) == (True, before["audit_event"])
+    assert {f"{kind}:{identifier}": state for kind, identifier, state in rows} == EXPORTS_OF_0_1_0
+
+
+def test_exports_of_0_1_0_continue_after_an_upgrade(released: Engine, control_url: str, tmp_path: Path) -> None:
+    """The export that was half-way ends with all its records, as the export does that no worker had begun."""
+    exporter = MadeUpExporter(things(3000), batch_records=20, datasets=(dataset("first"), dataset("second")))
+    made: World = world(tmp_path, {"made": exporter}, database_url=control_url, volume_bytes=65_536, piece_bytes=8000)
+    made.advance_all()
+    with reading(released) as connection:
+        identifiers = connection.scalars(select(models.export.c.id)).all()
+    for identifier in identifiers:
+        view = made.view(identifier)
+        assert (view["state"], view["complete"]) == ("ready", True)
+        assert [line["records"] for line in view["datasets"]] == [3000, 3000]
+
+
+def test_code_of_0_1_0_runs_on_the_newest_schema(released: Engine) -> None:
+    """Every table and column of 0.1.0 is there, and what is new in its tables may be left out by an INSERT."""
+    older, newer = MetaData(), MetaData()
+    older.reflect(released)
+    migrations.upgrade(released)
+    newer.reflect(released)
+    for table in older.sorted_tables:
+        columns = newer.tables[table.name].columns
+        assert set(table.columns.keys()) <= set(columns.keys()), table.name
+        added = [column for column in columns if column.name not in table.columns]
+        assert [c.name for c in added if not (c.nullable or c.server_default)] == [], table.name
+        assert [c.name for c in table.columns if c.nullable and not columns[c.name].nullable] == [], table.name
+
+
+def test_a_released_migration_never_changes() -> None:
+    """Its file is what the release ran: a deployment that has run it never runs it again."""
+    files = {path.name: path.read_bytes() for path in VERSIONS.glob("*.py")}
+    assert {name: hashlib.sha256(files.get(name, b"")).hexdigest() for name in RELEASED} == RELEASED
+
+
+def test_migrations_are_one_line() -> None:
+    """Each migration follows its predecessor, those of releases come first, its revision is the name of its file."""
+    directory = ScriptDirectory(str(VERSIONS.parent))
+    scripts = [*directory.walk_revisions()][::-1]
+    names = [Path(script.path).name for script in scripts]
+    assert [f"{script.revision}.py" for script in scripts] == names == sorted(names)
+    assert names[: len(RELEASED)] == [*RELEASED]
+    assert [script.down_revision for script in scripts] == [None, *(script.revision for script in scripts[:-1])]
+
+
+def _counts(engine: Engine) -> dict[str, int]:
+    tables = MetaData()
+    tables.reflect(engine)
+    with reading(engine) as connection:
+        return {table.name: len(connection.execute(select(table)).all()) for table in tables.sorted_tables}
+
+
+def _differences(engine: Engine) -> list[tuple[Any, ...]]:
+    """What Alembic finds between the database and the models, comments aside: they are for readers of the code."""
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        found = compare_metadata(context, models.metadata)
+    flat = [part for difference in found for part in (difference if isinstance(difference, list) else [difference])]
+    return [difference for difference in flat if difference[0] != "modify_comment"]

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from factories import World, world
+from factories import World
 
-from portability import exports, extensions, metrics, requests
-from portability.db import reading, writing
-from portability.deadlines import Place
-from portability.errors import BadDate, BadInput
-from portability.requests import Request
+from portability import metrics
+from portability.api.errors import BadInput
+from portability.database.engine import reading, writing
+from portability.errors import BadDate
+from portability.law.deadlines import BusinessCalendar
+from portability.law.regime import ExtensionGround
+from portability.requests import acceptance, deadline_events, exports
+from portability.requests.acceptance import Request
+from portability.requests.deadline_events import Extension
 
-JAKARTA = Place(ZoneInfo("Asia/Jakarta"))
+JAKARTA = BusinessCalendar(ZoneInfo("Asia/Jakarta"))
 NOW = datetime.now(UTC)
 
 
-@pytest.fixture
-def made(control_url: str, tmp_path: Path) -> World:
-    return world(tmp_path, {}, database_url=control_url)
-
-
 def switch(**asked: Any) -> Request:
-    return requests.check(profile="switch", subject="tenant:ten_1", **asked)
+    return acceptance.check(profile="switch", subject="tenant:ten_1", **asked)
 
 
 def text(moment: datetime) -> str:
@@ -48,14 +46,15 @@ def test_the_deadline_is_that_of_the_notice(made: World) -> None:
     (alarms,) = (m for m in metrics.collect(made.engine) if m.name == "portability_exports_alarm")
     assert [sample.value for sample in alarms.samples] == [0, 0, 0]
 
-    law: Any = {"regimes": ("gdpr", "data_act"), "place": Place(UTC)}
+    law: Any = {"regimes": ("gdpr", "data_act"), "place": BusinessCalendar(UTC)}
     with writing(made.engine) as connection:
-        longer = extensions.extend(connection, identifier, reason="terabytes", actor="officer:olga", **law)
+        asked = Extension("terabytes", ground=ExtensionGround.TECHNICAL)
+        longer = deadline_events.extend(connection, identifier, asked, actor="officer:olga", **law)
     assert timedelta(days=180) < longer - row["due_at"] < timedelta(days=186)
     with writing(made.engine) as connection:
-        extensions.pause(connection, identifier, reason="identity", actor="officer:olga")
+        deadline_events.pause(connection, identifier, reason="identity", actor="officer:olga")
     with writing(made.engine) as connection:
-        assert extensions.resume(connection, identifier, actor="officer:olga", **law) == longer
+        assert deadline_events.resume(connection, identifier, actor="officer:olga", **law) == longer
 
 
 def test_a_day_is_one_of_the_place(made: World) -> None:
@@ -73,7 +72,7 @@ def test_a_day_is_one_of_the_place(made: World) -> None:
 def test_only_a_switch_has_one(profile: str) -> None:
     """A person's request is due from its receipt: no law that applies to it knows a notice."""
     with pytest.raises(BadInput, match="no law"):
-        requests.check(profile=profile, subject="user:usr_1", notice_ends_at=text(NOW + timedelta(days=3)))
+        acceptance.check(profile=profile, subject="user:usr_1", notice_ends_at=text(NOW + timedelta(days=3)))
 
 
 @pytest.mark.parametrize(

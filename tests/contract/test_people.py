@@ -16,39 +16,35 @@ from repository import ROOT
 from simultaneous import in_threads
 from sqlalchemy import func, select, update
 
-from portability import (
-    approvals,
-    audit,
-    codes,
-    exports,
-    idempotency,
-    intake,
-    keys,
-    links,
-    mandates,
-    models,
-    recalls,
-    requests,
-    slices,
-)
-from portability.approvals import Cause
-from portability.db import now, open_engine, reading, writing
-from portability.errors import BadDate, BadInput, BadSubject, NotAllowed, UnknownExport, UnknownExporter, WrongState
-from portability.policy import NO_AUTH, PRESENT, Actor
-from portability.refusals import (
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import now, open_engine, reading, writing
+from portability.delivery import codes, links
+from portability.errors import (
+    BadDate,
+    BadSubject,
     KeyReused,
     LinkInvalid,
     MandateRefused,
+    NotAllowed,
     ReasonRequired,
     StepUpRequired,
     TooManyAttempts,
     TooManyExports,
+    UnknownExport,
+    UnknownExporter,
     UnknownMandate,
     UnknownRecall,
+    WrongState,
 )
+from portability.requests import acceptance, approvals, exports, idempotency, intake, mandates, slices
+from portability.requests.approvals import Cause
+from portability.requests.policy import NO_AUTH, PRESENT, Actor
+from portability.requests.states import EXPORTS, UNBEGUN, ExportState
+from portability.retention import recalls
 from portability.settings import Settings
-from portability.states import FOLLOWS, ExportState
-from worker.withdraw import withdraw_all, withdraw_recalled
+from portability.trust import audit, keys
+from worker.write.withdraw import withdraw_all, withdraw_discarded
 
 TEST = "operator:test"
 OLGA = Actor("officer", "olga")
@@ -115,7 +111,7 @@ class People:
         settings = self.settings.model_copy(update=given.pop("settings", {}))
         reason = given.pop("reason", None)
         include = given.pop("include", None)
-        wanted = requests.check(profile=profile, subject=subject, tenant=tenant, reason=reason, include=include)
+        wanted = acceptance.check(profile=profile, subject=subject, tenant=tenant, reason=reason, include=include)
         with writing(self.world.engine) as connection:
             return intake.take(connection, settings, wanted, actor=actor, auth=given.pop("auth", PRESENT), **given)
 
@@ -135,7 +131,7 @@ def link(people: People) -> dict[Any, Any]:
 
 
 def test_a_code_is_good_once(people: People, link: dict[Any, Any]) -> None:
-    """Eight digits, typed with or without spaces; the second time it is a code like any other wrong one."""
+    """Eight digits, typed with or without spaces; used a second time it is wrong like any other code."""
     code = people.send(link)
     assert (len(code), code.isdigit()) == (codes.DIGITS, True)
     assert people.check(link, f" {code[:4]} {code[4:]} ")
@@ -152,7 +148,7 @@ def test_a_code_is_not_stored(people: People, link: dict[Any, Any]) -> None:
 
 
 def test_five_wrong_tries_end_a_code(people: People, link: dict[Any, Any]) -> None:
-    """Then the right one is of no use either, and a new one must be sent."""
+    """Then the right code is refused too, and a new one must be sent."""
     code = people.send(link)
     for guess in [WRONG, "", "x" * 1000, "é", "\uff11" * 8]:
         assert not people.check(link, guess)
@@ -161,7 +157,7 @@ def test_five_wrong_tries_end_a_code(people: People, link: dict[Any, Any]) -> No
 
 
 def test_a_code_is_of_its_link_and_its_time(people: People, link: dict[Any, Any]) -> None:
-    """Another link's, an older one, and one that has run out are wrong."""
+    """A code of another link, an older one, and an expired one are wrong."""
     other = people.link()
     older, newer = people.send(link), people.send(link)
     assert not people.check(other, newer)
@@ -172,7 +168,7 @@ def test_a_code_is_of_its_link_and_its_time(people: People, link: dict[Any, Any]
 
 
 def test_a_mailbox_is_not_flooded(people: People, link: dict[Any, Any]) -> None:
-    """Five codes an hour for one link; and none for a link whose user logs in."""
+    """Five codes an hour for one link; none for a link whose user logs in."""
     for _ in range(codes.SENT_MAX):
         people.send(link)
     with pytest.raises(TooManyAttempts):
@@ -182,7 +178,7 @@ def test_a_mailbox_is_not_flooded(people: People, link: dict[Any, Any]) -> None:
 
 
 def test_tries_at_the_same_moment_are_all_counted(people: People, link: dict[Any, Any], control_url: str) -> None:
-    """Eight guesses at once are five at the most, by one statement for each."""
+    """Of eight simultaneous guesses at most five count, each in one statement."""
     people.send(link)
 
     def guess(_number: int) -> bool:
@@ -199,7 +195,7 @@ def test_tries_at_the_same_moment_are_all_counted(people: People, link: dict[Any
 
 
 def test_what_is_in_review_no_worker_begins(people: People) -> None:
-    """It is claimable when somebody else has approved it, and not before; its due date counts all the time."""
+    """It can be claimed when another person has approved it, and not before; its due date counts all the time."""
     export_id = people.held()
     assert (people.state(export_id), people.world.claim()) == ("review", None)
     assert people.world.request(reason="ticket 7") == export_id
@@ -212,7 +208,7 @@ def test_what_is_in_review_no_worker_begins(people: People) -> None:
 
 @pytest.mark.parametrize("reason", [None, "no mandate"])
 def test_it_takes_another_persons_eyes(people: People, reason: str | None) -> None:
-    """Who asked, and who asked for the approval, do not decide; nor does anybody who may not, nor any program."""
+    """The requester, the person who asked for the approval, actors without the right and programs cannot decide."""
     export_id = people.held()
     for actor in (
         Actor("operator", "test"),
@@ -236,17 +232,17 @@ def test_a_denial_says_why_and_what_one_can_do(people: People) -> None:
     people.decide(export_id, OLGA, "We could not tell that it was you.")
     people.world.advance_all()
     with reading(people.world.engine) as connection:
-        told = approvals.denial(connection, export_id)
+        denial = approvals.denial(connection, export_id)
         kinds = set(connection.scalars(select(models.notification.c.kind)))
         logged = str([event["detail"] for event in audit.events(connection)])
     assert people.state(export_id) == "denied"
-    assert told is not None
-    assert (told["reason"], told["remedies"]) == ("We could not tell that it was you.", ["complaint", "court"])
+    assert denial is not None
+    assert (denial["reason"], denial["remedies"]) == ("We could not tell that it was you.", ["complaint", "court"])
     assert "denied" in kinds
     assert "could not" not in logged
 
 
-def test_a_request_that_waits_for_nobody_can_be_denied_too(people: People) -> None:
+def test_a_request_that_is_not_waiting_can_be_denied_too(people: People) -> None:
     """Before a worker begins; afterwards it is cancelled or recalled."""
     export_id = people.world.request()
     people.decide(export_id, OLGA, "abusive")
@@ -280,16 +276,16 @@ def test_a_copy_for_an_operator_takes_a_colleague(people: People) -> None:
 
 
 def test_no_code_denies_by_itself() -> None:
-    """`denied` is written in one place, by a function that takes a person (requirement R20)."""
+    """`denied` is written in one place, by a function that needs a person (requirement R20)."""
     writers = {
         path.relative_to(ROOT).as_posix()
         for package in repository.PACKAGES
         for path in repository.files("*.py", below=ROOT / package)
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Dict) and any(_is_denied(value) for value in node.values)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "transition" and any(map(_is_denied, node.args))
     }
-    assert writers == {"portability/approvals.py"}
-    assert {state for state, follows in FOLLOWS.items() if ExportState.DENIED in follows} == {"review", "queued"}
+    assert writers == {"portability/requests/approvals.py"}
+    assert {state for state in ExportState if ExportState.DENIED in EXPORTS[state].next} == UNBEGUN
 
 
 def _is_denied(node: ast.expr) -> bool:
@@ -297,7 +293,7 @@ def _is_denied(node: ast.expr) -> bool:
 
 
 def test_a_held_export_can_be_cancelled(people: People) -> None:
-    """At once: nobody works on it."""
+    """At once: no worker has claimed it."""
     export_id = people.held()
     with writing(people.world.engine) as connection:
         assert exports.cancel(connection, export_id, actor=TEST) is ExportState.CANCELLED
@@ -313,7 +309,7 @@ def test_a_recall_ends_everything_and_starts_the_clocks(people: People) -> None:
         with pytest.raises(LinkInvalid):
             links.claim(connection, row, 1, actor=TEST, claims_max=9, claim_seconds=60)
     assert people.state(export_id) == "recalled"
-    assert withdraw_recalled(people.world.engine, lambda: people.world.place.storage) == 1
+    assert withdraw_discarded(people.world.engine, lambda: people.world.place.storage, {ExportState.RECALLED}) == 1
     assert [found.key for found in people.world.place.storage.list()] == []
     with reading(people.world.engine) as connection:
         (record,) = recalls.rows(connection, open_only=True)
@@ -335,8 +331,8 @@ def test_a_recall_of_what_ended_opens_its_record_all_the_same(people: People) ->
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_what_nobody_has_begun_is_recalled_before_it_is_made(people: People, held: bool) -> None:
-    """Queued or waiting for a second person: no worker takes it any more, and nobody can approve it."""
+def test_an_export_that_has_not_begun_can_be_recalled(people: People, held: bool) -> None:
+    """Queued or waiting for a second person: no worker claims it any more, and it cannot be approved."""
     export_id = people.world.request("user:usr_recalled")
     with writing(people.world.engine) as connection:
         if held:
@@ -349,7 +345,7 @@ def test_what_nobody_has_begun_is_recalled_before_it_is_made(people: People, hel
 
 
 def test_a_recall_is_closed_once_with_its_outcome(people: People) -> None:
-    """An empty reason or outcome is none."""
+    """An empty reason or outcome is refused."""
     export_id = people.ready()
     with writing(people.world.engine) as connection:
         with pytest.raises(ReasonRequired):
@@ -359,7 +355,7 @@ def test_a_recall_is_closed_once_with_its_outcome(people: People) -> None:
         recall_id = recalls.recall(connection, export_id, reason="x", actor=TEST)
         with pytest.raises(ReasonRequired):
             recalls.close(connection, recall_id, outcome="", actor=TEST)
-        recalls.close(connection, recall_id, outcome="told on the 3rd", actor=TEST)
+        recalls.close(connection, recall_id, outcome="informed on the 3rd", actor=TEST)
         for identifier in (recall_id, "rec_nothing"):
             with pytest.raises(UnknownRecall):
                 recalls.close(connection, identifier, outcome="again", actor=TEST)
@@ -424,7 +420,7 @@ def test_a_mandate_opens_the_door_for_its_agent_alone(people: People) -> None:
         ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, BadDate),
     ],
 )
-def test_a_mandate_that_is_none_is_refused(people: People, wrong: dict[str, Any], error: type[Exception]) -> None:
+def test_an_invalid_mandate_is_refused(people: People, wrong: dict[str, Any], error: type[Exception]) -> None:
     """Nothing is recorded."""
     right: dict[str, Any] = {
         "agent": "subject:usr_9",
@@ -441,11 +437,11 @@ def test_a_mandate_that_is_none_is_refused(people: People, wrong: dict[str, Any]
 
 
 def test_a_key_makes_one_export(people: People, control_url: str) -> None:
-    """Four times at the same moment, one export; another body under the same key is refused, another actor's is new."""
+    """Four simultaneous requests make one export; another body with the key is refused, another actor's is new."""
 
     def send(body: bytes, actor: str = "subject:usr_1", subject: str = "user:usr_1") -> tuple[str, bool]:
         engine = open_engine(control_url)
-        wanted = requests.check(profile="access", subject=subject)
+        wanted = acceptance.check(profile="access", subject=subject)
         try:
             with writing(engine) as connection:
                 return idempotency.once(
@@ -453,7 +449,7 @@ def test_a_key_makes_one_export(people: People, control_url: str) -> None:
                     "key-1",
                     body,
                     actor=actor,
-                    make=lambda: requests.accept(connection, wanted, actor=actor)[0],
+                    make=lambda: acceptance.accept(connection, wanted, actor=actor)[0],
                 )
         finally:
             engine.dispose()
@@ -470,7 +466,7 @@ def test_a_key_makes_one_export(people: People, control_url: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "é"])
-def test_a_key_that_is_none_is_refused(people: People, key: str) -> None:
+def test_an_invalid_key_is_refused(people: People, key: str) -> None:
     """Printable ASCII, and not endless."""
     with writing(people.world.engine) as connection, pytest.raises(BadInput):
         idempotency.once(connection, key, b"", actor=TEST, make=lambda: "never")
@@ -529,8 +525,8 @@ def test_what_needs_a_second_person_waits_for_one(people: People) -> None:
 
 
 @pytest.mark.requirement("R27")
-def test_what_tells_much_of_others_waits_for_human_eyes(people: People) -> None:
-    """As the deployment's policy names exporters: for people's copies that take them, whoever asks; not for switch."""
+def test_data_about_many_others_waits_for_a_review(people: People) -> None:
+    """As the deployment's policy lists exporters: for people's copies with them, by any requester; not for switch."""
     deployed: dict[str, Any] = {"settings": {"approvals": "none", "review_exporters": "calls, crm"}}
     subject, root = Actor("subject", "usr_3"), Actor("operator", "root")
     all_of_it, _ = people.take(subject, "user:usr_3", **deployed)
@@ -555,7 +551,7 @@ def test_a_review_of_what_is_not_there_lets_nothing_pass(people: People) -> None
 
 
 def test_where_approvals_are_off_nothing_waits(people: People) -> None:
-    """On one laptop one person plays all parts."""
+    """On a laptop one person has all roles."""
     operator = Actor("operator", "root")
     export_id, _ = people.take(operator, "tenant:ten_1", profile="switch", settings={"approvals": "none"})
     assert people.state(export_id) == "queued"

@@ -1,29 +1,27 @@
-"""Pseudonyms of other people: one number for one person in one archive, on both databases; erased with the archive."""
+"""Pseudonyms of other people: one number for each person in an archive, on both databases; erased with the archive."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import MadeUpExporter, World, things, world
+from factories import World
 from simultaneous import in_threads
 from sqlalchemy import select, update
 
-from portability import exports, models, pseudonyms, recalls
-from portability.db import now, open_engine, reading, writing
+from portability.database import models
+from portability.database.engine import now, open_engine, reading, writing
 from portability.errors import LeaseLost
-from portability.states import ExportState
-from worker import checkpoint, expire, lost
-from worker.claims import Claim
+from portability.people import pseudonyms
+from portability.requests import exports
+from portability.requests.states import ExportState
+from portability.retention import recalls
+from worker.claim import fenced_writes
+from worker.claim.claims import Claim
+from worker.clock import expiry, lost_volumes
 
 EXPORT, TABLE = models.export, models.pseudonym
 THREADS, ROUNDS = 4, 12
-
-
-@pytest.fixture
-def made(control_url: str, tmp_path: Path) -> World:
-    return world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url)
 
 
 def begun(made: World, subject: str = "user:usr_1") -> str:
@@ -38,7 +36,7 @@ def numbers(made: World, identifier: str, *values: str, kind: str = "agent") -> 
     return [found[value] for value in values]
 
 
-def rows(made: World, identifier: str) -> tuple[list[str], str | None]:
+def digests_and_key(made: World, identifier: str) -> tuple[list[str], str | None]:
     """Digests of an export, and its key."""
     with reading(made.engine) as connection:
         digests = connection.scalars(select(TABLE.c.digest).where(TABLE.c.export_id == identifier)).all()
@@ -46,14 +44,14 @@ def rows(made: World, identifier: str) -> tuple[list[str], str | None]:
 
 
 def test_a_person_keeps_a_number(made: World) -> None:
-    """In the order in which they are met; each kind counts for itself; nobody is named in the table."""
+    """In the order of their first occurrence; each kind counts separately; the table contains no names."""
     identifier = begun(made)
     assert numbers(made, identifier, "usr_7", "usr_8", "usr_7") == [1, 2, 1]
     assert numbers(made, identifier, "usr_9", "usr_8") == [3, 2]
     assert numbers(made, identifier, "usr_8", kind="speaker") == [1]
     assert numbers(made, identifier) == []
     assert numbers(made, identifier, "a lone \ud800 surrogate, NUL \0 and \N{SEEDLING}") == [4]
-    digests, _key = rows(made, identifier)
+    digests, _key = digests_and_key(made, identifier)
     assert len(set(digests)) == 5
     assert not any("usr" in digest for digest in digests)
 
@@ -63,14 +61,14 @@ def test_two_archives_share_nothing(made: World) -> None:
     exports_of = [begun(made, subject) for subject in ("user:usr_1", "user:usr_2")]
     for identifier in exports_of:
         numbers(made, identifier, *(f"usr_{n}" for n in range(50)))
-    (first, one_key), (second, other_key) = (rows(made, identifier) for identifier in exports_of)
+    (first, one_key), (second, other_key) = (digests_and_key(made, identifier) for identifier in exports_of)
     assert len(first) == len(second) == 50
     assert set(first).isdisjoint(second)
     assert one_key != other_key
 
 
 def test_workers_at_the_same_moment_agree(made: World, control_url: str) -> None:
-    """Slices meet the same people in another order: each has one number in the end, and no number has two."""
+    """Slices meet the same people in another order: in the end each has one number, and no number has two people."""
     identifier = begun(made)
 
     def meet(worker: int) -> dict[str, int]:
@@ -91,12 +89,12 @@ def test_workers_at_the_same_moment_agree(made: World, control_url: str) -> None
 
 def _cancelled(made: World, held: Claim) -> None:
     with writing(made.engine) as connection:
-        checkpoint.end(connection, held, ExportState.CANCELLED)
+        fenced_writes.end(connection, held, ExportState.CANCELLED)
 
 
 def _failed(made: World, held: Claim) -> None:
     with writing(made.engine) as connection:
-        checkpoint.end(connection, held, ExportState.FAILED)
+        fenced_writes.end(connection, held, ExportState.FAILED)
 
 
 def _recalled(made: World, held: Claim) -> None:
@@ -106,20 +104,20 @@ def _recalled(made: World, held: Claim) -> None:
 
 def _expired(made: World, held: Claim) -> None:
     with writing(made.engine) as connection:
-        checkpoint.end(connection, held, ExportState.READY)
+        fenced_writes.end(connection, held, ExportState.READY)
         connection.execute(update(EXPORT).values(ended_at=now(-8 * 86_400)))
-    expire.announce(made.engine, made.place.settings)
+    expiry.announce(made.engine, made.place.settings)
     with writing(made.engine) as connection:
         connection.execute(update(models.notification).values(created_at=now(-3 * 86_400)))
-    assert rows(made, held.id)[0]
-    assert expire.expire(made.engine, made.place.settings) == 1
+    assert digests_and_key(made, held.id)[0]
+    assert expiry.expire(made.engine, made.place.settings) == 1
 
 
 def _lost(made: World, held: Claim) -> None:
     with writing(made.engine) as connection:
-        row = checkpoint.reserve_volume(connection, held, 1, lambda n: (f"{held.id}/{n}.zip", "name"))
+        row = fenced_writes.reserve_volume(connection, held, 1, lambda n: (f"{held.id}/{n}.zip", "name"))
         connection.execute(update(models.volume).where(models.volume.c.id == row["id"]).values(state="stored"))
-    lost.fail(made.engine, held.id, [1], actor="clock")
+    lost_volumes.fail(made.engine, held.id, [1], actor="clock")
 
 
 @pytest.mark.parametrize("end", [_cancelled, _failed, _recalled, _expired, _lost])
@@ -130,30 +128,30 @@ def test_whatever_ends_an_archive_erases_the_key(made: World, end: Any) -> None:
     assert held is not None
     numbers(made, identifier, "usr_7")
     end(made, held)
-    assert rows(made, identifier) == ([], None)
+    assert digests_and_key(made, identifier) == ([], None)
     with pytest.raises(LeaseLost):
         numbers(made, identifier, "usr_7")
-    assert rows(made, identifier) == ([], None)
+    assert digests_and_key(made, identifier) == ([], None)
 
 
-def test_what_nobody_has_begun_gives_no_numbers(made: World) -> None:
+def test_an_export_that_has_not_begun_gives_no_numbers(made: World) -> None:
     """A queued export has no key: cancelling or denying it leaves none behind."""
     identifier = made.request()
     with pytest.raises(LeaseLost):
         numbers(made, identifier, "usr_7")
     with writing(made.engine) as connection:
         exports.cancel(connection, identifier, actor="operator:test")
-    assert rows(made, identifier) == ([], None)
+    assert digests_and_key(made, identifier) == ([], None)
 
 
 def test_a_ready_archive_keeps_its_key(made: World) -> None:
-    """What is fetched later, as the next revision, must name everybody as before."""
+    """The next revision, which contains what is fetched later, must give each person the same pseudonym."""
     identifier = made.request()
     held = made.claim()
     assert held is not None
     numbers(made, identifier, "usr_7")
     with writing(made.engine) as connection:
-        checkpoint.end(connection, held, ExportState.READY)
-    digests, key = rows(made, identifier)
+        fenced_writes.end(connection, held, ExportState.READY)
+    digests, key = digests_and_key(made, identifier)
     assert len(digests) == 1
     assert key is not None

@@ -5,49 +5,31 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import MadeUpExporter, World, things, world
+from factories import World
 from sqlalchemy import insert, select, update
 
-from portability import (
-    approvals,
-    audit,
-    deployment,
-    exports,
-    holds,
-    instructions,
-    keys,
-    mandates,
-    models,
-    recalls,
-    request_log,
-    requests,
-    subjects,
-)
-from portability.db import now, reading, writing
-from portability.errors import BadInput, BadSetting
-from portability.policy import Actor
-from portability.request_log import Scope
+from portability.api.errors import BadInput, BadSetting
+from portability.api.times import rfc3339
+from portability.database import deployment, models
+from portability.database.engine import now, reading, writing
+from portability.people import subjects
+from portability.requests import acceptance, approvals, exports, instructions, mandates, request_log
+from portability.requests.policy import Actor
+from portability.requests.request_log import Scope
+from portability.requests.states import ExportState
+from portability.retention import legal_holds, recalls
 from portability.settings import load_settings
-from portability.states import ExportState
-from worker import erase, purge
-from worker.purge import _months_ago
-from worker.withdraw import withdraw_recalled, withdraw_state
+from portability.trust import audit
+from worker.clock import erasure, purge
+from worker.clock.purge import _months_ago
+from worker.write.withdraw import withdraw_discarded
 
 TEST, OLGA = "operator:test", Actor("officer", "olga")
 EXPORT = models.export
 DAY = 86_400
-
-
-@pytest.fixture
-def made(control_url: str, tmp_path: Path) -> World:
-    made = world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url)
-    with writing(made.engine) as connection:
-        keys.ensure(connection, made.place.settings.keys, actor=TEST)
-    return made
 
 
 def ended(made: World, subject: str = "user:usr_1", *, ended_at: datetime | None = None, state: str = "expired") -> str:
@@ -55,10 +37,10 @@ def ended(made: World, subject: str = "user:usr_1", *, ended_at: datetime | None
     identifier = made.request(subject)
     made.advance_all()
     with writing(made.engine) as connection:
-        mine = update(EXPORT).where(EXPORT.c.id == identifier)
-        connection.execute(mine.values(state=state, ended_at=ended_at or now(-900 * DAY)))
-    withdraw_state(made.engine, lambda: made.place.storage, ExportState(state))
-    erase.attest(made.engine, made.place.settings.keys, "https://x.example")
+        this_export = update(EXPORT).where(EXPORT.c.id == identifier)
+        connection.execute(this_export.values(state=state, ended_at=ended_at or now(-900 * DAY)))
+    withdraw_discarded(made.engine, lambda: made.place.storage, {ExportState(state)})
+    erasure.attest(made.engine, made.place.settings.keys, "https://x.example")
     return identifier
 
 
@@ -103,7 +85,7 @@ def test_months_are_those_of_the_calendar(present: str, months: int, limit: str)
 
 
 def test_the_whole_record_goes_and_the_pseudonym_with_the_last(made: World) -> None:
-    """Every row that hangs on the export; the audit log keeps a pseudonym that leads to nobody."""
+    """Every row that refers to the export; the audit log keeps a pseudonym that identifies no one."""
     first, second = ended(made), ended(made, ended_at=datetime.now(UTC))
     with reading(made.engine) as connection:
         ref = subjects.pairwise_ref(connection, "user", "usr_1", None)
@@ -122,27 +104,27 @@ def test_the_whole_record_goes_and_the_pseudonym_with_the_last(made: World) -> N
 
 
 def test_what_is_still_needed_is_kept(made: World) -> None:
-    """A hold, an open breach, an archive, an open request, a volume that storage still has: whatever its age."""
+    """A hold, an open breach, an archive, an open request, a volume still in storage: at any age."""
     ended(made, "user:usr_held")
     breached = ended(made, "user:usr_breached")
     ready, waiting = ended(made, "user:usr_ready", state="ready"), made.request("user:usr_waiting")
     with writing(made.engine) as connection:
-        hold = holds.add(connection, subject="user:usr_held", tenant=None, reason="case", actor=TEST)
+        hold = legal_holds.add(connection, subject="user:usr_held", tenant=None, reason="case", actor=TEST)
         recall = recalls.recall(connection, breached, reason="x", actor=TEST)
         old = update(EXPORT).where(EXPORT.c.id == waiting)
         connection.execute(old.values(created_at=now(-900 * DAY), received_at=now(-900 * DAY)))
     assert purge.purge(made.engine, 24) == 0
     with writing(made.engine) as connection:
-        holds.release(connection, hold, actor=TEST)
-        recalls.close(connection, recall, outcome="told", actor=TEST)
-    withdraw_recalled(made.engine, lambda: made.place.storage)
+        legal_holds.release(connection, hold, actor=TEST)
+        recalls.close(connection, recall, outcome="informed", actor=TEST)
+    withdraw_discarded(made.engine, lambda: made.place.storage, {ExportState.RECALLED})
     assert purge.purge(made.engine, 24) == 2
     assert ids(made) == {ready, waiting}
 
 
 def test_powers_and_orders_that_ended_go_too(made: World) -> None:
     """They name people: as long after their end."""
-    far = requests.moment("2126-01-01", "expires-at")
+    far = acceptance.moment("2126-01-01", "expires-at")
     assert far is not None
     with writing(made.engine) as connection:
         for subject in ("user:usr_1", "user:usr_2"):
@@ -150,7 +132,7 @@ def test_powers_and_orders_that_ended_go_too(made: World) -> None:
                 connection, agent="subject:usr_9", subject=subject, tenant=None, profiles=["access"], issuer="a court",
                 expires_at=far, actor=TEST,
             )  # fmt: skip  # one call
-            holds.add(connection, subject=subject, tenant=None, reason="case", actor=TEST)
+            legal_holds.add(connection, subject=subject, tenant=None, reason="case", actor=TEST)
         for contact in ("con_1", "con_2"):
             instructions.add(connection, "ten_1", contact_id=contact, exporters=None, actor=TEST)
         for table, name, column in (
@@ -204,7 +186,7 @@ def test_consents_that_ended_go_with_what_rests_on_them(made: World) -> None:
     ],
 )
 def test_the_laws_say_how_long(regimes: str, months: int | None, kept: int) -> None:
-    """By default as long as the strictest of them; longer where one wants it."""
+    """By default as long as the strictest law requires; longer if configured."""
     assert load_settings(regimes=regimes, request_log_months=months).log_months == kept
 
 
@@ -231,16 +213,16 @@ def test_the_log_has_the_fields_of_the_law(made: World) -> None:
     with reading(made.engine) as connection:
         rows = list(request_log.every(connection, Scope()))
         answered_at = audit.events(connection, export_id=ready)[-1]["at"]
-    told = {row["id"]: row for row in csv.DictReader(io.StringIO(request_log.table(rows), newline=""))}
+    log = {row["id"]: row for row in csv.DictReader(io.StringIO(request_log.table(rows), newline=""))}
 
-    assert told[ready]["received_at"] == "2026-11-01T00:00:00Z"
-    assert (told[ready]["profile"], told[ready]["channel"], told[ready]["response"]) == ("access", "letter", "complied")
-    assert told[ready]["responded_at"] == exports.rfc3339(answered_at)
-    assert (told[denied]["response"], told[denied]["basis"]) == ("denied", "identity")
-    assert told[denied]["denial"] == "'=we could not verify you"
-    assert [told[open_one][name] for name in request_log.ANSWER] == ["", "", "", ""]
+    assert log[ready]["received_at"] == "2026-11-01T00:00:00Z"
+    assert (log[ready]["profile"], log[ready]["channel"], log[ready]["response"]) == ("access", "letter", "complied")
+    assert log[ready]["responded_at"] == rfc3339(answered_at)
+    assert (log[denied]["response"], log[denied]["basis"]) == ("denied", "identity")
+    assert log[denied]["denial"] == "'=we could not verify you"
+    assert [log[open_one][name] for name in request_log.ANSWER] == ["", "", "", ""]
     later = recall_and_expire(made, ready)
-    assert (later["response"], later["responded_at"]) == ("complied", exports.rfc3339(answered_at))
+    assert (later["response"], later["responded_at"]) == ("complied", rfc3339(answered_at))
 
 
 def recall_and_expire(made: World, identifier: str) -> dict[str, object]:
@@ -252,11 +234,11 @@ def recall_and_expire(made: World, identifier: str) -> dict[str, object]:
 
 
 def test_an_archive_with_gaps_is_an_answer_in_part(made: World) -> None:
-    """What is missing is told in the log of requests, too."""
+    """Gaps are counted in the log of requests, too."""
     made.request()
     made.advance_all()
     with writing(made.engine) as connection:
-        connection.execute(update(EXPORT).values(complete=False))
+        connection.execute(update(EXPORT).values(complete=False, outcome_own="partial"))
     with reading(made.engine) as connection:
         (row,) = request_log.every(connection, Scope())
         assert request_log.document(row)["response"] == "complied_in_part"

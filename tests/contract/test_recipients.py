@@ -10,17 +10,20 @@ import pytest
 from factories import World, world
 from sqlalchemy import select
 
-from portability import audit, keys, models, recipients
-from portability.abroad import Mechanism, needs_human
-from portability.db import reading, writing
-from portability.errors import BadInput, NotAllowed, UnknownExporter, WrongState
-from portability.outside import AddressRefused, Outside
-from portability.policy import Actor
-from portability.recipients import Entry, UnknownRecipient, WeakKey
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import reading, writing
+from portability.errors import NotAllowed, UnknownExporter, WrongState
+from portability.law.countries import Mechanism, needs_human
+from portability.requests.policy import Actor
+from portability.safe_http import AddressRefused, SafeHttpClient
+from portability.transfers import recipients
+from portability.transfers.recipients import RecipientEntry, UnknownRecipient, WeakKey
+from portability.trust import audit, keys
 
-GOOD = Outside(resolve=lambda _host, _port: ["93.184.215.14"])
+GOOD = SafeHttpClient(resolve=lambda _host, _port: ["93.184.215.14"])
 KEY = "age1utud2adcaugyxg24td65nfek7txkjc9lkzzdw3vxqgmnsssk89xsnwq7fy"
-TOLD: dict[str, Any] = {
+VALUES: dict[str, Any] = {
     "name": "Other Care Ltd",
     "domain": "other.example",
     "country": "id",
@@ -40,8 +43,8 @@ def made(control_url: str, tmp_path: Path) -> World:
     return made
 
 
-def entry(**more: Any) -> Entry:
-    return recipients.checked(GOOD, None, **dict(TOLD, **more))
+def entry(**more: Any) -> RecipientEntry:
+    return recipients.checked(GOOD, None, **dict(VALUES, **more))
 
 
 def add(made: World, **more: Any) -> tuple[str, str]:
@@ -51,7 +54,7 @@ def add(made: World, **more: Any) -> tuple[str, str]:
 
 
 def test_a_second_person_approves(made: World) -> None:
-    """Until then nothing can be sent; whoever recorded it cannot approve it, and twice is once too often."""
+    """Until then nothing can be sent; the person who recorded it cannot approve it, nor can it be approved twice."""
     identifier, _secret = add(made)
     with writing(made.engine) as connection:
         with pytest.raises(WrongState):
@@ -70,7 +73,7 @@ def test_a_second_person_approves(made: World) -> None:
 
 
 def test_a_removed_recipient_is_none_and_its_domain_is_free_again(made: World) -> None:
-    """It stays listed; another one of its domain is another one, with another secret."""
+    """It stays listed; a new one with its domain is another recipient, with another secret."""
     identifier, secret = add(made)
     with pytest.raises(WrongState):
         add(made)
@@ -88,7 +91,7 @@ def test_a_removed_recipient_is_none_and_its_domain_is_free_again(made: World) -
 
 
 def test_the_webhook_secret_is_not_in_the_database(made: World) -> None:
-    """It is derived from the link key: the same whenever it is needed, and nothing for whoever reads the tables."""
+    """It is derived from the link key: the same each time, and not readable from the tables."""
     identifier, secret = add(made)
     with reading(made.engine) as connection:
         row = recipients.get(connection, identifier)
@@ -114,7 +117,7 @@ def test_the_webhook_secret_is_not_in_the_database(made: World) -> None:
     ],
 )
 def test_a_weak_or_malformed_key_is_refused(key: str) -> None:
-    """A wrong checksum, another kind, a secret key; a point of small order, to which anybody could open."""
+    """A wrong checksum, another kind, a secret key; with a point of small order, any person could decrypt."""
     with pytest.raises(WeakKey) as refused:
         entry(age_key=key)
 
@@ -166,8 +169,8 @@ def test_a_country_without_adequacy_or_safeguard_holds_for_a_human(
 ) -> None:
     """Equal protection, or binding safeguards with their reference; the person's consent alone does not decide."""
     safeguard = "contract 17" if mechanism in {"scc", "binding_rules"} else None
-    told = dict(TOLD, country=country, mechanism=mechanism, safeguard=safeguard)
-    made = recipients.checked(GOOD, home, **told)
+    values = dict(VALUES, country=country, mechanism=mechanism, safeguard=safeguard)
+    made = recipients.checked(GOOD, home, **values)
 
     assert needs_human({name: getattr(made, name) for name in ("country", "mechanism", "safeguard")}, home) is holds
     assert made.mechanism in set(Mechanism)
@@ -177,6 +180,6 @@ def test_names_of_datasets_cover_what_they_say() -> None:
     """An exporter with all its datasets, or one dataset of it."""
     assert entry(datasets=["calls", " chats/messages "]).datasets == ("calls", "chats/messages")
     scope = ["calls", "chats/messages"]
-    told = [("calls", "x"), ("chats", "messages"), ("chats", "conversations"), ("chats", None), ("calls", None)]
-    assert [recipients.covers(scope, *each) for each in told] == [True, True, False, False, True]
+    names = [("calls", "x"), ("chats", "messages"), ("chats", "conversations"), ("chats", None), ("calls", None)]
+    assert [recipients.covers(scope, *each) for each in names] == [True, True, False, False, True]
     assert recipients.covers(None, "anything", "at_all")

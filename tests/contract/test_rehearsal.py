@@ -13,12 +13,12 @@ import pytest
 from factories import MadeUpExporter, World, described, things, world
 from sqlalchemy import event, select
 
-from portability import models
-from portability.db import reading, undone, writing
+from portability.database import models
+from portability.database.engine import reading, undone, writing
 from portability.errors import LeaseLost
 from portability.sources import PlatformSources
-from worker import nobody
-from worker.rehearsal import rehearse
+from worker.process import synthetic_export
+from worker.process.warm_up import warm_process
 
 
 @pytest.fixture
@@ -29,17 +29,17 @@ def made(control_url: str, tmp_path: Path) -> Iterator[World]:
     gc.set_threshold(*threshold)
 
 
-def rows(made: World) -> dict[str, list[Any]]:
+def all_rows(made: World) -> dict[str, list[Any]]:
     with reading(made.engine) as connection:
         return {table.name: [*connection.execute(select(table))] for table in models.metadata.sorted_tables}
 
 
 def test_no_row_of_any_table_is_left_or_changed(made: World) -> None:
     made.request()
-    before = rows(made)
-    rehearse(made.place, PlatformSources(made.place.settings))
+    before = all_rows(made)
+    warm_process(made.place, PlatformSources(made.place.settings))
 
-    assert rows(made) == before
+    assert all_rows(made) == before
 
 
 def test_nothing_is_written_to_a_disk(made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,19 +47,19 @@ def test_nothing_is_written_to_a_disk(made: World, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     monkeypatch.setattr(made.place.storage, "begin", None)
     keys = sorted(made.place.settings.keys.iterdir())
-    rehearse(made.place, PlatformSources(made.place.settings))
+    warm_process(made.place, PlatformSources(made.place.settings))
 
     assert sorted(made.place.settings.keys.iterdir()) == keys
 
 
 def test_a_job_compiles_no_statement_after_it(made: World) -> None:
     """From the claim to the commit all statements on the control database have been compiled before."""
-    rehearse(made.place, PlatformSources(made.place.settings))
+    warm_process(made.place, PlatformSources(made.place.settings))
     met: list[str] = []
 
-    def note(*told: Any) -> None:
-        if told[4].compiled is not None and told[4].cache_hit.name != "CACHE_HIT":
-            met.append(told[2])
+    def note(*arguments: Any) -> None:
+        if arguments[4].compiled is not None and arguments[4].cache_hit.name != "CACHE_HIT":
+            met.append(arguments[2])
 
     event.listen(made.engine, "after_cursor_execute", note)
     identifier = made.request()
@@ -70,19 +70,19 @@ def test_a_job_compiles_no_statement_after_it(made: World) -> None:
 
 
 def test_it_goes_all_the_way(made: World) -> None:
-    """A fault in it would only cost warmth, and nobody would see it: here it is no warning but an error."""
-    nobody.export(made.place, 30)
+    """A fault in it would only slow down jobs, unnoticed: here warnings are errors."""
+    synthetic_export.export(made.place, 30)
 
 
-def test_it_does_not_go_on_for_longer_than_it_may(made: World) -> None:
+def test_it_does_not_continue_for_longer_than_it_may(made: World) -> None:
     """Others wait for its transaction."""
     with pytest.raises(LeaseLost):
-        nobody.export(made.place, -1)
+        synthetic_export.export(made.place, -1)
 
 
 def test_what_is_undone_has_not_happened(made: World) -> None:
-    """Transactions in the block see what those before them wrote, and one that fails takes back its own alone."""
-    before = rows(made)
+    """A transaction in the block sees what earlier transactions wrote; a failed transaction rolls back itself only."""
+    before = all_rows(made)
     with undone(made.engine):
         with writing(made.engine) as connection:
             connection.execute(models.turn.insert().values(tenant="first"))
@@ -91,7 +91,7 @@ def test_what_is_undone_has_not_happened(made: World) -> None:
             raise ZeroDivisionError
         with reading(made.engine) as connection:
             assert connection.scalars(select(models.turn.c.tenant)).all() == ["first"]
-    assert rows(made) == before
+    assert all_rows(made) == before
     with writing(made.engine) as connection:
         connection.execute(models.turn.insert().values(tenant="third"))
-    assert rows(made) != before
+    assert all_rows(made) != before

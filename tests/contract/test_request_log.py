@@ -1,24 +1,19 @@
-"""The request log on both databases: scopes are walls, pages neither repeat nor hide, cells are no formulas."""
+"""The request log on both databases: scopes are separate, pages neither repeat nor omit, cells are not formulas."""
 
 from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 
 import pytest
-from factories import World, world
+from factories import World
 from sqlalchemy import update
 
-from portability import models, request_log
-from portability.db import now, reading, writing
-from portability.errors import BadInput
-from portability.request_log import Scope
-
-
-@pytest.fixture
-def made(control_url: str, tmp_path: Path) -> World:
-    return world(tmp_path, {}, database_url=control_url)
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.requests import exports, request_log
+from portability.requests.request_log import Scope
 
 
 def test_a_scope_is_a_wall(made: World) -> None:
@@ -29,12 +24,12 @@ def test_a_scope_is_a_wall(made: World) -> None:
     other = made.request("contact:con_1", tenant="ten_b")
     ref = made.view(person)["subject"]
     with reading(made.engine) as connection:
-        mine, _ = request_log.page(connection, Scope(subject_ref=ref))
-        theirs, _ = request_log.page(connection, Scope(tenant="ten_a"))
+        own_rows, _ = request_log.page(connection, Scope(subject_ref=ref))
+        tenants_rows, _ = request_log.page(connection, Scope(tenant="ten_a"))
         everything, _ = request_log.page(connection, Scope())
         found, _ = request_log.page(connection, Scope(tenant="ten_a"), search=other)
-    assert [row["id"] for row in mine] == [person]
-    assert {row["id"] for row in theirs} == {contact, company}
+    assert [row["id"] for row in own_rows] == [person]
+    assert {row["id"] for row in tenants_rows} == {contact, company}
     assert len(everything) == 4
     assert found == []
 
@@ -62,8 +57,8 @@ def test_pages_neither_repeat_nor_hide(made: World) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "bm9uc2Vuc2U", "MjAyNi0wMS0wMVQwMDowMDowMCBh", "\u00e9", "A" * 200])
-def test_a_cursor_that_is_none_of_ours_is_bad_input(made: World, cursor: str) -> None:
-    """Whatever it decodes to."""
+def test_an_invalid_cursor_is_bad_input(made: World, cursor: str) -> None:
+    """For any decoded text."""
     with reading(made.engine) as connection, pytest.raises(BadInput):
         request_log.page(connection, Scope(), after=cursor)
 
@@ -82,18 +77,36 @@ def test_counts_and_the_queue_tell_what_is_urgent(made: World) -> None:
     with reading(made.engine) as connection:
         counts = request_log.counts(connection, Scope())
         queue = [row["id"] for row in request_log.by_due_date(connection, Scope())]
-    assert counts == {"open": 3, "overdue": 1, "soon": 1, "review": 1, "failed": 1}
-    assert queue == [late, calm, review]
+    assert counts == {"open": 4, "overdue": 1, "soon": 1, "review": 1, "failed": 1}
+    assert queue == [late, calm, review, failed]
 
 
-def test_no_cell_is_a_formula_and_no_id_is_told(made: World) -> None:
+@pytest.mark.requirement("R14")
+def test_a_failed_request_stays_in_the_queue_until_it_is_answered(made: World) -> None:
+    """It is overdue as an open request is, its alarm rings, and cancelling it ends both."""
+    failed = made.request("user:usr_failed", received_at="2026-01-01")
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).values(state="failed"))
+    with reading(made.engine) as connection:
+        assert request_log.counts(connection, Scope())["overdue"] == 1
+        assert [row["id"] for row in request_log.by_due_date(connection, Scope())] == [failed]
+    assert made.view(failed)["alarm"] == "missed"
+    with writing(made.engine) as connection:
+        assert exports.cancel(connection, failed, actor="officer:o") == "cancelled"
+    with reading(made.engine) as connection:
+        assert request_log.counts(connection, Scope())["overdue"] == 0
+        assert request_log.by_due_date(connection, Scope()) == []
+    assert made.view(failed)["alarm"] == "none"
+
+
+def test_no_cell_is_a_formula_and_no_id_is_shown(made: World) -> None:
     """Reasons that begin as formulas do are defused; the platform's own ids are not in the log."""
     made.request("user:usr_secret", reason='=HYPERLINK("x")\r\n"quoted", too')
     with reading(made.engine) as connection:
         rows, _ = request_log.page(connection, Scope())
         text = request_log.table(rows)
-    (told,) = csv.DictReader(io.StringIO(text, newline=""))
-    assert told["reason"] == '\'=HYPERLINK("x")\r\n"quoted", too'
-    assert told["requested_by"] == "operator"
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["reason"] == '\'=HYPERLINK("x")\r\n"quoted", too'
+    assert row["requested_by"] == "operator"
     assert "usr_secret" not in text
     assert text.splitlines()[0] == ",".join(request_log.COLUMNS)

@@ -11,12 +11,14 @@ from simultaneous import in_threads
 from sqlalchemy import delete, select
 from sweeping import VOLUME, Shelf, found, sizes, unknown_export
 
-from portability import audit, deployment, incidents
-from portability.db import now, open_engine, reading, writing
-from portability.errors import ForeignStore, StorageRefused, StorageUnavailable
-from worker import excerpt, leftovers, object_keys
-from worker.leftovers import Kind
-from worker.sweep import sweep
+from portability.api.errors import ForeignStore, StorageRefused, StorageUnavailable
+from portability.database import deployment, incidents
+from portability.database.engine import now, open_engine, reading, writing
+from portability.trust import audit
+from worker.clock import orphans
+from worker.clock.orphans import OrphanKind
+from worker.clock.sweep import sweep
+from worker.write import excerpts, object_keys
 
 FOREIGN = ["photos/1.jpg", "00001.1.deadbeef.zip", "a/00001.1.deadbeef.zip", "portability-check/mine.txt", "x.excerpt"]
 
@@ -30,7 +32,7 @@ def counted(made: World) -> dict[str, int]:
     return {row["kind"]: row["count"] for row in incidents.counted(made.engine)}
 
 
-def test_what_belongs_to_somebody_stays(shelf: Shelf) -> None:
+def test_what_belongs_to_an_export_stays(shelf: Shelf) -> None:
     """Volumes of open and ready exports, what a worker is writing, and its excerpts: untouched, however old."""
     shelf.storage.all_old = True
     running, ready = shelf.export("running"), shelf.export("ready")
@@ -38,7 +40,7 @@ def test_what_belongs_to_somebody_stays(shelf: Shelf) -> None:
     kept |= {shelf.excerpt(shelf.stored(running, 2))}
     kept |= {key for key in shelf.objects() if object_keys.is_volume(key)}
     key = object_keys.fresh(running, 3, 1)
-    uploads = [shelf.abandon(key), shelf.abandon(excerpt.key(key))]
+    uploads = [shelf.abandon(key), shelf.abandon(excerpts.key(key))]
     shelf.volume(running, "writing", 3, key=key, upload_id=uploads[0])
     about_to_commit = shelf.put(shelf.volume(running, "writing", 4))
     kept |= {about_to_commit, shelf.excerpt(about_to_commit)}
@@ -51,16 +53,16 @@ def test_what_belongs_to_somebody_stays(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
 def test_what_an_ended_export_left_goes_at_once(shelf: Shelf, state: str) -> None:
-    """Objects, excerpts, uploads and rows of an export that nobody delivers, however young."""
+    """Objects, excerpts, uploads and rows of an undeliverable export, of any age."""
     ended = shelf.export(state)
     stored = shelf.stored(ended)
     shelf.excerpt(stored)
     key = object_keys.fresh(ended, 2, 1)
     shelf.volume(ended, "writing", 2, key=key, upload_id=shelf.abandon(key))
-    shelf.abandon(excerpt.key(key))
+    shelf.abandon(excerpts.key(key))
     report = shelf.sweep()
     assert found(report) == {"upload": 2, "volume": 1, "excerpt": 1, "row": 2}
-    assert sizes(report, [Kind.VOLUME, Kind.EXCERPT]) == [5, 3]
+    assert sizes(report, [OrphanKind.VOLUME, OrphanKind.EXCERPT]) == [5, 3]
     assert (shelf.objects(), shelf.uploads(), shelf.rows()) == (set(), set(), set())
     assert counted(shelf.made) == {"swept": 6}
 
@@ -94,11 +96,11 @@ def test_excerpts_that_no_volume_asks_for_go(shelf: Shelf) -> None:
     assert shelf.objects() == set(volumes)
 
 
-def test_the_row_of_an_export_that_goes_on_meanwhile_stays(shelf: Shelf) -> None:
-    """Between finding and removing, an ended export was opened anew: its row is then the next claim's to tidy."""
+def test_the_row_of_an_export_that_continues_meanwhile_stays(shelf: Shelf) -> None:
+    """Between finding and removing, an ended export was opened again: its row is then the next claim's to tidy."""
     export = shelf.export("ready")
     key = shelf.volume(export, "writing")
-    (row,) = leftovers.find(shelf.made.engine, shelf.storage, deployment.clock(shelf.made.engine))
+    (row,) = orphans.find(shelf.made.engine, shelf.storage, deployment.clock(shelf.made.engine))
     shelf.becomes(export, "running")
     row.remove()
     assert shelf.rows() == {key}
@@ -197,7 +199,7 @@ def test_two_sweeps_at_once(shelf: Shelf, control_url: str) -> None:
 @pytest.mark.parametrize("state", ["writing", "stored"])
 @pytest.mark.parametrize("listing", ["of what is lost", "of uploads", "of objects"])
 def test_a_row_that_is_committed_after_the_listing_counts(shelf: Shelf, state: str, listing: str) -> None:
-    """Rows are read after storage was listed: what was begun, completed or committed in between is nobody's prey."""
+    """Rows are read after storage was listed: what was begun, completed or committed in between is not removed."""
     export = shelf.export("running")
     key = shelf.age(object_keys.fresh(export, 1, 1))
     upload = shelf.storage.begin(key)
@@ -219,7 +221,7 @@ def test_a_row_that_is_committed_after_the_listing_counts(shelf: Shelf, state: s
 
 
 def test_an_object_that_cannot_be_removed_keeps_no_other(shelf: Shelf) -> None:
-    """A retention rule on one object: it is told as kept, the rest goes, and its row stays for the next sweep."""
+    """A retention rule on one object: it is reported as kept, the rest is deleted; its row stays for the next sweep."""
     failed = shelf.export("failed")
     held, other = sorted([shelf.stored(failed, 1), shelf.stored(failed, 2)])
 
@@ -231,8 +233,8 @@ def test_an_object_that_cannot_be_removed_keeps_no_other(shelf: Shelf) -> None:
     counts = faulty.counts
     report = sweep(shelf.made.engine, faulty, actor="operator:test")
     assert [(tally.kind, tally.count, tally.kept) for tally in report.tallies if tally.kept] == [
-        (Kind.VOLUME, 2, 1),
-        (Kind.ROW, 2, 1),
+        (OrphanKind.VOLUME, 2, 1),
+        (OrphanKind.ROW, 2, 1),
     ]
     assert len(shelf.rows()) == 1
     assert held not in shelf.objects() or other not in shelf.objects()
@@ -241,7 +243,7 @@ def test_an_object_that_cannot_be_removed_keeps_no_other(shelf: Shelf) -> None:
 
 
 def test_a_storage_that_is_away_ends_the_sweep(shelf: Shelf) -> None:
-    """StorageUnavailable: nothing is told as swept; the next sweep finds it all."""
+    """StorageUnavailable: nothing is reported as swept; the next sweep finds everything."""
     shelf.stored(shelf.export("failed"))
 
     def refuse(operation: Operation, _count: int) -> None:
@@ -268,15 +270,15 @@ def test_a_part_that_arrives_after_the_abort(shelf: Shelf, monkeypatch: pytest.M
 
 
 def test_another_deployment_s_storage_is_not_swept(shelf: Shelf, tmp_path: Path) -> None:
-    """To its database all archives of this one are leftovers: refused, until somebody takes the storage over."""
-    mine = {shelf.stored(shelf.export("ready"))}
+    """To another database all archives here are orphans: refused, until an operator takes the storage over."""
+    stored_keys = {shelf.stored(shelf.export("ready"))}
     shelf.sweep()
     shelf.storage.all_old = True
     other = world(tmp_path / "other", {}, storage=shelf.storage)
     with pytest.raises(ForeignStore) as refused:
         sweep(other.engine, shelf.storage, actor="clock")
     assert "prefix" in refused.value.hint
-    assert shelf.objects() == mine
+    assert shelf.objects() == stored_keys
     assert counted(other) == {"foreign_store": 1}
     sweep(other.engine, shelf.storage, actor="operator:test", force=True)
     assert shelf.objects() == set()
@@ -331,7 +333,7 @@ def _emptied(shelf: Shelf) -> None:
 def _place(
     shelf: Shelf, export: str, number: int, volume: Volume, state: str, stays: set[tuple[str, str | None]]
 ) -> None:
-    """Put one volume and what lies beside it where it is; note what must stay."""
+    """Store one volume and the objects beside it; note what must stay."""
     row, closing, upload, whole, beside, beside_upload, old = volume
     is_open, is_live = state in {"queued", "running"}, state in {"queued", "running", "ready"}
     whole = whole or (row == "stored" and is_live)  # else it is lost, which is another test
@@ -340,7 +342,7 @@ def _place(
     known_and_whole = row == "stored" and is_live
     unknown_and_young = row == "none" and not old
     begun = []
-    for wanted, name in ((upload, key), (beside_upload, excerpt.key(key))):
+    for wanted, name in ((upload, key), (beside_upload, excerpts.key(key))):
         if wanted:
             begun.append((name, shelf.abandon(name)))
             if under_way or unknown_and_young or (known_and_whole and (name == key or not old)):
@@ -352,10 +354,10 @@ def _place(
     if beside:
         shelf.excerpt(key)
         if under_way or unknown_and_young or (known_and_whole and (is_open or closing)):
-            stays.add((excerpt.key(key), None))
+            stays.add((excerpts.key(key), None))
     if old:
         shelf.age(key)
-        shelf.age(excerpt.key(key))
+        shelf.age(excerpts.key(key))
     if row != "none":
         own = dict(begun).get(key, "none")
         shelf.volume(export, row, number, key=key, closing=closing, upload_id=own)

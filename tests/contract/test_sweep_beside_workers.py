@@ -10,12 +10,14 @@ from simultaneous import in_threads
 from sweeping import AgedStorage, Shelf, found
 from workers import until
 
-from portability.db import open_engine
-from portability.errors import StorageUnavailable
-from portability.states import ExportState
-from portability.storage import Storage
-from worker import excerpt, pipeline, setback
-from worker.sweep import sweep
+from portability.api.errors import StorageUnavailable
+from portability.api.storages import Storage
+from portability.database.engine import open_engine
+from portability.requests.states import ExportState
+from worker import export
+from worker.clock.sweep import sweep
+from worker.close import failure
+from worker.write import excerpts
 
 SOURCE = things(3000)
 
@@ -36,7 +38,7 @@ def finish(made: World, *identifiers: str) -> None:
 
 
 def test_sweeps_do_no_harm_to_workers(made: World, control_url: str) -> None:
-    """Exports of several volumes are written while one sweep follows the other: each is whole."""
+    """Exports of several volumes are written while sweeps run continuously: each is complete."""
     identifiers = [made.request(f"user:usr_{number}") for number in range(3)]
     done = threading.Event()
 
@@ -67,11 +69,11 @@ def test_sweeps_do_no_harm_to_workers(made: World, control_url: str) -> None:
 
 
 def test_every_object_of_a_worker_has_a_name_that_a_sweep_knows(made: World) -> None:
-    """Volumes and excerpts of an open export that is then given up: a name that no pattern fits would stay for ever."""
+    """Volumes and excerpts of an open export that is then abandoned: a name that no pattern matches would stay."""
     identifier = made.request()
     held = made.claim()
     assert held is not None
-    assert pipeline.advance(made.place, held)
+    assert export.advance(made.place, held)
     assert len(keys(made)) == 2
     Shelf(made, AgedStorage(made.place.storage)).becomes(identifier, "cancelled")
     assert found(sweep(made.engine, made.place.storage, actor="clock")) == {"volume": 1, "excerpt": 1, "row": 1}
@@ -81,7 +83,7 @@ def test_every_object_of_a_worker_has_a_name_that_a_sweep_knows(made: World) -> 
 def test_a_worker_killed_between_the_last_commit_and_the_discard(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Excerpts of all earlier volumes stay behind: the sweep takes them, and the archive is as before."""
     identifier = made.request()
-    monkeypatch.setattr(excerpt, "discard", lambda *_args: None)
+    monkeypatch.setattr(excerpts, "discard", lambda *_args: None)
     finish(made, identifier)
     volumes = {key for key in keys(made) if key.endswith(".zip")}
     assert len(keys(made)) == 2 * len(volumes) - 1 > 1
@@ -91,11 +93,11 @@ def test_a_worker_killed_between_the_last_commit_and_the_discard(made: World, mo
 
 
 def test_an_end_that_storage_did_not_let_happen(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Storage was away when the objects of a cancelled export were to go: they go with the next sweep."""
+    """Storage was down when the objects of a cancelled export were to go: they go with the next sweep."""
     identifier = made.request()
     held = made.claim()
     assert held is not None
-    assert pipeline.advance(made.place, held)
+    assert export.advance(made.place, held)
     again = made.claim()
     assert again is not None
 
@@ -104,7 +106,7 @@ def test_an_end_that_storage_did_not_let_happen(made: World, monkeypatch: pytest
 
     with monkeypatch.context() as patch:
         patch.setattr(type(made.place.storage), "delete", away)
-        setback.end(made.place, again, ExportState.CANCELLED)
+        failure.end(made.place, again, ExportState.CANCELLED)
     assert made.view(identifier)["state"] == "cancelled"
     assert len(keys(made)) == 2
     sweep(made.engine, made.place.storage, actor="clock")

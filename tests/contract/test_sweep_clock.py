@@ -11,12 +11,12 @@ from structlog.testing import capture_logs
 from sweeping import AgedStorage, Shelf
 from workers import until
 
-from portability import deployment, models
-from portability.db import now, open_engine, reading, writing
-from portability.errors import StorageUnavailable
-from portability.storage import Storage
+from portability.api.errors import StorageUnavailable
+from portability.api.storages import Storage
+from portability.database import deployment, models
+from portability.database.engine import now, open_engine, reading, writing
 from portability.storage.local import LocalStorage
-from worker.sweep import run
+from worker.clock.sweep import run
 
 TABLE = models.deployment
 HOUR = 3600.0
@@ -35,7 +35,7 @@ def swept(made: World, seconds_ago: float) -> None:
 
 
 def test_of_all_clocks_one_sweeps(made: World, control_url: str) -> None:
-    """Each asks; one is told that it is due, by the database's clock, and no other until the time is over again."""
+    """Each asks; one gets True, by the database's clock, and no other until the time has passed again."""
     swept(made, 2 * HOUR)
 
     def ask(_number: int) -> bool:
@@ -61,7 +61,7 @@ def test_a_new_deployment_is_swept_after_the_first_hour(made: World) -> None:
 
 
 def test_the_clock_sweeps_again_and_again(made: World) -> None:
-    """Every so many seconds, in a thread of its own, until it is told to stop."""
+    """Regularly, in a separate thread, until it is stopped."""
     shelf = Shelf(made, AgedStorage(made.place.storage))
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(made.engine, lambda: shelf.storage, 0.2, stop))
@@ -79,7 +79,7 @@ def test_the_clock_sweeps_again_and_again(made: World) -> None:
 
 
 def test_a_sweep_that_fails_does_not_stop_the_clock(made: World) -> None:
-    """Storage away, then a fault of ours: both are logged, by code and type, and the next sweep is made."""
+    """Storage down, then an internal fault: both are logged, by code and type, and the next sweep runs."""
     shelf = Shelf(made, AgedStorage(made.place.storage))
     shelf.stored(shelf.export("failed"))
     errors = iter([StorageUnavailable("away"), ValueError("personal data of somebody")])
@@ -98,19 +98,19 @@ def test_a_sweep_that_fails_does_not_stop_the_clock(made: World) -> None:
         thread.start()
         try:
             until(lambda: not shelf.rows(), "the leftovers are swept")
-            until(lambda: any(line["event"] == "sweep.done" for line in logs), "the sweep is told")
+            until(lambda: any(line["event"] == "sweep.done" for line in logs), "the sweep is logged")
         finally:
             stop.set()
             thread.join(10)
-    told = [(line["event"], line.get("code") or line.get("error")) for line in logs][:3]
-    assert told == [("sweep.failed", "storage_unavailable"), ("sweep.failed", "ValueError"), ("sweep.done", None)]
+    logged = [(line["event"], line.get("code") or line.get("error")) for line in logs][:3]
+    assert logged == [("sweep.failed", "storage_unavailable"), ("sweep.failed", "ValueError"), ("sweep.done", None)]
 
 
 def test_zero_seconds_is_never(made: World) -> None:
     """The loop ends at once, without a look at anything."""
 
     def open_storage() -> Storage:
-        raise AssertionError("nobody asked for a sweep")
+        raise AssertionError("a sweep was started")
 
     swept(made, 10 * HOUR)
     run(made.engine, open_storage, 0, threading.Event())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import secrets
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ import orjson
 import pyrage
 import pytest
 from factories import World
+from faults import Killed
 from simultaneous import in_threads
 from sqlalchemy import Connection, select, update
 from transferring import (
@@ -24,7 +24,6 @@ from transferring import (
     Provider,
     authorised,
     encrypted,
-    providing,
     ready,
     sending_world,
     started,
@@ -32,31 +31,24 @@ from transferring import (
     view,
 )
 
-from portability import (
-    approvals,
-    audit,
-    authorisations,
-    erasures,
-    exports,
-    keys,
-    links,
-    models,
-    recalls,
-    receipts,
-    recipients,
-    transfers,
-)
-from portability.authorisations import NotAuthorised
-from portability.db import now, open_engine, reading, writing
-from portability.erasures import Whom
-from portability.errors import BadDate, BadInput, StorageUnavailable, WrongState
-from portability.policy import Actor
-from portability.receipts import Receipt, Status
-from portability.refusals import LinkInvalid, ReasonRequired
-from portability.signing import TRANSFER_TYPE, Jwks, check
-from portability.storage import Storage, Upload
-from worker import erase, expire, leftovers, transfer
-from worker.withdraw import withdraw_copies
+from portability.api.errors import BadInput, StorageUnavailable
+from portability.api.storages import Storage, Upload
+from portability.database import models
+from portability.database.engine import now, open_engine, reading, writing
+from portability.delivery import links
+from portability.errors import BadDate, LinkInvalid, ReasonRequired, WrongState
+from portability.requests import approvals, exports
+from portability.requests.policy import Actor
+from portability.retention import erasures, recalls
+from portability.retention.erasures import Whom
+from portability.transfers import authorisations, receipts, recipients, sending
+from portability.transfers.authorisations import NotAuthorised
+from portability.transfers.receipts import Receipt, Status
+from portability.trust import audit, keys
+from portability.trust.signing import TRANSFER_TYPE, Jwks, check
+from worker import transfer
+from worker.clock import erasure, expiry, orphans
+from worker.write.withdraw import withdraw_copies
 
 COPY = models.transfer_copy
 
@@ -66,18 +58,12 @@ def made(control_url: str, tmp_path: Path) -> World:
     return sending_world(tmp_path, database_url=control_url)
 
 
-@pytest.fixture
-def other() -> Iterator[Provider]:
-    with providing() as provider:
-        yield provider
-
-
 def copies(made: World) -> list[dict[str, Any]]:
     with reading(made.engine) as connection:
         return [dict(row) for row in connection.execute(select(COPY).order_by(COPY.c.number)).mappings()]
 
 
-def objects(made: World) -> set[str]:
+def encrypted_keys(made: World) -> set[str]:
     return {found.key for found in made.place.storage.list() if found.key.endswith(".age")}
 
 
@@ -102,8 +88,8 @@ def test_volumes_are_encrypted_to_the_recipient_and_offered(
     seen = view(made, transfer_id)
     with reading(made.engine) as connection:
         volumes = exports.stored_volumes(connection, export_id)
-        stored = transfers.copies(connection, transfer_id)
-        statement = transfers.get(connection, transfer_id)["statement"]
+        stored = sending.copies(connection, transfer_id)
+        statement = sending.get(connection, transfer_id)["statement"]
         jwks = Jwks.parse(orjson.loads(orjson.dumps(keys.jwks(connection))))
         export = exports.get(connection, export_id)
     claims = check(statement, jwks, typ=TRANSFER_TYPE)
@@ -124,8 +110,8 @@ def test_volumes_are_encrypted_to_the_recipient_and_offered(
                 "sha256": hashlib.sha256(sent).hexdigest(),
             },
         }
-    told = {name: claims[name] for name in ("iss", "aud", "jti", "sub", "profile", "export", "revision", "consent")}
-    assert told == {
+    stated = {name: claims[name] for name in ("iss", "aud", "jti", "sub", "profile", "export", "revision", "consent")}
+    assert stated == {
         "iss": made.place.settings.iss,
         "aud": "localhost",
         "jti": transfer_id,
@@ -140,7 +126,7 @@ def test_volumes_are_encrypted_to_the_recipient_and_offered(
 
 @pytest.mark.requirement("R46")
 def test_nothing_is_sent_without_an_authorisation_that_covers_all_of_it(made: World, other: Provider) -> None:
-    """None, another person's, another recipient's scope, one that is over, taken back or used: each names why."""
+    """None, another person's, another recipient's, expired, revoked or used: each names the reason."""
     recipient = other.recorded(made)
     export_id = ready(made)
     with pytest.raises(NotAuthorised):
@@ -163,7 +149,7 @@ def test_nothing_is_sent_without_an_authorisation_that_covers_all_of_it(made: Wo
     authorised(made, recipient)
     first = started(made, export_id, recipient)
     with writing(made.engine) as connection:
-        transfers.revoke(connection, first, actor=TEST)
+        sending.revoke(connection, first, actor=TEST)
     with pytest.raises(NotAuthorised):
         started(made, export_id, recipient)
 
@@ -191,7 +177,7 @@ def test_only_what_is_made_for_another_provider_and_ready_can_be_sent(made: Worl
         started(made, waiting, recipient)
 
 
-def test_whoever_records_another_persons_consent_says_where_it_is_kept(made: World, other: Provider) -> None:
+def test_another_persons_consent_needs_evidence(made: World, other: Provider) -> None:
     """The subject's own word needs no evidence; its end is within a year."""
     recipient = other.recorded(made)
     with pytest.raises(ReasonRequired):
@@ -211,7 +197,7 @@ def held(made: World, other: Provider) -> tuple[str, str]:
 
 @pytest.mark.requirement("R47")
 def test_a_country_without_protection_waits_for_a_human(made: World, other: Provider) -> None:
-    """Held until somebody else than who started it lets it go; then it goes on by itself."""
+    """The transfer waits until a person other than the requester approves it; then it continues automatically."""
     export_id, transfer_id = held(made, other)
     assert not step(made)
     assert view(made, transfer_id)["state"] == "held"
@@ -240,7 +226,7 @@ def test_a_human_may_say_no(made: World, other: Provider) -> None:
 
 @pytest.mark.requirement("R47")
 def test_a_tenant_pinned_elsewhere_sends_nothing(control_url: str, tmp_path: Path, other: Provider) -> None:
-    """The archives lie in one region; a tenant that is pinned to another one is refused (R47)."""
+    """The archives are in one region; a tenant that requires another region is refused (R47)."""
     pinned: dict[str, Any] = {
         "storage_region": "ap-southeast-3",
         "tenant_regions": "ten_a=eu-central-1,ten_b=ap-southeast-3",
@@ -251,7 +237,7 @@ def test_a_tenant_pinned_elsewhere_sends_nothing(control_url: str, tmp_path: Pat
         authorised(made, recipient, subject=f"tenant:{tenant}", actor=Actor("tenant_admin", "adm", tenant))
     away, here = (ready(made, f"tenant:{tenant}", "switch") for tenant in ("ten_a", "ten_b"))
 
-    with pytest.raises(transfers.WrongRegion):
+    with pytest.raises(sending.WrongRegion):
         started(made, away, recipient)
     started(made, here, recipient)
 
@@ -280,10 +266,6 @@ class _Interrupted:
         return getattr(self._upload, name)
 
 
-class Killed(BaseException):
-    """As if the process were gone."""
-
-
 def through(made: World, happen: Any, at: str = "write") -> World:
     place = made.place
     storage: Any = Interrupting(place.storage, happen, at=at)
@@ -309,7 +291,7 @@ def test_what_is_taken_back_stops_half_way(made: World, other: Provider, whose: 
                 case "authorisation":
                     authorisations.revoke(connection, consent, actor=TEST)
                 case "transfer":
-                    transfers.revoke(connection, transfer_id, actor=TEST)
+                    sending.revoke(connection, transfer_id, actor=TEST)
                 case "recipient":
                     recipients.remove(connection, other.recipient, actor=TEST)
                 case _:
@@ -328,7 +310,7 @@ def test_what_is_taken_back_stops_half_way(made: World, other: Provider, whose: 
     assert not step(made)
     withdraw_copies(made.engine, lambda: made.place.storage)
     assert copies(made) == []
-    assert objects(made) == set()
+    assert encrypted_keys(made) == set()
     assert list(made.place.storage.uploads()) == []
     assert "transfer.offered" not in actions(made, export_id)
     assert "transfer.revoked" in actions(made, export_id)
@@ -341,10 +323,10 @@ def link_of(made: World, transfer_id: str) -> dict[str, Any]:
 
 
 def test_what_was_offered_is_taken_back_too(made: World, other: Provider) -> None:
-    """Its link ends in the same moment, nobody is told of it any more, and its copies are deleted."""
+    """Its link ends at the same moment, no webhook is sent any more, and its copies are deleted."""
     export_id, transfer_id, consent = under_way(made, other)
     encrypted(made)
-    assert len(objects(made)) == 1
+    assert len(encrypted_keys(made)) == 1
 
     with writing(made.engine) as connection:
         authorisations.revoke(connection, consent, actor=TEST)
@@ -354,12 +336,12 @@ def test_what_was_offered_is_taken_back_too(made: World, other: Provider) -> Non
         hook = connection.execute(select(models.webhook)).mappings().one()
     assert (hook["state"], hook["sealed"]) == ("dropped", None)
     assert withdraw_copies(made.engine, lambda: made.place.storage) == 1
-    assert objects(made) == set()
+    assert encrypted_keys(made) == set()
     assert "copy.deleted" in actions(made, export_id)
 
 
 @pytest.mark.parametrize("at", ["write", "complete"])
-def test_a_killed_worker_leaves_nothing_and_the_next_one_goes_on_at_the_volume(
+def test_a_killed_worker_leaves_nothing_and_the_next_one_continues_at_the_volume(
     control_url: str, tmp_path: Path, other: Provider, at: str
 ) -> None:
     """Killed at every volume in turn, before its bytes and before its end: each copy is stored once, and no more."""
@@ -382,14 +364,14 @@ def test_a_killed_worker_leaves_nothing_and_the_next_one_goes_on_at_the_volume(
     rows = copies(made)
     assert view(made, transfer_id)["state"] == "offered"
     assert {row["state"] for row in rows} == {"stored"}
-    assert objects(made) == {row["object_key"] for row in rows}
+    assert encrypted_keys(made) == {row["object_key"] for row in rows}
     assert [row["number"] for row in rows] == [volume["number"] for volume in volumes]
     assert len(rows) > 1
     assert list(made.place.storage.uploads()) == []
 
 
-def test_a_zombie_writes_nothing(made: World, other: Provider) -> None:
-    """A worker whose lease has run out finds its fence gone: the copy of its heir is the one that counts."""
+def test_an_old_worker_writes_nothing(made: World, other: Provider) -> None:
+    """A worker whose lease has expired finds its fence replaced: its successor's copy is the one that counts."""
     _export_id, transfer_id, _consent = under_way(made, other)
     zombie = transfer.claim(made.engine, "zombie", 60)
     assert zombie is not None
@@ -452,21 +434,21 @@ def test_a_changed_volume_is_not_sent(made: World, other: Provider) -> None:
 
     assert view(made, transfer_id)["state"] == "failed"
     assert view(made, transfer_id)["error_code"] == "object_changed"
-    assert objects(made) == set()
+    assert encrypted_keys(made) == set()
 
 
-def test_what_nobody_fetches_is_over_after_its_time(made: World, other: Provider) -> None:
+def test_a_transfer_that_is_not_fetched_expires(made: World, other: Provider) -> None:
     """The offer ends, its link with it, and the copies go; the archive itself stays."""
     export_id, transfer_id, _consent = under_way(made, other)
     encrypted(made)
     with writing(made.engine) as connection:
         connection.execute(update(models.transfer).values(expires_at=now(-1)))
-        assert transfers.expire(connection, actor="clock") == 1
-        assert transfers.expire(connection, actor="clock") == 0
+        assert sending.expire(connection, actor="clock") == 1
+        assert sending.expire(connection, actor="clock") == 0
 
     assert view(made, transfer_id)["state"] == "expired"
     assert withdraw_copies(made.engine, lambda: made.place.storage) == 1
-    assert objects(made) == set()
+    assert encrypted_keys(made) == set()
     assert made.view(export_id)["state"] == "ready"
 
 
@@ -478,18 +460,18 @@ def test_copies_go_with_the_archive(made: World, other: Provider) -> None:
     settings = made.place.settings
     with writing(made.engine) as connection:
         connection.execute(update(models.export).values(ended_at=now(-9 * 86_400)))
-    expire.announce(made.engine, settings)
+    expiry.announce(made.engine, settings)
     with writing(made.engine) as connection:
         connection.execute(update(models.notification).values(created_at=now(-3 * 86_400)))
-    expire.expire(made.engine, settings)
+    expiry.expire(made.engine, settings)
 
     assert made.view(export_id)["state"] == "expired"
     assert view(made, transfer_id)["state"] == "expired"
     assert withdraw_copies(made.engine, lambda: made.place.storage) == 1
-    assert objects(made) == set()
+    assert encrypted_keys(made) == set()
 
 
-def test_a_sweep_takes_copies_that_nobody_wants_and_no_other(made: World, other: Provider) -> None:
+def test_a_sweep_deletes_unneeded_copies_only(made: World, other: Provider) -> None:
     """What is offered is left alone; what has no row or an ended transfer is removed, when it is old enough."""
     _export_id, transfer_id, _consent = under_way(made, other)
     encrypted(made)
@@ -497,20 +479,20 @@ def test_a_sweep_takes_copies_that_nobody_wants_and_no_other(made: World, other:
     # What the offer's own time has to say about tomorrow is another test's.
     with writing(made.engine) as connection:
         connection.execute(update(models.transfer).values(expires_at=now(30 * 86_400)))
-    assert list(leftovers.find(made.engine, made.place.storage, tomorrow)) == []
+    assert list(orphans.find(made.engine, made.place.storage, tomorrow)) == []
     with writing(made.engine) as connection:
-        transfers.revoke(connection, transfer_id, actor=TEST)
+        sending.revoke(connection, transfer_id, actor=TEST)
 
-    found = list(leftovers.find(made.engine, made.place.storage, tomorrow))
+    found = list(orphans.find(made.engine, made.place.storage, tomorrow))
 
-    assert [leftover.kind for leftover in found] == ["copy"]
-    for leftover in found:
-        leftover.remove()
-    assert objects(made) == set()
+    assert [orphan.kind for orphan in found] == ["copy"]
+    for orphan in found:
+        orphan.remove()
+    assert encrypted_keys(made) == set()
 
 
 def test_a_recipients_link_reaches_the_copies_and_nothing_else(made: World, other: Provider) -> None:
-    """Never a volume in clear, not even by its number; nobody can make such a link by hand."""
+    """Never an unencrypted volume, not even by its number; such a link cannot be made by hand."""
     export_id, transfer_id, _consent = under_way(made, other)
     encrypted(made)
     link = link_of(made, transfer_id)
@@ -518,7 +500,7 @@ def test_a_recipients_link_reaches_the_copies_and_nothing_else(made: World, othe
     with reading(made.engine) as connection:
         reached = links.volumes(connection, link)
         assert [row["file"].endswith(".zip.age") for row in reached] == [True]
-        assert {row["object_key"] for row in reached} == objects(made)
+        assert {row["object_key"] for row in reached} == encrypted_keys(made)
     with writing(made.engine) as connection, pytest.raises(BadInput):
         links.issue(
             connection,
@@ -532,8 +514,8 @@ def test_a_recipients_link_reaches_the_copies_and_nothing_else(made: World, othe
         links.claim(connection, link, 99, actor=TEST, claims_max=9, claim_seconds=60)
 
 
-def test_nobody_waits_in_a_circle(made: World, other: Provider, control_url: str) -> None:
-    """No deadlock, whatever people, workers and recipients do to one transfer at the same moment."""
+def test_there_is_no_deadlock(made: World, other: Provider, control_url: str) -> None:
+    """No deadlock for any simultaneous actions of people, workers and recipients on one transfer."""
     settings = made.place.settings
     recipient = other.recorded(made)
     far = datetime.now(UTC) + timedelta(days=9)
@@ -564,9 +546,9 @@ def test_nobody_waits_in_a_circle(made: World, other: Provider, control_url: str
         work,
         receive,
         lambda c: authorisations.revoke(c, consent, actor=TEST),
-        lambda c: transfers.revoke(c, transfer_id, actor=TEST),
-        lambda c: transfers.start(c, settings, export_id, recipient, actor=str(OWNER)),
-        lambda c: transfers.expire(c, actor=TEST),
+        lambda c: sending.revoke(c, transfer_id, actor=TEST),
+        lambda c: sending.start(c, settings, export_id, recipient, actor=str(OWNER)),
+        lambda c: sending.expire(c, actor=TEST),
         lambda c: links.claim(c, link, 1, actor=TEST, claims_max=10_000, claim_seconds=60),
         lambda c: links.revoke_all(c, export_id, actor=TEST),
         lambda c: approvals.may_fetch(c, export_id, actor=TEST),
@@ -591,7 +573,7 @@ def test_nobody_waits_in_a_circle(made: World, other: Provider, control_url: str
 @pytest.mark.requirement("R5", "R46")
 @pytest.mark.parametrize("is_offered", [True, False])
 def test_an_erasure_takes_what_was_sent_along(made: World, other: Provider, is_offered: bool) -> None:
-    """On its way or offered: nobody may fetch it; copies, records and the consent itself are gone afterwards."""
+    """Queued or offered: it cannot be downloaded; copies, records and the consent itself are deleted afterwards."""
     recipient = other.recorded(made)
     authorised(made, recipient)
     transfer_id = started(made, ready(made), recipient)
@@ -600,11 +582,11 @@ def test_an_erasure_takes_what_was_sent_along(made: World, other: Provider, is_o
         encrypted(made)
     assert view(made, transfer_id)["state"] == ("offered" if is_offered else "queued")
     with writing(made.engine) as connection:
-        erasures.begin(connection, Whom("user", "usr_1", None), reason="ticket 7", actor=TEST)
+        erasures.begin(connection, Whom("user", "usr_1", None), reason="ticket 7", actor=TEST, ground="subject")
     assert view(made, transfer_id)["state"] == "revoked"
-    assert objects(made)
+    assert encrypted_keys(made)
 
-    assert erase.advance(made.engine, lambda: made.place.storage) == 1
+    assert erasure.advance(made.engine, lambda: made.place.storage) == 1
 
     assert not list(made.place.storage.list())
     gone = (models.transfer, models.transfer_copy, models.authorisation, models.webhook)

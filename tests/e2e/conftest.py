@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from judges.programs import NODE_MODULES, library, missing, program
 from playwright.sync_api import Browser, expect, sync_playwright
+from postbox import Postbox, open_postbox
 
-# A busy machine is no fault of a page.
+# A busy machine is not a fault of a page.
 expect.set_options(timeout=60_000)
 
 
@@ -22,6 +23,13 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Postbox]:
+    """A mail server."""
+    with open_postbox() as opened_box:
+        yield opened_box
 
 
 @pytest.fixture(scope="session")

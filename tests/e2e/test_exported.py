@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from workers import Deployment, until
+from workers import READY, Deployment, until
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SHOTS = (
@@ -46,7 +46,9 @@ def viewers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
 
 
 def _unpacked(here: Deployment, to: Path, profile: str, subject: str, *more: str) -> Path:
-    view = here.json("request", "--profile", profile, "--subject", subject, *more, "--wait", "--reason", "test")
+    view = here.json(
+        "request", "--profile", profile, "--subject", subject, *more, "--wait", "--reason", "test", expect=READY
+    )
     assert view["state"] == "ready"
     here.run("fetch", view["id"], "--to", str(to))
     for path in sorted(to.glob("*.zip")):
@@ -73,7 +75,7 @@ def _visit(page: Page, index: Path) -> list[str]:
 @pytest.mark.requirement("R34")
 @pytest.mark.parametrize("kind", ["user", "contact", "tenant"])
 def test_the_viewer_of_a_real_export_opens(browser: Browser, viewers: Mapping[str, Path], kind: str) -> None:
-    """Whatever the profile and the number of volumes: every part opens, nothing complains, nothing is asked for."""
+    """For every profile and number of volumes: every part opens, without errors and without network requests."""
     page = browser.new_page(locale="en-GB")
     try:
         assert _visit(page, viewers[kind]) == []
@@ -82,7 +84,7 @@ def test_the_viewer_of_a_real_export_opens(browser: Browser, viewers: Mapping[st
 
 
 def test_a_recording_of_an_earlier_volume_plays(browser: Browser, viewers: Mapping[str, Path]) -> None:
-    """A company's export has several volumes; the closing one's viewer plays what lies in the first one."""
+    """A company's export has several volumes; the closing volume's viewer plays files of the first volume."""
     index = viewers["tenant"]
     assert len(list(index.parents[1].glob("*.zip"))) > 1
     page = browser.new_page()
@@ -100,7 +102,7 @@ def test_a_recording_of_an_earlier_volume_plays(browser: Browser, viewers: Mappi
 
 
 def test_screenshots(browser: Browser, viewers: Mapping[str, Path], tmp_path: Path) -> None:
-    """The pictures of docs/viewer.md can be taken; SCREENSHOTS=1 takes them anew."""
+    """The pictures of docs/viewer.md can be taken; SCREENSHOTS=1 takes them again."""
     images = IMAGES if "SCREENSHOTS" in os.environ else tmp_path
     for kind, part, size, scheme in SHOTS:
         context = browser.new_context(

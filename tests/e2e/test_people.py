@@ -1,4 +1,4 @@
-"""People at the pages, in a browser, against the embedded stack: no terminal is needed to get one's data."""
+"""People use the pages in a browser, on the embedded stack: they need no terminal to get their data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,34 +15,30 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 from transferring import Provider, providing
-from visits import PHONE, Stack, ask, log_in, picture, standing, visiting
-from workers import until
+from visits import PHONE, VisitedStack, ask, check_accessible, follow, log_in, picture, standing, visiting
+from workers import READY, until
 
-from portability import codes, models
-from portability.db import open_engine, reading, writing
+from portability import locale
+from portability.database import models
+from portability.database.engine import open_engine, reading, writing
+from portability.delivery import codes
 
 DOWNLOAD = re.compile("^Download")
+PICTURED = "id"
+"""The language of the phone on the picture in docs/pages.md."""
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VisitedStack]:
     """`portability up` with a policy that wants four eyes."""
     with standing(tmp_path_factory.mktemp("people"), APPROVALS="policy") as (here, url):
         made = here.json("seed", "--recording-seconds", "1-2")["examples"]
         here.run("instructions", "add", "--tenant", made["contact_tenant"])
         other = made["user"][:-1] + ("1" if made["user"][-1] != "1" else "2")
-        yield Stack(here, url, made["user"], other, made["contact"], made["contact_tenant"])
+        yield VisitedStack(here, url, made["user"], other, made["contact"], made["contact_tenant"])
 
 
-def check_accessible(page: Page, axe: str) -> None:
-    """Axe finds nothing serious or critical."""
-    page.evaluate(axe)
-    found = page.evaluate("axe.run()")["violations"]
-    serious = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in {"serious", "critical"}]
-    assert serious == [], page.url
-
-
-def test_a_person_gets_their_data(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+def test_a_person_gets_their_data(browser: Browser, stack: VisitedStack, tmp_path: Path) -> None:
     """Logs in, asks, watches the bar, downloads; the archive verifies, and so it is theirs."""
     with visiting(browser, stack) as page:
         log_in(page, stack, "subject", stack.user)
@@ -64,16 +61,16 @@ def test_a_person_gets_their_data(browser: Browser, stack: Stack, tmp_path: Path
         assert any(name.endswith("/index.html") for name in volume.namelist())
 
 
-def test_it_works_without_script_and_by_keyboard(browser: Browser, stack: Stack) -> None:
+def test_it_works_without_script_and_by_keyboard(browser: Browser, stack: VisitedStack) -> None:
     """The whole of it with the keyboard alone and JavaScript switched off."""
     with visiting(browser, stack, java_script_enabled=False) as page:
         log_in(page, stack, "subject", stack.user)
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
         page.keyboard.press("Enter")
-        page.get_by_role("radio", name="My data, to take elsewhere").focus()
+        page.get_by_role("radio", name="My data for another provider").focus()
         page.keyboard.press("Space")
-        page.get_by_role("button", name="Ask for my data").focus()
+        page.get_by_role("button", name="Request my data").focus()
         page.keyboard.press("Enter")
         page.wait_for_url("**/me/exports/*")
         heading = page.get_by_role("heading", name="Ready")
@@ -83,29 +80,29 @@ def test_it_works_without_script_and_by_keyboard(browser: Browser, stack: Stack)
         assert begun.value.suggested_filename.endswith(".zip")
 
 
-def test_a_weak_login_is_asked_to_confirm(browser: Browser, stack: Stack) -> None:
-    """One factor is enough to look and not to ask: a page says so kindly, and leads to the second one."""
+def test_a_weak_login_is_asked_to_confirm(browser: Browser, stack: VisitedStack) -> None:
+    """One factor is enough to look and not to request: a page explains it, and leads to the second factor."""
     with visiting(browser, stack) as page:
         log_in(page, stack, "subject", stack.other, weak=True)
         ask(page)
-        expect(page.get_by_role("heading", name="Please confirm that it is you")).to_be_visible()
-        page.get_by_role("link", name="Confirm it is me").click()
+        expect(page.get_by_role("heading", name="Confirm your identity")).to_be_visible()
+        follow(page, page.get_by_role("link", name="Log in again"))
         expect(page).to_have_url(f"{stack.url}/login?next=/me&again=1")
 
 
-def test_a_contact_gets_theirs_with_a_code(browser: Browser, stack: Stack, axe: str, tmp_path: Path) -> None:
+def test_a_contact_gets_an_archive_with_a_code(browser: Browser, stack: VisitedStack, axe: str, tmp_path: Path) -> None:
     """Staff ask for them; the link's page takes the code of the mail, and gives the archive."""
     asked = ("--profile", "access", "--subject", f"contact:{stack.contact}", "--tenant", stack.tenant)
-    made = stack.here.json("request", *asked, "--reason", "letter of 20 November", "--wait")
+    made = stack.here.json("request", *asked, "--reason", "letter of 20 November", "--wait", expect=READY)
     link = stack.here.json("link", made["id"])
     path = "/d/" + link["url"].rpartition("/d/")[2]
     with visiting(browser, stack, PHONE) as page:
         page.goto(f"{stack.url}{path}")
         check_accessible(page, axe)
-        page.get_by_role("button", name="Send me the code").click()
+        follow(page, page.get_by_role("button", name="Send code"))
         picture(page, "code", tmp_path)
-        page.get_by_label("Code of 8 digits").fill(_code_of(stack))
-        page.get_by_role("button", name="Continue").click()
+        page.get_by_label("8-digit code").fill(_code_of(stack))
+        follow(page, page.get_by_role("button", name="Continue"))
         with page.expect_download() as begun:
             page.get_by_role("button", name=DOWNLOAD).click()
         assert begun.value.suggested_filename.endswith(".zip")
@@ -114,7 +111,7 @@ def test_a_contact_gets_theirs_with_a_code(browser: Browser, stack: Stack, axe: 
         expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
 
 
-def _code_of(stack: Stack) -> str:
+def _code_of(stack: VisitedStack) -> str:
     engine = open_engine(f"sqlite:///{stack.here.folder / 'portability.sqlite'}")
     with reading(engine) as connection:
         newest = (
@@ -126,8 +123,8 @@ def _code_of(stack: Stack) -> str:
     return text
 
 
-def test_an_expired_link_says_so(browser: Browser, stack: Stack) -> None:
-    """As one that was never made: its page is the same."""
+def test_an_expired_link_says_so(browser: Browser, stack: VisitedStack) -> None:
+    """Like an export that never existed: its page is the same."""
     with visiting(browser, stack) as page:
         log_in(page, stack, "subject", stack.user)
         ask(page)
@@ -144,15 +141,15 @@ def test_an_expired_link_says_so(browser: Browser, stack: Stack) -> None:
         expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
 
 
-def test_staff_help_and_see_no_content(browser: Browser, stack: Stack, tmp_path: Path) -> None:
-    """They ask for somebody with a reason and see it being made; no button leads to the data."""
+def test_staff_help_and_see_no_content(browser: Browser, stack: VisitedStack, tmp_path: Path) -> None:
+    """They request for a person with a reason and see its progress; no button leads to the data."""
     with visiting(browser, stack) as page:
         log_in(page, stack, "staff", "sam")
-        page.get_by_role("link", name="Ask for somebody").click()
-        page.get_by_label("Their id").fill(stack.other)
-        page.get_by_label("Why, with a ticket").fill("Ticket 4711: cannot log in any more")
-        page.get_by_role("button", name="Start the request").click()
-        expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+        follow(page, page.get_by_role("link", name="New request"))
+        page.get_by_label("ID of the person or company").fill(stack.other)
+        page.get_by_label("Reason, with the ticket").fill("Ticket 4711: cannot log in any more")
+        follow(page, page.get_by_role("button", name="Submit request"))
+        expect(page.get_by_role("heading", name="History")).to_be_visible()
         export_id = page.url.rpartition("/")[2]
         until(lambda: stack.here.json("show", export_id)["state"] in {"ready", "review"}, "it is made, or looked at")
         page.reload()
@@ -164,36 +161,36 @@ def test_staff_help_and_see_no_content(browser: Browser, stack: Stack, tmp_path:
         assert answer.status == 403
 
 
-def test_a_company_leaves_and_an_officer_decides(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+def test_a_company_leaves_and_an_officer_decides(browser: Browser, stack: VisitedStack, tmp_path: Path) -> None:
     """An administrator asks, an officer approves; another request is refused with its reason."""
     with visiting(browser, stack) as page, visiting(browser, stack) as officer:
         log_in(page, stack, "tenant_admin", "adm", tenant=stack.tenant)
         page.goto(f"{stack.url}/me")
-        page.get_by_role("radio", name="Everything of the company").check()
+        page.get_by_role("radio", name="All data of the company").check()
         ask(page)
-        expect(page.get_by_role("heading", name="Waiting for a second person")).to_be_visible()
+        expect(page.get_by_role("heading", name="Waiting for approval")).to_be_visible()
         address = page.url
         log_in(officer, stack, "officer", "olga")
         picture(officer, "desk", tmp_path)
         officer.goto(f"{stack.url}/staff/exports/{address.rpartition('/')[2]}")
-        officer.get_by_role("button", name="Approve").click()
+        follow(officer, officer.get_by_role("button", name="Approve"))
         expect(officer.get_by_text("Done.")).to_be_visible()
-        expect(page.get_by_role("heading", name="Waiting for a second person")).to_be_hidden()
+        expect(page.get_by_role("heading", name="Waiting for approval")).to_be_hidden()
         page.goto(f"{stack.url}/me")
-        page.get_by_role("radio", name="Everything of the company").check()
+        page.get_by_role("radio", name="All data of the company").check()
         page.get_by_text("Choose parts, formats or a period").click()
         page.get_by_label("From").fill("2026-01-01")
         ask(page)
         officer.goto(f"{stack.url}/staff/exports/{page.url.rpartition('/')[2]}")
-        officer.get_by_label("Reason, in words for the person").fill("The contract does not name you.")
-        officer.get_by_role("button", name="Refuse").click()
+        officer.get_by_label("Reason (the person reads it)").fill("The contract does not name you.")
+        follow(officer, officer.get_by_role("button", name="Refuse"))
         page.reload()
         expect(page.get_by_role("heading", name="Refused")).to_be_visible()
         expect(page.get_by_text("The contract does not name you.")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_accessible(browser: Browser, stack: Stack, axe: str, scheme: str) -> None:
+def test_every_page_is_accessible(browser: Browser, stack: VisitedStack, axe: str, scheme: str) -> None:
     """Axe finds nothing serious on any page, at any width, in either colour scheme."""
     with visiting(browser, stack, color_scheme=scheme) as page:
         for path in ("/", "/login", "/d/none", "/problems/link_invalid"):
@@ -206,59 +203,62 @@ def test_every_page_is_accessible(browser: Browser, stack: Stack, axe: str, sche
             page.goto(path if path.startswith("http") else f"{stack.url}{path}")
             check_accessible(page, axe)
         page.goto(f"{stack.url}/staff?state=all")
-        page.locator("tbody a").first.click()
+        follow(page, page.locator("tbody a").first)
         check_accessible(page, axe)
 
 
-def test_on_a_phone_in_indonesian(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", locale.languages()[1:])
+def test_on_a_phone_in_each_language(browser: Browser, stack: VisitedStack, tmp_path: Path, language: str) -> None:
     """The browser's language is spoken; nothing is wider than the phone."""
-    with visiting(browser, stack, PHONE, locale="id-ID", color_scheme="dark") as page:
+    say = partial(locale.text, language)
+    with visiting(browser, stack, PHONE, locale=language, color_scheme="dark") as page:
         for path in ("/", "/login", "/d/none"):
             page.goto(f"{stack.url}{path}")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.get_by_role("link", name="Data saya").click()
-        page.get_by_label("Anda adalah").select_option("officer")
-        page.get_by_label("ID Anda").fill(stack.user)
-        page.get_by_role("main").get_by_role("button", name="Masuk").click()
+        follow(page, page.get_by_role("link", name=say("pages.my_data")))
+        page.get_by_label(say("pages.login_role")).select_option("officer")
+        page.get_by_label(say("pages.login_id"), exact=True).fill(stack.user)
+        follow(page, page.get_by_role("main").get_by_role("button", name=say("pages.log_in")))
         for path in ("/me", "/staff", "/staff/new", "/staff/audit"):
             page.goto(f"{stack.url}{path}")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         page.goto(f"{stack.url}/me")
-        expect(page.get_by_role("heading", name="Data Anda")).to_be_visible()
-        picture(page, "phone", tmp_path)
+        expect(page.get_by_role("heading", name=say("pages.brand"))).to_be_visible()
+        if language == PICTURED:
+            picture(page, "phone", tmp_path)
 
 
-def record(page: Page, stack: Stack, other: Provider) -> None:
+def record(page: Page, stack: VisitedStack, other: Provider) -> None:
     """An officer fills the form for another provider, and reads its secret, this once."""
     log_in(page, stack, "officer", "olga")
-    page.get_by_role("link", name="Other providers").click()
+    follow(page, page.get_by_role("link", name="Other providers"))
     page.get_by_label("Name", exact=True).fill("Other Care")
     page.get_by_label("Domain", exact=True).fill("localhost")
     page.get_by_label("Country").fill("DE")
     page.get_by_label("Public key").fill(str(other.identity.to_public()))
     page.get_by_label("Key set").fill(f"{other.server.url}/jwks.json")
     page.get_by_label("Webhook").fill(f"{other.server.url}/hook")
-    page.get_by_role("button", name="Record", exact=True).click()
+    follow(page, page.get_by_role("button", name="Add provider", exact=True))
     other.secret = page.get_by_role("status").locator("code").inner_text()
 
 
 def fetch(other: Provider) -> httpx.Response:
     """What the provider's program does: reads the link of the webhook, downloads, opens, and signs the receipt."""
-    until(lambda: bool(other.told), "the provider is told")
-    url = other.event(other.told[0])["data"]["url"]
+    until(lambda: bool(other.webhooks), "the provider is notified")
+    url = other.event(other.webhooks[0])["data"]["url"]
     document = httpx.get(url, headers={"Accept": "application/json"}).raise_for_status().json()
-    told, count = document["transfer"], len(document["volumes"])
+    transfer, count = document["transfer"], len(document["volumes"])
     for volume in document["volumes"]:
         begun = httpx.post(f"{url}/volumes/{volume['number']}")
         content = httpx.get(httpx.URL(url).join(begun.headers["location"])).raise_for_status().content
         assert zipfile.is_zipfile(io.BytesIO(pyrage.decrypt(content, [other.identity])))
-    statement = httpx.get(told["statement_url"]).raise_for_status().text
-    receipt = other.signed(told["id"], statement, count, aud=url.partition("/d/")[0])
-    return httpx.post(told["receipt_url"], content=receipt, headers={"Content-Type": "application/jose"})
+    statement = httpx.get(transfer["statement_url"]).raise_for_status().text
+    receipt = other.signed(transfer["id"], statement, count, aud=url.partition("/d/")[0])
+    return httpx.post(transfer["receipt_url"], content=receipt, headers={"Content-Type": "application/jose"})
 
 
 def test_a_person_sends_their_data_to_another_provider(
-    browser: Browser, stack: Stack, axe: str, tmp_path: Path
+    browser: Browser, stack: VisitedStack, axe: str, tmp_path: Path
 ) -> None:
     """Two officers record where it may go; the person says yes; the provider fetches it and signs; the page says so."""
     with (
@@ -269,26 +269,26 @@ def test_a_person_sends_their_data_to_another_provider(
         record(officer, stack, other)
         log_in(officer, stack, "officer", "otto")
         officer.goto(f"{stack.url}/staff/recipients")
-        officer.get_by_role("button", name="Approve").click()
+        follow(officer, officer.get_by_role("button", name="Approve"))
         expect(officer.get_by_text("Approved")).to_be_visible()
         check_accessible(officer, axe)
         picture(officer, "providers", tmp_path)
         log_in(page, stack, "subject", stack.other)
-        page.get_by_role("radio", name="My data, to take elsewhere").check()
+        page.get_by_role("radio", name="My data for another provider").check()
         ask(page)
         expect(page.get_by_role("heading", name="Ready")).to_be_visible()
         page.reload()
         check_accessible(page, axe)
         page.get_by_label("I agree that these parts").check()
         picture(page, "send", tmp_path)
-        page.get_by_role("button", name="Send my data").click()
+        follow(page, page.get_by_role("button", name="Send my data"))
         expect(page.get_by_role("heading", name="Sent to other providers")).to_be_visible()
 
         assert fetch(other).status_code == httpx.codes.NO_CONTENT
 
         page.reload()
         expect(page.get_by_text("Delivered", exact=True)).to_be_visible()
-        expect(page.get_by_text("The provider signed its receipt")).to_be_visible()
+        expect(page.get_by_text("Provider signed the receipt")).to_be_visible()
         check_accessible(page, axe)
         page.evaluate("document.querySelector('#transfers').scrollIntoView()")
         picture(page, "sent", tmp_path)

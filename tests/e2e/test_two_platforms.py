@@ -1,4 +1,4 @@
-"""Two embedded stacks on one machine: what a person has at one arrives at the other, by its own programs."""
+"""Two embedded stacks on one machine: a person's data is transferred from one to the other by its own programs."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import create_engine, select
 from transferring import Provider, providing
-from visits import Stack, ask, log_in, picture, standing, visiting
-from workers import Deployment, until
+from visits import VisitedStack, ask, follow, log_in, picture, standing, visiting
+from workers import READY, Deployment, until
 
-from exporters import schema
+from exporters.reference import schema
 
 
 @pytest.fixture(scope="module")
-def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VisitedStack]:
     """A: people with data."""
     with standing(tmp_path_factory.mktemp("a"), APPROVALS="policy") as (here, url):
         made = here.json("seed", "--recording-seconds", "1-2")["examples"]
-        yield Stack(here, url, made["user"], made["user"], made["contact"], made["contact_tenant"])
+        yield VisitedStack(here, url, made["user"], made["user"], made["contact"], made["contact_tenant"])
 
 
-def recorded(page: Page, sender: Stack, inbox: Provider, jwks_url: str) -> None:
-    """Two officers of A record B: its key of age, its key set on B's own pages, and where it wants to be told."""
+def recorded(page: Page, sender: VisitedStack, inbox: Provider, jwks_url: str) -> None:
+    """Two officers of A record B: its age key, its key set on B's own pages, and its webhook."""
     log_in(page, sender, "officer", "olga")
     page.goto(f"{sender.url}/staff/recipients")
     fields = {"Name": "B Care", "Domain": "localhost", "Country": "DE", "Public key": str(inbox.identity.to_public())}
     for label, text in {**fields, "Key set": jwks_url, "Webhook": f"{inbox.server.url}/hook"}.items():
         page.get_by_label(label, exact=label in {"Name", "Domain"}).fill(text)
-    page.get_by_role("button", name="Record", exact=True).click()
+    follow(page, page.get_by_role("button", name="Add provider", exact=True))
     inbox.secret = page.get_by_role("status").locator("code").inner_text()
     log_in(page, sender, "officer", "otto")
     page.goto(f"{sender.url}/staff/recipients")
-    page.get_by_role("button", name="Approve").click()
+    follow(page, page.get_by_role("button", name="Approve"))
     expect(page.get_by_text("Approved")).to_be_visible()
 
 
 @pytest.mark.requirement("R46")
-def test_a_person_moves_from_one_platform_to_another(browser: Browser, sender: Stack, tmp_path: Path) -> None:
+def test_a_person_moves_from_one_platform_to_another(browser: Browser, sender: VisitedStack, tmp_path: Path) -> None:
     """They say yes at A; B fetches, verifies, imports and signs; A says delivered, and B can hand out what came."""
     with standing(tmp_path / "b") as (other, url), providing() as inbox, visiting(browser, sender) as page:
         recorded(page, sender, inbox, f"{url}/.well-known/jwks.json")
         log_in(page, sender, "subject", sender.user)
-        page.get_by_role("radio", name="My data, to take elsewhere").check()
+        page.get_by_role("radio", name="My data for another provider").check()
         ask(page)
         expect(page.get_by_role("heading", name="Ready")).to_be_visible()
         page.reload()
         page.get_by_label("I agree that these parts").check()
-        page.get_by_role("button", name="Send my data").click()
+        follow(page, page.get_by_role("button", name="Send my data"))
         expect(page.get_by_role("heading", name="Sent to other providers")).to_be_visible()
-        until(lambda: bool(inbox.told), "B is told")
-        received(other, inbox.event(inbox.told[0])["data"]["url"], inbox, tmp_path)
+        until(lambda: bool(inbox.webhooks), "B is notified")
+        receive_by_command(other, inbox.event(inbox.webhooks[0])["data"]["url"], inbox, tmp_path)
 
         page.reload()
         expect(page.get_by_text("Delivered", exact=True)).to_be_visible()
@@ -61,12 +61,14 @@ def test_a_person_moves_from_one_platform_to_another(browser: Browser, sender: S
 
         there, here = (address(stack.folder, sender.user) for stack in (sender.here, other))
         assert here == there
-        export = other.json("request", "--profile", "access", "--subject", f"user:{sender.user}", "--wait")
+        export = other.json(
+            "request", "--profile", "access", "--subject", f"user:{sender.user}", "--wait", expect=READY
+        )
         lines = {f"{line['exporter']}/{line['dataset']}": line for line in export["datasets"]}
         assert (export["state"], lines["account/profile"]["records"]) == ("ready", 1)
 
 
-def received(other: Deployment, url: str, inbox: Provider, tmp_path: Path) -> None:
+def receive_by_command(other: Deployment, url: str, inbox: Provider, tmp_path: Path) -> None:
     """By the commands of docs/receiving.md, with B's own key for receipts."""
     other.run("keys", "new", "--purpose", "receipt")
     identity, (receipt_key,) = tmp_path / "key.txt", (other.folder / "keys").glob("receipt-*.pem")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -26,9 +25,11 @@ WATCH_LONG_TASKS = """new PerformanceObserver(list => {
     (window.slow ??= []).push(...list.getEntries().map(each => each.duration));
 }).observe({type: "longtask", buffered: true})"""
 CALL: Record = {"direction": "inbound", "caller_number": "+62811", "duration_seconds": 14.0, "outcome": "solved"}
+PARTIAL = {"own": "partial", "processor": "none"}
+NOTHING_HELD = {"own": "nothing_held", "processor": "none"}
 
 
-def made(folder: Path) -> Unpacked:
+def hostile_person(folder: Path) -> Unpacked:
     """A person with calls, a chat and a stranger's table, hostile text everywhere."""
     archive = Unpacked(folder)
     archive.add("account", "profile", [{"id": "usr_1", "full_name": HOSTILE[0], "email": HOSTILE[1]}])
@@ -91,7 +92,7 @@ def made(folder: Path) -> Unpacked:
 def person(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a person's viewer."""
     gap = {"exporter": "calls", "dataset": "recordings", "what": "recordings/missing.wav", "reason": "missing"}
-    return made(tmp_path_factory.mktemp("person")).write(complete=False, gaps=[gap])
+    return hostile_person(tmp_path_factory.mktemp("person")).write(complete=False, outcome=PARTIAL, gaps=[gap])
 
 
 def test_hostile_text_runs_nothing_on_any_page(browser: Browser, person: str) -> None:
@@ -103,17 +104,17 @@ def test_hostile_text_runs_nothing_on_any_page(browser: Browser, person: str) ->
             expect(page.get_by_text(control).first).to_be_attached()
 
 
-def test_what_is_missing_is_told_in_words(browser: Browser, person: str) -> None:
+def test_what_is_missing_is_reported_in_words(browser: Browser, person: str) -> None:
     """The first page says that something is missing, what, and why; and where the rest of a capped table is."""
     with opened(browser, person) as page:
-        expect(page.get_by_text("Not everything is here")).to_be_visible()
-        expect(page.get_by_text("The file was no longer where it should be.")).to_be_visible()
+        expect(page.get_by_text("This export is not complete")).to_be_visible()
+        expect(page.get_by_text("The file was not found in its place.")).to_be_visible()
         tab(page, "Strange").click()
-        expect(page.get_by_text("Showing the first 60 of 103,412 records.")).to_be_visible()
+        expect(page.get_by_text("This page shows the first 60 of 103,412 records.")).to_be_visible()
 
 
 def test_recordings_play_beside_what_was_said(browser: Browser, person: str) -> None:
-    """Sound of this volume and of the one beside it loads; a broken or missing one is told, and harms nothing."""
+    """Sound of this volume and of the next one loads; a broken or missing one is explained, without other effects."""
     with opened(browser, person) as page:
         for call in ("ok", "other"):
             page.goto(f"{person}#calls/{call}")
@@ -123,26 +124,26 @@ def test_recordings_play_beside_what_was_said(browser: Browser, person: str) -> 
         expect(page.get_by_text("This browser cannot play the recording.")).to_be_visible()
         page.goto(f"{person}#calls/missing")
         expect(
-            page.get_by_text("The file is not in this archive. The file was no longer where it should be.")
+            page.get_by_text("The file is not in this archive. The file was not found in its place.")
         ).to_be_visible()
 
 
 def _voice(call: str, place: int) -> dict[str, str]:
-    """Of the second call, a member of staff and somebody on the caller's side, under their pseudonyms."""
+    """Of the second call, a member of staff and another person on the caller's side, by their pseudonyms."""
     if call != "other":
         return {"speaker": "contact" if place % 2 else "ai_agent"}
     return {"speaker": "Speaker 1"} if place % 2 else {"speaker": "human_agent", "staff_id": "Agent 1"}
 
 
-def test_speakers_are_told_apart(browser: Browser, person: str) -> None:
-    """Who spoke is told in words and by side, not by colour alone."""
+def test_speakers_are_distinguished(browser: Browser, person: str) -> None:
+    """The speaker is shown in words and by side, not only by colour."""
     with opened(browser, f"{person}#calls/ok") as page:
         expect(page.locator(".theirs .who").first).to_contain_text("AI agent")
         expect(page.locator(".mine .who").first).to_contain_text("You")
 
 
 def test_pseudonyms_are_shown_in_the_readers_language(browser: Browser, person: str) -> None:
-    """The data says "Agent 1" for ever; the page says who that is in words of the language that it is in."""
+    """The data always says "Agent 1"; the page translates it to its language."""
     for language, agent, speaker in (("en", "Agent 1", "Speaker 1"), ("id", "Agen 1", "Pembicara 1")):
         with opened(browser, f"{person}#calls/other", locale=language) as page:
             expect(page.locator(".theirs .who").nth(0)).to_contain_text(agent)
@@ -156,7 +157,7 @@ def test_a_huge_value_is_shortened_with_the_way_to_all_of_it(browser: Browser, p
         bubble.get_by_role("button", name="Show all (10,000,000 characters)").click()
         assert len(bubble.locator(".text").inner_text()) == 20_000
         expect(bubble.locator(".note")).to_have_text(
-            re.compile("The first 20,000 of 10,000,000 characters. The whole text is in .*data/chats/messages.jsonl.")
+            re.compile("first 20,000 of 10,000,000 characters. The whole text is in .*data/chats/messages.jsonl.")
         )
 
 
@@ -184,15 +185,15 @@ def test_a_table_is_searched_sorted_and_paged(browser: Browser, person: str) -> 
         expect(table.locator("tbody tr").first).to_contain_text("59")
         expect(head).to_be_focused()
         table.get_by_role("searchbox").fill("nowhere to be found")
-        expect(table.get_by_role("status")).to_have_text("Nothing found in the records shown here.")
+        expect(table.get_by_role("status")).to_have_text("No matching records on this page.")
         table.get_by_role("searchbox").fill("مرحبا")
         expect(table.get_by_role("status")).to_contain_text("of 7")
 
 
 def test_search_in_everything_leads_to_the_table(browser: Browser, person: str) -> None:
-    """One field searches all datasets and opens the one that is chosen, with the search in it."""
+    """One field searches all datasets and opens the chosen one with the search in it."""
     with opened(browser, person) as page:
-        page.get_by_label("Search in everything").fill("gnp.exe")
+        page.get_by_label("Search all data").fill("gnp.exe")
         results = page.locator(".results")
         expect(results.get_by_role("heading")).to_have_count(3)
         results.get_by_role("button", name="Messages").click()
@@ -219,14 +220,24 @@ def test_the_keyboard_reaches_everything(browser: Browser, person: str) -> None:
 
 
 def test_both_languages(browser: Browser, person: str) -> None:
-    """The browser's language decides at first, the reader afterwards; the page says which one it is in."""
+    """The browser's language is the default, the reader can change it; the page states its language."""
     with opened(browser, person, locale="id-ID") as page:
         expect(page.locator("html")).to_have_attribute("lang", "id")
-        expect(page.get_by_text("Belum semuanya ada")).to_be_visible()
+        expect(page.get_by_text("Ekspor ini tidak lengkap")).to_be_visible()
         page.get_by_role("button", name="English").click()
         expect(page.locator("html")).to_have_attribute("lang", "en")
         expect(tab(page, "Calls")).to_be_visible()
         expect(page.get_by_role("button", name="English")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("locale", "form"),
+    [("en-GB", r"\d{1,2} \w{3,4} \d{4}, \d\d:\d\d"), ("en-US", r"\w{3} \d{1,2}, \d{4}, \d{1,2}:\d\d\s[AP]M")],
+)
+def test_dates_follow_the_region_of_the_reader(browser: Browser, person: str, locale: str, form: str) -> None:
+    """Two readers of English see the same day in the order of their country."""
+    with opened(browser, person, locale=locale) as page:
+        expect(page.locator("time").first).to_have_text(re.compile(f"^{form}$"))
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -263,13 +274,13 @@ def test_devices_and_usage_are_drawn(browser: Browser, tmp_path: Path) -> None:
         drawn = [text.rsplit(": ", 1)[1] for text in bars.locator("title").all_text_contents()]
         assert sum(map(int, drawn)) == 22
         expect(page.locator("#when svg")).to_have_attribute(
-            "aria-label", re.compile("Mar 1, 2026.*Mar 20, 2026. Max 3")
+            "aria-label", re.compile("1 Mar 2026.*20 Mar 2026. The largest value is 3.")
         )
         tab(page, "Usage").click()
         expect(page.locator(".charts .ranked li")).to_have_count(3)
         tab(page, "Devices").click()
         expect(page.locator(".charts .spans")).to_contain_text("Browser 1")
-        expect(page.locator(".charts .spans")).to_contain_text(re.compile("Mar 1, 2026.*Mar 15, 2026"))
+        expect(page.locator(".charts .spans")).to_contain_text(re.compile("1 Mar 2026.*15 Mar 2026"))
 
 
 @pytest.mark.requirement("R7")
@@ -278,14 +289,14 @@ def test_nothing_held_is_said(browser: Browser, tmp_path: Path) -> None:
     archive = Unpacked(tmp_path)
     archive.add("account", "profile")
     archive.add("chats", "conversations")
-    with opened(browser, archive.write(no_data_held=True)) as page:
-        expect(page.get_by_text("No data held")).to_be_visible()
+    with opened(browser, archive.write(no_data_held=True, outcome=NOTHING_HELD)) as page:
+        expect(page.get_by_text("No data found")).to_be_visible()
         tab(page, "Chats").click()
-        expect(page.get_by_text("Nothing is held here.")).to_be_visible()
+        expect(page.get_by_text("This dataset has no data.")).to_be_visible()
 
 
 def test_a_company_to_ask_is_named(browser: Browser, tmp_path: Path) -> None:
-    """Data that needs an instruction is told on the first page, with the company by name where the data knows it."""
+    """Data that needs an instruction is named on the first page, with the company if its name is known."""
     archive = Unpacked(tmp_path)
     archive.add("account", "organisation", [{"id": "ten_7", "name": "PT Maju"}])
     line: JSON = {
@@ -303,12 +314,74 @@ def test_a_company_to_ask_is_named(browser: Browser, tmp_path: Path) -> None:
         "records": 0,
         "tenants": ["ten_7"],
     }
-    with opened(browser, archive.write(datasets=[line, asked])) as page:
+    referred = {"own": "with_remarks", "processor": "referred"}
+    with opened(browser, archive.write(datasets=[line, asked], complete=False, outcome=referred)) as page:
         expect(page.locator(".verdict.bad")).to_contain_text("PT Maju (ten_7)")
+        expect(page.locator(".verdict.good")).to_contain_text("Our own part is complete")
+
+
+def undecided(folder: Path) -> str:
+    """The viewer of a person whose records wait for decisions, and of whom an officer has examined some records."""
+    archive = Unpacked(folder)
+    archive.add("account", "organisation", [{"id": "ten_7", "name": "PT Maju"}])
+    archive.add("calls", "calls", [{**CALL, "id": "c1"}])
+    archive.add("calls", "recordings", [])
+    gap: dict[str, JSON] = {"exporter": "calls", "reason": "needs_review", "retryable": False}
+    gaps: list[JSON] = [{**gap, "dataset": "calls", "what": f"calls/c{n}"} for n in (2, 3)]
+    gaps.append({**gap, "dataset": "recordings", "what": "calls/c2"})
+    gaps.append({**gap, "dataset": "recordings", "what": "recordings/r1.wav", "reason": "missing"})
+    referrals: list[JSON] = [
+        {"tenant": "ten_7", "name": None, "contact": None, "answer": "open"},
+        {"tenant": "ten_8", "name": HOSTILE[0], "contact": HOSTILE[1], "answer": "informed"},
+        {"tenant": "ten_9", "name": "PT Lain", "contact": "privacy@lain.example", "answer": "refused"},
+    ]
+    reviews: list[JSON] = [
+        {"exporter": "calls", "dataset": "calls", "decision": "not_theirs", "reason": "content", "records": 4}
+    ]
+    referred = {"own": "partial", "processor": "referred"}
+    return archive.write(complete=False, outcome=referred, gaps=gaps, referrals=referrals, reviews=reviews)
+
+
+def test_what_waits_for_an_officer_is_counted(browser: Browser, tmp_path: Path) -> None:
+    """The first page says that records wait for a decision, and how many of which dataset."""
+    with opened(browser, undecided(tmp_path)) as page:
+        expect(page.locator(".verdict", has_text="Some records wait for a decision.")).to_be_visible()
+        waiting = page.get_by_role("region", name="Records that wait for a decision")
+        expect(waiting.locator("tbody tr")).to_have_text(["Phone calls2", "Call recordings1"])
+
+
+def test_what_companies_answered_is_shown(browser: Browser, tmp_path: Path) -> None:
+    """Each company with its name, its contact and its answer; a name is text."""
+    with opened(browser, undecided(tmp_path)) as page:
+        part = page.get_by_role("region", name="Companies that decide")
+        expect(part.locator("th")).to_have_text(["Company", "Contact", "Answer"])
+        rows = part.locator("tbody tr")
+        expect(rows.nth(0)).to_contain_text("PT Maju (ten_7)")
+        expect(rows.nth(0)).to_contain_text("was not informed of the request")
+        expect(rows.nth(1)).to_contain_text(HOSTILE[0])
+        expect(rows.nth(1)).to_contain_text("is informed of the request, and has not answered")
+        expect(rows.nth(2)).to_contain_text("PT Lain ten_9privacy@lain.exampleThe company refused.")
+
+
+def test_what_officers_decided_is_shown(browser: Browser, tmp_path: Path) -> None:
+    """The records that were examined, by dataset, with the decision and its reason."""
+    with opened(browser, undecided(tmp_path)) as page:
+        rows = page.get_by_role("region", name="Examined records").locator("tbody tr")
+        expect(rows).to_have_count(1)
+        expect(rows.first).to_contain_text("It is not included, because it is or may be about another person.")
+        expect(rows.first).to_contain_text("The content of the record shows it.4")
+
+
+def test_without_a_decision_there_is_no_part_for_it(browser: Browser, person: str) -> None:
+    """A gap of another kind waits for no one."""
+    with opened(browser, person) as page:
+        expect(page.get_by_role("region", name="What is missing, and why")).to_be_visible()
+        for name in ("Records that wait for a decision", "Companies that decide", "Examined records"):
+            expect(page.get_by_role("region", name=name)).to_have_count(0)
 
 
 def test_what_is_withheld_is_described(browser: Browser, tmp_path: Path) -> None:
-    """The first page says what is held and never handed out, beside which data, and that a dataset is partly hidden."""
+    """The first page says what is stored and never delivered, by dataset, and that a dataset is partly hidden."""
     archive = Unpacked(tmp_path)
     archive.add("account", "profile", [{"id": "usr_7", "full_name": "Ana"}])
     held: JSON = {
@@ -323,14 +396,14 @@ def test_what_is_withheld_is_described(browser: Browser, tmp_path: Path) -> None
         "dataset": "profile",
         "title": "Profile",
         "records": 1,
-        "state": "redacted",
+        "state": "with_remarks",
         "redactions": {"card-number": 1},
     }
     with opened(browser, archive.write(datasets=[line], withheld=[held])) as page:
-        expect(page.get_by_role("heading", name="Held, and never handed out")).to_be_visible()
+        expect(page.get_by_role("heading", name="Stored but not delivered")).to_be_visible()
         expect(page.get_by_text("a bcrypt hash of your password: lets a thief")).to_be_visible()
-        expect(page.locator(".pill.redacted")).to_have_text("partly hidden")
-        expect(page.get_by_text("[masked:…]: 1")).to_be_visible()
+        expect(page.locator(".pill.with_remarks")).to_have_text("complete, with remarks")
+        expect(page.get_by_text("Values replaced by a mark or a pseudonym: 1")).to_be_visible()
 
 
 def test_a_hundred_thousand_rows(browser: Browser, tmp_path: Path) -> None:
@@ -346,17 +419,23 @@ def test_a_hundred_thousand_rows(browser: Browser, tmp_path: Path) -> None:
         page.evaluate(WATCH_LONG_TASKS)
         tab(page, "Plugin3").click()
         page.get_by_role("button", name="Text").first.click()
-        page.get_by_label("Search in everything").fill("1999")
-        expect(page.get_by_role("status").first).to_have_text("50 found")
+        page.get_by_label("Search all data").fill("1999")
+        expect(page.get_by_role("status").first).to_have_text("50 results")
         assert max(page.evaluate("window.slow ?? [0]")) < 1_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_fault(browser: Browser, person: str, axe: str, scheme: str) -> None:
+def test_axe_finds_no_fault(browser: Browser, person: str, tmp_path: Path, axe: str, scheme: str) -> None:
     """axe-core, rules of WCAG 2.2 A and AA: none is broken on any tab, in both colour schemes."""
+    assert faults_of(browser, person, axe, scheme) == {}
+    assert faults_of(browser, undecided(tmp_path), axe, scheme) == {}
+
+
+def faults_of(browser: Browser, address: str, axe: str, scheme: str) -> dict[str, list[str]]:
+    """What axe-core finds on all tabs of a viewer, by rule."""
     context = browser.new_context(locale="en-GB", color_scheme="dark" if scheme == "dark" else "light")
     page = context.new_page()
-    page.goto(person)
+    page.goto(address)
     page.evaluate(axe)
     faults: dict[str, list[str]] = {}
     for each in page.get_by_role("tab").all():
@@ -367,4 +446,4 @@ def test_axe_finds_no_fault(browser: Browser, person: str, axe: str, scheme: str
         for violation in result["violations"]:
             faults[violation["id"]] = [node["html"][:200] for node in violation["nodes"]][:3]
     context.close()
-    assert faults == {}, json.dumps(faults, indent=1)
+    return faults

@@ -1,4 +1,7 @@
-"""Writes golden notices anew: `PYTHONPATH=tests .venv/bin/python tests/golden/make_notices.py`. Look at the changes."""
+"""Writes golden notices again; look at the changes.
+
+`PYTHONPATH=tests:tests/support .venv/bin/python tests/golden/make_notices.py`
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ FOLDER = Path(__file__).parent / "notice"
 
 
 def text(profile: str) -> bytes:
-    """notice.json of the made-up export in one profile, as the repository keeps it."""
-    return orjson.dumps(notices.made(profile), option=orjson.OPT_INDENT_2) + b"\n"
+    """Return notice.json of the made-up export in one profile, as stored in the repository: in one language."""
+    made = orjson.loads(orjson.dumps(notices.made_notice(profile)))
+    return orjson.dumps(notices.in_source(made), option=orjson.OPT_INDENT_2) + b"\n"
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from archives import export_json
+from gap_sources import delivered_files, delivered_records
 
 from archive.parts import FORMAT
-from archive.verify import verify
-from portability.signing import Jwks
+from archive.verify.archives import verify
+from portability.trust.signing import Jwks
 
 HERE = Path(__file__).parent
 CASES = [
@@ -44,6 +45,16 @@ def test_a_golden_archive_with_gaps_names_them(folder: Path, case: dict[str, Any
     assert {(gap["dataset"], gap["reason"]) for gap in document["gaps"]} == {("recordings", "missing")}
 
 
+def test_a_golden_archive_has_corrections() -> None:
+    """Any program finds the record as it is now: a later correction with the same key replaces it."""
+    volumes = sorted((HERE / "portability-1-corrections").glob("*.zip"))
+
+    assert delivered_records(volumes)["thing_1"]["text"] == "text 1"
+    assert delivered_records(volumes[:1])["thing_1"]["text"] is None
+    assert sorted(delivered_files(volumes)) == [f"{number}.wav" for number in range(4)]
+    assert export_json(volumes)["complete"] is True
+
+
 def test_the_present_format_has_golden_archives() -> None:
     """A new format version comes with its own; make.py writes them."""
     assert (HERE / FORMAT.replace("/", "-") / "cases.json").exists()
@@ -59,7 +70,7 @@ def test_every_golden_file_belongs_to_a_case() -> None:
 
 
 def test_no_private_key_is_kept() -> None:
-    """Whoever has it could sign another archive that these keys verify."""
+    """With it, anyone could sign another archive that these keys verify."""
     sets = [json.loads(path.read_text()) for path in HERE.glob("*/jwks*.json")]
 
     assert sets

@@ -1,6 +1,6 @@
-"""One person and their company in all three profiles: what each archive holds and leaves out, as it was agreed.
+"""One person and their company in all three profiles: what each archive contains and leaves out, as agreed.
 
-`LEDGERS=1 .venv/bin/pytest tests/golden/test_ledgers.py` writes them anew; the difference is to be read line by line.
+`LEDGERS=1 .venv/bin/pytest tests/golden/test_ledgers.py` writes them again; the difference is to be read line by line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from archives import export_json, members, records
 from judges.cases import Platform, exported, platform
 
 from demo.plan import SeedPlan
-from portability.requests import Profile
+from portability.law.profiles import Profile
 
 HERE = Path(__file__).parent / "ledgers"
 PLAN = SeedPlan(
@@ -51,7 +51,7 @@ def _archive(made: Platform, profile: Profile) -> list[Path]:
 @pytest.mark.parametrize("profile", list(Profile))
 def test_a_profile_holds_what_was_agreed(volumes: Volumes, profile: Profile) -> None:
     """Datasets with their states and counts, what is left out and why, and the names of all files."""
-    found = _told(volumes[profile])
+    found = _contents(volumes[profile])
     path = HERE / f"{profile}.json"
     if os.environ.get("LEDGERS"):
         path.write_text(json.dumps(found, indent=1) + "\n")
@@ -101,7 +101,7 @@ def test_the_trail_names_no_member_of_staff(volumes: Volumes) -> None:
 
 @pytest.mark.requirement("R30")
 def test_a_record_has_one_id_in_every_archive(volumes: Volumes) -> None:
-    """Whoever asks for a correction or an erasure names it; the company's archive has it under the same id."""
+    """A correction or an erasure refers to it; the company's archive has it under the same id."""
     access, switch = (_ids(volumes[profile]) for profile in (Profile.ACCESS, Profile.SWITCH))
     portability = _ids(volumes[Profile.PORTABILITY])
 
@@ -112,10 +112,10 @@ def test_a_record_has_one_id_in_every_archive(volumes: Volumes) -> None:
 
 
 @pytest.mark.requirement("R31")
-def test_a_company_gets_its_digital_assets_and_nobodys_private_data(volumes: Volumes) -> None:
+def test_a_company_gets_its_digital_assets_and_no_ones_private_data(volumes: Volumes) -> None:
     """Configuration and access settings belong to it; its staff's own cookies, devices and inquiries do not."""
     held = {name for name, line in _lines(volumes[Profile.SWITCH]).items() if line["records"]}
-    private = ("marketing/", "cookies/", "devices/", "usage/", "inquiries/", "trail/", "performance/")
+    private = ("marketing/", "cookies/", "devices/", "usage/", "inquiries/", "trail/processing", "performance/")
 
     assert {"configuration/agents", "configuration/flows", "configuration/roles", "crm/contacts"} <= held
     assert not [name for name in held if name.startswith(private)]
@@ -123,23 +123,23 @@ def test_a_company_gets_its_digital_assets_and_nobodys_private_data(volumes: Vol
 
 @pytest.mark.requirement("R33")
 def test_who_asks_for_nothing_in_particular_gets_all_of_it(volumes: Volumes) -> None:
-    """One request, all layers: the page to begin with, the viewer, and every category that is processed."""
+    """One request, all layers: the first page, the viewer, and every category that is processed."""
     names = {name for name, _body in members(volumes[Profile.ACCESS])}
 
     assert {"README.html", "index.html", "export.json", "datapackage.json"} <= names
     assert not [
-        left for left in export_json(volumes[Profile.ACCESS])["not_included"] if left["reason"] == "not asked for"
+        left for left in export_json(volumes[Profile.ACCESS])["not_included"] if left["reason"] == "not_asked_for"
     ]
 
 
-def _told(paths: list[Path]) -> dict[str, Any]:
+def _contents(paths: list[Path]) -> dict[str, Any]:
     document = export_json(paths)
-    told = ("state", "records", "files", "gaps", "redactions", "findings", "tenants")
+    keys = ("state", "records", "files", "gaps", "redactions", "findings", "tenants")
     lines = _lines(paths)
     left = {f"{one['exporter']}/{one['dataset']}": one["reason"] for one in document["not_included"]}
     names = sorted({_plain(name) for name, _body in members(paths)})
     return {
-        "datasets": {name: {key: line[key] for key in told if line.get(key)} for name, line in lines.items()},
+        "datasets": {name: {key: line[key] for key in keys if line.get(key)} for name, line in lines.items()},
         "not_included": left,
         "files": names,
     }

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from workers import Deployment, children, command, until
+from click.testing import CliRunner, Result
+from workers import Deployment, children, command, kill, until
+
+from cli import waiting
+from cli.main import main
 
 
 def test_the_demonstration_ends_verified_and_runs_twice(tmp_path: Path) -> None:
@@ -43,7 +47,7 @@ def test_nothing_is_left_when_the_stack_is_stopped_or_killed(tmp_path: Path, num
 
 
 def test_a_second_stack_on_one_folder_is_refused(tmp_path: Path) -> None:
-    """Two stacks would share one database and one queue by accident: the second one says so and changes nothing."""
+    """Two stacks would share one database and one queue: the second one reports it and changes nothing."""
     folder = tmp_path / "state"
     stack = subprocess.Popen(command("up", "--dir", str(folder)), stdout=subprocess.DEVNULL)
     try:
@@ -57,8 +61,8 @@ def test_a_second_stack_on_one_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_stacks_that_start_at_once_have_pages_each(tmp_path: Path) -> None:
-    """Neither shows the pages of the other one, whoever came first."""
-    stacks = [Deployment(tmp_path / name, {}) for name in ("a", "b", "c")]
+    """Neither shows the pages of the other stack, in any order of start."""
+    stacks = [Deployment(tmp_path / name, {}) for name in ("a", "b")]
     for stack in stacks:
         stack.start("up", "--workers", "1")
     try:
@@ -74,7 +78,7 @@ def test_stacks_that_start_at_once_have_pages_each(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
-    """An address that was set is meant: no other one is taken, and nothing is left running."""
+    """A configured address is required: no other one is used, and nothing keeps running."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         here = Deployment(tmp_path / "state", {"BASE_URL": f"http://localhost:{port}"})
@@ -84,6 +88,69 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     assert _processes_of(here.folder) == []
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_stack_whose_processes_cannot_start_says_why(tmp_path: Path, as_json: bool) -> None:
+    """A worker that refuses its notice register: the error of the worker, its hint and its exit code, at once."""
+    notice = tmp_path / "notice"
+    notice.mkdir()
+    (notice / "own.toml").write_text('version = "1"\n[recipients.hosting]\nname = "X"\n')
+    here = Deployment(tmp_path / "state", {"NOTICE_DIR": str(notice)})
+    refused = here.run("up", *(["--json"] if as_json else []), expect=2)
+    error = json.loads(refused.stdout)["error"] if as_json else {"message": refused.stderr, "hint": refused.stderr}
+    assert "ended with exit code 2 while it started" in error["message"]
+    assert "missing_value: recipients.hosting.country" in error["message"]
+    assert "[notice_hole]" in error["message"]
+    assert f"its log is {tmp_path / 'state'}" in error["hint"]
+    assert "open http" not in refused.stdout
+    assert _processes_of(here.folder) == []
+
+
+def test_a_process_that_ends_later_is_started_again(tmp_path: Path) -> None:
+    """Its end is reported with its name, and the stack is whole again."""
+    here = Deployment(tmp_path / "state", {})
+    stack = here.start("up", "--workers", "1")
+    try:
+        until(lambda: "open http://" in here.log.read_text(), "the stack is up")
+        before = set(children(stack.pid))
+        clock = next(pid for pid in before if b"clock" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        kill(clock)
+        until(lambda: "was restarted: clock" in here.log.read_text(), "the end is reported")
+        assert len(set(children(stack.pid)) - before) == 1
+    finally:
+        here.stop()
+
+
+def test_waiting_ends_where_no_worker_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`request --wait` beside a stack without a worker: the reason, and the request is kept."""
+    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 1.0)
+    here = Deployment(tmp_path / "state", {})
+    here.start("up", "--workers", "0")
+    try:
+        until(lambda: "open http://" in here.log.read_text(), "the stack is up")
+        asked = _ask_and_wait(here, monkeypatch)
+        assert (asked.exit_code, "no worker is running [timeout]" in asked.stderr) == (1, True), asked.stderr
+        assert [export["state"] for export in here.json("list")] == ["queued"]
+    finally:
+        here.stop()
+
+
+def test_waiting_ends_where_no_source_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`request --wait` with a platform database that refuses every connection: the reason, long before the archive."""
+    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    here = Deployment(tmp_path / "state", {"SOURCE_URL": f"postgresql+psycopg://x@127.0.0.1:{port}/platform"})
+    here.start("up", "--workers", "1")
+    try:
+        until(lambda: "open http://" in here.log.read_text(), "the stack is up")
+        asked = _ask_and_wait(here, monkeypatch)
+        assert asked.exit_code == 1
+        assert "fails [source_unavailable] [timeout]  hint: look at the source" in asked.stderr
+        assert "running: 0/" in asked.stderr
+    finally:
+        here.stop()
+
+
 def test_other_commands_find_the_running_stack(tmp_path: Path) -> None:
     """`request --wait` in a second terminal, with nothing but the folder, is served by the stack of the first."""
     folder = tmp_path / "state"
@@ -91,8 +158,10 @@ def test_other_commands_find_the_running_stack(tmp_path: Path) -> None:
     try:
         until((folder / "valkey.url").exists, "the stack is up")
         here = Deployment(folder, {})
-        here.run("seed", "--dir", str(folder), "--users", "3", "--contacts", "3", "--calls", "3", "--events", "10")
-        view = here.json("request", "--profile", "access", "--subject", "user:nobody", "--wait", "--dir", str(folder))
+        sizes = ("--users", "3", "--contacts", "3", "--calls", "3", "--events", "10")
+        user = here.json("seed", "--dir", str(folder), *sizes)["examples"]["user"]
+        asked = ("--profile", "access", "--include", "account", "--subject", f"user:{user}")
+        view = here.json("request", *asked, "--wait", "--dir", str(folder))
         assert (view["state"], view["complete"], view["error"]) == ("ready", True, None)
     finally:
         stack.terminate()
@@ -105,6 +174,13 @@ def test_a_request_without_a_stack_is_kept(tmp_path: Path) -> None:
     asked = here.run("request", "--profile", "access", "--subject", "user:usr_1", "--json")
     assert json.loads(asked.stdout)["state"] == "queued"
     assert "portability up" in asked.stderr
+
+
+def _ask_and_wait(here: Deployment, monkeypatch: pytest.MonkeyPatch) -> Result:
+    """`request --wait` in this process, whose patience a test sets."""
+    for name, value in here.environment.items():
+        monkeypatch.setenv(name, value)
+    return CliRunner().invoke(main, ["request", "--profile", "access", "--subject", "user:nobody", "--wait"])
 
 
 def _processes_of(folder: Path) -> list[str]:

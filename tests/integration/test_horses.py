@@ -16,7 +16,7 @@ from workers import family, kill, until
 
 from portability.queue import connect, open_queue, wake
 from portability.settings import load_settings
-from worker import process
+from worker.process import rq_worker
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterat
         yield running
 
 
-def test_a_horse_that_dies_is_counted(place: Watched) -> None:
-    """Killed by the kernel, or crashed: one count, the worker goes on, and so does the export."""
+def test_a_child_process_that_dies_is_counted(place: Watched) -> None:
+    """Killed by the kernel, or crashed: one count, the worker continues, and so does the export."""
     before = place.counts().get("horse_died", 0)
     asked = place.ask()
     kill(place.working())
@@ -37,8 +37,8 @@ def test_a_horse_that_dies_is_counted(place: Watched) -> None:
     assert place.deployed.processes[0].poll() is None
 
 
-def test_a_frozen_horse_is_killed(place: Watched) -> None:
-    """Stopped in the middle of a volume it shows no sign of life: another one goes on, and it cannot wake up again."""
+def test_a_stalled_child_process_is_killed(place: Watched) -> None:
+    """A child stopped within a volume sends no heartbeat: another one continues, and it cannot wake up again."""
     before = place.counts()
     asked = place.ask()
     frozen = place.working()
@@ -49,8 +49,8 @@ def test_a_frozen_horse_is_killed(place: Watched) -> None:
     assert place.counts().get("horse_died", 0) == before.get("horse_died", 0)
 
 
-def test_a_horse_that_hangs_before_it_has_claimed_is_killed(place: Watched) -> None:
-    """No lease yet, so no thread that beats: the parent does not wait for the first beat for ever."""
+def test_a_child_process_that_hangs_before_it_has_claimed_is_killed(place: Watched) -> None:
+    """Without a lease no thread beats: the parent's wait for the first beat is limited."""
     before = place.counts().get("horse_stalled", 0)
     asked = place.ask()
     with place.locked():
@@ -63,7 +63,7 @@ def test_a_horse_that_hangs_before_it_has_claimed_is_killed(place: Watched) -> N
 
 
 def test_the_parent_holds_no_connection_that_a_fork_would_share(place: Watched) -> None:
-    """After jobs and after counting deaths: no file of the database, no thread beside the main one."""
+    """After jobs and after counting deaths: no open file of the database, no thread except the main one."""
     asked = place.ask()
     place.rests(asked)
     parent = place.deployed.processes[0].pid
@@ -75,19 +75,19 @@ def test_the_parent_holds_no_connection_that_a_fork_would_share(place: Watched) 
 def test_a_worker_listens_to_one_queue_of_ours(redis_url: str, tmp_path: Path) -> None:
     """With two, RQ pops without a safety copy: a worker that dies just then loses the message for good."""
     with connect(redis_url) as client:
-        worker = process.new_worker(load_settings(dir=tmp_path), client, threading.Event())
+        worker = rq_worker.new_worker(load_settings(dir=tmp_path), client, threading.Event())
     assert worker.queue_names() == ["portability"]
     assert worker.queue_class.__name__ == "Queue"
 
 
 def test_what_a_job_needs_is_imported_before_the_fork(place: Watched) -> None:
-    """A fresh horse would import for seconds."""
-    heavy = ("boto3", "zipstream", "joserfc", "orjson", "worker.pipeline", "exporters.calls", "formats.csv")
+    """A fresh child process would import for seconds."""
+    heavy = ("boto3", "zipstream", "joserfc", "orjson", "worker.export", "exporters.reference.calls", "formats.csv")
     asks = f"""
 import sys
 from cli.main import main
-from worker import process
-process.run = lambda *_: print([name for name in {heavy!r} if name not in sys.modules])
+from worker.process import rq_worker
+rq_worker.run = lambda *_: print([name for name in {heavy!r} if name not in sys.modules])
 main(["worker"])
 """
     environment = {

@@ -1,4 +1,4 @@
-"""A worker that is killed costs one volume, and nothing waits for a person."""
+"""A killed worker costs one volume, and no person has to act."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from workers import children, deployment, kill, until
 
 from demo.plan import SeedPlan
 from demo.seed import seed
-from portability import models
-from portability.db import open_engine, reading
+from portability.database import models
+from portability.database.engine import open_engine, reading
 from portability.storage import open_storage
 from portability.storage.local import LocalStorage
 
 SLOW = SeedPlan(tenants=1, users=1, contacts=10, calls=60, recordings=60, recording_seconds=(60, 60))
 
 
-def test_an_export_survives_the_death_of_its_horse_and_of_its_worker(tmp_path: Path, redis_url: str) -> None:
-    """Kill -9 of the horse, then of the worker: the clock wakes another one, and there is exactly one whole archive."""
+def test_an_export_survives_the_death_of_its_child_process_and_of_its_worker(tmp_path: Path, redis_url: str) -> None:
+    """Kill -9 of the child, then of the worker: the clock wakes another worker, and exactly one archive is complete."""
     folder = tmp_path / "state"
     with deployment(folder, workers=2, REDIS_URL=redis_url, VOLUME_BYTES=str(2 << 20), ALLOW_FETCH="1") as running:
         source, recordings = f"sqlite:///{folder}/platform.sqlite", (folder / "recordings").as_uri()

@@ -10,20 +10,19 @@ import redis
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisAway
 
-from portability.errors import QueueUnavailable
-from portability.limits import KEPT_MAX, Limits, Rule
-from portability.refusals import TooManyAttempts
+from portability.delivery.limits import KEPT_MAX, AttemptLimits, AttemptRule
+from portability.errors import QueueUnavailable, TooManyAttempts
 
-RULE = Rule("code", 8, 60)
+RULE = AttemptRule("code", 8, 60)
 SALT = "5a" * 32
 
 
 def away() -> Redis:
-    raise RedisAway("nobody listens")
+    raise RedisAway("connection refused")
 
 
-def let_through(limits: Limits, *counted: str, tries: int = 20) -> int:
-    """How many of so many tries are let through."""
+def let_through(limits: AttemptLimits, *counted: str, tries: int = 20) -> int:
+    """Return how many of `tries` attempts are allowed."""
     count = 0
     for _ in range(tries):
         try:
@@ -41,9 +40,9 @@ def connect(redis_url: str) -> Callable[[], Redis]:
 
 
 def test_so_many_tries_in_a_window(connect: Callable[[], Redis]) -> None:
-    """Counted together by all processes, apart for each that is counted; the next window begins anew."""
+    """Counted together by all processes, apart for each that is counted; the next window begins again."""
     clock = [1000.0]
-    one, other = (Limits(connect, SALT, lambda: clock[0]) for _ in range(2))
+    one, other = (AttemptLimits(connect, SALT, lambda: clock[0]) for _ in range(2))
     assert let_through(one, "192.0.2.1", tries=5) + let_through(other, "192.0.2.1") == RULE.most
     assert let_through(one, "192.0.2.2") == RULE.most
     assert let_through(one, "192.0.2", ".1") == RULE.most
@@ -53,8 +52,8 @@ def test_so_many_tries_in_a_window(connect: Callable[[], Redis]) -> None:
 
 def test_redis_sees_hashes_alone(connect: Callable[[], Redis]) -> None:
     """No address stands in a key, nor a hash of it that could be guessed; and each key ends by itself."""
-    Limits(connect, SALT).attempt(RULE, "192.0.2.1")
-    Limits(connect, "00" * 32).attempt(RULE, "192.0.2.1")
+    AttemptLimits(connect, SALT).attempt(RULE, "192.0.2.1")
+    AttemptLimits(connect, "00" * 32).attempt(RULE, "192.0.2.1")
     keys = [str(key, "ascii") for key in connect().scan_iter()]
     assert len(keys) == 2
     assert all(re.fullmatch("portability:limit:code:[0-9a-f]{64}", key) for key in keys)
@@ -63,12 +62,12 @@ def test_redis_sees_hashes_alone(connect: Callable[[], Redis]) -> None:
 
 @pytest.mark.parametrize("error", [RedisAway("gone"), OSError("gone"), QueueUnavailable("gone")])
 def test_without_redis_fewer_are_let_through(error: Exception) -> None:
-    """Never open, never an error: a limit that cannot be counted together is a smaller one."""
+    """Never open, never an error: a limit that cannot be counted in common is a smaller one."""
 
     def fail() -> Redis:
         raise error
 
-    assert let_through(Limits(fail, SALT), "192.0.2.1") == RULE.most_alone
+    assert let_through(AttemptLimits(fail, SALT), "192.0.2.1") == RULE.most_alone
     assert 0 < RULE.most_alone < RULE.most
 
 
@@ -80,14 +79,14 @@ def test_a_redis_that_goes_away_is_not_waited_for_at_every_try() -> None:
         asked.append(1)
         return away()
 
-    limits = Limits(fail, SALT)
+    limits = AttemptLimits(fail, SALT)
     let_through(limits, "192.0.2.1", tries=50)
     assert len(asked) == 1
 
 
 def test_what_is_counted_alone_is_bounded() -> None:
     """A flood of addresses does not fill the memory."""
-    limits = Limits(away, SALT)
+    limits = AttemptLimits(away, SALT)
     for number in range(KEPT_MAX + 100):
         limits.attempt(RULE, str(number))
     assert len(limits._alone) == KEPT_MAX
@@ -95,4 +94,4 @@ def test_what_is_counted_alone_is_bounded() -> None:
 
 def test_the_smallest_rule_lets_one_through_alone() -> None:
     """Never none: a person without Redis can still try once."""
-    assert Rule("x", 1, 60).most_alone == 1
+    assert AttemptRule("x", 1, 60).most_alone == 1

@@ -14,25 +14,25 @@ from postbox import TAKEN, open_postbox
 from sqlalchemy import select, update
 from workers import Deployment, kill, until
 
-from portability import models
-from portability.db import now, reading, writing
+from portability.database import models
+from portability.database.engine import now, reading, writing
 
 TABLE = models.notification
 DIRECTORY = """
-    from portability.directory import Contact
+    from portability.api import Contact
 
-    class Everybody:
+    class AnySubject:
         def contact(self, subject):
             return Contact(f"{subject.ref}@mail.example", "id", True, None)
 
     def directory(sources):
-        return Everybody()
+        return AnySubject()
 """
-MAILS = 6
+MAILS = 4
 
 
 def install(folder: Path) -> None:
-    """A stranger's package with a directory, as pip would have put it there."""
+    """Install a third-party package with a directory, as pip does."""
     folder.mkdir()
     (folder / "strange_directory.py").write_text(dedent(DIRECTORY))
     metadata = folder / "strange_directory-1.0.dist-info"
@@ -78,8 +78,8 @@ def test_a_clock_that_is_killed_again_and_again_mails_everything(
         while unsent(made):
             assert kills < 10 * MAILS
             process = deployed.start("clock")
-            until(lambda: held.holds.is_set() or not unsent(made), "a mail is held")
-            if chance.random() < 0.5:  # let it hear the 250, and go on for some milliseconds
+            until(lambda: held.holds.is_set() or not unsent(made), "the server delays a mail")
+            if chance.random() < 0.5:  # let it hear the 250, and continue for some milliseconds
                 held.goes_on.set()
                 threading.Event().wait(chance.random() / 20)
             kill(process.pid)

@@ -1,4 +1,4 @@
-"""What strangers, and other versions of this software, write to Redis: a real worker survives it and goes on.
+"""What strangers, and other versions of this software, write to Redis: a real worker survives it and continues.
 
 The clock of this deployment sleeps: what is claimed here was woken by the message that a test has sent.
 """
@@ -18,21 +18,13 @@ from rq.serializers import JSONSerializer
 from watched import QUICK, Watched, watched
 from workers import family, until
 
-from portability.queue import (
-    FAILURE_TTL_SECONDS,
-    MESSAGE_BYTES_MAX,
-    QUEUE,
-    TASK,
-    AllowedJob,
-    open_queue,
-    wake,
-)
+from portability.queue import FAILURE_TTL_SECONDS, MESSAGE_BYTES_MAX, QUEUE, TASK, AllowedJob, open_queue, wake
 
 LIST = f"rq:queue:{QUEUE}"
 POPPED = f"{LIST}:intermediate"
 
 
-class Place(Watched):
+class WatchedQueue(Watched):
     """A worker that runs, and its queue."""
 
     def send(self, fields: Mapping[str, Any]) -> str:
@@ -52,7 +44,7 @@ class Place(Watched):
         until(nothing, "no message is on its way", seconds=30)
 
     def goes_on(self) -> bool:
-        """Whether the worker is the same process as before, and the next message of ours is heard."""
+        """Return whether the worker is the same process as before, and handles our next message."""
         asked = self.ask("access")
         wake(open_queue(self.redis), asked)
         self.ready(asked)
@@ -60,9 +52,9 @@ class Place(Watched):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Place]:
+def watched_queue(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[WatchedQueue]:
     with watched(tmp_path_factory.mktemp("messages"), redis_server, QUICK, CLOCK_SECONDS="3600") as running:
-        yield Place(running.deployed, running.engine, running.redis, running.subjects)
+        yield WatchedQueue(running.deployed, running.engine, running.redis, running.subjects)
 
 
 def call(*parts: Any) -> bytes:
@@ -79,116 +71,118 @@ FORGED: Mapping[str, Mapping[str, Any]] = {
     "a bomb": {"data": zlib.compress(b" " * 40_000_000)},
     "huge": {"data": secrets.token_bytes(4 * MESSAGE_BYTES_MAX)},
     "huge elsewhere": {"data": call(TASK, None, [], {}), "meta": secrets.token_bytes(4 * MESSAGE_BYTES_MAX)},
-    "a function that is no name": {"data": call([TASK], None, [], {})},
+    "a function that is not a name": {"data": call([TASK], None, [], {})},
     "a method": {"data": call(TASK, "instance", [], {})},
-    "arguments that are none": {"data": call(TASK, None, 7, {})},
-    "named arguments that are none": {"data": call(TASK, None, [], 7)},
+    "arguments that are not a list": {"data": call(TASK, None, 7, {})},
+    "named arguments that are not a mapping": {"data": call(TASK, None, [], 7)},
     "no such status": {"data": call(TASK, None, [], {}), "status": "dancing"},
 }
 
 
 @pytest.mark.parametrize("fields", FORGED.values(), ids=FORGED)
-def test_a_message_that_is_none_is_removed_and_counted(place: Place, fields: Mapping[str, Any]) -> None:
-    """Whatever stands in the hash: one count, nothing left in Redis, and the worker is there for the next message."""
-    before = place.counts().get("forged_message", 0)
-    identifier = place.send(fields)
-    until(lambda: place.counts().get("forged_message", 0) > before, "it is counted", seconds=30)
-    assert place.goes_on()
-    assert place.counts()["forged_message"] == before + 1
-    assert not place.redis.exists(f"rq:job:{identifier}")
-    assert identifier.encode() not in place.redis.lrange(POPPED, 0, -1)
+def test_an_invalid_message_is_removed_and_counted(watched_queue: WatchedQueue, fields: Mapping[str, Any]) -> None:
+    """For any content of the hash: one count, nothing left in Redis, and the worker handles the next message."""
+    before = watched_queue.counts().get("forged_message", 0)
+    identifier = watched_queue.send(fields)
+    until(lambda: watched_queue.counts().get("forged_message", 0) > before, "it is counted", seconds=30)
+    assert watched_queue.goes_on()
+    assert watched_queue.counts()["forged_message"] == before + 1
+    assert not watched_queue.redis.exists(f"rq:job:{identifier}")
+    assert identifier.encode() not in watched_queue.redis.lrange(POPPED, 0, -1)
 
 
-def test_a_message_cannot_name_another_function(place: Place, tmp_path: Path) -> None:
-    """RQ would import and call whatever name it reads."""
-    before = place.counts().get("forged_message", 0)
+def test_a_message_cannot_name_another_function(watched_queue: WatchedQueue, tmp_path: Path) -> None:
+    """RQ would import and call any name that it reads."""
+    before = watched_queue.counts().get("forged_message", 0)
     marker = tmp_path / "marker"
-    place.send({"data": call("subprocess.getoutput", None, [f"touch {marker}"], {})})
-    until(lambda: place.counts().get("forged_message", 0) == before + 1, "it is counted", seconds=30)
-    assert place.goes_on()
+    watched_queue.send({"data": call("subprocess.getoutput", None, [f"touch {marker}"], {})})
+    until(lambda: watched_queue.counts().get("forged_message", 0) == before + 1, "it is counted", seconds=30)
+    assert watched_queue.goes_on()
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("entry", [b"\xff\xfe", b"a b/../c", b"x" * 100_000])
-def test_an_id_that_is_none_does_not_stop_the_worker(place: Place, entry: bytes) -> None:
+def test_an_invalid_id_does_not_stop_the_worker(watched_queue: WatchedQueue, entry: bytes) -> None:
     """Of no hash at all, in no text at all."""
-    place.redis.rpush(LIST, entry)
-    assert place.goes_on()
-    until(lambda: place.redis.llen(LIST) == 0, "nothing is left in the queue", seconds=30)
+    watched_queue.redis.rpush(LIST, entry)
+    assert watched_queue.goes_on()
+    until(lambda: watched_queue.redis.llen(LIST) == 0, "nothing is left in the queue", seconds=30)
 
 
 @pytest.mark.parametrize("fields", [{"status": "queued"}, {"data": b""}, {"x": b"y"}])
-def test_a_hash_without_a_call_does_not_stop_the_worker(place: Place, fields: Mapping[str, Any]) -> None:
+def test_a_hash_without_a_call_does_not_stop_the_worker(watched_queue: WatchedQueue, fields: Mapping[str, Any]) -> None:
     """Fields are missing, or empty: RQ passes over it, or it is refused."""
-    place.send(fields)
-    assert place.goes_on()
-    until(lambda: place.redis.llen(LIST) == 0, "nothing is left in the queue", seconds=30)
+    watched_queue.send(fields)
+    assert watched_queue.goes_on()
+    until(lambda: watched_queue.redis.llen(LIST) == 0, "nothing is left in the queue", seconds=30)
 
 
-def test_a_message_of_another_type_does_not_stop_the_worker(place: Place) -> None:
+def test_a_message_of_another_type_does_not_stop_the_worker(watched_queue: WatchedQueue) -> None:
     """Its key holds text, not a hash."""
-    place.redis.set("rq:job:text", "text")
-    place.redis.rpush(LIST, "text")
-    assert place.goes_on()
-    assert not place.redis.exists("rq:job:text")
+    watched_queue.redis.set("rq:job:text", "text")
+    watched_queue.redis.rpush(LIST, "text")
+    assert watched_queue.goes_on()
+    assert not watched_queue.redis.exists("rq:job:text")
 
 
-def test_what_rq_cannot_tidy_up_does_not_stop_the_worker(place: Place) -> None:
+def test_what_rq_cannot_tidy_up_does_not_stop_the_worker(watched_queue: WatchedQueue) -> None:
     """A worker that starts cleans RQ's registries, and meets garbage in the hash of what seems to be running."""
-    place.redis.hset("rq:job:old", mapping={"data": b"x", "status": "dancing"})
-    place.redis.zadd(f"rq:wip:{QUEUE}", {"old:execution": 1})
-    place.redis.rpush(POPPED, b"\xff\xfe")
-    first = place.deployed.processes[0]
+    watched_queue.redis.hset("rq:job:old", mapping={"data": b"x", "status": "dancing"})
+    watched_queue.redis.zadd(f"rq:wip:{QUEUE}", {"old:execution": 1})
+    watched_queue.redis.rpush(POPPED, b"\xff\xfe")
+    first = watched_queue.deployed.processes[0]
     first.terminate()
     first.wait(30)
-    place.deployed.processes[0] = place.deployed.start("worker")
-    assert place.goes_on()
-    assert b"\xff\xfe" not in place.redis.lrange(POPPED, 0, -1)
+    watched_queue.deployed.processes[0] = watched_queue.deployed.start("worker")
+    assert watched_queue.goes_on()
+    assert b"\xff\xfe" not in watched_queue.redis.lrange(POPPED, 0, -1)
 
 
-STRANGE: Mapping[str, tuple[list[Any], dict[str, Any], set[str]]] = {
+UNEXPECTED: Mapping[str, tuple[list[Any], dict[str, Any], set[str]]] = {
     "of the release before": (["{id}"], {}, set()),
     "of a later release": (["{id}", 99], {}, {"foreign_message"}),
     "of a much later release": (["{id}", 99, "more"], {"named": 1}, {"foreign_message"}),
-    "an id of nobody": (["nobody"], {}, {"unknown_export"}),
-    "an id that is none": ([{"id": "\0"}, 1], {}, {"unknown_export"}),
+    "an unknown id": (["unknown"], {}, {"unknown_export"}),
+    "an id that is not a text": ([{"id": "\0"}, 1], {}, {"unknown_export"}),
     "no id": ([], {}, {"unknown_export"}),
 }
 
 
-@pytest.mark.parametrize(("arguments", "named", "counted"), STRANGE.values(), ids=STRANGE)
-def test_arguments_decide_nothing(place: Place, arguments: list[Any], named: dict[str, Any], counted: set[str]) -> None:
-    """Whatever they say, the worker claims what is fair; what tells of somebody else is counted."""
-    place.redis.delete(POPPED)  # what RQ has passed over
-    place.quiet()
-    before, asked = place.counts(), place.ask("access")
-    told = [asked if argument == "{id}" else argument for argument in arguments]
-    place.send({"data": call(TASK, None, told, named), "status": "queued"})
-    place.ready(asked)
-    place.quiet()
-    more = {kind for kind, count in place.counts().items() if count > before.get(kind, 0)}
+@pytest.mark.parametrize(("arguments", "named", "counted"), UNEXPECTED.values(), ids=UNEXPECTED)
+def test_arguments_decide_nothing(
+    watched_queue: WatchedQueue, arguments: list[Any], named: dict[str, Any], counted: set[str]
+) -> None:
+    """For any arguments, the worker claims by turn; signs of another program are counted."""
+    watched_queue.redis.delete(POPPED)  # what RQ has passed over
+    watched_queue.quiet()
+    before, asked = watched_queue.counts(), watched_queue.ask("access")
+    sent = [asked if argument == "{id}" else argument for argument in arguments]
+    watched_queue.send({"data": call(TASK, None, sent, named), "status": "queued"})
+    watched_queue.ready(asked)
+    watched_queue.quiet()
+    more = {kind for kind, count in watched_queue.counts().items() if count > before.get(kind, 0)}
     assert more == counted
 
 
-def test_redis_keeps_nothing_for_long(place: Place) -> None:
+def test_redis_keeps_nothing_for_long(watched_queue: WatchedQueue) -> None:
     """A result for a minute, a failure for an hour, and of a failure no word of its error."""
-    place.redis.flushall()  # what strangers left is theirs to remove
-    assert place.goes_on()
-    # A call that is allowed and fails: the storage folder is another one than the database knows.
-    archives = place.deployed.folder / "archives"
+    watched_queue.redis.flushall()  # removes what other programs left
+    assert watched_queue.goes_on()
+    # A call that is allowed and fails: the storage folder is not the folder that the database expects.
+    archives = watched_queue.deployed.folder / "archives"
     hidden = archives.rename(archives.with_suffix(".hidden"))
     try:
-        failed = place.send({"data": call(TASK, None, ["jane4711"], {}), "status": "queued"})
-        until(lambda: place.redis.hget(f"rq:job:{failed}", "status") == b"failed", "it fails", seconds=30)
-        until(lambda: not family(place.deployed), "its horse has gone", seconds=30)
+        failed = watched_queue.send({"data": call(TASK, None, ["jane4711"], {}), "status": "queued"})
+        until(lambda: watched_queue.redis.hget(f"rq:job:{failed}", "status") == b"failed", "it fails", seconds=30)
+        until(lambda: not family(watched_queue.deployed), "its horse has gone", seconds=30)
     finally:
         shutil.rmtree(archives)
         hidden.rename(archives)
-    kept: list[bytes] = [*place.redis.scan_iter("rq:job:*"), *place.redis.scan_iter("rq:results:*")]
-    lives = {key: place.redis.ttl(key) for key in kept}
-    result = AllowedJob.fetch(failed, connection=place.redis, serializer=JSONSerializer).latest_result()
+    kept: list[bytes] = [*watched_queue.redis.scan_iter("rq:job:*"), *watched_queue.redis.scan_iter("rq:results:*")]
+    lives = {key: watched_queue.redis.ttl(key) for key in kept}
+    result = AllowedJob.fetch(failed, connection=watched_queue.redis, serializer=JSONSerializer).latest_result()
     assert len(lives) > 1
     assert all(0 < seconds <= FAILURE_TTL_SECONDS for seconds in lives.values())
     assert result is not None
-    assert result.exc_string == "it failed: the worker's log tells why"
-    assert place.goes_on()
+    assert result.exc_string == "it failed: see the worker's log"
+    assert watched_queue.goes_on()

@@ -13,10 +13,10 @@ from archives import members, records
 from factories import world
 from sqlalchemy import create_engine, insert
 
-from exporters import schema
-from portability import instructions
-from portability.db import writing
+from exporters.reference import schema
+from portability.database.engine import writing
 from portability.plugins import load_exporters
+from portability.requests import instructions
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 

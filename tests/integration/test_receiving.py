@@ -19,7 +19,7 @@ from fake_sender import ISSUER, FakeSender, running
 from pyrage import x25519
 
 from archive.parts import SealedVolume
-from archive.volume import Volume
+from archive.write.volume import Volume
 
 MB = 1_000_000
 KILLS = 3
@@ -35,7 +35,7 @@ def blocks(size: int) -> Iterator[bytes]:
         yield block[: size - begin]
 
 
-def archive(folder: Path, size: int, count: int) -> list[Path]:
+def large_archive(folder: Path, size: int, count: int) -> list[Path]:
     """Volumes that have `size` bytes together."""
     of = volumes.envelope(profile="portability")
     paths: list[Path] = []
@@ -75,13 +75,15 @@ def peak_mb(status: Path) -> int:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("size", [500 * MB, pytest.param(5_000 * MB, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "size", [60 * MB, *(pytest.param(size, marks=pytest.mark.system) for size in (500 * MB, 5_000 * MB))]
+)
 def test_a_large_transfer_is_killed_three_times(tmp_path: Path, size: int) -> None:
-    """Each run goes on where the one before it was killed: hardly a byte comes twice, and memory stays small."""
+    """Each run continues where the previous one was killed: hardly a byte comes twice, and memory stays small."""
     (tmp_path / "key.txt").write_text(f"{OURS}\n")
     peaks: list[int] = []
     try:
-        with running(FakeSender(archive(tmp_path, size, VOLUMES), OURS.to_public())) as sender:
+        with running(FakeSender(large_archive(tmp_path, size, VOLUMES), OURS.to_public())) as sender:
             for kill in range(1, KILLS + 1):
                 process = receiver(sender, tmp_path)
                 sender.on_sent = partial(_kill, sender, process, size * kill // (KILLS + 1), peaks)
@@ -91,7 +93,8 @@ def test_a_large_transfer_is_killed_three_times(tmp_path: Path, size: int) -> No
             total = sum(map(len, sender.sent))
 
         assert len(list((tmp_path / "in" / "archive").glob("*/data/calls/recordings/c.wav"))) == VOLUMES
-        assert sender.sent_bytes.total() <= 1.05 * total
+        # What is in the buffers of sockets at a kill is sent again: some MB a connection, for any size.
+        assert sender.sent_bytes.total() <= total + max(0.05 * total, KILLS * 5 * MB)
         assert len(peaks) >= KILLS
         assert max(*peaks, peak_mb(tmp_path / "status")) < MEMORY_MB
     finally:

@@ -15,7 +15,7 @@ from workers import until
 
 from portability.queue import connect
 from portability.settings import load_settings
-from worker import process
+from worker.process import rq_worker
 
 AWAY_SECONDS = 8.0
 """After six seconds without Redis, RQ's own worker has left."""
@@ -29,14 +29,14 @@ def redis() -> Iterator[servers.Valkey]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, redis: servers.Valkey) -> Iterator[Watched]:
-    # On a busy machine a short lease can be lost, and nobody could be woken for the rest while Redis is away.
+    # On a busy machine a short lease can expire, and no worker could be woken for the rest while Redis is down.
     with watched(tmp_path_factory.mktemp("away"), redis.url, SLOW, LEASE_SECONDS="30") as running:
         yield running
         redis.process.start()
 
 
 def test_a_worker_outlives_redis(place: Watched, redis: servers.Valkey) -> None:
-    """The export in hand ends while Redis is away; what is asked for meanwhile is made once it is back."""
+    """The export in hand ends while Redis is down; what is asked for meanwhile is made once it is back."""
     first = place.ask()
     place.working()
     redis.process.stop()
@@ -71,7 +71,7 @@ def test_an_emptied_redis_costs_nothing(place: Watched, when: str) -> None:
 
 
 @pytest.mark.parametrize("away_seconds", [0, 3])
-def test_a_worker_stops_when_it_is_told_though_redis_is_away(
+def test_a_worker_stops_on_a_signal_while_redis_is_down(
     place: Watched, redis: servers.Valkey, away_seconds: float
 ) -> None:
     """At once, and when it has begun to wait for Redis: it leaves, and in order."""
@@ -92,7 +92,7 @@ def test_a_swallowed_request_to_stop_counts_at_the_next_beat(
 ) -> None:
     """The signal's exception is raised anywhere, also where an exception handler takes it for a fault of its own."""
     stopping = threading.Event()
-    worker = process.new_worker(load_settings(dir=place.deployed.folder), connect(redis.url), stopping)
+    worker = rq_worker.new_worker(load_settings(dir=place.deployed.folder), connect(redis.url), stopping)
     monkeypatch.setattr(worker.log, "error", lambda *_: stopping.set())  # what the swallowed exception leaves behind
     redis.process.stop()
     monkeypatch.setattr(worker, "set_state", lambda _state: None)

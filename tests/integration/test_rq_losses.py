@@ -23,23 +23,23 @@ POPPED = f"{LIST}:intermediate"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Watched]:
+def watched_clock(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[Watched]:
     """A clock; the tests start and end the workers."""
     with watched(tmp_path_factory.mktemp("losses"), redis_server, SLOW, workers=0, LEASE_SECONDS="2") as running:
         yield running
 
 
 @pytest.fixture
-def worker(place: Watched) -> Iterator[Callable[[], int]]:
+def worker(watched_clock: Watched) -> Iterator[Callable[[], int]]:
     """Starts a worker and returns its pid; all of them end with the test."""
-    place.redis.flushall()
-    begun = len(place.deployed.processes)
-    yield lambda: place.deployed.start("worker").pid
-    for process in place.deployed.processes[begun:]:
+    watched_clock.redis.flushall()
+    begun = len(watched_clock.deployed.processes)
+    yield lambda: watched_clock.deployed.start("worker").pid
+    for process in watched_clock.deployed.processes[begun:]:
         process.send_signal(signal.SIGCONT)
         process.terminate()
         process.wait(60)
-    del place.deployed.processes[begun:]
+    del watched_clock.deployed.processes[begun:]
 
 
 def _only(redis: Redis) -> str:
@@ -48,12 +48,12 @@ def _only(redis: Redis) -> str:
 
 
 def popped_and_forgotten(redis: Redis) -> None:
-    """A worker died right after the pop: on two queues the job is nowhere, on one it is in the intermediate list."""
+    """A worker died right after the pop: with two queues the job is nowhere, with one in the intermediate list."""
     redis.lmove(LIST, POPPED)
 
 
 def popped_and_lost(redis: Redis) -> None:
-    """As above, with two queues: only the hash is left, `queued` for ever."""
+    """As above, with two queues: only the hash is left, `queued` permanently."""
     redis.delete(LIST)
 
 
@@ -80,13 +80,13 @@ def waits_for_a_scheduler(redis: Redis) -> None:
 
 
 def held_by_a_zombie(redis: Redis) -> None:
-    """The hash of a unique job is there, its id in no list: RQ refuses to enqueue it again for ever."""
+    """The hash of a unique job is there, its id in no list: RQ always refuses to enqueue it again."""
     redis.delete(LIST)
     redis.hset("rq:job:unique", mapping={"status": "queued", "data": b"[]"})
 
 
 def failed_before(redis: Redis) -> None:
-    """It failed: RQ keeps it among the failed, and nobody looks there."""
+    """It failed: RQ keeps it among the failed, where no worker looks."""
     identifier = _only(redis)
     redis.hset(f"rq:job:{identifier}", "status", "failed")
     redis.zadd(FailedJobRegistry(QUEUE, connection=redis).key, {identifier: 2**40})
@@ -113,57 +113,57 @@ def doubled(redis: Redis) -> None:
     ],
 )
 def test_whatever_becomes_of_its_message_an_export_is_made_once(
-    place: Watched, worker: Callable[[], int], loses: Callable[[Redis], None]
+    watched_clock: Watched, worker: Callable[[], int], loses: Callable[[Redis], None]
 ) -> None:
-    """The clock looks at rows and sends another message; the claim lets one worker have the row."""
-    asked = place.ask("access")
-    until(lambda: place.redis.llen(LIST) == 1, "the clock has sent a wake-up", seconds=30)
-    loses(place.redis)
-    place.forget_wake_up()
+    """The clock reads rows and sends another message; the claim gives the row to one worker."""
+    asked = watched_clock.ask("access")
+    until(lambda: watched_clock.redis.llen(LIST) == 1, "the clock has sent a wake-up", seconds=30)
+    loses(watched_clock.redis)
+    watched_clock.forget_wake_up()
     worker()
-    place.rests(asked)
-    place.made_once(asked)
+    watched_clock.rests(asked)
+    watched_clock.made_once(asked)
 
 
-def test_a_message_to_a_frozen_worker_is_not_lost(place: Watched, worker: Callable[[], int]) -> None:
-    """Redis hands it to a worker that does not run; another one makes the export, and for the first nothing is left."""
+def test_a_message_to_a_frozen_worker_is_not_lost(watched_clock: Watched, worker: Callable[[], int]) -> None:
+    """Redis gives it to a worker that does not run; another one makes the export, and nothing is left for the first."""
     frozen = worker()
-    until(lambda: place.listens(frozen), "it waits for a message", seconds=30)
+    until(lambda: watched_clock.listens(frozen), "it waits for a message", seconds=30)
     os.kill(frozen, signal.SIGSTOP)
-    asked = place.ask("access")
-    until(lambda: place.redis.llen(POPPED) == 1, "the frozen worker has been given it", seconds=30)
+    asked = watched_clock.ask("access")
+    until(lambda: watched_clock.redis.llen(POPPED) == 1, "the frozen worker has been given it", seconds=30)
     worker()
-    place.forget_wake_up()
-    place.ready(asked)
+    watched_clock.forget_wake_up()
+    watched_clock.ready(asked)
     os.kill(frozen, signal.SIGCONT)
-    until(lambda: place.listens(frozen) and not family(place.deployed), "both rest", seconds=30)
-    place.made_once(asked)
+    until(lambda: watched_clock.listens(frozen) and not family(watched_clock.deployed), "both rest", seconds=30)
+    watched_clock.made_once(asked)
 
 
-def test_a_second_copy_finds_the_export_taken(place: Watched, worker: Callable[[], int]) -> None:
-    """The worker freezes, its horse works on, RQ starts the job again elsewhere: both copies would end well."""
+def test_a_second_copy_finds_the_export_taken(watched_clock: Watched, worker: Callable[[], int]) -> None:
+    """The worker freezes, its child process works on, RQ starts the job again elsewhere: both copies would end well."""
     frozen = worker()
-    asked = place.ask()
-    place.working()
+    asked = watched_clock.ask()
+    watched_clock.working()
     os.kill(frozen, signal.SIGSTOP)
     second = worker()
-    until(lambda: place.listens(second), "the second worker listens", seconds=30)
+    until(lambda: watched_clock.listens(second), "the second worker listens", seconds=30)
     for _ in range(5):
-        wake(open_queue(place.redis), asked)
-    place.ready(asked)
+        wake(open_queue(watched_clock.redis), asked)
+    watched_clock.ready(asked)
     os.kill(frozen, signal.SIGCONT)
-    until(lambda: not family(place.deployed), "no horse is left", seconds=30)
-    place.made_once(asked)
+    until(lambda: not family(watched_clock.deployed), "no horse is left", seconds=30)
+    watched_clock.made_once(asked)
 
 
-def test_no_horse_outlives_its_worker(place: Watched, worker: Callable[[], int]) -> None:
-    """RQ's would go on as an orphan, beside its successor."""
+def test_no_child_process_outlives_its_worker(watched_clock: Watched, worker: Callable[[], int]) -> None:
+    """RQ's would continue as an orphan, beside its successor."""
     dies = worker()
-    asked = place.ask()
-    orphan = place.working()
+    asked = watched_clock.ask()
+    orphan = watched_clock.working()
     kill(dies)
     until(lambda: not Path(f"/proc/{orphan}").exists(), "its horse has died with it", seconds=10)
-    assert place.state(asked) == "running"
+    assert watched_clock.state(asked) == "running"
     worker()
-    place.rests(asked)
-    place.made_once(asked)
+    watched_clock.rests(asked)
+    watched_clock.made_once(asked)

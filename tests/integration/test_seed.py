@@ -18,10 +18,12 @@ from demo import hostile
 from demo.load import canary
 from demo.plan import SeedPlan
 from demo.seed import seed
-from exporters import schema
-from portability.db import open_engine
-from portability.errors import BadSource, StorageFull
-from portability.storage import Storage, open_storage
+from exporters.reference import schema
+from portability.api.errors import StorageFull
+from portability.api.storages import Storage
+from portability.database.engine import open_engine
+from portability.errors import BadSource
+from portability.storage import open_storage
 
 PLAN = SeedPlan(users=24, contacts=50, calls=60, chats=60, recordings=4, recording_seconds=(1.5, 3), events=150, seed=7)
 TABLES = [schema.metadata.tables[name] for name in sorted(schema.metadata.tables)]
@@ -46,7 +48,7 @@ def source_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=["folder", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+def seeded_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     url: str = (tmp_path / "files").as_uri() if request.param == "folder" else request.getfixturevalue("s3_url")
     return open_storage(url)
 
@@ -93,7 +95,7 @@ def test_a_second_run_changes_nothing(source_url: str, files: Storage) -> None:
 
 
 def test_rows_that_are_missing_come_beside_those_that_are_there(source_url: str) -> None:
-    """COPY refuses a whole chunk for the sake of one row that is there; the others of it come all the same."""
+    """COPY refuses a whole chunk because of one existing row; its other rows are still written."""
     seed(source_url, None, PLAN)
     before = everything(source_url)
     lost = [row["id"] for row in before["messages"][1::2]]
@@ -106,7 +108,7 @@ def test_rows_that_are_missing_come_beside_those_that_are_there(source_url: str)
 
 
 def test_two_plans_stand_side_by_side(tmp_path: Path) -> None:
-    """Another plan adds its own rows and touches none of the first one's."""
+    """Another plan adds its own rows and does not change those of the first plan."""
     url = f"sqlite:///{tmp_path / 'p.sqlite'}"
     first = seed(url, None, PLAN)
     second = seed(url, None, SeedPlan(seed=8))
@@ -116,13 +118,13 @@ def test_two_plans_stand_side_by_side(tmp_path: Path) -> None:
 
 def test_the_report_counts_what_is_there(source_url: str, files: Storage) -> None:
     """Tables, recordings and bytes are those of the database and the store; progress ends at its total."""
-    told: list[tuple[int, int]] = []
-    report = seed(source_url, files, PLAN, progress=lambda done, total: told.append((done, total)))
+    progress_reports: list[tuple[int, int]] = []
+    report = seed(source_url, files, PLAN, progress=lambda done, total: progress_reports.append((done, total)))
     assert report.tables == {name: len(rows) for name, rows in everything(source_url).items()}
     assert report.recordings == PLAN.recordings
     assert report.bytes == sum(stored.bytes for stored in files.list("recordings/"))
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1]
+    assert progress_reports == sorted(progress_reports)
+    assert progress_reports[-1][0] == progress_reports[-1][1]
 
 
 @pytest.fixture(scope="module")
@@ -135,14 +137,14 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rows]:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_no_column_is_always_null(seeded: dict[str, Rows], table: Table) -> None:
-    """A column that nobody fills would prove nothing about its export."""
+    """An empty column would prove nothing about its export."""
     filled = {name for row in seeded[table.name] for name, value in row.items() if value is not None}
     assert filled == set(table.columns.keys())
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_what_must_never_leave_is_a_canary(seeded: dict[str, Rows], table: Table) -> None:
-    """Each value of each forbidden column can be recognised wherever it turns up; no other column has one."""
+    """Each value of each forbidden column can be recognised anywhere; no other column has one."""
     forbidden = [column.name for column in table.columns if schema.NEVER in column.info]
     found = {name: sorted(row[name] for row in seeded[table.name]) for name in forbidden}
     for name, values in found.items():
@@ -206,23 +208,25 @@ def test_json_columns_have_null_and_not_json_null(tmp_path: Path, pg_url: str) -
         engine.dispose()
 
 
-def test_rows_describe_their_files(storage: Storage, tmp_path: Path) -> None:
+def test_rows_describe_their_files(seeded_storage: Storage, tmp_path: Path) -> None:
     """Bytes and SHA-256 of every row are those of its file, and each recording is a WAV file of its length."""
     url = f"sqlite:///{tmp_path / 'p.sqlite'}"
-    seed(url, storage, PLAN)
+    seed(url, seeded_storage, PLAN)
     recordings, attachments = rows_of(url, schema.recordings), rows_of(url, schema.attachments)
-    assert {row["storage_key"] for row in (*recordings, *attachments)} == {stored.key for stored in storage.list()}
+    assert {row["storage_key"] for row in (*recordings, *attachments)} == {
+        stored.key for stored in seeded_storage.list()
+    }
     for row in (*recordings, *attachments):
-        body = b"".join(storage.read(row["storage_key"]))
+        body = b"".join(seeded_storage.read(row["storage_key"]))
         assert (row["bytes"], row["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
     for row in recordings:
-        with wave.open(io.BytesIO(b"".join(storage.read(row["storage_key"])))) as sound:
+        with wave.open(io.BytesIO(b"".join(seeded_storage.read(row["storage_key"])))) as sound:
             assert sound.getnframes() / sound.getframerate() == row["seconds"]
             assert 1.5 <= row["seconds"] <= 3
 
 
 def test_recordings_of_a_given_size(tmp_path: Path, files: Storage) -> None:
-    """One length means that every recording has exactly it: 44 bytes of header and 2 bytes a sample."""
+    """One length means that every recording has exactly this length: 44 bytes of header and 2 bytes a sample."""
     plan = SeedPlan(calls=5, recordings=5, recording_seconds=(2.5, 2.5), recording_rate_hz=16_000)
     report = seed(f"sqlite:///{tmp_path / 'p.sqlite'}", files, plan)
     assert {stored.bytes for stored in files.list("recordings/")} == {44 + 80_000}
@@ -230,7 +234,7 @@ def test_recordings_of_a_given_size(tmp_path: Path, files: Storage) -> None:
 
 
 def test_without_a_store_there_are_no_files_and_no_rows_about_them(tmp_path: Path) -> None:
-    """A row never promises a file that nobody wrote; a later run with a store adds both."""
+    """A row never refers to a file that was not written; a later run with a store adds both."""
     url = f"sqlite:///{tmp_path / 'p.sqlite'}"
     report = seed(url, None, PLAN)
     assert (report.recordings, report.bytes) == (0, 0)
@@ -249,17 +253,17 @@ def test_a_run_that_broke_off_is_finished_by_the_next(tmp_path: Path, files: Sto
     assert everything(url) == everything(other)
 
 
-def test_a_database_that_is_not_there_is_told_without_its_password(files: Storage) -> None:
+def test_a_database_that_is_not_there_is_reported_without_its_password(files: Storage) -> None:
     """The error names the fault and the setting, and repeats nothing of the URL."""
-    with pytest.raises(BadSource) as told:
+    with pytest.raises(BadSource) as raised:
         seed("postgresql+psycopg://somebody:secret-word@127.0.0.1:1/none", files, PLAN)
-    assert "secret-word" not in f"{told.value} {told.value.hint}"
+    assert "secret-word" not in f"{raised.value} {raised.value.hint}"
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path, files: Storage) -> None:
+def test_a_file_that_is_no_database_is_reported(tmp_path: Path, files: Storage) -> None:
     """It is left as it is."""
     path = tmp_path / "p.sqlite"
-    path.write_bytes(b"this is no database, and long enough to be looked at" * 100)
+    path.write_bytes(b"this is not a database, and long enough to be examined" * 100)
     before = path.read_bytes()
     with pytest.raises(BadSource):
         seed(f"sqlite:///{path}", files, PLAN)

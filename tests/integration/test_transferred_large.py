@@ -16,8 +16,8 @@ from transferring import Provider, providing
 from visits import standing
 from workers import Deployment, children, command, until
 
-from portability import models
-from portability.db import open_engine, reading
+from portability.database import models
+from portability.database.engine import open_engine, reading
 from portability.plugins import EXPORTERS, find
 
 MB = 1_000_000
@@ -25,31 +25,36 @@ RECORDING_SECONDS = 300
 RECORDING_BYTES = 16_000 * RECORDING_SECONDS
 KILLS = 3
 MEMORY_MB = 200
+BUFFERS_MB = 12
+"""What the buffers of a connection contain at a kill is sent again, for any size of the archive: at most tcp_wmem and
+tcp_rmem of Linux together; 10 MB were seen. Each volume has a connection."""
 
 
-@pytest.mark.long
+@pytest.mark.system
 @pytest.mark.timeout(3600)
 @pytest.mark.requirement("R46")
 def test_a_large_transfer_takes_little_memory_on_both_sides(tmp_path: Path) -> None:
-    """Three kills of the receiving side: hardly a byte goes over the wire twice, and nobody holds more than 200 MB."""
-    # What lies in the buffers of sockets at a kill is sent again: some 3 MB a connection, whatever the size.
+    """Three kills of the receiving side: hardly a byte is sent twice, and no process needs more than 200 MB."""
     size = int(os.environ.get("TRANSFER_MB", "2000")) * MB
     with standing(tmp_path / "a", VOLUME_BYTES=str(size // 5)) as (here, _url), providing() as other:
-        export_id = exported(here, size)
+        export_id = exported_tenant(here, size)
         url = offered(here, other, export_id)
-        total = sum(volume["bytes"] for volume in here.json("show", export_id)["volumes"])
-        assert total > 0.9 * size
+        view = here.json("show", export_id)
+        total = sum(volume["bytes"] for volume in view["volumes"])
+        # Compressed (ADR 25), the sample recordings have 58 % of their size.
+        assert (view["complete"], total > 0.55 * size) == (True, True)
         peaks = [
-            received(here, other, url, tmp_path, stop_at=total * kill // (KILLS + 1)) for kill in range(1, KILLS + 1)
+            received_peak_mb(here, other, url, tmp_path, stop_at=total * kill // (KILLS + 1))
+            for kill in range(1, KILLS + 1)
         ]
-        peaks.append(received(here, other, url, tmp_path, stop_at=None))
+        peaks.append(received_peak_mb(here, other, url, tmp_path, stop_at=None))
         peaks += [peak_mb(process) for process in family(here)]
-        assert sent_bytes(here) <= 1.05 * total
+        assert sent_bytes(here) <= total + KILLS * len(view["volumes"]) * BUFFERS_MB * MB
         assert here.json("transfers", "list", export_id)[0]["state"] == "delivered"
     assert max(peaks) < MEMORY_MB
 
 
-def exported(here: Deployment, size: int) -> str:
+def exported_tenant(here: Deployment, size: int) -> str:
     calls = str(size // RECORDING_BYTES)
     plan = (
         "--tenants",
@@ -87,12 +92,12 @@ def offered(here: Deployment, other: Provider, export_id: str) -> str:
     everything = ",".join(find(EXPORTERS))
     here.json("authorisations", "add", "--subject", subject, *to, "--include", everything, "--evidence", "contract")
     here.json("transfer", export_id, *to)
-    until(lambda: bool(other.told), "the recipient is told", seconds=1800)
-    return str(other.event(other.told[0])["data"]["url"])
+    until(lambda: bool(other.webhooks), "the recipient is notified", seconds=1800)
+    return str(other.event(other.webhooks[0])["data"]["url"])
 
 
-def received(here: Deployment, other: Provider, url: str, folder: Path, *, stop_at: int | None) -> int:
-    """The peak memory of a run in MB; it is killed once so many bytes are there."""
+def received_peak_mb(here: Deployment, other: Provider, url: str, folder: Path, *, stop_at: int | None) -> int:
+    """Return the peak memory of a run in MB; it is killed once `stop_at` bytes are there."""
     key, receipt = folder / "key.txt", folder / "receipt.json"
     key.write_text(f"{other.identity}\n")
     receipt.write_bytes(orjson.dumps(other.key.as_dict(private=True)))

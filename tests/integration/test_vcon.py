@@ -16,11 +16,11 @@ from vcon_schemas import faults
 
 from demo.plan import Examples, SeedPlan
 from demo.seed import seed
-from exporters import schema
-from portability import instructions
-from portability.db import writing
+from exporters.reference import schema
+from portability.database.engine import writing
 from portability.plugins import load_exporters
-from portability.requests import DEFAULT_FORMATS
+from portability.requests import instructions
+from portability.requests.acceptance import DEFAULT_FORMATS
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -30,7 +30,7 @@ DERIVED = {"summary", "sentiment", "report"}
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[tuple[World, Examples]]:
+def seeded_platform(tmp_path: Path) -> Iterator[tuple[World, Examples]]:
     """A workplace over a seeded platform, whose tenant has instructed."""
     settings = load_settings(dir=tmp_path)
     examples = seed(settings.source, open_storage(settings.recordings), PLAN).examples
@@ -41,13 +41,14 @@ def platform(tmp_path: Path) -> Iterator[tuple[World, Examples]]:
     made.engine.dispose()
 
 
-def archive(made: World, subject: str, **asked: Any) -> dict[str, bytes]:
+def verified_members(made: World, subject: str, **asked: Any) -> dict[str, bytes]:
     """Members of a verified archive, by path."""
     identifier = made.request(subject, **asked)
     made.advance_all()
     paths = made.fetch(identifier)
     assert made.verify(paths).ok
-    assert export_json(paths)["complete"] is True
+    # Made-up data has activities that name people by an address which was not theirs alone.
+    assert {gap["reason"] for gap in export_json(paths)["gaps"]} <= {"needs_review"}
     for exporter, table in (("calls", "calls"), ("chats", "conversations")):
         named = {f"data/{exporter}/vcon/{one['id']}.vcon.json" for one in records(paths, exporter, table)}
         assert named == {name for name, _ in members(paths) if name.startswith(f"data/{exporter}/vcon/")}
@@ -59,11 +60,11 @@ def vcons(found: dict[str, bytes]) -> dict[str, Any]:
     return {name: json.loads(body) for name, body in found.items() if name.endswith(".vcon.json")}
 
 
-def test_every_conversation_of_a_contact_is_a_valid_vcon(platform: tuple[World, Examples]) -> None:
+def test_every_conversation_of_a_contact_is_a_valid_vcon(seeded_platform: tuple[World, Examples]) -> None:
     """By the default formats; each names its media, which are there with that size and hash."""
-    made, examples = platform
+    made, examples = seeded_platform
     assert "vcon" in DEFAULT_FORMATS
-    found = archive(made, f"contact:{examples.contact}", tenant=examples.contact_tenant)
+    found = verified_members(made, f"contact:{examples.contact}", tenant=examples.contact_tenant)
     media = 0
     for name, vcon in vcons(found).items():
         assert faults(vcon) == [], name
@@ -77,19 +78,19 @@ def test_every_conversation_of_a_contact_is_a_valid_vcon(platform: tuple[World, 
     assert DERIVED & {one["type"] for vcon in vcons(found).values() for one in vcon.get("analysis", ())}
 
 
-def test_portability_holds_no_conclusion_of_software(platform: tuple[World, Examples]) -> None:
-    """Of a portability export, sentiment, summary and intent are no part; the transcript is (WP242 section III)."""
-    made, examples = platform
-    found = archive(made, f"contact:{examples.contact}", tenant=examples.contact_tenant, profile="portability")
+def test_portability_holds_no_conclusion_of_software(seeded_platform: tuple[World, Examples]) -> None:
+    """A portability export has no sentiment, summary and intent; it has the transcript (WP242 section III)."""
+    made, examples = seeded_platform
+    found = verified_members(made, f"contact:{examples.contact}", tenant=examples.contact_tenant, profile="portability")
     kinds = {one["type"] for vcon in vcons(found).values() for one in vcon.get("analysis", ())}
     assert kinds == {"transcript"}
 
 
-def test_a_tenant_gets_its_own_conversations_alone(platform: tuple[World, Examples]) -> None:
+def test_a_tenant_gets_its_own_conversations_alone(seeded_platform: tuple[World, Examples]) -> None:
     """A switch export has the vCons of all contacts of the tenant, in several volumes, and no id of another tenant."""
-    made, examples = platform
+    made, examples = seeded_platform
     tenant = examples.contact_tenant
-    found = archive(made, f"tenant:{tenant}", profile="switch")
+    found = verified_members(made, f"tenant:{tenant}", profile="switch")
     with create_engine(made.place.settings.source).connect() as source:
         others = {
             str(value)
@@ -105,16 +106,16 @@ def test_a_tenant_gets_its_own_conversations_alone(platform: tuple[World, Exampl
         assert not [value for value in others if value in text]
 
 
-def test_without_vcon_the_archive_says_so(platform: tuple[World, Examples]) -> None:
-    """Who asks for tables alone gets tables alone, and is told what was left out."""
-    made, examples = platform
+def test_without_vcon_the_archive_says_so(seeded_platform: tuple[World, Examples]) -> None:
+    """A request for tables only gets tables only, and a statement of what was left out."""
+    made, examples = seeded_platform
     identifier = made.request(f"contact:{examples.contact}", tenant=examples.contact_tenant, formats=["csv"])
     made.advance_all()
     paths = made.fetch(identifier)
     left = [one for one in export_json(paths)["not_included"] if one["dataset"] == "vcon"]
     assert [(one["exporter"], one["reason"]) for one in left] == [
-        ("calls", "format vcon was not asked for"),
-        ("chats", "format vcon was not asked for"),
+        ("calls", "format_not_asked_for"),
+        ("chats", "format_not_asked_for"),
     ]
     assert not vcons(dict(members(paths)))
 

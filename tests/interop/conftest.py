@@ -11,7 +11,7 @@ from judges.cases import SHORT, Archive
 
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Archive]:
-    """All but the large ones, by the name of their case."""
+    """All archives except the large archives, by the name of their case."""
     return {name: case(tmp_path_factory.mktemp("case")) for name, case in SHORT.items()}
 
 

@@ -11,7 +11,7 @@ from judges.programs import module, program, run
 
 @pytest.mark.requirement("R38")
 def test_sha256sum_checks_both_manifests(bags: list[Path]) -> None:
-    """The whole integrity check on any Unix is one command, and it covers every file but the last two."""
+    """The whole integrity check on any Unix is one command, and it covers every file except the last two."""
     sha256sum = program("sha256sum", package="coreutils")
     for bag in bags:
         said = run([sha256sum, "--strict", "-c", "manifest-sha256.txt", "tagmanifest-sha256.txt"], cwd=bag)
@@ -20,7 +20,7 @@ def test_sha256sum_checks_both_manifests(bags: list[Path]) -> None:
 
 
 def test_the_commands_of_the_page_work_as_they_stand(bags: list[Path]) -> None:
-    """Whoever copies README.html's lines for sha256sum sees no complaint, and the hash that the signature names."""
+    """README.html's lines for sha256sum work when copied, and give the hash that the signature contains."""
     shell = program("sh", package="dash")
     for bag in bags:
         page = (bag / "README.html").read_text()

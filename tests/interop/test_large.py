@@ -11,11 +11,11 @@ from judges.cases import LARGEST_MEMBER_BYTES, LONG
 from judges.readers import READERS, python_zipfile
 from judges.zip_rules import breaches
 
-from archive.verify import verify
-from portability.signing import Jwks
+from archive.verify.archives import verify
+from portability.trust.signing import Jwks
 
 
-@pytest.mark.long
+@pytest.mark.system
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", LONG)
 def test_every_reader_opens_a_large_archive(tmp_path: Path, case: str) -> None:

@@ -9,7 +9,7 @@ from judges.programs import missing
 
 
 def test_a_missing_judge_fails_in_ci_and_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where judges can be installed nobody is to notice months later that one never judged."""
+    """Where judges can be installed, a judge that never runs must be noticed."""
     monkeypatch.setenv("CI", "true")
 
     with pytest.raises(pytest.fail.Exception, match=r"7z is not installed.*apt-get install 7zip"):

@@ -1,4 +1,4 @@
-"""Whatever a person opens a volume with, they get the same files: names, sizes and hashes of all members."""
+"""All programs that open a volume show the same files: names, sizes and hashes of all members."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_manifests_name_what_python_finds(archive: Archive, tmp_path: Path) 
 @pytest.mark.requirement("R36")
 @pytest.mark.parametrize("reader", READERS)
 def test_a_reader_finds_the_same_members(archives: Mapping[str, Archive], reader: str) -> None:
-    """A reader that saw one file more, less, longer or other than the rest would tell another story of the archive."""
+    """A reader that saw more, fewer, longer or other files than the rest would show another archive."""
     volumes = {volume: name for name, archive in archives.items() for volume in archive.volumes}
     expected = dict(zip(volumes, python_zipfile([*volumes]), strict=True))
 

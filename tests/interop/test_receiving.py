@@ -15,8 +15,8 @@ from judges import programs
 from pyrage import x25519
 from repository import ROOT
 
-from portability.signing import Jwks, check, sign
-from receiver.receipt import load_key
+from portability.trust.signing import Jwks, check, sign
+from receiver.fetch.receipt import load_key
 
 PAGE = ROOT / "docs" / "receiving.md"
 OURS = x25519.Identity.generate()
@@ -31,7 +31,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where somebody follows the page: the keys, and the files that it shows."""
+    """The folder of a person who follows the page: the keys, and the files that it shows."""
     programs.library("jwt")
     for name, package in NEEDED.items():
         programs.program(name, package=package)
@@ -60,21 +60,21 @@ def follow(folder: Path, sender: FakeSender) -> str:
         "LINK": sender.url,
         "AUDIENCE": AUDIENCE,
         "ISSUER": ISSUER,
-        # The page says python3: the one that has PyJWT here.
+        # The page says python3: here it is the one with PyJWT.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     script = "set -euo pipefail\n" + "\n".join(blocks("sh"))
     return programs.run(["bash", "-c", script], cwd=folder, env=environment)
 
 
-def made(tmp_path: Path) -> list[Path]:
+def archive_paths(tmp_path: Path) -> list[Path]:
     (tmp_path / "zips").mkdir()
     return volumes.write_archive(tmp_path / "zips", 2, of=volumes.envelope(profile="portability"))
 
 
 def test_the_page_is_followed_to_the_receipt(folder: Path, tmp_path: Path) -> None:
     """Every file comes out, and the sender has a receipt that it can check."""
-    with running(FakeSender(made(tmp_path), OURS.to_public())) as sender:
+    with running(FakeSender(archive_paths(tmp_path), OURS.to_public())) as sender:
         follow(folder, sender)
 
     assert [(one["status"], one["iss"], one["volumes"]) for one in sender.receipts] == [("received", AUDIENCE, 2)]
@@ -86,7 +86,7 @@ def test_the_page_is_followed_to_the_receipt(folder: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("fault", ["audience", "issuer", "typ", "byte", "key"])
 def test_the_page_finds_what_is_wrong(folder: Path, tmp_path: Path, fault: str) -> None:
     """It stops before anything is unpacked."""
-    zips = made(tmp_path)
+    zips = archive_paths(tmp_path)
     claims = {"audience": {"aud": "third.example"}, "issuer": {"iss": "https://else.example"}}.get(fault, {})
     identity = x25519.Identity.generate() if fault == "key" else OURS
     sender = FakeSender(zips, identity.to_public(), claims)
@@ -98,4 +98,4 @@ def test_the_page_finds_what_is_wrong(folder: Path, tmp_path: Path, fault: str) 
         follow(folder, sender)
 
     assert sender.receipts == []
-    assert not list(folder.glob("vlint-export-*/"))
+    assert not list(folder.glob("export-*/"))

@@ -1,4 +1,4 @@
-"""The signature by three JOSE libraries that share no code with the one that signs."""
+"""The signature is verified by three JOSE libraries that share no code with the signing one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_jose_library_checks_the_signature(
     assert [one["tagmanifest_sha256"] for one in claims] == [
         hashlib.sha256((bag / "tagmanifest-sha256.txt").read_bytes()).hexdigest() for bag in bags
     ]
-    assert [f"vlint-export-{one['export']}-{one['volume']:03}" for one in claims] == [bag.name for bag in bags]
+    assert [f"export-{one['export']}-{one['volume']:03}" for one in claims] == [bag.name for bag in bags]
     assert [one["closing"] for one in claims] == [False] * (len(bags) - 1) + [True]
     assert {one["profile"] for one in claims} == {json.loads((bags[-1] / "export.json").read_text())["profile"]}
 

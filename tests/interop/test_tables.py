@@ -15,7 +15,7 @@ from judges.tables import FORMATS, Row, by_polars, by_python, is_the_value, tabl
 
 @pytest.mark.requirement("R32")
 def test_every_line_is_valid_by_the_schema_beside_it(bags: list[Path]) -> None:
-    """The schema that travels with the data is a JSON Schema, describes every field and holds for every record."""
+    """The schema in the archive is a JSON Schema, describes every field and matches every record."""
     for bag in bags:
         for table in tables(bag):
             jsonschema.Draft202012Validator.check_schema(table.schema)
@@ -54,7 +54,7 @@ def test_a_csv_reader_finds_the_records_of_the_json_lines(
                 assert wrong == [], table.csv
 
 
-def test_polars_tells_null_from_the_empty_text(archives: Mapping[str, Archive], tmp_path: Path) -> None:
+def test_polars_distinguishes_null_from_the_empty_text(archives: Mapping[str, Archive], tmp_path: Path) -> None:
     """NULL is a bare empty cell, the empty text is `""`: a reader that knows the difference finds both."""
     (bag,) = archives["hostile texts and names"].unpacked(tmp_path)
     found = {

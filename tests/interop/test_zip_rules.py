@@ -53,7 +53,7 @@ def streamed(*names: str, method: int = zipfile.ZIP_DEFLATED, zip64: bool = Fals
     return bytes(pipe.written)
 
 
-def put(raw: bytes, offset: int, data: bytes) -> bytes:
+def overwritten(raw: bytes, offset: int, data: bytes) -> bytes:
     """The bytes with others at an offset, counted from the end where negative."""
     offset %= len(raw)
     return raw[:offset] + data + raw[offset + len(data) :]
@@ -61,14 +61,14 @@ def put(raw: bytes, offset: int, data: bytes) -> bytes:
 
 def put_in_both_headers(raw: bytes, offset: int, data: bytes) -> bytes:
     """The same change of a one-entry ZIP at a field of the local header and of the directory's record."""
-    return put(put(raw, offset, data), raw.index(b"PK\1\2") + offset + 2, data)
+    return overwritten(overwritten(raw, offset, data), raw.index(b"PK\1\2") + offset + 2, data)
 
 
 def without_descriptor_signature() -> bytes:
     """A descriptor of 12 bytes, and an end record that knows."""
     raw = streamed()
     at, directory = raw.index(b"PK\7\x08"), raw.index(b"PK\1\2")
-    return put(raw[:at] + raw[at + 4 :], -6, struct.pack("<L", directory - 4))
+    return overwritten(raw[:at] + raw[at + 4 :], -6, struct.pack("<L", directory - 4))
 
 
 def behind_other_bytes() -> bytes:
@@ -113,7 +113,7 @@ BROKEN: dict[str, tuple[Bytes, set[str]]] = {
         without_descriptor_signature,
         {"descriptor_has_signature", "entries_lie_side_by_side"},
     ),
-    "headers that differ": (lambda: put(streamed(), 30, b"b"), {"headers_agree"}),
+    "headers that differ": (lambda: overwritten(streamed(), 30, b"b"), {"headers_agree"}),
     "up": (lambda: streamed("../a.txt"), {"name_is_portable"}),
     "absolute": (lambda: streamed("/a.txt"), {"name_is_portable"}),
     "backslash": (lambda: streamed("a\\b.txt"), {"name_is_portable"}),
@@ -122,7 +122,7 @@ BROKEN: dict[str, tuple[Bytes, set[str]]] = {
     "too long": (lambda: streamed("a" * 201), {"name_is_portable"}),
     "not ASCII": (lambda: streamed("\N{SPEAKER}.wav"), {"name_is_portable"}),
     "a link": (lambda: streamed(external_attr=(stat.S_IFLNK | 0o777) << 16), {"file_is_readable"}),
-    "readable by nobody": (lambda: streamed(external_attr=0o200 << 16), {"file_is_readable"}),
+    "without a right to read": (lambda: streamed(external_attr=0o200 << 16), {"file_is_readable"}),
     "no date": (lambda: streamed(date_time=(1980, 0, 0, 0, 0, 0)), {"time_is_a_time"}),
     "comment of an entry": (lambda: streamed(comment=b"psst"), {"no_entry_comment"}),
     "extra field": (
@@ -132,15 +132,15 @@ BROKEN: dict[str, tuple[Bytes, set[str]]] = {
     "bytes before the first entry": (behind_other_bytes, {"entries_lie_side_by_side"}),
     "twins": (lambda: streamed("a.txt", "A.txt"), {"names_are_unique_ignoring_case"}),
     "a file that is a folder": (lambda: streamed("a", "a-b", "a/b"), {"no_file_is_also_a_folder"}),
-    "two disks": (lambda: put(streamed(), -18, b"\1"), {"one_disk"}),
-    "a comment": (lambda: put(streamed(), -2, b"\4\0") + b"psst", {"no_archive_comment"}),
-    "wrong count": (lambda: put(streamed(), -12, b"\2"), {"count_is_right"}),
+    "two disks": (lambda: overwritten(streamed(), -18, b"\1"), {"one_disk"}),
+    "a comment": (lambda: overwritten(streamed(), -2, b"\4\0") + b"psst", {"no_archive_comment"}),
+    "wrong count": (lambda: overwritten(streamed(), -12, b"\2"), {"count_is_right"}),
     "ZIP64 end record": (with_zip64_end, {"zip64_only_where_needed"}),
 }
 
 
 def test_a_plain_streamed_zip_breaks_no_rule(tmp_path: Path) -> None:
-    """The broken ones below are made from it, so each breaks its rules by its change alone."""
+    """The broken files below are made from it, so each breaks its rules by its change alone."""
     path = tmp_path / "plain.zip"
     path.write_bytes(streamed("a.txt", "b/c.txt"))
 

@@ -10,7 +10,7 @@ from typing import IO, NamedTuple, TypeAlias
 BLOCK_BYTES = 1 << 20
 
 
-class Entry(NamedTuple):
+class ListedMember(NamedTuple):
     """One member; `sha256` is lower-case hex."""
 
     name: str
@@ -18,17 +18,17 @@ class Entry(NamedTuple):
     sha256: str
 
 
-Listing: TypeAlias = tuple[Entry, ...]
+Listing: TypeAlias = tuple[ListedMember, ...]
 """All members of one ZIP, sorted."""
 
 
-def measured(name: str, stream: IO[bytes]) -> Entry:
+def measured(name: str, stream: IO[bytes]) -> ListedMember:
     """The entry of a member's whole content."""
     digest, size = hashlib.sha256(), 0
     while block := stream.read(BLOCK_BYTES):
         digest.update(block)
         size += len(block)
-    return Entry(name, size, digest.hexdigest())
+    return ListedMember(name, size, digest.hexdigest())
 
 
 def of_folder(folder: Path) -> Listing:
@@ -41,16 +41,16 @@ def of_output(output: str) -> list[Listing]:
     return [listing(map(_parsed, block.split("\n"))) for block in output.removesuffix("\n\n").split("\n\n")]
 
 
-def listing(entries: Iterable[Entry]) -> Listing:
-    """In the one order that all readers share."""
+def listing(entries: Iterable[ListedMember]) -> Listing:
+    """In the order that all readers share."""
     return tuple(sorted(entries))
 
 
-def _measured_file(folder: Path, path: Path) -> Entry:
+def _measured_file(folder: Path, path: Path) -> ListedMember:
     with path.open("rb") as file:
         return measured(path.relative_to(folder).as_posix(), file)
 
 
-def _parsed(line: str) -> Entry:
+def _parsed(line: str) -> ListedMember:
     sha256, size, name = line.split(" ", 2)
-    return Entry(name, int(size), sha256)
+    return ListedMember(name, int(size), sha256)

@@ -14,10 +14,10 @@ from platform_data import EMAIL, PHONE, PlatformRow
 from sqlalchemy import Column, Table, create_engine
 
 from demo import hostile
-from exporters import schema
-from exporters.values import field_type
+from exporters.reference import schema
+from exporters.sql.values import field_type
 from portability.api import FieldType
-from portability.storage import Storage
+from portability.api.storages import Storage
 
 USER, TENANT, CONTACT = "usr_1", "ten_1", "con_1"
 CALLS = ("call_1", "call_2", "call_3")
@@ -93,7 +93,7 @@ def fill(source_url: str, recordings: Storage) -> None:
 
 
 def rows() -> Iterator[PlatformRow]:
-    """The platform's rows of this person: whatever column may hold any text holds the next one of TEXTS."""
+    """The platform's rows of this person: every column that may have any text has the next of TEXTS."""
     texts = itertools.cycle(TEXTS)
     for table, identifier, known in itertools.chain(_account(), _calls(), _chats(), _files()):
         _, plain = platform_data.row(table, identifier, **known)
@@ -109,6 +109,10 @@ def _is_free(column: Column[Any]) -> bool:
 def _hostile(column: Column[Any], texts: Iterator[str]) -> object:
     if field_type(column.type) is FieldType.STRING:
         return next(texts)
+    if column.name == "custom":
+        return {platform_data.DECLARED_KEYS[column.table.name]: [next(texts), next(texts)]}
+    if column.name == "participants":
+        return [next(texts)]
     return {"__proto__": next(texts), next(texts): [next(texts), {"toString": None}]}
 
 

@@ -78,7 +78,7 @@ def node_yauzl(paths: Sequence[Path]) -> list[Listing]:
 
 
 def go_archive_zip(paths: Sequence[Path]) -> list[Listing]:
-    """Go's standard library, where Go is installed: it is large, so its absence is only told."""
+    """Go's standard library, where Go is installed: it is large, so its absence is only reported."""
     go = shutil.which("go")
     if go is None:
         pytest.skip("go is not installed, so it cannot judge; to get it: apt-get install golang-go")
@@ -106,7 +106,7 @@ def _by_zipfile(path: Path) -> Listing:
 def _by_unpacking(paths: Sequence[Path], unpack: Callable[[Path, Path], None]) -> list[Listing]:
     found: list[Listing] = []
     for path in paths:
-        # Beside the volume: a large one may not fit where temporary files go.
+        # Beside the volume: a large file may not fit where temporary files go.
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             unpack(path, Path(folder))
             found.append(of_folder(Path(folder)))

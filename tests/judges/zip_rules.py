@@ -1,6 +1,6 @@
 """A linter of the ZIP's structure: what Windows Explorer, macOS Archive Utility and strict readers are known to need.
 
-Those programs run on no machine of ours, so their rules are checked instead, each with its source. APPNOTE is PKWARE's
+Our machines cannot run those programs, so their rules are checked instead, each with its source. APPNOTE is PKWARE's
 specification, version 6.3.10.
 """
 
@@ -54,7 +54,7 @@ def breaches(path: Path) -> list[Breach]:
 
 
 def method_is_deflate(entry: Entry) -> str | None:
-    """Deflate is the one that all know: Explorer's code is of 2000 (devblogs.microsoft.com/oldnewthing/20180515-00).
+    """Deflate is known to all: Explorer's code is of 2000 (devblogs.microsoft.com/oldnewthing/20180515-00).
 
     STORED with a descriptor cannot be streamed: "only DEFLATED entries can have EXT descriptor" in Java
     (actions/upload-artifact#675).
@@ -82,9 +82,9 @@ def flags_are_known(entry: Entry) -> str | None:
 
 
 def name_says_its_encoding(entry: Entry) -> str | None:
-    """Without bit 11 a name is in code page 437 (APPNOTE appendix D), whatever the reader's system makes of it."""
-    is_told = entry.central.name.isascii() or entry.central.flags & UTF8
-    return None if is_told else "not ASCII, and bit 11 is not set"
+    """Without bit 11 a name is in code page 437 (APPNOTE appendix D), for any system of the reader."""
+    is_declared = entry.central.name.isascii() or entry.central.flags & UTF8
+    return None if is_declared else "not ASCII, and bit 11 is not set"
 
 
 def descriptor_has_signature(entry: Entry) -> str | None:
@@ -144,7 +144,7 @@ def name_is_portable(entry: Entry) -> str | None:
 
 
 def file_is_readable(entry: Entry) -> str | None:
-    """A plain file that its owner can read: Unix attributes 0 unpack as a file that nobody can (APPNOTE 4.4.15)."""
+    """A plain file that its owner can read: Unix attributes 0 unpack as an unreadable file (APPNOTE 4.4.15)."""
     mode = entry.attributes >> 16
     is_plain = stat.S_IFMT(mode) in (0, stat.S_IFREG) and not entry.attributes & FOLDER_BIT
     is_readable = entry.made_by >> 8 == UNIX and mode & stat.S_IRUSR
@@ -152,7 +152,7 @@ def file_is_readable(entry: Entry) -> str | None:
 
 
 def time_is_a_time(entry: Entry) -> str | None:
-    """MS-DOS format (APPNOTE 4.4.6): month and day 0, as in a zeroed field, are no date."""
+    """MS-DOS format (APPNOTE 4.4.6): month and day 0, as in a zeroed field, are not a valid date."""
     date, time = entry.central.date, entry.central.time
     is_date = 1 <= date >> 5 & 15 <= 12 and 1 <= date & 31 <= 31
     is_time = time >> 11 < 24 and time >> 5 & 63 < 60 and (time & 31) < 30
@@ -199,13 +199,13 @@ def one_disk(whole: Zip) -> str | None:
 
 
 def no_archive_comment(whole: Zip) -> str | None:
-    """Readers look for the end record from the end; a comment can hold a second one (APPNOTE 4.3.16)."""
+    """Readers look for the end record from the end; a comment can contain a second one (APPNOTE 4.3.16)."""
     return f"{whole.comment_bytes} bytes of comment" if whole.comment_bytes else None
 
 
 def count_is_right(whole: Zip) -> str | None:
     """The number in the end record (APPNOTE 4.4.21, 4.4.22) is what progress bars and limits go by."""
-    return None if whole.count == len(whole.entries) else f"{whole.count} told, {len(whole.entries)} found"
+    return None if whole.count == len(whole.entries) else f"{whole.count} stated, {len(whole.entries)} found"
 
 
 def zip64_only_where_needed(whole: Zip) -> str | None:

@@ -82,7 +82,7 @@ class Zip:
 
 
 def read(file: BinaryIO) -> Zip:
-    """Take a ZIP apart. Raises ValueError and struct.error where it is none."""
+    """Take a ZIP apart. Raises ValueError and struct.error if it is not a ZIP."""
     file_bytes = file.seek(0, os.SEEK_END)
     tail_at = max(0, file_bytes - COMMENT_BYTES - END.size - ZIP64_LOCATOR.size)
     file.seek(tail_at)

@@ -1,4 +1,4 @@
-"""What holds for every archive, not only for the examples of the unit tests."""
+"""Properties of every archive, not only of the examples of the unit tests."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import volumes
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from archive.names import Names, is_safe, safe_name
-from archive.volume import Volume
+from archive.names import MemberNames, is_safe, safe_name
+from archive.write.volume import Volume
 from portability.errors import VolumeFault
-from portability.signing import SignatureFault, check, sign
+from portability.trust.signing import SignatureFault, check, sign
 
 HOSTILE = st.one_of(
     st.text(max_size=400),
@@ -41,7 +41,7 @@ def test_every_name_becomes_safe_once_and_for_all(name: str) -> None:
 @given(st.lists(HOSTILE, max_size=30) | PATHS)
 def test_claimed_names_never_meet(names: list[str]) -> None:
     """All of them can be unpacked side by side where case does not count: no two equal, none below another."""
-    taken = Names()
+    taken = MemberNames()
     claimed = [taken.claim(name).lower() for name in names]
     assert len(set(claimed)) == len(claimed)
     assert all(is_safe(path) for path in claimed)
@@ -50,7 +50,7 @@ def test_claimed_names_never_meet(names: list[str]) -> None:
 
 @cache
 def small_archive() -> bytes:
-    """One whole archive of one volume, as short as they get."""
+    """A complete archive of one volume, as short as possible."""
     with tempfile.TemporaryDirectory() as folder:
         members = {"calls/calls.jsonl": (volumes.LINES, "application/jsonl"), "c1.wav": (b"RIFF", "audio/wav")}
         of = volumes.envelope()
@@ -69,16 +69,16 @@ def is_refused(raw: bytes) -> bool:
 @settings(max_examples=400)
 @given(st.data())
 def test_every_changed_byte_is_a_fault(data: st.DataObject) -> None:
-    """No byte of a volume is free: one changed anywhere, to anything, never verifies and never crashes."""
+    """Every byte of a volume is protected: a change of any byte never verifies and never crashes."""
     raw = small_archive()
     at = data.draw(st.integers(0, len(raw) - 1), label="at")
     byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != raw[at]), label="byte")
     assert is_refused(raw[:at] + bytes([byte]) + raw[at + 1 :])
 
 
-@pytest.mark.long
+@pytest.mark.system
 def test_a_flipped_bit_in_every_byte_is_a_fault(tmp_path: Path) -> None:
-    """As above, for every byte there is; for every bit of those that the signature's hash does not cover."""
+    """As above, for every byte; and for every bit of bytes that the signature's hash does not cover."""
     raw, path = small_archive(), tmp_path / "volume.zip"
     signature_at = raw.index(b"signature.jwt")
     survivors = []
@@ -104,7 +104,7 @@ def test_every_removed_or_inserted_run_is_a_fault(data: st.DataObject) -> None:
 
 @given(st.binary(max_size=300))
 def test_what_is_no_archive_is_a_fault(raw: bytes) -> None:
-    """Whatever a file holds, there is an answer and no crash."""
+    """For every content of a file there is an answer and no crash."""
     assert is_refused(raw)
     assert is_refused(b"PK\x03\x04" + raw)
     assert is_refused(raw + small_archive()[-22:])
@@ -151,7 +151,7 @@ TOKEN = sign({"iat": 1_790_000_000}, volumes.KEY, typ="t")
 
 @given(st.integers(0, len(TOKEN) - 1), st.characters())
 def test_every_character_of_a_token_counts(at: int, character: str) -> None:
-    """One changed character never checks, and never raises anything but a SignatureFault."""
+    """One changed character never verifies, and never raises anything but a SignatureFault."""
     assume(TOKEN[at] != character)
     with pytest.raises(SignatureFault):
         check(TOKEN[:at] + character + TOKEN[at + 1 :], volumes.JWKS, typ="t")

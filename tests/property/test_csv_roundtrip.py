@@ -19,7 +19,7 @@ TEXT = text_dataset(columns=2)
 @pytest.mark.requirement("R35")
 @given(datasets_with_records(), cuts())
 def test_what_is_written_is_read_back(given_data: tuple[Dataset, list[Record]], sizes: list[int]) -> None:
-    """Every record of every type comes back equal, NULL and '' told apart, wherever the blocks are cut."""
+    """Every record of every type is read back equal, with NULL and '' different, for all cuts of blocks."""
     dataset, records = given_data
     data = b"".join(csv_format.encode(dataset, records))
     assert list(csv_format.decode(dataset, in_blocks(data, sizes))) == records
@@ -30,7 +30,7 @@ texts = st.none() | st.text(st.characters(exclude_categories=["Cs"])) | st.text(
 
 @given(st.lists(st.fixed_dictionaries({"f0": texts, "f1": texts})))
 def test_strangers_read_it(records: list[Record]) -> None:
-    """Python's csv reads the same texts, but for the mark of defused ones and NULL as ''."""
+    """Python's csv reads the same texts, except for the mark of formulas and NULL as ''."""
     data = b"".join(csv_format.encode(TEXT, records)).decode()
     header, *rows = csv.reader(io.StringIO(data, newline=""), strict=True)
     assert header == ["f0", "f1"]

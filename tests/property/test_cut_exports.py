@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from portability import exports, models, slices
 from portability.api import Exporter
-from portability.db import now, reading, writing
-from portability.errors import SourceRefused, StorageUnavailable
+from portability.api.errors import SourceRefused, StorageUnavailable
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.requests import exports, slices
 from portability.storage.local import LocalStorage
-from worker import pipeline
-from worker.claims import Claim
+from worker import export
+from worker.claim.claims import Claim
 
 SMALL: Mapping[str, Any] = {"slice_bytes": 65_536, "slices_max": 4, "volume_bytes": 65_536, "piece_bytes": 2_000}
 MANY_FAILURES = 8
@@ -44,14 +45,9 @@ def as_set(found: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(record["id"] for record in found)
 
 
-def objects(made: World) -> list[str]:
-    storage = made.place.storage
-    return [*(o.key for o in storage.list()), *(u.key for u in storage.uploads())]
-
-
 @settings(max_examples=10)
 @given(order=st.randoms(use_true_random=False), count=st.integers(0, MANY), held_at_once=st.integers(1, 5))
-def test_whoever_reads_the_slices_the_archive_is_whole(order: Any, count: int, held_at_once: int) -> None:
+def test_the_archive_is_complete_for_any_order_of_slices(order: Any, count: int, held_at_once: int) -> None:
     """Several workers hold slices at the same time and end them in any order: each record and file is there once."""
     contents = {f"{n}.wav": secrets.token_bytes(9_000) for n in range(0, count, 40)}
     files = {n // 3: [file(f"{n}.wav", contents[f"{n}.wav"])] for n in range(0, count, 40)}
@@ -64,7 +60,7 @@ def test_whoever_reads_the_slices_the_archive_is_whole(order: Any, count: int, h
             while len(held) < held_at_once and (one := made.claim()) is not None:
                 held.append(one)
             order.shuffle(held)
-            pipeline.advance(made.place, held.pop())
+            export.advance(made.place, held.pop())
         paths = made.fetch(identifier)
 
         assert made.verify(paths).ok
@@ -76,11 +72,11 @@ def test_whoever_reads_the_slices_the_archive_is_whole(order: Any, count: int, h
         assert (view["state"], view["complete"]) == ("ready", True)
         assert {d["exporter"]: d["records"] for d in export_json(paths)["datasets"]} == {"cut": count, "whole": 7}
         assert {state for _number, state in numbers(made, identifier)} == {"done"}
-        assert len(objects(made)) == len(paths)
+        assert len(made.stored_keys()) == len(paths)
 
 
 def test_the_last_of_the_others_may_store_while_slice_0_writes(tmp_path: Path) -> None:
-    """A volume of slice 0 that becomes the closing one only while it is written lists what was stored meanwhile."""
+    """If a volume of slice 0 becomes the closing one only while it is written, it lists what was stored meanwhile."""
     made: list[World] = []
     overtaken: list[int] = []
 
@@ -104,7 +100,7 @@ def test_a_large_dataset_is_cut_and_a_small_one_is_not(tmp_path: Path) -> None:
     identifier = made.request()
     planning = made.claim()
     assert planning is not None
-    assert pipeline.advance(made.place, planning) == 5
+    assert export.advance(made.place, planning) == 5
     assert numbers(made, identifier) == [(number, "open") for number in range(5)]
     assert made.view(identifier)["volumes"] == []
     made.advance_all()
@@ -146,7 +142,7 @@ def test_faults_of_storage_cost_volumes_of_one_slice(operation: Operation, every
         paths = made.fetch(identifier)
         assert made.verify(paths).ok
         assert as_set(records(paths, "cut", "things")) == as_set(things(MANY))
-        assert len(objects(made)) == len(paths)
+        assert len(made.stored_keys()) == len(paths)
 
 
 def test_cancelling_stops_all_slices(tmp_path: Path) -> None:
@@ -155,21 +151,21 @@ def test_cancelling_stops_all_slices(tmp_path: Path) -> None:
     identifier = made.request()
     planning = made.claim()
     assert planning is not None
-    pipeline.advance(made.place, planning)
+    export.advance(made.place, planning)
     stored, first, second = made.claim(), made.claim(), made.claim()
     assert stored is not None
     assert first is not None
     assert second is not None
-    pipeline.advance(made.place, stored)
+    export.advance(made.place, stored)
     with writing(made.engine) as connection:
         exports.cancel(connection, identifier, actor="operator:test")
     claimed_before = made.claim()
     assert claimed_before is not None
     for held in (claimed_before, first, second):
-        assert pipeline.advance(made.place, held) == 0
+        assert export.advance(made.place, held) == 0
     assert made.view(identifier)["state"] == "cancelled"
     assert made.claim() is None
-    assert objects(made) == []
+    assert made.stored_keys() == []
 
 
 def test_a_slice_that_fails_for_good_fails_the_export(tmp_path: Path) -> None:
@@ -178,14 +174,14 @@ def test_a_slice_that_fails_for_good_fails_the_export(tmp_path: Path) -> None:
     identifier = made.request()
     planning = made.claim()
     assert planning is not None
-    pipeline.advance(made.place, planning)
+    export.advance(made.place, planning)
     with writing(made.engine) as connection:
         third = (models.slice.c.export_id == identifier, models.slice.c.number == 3)
         connection.execute(update(models.slice).where(*third).values(readings=[{"ordinal": 99}]))
     made.advance_all()
     view = made.view(identifier)
     assert (view["state"], view["error"]["code"]) == ("failed", "volume_fault")
-    assert objects(made) == []
+    assert made.stored_keys() == []
 
 
 def test_a_slice_whose_source_refuses_ends_there_alone(tmp_path: Path) -> None:
@@ -206,19 +202,19 @@ def test_a_slice_whose_source_refuses_ends_there_alone(tmp_path: Path) -> None:
 
 
 def test_what_is_open_can_always_be_claimed(tmp_path: Path) -> None:
-    """While an export is open there is a slice that somebody holds or can claim: nothing waits for nobody."""
+    """While an export is open there is a slice that is claimed or can be claimed: nothing waits in vain."""
     made = cut_world(tmp_path, {"cut": CutExporter(things(MANY))})
     identifier = made.request()
     while made.is_open(identifier):
         held = made.claim()
         assert held is not None
-        pipeline.advance(made.place, held)
+        export.advance(made.place, held)
     with reading(made.engine) as connection:
         assert connection.scalars(select(models.slice.c.lease_until)).all() == [None] * 5
 
 
 def test_a_worker_killed_in_each_slice_costs_nothing(tmp_path: Path) -> None:
-    """Every claim is taken over once, before it has done anything: the heirs go on."""
+    """Every claim is taken over once, before it has done anything: the heirs continue."""
     made = cut_world(tmp_path, {"cut": CutExporter(things(MANY))})
     identifier = made.request()
     while made.is_open(identifier):
@@ -227,7 +223,7 @@ def test_a_worker_killed_in_each_slice_costs_nothing(tmp_path: Path) -> None:
             connection.execute(update(models.slice).values(lease_until=now(-1)))
         heir = made.claim()
         assert heir is not None
-        pipeline.advance(made.place, heir)
+        export.advance(made.place, heir)
     assert as_set(records(made.fetch(identifier), "cut", "things")) == as_set(things(MANY))
 
 

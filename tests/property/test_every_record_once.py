@@ -1,4 +1,4 @@
-"""Every record and every byte of every file exactly once, whatever the sizes of batches, pieces and volumes."""
+"""Every record and every byte of every file exactly once, for all sizes of batches, pieces and volumes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 def test_every_record_and_file_is_in_the_archive_once(
     count: int, batch: int, piece_bytes: int, volume_bytes: int, file_sizes: list[int]
 ) -> None:
-    """Volumes are written by one claim each, resumed from the committed position, and lose and double nothing."""
+    """Volumes are written by one claim each, resumed from the committed position, without losses or duplicates."""
     contents = {f"file_{n}.wav": bytes([n]) * size for n, size in enumerate(file_sizes)}
     batches = max(1, -(-count // batch))
     spread: dict[int, list[object]] = {}

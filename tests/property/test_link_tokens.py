@@ -1,4 +1,4 @@
-"""No token but the very one that was issued opens anything: a million others, and each that is like it."""
+"""Only the issued token opens a link: not a million others, and not any similar one."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 from sqlalchemy import delete, insert
 
-from portability import keys, links, models
-from portability.db import now, reading, writing
-from portability.links import Link
-from portability.refusals import LinkInvalid
-from portability.signing import ARCHIVE_TYPE, LINK_TYPE, Jwks, sign
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.delivery import links
+from portability.delivery.links import Link
+from portability.errors import LinkInvalid
+from portability.trust import keys
+from portability.trust.signing import ARCHIVE_TYPE, LINK_TYPE, Jwks, sign
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ALPHABET = string.ascii_letters + string.digits + "-_"
-ODD = "=.+/ %\n\t\0" + "é" + "．"  # noqa: RUF001  # a dot that is none is the point
+ODD = "=.+/ %\n\t\0" + "é" + "．"  # noqa: RUF001  # the full-width dot must not count as a dot
 CHOICES: list[Callable[[random.Random, str], str]]
 
 
@@ -61,7 +63,7 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
     return Issued(made, link, jwks, key)
 
 
-def encoded(data: bytes) -> str:
+def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
@@ -74,7 +76,7 @@ def complement(token: str) -> str:
     head, body, signature = token.split(".")
     raw = decoded(signature)
     other = (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32)
-    return f"{head}.{body}.{encoded(raw[:32] + other)}"
+    return f"{head}.{body}.{base64url(raw[:32] + other)}"
 
 
 def alike(issued: Issued) -> Iterator[str]:
@@ -84,21 +86,21 @@ def alike(issued: Issued) -> Iterator[str]:
     yield complement(token)
     yield from (f"{token}=", f"{token}==", f"{head}=.{body}.{signature}", f" {token}", f"{token}\n", f"{token}.")
     yield from (token.upper(), token.lower(), f"{head}.{body}.", f"{head}.{body}", f".{body}.{signature}", "")
-    # The last character of 64 bytes has four bits that no byte takes: fifteen other spellings of one signature.
+    # The last character of 64 bytes has four unused bits: fifteen other spellings of one signature.
     yield from (token[:-1] + other for other in ALPHABET if other != token[-1])
     header: dict[str, Any] = orjson.loads(decoded(head))
     claims = decoded(body)
     changes: list[dict[str, Any]] = [{"alg": name} for name in ("none", "None", "HS256", "ES384", "")]
     changes += [{"typ": "JWT"}, {"kid": "other"}, {"jwk": {}}, {"crit": ["exp"]}]
     for change in changes:
-        changed = encoded(orjson.dumps({**header, **change}))
+        changed = base64url(orjson.dumps({**header, **change}))
         yield from (f"{changed}.{body}.{signature}", f"{changed}.{body}.")
-    spaced = encoded(decoded(head).replace(b",", b", "))
+    spaced = base64url(decoded(head).replace(b",", b", "))
     yield f"{spaced}.{body}.{signature}"
     public = issued.key.as_pem(private=False)
     confused = {"alg": "HS256", "kid": header["kid"], "typ": LINK_TYPE}
-    signed = f"{encoded(orjson.dumps(confused))}.{body}"
-    yield f"{signed}.{encoded(hmac.digest(public, signed.encode(), 'sha256'))}"
+    signed = f"{base64url(orjson.dumps(confused))}.{body}"
+    yield f"{signed}.{base64url(hmac.digest(public, signed.encode(), 'sha256'))}"
     yield sign(orjson.loads(claims), ECKey.generate_key("P-256", {"kid": header["kid"]}), typ=LINK_TYPE)
     # Signed with the right key, and yet unknown: another type, another signature of the same, other claims.
     yield sign(orjson.loads(claims), issued.key, typ=ARCHIVE_TYPE)
@@ -107,7 +109,7 @@ def alike(issued: Issued) -> Iterator[str]:
 
 
 def mutated(chance: random.Random, token: str) -> str:
-    """One to three changes anywhere: characters exchanged, dropped, doubled, swapped, or bits of what they spell."""
+    """One to three changes anywhere: characters exchanged, dropped, doubled, swapped, or bits of what they encode."""
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         token = chance.choice(CHOICES)(chance, token)
     return token
@@ -143,14 +145,14 @@ def _flip(chance: random.Random, token: str) -> str:
     if not raw:
         return _exchange(chance, token)
     raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
-    return ".".join([*parts[:place], encoded(bytes(raw)), *parts[place + 1 :]])
+    return ".".join([*parts[:place], base64url(bytes(raw)), *parts[place + 1 :]])
 
 
 CHOICES = [_exchange, _drop, _double, _swap, _flip]
 
 
 def none_passes(issued: Issued, count: int, seed: int) -> None:
-    """Through the signature check alone, without the database: what would pass there is told."""
+    """Through the signature check only, without the database: what would pass there is reported."""
     chance = random.Random(seed)
     token = issued.link.token
     for number in range(count):
@@ -173,7 +175,7 @@ def test_none_that_is_alike_opens(issued: Issued) -> None:
 
 
 def test_whatever_is_wrong_costs_one_signature(issued: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unreadable, forged, unknown and good tokens cost the same work: time tells nothing about which one it was."""
+    """Unreadable, forged, unknown and valid tokens cost the same work: the time does not reveal which one it was."""
     checks: list[int] = []
     real = jws.deserialize_compact
 
@@ -189,7 +191,7 @@ def test_whatever_is_wrong_costs_one_signature(issued: Issued, monkeypatch: pyte
 
 
 def test_what_is_planted_beside_its_signature_does_not_open(issued: Issued) -> None:
-    """With its hash in the database every one of them is known, and none of those that we did not sign opens."""
+    """The database knows the hash of each mutated token, and only tokens that we signed are accepted."""
     signed_by_us = 4
     others = [other for other in dict.fromkeys(alike(issued)) if other != issued.link.token]
     with writing(issued.world.engine) as connection:
@@ -209,7 +211,7 @@ def test_twenty_thousand_mutations_open_nothing(issued: Issued) -> None:
     none_passes(issued, 20_000, seed=1)
 
 
-@pytest.mark.long
+@pytest.mark.system
 @pytest.mark.timeout(1800)
 def test_a_million_mutations_open_nothing(issued: Issued) -> None:
     """The whole of it."""

@@ -1,4 +1,4 @@
-"""Whatever happens to the workers, one person has one pseudonym in one archive, and no id of staff is in it."""
+"""For all events of workers, one person has one pseudonym in an archive, and no id of staff is in it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 from archives import export_json, members, records
 from factories import CutExporter, World, dataset, things, world
-from faults import FaultyStorage, Operation
+from faults import FaultyStorage, Killed, Operation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from portability import models, retries
 from portability.api import Field, FieldType, Person, Provenance, Record, Role
-from portability.db import now, writing
-from portability.errors import SourceUnavailable
+from portability.api.errors import SourceUnavailable
+from portability.database import models
+from portability.database.engine import now, writing
+from portability.requests import retries
 from portability.storage.local import LocalStorage
-from worker import pipeline
-from worker.claims import Claim
+from worker import export
+from worker.claim.claims import Claim
 
 TAGGED = dataset(
     "things", Role.CONTROLLER, Field("staff", FieldType.STRING, "Who.", Provenance.OBSERVED, person=Person.STAFF)
@@ -30,10 +31,6 @@ TAGGED = dataset(
 COUNT = 400
 STAFF = 7
 SMALL: Mapping[str, Any] = {"slice_bytes": 65_536, "slices_max": 3, "volume_bytes": 65_536, "piece_bytes": 1_000}
-
-
-class Killed(BaseException):
-    """Nothing catches it: the worker is gone, and says nothing to anybody."""
 
 
 def met(count: int) -> list[Record]:
@@ -46,7 +43,7 @@ def source(count: int, name: str = "things") -> CutExporter:
 
 
 def check(paths: Sequence[Path], expected: Sequence[Record]) -> dict[str, str]:
-    """That each member of staff has one pseudonym, and each pseudonym is one member of staff's; who is who."""
+    """Check that each member of staff has one pseudonym, and each pseudonym one member; return the mapping."""
     found = {record["id"]: record["staff"] for record in records(paths, "cut", "things")}
     pairs = {(str(record["staff"]), found[record["id"]]) for record in expected if record["id"] in found}
     assert len({staff for staff, _ in pairs}) == len(pairs) == len({agent for _, agent in pairs})
@@ -64,7 +61,7 @@ def check(paths: Sequence[Path], expected: Sequence[Record]) -> dict[str, str]:
     every=st.integers(2, 7),
 )
 def test_pseudonyms_survive_kills_and_slices(order: Any, held_at_once: int, step: Operation, every: int) -> None:
-    """Workers die at any step of any volume of any slice, several at once: the heirs know everybody again."""
+    """Workers die at any step of any volume of any slice, several at once: the next workers use the same pseudonyms."""
     kills: list[int] = []
 
     def kill(operation: Operation, count: int) -> None:
@@ -86,21 +83,21 @@ def test_pseudonyms_survive_kills_and_slices(order: Any, held_at_once: int, step
         assert made.verify(paths).ok
         assert len(check(paths, met(COUNT))) == len({record["staff"] for record in met(COUNT)})
         (line,) = export_json(paths)["datasets"]
-        assert (line["state"], line["records"]) == ("redacted", COUNT)
+        assert (line["state"], line["records"]) == ("with_remarks", COUNT)
         assert line["redactions"] == {"staff-pseudonym": COUNT}
 
 
 def _advance(made: World, held: Claim) -> None:
     try:
-        pipeline.advance(made.place, held)
+        export.advance(made.place, held)
     except Killed:
         with writing(made.engine) as connection:
-            mine = (models.slice.c.export_id == held.id, models.slice.c.number == held.number)
-            connection.execute(update(models.slice).where(*mine).values(lease_until=now(-1)))
+            this_slice = (models.slice.c.export_id == held.id, models.slice.c.number == held.number)
+            connection.execute(update(models.slice).where(*this_slice).values(lease_until=now(-1)))
 
 
 def test_pseudonyms_are_the_same_in_the_next_revision(tmp_path: Path) -> None:
-    """What is fetched later names everybody as the volumes that were there before."""
+    """What is fetched later uses the pseudonyms of the volumes that were there before."""
     exporter, away = source(60), [True]
 
     def leave(number: int) -> None:
@@ -127,7 +124,7 @@ def test_pseudonyms_are_the_same_in_the_next_revision(tmp_path: Path) -> None:
 
 @pytest.mark.requirement("R27")
 def test_two_exports_of_one_subject_cannot_be_joined(tmp_path: Path) -> None:
-    """No digest is in both: neither archive nor database tells that "Agent 1" of one is somebody of the other."""
+    """No digest is in both: neither archive nor database reveals that "Agent 1" of one is a person of the other."""
     made = world(tmp_path, {"cut": source(60)})
     first = made.request()
     made.advance_all()

@@ -1,4 +1,4 @@
-"""Rows are records: whatever is in them, formats write the same bytes as of the records one by one."""
+"""Rows are records: for any content, formats write the same bytes as for the records one by one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from record_strategies import datasets_with_records
 from formats.csv import format as csv
 from formats.jsonl import format as jsonl
 from portability.api import Dataset, Field, FieldType, Format, Provenance, Record, Role
-from portability.rows import Batched, Rows, line, lines, text
+from portability.api.rows import Batched, Rows, line, lines, text
 
 KINDS = {"id": FieldType.INTEGER, "custom": FieldType.OBJECT, "rate": FieldType.NUMBER}
 
 
-def rows(dataset: Dataset, records: list[Record]) -> Rows:
+def rows_of_records(dataset: Dataset, records: list[Record]) -> Rows:
     names = [field.name for field in dataset.fields]
     columns = [[record.get(name) for record in records] for name in names]
     return Rows(names, columns, bytes(lines(names, columns)))
@@ -28,7 +28,9 @@ def rows(dataset: Dataset, records: list[Record]) -> Rows:
 def test_rows_are_written_as_records_are(made: Format, drawn: tuple[Dataset, list[Record]], cut: int) -> None:
     """Whole batches or single records, mixed in any order: the bytes do not differ."""
     dataset, records = drawn
-    mixed = Batched([rows(dataset, records[:cut]), records[cut : cut + 2], rows(dataset, records[cut + 2 :])])
+    mixed = Batched(
+        [rows_of_records(dataset, records[:cut]), records[cut : cut + 2], rows_of_records(dataset, records[cut + 2 :])]
+    )
 
     assert b"".join(made.encode(dataset, mixed)) == b"".join(made.encode(dataset, records))
 
@@ -40,7 +42,7 @@ def test_slim_rows_and_rows_with_texts_are_the_same(
 ) -> None:
     """Their values read again from their lines, or the texts of their values at hand: the bytes do not differ."""
     dataset, records = drawn
-    full = rows(dataset, records)
+    full = rows_of_records(dataset, records)
     texts = [[text(value).decode() for value in column] for column in full.columns]
     bare = [[one.removeprefix('"').removesuffix('"') for one in column] for column in texts]
     other = full.slim() if is_slim else Rows(full.names, full.columns, full.lines, bare)
@@ -56,7 +58,7 @@ def test_integers_that_few_readers_keep(made: Format) -> None:
     dataset = Dataset("things", "Things", "Things.", fields, Provenance.PROVIDED, Role.CONTROLLER, ("id",))
     records: list[Record] = [{"id": 2**60, "custom": {"deep": [2**70, -(2**53), 1]}, "rate": 0.5}]
 
-    written = b"".join(made.encode(dataset, Batched([rows(dataset, records)])))
+    written = b"".join(made.encode(dataset, Batched([rows_of_records(dataset, records)])))
 
     assert written == b"".join(made.encode(dataset, records))
     assert b'1180591620717411303424"' in written
@@ -68,7 +70,7 @@ def test_rows_look_like_records(drawn: tuple[Dataset, list[Record]]) -> None:
     dataset, records = drawn
     names = [field.name for field in dataset.fields]
     full: list[dict[str, Any]] = [{name: record.get(name) for name in names} for record in records]
-    made = rows(dataset, records)
+    made = rows_of_records(dataset, records)
 
     assert (list(made), made[:2], len(made)) == (full, full[:2], len(full))
     assert all(made[place] == full[place] for place in range(len(full)))

@@ -12,15 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_strategies import TEXTS, datasets_with_records
 
-from portability import rows
-from portability.api import JSON, Dataset, FieldType, Format, Record, Selection, Subject, SubjectKind
+from portability.api import JSON, Dataset, FieldType, Format, Record, Selection, Subject, SubjectKind, rows
 from portability.plugins import load_formats
-from worker import pieces
-from worker.pieces import Piece
-from worker.plan import Line
-from worker.reader import Patience, Reader
-from worker.screening import Screen, numbers
-from worker.screening.values import Counts
+from worker.plan.plan import PlanLine
+from worker.read.reader import Reader, SourcePatience
+from worker.read.screening import Screen, numbers
+from worker.read.screening.values import Counts
+from worker.write import pieces
+from worker.write.pieces import DatasetPiece
 
 pytestmark = pytest.mark.requirement("R22")
 CARDS = ("4111111111111111", "5500000000000004", "378282246310005", "30569309025904", "6212345678901265")
@@ -60,13 +59,13 @@ def planted(draw: st.DrawFn) -> tuple[str, str]:
     return text, number
 
 
-def joined(piece: Piece) -> dict[str, bytes]:
+def joined(piece: DatasetPiece) -> dict[str, bytes]:
     return {name: b"".join(blocks) for name, blocks in piece.bodies.items()}
 
 
-def read(dataset: Dataset, records: list[Record], *names: str) -> Piece:
-    line = Line("made", dataset, frozenset(f.name for f in dataset.fields), Subject(SubjectKind.USER, None, "sub"))
-    reader = Reader(MadeUpExporter(records, datasets=(dataset,)), line, Selection(), None, Patience(0))
+def read_piece(dataset: Dataset, records: list[Record], *names: str) -> DatasetPiece:
+    line = PlanLine("made", dataset, frozenset(f.name for f in dataset.fields), Subject(SubjectKind.USER, None, "sub"))
+    reader = Reader(MadeUpExporter(records, datasets=(dataset,)), line, Selection(), None, SourcePatience(0))
     return pieces.read(reader, dataset, formats(*names), 1 << 20, SCREEN)
 
 
@@ -106,7 +105,7 @@ def test_a_planted_card_never_leaves(
     dirty = [*records[:place], {**records[place], column.name: value}, *records[place + 1 :]]
     others = [record for n, record in enumerate(dirty) if n != place]
     for names in (("jsonl", "csv"), ("csv",)):
-        piece = read(dataset, dirty, *names)
+        piece = read_piece(dataset, dirty, *names)
 
         assert piece.redactions["card-number"] >= 1
         for name, body in joined(piece).items():
@@ -127,7 +126,7 @@ def test_a_planted_card_never_leaves(
 def test_what_holds_nothing_leaves_byte_for_byte(made: tuple[Dataset, list[Record]]) -> None:
     """Without a hit the formats' own bytes go out."""
     dataset, records = made
-    piece = read(dataset, records, "jsonl", "csv")
+    piece = read_piece(dataset, records, "jsonl", "csv")
     if piece.redactions:
         return
 
@@ -157,7 +156,7 @@ def test_columns_are_looked_through_as_lines_are(
 
 @given(text=st.text(st.sampled_from('0123456789 .,-+:ab"\\\u00a0é'), max_size=60), number=st.sampled_from(CARDS))
 def test_the_prefilter_misses_nothing_that_the_exact_look_finds(text: str, number: str) -> None:
-    """Whatever stands around it: what is found in a text is found in its JSON."""
+    """For any surrounding text: what is found in a text is found in its JSON."""
     middle = len(text) // 2
     whole = text[:middle] + number + text[middle:]
     found = [one.rule for one in numbers.find(whole)]

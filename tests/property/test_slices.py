@@ -1,4 +1,4 @@
-"""Slices of the table reader are the dataset, whatever its rows are, on SQLite and on PostgreSQL."""
+"""The slices of the table reader together are the dataset, for any rows, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert
 
-from exporters import pages, schema
-from exporters.sql import SqlExporter
+from exporters.reference import schema
+from exporters.sql import pages
+from exporters.sql.exporter import SqlExporter
 from portability.api import Dataset, Gap, Record, Selection, Slice
-from portability.db import open_engine
-from portability.ranges import chained
+from portability.api.ranges import chained
+from portability.database.engine import open_engine
 from portability.testing import MemoryFiles
 
 IDS = st.text('aAbB-_"\\,[] é\N{SEEDLING}', min_size=1, max_size=4)
@@ -64,21 +65,21 @@ CALLS_TABLES = (schema.calls, schema.recordings, schema.transcripts)
 
 
 @pytest.fixture(scope="module")
-def engine(platform_url: str) -> Iterator[Engine]:
+def platform_engine(platform_url: str) -> Iterator[Engine]:
     engine = open_engine(platform_url)
     platform.fill(engine)
     yield engine
     engine.dispose()
 
 
-def exporter(engine: Engine) -> SqlExporter:
-    found = platform.exporters(engine, MemoryFiles({"sound": platform.SOUND}))["calls"]
+def exporter(platform_engine: Engine) -> SqlExporter:
+    found = platform.exporters(platform_engine, MemoryFiles({"sound": platform.SOUND}))["calls"]
     assert isinstance(found, SqlExporter)
     return found
 
 
-def fill(engine: Engine, calls: Sequence[Call]) -> None:
-    with engine.begin() as connection:
+def fill_calls(platform_engine: Engine, calls: Sequence[Call]) -> None:
+    with platform_engine.begin() as connection:
         for table in CALLS_TABLES:
             connection.execute(delete(table))
         for call in calls:
@@ -86,7 +87,7 @@ def fill(engine: Engine, calls: Sequence[Call]) -> None:
                 connection.execute(insert(table), values)
 
 
-def read(
+def read_all(
     calls: SqlExporter, dataset: Dataset, selection: Selection, after: str | None = None
 ) -> tuple[list[Record], list[tuple[str, int | None]], list[Gap]]:
     batches = list(calls.export(platform.TENANT, dataset, selection, after=after))
@@ -100,23 +101,23 @@ def read(
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=CALLS, period=PERIODS, n=st.integers(1, 15), batch_rows=st.integers(1, 5))
 def test_slices_together_are_the_dataset(
-    engine: Engine, rows: list[Call], period: Selection, n: int, batch_rows: int
+    platform_engine: Engine, rows: list[Call], period: Selection, n: int, batch_rows: int
 ) -> None:
     """Records, files and gaps of at most n slices, one after the other, are those of the whole: each once, in order.
 
-    Whatever the ties, the retention, the period and the promised bytes; and each slice counts its own.
+    For all ties, retention rules, periods and stated bytes; and each slice counts its own.
     """
-    fill(engine, rows)
-    calls = exporter(engine)
+    fill_calls(platform_engine, rows)
+    calls = exporter(platform_engine)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "FIRST_ROWS", (1,))
         patch.setattr(pages, "BATCH_ROWS", batch_rows)
         patch.setattr(pages, "FILE_BATCH_ROWS", batch_rows)
         for dataset in calls.datasets:
-            whole = read(calls, dataset, period)
+            whole = read_all(calls, dataset, period)
             slices = chained(dataset.name, calls.slices(platform.TENANT, dataset, period, n), n)
             selections = [replace(period, slice=one) for one in slices]
-            parts = [read(calls, dataset, one) for one in selections]
+            parts = [read_all(calls, dataset, one) for one in selections]
             assert len(slices) <= max(1, len(whole[0]))
             assert tuple(map(sum, zip(*parts, strict=True), ([], [], []))) == whole
             assert [len(part[0]) for part in parts] == [
@@ -127,33 +128,33 @@ def test_slices_together_are_the_dataset(
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=CALLS, n=st.integers(2, 6))
-def test_every_cursor_of_a_slice_gives_its_rest(engine: Engine, rows: list[Call], n: int) -> None:
-    """Wherever reading a slice stops, it goes on there and ends where the slice ends."""
-    fill(engine, rows)
-    calls = exporter(engine)
+def test_every_cursor_of_a_slice_gives_its_rest(platform_engine: Engine, rows: list[Call], n: int) -> None:
+    """Wherever reading a slice stops, it continues there and ends where the slice ends."""
+    fill_calls(platform_engine, rows)
+    calls = exporter(platform_engine)
     dataset = next(dataset for dataset in calls.datasets if dataset.name == "recordings")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "FILE_BATCH_ROWS", 1)
         for one in calls.slices(platform.TENANT, dataset, Selection(), n):
             selection = Selection(slice=one)
-            records, _, _ = read(calls, dataset, selection)
+            records, _, _ = read_all(calls, dataset, selection)
             batches = list(calls.export(platform.TENANT, dataset, selection))
             for number, batch in enumerate(batches, start=1):
-                assert read(calls, dataset, selection, batch.cursor)[0] == records[number:]
+                assert read_all(calls, dataset, selection, batch.cursor)[0] == records[number:]
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(sizes=st.lists(st.integers(0, 64), min_size=1, max_size=30), n=st.integers(1, 12))
-def test_no_slice_is_much_heavier_than_its_share(engine: Engine, sizes: list[int], n: int) -> None:
+def test_no_slice_is_much_heavier_than_its_share(platform_engine: Engine, sizes: list[int], n: int) -> None:
     """A slice exceeds the n-th part of all weight by less than its heaviest row, wherever heavy rows lie."""
-    fill(
-        engine,
+    fill_calls(
+        platform_engine,
         [
             Call(f"call-{number:03}", "ten_a", platform.EPOCH, None, kib * 1024)
             for number, kib in enumerate(sizes, start=1)
         ],
     )
-    calls = exporter(engine)
+    calls = exporter(platform_engine)
     dataset = next(dataset for dataset in calls.datasets if dataset.name == "recordings")
     slices = calls.slices(platform.TENANT, dataset, Selection(), n)
     weights = [_kib(calls, dataset, one) for one in slices]

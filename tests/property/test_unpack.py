@@ -1,4 +1,4 @@
-"""Whatever is done to a signed archive, unpacking gives the signed files or nothing, and nothing elsewhere."""
+"""For any change of a signed archive, unpacking gives the signed files or nothing, and nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.faults import ArchiveRefused, ArchiveTooLarge
-from receiver.unpack import unpack
+from receiver.verify.unpack import unpack
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from sending import recorded
 from served import Served, serving
+from transferring import Provider
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +18,15 @@ def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server
 
 
+@pytest.fixture
+def other(served: Served) -> Iterator[Provider]:
+    """Another provider that the server knows as a recipient."""
+    with recorded(served) as provider:
+        yield provider
+
+
 @pytest.fixture(autouse=True)
 def _fresh_limits(redis_server: str) -> None:
-    """What one test has tried does not count against the next."""
+    """Attempts of one test do not count against the next."""
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()

@@ -1,4 +1,4 @@
-"""Every endpoint, by every role, with somebody else's ids: nothing is done, and nothing is told apart."""
+"""Every endpoint, by every role, with other people's ids: nothing is done, and nothing is revealed."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ STRANGERS = {
 
 
 @pytest.fixture(scope="module", params=["user", "contact"])
-def exported(request: pytest.FixtureRequest, served: Served) -> tuple[str, str]:
-    """A ready export of somebody and a link to it."""
+def ready_and_link(request: pytest.FixtureRequest, served: Served) -> tuple[str, str]:
+    """A ready export of a person and a link to it."""
     tenant = {"tenant": TENANT} if request.param == "contact" else {}
     subject = f"contact:{CONTACT}" if tenant else f"user:{OWNER}"
     export_id = served.ready(subject, **tenant)
@@ -64,29 +64,29 @@ def exported(request: pytest.FixtureRequest, served: Served) -> tuple[str, str]:
 @pytest.mark.parametrize("stranger", STRANGERS)
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0]} {call[1]}")
 def test_another_persons_is_as_if_it_were_not_there(
-    served: Served, exported: tuple[str, str], call: tuple[str, str, dict[str, object] | None], stranger: str
+    served: Served, ready_and_link: tuple[str, str], call: tuple[str, str, dict[str, object] | None], stranger: str
 ) -> None:
-    """By whoever it is not for: the same status and the same words as for an id that does not exist."""
+    """By an actor that it is not for: the same status and the same words as for an id that does not exist."""
     method, path, body = call
     sub, roles, more = STRANGERS[stranger]
     headers = served.bearer(sub, *roles, **more)
-    told = []
-    for export_id, link_id in (exported, (ABSENT, ABSENT_LINK)):
+    answers = []
+    for export_id, link_id in (ready_and_link, (ABSENT, ABSENT_LINK)):
         address = served.url + path.format(export=export_id, link=link_id)
         answer = httpx.request(method, address, headers=headers, json=body)
         words = answer.text.replace(export_id, "ID").replace(link_id, "ID")
-        told.append((answer.status_code, words.replace(answer.headers["x-request-id"], "REQUEST")))
-    assert told[0] == told[1]
-    assert told[0][0] == httpx.codes.NOT_FOUND
+        answers.append((answer.status_code, words.replace(answer.headers["x-request-id"], "REQUEST")))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == httpx.codes.NOT_FOUND
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0]} {call[1]}")
-def test_nobody_is_told_nothing(
-    served: Served, exported: tuple[str, str], call: tuple[str, str, dict[str, object] | None]
+def test_without_a_valid_login_the_answer_is_401(
+    served: Served, ready_and_link: tuple[str, str], call: tuple[str, str, dict[str, object] | None]
 ) -> None:
-    """Without a login, and with one that does not hold: 401, whatever is asked for."""
+    """Without a login, and with an invalid one: 401, for every endpoint."""
     method, path, body = call
-    address = served.url + path.format(export=exported[0], link=exported[1])
+    address = served.url + path.format(export=ready_and_link[0], link=ready_and_link[1])
     foreign = {"Authorization": "Bearer " + served.issuer.signed(served.issuer.claims(OWNER, aud="https://elsewhere"))}
     for headers in ({}, foreign, {"Authorization": "Basic b3duZXI6"}, {"Authorization": "Bearer x"}):
         answer = httpx.request(method, address, headers=headers, json=body)
@@ -97,22 +97,22 @@ def test_nobody_is_told_nothing(
 @pytest.mark.parametrize("stranger", STRANGERS)
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form[0])
 def test_pages_of_another_person_are_not_there(
-    served: Served, exported: tuple[str, str], form: tuple[str, dict[str, str] | None], stranger: str
+    served: Served, ready_and_link: tuple[str, str], form: tuple[str, dict[str, str] | None], stranger: str
 ) -> None:
     """As the API has it: 404 on pages and for forms."""
     sub, roles, more = STRANGERS[stranger]
     path, fields = form
     with served.browser(sub, *roles, **more) as visitor:
-        address = path.format(export=exported[0])
+        address = path.format(export=ready_and_link[0])
         answer = visitor.client.get(address) if fields is None else visitor.send(address, **fields)
     assert answer.status_code == httpx.codes.NOT_FOUND
 
 
 @pytest.mark.requirement("R18")
 @pytest.mark.parametrize("role", ["staff", "officer"])
-def test_staff_cannot_download_by_any_way(served: Served, exported: tuple[str, str], role: str) -> None:
-    """403 or 404 for every way to the content; no page of theirs has a button for it."""
-    export_id, _ = exported
+def test_staff_cannot_download_by_any_way(served: Served, ready_and_link: tuple[str, str], role: str) -> None:
+    """403 or 404 for every way to the content; none of their pages has a button for it."""
+    export_id, _ = ready_and_link
     assert served.call("POST", f"/v1/exports/{export_id}/links", "sam", role).status_code == httpx.codes.FORBIDDEN
     with served.browser("sam", role) as visitor:
         page = visitor.client.get(f"/staff/exports/{export_id}")
@@ -127,7 +127,7 @@ def test_staff_cannot_download_by_any_way(served: Served, exported: tuple[str, s
 
 @pytest.mark.parametrize("path", ["/staff", "/staff/new", "/staff/recipients", "/staff/audit", "/staff/requests.csv"])
 def test_subjects_have_no_desk(served: Served, path: str) -> None:
-    """Rooms of staff are closed to everybody else, and to auditors but for what they read."""
+    """Pages of staff are closed to all other users; auditors reach only the pages that they may read."""
     with served.browser(OWNER) as visitor:
         assert visitor.client.get(path).status_code == httpx.codes.FORBIDDEN
     with served.browser("ann", "auditor") as visitor:

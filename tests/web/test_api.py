@@ -8,8 +8,8 @@ import httpx
 import pytest
 from served import OTHER, OWNER, TENANT, Served
 
-from portability import mandates
-from portability.db import writing
+from portability.database.engine import writing
+from portability.requests import mandates
 
 ASK = {"profile": "access", "subject": f"user:{OWNER}"}
 
@@ -47,7 +47,7 @@ def test_an_idempotency_key_counts_for_one_request(served: Served) -> None:
 
 
 def test_pages_of_a_list_hold_each_export_once(served: Served) -> None:
-    """By cursor, the newest first, whatever the size of a page; a made-up cursor is bad input."""
+    """By cursor, the newest first, for any page size; an invalid cursor is refused."""
     made = [served.world.request(f"user:usr_list_{n}") for n in range(7)]
     seen: list[str] = []
     cursor = ""
@@ -63,16 +63,16 @@ def test_pages_of_a_list_hold_each_export_once(served: Served) -> None:
     assert served.call("GET", "/v1/exports", params={"cursor": "bm9uc2Vuc2U"}).status_code == 400
 
 
-def test_a_list_holds_ones_own(served: Served) -> None:
-    """A subject lists their own, an administrator their company's, nobody more."""
-    mine = served.world.request("user:usr_mine")
-    theirs = served.world.request("contact:con_9", tenant=TENANT)
+def test_a_list_has_your_own_exports(served: Served) -> None:
+    """A subject lists their own, an administrator their company's, nothing more."""
+    own = served.world.request("user:usr_mine")
+    of_contact = served.world.request("contact:con_9", tenant=TENANT)
     listed = served.call("GET", "/v1/exports", "usr_mine").json()["exports"]
-    assert [each["id"] for each in listed] == [mine]
+    assert [each["id"] for each in listed] == [own]
     of_company = served.issuer.bearer(served.url, "adm", "tenant_admin", tenant=TENANT)
     answer = httpx.get(f"{served.url}/v1/exports", headers=of_company).json()["exports"]
-    assert theirs in {each["id"] for each in answer}
-    assert mine not in {each["id"] for each in answer}
+    assert of_contact in {each["id"] for each in answer}
+    assert own not in {each["id"] for each in answer}
 
 
 def test_staff_see_the_state_and_no_content(served: Served) -> None:
@@ -110,7 +110,7 @@ def test_a_weak_login_is_challenged(served: Served, weak: dict[str, object]) -> 
     assert 'acr_values="mfa", max_age=900' in challenge
 
 
-def test_a_link_is_told_once_and_revoked_at_once(served: Served) -> None:
+def test_a_link_is_shown_once_and_revoked_at_once(served: Served) -> None:
     """Its address opens until it is revoked; then it is as if it had never been."""
     made = served.call("POST", f"/v1/exports/{served.ready()}/links", json={"expires_seconds": 3600})
     assert made.status_code == 201
@@ -122,7 +122,7 @@ def test_a_link_is_told_once_and_revoked_at_once(served: Served) -> None:
 
 @pytest.mark.requirement("R50")
 def test_the_request_log_is_for_officers_and_auditors(served: Served) -> None:
-    """JSON and CSV, without anybody's id; staff and subjects are refused."""
+    """JSON and CSV, without the id of any person; staff and subjects are refused."""
     served.world.request(f"user:{OTHER}", reason="=cmd()")
     for role in ("officer", "auditor"):
         rows = served.call("GET", "/v1/requests", "olga", role).json()["requests"]
@@ -145,8 +145,8 @@ def test_keys_health_and_metrics_are_public(served: Served) -> None:
 
 
 @pytest.mark.requirement("R19")
-def test_whoever_has_a_mandate_asks_for_another(served: Served) -> None:
-    """Within its scope, and nobody else (11 CCR 7063). They learn when it is due, and nothing of what is in it."""
+def test_a_holder_of_a_mandate_asks_for_another_person(served: Served) -> None:
+    """Only within its scope (11 CCR 7063). They learn when it is due, and nothing of its content."""
     with writing(served.world.engine) as connection:
         mandate = mandates.add(
             connection,

@@ -1,19 +1,17 @@
-"""The desk of staff and officers: asking for somebody, four eyes, refusing, recalling, the audit log."""
+"""The desk of staff and officers: requests for other people, four eyes, refusals, recalls, the audit log."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
 from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
 from sqlalchemy import func, select
 
-from portability import models, request_log
-from portability.db import reading
-from web.words import PHRASES
-
-FILLED = re.compile(r"{(\w+)}")
+from portability.api import Identity
+from portability.database import models
+from portability.database.engine import reading, writing
+from portability.requests import exports, referrals, request_log, reviews
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +29,7 @@ def _asked(server: Served, sub: str, *roles: str, **fields: str) -> str:
 
 
 def test_staff_ask_with_a_reason(served: Served) -> None:
-    """Without one the form is refused; with one the request has its reason, channel and due date."""
+    """Without a reason the form is refused; with it the request has its reason, channel and due date."""
     fields = {"kind": "user", "id": OTHER, "channel": "letter", "received_at": "2026-11-20"}
     with served.browser("sam", "staff") as visitor:
         assert visitor.send("/staff/exports", page="/staff/new", **fields).status_code == 400
@@ -109,14 +107,14 @@ def test_the_queue_is_by_due_date_and_searched_by_reference(served: Served) -> N
 
 
 def test_an_administrator_sees_their_company_alone(served: Served) -> None:
-    """The desk of a company's administrator has its contacts' requests and nobody else's."""
-    theirs = served.world.request(f"contact:{CONTACT}", tenant=TENANT, since="2026-01-01")
+    """The desk of a company's administrator has its contacts' requests and no others."""
+    own_contact = served.world.request(f"contact:{CONTACT}", tenant=TENANT, since="2026-01-01")
     others = served.world.request("contact:con_b", tenant="ten_b")
     person = served.world.request(f"user:{OTHER}", since="2026-01-01")
     with served.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
         queue = visitor.client.get("/staff").text
         assert visitor.client.get(f"/staff/exports/{others}").status_code == 404
-    assert theirs in queue
+    assert own_contact in queue
     assert others not in queue
     assert person not in queue
 
@@ -130,12 +128,12 @@ def test_the_audit_page_checks_the_chain(served: Served) -> None:
     assert "request.accepted" in page
 
 
-def test_the_page_of_a_person_tells_and_does(served: Served) -> None:
+def test_the_page_of_a_person_shows_and_acts(served: Served) -> None:
     """Asking, the piece that polls with its ETag, cancelling, ending links; each by a form without script."""
     with served.browser("usr_page") as visitor:
         asked = visitor.send("/me/exports", page="/me", profile="portability", formats=["csv"], since="2026-01-01")
         address = asked.headers["location"]
-        assert "Waiting to begin" in visitor.client.get("/me").text
+        assert "Waiting to start" in visitor.client.get("/me").text
         piece = visitor.client.get(f"{address}/standing")
         same = visitor.client.get(f"{address}/standing", headers={"If-None-Match": piece.headers["etag"]})
         assert same.status_code == 304
@@ -150,14 +148,6 @@ def test_the_page_of_a_person_tells_and_does(served: Served) -> None:
         assert visitor.client.get(claimed.headers["location"]).status_code == 200
         assert visitor.send(f"/me/exports/{ready}/revoke").status_code == 303
         assert visitor.client.get(claimed.headers["location"]).status_code == 404
-
-
-def test_both_languages_have_the_same_phrases() -> None:
-    """Every phrase is there in English and Indonesian, with the same values to fill in."""
-    english, indonesian = PHRASES["en"], PHRASES["id"]
-    assert english.keys() == indonesian.keys()
-    for name, phrase in english.items():
-        assert set(FILLED.findall(phrase)) == set(FILLED.findall(indonesian[name])), name
 
 
 def test_a_visitor_speaks_indonesian(served: Served) -> None:
@@ -180,3 +170,79 @@ def test_the_request_log_is_whole_however_long(served: Served, monkeypatch: pyte
     assert len(ids) == len(set(ids)) == stored
     with served.browser("ann", "auditor") as visitor:
         assert len(visitor.client.get("/staff/requests.csv").text.splitlines()) == len(ids) + 1
+
+
+def test_an_officer_decides_whose_a_record_is(served: Served) -> None:
+    """The page lists the records to review; officers have the buttons, support has not and cannot use them."""
+    export_id = served.ready()
+    with writing(served.world.engine) as connection:
+        found = Identity("calls", "call_id", "call_9", tenant=TENANT)
+        reviews.note(connection, exports.get(connection, export_id), [(found, "calls/calls")])
+        review_id = reviews.of(connection, exports.get(connection, export_id))[0]["id"]
+    address, page = f"/staff/exports/{export_id}/reviews/{review_id}", f"/staff/exports/{export_id}"
+    decision = {"decision": "not_theirs", "reason": "content"}
+    with served.browser("sam", "staff") as visitor:
+        assert review_id not in visitor.client.get(page).text
+        assert visitor.send(address, page=page, **decision).status_code == 403
+    with served.browser("olga", "officer") as visitor:
+        assert "call_9" in visitor.client.get(page).text
+        assert visitor.send(address, page=page, decision="maybe", reason="content").status_code == 400
+        assert visitor.send(address, page=page, decision="theirs", reason="whim").status_code == 400
+        assert visitor.send(address, page=page, **decision).status_code == 303
+        assert "Not about this person" in visitor.client.get(page).text
+        assert address not in visitor.client.get(page).text
+
+
+def test_a_tenant_answers_on_its_page(served: Served) -> None:
+    """Its administrator sees the ids of the person and the due date; another tenant sees nothing and cannot answer."""
+    export_id = served.ready(tell_tenants=True)
+    with writing(served.world.engine) as connection:
+        row = exports.get(connection, export_id)
+        referrals.note(connection, served.world.place.settings, row, {TENANT: ["con_17"], "ten_silent": ["con_18"]})
+        (found,) = referrals.rows(connection, tenant=TENANT)
+    address, page = f"/staff/referrals/{found['id']}", "/staff/referrals"
+    with served.browser("bob", "tenant_admin", tenant="ten_other") as visitor:
+        assert "con_17" not in visitor.client.get(page).text
+        assert visitor.send(f"{address}/refuse", page=page, reason="law").status_code == 404
+    with served.browser("sam", "staff") as visitor:
+        assert visitor.client.get(page).status_code == 403
+    with served.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
+        assert page in visitor.client.get("/staff").text
+        shown = visitor.client.get(page).text
+        assert "con_17" in shown
+        assert "con_18" not in shown
+        assert visitor.send(f"{address}/forget", page=page).status_code == 400
+        assert visitor.send(f"{address}/refuse", page=page, reason="whim").status_code == 400
+        assert visitor.send(f"{address}/refuse", page=page, reason="law").status_code == 303
+        assert "A law forbids the disclosure" in visitor.client.get(page).text
+    assert served.world.view(export_id)["revision"] == 2
+
+
+def test_the_deletion_job_asks_whose_data_must_stay(served: Served) -> None:
+    """Officers read the list by API, for all subjects or one; people and support do not."""
+    served.ready(f"user:{OTHER}")
+    answer = served.call("GET", "/v1/erasure-holds", "job", "officer", params={"subject": f"user:{OTHER}"})
+    (held,) = answer.json()["erasure_holds"]
+    assert (held["subject"], held["reasons"]) == (f"user:{OTHER}", ["delivery"])
+    free = served.call("GET", "/v1/erasure-holds", "job", "officer", params={"subject": "user:usr_none"})
+    assert free.json() == {"erasure_holds": []}
+    for role in ("subject", "staff", "auditor"):
+        assert served.call("GET", "/v1/erasure-holds", "sam", role).status_code == 403
+    assert served.call("GET", "/v1/erasure-holds", "job", "officer", params={"subject": "x"}).status_code == 400
+
+
+@pytest.mark.parametrize(("kind", "address"), [("email", "canary.reader@news.example"), ("phone", "+493090182020")])
+def test_staff_ask_for_a_person_without_an_account(served: Served, kind: str, address: str) -> None:
+    """With a reason; no page shows the address, and no link of it. A user and a company's administrator may not ask."""
+    wanted = {"profile": "access", "subject": f"{kind}:{address}", "reason": "letter of 2026-11-20"}
+    assert served.call("POST", "/v1/exports", OWNER, json=wanted).status_code == 403
+    assert served.call("POST", "/v1/exports", "adm", "tenant_admin", json=wanted).status_code == 403
+    assert served.call("POST", "/v1/exports", "sam", "staff", json={**wanted, "reason": None}).status_code == 400
+
+    export_id = _asked(served, "sam", "staff", kind=kind, id=address, reason="letter of 2026-11-20")
+    assert served.call("POST", "/v1/exports", "sam", "staff", json=wanted).json()["id"] == export_id
+    with served.browser("sam", "staff") as visitor:
+        pages = [visitor.client.get(path).text for path in ("/staff", f"/staff/exports/{export_id}")]
+    assert all(f"by {'e-mail address' if kind == 'email' else 'phone number'}" in page for page in pages)
+    assert not any(address in page for page in pages)
+    assert served.call("GET", f"/v1/exports/{export_id}", OWNER).status_code == 404

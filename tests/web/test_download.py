@@ -16,10 +16,12 @@ from served import CONTACT, OTHER, OWNER, TENANT, Browser, Served, serving
 from sqlalchemy import func, select
 from workers import until
 
-from portability import approvals, codes, models
-from portability.db import reading, writing
-from portability.policy import Actor
-from portability.storage.s3 import S3Storage
+from portability.database import models
+from portability.database.engine import reading, writing
+from portability.delivery import codes
+from portability.requests import approvals
+from portability.requests.policy import Actor
+from portability.storage.s3.bucket import S3Storage
 
 MIB = 1 << 20
 GB = 10**9
@@ -68,7 +70,7 @@ def _volume(served: Served, export_id: str) -> dict[str, object]:
 
 
 def test_a_download_cut_three_times_is_resumed_by_curl(large: Served, large_export: str, tmp_path: Path) -> None:
-    """Each cut goes on where the last one ended, with the same claim, and the whole is what was stored."""
+    """Each part continues where the last one ended, with the same claim, and the whole is what was stored."""
     token = large.link(large_export).token
     with large.browser(OWNER) as visitor:
         address = f"{large.url}{_claim(visitor, token)}"
@@ -86,7 +88,7 @@ def test_a_download_cut_three_times_is_resumed_by_curl(large: Served, large_expo
     assert large.world.verify([file]).ok
 
 
-@pytest.mark.long
+@pytest.mark.system
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["file", "s3"])
 def test_a_gigabyte_is_resumed(kind: str, redis_server: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -146,7 +148,7 @@ def test_the_whole_way_on_postgresql(pg_url: str, redis_server: str, tmp_path: P
         assert server.call("GET", f"/v1/exports/{'a' * 24}").status_code == 404
 
 
-def test_after_revocation_nothing_goes_on(large: Served, large_export: str, tmp_path: Path) -> None:
+def test_after_revocation_everything_stops(large: Served, large_export: str, tmp_path: Path) -> None:
     """Neither the page, nor a new claim, nor a claim that was resumed before."""
     link = large.link(large_export)
     with large.browser(OWNER) as visitor:
@@ -161,7 +163,7 @@ def test_after_revocation_nothing_goes_on(large: Served, large_export: str, tmp_
 
 @pytest.mark.requirement("R42")
 def test_claims_are_bounded(large: Served, large_export: str) -> None:
-    """So many downloads may begin with one link; then it answers as an unknown one does."""
+    """A link allows a limited number of downloads; after that it answers like an unknown link."""
     token = large.link(large_export).token
     with large.browser(OWNER) as visitor:
         claims = [_claim(visitor, token) for _ in range(3)]
@@ -222,7 +224,7 @@ def test_a_form_may_end_where_the_archive_lies(large: Served, large_export: str)
     ],
 )
 def test_ranges_are_those_of_http(served: Served, asked: str, status: int, first: int, length: int | None) -> None:
-    """RFC 9110, 14: one range is honoured, nonsense is ignored, what lies behind the end is 416."""
+    """RFC 9110, 14: one range is supported, an invalid one is ignored, a range behind the end is 416."""
     address, content = _whole(served)
     answer = httpx.get(address, headers={"Range": asked})
     assert answer.status_code == status
@@ -254,7 +256,7 @@ def _whole(served: Served) -> tuple[str, bytes]:
 
 
 @pytest.mark.requirement("R42")
-@pytest.mark.parametrize("looks", [50, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("looks", [50, pytest.param(500, marks=pytest.mark.system)])
 def test_a_scanner_consumes_nothing(served: Served, looks: int) -> None:
     """HEAD and GET of a mail scanner, 1,000 of them, leave no claim behind; afterwards its owner downloads."""
     link = served.link(served.ready())
@@ -272,7 +274,7 @@ def test_a_scanner_consumes_nothing(served: Served, looks: int) -> None:
 @pytest.mark.requirement("R17", "R42")
 @pytest.mark.parametrize("kind", ["forged", "unknown", "revoked", "expired", "of another"])
 def test_links_that_do_not_work_look_alike(served: Served, kind: str) -> None:
-    """One page and one problem, whatever is wrong, to the byte."""
+    """The same page and the same problem for every fault, to the byte."""
     good = served.link(served.ready(f"user:usr_{kind.replace(' ', '_')}"), ttl_seconds=600)
     token = good.token
     if kind == "forged":
@@ -292,8 +294,8 @@ def test_links_that_do_not_work_look_alike(served: Served, kind: str) -> None:
     problem = httpx.get(f"{served.url}/d/{token}", headers={"Accept": "application/json"})
     assert (page.status_code, problem.status_code) == (404, 404)
     assert "does not work" in page.text
-    told = {name: value for name, value in problem.json().items() if name != "request_id"}
-    assert told == {
+    document = {name: value for name, value in problem.json().items() if name != "request_id"}
+    assert document == {
         "type": f"{served.url}/problems/link_invalid",
         "title": "Link invalid",
         "status": 404,
@@ -305,23 +307,23 @@ def test_links_that_do_not_work_look_alike(served: Served, kind: str) -> None:
 
 @pytest.mark.requirement("R15")
 def test_a_login_link_is_for_its_owner(served: Served) -> None:
-    """Without a login one is asked to; somebody else is refused; a weak login is challenged."""
+    """Without a login the page asks for it; another person is refused; a weak login is challenged."""
     token = served.link(served.ready()).token
     with served.browser() as visitor:
         assert "Log in to download" in visitor.client.get(f"/d/{token}").text
         assert visitor.send(f"/d/{token}/volumes/1").status_code == 401
     for stranger in ((OTHER,), ("sam", "staff"), ("olga", "officer")):
         with served.browser(*stranger) as visitor:
-            assert "somebody else" in visitor.client.get(f"/d/{token}").text
+            assert "another account" in visitor.client.get(f"/d/{token}").text
             assert visitor.send(f"/d/{token}/volumes/1").status_code == 404
     with served.browser(OWNER, strong=False) as visitor:
         refused = visitor.send(f"/d/{token}/volumes/1")
         assert refused.status_code == 401
-        assert "confirm that it is you" in refused.text
+        assert "Confirm your identity" in refused.text
 
 
 def test_a_contact_downloads_with_the_code(served: Served) -> None:
-    """A wrong code opens nothing; the right one opens this link for this browser, and no other."""
+    """A wrong code is refused; the right one opens this link for this browser, and no other."""
     export_id = served.ready(f"contact:{CONTACT}", tenant=TENANT)
     link = served.link(export_id, audience="code")
     page = f"/d/{link.token}"
@@ -334,7 +336,7 @@ def test_a_contact_downloads_with_the_code(served: Served) -> None:
         assert code is not None
         wrong = f"{(int(code) + 1) % 10**8:08}"
         visitor.send(f"{page}/code/check", page=page, code=wrong)
-        assert "does not fit" in visitor.client.get(page).text
+        assert "wrong or has expired" in visitor.client.get(page).text
         assert visitor.send(f"{page}/volumes/1").status_code == 404
         visitor.send(f"{page}/code/check", page=page, code=f"{code[:4]} {code[4:]}")
         assert visitor.client.get(_claim(visitor, link.token)).status_code == 200
@@ -383,10 +385,10 @@ def test_what_went_out_is_in_the_audit_log(served: Served) -> None:
         models.audit_event.c.export_id == export_id, models.audit_event.c.action == "link.downloaded"
     )
 
-    def told() -> list[tuple[int, bool]]:
+    def downloads() -> list[tuple[int, bool]]:
         with reading(served.world.engine) as connection:
             return [(event["bytes"], event["complete"]) for event in connection.execute(query).scalars()]
 
     # It is written once the last byte has gone, which its receiver may know first.
-    until(lambda: len(told()) > 1, "both are written down")
-    assert told() == [(10, False), (size - 10, True)]
+    until(lambda: len(downloads()) > 1, "both are written down")
+    assert downloads() == [(10, False), (size - 10, True)]

@@ -34,7 +34,7 @@ BODIES: dict[str, tuple[bytes, int]] = {
     "an id with SQL": (json.dumps(ASK | {"subject": "user:'OR'1'='1"}).encode(), 400),
     "a header in an id": (json.dumps(ASK | {"subject": "user:a\r\nSet-Cookie:x=y"}).encode(), 422),
     "an address for an id": (json.dumps(ASK | {"subject": f"user:{CANARY}"}).encode(), 400),
-    "a date that is none": (json.dumps(ASK | {"since": "2026-02-30"}).encode(), 400),
+    "a date that does not exist": (json.dumps(ASK | {"since": "2026-02-30"}).encode(), 400),
     "a date before time": (json.dumps(ASK | {"since": "0000-00-00"}).encode(), 400),
     "a date of no calendar": (json.dumps(ASK | {"until": "99999-01-01"}).encode(), 400),
     "a time without its zone": (json.dumps(ASK | {"since": "2026-01-01T00:00:00"}).encode(), 400),
@@ -52,12 +52,13 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Any:
     root = logging.getLogger()
     before = list(root.handlers)
     logs.configure()
-    handler = logging.FileHandler(file)
+    # In this mode a closed handler does not open the file again for a thread of the server that still logs.
+    handler = logging.FileHandler(file, mode="w")
     handler.setFormatter(root.handlers[0].formatter)
     root.addHandler(handler)
     yield file
-    handler.close()
     root.handlers[:] = before
+    handler.close()
 
 
 def _check_problem(answer: httpx.Response, status: int) -> None:
@@ -123,8 +124,8 @@ def test_another_method_is_a_problem_too(served: Served, method: str, path: str)
     "after",
     ["https://evil.example", "//evil.example", "/\\evil.example", "/me/../..//evil", "/me\r\nX: y", "/logout", ""],
 )
-def test_nobody_is_sent_to_another_site(served: Served, after: str) -> None:
-    """After a login one comes back to a page of ours, whatever the address says (no open redirect)."""
+def test_no_one_is_sent_to_another_site(served: Served, after: str) -> None:
+    """After a login the browser returns to a page of this site, for any address (no open redirect)."""
     served.issuer.person = served.issuer.claims(OWNER)
     with httpx.Client(base_url=served.url) as client:
         begun = client.get("/login", params={"next": after})
@@ -156,7 +157,7 @@ def test_a_form_of_another_site_is_refused(served: Served) -> None:
 
 @pytest.mark.requirement("R43")
 def test_every_answer_has_the_headers_that_protect_it(served: Served) -> None:
-    """Pages, API, faults and static files: nothing is framed, sniffed, kept by caches, or told to other sites."""
+    """Pages, API, errors and static files: nothing is framed, sniffed, cached, or sent to other sites."""
     for path in ("/", "/me", "/login/callback", "/v1/exports", "/d/x", "/nothing", "/static/style.css"):
         headers = httpx.get(f"{served.url}{path}").headers
         assert headers["x-frame-options"] == "DENY"
@@ -168,15 +169,15 @@ def test_every_answer_has_the_headers_that_protect_it(served: Served) -> None:
         assert headers["cache-control"] == "no-store" or path.startswith("/static")
 
 
-def test_a_fault_of_ours_tells_nothing(served: Served, logged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_fault_reveals_nothing(served: Served, logged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page for people, a problem for programs, with a number that the log has too; never what it was."""
 
     def fail(*_arguments: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr("web.public.keys.jwks", fail)
-    monkeypatch.setattr("web.login.pages.text", fail)
-    monkeypatch.setattr("web.pages.text", fail)
+    monkeypatch.setattr("web.api.public.keys.jwks", fail)
+    monkeypatch.setattr("web.pages.login.rendering.text", fail)
+    monkeypatch.setattr("web.rendering.text", fail)
     for path, kind in (("/.well-known/jwks.json", "application/problem+json"), ("/", "text/html; charset=utf-8")):
         answer = httpx.get(f"{served.url}{path}", headers={"Accept": "text/html"})
         assert answer.status_code == 500
@@ -198,8 +199,8 @@ def test_the_log_has_routes_and_no_tokens(served: Served, logged: Path) -> None:
         visitor.client.get(claimed)
         visitor.client.get("/me", params={"q": CANARY})
     served.call("GET", f"/v1/exports/{export_id}")
-    told = logged.read_text()
+    log = logged.read_text()
     claim = claimed.partition("claim=")[2]
-    assert all(secret not in told for secret in (token, token.split(".")[2], claim, CANARY, OWNER, "Bearer"))
-    assert '"route": "/d/{token}/volumes/{number}"' in told
-    assert f'"export": "{export_id}"' in told
+    assert all(secret not in log for secret in (token, token.split(".")[2], claim, CANARY, OWNER, "Bearer"))
+    assert '"route": "/d/{token}/volumes/{number}"' in log
+    assert f'"export": "{export_id}"' in log

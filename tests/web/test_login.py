@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from issuer import Issuer
 from joserfc.jwk import ECKey
 from served import OWNER, Served, serving
 
-from portability.errors import BadSetting
+from portability.api.errors import BadSetting
 from portability.settings import load_settings
 
 STRANGER = ECKey.generate_key("P-256", {"kid": "issuer-1", "use": "sig"})
@@ -39,7 +40,7 @@ def test_a_login_uses_pkce_state_and_nonce(served: Served) -> None:
 
 
 def test_a_step_up_asks_for_a_fresh_second_factor(served: Served) -> None:
-    """A weak login is sent to log in anew, with what is wanted of it."""
+    """A weak login is sent to log in again, with what is wanted of it."""
     with served.browser(OWNER, strong=False) as visitor:
         refused = visitor.send("/me/exports", page="/me", profile="access")
         assert refused.status_code == 401
@@ -108,7 +109,7 @@ def test_a_token_that_does_not_hold_is_refused(served: Served, fault: str) -> No
 
 
 def test_a_provider_that_rotates_its_key_is_followed(redis_server: str, tmp_path: Path) -> None:
-    """A token by a key not seen before makes us look again, but not at every one: anybody can send such a token."""
+    """A token with an unknown key triggers a new fetch of keys, but not each time: anyone can send such a token."""
     with serving(tmp_path, redis_server) as server:
         assert server.call("GET", "/v1/exports").status_code == 200
         server.issuer.key = ECKey.generate_key("P-256", {"kid": "issuer-2", "use": "sig"})
@@ -167,16 +168,17 @@ def test_playing_needs_this_machine(served: Served, redis_server: str, tmp_path:
 
 
 def test_tries_are_limited(served: Served) -> None:
-    """Logins that fail end in 429 with the time to wait."""
+    """Logins that fail end in 429 with the time to wait, in the header and on the page."""
     with httpx.Client(base_url=served.url) as client:
         answers = [client.get("/login/callback", params={"code": "x", "state": "y"}) for _ in range(25)]
     assert [answer.status_code for answer in answers[:20]] == [403] * 20
     assert answers[-1].status_code == 429
     assert 0 < int(answers[-1].headers["retry-after"]) <= 301
+    assert re.search(r"Too many attempts\. Try again in \d+ (minute|second)s?\.", answers[-1].text)
 
 
-def test_without_a_provider_that_answers_nobody_logs_in(redis_server: str, tmp_path: Path) -> None:
-    """503 with the time to come back; public pages and downloads go on."""
+def test_without_a_provider_that_answers_no_one_can_log_in(redis_server: str, tmp_path: Path) -> None:
+    """503 with the time to come back; public pages and downloads continue."""
     with serving(tmp_path, redis_server, oidc_issuer="http://127.0.0.1:9/") as server:
         answer = httpx.get(f"{server.url}/login")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")

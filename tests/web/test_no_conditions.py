@@ -1,15 +1,15 @@
-"""Getting one's data has no price and no conditions: nothing asks for money or for an identity document."""
+"""Getting your data has no price and no conditions: nothing asks for money or for an identity document."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 
 import httpx
 import pytest
 from repository import ROOT
 from served import Served
 
+from portability import locale
 from portability.settings import Settings
 
 MONEY = re.compile(r"\b(price|prices|fee|fees|pay|payment|charge|biaya|harga|bayar)\b", re.IGNORECASE)
@@ -18,7 +18,7 @@ FREE = re.compile(r"(free|costs? nothing|without charge|no charge|no fee|gratis|
 
 @pytest.mark.requirement("R16")
 def test_no_page_and_no_endpoint_takes_a_document(served: Served) -> None:
-    """A file cannot be handed in: whoever has logged in has shown who they are (EDPB 01/2022 on proportionality)."""
+    """A file cannot be uploaded: a logged-in person has proved who they are (EDPB 01/2022 on proportionality)."""
     pages = [path.read_text() for path in (ROOT / "web" / "templates").rglob("*.html")]
     document = httpx.get(f"{served.url}/openapi.json").json()
     bodies = {
@@ -35,15 +35,10 @@ def test_no_page_and_no_endpoint_takes_a_document(served: Served) -> None:
 
 @pytest.mark.requirement("R21")
 def test_nothing_has_a_price(served: Served) -> None:
-    """No setting, no field of the API and no phrase of a page is about money, but to say that it is free."""
-    phrases = [
-        str(text)
-        for path in (ROOT / "web" / "phrases").glob("*.toml")
-        for text in tomllib.loads(path.read_text()).values()
-        if isinstance(text, str)
-    ]
+    """No setting, no field of the API and no sentence of a page is about money, but to say that it is free."""
+    sentences = [text for language in locale.languages() for text in locale.sentences(language, "pages").values()]
 
-    assert phrases
+    assert sentences
     assert not [name for name in Settings.model_fields if MONEY.search(name.replace("_", " "))]
     assert not MONEY.search(httpx.get(f"{served.url}/openapi.json").text.replace("_", " "))
-    assert not [text for text in phrases if MONEY.search(text) and not FREE.search(text)]
+    assert not [text for text in sentences if MONEY.search(text) and not FREE.search(text)]

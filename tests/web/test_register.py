@@ -8,12 +8,16 @@ import orjson
 import pytest
 from repository import ROOT
 from served import Served, serving
+from workers import own_notice
+
+from portability.law import notice
 
 
 @pytest.fixture
 def served(tmp_path: Path, redis_server: str) -> Iterator[Served]:
-    """With the notice register that comes with the software."""
-    with serving(tmp_path, redis_server, notice_dir=None) as server:
+    """With the notice register that comes with the software, but for its controller."""
+    version = notice.load().version
+    with serving(tmp_path, redis_server, notice_dir=own_notice(tmp_path / "own", version)) as server:
         yield server
 
 
@@ -27,3 +31,12 @@ def test_the_register_is_public(served: Served) -> None:
     assert again.status_code == httpx.codes.NOT_MODIFIED
     document = httpx.get(f"{served.url}/openapi.json").json()
     assert "security" not in document["paths"]["/v1/register"]["get"]
+
+
+def test_the_laws_with_deadlines_are_public(served: Served) -> None:
+    """A person reads, before they ask, which law sets the due date and where its figure comes from."""
+    answer = httpx.get(f"{served.url}/v1/regimes")
+    found = {law["name"]: law for law in answer.json()["regimes"]}
+    assert list(found) == ["gdpr", "uu_pdp", "data_act"]
+    assert (found["gdpr"]["period"], found["gdpr"]["figures"]["access"]) == ({"months": 1}, "law")
+    assert found["uu_pdp"]["period"] == {"hours": 72}

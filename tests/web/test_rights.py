@@ -4,11 +4,12 @@ import pytest
 from markupsafe import escape
 from served import OWNER, Served
 
-from portability import notice
+from portability.law import notice
+from portability.locale import languages
 
 
 @pytest.mark.requirement("R30")
-@pytest.mark.parametrize("language", notice.LANGUAGES)
+@pytest.mark.parametrize("language", languages())
 def test_the_page_says_what_else_a_person_may_do(served: Served, language: str) -> None:
     """How to correct, erase, withdraw a consent, stop marketing and complain: on their page, and on each copy's."""
     export_id = served.ready()
@@ -19,5 +20,5 @@ def test_the_page_says_what_else_a_person_may_do(served: Served, language: str) 
             text = visitor.client.get(path).text
             for name in ("correct", "erase", "withdraw", "stop_marketing", "complain"):
                 right = register.rights[name]
-                assert str(escape(getattr(right.title, language))) in text
-                assert str(escape(right.told(language, register.controller.contact))) in text
+                assert str(escape(right.title.read(language))) in text
+                assert str(escape(right.how_with(register.controller.contact).read(language))) in text

@@ -52,7 +52,7 @@ def test_nothing_undocumented_is_answered(served: Served, who: str) -> None:
                 ask()
             except Unsatisfiable:
                 continue  # what takes nothing cannot be asked wrongly
-            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # all faults are told together
+            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # all faults are reported together
                 faults.append(f"{operation.label}: {error}")
     assert faults == []
 
@@ -60,7 +60,7 @@ def test_nothing_undocumented_is_answered(served: Served, who: str) -> None:
 def test_the_document_names_no_secret_and_every_problem(served: Served) -> None:
     """Bodies refuse unknown fields, and each operation of the API documents its problems."""
     document = httpx.get(f"{served.url}/openapi.json").json()
-    assert document["components"]["schemas"]["Asked"]["additionalProperties"] is False
+    assert document["components"]["schemas"]["ExportRequestBody"]["additionalProperties"] is False
     for path, operations in document["paths"].items():
         for operation in operations.values():
             if path.startswith("/v1/") and "public" not in operation["tags"]:

@@ -9,12 +9,12 @@ from typing import Any
 import pyrage
 import pytest
 from factories import MadeUpExporter, things
-from sending import recorded, sender
+from sending import sender
 from served import OTHER, OWNER, Browser, Served
 from transferring import Provider, encrypted, providing, view
 
-from portability import authorisations, recipients, transfers
-from portability.db import reading, writing
+from portability.database.engine import reading, writing
+from portability.transfers import authorisations, recipients, sending
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +24,6 @@ def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server
 
 
-@pytest.fixture
-def other(served: Served) -> Iterator[Provider]:
-    with recorded(served) as provider:
-        yield provider
-
-
 def send(visitor: Browser, export_id: str, other: Provider, **more: str) -> int:
     fields = {"recipient": other.recipient, "agreed": "yes", **more}
     return visitor.send(f"/me/exports/{export_id}/transfers", **fields).status_code
@@ -37,35 +31,35 @@ def send(visitor: Browser, export_id: str, other: Provider, **more: str) -> int:
 
 def only(served: Served, export_id: str) -> str:
     with reading(served.world.engine) as connection:
-        (row,) = transfers.of(connection, export_id)
+        (row,) = sending.of(connection, export_id)
         return str(row["id"])
 
 
 def test_a_person_sends_a_copy_and_takes_it_back(served: Served, other: Provider) -> None:
-    """One yes is the consent and the transfer; the page tells each step, and one button ends it."""
+    """One confirmation is the consent and the transfer; the page shows each step, and one button ends it."""
     export_id = served.ready(profile="portability")
     with served.browser(OWNER) as visitor:
         page = visitor.client.get(f"/me/exports/{export_id}").text
-        assert "Send it to another provider" in page
+        assert "Send to another provider" in page
         assert "Phone calls" in page
         assert send(visitor, export_id, other) == 303
         transfer_id = only(served, export_id)
         assert "Being prepared" in visitor.client.get(f"/me/exports/{export_id}").text
         encrypted(served.world)
-        assert "Waiting to be fetched" in visitor.client.get(f"/me/exports/{export_id}").text
-        assert "may get your data" in visitor.client.get("/me").text
+        assert "Waiting for download" in visitor.client.get(f"/me/exports/{export_id}").text
+        assert "may receive your data" in visitor.client.get("/me").text
 
         gone = visitor.send(f"/me/exports/{export_id}/transfers/{transfer_id}/revoke")
 
         assert gone.status_code == 303
         page = visitor.client.get(f"/me/exports/{export_id}").text
-        assert "Taken back" in page
-        assert "may get your data" not in visitor.client.get("/me").text
+        assert "Withdrawn" in page
+        assert "may receive your data" not in visitor.client.get("/me").text
     assert view(served.world, transfer_id)["state"] == "revoked"
 
 
 def test_without_a_yes_nothing_is_sent(served: Served, other: Provider) -> None:
-    """No box ticked, no provider of ours, a day that is none: nothing is authorised, and nothing begins."""
+    """No box ticked, an unknown provider, an invalid day: nothing is authorised, and nothing begins."""
     export_id = served.ready(profile="portability")
     with served.browser(OWNER) as visitor:
         assert send(visitor, export_id, other, agreed="") == 400
@@ -77,7 +71,7 @@ def test_without_a_yes_nothing_is_sent(served: Served, other: Provider) -> None:
     with served.browser(OWNER, strong=False) as visitor:
         assert send(visitor, export_id, other) == 401
     with reading(served.world.engine) as connection:
-        assert transfers.of(connection, export_id) == []
+        assert sending.of(connection, export_id) == []
         assert [row for row in authorisations.of(connection) if row["recipient_id"] == other.recipient] == []
 
 
@@ -91,7 +85,7 @@ def test_what_is_allowed_until_a_day_is_on_the_account_and_ends_there(served: Se
         assert "until" in page
         given = page.partition("/me/authorisations/")[2].partition("/")[0]
         assert visitor.send(f"/me/authorisations/{given}/revoke").status_code == 303
-        assert "may get your data" not in visitor.client.get("/me").text
+        assert "may receive your data" not in visitor.client.get("/me").text
     assert view(served.world, only(served, export_id))["state"] == "revoked"
 
 
@@ -103,18 +97,18 @@ def test_a_copy_for_oneself_has_no_such_form(served: Served, other: Provider) ->
 
 
 def test_an_officer_decides_on_a_transfer_abroad(served: Served) -> None:
-    """Held, and then let go by the button of its request; staff have none."""
+    """The transfer waits until an officer approves it by the button of its request; staff do not have the button."""
     with providing() as provider:
         provider.recorded(served.world, country="SG")
         export_id = served.ready(profile="portability")
         with served.browser(OWNER) as visitor:
             assert send(visitor, export_id, provider) == 303
-            assert "Waiting for a second person" in visitor.client.get(f"/me/exports/{export_id}").text
+            assert "Waiting for approval" in visitor.client.get(f"/me/exports/{export_id}").text
         with served.browser("sam", "staff") as visitor:
             assert "/approve" not in visitor.client.get(f"/staff/exports/{export_id}").text
         with served.browser("olga", "officer") as visitor:
             page = visitor.client.get(f"/staff/exports/{export_id}").text
-            assert "A transfer was started" in page
+            assert "Transfer started" in page
             assert visitor.send(f"/staff/exports/{export_id}/approve").status_code == 303
         assert view(served.world, only(served, export_id))["state"] == "queued"
         with writing(served.world.engine) as connection:
@@ -122,7 +116,7 @@ def test_an_officer_decides_on_a_transfer_abroad(served: Served) -> None:
 
 
 def test_officers_record_and_approve_providers(served: Served, other: Provider) -> None:
-    """The secret is on the answer alone; who recorded it cannot approve it; a weak key is no entry."""
+    """The secret is in the answer only; the person who recorded it cannot approve it; a weak key is refused."""
     fields = {
         "name": "Fourth Ltd",
         "domain": "127.0.0.1",

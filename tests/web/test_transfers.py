@@ -13,11 +13,11 @@ import pytest
 import redis
 from factories import MadeUpExporter, things
 from joserfc.jwk import ECKey
-from sending import offered, recorded, sender, sent, shown
+from sending import offered, sender, sent, shown
 from served import OTHER, OWNER, Served
 from transferring import EXPORTER, Provider, encrypted
 
-from portability.signing import TRANSFER_TYPE, Jwks, check
+from portability.trust.signing import TRANSFER_TYPE, Jwks, check
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,8 @@ def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server
 
 
-@pytest.fixture
-def other(served: Served) -> Iterator[Provider]:
-    with recorded(served) as provider:
-        yield provider
-
-
 def offer(served: Served, other: Provider) -> tuple[str, str]:
-    """The transfer's id and the link that the recipient was told."""
+    """The transfer's id and the link in the recipient's webhook."""
     data = offered(served, other)
     return data["transfer"], data["url"]
 
@@ -49,9 +43,9 @@ def test_a_recipient_fetches_checks_and_signs(served: Served, other: Provider) -
     """The whole way with nothing but HTTP, a JOSE library and age: as docs/receiving.md tells it."""
     transfer_id, url = offer(served, other)
     document = httpx.get(url, headers={"Accept": "application/json"}).raise_for_status().json()
-    told = document["transfer"]
-    statement = httpx.get(told["statement_url"]).raise_for_status().text
-    jwks = Jwks.parse(httpx.get(told["jwks_url"]).raise_for_status().json())
+    transfer = document["transfer"]
+    statement = httpx.get(transfer["statement_url"]).raise_for_status().text
+    jwks = Jwks.parse(httpx.get(transfer["jwks_url"]).raise_for_status().json())
     claims = check(statement, jwks, typ=TRANSFER_TYPE)
     (listed,), (named,) = document["volumes"], claims["volumes"]
     begun = httpx.post(f"{url}/volumes/{listed['number']}")
@@ -61,8 +55,8 @@ def test_a_recipient_fetches_checks_and_signs(served: Served, other: Provider) -
     rest = httpx.get(where, headers={"Range": "bytes=100-", "If-Range": first.headers["ETag"]})
     content = first.content + rest.content
 
-    assert told["id"] == transfer_id
-    assert told["receipt_url"] == f"{served.url}/v1/transfers/{transfer_id}/receipt"
+    assert transfer["id"] == transfer_id
+    assert transfer["receipt_url"] == f"{served.url}/v1/transfers/{transfer_id}/receipt"
     assert (first.status_code, rest.status_code) == (206, 206)
     assert rest.headers["Content-Type"] == "application/octet-stream"
     assert listed["name"] in rest.headers["Content-Disposition"]
@@ -96,7 +90,7 @@ def test_what_cannot_be_opened_is_refused_and_the_sender_sees_why(served: Served
 
 
 def test_a_receipt_counts_once(served: Served, other: Provider) -> None:
-    """The same one again is 409, for this transfer and for any other of that recipient."""
+    """The same receipt again is 409, for this transfer and for any other of that recipient."""
     transfer_id, _url = offer(served, other)
     token = other.receipt(served.world, transfer_id, status="refused", code="changed")
 
@@ -134,7 +128,7 @@ STRANGER = ECKey.generate_key("P-256", {"kid": "their-1", "use": "sig"})
 def test_a_receipt_that_does_not_hold_changes_nothing(
     served: Served, other: Provider, more: dict[str, Any], status: int, code: str
 ) -> None:
-    """Another key, type, issuer, audience, transfer, statement or time; an id, a status or a count that is none."""
+    """Another key, type, issuer, audience, transfer, statement or time; an invalid id, status or count."""
     transfer_id, _url = offer(served, other)
 
     answer = post_receipt(served, transfer_id, other.receipt(served.world, transfer_id, **more))
@@ -163,7 +157,7 @@ def test_an_altered_receipt_is_none(served: Served, other: Provider) -> None:
 
 
 def test_keys_that_cannot_be_had_are_not_the_receipts_fault(served: Served, other: Provider) -> None:
-    """The recipient's key set is away, or none: come back later."""
+    """The recipient's key set is down, or none: come back later."""
     transfer_id, _url = offer(served, other)
     token = other.receipt(served.world, transfer_id)
     good = other.server.reply
@@ -174,8 +168,8 @@ def test_keys_that_cannot_be_had_are_not_the_receipts_fault(served: Served, othe
     assert post_receipt(served, transfer_id, token).status_code == 204
 
 
-def test_a_transfer_that_is_none_takes_no_receipt(served: Served, other: Provider) -> None:
-    """Unknown, not offered yet, taken back: one answer; the recipient's keys are not asked for."""
+def test_an_unknown_transfer_takes_no_receipt(served: Served, other: Provider) -> None:
+    """Unknown, not offered yet, revoked: one answer; the recipient's keys are not fetched."""
     export_id, transfer_id = sent(served, other)
     for one in (transfer_id, "trf_00000000000000000000"):
         assert post_receipt(served, one, "x.y.z").json()["code"] == "unknown_transfer"
@@ -193,9 +187,9 @@ def test_a_link_that_was_taken_back_is_dead(served: Served, other: Provider) -> 
     where = httpx.URL(url).join(httpx.post(f"{url}/volumes/1").headers["Location"])
     assert httpx.get(where).status_code == 200
     given = served.call("GET", "/v1/authorisations").json()["authorisations"]
-    mine = next(each["id"] for each in given if each["id"] == shown(served, transfer_id)["authorisation"])
+    consent = next(each["id"] for each in given if each["id"] == shown(served, transfer_id)["authorisation"])
 
-    assert served.call("DELETE", f"/v1/authorisations/{mine}").status_code == 204
+    assert served.call("DELETE", f"/v1/authorisations/{consent}").status_code == 204
 
     as_json = {"Accept": "application/json"}
     for answer in (
@@ -218,8 +212,8 @@ def test_a_persons_link_has_no_statement_and_needs_its_form(served: Served, othe
     assert refused.json()["code"] == "forged_form"
 
 
-def test_nobody_sends_or_sees_what_is_not_theirs(served: Served, other: Provider) -> None:
-    """Another person, staff, another tenant's administrator: not there, or not allowed; consent is one's own."""
+def test_people_can_send_and_see_only_their_own(served: Served, other: Provider) -> None:
+    """Another person, staff, another tenant's administrator: not found, or not allowed; only the subject consents."""
     export_id, transfer_id = sent(served, other)
     given = {"subject": f"user:{OWNER}", "recipient": "localhost", "datasets": [EXPORTER]}
     for who, roles, status in ((OTHER, (), 404), ("sam", ("staff",), 403), ("ann", ("auditor",), 404)):
@@ -248,23 +242,23 @@ def test_nobody_sends_or_sees_what_is_not_theirs(served: Served, other: Provider
         ("eve", ("root", "operator"), {}),
     ],
 )
-def test_what_is_not_theirs_is_as_if_it_were_not_there(
+def test_another_persons_transfer_is_as_if_it_were_not_there(
     served: Served, other: Provider, sub: str, roles: tuple[str, ...], more: dict[str, str]
 ) -> None:
-    """A transfer and an authorisation of somebody else: the words of an id that does not exist; and 401 to nobody."""
+    """Another person's transfer and authorisation: the words of an id that does not exist; and 401 without login."""
     _export_id, transfer_id = sent(served, other)
     consent = shown(served, transfer_id)["authorisation"]
     calls = [("GET", "transfers", transfer_id), ("DELETE", "transfers", transfer_id)]
     for method, kind, identifier in [*calls, ("DELETE", "authorisations", consent)]:
-        told = []
+        answers = []
         for one in (identifier, identifier[:4] + "0" * 20):
             answer = httpx.request(
                 method, f"{served.url}/v1/{kind}/{one}", headers=served.bearer(sub, *roles, **more), timeout=30
             )
             words = answer.text.replace(one, "ID").replace(answer.headers["x-request-id"], "REQUEST")
-            told.append((answer.status_code, words))
-        assert told[0] == told[1]
-        assert told[0][0] == httpx.codes.NOT_FOUND
+            answers.append((answer.status_code, words))
+        assert answers[0] == answers[1]
+        assert answers[0][0] == httpx.codes.NOT_FOUND
         assert httpx.request(method, f"{served.url}/v1/{kind}/{identifier}").status_code == httpx.codes.UNAUTHORIZED
     for method, path in (("POST", f"{other.recipient}/approve"), ("DELETE", other.recipient)):
         address = f"{served.url}/v1/recipients/{path}"
@@ -275,8 +269,8 @@ def test_what_is_not_theirs_is_as_if_it_were_not_there(
 
 
 def test_recipients_are_recorded_by_officers_and_seen_by_all(served: Served, other: Provider) -> None:
-    """Its secret is told once; a person sees only those that data may be sent to."""
-    told = {
+    """Its secret is shown once; a person sees only recipients that data may be sent to."""
+    values = {
         "name": "Third Ltd",
         "domain": "127.0.0.1",
         "country": "ID",
@@ -284,14 +278,14 @@ def test_recipients_are_recorded_by_officers_and_seen_by_all(served: Served, oth
         "jwks_url": f"{other.server.url}/jwks.json",
         "webhook_url": f"{other.server.url}/hook",
     }
-    assert served.call("POST", "/v1/recipients", json=told).status_code == 403
-    made = served.call("POST", "/v1/recipients", "olga", "officer", json=told)
+    assert served.call("POST", "/v1/recipients", json=values).status_code == 403
+    made = served.call("POST", "/v1/recipients", "olga", "officer", json=values)
     assert made.status_code == 201, made.text
     assert made.json()["webhook_secret"].startswith("whsec_")
     listed = served.call("GET", "/v1/recipients").json()["recipients"]
     assert {each["id"] for each in listed} == {other.recipient, made.json()["id"]}
     assert "webhook_secret" not in str(listed)
-    inside = told | {"domain": "[::1]", "webhook_url": "https://169.254.169.254/"}
+    inside = values | {"domain": "[::1]", "webhook_url": "https://169.254.169.254/"}
     assert served.call("POST", "/v1/recipients", "olga", "officer", json=inside).json()["code"] == "address_refused"
     gone = served.call("DELETE", f"/v1/recipients/{made.json()['id']}", "olga", "officer")
     assert gone.status_code == 204

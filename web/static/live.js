@@ -5,8 +5,8 @@ const everySeconds = 2;
 const restSeconds = 15;
 
 function localTimes(root) {
-  const spoken = document.documentElement.lang;
-  const locale = navigator.languages.find((each) => each.startsWith(`${spoken}-`)) ?? { en: "en-GB", id: "id-ID" }[spoken];
+  const { lang, dataset } = document.documentElement;
+  const locale = navigator.languages.find((each) => each.startsWith(`${lang}-`)) ?? dataset.formats;
   for (const each of root.querySelectorAll("time")) {
     const shown = "day" in each.dataset ? { dateStyle: "long" } : { dateStyle: "medium", timeStyle: "short" };
     each.textContent = new Date(each.dateTime).toLocaleString(locale, shown);

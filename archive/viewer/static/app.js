@@ -2,7 +2,6 @@
 /* The frame: language, parts as tabs, what the address names, and the start. */
 (() => {
   const { h, t, count, button, icon } = portability;
-  const LANGUAGES = { en: "English", id: "Bahasa Indonesia" };
   const OVERVIEW = "overview";
   const main = h("main", { id: "main", tabindex: "-1" });
   const side = h("header", { class: "side" });
@@ -42,7 +41,7 @@
   }
 
   function languages() {
-    return h("div", { class: "languages", role: "group", "aria-label": t("language") }, Object.entries(LANGUAGES).map(([code, name]) =>
+    return h("div", { class: "languages", role: "group", "aria-label": t("language") }, Object.entries(portability.languages).map(([code, { name }]) =>
       button(code.toUpperCase(), () => { portability.speak(code); drawAll(); side.querySelector(`.languages [lang=${code}]`).focus(); },
         { lang: code, "aria-label": `${code.toUpperCase()}, ${name}`, title: name, "aria-pressed": String(portability.language === code) })));
   }
@@ -50,7 +49,7 @@
   function tabButton(tab, isChosen) {
     const lines = portability.export.datasets.filter((line) => line.exporter === tab);
     const records = lines.reduce((sum, line) => sum + (line.records ?? 0), 0);
-    const bad = lines.some((line) => !["complete", "redacted", "empty"].includes(line.state));
+    const bad = lines.some((line) => !["complete", "with_remarks", "empty"].includes(line.state));
     return button([
       icon(tab), h("span", { class: "label" }, tab === OVERVIEW ? t("overview") : portability.group(tab)),
       tab === OVERVIEW ? null : h("span", { class: bad ? "count bad" : "count", title: bad ? t("partly") : null }, records ? count(records) : "–"),
@@ -117,9 +116,20 @@
   const skip = h("a", { class: "skip", href: "#main", on: { click: (event) => { event.preventDefault(); main.focus(); } } });
   const zone = h("p", { class: "zone" });
 
+  /* The first language of the browser's list that the page has. */
+  function preferred() {
+    const wanted = (navigator.languages ?? []).map((tag) => {
+      try {
+        return new Intl.Locale(tag).language; // "in", the former tag of Indonesian, becomes "id"
+      } catch {
+        return null;
+      }
+    });
+    return wanted.find((code) => Object.hasOwn(portability.languages, code)) ?? portability.source;
+  }
+
   function start() {
-    const wanted = (navigator.language ?? "en").toLowerCase();
-    portability.speak(wanted.startsWith("id") || wanted.startsWith("in") ? "id" : "en");
+    portability.speak(preferred());
     document.body.append(skip, side, h("div", { class: "content" }, main, h("footer", {}, zone)));
     drawAll();
     side.querySelector("[aria-selected=true]").scrollIntoView({ block: "nearest", inline: "center" });
@@ -127,7 +137,7 @@
       query = "";
       drawMain();
       const [tab, chosen] = address();
-      // Whoever chose a conversation wants to read it; whoever moves among the tabs stays there.
+      // A chosen conversation gets the focus, so that it can be read; a chosen tab keeps it.
       if (chosen !== null) main.querySelector(".talk")?.focus({ preventScroll: innerWidth > 700 });
       else if (!side.contains(document.activeElement)) main.focus();
       if (chosen === null || innerWidth <= 700) scrollTo(0, 0);

@@ -21,7 +21,7 @@
     const most = Math.max(...bars);
     const width = 100 / bars.length;
     const name = (place) => portability.format(unit === "day" || unit === "week" ? "day" : "month", stepped(unit, begins, place));
-    const summary = `${heading}. ${t("whenLong", { unit: t(unit) })}: ${name(0)} – ${name(bars.length - 1)}. Max ${count(most)}.`;
+    const summary = `${heading}. ${t("whenLong", { unit: t(unit) })}: ${name(0)} – ${name(bars.length - 1)}. ${t("most", { n: count(most) })}`;
     return h("figure", { class: "chart broad" },
       h("figcaption", {}, h("strong", {}, heading), h("small", {}, t("whenLong", { unit: t(unit) }))),
       svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": summary },

@@ -34,7 +34,7 @@
   function section(dataset, isPlain) {
     const shown = dataset.lines.length;
     const heading = h("h3", { id: `d-${dataset.id}` }, portability.title(dataset), " ", h("small", { class: "count" }, count(dataset.total)));
-    const [text, lang] = portability.told(dataset.about, "description");
+    const [text, lang] = portability.read(dataset.about, "description");
     const about = h("p", { class: "about", lang }, visible(text));
     return h("section", { class: "dataset", "aria-labelledby": `d-${dataset.id}` }, heading, about,
       state(dataset),

@@ -1,8 +1,8 @@
 "use strict";
 /* The first page: who, what, when, whether it is complete, and what is missing and why. */
 (() => {
-  const { h, t, visible, sentence, word, count, bytes, time, code, own } = portability;
-  const READY = ["complete", "redacted", "empty"];
+  const { h, t, visible, sentence, word, count, bytes, time, code, own, company } = portability;
+  const READY = ["complete", "with_remarks", "empty"];
 
   /* The name of the person or company, where the data itself tells it. */
   function name() {
@@ -21,36 +21,33 @@
     return h("div", { class: "overview" }, hero(about), verdict(about), tiles(about),
       h("div", { class: "cards two" }, glance("account.profile"), glance("account.organisation"), portability.datasets.get("account.profile")?.lines.length ? null : glance("crm.contacts")),
       h("div", { class: "charts", id: "when" }),
-      missing(about), ledger(about), leftOut(about), withheld(about), facts(about), questions(about));
+      portability.waiting(about), missing(about), ledger(about), leftOut(about), withheld(about), facts(about), questions(about));
   }
 
   function hero(about) {
-    const profile = Object.hasOwn(portability.strings.en, about.profile) ? t(about.profile) : about.profile;
+    const profile = word("strings", about.profile);
     return h("header", { class: "hero" },
       h("p", { class: "eyebrow" }, visible(profile)),
       h("h2", { class: "name", dir: "auto" }, visible(name())),
-      h("p", { class: "note" }, sentence("from", { issuer: h("bdi", {}, visible(host(about.issuer))) }), " · ", sentence("made", { time: time(about.produced_at) })));
+      h("p", { class: "note" }, sentence("from", { issuer: h("bdi", {}, visible(about.brand || host(about.issuer))) }), " · ", sentence("made", { time: time(about.produced_at) })));
   }
 
   const host = (url) => String(url).replace(/^https?:\/\//, "").replace(/\/$/, "");
 
-  /* A company by its name, where the data tells it. */
-  function company(id) {
-    const known = portability.datasets.get("account.organisation");
-    const row = known?.has("name") ? known.rows.find((each) => own(each, "id") === id) : undefined;
-    const found = row === undefined ? null : own(row, "name");
-    return typeof found === "string" && found !== "" ? `${found.slice(0, 80)} (${id})` : id;
-  }
-
   function verdict(about) {
     const asked = about.datasets.filter((line) => line.state === "needs_instruction");
     const tenants = [...new Set(asked.flatMap((line) => line.tenants ?? []))].map(company);
-    const [kind, head, text] = about.no_data_held ? ["calm", "noData", "noDataLong"]
-      : about.complete ? ["good", "complete", asked.length ? "completeAsk" : "completeLong"] : ["bad", "partly", "partlyLong"];
+    const answers = {
+      nothing_held: ["calm", "noData", "noDataLong"], none: ["calm", "referred", "referredLong"], partial: ["bad", "partly", "partlyLong"],
+      with_remarks: ["good", "remarks", "remarksLong"], complete: ["good", "complete", "completeLong"],
+    };
+    const isOwnComplete = asked.length > 0 && ["complete", "with_remarks"].includes(about.outcome.own);
+    const [kind, head, text] = isOwnComplete ? ["good", "completeOwn", "completeAsk"] : answers[about.outcome.own] ?? answers.partial;
     return [
       h("div", { class: `verdict ${kind}` }, h("strong", {}, t(head)), " ", h("span", {}, t(text))),
       asked.length === 0 ? null : h("div", { class: "verdict bad" }, h("strong", {}, t("ask")), " ",
         h("span", {}, sentence("askLong", { tenants: h("bdi", {}, visible(tenants.join(", "))) }))),
+      about.waiting.length === 0 ? null : h("div", { class: "verdict bad" }, h("strong", {}, t("waits")), " ", h("span", {}, t("waitsLong"))),
     ];
   }
 
@@ -76,7 +73,7 @@
     const shown = dataset.fields.filter((f) => !skip.includes(f.name) && dataset.value(0, f.name) !== null);
     return h("section", { class: "card" }, h("h3", {}, h("a", { href: `#${dataset.exporter}` }, portability.title(dataset))),
       h("dl", { class: "facts" }, shown.slice(0, 8).map((field) => h("div", {},
-        h("dt", { title: portability.told(field, "description")[0] }, portability.label(field.name)),
+        h("dt", { title: portability.read(field, "description")[0] }, portability.columnHead(field)),
         h("dd", {}, portability.value(dataset, 0, field, { characters: 120 }))))));
   }
 
@@ -84,10 +81,10 @@
   function pill(line) {
     const kind = READY.includes(line.state) ? line.state : "bad";
     const reason = line.reason ? word("reasons", line.reason) : null;
-    const told = reason === line.reason && reason !== null ? word("leftOut", reason) : reason;
     return [
       h("span", { class: `pill ${kind}` }, visible(word("states", line.state))),
-      told ? h("small", { class: "note" }, visible(told)) : null,
+      reason ? h("small", { class: "note" }, visible(reason)) : null,
+      ...Object.entries(line.remarks ?? {}).filter(([, n]) => n > 0).map(([name, n]) => h("small", { class: "note" }, visible(word("remarks", name).replace("{count}", count(n))))),
       line.redactions ? h("small", { class: "note" }, sentence("marks", { n: count(Object.values(line.redactions).reduce((a, b) => a + b, 0)) })) : null,
       line.tenants?.length ? h("small", { class: "note" }, visible(line.tenants.map(company).join(", "))) : null,
     ];
@@ -97,7 +94,7 @@
   function alike(lines) {
     const found = new Map();
     for (const line of lines) {
-      const key = JSON.stringify([line.exporter, line.state, line.reason ?? null, line.tenants ?? null, line.redactions ?? null]);
+      const key = JSON.stringify([line.exporter, line.state, line.reason ?? null, line.tenants ?? null, line.redactions ?? null, line.remarks ?? null]);
       found.set(key, [...(found.get(key) ?? []), line]);
     }
     return [...found.values()];
@@ -140,22 +137,22 @@
     const named = portability.title;
     return h("section", { "aria-labelledby": "left" }, h("h3", { id: "left" }, t("notIncluded")),
       h("dl", { class: "left" }, [...reasons].map(([reason, lefts]) => h("div", {},
-        h("dt", {}, visible(portability.label(word("leftOut", reason)))),
+        h("dt", {}, visible(word("reasons", reason))),
         h("dd", {}, visible(lefts.map(named).join(", ")))))));
   }
 
-  /* What is held and described instead of delivered. */
+  /* What is stored and described instead of delivered. */
   function withheld(about) {
     const all = about.withheld ?? [];
     if (all.length === 0) return null;
-    const held = new Map();
-    for (const one of all) held.set(`${one.exporter}.${one.dataset}`, [...(held.get(`${one.exporter}.${one.dataset}`) ?? []), one]);
-    const line = (one) => `${portability.told(one, "what")[0]}: ${portability.told(one, "reason")[0]}`;
+    const byDataset = new Map();
+    for (const one of all) byDataset.set(`${one.exporter}.${one.dataset}`, [...(byDataset.get(`${one.exporter}.${one.dataset}`) ?? []), one]);
+    const line = (one) => `${portability.read(one, "what")[0]}: ${portability.read(one, "reason")[0]}`;
     return h("section", { "aria-labelledby": "withheld" }, h("h3", { id: "withheld" }, t("withheld")),
       h("p", { class: "note" }, t("withheldLong")),
-      h("dl", { class: "left" }, [...held.values()].map((ones) => h("div", {},
+      h("dl", { class: "left" }, [...byDataset.values()].map((ones) => h("div", {},
         h("dt", {}, visible(portability.title(ones[0]))),
-        ones.map((one) => h("dd", { lang: portability.told(one, "what")[1] }, visible(line(one))))))));
+        ones.map((one) => h("dd", { lang: portability.read(one, "what")[1] }, visible(line(one))))))));
   }
 
   function facts(about) {

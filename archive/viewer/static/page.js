@@ -5,7 +5,7 @@
   // Controls, and characters that change the direction of what follows or show nothing.
   const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/u;
   const EACH_HIDDEN = new RegExp(HIDDEN.source, "gu");
-  let language = "en";
+  let language = portability.source;
   let formats = {};
 
   /* An element; `attributes` may hold `on: {event: listener}`; children are nodes, texts, lists, or null. */
@@ -47,18 +47,18 @@
   }
 
   function t(key, values = {}) {
-    return portability.strings[language][key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+    return portability.languages[language].strings[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
   }
 
   /* A sentence whose placeholders are nodes. */
   function sentence(key, values) {
-    return portability.strings[language][key]
+    return portability.languages[language].strings[key]
       .split(/\{(\w+)\}/)
       .map((part, place) => (place % 2 ? values[part] : part));
   }
 
   function word(kind, code) {
-    const table = portability.words[language][kind];
+    const table = portability.languages[language][kind];
     return Object.hasOwn(table, code) ? table[code] : code;
   }
 
@@ -68,31 +68,39 @@
     return text.charAt(0).toUpperCase() + text.slice(1);
   }
 
+  /* The head of a field's column: its name in the reader's language, else made readable. */
+  const columnHead = (field) => {
+    const name = word("columns", field.name);
+    return name === field.name ? label(name) : name;
+  };
+
   const group = (exporter) => {
     const name = word("groups", exporter);
     return name === exporter ? label(exporter) : name;
   };
   /* A text of the data in the reader's language, where it has one: [text, its language]. */
-  const told = (about, name) => {
-    const theirs = language === "id" ? about[`${name}_id`] : null;
-    return theirs ? [theirs, "id"] : [about[name], "en"];
+  const read = (about, name) => {
+    const translated = about.translations?.[name]?.[language];
+    return translated ? [translated, language] : [about[name], portability.source];
   };
   const title = (dataset) => {
     const known = dataset.about ?? portability.datasets.get(`${dataset.exporter}.${dataset.dataset}`)?.about ?? dataset;
-    return told(known, "title")[0] || label(dataset.dataset);
+    return read(known, "title")[0] || label(dataset.dataset);
   };
 
   function speak(wanted) {
     language = wanted;
+    /* Dates and numbers as in the reader's region: the browser's first tag of the language, such as en-GB. */
+    const region = (navigator.languages ?? []).find((tag) => tag.split("-")[0] === wanted) ?? wanted;
     const full = { dateStyle: "medium", timeStyle: "short" };
     formats = {
-      time: new Intl.DateTimeFormat(language, full),
-      day: new Intl.DateTimeFormat(language, { dateStyle: "medium" }),
-      date: new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" }),
-      month: new Intl.DateTimeFormat(language, { month: "short", year: "numeric" }),
-      clock: new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" }),
-      count: new Intl.NumberFormat(language),
-      number: new Intl.NumberFormat(language, { maximumFractionDigits: 4, useGrouping: "min2" }),
+      time: new Intl.DateTimeFormat(region, full),
+      day: new Intl.DateTimeFormat(region, { dateStyle: "medium" }),
+      date: new Intl.DateTimeFormat(region, { dateStyle: "medium", timeZone: "UTC" }),
+      month: new Intl.DateTimeFormat(region, { month: "short", year: "numeric" }),
+      clock: new Intl.DateTimeFormat(region, { hour: "2-digit", minute: "2-digit" }),
+      count: new Intl.NumberFormat(region),
+      number: new Intl.NumberFormat(region, { maximumFractionDigits: 4, useGrouping: "min2" }),
     };
     document.documentElement.lang = language;
   }
@@ -141,7 +149,8 @@
     marketing: "M4 10v4h3l8 5V5l-8 5zM18 9c1 2 1 4 0 6", devices: "M7 3h10v18H7zM11 18h2", usage: "M3 12h4l3-8 4 16 3-8h4",
     performance: "M4 18a8 8 0 1116 0M12 18l4-6", cookies: "M12 3a9 9 0 109 9c-3 0-5-2-5-4-2 0-4-2-4-5zM9 10v1M10 15v1M15 14v1",
     trail: "M2 12c3-5 6-7 10-7s7 2 10 7c-3 5-6 7-10 7s-7-2-10-7zM12 9a3 3 0 100 6 3 3 0 000-6z",
-    configuration: "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4", other: "M4 8l8-4 8 4v8l-8 4-8-4zM4 8l8 4 8-4M12 12v8",
+    configuration: "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4", portability: "M12 3v11M8 10l4 4 4-4M4 16v4h16v-4",
+    other: "M4 8l8-4 8 4v8l-8 4-8-4zM4 8l8 4 8-4M12 12v8",
   };
 
   function icon(name) {
@@ -150,8 +159,9 @@
   }
 
   Object.assign(portability, {
-    h, svg, visible, t, sentence, word, label, group, title, told, speak, moment, time, count, bytes, duration, button, code, icon,
+    h, svg, visible, t, sentence, word, label, columnHead, group, title, read, speak, moment, time, count, bytes, duration, button, code, icon,
     format: (kind, value) => formats[kind].format(value),
+    parts: (number) => formats.count.formatToParts(number),
   });
   Object.defineProperty(portability, "language", { get: () => language });
 })();

@@ -1,5 +1,5 @@
 "use strict";
-/* The one global name. Data scripts call `begin` and `add`; the other scripts hang their functions on it. */
+/* The one global name. Data scripts call `translate`, `begin` and `add`; the other scripts hang their functions on it. */
 const portability = (() => {
   const own = (record, name) => (Object.hasOwn(record, name) ? record[name] : null);
 
@@ -80,8 +80,14 @@ const portability = (() => {
 
   return {
     export: null,
+    source: null,
+    languages: {},
     datasets: new Map(),
     own,
+    /* Sentences of every language, and the language in which the texts of the data were written. */
+    translate(json) {
+      Object.assign(this, JSON.parse(json));
+    },
     begin(json) {
       this.export = JSON.parse(json);
     },

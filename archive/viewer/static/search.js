@@ -41,7 +41,7 @@
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
     const holds = (field) => words.some((word) => JSON.stringify(dataset.value(index, field.name) ?? "").toLowerCase().includes(word));
     const fields = dataset.fields.filter(holds).slice(0, 3);
-    return fields.map((field) => h("span", {}, h("small", { class: "note" }, portability.label(field.name)), " ", value(dataset, index, field, { characters: 160 })));
+    return fields.map((field) => h("span", {}, h("small", { class: "note" }, portability.columnHead(field)), " ", value(dataset, index, field, { characters: 160 })));
   }
 
   Object.assign(portability, { search });

@@ -1,7 +1,7 @@
 "use strict";
 /* A dataset as a table: searched, sorted and paged; each row opens to all of its fields. */
 (() => {
-  const { h, t, visible, count, button, label, value, pointer, sentence, fieldList } = portability;
+  const { h, t, visible, count, button, columnHead, value, pointer, sentence, fieldList } = portability;
   const pageRows = () => (matchMedia("(max-width: 44rem)").matches ? 10 : 25);
   const COLUMNS_SHOWN = 6;
   // What a reader looks for first, where the declared order does not begin with it.
@@ -91,7 +91,7 @@
     const all = h("input", { type: "checkbox", checked: view.all });
     all.addEventListener("change", () => { view.all = all.checked; draw(); });
     const order = h("select", { "aria-label": t("sortBy") }, h("option", { value: "" }, t("asStored")),
-      columns(dataset, true).map((field) => h("option", { value: field.name, selected: field.name === view.sort }, label(field.name))));
+      columns(dataset, true).map((field) => h("option", { value: field.name, selected: field.name === view.sort }, columnHead(field))));
     order.addEventListener("change", () => { view.sort = order.value || null; view.down = false; view.page = 0; draw(); });
     return h("div", { class: "tools" }, input,
       h("label", { class: "narrow" }, `${t("sortBy")} `, order),
@@ -109,7 +109,7 @@
         draw(`sort ${field.name}`);
       };
       return h("th", { scope: "col", role: "columnheader", "aria-sort": direction, class: numeric(field) },
-        button(h("bdi", {}, visible(label(field.name))), sort, { title: portability.told(field, "description")[0], class: "sort", "data-focus": `sort ${field.name}` }));
+        button(h("bdi", {}, visible(columnHead(field))), sort, { title: portability.read(field, "description")[0], class: "sort", "data-focus": `sort ${field.name}` }));
     });
     return h("table", { role: "table" },
       h("caption", { class: "unseen" }, title),
@@ -122,7 +122,7 @@
   function row(dataset, index, shown) {
     const opener = button("", () => toggle(), { class: "opener", "aria-expanded": "false", "aria-label": t("details") });
     const line = h("tr", { role: "row" }, h("td", { role: "cell", class: "open" }, opener), shown.map((field) =>
-      h("td", { role: "cell", class: numeric(field), "data-label": label(field.name) }, value(dataset, index, field))));
+      h("td", { role: "cell", class: numeric(field), "data-label": columnHead(field) }, value(dataset, index, field))));
     let opened = null;
     function toggle() {
       if (opened === null) {
@@ -139,9 +139,9 @@
 
   function meanings(dataset) {
     return h("details", { class: "meanings" }, h("summary", {}, t("columns")),
-      h("dl", { class: "fields" }, dataset.fields.map((field) => h("div", { lang: portability.told(field, "description")[1] },
-        h("dt", {}, h("bdi", {}, visible(label(field.name)))),
-        h("dd", {}, visible(portability.told(field, "description")[0]), " ", h("small", { class: "note", lang: portability.language },
+      h("dl", { class: "fields" }, dataset.fields.map((field) => h("div", { lang: portability.read(field, "description")[1] },
+        h("dt", {}, h("bdi", {}, visible(columnHead(field)))),
+        h("dd", {}, visible(portability.read(field, "description")[0]), " ", h("small", { class: "note", lang: portability.language },
           [t(field.provenance), field.third_party ? t("thirdParty") : null].filter(Boolean).join(", ")))))));
   }
 

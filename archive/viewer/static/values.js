@@ -60,7 +60,8 @@
   function grouped(text) {
     const [, minus, whole, digits] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
     if (whole === undefined) return text;
-    const [thousand, point] = portability.language === "id" ? [".", ","] : [",", "."];
+    const parts = Object.fromEntries(portability.parts(12345.6).map(({ type, value: sign }) => [type, sign]));
+    const [thousand, point] = [parts.group ?? "", parts.decimal];
     const front = whole.replace(/\B(?=(\d{3})+$)/g, thousand);
     return minus + front + (digits === undefined ? "" : point + digits);
   }
@@ -125,15 +126,15 @@
 
   /* All fields of a record, with their descriptions as help. */
   function fieldList(dataset, index, { skip = [], nulls = true } = {}) {
-    const told = dataset.fields.filter((field) => !skip.includes(field.name));
-    const shown = told.filter((field) => nulls || own(dataset.rows[index], field.name) !== null);
-    const held = told.filter((field) => !shown.includes(field)).map((field) => portability.label(field.name));
+    const all = dataset.fields.filter((field) => !skip.includes(field.name));
+    const shown = all.filter((field) => nulls || own(dataset.rows[index], field.name) !== null);
+    const empty = all.filter((field) => !shown.includes(field)).map((field) => portability.columnHead(field));
     return h("div", {},
       h("dl", { class: "fields" }, shown.map((field) => h("div", {},
-        h("dt", { title: portability.told(field, "description")[0] }, h("bdi", {}, visible(portability.label(field.name)))),
+        h("dt", { title: portability.read(field, "description")[0] }, h("bdi", {}, visible(portability.columnHead(field)))),
         h("dd", {}, value(dataset, index, field, { characters: PROSE_CHARACTERS })),
       ))),
-      held.length ? h("p", { class: "note" }, visible(t("held", { fields: held.join(", ") }))) : null,
+      empty.length ? h("p", { class: "note" }, visible(t("withoutValue", { fields: empty.join(", ") }))) : null,
     );
   }
 

@@ -70,7 +70,7 @@ def test_the_fast_library_does_it_where_there_is_a_build() -> None:
 
 
 def test_without_the_fast_library_zlib_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no build, or a broken one, zlib takes over."""
+    """Without a build, or with a broken one, zlib is used."""
     monkeypatch.setattr(deflate, "works", lambda _codec: False)
     assert deflate.best_codec() is zlib
     monkeypatch.setattr(deflate, "import_module", _missing)

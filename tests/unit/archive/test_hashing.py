@@ -13,7 +13,7 @@ SIZES = st.lists(st.sampled_from([0, 1, SMALL_BYTES - 1, SMALL_BYTES, 3 * SMALL_
 
 @given(st.lists(SIZES, min_size=1, max_size=3))
 def test_every_file_has_its_hash(files: list[list[int]]) -> None:
-    """Whatever its blocks are, small ones behind large ones too, and while other files have blocks that wait."""
+    """For all blocks, also small blocks after large blocks, and while blocks of other files are waiting."""
     bodies = [
         [bytes([number, place % 256]) * size for place, size in enumerate(sizes)] for number, sizes in enumerate(files)
     ]
@@ -28,7 +28,7 @@ def test_every_file_has_its_hash(files: list[list[int]]) -> None:
 
 
 def test_the_thread_ends_with_its_files() -> None:
-    """Also where nobody asked for the hash."""
+    """Also if the hash is never requested."""
     before = threading.active_count()
     with Hasher() as hasher:
         hasher.begin().update(bytes(SMALL_BYTES))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from archive.names import PATH_CHARS, Names, is_safe, safe_name
+from archive.names import PATH_CHARS, MemberNames, is_safe, safe_name
 
 
 @pytest.mark.parametrize("name", ["calls/calls.jsonl", "calls/recordings/c-1.wav", "a", "A_b-c.d/e.f.g", "-rf"])
@@ -30,7 +30,7 @@ def test_a_safe_name_stays(name: str) -> None:
     ],
 )
 def test_a_hostile_name_is_cleaned_and_marked(name: str, beginning: str, end: str) -> None:
-    """What is not safe keeps what can be kept, gets a suffix of its hash, and always the same one."""
+    """An unsafe name keeps its safe characters and gets a suffix from its hash, which is always the same."""
     cleaned = safe_name(name)
     assert cleaned.startswith(beginning)
     assert cleaned.endswith(end)
@@ -45,7 +45,7 @@ def test_different_hostile_names_stay_different() -> None:
 
 def test_case_twins_get_different_paths() -> None:
     """A file system that ignores case must not lose one of two files."""
-    names = Names()
+    names = MemberNames()
     first, second = names.claim("calls/A.wav"), names.claim("calls/a.wav")
     assert first == "calls/A.wav"
     assert second.lower() != first.lower()
@@ -54,7 +54,7 @@ def test_case_twins_get_different_paths() -> None:
 
 def test_a_file_never_stands_where_a_folder_is_needed() -> None:
     """A path below a file, and a file that is a folder's name, cannot be unpacked: both are moved aside."""
-    names = Names()
+    names = MemberNames()
     assert names.claim("a") == "a"
     assert not names.claim("a/b").startswith("a/")
     assert names.claim("c/d") == "c/d"
@@ -62,13 +62,13 @@ def test_a_file_never_stands_where_a_folder_is_needed() -> None:
 
 
 def test_the_same_claims_give_the_same_paths() -> None:
-    """A repeated volume has the same names as the one before it."""
+    """A repeated volume has the same names as the previous one."""
     claims = ["x.wav", "X.wav", "x.WAV", "../x.wav"]
-    one, two = Names(), Names()
+    one, two = MemberNames(), MemberNames()
     assert [one.claim(name) for name in claims] == [two.claim(name) for name in claims]
 
 
 def test_the_longest_name_is_the_limit() -> None:
-    """PATH_CHARS characters are safe, one more is not."""
+    """PATH_CHARS characters are allowed, one more is not."""
     assert is_safe("x" * PATH_CHARS)
     assert not is_safe("x" * (PATH_CHARS + 1))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from portability import plugins
 Run = Callable[..., Result]
 
 ASK = ("request", "--profile", "access", "--subject", "user:usr_1")
+CONSENT = ("authorisations", "add", "--subject", "user:usr_1", "--to", "other.example", "--include", "calls")
+MANDATE = ("mandates", "add", "--agent", "agent:a", "--subject", "user:usr_1", "--profile", "access", "--issuer", "x")
 BAD = [
     (("request", "--profile", "everything", "--subject", "user:usr_1"), "unknown_profile"),
     (("request", "--profile", "access", "--subject", "jane"), "bad_subject"),
@@ -41,6 +44,9 @@ BAD = [
     (("instructions", "add", "--tenant", "ten_1", "--include", ""), "unknown_exporter"),
     (("instructions", "add", "--tenant", "ten_1", "--include", "nothing"), "unknown_exporter"),
     (("instructions", "withdraw", "nothing"), "unknown_instruction"),
+    ((*CONSENT, "--until", "soon"), "bad_date"),
+    ((*CONSENT, "--until", "2126-01-01"), "bad_date"),
+    ((*MANDATE, "--expires-at", "2126-01-01T00:00:00"), "bad_date"),
     (("keys", "new", "--purpose", "nothing"), "bad_input"),
     (("keys", "retire", "nothing"), "unknown_key"),
     (("keys", "revoke", "nothing"), "unknown_key"),
@@ -97,7 +103,7 @@ def test_an_id_typed_as_subject_is_not_repeated(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "SOURCE_URL", "REDIS_URL", "STORAGE_URL", "RECORDINGS_URL"])
-def test_a_bad_url_in_a_setting_is_told_without_it(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_url_in_a_setting_is_reported_without_it(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is named; the value may hold a password."""
     monkeypatch.setenv(f"PORTABILITY_{name}", "ftp://user:hunter2@host/")
     done = run("list")
@@ -108,7 +114,7 @@ def test_a_bad_url_in_a_setting_is_told_without_it(run: Run, name: str, monkeypa
 
 
 def test_a_wish_that_the_state_does_not_allow(run: Run, tmp_path: Path) -> None:
-    """A ready export is not cancelled, and one that is not ready is not fetched."""
+    """A ready export cannot be cancelled, and one that is not ready cannot be fetched."""
     made = world(tmp_path, {"made": MadeUpExporter([])})
     ready = made.request()
     made.advance_all()
@@ -121,15 +127,16 @@ def test_a_wish_that_the_state_does_not_allow(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_claimed_role_is_not_believed_beside_servers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--as` plays parts on the embedded stack; elsewhere nobody has checked them."""
+    """`--as` gives roles on the embedded stack; elsewhere they cannot be checked."""
     monkeypatch.setenv("PORTABILITY_REDIS_URL", "redis://localhost/0")
+    monkeypatch.setenv("PORTABILITY_SOURCE_URL", "sqlite:////absent/platform.sqlite")
     done = run(*ASK, "--as", "officer:jane")
     assert done.exit_code == 2
     assert "[not_allowed]" in done.stderr
 
 
 def test_an_operator_may_not_fetch_beside_servers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless the deployment says so: `fetch` is a copy of somebody's archive."""
+    """Unless the deployment allows it, because `fetch` makes a copy of a person's archive."""
     monkeypatch.setenv("PORTABILITY_REDIS_URL", "redis://localhost/0")
     assert "[not_allowed]" in run("fetch", "nothing", "--to", "x").stderr
     monkeypatch.setenv("PORTABILITY_ALLOW_FETCH", "1")
@@ -151,13 +158,16 @@ def twins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module.__name__, module)
     entries = [EntryPoint("calls", f"{module.__name__}:{name}", plugins.EXPORTERS) for name in ("one", "other")]
     declared = tuple(plugins.declared(entries))
-    monkeypatch.setattr(plugins, "installed", lambda group: declared if group == plugins.EXPORTERS else ())
+    installed = plugins.installed
+    monkeypatch.setattr(
+        plugins, "installed", lambda group: declared if group == plugins.EXPORTERS else installed(group)
+    )
 
 
 @pytest.mark.usefixtures("twins")
 @pytest.mark.parametrize("arguments", [("plugins",), ("plugins", "--register"), ("worker",), (*ASK, "--include", "x")])
 def test_two_plugins_of_one_name_stop_every_command_that_needs_them(run: Run, arguments: tuple[str, ...]) -> None:
-    """Also the worker: it does not start, so that no export is made by one of them by chance."""
+    """Also the worker: it does not start, so that no export is made by a random one of the two."""
     done = run(*arguments)
     assert done.exit_code == 2
     assert "[duplicate_plugin]" in done.stderr
@@ -178,9 +188,40 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path, as_json: bool) -> None
         ]
 
 
+@pytest.mark.parametrize(
+    ("words", "nearest"),
+    [
+        (["lsit"], "'list'"),
+        (["workers"], "'worker'"),
+        (["keys", "lst"], "'list'"),
+        (["list", "--stat", "ready"], "'--state'"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_unknown_name_is_refused_with_the_nearest(words: list[str], nearest: str, as_json: bool) -> None:
+    """Commands, subcommands and options; under `--json` as an object, like all other errors."""
+    command = [sys.executable, "-P", "-m", "cli.main", *words, *(["--json"] if as_json else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    error = json.loads(done.stdout)["error"] if as_json else {"code": "bad_input", "message": done.stderr}
+    assert done.returncode == 2
+    assert error["code"] == "bad_input"
+    assert "Did you mean" in error["message"]
+    assert nearest in error["message"]
+
+
+def test_the_shell_completes_commands() -> None:
+    """What docs/cli.md says of completion: the shell is given the commands that begin with what was typed."""
+    typed = {"_PORTABILITY_COMPLETE": "bash_complete", "COMP_WORDS": "portability keys re", "COMP_CWORD": "2"}
+    program = Path(sys.executable).with_name("portability")
+    done = subprocess.run([program], env={**os.environ, **typed}, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["plain,retire", "plain,revoke"]
+
+
 @pytest.mark.parametrize("arguments", [("list",), ("db", "upgrade"), ("keys", "new"), ("doctor",)])
 @pytest.mark.parametrize("below", ["file", "file/below"])
-def test_a_folder_that_cannot_be_made_is_told(run: Run, tmp_path: Path, arguments: tuple[str, ...], below: str) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], below: str
+) -> None:
     """A file stands where the state folder should be."""
     (tmp_path / "file").write_text("")
     done = run(*arguments, "--dir", str(tmp_path / below))
@@ -190,20 +231,20 @@ def test_a_folder_that_cannot_be_made_is_told(run: Run, tmp_path: Path, argument
 
 
 def test_what_is_lent_to_the_pages_has_to_listen(run: Run) -> None:
-    """A number that is no socket, or one that nobody can visit, is told at once."""
+    """A number that is not a socket, or a socket that cannot be reached, is reported at once."""
     assert run("keys", "new").exit_code == 0
     with socket.socket() as deaf:
         for number in (deaf.fileno(), 1 << 20):
             refused = run("web", "--fd", str(number))
             assert refused.exit_code == 2
-            assert f"file descriptor {number} is no socket that listens" in refused.stderr
+            assert f"file descriptor {number} is not a listening socket" in refused.stderr
 
 
 @pytest.mark.parametrize("process", ["worker", "web"])
 def test_a_notice_register_with_a_hole_starts_nothing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: str
 ) -> None:
-    """Nobody gets a copy, or asks for one, whose data cannot be explained."""
+    """Data that cannot be explained can be neither copied nor requested."""
     assert run("keys", "new").exit_code == 0
     folder = tmp_path / "notice"
     folder.mkdir()
@@ -213,3 +254,19 @@ def test_a_notice_register_with_a_hole_starts_nothing(
     assert done.exit_code == 2
     assert "missing_value: recipients.hosting.country" in done.stderr
     assert "[notice_hole]" in done.stderr
+
+
+@pytest.mark.parametrize("process", ["worker", "web"])
+def test_the_made_up_controller_starts_nothing_beside_servers(
+    run: Run, monkeypatch: pytest.MonkeyPatch, process: str
+) -> None:
+    """No archive of an adopter names the company of the demonstration; `doctor` is red, too."""
+    assert run("keys", "new").exit_code == 0
+    monkeypatch.setenv("PORTABILITY_REDIS_URL", "redis://localhost:1/0")
+    monkeypatch.setenv("PORTABILITY_SOURCE_URL", "sqlite:////absent/platform.sqlite")
+    done = run(process)
+    assert done.exit_code == 2
+    assert "made_up: controller.name" in done.stderr
+    assert "PORTABILITY_NOTICE_DIR" in done.stderr
+    found = {check["check"]: check for check in json.loads(run("doctor", "--json").stdout)["checks"]}
+    assert (found["notice"]["ok"], found["notice"]["code"]) == (False, "notice_hole")

@@ -1,57 +1,66 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from factories import MadeUpExporter, World, things, world
+from click.testing import Result
+from factories import World
 from prometheus_client.parser import text_string_to_metric_families
 
-from cli.main import main
-from portability import audit
-from portability.db import reading
-from portability.states import ExportState
+from cli.commands import COMMANDS, TOPICS
+from demo import extra
+from portability.database.engine import reading
+from portability.requests.states import ExportState
+from portability.trust import audit
 
 Run = Callable[..., Result]
 
-COMMANDS = {"cancel", "clock", "db", "demo", "doctor", "fetch", "instructions", "keys", "list", "metrics", "plugins"}
-COMMANDS |= {"request", "retry", "seed", "show", "sweep", "up", "verify", "worker"}
+NAMES = {"cancel", "clock", "db", "demo", "doctor", "fetch", "instructions", "keys", "list", "metrics", "plugins"}
+NAMES |= {"request", "retry", "seed", "show", "sweep", "up", "verify", "worker"}
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> World:
-    """A state folder with one key, as the command line finds it."""
-    return world(tmp_path, {"made": MadeUpExporter(things(3))})
+def test_help_lists_every_command_below_its_topic(run: Run) -> None:
+    """The names of the contract, each once below its topic and with a line that says what it does."""
+    sections = re.split(r"^(\S.*):\n", run("--help").stdout.split("Options:")[1], flags=re.MULTILINE)[1:]
+    listed = {
+        topic: {line.split()[0]: len(line.split()) for line in lines.splitlines() if line.strip()}
+        for topic, lines in zip(sections[::2], sections[1::2], strict=True)
+    }
+    assert {topic: list(names) for topic, names in listed.items()} == {t: list(names) for t, names in TOPICS.items()}
+    assert all(words > 1 for names in listed.values() for words in names.values())
+    assert COMMANDS.keys() >= NAMES
+    assert len(COMMANDS) == sum(map(len, TOPICS.values()))
 
 
-@pytest.fixture
-def run(made: World, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("PORTABILITY_DIR", str(made.folder))
-    runner = CliRunner(env={"COLUMNS": "200"})
-    return lambda *arguments: runner.invoke(main, arguments, catch_exceptions=False)
+@pytest.mark.parametrize("command", ["demo", "up", "seed"])
+def test_a_command_without_its_extra_changes_nothing(
+    run: Run, made: World, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """An installation for production has no extra: one line with what to install, before anything is made."""
+    monkeypatch.setattr(extra, "find_spec", lambda _name: None)
+    before = sorted(made.folder.iterdir())
+    done = run(command)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error: `portability {command}` needs ")
+    assert done.stderr.endswith('[missing_extra]  hint: pip install "vlint-portability[embedded]"\n')
+    assert sorted(made.folder.iterdir()) == before
 
 
-def test_help_lists_every_command(run: Run) -> None:
-    """The names of the contract, each with a line that says what it does."""
-    listed = {line.split()[0]: line for line in run("--help").stdout.split("Commands:")[1].splitlines() if line.strip()}
-    assert listed.keys() >= COMMANDS
-    assert all(len(listed[name].split()) > 1 for name in COMMANDS)
-
-
-def test_a_request_is_kept_where_nobody_can_be_woken(run: Run) -> None:
-    """Redis is away: the row is written, a note says so, and the exit code is 0: nothing is lost."""
+def test_a_request_is_stored_where_no_worker_can_be_woken(run: Run) -> None:
+    """Redis is down: the row is written, a note says so, and the exit code is 0: nothing is lost."""
     done = run("request", "--profile", "access", "--subject", "user:usr_1", "--json")
     assert done.exit_code == 0
-    assert "request kept" in done.stderr
+    assert "request stored" in done.stderr
     answer = json.loads(done.stdout)
     assert answer["state"] == "queued"
     assert answer.keys() >= {"id", "state", "complete", "due_at", "datasets", "volumes", "error"}
 
 
 def test_waiting_for_a_worker_that_cannot_come_fails_at_once(run: Run) -> None:
-    """`--wait` without Redis would wait for ever: exit code 1, with the hint what to start."""
+    """`--wait` without Redis would never end: exit code 1, with a hint what to start."""
     done = run("request", "--profile", "access", "--subject", "user:usr_1", "--wait")
     assert done.exit_code == 1
     assert "[queue_unavailable]" in done.stderr
@@ -81,8 +90,8 @@ def test_a_ready_export_is_shown_fetched_and_verified(run: Run, made: World) -> 
         assert audit.events(connection, export_id=identifier)[-1]["action"] == "export.fetched"
 
 
-def test_fetching_again_goes_on_where_it_stopped(run: Run, made: World) -> None:
-    """A whole volume is not copied again; half of one is completed; a spoilt half is thrown away."""
+def test_fetching_again_continues_where_it_stopped(run: Run, made: World) -> None:
+    """A complete volume is not copied again; an incomplete one is completed; a corrupted part is discarded."""
     identifier = made.request()
     made.advance_all()
     target = made.folder / "mine"
@@ -154,7 +163,7 @@ def test_the_register_describes_every_field(run: Run) -> None:
 def test_metrics_are_for_prometheus_and_for_machines(run: Run, made: World) -> None:
     """The text that Prometheus reads, whole and unwrapped, and the same numbers as JSON."""
     made.request()
-    told = {
+    samples = {
         (sample.name, *sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(run("metrics").stdout)
         for sample in family.samples
@@ -165,11 +174,11 @@ def test_metrics_are_for_prometheus_and_for_machines(run: Run, made: World) -> N
         for sample in metric["samples"]
     }
 
-    assert told["portability_exports", ("profile", "access"), ("state", "queued")] == 1
-    assert document.keys() == told.keys()
-    ages = {key for key in told if str(key[0]).endswith("_age_seconds")}
+    assert samples["portability_exports", ("profile", "access"), ("state", "queued")] == 1
+    assert document.keys() == samples.keys()
+    ages = {key for key in samples if str(key[0]).endswith("_age_seconds")}
     assert {key: value for key, value in document.items() if key not in ages} == {
-        key: value for key, value in told.items() if key not in ages
+        key: value for key, value in samples.items() if key not in ages
     }
 
 
@@ -178,7 +187,7 @@ def test_metrics_are_for_prometheus_and_for_machines(run: Run, made: World) -> N
     [("tenant_admin:adm@ten_1", 0), ("tenant_admin:adm@ten_2", 2), ("staff:sam", 2), ("subject:usr_1", 2)],
 )
 def test_only_a_tenant_or_an_operator_orders_for_it(run: Run, actor: str, code: int) -> None:
-    """An instruction opens a company's data: nobody gives or takes back another's."""
+    """An instruction releases a company's data: it can be given and withdrawn only by that company."""
     assert run("instructions", "add", "--tenant", "ten_1", "--as", actor).exit_code == code
     identifier = run("instructions", "add", "--tenant", "ten_1").stdout.strip()
     assert run("instructions", "withdraw", identifier, "--as", actor).exit_code == code
@@ -197,7 +206,7 @@ def test_a_deadline_is_moved_by_those_who_may(run: Run, made: World) -> None:
 
 @pytest.mark.parametrize("state", [*ExportState, "READY"])
 def test_a_list_takes_each_state_by_the_word_that_it_prints(run: Run, made: World, state: str) -> None:
-    """What one command says another one understands."""
+    """The output of one command is valid input of another."""
     made.request()
     listed = run("list", "--state", str(state), "--json")
     assert listed.exit_code == 0

@@ -16,21 +16,21 @@ ACCESS = [str(GOLDEN / name) for name in CASES["account of a user"]["volumes"]]
 JWKS = ["--jwks", str(GOLDEN / "jwks.json")]
 
 
-def run(*arguments: str) -> Result:
+def run_import(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["import", *arguments])
 
 
-def answer(*arguments: str, code: int = 0) -> Any:
-    result = run("--json", *arguments)
+def imported_json(*arguments: str, code: int = 0) -> Any:
+    result = run_import("--json", *arguments)
     assert result.exit_code == code, result.output
     return json.loads(result.stdout)
 
 
 def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
-    """One command takes the volumes as they came; again, all is the same."""
+    """One command imports the volumes as received; a repeated run changes nothing."""
     into = ["--into", f"sqlite:///{tmp_path}/target.db", "--files", f"file://{tmp_path}/files"]
 
-    first, second = answer(*SWITCH, *JWKS, *into), answer(*SWITCH, *JWKS, *into)
+    first, second = imported_json(*SWITCH, *JWKS, *into), imported_json(*SWITCH, *JWKS, *into)
 
     new = {one["table"]: one["new"] for one in first["datasets"]}
     assert new["messages"] > 0
@@ -40,8 +40,8 @@ def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
 
 
 def test_people_get_a_table(tmp_path: Path) -> None:
-    """And are told what was not changed."""
-    result = run(*SWITCH, *JWKS, "--into", f"sqlite:///{tmp_path}/target.db", "--dry-run")
+    """And report what was not changed."""
+    result = run_import(*SWITCH, *JWKS, "--into", f"sqlite:///{tmp_path}/target.db", "--dry-run")
 
     assert result.exit_code == 0, result.output
     assert "chats/messages" in result.stdout
@@ -62,5 +62,5 @@ def test_what_cannot_be_imported_is_one_error(tmp_path: Path, arguments: list[st
     """A copy to read, a part, a changed volume, a folder without any: the database is not even made."""
     into = ["--into", f"sqlite:///{tmp_path}/target.db"]
 
-    assert answer(*arguments, *into, code=1 if code == "archive_refused" else 2)["error"]["code"] == code
+    assert imported_json(*arguments, *into, code=1 if code == "archive_refused" else 2)["error"]["code"] == code
     assert not (tmp_path / "target.db").exists()

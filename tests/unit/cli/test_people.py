@@ -9,37 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from factories import MadeUpExporter, World, things, world
+from click.testing import Result
+from factories import World
 from sqlalchemy import text
 
-from cli.main import main
-from portability import approvals, audit, keys, links
-from portability.approvals import Cause
-from portability.db import reading, writing
-from portability.refusals import LinkInvalid
+from portability.database.engine import reading, writing
+from portability.delivery import links
+from portability.errors import LinkInvalid
+from portability.requests import approvals
+from portability.requests.approvals import Cause
+from portability.trust import audit
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> World:
-    """A state folder with all keys, as the embedded stack makes it."""
-    made = world(tmp_path, {"made": MadeUpExporter(things(3))})
-    with writing(made.engine) as connection:
-        keys.ensure(connection, made.place.settings.keys, actor="operator:test")
-    return made
+def made(made: World) -> World:
+    """With all keys, as the embedded stack makes them."""
+    return made.with_all_keys()
 
 
 @pytest.fixture
-def run(made: World, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("PORTABILITY_DIR", str(made.folder))
-    runner = CliRunner(env={"COLUMNS": "200"})
-    return lambda *arguments: runner.invoke(main, arguments, catch_exceptions=False)
-
-
-@pytest.fixture
-def ready(made: World) -> str:
+def ready_export(made: World) -> str:
     identifier = made.request()
     made.advance_all()
     return identifier
@@ -50,43 +41,43 @@ def answer(done: Result) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_link_is_printed_once_and_revoked(run: Run, made: World, ready: str) -> None:
+def test_a_link_is_printed_once_and_revoked(run: Run, made: World, ready_export: str) -> None:
     """JSON has id, url, audience and expires_at; a revoked link leads nowhere, and cannot be revoked again."""
-    told = answer(run("link", ready, "--expires", "90m", "--json"))
-    assert told.keys() == {"id", "url", "audience", "expires_at"}
-    assert told["audience"] == "login"
-    left = datetime.fromisoformat(told["expires_at"]) - datetime.now(UTC)
+    link = answer(run("link", ready_export, "--expires", "90m", "--json"))
+    assert link.keys() == {"id", "url", "audience", "expires_at"}
+    assert link["audience"] == "login"
+    left = datetime.fromisoformat(link["expires_at"]) - datetime.now(UTC)
     assert timedelta(minutes=89) < left <= timedelta(minutes=90)
-    assert run("link", ready).stdout.startswith("http://localhost:8000/d/ey")
-    assert answer(run("revoke", told["id"], "--json")) == {"id": told["id"]}
-    listed = answer(run("links", ready, "--json"))
-    assert [(row["id"] == told["id"], row["revoked_at"] is not None) for row in listed] == [
+    assert run("link", ready_export).stdout.startswith("http://localhost:8000/d/ey")
+    assert answer(run("revoke", link["id"], "--json")) == {"id": link["id"]}
+    listed = answer(run("links", ready_export, "--json"))
+    assert [(row["id"] == link["id"], row["revoked_at"] is not None) for row in listed] == [
         (True, True),
         (False, False),
     ]
-    token = told["url"].rsplit("/", 1)[1]
+    token = link["url"].rsplit("/", 1)[1]
     with reading(made.engine) as connection, pytest.raises(LinkInvalid):
         links.resolve(connection, made.place.settings.keys, token)
-    assert run("revoke", told["id"]).exit_code == 2
+    assert run("revoke", link["id"]).exit_code == 2
 
 
 @pytest.mark.parametrize("arguments", [("--expires", "soon"), ("--expires", "31d"), ("--for", "tenant_admin")])
-def test_a_link_that_cannot_be_is_bad_input(run: Run, ready: str, arguments: tuple[str, str]) -> None:
+def test_a_link_that_cannot_be_is_bad_input(run: Run, ready_export: str, arguments: tuple[str, str]) -> None:
     """Exit code 2, one line, nothing made."""
-    done = run("link", ready, *arguments)
+    done = run("link", ready_export, *arguments)
     assert (done.exit_code, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("command", ["link", "approve"])
-def test_staff_get_nothing_out(run: Run, ready: str, command: str) -> None:
+def test_staff_get_nothing_out(run: Run, ready_export: str, command: str) -> None:
     """What they may see they may not have; what they may not see is not there."""
-    done = run(command, ready, "--as", "staff:sue")
+    done = run(command, ready_export, "--as", "staff:sue")
     assert (done.exit_code, "[not_allowed]" in done.stderr) == (2, True)
-    assert "[unknown_export]" in run(command, ready, "--as", "subject:usr_2").stderr
+    assert "[unknown_export]" in run(command, ready_export, "--as", "subject:usr_2").stderr
 
 
 def test_two_people_decide(run: Run, made: World) -> None:
-    """`approve` lets it go on, `deny` ends it with a reason; who asked can do neither."""
+    """`approve` lets it continue, `deny` ends it with a reason; who asked can do neither."""
     first, second = made.request("user:usr_1"), made.request("user:usr_2")
     with writing(made.engine) as connection:
         for identifier in (first, second):
@@ -97,15 +88,15 @@ def test_two_people_decide(run: Run, made: World) -> None:
     assert run("deny", second, "--reason", "again", "--as", "officer:otto").exit_code == 2
 
 
-def test_a_recall_deletes_at_once(run: Run, made: World, ready: str) -> None:
+def test_a_recall_deletes_at_once(run: Run, made: World, ready_export: str) -> None:
     """And its breach record is listed until it is closed with its outcome."""
-    told = answer(run("recall", ready, "--reason", "wrong address", "--json"))
+    recall = answer(run("recall", ready_export, "--reason", "wrong address", "--json"))
     assert list(made.place.storage.list()) == []
-    assert made.view(ready)["state"] == "recalled"
-    assert [row["id"] for row in answer(run("recalls", "list", "--open", "--json"))] == [told["id"]]
-    answer(run("recalls", "close", told["id"], "--outcome", "told on the 3rd", "--json"))
+    assert made.view(ready_export)["state"] == "recalled"
+    assert [row["id"] for row in answer(run("recalls", "list", "--open", "--json"))] == [recall["id"]]
+    answer(run("recalls", "close", recall["id"], "--outcome", "informed on the 3rd", "--json"))
     assert answer(run("recalls", "list", "--open", "--json")) == []
-    assert answer(run("recalls", "list", "--json"))[0]["outcome"] == "told on the 3rd"
+    assert answer(run("recalls", "list", "--json"))[0]["outcome"] == "informed on the 3rd"
 
 
 def test_a_mandate_lets_one_ask_for_another(run: Run) -> None:
@@ -128,28 +119,31 @@ def test_a_mandate_ends_at_a_time(run: Run, moment: str) -> None:
     assert "[bad_date]" in run("mandates", "add", *given, "--expires-at", moment).stderr
 
 
-def test_the_audit_log_is_shown_and_verified(run: Run, made: World, ready: str, tmp_path: Path) -> None:
+def test_the_audit_log_is_shown_and_verified(run: Run, made: World, ready_export: str, tmp_path: Path) -> None:
     """A kept head verifies a log that has grown; a change of its past is exit code 1, with the fault."""
-    shown = answer(run("audit", "show", ready, "--json"))
+    shown = answer(run("audit", "show", ready_export, "--json"))
     assert shown[0]["action"] == "request.accepted"
     kept = tmp_path / "head.jwt"
     kept.write_text(run("audit", "head").stdout)
     jwks = tmp_path / "jwks.json"
     jwks.write_text(run("keys", "jwks").stdout)
     made.request("user:usr_2")
-    told = answer(run("audit", "verify", "--head", str(kept), "--jwks", str(jwks), "--json"))
-    assert (told["ok"], told["faults"]) == (True, [])
+    report = answer(run("audit", "verify", "--head", str(kept), "--jwks", str(jwks), "--json"))
+    assert (report["ok"], report["faults"], report["outside_head"]) == (True, [], True)
+    assert (report["exports"], report["objects"]) == (2, 1)
     with writing(made.engine) as connection:
         connection.execute(text("DROP TRIGGER audit_event_append_only_update"))
         connection.execute(text("UPDATE audit_event SET actor = 'nobody' WHERE id = 2"))
     done = run("audit", "verify", "--json")
     assert (done.exit_code, json.loads(done.stdout)["faults"]) == (1, [{"code": "edited", "event": 2}])
-    assert "NOT OK" in run("audit", "verify").stdout
+    stated = run("audit", "verify").stdout
+    assert "NOT OK" in stated
+    assert "no outside head was given" in stated
 
 
-def test_a_kept_head_that_is_none_is_told(run: Run, ready: str, tmp_path: Path) -> None:
+def test_an_invalid_stored_head_is_reported(run: Run, ready_export: str, tmp_path: Path) -> None:
     """Neither a token, nor a key set."""
-    assert ready
+    assert ready_export
     bad = tmp_path / "bad"
     bad.write_text("nothing")
     assert run("audit", "verify", "--head", str(bad)).exit_code == 1

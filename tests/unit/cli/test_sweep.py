@@ -10,10 +10,10 @@ from factories import world
 from sweeping import AgedStorage, Shelf
 
 from cli.main import main
-from portability import audit
-from portability.db import reading
-from portability.errors import StorageRefused
+from portability.api.errors import StorageRefused
+from portability.database.engine import reading
 from portability.storage.local import LocalStorage
+from portability.trust import audit
 
 Run = Callable[..., Result]
 
@@ -29,41 +29,41 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 @pytest.fixture
-def run(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run_sweep(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("PORTABILITY_DIR", str(shelf.made.folder))
     runner = CliRunner(env={"COLUMNS": "200"})
     return lambda *arguments: runner.invoke(main, ["sweep", *arguments], catch_exceptions=False)
 
 
-def counts(done: Result) -> dict[str, int]:
+def orphan_counts(done: Result) -> dict[str, int]:
     return {one["kind"]: one["count"] for one in json.loads(done.stdout)["leftovers"] if one["count"]}
 
 
-def test_nothing_to_do_is_told(run: Run) -> None:
+def test_nothing_to_do_is_reported(run_sweep: Run) -> None:
     """Exit code 0, one line; in JSON every kind with zero."""
-    done = run()
-    assert (done.exit_code, done.stdout.strip()) == (0, "nothing is left over, nothing is lost")
-    document = json.loads(run("--json").stdout)
+    done = run_sweep()
+    assert (done.exit_code, done.stdout.strip()) == (0, "no orphans, no lost volumes")
+    document = json.loads(run_sweep("--json").stdout)
     assert document["lost"] == []
     assert document["dry_run"] is False
     assert {(one["count"], one["bytes"], one["kept"]) for one in document["leftovers"]} == {(0, 0, 0)}
     assert {one["kind"] for one in document["leftovers"]} >= {"upload", "volume", "excerpt", "row"}
 
 
-def test_leftovers_and_losses_are_told_and_done(run: Run, shelf: Shelf) -> None:
+def test_orphans_and_losses_are_reported_and_handled(run_sweep: Run, shelf: Shelf) -> None:
     """First what would be done, then what was; the audit log names the operator."""
     shelf.stored(shelf.export("failed"))
     lost = shelf.export("ready")
     shelf.volume(lost, "stored", 3)
-    dry = run("--dry-run", "--json")
-    assert (dry.exit_code, counts(dry)) == (0, {"volume": 1, "row": 1})
+    dry = run_sweep("--dry-run", "--json")
+    assert (dry.exit_code, orphan_counts(dry)) == (0, {"volume": 1, "row": 1})
     assert json.loads(dry.stdout)["lost"] == [{"export": lost, "volumes": [3]}]
-    told = run("--dry-run").stdout
-    assert "would be removed" in told
-    assert "would fail" in told
-    assert lost in told
+    output = run_sweep("--dry-run").stdout
+    assert "would be removed" in output
+    assert "would fail" in output
+    assert lost in output
     assert len(shelf.objects()) == 3
-    done = run()
+    done = run_sweep()
     assert done.exit_code == 0
     assert lost in done.stdout
     assert "would" not in done.stdout
@@ -73,27 +73,29 @@ def test_leftovers_and_losses_are_told_and_done(run: Run, shelf: Shelf) -> None:
         assert actors["export.failed"].startswith("operator:")
 
 
-def test_what_could_not_be_removed_is_exit_code_1(run: Run, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is counted, and whoever calls from a script learns of it."""
+def test_what_could_not_be_removed_is_exit_code_1(
+    run_sweep: Run, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted, and the exit code reports it to a calling script."""
     shelf.stored(shelf.export("failed"))
 
     def refuse(*_args: object) -> None:
         raise StorageRefused("retained")
 
     monkeypatch.setattr(LocalStorage, "delete", refuse)
-    done = run("--json")
+    done = run_sweep("--json")
     assert done.exit_code == 1
     assert sum(one["kept"] for one in json.loads(done.stdout)["leftovers"]) == 2
 
 
-def test_the_wrong_storage_is_refused_with_its_hint(run: Run, shelf: Shelf) -> None:
-    """Everything is gone: exit code 1 and the error's code; `--force` goes on."""
+def test_the_wrong_storage_is_refused_with_its_hint(run_sweep: Run, shelf: Shelf) -> None:
+    """Everything is gone: exit code 1 and the error's code; `--force` continues."""
     for key in shelf.objects():
         shelf.storage.delete(key)
-    done = run()
+    done = run_sweep()
     assert done.exit_code == 1
     assert "[foreign_store]" in done.stderr
     assert "--force" in done.stderr
-    done = run("--force", "--json")
+    done = run_sweep("--force", "--json")
     assert done.exit_code == 0
     assert len(json.loads(done.stdout)["lost"]) == 2

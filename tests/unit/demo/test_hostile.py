@@ -16,7 +16,7 @@ def test_every_value_fits_into_both_databases(text: str) -> None:
 
 @given(size=st.integers(0, 5_000))
 def test_a_huge_value_has_exactly_its_size(size: int) -> None:
-    """Bytes are counted in UTF-8, whatever characters they are."""
+    """Bytes are counted in UTF-8, for any characters."""
     assert len(hostile.huge(size).encode()) == size
 
 
@@ -29,5 +29,5 @@ def test_each_danger_is_there(mark: str) -> None:
 
 
 def test_an_empty_value_is_there() -> None:
-    """It must be told apart from NULL."""
+    """It must differ from NULL."""
     assert "" in hostile.TEXTS

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from demo.plan import SeedPlan
-from portability.errors import BadInput
+from portability.api.errors import BadInput
 
 
 def test_equal_plans_have_equal_tags() -> None:

@@ -33,7 +33,7 @@ def test_blocks_are_bounded() -> None:
 
 
 def test_the_name_decides_the_sound() -> None:
-    """One name gives one recording, another name another one."""
+    """A name always gives the same recording, another name gives another recording."""
     assert sound("a", 80_000) == sound("a", 80_000)
     assert sound("a", 80_000) != sound("b", 80_000)
 

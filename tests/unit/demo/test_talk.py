@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from demo.scripts import ENGLISH, INDONESIAN, Script
+from demo.scripts import SCRIPTS, Script
 from demo.talk import make_talk
 
 
@@ -13,10 +13,10 @@ from demo.talk import make_talk
 def test_no_blank_is_left_open(language: str, number: int) -> None:
     """Every placeholder of every script is filled."""
     talk = make_talk(Random(number), language, customer="Siti Aminah", company="PT Maju", city="Bogor")
-    told = " ".join([talk.subject, talk.summary, *(line.text for line in talk.lines)])
-    assert "{" not in told
-    assert "}" not in told
-    assert "PT Maju" in told
+    words = " ".join([talk.subject, talk.summary, *(line.text for line in talk.lines)])
+    assert "{" not in words
+    assert "}" not in words
+    assert "PT Maju" in words
 
 
 def test_both_speak_and_the_company_begins_and_ends() -> None:
@@ -26,13 +26,13 @@ def test_both_speak_and_the_company_begins_and_ends() -> None:
 
 
 @pytest.mark.parametrize("lines_min", [0, 20, 200])
-def test_a_long_talk_goes_on_to_further_topics(lines_min: int) -> None:
-    """It has at least the lines asked for, and at most one script more."""
+def test_a_long_talk_continues_to_further_topics(lines_min: int) -> None:
+    """It has at least the requested lines, and at most one script more."""
     lines = make_talk(Random(2), "id", customer="A B", company="C", city="D", lines_min=lines_min).lines
     assert lines_min <= len(lines) <= lines_min + 12
 
 
-@pytest.mark.parametrize("script", ENGLISH + INDONESIAN, ids=lambda script: script.subject)
+@pytest.mark.parametrize("script", SCRIPTS["en"] + SCRIPTS["id"], ids=lambda script: script.subject)
 def test_scripts_are_well_formed(script: Script) -> None:
     """A script begins with the customer, and each line says who speaks."""
     assert script.lines[0].startswith("< ")
@@ -42,4 +42,4 @@ def test_scripts_are_well_formed(script: Script) -> None:
 
 def test_both_languages_tell_the_same_matters() -> None:
     """An intent means the same in English and Indonesian."""
-    assert [script.intent for script in ENGLISH] == [script.intent for script in INDONESIAN]
+    assert [script.intent for script in SCRIPTS["en"]] == [script.intent for script in SCRIPTS["id"]]

@@ -6,16 +6,16 @@ import pytest
 
 from demo.people import Tenant
 from demo.plan import SeedPlan
-from demo.world import World, make_world
+from demo.world import MadeUpWorld, make_world
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
+def world() -> MadeUpWorld:
     return make_world(SeedPlan(tenants=4, users=30, contacts=200))
 
 
-def test_some_customers_of_different_tenants_share_a_phone_number(world: World) -> None:
-    """The tenant wall can be tested: one number, two subjects, never twice within a tenant."""
+def test_some_customers_of_different_tenants_share_a_phone_number(world: MadeUpWorld) -> None:
+    """Tenant isolation can be tested: one number, two subjects, never twice within a tenant."""
     tenants_of = defaultdict[str, list[Tenant]](list)
     for contact in world.contacts:
         tenants_of[contact.phone].append(contact.tenant)
@@ -25,7 +25,7 @@ def test_some_customers_of_different_tenants_share_a_phone_number(world: World) 
     assert world.contacts[0].phone == world.contacts[1].phone
 
 
-def test_some_users_are_contacts_too(world: World) -> None:
+def test_some_users_are_contacts_too(world: MadeUpWorld) -> None:
     """The first user is, with an address that both sides have verified."""
     by_email = {user.email: user for user in world.users}
     both = [contact for contact in world.contacts if contact.email in by_email]
@@ -36,15 +36,15 @@ def test_some_users_are_contacts_too(world: World) -> None:
     assert any(contact.email_verified_at is None for contact in both)
 
 
-def test_some_addresses_are_not_verified(world: World) -> None:
+def test_some_addresses_are_not_verified(world: MadeUpWorld) -> None:
     """Of users and contacts alike, e-mail and phone alike."""
     for people in (world.users, world.contacts):
         assert any(person.email_verified_at is None for person in people)
         assert any(person.phone_verified_at is None for person in people)
 
 
-def test_users_and_contacts_never_share_by_accident(world: World) -> None:
-    """Only a contact who is a user has a user's number, and no one has a company's."""
+def test_users_and_contacts_never_share_by_accident(world: MadeUpWorld) -> None:
+    """Only a contact who is a user has a user's number, and no person has a company's."""
     users = {user.phone: user.email for user in world.users}
     companies = {world.company_number(tenant) for tenant in world.tenants}
     assert len(users) == len(world.users)
@@ -52,14 +52,14 @@ def test_users_and_contacts_never_share_by_accident(world: World) -> None:
     assert companies.isdisjoint(person.phone for person in (*world.users, *world.contacts))
 
 
-def test_every_address_is_reserved_for_examples(world: World) -> None:
+def test_every_address_is_reserved_for_examples(world: MadeUpWorld) -> None:
     """No made-up address or number can be a real one (RFC 2606; unassigned ranges)."""
     assert all(person.email.endswith(".example") for person in (*world.users, *world.contacts))
     assert all(person.phone.startswith(("+6284", "+1555")) for person in (*world.users, *world.contacts))
 
 
-def test_every_tenant_has_somebody(world: World) -> None:
-    """Each has customers, and the first ones have more than the last ones."""
+def test_every_tenant_has_customers(world: MadeUpWorld) -> None:
+    """Each has customers, and the first tenants have more customers than the last tenants."""
     counts = [sum(contact.tenant == tenant for contact in world.contacts) for tenant in world.tenants]
     assert min(counts) > 0
     assert counts[0] > counts[-1]

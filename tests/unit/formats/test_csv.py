@@ -7,22 +7,24 @@ import pytest
 
 from formats.csv import format as csv_format
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Role
-from portability.errors import FormatError
+from portability.api.errors import FormatError
 
 
-def dataset(*types: FieldType) -> Dataset:
+def dataset_of_types(*types: FieldType) -> Dataset:
     fields = tuple(Field(f"f{n}", kind, "A field.", Provenance.PROVIDED) for n, kind in enumerate(types))
     return Dataset("things", "Things", "Things.", fields, Provenance.PROVIDED, Role.CONTROLLER, ("f0",))
 
 
 def encoded(kind: FieldType, *values: JSON) -> bytes:
-    header, _, body = b"".join(csv_format.encode(dataset(kind), [{"f0": v} for v in values])).partition(b"\r\n")
+    header, _, body = b"".join(csv_format.encode(dataset_of_types(kind), [{"f0": v} for v in values])).partition(
+        b"\r\n"
+    )
     assert header == b"f0"
     return body
 
 
 def decoded(kind: FieldType, data: bytes) -> list[JSON]:
-    return [record["f0"] for record in csv_format.decode(dataset(kind), data)]
+    return [record["f0"] for record in csv_format.decode(dataset_of_types(kind), data)]
 
 
 TRIGGERS = ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"]  # noqa: RUF001  # full-width on purpose
@@ -41,7 +43,7 @@ def test_formulas_are_defused(trigger: str, blank: str) -> None:
 
 @pytest.mark.parametrize("text", ["'", "''", "'=1", "'tis"])
 def test_a_leading_quote_is_doubled(text: str) -> None:
-    """A text that begins with the mark itself is marked too: so taking one away is always right."""
+    """A text that begins with the mark itself is marked too: so removing one mark is always right."""
     line = encoded(FieldType.STRING, text)
     assert line == f'"\'{text}"\r\n'.encode()
     assert decoded(FieldType.STRING, b"f0\r\n" + line) == [text]
@@ -78,7 +80,7 @@ def test_typed_values_stand_bare(kind: FieldType, value: JSON, cell: bytes) -> N
 @pytest.mark.parametrize("kind", [FieldType.DECIMAL, FieldType.DATE, FieldType.DATETIME])
 @pytest.mark.parametrize("text", ["=1", "-1+1|x", "2026-11-24\n", "", "１２"])  # noqa: RUF001  # full-width on purpose
 def test_a_typed_field_is_no_way_around(kind: FieldType, text: str) -> None:
-    """What stands in a typed field and is no such value is text, quoted and defused like any other."""
+    """An invalid value of a typed field is text, quoted and protected like any other."""
     line = encoded(kind, text)
     assert line.startswith(b'"')
     assert not line.startswith(b'"=')
@@ -86,13 +88,13 @@ def test_a_typed_field_is_no_way_around(kind: FieldType, text: str) -> None:
 
 
 def test_null_is_not_the_empty_text() -> None:
-    """NULL is an empty bare cell, '' is an empty quoted one, also where they are the only cell of a line."""
+    """NULL is an empty unquoted cell, '' is an empty quoted one, also if it is the only cell of a line."""
     assert encoded(FieldType.STRING, None, "", None) == b'\r\n""\r\n\r\n'
     assert decoded(FieldType.STRING, b'f0\r\n\r\n""\r\n\r\n') == [None, "", None]
 
 
 def test_objects_are_json_text() -> None:
-    """An object is one quoted cell of JSON; a negative number as JSON is defused like any text."""
+    """An object is one quoted cell of JSON; a negative number as JSON is protected like any text."""
     assert encoded(FieldType.OBJECT, {"a": [1, None]}) == b'"{""a"":[1,null]}"\r\n'
     assert encoded(FieldType.OBJECT, -5) == b'"\'-5"\r\n'
     assert decoded(FieldType.OBJECT, b'f0\r\n"\'-5"\r\n') == [-5]
@@ -100,7 +102,7 @@ def test_objects_are_json_text() -> None:
 
 def test_strangers_read_it() -> None:
     """Python's csv reads the same cells; rows end with CRLF alone."""
-    things = dataset(FieldType.STRING, FieldType.INTEGER)
+    things = dataset_of_types(FieldType.STRING, FieldType.INTEGER)
     records: list[dict[str, JSON]] = [
         {"f0": 'say "hi",\r\nthen\nbye\r', "f1": 1},
         {"f0": "x\u2028y\x0bz\x00", "f1": None},
@@ -144,13 +146,13 @@ def test_other_bytes_are_refused(data: bytes) -> None:
     ],
 )
 def test_cells_of_another_type_are_refused(kind: FieldType, cell: bytes) -> None:
-    """A cell that is no value of its field is an error that names field and record."""
+    """A cell with an invalid value of its field is an error that names field and record."""
     with pytest.raises(FormatError, match=r"things\.f0, record 2"):
         decoded(kind, b"f0\r\n\r\n" + cell + b"\r\n")
 
 
 def test_headers_of_strangers() -> None:
-    """A field name from a plugin is quoted and defused like a value, and read back."""
+    """A field name from a plug-in is quoted and defused like a value, and read back."""
     field = Field("=a,b", FieldType.STRING, "A field.", Provenance.PROVIDED)
     odd = Dataset("odd", "Odd", "Odd.", (field,), Provenance.PROVIDED, Role.CONTROLLER, ("=a,b",))
     data = b"".join(csv_format.encode(odd, [{"=a,b": "x"}]))

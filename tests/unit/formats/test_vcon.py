@@ -10,13 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from vcon_schemas import faults
 
-from exporters import conversations, walls
+from exporters.reference import row_filters
+from exporters.sql import conversations
+from formats import vcon
 from formats.vcon import format as vcon_format
 from portability.api import Dataset, Field, FieldType, Provenance, Role
-from portability.errors import FormatError
+from portability.api.errors import FormatError
+from portability.testing import check_document_format
 
 DATASET = conversations.dataset(
-    "Calls as vCon", "Calls.", provenance=Provenance.OBSERVED, role=Role.BOTH, kinds=walls.EVERYONE
+    "Calls as vCon", "Calls.", provenance=Provenance.OBSERVED, role=Role.BOTH, kinds=row_filters.EVERYONE
 )
 SHA256 = "ab" * 32
 RECORDING = {
@@ -82,8 +85,8 @@ CHAT: dict[str, Any] = CALL | {
 }
 
 
-def made(record: dict[str, Any], dataset: Dataset = DATASET) -> dict[str, Any]:
-    """The one document of a record, found without fault."""
+def document_of(record: dict[str, Any], dataset: Dataset = DATASET) -> dict[str, Any]:
+    """The document of a record, which is valid."""
     (document,) = vcon_format.documents(dataset, record)
     vcon = json.loads(document.body)
     assert faults(vcon) == []
@@ -91,10 +94,15 @@ def made(record: dict[str, Any], dataset: Dataset = DATASET) -> dict[str, Any]:
     return dict(vcon)
 
 
+def test_keeps_all_promises() -> None:
+    """The built-in format of documents passes the public suite."""
+    check_document_format(vcon_format, DATASET, [CALL, CHAT])
+
+
 def test_a_call_with_its_recording() -> None:
     """Sound is named by its place in the archive with size and hash; what was said is a transcript of it."""
     (document,) = vcon_format.documents(DATASET, CALL)
-    vcon = made(CALL)
+    vcon = document_of(CALL)
     (recording,) = vcon["dialog"]
     assert document.name == "call_1.vcon.json"
     assert recording["filename"] == "../recordings/rec_1.wav"
@@ -112,8 +120,8 @@ def test_a_call_with_its_recording() -> None:
 
 
 def test_a_chat_is_text_with_its_files() -> None:
-    """Each message is a dialog of its writer; NULL, the empty text and text are told apart; files hang on messages."""
-    vcon = made(CHAT)
+    """Each message is a dialog of its writer; NULL, the empty text and text differ; files belong to messages."""
+    vcon = document_of(CHAT)
     assert [one.get("body") for one in vcon["dialog"]] == ["Halo", "", None]
     assert [one.get("parties") for one in vcon["dialog"]] == [0, 1, None]
     assert [one["message_id"] for one in vcon["dialog"]] == ["m1", "m2", "m3"]
@@ -129,33 +137,35 @@ def test_a_chat_is_text_with_its_files() -> None:
 
 def test_conclusions_are_there_only_where_the_record_has_them() -> None:
     """What the plan takes out of the record (WP242: nothing derived in portability) is not in the document."""
-    kinds = [one["type"] for one in made(CALL)["analysis"]]
+    kinds = [one["type"] for one in document_of(CALL)["analysis"]]
     assert kinds == ["transcript", "summary", "sentiment", "report"]
     without = {name: value for name, value in CALL.items() if name != "analysis"}
     fields = tuple(field for field in DATASET.fields if field.name != "analysis")
     narrowed = Dataset("vcon", "x", "x", fields, Provenance.OBSERVED, Role.BOTH, ("id",), documents=True)
-    assert [one["type"] for one in made(without, narrowed)["analysis"]] == ["transcript"]
+    assert [one["type"] for one in document_of(without, narrowed)["analysis"]] == ["transcript"]
 
 
 def test_the_uuid_means_the_conversation() -> None:
     """A UUIDv8 that is the same in every export, and another for another tenant, kind or id."""
-    uuid = made(CALL)["uuid"]
-    assert made(CALL | {"status": "x", "analysis": []})["uuid"] == uuid
+    uuid = document_of(CALL)["uuid"]
+    assert document_of(CALL | {"status": "x", "analysis": []})["uuid"] == uuid
     assert UUID(uuid).version == 8
-    others = {made(CALL | changed)["uuid"] for changed in ({"id": "2"}, {"tenant_id": "ten_b"}, {"kind": "chat"})}
+    others = {
+        document_of(CALL | changed)["uuid"] for changed in ({"id": "2"}, {"tenant_id": "ten_b"}, {"kind": "chat"})
+    }
     assert len(others | {uuid}) == 4
 
 
 def test_a_call_without_recording_is_text() -> None:
-    """Where no sound is held, each segment is a dialog of its own; the transcript stays."""
-    vcon = made(CALL | {"recordings": []})
+    """Without sound, each segment is a dialog; the transcript stays."""
+    vcon = document_of(CALL | {"recordings": []})
     assert [one["type"] for one in vcon["dialog"]] == ["text", "text"]
     assert vcon["analysis"][0]["type"] == "transcript"
 
 
 def test_a_recording_whose_file_is_missing_has_no_file_name() -> None:
     """A document never points at a file that is not there."""
-    (recording,) = made(CALL | {"recordings": [RECORDING | {"file": None}]})["dialog"]
+    (recording,) = document_of(CALL | {"recordings": [RECORDING | {"file": None}]})["dialog"]
     assert recording["type"] == "recording"
     assert "filename" not in recording
 
@@ -172,27 +182,27 @@ def test_a_recording_whose_file_is_missing_has_no_file_name() -> None:
     ],
 )
 def test_a_call_of_which_nothing_is_held(status: str | None, expected: tuple[str, str | None]) -> None:
-    """A call that came to nothing says why; one that took place says when and how long."""
-    (silence,) = made(CALL | {"status": status, "recordings": [], "dialog": []})["dialog"]
+    """A failed call says why; a call that took place says when and how long."""
+    (silence,) = document_of(CALL | {"status": status, "recordings": [], "dialog": []})["dialog"]
     assert (silence["type"], silence.get("disposition")) == expected
 
 
 def test_a_recording_of_several_channels() -> None:
-    """The draft wants one entry for each channel; who is on which is not known."""
-    (recording,) = made(CALL | {"recordings": [RECORDING | {"channels": 2}]})["dialog"]
+    """The draft requires an entry for each channel; the assignment of people to channels is unknown."""
+    (recording,) = document_of(CALL | {"recordings": [RECORDING | {"channels": 2}]})["dialog"]
     assert recording["parties"] == [[0, 1], [0, 1]]
-    (recording,) = made(CALL | {"recordings": [RECORDING | {"channels": 10**9}]})["dialog"]
+    (recording,) = document_of(CALL | {"recordings": [RECORDING | {"channels": 10**9}]})["dialog"]
     assert recording["parties"] == [0, 1]
 
 
 def test_missing_times_are_those_of_the_conversation() -> None:
     """`start` and `created_at` are never absent: they fall back on the best time that is known."""
     times = {"started_at": None, "created_at": None, "ended_at": None}
-    vcon = made(CHAT | times)
+    vcon = document_of(CHAT | times)
     assert vcon["created_at"] == "2026-03-01T08:30:10.000000Z"
     assert vcon["dialog"][1]["start"] == "2026-03-01T08:30:10.000000Z"
     assert vcon["updated_at"] == "2026-03-01T08:30:30.000000Z"
-    odd = made(CALL | {"started_at": "yesterday", "ended_at": "2026-03-01T08:30:17"})
+    odd = document_of(CALL | {"started_at": "yesterday", "ended_at": "2026-03-01T08:30:17"})
     assert odd["dialog"][0]["start"] == "2026-03-01T08:30:05.000000Z"
     assert "ended_at" not in odd["portability"]
 
@@ -243,7 +253,7 @@ ANYTHING = st.recursive(
 @example({"recordings": [{"bytes": False, "channels": True, "seconds": True}]})
 @given(st.fixed_dictionaries({}, optional={f.name: ANYTHING for f in DATASET.fields if f.type is FieldType.OBJECT}))
 def test_any_shape_gives_a_valid_document(changed: dict[str, Any]) -> None:
-    """Whatever a stranger's exporter has in the nested fields, no reference points nowhere and no type is wrong."""
+    """For any nested fields of a third-party exporter, no reference is invalid and no type is wrong."""
     for record in (CALL, CHAT):
         (document,) = vcon_format.documents(DATASET, record | changed)
         assert faults(json.loads(document.body)) == []
@@ -252,7 +262,7 @@ def test_any_shape_gives_a_valid_document(changed: dict[str, Any]) -> None:
 def test_staff_and_others_are_named_by_their_place() -> None:
     """Their names stand beside the parties, in their order; a name in the party itself comes first."""
     parties = [{"role": "contact", "name": "Ana"}, {"role": "human_agent"}, {"role": "speaker"}, {"role": "system"}]
-    named = made(CALL | {"parties": parties, "staff": ["x", "Agent 1"], "speakers": [None, None, "Speaker 1"]})
+    named = document_of(CALL | {"parties": parties, "staff": ["x", "Agent 1"], "speakers": [None, None, "Speaker 1"]})
     assert [(party.get("name"), party["role"], party["type"]) for party in named["parties"]] == [
         ("Ana", "customer", "person"),
         ("Agent 1", "agent", "person"),
@@ -260,6 +270,16 @@ def test_staff_and_others_are_named_by_their_place() -> None:
         (None, "system", "bot"),
     ]
     for odd in (None, "Agent 1", {"0": "Agent 1"}, [7, ["Agent 1"], ""]):
-        assert [party.get("name") for party in made(CALL | {"parties": parties[1:], "staff": odd})["parties"]] == [
-            None
-        ] * 3
+        assert [
+            party.get("name") for party in document_of(CALL | {"parties": parties[1:], "staff": odd})["parties"]
+        ] == [None] * 3
+
+
+def test_the_vendor_is_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its software has made transcripts and conclusions; without a brand the vendor is the name of the software."""
+    for brand, vendor in ((None, "Portability"), ("Acme", "Acme")):
+        if brand is not None:
+            monkeypatch.setenv("PORTABILITY_BRAND_NAME", brand)
+        vcon.vendor.cache_clear()
+        assert vcon.vendor() == vendor
+    vcon.vendor.cache_clear()

@@ -21,8 +21,8 @@ except ValueError as error:
 """
 
 
-def test_a_line_is_one_json_object_and_no_error_tells_its_message() -> None:
-    """Ours and the libraries' lines have one shape; what an exception says may be personal data and stays out."""
+def test_a_line_is_one_json_object_without_messages_of_errors() -> None:
+    """Our lines and those of libraries have one form; messages of exceptions may be personal data and are left out."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, check=True)
     lines = [orjson.loads(line) for line in done.stderr.splitlines()]
     assert done.stdout == b""

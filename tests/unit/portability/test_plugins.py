@@ -12,8 +12,9 @@ import pytest
 from factories import MadeUpExporter, dataset
 
 from portability import plugins
-from portability.api import Dataset, Field, FieldType, Person, Provenance, Role, Sources
-from portability.errors import BrokenPlugin, DuplicatePlugin, SourceUnavailable, UnknownExporter, UnknownFormat
+from portability.api import Dataset, DisclosureFields, Field, FieldType, NestedKey, Person, Provenance, Role, Sources
+from portability.api.errors import BrokenPlugin, DuplicatePlugin, SourceUnavailable
+from portability.errors import UnknownExporter, UnknownFormat
 from portability.plugins import (
     EXPORTERS,
     FORMATS,
@@ -50,7 +51,7 @@ def sources(tmp_path: Path) -> Sources:
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """`install(name=object, ...)`: a stranger's entry points, the only ones that there are."""
+    """`install(name=object, ...)`: third-party entry points, and no others are installed."""
     module = ModuleType(MODULE)
     monkeypatch.setitem(sys.modules, MODULE, module)
     entries: list[EntryPoint] = []
@@ -81,7 +82,7 @@ def test_the_built_in_plugins_enter_by_the_same_door(sources: Sources) -> None:
 
 
 def test_two_packages_with_one_name_are_refused(install: Install) -> None:
-    """Neither is chosen by chance: the message names both packages, so that one can be uninstalled."""
+    """Neither is chosen by chance: the message names both packages, so that an operator can uninstall either."""
     install(EXPORTERS, "first", calls=made_up())
     install(EXPORTERS, "second", calls=made_up())
     with pytest.raises(DuplicatePlugin, match=r"'calls'.*first.*second") as raised:
@@ -90,7 +91,7 @@ def test_two_packages_with_one_name_are_refused(install: Install) -> None:
 
 
 def test_one_package_found_twice_is_one_plugin(install: Install) -> None:
-    """An editable install beside an old one of itself says the same thing twice."""
+    """An editable install beside its own older one declares the same entry point twice."""
     install(EXPORTERS, calls=made_up())
     install(EXPORTERS, calls=made_up())
     assert list(find(EXPORTERS)) == ["calls"]
@@ -104,10 +105,10 @@ def test_one_name_in_two_groups_is_no_duplicate(install: Install) -> None:
 
 
 def test_a_plugin_that_does_not_load_is_named_without_its_message(install: Install, sources: Sources) -> None:
-    """An import error's text may hold anything; the plugin and the type of the error are enough."""
+    """An import error's text may hold anything; the plug-in and the type of the error are enough."""
     install(EXPORTERS, calls=made_up())
     delattr(sys.modules[MODULE], "stranger_calls")
-    with pytest.raises(BrokenPlugin, match="'calls' does not load: AttributeError"):
+    with pytest.raises(BrokenPlugin, match="'calls' failed to load: AttributeError"):
         load_exporters(sources)
 
 
@@ -135,33 +136,43 @@ class WithFaultyDatasets(MadeUpExporter):
 
 
 @pytest.mark.parametrize(
-    ("factory", "told"),
+    ("factory", "message"),
     [
-        (_raises, "does not start: ValueError"),
-        ("no function", "does not start: TypeError"),
-        (lambda _sources: None, "is not an Exporter: NoneType"),
-        (lambda _sources: WithoutExport(), "is not an Exporter: WithoutExport"),
+        (_raises, "cannot be started: ValueError"),
+        ("no function", "cannot be started: TypeError"),
+        (lambda _sources: None, "does not implement Exporter: it is a NoneType"),
+        (lambda _sources: WithoutExport(), "does not implement Exporter: it is a WithoutExport"),
         (lambda _sources: ReturningExport([]), "is not a generator function"),
-        (lambda _sources: WithFaultyDatasets([]), "does not start: ValueError"),
+        (lambda _sources: WithFaultyDatasets([]), "cannot be started: ValueError"),
     ],
 )
 def test_an_exporter_without_its_shape_is_broken(
-    install: Install, sources: Sources, factory: object, told: str
+    install: Install, sources: Sources, factory: object, message: str
 ) -> None:
-    """Whatever is wrong is found when it is loaded, and told by the plugin's name and a type, never a message."""
+    """Every fault is found when the plug-in is loaded, and reported by its name and a type, never a message."""
     install(EXPORTERS, made=factory)
-    with pytest.raises(BrokenPlugin, match=f"'made'.*{told}") as raised:
+    with pytest.raises(BrokenPlugin, match=f"'made'.*{message}") as raised:
         load_exporters(sources)
     assert "hunter2" not in str(raised.value)
 
 
 def _word(word: str) -> Any:
-    """What a stranger may have in place of a tag."""
+    """Return a value that a third party may use in place of a tag."""
     return word
 
 
 def _of_staff(name: str, kind: FieldType = FieldType.STRING) -> Field:
     return Field(name, kind, "Who.", Provenance.OBSERVED, person=Person.STAFF)
+
+
+def _with_keys(kind: FieldType, path: str) -> Field:
+    return Field("n", kind, "What.", Provenance.OBSERVED, keys=(NestedKey(path),))
+
+
+def _disclosing(recipient: str, at: str | None = None, *, wrong: bool = False) -> Dataset:
+    count = Field("count", FieldType.INTEGER, "How many.", Provenance.OBSERVED)
+    declared: Any = "text" if wrong else DisclosureFields(recipient, at)
+    return replace(dataset("a", Role.CONTROLLER, count), disclosures=declared)
 
 
 def _with_key(*key: str) -> Dataset:
@@ -170,24 +181,37 @@ def _with_key(*key: str) -> Dataset:
 
 
 @pytest.mark.parametrize(
-    ("datasets", "told"),
+    ("datasets", "message"),
     [
         ([dataset("a"), dataset("a")], "declares a dataset twice"),
         ([dataset("a", Role.CONTROLLER, dataset().fields[0])], "a field twice"),
         ([_with_key()], "its key is not among its fields"),
         ([_with_key("other")], "its key is not among its fields"),
-        ([dataset("a", Role.BOTH, _of_staff("n", FieldType.INTEGER))], "only text and objects tell of a person"),
-        ([replace(dataset("a", Role.BOTH, _of_staff("n")), key=("n",))], "never a key"),
-        ([dataset("a", Role.BOTH, replace(_of_staff("n"), person=_word("boss")))], "no tag"),
-        (["things"], "declares a str as a dataset"),
-        ([dataset("../things")], "names are"),
-        ([dataset("a" * 101)], "names are"),
+        (
+            [dataset("a", Role.BOTH, _of_staff("n", FieldType.INTEGER))],
+            "only a text or object that is not a key has a `person`",
+        ),
+        (
+            [replace(dataset("a", Role.BOTH, _of_staff("n")), key=("n",))],
+            "only a text or object that is not a key has a `person`",
+        ),
+        ([dataset("a", Role.BOTH, replace(_of_staff("n"), person=_word("boss")))], "is not a Person"),
+        ([dataset("a", Role.BOTH, _with_keys(FieldType.STRING, "/a"))], "only an object has `keys`"),
+        ([dataset("a", Role.BOTH, _with_keys(FieldType.OBJECT, "a"))], "only an object has `keys`"),
+        ([_disclosing("text", wrong=True)], "its `disclosures` are not DisclosureFields"),
+        ([_disclosing("to")], "the recipient of `disclosures` is not a field of texts"),
+        ([_disclosing("count")], "the recipient of `disclosures` is not a field of texts"),
+        ([_disclosing("text", "count")], "the time of `disclosures` is not a time or date"),
+        ([_disclosing("text", "when")], "the time of `disclosures` is not a time or date"),
+        (["things"], "declares a dataset of type str"),
+        ([dataset("../things")], "a name needs"),
+        ([dataset("a" * 101)], "a name needs"),
     ],
 )
-def test_bad_datasets_are_broken(install: Install, sources: Sources, datasets: Any, told: str) -> None:
+def test_bad_datasets_are_broken(install: Install, sources: Sources, datasets: Any, message: str) -> None:
     """A dataset is a folder in every archive, a row in every ledger and a schema: what cannot be is refused."""
     install(EXPORTERS, made=made_up(datasets=datasets))
-    with pytest.raises(BrokenPlugin, match=told):
+    with pytest.raises(BrokenPlugin, match=message):
         load_exporters(sources)
 
 
@@ -206,11 +230,11 @@ def test_a_format_without_its_shape_is_broken(install: Install) -> None:
     """A format is an object with suffix, media type, and `encode` or `documents`."""
     install(FORMATS, other=object())
     for load in (load_formats, load_document_formats):
-        with pytest.raises(BrokenPlugin, match="'other' is neither a Format nor a DocumentFormat"):
+        with pytest.raises(BrokenPlugin, match="'other' implements neither Format nor DocumentFormat"):
             load(["other"])
 
 
-def test_formats_of_records_and_of_documents_are_told_apart(install: Install) -> None:
+def test_formats_of_records_and_of_documents_are_distinguished(install: Install) -> None:
     """One list of names gives the export both kinds, each in the order given."""
 
     class Documents:
@@ -225,7 +249,7 @@ def test_formats_of_records_and_of_documents_are_told_apart(install: Install) ->
     assert list(load_document_formats(names)) == ["letters", "cards"]
 
 
-def test_unknown_names_are_told_with_those_that_there_are(install: Install, sources: Sources) -> None:
+def test_unknown_names_are_reported_with_the_installed_ones(install: Install, sources: Sources) -> None:
     """A typing error is answered with the right names."""
     install(EXPORTERS, calls=made_up(), crm=made_up())
     install(FORMATS, csv=object())

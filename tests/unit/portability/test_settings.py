@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from portability.errors import BadSetting
+from portability.api.errors import BadSetting
 from portability.settings import Settings, load_settings
 
 URL_SETTINGS = [
@@ -22,7 +22,7 @@ SECRET_URLS = [
 
 
 def test_nothing_set_is_the_embedded_stack(tmp_path: Path) -> None:
-    """With no settings at all everything lies in one folder, and no server is named."""
+    """Without any settings everything is in one folder, and no server is named."""
     settings = load_settings(dir=tmp_path)
     assert settings.embedded
     assert settings.database == f"sqlite:///{tmp_path}/portability.sqlite"
@@ -35,14 +35,14 @@ def test_nothing_set_is_the_embedded_stack(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "STORAGE_URL"])
 def test_one_server_of_its_own_ends_the_embedded_stack(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where any part is configured, nobody starts servers or believes a claimed role."""
+    """If any part is configured, no servers are started and claimed roles are not accepted."""
     urls = {"DATABASE_URL": "sqlite:///x.sqlite", "REDIS_URL": "redis://localhost/0", "STORAGE_URL": "file:///archives"}
     monkeypatch.setenv(f"PORTABILITY_{name}", urls[name])
     assert not load_settings().embedded
 
 
 def test_all_faults_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever mends settings sees every fault at once, each by the name of its variable, in one line."""
+    """Every fault is reported at once, each with the name of its variable, in one line."""
     bad = {"VOLUME_BYTES": "many", "LEASE_SECONDS": "0", "DATABASE_URL": "mysql://h/d", "STORAGE_SSE": "rot13"}
     for name, value in bad.items():
         monkeypatch.setenv(f"PORTABILITY_{name}", value)
@@ -55,7 +55,7 @@ def test_all_faults_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("name", URL_SETTINGS)
 @pytest.mark.parametrize("url", SECRET_URLS)
 def test_a_bad_url_is_named_and_never_repeated(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A URL may hold a password at any place, also where the scheme should stand: nothing of it is told."""
+    """A URL may contain a password at any place, even in place of the scheme: nothing of it is repeated."""
     monkeypatch.setenv(f"PORTABILITY_{name}", url)
     with pytest.raises(BadSetting) as raised:
         load_settings()
@@ -65,7 +65,7 @@ def test_a_bad_url_is_named_and_never_repeated(name: str, url: str, monkeypatch:
 
 @pytest.mark.parametrize("url", ["redis://host:port/0", "redis://host/0?db=x", "redis://host?socket_timeout=soon"])
 def test_a_redis_url_is_checked_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port or database that is no number is found here, not by the first request."""
+    """A port or database that is not a number is found here, not by the first request."""
     monkeypatch.setenv("PORTABILITY_REDIS_URL", url)
     with pytest.raises(BadSetting, match="PORTABILITY_REDIS_URL"):
         load_settings()
@@ -91,20 +91,20 @@ def test_every_setting_is_described() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://data.vlint.example", "http://10.0.0.7:8000", "http://localhost.evil.example"])
-def test_nobody_logs_in_without_a_password_from_elsewhere(url: str) -> None:
-    """The development login exists only where nobody but this machine can reach it."""
+def test_no_one_logs_in_without_a_password_from_elsewhere(url: str) -> None:
+    """The development login exists only where only this machine can reach it."""
     with pytest.raises(BadSetting, match="PORTABILITY_DEVELOPMENT_LOGIN"):
         load_settings(development_login=True, base_url=url)
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1", "http://[::1]:8000"])
 def test_the_development_login_is_for_this_machine(url: str) -> None:
-    """On a loopback address one may play."""
+    """On a loopback address it is allowed for trials."""
     assert load_settings(development_login=True, base_url=url).development_login
 
 
 def test_settings_that_need_each_other_are_named_together() -> None:
-    """Mail without a sender, a provider without its client: each fault by the name of its variable, in one line."""
+    """Mail without a sender, a provider without its client: each fault with the name of its variable, in one line."""
     with pytest.raises(BadSetting) as raised:
         load_settings(smtp_url="smtps://user:hunter2@mail.example", oidc_issuer="http://login.example")
     assert str(raised.value).count("PORTABILITY_OIDC_ISSUER: ") == 2
@@ -129,7 +129,7 @@ def test_a_sender_may_have_a_name(sender: str) -> None:
 
 
 def test_secrets_are_not_in_the_settings_text() -> None:
-    """Whoever prints the settings, in a traceback too, prints no password."""
+    """Printing the settings, even in a traceback, prints no password."""
     database = "postgresql+psycopg://u:hunter2@host/d"
     text = repr(
         load_settings(
@@ -151,7 +151,7 @@ def test_a_tenant_has_thirty_days() -> None:
 
 
 def test_approvals_follow_the_stack(tmp_path: Path) -> None:
-    """Alone on one's own machine there is no second person; elsewhere policy asks for one unless told otherwise."""
+    """On one machine there is no second person; elsewhere the policy requires one unless configured otherwise."""
     assert not load_settings(dir=tmp_path).needs_approvals
     assert load_settings(database_url="sqlite:////x.sqlite").needs_approvals
     assert not load_settings(database_url="sqlite:////x.sqlite", approvals="none").needs_approvals
@@ -159,11 +159,11 @@ def test_approvals_follow_the_stack(tmp_path: Path) -> None:
 
 def test_laws_and_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose deadlines count, and where a day ends."""
-    assert load_settings().regime_names == ["gdpr", "uu_pdp", "data_act"]
+    assert [law.name for law in load_settings().laws] == ["gdpr", "uu_pdp", "data_act"]
     for name, value in {"REGIMES": "ccpa, data_act", "TIME_ZONE": "Asia/Jakarta", "HOLIDAYS": "2026-12-25"}.items():
         monkeypatch.setenv(f"PORTABILITY_{name}", value)
     settings = load_settings()
-    assert settings.regime_names == ["ccpa", "data_act"]
+    assert [law.name for law in settings.laws] == ["ccpa", "data_act"]
     assert str(settings.place.zone) == "Asia/Jakarta"
     assert not settings.place.works(date(2026, 12, 25))
 
@@ -171,7 +171,7 @@ def test_laws_and_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("REGIMES", "gdpr,lgpd"),
+        ("REGIMES", "gdpr,atlantis"),
         ("REGIMES", " , "),
         ("REGIMES", "gdpr,uu_pdp"),  # nothing for a company that leaves
         ("REGIMES", "hipaa,data_act"),  # nothing for portability
@@ -180,8 +180,40 @@ def test_laws_and_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HOLIDAYS", "25.12.2026"),
     ],
 )
-def test_laws_that_nobody_knows(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_laws(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused at the start: a deadline by a guess is worse than none."""
     monkeypatch.setenv(f"PORTABILITY_{name}", value)
     with pytest.raises(BadSetting, match=f"PORTABILITY_{name}"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("brand_name", ""),
+        ("brand_name", " Acme"),
+        ("brand_name", "Acme\nInc."),
+        ("brand_name", "x" * 61),
+        ("brand_mark", "ACME"),
+        ("brand_mark", ""),
+        ("brand_mark", "/absent/mark.svg"),
+        ("brand_colour", "blue"),
+        ("brand_colour", "#9db5ff"),
+        ("brand_colour_dark", "#2447b2"),
+        ("brand_archive_prefix", "Acme"),
+        ("brand_archive_prefix", "acme-"),
+        ("brand_archive_prefix", "../acme"),
+        ("brand_archive_prefix", "a" * 21),
+    ],
+)
+def test_a_brand_is_checked_at_the_start(setting: str, value: str) -> None:
+    """No line break gets into a header, no file name needs care, and no text is too faint to be read."""
+    with pytest.raises(BadSetting, match=f"PORTABILITY_{setting.upper()}"):
+        load_settings(**{setting: value})
+
+
+def test_a_brand_is_neutral_where_none_is_set() -> None:
+    """A name of the software, not of a company."""
+    settings = load_settings()
+    assert (settings.brand, settings.brand_name, settings.brand_archive_prefix) == ("Portability", None, "export")
+    assert load_settings(brand_name="Acme").brand == "Acme"

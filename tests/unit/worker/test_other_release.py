@@ -1,4 +1,4 @@
-"""Rows that another release has written: read as they were meant, or told; never passed over in silence."""
+"""Rows that another release has written: read as they were meant, or reported; never ignored silently."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+import platform_data as platform
 import pytest
 from archives import export_json, records
 from factories import MadeUpExporter, World, dataset, described, file, things, world
 
-from exporters import schema
-from portability import incidents, instructions, notice
+from exporters.reference import schema
 from portability.api import Identity, Role, Subject
-from portability.db import open_engine, writing
+from portability.database import incidents
+from portability.database.engine import open_engine, writing
+from portability.law import notice
 from portability.plugins import load_exporters
+from portability.requests import instructions
 from portability.settings import load_settings
 from portability.sources import PlatformSources
-from worker import checkpoint, pipeline, plan, prepare
+from worker import export, prepare
+from worker.claim import fenced_writes
 
 
-def counts(made: World) -> dict[str, int]:
+def incident_counts(made: World) -> dict[str, int]:
     return {row["kind"]: row["count"] for row in incidents.counted(made.engine)}
 
 
 @pytest.mark.parametrize("cursor", ["garbage", "[]", '["2026-01-01T00:00:00Z"]', '{"id": 1}', "[1, 2, 3]", "[[], {}]"])
 def test_a_cursor_of_another_version_is_a_gap(tmp_path: Path, cursor: str) -> None:
-    """A built-in exporter refuses what is not its own: the rest of the dataset is told missing, and counted."""
+    """A built-in exporter refuses a foreign cursor: the rest of the dataset is reported missing, and counted."""
     settings = load_settings(dir=tmp_path)
-    with writing(open_engine(settings.source)) as connection:
+    source = open_engine(settings.source)
+    with writing(source) as connection:
         schema.metadata.create_all(connection)
+    platform.put(source, platform.row(schema.users, "usr_1"))
     made = world(tmp_path, load_exporters(PlatformSources(settings)))
     identifier = made.request()
     _freeze(made, {"reading": 0, "after": cursor, "piece": 1, "files": None})
@@ -37,7 +43,7 @@ def test_a_cursor_of_another_version_is_a_gap(tmp_path: Path, cursor: str) -> No
     first = export_json(made.fetch(identifier))["datasets"][0]
     assert (made.view(identifier)["state"], made.view(identifier)["complete"]) == ("ready", False)
     assert (first["state"], first["reason"]) == ("partial", "exporter_fault")
-    assert counts(made) == {"exporter_fault": 1}
+    assert incident_counts(made) == {"exporter_fault": 1}
 
 
 @pytest.mark.parametrize("position", [{"what": 1}, [], "x", {"reading": None, "after": 1, "piece": "", "files": 7}])
@@ -55,17 +61,17 @@ def _freeze(made: World, position: object) -> None:
     """Plan the export, and have its next volume begin at a position that no worker has written."""
     held = made.claim()
     assert held is not None
-    prepare.planned(made.place, held, prepare.job(made.place, held, lambda: None))
+    prepare.write_plan(made.place, held, prepare.job(made.place, held, lambda: None))
     with writing(made.engine) as connection:
-        checkpoint.settle(connection, held, position=position)
+        fenced_writes.settle(connection, held, position=position)
 
 
 def half_way(made: World, **asked: object) -> str:
-    """An export whose first volume is full, and in whose first dataset the second one begins."""
+    """An export whose first volume is full, so that the second begins within the first dataset."""
     identifier = made.request(**asked)  # type: ignore[arg-type]  # the callers know
     held = made.claim()
     assert held is not None
-    pipeline.advance(made.place, held)
+    export.advance(made.place, held)
     assert made.view(identifier)["state"] == "running"
     return identifier
 
@@ -77,7 +83,7 @@ def large(*names: str) -> MadeUpExporter:
 
 
 def test_a_dataset_that_is_new_does_not_move_the_others(tmp_path: Path) -> None:
-    """A plugin is upgraded between two volumes: a position means what it meant; what is new waits for others."""
+    """A plug-in is upgraded between two volumes: a position means what it meant; what is new waits for others."""
     exporters = {"made": large("a", "b")}
     made = world(tmp_path, exporters, volume_bytes=65_536)
     identifier = half_way(made)
@@ -112,7 +118,7 @@ class OfTwoTenants(MadeUpExporter):
 
 
 def test_an_instruction_that_is_new_does_not_move_the_others(tmp_path: Path) -> None:
-    """What a tenant opens while the export runs is in the next one; what is read goes to its own line."""
+    """Data released by a tenant while the export runs is in the next export; what is read goes to its own line."""
     files = {0: [file("a.wav", secrets.token_bytes(200_000))]}
     exporter = OfTwoTenants(things(9), files=files, datasets=(dataset("held", Role.PROCESSOR), dataset("own")))
     made = world(tmp_path, {"made": exporter}, volume_bytes=65_536)
@@ -170,4 +176,4 @@ def test_a_register_that_changes_meanwhile_changes_no_export_that_has_begun(tmp_
     assert document["not_included"] == []
     after = made.request(profile="portability")
     made.advance_all()
-    assert [left["reason"] for left in export_json(made.fetch(after))["not_included"]] == [plan.OTHER_BASIS] * 2
+    assert [left["reason"] for left in export_json(made.fetch(after))["not_included"]] == ["no_consent_or_contract"] * 2

@@ -1,4 +1,4 @@
-"""Retries: what was missing is fetched, as new volumes beside the old ones; what has failed begins anew."""
+"""Retries: gaps are fetched, as new volumes beside the old volumes; a failed export begins again."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from typing import Any
 
 import pytest
 from archives import export_json, members, records
-from factories import CutExporter, MadeUpExporter, World, file, things, world
+from factories import CutExporter, MadeUpExporter, World, file, things, world, world_of
 from faults import FaultyStorage, Operation
 from sqlalchemy import select, update
 
-from portability import models, retries
-from portability.api import Batch, Cursor, Dataset, Exporter, Gap, Selection, Subject
-from portability.db import now, reading, writing
-from portability.errors import SourceRefused, SourceUnavailable, StorageRefused, UnknownExport, WrongState
+from portability.api import Batch, Cursor, Dataset, Gap, Selection, Subject
+from portability.api.errors import SourceRefused, SourceUnavailable, StorageRefused
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.errors import UnknownExport, WrongState
+from portability.requests import retries
 from portability.storage.local import LocalStorage
-from worker import pipeline
-
-
-def one(tmp_path: Path, exporter: Exporter, **settings: Any) -> World:
-    return world(tmp_path, {"made": exporter}, **settings)
+from worker.export import advance
 
 
 def retry_gaps(made: World, identifier: str) -> int:
@@ -35,13 +33,8 @@ def retry(made: World, identifier: str) -> None:
         retries.retry(connection, identifier, actor="operator:test")
 
 
-def files(paths: list[Path]) -> list[tuple[str, bytes]]:
+def wav_files(paths: list[Path]) -> list[tuple[str, bytes]]:
     return sorted((name.rpartition("/")[2], body) for name, body in members(paths) if ".wav" in name)
-
-
-def objects(made: World) -> list[str]:
-    storage = made.place.storage
-    return [*(o.key for o in storage.list()), *(u.key for u in storage.uploads())]
 
 
 class Mended:
@@ -88,7 +81,7 @@ def test_the_rest_of_a_dataset_is_fetched_from_where_it_broke(tmp_path: Path, er
 
 
 def test_files_that_were_missing_are_fetched_and_no_others(tmp_path: Path) -> None:
-    """Of a batch whose exporter told of a missing file, and of one whose file broke off: just those, once."""
+    """Of a batch whose exporter reported a missing file, and of one whose file ended early: only those, once."""
     contents = {f"{n}.wav": secrets.token_bytes(5_000) for n in range(6)}
     away = {"2.wav", "4.wav"}
 
@@ -106,7 +99,7 @@ def test_files_that_were_missing_are_fetched_and_no_others(tmp_path: Path) -> No
         return [file(name, contents[name], opens=stream(name)) for name in names if name != "4.wav" or not away]
 
     exporter = MadeUpExporter(things(6), files={0: of(0), 1: of(1)}, gaps={1: [Gap("things/4", "missing")]})
-    made = one(tmp_path, exporter)
+    made = world_of(tmp_path, exporter)
     identifier = made.request()
     made.advance_all()
     assert {gap["reason"] for gap in export_json(made.fetch(identifier))["gaps"]} == {"missing", "source_unavailable"}
@@ -118,9 +111,9 @@ def test_files_that_were_missing_are_fetched_and_no_others(tmp_path: Path) -> No
     paths = made.fetch(identifier)
     assert made.verify(paths).errors == ()
     assert made.view(identifier)["complete"] is True
-    whole = [(name, body) for name, body in files(paths) if contents[name] == body]
+    whole = [(name, body) for name, body in wav_files(paths) if contents[name] == body]
     assert whole == sorted(contents.items())
-    assert [name for name, _body in files(paths[1:])] == ["2.wav", "4.wav"]
+    assert [name for name, _body in wav_files(paths[1:])] == ["2.wav", "4.wav"]
     (line,) = export_json(paths)["datasets"]
     assert (line["records"], line["files"], line["gaps"]) == (6, 6, 0)
 
@@ -129,7 +122,7 @@ def test_what_is_still_missing_stays_a_gap(tmp_path: Path) -> None:
     """A retry that finds nothing new ends ready with the same gaps, in a revision of its own, and may be repeated."""
     gaps = {0: [Gap("things/0", "missing"), Gap("things/1", "missing")]}
     exporter = MadeUpExporter(things(3), gaps=gaps)
-    made = one(tmp_path, exporter)
+    made = world_of(tmp_path, exporter)
     identifier = made.request()
     made.advance_all()
     for revision in (2, 3):
@@ -145,8 +138,8 @@ def test_what_is_still_missing_stays_a_gap(tmp_path: Path) -> None:
     retry_gaps(made, identifier)
     made.advance_all()
     assert made.view(identifier)["complete"] is True
-    assert files(made.fetch(identifier)) == [("0.wav", b"sound")]
-    assert len(objects(made)) == 4
+    assert wav_files(made.fetch(identifier)) == [("0.wav", b"sound")]
+    assert len(made.stored_keys()) == 4
 
 
 def test_a_retry_goes_over_several_volumes_and_survives_kills(tmp_path: Path) -> None:
@@ -154,7 +147,7 @@ def test_a_retry_goes_over_several_volumes_and_survives_kills(tmp_path: Path) ->
     source = Mended()
     contents = {f"{n}.wav": secrets.token_bytes(50_000) for n in range(20)}
     spread = {n: [file(f"{n}.wav", contents[f"{n}.wav"])] for n in range(20)}
-    made = one(tmp_path, MadeUpExporter(things(60), files=spread, on_batch=source.at(5)), volume_bytes=65_536)
+    made = world_of(tmp_path, MadeUpExporter(things(60), files=spread, on_batch=source.at(5)), volume_bytes=65_536)
     identifier = made.request()
     made.advance_all()
     source.broken = False
@@ -165,29 +158,29 @@ def test_a_retry_goes_over_several_volumes_and_survives_kills(tmp_path: Path) ->
             connection.execute(update(models.slice).values(lease_until=now(-1)))
         heir = made.claim()
         assert heir is not None
-        pipeline.advance(made.place, heir)
+        advance(made.place, heir)
     paths = made.fetch(identifier)
     assert made.verify(paths).errors == ()
     assert records(paths, "made", "things") == things(60)
-    assert files(paths) == sorted(contents.items())
+    assert wav_files(paths) == sorted(contents.items())
     assert made.view(identifier)["complete"] is True
-    assert len(objects(made)) == len(paths)
+    assert len(made.stored_keys()) == len(paths)
 
 
 def test_the_viewer_of_the_new_revision_shows_everything(tmp_path: Path) -> None:
     """The records of the first volumes too: what was kept for the viewer stays while there is something to retry."""
     source = Mended()
-    made = one(tmp_path, MadeUpExporter(things(30), on_batch=source.at(4)))
+    made = world_of(tmp_path, MadeUpExporter(things(30), on_batch=source.at(4)))
     identifier = made.request()
     made.advance_all()
-    assert len(objects(made)) == 2
+    assert len(made.stored_keys()) == 2
     source.broken = False
     retry_gaps(made, identifier)
     made.advance_all()
     newest = made.fetch(identifier)[-1:]
     shown = b"".join(body for name, body in members(newest) if name.startswith("viewer/"))
     assert all(f"thing_{n}".encode() in shown for n in range(30))
-    assert len(objects(made)) == 2
+    assert len(made.stored_keys()) == 2
 
 
 def test_gaps_of_slices_are_fetched_within_their_ranges(tmp_path: Path) -> None:
@@ -199,7 +192,7 @@ def test_gaps_of_slices_are_fetched_within_their_ranges(tmp_path: Path) -> None:
         sources[1].at(160)(number)
 
     exporter = CutExporter(things(600), on_batch=act)
-    made = one(tmp_path, exporter, slice_bytes=65_536, slices_max=4)
+    made = world_of(tmp_path, exporter, slice_bytes=65_536, slices_max=4)
     identifier = made.request()
     made.advance_all()
     (line,) = export_json(made.fetch(identifier))["datasets"]
@@ -216,7 +209,7 @@ def test_gaps_of_slices_are_fetched_within_their_ranges(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_could_not_be_asked_again_is_fetched_later(tmp_path: Path) -> None:
-    """The volume was full in the middle of its files, and then the source was away: the rest of them is a gap."""
+    """The volume was full in the middle of its files, and then the source was down: the rest of them is a gap."""
     contents = {f"{n}.wav": secrets.token_bytes(50_000) for n in range(4)}
     away: list[str] = []
 
@@ -229,11 +222,11 @@ def test_a_batch_that_could_not_be_asked_again_is_fetched_later(tmp_path: Path) 
             yield from super().export(subject, dataset, selection, after=after)
 
     spread = {0: [file(name, content) for name, content in contents.items()]}
-    made = one(tmp_path, Leaving(things(6), files=spread), volume_bytes=65_536)
+    made = world_of(tmp_path, Leaving(things(6), files=spread), volume_bytes=65_536)
     identifier = made.request()
     held = made.claim()
     assert held is not None
-    pipeline.advance(made.place, held)
+    advance(made.place, held)
     away.append("yes")
     made.advance_all()
     assert made.view(identifier)["complete"] is False
@@ -242,13 +235,13 @@ def test_a_batch_that_could_not_be_asked_again_is_fetched_later(tmp_path: Path) 
     made.advance_all()
     paths = made.fetch(identifier)
     assert made.verify(paths).errors == ()
-    assert files(paths) == sorted(contents.items())
+    assert wav_files(paths) == sorted(contents.items())
     assert records(paths, "made", "things") == things(6)
     assert made.view(identifier)["complete"] is True
 
 
 def test_a_failed_export_begins_anew(tmp_path: Path) -> None:
-    """The same request, the same due date, one archive; of the failed try nothing is left."""
+    """The same request, the same due date, one archive; nothing of the failed attempt is left."""
     refusing = [True]
 
     def refuse(operation: Operation, count: int) -> None:
@@ -257,7 +250,7 @@ def test_a_failed_export_begins_anew(tmp_path: Path) -> None:
 
     storage = FaultyStorage(LocalStorage(tmp_path / "archives"), before=refuse)
     exporter = MadeUpExporter(things(9), files={0: [file("a.wav", secrets.token_bytes(300_000))]})
-    made = one(tmp_path, exporter, storage=storage, volume_bytes=65_536)
+    made = world_of(tmp_path, exporter, storage=storage, volume_bytes=65_536)
     identifier = made.request()
     made.advance_all()
     failed = made.view(identifier)
@@ -272,7 +265,7 @@ def test_a_failed_export_begins_anew(tmp_path: Path) -> None:
     view = made.view(identifier)
     assert (view["state"], view["revision"], view["due_at"]) == ("ready", 1, failed["due_at"])
     assert [volume["number"] for volume in view["volumes"]] == list(range(1, len(paths) + 1))
-    assert len(objects(made)) == len(paths)
+    assert len(made.stored_keys()) == len(paths)
 
 
 def test_what_could_not_be_deleted_is_taken_up_by_the_retry(tmp_path: Path) -> None:
@@ -285,21 +278,21 @@ def test_what_could_not_be_deleted_is_taken_up_by_the_retry(tmp_path: Path) -> N
 
     storage = FaultyStorage(LocalStorage(tmp_path / "archives"), before=refuse)
     exporter = MadeUpExporter(things(9), files={0: [file("a.wav", secrets.token_bytes(300_000))]})
-    made = one(tmp_path, exporter, storage=storage, volume_bytes=65_536)
+    made = world_of(tmp_path, exporter, storage=storage, volume_bytes=65_536)
     identifier = made.request()
     made.advance_all()
-    assert objects(made) != []
+    assert made.stored_keys() != []
     refusing.clear()
     retry(made, identifier)
     made.advance_all()
     paths = made.fetch(identifier)
     assert made.verify(paths).errors == ()
-    assert len(objects(made)) == len(paths)
+    assert len(made.stored_keys()) == len(paths)
 
 
-def test_a_zombie_of_the_failed_try_writes_nothing(tmp_path: Path) -> None:
-    """The fence goes on over a retry: a worker that held the export before it failed is still locked out."""
-    made = one(tmp_path, MadeUpExporter(things(9)))
+def test_an_old_worker_of_the_failed_try_writes_nothing(tmp_path: Path) -> None:
+    """The fence keeps counting over a retry: a worker with a claim from before the failure is still locked out."""
+    made = world_of(tmp_path, MadeUpExporter(things(9)))
     identifier = made.request()
     zombie = made.claim()
     assert zombie is not None
@@ -307,7 +300,7 @@ def test_a_zombie_of_the_failed_try_writes_nothing(tmp_path: Path) -> None:
         connection.execute(update(models.export).values(state="failed"))
         connection.execute(update(models.slice).values(state="done", lease_until=None))
     retry(made, identifier)
-    assert pipeline.advance(made.place, zombie) == 0
+    assert advance(made.place, zombie) == 0
     assert made.view(identifier)["volumes"] == []
     made.advance_all()
     assert made.verify(made.fetch(identifier)).errors == ()
@@ -315,8 +308,8 @@ def test_a_zombie_of_the_failed_try_writes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("which", [retry, retry_gaps])
 def test_only_what_can_be_retried_is(tmp_path: Path, which: Any) -> None:
-    """Open, cancelled and complete exports are not, and nothing of them is changed; an unknown id is told."""
-    made = one(tmp_path, MadeUpExporter(things(3)))
+    """Open, cancelled and complete exports are refused and not changed; an unknown id is reported."""
+    made = world_of(tmp_path, MadeUpExporter(things(3)))
     complete = made.request()
     made.advance_all()
     queued = made.request("user:usr_2")

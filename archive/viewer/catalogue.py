@@ -1,0 +1,40 @@
+"""The sentences of the viewer, as a script that gives those of all languages to the page."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from archive.viewer.script import call
+from portability.api import JSON
+from portability.locale import SOURCE, languages, own_name, section, sentences
+
+GROUPS = "groups."
+"""Codes of the viewer's catalogue that name a group: the rest is an exporter's name."""
+
+COLUMNS = "data.columns"
+"""Codes of names of fields, as heads of columns; SOURCE has none: the page makes the name itself readable."""
+
+
+@cache
+def catalogue() -> bytes:
+    """Return the script `viewer/catalogue.js`: each sentence, state, reason and group of each language.
+
+    The page shows the language that the reader's browser prefers, and has a button for each other language.
+    """
+    by_language: dict[str, JSON] = {language: _of(language) for language in languages()}
+    return b"".join(call("translate", {"source": SOURCE, "languages": by_language}))
+
+
+def _of(language: str) -> dict[str, JSON]:
+    all_sentences = sentences(language, "viewer")
+    return {
+        "name": own_name(language),
+        "strings": {code: text for code, text in all_sentences.items() if not code.startswith(GROUPS)},
+        "states": {**section(language, "archive.states")},
+        "remarks": {**section(language, "archive.remarks")},
+        "reasons": {**section(language, "archive.reasons")},
+        "referrals": {**section(language, "archive.referrals")},
+        "reviews": {**section(language, "archive.reviews")},
+        "groups": {**section(language, f"viewer.{GROUPS.rstrip('.')}")},
+        "columns": {**section(language, COLUMNS)},
+    }

@@ -1,0 +1,111 @@
+"""README.html: the page that a person opens first, in every language; no script, no request to anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from archive.parts import FORMAT, Member, VolumeMetadata
+from archive.waiting import records_by_dataset
+from archive.write.templates import render
+from portability.api import JSON, Dataset
+from portability.locale.translations import of_dataset
+
+PATHS_SHOWN = 6
+GAPS_SHOWN = 50
+OPTIONAL = ("gaps", "reviews", "referrals", "not_included", "withheld")
+"""Lists of export.json that an archive may lack."""
+
+
+@dataclass(slots=True)
+class Section:
+    """One dataset's part of a volume, as the page shows it."""
+
+    exporter: str
+    dataset: Dataset
+    paths: list[str] = field(default_factory=list)
+    more: int = 0
+    """Files that are not named in `paths`."""
+    truncated: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+    """Records by media type: all formats have the same records."""
+    corrected: Counter[str] = field(default_factory=Counter)
+    """Records by media type that replace records of earlier volumes."""
+
+    @property
+    def texts(self) -> Mapping[str, JSON]:
+        """Title and description with their translations."""
+        translations = {**of_dataset(self.exporter, self.dataset)}
+        return {"title": self.dataset.title, "description": self.dataset.description, "translations": translations}
+
+    @property
+    def records(self) -> int:
+        """Records in this volume, counted once, without corrections."""
+        return max(self.counted.values(), default=0)
+
+    @property
+    def corrections(self) -> int:
+        """Records in this volume that replace earlier records, counted once."""
+        return max(self.corrected.values(), default=0)
+
+
+def readme(
+    envelope: VolumeMetadata,
+    number: int,
+    members: Iterable[Member],
+    closing: Mapping[str, JSON] | None = None,
+    *,
+    has_viewer: bool = False,
+    has_notice: bool = False,
+) -> bytes:
+    """Write the page of a volume.
+
+    Args:
+        envelope: of the volume.
+        number: of the volume, from 1.
+        members: the payload files of the volume.
+        closing: export.json, in the closing volume.
+        has_viewer: whether index.html lies beside the page, which then leads there.
+        has_notice: whether notice.html does.
+    """
+    volumes = closing["volumes"] if closing else ()
+    return render(
+        "README.html",
+        accent=envelope.brand.style,
+        envelope=envelope,
+        name=envelope.volume_name(number),
+        volume=number,
+        closing=closing and {**dict.fromkeys(OPTIONAL, ()), **closing, "datasets": _lines(closing)},
+        waiting=records_by_dataset(closing) if closing else (),
+        volumes=len(volumes) if isinstance(volumes, list | tuple) else 0,
+        sections=_sections(members),
+        has_viewer=has_viewer,
+        has_notice=has_notice,
+        gaps_shown=GAPS_SHOWN,
+        format=FORMAT,
+        jwks_url=f"{envelope.issuer.rstrip('/')}/.well-known/jwks.json",
+    )
+
+
+def _sections(members: Iterable[Member]) -> list[Section]:
+    sections: dict[tuple[str, str], Section] = {}
+    for member in members:
+        content = member.content
+        section = sections.setdefault(
+            (content.exporter, content.dataset.name), Section(content.exporter, content.dataset)
+        )
+        if len(section.paths) < PATHS_SHOWN:
+            section.paths.append(member.path)
+        else:
+            section.more += 1
+        section.truncated += content.state == "truncated"
+        counted = section.corrected if content.corrects else section.counted
+        counted[content.media_type] += content.records or 0
+    return list(sections.values())
+
+
+def _lines(closing: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
+    lines = closing["datasets"]
+    known = [line for line in lines if isinstance(line, Mapping)] if isinstance(lines, list | tuple) else []
+    return [{"reason": None, "tenants": (), "remarks": None, **line} for line in known]

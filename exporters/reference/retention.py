@@ -1,0 +1,91 @@
+"""How the platform's rows show that their retention period is over (docs/retention.md).
+
+The register of the notice states the length of each period; these rules name the columns at which it begins or ends.
+A row that is still readable is delivered: a rule only marks it. The end is exclusive: a row whose period ends at the
+start of the export is past it. A legal hold extends every period.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Date, FromClause, and_, literal, not_, select
+
+from exporters.reference import schema
+from exporters.sql.row_filter import own
+from portability.api import Subject, SubjectKind
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Each row states its own end, by the plan of its tenant; without one no end is set."""
+
+    until: Column[Any]
+    hold: Column[Any]
+
+    def past(self, _subject: Subject, moment: datetime, _cutoff: datetime | None) -> ColumnElement[bool]:
+        return and_(self.until <= moment, not_(self.hold))
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The period begins with a time or date in the row, and has not begun while that is NULL."""
+
+    begin: Column[Any]
+    only: ColumnElement[bool] | None = None
+    """Only for rows that fulfil this."""
+
+    def past(self, _subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
+        if not cutoff:
+            return None
+        past = self.begin <= (cutoff.date() if isinstance(self.begin.type, Date) else cutoff)
+        return past if self.only is None else and_(self.only, past)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountClosed:
+    """The period begins when the account is closed: a user's own account, or for a company's export the company's.
+
+    `company` names the company in a row.
+    """
+
+    company: Column[Any] | None = None
+
+    def past(self, subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
+        if not cutoff:
+            return None
+        if subject.kind is SubjectKind.USER:
+            users = schema.users.alias("account")
+            return _closed(users, users.c.id.in_(own(subject, "user_id")), cutoff)
+        if subject.kind is SubjectKind.TENANT and self.company is not None:
+            return _company_closed(subject, self.company, cutoff)
+        return None
+
+
+ACCOUNT = AccountClosed()
+"""The rule for datasets that belong to one person."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyClosed:
+    """The period begins when the company has left the platform, for any subject; `company` names it in a row."""
+
+    company: Column[Any]
+
+    def past(self, subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
+        return None if cutoff is None else _company_closed(subject, self.company, cutoff)
+
+
+def _company_closed(subject: Subject, company: Column[Any], cutoff: datetime) -> ColumnElement[bool]:
+    organisations = schema.organisations.alias("company")
+    # All rows of a contact or a company belong to one company: the database looks it up once, not for each row.
+    named = company if subject.tenant is None else literal(subject.tenant)
+    return _closed(organisations, organisations.c.id == named, cutoff)
+
+
+def _closed(table: FromClause, which: ColumnElement[bool], cutoff: datetime) -> ColumnElement[bool]:
+    """Return whether an account was closed at that time or earlier, and is not under legal hold."""
+    over = and_(which, table.c.closed_at <= cutoff, not_(table.c.legal_hold))
+    return select(1).select_from(table).where(over).exists()

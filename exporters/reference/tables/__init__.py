@@ -1,0 +1,1 @@
+"""The platform's tables, one module per subject area; `exporters.reference.schema` exports all of them."""

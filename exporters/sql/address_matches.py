@@ -1,0 +1,247 @@
+"""Rows that a person's address leads to: candidates from the database, decided by the normal form of the address.
+
+A match is an identity that names the row. It is verified if the address was of this person alone at that time, and
+unverified if a person must decide: unverified identities select nothing, and each becomes a gap `needs_review`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, or_, select
+
+from exporters.sql.addresses import Owner, had_it_together, is_of_one, same_name
+from exporters.sql.belonging import AddressBook, Belonging, ByAddress, ByColumn, ByMember
+from exporters.sql.columns import folded
+from exporters.sql.row_filter import at_tenants
+from exporters.sql.values import exact
+from portability.api import Identity, Subject, SubjectKind
+from portability.people.addresses import EMAIL, fold, is_national, normal
+
+DEPTH_MAX = 100
+"""Depth limit of JSON values that are searched."""
+_LAST_DIGITS = 7
+"""Digits of a number by which candidates are searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAddress:
+    """An address that the subject has proved, and all people of the tenant who have it."""
+
+    kind: str
+    address: str = field(repr=False)
+    form: bytes = field(repr=False)
+    """The normal form."""
+    owners: Sequence[Owner] = ()
+
+    def equals(self, other: object) -> bool:
+        """Return whether another text is this address."""
+        return isinstance(other, str) and normal(self.kind, other) == self.form
+
+
+def own_records(book: AddressBook, subject: Subject) -> Mapping[str, tuple[str, ...]]:
+    """Return the keys of the subject's own records by tenant: those that are identified, and their duplicates."""
+    if subject.kind is SubjectKind.TENANT or not at_tenants(subject, {book.identity}):
+        return {}
+    return at_tenants(subject, {book.identity, book.duplicate})
+
+
+def known_addresses(
+    connection: Connection, book: AddressBook, tenant: str, own: Collection[str]
+) -> Sequence[KnownAddress]:
+    """Return the proved addresses of a person's records at a tenant, each with everyone who has it there."""
+    found: dict[tuple[str, bytes], KnownAddress] = {}
+    t = book.table
+    for kind, columns in book.addresses.items():
+        chosen = and_(t.c[book.tenant] == tenant, t.c[book.key].in_(own), t.c[columns.since].is_not(None))
+        for (address,) in connection.execute(select(t.c[columns.address]).where(chosen).order_by(t.c[book.key])):
+            if not isinstance(address, str) or not address.strip():
+                continue
+            one = KnownAddress(kind, address, normal(kind, address))
+            if (kind, one.form) not in found:
+                owners = tuple(_owners(connection, book, tenant, one))
+                found[kind, one.form] = replace(one, owners=owners)
+    return tuple(found.values())
+
+
+def duplicates(connection: Connection, book: AddressBook, subject: Subject) -> Iterator[tuple[str, str, bool]]:
+    """Yield (tenant, key, whether it is certain) of further records of the same person.
+
+    It is certain if both records have the same name, and had proved the same e-mail address at the same time. Another
+    record with a proved address of the subject must be reviewed, unless it has another name, or another proved e-mail
+    address: then it is another person, with whom the subject shares an address.
+    """
+    for tenant, own in own_records(book, subject).items():
+        certain: set[str] = set()
+        possible: dict[str, None] = {}
+        for known in known_addresses(connection, book, tenant, own):
+            mine = [owner for owner in known.owners if owner.key in own]
+            for owner in known.owners:
+                names = [same_name(owner.name, one.name) for one in mine]
+                if owner.key in own or False in names:
+                    continue
+                possible[owner.key] = None
+                together = any(had_it_together(owner, one) for one in mine)
+                if known.kind == EMAIL and together and all(names):
+                    certain.add(owner.key)
+        others = set(_with_proved_email(connection, book, tenant, possible.keys() - certain, own))
+        yield from ((tenant, key, True) for key in sorted(certain))
+        yield from ((tenant, key, False) for key in possible if key not in certain | others)
+
+
+def matches(
+    connection: Connection, book: AddressBook, belongings: Sequence[Belonging], subject: Subject
+) -> Iterator[tuple[str, str, str, bool]]:
+    """Yield (tenant, kind of identity, key, whether it is certain) of rows that the subject's addresses lead to."""
+    for tenant, own in own_records(book, subject).items():
+        known = known_addresses(connection, book, tenant, own)
+        for belonging in belongings:
+            for rule in belonging.person:
+                if isinstance(rule, ByAddress):
+                    found = _by_address(connection, belonging, rule, tenant, own, known)
+                elif isinstance(rule, ByMember):
+                    found = _by_member(connection, belonging, rule, tenant, own, known)
+                else:
+                    continue
+                yield from ((tenant, rule.gives, key, is_certain) for key, is_certain in found)
+
+
+def staff_tenants(connection: Connection, belongings: Sequence[Belonging], user: str) -> Iterator[str]:
+    """Yield the tenants where a row names this user as a member of staff."""
+    for belonging in belongings:
+        t = belonging.table
+        for rule in belonging.staff:
+            if isinstance(rule, ByColumn) and belonging.tenant is not None:
+                tenant = t.c[belonging.tenant]
+                yield from connection.scalars(
+                    select(tenant).where(t.c[rule.column] == user).distinct().order_by(tenant)
+                )
+
+
+def identities(source: str, found: Iterator[tuple[str, str, str, bool]]) -> Iterator[Identity]:
+    """Make identities of matches."""
+    for tenant, kind, key, is_certain in found:
+        yield Identity(source, kind, key, verified=is_certain, tenant=tenant)
+
+
+def _by_address(
+    connection: Connection,
+    belonging: Belonging,
+    rule: ByAddress,
+    tenant: str,
+    own: Collection[str],
+    known: Sequence[KnownAddress],
+) -> Iterator[tuple[str, bool]]:
+    t = belonging.table
+    columns = [t.c[belonging.key], t.c[rule.address], *(exact(t.c[name]) for name in rule.at)]
+    for one in known:
+        if one.kind != rule.identity:
+            continue
+        conditions = [t.c[belonging.tenant or ""] == tenant, t.c[rule.unlinked].is_(None)]
+        conditions.append(may_contain(t.c[rule.address], one.kind, one.address))
+        if rule.when is not None:
+            conditions.append(t.c[rule.when[0]] == rule.when[1])
+        if rule.unless is not None:
+            conditions.append(t.c[rule.unless[0]].is_distinct_from(rule.unless[1]))
+        for key, address, *times in connection.execute(
+            select(*columns).where(*conditions).order_by(t.c[belonging.key])
+        ):
+            if one.equals(address):
+                yield key, is_of_one(one.owners, own, _first_time(times))
+            elif is_national(one.kind, address, one.address):
+                yield key, False
+
+
+def _by_member(
+    connection: Connection,
+    belonging: Belonging,
+    rule: ByMember,
+    tenant: str,
+    own: Collection[str],
+    known: Sequence[KnownAddress],
+) -> Iterator[tuple[str, bool]]:
+    t = belonging.table
+    searched = [one for one in known if one.kind in rule.identities]
+    text = cast(t.c[rule.members], Text)
+    candidates: list[ColumnElement[bool]] = [text.contains(key, autoescape=True) for key in own]
+    candidates += [may_contain(text, one.kind, one.address) for one in searched]
+    columns = [t.c[belonging.key], text, *(exact(t.c[name]) for name in rule.at)]
+    conditions = (t.c[belonging.tenant or ""] == tenant, or_(*candidates))
+    rows = select(*columns).where(*conditions).order_by(t.c[belonging.key])
+    for key, members, *times in connection.execute(rows):
+        words = set(_words(members))
+        if words & set(own):
+            yield key, True
+            continue
+        met = [one for one in searched if any(map(one.equals, words))]
+        if met:
+            moment = _first_time(times)
+            yield key, any(is_of_one(one.owners, own, moment) for one in met)
+
+
+def _owners(connection: Connection, book: AddressBook, tenant: str, one: KnownAddress) -> Iterator[Owner]:
+    """Yield everyone at the tenant who has this address."""
+    t, columns = book.table, book.addresses[one.kind]
+    asked = (t.c[book.key], t.c[columns.address], exact(t.c[columns.since]), exact(t.c[book.until]), t.c[book.name])
+    rows = select(*asked).where(t.c[book.tenant] == tenant, may_contain(t.c[columns.address], one.kind, one.address))
+    for key, other, since, until, name in connection.execute(rows.order_by(t.c[book.key])):
+        if one.equals(other):
+            yield Owner(key, _time(since), _time(until), name)
+
+
+def _with_proved_email(
+    connection: Connection, book: AddressBook, tenant: str, keys: Collection[str], own: Collection[str]
+) -> Iterator[str]:
+    """Yield those records that have proved another e-mail address than the subject: they are other people."""
+    t, email = book.table, book.addresses[EMAIL]
+    proved = (t.c[book.tenant] == tenant, t.c[email.since].is_not(None))
+    columns = (t.c[book.key], t.c[email.address])
+    mine = connection.execute(select(*columns).where(*proved, t.c[book.key].in_(own)))
+    own_forms = {normal(EMAIL, address) for _key, address in mine if address}
+    for key, address in connection.execute(select(*columns).where(*proved, t.c[book.key].in_(keys))):
+        if address and normal(EMAIL, address) not in own_forms:
+            yield key
+
+
+def may_contain(column: ColumnElement[Any], kind: str, address: str) -> ColumnElement[bool]:
+    """Return a condition for all texts that may contain the address in some notation, and a few others."""
+    if kind == EMAIL:
+        mailbox, _, _ = address.strip().rpartition("@")
+        return folded(column).contains(fold(mailbox) if mailbox.isascii() else "@", autoescape=True)
+    digits = [letter for letter in address if letter.isascii() and letter.isdigit()]
+    # The last digits in their order, with anything between them: every notation has these.
+    return column.like("%" + "%".join(digits[-_LAST_DIGITS:]) + "%")
+
+
+def _words(members: object) -> Iterator[str]:
+    """Yield all texts in a JSON value; a text that is not JSON has none."""
+    try:
+        value = json.loads(members) if isinstance(members, str) else members
+    except (ValueError, RecursionError):
+        return
+    waiting: list[tuple[object, int]] = [(value, 0)]
+    while waiting:
+        one, depth = waiting.pop()
+        if isinstance(one, str):
+            yield one.strip()
+        elif isinstance(one, list | dict) and depth < DEPTH_MAX:
+            waiting += [(inner, depth + 1) for inner in (one.values() if isinstance(one, dict) else one)]
+
+
+def _first_time(times: Sequence[object]) -> datetime | None:
+    return next((moment for moment in map(_time, times) if moment is not None), None)
+
+
+def _time(text: object) -> datetime | None:
+    """Return a time as the database writes it; None for NULL and for a text that is not a time."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,236 @@
+"""Belonging: declares which rows of a dataset belong to a person. Data only; `exporters.sql.row_filter` compiles it.
+
+Each class has a form in TOML with the same names, so that a map can say the same (docs/source-schema.md, "Belonging").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from sqlalchemy import Table
+
+
+def sole(kind: str) -> str:
+    """Return the kind of the identity of an address that belongs to no account, by the kind of the address."""
+    return f"sole_{kind}"
+
+
+def shared(kind: str) -> str:
+    """Return the kind of the identity that asks whether the subject alone used its address: a person decides."""
+    return f"shared_{kind}"
+
+
+class Within(StrEnum):
+    """Where an identity identifies a person."""
+
+    TENANT = "tenant"
+    """At one tenant: the row must name the same tenant."""
+    PLATFORM = "platform"
+    """On the whole platform: an account."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByColumn:
+    """Rows whose column contains a verified identity of the subject.
+
+    TOML: `{ column = "contact_id", identities = ["contact_id"] }`.
+    """
+
+    column: str
+    identities: tuple[str, ...]
+    """Kinds of identities."""
+    within: Within = Within.TENANT
+    fold: bool = False
+    """Whether ASCII case is ignored, as in e-mail addresses."""
+    only_if_null: str | None = None
+    """A column that must be NULL: a row of an account belongs to the account, whatever its address is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByParent:
+    """Rows whose column refers to a row of another dataset that belongs to the subject, at the same tenant.
+
+    TOML: `{ column = "call_id", dataset = "calls/calls" }`. The other dataset may itself use parents: any number of
+    steps. A reference may go the other way: `{ column = "id", dataset = "crm/deals", key = "company_id" }`.
+    """
+
+    column: str
+    dataset: str
+    """The other dataset, as `exporter/dataset`."""
+    key: str = "id"
+    """The column of the other dataset that the reference names."""
+    only_if_null: str | None = None
+    """A column of the other dataset that must be NULL, such as the end of a membership."""
+    is_part: bool = False
+    """Whether the row is a part of the other row: a row whose parent has another tenant is delivered to no one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByAddress:
+    """Rows that name no person, under an address that one person of the tenant had at that time.
+
+    TOML: `{ address = "caller_number", identity = "phone", unlinked = "contact_id", at = ["started_at", "created_at"],
+    gives = "call_id" }`. Found rows become identities of the kind `gives`: `exporters.sql.address_matches`.
+    """
+
+    address: str
+    """The column with the address."""
+    identity: str
+    """The kind of the address: `email` or `phone`."""
+    unlinked: str
+    """The column that names the person of a row; it must be NULL."""
+    at: tuple[str, ...]
+    """Columns with the time of the row: the first that has a value."""
+    gives: str
+    when: tuple[str, str] | None = None
+    """A column and the value that it must have."""
+    unless: tuple[str, str] | None = None
+    """A column and a value that it must not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByMember:
+    """Rows with an identity or address of the subject anywhere in a JSON value, such as a list of participants.
+
+    TOML: `{ members = "participants", identities = ["contact_id", "email", "phone"], at = ["occurred_at"],
+    gives = "activity_id" }`.
+    """
+
+    members: str
+    """The column with the JSON value."""
+    identities: tuple[str, ...]
+    at: tuple[str, ...]
+    gives: str
+
+
+@dataclass(frozen=True, slots=True)
+class BySoleAddress:
+    """Rows without account under an address that the subject has proved, and that one person alone has used.
+
+    TOML: `{ sole_address = "email", identity = "email", unlinked = "user_id", name = "name" }`. For subjects that are
+    an address; `exporters.sql.sole_addresses` decides.
+    """
+
+    sole_address: str
+    """The column with the address."""
+    identity: str
+    """The kind of the address: `email` or `phone`."""
+    unlinked: str
+    """The column that names the account of a row; it must be NULL. Other rows are of a second person."""
+    name: str | None = None
+    """A column with the name that was given: rows with different names are of different people."""
+
+    @property
+    def gives(self) -> str:
+        """Return the kind of the identity that selects rows."""
+        return sole(self.identity)
+
+
+Rule: TypeAlias = ByColumn | ByParent | ByAddress | ByMember | BySoleAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """Which rows of a table belong to a subject: each row to which at least one rule leads, once."""
+
+    table: Table
+    tenant: str | None = None
+    """The column that names the tenant: a tenant's export contains all rows that name it. None: no tenant's rows."""
+    person: tuple[Rule, ...] = ()
+    """How rows lead to the person whom they are about."""
+    staff: tuple[Rule, ...] = ()
+    """How rows lead to a member of the tenant's staff who took part."""
+    key: str = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressColumns:
+    """The columns of one address."""
+
+    address: str
+    since: str
+    """When the person proved the address; NULL: never, and the address does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressBook:
+    """Which person of a tenant has which address, and for how long the source shows it as theirs."""
+
+    table: Table
+    addresses: Mapping[str, AddressColumns]
+    """By kind: `email` and `phone`."""
+    until: str
+    """The column with the end of the person's record: the address was theirs until then."""
+    identity: str
+    """The kind of identity of the person's record."""
+    duplicate: str
+    """The kind of identity of a further record of the same person."""
+    name: str
+    """The column with the person's name: records with different names are different people."""
+    tenant: str = "tenant_id"
+    key: str = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBook:
+    """Which account has which address."""
+
+    table: Table
+    addresses: Mapping[str, AddressColumns]
+    """By kind: `email` and `phone`."""
+    identity: str = "user_id"
+    key: str = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """All belongings of a platform by dataset, `exporter/dataset`, and its address book."""
+
+    belongings: Mapping[str, Belonging]
+    book: AddressBook
+
+    @property
+    def decided(self) -> frozenset[str]:
+        """Return the kinds of identities that a comparison of addresses gives.
+
+        Unverified identities of these kinds name rows that a person must review.
+        """
+        rules = (rule for belonging in self.belongings.values() for rule in belonging.person)
+        given = (rule.gives for rule in rules if isinstance(rule, ByAddress | ByMember))
+        return frozenset({self.book.duplicate, *given})
+
+    def reviewed(self, exporter: str) -> Mapping[str, str]:
+        """Return the kinds of identities that an exporter finds by comparing addresses, with the records' datasets."""
+        of_exporter = {name: one for name, one in self.belongings.items() if name.startswith(f"{exporter}/")}
+        found = {
+            rule.gives: name
+            for name, one in of_exporter.items()
+            for rule in one.person
+            if isinstance(rule, ByAddress | ByMember)
+        }
+        for name, one in of_exporter.items():
+            if one.table is self.book.table:
+                found[self.book.duplicate] = name
+        return found
+
+    def kinds(self, dataset: str) -> frozenset[str]:
+        """Return the kinds of identities by which rows of a dataset are selected, over all parents."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        waiting = [dataset]
+        while waiting:
+            name = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            for rule in (*self.belongings[name].person, *self.belongings[name].staff):
+                if isinstance(rule, ByColumn):
+                    found.update(rule.identities)
+                elif isinstance(rule, ByParent):
+                    waiting.append(rule.dataset)
+                else:
+                    found.add(rule.gives)
+        return frozenset(found)

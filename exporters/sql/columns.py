@@ -1,0 +1,137 @@
+"""Building blocks of the platform's tables: metadata, column types, and marks of columns that are not exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Column, Dialect, Index, MetaData, Numeric, Table, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement, GenericFunction
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from portability.api import Withheld, WithheldKind
+from portability.database.engine import UtcTime
+
+OTHER_PERSON = WithheldKind.OTHER_PERSON
+TRADE_SECRET = WithheldKind.TRADE_SECRET
+
+NEVER = "never"
+"""Key of `Column.info`: the reason why the column must not be exported, in any profile."""
+WITHHELD = "withheld"
+"""Key of `Column.info`: how an archive describes a column that must not be exported."""
+INTERNAL = "internal"
+"""Key of `Column.info`: the reason why the column says nothing about a subject and is not exported."""
+
+metadata = MetaData()
+
+
+class ExactNumeric(TypeDecorator[Decimal]):
+    """A decimal with all its digits as written: numeric on PostgreSQL, text on SQLite, which only has floats."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:  # noqa: ANN401  # what the driver takes
+        return format(value, "f") if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Decimal | None:  # noqa: ANN401  # as above
+        return Decimal(value) if value is not None and dialect.name == "sqlite" else value
+
+
+class folded(GenericFunction[str]):  # noqa: N801  # named like an SQL function
+    """An e-mail address with ASCII letters in lower case; `portability.people.addresses.fold` is the same in Python.
+
+    Other letters are kept: in Unicode the Kelvin sign folds to k, and another person's mailbox would match.
+    """
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(folded, "sqlite")
+def _folded_sqlite(element: folded, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return f"lower({compiler.process(element.clauses, **options)})"
+
+
+@compiles(folded, "postgresql")
+def _folded_postgresql(element: folded, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    return f'lower({compiler.process(element.clauses, **options)} COLLATE "C")'
+
+
+class json_texts(FunctionElement[str]):  # noqa: N801  # named like an SQL function
+    """A table with one row for each text in a JSON value, at any depth, in the column `value`."""
+
+    type = Text()
+    name = "json_texts"
+    inherit_cache = True
+
+
+@compiles(json_texts, "sqlite")
+def _json_texts_sqlite(element: json_texts, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    value = compiler.process(element.clauses, **options)
+    return f"json_tree(CASE WHEN json_valid({value}) THEN {value} END)"
+
+
+@compiles(json_texts, "postgresql")
+def _json_texts_postgresql(element: json_texts, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    value = compiler.process(element.clauses, **options)
+    found = f"jsonb_path_query({value}, 'strict $.**') AS found"
+    return f"(SELECT found #>> '{{}}' AS value FROM {found})"  # noqa: S608  # the compiler's own text
+
+
+def table(name: str, *columns: Column[Any] | Index) -> Table:
+    """Define a table of the platform. Without foreign keys, so that rows with missing parents can be exported.
+
+    Its first column is the primary key `id`: an opaque text with a prefix, such as `usr_...`.
+    """
+    return Table(name, metadata, Column("id", Text, primary_key=True), *columns)
+
+
+def link(name: str, *, required: bool = True) -> Column[str]:
+    """Define the id of a row in another table."""
+    return Column(name, Text, nullable=not required)
+
+
+def text(name: str, *, required: bool = False) -> Column[str]:
+    """Define a text of any length; NULL and the empty text differ."""
+    return Column(name, Text, nullable=not required)
+
+
+def texts(*names: str) -> Iterator[Column[str]]:
+    """Define texts of any length, all optional."""
+    return map(text, names)
+
+
+def moment(name: str, *, required: bool = False) -> Column[Any]:
+    """Define a time, aware UTC, with microseconds."""
+    return Column(name, UtcTime, nullable=not required)
+
+
+def moments(*names: str) -> Iterator[Column[Any]]:
+    """Define times, all optional."""
+    return map(moment, names)
+
+
+def created() -> Column[Any]:
+    """Define the creation time of the row: never changed later, so it can limit an export."""
+    return moment("created_at", required=True)
+
+
+def never(name: str, reason: str, what: str | None = None, kind: WithheldKind = WithheldKind.SECRET) -> Column[str]:
+    """Define a column that must not be exported (11 CCR 7024(d), GDPR Art. 32, PCI DSS 3.3).
+
+    `what` describes its content to the subject "with sufficient particularity"; None: it is not about the subject.
+    """
+    described = {} if what is None else {WITHHELD: Withheld(name, what, reason, kind)}
+    return Column(name, Text, info={NEVER: reason, **described})
+
+
+def internal(name: str, reason: str) -> Column[str]:
+    """Define a technical column of the platform."""
+    return Column(name, Text, info={INTERNAL: reason})

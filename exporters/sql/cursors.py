@@ -1,0 +1,125 @@
+"""Cursors: a row's position in the stable order as text, and the condition for the rows after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import ge, gt, le, lt
+from typing import Any, TypeAlias
+
+from sqlalchemy import Column, ColumnElement, LargeBinary, Text, and_, cast, literal, or_
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from exporters.sql.source import TableSource
+from exporters.sql.values import UndecodedText, field_type, rfc3339
+from portability.api import JSON, Cursor, FieldType, Slice
+from portability.api.errors import ExporterFault
+
+Comparison: TypeAlias = Callable[[Any, Any], ColumnElement[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key that its column's type does not allow, or that JSON cannot represent, as the database stores it.
+
+    The row is read like any other, and reading continues after it.
+    """
+
+    value: str | float | bytes
+
+
+def cursor(key: Sequence[Any]) -> Cursor:
+    """Return a row's position in the order: batches continue after it, slices begin at it."""
+    return json.dumps([_as_json(value) for value in key], separators=(",", ":"))
+
+
+def key_of(source: TableSource, place: Cursor, what: str = "cursor") -> Sequence[Any]:
+    """Return the key columns' values at a cursor. Raises ExporterFault if it is invalid."""
+    try:
+        values = json.loads(place)
+        return [_value(column, value) for column, value in zip(source.order, values, strict=True)]
+    except (TypeError, ValueError):
+        raise ExporterFault(f"{source.dataset.name}: invalid {what}: start again without it") from None
+
+
+def stored(kept: Sequence[JSON], raw: Sequence[Any]) -> Sequence[Any]:
+    """Return a column of keys: the converted values, and the stored values where conversion gave none."""
+    return [
+        StoredKey(value) if converted is None and value is not None else converted
+        for converted, value in zip(kept, raw, strict=True)
+    ]
+
+
+def within(source: TableSource, piece: Slice, after: Cursor | Sequence[Any] | None) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions for rows of a slice after a cursor or key. Raises ExporterFault if one is invalid."""
+    begin = None if piece.begin is None else key_of(source, piece.begin, "slice")
+    if after is not None:
+        key = key_of(source, after) if isinstance(after, str) else after
+        # The slice's begin is before every cursor in it: a second lower bound could only mislead a query planner.
+        yield _compared(gt, source.order, key)
+    elif begin is not None:
+        yield _compared(ge, source.order, begin)
+    if piece.end is not None:
+        yield _compared(lt, source.order, key_of(source, piece.end, "slice"))
+
+
+def _compared(compare: Comparison, order: Sequence[Column[Any]], key: Sequence[Any]) -> ColumnElement[bool]:
+    """Return `(a, b) > (x, y)`, or with >= or <, in a form for which every database can use an index on (a, b)."""
+    first, value = order[0], key[0]
+    if isinstance(value, StoredKey):
+        value = as_stored(first, value)
+    if len(order) == 1:
+        return compare(first, value)
+    strict, loose = (lt, le) if compare is lt else (gt, ge)
+    return and_(loose(first, value), or_(strict(first, value), _compared(compare, order[1:], key[1:])))
+
+
+def _as_json(value: Any) -> JSON:  # noqa: ANN401  # a key as the driver or a converter gives it
+    if isinstance(value, StoredKey):
+        kept = value.value
+        if isinstance(kept, bytes):
+            return {"text" if isinstance(kept, UndecodedText) else "bytes": kept.hex()}
+        return {"stored": kept}
+    return rfc3339(value) if isinstance(value, datetime) else value
+
+
+def _value(column: Column[Any], value: JSON) -> str | int | datetime | StoredKey:
+    if isinstance(value, dict):
+        return _stored_value(value)
+    if field_type(column.type) is FieldType.DATETIME and isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if isinstance(value, str | int):
+        return value
+    raise TypeError
+
+
+def _stored_value(value: Mapping[str, Any]) -> StoredKey:
+    if "stored" in value:
+        return StoredKey(value["stored"])
+    return StoredKey(UndecodedText.fromhex(value["text"]) if "text" in value else bytes.fromhex(value["bytes"]))
+
+
+class as_stored(FunctionElement[Any]):  # noqa: N801  # named like an SQL function
+    """A stored key to compare a column with: without the conversion of the column's type."""
+
+    inherit_cache = False
+
+    def __init__(self, column: Column[Any], key: StoredKey) -> None:
+        self.column_type = column.type
+        plain = literal(bytes(key.value), LargeBinary) if isinstance(key.value, bytes) else literal(key.value)
+        super().__init__(cast(plain, Text) if isinstance(key.value, UndecodedText) else plain)
+
+
+@compiles(as_stored, "sqlite")
+def _as_stored_sqlite(element: as_stored, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(as_stored, "postgresql")
+def _as_stored_postgresql(element: as_stored, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    kind = compiler.dialect.type_compiler_instance.process(element.column_type)
+    return f"CAST({compiler.process(element.clauses, **options)} AS {kind})"

@@ -1,0 +1,176 @@
+"""The reader of tables: named columns, in keyset batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise, starmap
+from typing import TypeAlias
+
+from sqlalchemy import Connection, case, func, select
+
+from exporters.sql import conversations, reviews
+from exporters.sql.conversations import Whole
+from exporters.sql.cursors import cursor
+from exporters.sql.faults import reading
+from exporters.sql.files import find_all, stated_file
+from exporters.sql.marks import remarks, withheld
+from exporters.sql.pages import Page, Pages
+from exporters.sql.rows import key, named, rows_of
+from exporters.sql.slices import cuts, stated_bytes
+from exporters.sql.source import FILE, TableSource
+from portability.api import (
+    JSON,
+    Batch,
+    Cursor,
+    Dataset,
+    File,
+    Gap,
+    Identity,
+    IdentityUse,
+    Selection,
+    Size,
+    Slice,
+    Sources,
+    Subject,
+    SubjectKind,
+)
+from portability.api.errors import ExporterFault
+from portability.api.rows import Rows, lines
+
+Finder: TypeAlias = Callable[[Connection, Subject], Iterable[Identity]]
+Knower: TypeAlias = Callable[[Connection, Subject], bool | None]
+"""Says whether the database knows a subject; None: it cannot tell for this kind of subject."""
+
+
+class SqlExporter:
+    """An exporter of tables of the platform's database, which may also find further identities there.
+
+    With `whole`, it also offers their conversations, each with all its parts.
+    """
+
+    def __init__(
+        self,
+        sources: Sources,
+        *tables: TableSource,
+        selects_by: frozenset[str] | None = None,
+        finder: Finder | None = None,
+        finds: frozenset[str] | None = None,
+        whole: Whole | None = None,
+        knower: Knower | None = None,
+        reviewed: Mapping[str, str] | None = None,
+    ) -> None:
+        self._sources = sources
+        self._tables = {table.dataset.name: table for table in tables}
+        self._finder = finder
+        self._knower = knower
+        self._whole = whole
+        self._use = IdentityUse(selects_by, finds if finder else frozenset(), reviewed or {})
+
+    @property
+    def identity_use(self) -> IdentityUse:
+        """Return the kinds that its tables' filters use, those that it finds, and those that a person must review."""
+        return self._use
+
+    @property
+    def subject_kinds(self) -> frozenset[SubjectKind]:
+        return frozenset(kind for table in self._tables.values() for kind in table.dataset.subject_kinds or ())
+
+    @property
+    def datasets(self) -> Sequence[Dataset]:
+        wholes = [] if self._whole is None else [self._whole.dataset]
+        return [table.dataset for table in self._tables.values()] + wholes
+
+    def export(
+        self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
+    ) -> Generator[Batch, None, None]:
+        """Yield batches of about BATCH_BYTES; a larger record is a batch of its own.
+
+        Raises: SourceUnavailable, SourceRefused, ExporterFault (an invalid cursor or slice).
+        """
+        table = self._table(dataset)
+        if reviews.are_due(selection, after) and (waiting := reviews.queries(table, subject, selection)):
+            with reading(self._sources.database, dataset.name) as connection:
+                gaps = reviews.gaps(connection, dataset.name, waiting)
+            if gaps:
+                yield Batch((), reviews.START, (), gaps)
+        after = None if after == reviews.START else after
+        if self._whole is not None and dataset.name == self._whole.dataset.name:
+            yield from conversations.batches(self._sources, self._whole, subject, selection, after)
+            return
+        pages = Pages(self._sources.database, table, subject, selection)
+        with closing(pages):
+            while pages.more and (page := pages.read(after)) is not None:
+                if page.rows:
+                    batch = self._batch(table, page)
+                    yield batch
+                    after = batch.cursor
+
+    def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
+        """Count records, the bytes of their files if they have any, and a tenant's records that lead to no person."""
+        table = self._table(dataset)
+        rows = rows_of(table, subject, selection)
+        if rows is None:
+            return Size(0, 0)
+        files = func.coalesce(func.sum(stated_bytes(table.file)), 0) if table.file else func.count()
+        unrelated = None if table.filter is None else table.filter.unrelated(subject)
+        lost = func.count() if unrelated is None else func.count(case((unrelated, 1)))
+        with reading(self._sources.database, table.dataset.name, single=True) as connection:
+            found = connection.execute(select(func.count(), files, lost).select_from(table.origin).where(rows)).one()
+        return Size(found[0], int(found[1]) if table.file else None, None if unrelated is None else found[2])
+
+    def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
+        """Return at most `n` slices of about equal weight, each with at least one record; one if it cannot be cut.
+
+        Raises: SourceUnavailable, SourceRefused, ExporterFault (an invalid slice).
+        """
+        table = self._table(dataset)
+        rows, whole = rows_of(table, subject, selection), selection.slice or Slice()
+        if rows is None or n <= 1:
+            return (whole,)
+        with reading(self._sources.database, dataset.name) as connection:
+            inner = cuts(connection, table, rows, n)
+        return tuple(starmap(Slice, pairwise((whole.begin, *inner, whole.end))))
+
+    def identities(self, subject: Subject) -> Sequence[Identity]:
+        """Find further identities of a subject by its verified identities; most exporters find none."""
+        if self._finder is None:
+            return ()
+        with reading(self._sources.database, "identities") as connection:
+            return tuple(self._finder(connection, subject))
+
+    def knows(self, subject: Subject) -> bool | None:
+        """Return whether the database knows the subject; None: it cannot tell."""
+        if self._knower is None:
+            return None
+        with reading(self._sources.database, "subjects") as connection:
+            return self._knower(connection, subject)
+
+    def _table(self, dataset: Dataset) -> TableSource:
+        if self._whole is not None and dataset.name == self._whole.dataset.name:
+            return self._whole.parent
+        if dataset.name not in self._tables:
+            raise ExporterFault(f"unknown dataset {dataset.name!r}")
+        return self._tables[dataset.name]
+
+    def _batch(self, table: TableSource, page: Page) -> Batch:
+        rows = Rows(page.names, page.columns, b"".join(page.lines), page.texts)
+        if table.file is None:
+            return Batch(rows, cursor(page.key), (), tuple(page.gaps), remarks(page.marks), withheld(page.marks))
+        stated_files = [
+            stated_file(named(table, record), record, file_columns)
+            for record, file_columns in zip(rows, zip(*page.files, strict=True), strict=True)
+        ]
+        found = find_all(self._sources.files, stated_files)
+        names = [*page.names, FILE]
+        columns: list[Sequence[JSON]] = [*page.columns, [one.name if isinstance(one, File) else None for one in found]]
+        files = tuple(one for one in found if isinstance(one, File))
+        missing = (
+            replace(one, key=key(table, record), fields=(FILE,))
+            for one, record in zip(found, rows, strict=True)
+            if isinstance(one, Gap)
+        )
+        gaps = (*page.gaps, *missing)
+        rows = Rows(names, columns, bytes(lines(names, columns)))
+        return Batch(rows, cursor(page.key), files, gaps, remarks(page.marks), withheld(page.marks))

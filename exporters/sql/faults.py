@@ -1,0 +1,118 @@
+"""Converts errors of a database: whether to retry an export later."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from exporters.sql.values import UndecodedText
+from portability.api.errors import SourceError, SourceRefused, SourceUnavailable
+from portability.database.engine import READING
+
+# Classes of PostgreSQL's SQLSTATE (appendix A): connection, resources, operator intervention, system, rollback.
+PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "55")
+NOT_UTF8 = "Could not decode to UTF-8"
+"""The beginning of the message of Python's sqlite3 for such a text; it has no code."""
+PASSING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
+
+
+class UndecodableText(Exception):
+    """A text in SQLite is not UTF-8: the same query with `lenient=True` gives its bytes."""
+
+
+@contextmanager
+def reading(engine: Engine, what: str, *, single: bool = False, lenient: bool | None = None) -> Iterator[Connection]:
+    """Open a short READ ONLY transaction on the platform's database; `single`: for one statement, without BEGIN.
+
+    `lenient` says what happens to a text in SQLite that is not UTF-8. True: it comes as bytes, which no converter
+    accepts, so only this value is lost. False: UndecodableText is raised. None: the source counts as refusing.
+
+    Raises: SourceUnavailable, SourceRefused, UndecodableText.
+    """
+    try:
+        with engine.connect().execution_options(**READING) as connection, _decoding(connection, lenient=bool(lenient)):
+            has_zone = connection.dialect.name == "postgresql"
+            is_utc = has_zone and _writes_utc(connection)
+            if single and is_utc:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            with connection.begin():
+                if has_zone and not is_utc:
+                    connection.execute(text("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"))
+                yield connection
+    except PoolTimeout:
+        raise SourceUnavailable(f"{what}: all connections to the platform's database are in use") from None
+    except DBAPIError as error:
+        if lenient is False and _is_not_utf8(error.orig):
+            raise UndecodableText from None
+        # The driver's text may quote values of rows: only its type and code are used.
+        raise source_error(error.orig, what, is_lost=error.connection_invalidated) from None
+    except engine.dialect.loaded_dbapi.Error as error:
+        if lenient is False and _is_not_utf8(error):
+            raise UndecodableText from None
+        raise source_error(error, what) from None
+    except (SQLAlchemyError, ValueError, ArithmeticError) as error:
+        kind = type(error).__name__
+        raise SourceRefused(
+            f"{what}: the platform's database contains a value that its column type does not allow ({kind})"
+        ) from None
+
+
+@contextmanager
+def _decoding(connection: Connection, *, lenient: bool) -> Iterator[None]:
+    driver: Any = connection.connection.dbapi_connection
+    if not lenient or not isinstance(driver, sqlite3.Connection):
+        yield
+        return
+    driver.text_factory = _text_or_bytes
+    try:
+        yield
+    finally:
+        driver.text_factory = str
+
+
+def _is_not_utf8(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and str(error).startswith(NOT_UTF8)
+
+
+def _text_or_bytes(stored: bytes) -> str | bytes:
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return UndecodedText(stored)
+
+
+def _writes_utc(connection: Connection) -> bool:
+    """Return whether the session writes times in UTC and in ISO 8601; the server reports this without a query."""
+    driver: Any = connection.connection.dbapi_connection
+    parameter = driver.info.parameter_status
+    return parameter("TimeZone") == "UTC" and str(parameter("DateStyle")).startswith("ISO")
+
+
+def source_error(error: BaseException | None, what: str, *, is_lost: bool = False) -> SourceError:
+    """Return the error to raise for a driver's error; `is_lost`: the connection is gone."""
+    kind, code = type(error).__name__, _code(error)
+    seen = f"{kind} {code}" if code else kind
+    if is_lost or _passes(error, code):
+        return SourceUnavailable(f"{what}: the platform's database does not answer ({seen})")
+    return SourceRefused(
+        f"{what}: the platform's database refuses the query ({seen})",
+        hint="the exporter's account needs SELECT on the tables of docs/source-schema.md",
+    )
+
+
+def _code(error: BaseException | None) -> str:
+    return str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or "")
+
+
+def _passes(error: BaseException | None, code: str) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return code.startswith(PASSING_SQLITE)
+    if code:
+        return code.startswith(PASSING_SQLSTATES)
+    return type(error).__name__ == "OperationalError"

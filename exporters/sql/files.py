@@ -1,0 +1,95 @@
+"""Recordings and attachments: a row's file, or the gap if it is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from portability.api import File, FileStore, Gap, Record
+from portability.api.errors import SourceRefused
+
+# The row's own extension is ignored, because an extension decides what opens the file.
+EXTENSIONS: Mapping[str, str] = {
+    "application/pdf": "pdf",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/zip": "zip",
+    "audio/flac": "flac",
+    "audio/mp4": "m4a",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/wav": "wav",
+    "audio/webm": "webm",
+    "audio/x-wav": "wav",
+    "image/gif": "gif",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/webp": "webp",
+    "text/csv": "csv",
+    "text/plain": "txt",
+    "video/mp4": "mp4",
+    "video/webm": "webm",
+}
+OPAQUE = "application/octet-stream"
+FINDERS = 8
+"""Concurrent requests to the file store."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class StatedFile:
+    """What a row states about its file; none of it is trusted."""
+
+    what: str
+    """The file's name in a gap: `<dataset>/<id>`."""
+    id: str
+    storage_key: str | None
+    media_type: str | None
+    bytes: int | None
+    sha256: str | None
+
+
+def stated_file(what: str, record: Record, columns: Sequence[object]) -> StatedFile:
+    """Make it from a record with an id and the columns of its file; a value of another type counts as not stated."""
+    storage_key, media_type, size, sha256 = columns
+    return StatedFile(
+        what,
+        str(record["id"]),
+        storage_key if isinstance(storage_key, str) else None,
+        media_type if isinstance(media_type, str) else None,
+        size if isinstance(size, int) and not isinstance(size, bool) else None,
+        sha256 if isinstance(sha256, str) else None,
+    )
+
+
+def find(files: FileStore, stated: StatedFile) -> File | Gap:
+    """Find the file in the store, with any length: the host checks the length. Raises SourceUnavailable."""
+    if not stated.storage_key:
+        return Gap(stated.what, "missing")
+    try:
+        found = files.stat(stated.storage_key)
+    except SourceRefused:
+        return Gap(stated.what, "source_refused")
+    if found is None:
+        return Gap(stated.what, "missing")
+    stored_bytes, etag = found
+    extension = EXTENSIONS.get(stated.media_type or "")
+    return File(
+        name=f"{stated.id}.{extension or 'bin'}",
+        media_type=stated.media_type if stated.media_type and extension else OPAQUE,
+        size=stored_bytes if stated.bytes is None or stated.bytes < 0 else stated.bytes,
+        open=partial(files.read, stated.storage_key, etag=etag),
+        etag=etag,
+        sha256=stated.sha256 if stated.sha256 and SHA256.fullmatch(stated.sha256) else None,
+    )
+
+
+def find_all(files: FileStore, stated_files: Sequence[StatedFile]) -> list[File | Gap]:
+    """Find files as `find` does, in order. Requests run concurrently, so that several take no longer than one."""
+    if not stated_files:
+        return []
+    with ThreadPoolExecutor(min(len(stated_files), FINDERS)) as pool:
+        return list(pool.map(partial(find, files), stated_files))

@@ -1,0 +1,188 @@
+"""Converts database values to JSON values: exactly, or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, TypeAlias
+
+import orjson
+from sqlalchemy import Boolean, Date, DateTime, Float, Integer, Numeric, String, Text, type_coerce, types
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import NamedColumn
+from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from portability.api import JSON, FieldType
+
+Converter: TypeAlias = Callable[[object], JSON]
+"""Converts a value as `exact` selects it, not NULL; raises one of NOT_JSON if JSON cannot represent it."""
+
+NOT_JSON = (TypeError, ValueError, RecursionError)
+DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+LONG_DIGITS = 16
+"""Integers with this number of digits may exceed what every reader represents exactly."""
+_LONG_NUMBER = re.compile(rf"[0-9]{{{LONG_DIGITS}}}")
+SECONDS = 8
+"""Length of a time of day without fractions."""
+DEPTH_MAX = 200
+"""Maximum nesting of a JSON value; formats accept no more."""
+
+# The first match counts: Integer is not a subclass of Float, but SQLAlchemy's Float is a subclass of Numeric.
+FIELD_TYPES: tuple[tuple[type[TypeEngine[Any]], FieldType], ...] = (
+    (types.JSON, FieldType.OBJECT),
+    (Boolean, FieldType.BOOLEAN),
+    (Integer, FieldType.INTEGER),
+    (Float, FieldType.NUMBER),
+    (Numeric, FieldType.DECIMAL),
+    (DateTime, FieldType.DATETIME),
+    (Date, FieldType.DATE),
+)
+
+
+WRITTEN = frozenset({FieldType.DECIMAL, FieldType.DATETIME, FieldType.DATE, FieldType.OBJECT})
+"""Types whose values are selected as text."""
+
+
+class UndecodedText(bytes):
+    """A text of SQLite that is not UTF-8: no converter accepts it, and in the order it is among the texts."""
+
+
+def field_type(column: TypeEngine[Any]) -> FieldType:
+    """Return the field type for a column of this type; text if none fits."""
+    plain = column.impl_instance if isinstance(column, TypeDecorator) else column
+    return next((field for kind, field in FIELD_TYPES if isinstance(plain, kind)), FieldType.STRING)
+
+
+class as_text(FunctionElement[str]):  # noqa: N801  # named like an SQL function
+    """A value in the database's own text form: with every digit, without conversion to objects."""
+
+    type = Text()
+    name = "as_text"
+    inherit_cache = True
+
+
+@compiles(as_text, "postgresql")
+def _as_text_postgresql(element: as_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
+
+
+@compiles(as_text, "sqlite")
+def _as_text_sqlite(element: as_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    return str(compiler.process(element.clauses, **options))  # it is already text
+
+
+def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
+    """Return the column in the form for its converter; text for types that JSON does not have, such as UUID."""
+    plain = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+    kind = field_type(column.type)
+    if kind is FieldType.BOOLEAN:
+        # The driver's own value: SQLAlchemy would make true of every text.
+        return type_coerce(column, types.NullType())
+    is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
+    return as_text(column) if is_text else column
+
+
+def rfc3339(value: datetime) -> str:
+    """Write a time in UTC with microseconds: `2026-11-24T08:30:00.123456Z` (RFC 3339 section 5.6)."""
+    if value.tzinfo is None:
+        raise ValueError("a time without time zone")
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _text(value: object) -> JSON:
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value
+
+
+def _integer(value: object) -> JSON:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("not an integer")
+    return value
+
+
+def _number(value: object) -> JSON:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return float(value)
+
+
+def _decimal(value: object) -> JSON:
+    if not isinstance(value, str) or not DECIMAL.fullmatch(value):
+        raise ValueError("not a finite decimal")
+    return value
+
+
+def _boolean(value: object) -> JSON:
+    if not isinstance(value, bool) and value not in (0, 1):  # SQLite has no boolean type
+        raise TypeError("not a boolean")
+    return bool(value)
+
+
+def _datetime(value: object) -> JSON:
+    if not isinstance(value, str):
+        raise TypeError("not a time")
+    if "W" in value:
+        raise ValueError("a time in ISO week format")
+    datetime.fromisoformat(value)
+    # `2026-11-24 08:30:00.5+00`, in a session with time zone UTC.
+    clock = value[11:-3] if value[-3:] == "+00" else value[11:]
+    if len(clock) == SECONDS:
+        return f"{value[:10]}T{clock}.000000Z"
+    if len(clock) < SECONDS or clock[SECONDS] != "." or not clock[-1].isdigit() or "+" in clock or "-" in clock:
+        raise ValueError("not a time in UTC")
+    return f"{value[:10]}T{clock:0<15}Z"
+
+
+def _date(value: object) -> JSON:
+    if not isinstance(value, str):
+        raise TypeError("not a date")
+    return date.fromisoformat(value).isoformat()
+
+
+def _object(value: object) -> JSON:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(value) if isinstance(value, float) else value  # SQLite converts such a text to a number
+    if not isinstance(value, str):
+        raise TypeError("not JSON text")
+    parsed: JSON = _exactly(value) if _LONG_NUMBER.search(value) else orjson.loads(value)
+    if value.count("[") + value.count("{") > DEPTH_MAX:
+        _check_depth(parsed)
+    return parsed
+
+
+def _exactly(value: str) -> JSON:
+    """Parse exactly: the fast parser makes floats of integers beyond 64 bits, this one accepts NaN and surrogates."""
+    parsed: JSON = json.loads(value, parse_constant=_refuse)
+    json.dumps(parsed, ensure_ascii=False).encode()
+    return parsed
+
+
+def _refuse(constant: str) -> JSON:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _check_depth(value: JSON, depth: int = 0) -> None:
+    if depth > DEPTH_MAX:
+        raise ValueError(f"nested more than {DEPTH_MAX} levels deep")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_depth(inner, depth + 1)
+
+
+CONVERTERS: Mapping[FieldType, Converter] = {
+    FieldType.STRING: _text,
+    FieldType.INTEGER: _integer,
+    FieldType.NUMBER: _number,
+    FieldType.DECIMAL: _decimal,
+    FieldType.BOOLEAN: _boolean,
+    FieldType.DATETIME: _datetime,
+    FieldType.DATE: _date,
+    FieldType.OBJECT: _object,
+}

@@ -1,1 +1,0 @@
-"""The platform's tables, one module per subject area; `exporters.schema` is the door to all of them."""

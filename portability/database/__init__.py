@@ -1,0 +1,1 @@
+"""The control database: connections, tables, migrations, and the facts that the deployment stores about itself."""

@@ -1,0 +1,88 @@
+"""The deployment's own row in the database, made by the first migration."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from datetime import datetime
+
+from sqlalchemy import Engine, func, select, update
+
+from portability.api.errors import ForeignStore, ObjectMissing, StorageError
+from portability.api.storages import IdentifiedStorage, Storage
+from portability.database import incidents, models
+from portability.database.engine import now, reading, writing
+from portability.database.incidents import Incident
+
+TABLE = models.deployment
+OWNER = "portability-owner"
+"""Key of the object that names the deployment whose archives a storage contains."""
+
+
+def check_store(engine: Engine, storage: Storage) -> None:
+    """Refuse a storage whose id differs from the one in the database; the first id seen is recorded.
+
+    Raises: ForeignStore. On a wrong folder, archives would be written where no other machine finds them.
+    """
+    if not isinstance(storage, IdentifiedStorage):
+        return
+    seen = storage.store_id()
+    with writing(engine) as connection:
+        connection.execute(update(TABLE).where(TABLE.c.store_id.is_(None)).values(store_id=seen))
+        known = connection.execute(select(TABLE.c.store_id)).scalar_one()
+    if known != seen:
+        incidents.count(engine, Incident.FOREIGN_STORE)
+        raise ForeignStore(f"the storage has id {seen}, but the database expects id {known}")
+
+
+def check_owner(engine: Engine, storage: Storage) -> None:
+    """Refuse to sweep a storage that belongs to another deployment: the sweep would delete its archives as orphans.
+
+    Raises: ForeignStore; StorageError.
+    """
+    if _owner(storage) not in {None, _deployment_id(engine)}:
+        hint = "use a separate folder or prefix for each deployment; `portability sweep --force` takes over this one"
+        raise ForeignStore(f"{storage.url} contains the archives of another deployment", hint=hint)
+
+
+def take_over(engine: Engine, storage: Storage) -> None:
+    """Record in the storage that this deployment sweeps it from now on. Raises StorageError."""
+    own_id = _deployment_id(engine)
+    if _owner(storage) == own_id:
+        return
+    upload = storage.begin(OWNER)
+    try:
+        upload.write(own_id.encode())
+        upload.complete()
+    except BaseException:
+        with suppress(StorageError):
+            upload.abort()
+        raise
+
+
+def claim_sweep(engine: Engine, every_seconds: float) -> bool:
+    """Return whether a sweep of the storage is due; of all clocks that ask, only one gets True."""
+    last_at = func.coalesce(TABLE.c.swept_at, TABLE.c.created_at)
+    with writing(engine) as connection:
+        due = update(TABLE).where(last_at < now(-every_seconds)).values(swept_at=now())
+        return connection.execute(due).rowcount == 1
+
+
+def clock(engine: Engine) -> datetime:
+    """Return the database's time, which all machines use for comparisons."""
+    with reading(engine) as connection:
+        return connection.execute(select(now())).scalar_one()
+
+
+def _owner(storage: Storage) -> str | None:
+    try:
+        return b"".join(storage.read(OWNER)).decode(errors="replace")
+    except ObjectMissing:
+        return None
+
+
+def _deployment_id(engine: Engine) -> str:
+    """Return an id of this deployment that reveals nothing about its salt."""
+    with reading(engine) as connection:
+        salt = connection.execute(select(TABLE.c.pairwise_salt)).scalar_one()
+    return hashlib.sha256(f"{OWNER}:{salt}".encode()).hexdigest()[:32]

@@ -1,0 +1,142 @@
+"""Tables of transfers: recipients, authorisations by subjects, transfers, receipts and webhooks.
+
+None of them contains a private key, a webhook secret or a readable link: the last two are derived from the link key,
+which is not in the database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+
+from portability.database.engine import JsonType, UtcTime
+from portability.database.models.columns import BigSerial, metadata
+
+recipient = Table(
+    "recipient",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("domain", String(253), nullable=False, comment="`aud` of statements for it, `iss` of statements by it"),
+    Column("country", String(2), nullable=False, comment="ISO 3166-1 alpha-2"),
+    Column("mechanism", String(16), nullable=False, comment="adequacy | scc | binding_rules | consent | none"),
+    Column("safeguard", String(200), comment="reference of the contract or rules"),
+    Column("age_key", String(100), nullable=False, comment="public: age1..."),
+    Column("jwks_url", Text, nullable=False),
+    Column("webhook_url", Text, nullable=False),
+    Column("webhook_kid", String(64), nullable=False, comment="the link key that its webhook secret is derived with"),
+    Column("datasets", JsonType, comment="exporter or exporter/dataset; null: all"),
+    Column("created_by", String(200), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("approved_by", String(200)),
+    Column("approved_at", UtcTime),
+    Column("removed_by", String(200)),
+    Column("removed_at", UtcTime),
+    Index(None, "domain"),
+)
+
+authorisation = Table(
+    "authorisation",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("recipient_id", ForeignKey("recipient.id"), nullable=False),
+    Column("subject_kind", String(16), nullable=False),
+    Column("subject_id", String(200), nullable=False),
+    Column("subject_ref", String(32), nullable=False),
+    Column("tenant", String(200)),
+    Column("datasets", JsonType, nullable=False, comment="exporter or exporter/dataset"),
+    Column("once", Boolean, nullable=False),
+    Column("expires_at", UtcTime, comment="null: it is for a single transfer"),
+    Column("evidence", String(200), comment="where the consent is stored, if another person recorded it"),
+    Column("created_by", String(200), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
+    Column("revoked_by", String(200)),
+    Column("revoked_at", UtcTime),
+    Index(None, "subject_ref"),
+    Index(None, "subject_id"),
+)
+
+transfer = Table(
+    "transfer",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("export_id", ForeignKey("export.id"), nullable=False),
+    Column("recipient_id", ForeignKey("recipient.id"), nullable=False),
+    Column("authorisation_id", ForeignKey("authorisation.id"), nullable=False),
+    Column("state", String(16), nullable=False, comment="portability/transfers/sending.py"),
+    Column("revision", Integer, comment="of the export when it was offered"),
+    Column("statement", Text, comment="transfer.jwt"),
+    Column("error_code", String(64), comment="of a failure, or of a receipt that refuses"),
+    Column("created_by", String(200), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("offered_at", UtcTime),
+    Column("expires_at", UtcTime),
+    Column("ended_at", UtcTime, comment="when it was delivered, or ended otherwise"),
+    # The worker that encrypts it. Every write of a worker is WHERE fence = its own.
+    Column("owner", String(200)),
+    Column("fence", BigInteger, nullable=False),
+    Column("lease_until", UtcTime),
+    Column("claimed_at", UtcTime),
+    Column("attempts", Integer, nullable=False, comment="failed attempts at the open volume"),
+    Column("not_before", UtcTime, comment="back-off"),
+    Column("woken_at", UtcTime, comment="last wake-up sent"),
+    Index(None, "export_id"),
+    Index(None, "state"),
+)
+
+transfer_copy = Table(
+    "transfer_copy",
+    metadata,
+    Column("id", BigSerial, primary_key=True),
+    Column("transfer_id", ForeignKey("transfer.id"), nullable=False),
+    Column("number", Integer, nullable=False, comment="of its volume"),
+    Column("name", String(100), nullable=False, comment="of its volume"),
+    Column("plain_bytes", BigInteger, nullable=False),
+    Column("plain_sha256", String(64), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False, comment="writing | stored"),
+    Column("object_key", String(200), nullable=False),
+    Column("upload_id", Text, nullable=False),
+    Column("bytes", BigInteger),
+    Column("sha256", String(64)),
+    Column("began_at", UtcTime, nullable=False),
+    Column("stored_at", UtcTime),
+    UniqueConstraint("object_key"),
+    Index(None, "transfer_id", "number"),
+)
+
+transfer_receipt = Table(
+    "transfer_receipt",
+    metadata,
+    Column("id", BigSerial, primary_key=True),
+    Column("transfer_id", ForeignKey("transfer.id"), nullable=False),
+    Column("recipient_id", ForeignKey("recipient.id"), nullable=False),
+    Column("jti", String(200), nullable=False),
+    Column("status", String(16), nullable=False, comment="received | refused"),
+    Column("code", String(64)),
+    Column("volumes", Integer, nullable=False),
+    Column("receipt", Text, nullable=False, comment="the JWS, signed by the recipient"),
+    Column("received_at", UtcTime, nullable=False),
+    UniqueConstraint("recipient_id", "jti"),
+    Index(None, "transfer_id"),
+)
+
+webhook = Table(
+    "webhook",
+    metadata,
+    # Random, made with the row: `webhook-id` of every attempt.
+    Column("id", String(40), primary_key=True),
+    Column("transfer_id", ForeignKey("transfer.id"), nullable=False),
+    Column("kind", String(32), nullable=False, comment="transfer.offered"),
+    Column("state", String(16), nullable=False, comment="queued | sent | failed | dropped"),
+    Column("kid", String(64), nullable=False, comment="the link key that it is sealed with"),
+    Column("sealed", Text, comment="the encrypted content; deleted once it is settled"),
+    Column("reason", String(64), comment="code of the reason why it is not sent, or not yet"),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", UtcTime, comment="back-off"),
+    Column("lease_until", UtcTime),
+    Column("created_at", UtcTime, nullable=False),
+    Column("sent_at", UtcTime),
+    UniqueConstraint("transfer_id", "kind"),
+    Index(None, "state", "created_at"),
+)

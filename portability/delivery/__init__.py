@@ -1,0 +1,1 @@
+"""How people download their archive: links, one-time codes, and limits on attempts."""

@@ -1,0 +1,204 @@
+"""One-time codes: who reads one at an address proves to be the person that it belongs to (docs/links.md).
+
+A code belongs to a link, or to an address that someone logs in with (people without an account).
+
+Codes are not stored or queued: they are derived from the private link key, the link and a nonce, both when they are
+sent and when they are checked. A newer code replaces an older one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+
+from portability.api import SubjectKind
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import LinkInvalid, NoSigningKey, TooManyAttempts
+from portability.messages import outbox
+from portability.messages.outbox import Channel
+from portability.people import subject_locks
+from portability.requests import exports
+from portability.trust import audit, keys
+
+TABLE = models.code
+DIGITS = 8
+HOLDS_SECONDS = 600
+ATTEMPTS_MAX = 5
+SENT_MAX = 5
+"""Codes of one link or address per hour: this protects a person's mailbox and limits guesses."""
+SENT_WINDOW_SECONDS = 3600
+PURPOSE = b"portability one-time code 1"
+KEPT_SECONDS = 86_400
+"""How long a code of an address is kept, with the address: longer than the hour in which codes are counted."""
+LOGIN_PAGE = "/login/address"
+"""Where people without account enter their address, and then the code."""
+OF_ADDRESS = "address"
+"""The actor in the audit log: a person who is known by an address only, which the log must not contain."""
+
+
+def send(connection: Connection, keys_folder: Path, link: Mapping[Any, Any]) -> str:
+    """Make a code for a link and queue the message that delivers it; returns the code's id, not the code.
+
+    Raises: LinkInvalid for a link with another audience; TooManyAttempts; NoSigningKey.
+    """
+    if link["audience"] != "code":
+        raise LinkInvalid
+    # Locked, so that two simultaneous requests are counted one after the other. The export first, as everywhere.
+    exports.lock(connection, link["export_id"])
+    connection.execute(select(models.link.c.id).where(models.link.c.id == link["id"]).with_for_update())
+    _check_sent(connection, TABLE.c.link_id == link["id"], SENT_MAX)
+    identifier = _made(connection, keys_folder, link_id=link["id"])
+    outbox.queue(connection, outbox.MessageKind.CODE, link["export_id"], occasion=identifier)
+    _audit(connection, "code.sent", link)
+    return identifier
+
+
+def send_to_address(
+    connection: Connection, keys_folder: Path, kind: SubjectKind, address: str, *, language: str, per_hour: int
+) -> str:
+    """Make a code for an e-mail address or a phone number, and queue its message; returns the code's id.
+
+    Nothing is looked up: the answer is the same for every address.
+
+    Args:
+        connection: a writing transaction.
+        keys_folder: where the link keys are.
+        kind: one of `ADDRESS_KINDS`.
+        address: in its normal form.
+        language: of the message.
+        per_hour: the number of codes that all addresses together get in an hour.
+
+    Raises: TooManyAttempts; NoSigningKey.
+    """
+    # Locked, so that simultaneous requests are counted one after the other.
+    subject_locks.lock(connection)
+    of_address = (TABLE.c.subject_kind == kind) & (TABLE.c.subject_id == address)
+    _check_sent(connection, of_address, SENT_MAX)
+    _check_sent(connection, TABLE.c.subject_kind.is_not(None), per_hour)
+    identifier = _made(connection, keys_folder, subject_kind=kind, subject_id=address)
+    channel = Channel.SMS if kind is SubjectKind.PHONE else Channel.MAIL
+    outbox.queue_code(connection, identifier, channel, language)
+    audit.record(connection, "code.sent", actor=OF_ADDRESS, detail={"code": identifier, "kind": kind})
+    return identifier
+
+
+def text(connection: Connection, keys_folder: Path, code_id: str) -> str | None:
+    """Return the code itself, for the message; None if it is no longer valid. Raises NoSigningKey."""
+    valid = (TABLE.c.id == code_id, TABLE.c.expires_at > now(), TABLE.c.used_at.is_(None))
+    row = connection.execute(select(TABLE).where(*valid)).mappings().one_or_none()
+    return None if row is None else _derived(keys_folder, row)
+
+
+def address(connection: Connection, code_id: str) -> str | None:
+    """Return the address that a code is sent to; None if it is no longer known."""
+    return connection.scalar(select(TABLE.c.subject_id).where(TABLE.c.id == code_id))
+
+
+def check(connection: Connection, keys_folder: Path, link: Mapping[Any, Any], code: str) -> bool:
+    """Return whether it is the link's newest code, still valid and unused. Commit in both cases.
+
+    Every attempt counts, also a correct code that came too late.
+    """
+    newest = select(TABLE.c.id).where(TABLE.c.link_id == link["id"])
+    newest = newest.order_by(TABLE.c.created_at.desc(), TABLE.c.id.desc()).limit(1)
+    accepted = _accepted(connection, keys_folder, TABLE.c.id == newest.scalar_subquery(), code)
+    _audit(connection, "code.accepted" if accepted else "code.refused", link)
+    return accepted is not None
+
+
+def check_of_address(
+    connection: Connection, keys_folder: Path, code_id: str, code: str
+) -> tuple[SubjectKind, str] | None:
+    """Return the kind and the address that a code proves; None for a wrong code. Commit in both cases.
+
+    `code_id` is the code that was sent for this browser: a code that another browser requested is out of reach.
+    Every attempt counts.
+    """
+    sent_here = (TABLE.c.id == code_id) & TABLE.c.subject_kind.is_not(None)
+    if row := _accepted(connection, keys_folder, sent_here, code):
+        audit.record(connection, "code.accepted", actor=OF_ADDRESS, detail={"code": row["id"]})
+        return SubjectKind(row["subject_kind"]), row["subject_id"]
+    audit.record(connection, "code.refused", actor=OF_ADDRESS)
+    return None
+
+
+def has_outdated_addresses(connection: Connection) -> bool:
+    """Return whether there are codes of addresses that must be deleted now."""
+    return connection.scalar(select(TABLE.c.id).where(*_outdated()).limit(1)) is not None
+
+
+def purge_addresses(connection: Connection) -> None:
+    """Delete the codes of addresses after a day, with the addresses and their messages."""
+    connection.execute(delete(TABLE).where(*_outdated()))
+    outbox.purge_codes(connection, KEPT_SECONDS)
+
+
+def _outdated() -> Sequence[ColumnElement[bool]]:
+    return (TABLE.c.subject_kind.is_not(None), TABLE.c.created_at < now(-KEPT_SECONDS))
+
+
+def _check_sent(connection: Connection, of_owner: ColumnElement[bool], most: int) -> None:
+    """Check the number of codes of the last hour. Raises TooManyAttempts."""
+    recent = (of_owner, TABLE.c.created_at > now(-SENT_WINDOW_SECONDS))
+    if connection.execute(select(func.count()).select_from(TABLE).where(*recent)).scalar_one() >= most:
+        raise TooManyAttempts("too many codes were sent", retry_after_seconds=SENT_WINDOW_SECONDS)
+
+
+def _made(connection: Connection, keys_folder: Path, **owner: str) -> str:
+    """Insert a code and return its id. Raises NoSigningKey."""
+    kid = keys.signing(connection, keys_folder, purpose="link").kid
+    identifier = f"cod_{secrets.token_hex(10)}"
+    values = {"id": identifier, **owner, "kid": kid, "nonce": secrets.token_hex(16), "attempts": 0}
+    connection.execute(insert(TABLE).values(**values, created_at=now(), expires_at=now(HOLDS_SECONDS)))
+    return identifier
+
+
+def _accepted(
+    connection: Connection, keys_folder: Path, which: ColumnElement[bool], code: str
+) -> Mapping[Any, Any] | None:
+    """Count an attempt at a code, and return its row if it is right: it is used then."""
+    good = (TABLE.c.attempts < ATTEMPTS_MAX, TABLE.c.expires_at > now(), TABLE.c.used_at.is_(None))
+    tried = update(TABLE).where(which, *good).values(attempts=TABLE.c.attempts + 1)
+    row = connection.execute(tried.returning(TABLE)).mappings().one_or_none()
+    is_right = hmac.compare_digest(_typed(code), _expected(keys_folder, row))
+    if row and is_right:
+        connection.execute(update(TABLE).where(TABLE.c.id == row["id"]).values(used_at=now()))
+        return row
+    return None
+
+
+def _typed(code: str) -> bytes:
+    """Normalise a code as people type it: without spaces and hyphens."""
+    return re.sub(r"[\s-]", "", code[:64]).encode(errors="replace")
+
+
+def _expected(keys_folder: Path, row: Mapping[Any, Any] | None) -> bytes:
+    if row is None:
+        return b"-"
+    try:
+        return _derived(keys_folder, row).encode()
+    except NoSigningKey:
+        return b"-"
+
+
+def _derived(keys_folder: Path, row: Mapping[Any, Any]) -> str:
+    """HMAC-SHA256 under the link key's private half, for this purpose only, truncated to digits as in RFC 4226."""
+    secret = keys.private(keys_folder, row["kid"]).as_der(private=True)
+    key = hmac.digest(secret, PURPOSE, hashlib.sha256)
+    owner = row["link_id"] or f"{row['subject_kind']}:{row['subject_id']}"
+    named = f"{owner}\0{row['id']}\0{row['nonce']}".encode()
+    number = int.from_bytes(hmac.digest(key, named, hashlib.sha256)[:16])
+    return f"{number % 10**DIGITS:0{DIGITS}}"
+
+
+def _audit(connection: Connection, action: str, link: Mapping[Any, Any]) -> None:
+    detail = {"link": link["id"]}
+    audit.record(connection, action, actor=f"link:{link['id']}", export_id=link["export_id"], detail=detail)

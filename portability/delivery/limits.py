@@ -1,0 +1,107 @@
+"""Limits on attempts of logins, codes and links, counted in Redis; without Redis in this process, more strictly.
+
+A failure of Redis never opens the limit and never becomes an error: the limit is then smaller. Redis stores hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from threading import Lock
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from portability.api.errors import PortabilityError
+from portability.errors import TooManyAttempts
+
+REST_SECONDS = 5
+"""How long Redis is not used after a failure, so that attempts do not wait for it each time."""
+KEPT_MAX = 10_000
+"""Counters in this process; beyond this number the oldest are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRule:
+    """A number of attempts allowed in a number of seconds, for each counted thing."""
+
+    name: str
+    most: int
+    window_seconds: int
+
+    @property
+    def most_alone(self) -> int:
+        """The limit in a process that counts without Redis: there may be several such processes."""
+        return max(1, self.most // 4)
+
+
+LOGIN = AttemptRule("login", 20, 300)
+CODE = AttemptRule("code", 20, 600)
+ADDRESS = AttemptRule("address", 10, 3600)
+"""Codes for people without account, for each network; each address and all together are counted in the database."""
+NETWORK_BITS = {4: 24, 6: 48}
+"""Length of the prefix that one subscriber or office usually has (RIPE-690 for IPv6)."""
+LINK = AttemptRule("link", 120, 60)
+REQUEST = AttemptRule("request", 60, 60)
+RECEIPT = AttemptRule("receipt", 20, 300)
+"""For each request to a recipient for its keys."""
+
+
+def network(address: str) -> str:
+    """Return the network of a client's address; another text is its own network."""
+    try:
+        version = ip_address(address).version
+    except ValueError:
+        return address
+    return str(ip_network(f"{address}/{NETWORK_BITS[version]}", strict=False))
+
+
+class AttemptLimits:
+    """Counters of attempts. `salt` is the deployment's: without it a hash of an address could be guessed."""
+
+    def __init__(self, connect: Callable[[], Redis], salt: str, clock: Callable[[], float] = time.time) -> None:
+        self._connect, self._salt, self._clock = connect, salt.encode(), clock
+        self._redis: Redis | None = None
+        self._resting_until = 0.0
+        self._alone: OrderedDict[str, int] = OrderedDict()
+        self._lock = Lock()
+
+    def attempt(self, rule: AttemptRule, *counted: str) -> None:
+        """Count one attempt, identified by `counted` (an address, a link). Raises TooManyAttempts."""
+        present = self._clock()
+        window = int(present // rule.window_seconds)
+        named = "\0".join((rule.name, str(window), *counted)).encode(errors="replace")
+        key = f"portability:limit:{rule.name}:{hmac.digest(self._salt, named, hashlib.sha256).hex()}"
+        count, most = self._counted(key, rule)
+        if count > most:
+            wait_seconds = int((window + 1) * rule.window_seconds - present) + 1
+            raise TooManyAttempts(retry_after_seconds=wait_seconds)
+
+    def _counted(self, key: str, rule: AttemptRule) -> tuple[int, int]:
+        if time.monotonic() >= self._resting_until:
+            try:
+                return self._count_in_redis(key, rule), rule.most
+            except (RedisError, OSError, PortabilityError):
+                self._redis, self._resting_until = None, time.monotonic() + REST_SECONDS
+        return self._count_alone(key), rule.most_alone
+
+    def _count_in_redis(self, key: str, rule: AttemptRule) -> int:
+        if self._redis is None:
+            self._redis = self._connect()
+        with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.incr(key)
+            pipeline.expire(key, rule.window_seconds * 2)
+            count, _ = pipeline.execute()
+        return int(count)
+
+    def _count_alone(self, key: str) -> int:
+        with self._lock:
+            count = self._alone[key] = self._alone.pop(key, 0) + 1
+            while len(self._alone) > KEPT_MAX:
+                self._alone.popitem(last=False)
+            return count

@@ -1,0 +1,330 @@
+"""Links: signed, expiring, revocable permission to download one export (docs/links.md, requirement R42).
+
+The token is a JWS; only the SHA-256 of the whole token string is stored. A token must be recorded and signed by us, so
+neither read access to the database nor a key is enough to make one. Resolving a link consumes nothing. A download that
+begins is a claim; their number is limited, and each may be resumed for as long as it is valid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from joserfc import jws
+from joserfc.jwk import ECKey
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, select, update
+
+from portability.api import ADDRESS_KINDS, JSON, SubjectKind
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import LinkInvalid, UnknownLink, WrongState
+from portability.requests import exports, instructions
+from portability.requests.policy import Actor, ActorRole
+from portability.requests.states import READABLE, VolumeState
+from portability.requests.transition import end_links
+from portability.trust import audit, keys
+from portability.trust.signing import ALGORITHMS, LINK_TYPE, Jwks, SignatureFault, check, sign
+
+LINK, CLAIM, EXPORT, VOLUME, COPY = (
+    models.link,
+    models.link_claim,
+    models.export,
+    models.volume,
+    models.transfer_copy,
+)
+TTL_MAX_SECONDS = 30 * 86_400
+TOKEN_MAX = 2048
+SUBJECT = ("subject_kind", "subject_id", "subject_ref", "tenant", "profile", "revision")
+"""What a resolved link tells about its export, beside `export_state`."""
+
+
+class Audience(StrEnum):
+    """Who may use a link, beside having its token."""
+
+    LOGIN = "login"
+    """The user whose data it is, logged in."""
+    CODE = "code"
+    """A contact, a closed account or an address: the person who reads the one-time code at the verified address."""
+    TENANT_ADMIN = "tenant_admin"
+    """An administrator of the tenant, logged in."""
+    RECIPIENT = "recipient"
+    """Another provider with the token: it gives access only to copies that the recipient alone can decrypt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link just made: its token is known only at this moment."""
+
+    id: str
+    export_id: str
+    audience: Audience
+    expires_at: datetime
+    token: str = field(repr=False)
+
+    def url(self, base_url: str) -> str:
+        return f"{base_url.rstrip('/')}/d/{self.token}"
+
+
+def issue(
+    connection: Connection,
+    keys_folder: Path,
+    export_id: str,
+    *,
+    ttl_seconds: float,
+    actor: str,
+    audience: str | None = None,
+    transfer_id: str | None = None,
+) -> Link:
+    """Make a link to a ready export, or to the reasons of a refusal; with a transfer, to its copies only.
+
+    The default audience is the one for this subject, `default_audience`.
+
+    Raises: UnknownExport; WrongState if there is nothing to read; BadInput for an audience that does not fit the
+    subject or an invalid lifetime; NoSigningKey.
+    """
+    if not 0 < ttl_seconds <= TTL_MAX_SECONDS:
+        raise BadInput("invalid lifetime of a link: it must be more than 0 seconds and at most 30 days")
+    key = keys.signing(connection, keys_folder, purpose="link")
+    row = exports.lock(connection, export_id)
+    if row["state"] not in READABLE:
+        raise WrongState(f"export {export_id} is {row['state']}, not ready")
+    if transfer_id is not None:
+        chosen = Audience.RECIPIENT
+    else:
+        chosen = default_audience(connection, row) if audience is None else _audience(connection, row, audience)
+    issued_at = datetime.now(UTC)
+    expires_at = issued_at + timedelta(seconds=ttl_seconds)
+    claims: dict[str, JSON] = {
+        "jti": secrets.token_urlsafe(24),
+        "iat": int(issued_at.timestamp()),
+        "exp": int(expires_at.timestamp()),
+    }
+    issued = Link(f"lnk_{secrets.token_hex(10)}", export_id, chosen, expires_at, sign(claims, key, typ=LINK_TYPE))
+    values = {"id": issued.id, "export_id": export_id, "audience": chosen, "expires_at": expires_at}
+    kept = {"token_sha256": _sha256(issued.token), "transfer_id": transfer_id, "created_by": actor, "created_at": now()}
+    connection.execute(insert(LINK).values(**values, **kept))
+    event_detail: audit.Detail = {"link": issued.id, "audience": chosen, "ttl_seconds": int(ttl_seconds)}
+    audit.record(connection, "link.issued", actor=actor, export_id=export_id, detail=event_detail)
+    return issued
+
+
+def default_audience(connection: Connection, export: Mapping[Any, Any]) -> Audience:
+    """Return the audience of a link by default, from the kind of subject or the tenant's instruction."""
+    match export["subject_kind"]:
+        case SubjectKind.USER:
+            return Audience.LOGIN
+        case SubjectKind.TENANT:
+            return Audience.TENANT_ADMIN
+        case _:
+            return Audience.TENANT_ADMIN if to_admin(connection, export) else Audience.CODE
+
+
+def to_admin(connection: Connection, export: Mapping[Any, Any]) -> bool:
+    """Return whether the tenant's instruction sends this contact's archive to its administrator."""
+    if export["subject_kind"] != SubjectKind.CONTACT:
+        return False
+    return any(
+        row["delivery"] == instructions.Delivery.TENANT_ADMIN and row["contact_id"] in {None, export["subject_id"]}
+        for row in instructions.standing(connection, export["tenant"])
+    )
+
+
+def admits(row: Mapping[Any, Any], actor: Actor) -> bool:
+    """Return whether a logged-in actor is the one that a resolved link is for. Codes admit separately."""
+    if row["audience"] == Audience.LOGIN:
+        subject = (actor.kind, actor.id, None)
+        return actor.role == ActorRole.SUBJECT and subject == (row["subject_kind"], row["subject_id"], row["tenant"])
+    if row["audience"] == Audience.TENANT_ADMIN:
+        return actor.role == ActorRole.TENANT_ADMIN and actor.tenant is not None and actor.tenant == row["tenant"]
+    return False
+
+
+def resolve(connection: Connection, keys_folder: Path, token: str) -> RowMapping:
+    """Return the link of a token, with its export's subject. Changes nothing.
+
+    Every invalid token costs the same work and gets the same answer: hash, look up, check a signature.
+
+    Raises: LinkInvalid.
+    """
+    digest = _sha256(token)
+    row = connection.execute(_living().where(LINK.c.token_sha256 == digest)).mappings().one_or_none()
+    claims = read(token, keys.own(connection, keys_folder, purpose="link"))
+    if row is None or claims is None or not hmac.compare_digest(row["token_sha256"], digest):
+        raise LinkInvalid
+    if not _lives(row) or claims["exp"] <= row["present"].timestamp():
+        raise LinkInvalid
+    return row
+
+
+def read(token: str, jwks: Jwks) -> Mapping[str, Any] | None:
+    """Return the claims of a token that we signed, None for any other; it always costs one signature check."""
+    checked = False
+    if len(token) <= TOKEN_MAX:
+        try:
+            claims = check(token, jwks, typ=LINK_TYPE)
+        except SignatureFault as error:
+            checked = error.checked
+        else:
+            return claims if {type(claims.get("exp")), type(claims.get("iat"))} == {int} else None
+    if not checked:
+        _check_decoy()
+    return None
+
+
+def claim(
+    connection: Connection, row: Mapping[Any, Any], volume: int, *, actor: str, claims_max: int, claim_seconds: float
+) -> str:
+    """Begin a download of one volume and return the claim's token, which is valid until it expires.
+
+    Raises: LinkInvalid if the link has ended meanwhile, has no such volume, or its downloads are used up.
+    """
+    connection.execute(select(LINK.c.id).where(LINK.c.id == row["id"]).with_for_update())
+    fresh = connection.execute(_living().where(LINK.c.id == row["id"])).mappings().one_or_none()
+    used = select(func.count()).select_from(CLAIM).where(CLAIM.c.link_id == row["id"], CLAIM.c.volume == volume)
+    if fresh is None or not _lives(fresh) or _volume(connection, row, volume) is None:
+        raise LinkInvalid
+    if connection.execute(used).scalar_one() >= claims_max:
+        raise LinkInvalid
+    token = secrets.token_urlsafe(32)
+    values = {"link_id": row["id"], "volume": volume, "claim_sha256": _sha256(token), "created_at": now()}
+    connection.execute(insert(CLAIM).values(**values, expires_at=now(claim_seconds)))
+    detail = {"link": row["id"], "volume": volume}
+    audit.record(connection, "link.claimed", actor=actor, export_id=row["export_id"], detail=detail)
+    return token
+
+
+def claimed(connection: Connection, row: Mapping[Any, Any], volume: int, claim: str) -> RowMapping:
+    """Return the volume that a claim of this link opens. Raises LinkInvalid."""
+    digest = _sha256(claim)
+    matching = (CLAIM.c.link_id == row["id"], CLAIM.c.volume == volume, CLAIM.c.expires_at > now())
+    known = connection.scalar(select(CLAIM.c.claim_sha256).where(CLAIM.c.claim_sha256 == digest, *matching))
+    found = _volume(connection, row, volume)
+    if known is None or found is None or not hmac.compare_digest(known, digest):
+        raise LinkInvalid
+    return found
+
+
+def opened(
+    connection: Connection,
+    row: Mapping[Any, Any],
+    volume: int,
+    claim: str,
+    *,
+    actor: str,
+    sent_bytes: int,
+    complete: bool,
+) -> None:
+    """Record in the audit log what was sent under a claim. `complete`: to the last byte, as far as the server sees."""
+    matching = (CLAIM.c.link_id == row["id"], CLAIM.c.claim_sha256 == _sha256(claim))
+    if complete:
+        connection.execute(update(CLAIM).where(*matching).values(downloaded_at=now()))
+    detail = {"link": row["id"], "volume": volume, "bytes": sent_bytes, "complete": complete}
+    audit.record(connection, "link.downloaded", actor=actor, export_id=row["export_id"], detail=detail)
+
+
+def volumes(connection: Connection, row: Mapping[Any, Any]) -> Sequence[RowMapping]:
+    """Return what a link gives access to, in order: the volumes, or for a recipient their encrypted copies."""
+    table = VOLUME if row["transfer_id"] is None else COPY
+    query = select(table, (table.c.name + (".zip" if table is VOLUME else ".zip.age")).label("file"))
+    matching = table.c.export_id == row["export_id"] if table is VOLUME else table.c.transfer_id == row["transfer_id"]
+    return (
+        connection.execute(query.where(matching, table.c.state == VolumeState.STORED).order_by(table.c.number))
+        .mappings()
+        .all()
+    )
+
+
+def get(connection: Connection, link_id: str) -> RowMapping:
+    """Return the link's row, also of an ended link. Raises UnknownLink."""
+    row = connection.execute(select(LINK).where(LINK.c.id == link_id)).mappings().one_or_none()
+    if row is None:
+        raise UnknownLink(f"no link has the id {link_id!r}")
+    return row
+
+
+def of(connection: Connection, export_id: str) -> Sequence[RowMapping]:
+    """Return all links of an export, ended links too, oldest first."""
+    query = select(LINK).where(LINK.c.export_id == export_id).order_by(LINK.c.created_at, LINK.c.id)
+    return connection.execute(query).mappings().all()
+
+
+def revoke(connection: Connection, link_id: str, *, actor: str) -> None:
+    """End a link at once, together with its claims. Raises UnknownLink, also for a revoked link."""
+    row = get(connection, link_id)
+    if not end_links(connection, LINK.c.id == link_id, actor=actor):
+        raise UnknownLink(f"link {link_id} is already revoked")
+    audit.record(connection, "link.revoked", actor=actor, export_id=row["export_id"], detail={"link": link_id})
+
+
+def revoke_all(connection: Connection, export_id: str, *, actor: str) -> int:
+    """End every link of an export; returns how many were ended."""
+    ended = end_links(connection, LINK.c.export_id == export_id, actor=actor)
+    for link_id, _ in ended:
+        audit.record(connection, "link.revoked", actor=actor, export_id=export_id, detail={"link": link_id})
+    return len(ended)
+
+
+def _audience(connection: Connection, export: Mapping[Any, Any], wanted: str) -> Audience:
+    try:
+        chosen = Audience(wanted)
+    except ValueError:
+        raise BadInput(f"invalid audience {wanted!r}", hint=f"valid audiences: {', '.join(Audience)}") from None
+    kind = export["subject_kind"]
+    fits = {
+        Audience.LOGIN: kind == SubjectKind.USER,
+        Audience.CODE: kind in {SubjectKind.USER, SubjectKind.CONTACT, *ADDRESS_KINDS},
+        Audience.TENANT_ADMIN: kind == SubjectKind.TENANT or to_admin(connection, export),
+        Audience.RECIPIENT: False,
+    }
+    if not fits[chosen]:
+        hint = (
+            "users log in, contacts and addresses get a code, administrators need an instruction; a transfer for others"
+        )
+        raise BadInput(f"audience {chosen} does not fit the archive of a {kind}", hint=hint)
+    return chosen
+
+
+def _living() -> Select[*tuple[Any, ...]]:
+    of_subject = [EXPORT.c[name] for name in SUBJECT]
+    columns: list[ColumnElement[Any]] = [
+        *LINK.c,
+        *of_subject,
+        EXPORT.c.state.label("export_state"),
+        now().label("present"),
+    ]
+    return select(*columns).join(EXPORT, EXPORT.c.id == LINK.c.export_id)
+
+
+def _lives(row: Mapping[Any, Any]) -> bool:
+    return row["export_state"] in READABLE and row["revoked_at"] is None and bool(row["expires_at"] > row["present"])
+
+
+def _volume(connection: Connection, row: Mapping[Any, Any], number: int) -> RowMapping | None:
+    return next((found for found in volumes(connection, row) if found["number"] == number), None)
+
+
+def _sha256(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def _check_decoy() -> None:
+    token, key = _decoy()
+    with suppress(ValueError):
+        jws.deserialize_compact(token, key, algorithms=ALGORITHMS)
+
+
+@cache
+def _decoy() -> tuple[str, ECKey]:
+    """Make a token and its key, so that an unreadable token costs the same work as a readable one."""
+    key = ECKey.generate_key("P-256", {"kid": "decoy", "use": "sig", "alg": "ES256"})
+    return sign({"jti": secrets.token_urlsafe(24), "iat": 0, "exp": 0}, key, typ=LINK_TYPE), key

@@ -1,0 +1,73 @@
+"""Dates, numbers, sizes and spans of time as people of a language write them, by the data of CLDR."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Literal
+
+from babel import Locale, dates, numbers, units
+
+from portability.locale import SOURCE, languages
+
+FORMATS = {SOURCE: "en-GB"}
+"""Languages whose formats are those of a region: CLDR gives English without a region the dates of the United States."""
+STEP = 1000
+"""From one unit of a size to the next (SI)."""
+SIZES = ("byte", "kilobyte", "megabyte", "gigabyte", "terabyte")
+SPANS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
+MINUTE_SECONDS = 60
+
+
+def tag(language: str) -> str:
+    """Return the tag (BCP 47) by which a browser formats dates for readers of a language, such as `en-GB`."""
+    return FORMATS.get(language, language) if language in languages() else FORMATS[SOURCE]
+
+
+def date(language: str, at: datetime) -> str:
+    """Return the day of a time in the time's own zone: `25 November 2026`."""
+    return dates.format_date(at, "long", locale=_locale(language))
+
+
+def moment(language: str, at: datetime) -> str:
+    """Return a time with its day, in UTC: `25 November 2026, 17:45 UTC`."""
+    at, locale = at.astimezone(UTC), _locale(language)
+    time = dates.format_time(at, "short", tzinfo=UTC, locale=locale)
+    pattern = str(dates.get_datetime_format("medium", locale))
+    return f"{pattern.format(time, date(language, at))} UTC"
+
+
+def number(language: str, count: int) -> str:
+    """Return a count with its thousands grouped: `12,345`."""
+    return numbers.format_decimal(count, locale=_locale(language))
+
+
+def size(language: str, count: int) -> str:
+    """Return a count of bytes with two digits or more, in the largest unit that fits: `3.4 MB`."""
+    value, power = float(count), 0
+    while value >= STEP and power < len(SIZES) - 1:
+        value, power = value / STEP, power + 1
+    shown = round(value, 1) if power and value < 10 else round(value)  # noqa: PLR2004  # two digits are enough
+    length: Literal["long", "short"] = "short" if power else "long"
+    return units.format_unit(shown, f"digital-{SIZES[power]}", length, locale=_locale(language))
+
+
+def span(language: str, seconds: float) -> str:
+    """Return how long a span of time is, in the largest unit that fits, rounded down: `2 days`."""
+    whole = int(abs(seconds))
+    unit, length = next(((unit, length) for unit, length in SPANS if whole >= length), SPANS[-1])
+    return units.format_unit(whole // length, f"duration-{unit}", "long", locale=_locale(language))
+
+
+def ahead(language: str, seconds: float) -> str:
+    """Return when a span of time from now has passed, rounded up to the minute: `in 4 minutes`."""
+    whole = math.ceil(seconds)
+    if whole > MINUTE_SECONDS:
+        whole = math.ceil(whole / MINUTE_SECONDS) * MINUTE_SECONDS
+    return dates.format_timedelta(timedelta(seconds=whole), threshold=1, add_direction=True, locale=_locale(language))
+
+
+@cache
+def _locale(language: str) -> Locale:
+    return Locale.parse(tag(language), sep="-")

@@ -1,0 +1,1 @@
+"""Messages to people and programs: the outbox, letters, mail and webhooks."""

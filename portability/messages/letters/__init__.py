@@ -1,0 +1,91 @@
+"""Letters: the text and the HTML of each mail from the catalogue `mail`, without names or other data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from portability import locale
+from portability.brand import LIGHT
+from portability.messages.mail import Letter
+from portability.messages.outbox import MessageKind
+
+FOLDER = Path(__file__).parent
+PARAGRAPH_END = "\n\n"
+
+
+def write(
+    kind: MessageKind,
+    language: str,
+    facts: Mapping[str, str],
+    *,
+    answer: str | None = None,
+    url: str | None,
+    contact: str | None,
+    brand: str | None = None,
+    colour: str = LIGHT,
+) -> Letter:
+    """Write the letter of a kind.
+
+    Args:
+        kind: what the letter is about; its sentences have the codes `mail.<kind>.subject`, `.paragraphs` and `.action`.
+        language: one of `locale.languages()`.
+        facts: the values of the placeholders `id`, `due`, `until`, `code`, `minutes`: opaque ids and times only.
+        answer: what a ready archive answers; a sentence `mail.<kind>.answers.<answer>` is added if there is one.
+        url: the address that the button opens; None: the letter has no button.
+        contact: the address for questions; None: the letter names no contact.
+        brand: the name of the service, above the letter; None: no name.
+        colour: the colour of the button, as `#rrggbb`.
+
+    Raises: UnknownText.
+    """
+    subject = locale.text(language, f"mail.{kind}.subject")
+    action = locale.find(language, f"mail.{kind}.action")
+    paragraphs = locale.text(language, f"mail.{kind}.paragraphs", **facts).split(PARAGRAPH_END)
+    if answer and (note := locale.find(language, f"mail.{kind}.answers.{answer}")):
+        paragraphs.insert(1, note)
+    shown = {
+        "language": language,
+        "subject": subject,
+        "greeting": locale.text(language, "mail.greeting"),
+        "paragraphs": paragraphs,
+        "action": action,
+        "url": url if action else None,
+        "reference": locale.text(language, "mail.reference", **facts),
+        "questions": contact and locale.text(language, "mail.questions", contact=contact),
+        "automatic": locale.text(language, "mail.automatic"),
+        "code": facts.get("code"),
+        "brand": brand,
+        "colour": colour,
+    }
+    text, html = (_templates().get_template(f"letter.{suffix}").render(shown) for suffix in ("txt", "html"))
+    return Letter(subject, text, html)
+
+
+def code_by_sms(language: str, facts: Mapping[str, str], brand: str | None) -> Letter:
+    """Write the SMS with a code that proves a number. Raises UnknownText."""
+    return _short(locale.text(language, "mail.address_code.sms", **facts), brand)
+
+
+def short(kind: MessageKind, language: str, url: str, brand: str | None) -> Letter:
+    """Write an SMS: what a letter of the kind reports, and where to read more. Raises UnknownText."""
+    return _short(f"{locale.text(language, f'mail.{kind}.subject')}: {url}", brand)
+
+
+def _short(text: str, brand: str | None) -> Letter:
+    return Letter("", f"{brand}: {text}" if brand else text, "")
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=select_autoescape(["html"], default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,130 @@
+"""Notifications: messages to people about their export, queued in the transaction of the change that they report.
+
+They go by mail, to a subject that is a phone number by SMS. A row contains no address, no text and no code: those are
+looked up, or derived, when it is sent (worker/clock/message_delivery.py). The account page shows the same rows as
+messages (docs/mail.md).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from enum import StrEnum
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from portability.api import SubjectKind
+from portability.database import models
+from portability.database.engine import now
+
+TABLE, EXPORT, AUDIT = models.notification, models.export, models.audit_event
+
+
+class MessageKind(StrEnum):
+    """What a message reports."""
+
+    ACKNOWLEDGED = "acknowledged"
+    """The request was received, and when it is due (11 CCR 7021(a))."""
+    READY = "ready"
+    EXPIRING = "expiring"
+    """The archive will be deleted soon."""
+    EXTENDED = "extended"
+    """The answer takes longer than the law's first deadline; with the reason (GDPR Art. 12(3))."""
+    FAILED = "failed"
+    LOG_IN = "log_in"
+    """The address of the request belongs to an account: the person logs in and makes the request there."""
+    DENIED = "denied"
+    """A person has refused the request; with the person's remedies (GDPR Art. 12(4))."""
+    NOT_FOUND = "not_found"
+    """No source knows the person under the name of the request; a person has checked it."""
+    REFERRED = "referred"
+    """To a tenant: a person asked for data that it decides over. Never shown to the person."""
+    CODE = "code"
+    """A one-time code for a person without login. Never shown on a page."""
+    ADDRESS_CODE = "address_code"
+    """A one-time code that proves an address, for a person without account. About no export."""
+
+
+CODES = (MessageKind.CODE, MessageKind.ADDRESS_CODE)
+"""Messages that a person waits for; without a way to send them they cannot arrive."""
+HIDDEN = (*CODES, MessageKind.REFERRED)
+"""Messages that a page never shows."""
+
+
+class Channel(StrEnum):
+    """How a message is sent."""
+
+    MAIL = "mail"
+    SMS = "sms"
+
+
+class MessageState(StrEnum):
+    """The state of a message."""
+
+    QUEUED = "queued"
+    """To be sent; it always ends as `sent`, `page` or `failed`."""
+    SENT = "sent"
+    """A mail server, or the SMS gateway, has accepted it."""
+    PAGE = "page"
+    """Not sent, for its `reason`; shown on the account page."""
+    FAILED = "failed"
+    """It should be sent and cannot be, for its `reason`; an operator has to look at it."""
+
+
+def queue(connection: Connection, kind: MessageKind, export_id: str, *, occasion: str | None = None) -> str | None:
+    """Queue a message about an export in the caller's transaction; returns its id, None if it was already queued.
+
+    There is one message for each `occasion`: a code's id, or by default this attempt and revision of the export.
+    """
+    insert_once = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    present, subject_kind = _present(connection, export_id)
+    by_sms = subject_kind == SubjectKind.PHONE and kind is not MessageKind.REFERRED
+    row = _row(kind, occasion or present, Channel.SMS if by_sms else Channel.MAIL)
+    once = insert_once(TABLE).values(row | {"export_id": export_id})
+    once = once.on_conflict_do_nothing(index_elements=["export_id", "kind", "occasion"])
+    return connection.execute(once.returning(TABLE.c.id)).scalar_one_or_none()
+
+
+def queue_code(connection: Connection, code_id: str, channel: Channel, language: str) -> None:
+    """Queue the message with the code that proves an address."""
+    row = _row(MessageKind.ADDRESS_CODE, code_id, channel)
+    connection.execute(insert(TABLE).values(row | {"language": language}))
+
+
+def purge_codes(connection: Connection, kept_seconds: float) -> None:
+    """Delete the messages with codes that prove addresses, after some time."""
+    old = (TABLE.c.kind == MessageKind.ADDRESS_CODE, TABLE.c.created_at < now(-kept_seconds))
+    connection.execute(delete(TABLE).where(*old))
+
+
+def _row(kind: MessageKind, occasion: str, channel: Channel) -> dict[str, object]:
+    return {
+        "id": f"ntf_{secrets.token_hex(16)}",
+        "kind": kind,
+        "occasion": occasion,
+        "channel": channel,
+        "state": MessageState.QUEUED,
+        "attempts": 0,
+        "created_at": now(),
+    }
+
+
+def present_occasion(connection: Connection, export_id: str) -> str:
+    """Return the attempt and the archive's revision: a retried export sends all messages again."""
+    return _present(connection, export_id)[0]
+
+
+def _present(connection: Connection, export_id: str) -> tuple[str, str]:
+    """Return the present occasion of an export, and the kind of its subject."""
+    retried = (AUDIT.c.export_id == export_id, AUDIT.c.action == "export.retried")
+    retries = select(func.count()).select_from(AUDIT).where(*retried).scalar_subquery()
+    query = select(retries, EXPORT.c.revision, EXPORT.c.subject_kind).where(EXPORT.c.id == export_id)
+    again, revision, kind = connection.execute(query).one()
+    return f"{1 + again}.{revision}", kind
+
+
+def messages(connection: Connection, export_id: str) -> Sequence[RowMapping]:
+    """Return the messages about an export, oldest first, for its page: all except codes and messages to tenants."""
+    query = select(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.kind.not_in(HIDDEN))
+    return connection.execute(query.order_by(TABLE.c.created_at, TABLE.c.id)).mappings().all()

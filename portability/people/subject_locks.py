@@ -1,0 +1,60 @@
+"""Mutual exclusion of legal hold, erasure, request and retry for the same subject (requirements R5 and R8).
+
+Each of them first takes the deployment's lock (a retry: the lock of its export, which an erasure takes too) and then
+looks for the others. If two start at the same moment, the second sees the first one's row and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
+
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import ErasureRunning, OnLegalHold
+
+HOLD, ERASURE, EXPORT = models.legal_hold, models.erasure, models.export
+
+
+def lock(connection: Connection) -> None:
+    """Take the deployment's lock until the transaction ends: the first lock in the order of locks."""
+    connection.execute(select(models.deployment.c.id).with_for_update())
+
+
+def of(table: Table, kind: str, identifier: str, tenant: str | None) -> ColumnElement[bool]:
+    """Return the condition for rows of a table that are about this subject."""
+    same = (table.c.subject_kind == kind, table.c.subject_id == identifier)
+    return and_(*same, table.c.tenant.is_not_distinct_from(tenant))
+
+
+def of_row(table: Table, row: Mapping[Any, Any]) -> ColumnElement[bool]:
+    """Return the same condition for the subject of a row of another table."""
+    return of(table, row["subject_kind"], row["subject_id"], row["tenant"])
+
+
+def check_not_erasing(connection: Connection, kind: str, identifier: str, tenant: str | None) -> None:
+    """Check that no erasure of the subject is running. Raises ErasureRunning."""
+    query = select(ERASURE.c.id).where(of(ERASURE, kind, identifier, tenant), ERASURE.c.state == "begun")
+    if (erasure_id := connection.scalar(query)) is not None:
+        raise ErasureRunning(f"this subject is being erased: erasure {erasure_id} has not ended")
+
+
+def check_not_held(connection: Connection, kind: str, identifier: str, tenant: str | None) -> None:
+    """Check that the subject is not under a legal hold. Raises OnLegalHold."""
+    query = select(HOLD.c.id).where(of(HOLD, kind, identifier, tenant), stands())
+    if (hold_id := connection.scalar(query.limit(1))) is not None:
+        raise OnLegalHold(f"this subject is under legal hold {hold_id}: nothing is erased (GDPR Art. 17(3))")
+
+
+def stands() -> ColumnElement[bool]:
+    """Return the condition for active holds: not released and not past their end."""
+    return and_(HOLD.c.released_at.is_(None), or_(HOLD.c.until.is_(None), HOLD.c.until > now()))
+
+
+def held() -> ColumnElement[bool]:
+    """Return the condition for exports whose subject is under an active hold."""
+    same = (HOLD.c.subject_kind == EXPORT.c.subject_kind, HOLD.c.subject_id == EXPORT.c.subject_id)
+    same_tenant = func.coalesce(HOLD.c.tenant, "") == func.coalesce(EXPORT.c.tenant, "")
+    return select(HOLD.c.id).where(*same, same_tenant, stands()).correlate(EXPORT).exists()

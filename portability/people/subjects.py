@@ -1,0 +1,92 @@
+"""Subjects: from `user:ID` to verified identities, and the tenant that processor data is filtered by."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from portability.api import ADDRESS_KINDS, SubjectKind
+from portability.database import models
+from portability.errors import BadSubject
+from portability.people.addresses import email, phone
+
+REF = models.subject_ref
+ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+ADDRESS_MAX = 200
+"""Characters of an address, as of any id."""
+
+REF_PREFIX = "sub_"
+"""The length of a pseudonym in bytes."""
+
+
+def parse(text: str, tenant: str | None) -> tuple[SubjectKind, str, str | None]:
+    """Parse `user:ID`, `contact:ID` (with its tenant), `tenant:ID`, `email:ADDRESS` or `phone:NUMBER`.
+
+    Returns: kind, id and tenant; an address in its normal form. Raises BadSubject, without the address.
+    """
+    prefix, _, identifier = text.partition(":")
+    try:
+        kind = SubjectKind(prefix)
+    except ValueError:
+        raise BadSubject("unknown kind of subject") from None
+    if kind in ADDRESS_KINDS:
+        return kind, _address(kind, identifier, tenant), None
+    if not ID.fullmatch(identifier) or (tenant is not None and not ID.fullmatch(tenant)):
+        raise BadSubject("invalid id: use 1 to 200 of the characters A-Z a-z 0-9 . _ ~ -")
+    if kind is SubjectKind.CONTACT and tenant is None:
+        raise BadSubject("a contact belongs to a tenant, and no tenant was given", hint="add --tenant T")
+    if kind is SubjectKind.USER and tenant is not None:
+        raise BadSubject("a user does not belong to a tenant", hint="remove --tenant")
+    if kind is SubjectKind.TENANT:
+        if tenant not in {None, identifier}:
+            raise BadSubject("--tenant and the subject name different tenants")
+        tenant = identifier
+    return kind, identifier, tenant
+
+
+def _address(kind: SubjectKind, text: str, tenant: str | None) -> str:
+    """Return the normal form of an address. Raises BadSubject."""
+    if tenant is not None:
+        raise BadSubject("a person without an account does not belong to a tenant", hint="remove --tenant")
+    is_email = kind is SubjectKind.EMAIL
+    form = email(text.strip()) if is_email else phone(text.strip())
+    # A mailbox at a network address (`ann@[192.0.2.1]`) may be a machine of this network.
+    if form is None or len(form) > ADDRESS_MAX or form.endswith("]"):
+        what, example = ("e-mail address", "ann@mail.example") if is_email else ("phone number", "+6281234567890")
+        raise BadSubject(f"invalid {what}", hint=f"write it as in this example: {example}")
+    return form
+
+
+def pairwise_ref(connection: Connection, kind: str, identifier: str, tenant: str | None) -> str:
+    """Return the subject's pseudonym in this deployment: 130 random bits in base32, assigned once.
+
+    One row links the subject to it. Once that row is deleted (`forget_ref`), the pseudonym no longer identifies anyone,
+    though it stays in the audit log. A read transaction gets an unused pseudonym if the subject has none yet.
+    """
+    digest = _digest(connection, kind, identifier, tenant)
+    known = connection.scalar(select(REF.c.ref).where(REF.c.digest == digest))
+    if known is not None:
+        return str(known)
+    fresh = REF_PREFIX + base64.b32encode(secrets.token_bytes(20)).decode()[:26].lower()
+    if connection.get_execution_options().get("portability_reading"):
+        return fresh
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(REF).values(digest=digest, ref=fresh).on_conflict_do_nothing())
+    return str(connection.execute(select(REF.c.ref).where(REF.c.digest == digest)).scalar_one())
+
+
+def forget_ref(connection: Connection, kind: str, identifier: str, tenant: str | None) -> None:
+    """Unlink a subject from its pseudonym; a later request gets a new pseudonym."""
+    connection.execute(delete(REF).where(REF.c.digest == _digest(connection, kind, identifier, tenant)))
+
+
+def _digest(connection: Connection, kind: str, identifier: str, tenant: str | None) -> str:
+    salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
+    named = "\0".join((kind, tenant or "", identifier)).encode()
+    return hmac.new(bytes.fromhex(salt), named, hashlib.sha256).hexdigest()

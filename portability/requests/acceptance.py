@@ -1,0 +1,318 @@
+"""Acceptance of requests: a request is checked completely before anything is written, and becomes one export row."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from sqlalchemy import Connection, exists, func, insert, select
+
+from portability.api import SubjectKind
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import BadDate, BadSubject, TooManyExports, UnknownProfile
+from portability.law.countries import COUNTRIES
+from portability.law.deadlines import UTC_CALENDAR, BusinessCalendar, Deadline, DeadlineClock, check_notice, deadline
+from portability.law.profiles import Profile
+from portability.law.regime import Regime, SubjectFacts
+from portability.law.regimes import DEFAULT_REGIMES, Law, applying
+from portability.messages import outbox
+from portability.people import subject_locks, subjects
+from portability.plugins import check_exporter_names, check_format_names
+from portability.requests import slices
+from portability.requests.states import ONGOING, ExportState
+from portability.trust import audit
+
+DEFAULT_FORMATS = ("jsonl", "csv", "vcon")
+MONTH_DAYS = 30
+CHANNEL = re.compile(r"[a-z0-9_-]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A checked request."""
+
+    profile: Profile
+    subject_kind: SubjectKind
+    subject_id: str
+    tenant: str | None
+    include: tuple[str, ...] | None
+    formats: tuple[str, ...]
+    since: datetime | None
+    until: datetime | None
+    require_complete: bool
+    reason: str | None
+    channel: str
+    received_at: datetime
+    due: Deadline
+    notice_ends_at: datetime | None = None
+    residence: str | None = None
+    """The subject's country, ISO 3166-1 alpha-2; None: not known."""
+    language: str | None = None
+    """Of the page on which it was made: for messages to a subject whose language the directory does not know."""
+    tell_tenants: bool = False
+    """Whether the person agrees that tenants are informed that decide over parts of the data."""
+
+    @property
+    def due_at(self) -> datetime:
+        return self.due.at
+
+
+def check(
+    *,
+    profile: str,
+    subject: str,
+    tenant: str | None = None,
+    include: Sequence[str] | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    since: str | None = None,
+    until: str | None = None,
+    require_complete: bool = False,
+    reason: str | None = None,
+    channel: str = "cli",
+    received_at: str | None = None,
+    notice_ends_at: str | None = None,
+    residence: str | None = None,
+    tell_tenants: bool = False,
+    regimes: Sequence[Law] = DEFAULT_REGIMES,
+    place: BusinessCalendar = UTC_CALENDAR,
+    exporters: Collection[str] | None = None,  # names of the deployment's exporters; None: all installed exporters
+) -> Request:
+    """Check a caller's input and return the request, due by the strictest of the regimes that apply to the subject.
+
+    Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat, UnknownRegime, BadDate, BadInput.
+    """
+    chosen = _profile(profile)
+    kind, identifier, owner = subjects.parse(subject, tenant)
+    _check_kind(chosen, kind)
+    begin, end = _period(since, until)
+    country = _residence(residence)
+    received, laws = _received(received_at), applying(regimes, chosen, SubjectFacts(kind, country, owner))
+    notice = _notice(notice_ends_at, laws, received, place)
+    return Request(
+        profile=chosen,
+        subject_kind=kind,
+        subject_id=identifier,
+        tenant=owner,
+        include=_include(include, exporters),
+        formats=_formats(formats),
+        since=begin,
+        until=end,
+        require_complete=require_complete,
+        reason=reason,
+        channel=_channel(channel),
+        received_at=received,
+        due=deadline(laws, chosen, DeadlineClock(received, notice_ends_at=notice), place),
+        notice_ends_at=notice,
+        residence=country,
+        tell_tenants=tell_tenants,
+    )
+
+
+def accept(
+    connection: Connection,
+    request: Request,
+    *,
+    actor: str,
+    per_month: int | None = None,
+    mandate_id: str | None = None,
+) -> tuple[str, bool]:
+    """Store the request as an export and return (its id, whether it is new).
+
+    An open export of an identical request is returned instead of a second one: asking twice gives one archive.
+    `per_month` limits the subject's exports in 30 days; `mandate_id` is a mandate that was already checked.
+
+    Raises: ErasureRunning, TooManyExports.
+    """
+    # Locked, so that of two simultaneous requests the second sees the first one's row.
+    subject_locks.lock(connection)
+    subject_locks.check_not_erasing(connection, request.subject_kind, request.subject_id, request.tenant)
+    ref = subjects.pairwise_ref(connection, request.subject_kind, request.subject_id, request.tenant)
+    if (same := _open_twin(connection, request, ref)) is not None:
+        audit.record(connection, "request.repeated", actor=actor, export_id=same)
+        return same, False
+    if per_month is not None and _ready_in_a_month(connection, ref) >= per_month:
+        raise TooManyExports(f"limit reached: {per_month} exports of this subject became ready in {MONTH_DAYS} days")
+    identifier = base64.b32encode(secrets.token_bytes(15)).decode().lower()
+    store(connection, request, identifier, ref, actor=actor, mandate_id=mandate_id)
+    detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
+    audit.record(connection, "request.accepted", actor=actor, export_id=identifier, detail=detail)
+    outbox.queue(connection, outbox.MessageKind.ACKNOWLEDGED, identifier)
+    return identifier, True
+
+
+def store(
+    connection: Connection, request: Request, identifier: str, ref: str, *, actor: str, mandate_id: str | None = None
+) -> None:
+    """Insert the request's row and its first slice, without the checks of `accept`."""
+    connection.execute(insert(models.export).values(_row(request, identifier, ref, actor) | {"mandate_id": mandate_id}))
+    slices.open_first(connection, identifier, request.tenant)
+
+
+def _row(request: Request, identifier: str, ref: str, actor: str) -> dict[str, object]:
+    return {
+        **_compared_columns(request),
+        "id": identifier,
+        "subject_id": request.subject_id,
+        "subject_ref": ref,
+        "reason": request.reason,
+        "channel": request.channel,
+        "requested_by": actor,
+        "received_at": request.received_at,
+        "residence": request.residence,
+        "language": request.language,
+        **deadline_columns(request.due),
+        "created_at": datetime.now(UTC),
+        "state": ExportState.QUEUED,
+        "volume_counter": 0,
+        "revision": 1,
+    }
+
+
+def deadline_columns(due: Deadline) -> dict[str, object]:
+    """Return the columns of an export that state its due date."""
+    return {
+        "due_at": due.at,
+        "due_regime": due.regime,
+        "due_figure": due.figure,
+        "retrieval_ends_at": due.retrieval_ends_at,
+    }
+
+
+def _compared_columns(request: Request) -> dict[str, object]:
+    return {
+        "profile": request.profile,
+        "subject_kind": request.subject_kind,
+        "tenant": request.tenant,
+        "include": list(request.include) if request.include else None,
+        "formats": list(request.formats),
+        "since": request.since,
+        "until": request.until,
+        "require_complete": request.require_complete,
+        "notice_ends_at": request.notice_ends_at,
+        "tell_tenants": request.tell_tenants,
+    }
+
+
+def _open_twin(connection: Connection, request: Request, ref: str) -> str | None:
+    table = models.export
+    query = select(table).where(
+        table.c.subject_ref == ref, table.c.state.in_(ONGOING), table.c.cancel_requested_at.is_(None)
+    )
+    compared = _compared_columns(request)
+    for row in connection.execute(query).mappings():
+        if all(row[name] == value for name, value in compared.items()):
+            return str(row["id"])
+    return None
+
+
+def _ready_in_a_month(connection: Connection, ref: str) -> int:
+    """Count successful exports only: failed, cancelled or denied exports gave no copy (GDPR Art. 12(5), 15(3))."""
+    table = models.export
+    ready = exists().where(models.audit_event.c.export_id == table.c.id, models.audit_event.c.action == "export.ready")
+    recent = (table.c.subject_ref == ref, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
+    return connection.execute(select(func.count()).select_from(table).where(*recent)).scalar_one()
+
+
+def _profile(name: str) -> Profile:
+    try:
+        return Profile(name)
+    except ValueError:
+        raise UnknownProfile(f"unknown profile {name!r}") from None
+
+
+def _include(names: Sequence[str] | None, exporters: Collection[str] | None) -> tuple[str, ...] | None:
+    if names is not None and not names:
+        raise BadInput("the list of exporters is empty", hint="remove --include to export all")
+    return None if names is None else tuple(check_exporter_names(names, exporters))
+
+
+def _residence(code: str | None) -> str | None:
+    if code is None:
+        return None
+    if code.upper() not in COUNTRIES:
+        raise BadInput("the residence is not a country code of ISO 3166-1", hint="use a code such as ID or DE")
+    return code.upper()
+
+
+def _check_kind(profile: Profile, kind: SubjectKind) -> None:
+    """Check that a profile applies to a kind of subject. Raises BadSubject."""
+    if (profile is Profile.SWITCH) is not (kind is SubjectKind.TENANT):
+        raise BadSubject(
+            f"profile {profile} does not apply to a {kind}",
+            hint="switch is for a tenant; access and portability are for a person",
+        )
+
+
+def _channel(name: str) -> str:
+    if not CHANNEL.fullmatch(name):
+        raise BadInput(
+            "invalid channel: use 1 to 32 of the characters a-z 0-9 _ -", hint="for example cli, email, letter, phone"
+        )
+    return name
+
+
+def _formats(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        raise BadInput("the list of formats is empty", hint=f"remove --format to use {', '.join(DEFAULT_FORMATS)}")
+    return tuple(check_format_names(names))
+
+
+def _period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    begin, end = moment(since, "since"), moment(until, "until")
+    if begin is not None and end is not None and begin >= end:
+        raise BadDate("since must be before until")
+    return begin, end
+
+
+def _received(text: str | None) -> datetime:
+    present = datetime.now(UTC)
+    received = moment(text, "received-at") or present
+    if received > present:
+        raise BadDate("received-at is in the future")
+    return received
+
+
+def _notice(text: str | None, laws: Sequence[Regime], received: datetime, place: BusinessCalendar) -> datetime | None:
+    end = moment(text, "notice-ends-at")
+    if text is None or end is None:
+        return None
+    if len(text) == len("2026-11-24"):
+        # A day belongs to the place whose days the deadline counts.
+        end = end.replace(tzinfo=place.zone).astimezone(UTC)
+    check_notice(laws, received, end, place)
+    return end
+
+
+def end_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime | None:
+    """Parse an end of a caller: a time, or a date whose whole day of the place belongs to it. Raises BadDate."""
+    end = moment(text, what)
+    if text is None or end is None or len(text) != len("2026-11-24"):
+        return end
+    return (end.replace(tzinfo=place.zone) + timedelta(days=1)).astimezone(UTC)
+
+
+def moment(text: str | None, what: str) -> datetime | None:
+    """Parse a date or time of a caller, as aware UTC; None stays None. Raises BadDate."""
+    if text is None or len(text) != len("2026-11-24"):
+        return None if text is None else instant(text, what)
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    except ValueError:
+        raise BadDate(f"{what} is not a valid date or time") from None
+
+
+def instant(text: str, what: str) -> datetime:
+    """Parse a time with its time zone, as aware UTC. Raises BadDate."""
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadDate(f"{what} is not a valid date or time") from None
+    raise BadDate(f"{what} has a time without time zone")

@@ -1,0 +1,131 @@
+"""Compares the audit log with exports, ledger and storage: a consistent chain can still lack what happened."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from portability.api.errors import ObjectMissing
+from portability.api.storages import Storage
+from portability.database import models
+from portability.requests.states import EXPORTS, REFERRED, DatasetState, ExportState, VolumeState
+from portability.trust.audit import FAULTS_MAX
+
+EXPORT, VOLUME, LEDGER, GAP, EVENT = models.export, models.volume, models.ledger, models.gap, models.audit_event
+ACCEPTED, PURGED = "request.accepted", "request.purged"
+_COMPLETE = frozenset({DatasetState.COMPLETE, DatasetState.WITH_REMARKS, DatasetState.EMPTY})
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonFault:
+    """A contradiction, and the export that it is about."""
+
+    code: str
+    """`unrecorded`, `state_differs`, `ledger_differs`, `object_missing`, `object_differs` or `export_missing`."""
+    export_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The result of `compare`."""
+
+    exports: int
+    objects: int
+    faults: tuple[ComparisonFault, ...]
+
+
+def compare(connection: Connection, storage: Storage | None) -> Comparison:
+    """Compare every export with its events, its ledger and, with a storage, its objects.
+
+    Unrecorded: no event says that the request was accepted. State differs: the events do not lead to its state.
+    Ledger differs: the export is complete, and its ledger or a gap says that something is missing. Object missing or
+    differs: storage does not have a stored volume, or has another size. Export missing: events name an export that has
+    no row and whose record was not purged.
+
+    Raises: StorageError.
+    """
+    rows = connection.execute(select(EXPORT).order_by(EXPORT.c.id)).mappings().all()
+    actions = _actions(connection)
+    volumes = _stored(connection) if storage is not None else []
+    faults = [
+        *_of_events(rows, actions),
+        *_of_ledgers(connection, rows),
+        *(_of_objects(storage, volumes) if storage is not None else ()),
+    ]
+    return Comparison(len(rows), len(volumes), tuple(faults[:FAULTS_MAX]))
+
+
+def _actions(connection: Connection) -> Mapping[str, Sequence[str]]:
+    """Return the actions of each export's events, in order."""
+    found: dict[str, list[str]] = defaultdict(list)
+    query = select(EVENT.c.export_id, EVENT.c.action).where(EVENT.c.export_id.is_not(None)).order_by(EVENT.c.id)
+    for export_id, action in connection.execute(query):
+        found[export_id].append(action)
+    return found
+
+
+def _of_events(rows: Iterable[RowMapping], actions: Mapping[str, Sequence[str]]) -> Iterator[ComparisonFault]:
+    known = set()
+    for row in rows:
+        known.add(row["id"])
+        own = actions.get(row["id"], ())
+        if ACCEPTED not in own:
+            yield ComparisonFault("unrecorded", row["id"])
+        elif ExportState(row["state"]) not in _reached(own):
+            yield ComparisonFault("state_differs", row["id"])
+    for export_id, own in actions.items():
+        if export_id not in known and PURGED not in own:
+            yield ComparisonFault("export_missing", export_id)
+
+
+def _reached(actions: Iterable[str]) -> frozenset[ExportState]:
+    """Return the states to which the events may have led: the last event that changes a state decides."""
+    last = frozenset({ExportState.QUEUED})
+    for action in actions:
+        targets = {to for meaning in EXPORTS.values() for to, event in meaning.next.items() if event == action}
+        last = frozenset(targets) or last
+    return _with_silent(last)
+
+
+def _with_silent(states: frozenset[ExportState]) -> frozenset[ExportState]:
+    """Add the states that follow without an event."""
+    while True:
+        more = {to for state in states for to, event in EXPORTS[state].next.items() if event is None}
+        if more <= states:
+            return states
+        states |= more
+
+
+def _of_ledgers(connection: Connection, rows: Iterable[RowMapping]) -> Iterator[ComparisonFault]:
+    gaps = set(connection.scalars(select(GAP.c.export_id).distinct()))
+    states: dict[str, set[str]] = defaultdict(set)
+    for export_id, state in connection.execute(select(LEDGER.c.export_id, LEDGER.c.state)):
+        states[export_id].add(state)
+    for row in rows:
+        if row["state"] != ExportState.READY or row["complete"] is not True:
+            continue
+        is_referred = not states[row["id"]].isdisjoint(REFERRED) and row["outcome_own"] is not None
+        is_lacking = row["id"] in gaps or not states[row["id"]] - REFERRED <= _COMPLETE
+        if is_referred or is_lacking:
+            yield ComparisonFault("ledger_differs", row["id"])
+
+
+def _stored(connection: Connection) -> Sequence[RowMapping]:
+    kept = select(EXPORT.c.id).where(EXPORT.c.state == ExportState.READY)
+    query = select(VOLUME).where(VOLUME.c.state == VolumeState.STORED, VOLUME.c.export_id.in_(kept))
+    return connection.execute(query.order_by(VOLUME.c.export_id, VOLUME.c.number)).mappings().all()
+
+
+def _of_objects(storage: Storage, volumes: Iterable[Mapping[Any, Any]]) -> Iterator[ComparisonFault]:
+    for volume in volumes:
+        try:
+            found = storage.stat(volume["object_key"])
+        except ObjectMissing:
+            yield ComparisonFault("object_missing", volume["export_id"])
+            continue
+        if found.bytes != volume["bytes"]:
+            yield ComparisonFault("object_differs", volume["export_id"])

@@ -1,0 +1,224 @@
+"""Exports: read one by id, list them, cancel one; the JSON form that CLI and API share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, and_, cast, func, or_, select, update
+
+from portability.api import JSON
+from portability.api.times import rfc3339
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import AddressOfAccount, UnknownExport, WrongState
+from portability.law import deadlines
+from portability.law.deadlines import Alarm
+from portability.law.omissions import explanation
+from portability.requests import slices
+from portability.requests.states import (
+    CANCELLABLE,
+    REFERRED,
+    UNANSWERED,
+    UNBEGUN,
+    DatasetState,
+    ExportState,
+    SliceState,
+    VolumeState,
+)
+from portability.requests.transition import transition
+from portability.trust import audit
+
+EXPORT, VOLUME, LEDGER, GAP = models.export, models.volume, models.ledger, models.gap
+APPROVAL = models.approval
+
+
+def get(connection: Connection, identifier: str) -> RowMapping:
+    """Return the export's row. Raises UnknownExport."""
+    row = connection.execute(select(EXPORT).where(EXPORT.c.id == identifier)).mappings().one_or_none()
+    if row is None:
+        raise UnknownExport(f"no export has the id {identifier!r}")
+    return row
+
+
+def recent(connection: Connection, *, state: str | None = None, limit: int = 100) -> Sequence[RowMapping]:
+    """Return the newest exports first, with the current number of records as `records`."""
+    # PostgreSQL sums bigint to numeric: back to an integer.
+    total = cast(func.coalesce(func.sum(LEDGER.c.records), 0), BigInteger)
+    counted = select(total).where(LEDGER.c.export_id == EXPORT.c.id)
+    query = select(EXPORT, counted.scalar_subquery().label("records"))
+    query = query.order_by(EXPORT.c.created_at.desc(), EXPORT.c.id).limit(limit)
+    if state is not None:
+        query = query.where(EXPORT.c.state == state)
+    return connection.execute(query).mappings().all()
+
+
+def stored_volumes(connection: Connection, identifier: str) -> Sequence[RowMapping]:
+    """Return the volumes that storage has confirmed, in order."""
+    query = select(VOLUME).where(VOLUME.c.export_id == identifier, VOLUME.c.state == VolumeState.STORED)
+    return connection.execute(query.order_by(VOLUME.c.number)).mappings().all()
+
+
+def ledger(connection: Connection, identifier: str) -> Sequence[RowMapping]:
+    """Return one row for each dataset, in the order of reading; empty until a worker has planned."""
+    query = select(LEDGER).where(LEDGER.c.export_id == identifier).order_by(LEDGER.c.ordinal)
+    return connection.execute(query).mappings().all()
+
+
+def gaps(connection: Connection, identifier: str) -> Sequence[RowMapping]:
+    """Return everything that is missing in the archive."""
+    query = select(GAP).where(GAP.c.export_id == identifier).order_by(GAP.c.id)
+    return connection.execute(query).mappings().all()
+
+
+def view(connection: Connection, identifier: str) -> dict[str, JSON]:
+    """Return the export as JSON, for `--json` and the API: no subject id, no identities. Raises UnknownExport."""
+    row = get(connection, identifier)
+    lines = ledger(connection, identifier)
+    return {
+        "id": row["id"],
+        "state": row["state"],
+        "complete": row["complete"],
+        "outcome": outcome(row),
+        "profile": row["profile"],
+        "subject": row["subject_ref"],
+        "subject_kind": row["subject_kind"],
+        "received_at": rfc3339(row["received_at"]),
+        "due_at": rfc3339(row["due_at"]),
+        "due_by": due_by(row),
+        "residence": row["residence"],
+        "notice_ends_at": rfc3339(row["notice_ends_at"]),
+        "retrieval_ends_at": rfc3339(row["retrieval_ends_at"]),
+        "alarm": alarm(row),
+        "review": review(connection, row),
+        "began_at": rfc3339(row["began_at"]),
+        "ended_at": rfc3339(row["ended_at"]),
+        "revision": row["revision"],
+        "cancel_requested": row["cancel_requested_at"] is not None,
+        "progress": progress(lines, slices.of(connection, identifier)),
+        "datasets": [_dataset(line) for line in lines],
+        "volumes": [
+            {"number": v["number"], "name": f"{v['name']}.zip", "bytes": v["bytes"], "sha256": v["sha256"]}
+            for v in stored_volumes(connection, identifier)
+        ],
+        "erased_at": rfc3339(row["erased_at"]),
+        "attestations": attestations(connection, identifier),
+        "error": None if row["error_code"] is None else {"code": row["error_code"], "message": row["error_message"]},
+    }
+
+
+def outcome(row: Mapping[Any, Any]) -> dict[str, JSON] | None:
+    """Return both parts of the outcome as JSON; None while the export is open, and for an export before version 0.2."""
+    return {"own": row["outcome_own"], "processor": row["outcome_processor"]} if row["outcome_own"] else None
+
+
+def due_by(row: Mapping[Any, Any]) -> dict[str, JSON] | None:
+    """Return which regime set the due date, and whether its figure is the law's; None for an export of version 0.1."""
+    return {"regime": row["due_regime"], "figure": row["due_figure"]} if row["due_regime"] else None
+
+
+def review(connection: Connection, row: Mapping[Any, Any]) -> list[str]:
+    """Return why a second person must approve the export before it begins; empty if no approval is needed."""
+    if row["state"] != ExportState.REVIEW:
+        return []
+    matching = (APPROVAL.c.export_id == row["id"], APPROVAL.c.state == "open")
+    return [*connection.scalars(select(APPROVAL.c.cause).where(*matching).order_by(APPROVAL.c.asked_at, APPROVAL.c.id))]
+
+
+def attestations(connection: Connection, identifier: str) -> list[JSON]:
+    """Return the signed statements of what was deleted of the archive, oldest first (docs/retention.md)."""
+    table = models.attestation
+    query = select(table).where(table.c.export_id == identifier).order_by(table.c.created_at, table.c.id)
+    return [
+        {"id": row["id"], "issued_at": rfc3339(row["created_at"]), "token": row["token"]}
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def progress(lines: Sequence[RowMapping], parts: Sequence[RowMapping]) -> dict[str, int | None]:
+    """Return the progress of the export, with open volumes; `..._expected` is null if an exporter cannot count."""
+    open_volumes = [part["progress"] or {} for part in parts]
+    done = {
+        name: sum(line[name] for line in lines) + sum(volume.get(name, 0) for volume in open_volumes)
+        for name in ("records", "files", "bytes")
+    }
+    read = sum(line["state"] != DatasetState.PENDING for line in lines)
+    reading = sum(volume.get("datasets", 0) for volume in open_volumes)
+    return {
+        "datasets": min(read + reading, len(lines)),
+        "datasets_expected": len(lines),
+        **done,
+        "records_expected": _total(line["expected_records"] for line in lines),
+        "bytes_expected": _total(line["expected_bytes"] for line in lines),
+        "slices": sum(part["state"] == SliceState.DONE for part in parts),
+        "slices_expected": len(parts),
+    }
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = list(counts)
+    return None if None in known or not known else sum(count for count in known if count is not None)
+
+
+def alarm(row: Mapping[Any, Any], at: datetime | None = None) -> Alarm:
+    """Return how close an unanswered request is to its deadline."""
+    if row["state"] not in UNANSWERED or row["erased_at"] is not None:
+        return Alarm.NONE
+    return deadlines.alarm(row["notice_ends_at"] or row["received_at"], row["due_at"], at or datetime.now(UTC))
+
+
+def unanswered() -> ColumnElement[bool]:
+    """Return the condition: the request has no answer yet, and its subject was not erased meanwhile.
+
+    A request for the address of an account is answered: the person was informed to log in.
+    """
+    waits = or_(EXPORT.c.state != ExportState.FAILED, EXPORT.c.error_code.is_distinct_from(AddressOfAccount.code))
+    return and_(EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None), waits)
+
+
+def lock(connection: Connection, identifier: str) -> RowMapping:
+    """Return the export's row, locked until the transaction ends. Raises UnknownExport."""
+    query = select(EXPORT).where(EXPORT.c.id == identifier).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise UnknownExport(f"no export has the id {identifier!r}")
+    return row
+
+
+def cancel(connection: Connection, identifier: str, *, actor: str) -> ExportState:
+    """Cancel an export that is open or failed; a running one ends at its workers' next checkpoint.
+
+    A second call is not an error. A failed request is cancelled when the person no longer wants its answer.
+
+    Raises: UnknownExport; WrongState if it is ready, or has ended in another way.
+    """
+    row = lock(connection, identifier)
+    state = ExportState(row["state"])
+    if state is ExportState.CANCELLED:
+        return state
+    if state not in CANCELLABLE:
+        raise WrongState(
+            f"export {identifier} is already {state}", hint="only an export that is open or failed can be cancelled"
+        )
+    matching = update(EXPORT).where(EXPORT.c.id == identifier, EXPORT.c.cancel_requested_at.is_(None))
+    connection.execute(matching.values(cancel_requested_at=now()))
+    audit.record(connection, "export.cancel_requested", actor=actor, export_id=identifier)
+    if state not in UNBEGUN and state is not ExportState.FAILED:
+        return state
+    transition(connection, row, ExportState.CANCELLED, actor=actor)
+    return ExportState.CANCELLED
+
+
+def _dataset(line: RowMapping) -> Mapping[str, JSON]:
+    dataset: dict[str, JSON] = {
+        name: line[name] for name in ("exporter", "dataset", "state", "records", "files", "gaps")
+    }
+    if line["reason"] is not None:
+        dataset |= {"reason": line["reason"], "explanation": explanation(line["reason"])}
+    if line["tenants"] and line["state"] in REFERRED:
+        dataset["tenants"] = line["tenants"]
+    for name in ("redactions", "findings"):
+        if line[name]:
+            dataset[name] = line[name]
+    return dataset

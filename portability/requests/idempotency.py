@@ -1,0 +1,45 @@
+"""Idempotency keys: a request that is sent twice makes one export (requirement R51)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from sqlalchemy import Connection, delete, insert, select
+
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import KeyReused
+
+TABLE = models.idempotency_key
+KEPT_SECONDS = 86_400
+KEY_MAX = 255
+
+
+def once(connection: Connection, key: str, body: bytes, *, actor: str, make: Callable[[], str]) -> tuple[str, bool]:
+    """Return (the export id for this actor's key, whether it is new); a new key calls `make`.
+
+    `body` is the request as received, or in a canonical form. A key is valid for a day.
+
+    Raises: KeyReused if the key was used with another body; BadInput for an invalid key; and what `make` raises.
+    """
+    if not 0 < len(key) <= KEY_MAX or not key.isascii() or not key.isprintable():
+        raise BadInput(f"invalid idempotency key: use 1 to {KEY_MAX} printable ASCII characters")
+    # Locked, like the acceptance of requests; this is the first lock in the order of locks.
+    connection.execute(select(models.deployment.c.id).with_for_update())
+    connection.execute(delete(TABLE).where(TABLE.c.created_at < now(-KEPT_SECONDS)))
+    digest, body_digest = _sha256(f"{actor}\0{key}".encode()), _sha256(body)
+    known = connection.execute(select(TABLE).where(TABLE.c.digest == digest)).mappings().one_or_none()
+    if known is not None:
+        if known["request_sha256"] != body_digest:
+            raise KeyReused("this idempotency key was already used for a different request")
+        return str(known["export_id"]), False
+    export_id = make()
+    values = {"digest": digest, "request_sha256": body_digest, "export_id": export_id, "created_at": now()}
+    connection.execute(insert(TABLE).values(**values))
+    return export_id, True
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

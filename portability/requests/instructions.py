@@ -1,0 +1,114 @@
+"""Instructions: a tenant's recorded orders to export what the platform processes for it (GDPR Art. 28(3)(a))."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import BadSubject, UnknownInstruction
+from portability.people.subjects import ID
+from portability.trust import audit
+
+TABLE = models.instruction
+
+
+class Delivery(StrEnum):
+    """Who receives the archive of a contact."""
+
+    SUBJECT = "subject"
+    """The contact, by a code at the verified address."""
+    TENANT_ADMIN = "tenant_admin"
+    """The tenant's administrator, who answers the contact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The part of an instruction that a plan needs."""
+
+    tenant: str
+    contact_id: str | None
+    exporters: frozenset[str] | None
+
+    def opens(self, exporter: str, tenant: str, person: str) -> bool:
+        """Return whether it allows this exporter's data of this contact, or this member of staff, of this tenant."""
+        return (
+            self.tenant == tenant
+            and self.contact_id in {None, person}
+            and (self.exporters is None or exporter in self.exporters)
+        )
+
+
+def add(
+    connection: Connection,
+    tenant: str,
+    *,
+    contact_id: str | None,
+    exporters: Sequence[str] | None,
+    actor: str,
+    delivery: Delivery = Delivery.SUBJECT,
+) -> str:
+    """Record an instruction and return its id; an identical active instruction is not recorded again.
+
+    `contact_id` None: every contact and member of staff of the tenant; `exporters` None: all.
+
+    Raises: BadSubject, BadInput.
+    """
+    if not ID.fullmatch(tenant) or (contact_id is not None and not ID.fullmatch(contact_id)):
+        raise BadSubject(
+            "invalid id: use 1 to 200 of the characters A-Z a-z 0-9 . _ ~ -", hint="give one tenant and one contact"
+        )
+    if exporters is not None and not exporters:
+        raise BadInput("the instruction lists no exporter", hint="remove --include to cover all")
+    names = None if exporters is None else sorted(set(exporters))
+    for row in standing(connection, tenant):
+        if (row["contact_id"], row["exporters"], row["delivery"]) == (contact_id, names, delivery):
+            return str(row["id"])
+    identifier = f"ins_{secrets.token_hex(10)}"
+    values = {"id": identifier, "tenant": tenant, "contact_id": contact_id, "exporters": names, "delivery": delivery}
+    connection.execute(insert(TABLE).values(**values, created_by=actor, created_at=now()))
+    audit.record(connection, "instruction.added", actor=actor, detail={"instruction": identifier, "tenant": tenant})
+    return identifier
+
+
+def get(connection: Connection, identifier: str) -> RowMapping:
+    """Return the instruction's row, also a withdrawn one. Raises UnknownInstruction."""
+    row = connection.execute(select(TABLE).where(TABLE.c.id == identifier)).mappings().one_or_none()
+    if row is None:
+        raise UnknownInstruction(f"no instruction has the id {identifier!r}")
+    return row
+
+
+def withdraw(connection: Connection, identifier: str, *, actor: str) -> None:
+    """Withdraw an instruction; exports that begin later ignore it. Raises UnknownInstruction."""
+    ended = update(TABLE).where(TABLE.c.id == identifier, TABLE.c.withdrawn_at.is_(None))
+    if connection.execute(ended.values(withdrawn_at=now(), withdrawn_by=actor)).rowcount == 0:
+        raise UnknownInstruction(f"no active instruction has the id {identifier!r}")
+    audit.record(connection, "instruction.withdrawn", actor=actor, detail={"instruction": identifier})
+
+
+def rows(connection: Connection, tenant: str | None = None) -> Sequence[RowMapping]:
+    """Return all instructions, withdrawn instructions too, oldest first."""
+    query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
+    if tenant is not None:
+        query = query.where(TABLE.c.tenant == tenant)
+    return connection.execute(query).mappings().all()
+
+
+def standing(connection: Connection, tenant: str | None = None) -> Sequence[RowMapping]:
+    """Return the instructions that are not withdrawn."""
+    return [row for row in rows(connection, tenant) if row["withdrawn_at"] is None]
+
+
+def orders(connection: Connection) -> tuple[Order, ...]:
+    """Return the active instructions in the form for a plan."""
+    return tuple(
+        Order(row["tenant"], row["contact_id"], None if row["exporters"] is None else frozenset(row["exporters"]))
+        for row in standing(connection)
+    )

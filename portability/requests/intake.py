@@ -1,0 +1,72 @@
+"""Intake of requests: the only entry for pages, API, command line and mailbox.
+
+The transaction that stores the request decides who may ask, under which mandate, how often, and who must approve.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from portability.api import Sources, SubjectKind
+from portability.api.errors import SourceError
+from portability.people import directory
+from portability.requests import acceptance, approvals, mandates, policy
+from portability.requests.acceptance import Request
+from portability.requests.policy import Actor, ActorRole, Auth, Facts
+from portability.settings import Settings
+
+UNBOUNDED = frozenset({ActorRole.OFFICER, ActorRole.OPERATOR})
+"""Roles whose requests do not count against the exports of a month."""
+
+
+def take(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    *,
+    actor: Actor,
+    auth: Auth,
+    contact_changed_at: datetime | None = None,
+    mandate_id: str | None = None,
+) -> tuple[str, bool]:
+    """Accept a request that the actor may make; returns (the export's id, whether it is new).
+
+    Its state is `review` if another person must approve it first (portability/requests/approvals.py).
+
+    Raises: NotAllowed, ReasonRequired, StepUpRequired, MandateRefused, ErasureRunning, TooManyExports.
+    """
+    if mandate_id is not None:
+        mandates.check(connection, mandate_id, request, actor=actor)
+    facts = Facts(
+        request.subject_kind,
+        request.subject_id,
+        request.tenant,
+        reason=request.reason,
+        mandated=mandate_id is not None,
+    )
+    decision = policy.allowed(actor, policy.create_action(actor, facts), facts, auth)
+    decision.enforce(acr_values=settings.strong_acr, max_age_seconds=settings.step_up_seconds)
+    per_month = None if actor.role in UNBOUNDED else settings.exports_per_month
+    export_id, is_new = acceptance.accept(
+        connection, request, actor=str(actor), per_month=per_month, mandate_id=mandate_id
+    )
+    if is_new:
+        causes = approvals.needed(settings, actor, request, contact_changed_at=contact_changed_at)
+        approvals.ask(connection, export_id, causes, actor=str(actor))
+    return export_id, is_new
+
+
+def contact_changed_at(settings: Settings, sources: Sources, request: Request) -> datetime | None:
+    """Return when the subject's contact data last changed, if an approval may depend on it.
+
+    A source that cannot answer counts as a change just now, so that a person checks the request.
+    """
+    if not settings.needs_approvals or request.subject_kind is SubjectKind.TENANT:
+        return None
+    subject = directory.named(request.subject_kind, request.subject_id, request.tenant)
+    try:
+        return directory.last_change(directory.load_directory(sources, settings.directory_name), subject)
+    except SourceError:
+        return datetime.now(UTC)

@@ -1,0 +1,107 @@
+"""Slices of exports as rows: each is claimed, fenced, resumed and retried separately. Number 0 plans and closes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from portability.database import models
+from portability.database.engine import now
+from portability.requests.states import SliceState
+
+SLICE, TURN = models.slice, models.turn
+
+VERSION = 2
+"""Format version of the readings and positions in a row. A worker of an older version ignores newer rows."""
+
+Frozen = Mapping[str, Any]
+"""A reading in the form of the row (worker/plan/position.py)."""
+
+
+def group(tenant: str | None) -> str:
+    """Return the group that takes turns: each tenant is a group, and all people with an account are one group."""
+    return tenant or ""
+
+
+def open_first(connection: Connection, export_id: str, tenant: str | None) -> None:
+    """Insert slice 0 of a new export, and its tenant's place among the groups that take turns."""
+    insert_turn = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert_turn(TURN).values(tenant=group(tenant)).on_conflict_do_nothing())
+    connection.execute(insert(SLICE).values(_row(export_id, 0, group(tenant))))
+
+
+def open_more(connection: Connection, export_id: str, readings: Sequence[Frozen]) -> None:
+    """Insert a slice for each list of readings, numbered after the existing slices. The export is locked."""
+    tenant, last = connection.execute(
+        select(func.max(SLICE.c.tenant), func.max(SLICE.c.number)).where(SLICE.c.export_id == export_id)
+    ).one()
+    rows = [
+        {**_row(export_id, last + 1 + place, tenant), "readings": [reading], "large": True}
+        for place, reading in enumerate(readings)
+    ]
+    connection.execute(insert(SLICE).values(rows))
+
+
+def of(connection: Connection, export_id: str) -> Sequence[RowMapping]:
+    """Return all slices of an export, by number."""
+    query = select(SLICE).where(SLICE.c.export_id == export_id).order_by(SLICE.c.number)
+    return connection.execute(query).mappings().all()
+
+
+def waits_for(parts: Iterable[RowMapping]) -> tuple[str, str | None] | None:
+    """Return the source that an open volume of these slices waits for, and the code of its last fault if it had any."""
+    for part in parts:
+        if (source := (part["progress"] or {}).get("waits_for")) is not None:
+            return source, part["progress"].get("code")
+    return None
+
+
+def end_all(connection: Connection, export_id: str) -> None:
+    """End all slices: none can be claimed any more, and a worker with a claim learns it at its next write."""
+    ended = {"state": SliceState.DONE, "owner": None, "lease_until": None, "progress": None}
+    connection.execute(update(SLICE).where(SLICE.c.export_id == export_id).values(**ended))
+
+
+def hold(connection: Connection, export_id: str) -> None:
+    """Prevent workers from claiming its slice until `let_go`. Only for an export that has not begun."""
+    statement = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.state == SliceState.OPEN)
+    connection.execute(statement.values(state=SliceState.WAITING))
+
+
+def let_go(connection: Connection, export_id: str) -> None:
+    """Release slices that were stopped by `hold`; their waiting time starts now."""
+    statement = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.state == SliceState.WAITING)
+    connection.execute(statement.values(state=SliceState.OPEN, created_at=now()))
+
+
+def let_close(connection: Connection, export_id: str) -> bool:
+    """Let slice 0 close an export whose other slices are finished; returns whether it was waiting for them."""
+    first = update(SLICE).where(
+        SLICE.c.export_id == export_id, SLICE.c.number == 0, SLICE.c.state == SliceState.WAITING
+    )
+    return bool(connection.execute(first.values(state=SliceState.OPEN)).rowcount)
+
+
+def reopen_first(connection: Connection, export_id: str, readings: Sequence[Frozen] | None) -> None:
+    """Restart slice 0 with these readings, or with planning. Its fence keeps counting: old workers may be alive."""
+    fresh = {"readings": readings, "position": None, "attempts": 0, "not_before": None, "woken_at": None}
+    statement = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.number == 0)
+    values = {"state": SliceState.OPEN, "version": VERSION, "fence": SLICE.c.fence + 1, "created_at": now()}
+    connection.execute(statement.values(**values, **fresh))
+
+
+def _row(export_id: str, number: int, tenant: str) -> dict[str, object]:
+    return {
+        "export_id": export_id,
+        "number": number,
+        "tenant": tenant,
+        "state": SliceState.OPEN,
+        "large": False,
+        "version": VERSION,
+        "fence": 0,
+        "attempts": 0,
+        "created_at": now(),
+    }

@@ -1,0 +1,219 @@
+"""The only writer of states: exports, volumes, transfers and links change state here and nowhere else.
+
+Each change is checked against the tables of `portability.requests.states` and against the current state in the row.
+Its event in the audit log and the message to the person are in the same transaction. Locks are taken in one order:
+the export, its transfers and links, its slices, and the audit log last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, case, delete, insert, select, update
+
+from portability.api.errors import PortabilityError
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import LeaseLost, WrongState
+from portability.messages import outbox
+from portability.messages.outbox import MessageKind
+from portability.people import pseudonyms
+from portability.requests import slices
+from portability.requests.states import (
+    EXPORTS,
+    TRANSFERS,
+    TRANSFERS_LIVE,
+    VOLUMES,
+    ExportState,
+    TransferState,
+    VolumeState,
+)
+from portability.trust import audit
+
+EXPORT, VOLUME, TRANSFER, LINK = models.export, models.volume, models.transfer, models.link
+AFRESH = {"error_code": None, "error_message": None, "ended_at": None, "cancel_requested_at": None}
+"""Columns that a retry resets in an ended export."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedDelivery:
+    """Transfers and links that were ended, and whose events are not yet in the audit log."""
+
+    transfers: Sequence[tuple[str, str]] = ()
+    """Each link id with its export's id."""
+    links: Sequence[tuple[str, str]] = ()
+
+    def record(self, connection: Connection, state: TransferState, *, actor: str) -> None:
+        """Write their events, after everything else in the transaction is locked."""
+        for transfer_id, export_id in self.transfers:
+            detail: audit.Detail = {"transfer": transfer_id}
+            audit.record(connection, f"transfer.{state}", actor=actor, export_id=export_id, detail=detail)
+        for link_id, export_id in self.links:
+            audit.record(connection, "link.revoked", actor=actor, export_id=export_id, detail={"link": link_id})
+
+
+def transition(
+    connection: Connection,
+    export: Mapping[Any, Any],
+    to: ExportState,
+    *,
+    actor: str,
+    detail: audit.Detail | None = None,
+    error: PortabilityError | None = None,
+    transfers_become: TransferState | None = None,
+    columns: Mapping[str, object] | None = None,
+    message: MessageKind | None = None,
+) -> RowMapping:
+    """Move a locked export to another state, with all consequences; returns its new row.
+
+    Args:
+        connection: the caller's transaction.
+        export: the row, locked by `exports.lock`.
+        to: the next state.
+        actor: who makes the change, for the audit log.
+        detail: details of the event: opaque ids, codes and counts.
+        error: why the export ends, if it ends by an error.
+        transfers_become: the new state of its live transfers, if it differs from the state's rule.
+        columns: other columns of the row to change.
+        message: the message to the person, if it differs from the state's rule.
+
+    Raises: WrongState if the transition is not allowed, or the export has changed since it was read.
+    """
+    before, meaning = ExportState(export["state"]), EXPORTS[to]
+    if to not in EXPORTS[before].next:
+        raise WrongState(f"export {export['id']} is {before}: it cannot become {to}")
+    ends_delivery = transfers_become or meaning.transfers_become
+    ended = end_delivery(connection, export["id"], ends_delivery, actor=actor) if ends_delivery else EndedDelivery()
+    same = update(EXPORT).where(EXPORT.c.id == export["id"], EXPORT.c.state == before)
+    changed = same.values(**{"state": to, **_entering(before, to, error), **(columns or {})}).returning(EXPORT)
+    row = connection.execute(changed).mappings().one_or_none()
+    if row is None:
+        raise WrongState(f"export {export['id']} has left the state {before}")
+    _settle_slices(connection, export["id"], before, to)
+    if meaning.is_discarded:
+        pseudonyms.forget(connection, export["id"])
+    if (kind := message or meaning.message) is not None:
+        outbox.queue(connection, kind, export["id"])
+    if ends_delivery:
+        ended.record(connection, ends_delivery, actor=actor)
+        detail = {**(detail or {}), "links": len(ended.links)}
+    if (event := EXPORTS[before].next[to]) is not None:
+        audit.record(connection, event, actor=actor, export_id=export["id"], detail=detail)
+    return row
+
+
+def _entering(before: ExportState, to: ExportState, error: PortabilityError | None) -> Mapping[str, Any]:
+    """Return the columns that follow from the state. An archive that expires has ended when it became ready."""
+    if not EXPORTS[to].is_ended:
+        return AFRESH if EXPORTS[before].is_ended else {}
+    if to is ExportState.EXPIRED:
+        return {}
+    code, message = (None, None) if error is None else (error.code, str(error))
+    return {"ended_at": now(), "error_code": code, "error_message": message, "open_slices": 0}
+
+
+def _settle_slices(connection: Connection, export_id: str, before: ExportState, to: ExportState) -> None:
+    if EXPORTS[to].is_ended:
+        slices.end_all(connection, export_id)
+    elif EXPORTS[to].is_waiting:
+        slices.hold(connection, export_id)
+    elif EXPORTS[before].is_waiting:
+        slices.let_go(connection, export_id)
+
+
+def end_delivery(connection: Connection, export_id: str, state: TransferState, *, actor: str) -> EndedDelivery:
+    """End every transfer and link of an export, without events: `EndedDelivery.record` writes them later."""
+    transfers = end_transfers(connection, TRANSFER.c.export_id == export_id, state, actor=actor)
+    return EndedDelivery(transfers.transfers, end_links(connection, LINK.c.export_id == export_id, actor=actor))
+
+
+def end_transfers(
+    connection: Connection, which: ColumnElement[bool], state: TransferState, *, actor: str
+) -> EndedDelivery:
+    """End transfers without events: `EndedDelivery.record` writes them later.
+
+    A worker that encrypts one notices it at its next block. A delivered transfer keeps its state; its link ends, and
+    its copies are no longer kept.
+    """
+    query = select(TRANSFER.c.id, TRANSFER.c.export_id, TRANSFER.c.state).where(which).order_by(TRANSFER.c.id)
+    found = connection.execute(query.with_for_update()).mappings().all()
+    ids = [row["id"] for row in found]
+    is_live = TRANSFER.c.state.in_(TRANSFERS_LIVE)
+    # In one statement: with a second one PostgreSQL would read the export's row again, which others may have locked.
+    ended = (
+        update(TRANSFER)
+        .where(TRANSFER.c.id.in_(ids))
+        .values(
+            state=case((is_live, state), else_=TRANSFER.c.state),
+            ended_at=case((is_live, now()), else_=TRANSFER.c.ended_at),
+            expires_at=case((TRANSFER.c.expires_at > now(), now()), else_=TRANSFER.c.expires_at),
+            owner=None,
+            lease_until=None,
+        )
+    )
+    connection.execute(ended)
+    end_links(connection, LINK.c.transfer_id.in_(ids), actor=actor)
+    hook = models.webhook
+    waiting = update(hook).where(hook.c.transfer_id.in_(ids), hook.c.state == "queued")
+    connection.execute(waiting.values(state="dropped", sealed=None, lease_until=None))
+    return EndedDelivery([(row["id"], row["export_id"]) for row in found if row["state"] in TRANSFERS_LIVE])
+
+
+def end_links(connection: Connection, which: ColumnElement[bool], *, actor: str) -> Sequence[tuple[str, str]]:
+    """End links without events; returns the id of each ended link, with its export's id."""
+    ended = update(LINK).where(which, LINK.c.revoked_at.is_(None)).values(revoked_at=now(), revoked_by=actor)
+    return [(row.id, row.export_id) for row in connection.execute(ended.returning(LINK.c.id, LINK.c.export_id))]
+
+
+def transition_transfer(
+    connection: Connection,
+    transfer: Mapping[Any, Any],
+    to: TransferState,
+    *,
+    actor: str,
+    detail: audit.Detail | None = None,
+    columns: Mapping[str, object] | None = None,
+) -> None:
+    """Move a locked transfer to another state; `columns` are other columns of the row to change.
+
+    Raises: WrongState if the transition is not allowed, or the transfer has changed since it was read.
+    """
+    before = TransferState(transfer["state"])
+    if to not in TRANSFERS[before].next:
+        raise WrongState(f"transfer {transfer['id']} is {before}: it cannot become {to}")
+    same = update(TRANSFER).where(TRANSFER.c.id == transfer["id"], TRANSFER.c.state == before)
+    if not connection.execute(same.values(**{"state": to, **(columns or {})})).rowcount:
+        raise WrongState(f"transfer {transfer['id']} has left the state {before}")
+    if (event := TRANSFERS[before].next[to]) is not None:
+        content: audit.Detail = {"transfer": transfer["id"], **(detail or {})}
+        audit.record(connection, event, actor=actor, export_id=transfer["export_id"], detail=content)
+
+
+def begin_volume(connection: Connection, table: Table, values: Mapping[str, object]) -> RowMapping:
+    """Insert the row of a volume, or of an encrypted copy (`table`), before its upload begins; returns the row."""
+    row = {**values, "state": VolumeState.WRITING, "began_at": now()}
+    return connection.execute(insert(table).values(**row).returning(table)).mappings().one()
+
+
+def store_volume(connection: Connection, table: Table, row_id: int, values: Mapping[str, object]) -> None:
+    """Record that storage confirmed a volume or copy. Raises LeaseLost if its row is gone or already stored."""
+    statement = update(table).where(table.c.id == row_id, _may_become(table, VolumeState.STORED))
+    if connection.execute(statement.values(**values, state=VolumeState.STORED, stored_at=now())).rowcount != 1:
+        raise LeaseLost(f"{table.name} {row_id} is no longer being written")
+
+
+def rewrite_volumes(connection: Connection, export_id: str) -> None:
+    """Make the first claim of a retried export withdraw the volumes of the previous attempt."""
+    of_export = update(VOLUME).where(VOLUME.c.export_id == export_id)
+    connection.execute(of_export.values(state=VolumeState.WRITING, slice=0, fence=0))
+
+
+def drop_volume(connection: Connection, table: Table, row_id: int) -> bool:
+    """Delete the row of a volume or copy without object in storage; returns whether the row existed."""
+    return bool(connection.execute(delete(table).where(table.c.id == row_id)).rowcount)
+
+
+def _may_become(table: Table, to: VolumeState) -> ColumnElement[bool]:
+    return table.c.state.in_([state for state, following in VOLUMES.items() if to in following])

@@ -1,0 +1,1 @@
+"""How long data is kept: erasures, legal holds, recalls, and attestations of what was deleted."""

@@ -1,0 +1,146 @@
+"""Erasure holds: whose data must not be erased now, because a request is not answered and delivered.
+
+An erasure before that needs an officer's ground, which is recorded with the request and in the audit log. Portability
+refuses its own erasures. For the tables of the platform, the platform's deletion job asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, distinct, func, literal, or_, select, update
+
+from portability.api import JSON
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.errors import WrongState
+from portability.people import subject_locks
+from portability.requests import exports
+from portability.requests.referrals import ReferralState
+from portability.requests.reviews import ReviewState
+from portability.requests.states import ExportState, TransferState, VolumeState
+from portability.trust import audit
+
+EXPORT, VOLUME, HOLD = models.export, models.volume, models.legal_hold
+
+
+class ErasureGround(StrEnum):
+    """Why data may be erased although the person does not have it yet."""
+
+    WITHDRAWN = "withdrawn"
+    """The person no longer wants the answer."""
+    SUBJECT = "subject"
+    """The person asked for the erasure, and was informed that the copy is then lost (GDPR Art. 17)."""
+    MISTAKE = "mistake"
+    """The request was made for the wrong person."""
+    COURT = "court"
+    """A court or authority has ordered it."""
+    LAW = "law"
+    """A law demands the erasure by a day that comes before the answer."""
+
+
+class HoldReason(StrEnum):
+    """Why a subject's data must not be erased now."""
+
+    REQUEST = "request"
+    """A request has no answer yet, or it failed."""
+    DELIVERY = "delivery"
+    """The archive is ready, and no one has downloaded all of it."""
+    REMAINDER = "remainder"
+    """A further revision may follow: a review or a tenant's answer is open."""
+    LEGAL_HOLD = "legal_hold"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSubject:
+    """A subject whose data must not be erased now."""
+
+    kind: str
+    id: str
+    tenant: str | None
+    reasons: tuple[HoldReason, ...]
+    exports: tuple[str, ...]
+
+    def view(self) -> dict[str, JSON]:
+        """Return it as JSON, with the subject's own id: a deletion job compares it with the platform's rows."""
+        subject = {"subject": f"{self.kind}:{self.id}", "tenant": self.tenant}
+        return {**subject, "reasons": list(self.reasons), "exports": list(self.exports)}
+
+
+def subjects(connection: Connection) -> Sequence[HeldSubject]:
+    """Return all subjects whose data must not be erased now."""
+    found: dict[tuple[str, str, str | None], dict[str, HoldReason | None]] = {}
+    for row in pending(connection):
+        found.setdefault(_whom(row), {})[row["id"]] = HoldReason(row["hold_reason"])
+    for row in connection.execute(select(HOLD).where(subject_locks.stands())).mappings():
+        found.setdefault(_whom(row), {})[row["id"]] = HoldReason.LEGAL_HOLD
+    return [
+        HeldSubject(kind, identifier, tenant, tuple(sorted({*filter(None, why.values())})), _export_ids(why))
+        for (kind, identifier, tenant), why in sorted(found.items(), key=lambda one: (*one[0][:2], one[0][2] or ""))
+    ]
+
+
+def pending(connection: Connection, whom: ColumnElement[bool] | None = None) -> Sequence[RowMapping]:
+    """Return exports, of some subjects, whose data the person does not have yet, each with its `hold_reason`."""
+    found: list[RowMapping] = []
+    conditions = ((HoldReason.REQUEST, exports.unanswered()), (HoldReason.DELIVERY, _undelivered()))
+    for reason, condition in (*conditions, (HoldReason.REMAINDER, _has_remainder())):
+        query = select(EXPORT, literal(str(reason)).label("hold_reason")).where(
+            condition, EXPORT.c.erasure_ground.is_(None)
+        )
+        found += connection.execute(query if whom is None else query.where(whom)).mappings().all()
+    unique = {row["id"]: row for row in reversed(found)}
+    return [unique[identifier] for identifier in sorted(unique)]
+
+
+def permit(connection: Connection, export_ids: Iterable[str], ground: str, *, actor: str) -> None:
+    """Record the ground with each export: erasing its subject's data is then allowed.
+
+    Raises: BadInput for an unknown ground; UnknownExport; WrongState if an export does not hold anything.
+    """
+    if ground not in set(ErasureGround):
+        raise BadInput(f"unknown ground {ground!r} of an erasure", hint=f"known grounds: {', '.join(ErasureGround)}")
+    for export_id in export_ids:
+        exports.lock(connection, export_id)
+        if not pending(connection, EXPORT.c.id == export_id):
+            raise WrongState(f"export {export_id} does not prevent an erasure")
+        connection.execute(update(EXPORT).where(EXPORT.c.id == export_id).values(erasure_ground=ground))
+        audit.record(
+            connection, "export.erasure_permitted", actor=actor, export_id=export_id, detail={"ground": ground}
+        )
+
+
+def _undelivered() -> ColumnElement[bool]:
+    """Return the condition for ready archives of which no one has downloaded every volume."""
+    link, claim, sent = models.link, models.link_claim, models.transfer
+    joined = claim.join(link, claim.c.link_id == link.c.id)
+    done = (link.c.export_id == EXPORT.c.id, claim.c.downloaded_at.is_not(None))
+    downloaded = select(func.count(distinct(claim.c.volume))).select_from(joined).where(*done).scalar_subquery()
+    stored = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.state == VolumeState.STORED)
+    volumes = select(func.count()).select_from(VOLUME).where(*stored).scalar_subquery()
+    received = select(sent.c.id).where(sent.c.export_id == EXPORT.c.id, sent.c.state == TransferState.DELIVERED)
+    fetched = models.audit_event
+    taken = select(fetched.c.id).where(fetched.c.export_id == EXPORT.c.id, fetched.c.action == "export.fetched")
+    is_delivered = or_(downloaded >= volumes, received.exists(), taken.exists())
+    return and_(EXPORT.c.state == ExportState.READY, EXPORT.c.erased_at.is_(None), ~is_delivered)
+
+
+def _has_remainder() -> ColumnElement[bool]:
+    """Return the condition for ready archives that a decision or a tenant's answer may extend."""
+    review, referral = models.review, models.referral
+    same = (review.c.subject_kind == EXPORT.c.subject_kind, review.c.subject_id == EXPORT.c.subject_id)
+    same_tenant = func.coalesce(review.c.tenant, "") == func.coalesce(EXPORT.c.tenant, "")
+    open_review = select(review.c.id).where(*same, same_tenant, review.c.state == ReviewState.OPEN).exists()
+    is_open = (referral.c.state == ReferralState.OPEN, referral.c.ground.is_not(None))
+    open_referral = select(referral.c.id).where(referral.c.export_id == EXPORT.c.id, *is_open).exists()
+    return and_(EXPORT.c.state == ExportState.READY, EXPORT.c.erased_at.is_(None), or_(open_review, open_referral))
+
+
+def _whom(row: RowMapping) -> tuple[str, str, str | None]:
+    return row["subject_kind"], row["subject_id"], row["tenant"]
+
+
+def _export_ids(why: dict[str, HoldReason | None]) -> tuple[str, ...]:
+    return tuple(identifier for identifier, reason in why.items() if reason is not HoldReason.LEGAL_HOLD)

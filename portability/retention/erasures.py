@@ -1,0 +1,240 @@
+"""Erasures: all stored data of one subject is deleted; legally required records stay, anonymous (GDPR Art. 17).
+
+An erasure is a row. `begin` stops delivery in one transaction: links end, archives expire, no request is accepted.
+Then any clock deletes objects and anonymises exports one by one (worker/clock/erasure.py), also after a kill.
+At the end the row itself is anonymised, and the subject's pseudonym no longer identifies anyone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select, update
+
+from portability.api import ADDRESS_KINDS, JSON, SubjectKind
+from portability.api.errors import BadInput
+from portability.api.times import rfc3339
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import ExportsRunning, ReasonRequired
+from portability.people import subject_locks, subjects
+from portability.requests import exports
+from portability.requests.states import DISCARDED, ONGOING, ExportState, TransferState, VolumeState
+from portability.requests.transition import end_transfers, transition
+from portability.retention import anonymise, erasure_holds
+from portability.trust import audit
+
+TABLE, EXPORT, VOLUME, APPROVAL = models.erasure, models.export, models.volume, models.approval
+TRANSFER, COPY = models.transfer, models.transfer_copy
+
+
+class NotDelivered(BadInput):
+    """The subject has requests that are not answered, or whose archive no one has downloaded completely."""
+
+    code = "not_delivered"
+    default_hint = "deliver the data first, or add --ground with an officer's ground"
+
+
+class ErasureState(StrEnum):
+    """The state of an erasure."""
+
+    BEGUN = "begun"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """The subject of an erasure."""
+
+    kind: str
+    id: str
+    tenant: str | None
+
+    @classmethod
+    def parse(cls, subject: str, tenant: str | None) -> Whom:
+        """Parse a caller's input. Raises BadSubject."""
+        return cls(*subjects.parse(subject, tenant))
+
+    @property
+    def exports(self) -> ColumnElement[bool]:
+        return subject_locks.of(EXPORT, self.kind, self.id, self.tenant)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The stored data of a subject, counted."""
+
+    exports: int
+    running: int
+    volumes: int
+    bytes: int
+    is_held: bool
+
+
+def extent(connection: Connection, whom: Whom) -> Extent:
+    """Return what an erasure would delete."""
+    running = func.count().filter(EXPORT.c.state.in_(ONGOING))
+    counted = connection.execute(select(func.count(), running).select_from(EXPORT).where(whom.exports)).one()
+    stored = (VOLUME.c.export_id.in_(select(EXPORT.c.id).where(whom.exports)), VOLUME.c.state == VolumeState.STORED)
+    size = func.coalesce(func.sum(VOLUME.c.bytes), 0)
+    volumes = connection.execute(select(func.count(), size).select_from(VOLUME).where(*stored)).one()
+    hold = models.legal_hold
+    standing = select(hold.c.id).where(subject_locks.of(hold, whom.kind, whom.id, whom.tenant), subject_locks.stands())
+    return Extent(counted[0], counted[1], volumes[0], int(volumes[1]), connection.scalar(standing.limit(1)) is not None)
+
+
+def begin(
+    connection: Connection,
+    whom: Whom,
+    *,
+    reason: str,
+    actor: str,
+    cancel_running: bool = False,
+    ground: str | None = None,
+) -> str:
+    """Stop delivery and return the erasure's id; a running erasure's id if one has already begun.
+
+    `ground` is that of an officer for erasing data that the person does not have yet: `erasure_holds.ErasureGround`.
+
+    Raises: ReasonRequired; OnLegalHold; ExportsRunning, unless `cancel_running`; NotDelivered without a ground;
+    BadInput for an unknown ground.
+    """
+    if not reason.strip():
+        raise ReasonRequired("an erasure needs a reason: the request and its reference")
+    subject_locks.lock(connection)
+    begun = select(TABLE.c.id).where(subject_locks.of(TABLE, whom.kind, whom.id, whom.tenant), _begun())
+    if (known := connection.scalar(begun)) is not None:
+        return str(known)
+    subject_locks.check_not_held(connection, whom.kind, whom.id, whom.tenant)
+    matching = select(EXPORT).where(whom.exports).order_by(EXPORT.c.id)
+    rows = connection.execute(matching.with_for_update()).mappings().all()
+    running = [row for row in rows if row["state"] in ONGOING]
+    if running and not cancel_running:
+        raise ExportsRunning(f"{len(running)} exports of this subject have not ended")
+    if waiting := [row["id"] for row in erasure_holds.pending(connection, whom.exports)]:
+        if ground is None:
+            raise NotDelivered(f"{len(waiting)} requests of this subject are not answered, or not downloaded")
+        erasure_holds.permit(connection, waiting, ground, actor=actor)
+    ref = subjects.pairwise_ref(connection, whom.kind, whom.id, whom.tenant)
+    erasure_id = f"era_{secrets.token_hex(10)}"
+    subject = {"subject_kind": whom.kind, "subject_id": whom.id, "tenant": whom.tenant}
+    values = {
+        "id": erasure_id,
+        "reason": reason.strip(),
+        "state": ErasureState.BEGUN,
+        "begun_by": actor,
+        "begun_at": now(),
+    }
+    connection.execute(insert(TABLE).values(**subject, **values, exports=0, volumes=0, bytes=0))
+    audit.record(connection, "erasure.begun", actor=actor, detail={"erasure": erasure_id, "subject": ref})
+    for row in running:
+        exports.cancel(connection, row["id"], actor=actor)
+    for row in rows:
+        close(connection, row, actor=actor)
+    return erasure_id
+
+
+def close(connection: Connection, row: RowMapping, *, actor: str) -> None:
+    """Stop all downloads and transfers of a locked export."""
+    revoked = TransferState.REVOKED
+    if row["state"] == ExportState.READY:
+        erased: audit.Detail = {"erasure": True}
+        transition(connection, row, ExportState.EXPIRED, actor=actor, detail=erased, transfers_become=revoked)
+    else:
+        sent = TRANSFER.c.export_id == row["id"]
+        end_transfers(connection, sent, revoked, actor=actor).record(connection, revoked, actor=actor)
+
+
+def begun(connection: Connection) -> Sequence[RowMapping]:
+    """Return erasures that have not ended, oldest first."""
+    return connection.execute(select(TABLE).where(_begun()).order_by(TABLE.c.begun_at)).mappings().all()
+
+
+def exports_of(connection: Connection, erasure: RowMapping) -> Sequence[RowMapping]:
+    """Return the exports that are still to be anonymised."""
+    whom = Whom(erasure["subject_kind"], erasure["subject_id"], erasure["tenant"])
+    return connection.execute(select(EXPORT).where(whom.exports).order_by(EXPORT.c.id)).mappings().all()
+
+
+def strip(connection: Connection, erasure: RowMapping, export_id: str) -> bool:
+    """Anonymise an export once none of it is stored and no worker uses it; returns whether it was done now."""
+    row = exports.lock(connection, export_id)
+    if row["erased_at"] is not None or row["state"] not in DISCARDED or _is_stored(connection, export_id):
+        return False
+    deleted = models.deleted_volume
+    gone = (deleted.c.export_id == export_id, deleted.c.why == "erased")
+    size = func.coalesce(func.sum(deleted.c.bytes), 0)
+    count, total = connection.execute(select(func.count(), size).select_from(deleted).where(*gone)).one()
+    anonymise.strip(connection, row)
+    counted = {"exports": TABLE.c.exports + 1, "volumes": TABLE.c.volumes + count, "bytes": TABLE.c.bytes + int(total)}
+    connection.execute(update(TABLE).where(TABLE.c.id == erasure["id"]).values(**counted))
+    detail: audit.Detail = {"erasure": erasure["id"], "volumes": count}
+    audit.record(connection, "export.erased", actor="clock", export_id=export_id, detail=detail)
+    return True
+
+
+def _is_stored(connection: Connection, export_id: str) -> bool:
+    """Return whether any of its objects may still be in storage, or being uploaded."""
+    volumes = select(VOLUME.c.id).where(VOLUME.c.export_id == export_id)
+    matching = COPY.c.transfer_id.in_(select(TRANSFER.c.id).where(TRANSFER.c.export_id == export_id))
+    found = (connection.scalar(query.limit(1)) for query in (volumes, select(COPY.c.id).where(matching)))
+    return any(one is not None for one in found)
+
+
+def finish(connection: Connection, erasure_id: str) -> bool:
+    """End an erasure without remaining exports, and anonymise its row; returns whether it was done now."""
+    subject_locks.lock(connection)
+    row = connection.execute(select(TABLE).where(TABLE.c.id == erasure_id, _begun())).mappings().one_or_none()
+    if row is None or exports_of(connection, row):
+        return False
+    whom = Whom(row["subject_kind"], row["subject_id"], row["tenant"])
+    _forget(connection, whom)
+    subjects.forget_ref(connection, whom.kind, whom.id, whom.tenant)
+    ended = {"state": ErasureState.DONE, "ended_at": now(), "subject_id": None, "tenant": None, "reason": None}
+    own = anonymise.role(row["begun_by"]) if row["begun_by"] == f"subject:{whom.id}" else row["begun_by"]
+    connection.execute(update(TABLE).where(TABLE.c.id == erasure_id).values(**ended, begun_by=own))
+    detail: audit.Detail = {"erasure": erasure_id, "exports": row["exports"], "volumes": row["volumes"]}
+    audit.record(connection, "erasure.ended", actor="clock", detail=detail)
+    return True
+
+
+def get(connection: Connection, erasure_id: str) -> RowMapping:
+    """Return an erasure's row."""
+    return connection.execute(select(TABLE).where(TABLE.c.id == erasure_id)).mappings().one()
+
+
+def view(row: RowMapping) -> dict[str, JSON]:
+    """Return an erasure as JSON, without any person's id."""
+    names, times = ("id", "state", "subject_kind", "exports", "volumes", "bytes"), ("begun_at", "ended_at")
+    content: dict[str, JSON] = {name: row[name] for name in names}
+    return {**content, **{name: rfc3339(row[name]) for name in times}}
+
+
+def _forget(connection: Connection, whom: Whom) -> None:
+    """Delete what names the subject outside its exports: mandates, holds, consents, reviews, instructions."""
+    mandate, order, me = models.mandate, models.instruction, f"subject:{whom.id}"
+    named = subject_locks.of(mandate, whom.kind, whom.id, whom.tenant)
+    if whom.kind == SubjectKind.USER:
+        connection.execute(delete(mandate).where(or_(named, mandate.c.agent == me)))
+        connection.execute(update(EXPORT).where(EXPORT.c.requested_by == me).values(requested_by="subject"))
+        connection.execute(update(APPROVAL).where(APPROVAL.c.asked_by == me).values(asked_by="subject"))
+    else:
+        connection.execute(delete(mandate).where(named))
+        about = order.c.contact_id == whom.id if whom.kind == SubjectKind.CONTACT else None
+        connection.execute(delete(order).where(order.c.tenant == whom.tenant, *([] if about is None else [about])))
+        part, turn = models.slice, models.turn
+        if whom.kind == SubjectKind.TENANT:
+            waits = select(part.c.tenant).where(part.c.tenant == turn.c.tenant).exists()
+            connection.execute(delete(turn).where(turn.c.tenant == whom.tenant, ~waits))
+    if whom.kind in ADDRESS_KINDS:
+        code = models.code
+        connection.execute(delete(code).where(code.c.subject_kind == whom.kind, code.c.subject_id == whom.id))
+    for table in (models.legal_hold, models.authorisation, models.review):
+        connection.execute(delete(table).where(subject_locks.of(table, whom.kind, whom.id, whom.tenant)))
+
+
+def _begun() -> ColumnElement[bool]:
+    return TABLE.c.state == ErasureState.BEGUN

@@ -1,0 +1,84 @@
+"""Converts errors of S3 and of the connection to it, by error code: never with a query, signature or credential."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from urllib3.exceptions import HTTPError
+
+from portability.api.errors import (
+    ObjectChanged,
+    ObjectMissing,
+    StorageError,
+    StorageFull,
+    StorageRefused,
+    StorageUnavailable,
+    WrongClock,
+)
+
+_MISSING = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
+_CHANGED = {"PreconditionFailed", "412"}
+_FULL = {"QuotaExceeded", "StorageFull", "InsufficientStorage", "XMinioStorageFull", "507"}
+_REFUSED = {
+    "AccessDenied",
+    "AccountProblem",
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidBucketName",
+    "InvalidToken",
+    "MethodNotAllowed",
+    "NoSuchBucket",
+    "NotImplemented",
+    "PermanentRedirect",
+    "SignatureDoesNotMatch",
+}
+_SKEWED = {"RequestTimeTooSkewed"}
+_STATUS: dict[int, type[StorageError]] = {
+    401: StorageRefused,
+    403: StorageRefused,
+    404: ObjectMissing,
+    405: StorageRefused,
+    412: ObjectChanged,
+    501: StorageRefused,
+    507: StorageFull,
+}
+_UNUSABLE = (NoCredentialsError, PartialCredentialsError, ProfileNotFound, NoRegionError, ParamValidationError)
+_NO_CREDENTIALS_HINT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role; see docs/storage.md"
+
+
+@contextmanager
+def s3_errors(doing: str, what: str) -> Iterator[None]:
+    """Convert boto3's errors into storage errors: `cannot <doing> <what>: <code>`."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise _kind(code, status)(f"cannot {doing} {what}: {code or 'no code'} ({status})") from None
+    except _UNUSABLE as error:
+        refusal = f"cannot {doing} {what}: {type(error).__name__}"
+        raise StorageRefused(refusal, hint=_NO_CREDENTIALS_HINT) from None
+    except (BotoCoreError, HTTPError, OSError) as error:
+        raise StorageUnavailable(f"cannot {doing} {what}: {type(error).__name__}") from None
+
+
+def _kind(code: str, status: int) -> type[StorageError]:
+    kinds: tuple[tuple[set[str], type[StorageError]], ...] = (
+        (_FULL, StorageFull),
+        (_REFUSED, StorageRefused),
+        (_SKEWED, WrongClock),
+        (_MISSING, ObjectMissing),
+        (_CHANGED, ObjectChanged),
+    )
+    return next((kind for codes, kind in kinds if code in codes), _STATUS.get(status, StorageUnavailable))

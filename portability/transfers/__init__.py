@@ -1,0 +1,1 @@
+"""Transfers of exports to other providers: recipients, authorisations, transfers and receipts."""

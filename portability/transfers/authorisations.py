@@ -1,0 +1,182 @@
+"""Authorisations: what a subject allows to be sent to which recipient, once or until a date; revocable (R46).
+
+Nothing is sent without one. The subject gives it on their page, for a company its administrator; a person who records
+it for another person must say where the consent is stored.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
+
+from portability.api import JSON
+from portability.api.errors import BadInput
+from portability.api.times import rfc3339
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import BadDate, NotAllowed, ReasonRequired
+from portability.people import subjects
+from portability.requests.policy import Actor, ActorRole
+from portability.requests.states import TransferState
+from portability.requests.transition import end_transfers
+from portability.transfers import recipients
+from portability.trust import audit
+
+TABLE = models.authorisation
+UNTIL_MAX = timedelta(days=366)
+EVIDENCE_MAX = 200
+THEMSELVES = frozenset({ActorRole.SUBJECT, ActorRole.TENANT_ADMIN})
+
+
+class UnknownAuthorisation(BadInput):
+    """No active authorisation has this id."""
+
+    code = "unknown_authorisation"
+    default_hint = "`portability authorisations list` lists them"
+
+
+class NotAuthorised(NotAllowed):
+    """The subject has not authorised this transfer, or not all data that it would send."""
+
+    code = "not_authorised"
+    default_hint = "the person can authorise it on their page, or ask for an export of the authorised parts only"
+
+
+def give(
+    connection: Connection,
+    *,
+    subject: str,
+    tenant: str | None = None,
+    recipient: str,
+    datasets: Sequence[str],
+    until: datetime | None = None,
+    evidence: str | None = None,
+    actor: Actor,
+    exporters: Collection[str] | None = None,
+) -> str:
+    """Record an authorisation and return its id; without `until` it is for one transfer.
+
+    Raises: BadSubject, UnknownRecipient, WrongState, BadInput, BadDate, ReasonRequired.
+    """
+    kind, identifier, owner = subjects.parse(subject, tenant)
+    if until is not None and not datetime.now(UTC) < until <= datetime.now(UTC) + UNTIL_MAX:
+        raise BadDate("the end of an authorisation must be in the future and within a year")
+    kept = (evidence or "").strip()
+    if actor.role not in THEMSELVES and not kept:
+        raise ReasonRequired("evidence is required: say where the other person's consent is stored")
+    if len(kept) > EVIDENCE_MAX:
+        raise BadInput("the evidence is too long: use a reference of at most 200 characters")
+    to = recipients.approved(connection, recipient)
+    scope = recipients.checked_datasets(datasets, exporters)
+    if beyond := [name for name in scope if not recipients.covers(to["datasets"], *_parts(name))]:
+        raise BadInput(f"the recipient may not receive {', '.join(beyond)}")
+    authorisation_id = f"aut_{secrets.token_hex(10)}"
+    values: dict[str, Any] = {
+        "id": authorisation_id,
+        "recipient_id": to["id"],
+        "subject_kind": kind,
+        "subject_id": identifier,
+        "subject_ref": subjects.pairwise_ref(connection, kind, identifier, owner),
+        "tenant": owner,
+        "datasets": scope,
+        "once": until is None,
+        "expires_at": until,
+        "evidence": kept or None,
+        "created_by": str(actor),
+        "created_at": now(),
+    }
+    connection.execute(insert(TABLE).values(**values))
+    detail: audit.Detail = {"authorisation": authorisation_id, "recipient": to["id"], "once": until is None}
+    audit.record(connection, "authorisation.given", actor=str(actor), detail=detail)
+    return authorisation_id
+
+
+def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None:
+    """Revoke an authorisation: running transfers stop at once. Raises UnknownAuthorisation."""
+    row = get(connection, authorisation_id)
+    # First its transfers: they are locked before the log.
+    under = models.transfer.c.authorisation_id == authorisation_id
+    ended = end_transfers(connection, under, TransferState.REVOKED, actor=actor)
+    gone = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.revoked_at.is_(None))
+    if not connection.execute(gone.values(revoked_at=now(), revoked_by=actor)).rowcount:
+        raise UnknownAuthorisation(f"authorisation {authorisation_id} is already revoked")
+    ended.record(connection, TransferState.REVOKED, actor=actor)
+    audit.record(connection, "authorisation.revoked", actor=actor, detail={"authorisation": authorisation_id})
+
+
+def get(connection: Connection, authorisation_id: str) -> RowMapping:
+    """Return the authorisation's row, ended authorisations too. Raises UnknownAuthorisation."""
+    row = connection.execute(select(TABLE).where(TABLE.c.id == authorisation_id)).mappings().one_or_none()
+    if row is None:
+        raise UnknownAuthorisation(f"no authorisation has the id {authorisation_id!r}")
+    return row
+
+
+def of(connection: Connection, subject_ref: str | None = None) -> Sequence[RowMapping]:
+    """Return all authorisations of a subject, or of all, the newest first, also ended; with `recipient`'s name."""
+    named = models.recipient.c.name.label("recipient"), models.recipient.c.domain.label("domain")
+    stands = standing().label("stands")
+    query = select(TABLE, *named, stands).join(models.recipient, models.recipient.c.id == TABLE.c.recipient_id)
+    if subject_ref is not None:
+        query = query.where(TABLE.c.subject_ref == subject_ref)
+    return connection.execute(query.order_by(TABLE.c.created_at.desc(), TABLE.c.id)).mappings().all()
+
+
+def standing() -> ColumnElement[bool]:
+    """Return the condition for active authorisations: not revoked, used up or expired."""
+    unused = or_(TABLE.c.once.is_(False), TABLE.c.used_at.is_(None))
+    lasts = or_(TABLE.c.expires_at.is_(None), TABLE.c.expires_at > now())
+    return and_(TABLE.c.revoked_at.is_(None), unused, lasts)
+
+
+def covering(connection: Connection, export: Mapping[Any, Any], recipient: Mapping[Any, Any]) -> RowMapping:
+    """Return the newest active authorisation to send an export's data to a recipient. Raises NotAuthorised."""
+    matching = (
+        TABLE.c.recipient_id == recipient["id"],
+        TABLE.c.subject_kind == export["subject_kind"],
+        TABLE.c.subject_id == export["subject_id"],
+        TABLE.c.tenant.is_not_distinct_from(export["tenant"]),
+    )
+    query = select(TABLE).where(*matching, standing()).order_by(TABLE.c.created_at.desc(), TABLE.c.id)
+    found = connection.execute(query).mappings().all()
+    if not found:
+        raise NotAuthorised("the subject has not authorised a transfer to this recipient")
+    wanted = holdings(connection, export["id"])
+    lacking = [too_much(row, recipient, wanted) for row in found]
+    for row, names in zip(found, lacking, strict=True):
+        if not names:
+            return row
+    raise NotAuthorised(f"the export contains data that is not authorised for this recipient: {', '.join(lacking[0])}")
+
+
+def too_much(
+    authorisation: Mapping[Any, Any], recipient: Mapping[Any, Any], wanted: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Return the datasets that may not be sent: not authorised, or not for this recipient."""
+    scopes = (authorisation["datasets"], recipient["datasets"])
+    return [f"{e}/{d}" for e, d in wanted if not all(recipients.covers(scope, e, d) for scope in scopes)]
+
+
+def holdings(connection: Connection, export_id: str) -> Sequence[tuple[str, str]]:
+    """Return the datasets of which an export contains data."""
+    ledger = models.ledger
+    has_data = or_(ledger.c.records > 0, ledger.c.files > 0)
+    query = select(ledger.c.exporter, ledger.c.dataset).where(ledger.c.export_id == export_id, has_data)
+    return [(row.exporter, row.dataset) for row in connection.execute(query.order_by(ledger.c.ordinal))]
+
+
+def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
+    """Return an authorisation as JSON; its subject by the pseudonym."""
+    names = ("id", "recipient_id", "recipient", "domain", "subject_kind", "datasets", "once", "evidence", "stands")
+    content: dict[str, JSON] = {name: row[name] for name in names}
+    times = ("created_at", "expires_at", "used_at", "revoked_at")
+    return {**content, "subject": row["subject_ref"], **{name: rfc3339(row[name]) for name in times}}
+
+
+def _parts(name: str) -> tuple[str, str | None]:
+    exporter, _, dataset = name.partition("/")
+    return exporter, dataset or None

@@ -1,0 +1,170 @@
+"""Receipts: a recipient's signed statement of what happened to a transfer that was offered to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, RowMapping, insert, select
+
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import now
+from portability.requests.states import TRANSFERS_FETCHABLE, TransferState
+from portability.requests.transition import transition_transfer
+from portability.safe_http import RemoteUnavailable, SafeHttpClient
+from portability.transfers import sending
+from portability.transfers.sending import UnknownTransfer
+from portability.trust import audit
+from portability.trust.signing import RECEIPT_TYPE, Jwks, SignatureFault, check
+
+TABLE, TRANSFER = models.transfer_receipt, models.transfer
+SKEW_SECONDS = 300
+"""Tolerated difference between the recipient's clock and ours."""
+JTI = re.compile(r"[!-~]{8,200}")
+CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+OK = 200
+DONE = 100_000
+"""More volumes than any transfer has."""
+
+
+class Status(StrEnum):
+    """The result that the recipient states."""
+
+    RECEIVED = "received"
+    """It has received and verified everything."""
+    REFUSED = "refused"
+    """It cannot accept it; `code` says why."""
+
+
+class ForgedReceipt(BadInput):
+    """A receipt without valid signature by the recipient's keys."""
+
+    code = "forged_receipt"
+    default_hint = "sign it with a key of the recorded key set: see docs/receiving.md"
+
+
+class WrongReceipt(BadInput):
+    """A validly signed receipt with other claims than this transfer requires."""
+
+    code = "wrong_receipt"
+    default_hint = "see its claims in docs/transfers.md#receipt"
+
+
+class ReceiptReplayed(BadInput):
+    """A receipt that was already received, or one that contradicts the final receipt."""
+
+    code = "receipt_replayed"
+    default_hint = "use a new `jti` for each receipt"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A checked receipt."""
+
+    jti: str
+    status: Status
+    code: str | None
+    volumes: int
+    token: str
+
+
+def addressed(connection: Connection, transfer_id: str) -> tuple[RowMapping, RowMapping]:
+    """Return a transfer that may get a receipt, with its recipient. Raises UnknownTransfer: the same for all others."""
+    row = sending.get(connection, transfer_id)
+    recipient = models.recipient
+    to = connection.execute(select(recipient).where(recipient.c.id == row["recipient_id"])).mappings().one()
+    if row["state"] not in TRANSFERS_FETCHABLE or to["removed_at"] is not None:
+        raise UnknownTransfer(f"no transfer has the id {transfer_id!r}")
+    return row, to
+
+
+def checked(
+    client: SafeHttpClient, token: str, transfer: Mapping[Any, Any], to: Mapping[Any, Any], *, iss: str
+) -> Receipt:
+    """Return the receipt if it is valid. It fetches the recipient's keys: call it outside of a transaction.
+
+    Raises: ForgedReceipt, WrongReceipt, AddressRefused, RemoteUnavailable.
+    """
+    try:
+        claims = check(token, _key_set(client, to["jwks_url"]), typ=RECEIPT_TYPE)
+    except SignatureFault as fault:
+        raise ForgedReceipt(f"the receipt's signature is invalid: {fault.fault}") from None
+    wanted = {
+        "iss": to["domain"],
+        "aud": iss,
+        "transfer": transfer["id"],
+        "transfer_sha256": sending.sha256(transfer),
+    }
+    if wrong := sorted(name for name, value in wanted.items() if claims.get(name) != value):
+        raise WrongReceipt(f"the receipt does not match this transfer; wrong claims: {', '.join(wrong)}")
+    return _receipt_of(claims, token, transfer["offered_at"])
+
+
+def record(connection: Connection, transfer_id: str, receipt: Receipt) -> TransferState:
+    """Record the recipient's statement. Raises UnknownTransfer, ReceiptReplayed."""
+    locked = (
+        select(TRANSFER)
+        .where(TRANSFER.c.id == transfer_id, TRANSFER.c.state.in_(TRANSFERS_FETCHABLE))
+        .with_for_update()
+    )
+    row = connection.execute(locked).mappings().one_or_none()
+    if row is None:
+        raise UnknownTransfer(f"no transfer has the id {transfer_id!r}")
+    matching = (TABLE.c.recipient_id == row["recipient_id"], TABLE.c.jti == receipt.jti)
+    if connection.scalar(select(TABLE.c.id).where(*matching)) is not None:
+        raise ReceiptReplayed("this receipt was already received")
+    delivered = row["state"] == TransferState.DELIVERED
+    if delivered and receipt.status is not Status.RECEIVED:
+        raise ReceiptReplayed("the recipient has already confirmed the receipt of this transfer")
+    values: dict[str, Any] = {
+        "transfer_id": transfer_id,
+        "recipient_id": row["recipient_id"],
+        "jti": receipt.jti,
+        "status": receipt.status,
+        "code": receipt.code,
+        "volumes": receipt.volumes,
+        "receipt": receipt.token,
+        "received_at": now(),
+    }
+    connection.execute(insert(TABLE).values(**values))
+    state = TransferState.DELIVERED if receipt.status is Status.RECEIVED else TransferState.REFUSED
+    detail: audit.Detail = {"transfer": transfer_id, "code": receipt.code, "volumes": receipt.volumes}
+    actor = f"recipient:{row['recipient_id']}"
+    if delivered:
+        audit.record(connection, f"transfer.{state}", actor=actor, export_id=row["export_id"], detail=detail)
+    else:
+        ended = {"error_code": receipt.code, "ended_at": now()}
+        transition_transfer(connection, row, state, actor=actor, detail=detail, columns=ended)
+    return state
+
+
+def _key_set(client: SafeHttpClient, url: str) -> Jwks:
+    answer = client.get(url, headers={"Accept": "application/jwk-set+json, application/json"})
+    if answer.status != OK:
+        raise RemoteUnavailable(f"cannot fetch the recipient's key set: status {answer.status}")
+    try:
+        return Jwks.parse(orjson.loads(answer.body))
+    except (orjson.JSONDecodeError, BadInput):
+        raise RemoteUnavailable("the recipient's key set is not a valid JWK Set") from None
+
+
+def _receipt_of(claims: Mapping[str, Any], token: str, offered_at: datetime) -> Receipt:
+    issued, present = claims["iat"], datetime.now(UTC).timestamp()
+    if not offered_at.timestamp() - SKEW_SECONDS <= issued <= present + SKEW_SECONDS:
+        raise WrongReceipt("claim iat: the time of the receipt is out of range")
+    jti, status, code, volumes = (claims.get(name) for name in ("jti", "status", "code", "volumes"))
+    if not isinstance(jti, str) or not JTI.fullmatch(jti):
+        raise WrongReceipt("claim jti: the receipt needs an id")
+    if not isinstance(status, str) or status not in {*Status}:
+        raise WrongReceipt(f"claim status: it must be {' or '.join(Status)}")
+    if code is not None and not (isinstance(code, str) and CODE.fullmatch(code)):
+        raise WrongReceipt("claim code: the reason must be a code")
+    if type(volumes) is not int or not 0 <= volumes <= DONE:
+        raise WrongReceipt("claim volumes: it must be the number of volumes")
+    return Receipt(jti, Status(status), code, volumes, token)

@@ -1,0 +1,296 @@
+"""Recipients: other providers that data may be sent to, each recorded by one person and approved by another (R46).
+
+The records are public: names, addresses, public keys. The secret for signing webhooks is derived from the link key
+and is not in the database.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyrage
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from sqlalchemy import Connection, RowMapping, insert, or_, select, update
+
+from portability.api import JSON
+from portability.api.errors import BadInput
+from portability.api.times import rfc3339
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import NotAllowed, WrongState
+from portability.law.countries import COUNTRIES, SAFEGUARDS, Mechanism, is_adequate
+from portability.plugins import check_exporter_names
+from portability.requests.policy import Actor
+from portability.requests.states import TransferState
+from portability.requests.transition import end_transfers
+from portability.safe_http import AddressRefused, SafeHttpClient
+from portability.setting_values import is_loopback
+from portability.trust import audit, keys
+
+TABLE = models.recipient
+NAME_MAX = 200
+PURPOSE = b"portability webhook secret 1"
+SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix that Standard Webhooks defines
+AGE_ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+"""The characters of Bech32 (BIP 173), in the order of their values."""
+DATASET = re.compile(r"[A-Za-z0-9_-]{1,100}(/[A-Za-z0-9_-]{1,100})?")
+
+
+class UnknownRecipient(BadInput):
+    """No active recipient has this id or domain."""
+
+    code = "unknown_recipient"
+    default_hint = "`portability recipients list` lists them"
+
+
+class WeakKey(BadInput):
+    """A recipient's invalid key, or a key that gives no protection."""
+
+    code = "weak_key"
+    default_hint = "ask the recipient to run `age-keygen` and to send the line that begins with age1"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientEntry:
+    """The data of a recipient to record; `checked` makes one."""
+
+    name: str
+    domain: str
+    country: str
+    mechanism: Mechanism
+    safeguard: str | None
+    age_key: str
+    jwks_url: str
+    webhook_url: str
+    datasets: tuple[str, ...] | None
+
+
+def checked(
+    client: SafeHttpClient,
+    home: str | None,
+    *,
+    name: str,
+    domain: str,
+    country: str,
+    age_key: str,
+    jwks_url: str,
+    webhook_url: str,
+    mechanism: str | None = None,
+    safeguard: str | None = None,
+    datasets: Sequence[str] | None = None,
+    exporters: Collection[str] | None = None,
+) -> RecipientEntry:
+    """Return the entry if it is valid. It resolves names: call it outside of a transaction.
+
+    `exporters` are the deployment's exporter names; None: all installed exporters.
+
+    Raises: BadInput, WeakKey, AddressRefused, RemoteUnavailable, UnknownExporter.
+    """
+    clean_name = name.strip()
+    if not 0 < len(clean_name) <= NAME_MAX or not clean_name.isprintable():
+        raise BadInput("invalid name of the recipient: use 1 to 200 characters")
+    where = country.strip().upper()
+    if where not in COUNTRIES:
+        raise BadInput("unknown country", hint="use a code of ISO 3166-1 with two letters: ID, DE, SG")
+    ground = _ground(where, home, mechanism, (safeguard or "").strip())
+    host = domain.strip().lower().rstrip(".")
+    kept = safeguard.strip() if safeguard and safeguard.strip() else None
+    scope = None if datasets is None else tuple(checked_datasets(datasets, exporters))
+    key = checked_age_key(age_key)
+    _check_domain(client, host, jwks_url)
+    # Checks that need no network come first, so that a name that does not resolve hides no other fault.
+    client.target(webhook_url)
+    client.check(webhook_url)
+    client.check(jwks_url)
+    return RecipientEntry(clean_name, host, where, ground, kept, key, jwks_url, webhook_url, scope)
+
+
+def add(
+    connection: Connection, keys_folder: Path, entry: RecipientEntry, *, actor: str, approved: bool
+) -> tuple[str, str]:
+    """Record a recipient; returns its id and its webhook secret, which is shown only once.
+
+    `approved`: without a second person, if the deployment requires none. Raises: WrongState, NoSigningKey.
+    """
+    living = select(TABLE.c.id).where(TABLE.c.domain == entry.domain, TABLE.c.removed_at.is_(None))
+    if connection.scalar(living) is not None:
+        raise WrongState("a recipient with this domain is already recorded", hint="remove that recipient first")
+    kid = keys.signing(connection, keys_folder, purpose="link").kid or ""
+    identifier = f"rcp_{secrets.token_hex(10)}"
+    values: dict[str, Any] = {
+        **{name: getattr(entry, name) for name in RecipientEntry.__dataclass_fields__},
+        "datasets": None if entry.datasets is None else list(entry.datasets),
+        "id": identifier,
+        "webhook_kid": kid,
+        "created_by": actor,
+        "created_at": now(),
+    }
+    if approved:
+        values |= {"approved_by": actor, "approved_at": now()}
+    connection.execute(insert(TABLE).values(**values))
+    audit.record(connection, "recipient.added", actor=actor, detail={"recipient": identifier, "approved": approved})
+    return identifier, webhook_secret(keys_folder, {"id": identifier, "webhook_kid": kid})
+
+
+def approve(connection: Connection, identifier: str, *, actor: Actor) -> None:
+    """Approve a recipient; another person must have recorded it. Raises UnknownRecipient, WrongState, NotAllowed."""
+    row = get(connection, identifier)
+    if row["approved_at"] is not None:
+        raise WrongState(f"recipient {row['id']} is already approved")
+    if row["created_by"] == str(actor):
+        raise NotAllowed("you cannot approve a recipient that you have recorded", hint="ask a colleague")
+    changed = update(TABLE).where(TABLE.c.id == row["id"]).values(approved_by=str(actor), approved_at=now())
+    connection.execute(changed)
+    audit.record(connection, "recipient.approved", actor=str(actor), detail={"recipient": row["id"]})
+
+
+def remove(connection: Connection, identifier: str, *, actor: str) -> str:
+    """Remove a recipient, end its transfers, and return its id. Raises UnknownRecipient."""
+    row = get(connection, identifier)
+    matching = models.transfer.c.recipient_id == row["id"]
+    ended = end_transfers(connection, matching, TransferState.REVOKED, actor=actor)
+    gone = update(TABLE).where(TABLE.c.id == row["id"]).values(removed_by=actor, removed_at=now())
+    connection.execute(gone)
+    ended.record(connection, TransferState.REVOKED, actor=actor)
+    audit.record(connection, "recipient.removed", actor=actor, detail={"recipient": row["id"]})
+    return str(row["id"])
+
+
+def get(connection: Connection, identifier: str) -> RowMapping:
+    """Return a recipient that is not removed, by its id or domain. Raises UnknownRecipient."""
+    named = or_(TABLE.c.id == identifier, TABLE.c.domain == identifier.lower())
+    row = connection.execute(select(TABLE).where(named, TABLE.c.removed_at.is_(None))).mappings().first()
+    if row is None:
+        raise UnknownRecipient("unknown recipient: no recipient has this id or domain")
+    return row
+
+
+def approved(connection: Connection, identifier: str) -> RowMapping:
+    """Return an approved recipient. Raises UnknownRecipient, WrongState."""
+    row = get(connection, identifier)
+    if row["approved_at"] is None:
+        raise WrongState(
+            f"recipient {row['id']} is not approved yet", hint="`portability recipients approve ID` approves it"
+        )
+    return row
+
+
+def rows(connection: Connection, *, approved_only: bool = False) -> Sequence[RowMapping]:
+    """Return all recipients, oldest first, removed recipients too; or only the approved recipients."""
+    query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
+    if approved_only:
+        query = query.where(TABLE.c.approved_at.is_not(None), TABLE.c.removed_at.is_(None))
+    return connection.execute(query).mappings().all()
+
+
+def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
+    """Return a recipient as JSON: all of it is public."""
+    names = ("id", "name", "domain", "country", "mechanism", "safeguard", "datasets")
+    clean_name: dict[str, JSON] = {name: row[name] for name in names}
+    addresses: dict[str, JSON] = {name: row[name] for name in ("age_key", "jwks_url", "webhook_url")}
+    return {
+        **clean_name,
+        "state": state(row),
+        **addresses,
+        "fingerprint": fingerprint(row["age_key"]),
+        "created_at": rfc3339(row["created_at"]),
+        "approved_at": rfc3339(row["approved_at"]),
+        "removed_at": rfc3339(row["removed_at"]),
+    }
+
+
+def state(row: Mapping[Any, Any]) -> str:
+    """Return `waiting`, `approved` or `removed`."""
+    if row["removed_at"] is not None:
+        return "removed"
+    return "waiting" if row["approved_at"] is None else "approved"
+
+
+def fingerprint(age_key: str) -> str:
+    """Return the begin of the key's SHA-256 in groups, for two people to compare by phone."""
+    digest = hashlib.sha256(age_key.encode()).hexdigest()[:32]
+    return " ".join(digest[place : place + 4] for place in range(0, len(digest), 4))
+
+
+def webhook_secret(keys_folder: Path, row: Mapping[Any, Any]) -> str:
+    """Return the secret that signs webhooks to a recipient. Raises NoSigningKey."""
+    private = keys.private(keys_folder, row["webhook_kid"]).as_der(private=True)
+    key = hmac.digest(private, PURPOSE, hashlib.sha256)
+    return SECRET_PREFIX + base64.b64encode(hmac.digest(key, row["id"].encode(), hashlib.sha256)).decode()
+
+
+def checked_datasets(names: Sequence[str], exporters: Collection[str] | None = None) -> list[str]:
+    """Return names like `calls` or `calls/transcripts`, sorted and unique. Raises BadInput, UnknownExporter."""
+    wanted = sorted({name.strip() for name in names})
+    if not wanted or not all(map(DATASET.fullmatch, wanted)):
+        raise BadInput(
+            "invalid name of a dataset: use EXPORTER or EXPORTER/DATASET", hint="for example calls or calls/transcripts"
+        )
+    check_exporter_names({name.partition("/")[0] for name in wanted}, exporters)
+    return wanted
+
+
+def covers(scope: Sequence[str] | None, exporter: str, dataset: str | None) -> bool:
+    """Return whether a list of names covers a dataset, or all of an exporter; None covers everything."""
+    return scope is None or exporter in scope or (dataset is not None and f"{exporter}/{dataset}" in scope)
+
+
+def checked_age_key(text: str) -> str:
+    """Return an age public key for X25519, in lower case. Raises WeakKey."""
+    key = text.strip().lower()
+    if not key.startswith("age1"):
+        raise WeakKey("not an age public key: it must begin with age1")
+    try:
+        pyrage.x25519.Recipient.from_str(key)
+    except pyrage.RecipientError:
+        raise WeakKey("not an age public key: a character is missing or wrong") from None
+    try:
+        # Data encrypted to a point of small order could be decrypted by anyone (RFC 7748, section 6.1).
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(_point(key)))
+    except ValueError:
+        raise WeakKey("unsafe key: anyone could decrypt data that is encrypted to it") from None
+    return key
+
+
+def _point(key: str) -> bytes:
+    """Return the 32 bytes of a key with a valid checksum: 52 characters of 5 bits (BIP 173)."""
+    number = 0
+    for character in key[4:56]:
+        number = number << 5 | AGE_ALPHABET.index(character)
+    return (number >> 4).to_bytes(32, "big")
+
+
+def _ground(country: str, home: str | None, mechanism: str | None, safeguard: str) -> Mechanism:
+    if mechanism is None:
+        return Mechanism.ADEQUACY if is_adequate(country, home) else Mechanism.NONE
+    try:
+        ground = Mechanism(mechanism)
+    except ValueError:
+        raise BadInput("unknown mechanism", hint=f"known mechanisms: {', '.join(Mechanism)}") from None
+    if ground is Mechanism.ADEQUACY and not is_adequate(country, home):
+        raise BadInput(
+            f"{country} is not among the countries found adequate", hint="see docs/transfers.md#other-countries"
+        )
+    if ground in SAFEGUARDS and not 0 < len(safeguard) <= NAME_MAX:
+        raise BadInput(
+            f"the mechanism {ground} needs a safeguard", hint="add --safeguard with the number of the contract"
+        )
+    return ground
+
+
+def _check_domain(client: SafeHttpClient, domain: str, jwks_url: str) -> None:
+    """Check that the key set is on the recipient's domain or below it: the owner of the domain owns the keys."""
+    if client.target(f"https://{domain}").host != domain:
+        raise AddressRefused("the domain is not a valid host name")
+    host = client.target(jwks_url).host
+    is_below = host == domain or host.endswith(f".{domain}")
+    if not is_below and not (client.loopback and is_loopback(jwks_url)):
+        raise AddressRefused("the key set is not on the recipient's domain")

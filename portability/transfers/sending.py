@@ -1,0 +1,281 @@
+"""Transfers: a finished export is encrypted and sent to another provider (docs/transfers.md, requirement R46).
+
+`held` -> queued -> offered -> delivered; every other end has a reason. A worker encrypts each volume
+(worker/transfer.py); the recipient is informed by a webhook, downloads by its own link, and signs a receipt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
+
+from portability.api import JSON
+from portability.api.errors import BadInput
+from portability.api.times import rfc3339
+from portability.database import models
+from portability.database.engine import now
+from portability.delivery import links
+from portability.errors import WrongState
+from portability.law.countries import needs_human
+from portability.law.profiles import Profile
+from portability.messages import webhooks
+from portability.requests import approvals, exports
+from portability.requests.states import (
+    KEPT,
+    TRANSFERS_FETCHABLE,
+    TRANSFERS_LIVE,
+    TRANSFERS_MADE,
+    ExportState,
+    TransferState,
+    VolumeState,
+)
+from portability.requests.transition import end_transfers, transition_transfer
+from portability.settings import Settings
+from portability.transfers import authorisations, recipients
+from portability.trust import audit, keys
+from portability.trust.signing import TRANSFER_TYPE, sign
+
+TABLE, COPY, EXPORT = models.transfer, models.transfer_copy, models.export
+SENDABLE = frozenset({Profile.PORTABILITY, Profile.SWITCH})
+"""Profiles that may be sent to another provider (GDPR Art. 20(2), Data Act Art. 25)."""
+OFFER_SECONDS = 7 * 86_400
+"""How long the recipient may download it; its authorisation and the archive may end earlier."""
+UNREACHED = TRANSFERS_LIVE & TRANSFERS_FETCHABLE
+
+
+class UnknownTransfer(BadInput):
+    """No transfer has this id."""
+
+    code = "unknown_transfer"
+    default_hint = "`portability transfers list ID` lists the transfers of an export"
+
+
+class WrongRegion(BadInput):
+    """The archives are stored in another region than the tenant requires."""
+
+    code = "wrong_region"
+    default_hint = "check PORTABILITY_TENANT_REGIONS and PORTABILITY_STORAGE_REGION; see `portability doctor`"
+
+
+def start(connection: Connection, settings: Settings, export_id: str, recipient: str, *, actor: str) -> str:
+    """Begin to send a ready export to a recipient; returns the transfer's id.
+
+    Raises: UnknownExport; UnknownRecipient; WrongState; NotAuthorised; WrongRegion; NoSigningKey.
+    """
+    row = exports.lock(connection, export_id)
+    if row["profile"] not in SENDABLE:
+        raise WrongState(f"only {' and '.join(sorted(SENDABLE))} exports can be sent, not {row['profile']}")
+    if row["state"] != ExportState.READY:
+        raise WrongState(f"export {export_id} is {row['state']}; it must be ready")
+    check_region(settings, row["tenant"])
+    keys.signing(connection, settings.keys, purpose="transfer")
+    to = recipients.approved(connection, recipient)
+    living = (TABLE.c.export_id == export_id, TABLE.c.recipient_id == to["id"], TABLE.c.state.in_(TRANSFERS_LIVE))
+    if connection.scalar(select(TABLE.c.id).where(*living)) is not None:
+        raise WrongState(f"export {export_id} is already being sent to this recipient")
+    consent = authorisations.covering(connection, row, to)
+    transfer_id = f"trf_{secrets.token_hex(10)}"
+    is_held = needs_human(to, settings.country)
+    values: dict[str, Any] = {
+        "id": transfer_id,
+        "export_id": export_id,
+        "recipient_id": to["id"],
+        "authorisation_id": consent["id"],
+        "state": TransferState.HELD if is_held else TransferState.QUEUED,
+        "created_by": actor,
+        "created_at": now(),
+        "fence": 0,
+        "attempts": 0,
+    }
+    connection.execute(insert(TABLE).values(**values))
+    if consent["once"]:
+        used = update(models.authorisation).where(models.authorisation.c.id == consent["id"])
+        connection.execute(used.values(used_at=now()))
+    if is_held:
+        approvals.hold_transfer(connection, export_id, actor=actor)
+    detail: audit.Detail = {"transfer": transfer_id, "recipient": to["id"], "authorisation": consent["id"]}
+    audit.record(connection, "transfer.started", actor=actor, export_id=export_id, detail={**detail, "held": is_held})
+    return transfer_id
+
+
+def check_region(settings: Settings, tenant: str | None) -> None:
+    """Check that a tenant's data is stored in its required region (requirement R47). Raises WrongRegion."""
+    wanted = settings.region_of.get(tenant or "")
+    if wanted is not None and wanted != settings.storage_region:
+        raise WrongRegion("the archives are stored in another region than this tenant requires")
+
+
+def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any]) -> None:
+    """Offer a completely encrypted transfer: sign the statement, make the link, and queue the recipient's webhook.
+
+    The export and the transfer are locked. Raises: NotAuthorised; WrongState; NoSigningKey.
+    """
+    export = exports.get(connection, transfer["export_id"])
+    to = recipients.approved(connection, transfer["recipient_id"])
+    consent = authorisations.get(connection, transfer["authorisation_id"])
+    beyond = authorisations.too_much(consent, to, authorisations.holdings(connection, export["id"]))
+    present = datetime.now(UTC)
+    is_over = consent["expires_at"] is not None and consent["expires_at"] <= present
+    if beyond or is_over or consent["revoked_at"] is not None:
+        raise authorisations.NotAuthorised("the export contains data that is no longer authorised for this recipient")
+    expires_at = min(filter(None, (present + timedelta(seconds=OFFER_SECONDS), consent["expires_at"])))
+    key = keys.signing(connection, settings.keys, purpose="transfer")
+    claims = _claims(settings, transfer, export, to, copies(connection, transfer["id"]), present, expires_at)
+    link = links.issue(
+        connection,
+        settings.keys,
+        export["id"],
+        ttl_seconds=(expires_at - present).total_seconds(),
+        actor=f"transfer:{transfer['id']}",
+        transfer_id=transfer["id"],
+    )
+    offered = {"revision": export["revision"], "offered_at": now(), "expires_at": expires_at, "error_code": None}
+    statement = sign(claims, key, typ=TRANSFER_TYPE)
+    content: dict[str, JSON] = {
+        "transfer": transfer["id"],
+        "issuer": settings.iss,
+        "url": link.url(settings.base_url),
+        "expires_at": rfc3339(expires_at),
+    }
+    webhooks.queue(connection, settings.keys, transfer["id"], webhooks.OFFERED, content)
+    transition_transfer(
+        connection, transfer, TransferState.OFFERED, actor="worker", columns={**offered, "statement": statement}
+    )
+
+
+def revoke(connection: Connection, transfer_id: str, *, actor: str) -> None:
+    """Revoke a transfer; nothing more is sent. Raises UnknownTransfer, WrongState."""
+    row = get(connection, transfer_id)
+    if not _end(connection, TABLE.c.id == transfer_id, TransferState.REVOKED, actor=actor):
+        raise WrongState(f"transfer {transfer_id} is already {row['state']}")
+
+
+def expire(connection: Connection, *, actor: str, limit: int = 100) -> int:
+    """End transfers that were not downloaded in time; returns their number."""
+    due = and_(TABLE.c.state.in_(UNREACHED), TABLE.c.expires_at <= now())
+    chosen = connection.scalars(select(TABLE.c.id).where(due).limit(limit)).all()
+    return _end(connection, and_(TABLE.c.id.in_(chosen), due), TransferState.EXPIRED, actor=actor)
+
+
+def _end(connection: Connection, which: ColumnElement[bool], state: TransferState, *, actor: str) -> int:
+    ended = end_transfers(connection, which, state, actor=actor)
+    ended.record(connection, state, actor=actor)
+    return len(ended.transfers)
+
+
+def wanted_copies() -> ColumnElement[bool]:
+    """Return the condition for transfers whose encrypted copies are kept; the transfer is joined with its export."""
+    making = TABLE.c.state.in_(TRANSFERS_MADE)
+    fetched = and_(TABLE.c.state.in_(TRANSFERS_FETCHABLE), TABLE.c.expires_at > now())
+    there = EXPORT.c.state.in_(KEPT)
+    return and_(there, or_(making, fetched))
+
+
+def get(connection: Connection, transfer_id: str) -> RowMapping:
+    """Return the transfer's row. Raises UnknownTransfer."""
+    row = connection.execute(select(TABLE).where(TABLE.c.id == transfer_id)).mappings().one_or_none()
+    if row is None:
+        raise UnknownTransfer(f"no transfer has the id {transfer_id!r}")
+    return row
+
+
+def of(connection: Connection, export_id: str) -> Sequence[RowMapping]:
+    """Return all transfers of an export, oldest first."""
+    query = select(TABLE).where(TABLE.c.export_id == export_id).order_by(TABLE.c.created_at, TABLE.c.id)
+    return connection.execute(query).mappings().all()
+
+
+def is_under_way(connection: Connection, authorisation_id: str) -> bool:
+    """Return whether a transfer under an authorisation can still be stopped."""
+    matching = (TABLE.c.authorisation_id == authorisation_id, TABLE.c.state.in_(TRANSFERS_LIVE))
+    return connection.scalar(select(TABLE.c.id).where(*matching).limit(1)) is not None
+
+
+def copies(connection: Connection, transfer_id: str) -> Sequence[RowMapping]:
+    """Return the encrypted copies that storage has confirmed, in order."""
+    matching = (COPY.c.transfer_id == transfer_id, COPY.c.state == VolumeState.STORED)
+    return connection.execute(select(COPY).where(*matching).order_by(COPY.c.number)).mappings().all()
+
+
+def sha256(transfer: Mapping[Any, Any]) -> str:
+    """Return the SHA-256 of `transfer.jwt` as it was offered, which receipts name."""
+    return hashlib.sha256(str(transfer["statement"]).encode()).hexdigest()
+
+
+def view(connection: Connection, row: Mapping[Any, Any]) -> dict[str, JSON]:
+    """Return a transfer as JSON, with its timeline."""
+    to = (
+        connection.execute(select(models.recipient).where(models.recipient.c.id == row["recipient_id"]))
+        .mappings()
+        .one()
+    )
+    stored = copies(connection, row["id"])
+    content: dict[str, JSON] = {name: row[name] for name in ("id", "export_id", "state", "revision", "error_code")}
+    return {
+        **content,
+        "recipient": {name: to[name] for name in ("id", "name", "domain", "country")},
+        "authorisation": row["authorisation_id"],
+        "volumes": len(stored),
+        "bytes": sum(copy["bytes"] for copy in stored),
+        "timeline": timeline(connection, row),
+        **{name: rfc3339(row[name]) for name in ("created_at", "offered_at", "expires_at", "ended_at")},
+    }
+
+
+def timeline(connection: Connection, row: Mapping[Any, Any]) -> list[Mapping[str, str | None]]:
+    """Return the events of a transfer with their times, in order."""
+    hook = webhooks.of(connection, row["id"])
+    link, claim = models.link, models.link_claim
+    matching = (
+        select(claim.c.created_at).join(link, link.c.id == claim.c.link_id).where(link.c.transfer_id == row["id"])
+    )
+    fetched = connection.scalars(matching.order_by(claim.c.id).limit(1)).first()
+    ended = None if row["state"] in TRANSFERS_LIVE - {TransferState.REFUSED} else str(row["state"])
+    steps = [
+        ("started", row["created_at"]),
+        ("offered", row["offered_at"]),
+        ("announced", None if hook is None else hook["sent_at"]),
+        ("download_begun", fetched),
+        (ended or "", row["ended_at"]),
+    ]
+    known = [(what, at) for what, at in steps if what and at is not None]
+    return [{"what": what, "at": rfc3339(at)} for what, at in sorted(known, key=lambda step: step[1])]
+
+
+def _claims(
+    settings: Settings,
+    transfer: Mapping[Any, Any],
+    export: Mapping[Any, Any],
+    to: Mapping[Any, Any],
+    stored: Sequence[Mapping[Any, Any]],
+    present: datetime,
+    expires_at: datetime,
+) -> dict[str, JSON]:
+    """Return the claims of `transfer.jwt` (docs/transfers.md)."""
+    return {
+        "iss": settings.iss,
+        "aud": to["domain"],
+        "jti": transfer["id"],
+        "iat": int(present.timestamp()),
+        "exp": int(expires_at.timestamp()),
+        "sub": export["subject_ref"],
+        "profile": export["profile"],
+        "export": export["id"],
+        "revision": export["revision"],
+        "consent": transfer["authorisation_id"],
+        "volumes": [
+            {
+                "number": copy["number"],
+                "name": f"{copy['name']}.zip",
+                "bytes": copy["plain_bytes"],
+                "sha256": copy["plain_sha256"],
+                "encrypted": {"name": f"{copy['name']}.zip.age", "bytes": copy["bytes"], "sha256": copy["sha256"]},
+            }
+            for copy in stored
+        ],
+    }

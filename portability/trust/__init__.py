@@ -1,0 +1,1 @@
+"""Proofs that others can verify: signing keys, signatures, and the audit log."""

@@ -1,0 +1,141 @@
+"""Signing keys: private keys are PEM files that never leave their folder, public keys are in database and JWKS."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from joserfc.jwk import ECKey
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from portability.api import JSON
+from portability.api.errors import BadInput
+from portability.api.times import rfc3339
+from portability.database import models
+from portability.errors import NoSigningKey, UnknownKey, WrongState
+from portability.trust import audit
+from portability.trust.signing import Jwks, PublicKey
+
+TABLE = models.signing_key
+PURPOSES = ("archive", "link", "transfer", "receipt", "audit")
+PUBLISHED = frozenset({"archive", "transfer", "receipt", "audit"})
+"""Purposes whose public keys are in the JWKS; link keys are internal."""
+
+
+def new(connection: Connection, folder: Path, *, purpose: str = "archive", actor: str) -> str:
+    """Make an ES256 key that signs from now on, retire its predecessor, and return the kid. Raises BadInput."""
+    if purpose not in PURPOSES:
+        raise BadInput(f"unknown purpose of a key: {purpose!r}", hint=f"known purposes: {', '.join(PURPOSES)}")
+    active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
+    connection.execute(update(TABLE).where(*active).values(retired_at=datetime.now(UTC)))
+    kid = add(connection, folder, purpose=purpose)
+    audit.record(connection, "key.created", actor=actor, detail={"kid": kid})
+    return kid
+
+
+def add(connection: Connection, folder: Path, *, purpose: str = "archive") -> str:
+    """Make an ES256 key without retiring others, and return the kid; the newest key signs."""
+    moment = datetime.now(UTC)
+    kid = f"{purpose}-{moment:%Y%m%d}-{secrets.token_hex(4)}"
+    key = ECKey.generate_key("P-256", {"kid": kid, "use": "sig", "alg": "ES256"})
+    _write_private(folder / f"{kid}.pem", key.as_pem(private=True))
+    row = {"kid": kid, "purpose": purpose, "public_jwk": key.as_dict(private=False), "created_at": moment}
+    connection.execute(insert(TABLE).values(row))
+    return kid
+
+
+def ensure(connection: Connection, folder: Path, *, purposes: Sequence[str] = PURPOSES, actor: str) -> None:
+    """Make keys for those purposes that have no usable key on this machine. Raises BadInput."""
+    for purpose in purposes:
+        try:
+            signing(connection, folder, purpose=purpose)
+        except NoSigningKey:
+            new(connection, folder, purpose=purpose, actor=actor)
+
+
+def signing(connection: Connection, folder: Path, *, purpose: str = "archive") -> ECKey:
+    """Return the newest active key of a purpose. Raises NoSigningKey, also if its file is not on this machine."""
+    rows = [row for row in listed(connection, purpose) if row["retired_at"] is None and row["revoked_at"] is None]
+    if not rows:
+        hint = f"`portability keys new --purpose {purpose}` makes one"
+        raise NoSigningKey(f"no active key for the purpose {purpose}", hint=hint)
+    return private(folder, rows[-1]["kid"])
+
+
+def private(folder: Path, kid: str) -> ECKey:
+    """Return the private key of a kid in the database. Raises NoSigningKey if its file is not on this machine."""
+    try:
+        return _read_private(folder / f"{kid}.pem")
+    except OSError as error:
+        hint = "copy the folder PORTABILITY_KEYS_DIR to every machine that signs"
+        raise NoSigningKey(f"cannot read the private key {kid}: {type(error).__name__}", hint=hint) from None
+
+
+def own(connection: Connection, folder: Path, *, purpose: str) -> Jwks:
+    """Return the keys that this machine can check with: their files exist here; end dates come from the database.
+
+    Keys that exist only in the database do not count: write access to the database is not enough to forge a signature.
+    """
+    known: dict[str, PublicKey] = {}
+    for row in listed(connection, purpose):
+        with suppress(NoSigningKey):
+            known[row["kid"]] = PublicKey(private(folder, row["kid"]), row["retired_at"], row["revoked_at"])
+    return Jwks(known)
+
+
+def listed(connection: Connection, purpose: str | None = None) -> Sequence[RowMapping]:
+    """Return all keys, oldest first, retired and revoked keys too."""
+    query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.kid)
+    return connection.execute(query if purpose is None else query.where(TABLE.c.purpose == purpose)).mappings().all()
+
+
+def retire(connection: Connection, kid: str, *, actor: str) -> None:
+    """Retire a key: it signs no more, and its signatures stay valid. Raises UnknownKey, WrongState."""
+    _end(connection, kid, "retired_at", actor)
+
+
+def revoke(connection: Connection, kid: str, *, actor: str) -> None:
+    """Revoke a compromised key: all its signatures become invalid. Raises UnknownKey, WrongState."""
+    _end(connection, kid, "revoked_at", actor)
+
+
+def published(connection: Connection, *, purpose: str) -> Jwks:
+    """Return the public keys of one purpose from the database."""
+    return Jwks.parse({"keys": [_published(row) for row in listed(connection, purpose)]})
+
+
+def jwks(connection: Connection) -> dict[str, JSON]:
+    """Return the JWK Set (RFC 7517) of published keys; `retired_at` and `revoked_at` (RFC 3339) are our own members."""
+    return {"keys": [_published(row) for row in listed(connection) if row["purpose"] in PUBLISHED]}
+
+
+def _published(row: RowMapping) -> Mapping[str, JSON]:
+    ended = {name: rfc3339(row[name]) for name in ("retired_at", "revoked_at") if row[name] is not None}
+    return {**row["public_jwk"], **ended}
+
+
+def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
+    rows = [row for row in listed(connection) if row["kid"] == kid]
+    if not rows:
+        raise UnknownKey(f"unknown key {kid!r}")
+    if rows[0][column] is not None or rows[0]["revoked_at"] is not None:
+        raise WrongState(f"key {kid} is already {'revoked' if rows[0]['revoked_at'] else 'retired'}")
+    connection.execute(update(TABLE).where(TABLE.c.kid == kid).values({column: datetime.now(UTC)}))
+    audit.record(connection, f"key.{column.removesuffix('_at')}", actor=actor, detail={"kid": kid})
+
+
+@lru_cache(maxsize=64)
+def _read_private(path: Path) -> ECKey:
+    # A kid is never reused and its file never changes.
+    return ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
+
+
+def _write_private(path: Path, pem: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(pem)

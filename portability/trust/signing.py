@@ -1,0 +1,182 @@
+"""Signatures: JWS compact, ES256 only (RFC 7515, RFC 7518 section 3.4, RFC 8725).
+
+Each kind of statement has its own keys and `typ`: one kind cannot be used as another.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from portability.api import JSON
+from portability.api.errors import BadInput, PortabilityError
+
+ALGORITHM = "ES256"
+ALGORITHMS = (ALGORITHM,)
+ARCHIVE_TYPE = "portability-archive+jwt"
+LINK_TYPE = "portability-link+jwt"
+AUDIT_TYPE = "portability-audit+jwt"
+ATTESTATION_TYPE = "portability-deletion+jwt"
+TRANSFER_TYPE = "portability-transfer+jwt"
+RECEIPT_TYPE = "portability-receipt+jwt"
+_HEADER = frozenset({"alg", "kid", "typ"})
+
+
+class SignatureFault(PortabilityError):
+    """An invalid signature. `fault` says why: one of the codes in docs/archive-format.md."""
+
+    code = "signature_fault"
+    default_hint = "see docs/archive-format.md for the meaning of each fault"
+
+    def __init__(
+        self, message: str, *, fault: str = "bad_signature", hint: str | None = None, checked: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fault = fault
+        self.checked = checked
+        """Whether the signature was computed, which is the expensive step and visible in the time it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """One key of a JWK Set, with its end dates; times are aware UTC."""
+
+    key: ECKey
+    retired_at: datetime | None
+    """Signatures after this moment are invalid; earlier signatures stay valid."""
+    revoked_at: datetime | None
+    """The key is compromised: all its signatures are invalid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jwks:
+    """The ES256 keys of a JWK Set (RFC 7517 section 5) by `kid`; other kinds of keys are ignored, as the RFC says."""
+
+    keys: Mapping[str, PublicKey]
+
+    @classmethod
+    def parse(cls, document: JSON) -> Jwks:
+        """Parse a JWK Set. Raises BadInput if it is invalid or has a `kid` twice."""
+        members = document.get("keys") if isinstance(document, Mapping) else None
+        if not isinstance(members, list | tuple):
+            raise BadInput("the JWK Set has no list `keys`", hint="see /.well-known/jwks.json for an example")
+        keys: dict[str, PublicKey] = {}
+        for member in members:
+            if not isinstance(member, Mapping) or not _is_es256(member):
+                continue
+            kid = str(member["kid"])
+            if kid in keys:
+                raise BadInput(f"the JWK Set names the key {kid!r} twice")
+            keys[kid] = _public_key(kid, member)
+        return cls(keys)
+
+
+def sign(claims: Mapping[str, JSON], key: ECKey, *, typ: str) -> str:
+    """Sign the claims as a compact JWS, with `alg`, `kid` and `typ` in its header. `key` has a `kid`."""
+    header = {"alg": ALGORITHM, "kid": key.kid, "typ": typ}
+    return jws.serialize_compact(header, orjson.dumps(claims), key, algorithms=ALGORITHMS)
+
+
+def check(token: str, jwks: Jwks, *, typ: str) -> Mapping[str, Any]:
+    """Return the claims of a token with a valid signature.
+
+    Every character counts: non-canonical base64url is refused.
+
+    Raises:
+        SignatureFault: `forbidden_algorithm`, `wrong_type`, `unknown_key`, `bad_signature`, `revoked_key` or
+            `signed_after_retirement`, in this order of checking.
+    """
+    kid = _kid(token, typ)
+    public = jwks.keys.get(kid)
+    if public is None:
+        raise SignatureFault(f"the JWK Set has no key {kid!r}", fault="unknown_key")
+    try:
+        payload = jws.deserialize_compact(token, public.key, algorithms=ALGORITHMS).payload
+    except (JoseError, ValueError) as error:
+        raise SignatureFault(
+            f"the signature does not match key {kid!r}: {type(error).__name__}", checked=True
+        ) from None
+    claims = _json_object(payload, "claims")
+    _check_life(claims, kid, public)
+    return claims
+
+
+def _kid(token: str, typ: str) -> str:
+    """Return the `kid` of a token whose header has exactly the form that `sign` writes."""
+    parts = [_decoded(part) for part in token.split(".")]
+    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature (RFC 7515 section 7.1)
+        raise SignatureFault(f"a compact JWS must have 3 parts; found {len(parts)}")
+    header = _json_object(parts[0], "header")
+    if header.get("alg") not in ALGORITHMS:
+        raise SignatureFault(f"alg is {header.get('alg')!r}; expected {ALGORITHM}", fault="forbidden_algorithm")
+    if header.get("typ") != typ:
+        raise SignatureFault(f"typ is {header.get('typ')!r}; expected {typ!r}", fault="wrong_type")
+    if header.keys() != _HEADER or not isinstance(header["kid"], str):
+        raise SignatureFault(f"the header has {sorted(header)}; expected {sorted(_HEADER)}")
+    return header["kid"]
+
+
+def _check_life(claims: Mapping[str, Any], kid: str, public: PublicKey) -> None:
+    issued = claims.get("iat")
+    if type(issued) is not int:
+        raise SignatureFault("the claims have no integer `iat` (time of issue)")
+    if public.revoked_at is not None:
+        raise SignatureFault(f"key {kid!r} was revoked at {public.revoked_at.isoformat()}", fault="revoked_key")
+    if public.retired_at is not None and issued > public.retired_at.timestamp():
+        detail = f"key {kid!r} was retired at {public.retired_at.isoformat()}, and signed this later, at {issued}"
+        raise SignatureFault(detail, fault="signed_after_retirement")
+
+
+def _json_object(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise SignatureFault(f"the {what} is not a JSON object")
+    return value
+
+
+def _decoded(part: str) -> bytes:
+    try:
+        data = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        data = b""
+    if urlsafe_b64encode(data).rstrip(b"=") != part.encode("utf-8", "replace"):
+        raise SignatureFault("the token is not in canonical base64url")
+    return data
+
+
+def _is_es256(member: Mapping[str, JSON]) -> bool:
+    wanted = {"kty": "EC", "crv": "P-256", "use": "sig", "alg": ALGORITHM}
+    optional = {"use", "alg"}
+    return isinstance(member.get("kid"), str) and all(
+        member.get(name, value if name in optional else None) == value for name, value in wanted.items()
+    )
+
+
+def _public_key(kid: str, member: Mapping[str, JSON]) -> PublicKey:
+    public = {name: str(member.get(name)) for name in ("kty", "crv", "x", "y", "kid")}
+    try:
+        key = ECKey.import_key({**public, "use": "sig", "alg": ALGORITHM})
+        return PublicKey(key, _moment(member.get("retired_at")), _moment(member.get("revoked_at")))
+    except (JoseError, ValueError) as error:
+        raise BadInput(f"cannot read the key {kid!r} of the JWK Set: {type(error).__name__}") from None
+
+
+def _moment(value: JSON) -> datetime | None:
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        raise ValueError("a time without time zone")
+    return moment.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""Fetches a transfer from its sender: the offer, the statement, the download, decryption, and the receipt."""

@@ -1,0 +1,54 @@
+"""The receipt: a statement of the result of a transfer, signed with this side's key (docs/receiving.md)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import orjson
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from portability.api.errors import BadInput
+from portability.trust.signing import RECEIPT_TYPE, sign
+from receiver.fetch.statement import Statement
+
+KEY_BYTES = 1 << 14
+KINDS = "a private JWK, or <kid>.pem as `portability keys new --purpose receipt` makes it"
+RECEIVED, REFUSED = "received", "refused"
+
+
+def load_key(path: Path) -> ECKey:
+    """Load a private ES256 key: a JWK with its `kid` (RFC 7517), or a PEM file named `<kid>.pem`. Raises BadInput."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(KEY_BYTES)
+        if content.startswith(b"-----BEGIN"):
+            key = ECKey.import_key(content, {"kid": path.stem})
+        else:
+            key = ECKey.import_key(orjson.loads(content))
+    except (OSError, JoseError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"cannot read the receipt key {path}: {type(error).__name__}", hint=KINDS) from None
+    if not key.is_private or key.kid is None or key.curve_name != "P-256":
+        raise BadInput(f"the receipt key {path} is not a private P-256 key with a kid", hint=KINDS)
+    return key
+
+
+def signed(statement: Statement, key: ECKey, *, volumes: int, code: str | None = None) -> str:
+    """Sign the receipt; with a code it states that the transfer is refused."""
+    return sign(
+        {
+            "iss": statement.audience,
+            "aud": statement.issuer,
+            "iat": int(time.time()),
+            "jti": secrets.token_urlsafe(24),
+            "transfer": statement.transfer,
+            "transfer_sha256": statement.sha256,
+            "status": RECEIVED if code is None else REFUSED,
+            "code": code,
+            "volumes": volumes,
+        },
+        key,
+        typ=RECEIPT_TYPE,
+    )

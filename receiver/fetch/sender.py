@@ -1,0 +1,200 @@
+"""The sender behind a link: its offer, statement, keys and claims, and where the receipt goes.
+
+The size of every answer is bounded, and every address in it must belong to the sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import orjson
+
+from portability.api.errors import BadInput
+from portability.trust.signing import Jwks
+from receiver.faults import BadStatement, SenderRefused, SenderUnavailable
+from receiver.fetch.statement import Parcel, announced, distinct
+
+ANSWER_BYTES = 8 << 20
+"""Maximum size of JSON and statements: enough for 20,000 volumes."""
+TIMEOUT = httpx.Timeout(60, connect=15)
+CONNECTIONS = 8
+REDIRECTS = 3
+LONGEST_WAIT_SECONDS = 120
+OK, CREATED_OR_LESS, PARTIAL = 200, 299, 206
+GONE = frozenset({401, 403, 404, 410})
+"""Status codes for an unknown or expired link or claim; a sender does not say which."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferLinks:
+    """The addresses of a transfer's statement, keys and receipt."""
+
+    id: str
+    statement_url: str
+    receipt_url: str
+    jwks_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOffer:
+    """What a link gives access to. Without a transfer its volumes are a person's own, and not encrypted."""
+
+    export: str
+    parcels: tuple[Parcel, ...]
+    transfer: TransferLinks | None
+
+
+class Sender:
+    """One link of one sender. Thread-safe; use it as a context manager."""
+
+    def __init__(self, url: str, client: httpx.Client | None = None) -> None:
+        self.url = check_url(url)
+        self.origin = _origin(url)
+        # No content encoding: the bytes that are counted and hashed must be those that were sent.
+        headers = {"User-Agent": "portability", "Accept-Encoding": "identity"}
+        limits = httpx.Limits(max_connections=CONNECTIONS)
+        self.client = client or httpx.Client(headers=headers, timeout=TIMEOUT, limits=limits, follow_redirects=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def offer(self) -> TransferOffer:
+        """Fetch the offer. Raises SenderRefused, SenderUnavailable, BadStatement."""
+        document = self._json(self.url)
+        volumes, export = document.get("volumes"), document.get("export")
+        if not isinstance(volumes, list) or not volumes or not isinstance(export, str):
+            raise SenderUnavailable(
+                "the sender's answer lists no volumes", hint="check that the link is a download link"
+            )
+        links = document.get("transfer")
+        if links is not None:
+            return TransferOffer(export, (), self._links(links))
+        found = [(volume, announced(volume, suffix=".zip")) for volume in volumes]
+        if any(type(volume.get("number")) is not int for volume, _ in found):
+            raise BadStatement("a volume has no number")
+        return TransferOffer(export, distinct(tuple(Parcel(volume["number"], one, one) for volume, one in found)), None)
+
+    def statement(self, links: TransferLinks) -> str:
+        """Fetch the text of transfer.jwt."""
+        text = self._answer("GET", links.statement_url).decode("ascii", "replace").strip()
+        if not text.isascii():
+            raise BadStatement("transfer.jwt is not a token")
+        return text
+
+    def jwks(self, url: str | None = None) -> Jwks:
+        """Fetch the sender's public keys. Raises BadInput if they are invalid."""
+        return Jwks.parse(dict(self._json(url or urljoin(self.origin, "/.well-known/jwks.json"))))
+
+    def claim(self, number: int) -> str:
+        """Begin a download of a volume and return its address. Raises SenderRefused, SenderUnavailable."""
+        with self.stream("POST", f"{self.url}/volumes/{number}") as response:
+            location = response.headers.get("location")
+            if not response.is_redirect or location is None:
+                raise SenderUnavailable(f"the sender does not allow a download: status {response.status_code}")
+            return self.own(urljoin(f"{self.url}/volumes/{number}", location))
+
+    def post_receipt(self, links: TransferLinks, receipt: str) -> None:
+        """Send the receipt. Raises SenderRefused, SenderUnavailable."""
+        with self.stream(
+            "POST", links.receipt_url, headers={"Content-Type": "application/jose"}, content=receipt.encode()
+        ) as response:
+            if response.status_code > CREATED_OR_LESS:
+                raise SenderRefused(f"the sender does not accept the receipt: status {response.status_code}")
+
+    def own(self, url: str) -> str:
+        """Return the address if it belongs to the sender. Raises SenderUnavailable for other hosts."""
+        if _origin(url) != self.origin:
+            raise SenderUnavailable(
+                "the sender's answer contains an address of another host", hint="contact the sender"
+            )
+        return url
+
+    @contextmanager
+    def stream(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: bytes | None = None
+    ) -> Iterator[httpx.Response]:
+        """Open an answer whose body is still to be read. Raises SenderRefused, SenderUnavailable."""
+        try:
+            with self.client.stream(method, url, headers=headers, content=content) as response:
+                if response.status_code in GONE:
+                    raise SenderRefused(f"the sender refuses: status {response.status_code}")
+                if response.status_code >= 500 or response.status_code == 429:  # noqa: PLR2004 - RFC 9110, RFC 6585
+                    raise SenderUnavailable(
+                        f"the sender does not answer now: status {response.status_code}",
+                        retry_after_seconds=_retry_after(response),
+                    )
+                yield response
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+            raise SenderUnavailable(f"the sender does not answer: {type(error).__name__}") from None
+
+    def _json(self, url: str) -> Mapping[str, Any]:
+        try:
+            document = orjson.loads(self._answer("GET", url))
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            raise SenderUnavailable("the sender's answer is not JSON", hint="check that the link is a download link")
+        return document
+
+    def _answer(self, method: str, url: str) -> bytes:
+        body = bytearray()
+        with self.stream(method, url, headers={"Accept": "application/json"}) as response:
+            if response.status_code != OK:
+                raise SenderUnavailable(f"unexpected answer of the sender: status {response.status_code}")
+            for block in response.iter_raw():
+                body += block
+                if len(body) > ANSWER_BYTES:
+                    raise SenderUnavailable(f"the sender's answer is larger than {ANSWER_BYTES} bytes")
+        return bytes(body)
+
+    def _links(self, links: Any) -> TransferLinks:  # noqa: ANN401  # untrusted JSON
+        names = ("id", "statement_url", "receipt_url", "jwks_url")
+        found = [links.get(name) for name in names] if isinstance(links, dict) else []
+        texts = [text for text in found if isinstance(text, str)]
+        if len(texts) < len(names):
+            raise SenderUnavailable("the sender's answer describes no transfer")
+        identifier, *urls = texts
+        return TransferLinks(identifier, *map(self.own, urls))
+
+
+def check_url(url: str) -> str:
+    """Return a link without a final slash: https, or http on this machine. Raises BadInput, without the link."""
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+        parts.port  # noqa: B018 - reading the port validates it
+    except ValueError:
+        is_url = False
+    if not is_url or parts.query or parts.fragment:
+        raise BadInput("the link must have the form https://.../d/...", hint="use the complete link as you received it")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise BadInput(f"plain http is not allowed for {parts.hostname}", hint="use https")
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _retry_after(response: httpx.Response) -> int:
+    """Return the seconds; other forms, such as dates, are ignored."""
+    text = response.headers.get("retry-after", "")
+    return min(int(text), LONGEST_WAIT_SECONDS) if text.isdecimal() and text.isascii() else 0
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()

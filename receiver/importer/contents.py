@@ -1,0 +1,323 @@
+"""The content of unpacked volumes: manifests and data packages, checked and listed in a temporary database on disk.
+
+Memory is bounded by one volume, for any number of volumes.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+import sqlite3
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import orjson
+
+from archive import bag
+from archive.names import FULL_PATH_CHARS, is_safe
+from archive.parts import FORMAT
+from archive.verify.volumes import KEPT_BYTES
+from portability.api.errors import BadInput
+from portability.trust.signing import ARCHIVE_TYPE, Jwks, check
+from receiver.importer.faults import BadArchive, NotImportable
+
+PROFILES = frozenset({"switch", "portability"})
+"""Profiles that can be imported; the others are copies to read."""
+JSON_LINES = "application/jsonl"
+BLOCK_BYTES = 1 << 20
+_PART = re.compile(r"\.part-([0-9]{4})$")
+_SCHEMA = """
+CREATE TABLE member (
+    volume INTEGER, revision INTEGER, path TEXT, sha256 TEXT, bytes INTEGER, exporter TEXT, dataset TEXT,
+    media_type TEXT, file TEXT, part INTEGER, truncated INTEGER, corrects INTEGER, PRIMARY KEY (volume, path)
+) WITHOUT ROWID;
+CREATE TABLE corrected (
+    exporter TEXT, dataset TEXT, id TEXT, PRIMARY KEY (exporter, dataset, id)
+) WITHOUT ROWID;
+CREATE INDEX files ON member (exporter, dataset, file, revision);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedPiece:
+    """One payload file, and its entry in the manifest."""
+
+    path: Path
+    sha256: str
+    size: int
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield its content. Raises BadArchive after the last block if it differs from the manifest."""
+        digest = hashlib.sha256()
+        try:
+            with self.path.open("rb") as file:
+                while block := file.read(BLOCK_BYTES):
+                    digest.update(block)
+                    yield block
+        except OSError as error:
+            raise BadArchive(f"cannot read {self.path.name}: {type(error).__name__}") from None
+        if digest.hexdigest() != self.sha256:
+            raise BadArchive(f"{self.path.name} differs from its entry in the manifest")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A recording or attachment, in one or several pieces."""
+
+    pieces: tuple[ArchivedPiece, ...]
+    media_type: str
+    truncated: bool
+    """Whether the source failed while it was read: only these bytes were available."""
+
+    @property
+    def size(self) -> int:
+        """Return the size in bytes."""
+        return sum(piece.size for piece in self.pieces)
+
+    @property
+    def digest(self) -> str:
+        """Return an id of the content: the file's SHA-256, for several pieces that of their hashes."""
+        if len(self.pieces) == 1:
+            return self.pieces[0].sha256
+        return hashlib.sha256("".join(piece.sha256 for piece in self.pieces).encode()).hexdigest()
+
+    def blocks(self) -> Iterator[bytes]:
+        for piece in self.pieces:
+            yield from piece.blocks()
+
+
+class _Part(NamedTuple):
+    """A piece of a file, and its description."""
+
+    piece: ArchivedPiece
+    media_type: str
+    truncated: bool
+
+
+class Contents:
+    """The members of an archive by exporter and dataset. A context manager; it deletes its temporary file."""
+
+    def __init__(self, folders: Sequence[Path], jwks: Jwks | None) -> None:
+        # An empty name is SQLite's own temporary database: in memory while small, else in an unnamed file.
+        self._scratch = sqlite3.connect("")
+        self._scratch.executescript(_SCHEMA)
+        self._folders: dict[int, Path] = {}
+        self._export_id = ""
+        self.export: Mapping[str, Any] = {}
+        """export.json of the newest revision."""
+        try:
+            for folder in folders:
+                self._add(folder, jwks)
+            self._check_whole()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete the temporary database."""
+        self._scratch.close()
+
+    @property
+    def total_bytes(self) -> int:
+        """Return the size of all records and files; other forms of the same records do not count."""
+        query = "SELECT coalesce(sum(bytes), 0) FROM member WHERE file IS NOT NULL OR media_type = ?"
+        return int(self._scratch.execute(query, (JSON_LINES,)).fetchone()[0])
+
+    def datasets(self) -> list[tuple[str, str, frozenset[str]]]:
+        """Return exporter, dataset, and the media types of its records."""
+        query = (
+            "SELECT DISTINCT exporter, dataset, CASE WHEN file IS NULL THEN media_type END FROM member ORDER BY 1, 2"
+        )
+        found: dict[tuple[str, str], set[str]] = {}
+        for exporter, dataset, media_type in self._scratch.execute(query):
+            found.setdefault((exporter, dataset), set()).update([media_type] if media_type else [])
+        return [(exporter, dataset, frozenset(types)) for (exporter, dataset), types in found.items()]
+
+    def pieces(self, exporter: str, dataset: str) -> list[ArchivedPiece]:
+        """Return the JSON Lines of a dataset without corrections; a later piece replaces records of earlier pieces."""
+        return self._records(exporter, dataset, "corrects = 0", "revision, volume, path")
+
+    def corrections(self, exporter: str, dataset: str) -> list[ArchivedPiece]:
+        """Return the JSON Lines with corrections of a dataset, the newest first."""
+        return self._records(exporter, dataset, "corrects = 1", "revision DESC, volume DESC, path DESC")
+
+    def note_corrected(self, exporter: str, dataset: str, identifier: str) -> bool:
+        """Note that the newest form of a record was read; returns whether it was not noted before."""
+        add = "INSERT OR IGNORE INTO corrected VALUES (?, ?, ?)"
+        return self._scratch.execute(add, (exporter, dataset, identifier)).rowcount > 0
+
+    def is_corrected(self, exporter: str, dataset: str, identifier: str) -> bool:
+        """Return whether the newest form of a record was read."""
+        query = "SELECT 1 FROM corrected WHERE exporter = ? AND dataset = ? AND id = ?"
+        return self._scratch.execute(query, (exporter, dataset, identifier)).fetchone() is not None
+
+    def file(self, exporter: str, dataset: str, name: str) -> StoredFile | None:
+        """Return a file by its exporter's name: of the newest revision that has it completely, else the newest."""
+        query = (
+            "SELECT revision, part, truncated, media_type, volume, path, sha256, bytes FROM member"
+            " WHERE exporter = ? AND dataset = ? AND file = ? ORDER BY revision DESC, part, volume DESC"
+        )
+        revisions: dict[int, dict[int, _Part]] = {}
+        for revision, part, truncated, media_type, *row in self._scratch.execute(query, (exporter, dataset, name)):
+            revisions.setdefault(revision, {}).setdefault(part, _Part(self._piece(*row), media_type, bool(truncated)))
+        found = [_joined(parts) for parts in revisions.values()]
+        return next((file for file in found if not file.truncated), found[0] if found else None)
+
+    def file_of(self, exporter: str, dataset: str, identifier: str) -> str | None:
+        """Return the name of the file that is named like a record's id, with any extension."""
+        query = "SELECT file FROM member WHERE exporter = ? AND dataset = ? AND file >= ? AND file < ? LIMIT 1"
+        row = self._scratch.execute(query, (exporter, dataset, f"{identifier}.", f"{identifier}/")).fetchone()
+        return None if row is None else str(row[0])
+
+    def _records(self, exporter: str, dataset: str, which: str, order: str) -> list[ArchivedPiece]:
+        query = (
+            "SELECT volume, path, sha256, bytes FROM member WHERE exporter = ? AND dataset = ? AND media_type = ?"  # noqa: S608 - constants
+            f" AND file IS NULL AND {which} ORDER BY {order}"
+        )
+        return [self._piece(*row) for row in self._scratch.execute(query, (exporter, dataset, JSON_LINES))]
+
+    def _piece(self, volume: int, path: str, sha256: str, size: int) -> ArchivedPiece:
+        return ArchivedPiece(self._folders[volume] / path, sha256, size)
+
+    def _add(self, folder: Path, jwks: Jwks | None) -> None:
+        tags = _parsed(bag.TAG_MANIFEST, _read(folder, bag.TAG_MANIFEST))
+        claims = _claims(folder, jwks)
+        volume = claims["volume"]
+        if volume in self._folders:
+            raise BadInput(
+                f"{folder.name} and {self._folders[volume].name} are the same volume", hint="give each volume once"
+            )
+        if self._folders and claims["export"] != self._export_id:
+            raise BadInput(f"{folder.name} belongs to another export", hint="import one archive at a time")
+        self._folders[volume], self._export_id = folder, claims["export"]
+        hashes = _parsed(bag.MANIFEST, _tag_file(folder, bag.MANIFEST, tags))
+        package = _json(bag.DATA_PACKAGE, _tag_file(folder, bag.DATA_PACKAGE, tags))
+        rows = [_row(volume, claims["revision"], resource, hashes) for resource in package.get("resources", [])]
+        self._scratch.executemany(f"INSERT OR IGNORE INTO member VALUES ({','.join('?' * 12)})", rows)  # noqa: S608 - question marks
+        if len({row[2] for row in rows}) != len(hashes):
+            raise BadArchive(f"{folder.name}: {bag.DATA_PACKAGE} describes other files than the manifest")
+        if bag.EXPORT in tags and claims["revision"] > self.export.get("revision", 0):
+            self.export = _json(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags))
+
+    def _check_whole(self) -> None:
+        if not self.export:
+            raise BadArchive("the closing volume, which lists all volumes, is missing")
+        if self.export.get("format") != FORMAT:
+            raise NotImportable(f"the archive has format {self.export.get('format')!r}; expected {FORMAT}")
+        if (profile := self.export.get("profile")) not in PROFILES:
+            raise NotImportable(f"an export with profile {profile!r} cannot be imported: it is a copy to read")
+        lines = self.export.get("volumes")
+        listed = {line.get("number") for line in lines} if isinstance(lines, list) else set()
+        if missing := sorted(listed - self._folders.keys()):
+            raise BadArchive(f"volumes are missing: {', '.join(map(str, missing))}")
+        if unlisted := sorted(self._folders.keys() - listed):
+            raise BadArchive(
+                f"there are volumes that the closing volume does not list: {', '.join(map(str, unlisted))}"
+            )
+
+
+def bags(path: Path) -> list[Path]:
+    """Return the unpacked volumes in a folder, or the folder itself. Raises BadInput without any."""
+    places = (path, path / "archive")
+    found = [path] if _is_bag(path) else [one for place in places for one in sorted(place.glob("*")) if _is_bag(one)]
+    if not found:
+        hint = "use the folder of `portability receive`, or a folder with the ZIPs"
+        raise BadInput(f"{path} contains no unpacked volume", hint=hint)
+    return found
+
+
+def _is_bag(path: Path) -> bool:
+    return (path / bag.DECLARATION).is_file()
+
+
+def _joined(parts: Mapping[int, _Part]) -> StoredFile:
+    """Return a file from its parts: part 0 is a whole file; several are numbered from 1, and all must exist."""
+    numbers = [0] if 0 in parts else sorted(parts)
+    is_gapless = numbers == [0] or numbers == list(range(1, len(numbers) + 1))
+    found = [parts[number] for number in numbers]
+    truncated = not is_gapless or any(part.truncated for part in found)
+    return StoredFile(tuple(part.piece for part in found), found[0].media_type, truncated)
+
+
+def _claims(folder: Path, jwks: Jwks | None) -> Mapping[str, Any]:
+    """Return the volume's claims: with a checked signature if keys are given, else only well-formed."""
+    token = _read(folder, bag.SIGNATURE).decode("latin-1")
+    if jwks is not None:
+        claims = check(token, jwks, typ=ARCHIVE_TYPE)
+        digest = hashlib.sha256(_read(folder, bag.TAG_MANIFEST)).hexdigest()
+        if claims.get("tagmanifest_sha256") != digest:
+            raise BadArchive(f"{folder.name}: {bag.TAG_MANIFEST} differs from the signed one")
+    else:
+        claims = _unsigned(token)
+    if not isinstance(claims.get("export"), str) or any(
+        type(claims.get(name)) is not int for name in ("volume", "revision")
+    ):
+        raise BadArchive(f"{folder.name}: {bag.SIGNATURE} lacks a claim")
+    return claims
+
+
+def _unsigned(token: str) -> Mapping[str, Any]:
+    try:
+        payload = token.split(".")[1]
+        return _json(bag.SIGNATURE, urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, binascii.Error, ValueError):
+        raise BadArchive(f"{bag.SIGNATURE} is not a signature") from None
+
+
+def _row(volume: int, revision: int, resource: Any, hashes: Mapping[str, str]) -> tuple[Any, ...]:  # noqa: ANN401  # JSON of a stranger
+    path = resource.get("path") if isinstance(resource, dict) else None
+    if not isinstance(path, str) or path not in hashes or not is_safe(path, longest=FULL_PATH_CHARS):
+        raise BadArchive(f"{bag.DATA_PACKAGE} describes a file that is not in the manifest")
+    texts = [resource.get(name) for name in ("x-exporter", "x-dataset", "mediatype")]
+    size, file = resource.get("bytes"), resource.get("x-file")
+    if not all(isinstance(text, str) for text in texts) or type(size) is not int or not isinstance(file, str | None):
+        raise BadArchive(f"{bag.DATA_PACKAGE} lacks a property of a file")
+    part = _PART.search(path) if file is not None else None
+    number = int(part[1]) if part and not str(file).endswith(part[0]) else 0
+    truncated, corrects = resource.get("x-state") == "truncated", resource.get("x-corrects") is True
+    return volume, revision, path, hashes[path], size, *texts, file, number, truncated, corrects
+
+
+def _tag_file(folder: Path, name: str, tags: Mapping[str, str]) -> bytes:
+    data = _read(folder, name)
+    if hashlib.sha256(data).hexdigest() != tags.get(name):
+        raise BadArchive(f"{folder.name}: {name} differs from its entry in the tag manifest")
+    return data
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        with (folder / name).open("rb") as file:
+            data = file.read(KEPT_BYTES + 1)
+    except OSError as error:
+        raise BadArchive(f"{folder.name}: cannot read {name}: {type(error).__name__}") from None
+    if len(data) > KEPT_BYTES:
+        raise BadArchive(f"{folder.name}: {name} is larger than {KEPT_BYTES} bytes")
+    return data
+
+
+def _parsed(name: str, data: bytes) -> Mapping[str, str]:
+    try:
+        return bag.parse_manifest(data)
+    except bag.BadManifest as error:
+        raise BadArchive(f"{name}: {error}") from None
+
+
+def _json(name: str, data: bytes) -> Mapping[str, Any]:
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        raise BadArchive(f"{name} is not a JSON object")
+    return document

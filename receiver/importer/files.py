@@ -1,0 +1,38 @@
+"""Stores recordings and attachments under a key made of their content: storing twice makes one object."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from archive.names import safe_name
+from portability.api.errors import ObjectMissing
+from portability.api.storages import Storage
+from receiver.importer.contents import StoredFile
+
+
+def key_of(exporter: str, dataset: str, name: str, file: StoredFile) -> str:
+    """Return the key of a file: no other content can have it."""
+    return f"{exporter}/{dataset}/{file.digest}/{PurePosixPath(safe_name(name)).name}"
+
+
+def store(storage: Storage, key: str, file: StoredFile) -> None:
+    """Write the file; it appears under its key only after all of it was read and checked.
+
+    Raises: BadArchive, StorageError.
+    """
+    upload = storage.begin(key, media_type=file.media_type)
+    try:
+        for block in file.blocks():
+            upload.write(block)
+        upload.complete()
+    except BaseException:
+        upload.abort()
+        raise
+
+
+def is_stored(storage: Storage, key: str, file: StoredFile) -> bool:
+    """Return whether it is already stored: the key identifies the content, and uploads are atomic."""
+    try:
+        return storage.stat(key).bytes == file.size
+    except ObjectMissing:
+        return False

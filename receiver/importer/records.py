@@ -1,0 +1,144 @@
+"""Imports one dataset into one table: each value is checked, and a file is stored with its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+from portability.api.errors import StorageUnavailable
+from portability.api.storages import Storage
+from receiver.importer.contents import ArchivedPiece, Contents, StoredFile
+from receiver.importer.files import is_stored, key_of, store
+from receiver.importer.lines import records
+from receiver.importer.report import DatasetResult, Files, RefusedRecord
+from receiver.importer.targets import FILE, STORAGE_KEY, fields_of
+from receiver.importer.tenancy import ArchiveOwner
+from receiver.importer.values import Reason, Refused, column_value
+from receiver.importer.write import Writer
+
+Progress = Callable[[int], object]
+"""Called with a number of payload bytes that were just processed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportJob:
+    """The parameters of an import."""
+
+    contents: Contents
+    owner: ArchiveOwner
+    storage: Storage | None
+    dry_run: bool
+    progress: Progress
+
+
+class ImportedDataset:
+    """The import of one dataset, in the caller's transaction."""
+
+    def __init__(self, connection: Connection, job: ImportJob, table: Table, taken: DatasetResult) -> None:
+        self._job = job
+        self._table = table
+        self._taken = taken
+        self._dialect = connection.dialect.name
+        self._writer = Writer(connection, table, taken, job.owner, self._accepted)
+        self._files: dict[str, tuple[str, StoredFile]] = {}
+        """By id of the records that wait in the writer: the keys of their files."""
+
+    def run(self) -> None:
+        """Import all records. Raises BadArchive, StorageError."""
+        contents, name = self._job.contents, (self._taken.exporter, self._taken.dataset)
+        line = 0
+        corrections = contents.corrections(*name)
+        for piece in corrections:
+            for record, size in records(self._with_progress(piece)):
+                line += 1
+                if not isinstance(identifier := _id_of(record), str) or contents.note_corrected(*name, identifier):
+                    self._take(line, record, size)
+        for piece in contents.pieces(*name):
+            for record, size in records(self._with_progress(piece)):
+                line += 1
+                identifier = _id_of(record) if corrections else None
+                if not isinstance(identifier, str) or not contents.is_corrected(*name, identifier):
+                    self._take(line, record, size)
+        self._writer.flush()
+
+    def _with_progress(self, piece: ArchivedPiece) -> Iterator[bytes]:
+        for block in piece.blocks():
+            yield block
+            self._job.progress(len(block))
+
+    def _take(self, line: int, record: dict[str, Any] | Reason, size: int) -> None:
+        if isinstance(record, Reason):
+            self._taken.refuse(RefusedRecord(line, None, None, record))
+            return
+        identifier = record.get("id")
+        if not isinstance(identifier, str) or not identifier:
+            self._taken.refuse(RefusedRecord(line, None, "id", Reason.NO_ID))
+            return
+        fields = fields_of(self._table, frozenset(record))
+        self._taken.ignored_fields |= fields.ignored
+        values: dict[str, Any] = {}
+        for column in self._table.columns:
+            if column.name not in fields.taken and not _is_needed(column):
+                continue
+            try:
+                values[column.name] = column_value(column, record.get(column.name), self._dialect)
+            except Refused as refused:
+                self._taken.refuse(RefusedRecord(line, identifier, column.name, refused.reason))
+                return
+        if self._taken.files is not None and (key := self._key(identifier, record, self._taken.files)):
+            values[STORAGE_KEY] = key
+        self._writer.add(line, values, size)
+
+    def _key(self, identifier: str, record: dict[str, Any], counts: Files) -> str | None:
+        """Return the key for the record's file; None if it has none; then the row's existing key stays."""
+        exporter, dataset, contents = self._taken.exporter, self._taken.dataset, self._job.contents
+        name = record.get(FILE)
+        if not isinstance(name, str):
+            # A file that a retry added may be missing in an older record.
+            name = contents.file_of(exporter, dataset, identifier)
+        file = None if name is None else contents.file(exporter, dataset, name)
+        if name is None or file is None:
+            counts.missing += 1
+            return None
+        if self._job.storage is None:
+            counts.left += 1
+            return None
+        key = key_of(exporter, dataset, name, file)
+        self._files[identifier] = key, file
+        return key
+
+    def _accepted(self, identifiers: list[str]) -> None:
+        """Store the files of the written rows; those of refused rows are not stored."""
+        counts, storage = self._taken.files, self._job.storage
+        waiting, self._files = self._files, {}
+        if counts is None or storage is None:
+            return
+        for key, file in (waiting[identifier] for identifier in identifiers if identifier in waiting):
+            if self._is_stored(storage, key, file):
+                counts.same += 1
+            else:
+                counts.new += 1
+                if not self._job.dry_run:
+                    store(storage, key, file)
+            counts.truncated += file.truncated
+            self._job.progress(file.size)
+
+    def _is_stored(self, storage: Storage, key: str, file: StoredFile) -> bool:
+        try:
+            return is_stored(storage, key, file)
+        except StorageUnavailable:
+            if not self._job.dry_run:
+                raise
+            return False  # the folder does not exist yet
+
+
+def _id_of(record: dict[str, Any] | Reason) -> object:
+    return record.get("id") if isinstance(record, dict) else None
+
+
+def _is_needed(column: Any) -> bool:  # noqa: ANN401  # a Column[Any]
+    """Return whether a row requires a value that only the archive can give."""
+    return not column.nullable and column.default is None

@@ -1,0 +1,238 @@
+"""Receives a link: fetch, decrypt, verify, unpack, send the receipt. After an interruption the next run continues.
+
+The target folder contains `transfer.jwt`, `volumes/` with the signed ZIPs, `archive/` with their content, and
+`receipt.jwt` once the sender has accepted it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from joserfc.jwk import ECKey
+
+from portability.api.errors import BadInput, PortabilityError
+from portability.trust.signing import Jwks
+from receiver.faults import ArchiveTooLarge, TransferRefused, WrongAudience
+from receiver.fetch import receipt, statement
+from receiver.fetch.decryption import unseal
+from receiver.fetch.download import FetchPatience, Progress, fetch, is_as_announced
+from receiver.fetch.sender import Sender, TransferOffer
+from receiver.fetch.statement import Parcel, Statement
+from receiver.verify.unpack import SPARE_BYTES, UnpackedVolumes, unpack
+
+if TYPE_CHECKING:
+    from pyrage import x25519
+
+PARALLEL = 3
+STATEMENT, VOLUMES, ARCHIVE, RECEIPT = "transfer.jwt", "volumes", "archive", "receipt.jwt"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivingParty:
+    """The receiving side and its requirements."""
+
+    identities: Sequence[x25519.Identity] = ()
+    audience: str | None = None
+    """Our domain as the sender has recorded it; None: any audience of the statement."""
+    issuer: str | None = None
+    """The required issuer of statement and archive; None: the origin of the link."""
+    jwks: Jwks | None = None
+    """The issuer's keys; None: those that the sender publishes."""
+    receipt_key: ECKey | None = None
+    most_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The result. Without a statement it was a person's own download."""
+
+    unpacked: UnpackedVolumes
+    volumes: tuple[Path, ...]
+    statement: Statement | None
+    receipted: bool
+
+
+Began = Callable[[str, int], Progress]
+"""Called with a step and its bytes; returns a function that is called with each progress."""
+
+
+def receive(
+    url: str,
+    target: Path,
+    recipient: ReceivingParty,
+    *,
+    began: Began = lambda _step, _total: lambda _: None,
+    patience: FetchPatience | None = None,
+) -> Received:
+    """Receive what a link offers. If it is refused and there is a key, the sender gets a receipt with the reason.
+
+    Raises: BadInput, TransferRefused and its children, SenderRefused, SenderUnavailable, OSError.
+    """
+    with Sender(url) as sender, _alone(target), _full_named():
+        offer = sender.offer()
+        job = _Job(sender, target, recipient, began, patience or FetchPatience())
+        if offer.transfer is None:
+            return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
+        return _transfer(job, offer)
+
+
+@contextmanager
+def _full_named() -> Iterator[None]:
+    """Convert a full disk into ArchiveTooLarge; the sender is not informed of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise ArchiveTooLarge("no space is left on the disk") from None
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Allow one run at a time in a folder, because two would overwrite each other's files. Raises BadInput."""
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "wait until it ends, or use another folder"
+            raise BadInput(f"another run is already receiving into {target}", hint=hint) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _transfer(job: _Job, offer: TransferOffer) -> Received:
+    links, recipient = offer.transfer, job.recipient
+    assert links is not None  # noqa: S101  # the caller has checked
+    jwks = job.keys(links.jwks_url)
+    token = job.sender.statement(links)
+    issuer = recipient.issuer or job.sender.origin
+    said = statement.checked(token, jwks, issuer=issuer, audience=None, transfer=links.id)
+    try:
+        if recipient.audience not in {None, said.audience}:
+            raise WrongAudience("the transfer is addressed to another recipient")
+        if not recipient.identities:
+            raise BadInput(
+                "the volumes are encrypted, and no key was given",
+                hint="add --identity KEYFILE with the file of age-keygen",
+            )
+        job.remember(said)
+        claims = {"iss": said.issuer, "export": said.export, "sub": said.subject, "profile": said.profile}
+        unpacked, volumes = job.take(said.parcels, jwks, claims)
+    except TransferRefused as fault:
+        if recipient.receipt_key is not None:
+            receipt_text = receipt.signed(said, recipient.receipt_key, volumes=len(said.parcels), code=fault.code)
+            # The refusal is the error to report, even if the sender does not accept the receipt.
+            with suppress(PortabilityError):
+                job.sender.post_receipt(links, receipt_text)
+        raise
+    receipted = (job.target / RECEIPT).exists()
+    if recipient.receipt_key is not None and not receipted:
+        receipt_text = receipt.signed(said, recipient.receipt_key, volumes=len(said.parcels))
+        job.sender.post_receipt(links, receipt_text)
+        _write(job.target / RECEIPT, receipt_text)
+        receipted = True
+    return Received(unpacked, volumes, said, receipted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The shared state of the steps of one run."""
+
+    sender: Sender
+    target: Path
+    recipient: ReceivingParty
+    began: Began
+    patience: FetchPatience
+
+    def keys(self, url: str | None) -> Jwks:
+        return self.recipient.jwks or self.sender.jwks(url)
+
+    def remember(self, said: Statement) -> None:
+        """Store the statement; one folder is for one transfer. Raises BadInput."""
+        path = self.target / STATEMENT
+        if not path.exists():
+            _write(path, said.token)
+        elif path.read_text() != said.token:
+            raise BadInput(f"{self.target} contains another transfer", hint="use an empty folder")
+
+    def take(
+        self, parcels: Sequence[Parcel], jwks: Jwks, claims: Mapping[str, str]
+    ) -> tuple[UnpackedVolumes, tuple[Path, ...]]:
+        """Fetch and decrypt the volumes, verify and unpack them."""
+        volumes = self.target / VOLUMES
+        volumes.mkdir(mode=0o700, exist_ok=True)
+        self._check_room(parcels)
+        paths = self._volumes(parcels, volumes)
+        progress = self.began("checking", 2 * sum(parcel.plain.size for parcel in parcels))
+        unpacked = unpack(
+            paths,
+            jwks,
+            self.target / ARCHIVE,
+            expected=claims,
+            most_bytes=self.recipient.most_bytes,
+            progress=progress,
+        )
+        return unpacked, paths
+
+    def _check_room(self, parcels: Sequence[Parcel]) -> None:
+        """Check the free space before fetching; files of an earlier run are not counted."""
+        volumes = self.target / VOLUMES
+        there = sum(path.stat().st_size for path in volumes.iterdir() if path.is_file())
+        # Encrypted and decrypted files exist at the same time, for as many volumes as are processed in parallel.
+        largest = sorted((parcel.sent.size for parcel in parcels), reverse=True)[:PARALLEL]
+        wanted = sum(parcel.plain.size for parcel in parcels) + sum(largest) - there
+        if wanted > (room := shutil.disk_usage(self.target).free - SPARE_BYTES):
+            raise ArchiveTooLarge(f"the volumes have {wanted} bytes, but only {max(room, 0)} bytes are free")
+
+    def _volumes(self, parcels: Sequence[Parcel], folder: Path) -> tuple[Path, ...]:
+        progress = self.began("fetching", sum(parcel.sent.size for parcel in parcels))
+        with self._pool() as pool:
+            futures = [pool.submit(self._volume, parcel, folder, progress) for parcel in parcels]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for error in filter(None, (future.exception() for future in done)):
+                raise error
+        return tuple(future.result() for future in futures)
+
+    @contextmanager
+    def _pool(self) -> Iterator[ThreadPoolExecutor]:
+        """Open a pool of few threads; if one fails or the user interrupts, the others stop soon and keep their data."""
+        pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="receive")
+        try:
+            yield pool
+        except BaseException:
+            self.patience.stop.set()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _volume(self, parcel: Parcel, folder: Path, progress: Progress) -> Path:
+        path, sent = folder / parcel.plain.name, folder / parcel.sent.name
+        if is_as_announced(path, parcel.plain, self.patience):
+            progress(parcel.sent.size)
+            return path
+        if is_as_announced(sent, parcel.sent, self.patience):
+            progress(parcel.sent.size)
+        else:
+            fetch(self.sender, parcel, sent, self.patience, progress)
+        if parcel.is_sealed:
+            unseal(sent, parcel, path, self.recipient.identities, self.patience)
+            sent.unlink()
+        return path
+
+
+def _write(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)

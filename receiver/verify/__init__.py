@@ -1,0 +1,1 @@
+"""Unpacks the verified volumes of an archive into folders."""

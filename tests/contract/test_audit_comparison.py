@@ -1,0 +1,114 @@
+"""The audit log is compared with what it is about: exports, ledgers and storage (R49)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from factories import MadeUpExporter, World, things, world
+from sqlalchemy import delete, text, update
+
+from portability.database import models
+from portability.database.engine import reading, writing
+from portability.requests import audit_comparison, exports
+from portability.trust import audit
+
+EXPORT, EVENT = models.export, models.audit_event
+
+
+@pytest.fixture
+def made(tmp_path: Path, control_url: str) -> World:
+    return world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url)
+
+
+def contradictions(made: World, *, storage: bool = True) -> list[tuple[str, str]]:
+    with reading(made.engine) as connection:
+        found = audit_comparison.compare(connection, made.place.storage if storage else None)
+    return [(fault.code, fault.export_id) for fault in found.faults]
+
+
+def ready_export(made: World, subject: str = "user:usr_1") -> str:
+    identifier = made.request(subject)
+    made.advance_all()
+    assert made.view(identifier)["state"] == "ready"
+    return identifier
+
+
+def change_row(made: World, identifier: str, **columns: object) -> None:
+    with writing(made.engine) as connection:
+        connection.execute(update(EXPORT).where(EXPORT.c.id == identifier).values(**columns))
+
+
+def test_what_happened_as_recorded_has_no_fault(made: World) -> None:
+    """Exports in several states, each reached by its events."""
+    ready_export(made)
+    cancelled, _queued = made.request("user:usr_2"), made.request("user:usr_3")
+    with writing(made.engine) as connection:
+        exports.cancel(connection, cancelled, actor="operator:test")
+    assert contradictions(made) == []
+
+
+def test_an_empty_log_beside_exports_is_a_fault(made: World) -> None:
+    """A log that was emptied, or a database that was restored without it, verifies as a chain of no events."""
+    identifier = ready_export(made)
+    with writing(made.engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("ALTER TABLE audit_event DISABLE TRIGGER ALL"))
+        else:
+            connection.execute(text("DROP TRIGGER IF EXISTS audit_event_append_only_delete"))
+        connection.execute(delete(EVENT))
+        connection.execute(update(models.audit_head).values(event_id=0, hash=audit.NOTHING))
+    with reading(made.engine) as connection:
+        assert audit.verify(connection).ok
+    assert contradictions(made) == [("unrecorded", identifier)]
+
+
+@pytest.mark.parametrize("state", ["queued", "failed", "expired", "recalled", "denied", "cancelled"])
+def test_a_state_without_its_event_is_a_fault(made: World, state: str) -> None:
+    """The row was changed by hand: no event leads there."""
+    identifier = ready_export(made)
+    change_row(made, identifier, state=state)
+    assert contradictions(made, storage=False) == [("state_differs", identifier)]
+
+
+def test_complete_beside_a_gap_is_a_fault(made: World) -> None:
+    """The word and the ledger must agree."""
+    identifier = ready_export(made)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.ledger).values(state="partial"))
+    assert contradictions(made) == [("ledger_differs", identifier)]
+
+
+def test_an_object_that_is_gone_or_changed_is_a_fault(made: World) -> None:
+    """The log says that it is ready, and storage cannot deliver it."""
+    identifier = ready_export(made)
+    (key,) = made.stored_keys()
+    made.place.storage.delete(key)
+    assert contradictions(made) == [("object_missing", identifier)]
+    assert contradictions(made, storage=False) == []
+    upload = made.place.storage.begin(key)
+    upload.write(b"other bytes")
+    upload.complete()
+    assert contradictions(made) == [("object_differs", identifier)]
+
+
+def test_events_without_their_export_are_a_fault(made: World) -> None:
+    """A row that was deleted by hand; a record that the clock has purged is not a fault."""
+    with writing(made.engine) as connection:
+        audit.record(connection, "request.accepted", actor="operator:test", export_id="e" * 24)
+        audit.record(connection, "request.accepted", actor="operator:test", export_id="f" * 24)
+        audit.record(connection, "request.purged", actor="clock", export_id="f" * 24)
+    assert contradictions(made) == [("export_missing", "e" * 24)]
+
+
+def test_every_change_of_a_state_is_known(made: World) -> None:
+    """A request that failed and was retried: the last event that changes a state decides."""
+    identifier = ready_export(made)
+    change_row(made, identifier, state="failed")
+    with writing(made.engine) as connection:
+        audit.record(connection, "export.failed", actor="worker", export_id=identifier)
+    assert contradictions(made, storage=False) == []
+    change_row(made, identifier, state="queued")
+    with writing(made.engine) as connection:
+        audit.record(connection, "export.retried", actor="operator:test", export_id=identifier)
+    assert contradictions(made) == []

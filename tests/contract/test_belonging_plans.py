@@ -1,0 +1,99 @@
+"""The conditions for a subject's rows use indexes: a tenant's and a contact's pages do not read whole tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from exporters.reference import calls, crm, interactions, schema
+from exporters.sql.rows import rows_of, statement
+from exporters.sql.source import TableSource
+from portability.api import Identity, Selection, Subject, SubjectKind
+from portability.database.engine import open_engine
+from portability.testing import sample_subject
+
+SOURCES = {
+    f"{module.__name__.rpartition('.')[2]}/{source.dataset.name}": source
+    for module in (calls, crm, interactions)
+    for source in module.SOURCES
+}
+CONTACT = sample_subject(
+    SubjectKind.CONTACT,
+    "con_7",
+    Identity("calls", "call_id", "call_8", verified=True, tenant="ten_1"),
+    Identity("crm", "duplicate_contact_id", "con_9", verified=True, tenant="ten_1"),
+    tenant="ten_1",
+)
+TENANT = sample_subject(SubjectKind.TENANT, "ten_1")
+FILL = """
+INSERT INTO contacts (id, tenant_id, company_id, do_not_contact, created_at)
+SELECT 'con_' || n, 'ten_1', 'com_' || n, false, timestamptz '2026-01-01' + n * interval '1 s'
+FROM generate_series(1, 2000) n;
+INSERT INTO companies (id, tenant_id, created_at)
+SELECT 'com_' || n, 'ten_1', timestamptz '2026-01-01' + n * interval '1 s' FROM generate_series(1, 2000) n;
+INSERT INTO calls (id, tenant_id, contact_id, direction, legal_hold, created_at)
+SELECT 'call_' || n, 'ten_1', 'con_' || mod(n, 2000), 'inbound', false, timestamptz '2026-01-01' + n * interval '1 s'
+FROM generate_series(1, 20000) n;
+INSERT INTO transcripts (id, tenant_id, call_id, position, created_at)
+SELECT 'tra_' || n, 'ten_1', 'call_' || mod(n, 20000), n, timestamptz '2026-01-01' + n * interval '1 s'
+FROM generate_series(1, 60000) n;
+INSERT INTO tickets (id, tenant_id, contact_id, call_id, created_at)
+SELECT 'tic_' || n, 'ten_1', 'con_' || mod(n, 2000), 'call_' || n, timestamptz '2026-01-01' + n * interval '1 s'
+FROM generate_series(1, 20000) n;
+"""
+LARGE = ("calls", "transcripts", "tickets")
+
+
+@pytest.fixture
+def large_platform(pg_url: str) -> Iterator[Engine]:
+    """One tenant with 20,000 calls, on PostgreSQL, whose planner knows the sizes."""
+    engine = open_engine(pg_url)
+    schema.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(FILL)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+    yield engine
+    engine.dispose()
+
+
+def plan_of(engine: Engine, dataset: str, subject: Subject) -> str:
+    """How PostgreSQL reads the first page."""
+    source: TableSource = SOURCES[dataset]
+    rows = rows_of(source, subject, Selection())
+    assert rows is not None
+    compiled = statement(source, rows, 64).compile(engine, compile_kwargs={"literal_binds": True})
+    with engine.connect() as connection:
+        return "\n".join(connection.exec_driver_sql(f"EXPLAIN {compiled}".replace("%", "%%")).scalars())
+
+
+def test_pages_use_indexes(large_platform: Engine) -> None:
+    """No page of a contact reads a large table from end to end, and a tenant's pages come in the order of an index."""
+    for dataset in ("calls/calls", "calls/transcripts", "interactions/tickets", "crm/companies"):
+        plan = plan_of(large_platform, dataset, CONTACT)
+        assert not [name for name in LARGE if f"Seq Scan on {name}" in plan], f"{dataset}\n{plan}"
+    for dataset, index in (
+        ("calls/calls", "calls_by_tenant"),
+        ("calls/transcripts", "transcripts_by_call"),
+        ("interactions/tickets", "tickets_by_tenant"),
+    ):
+        plan = plan_of(large_platform, dataset, TENANT)
+        assert f"using {index}" in plan, f"{dataset}\n{plan}"
+        assert "Sort" not in plan, f"{dataset}\n{plan}"
+
+
+def test_a_tenant_s_condition_is_its_column() -> None:
+    """A tenant's rows are found by the column that names it, without a step to another table."""
+    rows = SOURCES["interactions/tickets"].where(TENANT)
+    assert str(rows) == "tickets.tenant_id = :tenant_id_1"
+
+
+def test_a_contact_without_further_relations_is_found_by_one_index() -> None:
+    """The usual contact has no rows by address and no duplicates: its calls are selected by its id alone."""
+    usual = sample_subject(SubjectKind.CONTACT, "con_7", tenant="ten_1")
+    rows = SOURCES["calls/calls"].where(usual)
+    assert str(rows) == "calls.tenant_id = :tenant_id_1 AND calls.contact_id IN (__[POSTCOMPILE_contact_id_1])"
+    rows = SOURCES["calls/transcripts"].where(usual)
+    assert "SELECT" not in str(rows)

@@ -1,0 +1,141 @@
+"""Whose data must not be erased now: between a request and its delivery only with an officer's recorded ground."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from factories import World
+from sqlalchemy import select, update
+
+from portability.api import Identity
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.delivery import links
+from portability.errors import WrongState
+from portability.requests import approvals, exports, reviews
+from portability.requests.approvals import Cause
+from portability.requests.states import ExportState
+from portability.requests.transition import transition
+from portability.retention import erasure_holds, erasures, legal_holds
+from portability.retention.erasures import Whom
+from portability.trust import audit
+from worker.clock import erasure
+
+JANE, OLGA = Whom("user", "usr_jane", None), "officer:olga"
+
+
+def held(made: World) -> list[tuple[str, tuple[str, ...]]]:
+    with reading(made.engine) as connection:
+        return [(one.id, tuple(map(str, one.reasons))) for one in erasure_holds.subjects(connection)]
+
+
+def begin(made: World, **how: Any) -> None:
+    with writing(made.engine) as connection:
+        erasures.begin(connection, JANE, reason="ticket 7", actor=OLGA, **how)
+
+
+def archived(made: World) -> str:
+    identifier = made.request("user:usr_jane")
+    made.advance_all()
+    return identifier
+
+
+def download(made: World, export_id: str) -> None:
+    """The person downloads every volume."""
+    with writing(made.engine) as connection:
+        for volume in exports.stored_volumes(connection, export_id):
+            link = links.issue(connection, made.place.settings.keys, export_id, ttl_seconds=600, actor="subject:jane")
+            found = links.resolve(connection, made.place.settings.keys, link.token)
+            links.claim(connection, found, volume["number"], actor="subject:jane", claims_max=5, claim_seconds=60)
+        connection.execute(update(models.link_claim).values(downloaded_at=now()))
+
+
+@pytest.mark.requirement("R8")
+def test_a_request_without_an_answer_prevents_an_erasure(made: World) -> None:
+    """While it waits for a person, and also after it failed; each is named for the platform's deletion job."""
+    identifier = made.request("user:usr_jane")
+    with writing(made.engine) as connection:
+        approvals.ask(connection, identifier, [Cause.OTHER_PEOPLE], actor=OLGA)
+    assert held(made) == [("usr_jane", ("request",))]
+    with pytest.raises(erasures.NotDelivered):
+        begin(made, cancel_running=True)
+
+
+@pytest.mark.requirement("R8")
+def test_a_failed_request_prevents_an_erasure(made: World) -> None:
+    """The person has no answer: the data is needed for the retry."""
+    identifier = made.request("user:usr_jane")
+    with writing(made.engine) as connection:
+        running = transition(connection, exports.lock(connection, identifier), ExportState.RUNNING, actor="worker")
+        transition(connection, running, ExportState.FAILED, actor="worker")
+    assert held(made) == [("usr_jane", ("request",))]
+    with pytest.raises(erasures.NotDelivered):
+        begin(made)
+
+
+@pytest.mark.requirement("R8")
+def test_an_archive_that_no_one_has_downloaded_prevents_an_erasure(made: World) -> None:
+    """Ready is not delivered; after the download of all volumes the subject may be erased."""
+    identifier = archived(made)
+    assert held(made) == [("usr_jane", ("delivery",))]
+    with pytest.raises(erasures.NotDelivered, match="1 requests"):
+        begin(made)
+    download(made, identifier)
+    assert held(made) == []
+    begin(made)
+
+
+@pytest.mark.requirement("R8")
+def test_an_open_review_prevents_an_erasure(made: World) -> None:
+    """A further revision may deliver the record: its row in the source is needed."""
+    identifier = archived(made)
+    download(made, identifier)
+    with writing(made.engine) as connection:
+        unclear = Identity("calls", "call_id", "call_9", tenant="ten_1")
+        reviews.note(connection, exports.get(connection, identifier), [(unclear, "calls/calls")])
+    assert held(made) == [("usr_jane", ("remainder",))]
+    with pytest.raises(erasures.NotDelivered):
+        begin(made)
+
+
+@pytest.mark.requirement("R8")
+def test_an_officer_permits_it_with_a_ground(made: World) -> None:
+    """The ground is stored with the request, also after the erasure, and in the audit log."""
+    identifier = archived(made)
+    with pytest.raises(BadInput):
+        begin(made, ground="because")
+    begin(made, ground="subject")
+    erasure.advance(made.engine, lambda: made.place.storage)
+    with reading(made.engine) as connection:
+        row = exports.get(connection, identifier)
+        (event,) = (
+            one for one in audit.events(connection, export_id=identifier) if one.action == "export.erasure_permitted"
+        )
+    assert (row["erasure_ground"], row["subject_id"]) == ("subject", "")
+    assert (event.actor, event.detail) == (OLGA, {"ground": "subject"})
+
+
+def test_a_ground_for_the_platform_s_own_job(made: World) -> None:
+    """After `holds permit` the subject is not in the list, and a second ground is refused."""
+    identifier = archived(made)
+    with writing(made.engine) as connection:
+        erasure_holds.permit(connection, [identifier], "court", actor=OLGA)
+    assert held(made) == []
+    with writing(made.engine) as connection, pytest.raises(WrongState):
+        erasure_holds.permit(connection, [identifier], "law", actor=OLGA)
+
+
+def test_a_legal_hold_is_in_the_list(made: World) -> None:
+    """With the reasons of its requests, and until it is released."""
+    archived(made)
+    with writing(made.engine) as connection:
+        hold = legal_holds.add(connection, subject="user:usr_jane", tenant=None, reason="case 1", actor=OLGA)
+        legal_holds.add(connection, subject="contact:con_x", tenant="ten_x", reason="case 2", actor=OLGA)
+    assert held(made) == [("con_x", ("legal_hold",)), ("usr_jane", ("delivery", "legal_hold"))]
+    with writing(made.engine) as connection:
+        legal_holds.release(connection, hold, actor=OLGA)
+        (other,) = connection.scalars(select(models.legal_hold.c.id).where(models.legal_hold.c.id != hold))
+        legal_holds.release(connection, other, actor=OLGA)
+    assert held(made) == [("usr_jane", ("delivery",))]

@@ -1,0 +1,174 @@
+"""What the doctor says of mail, login, keys, buckets and clocks."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from postbox import open_postbox
+from sqlalchemy import update
+
+from cli import checks
+from cli.context import Context
+from portability.api.errors import BadSetting, StorageRefused, WrongClock
+from portability.database import deployment, models
+from portability.database.engine import writing
+from portability.errors import NoSigningKey
+from portability.messages.mail import MailUnavailable
+from portability.settings import load_settings
+from portability.storage.s3.bucket import S3Storage
+from portability.trust import keys
+
+
+def context(folder: Path, **settings: Any) -> Context:
+    return Context(lambda: load_settings(dir=folder, **settings), json=False)
+
+
+@contextmanager
+def provider(document: Mapping[str, object] | bytes) -> Iterator[str]:
+    """An OpenID provider that has nothing but a discovery document; `{issuer}` in it is its address."""
+
+    class ProviderHandler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the library's name
+            assert isinstance(self.server, HTTPServer)
+            content = document if isinstance(document, bytes) else json.dumps(document).encode()
+            self.send_response(200 if self.path == checks.DISCOVERY else 404)
+            self.end_headers()
+            self.wfile.write(content.replace(b"{issuer}", f"http://127.0.0.1:{self.server.server_port}".encode()))
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), ProviderHandler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+WHOLE = {"issuer": "{issuer}", "authorization_endpoint": "x", "token_endpoint": "x", "jwks_uri": "x"}
+
+
+def login(folder: Path, issuer: str) -> checks.Seen:
+    return checks.login(context(folder, oidc_issuer=issuer, oidc_client_id="pages", oidc_client_secret="hunter2"))
+
+
+def test_a_provider_that_answers_is_well(tmp_path: Path) -> None:
+    """Its discovery document names it and has what a login needs."""
+    with provider(WHOLE) as issuer:
+        assert login(tmp_path, issuer).result == "ok"
+
+
+@pytest.mark.parametrize(
+    "document", [WHOLE | {"issuer": "https://other.example"}, {"issuer": "{issuer}"}, b"<html>", b"[]"]
+)
+def test_a_provider_that_is_another_is_found(tmp_path: Path, document: Mapping[str, object] | bytes) -> None:
+    """Another issuer, a document without endpoints, a page instead of a document; its content is not repeated."""
+    with provider(document) as issuer, pytest.raises(BadSetting, match="OIDC_ISSUER"):
+        login(tmp_path, issuer)
+
+
+def test_a_provider_that_is_away_is_found(tmp_path: Path) -> None:
+    """No one could log in."""
+    with pytest.raises(BadSetting, match="ConnectError"):
+        login(tmp_path, "http://127.0.0.1:1")
+
+
+def test_mail_is_tried(tmp_path: Path) -> None:
+    """A server that accepts the login is ok; one that is down is named; a missing one is not a fault."""
+    with open_postbox() as box:
+        settings = {"smtp_url": box.url, "mail_from": "data@vlint.example"}
+        assert checks.mail_server(context(tmp_path, **settings)).result == "ok, on this machine"
+    with pytest.raises(MailUnavailable):
+        checks.mail_server(context(tmp_path, **settings))
+    assert "not set" in checks.mail_server(context(tmp_path)).result
+
+
+@pytest.mark.parametrize(("days", "said"), [(364, "ok"), (366, "ok, but 366 days old")])
+def test_an_old_key_is_reported(tmp_path: Path, days: int, said: str) -> None:
+    """A key that has signed for a year is due to be followed; it still signs."""
+    one = context(tmp_path)
+    with writing(one.engine) as connection:
+        keys.new(connection, one.settings.keys, actor="operator:test")
+        made_at = datetime.now(UTC) - timedelta(days=days, hours=1)
+        connection.execute(update(models.signing_key).values(created_at=made_at))
+
+    assert checks.signing_key(one).result == said
+
+
+def test_keys_for_people_are_reported_where_there_are_none(tmp_path: Path) -> None:
+    """Archives can be made without; links cannot. The key of archives is a fault of its own."""
+    one = context(tmp_path)
+
+    assert checks.people_keys(one).result == "none for link"
+    with pytest.raises(NoSigningKey):
+        checks.signing_key(one)
+
+
+def bucket(folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: object) -> Context:
+    for name, answer in answers.items():
+
+        def tell(_storage: object, answer: object = answer) -> object:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(S3Storage, name, tell)
+    return context(folder, storage_url="s3://archives/here?endpoint=http://127.0.0.1:1")
+
+
+def test_a_bucket_that_is_open_to_everybody_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only property of a bucket that is a fault."""
+    with pytest.raises(StorageRefused, match="open to the public"):
+        checks.bucket_access(bucket(tmp_path, monkeypatch, is_public=True, blocks_public_access=False))
+
+
+@pytest.mark.parametrize(
+    ("blocked", "said"),
+    [
+        (True, "ok"),
+        (False, "ok, but it could be opened to the public by mistake"),
+        (StorageRefused("NotImplemented (501)"), "unknown: NotImplemented (501) [storage_refused]"),
+    ],
+)
+def test_a_bucket_that_could_be_opened_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocked: object, said: str
+) -> None:
+    """Reported, but not a fault: many stores have no such protection."""
+    one = bucket(tmp_path, monkeypatch, is_public=False, blocks_public_access=blocked)
+
+    assert checks.bucket_access(one).result == said
+
+
+def test_encryption_at_rest_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the bucket, by the settings, or not at all."""
+    one = bucket(tmp_path, monkeypatch, encryption=None)
+    assert checks.bucket_encryption(one).result == "objects are not encrypted at rest"
+    assert checks.bucket_encryption(bucket(tmp_path, monkeypatch, encryption="aws:kms")).result == "ok: aws:kms"
+    assert "disk" in checks.bucket_encryption(context(tmp_path)).result
+
+
+@pytest.mark.parametrize("ahead", [-90, 90])
+def test_a_wrong_clock_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
+    """By a minute and more: links, tokens and leases would be wrong by that."""
+    monkeypatch.setattr(deployment, "clock", lambda _engine: datetime.now(UTC) + timedelta(seconds=ahead))
+    with pytest.raises(WrongClock, match="90 s apart"):
+        checks.clocks(context(tmp_path))
+
+
+def test_clocks_that_drift_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
+    """Some seconds are tolerated and reported; Redis is asked too."""
+    monkeypatch.setattr(deployment, "clock", lambda _engine: datetime.now(UTC) + timedelta(seconds=20))
+    assert "the database" in checks.clocks(context(tmp_path, redis_url=redis_url)).result
+    monkeypatch.undo()
+    assert checks.clocks(context(tmp_path, redis_url=redis_url)).result == "ok"

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+import servers
+from http_faults import Break, HttpFaults, HttpRequest, Rule
+
+from portability.api.errors import StorageUnavailable
+from portability.storage.retry import Retry
+from portability.storage.s3.bucket import S3Storage
+
+BODY = secrets.token_bytes(300_000)
+
+
+@pytest.fixture
+def proxy(s3: servers.S3Server) -> Iterator[HttpFaults]:
+    with HttpFaults(s3.port) as running:
+        yield running
+
+
+@pytest.fixture
+def faulty_s3(s3: servers.S3Server, proxy: HttpFaults) -> S3Storage:
+    retry = Retry(patience_seconds=20, first_wait_seconds=0.01)
+    prefix = f"faults-{secrets.token_hex(4)}"
+    return S3Storage(s3.bucket, prefix, endpoint=proxy.endpoint, addressing="path", retry=retry)
+
+
+def put_body(faulty_s3: S3Storage) -> None:
+    upload = faulty_s3.begin("a/1")
+    upload.write(BODY)
+    upload.complete()
+
+
+def is_part(request: HttpRequest) -> bool:
+    return request.is_part
+
+
+def is_complete(request: HttpRequest) -> bool:
+    return request.is_complete
+
+
+def test_without_rules_it_only_passes_on(faulty_s3: S3Storage, proxy: HttpFaults) -> None:
+    """Bodies in both directions, errors, answers without a body; and it counts what went up."""
+    put_body(faulty_s3)
+    assert b"".join(faulty_s3.read("a/1")) == BODY
+    assert faulty_s3.stat("a/1").bytes == len(BODY)
+    assert [found.key for found in faulty_s3.list()] == ["a/1"]
+    faulty_s3.delete("a/1")
+    assert list(faulty_s3.list()) == []
+    assert proxy.part_bytes == len(BODY)
+
+
+@pytest.mark.parametrize("how", Break)
+@pytest.mark.parametrize("fits", [is_part, is_complete])
+def test_a_rule_breaks_as_many_as_it_says(how: Break, fits: object, faulty_s3: S3Storage, proxy: HttpFaults) -> None:
+    """Each way of breaking, for parts and for the request that publishes: patience gets the object there, once."""
+    rule = Rule(how, fits, times=3, seconds=0.01)  # type: ignore[arg-type]  # one of the two above
+    proxy.rules.append(rule)
+    put_body(faulty_s3)
+    assert rule.used >= 1
+    assert b"".join(faulty_s3.read("a/1")) == BODY
+    assert list(faulty_s3.uploads()) == []
+
+
+def test_a_refused_request_never_reaches_the_server(s3: servers.S3Server, proxy: HttpFaults) -> None:
+    """503 at every attempt: the object to publish does not exist."""
+    impatient = S3Storage(
+        s3.bucket, f"faults-{secrets.token_hex(4)}", endpoint=proxy.endpoint, addressing="path", retry=Retry(0)
+    )
+    proxy.rules.append(Rule(Break.REFUSE, is_complete, times=1000))
+    with pytest.raises(StorageUnavailable, match="SlowDown"):
+        put_body(impatient)
+    assert list(impatient.list()) == []

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+import signal
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import MadeUpExporter, things, world
+from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.job import JobStatus
+from rq.serializers import DefaultSerializer, JSONSerializer
+
+from portability import queue as queue_module
+from portability.errors import QueueUnavailable
+from portability.queue import MESSAGE_VERSION, QUEUE, TASK, AllowedJob, WakeUps, connect, open_queue, wake
+from portability.settings import load_settings
+from worker.clock.dispatch import dispatch
+
+
+@pytest.fixture
+def queue(redis_url: str) -> Iterator[WakeUps]:
+    connection = connect(redis_url)
+    yield open_queue(connection)
+    connection.close()
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """RQ's workers take over the signals of the process that they run in."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def work_off(queue: WakeUps) -> None:
+    worker = SimpleWorker([queue], connection=queue.connection, serializer=JSONSerializer, job_class=AllowedJob)
+    worker.work(burst=True, logging_level="CRITICAL")
+
+
+def all_keys(connection: Redis) -> dict[bytes, Any]:
+    """Every key of the database with its value, of any type; compressed values are unpacked."""
+    readers: dict[bytes, Callable[[bytes], Any]] = {
+        b"string": connection.get,
+        b"hash": lambda key: {name: _plain(value) for name, value in connection.hgetall(key).items()},
+        b"list": lambda key: connection.lrange(key, 0, -1),
+        b"set": connection.smembers,
+        b"zset": lambda key: connection.zrange(key, 0, -1, withscores=True),
+        b"stream": connection.xrange,
+    }
+    keys: list[Any] = list(connection.scan_iter())
+    types: list[Any] = [connection.type(key) for key in keys]
+    return {key: readers[kind](key) for key, kind in zip(keys, types, strict=True)}
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return zlib.decompress(value)
+    except zlib.error:
+        return value
+
+
+def test_a_wake_up_is_json_and_names_the_one_task(queue: WakeUps) -> None:
+    """Redis contains only a function's name and an opaque id; nothing there is a pickle."""
+    wake(queue, "abc234")
+    (job,) = queue.jobs
+    stored = all_keys(queue.connection)[f"rq:job:{job.id}".encode()]
+    assert json.loads(stored[b"data"]) == [TASK, None, ["abc234", MESSAGE_VERSION], {}]
+    assert stored[b"description"] == b"advance abc234"
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_message_cannot_name_another_function(queue: WakeUps, tmp_path: Path) -> None:
+    """RQ imports any name in Redis: the allow-list does not, and the job fails without having run."""
+    marker = tmp_path / "marker"
+    stranger = Queue(QUEUE, connection=queue.connection, serializer=JSONSerializer)
+    job = stranger.enqueue("subprocess.getoutput", f"touch {marker}")
+    work_off(queue)
+    assert not marker.exists()
+    assert job.get_status() is JobStatus.FAILED
+
+
+@pytest.mark.usefixtures("handlers")
+def test_the_allow_list_is_what_holds_it_back(queue: WakeUps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same message runs where its function is allowed: the test above can fail."""
+    monkeypatch.setattr(queue_module, "ALLOWED", frozenset({"subprocess.getoutput"}))
+    marker = tmp_path / "marker"
+    Queue(QUEUE, connection=queue.connection, serializer=JSONSerializer).enqueue(
+        "subprocess.getoutput", f"touch {marker}"
+    )
+    work_off(queue)
+    assert marker.exists()
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_pickle_in_the_queue_is_not_read(queue: WakeUps, tmp_path: Path) -> None:
+    """A message in RQ's default serializer is code for the process that unpickles it: this worker reads only JSON."""
+    marker = tmp_path / "marker"
+    stranger = Queue(QUEUE, connection=queue.connection, serializer=DefaultSerializer)
+    stranger.enqueue(Path.touch, marker)
+    work_off(queue)
+    assert not marker.exists()
+
+
+def test_of_a_message_only_its_call_is_taken(queue: WakeUps) -> None:
+    """A stranger's message names callbacks, webhooks, a timeout, repetitions: none of them is heard."""
+    fields = {
+        **{f"{when}_callback_name": "os.abort" for when in ("success", "failure", "stopped")},
+        "webhooks": json.dumps([{"url": "http://127.0.0.1:1/", "job_status": "failed"}]),
+        "timeout": 1,
+        "retries_left": 99,
+        "repeats_left": 99,
+        "result_ttl": -1,
+        "failure_ttl": -1,
+        "origin": "elsewhere",
+        "created_at": "yesterday",
+        "rate_limit_key": "x",
+        "rate_limit_concurrency": 1,
+    }
+    wake(queue, "abc234")
+    (sent,) = queue.jobs
+    for name, value in fields.items():
+        queue.connection.hset(f"rq:job:{sent.id}", name, str(value))
+    job = AllowedJob.fetch(sent.id, connection=queue.connection, serializer=JSONSerializer)
+    assert isinstance(job, AllowedJob)
+    assert job.is_ours
+    assert (job.func_name, job.args, job.get_status(refresh=False)) == (TASK, ["abc234", 1], JobStatus.QUEUED)
+    assert (job.success_callback, job.failure_callback, job.stopped_callback) == (None, None, None)
+    assert (job.webhooks, job.should_retry, job.repeats_left, job.has_rate_limit) == ([], False, None, False)
+    assert (job.origin, job.timeout, job.result_ttl, job.failure_ttl) == (QUEUE, -1, 60, 3600)
+
+
+def test_no_personal_data_reaches_redis(queue: WakeUps, tmp_path: Path) -> None:
+    """After a request, a wake-up and a dispatch, Redis holds ids of exports and nothing of any subject."""
+    made = world(tmp_path, {"made": MadeUpExporter(things(3))})
+    identifier = made.request("contact:jane-4711", tenant="acme-4712", reason="she wrote to us")
+    wake(queue, identifier)
+    dispatch(made.engine, queue)
+    made.advance_all()
+    stored = repr(all_keys(queue.connection))
+    assert identifier in stored
+    assert not [word for word in ("jane", "4711", "acme", "4712", "she wrote", "sub_", "thing_") if word in stored]
+
+
+def test_redis_that_is_away_is_one_error(tmp_path: Path) -> None:
+    """No server: the caller hears QueueUnavailable, not a traceback of the client."""
+    with connect(f"unix://{tmp_path}/nobody") as connection, pytest.raises(QueueUnavailable):
+        wake(open_queue(connection), "abc234")
+
+
+def test_the_embedded_valkey_is_found_while_it_runs(tmp_path: Path) -> None:
+    """The folder contains its server's address; without that file no server is running."""
+    settings = load_settings(dir=tmp_path)
+    with pytest.raises(QueueUnavailable):
+        queue_module.redis_url(settings)
+    (tmp_path / queue_module.VALKEY_URL_FILE).write_text("unix:///run/valkey.sock?db=0\n")
+    assert queue_module.redis_url(settings) == "unix:///run/valkey.sock?db=0"
+    assert queue_module.redis_url(load_settings(dir=tmp_path, redis_url="redis://host/0")) == "redis://host/0"

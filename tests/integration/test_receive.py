@@ -1,0 +1,516 @@
+"""The receiving side against a sender that follows the contract, and against senders that do not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+import volumes
+from fake_sender import AUDIENCE, ISSUER, RECEIPT_KEY, TRANSFER_KEY, Answer, FakeSender, running
+from pyrage import x25519
+
+from portability.api.errors import BadInput, PortabilityError
+from portability.trust.signing import sign
+from receiver import receive as receiving
+from receiver.faults import (
+    ArchiveRefused,
+    ArchiveTooLarge,
+    BadStatement,
+    SenderRefused,
+    SenderUnavailable,
+    TransferChanged,
+    WrongAudience,
+    WrongKey,
+)
+from receiver.fetch import download as fetching
+from receiver.fetch.download import GOES, FetchPatience
+from receiver.receive import Received, ReceivingParty, receive
+from receiver.verify import unpack as unpacking
+
+MIB = 1 << 20
+OURS, FOREIGN = x25519.Identity.generate(), x25519.Identity.generate()
+RECIPIENT = ReceivingParty(identities=[OURS], audience=AUDIENCE, issuer=ISSUER, receipt_key=RECEIPT_KEY)
+SOUND = os.urandom(2 * MIB)
+VOLUMES = 3
+
+
+@pytest.fixture(scope="module")
+def zips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """An archive of three volumes of 2 MiB each."""
+    folder = tmp_path_factory.mktemp("zips")
+    of = volumes.envelope(profile="portability")
+    members = {"calls/recordings/c1.wav": (SOUND, "audio/wav")}
+    paths, sealed = [], list[Any]()
+    for number in range(1, VOLUMES + 1):
+        closing = volumes.closing_document(of, number, sealed) if number == VOLUMES else None
+        path, volume = volumes.write_volume(folder, number, of=of, members=members, closing=closing)
+        paths.append(path)
+        sealed.append(volume)
+    return paths
+
+
+@contextmanager
+def sending(zips: list[Path], **otherwise: Any) -> Iterator[FakeSender]:
+    with running(FakeSender(zips, OURS.to_public(), **otherwise)) as sender:
+        yield sender
+
+
+def received(sender: FakeSender, folder: Path, recipient: ReceivingParty = RECIPIENT, **options: Any) -> Received:
+    return receive(sender.url, folder / "in", recipient, patience=FetchPatience(pause_seconds=0), **options)
+
+
+def refused(
+    sender: FakeSender, folder: Path, kind: type[PortabilityError], recipient: ReceivingParty = RECIPIENT
+) -> None:
+    """It is refused with this error, the sender gets its code, and nothing was unpacked."""
+    with pytest.raises(kind):
+        received(sender, folder, recipient)
+    assert [(one["status"], one["code"]) for one in sender.receipts] == [("refused", kind.code)]
+    assert not list((folder / "in").glob("archive/export*"))
+
+
+def test_a_transfer_is_received_and_receipted(zips: list[Path], tmp_path: Path) -> None:
+    """All volumes as their issuer signed them, unpacked, and a receipt over the statement; nothing else stays."""
+    with sending(zips) as sender:
+        result = received(sender, tmp_path)
+
+    target = tmp_path / "in"
+    assert [path.read_bytes() for path in result.volumes] == [path.read_bytes() for path in zips]
+    assert sorted(path.name for path in (target / "volumes").iterdir()) == [path.name for path in zips]
+    assert sorted(path.name for path in target.iterdir()) == ["archive", "receipt.jwt", "transfer.jwt", "volumes"]
+    for path, folder in zip(zips, result.unpacked.folders, strict=True):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                assert (folder.parent / name).read_bytes() == archive.read(name)
+    (receipt,) = sender.receipts
+    expected = {"iss": AUDIENCE, "aud": ISSUER, "status": "received", "code": None, "volumes": VOLUMES}
+    assert receipt.items() >= expected.items()
+    assert result.receipted
+    assert {path.stat().st_mode & 0o077 for path in target.rglob("*")} == {0}
+
+
+def test_twice_is_once(zips: list[Path], tmp_path: Path) -> None:
+    """The second run fetches nothing and sends no second receipt."""
+    with sending(zips) as sender:
+        received(sender, tmp_path)
+        before = sender.sent_bytes.copy()
+        result = received(sender, tmp_path)
+
+    assert result.receipted
+    assert sender.sent_bytes == before
+    assert len(sender.receipts) == 1
+
+
+def test_a_persons_own_link_needs_no_keys(zips: list[Path], tmp_path: Path) -> None:
+    """Without a transfer the volumes are ZIPs; they are verified all the same."""
+    with running(FakeSender(zips, None)) as sender:
+        result = received(sender, tmp_path, ReceivingParty())
+
+    assert len(result.unpacked.folders) == VOLUMES
+    assert (result.statement, result.receipted, sender.receipts) == (None, False, [])
+
+
+def cutting(after: int, times: int) -> Callable[[Answer], None]:
+    left = [times]
+
+    def cut(answer: Answer) -> None:
+        if left[0] > 0 and len(answer.body) > after:
+            left[0] -= 1
+            answer.cut_after = after
+
+    return cut
+
+
+def test_a_cut_download_continues_where_it_ended(zips: list[Path], tmp_path: Path) -> None:
+    """By Range and If-Range, on the same claim; hardly a byte comes twice."""
+    with sending(zips, tamper=cutting(700_000, 6)) as sender:
+        received(sender, tmp_path)
+
+    total = sum(map(len, sender.sent))
+    assert sender.sent_bytes.total() <= 1.05 * total
+    assert sender.claimed == dict.fromkeys(range(1, VOLUMES + 1), 1)
+    resumed = [(asked, if_range) for _, asked, if_range in sender.asked if asked]
+    assert len(resumed) == 6
+    assert all(if_range for _, if_range in resumed)
+
+
+def test_a_killed_run_continues(zips: list[Path], tmp_path: Path) -> None:
+    """What came stays on disk with its claim; the next run asks for the rest, and only for that."""
+    with sending(zips, tamper=cutting(700_000, 10**6)) as sender:
+        counted: list[int] = []
+
+        def killed(size: int) -> None:
+            counted.append(size)
+            if sum(counted) > MIB:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            received(sender, tmp_path, began=lambda _step, _total: killed)
+        parts = {path.name: path.stat().st_size for path in (tmp_path / "in" / "volumes").glob("*.part")}
+        asked = len(sender.asked)
+        sender.tamper = lambda _answer: None
+        received(sender, tmp_path)
+
+    assert max(parts.values()) > 0
+    begins = {number: begin for number, begin, _ in sender.asked[asked:]}
+    sizes = {number: parts.get(f"{path.name}.age.part", 0) for number, path in enumerate(zips, 1)}
+    assert begins == {number: f"bytes={size}-" if size else None for number, size in sizes.items()}
+    assert max(sender.claimed.values()) == 1
+    assert len(sender.receipts) == 1
+
+
+def test_a_claim_that_has_ended_is_renewed(zips: list[Path], tmp_path: Path) -> None:
+    """A claim lasts for a while; the link for longer."""
+    with sending(zips) as sender:
+
+        def end(answer: Answer) -> None:
+            if sender.claimed[answer.number] == 1:
+                answer.cut_after = 700_000
+                sender.claims_open.discard(f"claim-{answer.number}-1")
+
+        sender.tamper = end
+        received(sender, tmp_path)
+
+    assert sender.claimed == dict.fromkeys(range(1, VOLUMES + 1), 2)
+    assert sender.sent_bytes.total() <= 1.05 * sum(map(len, sender.sent))
+
+
+def test_a_sender_without_ranges_works(zips: list[Path], tmp_path: Path) -> None:
+    """It begins again from the beginning each time."""
+    with sending(zips, knows_ranges=False, tamper=cutting(700_000, 2)) as sender:
+        assert received(sender, tmp_path).receipted
+
+
+def test_another_version_begins_anew(zips: list[Path], tmp_path: Path) -> None:
+    """A part of something else is thrown away, not continued."""
+    folder = tmp_path / "in" / "volumes"
+    folder.mkdir(parents=True)
+    (folder / f"{zips[0].name}.age.part").write_bytes(b"x" * 1000)
+    (folder / f"{zips[1].name}.age.part").write_bytes(b"x" * 10 * MIB)
+    with sending(zips) as sender:
+        assert received(sender, tmp_path).receipted
+
+
+def test_a_link_that_is_revoked_half_way_ends_it(zips: list[Path], tmp_path: Path) -> None:
+    """The sender says no: what came stays, nothing is unpacked, and no receipt is sent."""
+    with sending(zips) as sender:
+
+        def revoke(answer: Answer) -> None:
+            answer.cut_after = 700_000
+            sender.revoked = True
+
+        sender.tamper = revoke
+        with pytest.raises(SenderRefused):
+            received(sender, tmp_path)
+
+    assert sender.receipts == []
+    assert not (tmp_path / "in" / "archive").exists()
+
+
+def test_a_sender_that_is_away_is_waited_for_and_then_not(zips: list[Path], tmp_path: Path) -> None:
+    """Some goes without a byte; then the run ends, and may be started again."""
+    with sending(zips, tamper=lambda answer: setattr(answer, "status", 503)) as sender:
+        with pytest.raises(SenderUnavailable) as caught:
+            received(sender, tmp_path)
+        assert caught.value.retryable
+        assert GOES <= len(sender.asked) <= VOLUMES * GOES
+    with pytest.raises(SenderUnavailable):
+        receive(sender.url, tmp_path / "in", RECIPIENT)
+
+
+class WatchedEvent(Event):
+    """Records how long it would have waited, and does not wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        return self.is_set()
+
+
+def test_a_busy_sender_is_given_its_time(zips: list[Path], tmp_path: Path) -> None:
+    """The sender says how long (RFC 9110 section 10.2.3); more than two minutes is ignored."""
+    asked: dict[int, int] = {}
+
+    def busy(answer: Answer) -> None:
+        asked[answer.number] = asked.get(answer.number, 0) + 1
+        if asked[answer.number] == 1:
+            answer.status, answer.headers["Retry-After"] = 429, "7" if answer.number == 1 else "99999"
+
+    watched = WatchedEvent()
+    with sending(zips, tamper=busy) as sender:
+        result = receive(sender.url, tmp_path / "in", RECIPIENT, patience=FetchPatience(watched, 0))
+
+    assert result.receipted
+    assert sorted(filter(None, watched.waits)) == [7, 120, 120]
+
+
+def test_two_runs_do_not_share_a_folder(zips: list[Path], tmp_path: Path) -> None:
+    """The second one reports it at once, and does not affect the first."""
+    with sending(zips) as sender:
+
+        def second(_step: str, _total: int) -> Callable[[int], object]:
+            with pytest.raises(BadInput, match="another run"):
+                received(sender, tmp_path)
+            return lambda _: None
+
+        assert received(sender, tmp_path, began=second).receipted
+
+
+def test_the_wrong_key_is_reported(zips: list[Path], tmp_path: Path) -> None:
+    """Volumes for another identity: refused with `wrong_key`, and with the right one everything succeeds."""
+    with sending(zips) as sender:
+        refused(sender, tmp_path, WrongKey, replace(RECIPIENT, identities=[FOREIGN]))
+        before = sender.sent_bytes.copy()
+        assert received(sender, tmp_path).receipted
+        assert sum((sender.sent_bytes - before).values()) < sum(map(len, sender.sent))
+
+
+def test_another_audience_is_reported(zips: list[Path], tmp_path: Path) -> None:
+    """Nothing is downloaded that is addressed to another recipient."""
+    with sending(zips) as sender:
+        refused(sender, tmp_path, WrongAudience, replace(RECIPIENT, audience="third.example"))
+        assert sender.asked == []
+
+
+def altered(token: str) -> str:
+    head, payload, signature = token.split(".")
+    return f"{head}.{payload[:-4]}{'A' if payload[-4] != 'A' else 'B'}{payload[-3:]}.{signature}"
+
+
+STATEMENTS: dict[str, dict[str, Any]] = {
+    "altered": {"statement": altered},
+    "signed by another key": {"key": volumes.new_key("stranger")},
+    "of another typ": {"statement": lambda _: sign({"iat": 1}, TRANSFER_KEY, typ="portability-link+jwt")},
+    "no token": {"statement": lambda _: "<html>"},
+    "another issuer": {"claims": {"iss": "https://else.example"}},
+    "expired": {"claims": {"exp": 1_700_000_001}},
+    "without an end": {"claims": {"exp": None}},
+    "of the future": {"claims": {"iat": 3_999_999_999}},
+    "without consent": {"claims": {"consent": ""}},
+    "a copy to read": {"claims": {"profile": "access"}},
+    "another transfer": {"claims": {"jti": "trf_other"}},
+    "without volumes": {"claims": {"volumes": []}},
+    "volumes that are numbers": {"claims": {"volumes": [7]}},
+    "a name with a path": {
+        "claims": {"volumes": [{"number": 1, "name": "../../x.zip", "bytes": 1, "sha256": "0" * 64, "encrypted": {}}]}
+    },
+}
+
+
+@pytest.mark.requirement("R39", "R46")
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_bad_statement_is_refused(zips: list[Path], tmp_path: Path, name: str) -> None:
+    """Nothing is fetched on a word that does not hold."""
+    with sending(zips, **STATEMENTS[name]) as sender, pytest.raises(BadStatement):
+        received(sender, tmp_path)
+    assert sender.asked == []
+    assert sender.receipts == []
+
+
+@pytest.mark.parametrize("name", ["statement_url", "receipt_url", "jwks_url"])
+def test_addresses_of_others_are_not_contacted(zips: list[Path], tmp_path: Path, name: str) -> None:
+    """A sender cannot make us ask, or tell, a server of its choice."""
+    with sending(zips, links={name: "http://127.0.0.1:9/"}) as sender, pytest.raises(SenderUnavailable):
+        received(sender, tmp_path)
+    assert sender.asked == []
+
+
+def flipped(data: bytes | memoryview, at: int) -> bytes:
+    return bytes(data[:at]) + bytes([data[at] ^ 1]) + bytes(data[at + 1 :])
+
+
+def test_a_changed_byte_is_reported(zips: list[Path], tmp_path: Path) -> None:
+    """Fetched twice, changed twice: the sender has to answer for it."""
+
+    def change(answer: Answer) -> None:
+        answer.body = flipped(answer.body, 1000) if answer.number == 2 else answer.body
+
+    with sending(zips, tamper=change) as sender:
+        refused(sender, tmp_path, TransferChanged)
+        assert [number for number, _, _ in sender.asked].count(2) == 2
+
+
+def test_a_byte_that_changed_on_the_way_is_fetched_again(zips: list[Path], tmp_path: Path) -> None:
+    """Once is an accident."""
+    times = [1]
+
+    def change(answer: Answer) -> None:
+        if times[0]:
+            times[0] = 0
+            answer.body = flipped(answer.body, 1000)
+
+    with sending(zips, tamper=change) as sender:
+        assert received(sender, tmp_path).receipted
+
+
+def longer(answer: Answer) -> None:
+    answer.body = bytes(answer.body) + b"more"
+    answer.headers["Content-Length"] = str(len(answer.body))
+
+
+def of_another_size(answer: Answer) -> None:
+    if "Content-Range" in answer.headers:
+        answer.headers["Content-Range"] = answer.headers["Content-Range"].partition("/")[0] + "/9"
+    else:
+        answer.cut_after = 700_000
+
+
+def unsatisfiable(answer: Answer) -> None:
+    if answer.status == 206:
+        answer.status, answer.body, answer.headers = 416, b"", {"Content-Range": "bytes */9"}
+    else:
+        answer.cut_after = 700_000
+
+
+@pytest.mark.parametrize("lie", [longer, of_another_size, unsatisfiable])
+def test_lies_about_sizes_are_reported(zips: list[Path], tmp_path: Path, lie: Callable[[Answer], None]) -> None:
+    """More or fewer bytes than the statement names: nothing beyond is written."""
+    with sending(zips, tamper=lie) as sender:
+        refused(sender, tmp_path, TransferChanged)
+    assert all(path.stat().st_size <= 3 * MIB for path in (tmp_path / "in" / "volumes").iterdir())
+
+
+def another_part(answer: Answer) -> None:
+    if answer.status == 206:
+        answer.headers["Content-Range"] = answer.headers["Content-Range"].replace("bytes ", "bytes 1")
+    else:
+        answer.cut_after = 700_000
+
+
+def no_range(answer: Answer) -> None:
+    if answer.headers.pop("Content-Range", None) is None:
+        answer.cut_after = 700_000
+
+
+def elsewhere(answer: Answer) -> None:
+    answer.status, answer.body = 302, b""
+    answer.headers = {"Location": "http://169.254.169.254/latest/meta-data"}
+
+
+def in_circles(answer: Answer) -> None:
+    answer.status, answer.body = 302, b""
+    answer.headers = {"Location": f"?claim=claim-{answer.number}-1"}
+
+
+@pytest.mark.parametrize("lie", [another_part, no_range, elsewhere, in_circles])
+def test_answers_that_are_not_agreed_end_it(zips: list[Path], tmp_path: Path, lie: Callable[[Answer], None]) -> None:
+    """Another range than requested, an invalid range, redirects: no receipt is sent, because it may be a proxy."""
+    with sending(zips, tamper=lie) as sender, pytest.raises(SenderUnavailable):
+        received(sender, tmp_path)
+    assert sender.receipts == []
+
+
+def test_an_archive_that_does_not_verify_is_reported(zips: list[Path], tmp_path: Path) -> None:
+    """The statement holds, the volumes are those it names, and still they are not what the issuer signed."""
+    broken = tmp_path / zips[0].name
+    broken.write_bytes(zips[0].read_bytes())
+    volumes.pack_again(broken, lambda files: files.update({"data/new.txt": b"x"}))
+    with sending([broken, *zips[1:]]) as sender:
+        refused(sender, tmp_path, ArchiveRefused)
+
+
+@pytest.mark.parametrize("claims", [{"export": "e2"}, {"sub": "somebody"}, {"profile": "switch"}])
+def test_an_archive_of_another_export_is_reported(zips: list[Path], tmp_path: Path, claims: dict[str, str]) -> None:
+    """What was consented to is what is taken: the signatures of archive and statement name the same."""
+    with sending(zips, claims=claims) as sender:
+        refused(sender, tmp_path, ArchiveRefused)
+
+
+def test_data_beyond_the_free_space_is_refused(
+    zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a byte of it is fetched; and before a byte is unpacked."""
+    with sending(zips) as sender:
+        refused(sender, tmp_path, ArchiveTooLarge, replace(RECIPIENT, most_bytes=MIB))
+        fetched = len(sender.asked)
+        monkeypatch.setattr(receiving, "SPARE_BYTES", 1 << 60)
+        with pytest.raises(ArchiveTooLarge):
+            received(sender, tmp_path)
+        assert len(sender.asked) == fetched
+
+
+def test_a_disk_that_fills_up_is_an_error(zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reported in one line, and not to the sender; with free space the run continues."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with sending(zips) as sender:
+        with monkeypatch.context() as patch:
+            patch.setattr(unpacking, "_write_file", full)
+            with pytest.raises(ArchiveTooLarge, match="no space"):
+                received(sender, tmp_path)
+        assert sender.receipts == []
+        assert received(sender, tmp_path).receipted
+
+
+def test_encrypted_volumes_need_an_identity(zips: list[Path], tmp_path: Path) -> None:
+    """Reported before anything is downloaded; it is our own fault, so the sender gets no receipt."""
+    with sending(zips) as sender:
+        with pytest.raises(BadInput, match="encrypted"):
+            received(sender, tmp_path, replace(RECIPIENT, identities=()))
+        assert (sender.asked, sender.receipts) == ([], [])
+
+
+def test_a_folder_is_for_one_transfer(zips: list[Path], tmp_path: Path) -> None:
+    """Another transfer needs another folder; nothing of the first is overwritten."""
+    with sending(zips) as sender:
+        received(sender, tmp_path)
+    with sending(zips, claims={"consent": "aut_2"}) as other, pytest.raises(BadInput, match="another transfer"):
+        received(other, tmp_path)
+
+
+def test_a_receipt_that_is_not_taken_is_an_error(zips: list[Path], tmp_path: Path) -> None:
+    """The data is here and stays; the next run only sends the receipt."""
+    with sending(zips, receipt_status=422) as sender:
+        with pytest.raises(SenderRefused, match="422"):
+            received(sender, tmp_path)
+        before = sender.sent_bytes.copy()
+        sender.receipt_status = 204
+        assert received(sender, tmp_path).receipted
+        assert sender.sent_bytes == before
+    assert len({one["jti"] for one in sender.receipts}) == 2
+
+
+@pytest.mark.parametrize("url", ["ftp://x/d/t", "http://vlint.example/d/t", "https://a:b@x/d/t", "nonsense"])
+def test_other_links_are_bad_input(tmp_path: Path, url: str) -> None:
+    """https, or http on this machine; the link itself is a secret and not repeated."""
+    with pytest.raises(BadInput) as caught:
+        receive(url, tmp_path / "in", RECIPIENT)
+    assert url not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "landing", [{"volumes": []}, {"volumes": "x"}, {"export": None}, {"transfer": "x"}, {"transfer": {"id": 7}}]
+)
+def test_an_answer_that_is_no_offer_ends_it(zips: list[Path], tmp_path: Path, landing: dict[str, Any]) -> None:
+    """A page that is not a landing document, or half of one."""
+    with sending(zips, landing=landing) as sender, pytest.raises(SenderUnavailable):
+        received(sender, tmp_path)
+
+
+def test_the_claims_address_is_for_us_alone(zips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens the download: it lies on disk only while it is needed, and only its owner may read it."""
+    modes: list[int] = []
+    keep = fetching._keep
+
+    def seen(part: Path, claim: Any) -> None:
+        keep(part, claim)
+        modes.append(fetching._state(part).stat().st_mode & 0o777)
+
+    monkeypatch.setattr(fetching, "_keep", seen)
+    with sending(zips) as sender:
+        received(sender, tmp_path)
+    assert set(modes) == {0o600}
+    assert not list((tmp_path / "in").rglob("*.claim"))

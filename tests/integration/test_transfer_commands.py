@@ -1,0 +1,168 @@
+"""Recipients, authorisations and transfers on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from factories import World
+from transferring import EXPORTER, Provider, encrypted, providing, ready, sending_world
+
+from cli.main import main
+from portability.queue import VALKEY_URL_FILE
+
+Run = Callable[..., Result]
+PERSON = ("--as", "subject:usr_1")
+
+
+@pytest.fixture
+def made(tmp_path: Path, redis_url: str) -> World:
+    made = sending_world(tmp_path)
+    (tmp_path / VALKEY_URL_FILE).write_text(redis_url)
+    return made
+
+
+@pytest.fixture
+def run(made: World, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("PORTABILITY_DIR", str(made.folder))
+    runner = CliRunner(env={"COLUMNS": "250"})
+    return lambda *arguments: runner.invoke(main, arguments, catch_exceptions=False)
+
+
+@pytest.fixture
+def other() -> Iterator[Provider]:
+    with providing() as provider:
+        yield provider
+
+
+def answer(done: Result) -> Any:
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def refused(done: Result) -> str:
+    assert done.exit_code == 2, done.output
+    code: str = json.loads(done.stdout)["error"]["code"]
+    return code
+
+
+def recipient_options(other: Provider, **changed: str) -> list[str]:
+    options = {
+        "name": "Other Care",
+        "domain": "localhost",
+        "country": "DE",
+        "age-key": str(other.identity.to_public()),
+        "jwks-url": f"{other.server.url}/jwks.json",
+        "webhook-url": f"{other.server.url}/hook",
+    }
+    given = {**options, **{name.replace("_", "-"): value for name, value in changed.items()}}
+    return [part for name, value in given.items() for part in (f"--{name}", value)]
+
+
+def test_a_recipient_is_recorded_listed_and_removed(run: Run, other: Provider) -> None:
+    """The secret is printed once; the embedded stack asks no second person; the list has the fingerprint."""
+    added = answer(run("recipients", "add", *recipient_options(other), "--datasets", "calls,chats/messages", "--json"))
+    assert added["state"] == "approved"
+    assert added["webhook_secret"].startswith("whsec_")
+    assert added["datasets"] == ["calls", "chats/messages"]
+    listed = answer(run("recipients", "list", "--json"))
+    assert [row["fingerprint"] for row in listed] == [added["fingerprint"]]
+    assert "webhook_secret" not in listed[0]
+    assert "Other Care" in run("recipients", "list").stdout
+    assert refused(run("recipients", "add", *recipient_options(other), "--json")) == "wrong_state"
+    assert refused(run("recipients", "approve", "localhost", "--json")) == "wrong_state"
+    assert answer(run("recipients", "remove", "localhost", "--json")) == {"id": added["id"]}
+    assert refused(run("recipients", "remove", added["id"], "--json")) == "unknown_recipient"
+
+
+def test_a_second_person_approves_where_the_policy_wants_one(
+    run: Run, other: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who records cannot approve; who may not record may neither."""
+    monkeypatch.setenv("PORTABILITY_APPROVALS", "policy")
+    added = answer(run("recipients", "add", *recipient_options(other), "--as", "officer:one", "--json"))
+    assert added["state"] == "waiting"
+    assert refused(run("recipients", "approve", added["id"], "--as", "officer:one", "--json")) == "not_allowed"
+    assert refused(run("recipients", "approve", added["id"], "--as", "staff:sam", "--json")) == "not_allowed"
+    assert answer(run("recipients", "approve", added["id"], "--as", "officer:two", "--json"))["state"] == "approved"
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"age_key": "age1abc"}, "weak_key"),
+        ({"age_key": "ssh-rsa AAAA"}, "weak_key"),
+        ({"webhook_url": "https://169.254.169.254/latest"}, "address_refused"),
+        ({"webhook_url": "https://10.0.0.1/"}, "address_refused"),
+        ({"webhook_url": "http://192.168.1.1/"}, "address_refused"),
+        ({"jwks_url": "file:///etc/passwd"}, "address_refused"),
+        ({"country": "Germany"}, "bad_input"),
+    ],
+)
+def test_what_cannot_be_a_recipient_is_refused(run: Run, other: Provider, changed: dict[str, str], code: str) -> None:
+    """One line, exit code 2, nothing recorded."""
+    assert refused(run("recipients", "add", *recipient_options(other, **changed), "--json")) == code
+    assert answer(run("recipients", "list", "--json")) == []
+
+
+def test_an_export_is_sent_shown_and_taken_back(run: Run, made: World, other: Provider) -> None:
+    """Authorised by the person, started, offered, revoked: each step is shown, and the next step is refused."""
+    recipient = answer(run("recipients", "add", *recipient_options(other), "--json"))["id"]
+    export_id = ready(made)
+    send = ("transfer", export_id, "--to", "localhost", *PERSON, "--json")
+    assert refused(run(*send)) == "not_authorised"
+    given = ("authorisations", "add", "--subject", "user:usr_1", "--to", recipient)
+    consent = answer(run(*given, "--include", EXPORTER, *PERSON, "--json"))["id"]
+    sent = answer(run(*send))
+    assert (sent["state"], sent["recipient"]["domain"], sent["authorisation"]) == ("queued", "localhost", consent)
+    encrypted(made)
+    shown = answer(run("transfers", "show", sent["id"], *PERSON, "--json"))
+    assert (shown["state"], [step["what"] for step in shown["timeline"]]) == ("offered", ["started", "offered"])
+    assert "offered" in run("transfers", "show", sent["id"]).stdout
+    assert answer(run("transfers", "revoke", sent["id"], *PERSON, "--json")) == {"id": sent["id"]}
+    assert refused(run("transfers", "revoke", sent["id"], "--json")) == "wrong_state"
+    assert [row["state"] for row in answer(run("transfers", "list", export_id, "--json"))] == ["revoked"]
+    assert refused(run(*send)) == "not_authorised"
+
+
+def test_authorisations_are_given_by_those_whose_data_it_is(run: Run, other: Provider) -> None:
+    """Others need evidence, or may not at all; the end is a time with a zone; taken back is taken back."""
+    answer(run("recipients", "add", *recipient_options(other), "--json"))
+    given = ("authorisations", "add", "--subject", "user:usr_1", "--to", "localhost", "--include", EXPORTER, "--json")
+    assert refused(run(*given)) == "reason_required"
+    assert refused(run(*given, "--as", "staff:sam")) == "not_allowed"
+    assert refused(run(*given, "--as", "subject:usr_2")) == "unknown_export"
+    assert refused(run(*given, *PERSON, "--until", "tomorrow")) == "bad_date"
+    assert refused(run(*given, *PERSON, "--until", "2030-01-01T00:00:00")) == "bad_date"
+    until = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    first = answer(run(*given, *PERSON, "--until", until))["id"]
+    second = answer(run(*given, "--evidence", "ticket 17"))["id"]
+    assert answer(run("authorisations", "revoke", first, *PERSON, "--json")) == {"id": first}
+    assert refused(run("authorisations", "revoke", first, *PERSON, "--json")) == "unknown_authorisation"
+    listed = {row["id"]: row for row in answer(run("authorisations", "list", "--json"))}
+    assert [(listed[one]["stands"], listed[one]["once"]) for one in (first, second)] == [(False, False), (True, True)]
+    assert listed[second]["evidence"] == "ticket 17"
+    assert "usr_1" not in json.dumps(list(listed.values()))
+
+
+def test_the_doctor_reports_tenants_that_require_another_region(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor reports them before a transfer is requested; it also names a storage URL of another region."""
+
+    def seen() -> Any:
+        checks = json.loads(run("doctor", "--json").stdout)["checks"]
+        return next(check for check in checks if check["check"] == "regions")
+
+    assert seen()["ok"]
+    monkeypatch.setenv("PORTABILITY_TENANT_REGIONS", "ten_a=eu-central-1")
+    monkeypatch.setenv("PORTABILITY_STORAGE_REGION", "eu-central-1")
+    assert seen()["ok"]
+    monkeypatch.setenv("PORTABILITY_STORAGE_REGION", "ap-southeast-3")
+    assert not seen()["ok"]
+    monkeypatch.delenv("PORTABILITY_TENANT_REGIONS")
+    monkeypatch.setenv("PORTABILITY_STORAGE_URL", "s3://bucket/x?region=eu-central-1")
+    assert not seen()["ok"]

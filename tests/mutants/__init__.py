@@ -1,0 +1,1 @@
+"""Mutation testing: small changes of the rules that a test must notice."""

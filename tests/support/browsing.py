@@ -1,0 +1,63 @@
+"""A person's archive in a browser, opened from its folder, with nothing to complain of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
+
+WITHOUT_DATA = """() => {
+    const page = document.documentElement.cloneNode(true);
+    page.querySelectorAll("td[role=cell], dd, bdi, [dir=auto], .bubbles").forEach(each => each.remove());
+    return page.outerHTML;
+}"""
+"""The page without the values of the archive's records, which are in the language that people wrote them in."""
+
+
+@contextmanager
+def opened(browser: Browser, address: str, *, locale: str = "en-GB", width: int = 1280) -> Iterator[Page]:
+    """A page that was opened from its folder; at its end nothing was logged, asked for from elsewhere, or run."""
+    context = browser.new_context(locale=locale, timezone_id="Asia/Jakarta", viewport={"width": width, "height": 800})
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    faults: list[str] = []
+    requests: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        faults.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("dialog", refuse)
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(address)
+    try:
+        yield page
+        assert page.evaluate("window.pwned") is None
+        assert [url for url in requests if not url.startswith("file:///")] == []
+        assert faults == []
+    finally:
+        context.close()
+
+
+def tab(page: Page, name: str) -> Locator:
+    """The tab of this name."""
+    return page.get_by_role("tab", name=name)
+
+
+def unfold(page: Page) -> None:
+    """Open all that can be opened."""
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+
+
+def visit_everything(page: Page) -> Iterator[str]:
+    """Each tab with all its details and rows opened; yields its name while it is there."""
+    for each in page.get_by_role("tab").all():
+        each.click()
+        expect(each).to_have_attribute("aria-selected", "true")  # the page is drawn after the address has changed
+        unfold(page)
+        for opener in page.locator(".opener").all()[:10]:
+            opener.click()
+        yield each.inner_text()

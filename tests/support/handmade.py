@@ -1,0 +1,49 @@
+"""Archives of another provider, made by hand and unpacked: with any records that a test needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import unpacked
+import volumes
+
+from archive.parts import Content, SealedVolume
+from archive.write.volume import Volume
+from portability.api import Dataset, Provenance, Role
+
+CREATED = "2026-01-02T03:04:05.000006Z"
+Members = Sequence[tuple[str, bytes, Content]]
+
+
+def content(dataset: str, exporter: str = "calls", *, file: str | None = None, truncated: bool = False) -> Content:
+    described = Dataset(dataset, dataset, dataset, (), Provenance.OBSERVED, Role.BOTH, ("id",))
+    media_type = "application/jsonl" if file is None else "audio/wav"
+    return Content(exporter, described, media_type, file=file, state="truncated" if truncated else "complete")
+
+
+def table(dataset: str, *records: object, exporter: str = "calls") -> tuple[str, bytes, Content]:
+    """A member with records."""
+    body = b"".join(r if isinstance(r, bytes) else json.dumps(r).encode() + b"\n" for r in records)
+    return f"{exporter}/{dataset}.jsonl", body, content(dataset, exporter)
+
+
+def unpacked_archive(
+    folder: Path, *of_volumes: Members, profile: str = "switch", revisions: Sequence[int] = (), **closing: Any
+) -> list[Path]:
+    """An archive unpacked into a folder; the last volume is the closing one, and all are of revision 1 by default."""
+    zips = folder / "zips"
+    zips.mkdir()
+    sealed: list[SealedVolume] = []
+    for number, members in enumerate(of_volumes, 1):
+        of = volumes.envelope(profile=profile, revision=revisions[number - 1] if revisions else 1)
+        with (zips / f"{of.volume_name(number)}.zip").open("wb") as file:
+            volume = Volume(of, number, file.write)
+            for name, body, described in members:
+                volume.add(name, [body], described)
+            is_last = number == len(of_volumes)
+            document = volumes.closing_document(of, number, sealed, **closing) if is_last else None
+            sealed.append(volume.seal(volumes.KEY, closing=document))
+    return unpacked.unpacked(sorted(zips.iterdir()), folder / "in")

@@ -1,0 +1,70 @@
+"""A migrated control database without running its migrations again: they take most of the time of a small test."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, inspect, update
+
+from portability.database import migrations, models
+from portability.database.engine import open_engine, writing
+
+_changes: list[tuple[str, Any]] = []
+"""What the migrations did to the first empty PostgreSQL database of this process: statements and their parameters."""
+
+
+def migrate(engine: Engine) -> None:
+    """Migrate a control database to the newest revision: an empty one by a copy of a migrated one."""
+    if engine.dialect.name == "sqlite":
+        path = Path(engine.url.database or "")
+        if not path.exists():
+            path.write_bytes(_sqlite_file())
+            _make_unlike_the_others(engine)
+            return
+    elif not inspect(engine).get_table_names():
+        if not _changes:
+            _changes.extend(_recorded(engine))
+            return
+        with engine.begin() as connection:
+            for statement, parameters in _changes:
+                connection.exec_driver_sql(statement, parameters)
+        _make_unlike_the_others(engine)
+        return
+    migrations.upgrade(engine)
+
+
+def _make_unlike_the_others(engine: Engine) -> None:
+    """Give a copy a salt of its own: by it deployments know each other apart."""
+    with writing(engine) as connection:
+        connection.execute(update(models.deployment).values(pairwise_salt=secrets.token_hex(32)))
+
+
+@cache
+def _sqlite_file() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "migrated.sqlite")
+        engine = open_engine(f"sqlite:///{path}")
+        migrations.upgrade(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
+def _recorded(engine: Engine) -> Sequence[tuple[str, Any]]:
+    """Migrate, and return the statements that change something."""
+    seen: list[tuple[str, Any]] = []
+
+    def record(
+        _connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
+    ) -> None:
+        if not statement.lstrip().upper().startswith("SELECT"):
+            seen.append((statement, parameters or None))
+
+    event.listen(engine, "before_cursor_execute", record)
+    migrations.upgrade(engine)
+    event.remove(engine, "before_cursor_execute", record)
+    return seen

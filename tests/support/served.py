@@ -1,0 +1,138 @@
+"""The web application on a real socket, with exports that workers have made."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import issuer as issuers
+import uvicorn
+from factories import MadeUpExporter, World, described, things, world
+from fastapi import FastAPI
+from issuer import Issuer
+
+from portability.api import Exporter
+from portability.api.storages import Storage
+from portability.database.engine import writing
+from portability.delivery import links
+from portability.trust import keys
+from web.app import create_app
+
+CSRF = re.compile(r'name="csrf" value="([^"]+)"')
+OWNER = "usr_owner"
+OTHER = "usr_other"
+TENANT = "ten_a"
+CONTACT = "con_1"
+
+
+@dataclass
+class Served:
+    """A running server and what it stands on."""
+
+    url: str
+    world: World
+    issuer: Issuer
+    app: FastAPI
+
+    def bearer(self, sub: str, *roles: str, **more: Any) -> dict[str, str]:
+        return self.issuer.bearer(self.url, sub, *roles, **more)
+
+    def call(self, method: str, path: str, sub: str = OWNER, *roles: str, **more: Any) -> httpx.Response:
+        """An API call with a strong and recent login."""
+        headers = self.bearer(sub, *roles) | more.pop("headers", {})
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=30, **more)
+
+    def ready(self, subject: str = f"user:{OWNER}", **asked: Any) -> str:
+        """An export that is ready."""
+        identifier = self.world.request(subject, **asked)
+        self.world.advance_all()
+        return identifier
+
+    def link(self, export_id: str, *, audience: str = "login", ttl_seconds: float = 600) -> links.Link:
+        settings = self.world.place.settings
+        with writing(self.world.engine) as connection:
+            given = {"audience": audience, "ttl_seconds": ttl_seconds, "actor": "operator:test"}
+            return links.issue(connection, settings.keys, export_id, **given)  # type: ignore[arg-type]  # of three types
+
+    @contextmanager
+    def browser(self, sub: str | None = None, *roles: str, **more: Any) -> Iterator[Browser]:
+        """A visitor's session, logged in through the provider if a name is given."""
+        with httpx.Client(base_url=self.url, timeout=30) as client:
+            visitor = Browser(client)
+            if sub is not None:
+                self.issuer.person = self.issuer.claims(sub, *roles, **more)
+                answer = client.get("/login", follow_redirects=True)
+                assert answer.status_code == httpx.codes.OK, answer.text
+            yield visitor
+
+
+@dataclass
+class Browser:
+    """Sends forms as a browser does, with the token of the page."""
+
+    client: httpx.Client
+
+    def token(self, page: str = "/") -> str:
+        found = CSRF.search(self.client.get(page).text)
+        assert found
+        return found[1]
+
+    def send(self, action: str, *, page: str = "/", **fields: Any) -> httpx.Response:
+        return self.client.post(action, data={**fields, "csrf": self.token(page)})
+
+
+@contextmanager
+def serving(
+    folder: Path,
+    redis_url: str,
+    *,
+    storage: Storage | None = None,
+    records: int = 5,
+    exporters: Mapping[str, Exporter] | None = None,
+    **more: Any,
+) -> Iterator[Served]:
+    """A server for the length of the block."""
+    with issuers.running_issuer() as issuer, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = {
+            "base_url": url,
+            "redis_url": redis_url,
+            "source_url": f"sqlite:///{folder / 'platform.sqlite'}",
+            "oidc_issuer": issuer.url,
+            "oidc_client_id": issuers.CLIENT,
+            "oidc_client_secret": issuers.SECRET,
+            "approvals": "none",
+            **more,
+        }
+        made_up = exporters or {"made_up": MadeUpExporter(things(records), batch_records=max(3, records // 20))}
+        names = [f"{name}/{dataset.name}" for name, exporter in made_up.items() for dataset in exporter.datasets]
+        made = world(
+            folder,
+            made_up,
+            storage=storage,
+            **{"notice_dir": described(folder / "notice", *names, controller="Tests Inc."), **settings},
+        )
+        with writing(made.engine) as connection:
+            keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
+        app = create_app(made.place.settings, storage=made.place.storage)
+        config = uvicorn.Config(app, access_log=False, log_config=None, ws="none", lifespan="on", server_header=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        try:
+            yield Served(url, made, issuer, app)
+        finally:
+            server.should_exit = True
+            thread.join(30)

@@ -1,0 +1,112 @@
+"""Unpacked archives with a viewer, for a browser to open: made by the same code, from made-up records."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from volumes import closing_document, envelope
+
+from archive.parts import Content, Member
+from archive.viewer.pages import pages
+from exporters.reference import account, calls, chats, crm, devices, inquiries, usage
+from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind
+from worker.plan.plan import PlanLine
+from worker.write.excerpts import Excerpts
+
+BUILT_IN: Mapping[str, Sequence[Dataset]] = {
+    "account": (account.PROFILE.dataset, account.ORGANISATION.dataset),
+    "calls": tuple(source.dataset for source in calls.SOURCES),
+    "chats": tuple(source.dataset for source in chats.SOURCES),
+    "crm": tuple(source.dataset for source in crm.SOURCES),
+    "devices": tuple(source.dataset for source in devices.SOURCES),
+    "inquiries": tuple(source.dataset for source in inquiries.SOURCES),
+    "usage": tuple(source.dataset for source in usage.SOURCES),
+}
+
+
+@dataclass(slots=True)
+class Unpacked:
+    """An archive of two volumes that lie side by side; the viewer is in the second."""
+
+    folder: Path
+    excerpts: Excerpts = field(default_factory=Excerpts)
+    lines: list[tuple[str, Dataset, int]] = field(default_factory=list)
+
+    @property
+    def index(self) -> str:
+        """The address of the first page."""
+        return (self.volume(2) / "index.html").as_uri()
+
+    def volume(self, number: int) -> Path:
+        """A volume's folder."""
+        return self.folder / envelope().volume_name(number)
+
+    def add(
+        self, exporter: str, name: str | Dataset, records: Sequence[Record] = (), *, total: int | None = None
+    ) -> None:
+        """A dataset with its records; `total` says how many the archive holds where that is more."""
+        dataset = name if isinstance(name, Dataset) else next(d for d in BUILT_IN[exporter] if d.name == name)
+        self.lines.append((exporter, dataset, len(records) if total is None else total))
+        complete = [{**dict.fromkeys((f.name for f in dataset.fields), None), **record} for record in records]
+        self.excerpts.take(exporter, dataset, complete)
+        piece = Content(exporter, dataset, "application/jsonl", records=len(records))
+        self.excerpts.note(self.volume(1).name, [Member(f"data/{exporter}/{dataset.name}.jsonl", 1, "00", piece)])
+
+    def add_file(self, number: int, exporter: str, dataset: str, name: str, body: bytes, media_type: str) -> None:
+        """A File of a dataset, in one of the volumes."""
+        path = f"data/{exporter}/{dataset}/{name}"
+        target = self.volume(number) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(body)
+        of = next(d for d in BUILT_IN[exporter] if d.name == dataset)
+        content = Content(exporter, of, media_type, file=name)
+        self.excerpts.note(self.volume(number).name, [Member(path, len(body), "00", content)])
+
+    def write(self, **changes: JSON) -> str:
+        """Write the viewer; returns its address. `changes` are fields of export.json."""
+        datasets: list[JSON] = [
+            {
+                "exporter": exporter,
+                "dataset": dataset.name,
+                "title": dataset.title,
+                "records": total,
+                "state": "complete" if total else "empty",
+                "files": 0,
+                "bytes": 0,
+                "gaps": 0,
+            }
+            for exporter, dataset, total in self.lines
+        ]
+        document = closing_document(envelope(), 2, (), **{"datasets": datasets, **changes})
+        subject = Subject(SubjectKind.USER, None, "sub_1")
+        plan = [PlanLine(exporter, dataset, frozenset(), subject) for exporter, dataset, _ in self.lines]
+        for path, blocks in pages(envelope(), document, self.excerpts.shown(plan)):
+            target = self.volume(2) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(b"".join(blocks))
+        return self.index
+
+
+def plain_dataset(name: str, title: str) -> Dataset:
+    """Like a declaration by a third-party plug-in."""
+    fields = (
+        Field("id", FieldType.STRING, "The thing.", Provenance.PROVIDED),
+        Field("text", FieldType.STRING, "What it says.", Provenance.PROVIDED),
+        Field("n", FieldType.INTEGER, "Its number.", Provenance.OBSERVED),
+        Field("at", FieldType.DATETIME, "When it was.", Provenance.OBSERVED),
+    )
+    return Dataset(name, title, "Things of a stranger.", fields, Provenance.PROVIDED, Role.CONTROLLER, ("id",))
+
+
+def sound(folder: Path, seconds: float = 0.5) -> bytes:
+    """A playable WAV."""
+    path = folder / "sound.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(int(seconds * 8000) * 2))
+    return path.read_bytes()

@@ -1,0 +1,129 @@
+"""Real processes of the command line: workers and clocks as a deployment runs them, and single commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from portability.processes import die_with_parent
+
+READY = (0, 3)
+"""Exit codes of `request --wait` for an archive; 3: something is missing, or a company decides over it."""
+WAIT_SECONDS = 120.0
+
+
+@dataclass
+class Deployment:
+    """Settings as environment variables, and the processes that were started with them."""
+
+    folder: Path
+    settings: Mapping[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the reference platform, where the settings name no sources."""
+        source = {"SOURCE_URL": f"sqlite:///{self.folder / 'platform.sqlite'}"}
+        settings = self.settings if "SOURCES" in self.settings else {**source, **self.settings}
+        if not settings.keys().isdisjoint({"DATABASE_URL", "REDIS_URL", "STORAGE_URL"}):
+            settings = {"NOTICE_DIR": str(own_notice(self.folder / "own-notice")), **settings}
+        named = {f"PORTABILITY_{name}": value for name, value in settings.items()}
+        return {**os.environ, **named, "PORTABILITY_DIR": str(self.folder)}
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "processes.log"
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A command in the background; it dies with the test."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                command(*arguments),
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  # a prctl and nothing else
+            )
+        self.processes.append(process)
+        return process
+
+    def run(self, *arguments: str, expect: int | tuple[int, ...] = 0) -> subprocess.CompletedProcess[str]:
+        """A command to its end, with one of the expected exit codes."""
+        done = subprocess.run(
+            command(*arguments), env=self.environment, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+        )
+        expected = (expect,) if isinstance(expect, int) else expect
+        assert done.returncode in expected, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str, expect: int | tuple[int, ...] = 0) -> Any:
+        """A command's `--json` answer."""
+        return json.loads(self.run(*arguments, "--json", expect=expect).stdout)
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(WAIT_SECONDS)
+
+
+def own_notice(folder: Path, version: str = "of tests") -> Path:
+    """A notice register with a controller of its own, as every deployment on servers needs it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "own.toml").write_text(f'version = "{version}"\n[controller]\nname = "Tests Inc."\n')
+    return folder
+
+
+def command(*arguments: str) -> Sequence[str]:
+    """The command line with this interpreter."""
+    return [sys.executable, "-m", "cli.main", *arguments]
+
+
+@contextmanager
+def deployment(folder: Path, *, workers: int, **settings: str) -> Iterator[Deployment]:
+    """A deployment with its database migrated, a key, workers and a clock; stopped in order at the end."""
+    # One operator has all roles: nothing waits for a second person.
+    quick = {"LEASE_SECONDS": "4", "CLOCK_SECONDS": "0.3", "DRAIN_SECONDS": "2", "APPROVALS": "none"}
+    deployed = Deployment(folder, quick | settings)
+    deployed.run("db", "upgrade")
+    deployed.run("keys", "new")
+    try:
+        for arguments in [*[("worker",)] * workers, ("clock",)]:
+            deployed.start(*arguments)
+        yield deployed
+    finally:
+        deployed.stop()
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Ask again and again until it is so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def family(deployed: Deployment) -> list[int]:
+    """Pids of all child processes that live."""
+    return [child for process in deployed.processes if process.poll() is None for child in children(process.pid)]
+
+
+def children(pid: int) -> list[int]:
+    """Pids of a process's children (Linux)."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def kill(pid: int) -> None:
+    """As the kernel's OOM killer does."""
+    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from portability.database.engine import now, open_engine, reading, writing
+from portability.errors import DatabaseUnavailable
+
+
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+@pytest.mark.parametrize("name", ["absent/x.sqlite", "folder", "not-a-database"])
+def test_a_database_that_cannot_be_used_is_one_error(tmp_path: Path, name: str) -> None:
+    """No file, a folder, a file of something else: DatabaseUnavailable with a hint, not a driver's traceback."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "not-a-database").write_bytes(b"hunter2 " * 1000)
+    engine = open_engine(url(tmp_path / name))
+    with pytest.raises(DatabaseUnavailable) as raised, writing(engine) as connection:
+        connection.execute(text("select 1"))
+    assert "hunter2" not in str(raised.value)
+    engine.dispose()
+
+
+def test_no_message_contains_the_password() -> None:
+    """The server is named by its host alone."""
+    engine = open_engine("postgresql+psycopg://user:hunter2@127.0.0.1:1/nothing")
+    with pytest.raises(DatabaseUnavailable) as raised, reading(engine):
+        pass
+    assert "127.0.0.1" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_failed_statement_reveals_no_value(tmp_path: Path) -> None:
+    """Parameters are personal data: no error of the database repeats them."""
+    engine = open_engine(url(tmp_path / "x.sqlite"))
+    with pytest.raises(DatabaseUnavailable) as raised, reading(engine) as connection:
+        connection.execute(text("select * from nothing where name = :name"), {"name": "hunter2"})
+    assert "hunter2" not in f"{raised.value} {raised.value.__cause__}"
+    engine.dispose()
+
+
+def test_the_clock_of_sqlite_is_utc(tmp_path: Path) -> None:
+    """It is this machine's clock, to the millisecond."""
+    engine = open_engine(url(tmp_path / "x.sqlite"))
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    with reading(engine) as connection:
+        seen = connection.scalar(select(now()))
+    engine.dispose()
+    assert seen is not None
+    assert before <= seen <= datetime.now(UTC)

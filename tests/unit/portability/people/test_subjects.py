@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from factories import MadeUpExporter
+
+from portability.api import Exporter, Identity, IdentityUse, Subject, SubjectKind
+from portability.api.errors import SourceRefused, SourceUnavailable
+from portability.api.nouns import first_identity
+from portability.errors import AddressOfAccount, AmbiguousSubject, BadSubject
+from portability.people import resolution, subjects
+from portability.people.resolution import Unresolved, led_by, needed
+
+
+def identity(value: str, kind: str = "phone", *, tenant: str | None = None) -> Identity:
+    return Identity("made", kind, value, verified=True, tenant=tenant)
+
+
+@dataclass
+class Resolver(MadeUpExporter):
+    """Finds identities by the values that the subject has already."""
+
+    records: Sequence[Mapping[str, str]] = ()
+    found: Mapping[str, Sequence[Identity]] = field(default_factory=dict)
+    asked: int = 0
+
+    def identities(self, subject: Subject) -> Sequence[Identity]:
+        self.asked += 1
+        return [new for known in subject.identities for new in self.found.get(known.value, ())]
+
+
+@dataclass
+class Chain(Resolver):
+    """A resolver that finds another identity at each call."""
+
+    def identities(self, subject: Subject) -> Sequence[Identity]:
+        return [identity(str(len(subject.identities)))]
+
+
+def plainly(_name: str, call: Callable[[], object]) -> object:
+    return call()
+
+
+def resolve(subject: Subject, exporters: Mapping[str, Exporter]) -> Subject:
+    return resolution.resolve(subject, exporters, plainly).subject
+
+
+def user(value: str = "usr_1") -> Subject:
+    return Subject(SubjectKind.USER, None, "sub_1", (first_identity(SubjectKind.USER, value, None),))
+
+
+def values(subject: Subject) -> list[str]:
+    return [i.value for i in subject.identities]
+
+
+def test_identities_lead_to_identities_until_nothing_new_comes() -> None:
+    """One exporter may need what another one finds, in any order of the calls."""
+    exporters: Mapping[str, Exporter] = {
+        "late": Resolver(found={"mail": [identity("phone")]}),
+        "middle": Resolver(found={"con_1": [identity("mail")]}),
+        "first": Resolver(found={"usr_1": [identity("con_1")]}),
+        "mute": MadeUpExporter([]),
+    }
+    assert values(resolve(user(), exporters)) == ["usr_1", "con_1", "mail", "phone"]
+
+
+def test_exporters_that_find_each_others_identities_come_to_an_end() -> None:
+    """A circle is nothing new."""
+    resolver = Resolver(found={"usr_1": [identity("a")], "a": [identity("b")], "b": [identity("a")]})
+    assert values(resolve(user(), {"made": resolver})) == ["usr_1", "a", "b"]
+    assert resolver.asked == 3
+
+
+def test_a_source_that_always_finds_another_identity_is_left_out() -> None:
+    """It must not block a worker, and its findings do not count; the others are called as if it were missing."""
+    sound = Resolver(found={"usr_1": [identity("phone")]})
+    found = resolution.resolve(user(), {"endless": Chain(), "sound": sound}, plainly)
+    assert values(found.subject) == ["usr_1", "phone"]
+    assert found.unresolved == {"endless": Unresolved("exporter_fault", retryable=False)}
+
+
+@pytest.mark.parametrize("kind", [SubjectKind.CONTACT, SubjectKind.TENANT])
+def test_the_wall_drops_what_belongs_to_another_tenant(kind: SubjectKind) -> None:
+    """A contact belongs to one tenant: an identity elsewhere, or platform-wide, is another person."""
+    subject = Subject(kind, "ten_1", "sub_1", (first_identity(kind, "x", "ten_1"),))
+    found = [identity("here", tenant="ten_1"), identity("there", tenant="ten_2"), identity("nowhere")]
+    assert values(resolve(subject, {"made": Resolver(found={"x": found})})) == ["x", "here"]
+
+
+def test_a_user_may_be_a_contact_of_several_tenants() -> None:
+    """Which of them may be read is the plan's to decide, by their instructions."""
+    found = [identity("here", tenant="ten_1"), identity("there", tenant="ten_2")]
+    assert values(resolve(user(), {"made": Resolver(found={"usr_1": found})})) == ["usr_1", "here", "there"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [(SubjectKind.USER, "user_id"), (SubjectKind.CONTACT, "contact_id"), (SubjectKind.TENANT, "tenant_id")],
+)
+def test_identities_of_two_people_are_refused(kind: SubjectKind, named: str) -> None:
+    """Two accounts, two contacts of one tenant, two companies: it is unknown whose data it would be."""
+    tenant = None if kind is SubjectKind.USER else "ten_1"
+    subject = Subject(kind, tenant, "sub_1", (first_identity(kind, "jane", tenant),))
+    found = [identity("joan", named, tenant=tenant)]
+    with pytest.raises(AmbiguousSubject, match="sub_1 belong to 2 people") as raised:
+        resolve(subject, {"made": Resolver(found={"jane": found})})
+    assert "jane" not in str(raised.value)
+    assert "joan" not in str(raised.value)
+
+
+def test_unverified_identities_do_not_make_two_people() -> None:
+    """An unverified identity selects nothing; one of another tenant is another subject."""
+    found = [
+        Identity("made", "user_id", "usr_2", verified=False),
+        identity("usr_1", "user_id"),
+        identity("usr_3", "user_id", tenant="ten_1"),
+    ]
+    assert len(values(resolve(user(), {"made": Resolver(found={"usr_1": found})}))) == 4
+
+
+def _anything(value: Any) -> Any:
+    """What a stranger may have in place of a text."""
+    return value
+
+
+@dataclass
+class Failing(Resolver):
+    """Finds something at first, and gives something wrong then."""
+
+    wrong: object = None
+
+    def identities(self, subject: Subject) -> Any:
+        self.asked += 1
+        if self.asked == 1:
+            return super().identities(subject)
+        if isinstance(self.wrong, Exception):
+            raise self.wrong
+        return self.wrong
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "retryable"),
+    [
+        (SourceUnavailable("away"), "source_unavailable", True),
+        (SourceRefused("no"), "source_refused", False),
+        (None, "exporter_fault", False),
+        (5, "exporter_fault", False),
+        ({"usr_1": "usr_2"}, "exporter_fault", False),
+        (["usr_2"], "exporter_fault", False),
+        ([Identity("made", "phone", "1", verified=_anything("no"))], "exporter_fault", False),
+        ([Identity("made", "phone", _anything(2))], "exporter_fault", False),
+    ],
+)
+def test_a_plugin_that_fails_is_left_out_with_all_that_it_found(wrong: object, reason: str, retryable: bool) -> None:
+    """The others are called again without its findings before the failure: half of an answer selects nothing."""
+    failing = Failing(found={"usr_1": [identity("half")]}, wrong=wrong)
+    other = Resolver(found={"usr_1": [identity("mail")], "half": [identity("more")]})
+    found = resolution.resolve(user(), {"failing": failing, "other": other}, plainly)
+    assert values(found.subject) == ["usr_1", "mail"]
+    assert found.unresolved == {"failing": Unresolved(reason, retryable)}
+
+
+@dataclass
+class Declaring(Resolver):
+    """Declares what it does with identities."""
+
+    identity_use: IdentityUse = field(default_factory=IdentityUse)
+
+
+def declaring(selects_by: str, finds: str = "") -> Declaring:
+    return Declaring(identity_use=IdentityUse(frozenset(selects_by.split()), frozenset(finds.split())))
+
+
+PLUGINS: Mapping[str, Exporter] = {
+    "account": declaring("", "email"),
+    "crm": declaring("email contact_id", "contact_id"),
+    "calls": declaring("contact_id"),
+    "billing": declaring(""),
+    "open": Resolver(),
+    "mute": MadeUpExporter([]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "assumed"),
+    [
+        ("billing", set(), set()),
+        ("calls", {"crm", "account"}, {"crm", "account", "open"}),
+        ("crm", {"crm", "account"}, {"crm", "account", "open"}),
+        ("mute", set(), {"crm", "account", "open"}),
+    ],
+)
+def test_what_leads_to_an_exporters_records(name: str, declared: set[str], assumed: set[str]) -> None:
+    """By declared kinds, through any number of steps; a plug-in that declares nothing may use and find everything."""
+    assert led_by(name, PLUGINS, assume=False) == declared
+    assert led_by(name, PLUGINS, assume=True) == assumed
+
+
+@pytest.mark.parametrize(
+    ("include", "names"),
+    [
+        (["account"], {"account"}),
+        (["billing", "open"], {"billing", "open"}),
+        (["calls"], {"calls", "crm", "account"}),
+        (["mute"], {"mute"}),
+        (None, set(PLUGINS)),
+    ],
+)
+def test_an_export_of_some_exporters_asks_no_other_plugin(include: list[str] | None, names: set[str]) -> None:
+    """Those included, and those whose identities they declare to need."""
+    assert needed(PLUGINS, include).keys() == names
+
+
+@pytest.mark.parametrize("kind", SubjectKind)
+def test_the_identity_of_a_request_is_verified(kind: SubjectKind) -> None:
+    """The accepted request has verified it, within the tenant that it names."""
+    first = first_identity(kind, "x", "ten_1")
+    assert (first.verified, first.value, first.tenant) == (True, "x", "ten_1")
+
+
+def test_an_identity_does_not_show_its_value() -> None:
+    """Identities reach logs through repr: the value is personal."""
+    assert "jane" not in repr(user("jane"))
+    assert "sub_1" in repr(user("jane"))
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("email:Reader@News.Example", ("email", "reader@news.example", None)),
+        ("email: reader@xn--bcher-kva.example ", ("email", "reader@b\u00fccher.example", None)),
+        ("email:\u212aim@news.example", ("email", "\u212aim@news.example", None)),
+        ("phone:+49 30 9018-2020", ("phone", "+493090182020", None)),
+        ("phone:tel:+49-30-90182020", ("phone", "+493090182020", None)),
+    ],
+)
+def test_each_notation_of_an_address_is_the_same_subject(text: str, parsed: tuple[str, str, None]) -> None:
+    """The id is the normal form, so that locks, limits and erasures see one subject."""
+    assert subjects.parse(text, None) == parsed
+
+
+@pytest.mark.parametrize(
+    ("text", "tenant"),
+    [
+        ("email:nonsense.canary", None),
+        ("email:canary@[192.0.2.1]", None),
+        ("email:canary@mail.example, b@mail.example", None),
+        ("email:canary@mail.example\r\nBcc: b@mail.example", None),
+        (f"email:canary@{'long.' * 40}example", None),
+        ("email:canary@mail.example", "ten_1"),
+        ("phone:030 90182020", None),
+        ("phone:canary", None),
+        ("phone:+493090182020", "ten_1"),
+    ],
+)
+def test_an_invalid_address_is_not_repeated(text: str, tenant: str | None) -> None:
+    """The error says what is wrong without the personal data; an address has no tenant."""
+    with pytest.raises(BadSubject) as raised:
+        subjects.parse(text, tenant)
+    assert "canary" not in f"{raised.value} {raised.value.hint}"
+    assert "90182020" not in f"{raised.value} {raised.value.hint}"
+
+
+@pytest.mark.parametrize("kind", [SubjectKind.EMAIL, SubjectKind.PHONE])
+def test_an_address_of_an_account_is_refused(kind: SubjectKind) -> None:
+    """A verified account id under the address ends the export, an unverified one does not."""
+    subject = Subject(kind, None, "sub_1", (first_identity(kind, "address", None),))
+    account = identity("usr_1", "user_id")
+    with pytest.raises(AddressOfAccount, match="the address of sub_1 belongs to an account"):
+        resolve(subject, {"made": Resolver(found={"address": [account]})})
+    unproved = replace(account, verified=False)
+    assert values(resolve(subject, {"made": Resolver(found={"address": [unproved]})})) == ["address", "usr_1"]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from portability.api.errors import BadInput, PortabilityError
+from portability.errors import BadDate, BadSubject, UnknownExporter, UnknownFormat, UnknownProfile
+from portability.law.profiles import Profile
+from portability.requests.acceptance import check
+
+
+def asked(**changes: Any) -> dict[str, Any]:
+    return {"profile": "access", "subject": "user:usr_1"} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"profile": "everything"}, UnknownProfile),
+        ({"profile": "switch"}, BadSubject),
+        ({"subject": "tenant:ten_1"}, BadSubject),
+        ({"subject": "person:1"}, BadSubject),
+        ({"subject": "user:"}, BadSubject),
+        ({"subject": "user:a b"}, BadSubject),
+        ({"subject": "user:" + "a" * 201}, BadSubject),
+        ({"subject": "user:usr_1", "tenant": "ten_1"}, BadSubject),
+        ({"subject": "contact:con_1"}, BadSubject),
+        ({"subject": "contact:con_1", "tenant": "a/b"}, BadSubject),
+        ({"profile": "switch", "subject": "tenant:ten_1", "tenant": "ten_2"}, BadSubject),
+        ({"include": ["account", "nothing"]}, UnknownExporter),
+        ({"include": []}, BadInput),
+        ({"formats": ["jsonl", "docx"]}, UnknownFormat),
+        ({"formats": []}, BadInput),
+        ({"since": "yesterday"}, BadDate),
+        ({"since": "2026-02-30"}, BadDate),
+        ({"until": "2026-11-24T08:00:00"}, BadDate),
+        ({"since": "0001-01-01T00:00:00+14:00"}, BadDate),
+        ({"since": "2026-11-24", "until": "2026-11-24"}, BadDate),
+        ({"since": "2026-11-24", "until": "2026-11-23"}, BadDate),
+        ({"received_at": "2999-01-01"}, BadDate),
+        ({"received_at": "soon"}, BadDate),
+        ({"channel": "a" * 33}, BadInput),
+        ({"channel": "by mail"}, BadInput),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_own_error(changes: dict[str, Any], error: type[PortabilityError]) -> None:
+    """A request is checked whole before anything is written; each fault has its code and a hint."""
+    with pytest.raises(error) as raised:
+        check(**asked(**changes))
+    assert type(raised.value) is error
+    assert raised.value.hint or error is BadDate
+
+
+@pytest.mark.parametrize("subject", ["user:jane.doe@example.org", "contact:+62 812 3456", "jane:doe"])
+def test_a_refused_subject_is_not_repeated(subject: str) -> None:
+    """A name or a telephone number that was typed instead of an id is not in any log."""
+    with pytest.raises(BadSubject) as raised:
+        check(**asked(subject=subject))
+    assert subject.split(":")[1] not in f"{raised.value} {raised.value.hint}"
+
+
+def test_a_date_is_its_midnight_in_utc_and_a_time_keeps_its_moment() -> None:
+    """Dates and times of any zone become aware UTC."""
+    wanted = check(**asked(since="2026-11-24", until="2026-11-24T10:00:00+07:00"))
+    assert wanted.since == datetime(2026, 11, 24, tzinfo=UTC)
+    assert wanted.until == datetime(2026, 11, 24, 10, tzinfo=timezone(timedelta(hours=7)))
+    assert wanted.until is not None
+    assert wanted.until.tzinfo is UTC
+
+
+def test_the_time_of_receipt_is_now_unless_it_was_earlier() -> None:
+    """A letter that lay for two days counts from the day it came in."""
+    before = datetime.now(UTC)
+    assert before <= check(**asked()).received_at <= datetime.now(UTC)
+    assert check(**asked(received_at="2026-01-02")).received_at == datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def test_names_are_kept_once_and_formats_in_the_order_given() -> None:
+    """The first format measures pieces, so its place counts; exporters have an order of their own."""
+    wanted = check(**asked(include=["usage", "account", "usage"], formats=["csv", "jsonl", "csv"]))
+    assert wanted.include == ("account", "usage")
+    assert wanted.formats == ("csv", "jsonl")
+
+
+def test_a_tenant_is_its_own_wall() -> None:
+    """`tenant:ID` needs no --tenant and accepts the same tenant."""
+    for tenant in (None, "ten_1"):
+        wanted = check(profile="switch", subject="tenant:ten_1", tenant=tenant)
+        assert (wanted.profile, wanted.tenant) == (Profile.SWITCH, "ten_1")

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from factories import World
+from sqlalchemy import update
+
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import reading, writing
+from portability.errors import NoSigningKey, UnknownKey, WrongState
+from portability.trust import keys
+
+ACTOR = "operator:test"
+
+
+def new(made: World, purpose: str = "archive") -> str:
+    with writing(made.engine) as connection:
+        return keys.new(connection, made.place.settings.keys, purpose=purpose, actor=ACTOR)
+
+
+def signing_kid(made: World, purpose: str = "archive") -> str | None:
+    with reading(made.engine) as connection:
+        return keys.signing(connection, made.place.settings.keys, purpose=purpose).kid
+
+
+def published(made: World) -> dict[str, dict[str, str]]:
+    with reading(made.engine) as connection:
+        document = json.loads(json.dumps(keys.jwks(connection)))
+    return {key["kid"]: key for key in document["keys"]}
+
+
+def test_a_new_key_retires_its_predecessor(made: World) -> None:
+    """Rotation is one step: the new key signs, and the old key is published with the time of its retirement."""
+    old = signing_kid(made)
+    fresh = new(made)
+    assert signing_kid(made) == fresh != old
+    assert old is not None
+    assert "retired_at" in published(made)[old]
+    assert "retired_at" not in published(made)[fresh]
+
+
+def test_purposes_do_not_touch_each_other(made: World) -> None:
+    """A new link key leaves the archive key alone."""
+    before = signing_kid(made)
+    link = new(made, "link")
+    assert signing_kid(made) == before
+    assert signing_kid(made, "link") == link
+
+
+def test_the_jwks_has_public_halves_of_published_purposes_alone(made: World) -> None:
+    """No private number, and no link key, ever stands in the JWK Set; a sender checks our receipts with it."""
+    kids = {purpose: new(made, purpose) for purpose in keys.PURPOSES}
+    document = published(made)
+    assert {kids[purpose] for purpose in ("archive", "transfer", "receipt", "audit")} <= document.keys()
+    assert kids["link"] not in document
+    for key in document.values():
+        assert key.keys() - {"retired_at", "revoked_at"} == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+        assert (key["kty"], key["crv"], key["alg"], key["use"]) == ("EC", "P-256", "ES256", "sig")
+
+
+def test_no_private_half_is_in_the_database(made: World, tmp_path: Path) -> None:
+    """The database may be copied; what signs stays in its folder."""
+    (pem,) = made.place.settings.keys.iterdir()
+    secret = pem.read_text().splitlines()[1]
+    made.engine.dispose()
+    content = b"".join(path.read_bytes() for path in tmp_path.glob("portability.sqlite*"))
+    assert secret.encode() not in content
+    assert b'"d"' not in content
+
+
+def test_private_halves_are_for_their_owner_alone(made: World) -> None:
+    """The folder is 0700, each PEM 0600, for any umask."""
+    folder = made.place.settings.keys
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+def test_a_missing_private_half_is_no_signing_key(made: World) -> None:
+    """A machine without the keys folder says which key it lacks, and where to put it."""
+    (pem,) = made.place.settings.keys.iterdir()
+    pem.unlink()
+    with pytest.raises(NoSigningKey, match=pem.stem) as raised:
+        signing_kid(made)
+    assert "PORTABILITY_KEYS_DIR" in raised.value.hint
+
+
+@pytest.mark.parametrize("end", [keys.retire, keys.revoke])
+def test_an_ended_key_signs_no_more(made: World, end: object) -> None:
+    """Neither a retired nor a revoked key signs; without another one there is no signing key."""
+    kid = signing_kid(made)
+    with writing(made.engine) as connection:
+        end(connection, kid, actor=ACTOR)  # type: ignore[operator]  # both are functions of this shape
+    with pytest.raises(NoSigningKey, match="no active key"):
+        signing_kid(made)
+
+
+def test_a_retired_key_can_still_be_revoked_and_a_revoked_one_is_final(made: World) -> None:
+    """A key may prove stolen after its retirement; nothing comes after revocation."""
+    kid = str(signing_kid(made))
+    with writing(made.engine) as connection:
+        keys.retire(connection, kid, actor=ACTOR)
+        with pytest.raises(WrongState, match="retired"):
+            keys.retire(connection, kid, actor=ACTOR)
+        keys.revoke(connection, kid, actor=ACTOR)
+        for end in (keys.retire, keys.revoke):
+            with pytest.raises(WrongState, match="revoked"):
+                end(connection, kid, actor=ACTOR)
+    assert published(made)[kid].keys() >= {"retired_at", "revoked_at"}
+
+
+def test_an_unknown_key_and_an_unknown_purpose_are_bad_input(made: World) -> None:
+    """Nothing is made or ended for a name that does not exist."""
+    with writing(made.engine) as connection:
+        with pytest.raises(UnknownKey):
+            keys.retire(connection, "archive-0", actor=ACTOR)
+        with pytest.raises(BadInput, match="nonsense"):
+            keys.new(connection, made.place.settings.keys, purpose="nonsense", actor=ACTOR)
+    assert len(list(made.place.settings.keys.iterdir())) == 1
+
+
+def test_of_two_active_keys_the_newest_signs(made: World) -> None:
+    """If two machines rotate at the same time, both keys verify and one signs."""
+    old = signing_kid(made)
+    fresh = new(made)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.signing_key).values(retired_at=None))
+    assert signing_kid(made) == fresh != old

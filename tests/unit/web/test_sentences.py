@@ -1,0 +1,183 @@
+"""Every sentence that templates and code name is in the catalogue, and every sentence of the catalogue is used."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from string import Formatter
+
+import pytest
+from jinja2 import Environment, nodes
+from repository import ROOT
+
+from portability import locale
+from portability.api import ADDRESS_KINDS, SubjectKind
+from portability.api.errors import all_errors
+from portability.law.countries import Mechanism
+from portability.law.profiles import Profile
+from portability.law.tenants import InformGround
+from portability.messages.outbox import HIDDEN, MessageKind
+from portability.plugins import EXPORTERS, find
+from portability.requests import acceptance
+from portability.requests.approvals import Cause, DenialBasis
+from portability.requests.outcome import ExportAnswer
+from portability.requests.policy import ROLES
+from portability.requests.referrals import ReferralState, RefusalReason
+from portability.requests.reviews import ReviewReason, ReviewState
+from portability.requests.states import DatasetState, ExportState, TransferState
+from web.pages.staff import CHANNELS
+from web.problems import STATUS
+
+CODES = locale.sentences(locale.SOURCE, "pages")
+TEMPLATES = sorted((ROOT / "web" / "templates").glob("*.html"))
+MODULES = sorted((ROOT / "web").rglob("*.py"))
+ANSWERS = {f"ready_{answer}" for answer in ExportAnswer} - {"ready_complete"}
+STATES = {*map(str, ExportState), *ANSWERS, "cancelling"}
+TRANSFERS = set(map(str, TransferState))
+ACTIONS = re.findall(r"`([a-z_]+\.[a-z_]+)`", (ROOT / "docs" / "audit.md").read_text().partition("## Events")[2])
+OF_NO_EXPORT = ("erasure", "hold", "instruction", "key", "mandate", "recipient")
+"""Events that no timeline of a request shows."""
+FAMILIES: dict[str, set[str]] = {
+    "address_label": {*map(str, ADDRESS_KINDS), "both"},
+    "basis": set(map(str, DenialBasis)),
+    "cause": set(map(str, Cause)),
+    "channel": {*CHANNELS, "cli", "api"},
+    "count": {"open", "overdue", "soon", "review", "failed"},
+    "dataset": set(map(str, DatasetState)),
+    "event": {each.replace(".", "_") for each in ACTIONS if each.partition(".")[0] not in OF_NO_EXPORT},
+    "fault": {str(status) for status in {*STATUS.values(), 400, 405, 413}},
+    "format": set(acceptance.DEFAULT_FORMATS),
+    "ground": set(map(str, InformGround)),
+    "home": {"1", "2", "3", "1_text", "2_text", "3_text"},
+    "kind": set(map(str, SubjectKind)),
+    "mechanism": set(map(str, Mechanism)),
+    "message": {*map(str, MessageKind)} - {*map(str, HIDDEN)},
+    "part": set(find(EXPORTERS)),
+    "profile": {f"{profile}{end}" for profile in Profile for end in ("", "_text")},
+    "recipient": {"waiting", "approved", "removed"},
+    "referral": set(map(str, ReferralState)),
+    "refusal": set(map(str, RefusalReason)),
+    "review": set(map(str, ReviewState)),
+    "review_reason": set(map(str, ReviewReason)),
+    "role": {*ROLES, "clock", "link", "transfer", "worker"},
+    "short": set(map(str, Profile)),
+    "state": {*STATES, "log_in"},
+    "tell": {*STATES, "log_in"},
+    "transfer": TRANSFERS,
+    "transfer_step": {"started", "announced", "download_begun", *TRANSFERS} - {"held", "queued"},
+    "transfer_tell": TRANSFERS,
+}
+"""What templates put behind a prefix, from the tables of the code."""
+OF_ERRORS = {f"fault_{error.code}" for error in all_errors()}
+"""An error may have a sentence of its own; without it the page shows the sentence of its status."""
+ENVIRONMENT = Environment(autoescape=True)
+
+
+def names(expression: nodes.Node) -> Iterator[str]:
+    """Yield the names that an argument of `_` may have; `*` stands for what is only known when the page is made."""
+    match expression:
+        case nodes.Const():
+            yield str(expression.value)
+        case nodes.Add() | nodes.Concat() as joined:
+            parts = [joined.left, joined.right] if isinstance(joined, nodes.Add) else joined.nodes
+            yield from _joined([list(names(part)) for part in parts])
+        case nodes.Mod():
+            yield from (re.sub(r"%[ds]", "*", name) for name in names(expression.left))
+        case nodes.CondExpr():
+            yield from names(expression.expr1)
+            yield from names(expression.expr2 or nodes.Const(""))
+        case _:
+            yield "*"
+
+
+def _joined(parts: list[list[str]]) -> list[str]:
+    joined = [""]
+    for part in parts:
+        joined = [before + after for before in joined for after in part]
+    return joined
+
+
+def calls(name: str) -> Iterator[tuple[str, nodes.Call]]:
+    """Yield the calls of a function or macro in all templates, each with its template."""
+    for template in TEMPLATES:
+        for call in ENVIRONMENT.parse(template.read_text()).find_all(nodes.Call):
+            called = call.node.name if isinstance(call.node, nodes.Name) else getattr(call.node, "attr", None)
+            if called == name:
+                yield template.name, call
+
+
+def in_templates() -> set[str]:
+    """Return the names, or prefixes with `*`, of the sentences in all templates."""
+    found = {name for _template, call in calls("_") for name in names(call.args[0])}
+    found |= {name for _template, call in calls("dated") for name in names(call.args[0])}
+    return found | {f"{name}_*" for _template, call in calls("label") for name in names(call.args[0])}
+
+
+def in_code() -> set[str]:
+    """Return the strings of `web/` that are names of sentences: flashes, and what problems.py shows."""
+    strings = {
+        node.value.removeprefix("pages.")
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return strings & CODES.keys()
+
+
+def flashes() -> Iterator[str]:
+    """Yield the sentences that code shows on the next page."""
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "flash":
+                yield from (str(each.value) for each in ast.walk(node.args[1]) if isinstance(each, ast.Constant))
+
+
+def placeholders(sentence: str) -> set[str]:
+    return {name for _text, name, _format, _conversion in Formatter().parse(sentence) if name}
+
+
+def test_each_named_sentence_is_in_the_catalogue() -> None:
+    """What templates and code name as it is, and each prefix has a table of what may follow it."""
+    named = in_templates() | set(flashes())
+    whole = {name for name in named if "*" not in name}
+    prefixes = {name.partition("_*")[0] for name in named if "_*" in name}
+
+    assert len(whole) > 100
+    assert whole <= CODES.keys()
+    assert prefixes <= FAMILIES.keys()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_value_of_the_tables_has_a_sentence(family: str) -> None:
+    """Each state, role, event and ground that the code has, so that no page shows a bare name."""
+    assert FAMILIES[family]
+    assert {f"{family}_{name}" for name in FAMILIES[family]} <= CODES.keys()
+
+
+def test_each_sentence_is_used() -> None:
+    """The catalogue has no sentence that no page can show: translators do not work for nothing."""
+    shown = {f"{family}_{name}" for family, members in FAMILIES.items() for name in members}
+
+    assert CODES.keys() - shown - in_templates() - in_code() - OF_ERRORS == {"own_name"}
+
+
+def test_each_placeholder_is_filled_in() -> None:
+    """A call gives all the values that its sentence has placeholders for, in every language."""
+    unfilled = [
+        (template, name, language)
+        for template, call in calls("_")
+        for name in names(call.args[0])
+        for language in locale.languages()
+        if placeholders(locale.sentences(language, "pages").get(name, "")) - {each.key for each in call.kwargs}
+    ]
+
+    assert unfilled == []
+
+
+def test_each_language_has_each_sentence_with_the_same_placeholders() -> None:
+    """No page falls back to English, or shows a bare placeholder."""
+    for language in locale.languages():
+        own = {name: locale.translated(language, f"pages.{name}", "") for name in CODES}
+        assert [name for name in CODES if not own[name]] == []
+        assert [name for name in CODES if placeholders(own[name]) != placeholders(CODES[name])] == []

@@ -1,0 +1,146 @@
+"""Every page in every language: each template is rendered, and no sentence is missing or unfilled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from factories import MadeUpExporter, things
+from jinja2 import Environment, Template
+from repository import ROOT
+from sending import sender
+from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
+from transferring import Provider
+from untranslated import left_in_source, texts_of
+
+from portability import locale
+from portability.api import Identity
+from portability.database.engine import writing
+from portability.requests import exports, referrals, reviews
+
+UNFILLED = re.compile(r"{\w*}")
+TEMPLATES = {path.name for path in (ROOT / "web" / "templates").glob("*.html")}
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Requests in the states that pages show in different ways."""
+
+    ready: str
+    waiting: str
+    denied: str
+    of_contact: str
+
+
+@pytest.fixture(scope="module")
+def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    strict: dict[str, Any] = {"approvals": "policy", "exports_per_month": 100, "sms_url": "http://127.0.0.1:1/"}
+    with sender(tmp_path_factory.mktemp("languages"), redis_server, MadeUpExporter(things(5)), **strict) as server:
+        yield server
+
+
+@pytest.fixture
+def filled(served: Served, other: Provider) -> Filled:
+    """A sent copy, a request in review, a refused one, and a contact's."""
+    ready = served.ready(profile="portability")
+    with served.browser(OWNER) as visitor:
+        sent = {"recipient": other.recipient, "agreed": "yes"}
+        assert visitor.send(f"/me/exports/{ready}/transfers", **sent).status_code == 303
+    with served.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
+        asked = {"kind": "tenant", "id": TENANT, "reason": "contract ends"}
+        waiting = visitor.send("/staff/exports", page="/staff/new", **asked).headers["location"].rpartition("/")[2]
+    denied = served.world.request(f"user:{OWNER}")
+    with served.browser("olga", "officer") as visitor:
+        assert visitor.send(f"/staff/exports/{denied}/deny", reason="Not you.").status_code == 303
+    with writing(served.world.engine) as connection:
+        row = exports.get(connection, ready)
+        unclear = Identity("calls", "call_id", "call_9", tenant=TENANT)
+        reviews.note(connection, row, [(unclear, "calls/calls")])
+        agreed = {**row, "tell_tenants": True}
+        referrals.note(connection, served.world.place.settings, agreed, {TENANT: ["con_17"]})
+    return Filled(ready, waiting, denied, served.ready(f"contact:{CONTACT}", tenant=TENANT))
+
+
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Collect the names of the templates that the server loads."""
+    names: set[str] = set()
+    load = Environment._load_template  # what pages, includes and imports go through
+
+    def loaded(self: Environment, name: str, more: object) -> Template:
+        names.add(name)
+        return load(self, name, more)  # type: ignore[arg-type]  # handed on as it came
+
+    monkeypatch.setattr(Environment, "_load_template", loaded)
+    return names
+
+
+def check(answer: httpx.Response, language: str, status: int = 200) -> None:
+    """Check that a page is in the language: no English sentence, no unfilled placeholder, no error of a template."""
+    assert answer.status_code == status, answer.text
+    assert f'<html lang="{language}"' in answer.text
+    assert locale.text(language, "pages.skip") in answer.text
+    assert not UNFILLED.search(answer.text), UNFILLED.findall(answer.text)
+    assert language == locale.SOURCE or left_in_source(texts_of(answer.text, language), language) == []
+
+
+@pytest.mark.parametrize("language", locale.languages())
+def test_each_page_is_in_each_language(served: Served, filled: Filled, rendered: set[str], language: str) -> None:
+    """Pages of a person, staff, officers and auditors, of links and of errors."""
+    spoken = {"Accept-Language": language}
+    link, code = served.link(filled.ready).token, served.link(filled.of_contact, audience="code").token
+    with served.browser() as visitor:
+        visitor.client.headers.update(spoken)
+        for path in ("/", f"/d/{link}", f"/d/{code}", "/problems/link_invalid"):
+            check(visitor.client.get(path), language)
+        check(visitor.client.get("/login/address"), language)
+        visitor.send("/login/address/send", page="/login/address", address="+493090182020")
+        check(visitor.client.get("/login/address"), language)
+        visitor.send(f"/d/{code}/code", page=f"/d/{code}")
+        check(visitor.client.get(f"/d/{code}"), language)
+        visitor.send(f"/d/{code}/code/check", page=f"/d/{code}", code="1")
+        check(visitor.client.get(f"/d/{code}"), language)
+        for path in ("/d/none", "/nothing", "/problems/nothing"):
+            check(visitor.client.get(path), language, 404)
+    with served.browser(OWNER) as visitor:
+        visitor.client.headers.update(spoken)
+        for path in ("/me", *(f"/me/exports/{each}" for each in (filled.ready, filled.denied))):
+            check(visitor.client.get(path), language)
+        check(visitor.send("/me/exports", page="/me", profile="access", since="never"), language, 400)
+    with served.browser(OTHER, strong=False) as visitor:
+        visitor.client.headers.update(spoken)
+        check(visitor.send("/me/exports", page="/me", profile="access"), language, 401)
+    with served.browser("olga", "officer", "auditor") as visitor:
+        visitor.client.headers.update(spoken)
+        exports = (f"/staff/exports/{each}" for each in (filled.ready, filled.waiting, filled.denied))
+        for path in ("/staff", "/staff?state=all", "/staff/new", "/staff/recipients", "/staff/audit?check=1", *exports):
+            check(visitor.client.get(path), language)
+    with served.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
+        visitor.client.headers.update(spoken)
+        check(visitor.client.get("/staff/referrals"), language)
+    assert rendered == TEMPLATES - {"login.html"}
+
+
+@pytest.mark.parametrize("language", locale.languages())
+def test_the_login_of_a_trial_is_in_each_language(redis_server: str, tmp_path: Path, language: str) -> None:
+    """With the form of the embedded stack."""
+    none: dict[str, Any] = {"oidc_issuer": None, "oidc_client_id": None, "oidc_client_secret": None}
+    with serving(tmp_path, redis_server, development_login=True, **none) as server:
+        check(httpx.get(f"{server.url}/login", headers={"Accept-Language": language}), language)
+
+
+def test_buttons_offer_each_language(served: Served) -> None:
+    """By its own name; the choice stays, whatever the browser prefers."""
+    with served.browser(OWNER) as visitor:
+        page = visitor.client.get("/me").text
+        for language in locale.languages():
+            assert f'aria-label="{language.upper()}, {locale.own_name(language)}"' in page
+            visitor.send("/language", language=language, next="/me")
+            check(visitor.client.get("/me", headers={"Accept-Language": "en"}), language)
+        visitor.send("/language", language="xx", next="/me")
+        check(visitor.client.get("/me"), locale.languages()[-1])

@@ -1,0 +1,34 @@
+"""The HTTP API `/v1/erasure-holds`: for the platform's own deletion job, whose data must not be erased now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from portability.people import subjects
+from portability.requests.policy import Action
+from portability.retention import erasure_holds
+from web.answers import API_ANSWERS
+from web.auth import Caller, permit
+from web.context import CurrentContext
+from web.rendering import json_answer
+
+router = APIRouter(prefix="/v1", responses=API_ANSWERS, tags=["retention"])
+
+
+@router.get("/erasure-holds", response_model=None)
+def read_holds(
+    place: CurrentContext,
+    login: Caller,
+    subject: Annotated[str | None, Query(max_length=250, description="Only this: `user:ID`, `contact:ID`")] = None,
+    tenant: Annotated[str | None, Query(max_length=200, description="The contact's tenant")] = None,
+) -> Response:
+    """List the subjects whose data must not be erased now, with the reasons; ask before each deletion."""
+    permit(place, login, Action.ERASURE_HOLDS)
+    wanted = None if subject is None else subjects.parse(subject, tenant)
+    with place.reading() as connection:
+        found = erasure_holds.subjects(connection)
+    held = [one.view() for one in found if wanted in {None, (one.kind, one.id, one.tenant)}]
+    return json_answer({"erasure_holds": held})

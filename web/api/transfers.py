@@ -1,0 +1,168 @@
+"""The HTTP API of transfers: start, show, withdraw; authorisations; the recipient's receipt."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import Field, StringConstraints
+from sqlalchemy import Connection, RowMapping
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from portability.delivery import limits
+from portability.errors import UnknownExport
+from portability.people import subjects
+from portability.requests import exports
+from portability.requests.acceptance import instant
+from portability.requests.policy import Action, Actor, Facts
+from portability.safe_http import SafeHttpClient
+from portability.transfers import authorisations, receipts, sending
+from portability.transfers.sending import UnknownTransfer
+from web.answers import API_ANSWERS, problem_answers
+from web.api.strict_bodies import Body, StrictRoute
+from web.auth import Caller, Login, may, permit
+from web.context import AppContext, CurrentContext
+from web.rendering import json_answer
+from web.scopes import own_scope
+from web.visibility import facts_of, found, own_authorisation
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, responses=API_ANSWERS, tags=["transfers"])
+receiving = APIRouter(prefix="/v1", responses={**API_ANSWERS, **problem_answers(409)})
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[!-~]+$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ExportId = Annotated[str, Field(max_length=64, description="The export's id")]
+TransferId = Annotated[str, Field(max_length=32, pattern=r"^trf_[0-9a-f]{20}$", description="The transfer's id")]
+GivenId = Annotated[str, Field(max_length=32, pattern=r"^aut_[0-9a-f]{20}$", description="The authorisation's id")]
+JOSE = "application/jose"
+RECEIPT_BYTES = 16 * 1024
+
+
+class Sent(Body):
+    """The recipient of an export."""
+
+    recipient: Word = Field(description="Id or domain of a recipient")
+
+
+class Given(Body):
+    """What may be sent, to which recipient, and until when."""
+
+    subject: Word = Field(
+        description="`user:ID`, `contact:ID`, `tenant:ID`, `email:ADDRESS` or `phone:NUMBER`",
+        examples=["user:usr_000001"],
+    )
+    tenant: Word | None = Field(None, description="The contact's tenant")
+    recipient: Word = Field(description="Id or domain of a recipient")
+    datasets: Annotated[list[Word], Field(min_length=1, max_length=200)] = Field(
+        description="Exporters, or single datasets: `calls`, `chats/messages`"
+    )
+    until: Word | None = Field(None, description="RFC 3339 time; without it the authorisation is for one transfer")
+    evidence: Line | None = Field(None, description="Where the consent is kept, if the caller is not the subject")
+
+
+@router.post("/exports/{export_id}/transfers", status_code=201, responses=problem_answers(409), response_model=None)
+def send(place: CurrentContext, login: Caller, export_id: ExportId, sent: Sent) -> Response:
+    """Send a finished export to a recipient that its subject has authorised."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.SEND)
+        transfer_id = sending.start(connection, place.settings, row["id"], sent.recipient, actor=str(actor))
+        seen = sending.view(connection, sending.get(connection, transfer_id))
+    place.wake(export_id)
+    return json_answer(seen, 201, headers={"Location": f"/v1/transfers/{transfer_id}"})
+
+
+@router.get("/exports/{export_id}/transfers", response_model=None)
+def list_transfers(place: CurrentContext, login: Caller, export_id: ExportId) -> Response:
+    """List the transfers of an export, with their timelines."""
+    with place.reading() as connection:
+        row, _actor = found(place, login, connection, export_id, Action.SEND)
+        seen = [sending.view(connection, each) for each in sending.of(connection, row["id"])]
+    return json_answer({"transfers": seen})
+
+
+@router.get("/transfers/{transfer_id}", response_model=None)
+def show(place: CurrentContext, login: Caller, transfer_id: TransferId) -> Response:
+    """Show a transfer."""
+    with place.reading() as connection:
+        row, _actor = _sent(place, login, connection, transfer_id)
+        return json_answer(sending.view(connection, row))
+
+
+@router.delete("/transfers/{transfer_id}", status_code=204, responses=problem_answers(409))
+def take_back(place: CurrentContext, login: Caller, transfer_id: TransferId) -> Response:
+    """Withdraw a transfer at once, also while it is being downloaded."""
+    with place.writing() as connection:
+        row, actor = _sent(place, login, connection, transfer_id)
+        sending.revoke(connection, row["id"], actor=str(actor))
+    return Response(status_code=204)
+
+
+@router.post("/authorisations", status_code=201, responses=problem_answers(409), response_model=None)
+def authorise(place: CurrentContext, login: Caller, given: Given) -> Response:
+    """Authorise transfers to a recipient, once or until a time."""
+    kind, identifier, tenant = subjects.parse(given.subject, given.tenant)
+    actor = permit(place, login, Action.AUTHORISE, Facts(kind, identifier, tenant))
+    values = given.model_dump() | {"until": None if given.until is None else instant(given.until, "`until`")}
+    with place.writing() as connection:
+        authorisation_id = authorisations.give(connection, **values, actor=actor, exporters=place.exporters)
+        (row,) = (row for row in authorisations.of(connection) if row["id"] == authorisation_id)
+    return json_answer(authorisations.view(row), 201)
+
+
+@router.get("/authorisations", response_model=None)
+def list_authorisations(place: CurrentContext, login: Caller) -> Response:
+    """List the caller's authorisations; officers see all."""
+    with place.reading() as connection:
+        scope = None if may(place, login, Action.RECIPIENTS) else own_scope(connection, login).subject_ref
+        rows = authorisations.of(connection, scope)
+    return json_answer({"authorisations": [authorisations.view(row) for row in rows]})
+
+
+@router.delete("/authorisations/{authorisation_id}", status_code=204)
+def withdraw(place: CurrentContext, login: Caller, authorisation_id: GivenId) -> Response:
+    """Withdraw an authorisation: its transfers stop at once."""
+    with place.writing() as connection:
+        actor = own_authorisation(place, login, connection, authorisation_id)
+        authorisations.revoke(connection, authorisation_id, actor=str(actor))
+    return Response(status_code=204)
+
+
+@receiving.post(
+    "/transfers/{transfer_id}/receipt",
+    status_code=204,
+    tags=["transfers"],
+    openapi_extra={"requestBody": {"content": {JOSE: {"schema": {"type": "string"}}}, "required": True}},
+)
+async def receipt(request: Request, place: CurrentContext, transfer_id: TransferId) -> Response:
+    """Accept a recipient's receipt: a JWS signed with a key of its key set. It needs no other login."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JOSE:
+        raise HTTPException(415)
+    token = await request.body()
+    if len(token) > RECEIPT_BYTES:
+        raise HTTPException(413)
+    await run_in_threadpool(_receive, place, transfer_id, token.decode("ascii", "replace").strip())
+    return Response(status_code=204)
+
+
+def _receive(place: AppContext, transfer_id: str, token: str) -> None:
+    place.limits.attempt(limits.RECEIPT, transfer_id)
+    with place.reading() as connection:
+        row, to = receipts.addressed(connection, transfer_id)
+    receipt = receipts.checked(SafeHttpClient.of(place.settings), token, row, to, iss=place.settings.iss)
+    with place.writing() as connection:
+        receipts.record(connection, transfer_id, receipt)
+
+
+def _sent(place: AppContext, login: Login, connection: Connection, transfer_id: str) -> tuple[RowMapping, Actor]:
+    """Return a transfer and the actor that acts on it.
+
+    Raises: UnknownTransfer where it does not exist or the login has no access to it.
+    """
+    row = sending.get(connection, transfer_id)
+    export = exports.get(connection, row["export_id"])
+    try:
+        return row, permit(place, login, Action.SEND, facts_of(connection, export))
+    except UnknownExport:
+        raise UnknownTransfer(f"no transfer has the id {transfer_id!r}") from None

@@ -1,0 +1,107 @@
+"""What answering a request needs: settings, database, storage and queue of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated
+
+import orjson
+from fastapi import Depends, Request
+from redis import Redis
+from sqlalchemy import Connection, Engine
+
+from portability import plugins
+from portability.api import Exporter, SubjectKind
+from portability.api.storages import Storage
+from portability.database.engine import reading, writing
+from portability.delivery.limits import AttemptLimits
+from portability.errors import QueueUnavailable
+from portability.law import dataset_register, notice
+from portability.locale import languages
+from portability.queue import connect, open_queue, redis_url, wake
+from portability.settings import Settings
+from portability.sources import PlatformSources, open_exporters
+from web.brand import PageBrand
+from web.provider import OpenIdProvider
+
+
+@dataclass(frozen=True)
+class AppContext:
+    """The connections of a process; each is opened once and used by all threads."""
+
+    settings: Settings
+    engine: Engine
+    storage: Storage
+    provider: OpenIdProvider | None
+    """The provider that people log in with; None on the embedded stack."""
+    salt: str = field(repr=False)
+    """The salt of the deployment: attempts of people are counted under a hash."""
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with reading(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        with writing(self.engine) as connection:
+            yield connection
+
+    @cached_property
+    def brand(self) -> PageBrand:
+        """How the deployment presents itself on its pages."""
+        return PageBrand.of(self.settings)
+
+    @cached_property
+    def redis(self) -> Redis:
+        """The connection to Redis. Raises QueueUnavailable where the embedded stack does not run."""
+        return connect(redis_url(self.settings))
+
+    @cached_property
+    def limits(self) -> AttemptLimits:
+        """Counters of attempts; the limits are stricter while Redis is not available."""
+        return AttemptLimits(lambda: connect(redis_url(self.settings)), self.salt)
+
+    @cached_property
+    def exporters(self) -> Mapping[str, Exporter]:
+        """The exporters of the deployment; the web process reads no data with them."""
+        return open_exporters(self.settings, PlatformSources(self.settings))
+
+    def offered(self, kind: SubjectKind) -> Sequence[str]:
+        """Return the names of the exporters that have data of a kind of subject."""
+        return [name for name, exporter in self.exporters.items() if kind in exporter.subject_kinds]
+
+    @property
+    def notice(self) -> notice.Register:
+        """The notice register: what people are informed of about the processing. Raises NoticeHole."""
+        return notice.load(self.settings.notice_dir, reference=self.settings.has_reference)
+
+    @cached_property
+    def rights(self) -> Sequence[Mapping[str, tuple[str, str]]]:
+        """What a person may do beside asking for a copy: of each language (title, how), as in every notice."""
+        contact = self.settings.contact or self.notice.controller.contact
+        return [
+            {one: (right.title.read(one), right.how_with(contact).read(one)) for one in languages()}
+            for right in self.notice.rights.values()
+        ]
+
+    @cached_property
+    def register(self) -> bytes:
+        """The dataset register as it is published, in JSON."""
+        return orjson.dumps(dataset_register.document(self.exporters, plugins.load_all_formats(), self.notice))
+
+    def wake(self, export_id: str) -> None:
+        """Have a worker begin at once. While Redis is not available the clock does this later; no error is raised."""
+        with suppress(QueueUnavailable):
+            wake(open_queue(self.redis), export_id)
+
+
+def _place(request: Request) -> AppContext:
+    place: AppContext = request.app.state.place
+    return place
+
+
+CurrentContext = Annotated[AppContext, Depends(_place)]

@@ -1,0 +1,283 @@
+"""`/d/{token}`: the landing page of a link, and the download itself (R42, R43).
+
+GET and HEAD consume nothing, so mail scanners and previews do not use up a download. A POST claims a download of a
+volume; the address of the claim may be requested again, in ranges, until the claim expires.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Header, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy import Connection, RowMapping
+
+from portability.api.storages import PresigningStorage
+from portability.api.times import rfc3339
+from portability.delivery import codes, limits, links
+from portability.delivery.links import Audience
+from portability.errors import LinkInvalid
+from portability.requests import approvals
+from portability.requests.policy import Action, Actor, Facts
+from portability.transfers import sending
+from web import problems, rendering
+from web.auth import Login, NotLoggedIn, OurForm, check_form, permit, session_login
+from web.context import AppContext, CurrentContext
+from web.headers import policy_with_forms_to
+from web.pages import otp_session
+from web.ranges import Part, Unsatisfiable, wanted
+from web.stream import VolumeStream
+
+router = APIRouter(prefix="/d", include_in_schema=False)
+
+PRESIGNED_SECONDS = 300
+Claim = Annotated[str, Query(max_length=100)]
+
+
+@router.api_route("/{token}", methods=["GET", "HEAD"])
+def landing(request: Request, place: CurrentContext, token: str) -> Response:
+    """Show what the link leads to, for whom and until when; JSON for programs."""
+    with place.reading() as connection:
+        link = _resolved(request, place, connection, token)
+        volumes = links.volumes(connection, link)
+        denial = approvals.denial(connection, link["export_id"])
+    if problems.for_programs(request) or link["audience"] == Audience.RECIPIENT:
+        return rendering.json_answer({**_document(link, volumes), **_transfer(place, link, token)})
+    login = session_login(request, place)
+    return rendering.page(
+        request,
+        "landing.html",
+        headers={"Content-Security-Policy": policy_with_forms_to(_storage_origin(place))},
+        link=link,
+        volumes=volumes,
+        denial=denial,
+        token=token,
+        admitted=_admitted(request, link, login) is not None,
+        code_sent=otp_session.was_sent(request, link),
+        code_seconds=codes.HOLDS_SECONDS,
+        login_url=rendering.login_url(f"/d/{token}"),
+    )
+
+
+@router.post("/{token}/code", dependencies=[OurForm])
+def send_code(request: Request, place: CurrentContext, token: str) -> Response:
+    """Send a one-time code to the verified address, which the page does not show."""
+    place.limits.attempt(limits.CODE, "send", rendering.address(request))
+    with place.writing() as connection:
+        link = _resolved(request, place, connection, token)
+        codes.send(connection, place.settings.keys, link)
+    otp_session.remember_sent(request, link)
+    rendering.flash(request, "code_sent")
+    return rendering.see_other(f"/d/{token}")
+
+
+@router.post("/{token}/code/check", dependencies=[OurForm])
+def check_code(
+    request: Request, place: CurrentContext, token: str, code: Annotated[str, Form(max_length=20)]
+) -> Response:
+    """Check the code that the visitor has entered."""
+    place.limits.attempt(limits.CODE, "check", rendering.address(request))
+    with place.writing() as connection:
+        link = _resolved(request, place, connection, token)
+        is_right = link["audience"] == Audience.CODE and codes.check(connection, place.settings.keys, link, code)
+    if is_right:
+        otp_session.confirm(request, link)
+    else:
+        rendering.flash(request, "code_wrong")
+    return rendering.see_other(f"/d/{token}")
+
+
+@router.get("/{token}/transfer.jwt")
+def statement(request: Request, place: CurrentContext, token: str) -> Response:
+    """Return the signed statement of a transfer: what is sent, and on whose authorisation."""
+    with place.reading() as connection:
+        link = _resolved(request, place, connection, token)
+        if link["transfer_id"] is None:
+            raise LinkInvalid
+        row = sending.get(connection, link["transfer_id"])
+    return Response(row["statement"], media_type="application/jwt")
+
+
+@router.post("/{token}/volumes/{number}")
+def begin(
+    request: Request, place: CurrentContext, token: str, number: int, csrf: Annotated[str, Form(max_length=100)] = ""
+) -> Response:
+    """Claim a download of a volume and redirect to it. A recipient's program has no session, so it needs no token."""
+    login = session_login(request, place)
+    with place.writing() as connection:
+        link = _resolved(request, place, connection, token)
+        if link["audience"] == Audience.RECIPIENT:
+            actor = f"recipient:{sending.get(connection, link['transfer_id'])['recipient_id']}"
+            return begun(connection, place, link, token, number, actor=actor)
+        check_form(request, csrf)
+        admitted = _admitted(request, link, login)
+        if admitted is None:
+            if login is None and link["audience"] != Audience.CODE:
+                raise NotLoggedIn("this download needs a login")
+            raise LinkInvalid
+        if login is not None and link["audience"] != Audience.CODE:
+            permit(place, login, Action.DOWNLOAD, _facts(link))
+        return begun(connection, place, link, token, number, actor=str(admitted))
+
+
+@router.api_route("/{token}/volumes/{number}", methods=["GET", "HEAD"])
+def volume(
+    request: Request,
+    place: CurrentContext,
+    token: str,
+    number: int,
+    claim: Claim = "",
+    range_header: Annotated[str | None, Header(alias="range", max_length=200)] = None,
+    if_range: Annotated[str | None, Header(max_length=200)] = None,
+) -> Response:
+    """Send the bytes of a claimed volume: from the folder, or by a presigned address of the object storage."""
+    with place.reading() as connection:
+        link = _resolved(request, place, connection, token)
+        stored = links.claimed(connection, link, number, claim)
+    # A download manager requests a dozen parts; each writes an event to the audit log.
+    place.limits.attempt(limits.LINK, link["id"])
+    headers = _volume_headers(stored)
+    if request.method == "HEAD":
+        return Response(None, 200, {**headers, "Content-Length": str(stored["bytes"])}, _media_type(stored))
+    if isinstance(place.storage, PresigningStorage):
+        address = place.storage.presigned(stored["object_key"], name=stored["file"], seconds=PRESIGNED_SECONDS)
+        _record_download(place, link, number, claim, sent_bytes=stored["bytes"], complete=True)
+        return RedirectResponse(address, 302)
+    try:
+        part = wanted(range_header, if_range, etag=headers["ETag"], size=stored["bytes"])
+    except Unsatisfiable:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{stored['bytes']}"})
+    return _streamed(place, link, stored, claim, token, part, headers)
+
+
+def begun(
+    connection: Connection, place: AppContext, link: Mapping[Any, Any], token: str, number: int, *, actor: str
+) -> Response:
+    """Claim a download of a volume and redirect to it. Raises LinkInvalid."""
+    settings = place.settings
+    limits = {"claims_max": settings.link_claims_max, "claim_seconds": settings.link_claim_seconds}
+    claim = links.claim(connection, link, number, actor=actor, **limits)
+    return rendering.see_other(f"/d/{token}/volumes/{number}?claim={claim}")
+
+
+def _resolved(request: Request, place: AppContext, connection: Connection, token: str) -> RowMapping:
+    """Return the link of a token. Only wrong tokens are counted, so scanners do not use up their reader's attempts."""
+    try:
+        return links.resolve(connection, place.settings.keys, token)
+    except LinkInvalid:
+        place.limits.attempt(limits.LINK, "wrong", rendering.address(request))
+        raise
+
+
+def _streamed(
+    place: AppContext,
+    link: RowMapping,
+    stored: RowMapping,
+    claim: str,
+    token: str,
+    part: Part | None,
+    headers: Mapping[str, str],
+) -> Response:
+    size, number = stored["bytes"], stored["number"]
+    status = 200 if part is None else 206
+    sent = part or Part(0, size - 1)
+    ranged = {} if part is None else {"Content-Range": f"bytes {part.first}-{part.last}/{size}"}
+    blocks = _begun(place.storage.read(stored["object_key"], sent.first))
+
+    def lives() -> None:
+        with place.reading() as connection:
+            links.claimed(connection, links.resolve(connection, place.settings.keys, token), number, claim)
+
+    def ended(count: int) -> None:
+        complete = sent.first + count == size
+        _record_download(place, link, number, claim, sent_bytes=count, complete=complete)
+
+    return VolumeStream(blocks, sent, status, {**headers, **ranged}, _media_type(stored), lives=lives, ended=ended)
+
+
+def _begun(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """Return the same blocks with the first one read: an error of storage can still become an error answer."""
+    first = next(blocks, b"")
+
+    def all_blocks() -> Generator[bytes, None, None]:
+        yield first
+        yield from blocks
+
+    return all_blocks()
+
+
+def _record_download(
+    place: AppContext, link: RowMapping, number: int, claim: str, *, sent_bytes: int, complete: bool
+) -> None:
+    actor = f"link:{link['id']}"
+    with place.writing() as connection:
+        links.opened(connection, link, number, claim, actor=actor, sent_bytes=sent_bytes, complete=complete)
+
+
+def _volume_headers(stored: RowMapping) -> dict[str, str]:
+    """Return the headers that a download manager needs. The file name contains only an opaque id (R43)."""
+    name = stored["file"]
+    digest = base64.b64encode(bytes.fromhex(stored["sha256"])).decode()
+    return {
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"attachment; filename=\"{name}\"; filename*=UTF-8''{name}",
+        "ETag": f'"{stored["sha256"]}"',
+        "Repr-Digest": f"sha-256=:{digest}:",  # of the whole volume, also where a part is sent (RFC 9530)
+    }
+
+
+def _admitted(request: Request, link: RowMapping, login: Login | None) -> Actor | None:
+    """Return the actor as which the visitor may use the link; None where they may not."""
+    if link["audience"] == Audience.CODE:
+        return Actor("subject", link["subject_ref"]) if otp_session.is_confirmed(request, link) else None
+    if login is None:
+        return None
+    return next((actor for actor in login.actors() if links.admits(link, actor)), None)
+
+
+def _facts(link: RowMapping) -> Facts:
+    return Facts(
+        link["subject_kind"],
+        link["subject_id"],
+        link["tenant"],
+        to_admin=link["audience"] == Audience.TENANT_ADMIN,
+    )
+
+
+def _document(link: RowMapping, volumes: Sequence[RowMapping]) -> dict[str, object]:
+    rows = [{"name": v["file"], **{name: v[name] for name in ("number", "bytes", "sha256")}} for v in volumes]
+    facts = {
+        "state": link["export_state"],
+        "audience": link["audience"],
+        "expires_at": rfc3339(link["expires_at"]),
+    }
+    return {"export": link["export_id"], **facts, "volumes": rows}
+
+
+def _transfer(place: AppContext, link: RowMapping, token: str) -> dict[str, object]:
+    """Return what a recipient needs beside the volumes; empty for other links."""
+    if link["transfer_id"] is None:
+        return {}
+    base, transfer_id = place.settings.base_url.rstrip("/"), link["transfer_id"]
+    transfer = {
+        "id": transfer_id,
+        "statement_url": f"{base}/d/{token}/transfer.jwt",
+        "receipt_url": f"{base}/v1/transfers/{transfer_id}/receipt",
+        "jwks_url": f"{base}/.well-known/jwks.json",
+    }
+    return {"transfer": transfer}
+
+
+def _media_type(stored: RowMapping) -> str:
+    return "application/zip" if stored["file"].endswith(".zip") else "application/octet-stream"
+
+
+def _storage_origin(place: AppContext) -> str | None:
+    """Return the origin at which the form's redirects end: browsers apply the policy to redirects too."""
+    if not isinstance(place.storage, PresigningStorage):
+        return None
+    address = place.storage.presigned("origin", name="origin.zip", seconds=1)
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"

@@ -1,0 +1,221 @@
+"""`/me`: a person requests their data, follows the progress, downloads it, cancels requests and revokes links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Header, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, RowMapping
+
+from portability.api import SubjectKind
+from portability.delivery import links
+from portability.law import tenants
+from portability.law.deadlines import kept_until
+from portability.law.profiles import Profile
+from portability.messages import outbox
+from portability.requests import acceptance, approvals, exports, request_log, slices
+from portability.requests.policy import Action, ActorRole
+from portability.requests.states import ONGOING, DatasetState, ExportState
+from web import asking, rendering
+from web.auth import LoggedIn, Login, OurForm
+from web.context import AppContext, CurrentContext
+from web.pages import download, my_transfers
+from web.scopes import own_scope
+from web.visibility import found
+
+router = APIRouter(prefix="/me", include_in_schema=False)
+SHOWN = 20
+MESSAGES = 5
+SHOWN_FIRST = ("pending", "partial", "refused", "needs_instruction", "with_remarks", "complete", "empty")
+"""A part with datasets in several states shows the first of these."""
+Names = Annotated[list[str], Field(max_length=100)]
+Word = Annotated[str, Field(max_length=20)]
+
+
+class MyRequestForm(BaseModel):
+    """The fields of the form for one's own data."""
+
+    csrf: str = ""
+    profile: Word
+    include: Names = []
+    formats: Names = []
+    since: Word = ""
+    until: Word = ""
+    tell_tenants: Word = ""
+    """Not empty: the person agrees that companies that decide over parts of the data are informed."""
+
+
+@router.get("")
+def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
+    """Show the current or last copy, a form for another copy, and the earlier copies."""
+    with place.reading() as connection:
+        rows = _my_exports(connection, login)
+        current = _current(connection, rows)
+        recent = [message for row in rows[:MESSAGES] for message in outbox.messages(connection, row["id"])]
+        given = my_transfers.given(connection, login)
+    return rendering.page(
+        request,
+        "me.html",
+        current=current,
+        exports=rows,
+        messages=sorted(recent, key=lambda each: each["created_at"], reverse=True)[:MESSAGES],
+        parts_offered=place.offered(login.kind),
+        formats=acceptance.DEFAULT_FORMATS,
+        profiles=["access", "portability", *(["switch"] if _company(login) else [])],
+        latest=asking.due_at(place, Profile.ACCESS),
+        rights=place.rights,
+        has_contract=tenants.load(place.settings.tenants_file).has_contract(None),
+        authorisations=given,
+    )
+
+
+@router.post("/exports", dependencies=[OurForm])
+def ask(request: Request, place: CurrentContext, login: LoggedIn, asked: Annotated[MyRequestForm, Form()]) -> Response:
+    """Request a copy of the person's own data, or of their company's."""
+    whole = set(asked.include) >= set(place.offered(login.kind)) or asked.profile == Profile.SWITCH
+    company = _company(login) if asked.profile == Profile.SWITCH else None
+    checked = asking.wanted(
+        place,
+        profile=asked.profile,
+        subject=f"tenant:{company}" if company else login.subject,
+        include=None if whole or not asked.include else asked.include,
+        formats=asked.formats or acceptance.DEFAULT_FORMATS,
+        since=asked.since or None,
+        until=asked.until or None,
+        tell_tenants=bool(asked.tell_tenants),
+        channel="page",
+    )
+    wanted = replace(checked, language=rendering.language(request))
+    identifier, is_new, _actor = asking.accept(place, login, wanted)
+    if not is_new:
+        rendering.flash(request, "asked_already")
+    return rendering.see_other(f"/me/exports/{identifier}")
+
+
+@router.get("/exports/{export_id}")
+def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: str) -> Response:
+    """Show a copy: its status, its contents, and until when it is available."""
+    with place.reading() as connection:
+        row, _actor = found(place, login, connection, export_id, Action.SEE_OWN)
+        status, lines = _standing(connection, row), exports.ledger(connection, export_id)
+        denial = approvals.denial(connection, export_id)
+        sending = my_transfers.transfer_view(connection, row)
+    waiting = [line for line in lines if line["state"] == DatasetState.NEEDS_INSTRUCTION]
+    to_ask = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
+    return rendering.page(
+        request,
+        "my_export.html",
+        **status,
+        groups=_groups(lines),
+        tenants_to_ask=[tenants.load(place.settings.tenants_file).named(tenant) for tenant in to_ask],
+        kept_until=_kept_until(place, row),
+        denial=denial,
+        staff=False,
+        rights=place.rights,
+        today=datetime.now(UTC).date(),
+        **sending,
+    )
+
+
+@router.get("/exports/{export_id}/standing")
+def standing(
+    request: Request,
+    place: CurrentContext,
+    login: LoggedIn,
+    export_id: str,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Return the part of the page that changes, for the script that polls."""
+    with place.reading() as connection:
+        row, _actor = found(place, login, connection, export_id, Action.SEE_OWN)
+        status = _standing(connection, row)
+    piece = rendering.text(request, "standing.html", **status, compact=False)
+    return rendering.polled(piece.encode(), "text/html; charset=utf-8", if_none_match)
+
+
+@router.post("/exports/{export_id}/cancel", dependencies=[OurForm])
+def cancel(request: Request, place: CurrentContext, login: LoggedIn, export_id: str) -> Response:
+    """Cancel an open request."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.CANCEL)
+        exports.cancel(connection, row["id"], actor=str(actor))
+    rendering.flash(request, "cancelled_now")
+    return rendering.see_other(f"/me/exports/{export_id}")
+
+
+@router.post("/exports/{export_id}/revoke", dependencies=[OurForm])
+def revoke(request: Request, place: CurrentContext, login: LoggedIn, export_id: str) -> Response:
+    """Revoke each link to a copy."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.REVOKE)
+        links.revoke_all(connection, row["id"], actor=str(actor))
+    rendering.flash(request, "revoked")
+    return rendering.see_other(f"/me/exports/{export_id}")
+
+
+@router.post("/exports/{export_id}/volumes/{number}", dependencies=[OurForm])
+def fetch(place: CurrentContext, login: LoggedIn, export_id: str, number: int) -> Response:
+    """Download a volume, by a link that is made and claimed at once and that expires with the claim."""
+    settings = place.settings
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.DOWNLOAD)
+        seconds = settings.link_claim_seconds
+        made = links.issue(connection, settings.keys, row["id"], ttl_seconds=seconds, actor=str(actor))
+        link = links.resolve(connection, settings.keys, made.token)
+        return download.begun(connection, place, link, made.token, number, actor=str(actor))
+
+
+def _my_exports(connection: Connection, login: Login) -> list[RowMapping]:
+    rows, _next = request_log.page(connection, own_scope(connection, login), limit=SHOWN)
+    found_rows = list(rows)
+    if (company := _company(login)) is not None:
+        of_company, _next = request_log.page(connection, request_log.Scope(tenant=company), limit=SHOWN)
+        found_rows += [row for row in of_company if row["subject_kind"] == SubjectKind.TENANT]
+    return sorted(found_rows, key=lambda row: row["created_at"], reverse=True)
+
+
+def _company(login: Login) -> str | None:
+    return login.tenant if ActorRole.TENANT_ADMIN in login.roles else None
+
+
+def _current(connection: Connection, rows: list[RowMapping]) -> dict[str, Any] | None:
+    """Return what the page shows first: the newest open request, else the newest request."""
+    chosen = next((row for row in rows if row["state"] in ONGOING), rows[0] if rows else None)
+    return None if chosen is None else _standing(connection, chosen)
+
+
+def _standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
+    progress = exports.progress(exports.ledger(connection, row["id"]), slices.of(connection, row["id"]))
+    done, of_all = progress["records"] or 0, progress["records_expected"]
+    if not of_all:
+        done, of_all = progress["datasets"] or 0, progress["datasets_expected"]
+    volumes = exports.stored_volumes(connection, row["id"]) if row["state"] == ExportState.READY else ()
+    percent = min(99, 100 * done // of_all) if of_all else 0
+    return {"row": row, "view": {"progress": progress}, "percent": percent, "volumes": volumes}
+
+
+def _groups(lines: Sequence[RowMapping]) -> list[dict[str, Any]]:
+    """Return the ledger by part: people look for their calls, not for the tables that store them."""
+    groups: dict[str, list[RowMapping]] = {}
+    for line in lines:
+        groups.setdefault(line["exporter"], []).append(line)
+    return [
+        {
+            "exporter": exporter,
+            "state": min((line["state"] for line in members), key=SHOWN_FIRST.index),
+            "records": sum(line["records"] for line in members),
+            "files": sum(line["files"] for line in members),
+        }
+        for exporter, members in groups.items()
+    ]
+
+
+def _kept_until(place: AppContext, row: RowMapping) -> datetime | None:
+    if row["state"] != ExportState.READY or row["ended_at"] is None:
+        return None
+    return kept_until(row["ended_at"], place.settings.ttl_seconds(row["subject_kind"]), row["retrieval_ends_at"])

@@ -1,0 +1,131 @@
+"""`/me`: a person sends a copy to another provider, follows the transfer, and withdraws it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+from sqlalchemy import Connection, RowMapping
+
+from portability.api import SubjectKind
+from portability.api.errors import BadInput
+from portability.errors import BadDate
+from portability.people import subjects
+from portability.requests import exports
+from portability.requests.policy import Action
+from portability.requests.states import TRANSFERS_LIVE, ExportState
+from portability.transfers import authorisations, recipients, sending
+from web import rendering
+from web.auth import LoggedIn, Login, OurForm, permit
+from web.context import CurrentContext
+from web.visibility import facts_of, found, own_authorisation
+
+router = APIRouter(prefix="/me", include_in_schema=False)
+Short = Annotated[str, Form(max_length=64)]
+
+
+def transfer_view(connection: Connection, row: RowMapping) -> dict[str, Any]:
+    """Return what the page of a copy shows of its transfers, and what the form for another one needs."""
+    sendable = row["state"] == ExportState.READY and row["profile"] in sending.SENDABLE
+    parts = _parts(connection, row["id"]) if sendable else []
+    fitting = [
+        each
+        for each in (recipients.rows(connection, approved_only=True) if sendable else ())
+        if all(recipients.covers(each["datasets"], *name.split("/")) for name in parts)
+    ]
+    return {
+        "transfers": [_shown(connection, each) for each in sending.of(connection, row["id"])],
+        "recipients": fitting,
+        "parts_sent": sorted({name.partition("/")[0] for name in parts}),
+    }
+
+
+def given(connection: Connection, login: Login) -> list[RowMapping]:
+    """Return the authorisations that the person has given and not withdrawn, the newest first."""
+    ref = subjects.pairwise_ref(connection, login.kind, login.id, None)
+    return [row for row in authorisations.of(connection, ref) if row["stands"] or _lives(connection, row)]
+
+
+@router.post("/exports/{export_id}/transfers", dependencies=[OurForm])
+def send(
+    request: Request,
+    place: CurrentContext,
+    login: LoggedIn,
+    export_id: str,
+    recipient: Short,
+    agreed: Annotated[str, Form(max_length=8)] = "",
+    until: Annotated[str, Form(max_length=10)] = "",
+) -> Response:
+    """Authorise the transfer of the copy's contents to a recipient, and send them."""
+    if agreed != "yes":
+        raise BadInput("the person has not agreed to the transfer: tick the box")
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.SEND)
+        permit(place, login, Action.AUTHORISE, facts_of(connection, row))
+        exports.lock(connection, row["id"])  # before the log, which the consent is written to
+        authorisations.give(
+            connection,
+            subject=f"{row['subject_kind']}:{row['subject_id']}",
+            tenant=row["tenant"] if row["subject_kind"] == SubjectKind.CONTACT else None,
+            recipient=recipient,
+            datasets=_parts(connection, row["id"]),
+            until=_end_of(until),
+            actor=actor,
+            exporters=place.exporters,
+        )
+        sending.start(connection, place.settings, row["id"], recipient, actor=str(actor))
+    place.wake(export_id)
+    rendering.flash(request, "sent_now")
+    return rendering.see_other(f"/me/exports/{export_id}")
+
+
+@router.post("/exports/{export_id}/transfers/{transfer_id}/revoke", dependencies=[OurForm])
+def take_back(request: Request, place: CurrentContext, login: LoggedIn, export_id: str, transfer_id: str) -> Response:
+    """Withdraw a transfer together with its authorisation."""
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.SEND)
+        sent = sending.get(connection, transfer_id)
+        if sent["export_id"] != row["id"]:
+            raise sending.UnknownTransfer(f"no transfer has the id {transfer_id!r}")
+        authorisations.revoke(connection, sent["authorisation_id"], actor=str(actor))
+    rendering.flash(request, "taken_back")
+    return rendering.see_other(f"/me/exports/{export_id}")
+
+
+@router.post("/authorisations/{authorisation_id}/revoke", dependencies=[OurForm])
+def withdraw(request: Request, place: CurrentContext, login: LoggedIn, authorisation_id: str) -> Response:
+    """Withdraw an authorisation."""
+    with place.writing() as connection:
+        actor = own_authorisation(place, login, connection, authorisation_id)
+        authorisations.revoke(connection, authorisation_id, actor=str(actor))
+    rendering.flash(request, "taken_back")
+    return rendering.see_other("/me")
+
+
+def _shown(connection: Connection, row: RowMapping) -> dict[str, Any]:
+    steps = [
+        {"what": step["what"], "at": datetime.fromisoformat(str(step["at"]))}
+        for step in sending.timeline(connection, row)
+    ]
+    return {**sending.view(connection, row), "steps": steps, "stoppable": row["state"] in TRANSFERS_LIVE}
+
+
+def _parts(connection: Connection, export_id: str) -> list[str]:
+    return [f"{exporter}/{dataset}" for exporter, dataset in authorisations.holdings(connection, export_id)]
+
+
+def _lives(connection: Connection, row: RowMapping) -> bool:
+    """Return whether a used authorisation has a transfer under way that can be withdrawn."""
+    return row["revoked_at"] is None and sending.is_under_way(connection, row["id"])
+
+
+def _end_of(day: str) -> datetime | None:
+    """Return the end of a day, in UTC; None without a day: the authorisation is for one transfer. Raises BadDate."""
+    if not day:
+        return None
+    try:
+        return datetime.combine(datetime.fromisoformat(day).date(), time.max, UTC)
+    except ValueError:
+        raise BadDate(f"invalid date {day!r}") from None

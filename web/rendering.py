@@ -1,0 +1,188 @@
+"""Render pages: one Jinja2 environment, the visitor's language, and error pages."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache, partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from portability import locale
+from portability.locale import values
+from portability.requests import outcome
+from portability.requests.policy import ActorRole
+from portability.requests.states import ONGOING, OPEN, UNANSWERED
+from web import auth, words
+
+HERE = Path(__file__).parent
+LOCAL = re.compile(r"/(?:me|staff|d)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
+LOCAL_LENGTH = 2000
+FLASH = "flash"
+WAIT_SECONDS = 60
+"""When a visitor is asked to try again, where an answer has no header Retry-After."""
+DESK = {ActorRole.TENANT_ADMIN, ActorRole.STAFF, ActorRole.OFFICER}
+AUDIT = {ActorRole.OFFICER, ActorRole.AUDITOR}
+"""Roles that see these parts of the navigation; the policy decides what they may do there."""
+JSON_TYPE = "application/json"
+FORMATTERS = (values.date, values.moment, values.number, values.size, values.span)
+"""Each is a function of the templates, for the visitor's language."""
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip  # one call
+    environment.globals |= {
+        "static": static_url,
+        "ONGOING": ONGOING,
+        "OPEN": OPEN,
+        "UNANSWERED": UNANSWERED,
+        "answer": words.answer,
+        "lacks": outcome.lacks,
+    }
+    return environment
+
+
+@cache
+def static_url(name: str) -> str:
+    """Return the address of a static file; it changes with the content, so that browsers may keep the file."""
+    digest = hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?{digest}"
+
+
+def language(request: Request) -> str:
+    """Return the language that the visitor has chosen, else the one that the browser prefers."""
+    kept = request.session.get("language")
+    return kept if kept in locale.languages() else words.preferred(request.headers.get("accept-language", ""))
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **context: Any,  # noqa: ANN401  # what a template shows is of any kind
+) -> Response:
+    """Render a page as an answer."""
+    return HTMLResponse(text(request, template, **context), status, dict(headers or {}))
+
+
+def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN401  # as above
+    """Render a template as text."""
+    chosen = language(request)
+    login = auth.session_login(request, request.app.state.place)
+    roles = set(login.roles) if login else set()
+    shared = {
+        "_": partial(words.sentence, chosen),
+        "label": partial(words.label, chosen),
+        "language": chosen,
+        "formats_tag": values.tag(chosen),
+        "languages": {each: locale.own_name(each) for each in locale.languages()},
+        **{each.__name__: partial(each, chosen) for each in FORMATTERS},
+        "now": datetime.now(UTC),
+        "csrf": auth.csrf_token(request),
+        "login": login,
+        "brand": request.app.state.place.brand,
+        "address_kinds": request.app.state.place.settings.address_kinds,
+        "rooms": {"desk": bool(roles & DESK), "audit": bool(roles & AUDIT)},
+        "flash": request.session.pop(FLASH, None),
+        "path": request.url.path,
+    }
+    return _environment().get_template(template).render({**shared, **context})
+
+
+def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer an error with a page that says what it means for the visitor and what to do, without its details."""
+    if code == "not_logged_in" and request.method in auth.SAFE:
+        return see_other(login_url(request.url.path))
+    if code == "link_invalid":
+        return page(request, "link_dead.html", status=status)
+    if code == "step_up_required":
+        here = request.url.path if request.method in auth.SAFE else _came_from(request)
+        return page(request, "step_up.html", status=status, headers=headers, go=login_url(here, again=True))
+    wait_seconds = int((headers or {}).get("Retry-After", WAIT_SECONDS))
+    return page(
+        request,
+        "fault.html",
+        status=status,
+        headers=headers,
+        name=_fault_sentence(status, code),
+        when=values.ahead(language(request), wait_seconds),
+        request_id=request.scope["state"]["request_id"],
+    )
+
+
+def _fault_sentence(status: int, code: str) -> str:
+    """Return the name of the sentence for an error's code, else for its status, else for its kind of status."""
+    kind = 500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400
+    names = (f"fault_{code}", f"fault_{status}")
+    return next((name for name in names if locale.find(locale.SOURCE, f"pages.{name}")), f"fault_{kind}")
+
+
+def flash(request: Request, name: str) -> None:
+    """Show the sentence of a name on the next page."""
+    request.session[FLASH] = name
+
+
+def see_other(url: str) -> Response:
+    """Redirect with status 303: reloading the next page does not send a form again."""
+    return RedirectResponse(url, HTTPStatus.SEE_OTHER)
+
+
+def login_url(after: str, *, again: bool = False) -> str:
+    """Return the address of the login that leads back to a page."""
+    return f"/login?next={quote(local(after), safe='/')}{'&again=1' if again else ''}"
+
+
+def local(path: str | None) -> str:
+    """Return the path if it is a page of this application, else /me (no open redirect)."""
+    return path if path is not None and len(path) <= LOCAL_LENGTH and LOCAL.fullmatch(path) else "/me"
+
+
+def address(request: Request) -> str:
+    """Return the client's address, for the counters of attempts; behind a proxy uvicorn sets it."""
+    return request.client.host if request.client else ""
+
+
+def _came_from(request: Request) -> str:
+    """Return the page that contains the form whose address this is."""
+    _, room, *rest = request.url.path.split("/")
+    match room, rest:
+        case (("me" | "staff"), ["exports", export_id, *_]):
+            return f"/{room}/exports/{export_id}"
+        case "staff", ["recipients", *_]:
+            return "/staff/recipients"
+        case "staff", _:
+            return "/staff/new"
+        case "d", [token, *_]:
+            return f"/d/{token}"
+        case _:
+            return "/me"
+
+
+def polled(content: bytes, media_type: str, if_none_match: str | None) -> Response:
+    """Answer a polling caller: 304 where it has the same content already (RFC 9110, 13.1.2)."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    if etag in (tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+    return Response(content, HTTPStatus.OK, {"ETag": etag}, media_type)
+
+
+def json_answer(
+    document: object, status: int = 200, *, headers: Mapping[str, str] | None = None, media_type: str = JSON_TYPE
+) -> Response:
+    """Answer with a document as JSON."""
+    return Response(orjson.dumps(document), status, dict(headers or {}), media_type)

@@ -1,0 +1,178 @@
+"""Claims: which slice a worker takes next. Tenants take turns; within a tenant, small exports go before large exports.
+
+A claim sets a lease by the database's clock and increments the slice's fence; from then on every write of this worker
+carries that fence (worker/claim/fenced_writes.py). Locks are taken in one order everywhere: turn, export, slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from portability.database import incidents, models
+from portability.database.engine import now, reading, writing
+from portability.database.incidents import Incident
+from portability.requests import slices
+from portability.requests.states import OPEN, ExportState, SliceState
+from portability.requests.transition import transition
+
+EXPORT, SLICE, TURN = models.export, models.slice, models.turn
+TENANTS_MAX = 20
+"""How many tenants a worker tries in one call."""
+LARGE_WAITS_SECONDS = 600
+"""How long a slice of a large export gives way to small exports of its tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one slice of an export, valid while its fence is the newest."""
+
+    export: RowMapping
+    slice: RowMapping
+
+    @property
+    def id(self) -> str:
+        """The id of the export."""
+        identifier: str = self.export["id"]
+        return identifier
+
+    @property
+    def number(self) -> int:
+        """The number of the slice."""
+        number: int = self.slice["number"]
+        return number
+
+    @property
+    def fence(self) -> int:
+        fence: int = self.slice["fence"]
+        return fence
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the export was cancelled before the claim."""
+        return self.export["cancel_requested_at"] is not None
+
+    @property
+    def attempts(self) -> int:
+        """Attempts at the open volume, with the current attempt."""
+        attempts: int = self.slice["attempts"]
+        return attempts
+
+
+def claimable(*, small_only: bool = False) -> ColumnElement[bool]:
+    """Return the condition for claimable slices: open, without a valid lease, not backing off, of a known version.
+
+    `small_only`: only slices of small exports.
+    """
+    free = or_(SLICE.c.lease_until.is_(None), SLICE.c.lease_until < now())
+    due = or_(SLICE.c.not_before.is_(None), SLICE.c.not_before <= now())
+    fits = SLICE.c.large.is_(False) if small_only else true()
+    return and_(SLICE.c.state == SliceState.OPEN, free, due, SLICE.c.version <= slices.VERSION, fits)
+
+
+def waiting_tenants(tenant_volumes_max: int, *, small_only: bool = False) -> Select[str]:
+    """Select tenants with a claimable slice and room for one more volume, the one with the oldest turn first."""
+    something = exists().where(SLICE.c.tenant == TURN.c.tenant, claimable(small_only=small_only))
+    query = select(TURN.c.tenant).where(something, _has_room(TURN.c.tenant, tenant_volumes_max))
+    return query.order_by(TURN.c.served_at.asc().nulls_first(), TURN.c.tenant).limit(TENANTS_MAX)
+
+
+def claim(
+    engine: Engine, owner: str, lease_seconds: float, *, tenant_volumes_max: int = 4, small_only: bool = False
+) -> Claim | None:
+    """Claim the slice whose turn it is; None if there is nothing to do. `small_only`: not of a large export.
+
+    Raises: DatabaseUnavailable.
+    """
+    for tenant in waiting(engine, tenant_volumes_max, small_only=small_only):
+        # One transaction each, so that a worker never locks the turns of two tenants.
+        claimed = claim_of(
+            engine, tenant, owner, lease_seconds, tenant_volumes_max=tenant_volumes_max, small_only=small_only
+        )
+        if claimed is not None:
+            return claimed
+    return None
+
+
+def waiting(engine: Engine, tenant_volumes_max: int, *, small_only: bool = False) -> Sequence[str]:
+    """Return the tenants to try, in order. Raises DatabaseUnavailable."""
+    with reading(engine) as connection:
+        return connection.scalars(waiting_tenants(tenant_volumes_max, small_only=small_only)).all()
+
+
+def claim_of(
+    engine: Engine,
+    tenant: str,
+    owner: str,
+    lease_seconds: float,
+    *,
+    tenant_volumes_max: int,
+    small_only: bool = False,
+) -> Claim | None:
+    """Claim the next slice of one tenant; None if it has none, or no room. Raises DatabaseUnavailable."""
+    with writing(engine) as connection:
+        connection.execute(select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update())
+        # Checked again under the lock: other workers may have claimed meanwhile.
+        if not connection.scalar(select(_has_room(TURN.c.tenant, tenant_volumes_max)).where(TURN.c.tenant == tenant)):
+            return None
+        claimed, is_ended = _next_of(connection, tenant, owner, lease_seconds, small_only=small_only)
+    if is_ended:
+        incidents.count(engine, Incident.UNKNOWN_STATE)
+    return claimed
+
+
+def _has_room(tenant: ColumnElement[str], tenant_volumes_max: int) -> ColumnElement[bool]:
+    """Return whether the tenant may write one more volume now; people with an account have no common limit."""
+    running = select(func.count()).where(SLICE.c.tenant == tenant, SLICE.c.lease_until >= now()).scalar_subquery()
+    return or_(tenant == slices.group(None), running < tenant_volumes_max)
+
+
+def _next_of(
+    connection: Connection, tenant: str, owner: str, lease_seconds: float, *, small_only: bool
+) -> tuple[Claim | None, bool]:
+    """Claim the tenant's next slice; also return whether its export is in an impossible state."""
+    waited_since = func.coalesce(SLICE.c.claimed_at, SLICE.c.created_at)
+    lets_pass = case((and_(SLICE.c.large, waited_since > now(-LARGE_WAITS_SECONDS)), 1), else_=0)
+    of_tenant = (SLICE.c.tenant == tenant, claimable(small_only=small_only))
+    chosen = select(SLICE.c.export_id, SLICE.c.number).where(*of_tenant)
+    chosen = chosen.order_by(lets_pass, waited_since, SLICE.c.export_id, SLICE.c.number).limit(1)
+    found = connection.execute(chosen).one_or_none()
+    if found is None:
+        return None, False
+    locked = select(EXPORT).where(EXPORT.c.id == found.export_id).with_for_update()
+    export = connection.execute(locked).mappings().one()
+    if export["state"] not in OPEN:
+        slices.end_all(connection, found.export_id)
+        return None, True
+    taken = {
+        "owner": owner,
+        "fence": SLICE.c.fence + 1,
+        "attempts": SLICE.c.attempts + 1,
+        "lease_until": now(lease_seconds),
+        "claimed_at": now(),
+        "progress": None,
+    }
+    this = and_(SLICE.c.export_id == found.export_id, SLICE.c.number == found.number, claimable())
+    row = connection.execute(update(SLICE).where(this).values(**taken).returning(SLICE)).mappings().one_or_none()
+    if row is None:
+        return None, False
+    connection.execute(update(TURN).where(TURN.c.tenant == tenant).values(served_at=now()))
+    if export["state"] == ExportState.QUEUED:
+        export = transition(connection, export, ExportState.RUNNING, actor=owner, columns={"began_at": now()})
+    return Claim(export, row), False

@@ -1,0 +1,180 @@
+"""Fenced writes: changes of a slice and its export that only the owner of the newest claim can make.
+
+Every write carries the fence of its claim. If no row matches, another worker owns the slice, or the export has ended,
+and this worker stops. Changes of the export lock it first, so that slices change it one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from sqlalchemy import Connection, Engine, RowMapping, select, update
+
+from portability.api.errors import PortabilityError
+from portability.database import models
+from portability.database.engine import now, writing
+from portability.errors import AddressOfAccount, LeaseLost
+from portability.messages.outbox import MessageKind
+from portability.requests import slices
+from portability.requests.states import ExportState, SliceState, VolumeState
+from portability.requests.transition import begin_volume, drop_volume, transition
+from portability.trust import audit
+from worker.claim.claims import Claim
+
+EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
+ACTOR = "worker"
+BACKOFF_MAX_SECONDS = 300
+UNKNOWN_UPLOAD = ""
+"""The upload id of a volume whose upload may or may not have begun: it is found by its key."""
+VolumeNames: TypeAlias = Callable[[int], tuple[str, str]]
+"""Makes a volume's object key and name from its number."""
+
+
+def renew(engine: Engine, claim: Claim, lease_seconds: float, progress: Mapping[str, int | str | None]) -> bool:
+    """Renew the lease and store the progress; returns whether cancellation was requested. Raises LeaseLost."""
+    with writing(engine) as connection:
+        write(connection, claim, lease_until=now(lease_seconds), progress=dict(progress))
+        query = select(EXPORT.c.cancel_requested_at).where(EXPORT.c.id == claim.id)
+        return connection.scalar(query) is not None
+
+
+def lock(connection: Connection, claim: Claim, **values: object) -> RowMapping:
+    """Lock the export and then its slice under the fence, and change it; returns the export's row. Raises LeaseLost."""
+    row = connection.execute(select(EXPORT).where(EXPORT.c.id == claim.id).with_for_update()).mappings().one()
+    write(connection, claim, **values)
+    return row
+
+
+def write(connection: Connection, claim: Claim, **values: object) -> None:
+    """Change the slice under the fence; without values, only check and lock it. Raises LeaseLost."""
+    fenced = update(SLICE).where(
+        SLICE.c.export_id == claim.id,
+        SLICE.c.number == claim.number,
+        SLICE.c.fence == claim.fence,
+        SLICE.c.state == SliceState.OPEN,
+        # A released slice has no owner: the renewing thread must not lease it again.
+        SLICE.c.lease_until.is_not(None),
+    )
+    if not connection.execute(fenced.values(fence=claim.fence, **values)).rowcount:
+        raise LeaseLost(
+            f"slice {claim.number} of export {claim.id} no longer belongs to this worker (fence {claim.fence})"
+        )
+
+
+def write_export(connection: Connection, claim: Claim, **values: object) -> None:
+    """Change the export of a slice that `lock` has locked."""
+    connection.execute(update(EXPORT).where(EXPORT.c.id == claim.id).values(**values))
+
+
+def release(connection: Connection, claim: Claim, **values: object) -> None:
+    """Release the slice; it can be claimed at once unless `not_before` is set. Raises LeaseLost."""
+    write(connection, claim, owner=None, lease_until=None, progress=None, **values)
+
+
+def back_off(connection: Connection, claim: Claim, wait_seconds: float, error: PortabilityError) -> None:
+    """Release the slice after an internal fault, to be retried later. Raises LeaseLost."""
+    lock(connection, claim)
+    release(connection, claim, not_before=now(wait_seconds))
+    write_export(connection, claim, error_code=error.code, error_message=str(error))
+    detail: dict[str, str | int | bool | None] = {
+        "code": error.code,
+        "slice": claim.number,
+        "attempt": claim.attempts,
+    }
+    audit.record(connection, "volume.failed", actor=ACTOR, export_id=claim.id, detail=detail)
+
+
+def hand_back(connection: Connection, claim: Claim) -> None:
+    """Release the slice when the worker must stop: no attempt is counted. Raises LeaseLost."""
+    release(connection, claim, attempts=SLICE.c.attempts - 1)
+
+
+def settle(connection: Connection, claim: Claim, **values: object) -> None:
+    """Release the slice after a successful volume, with its new position. Raises LeaseLost."""
+    release(connection, claim, attempts=0, not_before=None, **values)
+    write_export(connection, claim, error_code=None, error_message=None)
+
+
+def end_slice(connection: Connection, claim: Claim) -> bool:
+    """End a slice whose data is all stored; returns whether the export can close now. The export is locked.
+
+    Slice 0 waits for the others, and the last of the others allows it to close.
+    """
+    export = connection.execute(select(EXPORT).where(EXPORT.c.id == claim.id)).mappings().one()
+    others: int = export["open_slices"] - (1 if claim.number else 0)
+    closes = others == 0
+    if claim.number:
+        settle(connection, claim, state=SliceState.DONE)
+        write_export(connection, claim, open_slices=others)
+        closes = closes and slices.let_close(connection, claim.id)
+    else:
+        settle(connection, claim, state=SliceState.OPEN if closes else SliceState.WAITING)
+    if closes:
+        transition(connection, export, ExportState.CLOSING, actor=ACTOR)
+    return closes
+
+
+def end(connection: Connection, claim: Claim, state: ExportState, error: PortabilityError | None = None) -> None:
+    """Set the export's final state, with its reason; its slices can no longer be written. Raises LeaseLost."""
+    end_locked(connection, lock(connection, claim), state, error)
+
+
+def end_locked(
+    connection: Connection,
+    export: RowMapping,
+    state: ExportState,
+    error: PortabilityError | None = None,
+    columns: Mapping[str, object] | None = None,
+) -> None:
+    """Do the same for an export that `lock` has locked and returned, with other columns to change."""
+    detail: audit.Detail = {"code": None if error is None else error.code}
+    message = MessageKind.LOG_IN if isinstance(error, AddressOfAccount) else None
+    transition(connection, export, state, actor=ACTOR, detail=detail, error=error, columns=columns, message=message)
+
+
+def reserve_volume(connection: Connection, claim: Claim, number: int | None, names: VolumeNames) -> RowMapping:
+    """Insert a volume's row before its upload begins, so that it can always be found and aborted. Raises LeaseLost.
+
+    Without a number it gets one that no other slice has. Numbers may stay unused: the closing list names the volumes.
+    """
+    counted = {"volume_counter": EXPORT.c.volume_counter + (1 if number is None else 0)}
+    counting = update(EXPORT).where(EXPORT.c.id == claim.id).values(counted)
+    counter, revision = connection.execute(counting.returning(EXPORT.c.volume_counter, EXPORT.c.revision)).one()
+    write(connection, claim)
+    number = counter if number is None else number
+    object_key, name = names(number)
+    row = {
+        "export_id": claim.id,
+        "number": number,
+        "slice": claim.number,
+        "revision": revision,
+        "fence": claim.fence,
+        "object_key": object_key,
+        "upload_id": UNKNOWN_UPLOAD,
+        "closing": False,
+        "name": name,
+    }
+    return begin_volume(connection, VOLUME, row)
+
+
+def note_upload(connection: Connection, claim: Claim, volume: RowMapping, upload_id: str) -> None:
+    """Store the id of the upload that has begun, before its first byte is sent. Raises LeaseLost."""
+    write(connection, claim)
+    connection.execute(update(VOLUME).where(VOLUME.c.id == volume["id"]).values(upload_id=upload_id))
+
+
+def abandoned(connection: Connection, claim: Claim) -> list[RowMapping]:
+    """Return volumes of this slice that earlier claims began and never stored.
+
+    The fence is checked, so that an old worker does not find the volumes of the current owner.
+    """
+    of_slice = (VOLUME.c.export_id == claim.id, VOLUME.c.slice == claim.number)
+    begun = select(VOLUME).where(*of_slice, VOLUME.c.state == VolumeState.WRITING, VOLUME.c.fence < claim.fence)
+    return list(connection.execute(begun.order_by(VOLUME.c.number)).mappings())
+
+
+def forget_volume(connection: Connection, claim: Claim, row: RowMapping) -> None:
+    """Delete the row of an aborted volume. Raises LeaseLost."""
+    write(connection, claim)
+    drop_volume(connection, VOLUME, row["id"])

@@ -1,0 +1,95 @@
+"""Dispatch: every few seconds the clock wakes workers for claimable work. Several clocks may run.
+
+This loop also covers lost messages, an emptied Redis, killed workers and back-off.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection, Engine, or_, select, tuple_, update
+
+from portability.database import models
+from portability.database.engine import now, writing
+from portability.errors import DatabaseUnavailable, QueueUnavailable
+from portability.queue import WakeUps, waiting_wake_ups, wake
+from portability.requests import deadline_events
+from portability.settings import Settings
+from worker import transfer
+from worker.claim.claims import claimable
+
+log = structlog.get_logger()
+SLICE, TRANSFER = models.slice, models.transfer
+BATCH = 500
+REPEAT_SECONDS = 10.0
+"""How long a wake-up counts as pending: meanwhile no clock sends another wake-up."""
+REPEAT_EMPTY_SECONDS = 2.0
+"""The same while the queue is empty: its receiver is about to claim, or the wake-up is lost."""
+
+REFRESH_SECONDS = 60.0
+"""How often the deadlines of paused requests are updated."""
+
+
+def dispatch(engine: Engine, queue: WakeUps) -> int:
+    """Send a wake-up for each claimable slice and transfer without a recent one; returns how many were sent.
+
+    At most BATCH are pending: workers claim by SQL, so each wake-up serves the slice whose turn it is.
+
+    Raises: DatabaseUnavailable, QueueUnavailable.
+    """
+    waiting_already = waiting_wake_ups(queue)
+    room = BATCH - waiting_already
+    if room <= 0:
+        return 0
+    repeat_seconds = REPEAT_SECONDS if waiting_already else REPEAT_EMPTY_SECONDS
+    with writing(engine) as connection:
+        # A wake-up that led to a claim is used up; an unclaimed wake-up may still be pending.
+        used_up = SLICE.c.woken_at <= SLICE.c.claimed_at
+        quiet = or_(SLICE.c.woken_at.is_(None), used_up, SLICE.c.woken_at < now(-repeat_seconds))
+        waiting = select(SLICE.c.export_id, SLICE.c.number).where(claimable(), quiet)
+        waiting = waiting.order_by(SLICE.c.created_at).limit(room)
+        if connection.dialect.name == "postgresql":
+            waiting = waiting.with_for_update(skip_locked=True)
+        chosen = [tuple(row) for row in connection.execute(waiting)]
+        selected = tuple_(SLICE.c.export_id, SLICE.c.number).in_(chosen)
+        connection.execute(update(SLICE).where(selected).values(woken_at=now()))
+        # Inside the transaction: if Redis refuses, the rows stay as if no wake-up had been sent.
+        for export_id, _number in chosen:
+            wake(queue, export_id)
+        transfers = _transfers(connection, repeat_seconds, room - len(chosen))
+        for export_id in transfers:
+            wake(queue, export_id)
+    return len(chosen) + len(transfers)
+
+
+def _transfers(connection: Connection, repeat_seconds: float, room: int) -> Sequence[str]:
+    """Return the exports of claimable transfers without a recent wake-up, and mark them as woken."""
+    used_up = TRANSFER.c.woken_at <= TRANSFER.c.claimed_at
+    quiet = or_(TRANSFER.c.woken_at.is_(None), used_up, TRANSFER.c.woken_at < now(-repeat_seconds))
+    waiting = select(TRANSFER.c.id, TRANSFER.c.export_id).where(transfer.claimable(), quiet)
+    waiting = waiting.order_by(TRANSFER.c.created_at).limit(room)
+    if connection.dialect.name == "postgresql":
+        waiting = waiting.with_for_update(skip_locked=True, of=TRANSFER)
+    chosen = connection.execute(waiting).all()
+    selected = update(TRANSFER).where(TRANSFER.c.id.in_([row.id for row in chosen]))
+    connection.execute(selected.values(woken_at=now()))
+    return [row.export_id for row in chosen]
+
+
+def run(engine: Engine, queue: WakeUps, settings: Settings, stop: threading.Event) -> None:
+    """Dispatch until stopped; while the database or Redis is down, wait."""
+    refreshed_at = -REFRESH_SECONDS
+    while not stop.is_set():
+        try:
+            if sent := dispatch(engine, queue):
+                log.info("clock.woke", slices=sent)
+            if time.monotonic() - refreshed_at >= REFRESH_SECONDS:
+                with writing(engine) as connection:
+                    deadline_events.refresh(connection, settings.laws, settings.place)
+                refreshed_at = time.monotonic()
+        except (DatabaseUnavailable, QueueUnavailable) as error:
+            log.warning("clock.waits", code=error.code)
+        stop.wait(settings.clock_seconds)

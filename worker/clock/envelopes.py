@@ -1,0 +1,247 @@
+"""Envelopes: a notification's recipient, language and link at the time of sending, or why it is not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine, RowMapping
+
+from portability import locale
+from portability.api import Subject, SubjectKind
+from portability.api.directories import Contact, Directory
+from portability.api.errors import PortabilityError, SourceRefused
+from portability.database.engine import reading, writing
+from portability.delivery import codes, links
+from portability.delivery.links import Audience
+from portability.errors import WrongState
+from portability.law import tenants
+from portability.law.deadlines import EXPIRY_NOTICE, kept_until
+from portability.law.tenants import InformGround
+from portability.locale import values
+from portability.messages import letters
+from portability.messages.mail import Letter
+from portability.messages.outbox import Channel, MessageKind, MessageState, present_occasion
+from portability.people.addresses import for_mail
+from portability.people.directory import look_up, named
+from portability.requests import exports, outcome, referrals
+from portability.requests.referrals import ReferralState
+from portability.requests.states import ExportState
+from portability.settings import Settings
+
+ACTOR = "clock"
+TRUE_OF = {
+    MessageKind.READY: ExportState.READY,
+    MessageKind.EXPIRING: ExportState.READY,
+    MessageKind.FAILED: ExportState.FAILED,
+    MessageKind.LOG_IN: ExportState.FAILED,
+}
+"""A message about a state is sent only while the state lasts."""
+WITH_ACCOUNT = frozenset({SubjectKind.USER, SubjectKind.TENANT})
+"""Kinds of subjects that have an account page, unless the account is closed."""
+WITH_LANDING_PAGE = frozenset({MessageKind.READY, MessageKind.EXPIRING, MessageKind.DENIED, MessageKind.NOT_FOUND})
+"""States with something to read after entering a code: an archive, or the reasons of a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A letter with its address, which is kept only while it is handed over. An SMS is the letter's text only."""
+
+    address: str = field(repr=False)
+    language: str
+    letter: Letter = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmailed:
+    """The final state of a notification that is not sent, and why."""
+
+    state: MessageState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The resources for filling an envelope."""
+
+    engine: Engine
+    settings: Settings
+    directory: Directory
+
+
+def fill(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
+    """Return the envelope of a notification.
+
+    Raises: SourceUnavailable, SourceRefused, NoSigningKey, DatabaseUnavailable: the caller retries later.
+    """
+    match MessageKind(row["kind"]):
+        case MessageKind.ADDRESS_CODE:
+            return _to_address(desk, row)
+        case MessageKind.REFERRED:
+            return _to_tenant(desk, row)
+        case kind:
+            return _about_export(desk, kind, row)
+
+
+def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | Unmailed:
+    with reading(desk.engine) as connection:
+        export = exports.get(connection, row["export_id"])
+        if kind in TRUE_OF and not _holds(connection, export, row, TRUE_OF[kind]):
+            return Unmailed(MessageState.PAGE, "outdated")
+        to_admin = links.to_admin(connection, export)
+        code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is MessageKind.CODE else ""
+    if code is None:
+        return Unmailed(MessageState.PAGE, "outdated")
+    if row["channel"] == Channel.SMS:
+        return _by_sms(desk, kind, export["subject_id"], export["language"])
+    contact = _look_up(desk.directory, _recipient(export, to_admin=to_admin))
+    if contact is None or not contact.verified:
+        # A person with a login finds it on the account page; for all others an operator must find the address.
+        has_page = export["subject_kind"] in WITH_ACCOUNT and (contact is None or contact.can_log_in)
+        return Unmailed(MessageState.PAGE if has_page else MessageState.FAILED, "no_address")
+    language = locale.nearest([contact.language or export["language"] or ""])
+    try:
+        url = _url(desk, export, row, contact, to_admin=to_admin)
+    except WrongState:
+        return Unmailed(MessageState.PAGE, "outdated")
+    settings = desk.settings
+    facts = _facts(settings, export, row, language, code)
+    name, colour = settings.brand_name, settings.brand_colour
+    answer = _answer(settings, export, kind)
+    letter = letters.write(
+        kind, language, facts, answer=answer, url=url, contact=settings.contact, brand=name, colour=colour
+    )
+    return Envelope(contact.address, language, letter)
+
+
+def _to_address(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
+    """Return the envelope of a code that proves an address: it goes to that address, which is not looked up."""
+    with reading(desk.engine) as connection:
+        owner = codes.address(connection, row["occasion"])
+        code = codes.text(connection, desk.settings.keys, row["occasion"])
+    if owner is None or code is None:
+        return Unmailed(MessageState.PAGE, "outdated")
+    settings, language = desk.settings, locale.nearest([row["language"] or ""])
+    facts = {"id": row["occasion"], "code": _spaced(code), "minutes": str(codes.HOLDS_SECONDS // 60)}
+    if row["channel"] == Channel.SMS:
+        return Envelope(owner, language, letters.code_by_sms(language, facts, settings.brand_name))
+    letter = letters.write(
+        MessageKind.ADDRESS_CODE,
+        language,
+        facts,
+        url=None,
+        contact=settings.contact,
+        brand=settings.brand_name,
+        colour=settings.brand_colour,
+    )
+    return Envelope(for_mail(owner), language, letter)
+
+
+def _by_sms(desk: Desk, kind: MessageKind, number: str, language: str | None) -> Envelope:
+    """Return the envelope of an SMS: what happened, and where to log in with a code."""
+    chosen, settings = locale.nearest([language or ""]), desk.settings
+    url = f"{settings.base_url.rstrip('/')}{codes.LOGIN_PAGE}"
+    return Envelope(number, chosen, letters.short(kind, chosen, url, settings.brand_name))
+
+
+def _to_tenant(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
+    """Return the envelope of a message to a tenant's administrator: it names no person and no data."""
+    with reading(desk.engine) as connection:
+        referral = referrals.get(connection, row["occasion"])
+    if referral["state"] != ReferralState.OPEN:
+        return Unmailed(MessageState.PAGE, "outdated")
+    contact = _look_up(desk.directory, named(SubjectKind.TENANT, referral["tenant"], referral["tenant"]))
+    if contact is None or not contact.verified:
+        return Unmailed(MessageState.FAILED, "no_address")
+    language, settings = locale.nearest([contact.language or ""]), desk.settings
+    facts = {"id": referral["id"], "due": values.moment(language, referral["due_at"])}
+    letter = letters.write(
+        MessageKind.REFERRED,
+        language,
+        facts,
+        url=f"{settings.base_url.rstrip('/')}/staff/referrals",
+        contact=settings.contact,
+        brand=settings.brand_name,
+        colour=settings.brand_colour,
+    )
+    return Envelope(contact.address, language, letter)
+
+
+def _answer(settings: Settings, export: RowMapping, kind: MessageKind) -> str | None:
+    """Return what a letter adds: the answer of an archive, or who will be informed of a request, and why."""
+    if kind is MessageKind.READY:
+        return outcome.answer(export)
+    if kind is not MessageKind.ACKNOWLEDGED or export["subject_kind"] == SubjectKind.TENANT:
+        return None
+    if tenants.load(settings.tenants_file).has_contract(export["tenant"]):
+        return InformGround.CONTRACT
+    return InformGround.CONSENT if export["tell_tenants"] else None
+
+
+def _look_up(directory: Directory, subject: Subject) -> Contact | None:
+    try:
+        return look_up(directory, subject)
+    except PortabilityError:
+        raise
+    except Exception as error:  # noqa: BLE001  # third-party code may raise anything
+        # Third-party code: its text may contain an address.
+        raise SourceRefused(f"the directory raised {type(error).__name__}") from None
+
+
+def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:
+    return bool(export["state"] == state) and bool(row["occasion"] == present_occasion(connection, export["id"]))
+
+
+def _recipient(export: RowMapping, *, to_admin: bool) -> Subject:
+    """Return the subject; for a contact whose archive goes to the tenant, the tenant."""
+    if to_admin:
+        return named(SubjectKind.TENANT, export["tenant"], export["tenant"])
+    return named(SubjectKind(export["subject_kind"]), export["subject_id"], export["tenant"], export["subject_ref"])
+
+
+def _until(settings: Settings, export: RowMapping, row: RowMapping) -> datetime:
+    """Return until when the archive is kept, as known when this notification is sent."""
+    ttl_seconds = settings.ttl_seconds(export["subject_kind"])
+    until = kept_until(export["ended_at"] or row["created_at"], ttl_seconds, export["retrieval_ends_at"])
+    return max(until, row["created_at"] + EXPIRY_NOTICE) if row["kind"] == MessageKind.EXPIRING else until
+
+
+def _facts(settings: Settings, export: RowMapping, row: RowMapping, language: str, code: str) -> Mapping[str, str]:
+    return {
+        "id": export["id"],
+        "due": values.moment(language, export["due_at"]),
+        "until": values.moment(language, _until(settings, export, row)),
+        "code": _spaced(code),
+        "minutes": str(codes.HOLDS_SECONDS // 60),
+    }
+
+
+def _spaced(code: str) -> str:
+    return f"{code[:4]} {code[4:]}".strip()
+
+
+def _url(desk: Desk, export: RowMapping, row: RowMapping, contact: Contact, *, to_admin: bool) -> str | None:
+    """Return the account page for an account holder; for others a landing page, if there is something to get (R45).
+
+    The account page also for a person whose address belongs to an account.
+    """
+    page = f"{desk.settings.base_url.rstrip('/')}/me"
+    if row["kind"] == MessageKind.LOG_IN or (export["subject_kind"] in WITH_ACCOUNT and contact.can_log_in):
+        return page
+    if row["kind"] not in WITH_LANDING_PAGE:
+        return None
+    left_seconds = (_until(desk.settings, export, row) - datetime.now(UTC)).total_seconds()
+    if row["kind"] in {MessageKind.DENIED, MessageKind.NOT_FOUND}:
+        left_seconds = links.TTL_MAX_SECONDS
+    audience = Audience.TENANT_ADMIN if to_admin else Audience.CODE
+    with writing(desk.engine) as connection:
+        link = links.issue(
+            connection,
+            desk.settings.keys,
+            export["id"],
+            audience=audience,
+            ttl_seconds=min(max(left_seconds, 60), links.TTL_MAX_SECONDS),
+            actor=ACTOR,
+        )
+    return link.url(desk.settings.base_url)

@@ -1,0 +1,97 @@
+"""Erase: complete running erasures, and sign statements of deletion. Several clocks may run; kills are harmless.
+
+Each step leaves a visible result for the next step: a deleted object, an anonymised row. The next run continues where
+the last one stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine, RowMapping
+
+from portability.api.errors import PortabilityError, StorageError
+from portability.api.storages import Storage
+from portability.database.engine import reading, writing
+from portability.requests import exports
+from portability.requests.states import ONGOING
+from portability.retention import attestations, erasures
+from worker.write.withdraw import withdraw_all, withdraw_copies
+
+log = structlog.get_logger()
+ACTOR = "clock"
+
+
+def run(
+    engine: Engine,
+    open_storage: Callable[[], Storage],
+    keys_folder: Path,
+    issuer: str,
+    every_seconds: float,
+    stop: threading.Event,
+) -> None:
+    """Run due erasures regularly until stopped; while a service is down, wait."""
+    while not stop.is_set():
+        try:
+            ended, signed = advance(engine, open_storage), attest(engine, keys_folder, issuer)
+            if ended or signed:
+                log.info("erase.done", erasures=ended, attestations=signed)
+        except PortabilityError as error:
+            log.warning("erase.waits", code=error.code)
+        except Exception as error:
+            log.exception("erase.failed", error=type(error).__name__)
+        stop.wait(every_seconds)
+
+
+def advance(engine: Engine, open_storage: Callable[[], Storage], erasure_id: str | None = None) -> int:
+    """Continue all running erasures, or one; returns how many have ended now.
+
+    An erasure that waits for a running export to be cancelled is left for the next call. Raises: the last StorageError,
+    after all were tried; DatabaseUnavailable.
+    """
+    with reading(engine) as connection:
+        rows = [row for row in erasures.begun(connection) if erasure_id in {None, row["id"]}]
+    last_error: StorageError | None = None
+    ended = 0
+    for row in rows:
+        try:
+            ended += _carry_on(engine, open_storage, row)
+        except StorageError as error:
+            last_error = error
+    if last_error is not None:
+        raise last_error
+    return ended
+
+
+def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowMapping) -> bool:
+    with reading(engine) as connection:
+        found = erasures.exports_of(connection, erasure)
+    for row in found:
+        with writing(engine) as connection:
+            # A worker may have finished before it noticed the cancellation.
+            erasures.close(connection, exports.lock(connection, row["id"]), actor=ACTOR)
+        if row["state"] in ONGOING:
+            continue
+        withdraw_all(engine, open_storage(), row["id"])
+        withdraw_copies(engine, open_storage)
+        with writing(engine) as connection:
+            erasures.strip(connection, erasure, row["id"])
+    with writing(engine) as connection:
+        return erasures.finish(connection, erasure["id"])
+
+
+def attest(engine: Engine, keys_folder: Path, issuer: str) -> int:
+    """Sign a statement for each completely deleted archive; returns how many.
+
+    Raises: NoSigningKey, DatabaseUnavailable.
+    """
+    with reading(engine) as connection:
+        found = attestations.waiting(connection)
+    signed = 0
+    for export_id in found:
+        with writing(engine) as connection:
+            signed += attestations.attest(connection, keys_folder, issuer, export_id) is not None
+    return signed

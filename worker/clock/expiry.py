@@ -1,0 +1,115 @@
+"""Expire: archives are kept for a fixed time only (GDPR Art. 5(1)(e), EU Data Act Art. 25(2)(g), R41).
+
+A message is sent 48 hours before; no archive is deleted without that notice, however long the clock was stopped. Then
+one transaction closes the links and sets the export to `expired`, and all its objects are deleted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+from sqlalchemy import ColumnElement, Engine, and_, or_, select
+
+from portability.api import SubjectKind
+from portability.api.errors import PortabilityError
+from portability.api.storages import Storage
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.law.deadlines import EXPIRY_NOTICE
+from portability.messages import outbox
+from portability.messages.outbox import MessageKind
+from portability.requests import exports
+from portability.requests.states import ExportState
+from portability.requests.transition import transition
+from portability.settings import Settings
+from portability.transfers import sending
+from worker.clock import purge
+from worker.write.withdraw import withdraw_copies, withdraw_discarded
+
+log = structlog.get_logger()
+EXPORT, NOTIFICATION = models.export, models.notification
+ACTOR = "clock"
+EVERY_SECONDS = 60.0
+"""Archives are kept for days, so a minute of delay does not matter."""
+PAGE = 100
+NOTICE_SECONDS = EXPIRY_NOTICE.total_seconds()
+
+
+def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings, stop: threading.Event) -> None:
+    """Announce and end what is due, every minute until stopped; while a service is down, wait."""
+    while not stop.is_set():
+        try:
+            announced, ended = announce(engine, settings), expire(engine, settings)
+            with writing(engine) as connection:
+                unfetched = sending.expire(connection, actor=ACTOR)
+            gone = withdraw_discarded(engine, open_storage)
+            copies, purged = withdraw_copies(engine, open_storage), purge.purge(engine, settings.log_months)
+            if any(done := (announced, ended, gone, unfetched, copies, purged)):
+                names = ("announced", "expired", "volumes", "unfetched", "copies", "purged")
+                log.info("expire.done", **dict(zip(names, done, strict=True)))
+        except PortabilityError as error:
+            log.warning("expire.waits", code=error.code)
+        except Exception as error:
+            log.exception("expire.failed", error=type(error).__name__)
+        stop.wait(EVERY_SECONDS)
+
+
+def announce(engine: Engine, settings: Settings) -> int:
+    """Notify about archives that are deleted in 48 hours; returns how many. Raises DatabaseUnavailable."""
+    due = and_(_older(settings, NOTICE_SECONDS), ~_announced(0))
+    announced = 0
+    for export_id in _ready(engine, due):
+        with writing(engine) as connection:
+            exports.lock(connection, export_id)
+            if connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id, _is_ready(), due)) is not None:
+                announced += outbox.queue(connection, MessageKind.EXPIRING, export_id) is not None
+    return announced
+
+
+def expire(engine: Engine, settings: Settings) -> int:
+    """End archives whose time is over and that were announced; returns how many. Raises DatabaseUnavailable."""
+    due = and_(_older(settings, 0), _announced(NOTICE_SECONDS))
+    ended = 0
+    for export_id in _ready(engine, due):
+        with writing(engine) as connection:
+            row = exports.lock(connection, export_id)
+            # Checked again under the lock: a retry of its gaps may have begun.
+            still = select(EXPORT.c.id).where(EXPORT.c.id == export_id, _is_ready(), due)
+            if connection.scalar(still) is not None:
+                transition(connection, row, ExportState.EXPIRED, actor=ACTOR)
+                ended += 1
+    return ended
+
+
+def _is_ready() -> ColumnElement[bool]:
+    return EXPORT.c.state == ExportState.READY
+
+
+def _older(settings: Settings, before_seconds: float) -> ColumnElement[bool]:
+    """Return the condition: ready for as long as archives of its kind are kept, minus `before_seconds`.
+
+    An archive of a switch is kept until the end of the period of retrieval, if that is later.
+    """
+    retrieved = or_(EXPORT.c.retrieval_ends_at.is_(None), EXPORT.c.retrieval_ends_at <= now(before_seconds))
+    old = or_(
+        *(
+            and_(EXPORT.c.subject_kind == kind, EXPORT.c.ended_at <= now(before_seconds - settings.ttl_seconds(kind)))
+            for kind in SubjectKind
+        )
+    )
+    return and_(old, retrieved)
+
+
+def _announced(seconds_ago: float) -> ColumnElement[bool]:
+    """Return the condition: the end was announced at least `seconds_ago` seconds ago, and after the last `ready`."""
+    since, until = NOTIFICATION.c.created_at >= EXPORT.c.ended_at, NOTIFICATION.c.created_at <= now(-seconds_ago)
+    matching = (NOTIFICATION.c.export_id == EXPORT.c.id, NOTIFICATION.c.kind == MessageKind.EXPIRING, since, until)
+    return select(NOTIFICATION.c.id).where(*matching).exists()
+
+
+def _ready(engine: Engine, due: ColumnElement[bool]) -> Sequence[str]:
+    query = select(EXPORT.c.id).where(_is_ready(), due).order_by(EXPORT.c.ended_at).limit(PAGE)
+    with reading(engine) as connection:
+        return connection.scalars(query).all()

@@ -1,0 +1,206 @@
+"""Deliver: queued notifications become mails or SMS, each sent at least once (docs/mail.md). Several clocks may run.
+
+claim (a lease) -> look up the address -> write the letter -> hand it over -> commit `sent`
+
+A kill between the server's reply and the commit sends it again, with the same identifier.
+"""
+
+from __future__ import annotations
+
+import secrets
+import smtplib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeAlias
+
+import structlog
+from sqlalchemy import ColumnElement, Engine, RowMapping, and_, case, or_, select, update
+
+from portability.api.errors import PortabilityError
+from portability.database import incidents, models
+from portability.database.engine import elapsed_seconds, now, reading, writing
+from portability.database.incidents import Incident
+from portability.messages import mail, sms
+from portability.messages.mail import MailRefused, MailServer
+from portability.messages.outbox import CODES, Channel, MessageKind, MessageState
+from portability.messages.sms import SmsGateway, SmsRefused
+from portability.settings import Settings
+from portability.trust import audit
+from worker.clock import envelopes
+from worker.clock.envelopes import Desk, Envelope, Unmailed
+
+log = structlog.get_logger()
+TABLE = models.notification
+ACTOR = "clock"
+GIVE_UP_SECONDS = 5 * 86_400
+"""As long as mail servers usually retry (RFC 5321, 4.5.4.1)."""
+BACKOFF_MAX_SECONDS = 3600
+DOUBLINGS_MAX = 16
+STEPS = 8
+"""Steps of handing over one message, each of which may take SMTP_SECONDS: the lease is longer than all of them."""
+UNCONFIGURED: Mapping[Channel, str] = {Channel.MAIL: "no_mail", Channel.SMS: "no_sms"}
+"""Reason of a message that is not sent because the deployment has no mail server, or no SMS gateway."""
+HandOver: TypeAlias = Callable[[RowMapping, Envelope], None]
+"""Hands over one message. Raises MailRefused, SmsRefused, and retryable errors."""
+
+
+def run(open_desk: Callable[[], Desk], engine: Engine, settings: Settings, stop: threading.Event) -> None:
+    """Send what is due until stopped; while a service is down, wait."""
+    desk: Desk | None = None
+    channels = {Channel.MAIL: settings.smtp_url, Channel.SMS: settings.sms_url}
+    while not stop.is_set():
+        for channel, url in channels.items():
+            try:
+                if url is None:
+                    leave_on_page(engine, channel)
+                else:
+                    desk = desk or open_desk()
+                    while deliver(desk, stop, channel):
+                        pass
+            except PortabilityError as error:
+                log.warning("deliver.waits", code=error.code)
+            except Exception as error:
+                log.exception("deliver.failed", error=type(error).__name__)
+        stop.wait(settings.clock_seconds)
+
+
+def leave_on_page(engine: Engine, channel: Channel = Channel.MAIL) -> None:
+    """Without a way to send them, leave messages on the account page; a later server sends no old messages."""
+    waiting = and_(TABLE.c.state == MessageState.QUEUED, TABLE.c.channel == channel)
+    with reading(engine) as connection:
+        if connection.scalar(select(TABLE.c.id).where(waiting).limit(1)) is None:
+            return
+    # Codes are never shown on a page, and who is known by a number logs in with an SMS. A tenant has its page.
+    is_lost = or_(TABLE.c.kind.in_(CODES), TABLE.c.channel == Channel.SMS)
+    state = case((is_lost, MessageState.FAILED), else_=MessageState.PAGE)
+    with writing(engine) as connection:
+        connection.execute(update(TABLE).where(waiting).values(state=state, reason=UNCONFIGURED[channel]))
+
+
+def deliver(desk: Desk, stop: threading.Event | None = None, channel: Channel = Channel.MAIL) -> int:
+    """Send what is due over one connection; returns how many rows were settled before it ended.
+
+    Raises: MailUnavailable if there is something to send and no server accepts it; DatabaseUnavailable.
+    """
+    if not _something_due(desk.engine, channel):
+        return 0
+    settled = 0
+    with _connected(desk, channel) as hand_over:
+        while not (stop is not None and stop.is_set()):
+            row = claim(desk.engine, desk.settings.smtp_seconds * STEPS, channel)
+            if row is None:
+                break
+            if not _advance(desk, hand_over, row):
+                break
+            settled += 1
+    return settled
+
+
+@contextmanager
+def _connected(desk: Desk, channel: Channel) -> Iterator[HandOver]:
+    settings = desk.settings
+    if channel is Channel.SMS:
+        with sms.session(settings.sms_url or "", settings.sms_token, settings.smtp_seconds) as gateway:
+            yield partial(_text, gateway)
+    else:
+        with mail.session(MailServer.of(settings.smtp_url or ""), settings.smtp_seconds) as smtp:
+            yield partial(_mail, desk, smtp)
+
+
+def claim(engine: Engine, lease_seconds: float, channel: Channel = Channel.MAIL) -> RowMapping | None:
+    """Take the next notification, or None. Codes go first, because a person is waiting for them."""
+    order: tuple[ColumnElement[Any], ...] = (TABLE.c.kind.not_in(CODES), TABLE.c.created_at, TABLE.c.id)
+    chosen = select(TABLE.c.id).where(_due(channel)).order_by(*order)
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            chosen = chosen.with_for_update(skip_locked=True)
+        identifier = connection.scalar(chosen.limit(1))
+        taken = {"lease_until": now(lease_seconds), "attempts": TABLE.c.attempts + 1}
+        matching = update(TABLE).where(TABLE.c.id == identifier, _due(channel)).values(**taken)
+        age = elapsed_seconds(TABLE.c.created_at, now()).label("age_seconds")
+        return connection.execute(matching.returning(TABLE, age)).mappings().one_or_none()
+
+
+def _due(channel: Channel) -> ColumnElement[bool]:
+    free = or_(TABLE.c.lease_until.is_(None), TABLE.c.lease_until < now())
+    rested = or_(TABLE.c.not_before.is_(None), TABLE.c.not_before <= now())
+    # The person is informed first that a tenant will be.
+    first = TABLE.alias()
+    told = (first.c.export_id == TABLE.c.export_id, first.c.kind == MessageKind.ACKNOWLEDGED)
+    waits = select(first.c.id).where(*told, first.c.state == MessageState.QUEUED).exists()
+    is_turn = or_(TABLE.c.kind != MessageKind.REFERRED, ~waits)
+    return and_(TABLE.c.state == MessageState.QUEUED, TABLE.c.channel == channel, free, rested, is_turn)
+
+
+def _something_due(engine: Engine, channel: Channel) -> bool:
+    with reading(engine) as connection:
+        return connection.scalar(select(TABLE.c.id).where(_due(channel)).limit(1)) is not None
+
+
+def _advance(desk: Desk, hand_over: HandOver, row: RowMapping) -> bool:
+    """Send one notification, or settle why not; returns whether to continue: a service that is down fails for all."""
+    try:
+        written = envelopes.fill(desk, row)
+        if isinstance(written, Unmailed):
+            _settle(desk.engine, row, written.state, written.reason)
+            return True
+        hand_over(row, written)
+        _settle(desk.engine, row, MessageState.SENT, None, language=written.language)
+        log.info("deliver.sent", notification=row["id"], kind=row["kind"], export=row["export_id"])
+    except (MailRefused, SmsRefused) as error:
+        _settle(desk.engine, row, MessageState.FAILED, error.code)
+    except PortabilityError as error:
+        _back_off(desk, row, error)
+        return False
+    return True
+
+
+def _text(gateway: SmsGateway, row: RowMapping, written: Envelope) -> None:
+    gateway.send(written.address, written.letter.text, row["id"])
+
+
+def _mail(desk: Desk, smtp: smtplib.SMTP, row: RowMapping, written: Envelope) -> None:
+    message = mail.compose(
+        written.letter,
+        sender=desk.settings.mail_from or "",
+        brand=desk.settings.brand_name,
+        recipient=written.address,
+        identifier=row["id"],
+        written_at=row["created_at"],
+    )
+    mail.send(smtp, message)
+
+
+def _settle(
+    engine: Engine, row: RowMapping, state: MessageState, reason: str | None = None, language: str | None = None
+) -> None:
+    """Settle a notification; if another clock has settled it meanwhile, that result stays."""
+    sent_at = now() if state is MessageState.SENT else None
+    ended = {"state": state, "reason": reason, "language": language, "lease_until": None, "sent_at": sent_at}
+    detail = {"notification": row["id"], "kind": row["kind"], "reason": reason}
+    with writing(engine) as connection:
+        matching = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.state == MessageState.QUEUED)
+        if not connection.execute(matching.values(**ended)).rowcount:
+            return
+        audit.record(connection, f"notification.{state}", actor=ACTOR, export_id=row["export_id"], detail=detail)
+    if state is MessageState.FAILED:
+        incidents.count(engine, Incident.MAIL_FAILED)
+        log.warning("deliver.gave_up", notification=row["id"], kind=row["kind"], code=reason)
+
+
+def _back_off(desk: Desk, row: RowMapping, error: PortabilityError) -> None:
+    """Try again later, or give up after days."""
+    log.warning("deliver.failed", notification=row["id"], code=error.code, attempt=row["attempts"])
+    if row["age_seconds"] > GIVE_UP_SECONDS:
+        _settle(desk.engine, row, MessageState.FAILED, error.code)
+        return
+    jitter = 0.5 + secrets.randbelow(1000) / 1000
+    doublings = min(row["attempts"] - 1, DOUBLINGS_MAX)
+    wait_seconds = min(BACKOFF_MAX_SECONDS, desk.settings.backoff_seconds * 2**doublings) * jitter
+    # Only while this clock has the lease; afterwards another clock may have it.
+    matching = (TABLE.c.id == row["id"], TABLE.c.attempts == row["attempts"], TABLE.c.state == MessageState.QUEUED)
+    later = {"lease_until": None, "not_before": now(wait_seconds), "reason": error.code}
+    with writing(desk.engine) as connection:
+        connection.execute(update(TABLE).where(*matching).values(**later))

@@ -1,0 +1,94 @@
+"""Purge: records of requests are kept as long as the laws require, and no longer (R50; 11 CCR 7101, 45 CFR 164.316)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, or_, select
+
+from portability.database import deployment, models
+from portability.database.engine import reading, writing
+from portability.delivery import codes
+from portability.law import deadlines
+from portability.people import subject_locks, subjects
+from portability.requests import exports
+from portability.requests.states import DISCARDED
+from portability.retention import anonymise
+from portability.trust import audit
+
+EXPORT, VOLUME, RECALL, GONE = models.export, models.volume, models.recall, models.deleted_volume
+ACTOR = "clock"
+PAGE = 100
+
+
+def purge(engine: Engine, months: int) -> int:
+    """Delete records of requests that ended `months` ago; returns how many. Raises DatabaseUnavailable."""
+    before = _months_ago(deployment.clock(engine), months)
+    with reading(engine) as connection:
+        found = connection.scalars(select(EXPORT.c.id).where(*_over(before)).limit(PAGE)).all()
+    gone = 0
+    for export_id in found:
+        with writing(engine) as connection:
+            row = exports.lock(connection, export_id)
+            # Checked again under the lock: a retry, a hold or a recall may have begun meanwhile.
+            if connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id, *_over(before))) is None:
+                continue
+            anonymise.delete_record(connection, export_id)
+            if row["subject_id"] and not _asked(connection, row["subject_ref"]):
+                subjects.forget_ref(connection, row["subject_kind"], row["subject_id"], row["tenant"])
+                connection.execute(delete(models.review).where(subject_locks.of_row(models.review, row)))
+            audit.record(connection, "request.purged", actor=ACTOR, export_id=export_id)
+            gone += 1
+    _purge_what_ended(engine, before)
+    _purge_codes(engine)
+    return gone
+
+
+def _purge_codes(engine: Engine) -> None:
+    """Delete the codes that people without account logged in with: they contain addresses."""
+    with reading(engine) as connection:
+        if not codes.has_outdated_addresses(connection):
+            return
+    with writing(engine) as connection:
+        codes.purge_addresses(connection)
+
+
+def _over(before: datetime) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions for an export: ended before, nothing stored or unattested, no hold, no open breach."""
+    stored = select(VOLUME.c.id).where(VOLUME.c.export_id == EXPORT.c.id).exists()
+    unattested = select(GONE.c.id).where(GONE.c.export_id == EXPORT.c.id, GONE.c.attestation_id.is_(None)).exists()
+    breached = select(RECALL.c.id).where(RECALL.c.export_id == EXPORT.c.id, RECALL.c.closed_at.is_(None)).exists()
+    ended_at = func.coalesce(EXPORT.c.ended_at, EXPORT.c.created_at)
+    return (EXPORT.c.state.in_(DISCARDED), ended_at < before, ~stored, ~unattested, ~breached, ~subject_locks.held())
+
+
+def _asked(connection: Connection, ref: str) -> bool:
+    return connection.scalar(select(EXPORT.c.id).where(EXPORT.c.subject_ref == ref).limit(1)) is not None
+
+
+def _purge_what_ended(engine: Engine, before: datetime) -> None:
+    """Delete mandates, instructions, consents and holds that ended before: they name people, too."""
+    mandate, order, hold = models.mandate, models.instruction, models.legal_hold
+    consent, sent = models.authorisation, models.transfer
+    used = select(sent.c.id).where(sent.c.authorisation_id == consent.c.id).exists()
+    spent = or_(
+        consent.c.revoked_at < before, consent.c.expires_at < before, and_(consent.c.once, consent.c.used_at < before)
+    )
+    over: Sequence[tuple[Table, ColumnElement[bool]]] = (
+        (mandate, or_(mandate.c.ended_at < before, mandate.c.expires_at < before)),
+        (order, order.c.withdrawn_at < before),
+        # A consent is kept as long as the record of a transfer that is based on it.
+        (consent, and_(spent, ~used)),
+        (hold, or_(hold.c.released_at < before, hold.c.until < before)),
+    )
+    with reading(engine) as connection:
+        found = [(table, which) for table, which in over if connection.scalar(select(table.c.id).where(which).limit(1))]
+    for table, which in found:
+        with writing(engine) as connection:
+            connection.execute(delete(table).where(which))
+
+
+def _months_ago(moment: datetime, months: int) -> datetime:
+    day = deadlines.months_later(moment.date(), -months)
+    return moment.replace(year=day.year, month=day.month, day=day.day)

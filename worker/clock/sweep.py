@@ -1,0 +1,142 @@
+"""The sweep: makes storage and database agree again after workers that died between the two.
+
+First it looks for lost volumes, because many of them mean a wrong storage, and then nothing is changed; then it
+removes orphans. Safe beside running workers and other sweeps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Engine
+
+from portability.api.errors import ForeignStore, PortabilityError, StorageError
+from portability.api.storages import Storage
+from portability.database import deployment, incidents
+from portability.database.incidents import Incident
+from portability.requests.states import ExportState
+from worker.clock import lost_volumes, orphans
+from worker.clock.orphans import OrphanKind
+from worker.write.withdraw import withdraw_copies, withdraw_discarded
+
+log = structlog.get_logger()
+LOOKS = 10
+"""How often a clock checks whether a sweep is due."""
+ACTOR = "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTally:
+    """Counts of orphans of one kind."""
+
+    kind: OrphanKind
+    count: int
+    bytes: int
+    kept: int
+    """How many of them the storage refused to remove."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """The result of a sweep; unless it was a dry run, orphans are removed and exports with lost volumes failed."""
+
+    tallies: Sequence[SweepTally]
+    lost: Mapping[str, Sequence[int]]
+    """Numbers of lost volumes by export."""
+
+    @property
+    def found(self) -> int:
+        return sum(tally.count for tally in self.tallies)
+
+    @property
+    def kept(self) -> int:
+        return sum(tally.kept for tally in self.tallies)
+
+
+def sweep(engine: Engine, storage: Storage, *, actor: str, dry_run: bool = False, force: bool = False) -> SweepReport:
+    """Fail exports whose objects are gone, and remove orphans.
+
+    Args:
+        engine: the control database.
+        storage: where archives are.
+        actor: who sweeps, for the audit log.
+        dry_run: only report.
+        force: continue although the storage seems to be another one than the database expects.
+
+    Raises: ForeignStore, before anything is changed; StorageError; DatabaseUnavailable.
+    """
+    try:
+        if not force:
+            deployment.check_owner(engine, storage)
+        began_at = deployment.clock(engine)
+        gone = lost_volumes.find(engine, storage, began_at, force=force)
+    except ForeignStore:
+        incidents.count(engine, Incident.FOREIGN_STORE)
+        raise
+    if not dry_run:
+        deployment.take_over(engine, storage)
+        for export_id, numbers in gone.items():
+            lost_volumes.fail(engine, export_id, numbers, actor=actor)
+    counts: Counter[OrphanKind] = Counter()
+    sizes: Counter[OrphanKind] = Counter()
+    kept: Counter[OrphanKind] = Counter()
+    for orphan in orphans.find(engine, storage, began_at):
+        counts[orphan.kind] += 1
+        sizes[orphan.kind] += orphan.bytes
+        kept[orphan.kind] += not (dry_run or _removed(orphan))
+    if swept := 0 if dry_run else counts.total() - kept.total():
+        incidents.count(engine, Incident.SWEPT, swept)
+    return SweepReport([SweepTally(kind, counts[kind], sizes[kind], kept[kind]) for kind in OrphanKind], gone)
+
+
+def _removed(orphan: orphans.Orphan) -> bool:
+    try:
+        orphan.remove()
+    except StorageError as error:
+        # One object that cannot be deleted must not prevent the others; but a storage that is down stops the sweep.
+        if error.retryable:
+            raise
+        return False
+    return True
+
+
+def run(engine: Engine, open_storage: Callable[[], Storage], every_seconds: float, stop: threading.Event) -> None:
+    """Sweep regularly until stopped, alternating with other clocks; 0 seconds: never.
+
+    It takes minutes with many objects, so a clock runs it in a separate thread.
+    """
+    while every_seconds and not stop.is_set():
+        _sweep_if_due(engine, open_storage, every_seconds)
+        stop.wait(every_seconds / LOOKS)
+
+
+def run_recalls(
+    engine: Engine, open_storage: Callable[[], Storage], every_seconds: float, stop: threading.Event
+) -> None:
+    """Delete recalled exports regularly until stopped: this must not wait for a sweep (R48)."""
+    while not stop.is_set():
+        try:
+            if gone := withdraw_discarded(engine, open_storage, {ExportState.RECALLED}):
+                log.info("recall.deleted", volumes=gone)
+            if copies := withdraw_copies(engine, open_storage):
+                log.info("transfer.deleted", copies=copies)
+        except PortabilityError as error:
+            log.warning("recall.waits", code=error.code)
+        except Exception as error:
+            log.exception("recall.failed", error=type(error).__name__)
+        stop.wait(every_seconds)
+
+
+def _sweep_if_due(engine: Engine, open_storage: Callable[[], Storage], every_seconds: float) -> None:
+    try:
+        if deployment.claim_sweep(engine, every_seconds):
+            report = sweep(engine, open_storage(), actor=ACTOR)
+            log.info("sweep.done", found=report.found, kept=report.kept, lost=len(report.lost))
+    except PortabilityError as error:
+        log.warning("sweep.failed", code=error.code)
+    except Exception as error:
+        log.exception("sweep.failed", error=type(error).__name__)

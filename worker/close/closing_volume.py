@@ -1,0 +1,120 @@
+"""The closing volume: what the last volume of an export contains beside data: export.json, the notice, the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import RowMapping
+
+from archive.viewer.pages import pages
+from archive.write.notice import document as notice_document
+from portability.api import JSON, RowRemark
+from portability.database import incidents
+from portability.database.engine import reading
+from portability.database.incidents import Incident
+from portability.errors import Incomplete
+from portability.law import tenants
+from portability.law.regime import Regime, SubjectFacts
+from portability.law.regimes import giving_rights
+from portability.requests import exports, reviews
+from worker.claim.claims import Claim
+from worker.close import closing_document
+from worker.close.commit import VolumeCommit
+from worker.context import WorkerContext
+from worker.write import excerpts, ledger
+from worker.write.open_volume import OpenVolume
+
+log = structlog.get_logger()
+LISTED = ("number", "name", "bytes", "sha256", "tagmanifest_sha256")
+"""What export.json states about each earlier volume."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingRows:
+    """An export's rows when all its other slices are read."""
+
+    volumes: Sequence[RowMapping]
+    """The stored volumes."""
+    lines: Sequence[RowMapping]
+    """The ledger lines."""
+    gaps: Sequence[RowMapping]
+    reviewed: Sequence[Mapping[str, JSON]] = ()
+    """The counts of reviews on which an officer decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingFiles:
+    """Files added when the volume is sealed; empty for a volume that does not close."""
+
+    document: Mapping[str, JSON] | None = None
+    """export.json."""
+    notice: Mapping[str, JSON] | None = None
+    """notice.json."""
+    viewer: Iterable[tuple[str, Iterable[bytes]]] | None = None
+    """(path, blocks) of each file."""
+
+
+def rows_to_close(context: WorkerContext, claim: Claim) -> ClosingRows | None:
+    """Read what the closing volume describes; None while other slices are read. Slice 0 is the one that closes."""
+    if claim.number:
+        return None
+    with reading(context.engine) as connection:
+        export = exports.get(connection, claim.id)
+        if export["open_slices"]:
+            return None
+        # Other slices may have stored volumes while this volume was filled: its list names them too.
+        stored = exports.stored_volumes(connection, claim.id)
+        lines, gaps = exports.ledger(connection, claim.id), exports.gaps(connection, claim.id)
+        return ClosingRows(stored, lines, gaps, reviews.examined(connection, export))
+
+
+def report_remarks(context: WorkerContext, claim: Claim, commit: VolumeCommit, rows: ClosingRows) -> None:
+    """Alarm the operator about records that their source should have deleted."""
+    for line in ledger.merge(rows.lines, commit.tallies):
+        past = (line["remarks"] or {}).get(RowRemark.PAST_RETENTION, 0)
+        if past:
+            names = {"exporter": line["exporter"], "dataset": line["dataset"]}
+            log.warning("retention.exceeded", export=claim.id, **names, records=past)
+            incidents.count(context.engine, Incident.PAST_RETENTION, past)
+
+
+def make_files(
+    context: WorkerContext, claim: Claim, volume: OpenVolume, commit: VolumeCommit, rows: ClosingRows
+) -> ClosingFiles:
+    """Make the files that describe the export after this commit. Raises Incomplete, StorageUnavailable, VolumeFault."""
+    plan, export = volume.job.plan, claim.export
+    lines = ledger.merge(rows.lines, commit.tallies)
+    named = sorted({f"{line['exporter']}/{line['dataset']}" for line in lines if line["gaps"]})
+    if export["require_complete"] and named:
+        raise Incomplete(
+            f"export {claim.id} has gaps in {', '.join(named)}, but the request demanded a complete export"
+        )
+    gaps = [*(dict(gap) for gap in rows.gaps if gap["id"] not in commit.filled), *commit.gaps]
+    listed = [{name: row[name] for name in LISTED} for row in rows.volumes]
+    listed.append({"number": commit.volume["number"], "name": volume.output.name})
+    at = datetime.now(UTC)
+    document = closing_document.document(
+        *(export, plan, lines, gaps, listed, at),
+        unknown=volume.job.unknown_approved,
+        reviewed=rows.reviewed,
+        tenants=tenants.load(context.settings.tenants_file),
+    )
+    excerpts.absorb(context.storage, volume.excerpts, rows.volumes, export["revision"])
+    envelope = volume.output.envelope
+    return ClosingFiles(
+        document,
+        notice_document(
+            *(envelope, document, context.notice, closing_document.notice_lines(plan.lines, lines)),
+            _rights_giving(context, export),
+        ),
+        pages(envelope, document, volume.excerpts.shown(plan.lines), has_notice=True),
+    )
+
+
+def _rights_giving(context: WorkerContext, export: RowMapping) -> Sequence[Regime]:
+    """Return the laws that give rights to the subject of an export."""
+    facts = SubjectFacts(export["subject_kind"], export["residence"], export["tenant"])
+    return giving_rights(context.settings.laws, export["profile"], facts)

@@ -1,0 +1,147 @@
+"""Commit: all database changes of one volume, as one value that one transaction writes.
+
+The closing volume's document is made from the same value, so that the archive and the database agree.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from archive.parts import SealedVolume
+from portability.api import Identity
+from portability.database import models
+from portability.database.engine import writing
+from portability.requests import referrals, reviews
+from portability.requests.states import DatasetState, ExportState
+from portability.requests.transition import drop_volume, store_volume
+from worker.claim import fenced_writes
+from worker.claim.claims import Claim
+from worker.close import closing_document
+from worker.context import WorkerContext
+from worker.plan.plan import ExportPlan, PlanLine
+from worker.plan.position import Position
+from worker.read import identities
+from worker.write import ledger
+from worker.write.ledger import LedgerTally
+from worker.write.open_volume import OpenVolume
+
+VOLUME = models.volume
+
+
+class NextStep(StrEnum):
+    """What happens after a volume."""
+
+    GO_ON = "go_on"
+    """The slice has more to read: the next claim continues at the position."""
+    END_SLICE = "end_slice"
+    """The slice is read: it is done, or waits for the others, or as the last one it allows the export to close."""
+    END_EXPORT = "end_export"
+    """It was the closing volume: the export is ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeCommit:
+    """The database changes of a volume that storage has confirmed."""
+
+    volume: RowMapping
+    """The volume's reserved row."""
+    sealed: SealedVolume | None
+    """The stored object; None if there was nothing to write: the row is deleted."""
+    tallies: Mapping[int, LedgerTally]
+    """Changes of ledger lines, by ordinal."""
+    gaps: Sequence[Mapping[str, Any]]
+    """Rows of new gaps."""
+    filled: Sequence[int]
+    """Ids of older gaps that it fills or replaces."""
+    position: Position
+    """Where the slice's next volume begins."""
+    next_step: NextStep
+    plan: ExportPlan
+    unknown: bool
+    """Whether no source knew the subject, and a person approved the export."""
+    unclear: Sequence[tuple[Identity, str]] = ()
+    """The identities that name records for a review, with the records' datasets; noted with the closing volume."""
+
+    referred: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By tenant: the people whose data needs its instruction; noted with the closing volume."""
+
+    @property
+    def closes(self) -> bool:
+        """Return whether this is the closing volume's commit."""
+        return self.next_step is NextStep.END_EXPORT
+
+
+def draft_commit(row: RowMapping, volume: OpenVolume, *, closes: bool) -> VolumeCommit:
+    """Make the commit of a volume that is filled and not sealed yet."""
+    following = NextStep.END_EXPORT if closes else NextStep.END_SLICE
+    lines = volume.job.plan.lines
+    read = (line.subject for line in lines if line.state is DatasetState.PENDING)
+    return VolumeCommit(
+        volume=row,
+        sealed=None,
+        tallies=volume.tallies,
+        gaps=ledger.gap_rows(volume.job.plan, volume.tallies, row["number"]),
+        filled=[identifier for tally in volume.tallies.values() for identifier in tally.filled],
+        position=volume.position,
+        next_step=following if volume.is_read else NextStep.GO_ON,
+        plan=volume.job.plan,
+        unknown=volume.job.unknown_approved,
+        unclear=tuple(identities.unclear(read, volume.job.exporters.values())) if closes else (),
+        referred=_referred(lines) if closes else {},
+    )
+
+
+def _referred(lines: Sequence[PlanLine]) -> Mapping[str, Sequence[str]]:
+    """Return by tenant the people whose data is referred to it."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for line in lines:
+        for tenant, person in line.people:
+            found[tenant][person] = None
+    return {tenant: list(people) for tenant, people in found.items()}
+
+
+def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> int:
+    """Write the commit in one transaction; returns how many workers to wake. Raises LeaseLost."""
+    with writing(context.engine) as connection:
+        export = fenced_writes.lock(connection, claim)
+        if commit.sealed is None:
+            drop_volume(connection, VOLUME, commit.volume["id"])
+        else:
+            store_volume(connection, VOLUME, commit.volume["id"], _columns(commit.sealed, closing=commit.closes))
+        lines = ledger.add(connection, claim.id, commit.tallies, commit.gaps, commit.filled)
+        position = commit.position.to_json()
+        match commit.next_step:
+            case NextStep.GO_ON:
+                fenced_writes.settle(connection, claim, position=position, large=True)
+                return 1
+            case NextStep.END_SLICE:
+                fenced_writes.write(connection, claim, position=position)
+                return int(fenced_writes.end_slice(connection, claim))
+            case NextStep.END_EXPORT:
+                answer = closing_document.outcome_of(export, commit.plan, lines, unknown=commit.unknown)
+                columns = {
+                    "complete": answer.complete,
+                    "outcome_own": answer.own,
+                    "outcome_processor": answer.processor,
+                }
+                reviews.note(connection, export, commit.unclear)
+                fenced_writes.end_locked(connection, export, ExportState.READY, columns=columns)
+                referrals.note(connection, context.settings, export, commit.referred)
+                return 0
+
+
+def _columns(sealed: SealedVolume, *, closing: bool) -> dict[str, object]:
+    return {
+        "closing": closing,
+        "bytes": sealed.bytes,
+        "sha256": sealed.sha256,
+        "tagmanifest_sha256": sealed.tagmanifest_sha256,
+        "files": sealed.files,
+        "payload_bytes": sealed.payload_bytes,
+    }

@@ -1,0 +1,92 @@
+"""Failures of a volume: release the slice, retry later, or end the export with its reason."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+
+import structlog
+
+from portability.api.errors import (
+    PortabilityError,
+    StorageError,
+    StorageFull,
+    StorageUnavailable,
+    WrongClock,
+)
+from portability.database import incidents
+from portability.database.engine import writing
+from portability.database.incidents import Incident
+from portability.errors import Cancelled, Draining, NoSigningKey, VolumeFault
+from portability.law.scan_rules import ScanBlocked
+from portability.requests.states import ExportState
+from worker.claim import fenced_writes
+from worker.claim.claims import Claim
+from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS
+from worker.context import WorkerContext
+from worker.write.withdraw import withdraw_all
+
+log = structlog.get_logger()
+OUTAGES = (StorageUnavailable, StorageFull, WrongClock, NoSigningKey)
+"""Errors of services that are down or full: retried longer, because an operator has to act first."""
+OUTAGE_TRIES = 8
+"""How many times more attempts they get than internal faults; with waits of 300 s these are some hours."""
+DOUBLINGS_MAX = 16
+
+
+def check_tries(context: WorkerContext, claim: Claim) -> None:
+    """Check that workers did not die repeatedly on this volume. Raises VolumeFault."""
+    tried = claim.attempts - 1
+    if tried >= context.settings.attempts_max * OUTAGE_TRIES:
+        raise VolumeFault(f"export {claim.id}: its workers died {tried} times")
+
+
+def handle(context: WorkerContext, claim: Claim, error: Exception) -> int:
+    """Handle the error of a volume; returns how many workers to wake at once.
+
+    Raises: LeaseLost, DatabaseUnavailable.
+    """
+    match error:
+        case Draining():
+            with writing(context.engine) as connection:
+                fenced_writes.hand_back(connection, claim)
+        case Cancelled():
+            end(context, claim, ExportState.CANCELLED)
+        case PortabilityError():
+            fail(context, claim, error)
+        case _:
+            name = type(error).__name__
+            log.error("volume.fault", export=claim.id, slice=claim.number, error=name, exc_info=error)
+            fail(context, claim, VolumeFault(f"export {claim.id}: a volume failed with {name}"))
+    return int(isinstance(error, Draining))
+
+
+def fail(context: WorkerContext, claim: Claim, error: PortabilityError) -> None:
+    """Release the slice for a retry, or end the export after a permanent error or too many attempts."""
+    log.warning("volume.failed", export=claim.id, slice=claim.number, code=error.code, attempt=claim.attempts)
+    if isinstance(error, StorageFull):
+        incidents.count(context.engine, Incident.STORAGE_FULL)
+    if isinstance(error, ScanBlocked):
+        incidents.count(context.engine, Incident.SCAN_BLOCKED)
+    if not error.retryable or claim.attempts >= tries(error, context.settings.attempts_max):
+        end(context, claim, ExportState.FAILED, error)
+        return
+    jitter = 0.5 + secrets.randbelow(1000) / 1000
+    doublings = min(claim.attempts - 1, DOUBLINGS_MAX)
+    wait_seconds = min(BACKOFF_MAX_SECONDS, context.settings.backoff_seconds * 2**doublings) * jitter
+    with writing(context.engine) as connection:
+        fenced_writes.back_off(connection, claim, wait_seconds, error)
+
+
+def tries(error: PortabilityError, attempts_max: int) -> int:
+    """Return how many attempts an error allows: outages end by themselves, faults rarely do."""
+    return attempts_max * OUTAGE_TRIES if isinstance(error, OUTAGES) else attempts_max
+
+
+def end(context: WorkerContext, claim: Claim, state: ExportState, error: PortabilityError | None = None) -> None:
+    """End an export without an archive: first the state, so that no worker continues, then its stored objects."""
+    with writing(context.engine) as connection:
+        fenced_writes.end(connection, claim, state, error)
+    with suppress(StorageError):
+        withdraw_all(context.engine, context.storage, claim.id)
+    log.info("export.ended", export=claim.id, state=state, code=None if error is None else error.code)

@@ -1,0 +1,152 @@
+"""The pipeline. Read this first: one call of `advance` writes one volume of a claimed slice.
+
+    claim     worker/claim   A worker has claimed a slice. Its lease is renewed until `advance` returns.
+    plan      worker/plan    The first claim of an export stores what is read, and cuts large datasets into slices.
+    begin     worker/write   The volume gets its row, then an upload. If the worker dies, the next claim finds both.
+    read      worker/read    Sources give batches and files. Data that a source does not give is a gap in the ledger.
+    write     worker/write   Batches become members of the volume, until it is full or the slice is read.
+    close     worker/close   If no slice has more to read, this volume gets export.json, the notice and the viewer.
+    seal                     The volume is signed, and storage publishes it.
+    commit    worker/close   One transaction stores the volume's row, ledger and gaps, and the slice's next position.
+    release                  The same transaction releases the slice. Any worker can make the next claim.
+
+Each step calls only modules of rooms below it. A fault of a source becomes a gap; every other fault is raised up to
+`advance`: the upload is aborted, the position does not change, and the next claim writes the volume again.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from archive.parts import SealedVolume
+from archive.write.volume import Volume
+from portability.api.errors import StorageError
+from portability.api.storages import Upload
+from portability.database import incidents
+from portability.database.engine import reading
+from portability.database.incidents import Incident
+from portability.errors import DatabaseUnavailable, LeaseLost, VolumeFault
+from portability.requests import exports
+from portability.trust import keys
+from worker import prepare
+from worker.claim import fenced_writes
+from worker.claim.claims import Claim
+from worker.claim.lease import Lease
+from worker.close import closing_volume, failure
+from worker.close.closing_volume import ClosingFiles, ClosingRows
+from worker.close.commit import VolumeCommit, apply_commit, draft_commit
+from worker.context import WorkerContext
+from worker.plan.position import Position
+from worker.write import excerpts
+from worker.write.begin import begin, describe, withdraw_abandoned
+from worker.write.collect import fill
+from worker.write.open_volume import OpenVolume, SliceJob
+from worker.write.uploads import aborted_on_error
+
+log = structlog.get_logger()
+
+
+def advance(context: WorkerContext, claim: Claim) -> int:
+    """Write the next volume of a claimed slice; returns how many workers to wake at once."""
+    try:
+        with Lease(context.engine, claim, context.settings.lease_seconds).renewed() as lease:
+            try:
+                return step(context, claim, lease)
+            except LeaseLost:
+                raise
+            except Exception as error:  # noqa: BLE001  # handled below: logged, and the export ends with its reason
+                return failure.handle(context, claim, error)
+    except LeaseLost:
+        log.warning("lease.lost", export=claim.id, slice=claim.number, fence=claim.fence)
+        incidents.count(context.engine, Incident.LEASE_LOST)
+    except DatabaseUnavailable as error:
+        # The database is down, so nothing can be stored. The lease expires, and the next claim removes the remnants.
+        log.warning("volume.left", export=claim.id, slice=claim.number, code=error.code)
+    return 0
+
+
+def step(context: WorkerContext, claim: Claim, lease: Lease) -> int:
+    """Plan the export if it has no plan, then write a volume; after cutting, each slice has its own turn instead.
+
+    Returns how many workers to wake. Raises: any error that prevents storing the volume.
+    """
+    lease.check()
+    failure.check_tries(context, claim)
+    job = prepare.job(context, claim, lease.check, lease.report_wait)
+    if claim.slice["readings"] is None:
+        planned = prepare.write_plan(context, claim, job)
+        if planned is None:
+            return 0
+        job, more_slices = planned
+        if more_slices:
+            return more_slices + 1
+    return _write_volume(context, claim, lease, job)
+
+
+def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: SliceJob) -> int:
+    """Take one volume from its row to its commit; returns how many workers to wake."""
+    # Begin.
+    envelope = describe(context, claim)
+    with reading(context.engine) as connection:
+        stored = exports.stored_volumes(connection, claim.id)
+        abandoned = fenced_writes.abandoned(connection, claim)
+    own = [row["object_key"] for row in stored if row["slice"] == claim.number]
+    kept = excerpts.load(context.storage, own)
+    row, upload = begin(context, claim, envelope, withdraw_abandoned(context, claim, abandoned))
+    with aborted_on_error(upload):
+        output = Volume(envelope, row["number"], upload.write)
+        volume = OpenVolume(job, output, Position.from_json(claim.slice["position"]), kept)
+        lease.progress = volume.progress
+        # Read and write.
+        fill(volume)
+        # Close and seal.
+        rows = closing_volume.rows_to_close(context, claim) if volume.is_read else None
+        commit = draft_commit(row, volume, closes=rows is not None)
+        if commit.closes or volume.has_members:
+            commit = replace(commit, sealed=_seal(context, claim, volume, upload, commit, rows))
+        else:
+            upload.abort()
+    # Commit and release.
+    try:
+        more = apply_commit(context, claim, commit)
+    except LeaseLost:
+        # It was published after the lease expired: the next claim may have looked for it too early.
+        with suppress(StorageError):
+            context.storage.delete(row["object_key"])
+        raise
+    if commit.sealed is not None:
+        if rows is not None:
+            closing_volume.report_remarks(context, claim, commit, rows)
+        excerpts.discard(context.storage, own[-1:] if rows is None else [old["object_key"] for old in rows.volumes])
+        log.info("volume.stored", export=claim.id, slice=claim.number, volume=row["number"], bytes=commit.sealed.bytes)
+    return more
+
+
+def _seal(
+    context: WorkerContext,
+    claim: Claim,
+    volume: OpenVolume,
+    upload: Upload,
+    commit: VolumeCommit,
+    rows: ClosingRows | None,
+) -> SealedVolume:
+    """Close the export if `rows` are given, then sign the volume and publish it."""
+    check = volume.job.check
+    check()
+    volume.excerpts.note(volume.output.name, volume.output.payload)
+    files = ClosingFiles() if rows is None else closing_volume.make_files(context, claim, volume, commit, rows)
+    with reading(context.engine) as connection:
+        # Read only now: the key of the beginning may have been retired meanwhile.
+        key = keys.signing(connection, context.settings.keys)
+    sealed = volume.output.seal(key, closing=files.document, notice=files.notice, viewer=files.viewer)
+    check()
+    if files.document is None or files.document["gaps"]:
+        # For the closing volume, and for the closing volume of a retry of gaps.
+        excerpts.save(context.storage, commit.volume["object_key"], volume.excerpts)
+    in_storage = upload.complete()
+    if in_storage.bytes != sealed.bytes:
+        raise VolumeFault(f"{sealed.name}: {sealed.bytes} bytes were written, but storage has {in_storage.bytes}")
+    return sealed

@@ -1,0 +1,1 @@
+"""What an export reads: pure rules for its datasets, fields, slices and positions."""

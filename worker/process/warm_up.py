@@ -1,0 +1,129 @@
+"""Warm-up: before its first job a worker reads and seals synthetic archives, so that all code is loaded.
+
+Each job is a fork of the worker. Objects that are made at first use (statements, templates, clients, schemas) would be
+made again in each fork, at several times the cost of a small export. Nothing is written or stored here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+
+from archive.parts import VolumeMetadata
+from archive.write.volume import Volume
+from portability.api import Identity, Selection, Subject, SubjectKind
+from portability.api.errors import PortabilityError, SourceStalled
+from portability.api.nouns import first_identity
+from portability.law.profiles import Profile
+from portability.people import resolution
+from portability.plugins import load_document_formats, load_formats
+from portability.processes import settle
+from portability.requests.acceptance import DEFAULT_FORMATS
+from portability.requests.instructions import Order
+from portability.sources import PlatformSources
+from portability.storage import prepare as prepare_storage
+from worker import prepare
+from worker.context import WorkerContext
+from worker.plan import plan
+from worker.plan.position import Position
+from worker.process import synthetic_export
+from worker.process.synthetic_export import SYNTHETIC
+from worker.read import bounded_calls, identities
+from worker.read.bounded_calls import Check
+from worker.read.reader import SourcePatience
+from worker.write.collect import fill
+from worker.write.open_volume import OpenVolume, SliceJob, VolumeLimits
+
+log = structlog.get_logger()
+PROFILES = {
+    SubjectKind.USER: Profile.ACCESS,
+    SubjectKind.CONTACT: Profile.ACCESS,
+    SubjectKind.TENANT: Profile.SWITCH,
+    SubjectKind.EMAIL: Profile.ACCESS,
+}
+SECONDS_MAX = 30.0
+"""Time limit, so that a hanging source does not delay the start for longer."""
+THREAD_SECONDS = 1.0
+
+
+def warm_process(context: WorkerContext, sources: PlatformSources) -> None:
+    """Warm up this process for its forks; afterwards it has no open connection.
+
+    Faults of sources and plug-ins are ignored here: jobs report them, and only start slower.
+    """
+    before = set(threading.enumerate())
+    parts = (
+        partial(_ask, "storage", partial(prepare_storage, context.storage)),
+        partial(_ask, "files", sources.prepare),
+        partial(_read_sources, context),
+        partial(synthetic_export.export, context, SECONDS_MAX),
+    )
+    for part in parts:
+        try:
+            part()
+        except PortabilityError as error:
+            log.warning("warm_up.ended", code=error.code)
+    sources.close()
+    context.engine.dispose()
+    bounded_calls.dismiss()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(THREAD_SECONDS)  # wait for the reading thread to end: forking with threads is risky
+    settle()
+
+
+def _ask(name: str, call: Callable[[], None]) -> None:
+    SourcePatience(retries=0, seconds=SECONDS_MAX).once(name, call).get()
+
+
+def _read_sources(context: WorkerContext) -> None:
+    check = _deadline(time.monotonic() + SECONDS_MAX)
+    for kind, profile in PROFILES.items():
+        _read(context, _synthetic_subject(kind), profile, check)
+
+
+def _synthetic_subject(kind: SubjectKind) -> Subject:
+    tenant = SYNTHETIC if kind in {SubjectKind.CONTACT, SubjectKind.TENANT} else None
+    identities = [first_identity(kind, SYNTHETIC, tenant)]
+    if kind is not SubjectKind.TENANT:
+        identities += [
+            Identity("account", "email", SYNTHETIC, verified=True, tenant=tenant),
+            Identity("crm", "contact_id", SYNTHETIC, verified=True, tenant=SYNTHETIC),
+            Identity("crm", "phone", SYNTHETIC, verified=True, tenant=SYNTHETIC),
+        ]
+    return Subject(kind, tenant, SYNTHETIC, tuple(dict.fromkeys(identities)))
+
+
+def _deadline(ends_at: float) -> Check:
+    def check() -> None:
+        if time.monotonic() > ends_at:
+            raise SourceStalled(f"the sources took longer than {SECONDS_MAX:g} s to read the synthetic subject")
+
+    return check
+
+
+def _read(context: WorkerContext, subject: Subject, profile: Profile, check: Check) -> None:
+    """Count and read every dataset, into a volume that is not stored."""
+    at, settings = datetime.now(UTC), context.settings
+    job = SliceJob(
+        plan=plan.make(profile, subject, context.exporters, [Order(SYNTHETIC, None, None)], notice=context.notice),
+        readings=(),
+        exporters=context.exporters,
+        formats=load_formats(DEFAULT_FORMATS),
+        selection=Selection(began_at=at),
+        limits=VolumeLimits(settings.volume_bytes, settings.volume_members, settings.piece_bytes),
+        patience=SourcePatience(retries=0, seconds=settings.source_seconds, check=check),
+        check=check,
+        document_formats=load_document_formats(DEFAULT_FORMATS),
+        screen=prepare.screen(settings, profile),
+    )
+    resolution.resolve(subject, context.exporters, partial(identities.ask, job.patience))
+    division = prepare.divide(context, job)
+    envelope = VolumeMetadata(settings.iss, SYNTHETIC, SYNTHETIC, profile, 1, at, at, settings.contact, context.notice)
+    volume = Volume(envelope, 1, lambda _block: None)
+    fill(OpenVolume(replace(job, readings=division.own), volume, Position()))

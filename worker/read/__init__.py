@@ -1,0 +1,1 @@
+"""From exporters to checked batches and files: deadlines, validation, redaction and the scan."""

@@ -1,0 +1,275 @@
+"""Pieces: a bounded part of a dataset's records, whole batches only, encoded in every format of the export."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+from archive.recipients import RecipientTally, together
+from portability.api import (
+    Batch,
+    Cursor,
+    Dataset,
+    Document,
+    DocumentFormat,
+    FieldType,
+    File,
+    Format,
+    Gap,
+    Record,
+    StreamingFormat,
+)
+from portability.api.errors import ExporterFault, FormatError
+from portability.api.rows import Batched, Rows
+from worker.read.reader import Reader
+from worker.read.redaction import Redact, as_it_is
+from worker.read.screening import Screen
+from worker.read.screening.values import Counts
+from worker.write import disclosures
+from worker.write.excerpts import RECORDS_MAX
+
+_NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What a batch reports as missing, and where to read it again."""
+
+    gaps: tuple[Gap, ...]
+    before: Cursor | None
+    cursor: Cursor
+    files: tuple[str, ...]
+    """Names of the files that the batch has nevertheless."""
+    records: int = 0
+    """Number of records of the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetPiece:
+    """What is written next; empty if the source has nothing more."""
+
+    records: int
+    bodies: Mapping[str, Sequence[bytes]] = field(repr=False)
+    """Blocks of one whole member for each format, by its name; not joined, which would be a copy."""
+    cursor: Cursor | None
+    """The cursor after the last batch."""
+    before: Cursor | None
+    """The cursor before the last batch, from which its files can be read again."""
+    files: tuple[File, ...]
+    """Files of the last batch: a batch with files ends its piece."""
+    shortfalls: tuple[Shortfall, ...]
+    last_records: int = 0
+    """Number of records of the last batch."""
+    head: Sequence[Record] = field(default=(), repr=False)
+    """The first records, for the viewer's excerpt."""
+    documents: Sequence[tuple[DocumentFormat, Document]] = field(default=(), repr=False)
+    """Documents, if the dataset's records become documents: one member each."""
+    lost: tuple[Gap, ...] = ()
+    """Gaps that reading again would not fill."""
+    redactions: Counter[str] = field(default_factory=Counter)
+    """Number of values that were replaced by marks, by rule."""
+    findings: Counter[str] = field(default_factory=Counter)
+    """Number of values that a rule reports and does not change."""
+    remarks: Counter[str] = field(default_factory=Counter)
+    """Number of remarkable records, by `RowRemark`."""
+    withheld: Counter[str] = field(default_factory=Counter)
+    """Number of records with a value that is withheld, by its name; 0 if the source says that no record has it."""
+    recipients: RecipientTally = field(default_factory=RecipientTally)
+    """The recipients that the records name."""
+
+    @property
+    def members(self) -> int:
+        """Return the number of its members."""
+        return (len(self.bodies) if self.records else 0) + len(self.documents)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """Batches as they came, ready for export: other people's details redacted, findings masked."""
+
+    batches: list[Batch]
+    """Slim rows: once they are encoded their values are not needed."""
+    cursors: list[Cursor | None]
+    """Cursors; the first is the one before the first batch."""
+    counts: list[Counts]
+    """Counts of replacements and findings in each batch."""
+    head: list[Record]
+    """The first records."""
+    recipients: list[RecipientTally]
+    """The recipients that the records of each batch name."""
+
+
+def read(
+    reader: Reader,
+    dataset: Dataset,
+    formats: Mapping[str, Format],
+    size_bytes: int,
+    screen: Screen,
+    redact: Redact = as_it_is,
+) -> DatasetPiece:
+    """Read batches until the first format has `size_bytes`, a batch has files, or the source ends.
+
+    The size of a format that does not stream is unknown before its end: then the sizes of the batches, each encoded
+    alone, are added.
+
+    A record that a format cannot represent is the exporter's fault: the piece and the reading end before its batch.
+    Raises ScanBlocked.
+    """
+    arrived = _Arrivals([], [reader.after], [], [], [])
+    batches, cursors = arrived.batches, arrived.cursors
+    try:
+        arriving = _arriving(reader, dataset, redact, screen, arrived)
+        bodies = _encode_while_reading(arriving, batches, dataset, formats, size_bytes)
+        head = arrived.head
+    except FormatError:
+        sound, fault = _sound(batches, dataset, formats)
+        reader.stop(ExporterFault(str(fault)))
+        batches = list(sound)
+        bodies = {name: list(form.encode(dataset, _records(batches))) for name, form in formats.items()}
+        head = list(islice(_records(batches), RECORDS_MAX))
+    count = len(batches)
+    return DatasetPiece(
+        records=sum(len(batch.records) for batch in batches),
+        bodies=bodies,
+        cursor=cursors[count],
+        before=cursors[max(count - 1, 0)],
+        files=batches[-1].files if batches else (),
+        shortfalls=tuple(shortfalls(batches, cursors)),
+        last_records=len(batches[-1].records) if batches else 0,
+        head=tuple(head),
+        redactions=sum((counts.masked for counts in arrived.counts[:count]), Counter()),
+        findings=sum((counts.reported for counts in arrived.counts[:count]), Counter()),
+        remarks=count_rows(batch.remarks for batch in batches),
+        withheld=count_rows(batch.withheld for batch in batches),
+        recipients=together(arrived.recipients[:count]),
+    )
+
+
+def count_rows(marked: Iterable[Mapping[Any, Sequence[int]]]) -> Counter[str]:
+    """Count the marked records of batches, by name; a name without a record stays, with 0.
+
+    The names are plain texts: JSON objects of the archive cannot have members of an enumeration as keys.
+    """
+    counted: Counter[str] = Counter()
+    for places in marked:
+        counted.update({str(name): len(indexes) for name, indexes in places.items()})
+    return counted
+
+
+def shortfalls(batches: Sequence[Batch], cursors: Sequence[Cursor | None]) -> Iterator[Shortfall]:
+    """Yield those of batches with gaps; `cursors` begins with the one before the first batch."""
+    for batch, before in zip(batches, cursors, strict=False):
+        if batch.gaps:
+            names = tuple(file.name for file in batch.files)
+            yield Shortfall(batch.gaps, before, batch.cursor, names, len(batch.records))
+
+
+def _arriving(reader: Reader, dataset: Dataset, redact: Redact, screen: Screen, arrived: _Arrivals) -> Iterator[Batch]:
+    while (batch := reader.next()) is not None:
+        redacted, redactions = redact(dataset, batch)
+        counts = Counts(masked=redactions)
+        # Batch by batch, not all together: meanwhile the source reads on.
+        screened = screen.batch(dataset, redacted, counts)
+        arrived.batches.append(_slim(dataset, screened))
+        arrived.cursors.append(screened.cursor)
+        arrived.counts.append(counts)
+        arrived.recipients.append(disclosures.recipients(dataset, screened.records))
+        arrived.head.extend(islice(screened.records, RECORDS_MAX - len(arrived.head)))
+        yield screened
+
+
+def _slim(dataset: Dataset, batch: Batch) -> Batch:
+    if not isinstance(batch.records, Rows):
+        return batch
+    numbers = frozenset(field.name for field in dataset.fields if field.type in _NUMBERS)
+    return replace(batch, records=batch.records.slim(numbers))
+
+
+def _encode_while_reading(
+    batches: Iterator[Batch],
+    arrived: Sequence[Batch],
+    dataset: Dataset,
+    formats: Mapping[str, Format],
+    size_bytes: int,
+) -> Mapping[str, Sequence[bytes]]:
+    """Encode with streaming formats, which take each batch soon after it arrives and need not keep it."""
+    bodies: dict[str, list[bytes]] = {name: [] for name in formats}
+    first = next(iter(formats))
+    in_step = [name for name, form in formats.items() if isinstance(form, StreamingFormat) and form.streams]
+
+    def size_with(before: int, batch: Batch) -> int:
+        if first in in_step:
+            return sum(map(len, bodies[first]))
+        return before + sum(map(len, formats[first].encode(dataset, batch.records)))
+
+    shared = _Shared(_until_full(batches, size_bytes, size_with), in_step)
+    encoders = {name: formats[name].encode(dataset, Batched(shared.of(name))) for name in in_step}
+    for leader in in_step[:1]:
+        for block in encoders[leader]:
+            bodies[leader].append(block)
+            for other in in_step[1:]:
+                while shared.taken[other] < shared.taken[leader] and (text := next(encoders[other], None)) is not None:
+                    bodies[other].append(text)
+    while shared.pull():
+        pass  # no format streams: the sizes of the batches decide where the piece ends
+    for name, form in formats.items():
+        # A format that yields nothing before its end would otherwise read the whole source for its first block.
+        bodies[name] += encoders[name] if name in in_step else form.encode(dataset, _records(arrived))
+    return bodies
+
+
+def _until_full(
+    batches: Iterator[Batch], size_bytes: int, size_with: Callable[[int, Batch], int]
+) -> Iterator[Sequence[Record]]:
+    """Yield batches until they have `size_bytes`, or a batch has files; a size is known once a batch is consumed."""
+    size = 0
+    while size < size_bytes and (batch := next(batches, None)) is not None:
+        yield batch.records
+        if batch.files:
+            return
+        size = size_with(size, batch)
+
+
+class _Shared:
+    """Records for several formats with different speeds; unlike tee, it frees what all have consumed at once."""
+
+    def __init__(self, arriving: Iterator[Sequence[Record]], names: Iterable[str]) -> None:
+        self._arriving = arriving
+        self._waiting: dict[str, deque[Sequence[Record]]] = {name: deque() for name in names}
+        self.taken = dict.fromkeys(self._waiting, 0)
+        """Number of batches consumed by each format."""
+
+    def of(self, name: str) -> Iterator[Sequence[Record]]:
+        """Yield all batches that arrive, for one format."""
+        while self._waiting[name] or self.pull():
+            self.taken[name] += 1
+            yield self._waiting[name].popleft()
+
+    def pull(self) -> bool:
+        """Read the next batch for all formats; False at the end."""
+        records = next(self._arriving, None)
+        if records is None:
+            return False
+        for queue in self._waiting.values():
+            queue.append(records)
+        return True
+
+
+def _sound(
+    batches: Sequence[Batch], dataset: Dataset, formats: Mapping[str, Format]
+) -> tuple[Sequence[Batch], FormatError]:
+    for count, batch in enumerate(batches):
+        try:
+            for form in formats.values():
+                for _block in form.encode(dataset, batch.records):
+                    pass
+        except FormatError as fault:
+            return batches[:count], fault
+    raise AssertionError("a format refused a piece although it accepts each of its batches")
+
+
+def _records(batches: Iterable[Batch]) -> Batched:
+    return Batched(batch.records for batch in batches)
