@@ -15,8 +15,11 @@ from portability.api import SubjectKind
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.delivery import codes
+from portability.requests import slices
 
+# Requests stay on the server of all tests here: a test that makes one has an address of its own.
 ADDRESS = "reader@news.example"
+KNOWN = "known@news.example"
 NUMBER = "+493090182020"
 KINDS = frozenset(SubjectKind)
 
@@ -63,7 +66,7 @@ def sent(served: Served) -> int:
 @pytest.mark.requirement("R15")
 @pytest.mark.parametrize(
     ("address", "kind", "identifier"),
-    [(ADDRESS.upper(), "email", ADDRESS), ("+49 30 9018 2020", "phone", NUMBER)],
+    [("SERVED@NEWS.EXAMPLE", "email", "served@news.example"), ("+49 30 9018 2020", "phone", NUMBER)],
 )
 def test_a_person_without_account_gets_their_data(served: Served, address: str, kind: str, identifier: str) -> None:
     """Code, request, download. The audit log and the request name a pseudonym, not the address."""
@@ -106,14 +109,14 @@ def test_an_address_sees_nothing_of_others(served: Served) -> None:
 @pytest.mark.requirement("R14")
 def test_every_address_gets_the_same_answer(served: Served) -> None:
     """Whether a subject is known or not: status, place and page are the same, byte for byte."""
-    served.ready(f"email:{ADDRESS}")
+    served.ready(f"email:{KNOWN}")
     pages = []
-    for address in (ADDRESS, "unknown@news.example", "usr_owner@vlint.example"):
+    for address in (KNOWN, "unknown@news.example", "usr_owner@vlint.example"):
         with served.browser() as visitor:
             ask_code(visitor, address)
             pages.append(re.sub(r'name="csrf" value="[^"]+"', "", visitor.client.get("/login/address").text))
     assert pages[0] == pages[1] == pages[2]
-    assert not any(address in pages[0] for address in (ADDRESS, "unknown@"))
+    assert not any(address in pages[0] for address in (KNOWN, "unknown@"))
 
 
 def test_a_code_is_of_its_browser(served: Served) -> None:
@@ -181,12 +184,13 @@ def test_the_login_ends_after_half_an_hour(served: Served, monkeypatch: pytest.M
 def test_an_address_of_an_account_leads_to_its_login(served: Served) -> None:
     """The page of the request says so; it is answered, so it is not overdue, and the request log says how."""
     with served.browser() as visitor:
-        log_in(served, visitor)
+        log_in(served, visitor, "has-account@news.example")
         place = visitor.send("/me/exports", page="/me", profile="portability").headers["location"]
         export_id = place.rpartition("/")[2]
         with writing(served.world.engine) as connection:
             failed = {"state": "failed", "error_code": "address_of_account", "due_at": now(-86_400)}
             connection.execute(update(models.export).where(models.export.c.id == export_id).values(**failed))
+            slices.end_all(connection, export_id)
         page = visitor.client.get(place).text
         assert "Please log in to your account" in page
         assert "overdue" not in page
