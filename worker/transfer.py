@@ -1,6 +1,6 @@
 """Transfer: encrypt the volumes of an export for a recipient, one for each claim, and offer them when all are stored.
 
-claim (a lease, a fence) -> insert the copy's row -> storage -> age -> storage -> commit -> next volume, or the offer
+claim (lease, fence, token) -> insert the copy's row -> storage -> age -> storage -> commit -> next volume, or the offer
 
 A kill repeats at most the open volume: its copy's row exists before the first byte, and the next claim withdraws it.
 """
@@ -27,6 +27,7 @@ from portability.requests.states import ExportState, TransferState, VolumeState
 from portability.requests.transition import begin_volume, drop_volume, store_volume, transition_transfer
 from portability.transfers import recipients, sending
 from portability.trust import audit
+from worker.claim.claims import new_token
 from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS, UNKNOWN_UPLOAD
 from worker.claim.lease import Lease
 from worker.close.failure import DOUBLINGS_MAX, tries
@@ -43,7 +44,7 @@ ACTOR = "worker"
 
 @dataclass(frozen=True, slots=True)
 class TransferClaim:
-    """The right to continue a transfer, valid while its fence is the newest."""
+    """The right to continue a transfer, valid while its fence and token are those in the row."""
 
     row: RowMapping
 
@@ -76,7 +77,12 @@ def claim(engine: Engine, owner: str, lease_seconds: float) -> TransferClaim | N
     with reading(engine) as connection:
         if connection.scalar(chosen.limit(1)) is None:
             return None
-    taken = {"owner": owner, "fence": TABLE.c.fence + 1, "attempts": TABLE.c.attempts + 1}
+    taken = {
+        "owner": owner,
+        "fence": TABLE.c.fence + 1,
+        "token": new_token(),
+        "attempts": TABLE.c.attempts + 1,
+    }
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             chosen = chosen.with_for_update(skip_locked=True)
@@ -145,7 +151,7 @@ def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: Ro
         sink.complete()
     with writing(context.engine) as connection:
         _write(connection, claim, owner=None, lease_until=None, attempts=0, not_before=None, error_code=None)
-        store_volume(connection, COPY, row["id"], {"bytes": sink.bytes, "sha256": sink.sha256})
+        store_volume(connection, COPY, row, {"bytes": sink.bytes, "sha256": sink.sha256})
         detail: audit.Detail = {"transfer": claim.transfer_id, "volume": volume["number"], "bytes": sink.bytes}
         audit.record(connection, "copy.stored", actor=ACTOR, export_id=claim.id, detail=detail)
     log.info("copy.stored", transfer=claim.transfer_id, volume=volume["number"], bytes=sink.bytes)
@@ -175,6 +181,7 @@ def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping) -> R
         "plain_bytes": volume["bytes"],
         "plain_sha256": volume["sha256"],
         "fence": fence,
+        "token": claim.row["token"],
         "object_key": object_keys.fresh_copy(claim.id, volume["number"], fence),
         "upload_id": UNKNOWN_UPLOAD,
     }
@@ -184,19 +191,25 @@ def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping) -> R
 
 
 def _withdraw_abandoned(context: WorkerContext, claim: TransferClaim) -> None:
-    """Withdraw copies that earlier claims began and never stored. Raises LeaseLost, StorageError."""
+    """Withdraw copies that other claims began and never stored. Raises LeaseLost, StorageError.
+
+    The claim is checked before each: a worker that has lost it withdraws nothing of its successor.
+    """
     begun = (
         COPY.c.transfer_id == claim.transfer_id,
         COPY.c.state == VolumeState.WRITING,
-        COPY.c.fence < claim.row["fence"],
+        COPY.c.token.is_distinct_from(claim.row["token"]),
     )
     with reading(context.engine) as connection:
         rows = connection.execute(select(COPY).where(*begun)).mappings().all()
     for row in rows:
+        with writing(context.engine) as connection:
+            _write(connection, claim)
         withdraw_object(context.storage, row)
         with writing(context.engine) as connection:
             _write(connection, claim)
-            drop_volume(connection, COPY, row["id"])
+            if not drop_volume(connection, COPY, row):
+                raise LeaseLost(f"copy {row['id']} of transfer {claim.transfer_id} is gone")
 
 
 def _renew(
@@ -208,10 +221,11 @@ def _renew(
 
 
 def _write(connection: Connection, claim: TransferClaim, **values: object) -> RowMapping:
-    """Change the transfer under the fence. Raises LeaseLost, also if it is no longer to be encrypted."""
+    """Change the transfer under fence and token. Raises LeaseLost, also if it is no longer to be encrypted."""
     fenced = update(TABLE).where(
         TABLE.c.id == claim.transfer_id,
         TABLE.c.fence == claim.row["fence"],
+        TABLE.c.token == claim.row["token"],
         TABLE.c.state == TransferState.QUEUED,
         TABLE.c.lease_until.is_not(None),
     )

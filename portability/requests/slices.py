@@ -89,8 +89,8 @@ def reopen_first(connection: Connection, export_id: str, readings: Sequence[Froz
     """Restart slice 0 with these readings, or with planning. Its fence keeps counting: old workers may be alive."""
     fresh = {"readings": readings, "position": None, "attempts": 0, "not_before": None, "woken_at": None}
     statement = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.number == 0)
-    values = {"state": SliceState.OPEN, "version": VERSION, "fence": SLICE.c.fence + 1, "created_at": now()}
-    connection.execute(statement.values(**values, **fresh))
+    values = {"state": SliceState.OPEN, "version": VERSION, "fence": SLICE.c.fence + 1, "token": None}
+    connection.execute(statement.values(**values, **fresh, created_at=now()))
 
 
 def _row(export_id: str, number: int, tenant: str) -> dict[str, object]:

@@ -7,6 +7,7 @@ the export, its transfers and links, its slices, and the audit log last.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,8 @@ from portability.trust import audit
 EXPORT, VOLUME, TRANSFER, LINK = models.export, models.volume, models.transfer, models.link
 AFRESH = {"error_code": None, "error_message": None, "ended_at": None, "cancel_requested_at": None}
 """Columns that a retry resets in an ended export."""
+ROW_IDS = 2**62
+"""How many ids of volumes there are: a signed number of 64 bits holds them, on both databases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +195,19 @@ def transition_transfer(
 
 
 def begin_volume(connection: Connection, table: Table, values: Mapping[str, object]) -> RowMapping:
-    """Insert the row of a volume, or of an encrypted copy (`table`), before its upload begins; returns the row."""
-    row = {**values, "state": VolumeState.WRITING, "began_at": now()}
+    """Insert the row of a volume, or of an encrypted copy (`table`), before its upload begins; returns the row.
+
+    Its id is random: a sequence may give the same number again after a failover.
+    """
+    row = {**values, "id": 1 + secrets.randbelow(ROW_IDS), "state": VolumeState.WRITING, "began_at": now()}
     return connection.execute(insert(table).values(**row).returning(table)).mappings().one()
 
 
-def store_volume(connection: Connection, table: Table, row_id: int, values: Mapping[str, object]) -> None:
+def store_volume(connection: Connection, table: Table, row: Mapping[Any, Any], values: Mapping[str, object]) -> None:
     """Record that storage confirmed a volume or copy. Raises LeaseLost if its row is gone or already stored."""
-    statement = update(table).where(table.c.id == row_id, _may_become(table, VolumeState.STORED))
+    statement = update(table).where(*_same(table, row), _may_become(table, VolumeState.STORED))
     if connection.execute(statement.values(**values, state=VolumeState.STORED, stored_at=now())).rowcount != 1:
-        raise LeaseLost(f"{table.name} {row_id} is no longer being written")
+        raise LeaseLost(f"{table.name} {row['id']} is no longer being written")
 
 
 def rewrite_volumes(connection: Connection, export_id: str) -> None:
@@ -210,9 +216,13 @@ def rewrite_volumes(connection: Connection, export_id: str) -> None:
     connection.execute(of_export.values(state=VolumeState.WRITING, slice=0, fence=0))
 
 
-def drop_volume(connection: Connection, table: Table, row_id: int) -> bool:
+def drop_volume(connection: Connection, table: Table, row: Mapping[Any, Any]) -> bool:
     """Delete the row of a volume or copy without object in storage; returns whether the row existed."""
-    return bool(connection.execute(delete(table).where(table.c.id == row_id)).rowcount)
+    return bool(connection.execute(delete(table).where(*_same(table, row))).rowcount)
+
+
+def _same(table: Table, row: Mapping[Any, Any]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return table.c.id == row["id"], table.c.token.is_not_distinct_from(row["token"])
 
 
 def _may_become(table: Table, to: VolumeState) -> ColumnElement[bool]:

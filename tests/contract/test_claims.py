@@ -17,9 +17,11 @@ from portability.database.engine import now, open_engine, reading, writing
 from portability.errors import LeaseLost
 from portability.requests import acceptance, exports, slices
 from portability.requests.states import ExportState
+from portability.requests.transition import store_volume
 from worker.claim import claims, fenced_writes
 from worker.claim.claims import Claim
 from worker.plan.position import Missed, OpenFiles, Position, Reading
+from worker.write.begin import begin, describe, withdraw_abandoned
 
 EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
 
@@ -32,6 +34,7 @@ held = claims.claim(engine, "process", 60)
 print(held.id if held else "nothing")
 """
 
+NO_VOLUME = {"id": 1, "token": None}
 Write = Callable[[Connection, Claim], object]
 FENCED: Mapping[str, Write] = {
     "write": lambda connection, held: fenced_writes.write(connection, held, position={"reading": 7}),
@@ -43,13 +46,17 @@ FENCED: Mapping[str, Write] = {
     "hand_back": fenced_writes.hand_back,
     "end": lambda connection, held: fenced_writes.end(connection, held, ExportState.READY),
     "reserve_volume": lambda connection, held: fenced_writes.reserve_volume(connection, held, None, names),
-    "note_upload": lambda connection, held: fenced_writes.note_upload(connection, held, {"id": 1}, "u"),  # type: ignore[arg-type]
-    "forget_volume": lambda connection, held: fenced_writes.forget_volume(connection, held, {"id": 1}),  # type: ignore[arg-type]
+    "note_upload": lambda connection, held: fenced_writes.note_upload(connection, held, NO_VOLUME, "u"),  # type: ignore[arg-type]
+    "forget_volume": lambda connection, held: fenced_writes.forget_volume(connection, held, NO_VOLUME),  # type: ignore[arg-type]
 }
 
 
 def names(number: int) -> tuple[str, str]:
     return f"a/{number}.zip", f"a-{number:03}"
+
+
+def number_names(number: int) -> tuple[str, str]:
+    return f"many/{number}.zip", f"many-{number:03}"
 
 
 def claimed(made: World, lease_seconds: float = 60) -> Claim:
@@ -168,8 +175,79 @@ def test_a_stale_fence_writes_nothing(made: World, name: str) -> None:
         assert connection.scalar(text("SELECT count(*) FROM volume")) == 0
 
 
+def lose_claims(made: World, identifier: str) -> None:
+    """What a failover does that loses the last commits: the export is as it was before it was claimed."""
+    before = {"fence": 0, "token": None, "owner": None, "lease_until": None, "claimed_at": None, "attempts": 0}
+    change_slices(made, identifier, **before)
+    with writing(made.engine) as connection:
+        connection.execute(update(EXPORT).where(EXPORT.c.id == identifier).values(state="queued", began_at=None))
+
+
+@pytest.mark.parametrize("name", FENCED)
+def test_a_claim_that_the_database_has_lost_writes_nothing(made: World, name: str) -> None:
+    """Both workers hold fence 1 then; only the token tells them apart."""
+    identifier = made.request()
+    zombie = claimed(made)
+    lose_claims(made, identifier)
+    heir = claimed(made)
+    assert (zombie.fence, heir.fence) == (1, 1)
+    before = dict(row(made, identifier)), dict(part(made, identifier))
+    with pytest.raises(LeaseLost):
+        give(made, zombie, FENCED[name])
+    assert (dict(row(made, identifier)), dict(part(made, identifier))) == before
+    give(made, heir, fenced_writes.write)
+
+
+def expire(made: World, identifier: str) -> None:
+    change_slices(made, identifier, lease_until=now(-1))
+
+
+@pytest.mark.parametrize("lose", [expire, lose_claims])
+def test_a_lost_claim_withdraws_nothing_of_its_successor(made: World, lose: Callable[[World, str], None]) -> None:
+    """The upload of the other worker goes on: the old one stops before it touches storage."""
+    identifier = made.request()
+    zombie = claimed(made)
+    lose(made, identifier)
+    heir = claimed(made)
+    begun, upload = begin(made.place, heir, describe(made.place, heir), None)
+    with reading(made.engine) as connection:
+        found = fenced_writes.abandoned(connection, zombie)
+        assert fenced_writes.abandoned(connection, heir) == []
+    with pytest.raises(LeaseLost):
+        withdraw_abandoned(made.place, zombie, found)
+    assert [one.key for one in made.place.storage.uploads()] == [begun["object_key"]]
+    upload.abort()
+
+
+def test_the_row_of_a_volume_is_stored_under_its_own_token(made: World) -> None:
+    """Not under another claim's, even if the number of the row was the same; not twice, and not once it is gone."""
+    made.request()
+    held = claimed(made)
+    with writing(made.engine) as connection:
+        begun = fenced_writes.reserve_volume(connection, held, None, names)
+    columns = {"closing": False, "bytes": 1}
+    for wrong in ({**begun, "token": "f" * 32}, {**begun, "token": None}, {**begun, "id": begun["id"] + 1}):
+        with pytest.raises(LeaseLost), writing(made.engine) as connection:
+            store_volume(connection, VOLUME, wrong, columns)
+    with writing(made.engine) as connection:
+        store_volume(connection, VOLUME, begun, columns)
+    with pytest.raises(LeaseLost), writing(made.engine) as connection:
+        store_volume(connection, VOLUME, begun, columns)
+
+
+def test_ids_of_volumes_are_random(made: World) -> None:
+    """Two databases that have parted never give the same id: 64 bits of a sequence would both continue at 2."""
+    made.request()
+    held = claimed(made)
+    with writing(made.engine) as connection:
+        ids = [fenced_writes.reserve_volume(connection, held, None, number_names)["id"] for _ in range(8)]
+    assert len(set(ids)) == 8
+    assert all(0 < one <= 2**62 for one in ids)
+    assert max(ids) > 2**50
+
+
 def test_a_stale_fence_cannot_renew(made: World) -> None:
-    """A old worker learns of its loss at its next renewal."""
+    """An old worker learns of its loss at its next renewal."""
     identifier = made.request()
     zombie = claimed(made)
     change_slices(made, identifier, lease_until=now(-1))
@@ -239,18 +317,6 @@ def test_a_volume_is_known_before_its_upload_begins(made: World) -> None:
     give(made, heir, lambda connection, held: fenced_writes.forget_volume(connection, held, left))
     with reading(made.engine) as connection:
         assert fenced_writes.abandoned(connection, heir) == []
-
-
-def test_an_old_worker_does_not_find_what_its_successor_has_begun(made: World) -> None:
-    """It may wake up just before it tidies up, and would abort an upload that is alive."""
-    identifier = made.request()
-    zombie = claimed(made)
-    change_slices(made, identifier, lease_until=now(-1))
-    heir = claimed(made)
-    with writing(made.engine) as connection:
-        fenced_writes.reserve_volume(connection, heir, None, names)
-    with reading(made.engine) as connection:
-        assert fenced_writes.abandoned(connection, zombie) == []
 
 
 def test_no_two_slices_get_the_same_volume_number(made: World) -> None:

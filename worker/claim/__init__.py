@@ -1,1 +1,1 @@
-"""The right to work on a slice: claims, leases, and writes under the fence of a claim."""
+"""The right to work on a slice: claims, leases, and writes under the fence and token of a claim."""

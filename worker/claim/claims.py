@@ -1,11 +1,14 @@
 """Claims: which slice a worker takes next. Tenants take turns; within a tenant, small exports go before large exports.
 
-A claim sets a lease by the database's clock and increments the slice's fence; from then on every write of this worker
-carries that fence (worker/claim/fenced_writes.py). Locks are taken in one order everywhere: turn, export, slice.
+A claim sets a lease by the database's clock, increments the slice's fence and sets a random token; from then on every
+write of this worker carries both (worker/claim/fenced_writes.py). The fence orders the claims of one history. After a
+failover that lost the last commits two claims have the same fence: the token tells them apart. Locks are taken in one
+order everywhere: turn, export, slice.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,7 +44,7 @@ LARGE_WAITS_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on one slice of an export, valid while its fence is the newest."""
+    """The right to work on one slice of an export, valid while its fence and token are those in the row."""
 
     export: RowMapping
     slice: RowMapping
@@ -64,6 +67,11 @@ class Claim:
         return fence
 
     @property
+    def token(self) -> str:
+        token: str = self.slice["token"]
+        return token
+
+    @property
     def cancelled(self) -> bool:
         """Whether the export was cancelled before the claim."""
         return self.export["cancel_requested_at"] is not None
@@ -73,6 +81,11 @@ class Claim:
         """Attempts at the open volume, with the current attempt."""
         attempts: int = self.slice["attempts"]
         return attempts
+
+
+def new_token() -> str:
+    """Return the identity of a new claim: 128 random bits in hexadecimal digits."""
+    return secrets.token_hex(16)
 
 
 def claimable(*, small_only: bool = False) -> ColumnElement[bool]:
@@ -163,6 +176,7 @@ def _next_of(
     taken = {
         "owner": owner,
         "fence": SLICE.c.fence + 1,
+        "token": new_token(),
         "attempts": SLICE.c.attempts + 1,
         "lease_until": now(lease_seconds),
         "claimed_at": now(),

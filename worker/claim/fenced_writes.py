@@ -1,7 +1,8 @@
 """Fenced writes: changes of a slice and its export that only the owner of the newest claim can make.
 
-Every write carries the fence of its claim. If no row matches, another worker owns the slice, or the export has ended,
-and this worker stops. Changes of the export lock it first, so that slices change it one after the other.
+Every write carries the fence and the token of its claim, and must change exactly one row. If no row matches, another
+worker owns the slice, the database has lost the claim in a failover, or the export has ended: this worker stops.
+Changes of the export lock it first, so that slices change it one after the other.
 """
 
 from __future__ import annotations
@@ -52,19 +53,22 @@ def write(connection: Connection, claim: Claim, **values: object) -> None:
         SLICE.c.export_id == claim.id,
         SLICE.c.number == claim.number,
         SLICE.c.fence == claim.fence,
+        SLICE.c.token == claim.token,
         SLICE.c.state == SliceState.OPEN,
         # A released slice has no owner: the renewing thread must not lease it again.
         SLICE.c.lease_until.is_not(None),
     )
-    if not connection.execute(fenced.values(fence=claim.fence, **values)).rowcount:
+    if connection.execute(fenced.values(fence=claim.fence, **values)).rowcount != 1:
         raise LeaseLost(
             f"slice {claim.number} of export {claim.id} no longer belongs to this worker (fence {claim.fence})"
         )
 
 
 def write_export(connection: Connection, claim: Claim, **values: object) -> None:
-    """Change the export of a slice that `lock` has locked."""
-    connection.execute(update(EXPORT).where(EXPORT.c.id == claim.id).values(**values))
+    """Change the export of a slice that `lock` has locked. Raises LeaseLost if it has left the claimed revision."""
+    same = update(EXPORT).where(EXPORT.c.id == claim.id, EXPORT.c.revision == claim.export["revision"])
+    if connection.execute(same.values(**values)).rowcount != 1:
+        raise LeaseLost(f"export {claim.id} is no longer in revision {claim.export['revision']}")
 
 
 def release(connection: Connection, claim: Claim, **values: object) -> None:
@@ -150,6 +154,7 @@ def reserve_volume(connection: Connection, claim: Claim, number: int | None, nam
         "slice": claim.number,
         "revision": revision,
         "fence": claim.fence,
+        "token": claim.token,
         "object_key": object_key,
         "upload_id": UNKNOWN_UPLOAD,
         "closing": False,
@@ -161,20 +166,26 @@ def reserve_volume(connection: Connection, claim: Claim, number: int | None, nam
 def note_upload(connection: Connection, claim: Claim, volume: RowMapping, upload_id: str) -> None:
     """Store the id of the upload that has begun, before its first byte is sent. Raises LeaseLost."""
     write(connection, claim)
-    connection.execute(update(VOLUME).where(VOLUME.c.id == volume["id"]).values(upload_id=upload_id))
+    begun = update(VOLUME).where(
+        VOLUME.c.id == volume["id"], VOLUME.c.token == claim.token, VOLUME.c.state == VolumeState.WRITING
+    )
+    if connection.execute(begun.values(upload_id=upload_id)).rowcount != 1:
+        raise LeaseLost(f"volume {volume['id']} of export {claim.id} is no longer being written")
 
 
 def abandoned(connection: Connection, claim: Claim) -> list[RowMapping]:
-    """Return volumes of this slice that earlier claims began and never stored.
+    """Return volumes of this slice that other claims began and never stored.
 
-    The fence is checked, so that an old worker does not find the volumes of the current owner.
+    A worker that has lost its claim finds those of its successor, too: `write` comes before anything is withdrawn.
     """
     of_slice = (VOLUME.c.export_id == claim.id, VOLUME.c.slice == claim.number)
-    begun = select(VOLUME).where(*of_slice, VOLUME.c.state == VolumeState.WRITING, VOLUME.c.fence < claim.fence)
+    of_others = VOLUME.c.token.is_distinct_from(claim.token)
+    begun = select(VOLUME).where(*of_slice, VOLUME.c.state == VolumeState.WRITING, of_others)
     return list(connection.execute(begun.order_by(VOLUME.c.number)).mappings())
 
 
 def forget_volume(connection: Connection, claim: Claim, row: RowMapping) -> None:
-    """Delete the row of an aborted volume. Raises LeaseLost."""
+    """Delete the row of an aborted volume. Raises LeaseLost, also if the row is gone."""
     write(connection, claim)
-    drop_volume(connection, VOLUME, row["id"])
+    if not drop_volume(connection, VOLUME, row):
+        raise LeaseLost(f"volume {row['id']} of export {claim.id} is gone")

@@ -19,7 +19,7 @@ from portability.database import models
 from portability.database.engine import writing
 from portability.requests import referrals, reviews
 from portability.requests.states import DatasetState, ExportState
-from portability.requests.transition import drop_volume, store_volume
+from portability.requests.transition import store_volume
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.close import closing_document
@@ -111,9 +111,9 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
     with writing(context.engine) as connection:
         export = fenced_writes.lock(connection, claim)
         if commit.sealed is None:
-            drop_volume(connection, VOLUME, commit.volume["id"])
+            fenced_writes.forget_volume(connection, claim, commit.volume)
         else:
-            store_volume(connection, VOLUME, commit.volume["id"], _columns(commit.sealed, closing=commit.closes))
+            store_volume(connection, VOLUME, commit.volume, _columns(commit.sealed, closing=commit.closes))
         lines = ledger.add(connection, claim.id, commit.tallies, commit.gaps, commit.filled)
         position = commit.position.to_json()
         match commit.next_step:

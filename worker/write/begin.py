@@ -35,8 +35,14 @@ def describe(context: WorkerContext, claim: Claim) -> VolumeMetadata:
 
 
 def withdraw_abandoned(context: WorkerContext, claim: Claim, abandoned: Sequence[RowMapping]) -> int | None:
-    """Withdraw volumes that earlier claims of this slice never stored; returns a number that is free again."""
+    """Withdraw volumes that other claims of this slice never stored; returns a number that is free again.
+
+    The claim is checked before each: a worker that has lost it withdraws nothing of its successor. Raises LeaseLost,
+    StorageError.
+    """
     for row in abandoned:
+        with writing(context.engine) as connection:
+            fenced_writes.write(connection, claim)
         withdraw(context.storage, row)
         with writing(context.engine) as connection:
             fenced_writes.forget_volume(connection, claim, row)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, update
 from archive.recipients import RecipientTally, together
 from portability.api import CountingExporter, Exporter, Gap, RowRemark, Selection
 from portability.database import models
+from portability.errors import LeaseLost
 from portability.law.omissions import OmissionReason
 from portability.requests import exports
 from portability.requests.states import DatasetState
@@ -184,15 +185,17 @@ def add(
 ) -> list[dict[str, Any]]:
     """Add a volume's tallies and gaps, and delete the gaps that it filled; returns all lines afterwards.
 
-    The caller has locked the export, because slices add to the same lines.
+    The caller has locked the export, because slices add to the same lines. Raises: LeaseLost if a line or a filled gap
+    is not there: the export was continued by others.
     """
     lines = merge(exports.ledger(connection, export_id), tallies)
     if changed := [line for line in lines if line["ordinal"] in tallies]:
         by_ordinal = update(LEDGER).where(LEDGER.c.export_id == export_id, LEDGER.c.ordinal == bindparam("line"))
         values = [{"line": line["ordinal"], **{name: line[name] for name in CHANGING}} for line in changed]
         connection.execute(by_ordinal, values)
-    if filled:
-        connection.execute(delete(GAP).where(GAP.c.export_id == export_id, GAP.c.id.in_(filled)))
+    closing = delete(GAP).where(GAP.c.export_id == export_id, GAP.c.id.in_(filled))
+    if tallies.keys() - {line["ordinal"] for line in lines} or connection.execute(closing).rowcount != len(filled):
+        raise LeaseLost(f"export {export_id}: its ledger is not the one that this volume began with")
     if gaps:
         connection.execute(insert(GAP), [{**gap, "export_id": export_id} for gap in gaps])
     return lines

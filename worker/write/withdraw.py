@@ -70,7 +70,7 @@ def forget(connection: Connection, row: RowMapping) -> bool:
     """
     # Lock the export first: that is the order of locks.
     export = exports.lock(connection, row["export_id"])
-    if not drop_volume(connection, VOLUME, row["id"]):
+    if not drop_volume(connection, VOLUME, row):
         return False
     if row["state"] == VolumeState.STORED:
         attestations.note(connection, export, row)
@@ -92,7 +92,7 @@ def withdraw_copies(engine: Engine, open_storage: Callable[[], Storage]) -> int:
         withdraw_object(storage, row)
         detail: audit.Detail = {"transfer": row["transfer_id"], "volume": row["number"], "bytes": row["bytes"]}
         with writing(engine) as connection:
-            if drop_volume(connection, COPY, row["id"]) and row["state"] == VolumeState.STORED:
+            if drop_volume(connection, COPY, row) and row["state"] == VolumeState.STORED:
                 audit.record(connection, "copy.deleted", actor=ACTOR, export_id=row["export_id"], detail=detail)
     return len(rows)
 

@@ -72,9 +72,10 @@ transfer = Table(
     Column("offered_at", UtcTime),
     Column("expires_at", UtcTime),
     Column("ended_at", UtcTime, comment="when it was delivered, or ended otherwise"),
-    # The worker that encrypts it. Every write of a worker is WHERE fence = its own.
+    # The worker that encrypts it. Every write of a worker is WHERE fence and token = its own.
     Column("owner", String(200)),
-    Column("fence", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False, comment="order of the claims"),
+    Column("token", String(32), comment="identity of the newest claim, random; null: none since the upgrade"),
     Column("lease_until", UtcTime),
     Column("claimed_at", UtcTime),
     Column("attempts", Integer, nullable=False, comment="failed attempts at the open volume"),
@@ -87,13 +88,14 @@ transfer = Table(
 transfer_copy = Table(
     "transfer_copy",
     metadata,
-    Column("id", BigSerial, primary_key=True),
+    Column("id", BigSerial, primary_key=True, comment="random, like that of a volume"),
     Column("transfer_id", ForeignKey("transfer.id"), nullable=False),
     Column("number", Integer, nullable=False, comment="of its volume"),
     Column("name", String(100), nullable=False, comment="of its volume"),
     Column("plain_bytes", BigInteger, nullable=False),
     Column("plain_sha256", String(64), nullable=False),
     Column("fence", BigInteger, nullable=False),
+    Column("token", String(32), comment="of the claim that began it"),
     Column("state", String(16), nullable=False, comment="writing | stored"),
     Column("object_key", String(200), nullable=False),
     Column("upload_id", Text, nullable=False),

@@ -97,9 +97,10 @@ slice = Table(  # noqa: A001  # the project's noun; Python's slice is not used h
     Column("readings", JsonType, comment="what it reads, as JSON; null: not planned yet"),
     Column("position", JsonType, comment="Position as JSON; null: at the beginning"),
     Column("progress", JsonType, comment="of the open volume, for displays; the ledger has what is committed"),
-    # The worker that works on it. Every write of a worker is WHERE fence = its own.
+    # The worker that works on it. Every write of a worker is WHERE fence and token = its own.
     Column("owner", String(200)),
-    Column("fence", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False, comment="order of the claims"),
+    Column("token", String(32), comment="identity of the newest claim, random; null: none since the upgrade"),
     Column("lease_until", UtcTime),
     Column("claimed_at", UtcTime),
     Column("attempts", Integer, nullable=False, comment="failed attempts at the open volume"),
@@ -120,12 +121,13 @@ turn = Table(
 volume = Table(
     "volume",
     metadata,
-    Column("id", BigSerial, primary_key=True),
+    Column("id", BigSerial, primary_key=True, comment="random: after a failover two primaries never give the same"),
     Column("export_id", ForeignKey("export.id"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("slice", Integer, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("fence", BigInteger, nullable=False),
+    Column("token", String(32), comment="of the claim that began it"),
     Column("state", String(16), nullable=False, comment="writing | stored"),
     Column("object_key", String(200), nullable=False),
     Column("upload_id", Text, nullable=False),

@@ -6,8 +6,8 @@ and as any other user, and die with the process that started them, for any kind 
 
 from __future__ import annotations
 
-from servers.databases import Postgres, Valkey, postgres, valkey
+from servers.databases import Postgres, Valkey, postgres, replica_of, valkey
 from servers.process import ServerMissing
 from servers.s3 import S3Server, seaweedfs
 
-__all__ = ["Postgres", "S3Server", "ServerMissing", "Valkey", "postgres", "seaweedfs", "valkey"]
+__all__ = ["Postgres", "S3Server", "ServerMissing", "Valkey", "postgres", "replica_of", "seaweedfs", "valkey"]

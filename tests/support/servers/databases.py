@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -40,8 +41,11 @@ class Postgres:
         self.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
     def execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
+        with self.connect() as connection:
             connection.execute(statement)
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(self.url(database).replace("+psycopg", ""), autocommit=True)
 
 
 @contextmanager
@@ -64,28 +68,49 @@ def postgres(*, persists: bool = False) -> Iterator[Postgres]:
             "--locale=C",
         ]
         run_as([*initdb, "--no-sync", "--no-instructions"], folder, account)
-        (port,) = free_ports(1)
-        settings = [
-            "listen_addresses=127.0.0.1",
-            f"port={port}",
-            f"unix_socket_directories={folder}",
-            "max_connections=200",
-            "fsync=off",
-            f"synchronous_commit={'on' if persists else 'off'}",
-            "full_page_writes=off",
-        ]
-        command: Command = [binaries / "postgres", "-D", data, *(word for s in settings for word in ("-c", s))]
+        with _started(folder, data, persists=persists) as server:
+            yield server
 
-        def answers() -> bool:
-            with suppress(psycopg.OperationalError):
-                psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", connect_timeout=1).close()
-                return True
-            return False
 
-        # SIGQUIT is PostgreSQL's immediate shutdown: it takes its children with it.
-        begin = partial(running, command, folder, answers, account=account, death=signal.SIGQUIT)
-        with Restartable(begin) as process:
-            yield Postgres(port, process)
+@contextmanager
+def replica_of(primary: Postgres) -> Iterator[Postgres]:
+    """A hot standby that streams from a running server."""
+    account = unprivileged() if os.geteuid() == 0 else None
+    with folder_of("pgr", account) as folder:
+        data = folder / "data"
+        address = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
+        copy = [_postgres_binaries() / "pg_basebackup", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        run_as([*copy, *address], folder, account)
+        with _started(folder, data) as server:
+            yield server
+
+
+@contextmanager
+def _started(folder: Path, data: Path, *, persists: bool = False) -> Iterator[Postgres]:
+    account = unprivileged() if os.geteuid() == 0 else None
+    (port,) = free_ports(1)
+    settings = [
+        "listen_addresses=127.0.0.1",
+        f"port={port}",
+        f"unix_socket_directories={folder}",
+        "max_connections=200",
+        "fsync=off",
+        f"synchronous_commit={'on' if persists else 'off'}",
+        "full_page_writes=off",
+    ]
+    words = (word for setting in settings for word in ("-c", setting))
+    command: Command = [_postgres_binaries() / "postgres", "-D", data, *words]
+
+    def answers() -> bool:
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", connect_timeout=1).close()
+            return True
+        return False
+
+    # SIGQUIT is PostgreSQL's immediate shutdown: it takes its children with it.
+    begin = partial(running, command, folder, answers, account=account, death=signal.SIGQUIT)
+    with Restartable(begin) as process:
+        yield Postgres(port, process)
 
 
 @dataclass(frozen=True, slots=True)

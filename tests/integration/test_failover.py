@@ -1,0 +1,141 @@
+"""A primary dies, and its replica lacks the last commits: nothing is missing in the archive, and nothing is doubled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import servers
+from archives import export_json, records
+from factories import MadeUpExporter, World, things, world
+from psycopg import sql
+from sqlalchemy import select
+from workers import until
+
+from portability.database import models
+from portability.database.engine import reading
+from worker.claim import claims
+from worker.export import advance
+
+RECORDS = 2000
+Session = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass
+class Cluster:
+    """A primary and its streaming replica; clients know both addresses and find the one that writes."""
+
+    primary: servers.Postgres
+    replica: servers.Postgres
+
+    @property
+    def url(self) -> str:
+        hosts = "&".join(f"host=127.0.0.1:{server.port}" for server in (self.primary, self.replica))
+        return f"postgresql+psycopg://postgres@/portability?{hosts}&target_session_attrs=read-write"
+
+    def part(self) -> None:
+        """Let the replica receive all commits so far, and none after them."""
+        with self.primary.connect() as primary, self.replica.connect() as replica:
+            written = value(primary, "select pg_current_wal_lsn()::text")
+            has_it = f"select pg_last_wal_replay_lsn() >= '{written}'::pg_lsn"
+            until(lambda: value(replica, has_it) is True, "the replica has caught up")
+            replica.execute("alter system set primary_conninfo = ''")
+            replica.execute("select pg_reload_conf()")
+            until(lambda: value(replica, "select count(*) from pg_stat_wal_receiver") == 0, "the replica is alone")
+
+    def fail_over(self) -> None:
+        self.primary.process.stop()
+        with self.replica.connect() as replica:
+            assert value(replica, "select pg_promote()") is True
+
+
+def value(session: Session, query: str) -> object:
+    row = session.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        primary = stack.enter_context(servers.postgres())
+        primary.execute(sql.SQL("create database portability"))
+        yield Cluster(primary, stack.enter_context(servers.replica_of(primary)))
+
+
+@dataclass
+class Gate:
+    """Stops a worker in the middle of its first volume."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    opened: threading.Event = field(default_factory=threading.Event)
+    batches: int = 0
+
+    def __call__(self, _number: int) -> None:
+        self.batches += 1
+        if self.batches == 3:
+            self.reached.set()
+            assert self.opened.wait(120)
+
+
+def worker_of(made: World, gate: Gate) -> World:
+    """Another worker on the same database and storage, which the gate stops."""
+    exporter = MadeUpExporter(things(RECORDS), batch_records=50, on_batch=gate)
+    return World(replace(made.place, exporters={"made": exporter}), made.folder)
+
+
+def test_a_failover_that_loses_a_claim_loses_no_record(cluster: Cluster, tmp_path: Path) -> None:
+    """Two workers hold fence 1 of the same slice. The first is late and stops; the archive has everything once."""
+    exporter = MadeUpExporter(things(RECORDS), batch_records=50)
+    settings: dict[str, Any] = {"volume_bytes": 65_536, "piece_bytes": 8_000}
+    made = world(tmp_path, {"made": exporter}, database_url=cluster.url, **settings)
+    identifier = made.request()
+    advance(made.place, claimed(made, "planner"))  # plans, and writes the first volume
+    cluster.part()
+    first, second = Gate(), Gate()
+    with ThreadPoolExecutor(2) as pool:
+        old = worker_of(made, first)
+        lost = claimed(made, "old")
+        writes = pool.submit(advance, old.place, lost)
+        assert first.reached.wait(60)
+        cluster.fail_over()
+        new = worker_of(made, second)
+        until(lambda: is_claimable(made), "the pool has found the new primary")
+        held = claimed(made, "new")
+        assert (held.number, held.fence) == (lost.number, lost.fence)
+        continues = pool.submit(advance, new.place, held)
+        assert second.reached.wait(60)
+        first.opened.set()
+        assert writes.result(120) == 0
+        second.opened.set()
+        continues.result(120)
+    made.advance_all()
+
+    archives = made.fetch(identifier)
+    found = [record["id"] for record in records(archives, "made", "things")]
+    assert made.view(identifier)["state"] == "ready"
+    assert len(archives) > 2
+    assert (len(found), set(found)) == (RECORDS, {f"thing_{number}" for number in range(RECORDS)})
+    (line,) = export_json(archives)["ledger"]
+    assert line["records"] == RECORDS
+    assert made.verify(archives).ok
+    with reading(made.engine) as connection:
+        assert connection.scalar(select(models.incident.c.count).where(models.incident.c.kind == "lease_lost")) == 1
+
+
+def claimed(made: World, owner: str) -> claims.Claim:
+    held = claims.claim(made.engine, owner, 60)
+    assert held is not None
+    return held
+
+
+def is_claimable(made: World) -> bool:
+    with reading(made.engine) as connection:
+        return connection.scalar(select(models.slice.c.number).where(claims.claimable())) is not None
