@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from sqlalchemy import (
     JSON,
+    URL,
     Connection,
     DateTime,
     Dialect,
@@ -241,6 +242,12 @@ def _savepoint(whole: Connection) -> Iterator[Connection]:
         yield whole
 
 
+def _hosts(url: URL) -> str:
+    """Return the host, or the several hosts of a cluster, which are parameters of the URL."""
+    several = url.query.get("host", ())
+    return url.host or ", ".join([several] if isinstance(several, str) else several)
+
+
 @contextmanager
 def _faults_named(engine: Engine) -> Iterator[None]:
     try:
@@ -249,6 +256,8 @@ def _faults_named(engine: Engine) -> Iterator[None]:
         # SQLite raises DatabaseError itself for a file that is not a database; its other subclasses are our own faults.
         if not isinstance(error, OperationalError | InterfaceError) and type(error) is not DatabaseError:
             raise
-        where = engine.url.render_as_string(hide_password=True) if engine.dialect.name == "sqlite" else engine.url.host
+        where = (
+            engine.url.render_as_string(hide_password=True) if engine.dialect.name == "sqlite" else _hosts(engine.url)
+        )
         kind = type(error.orig).__name__
         raise DatabaseUnavailable(f"the control database at {where} failed: {kind}") from error

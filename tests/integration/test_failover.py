@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,16 @@ import psycopg
 import pytest
 import servers
 from archives import export_json, records
-from factories import MadeUpExporter, World, things, world
+from factories import MadeUpExporter, World, large_things, world
+from faults import FaultyStorage
 from psycopg import sql
 from sqlalchemy import select
 from workers import until
 
+from portability.api.storages import Storage
 from portability.database import models
 from portability.database.engine import reading
+from portability.errors import DatabaseUnavailable
 from worker.claim import claims
 from worker.export import advance
 
@@ -65,8 +68,8 @@ def value(session: Session, query: str) -> object:
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     with ExitStack() as stack:
-        primary = stack.enter_context(servers.postgres())
-        primary.execute(sql.SQL("create database portability"))
+        primary = stack.enter_context(servers.postgres(persists=True))
+        primary.execute(sql.SQL("create database {}").format(sql.Identifier("portability")))
         yield Cluster(primary, stack.enter_context(servers.replica_of(primary)))
 
 
@@ -85,15 +88,27 @@ class Gate:
             assert self.opened.wait(120)
 
 
-def worker_of(made: World, gate: Gate) -> World:
+def worker_of(made: World, gate: Gate, storage: Storage | None = None) -> World:
     """Another worker on the same database and storage, which the gate stops."""
-    exporter = MadeUpExporter(things(RECORDS), batch_records=50, on_batch=gate)
-    return World(replace(made.place, exporters={"made": exporter}), made.folder)
+    exporter = MadeUpExporter(large_things(RECORDS), batch_records=50, on_batch=gate)
+    place = replace(made.place, exporters={"made": exporter}, storage=storage or made.place.storage)
+    return World(place, made.folder)
 
 
-def test_a_failover_that_loses_a_claim_loses_no_record(cluster: Cluster, tmp_path: Path) -> None:
-    """Two workers hold fence 1 of the same slice. The first is late and stops; the archive has everything once."""
-    exporter = MadeUpExporter(things(RECORDS), batch_records=50)
+def failing(storage: Storage) -> Storage:
+    """The first volume fails when it is completed."""
+    return FaultyStorage(storage, fail_at_complete=1)
+
+
+@pytest.mark.parametrize("of_old", [lambda storage: storage, failing], ids=["writes", "fails"])
+def test_a_failover_that_loses_a_claim_loses_no_record(
+    cluster: Cluster, tmp_path: Path, of_old: Callable[[Storage], Storage]
+) -> None:
+    """Two workers hold the same fence of a slice. The first is late: neither its volume nor its fault counts.
+
+    The archive has everything once.
+    """
+    exporter = MadeUpExporter(large_things(RECORDS), batch_records=50)
     settings: dict[str, Any] = {"volume_bytes": 65_536, "piece_bytes": 8_000}
     made = world(tmp_path, {"made": exporter}, database_url=cluster.url, **settings)
     identifier = made.request()
@@ -101,7 +116,7 @@ def test_a_failover_that_loses_a_claim_loses_no_record(cluster: Cluster, tmp_pat
     cluster.part()
     first, second = Gate(), Gate()
     with ThreadPoolExecutor(2) as pool:
-        old = worker_of(made, first)
+        old = worker_of(made, first, of_old(made.place.storage))
         lost = claimed(made, "old")
         writes = pool.submit(advance, old.place, lost)
         assert first.reached.wait(60)
@@ -114,6 +129,7 @@ def test_a_failover_that_loses_a_claim_loses_no_record(cluster: Cluster, tmp_pat
         assert second.reached.wait(60)
         first.opened.set()
         assert writes.result(120) == 0
+        assert owner(made) == "new"
         second.opened.set()
         continues.result(120)
     made.advance_all()
@@ -123,7 +139,7 @@ def test_a_failover_that_loses_a_claim_loses_no_record(cluster: Cluster, tmp_pat
     assert made.view(identifier)["state"] == "ready"
     assert len(archives) > 2
     assert (len(found), set(found)) == (RECORDS, {f"thing_{number}" for number in range(RECORDS)})
-    (line,) = export_json(archives)["ledger"]
+    (line,) = export_json(archives)["datasets"]
     assert line["records"] == RECORDS
     assert made.verify(archives).ok
     with reading(made.engine) as connection:
@@ -136,6 +152,14 @@ def claimed(made: World, owner: str) -> claims.Claim:
     return held
 
 
-def is_claimable(made: World) -> bool:
+def owner(made: World) -> str | None:
+    """The worker to which the slice belongs."""
     with reading(made.engine) as connection:
+        return connection.scalar(select(models.slice.c.owner).where(models.slice.c.lease_until.is_not(None)))
+
+
+def is_claimable(made: World) -> bool:
+    """Not while the pool still has connections of the primary that is gone."""
+    with suppress(DatabaseUnavailable), reading(made.engine) as connection:
         return connection.scalar(select(models.slice.c.number).where(claims.claimable())) is not None
+    return False

@@ -138,6 +138,12 @@ def things(count: int) -> list[Record]:
     return [{"id": f"thing_{n}", "text": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(count)]
 
 
+def large_things(count: int) -> list[Record]:
+    """Records of about 1 kB: some 250 of them fill a block of JSON Lines, and with it a volume of 64 KiB."""
+    hashes = (hashlib.sha256(f"{n}".encode()).hexdigest() for n in range(count * 16))
+    return [{"id": f"thing_{n}", "text": "".join(next(hashes) for _ in range(16))} for n in range(count)]
+
+
 def file(
     name: str, content: bytes, *, size: int | None = None, opens: Callable[[int], Iterator[bytes]] | None = None
 ) -> File:

@@ -79,7 +79,17 @@ def replica_of(primary: Postgres) -> Iterator[Postgres]:
     with folder_of("pgr", account) as folder:
         data = folder / "data"
         address = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
-        copy = [_postgres_binaries() / "pg_basebackup", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        copy: list[str | Path] = [
+            _postgres_binaries() / "pg_basebackup",
+            "-D",
+            data,
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+        ]
         run_as([*copy, *address], folder, account)
         with _started(folder, data) as server:
             yield server
