@@ -24,7 +24,7 @@ import structlog
 from archive.parts import SealedVolume
 from archive.write.volume import Volume
 from portability.api.errors import StorageError
-from portability.api.storages import Upload
+from portability.api.storages import StoredObject, Upload
 from portability.database import incidents
 from portability.database.engine import reading
 from portability.database.incidents import Incident
@@ -105,8 +105,9 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
         # Close and seal.
         rows = closing_volume.rows_to_close(context, claim) if volume.is_read else None
         commit = draft_commit(row, volume, closes=rows is not None)
-        if commit.closes or volume.has_members:
-            commit = replace(commit, sealed=_seal(context, claim, volume, upload, commit, rows))
+        if commit.closes or volume.has_members or commit.counts:
+            sealed, stored_object = _seal(context, claim, volume, upload, commit, rows)
+            commit = replace(commit, sealed=sealed, etag=stored_object.etag)
         else:
             upload.abort()
     # Commit and release.
@@ -132,7 +133,7 @@ def _seal(
     upload: Upload,
     commit: VolumeCommit,
     rows: ClosingRows | None,
-) -> SealedVolume:
+) -> tuple[SealedVolume, StoredObject]:
     """Close the export if `rows` are given, then sign the volume and publish it."""
     check = volume.job.check
     check()
@@ -141,7 +142,9 @@ def _seal(
     with reading(context.engine) as connection:
         # Read only now: the key of the beginning may have been retired meanwhile.
         key = keys.signing(connection, context.settings.keys)
-    sealed = volume.output.seal(key, closing=files.document, notice=files.notice, viewer=files.viewer)
+    sealed = volume.output.seal(
+        key, counted=commit.counts, closing=files.document, notice=files.notice, viewer=files.viewer
+    )
     check()
     if files.document is None or files.document["gaps"]:
         # For the closing volume, and for the closing volume of a retry of gaps.
@@ -149,4 +152,4 @@ def _seal(
     in_storage = upload.complete()
     if in_storage.bytes != sealed.bytes:
         raise VolumeFault(f"{sealed.name}: {sealed.bytes} bytes were written, but storage has {in_storage.bytes}")
-    return sealed
+    return sealed, in_storage

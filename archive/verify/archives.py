@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from archive import bag
+from archive.verify import counting
 from archive.verify.faults import ArchiveFault, FaultCode
 from archive.verify.volumes import CheckedVolume, Claims, Progress, check_volume
 from portability.api.errors import BadInput
@@ -88,6 +89,9 @@ def _whole(volumes: Sequence[CheckedVolume], *, partial: bool) -> Iterator[Archi
         yield from _twins([one for one in signed if _same_export(one.claims, reference)])
     if closing is not None:
         yield from _differences_to_list(volumes, signed, closing, partial=partial)
+        counted = {one.volume.root: one.volume.counts for one in signed if not one.volume.faults}
+        for detail in counting.of_archive(closing.volume.closing or {}, counted):
+            yield ArchiveFault(FaultCode.WRONG_COUNTS, closing.volume.name, bag.EXPORT, detail)
 
 
 def _foreign_volumes(signed: Sequence[_Signed], reference: Claims) -> Iterator[ArchiveFault]:

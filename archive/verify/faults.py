@@ -26,6 +26,7 @@ class FaultCode(StrEnum):
     BAD_MANIFEST = "bad_manifest"
     BAD_CLAIMS = "bad_claims"
     COUNT_MISMATCH = "count_mismatch"
+    WRONG_COUNTS = "wrong_counts"
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_KEY = "unknown_key"
     REVOKED_KEY = "revoked_key"

@@ -13,9 +13,11 @@ from typing import Any, BinaryIO
 import orjson
 
 from archive import bag
+from archive.counts import VolumeCounts
 from archive.hashing import Digest, Hasher
 from archive.names import FULL_PATH_CHARS, is_safe
 from archive.parts import FORMAT
+from archive.verify import counting
 from archive.verify.canonical import tail
 from archive.verify.faults import ArchiveFault, FaultCode, ZipFault
 from archive.verify.zip_entries import CentralDirectory, Tape, ZipEntry, read_directory, read_entry, skip_gap
@@ -28,7 +30,7 @@ TRUSTED_RATIO = 200
 """Maximum ratio of unpacked to packed size without a good signature; a good signature names the size."""
 PREFIX = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 """The beginning of a volume's name, which its issuer chooses; the signed hash of the ZIP covers it."""
-_KEPT = frozenset({bag.MANIFEST, bag.TAG_MANIFEST, bag.EXPORT})
+_KEPT = frozenset({bag.MANIFEST, bag.TAG_MANIFEST, bag.EXPORT, bag.COUNTS})
 _CLAIMS: Mapping[str, type] = {
     "iss": str,
     "sub": str,
@@ -72,6 +74,8 @@ class CheckedVolume:
     claims: Claims | None = None
     closing: Mapping[str, Any] | None = None
     """export.json, where it is there and an object."""
+    counts: VolumeCounts | None = None
+    """counts.json, where it is there and its sums are right."""
     holds_export: bool = False
     """Whether export.json is there, with any content: then the volume claims to be the closing volume."""
     root: str = ""
@@ -96,6 +100,8 @@ class _Contents:
     digests: dict[str, Digest | None] = field(default_factory=dict)
     """SHA-256 of each file that was read to its end."""
     kept: dict[str, bytes] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    """Number of lines of each file; 0 where it is not JSON Lines."""
     damaged: set[str] = field(default_factory=set)
     """Files that have a fault already: their hashes are not compared."""
     head_sha256: str = ""
@@ -118,7 +124,7 @@ def check_volume(path: Path, jwks: Jwks, progress: Progress = lambda _: None) ->
 
 def _check(volume: CheckedVolume, file: BinaryIO, jwks: Jwks, progress: Progress) -> None:
     directory = read_directory(file)
-    volume.root = _root(directory)
+    volume.root = directory.root
     payload = [entry for entry in directory.entries if volume.inside(entry).startswith(bag.PAYLOAD)]
     volume.files, volume.bytes = len(payload), sum(entry.bytes for entry in payload)
     volume.holds_export = any(volume.inside(entry) == bag.EXPORT for entry in directory.entries)
@@ -130,14 +136,9 @@ def _check(volume: CheckedVolume, file: BinaryIO, jwks: Jwks, progress: Progress
         contents = _walk(volume, file, directory, hasher, progress)
     _check_manifests(volume, contents)
     _check_claims(volume, contents)
+    _check_counts(volume, contents)
     volume.closing = _closing(volume, contents)
     _check_bytes(volume, file, directory, token, contents)
-
-
-def _root(directory: CentralDirectory) -> str:
-    """Return the folder that all entries should be in: the folder of most entries."""
-    folders = Counter(entry.name.partition("/")[0] for entry in directory.entries)
-    return folders.most_common(1)[0][0] if folders else ""
 
 
 def _check_names(volume: CheckedVolume, directory: CentralDirectory) -> None:
@@ -216,12 +217,15 @@ def _read(tape: Tape, entry: ZipEntry, path: str, contents: _Contents, digest: D
     if path in _KEPT and entry.bytes > KEPT_BYTES:
         raise ZipFault(FaultCode.TOO_LARGE, f"it has {entry.bytes} bytes")
     kept = bytearray()
+    is_lines, lines = path.endswith(counting.LINES), 0
     for block in read_entry(tape, entry):
         digest.update(block)
+        if is_lines:
+            lines += block.count(b"\n")
         if path in _KEPT:
             kept += block
     contents.digests[path] = digest
-    contents.kept[path] = bytes(kept)
+    contents.kept[path], contents.lines[path] = bytes(kept), lines
 
 
 def _check_manifests(volume: CheckedVolume, contents: _Contents) -> None:
@@ -275,6 +279,16 @@ def _check_claims(volume: CheckedVolume, contents: _Contents) -> None:
     prefix, found, _ = (volume.root or "").rpartition(name := f"-{claims.export}-{claims.volume:03}")
     if not found or volume.root != f"{prefix}{name}" or not PREFIX.fullmatch(prefix):
         volume.fault(FaultCode.BAD_NAME, f"its folder is not PREFIX{name}", repr(volume.root))
+
+
+def _check_counts(volume: CheckedVolume, contents: _Contents) -> None:
+    """Check counts.json against the payload. Volumes of earlier releases have none; those with faults are left out."""
+    if volume.faults or bag.COUNTS not in contents.kept:
+        return
+    try:
+        volume.counts = counting.checked(contents.kept[bag.COUNTS], contents.lines)
+    except counting.WrongCounts as wrong:
+        volume.fault(FaultCode.WRONG_COUNTS, str(wrong), wrong.file or bag.COUNTS)
 
 
 def _closing(volume: CheckedVolume, contents: _Contents) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -62,6 +63,12 @@ class CentralDirectory:
     entries: tuple[ZipEntry, ...]
     offset: int
     size: int
+
+    @property
+    def root(self) -> str:
+        """Return the folder that all entries should be in: the folder of most entries."""
+        folders = Counter(entry.name.partition("/")[0] for entry in self.entries)
+        return folders.most_common(1)[0][0] if folders else ""
 
 
 class Tape:

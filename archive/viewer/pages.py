@@ -84,7 +84,7 @@ def _about(envelope: VolumeMetadata, export: Mapping[str, JSON], here: str) -> d
     for name, most in (("gaps", GAPS_MAX), ("volumes", VOLUMES_MAX)):
         values = export.get(name)
         rows = list(values) if isinstance(values, list | tuple) else []
-        shown[name] = rows[:most] if name == "gaps" else rows[-most:]
+        shown[name] = rows[:most] if name == "gaps" else [_without_counts(row) for row in rows[-most:]]
         shown[f"{name}_total"] = len(rows)
     return shown | {
         "waiting": records_by_dataset(export),
@@ -94,6 +94,13 @@ def _about(envelope: VolumeMetadata, export: Mapping[str, JSON], here: str) -> d
         "produced_at": envelope.produced_at.isoformat().replace("+00:00", "Z"),
         "name": here,
     }
+
+
+def _without_counts(volume: JSON) -> JSON:
+    """Return a volume without its counts: the page compares those of the pieces."""
+    return (
+        {name: value for name, value in volume.items() if name != "counts"} if isinstance(volume, Mapping) else volume
+    )
 
 
 def _described(excerpt: Excerpt, here: str) -> dict[str, JSON]:

@@ -12,7 +12,8 @@ from itertools import chain
 import orjson
 from joserfc.jwk import ECKey
 
-from archive import bag
+from archive import bag, counts
+from archive.counts import DatasetCount
 from archive.deflate import FAST_LEVEL, STORED_LEVEL, media_level, new_zip
 from archive.names import FULL_PATH_CHARS, MemberNames, is_safe
 from archive.parts import FORMAT, NO_DATA, NO_DATA_PATH, Content, Member, SealedVolume, VolumeMetadata
@@ -118,13 +119,15 @@ class Volume:
         self,
         key: ECKey,
         *,
+        counted: Sequence[DatasetCount] | None = None,
         closing: Mapping[str, JSON] | None = None,
         notice: Mapping[str, JSON] | None = None,
         viewer: Iterable[tuple[str, Iterable[bytes]]] | None = None,
     ) -> SealedVolume:
         """Describe, sign and finish the volume; nothing can be added any more.
 
-        `closing` is the document export.json; a volume that has one is the closing volume, and may have a notice, the
+        `counted` are the counts of its datasets, for counts.json: every volume of an export has them. `closing` is the
+        document export.json; a volume that has one is the closing volume, and may have a notice, the
         document notice.json, and a viewer: its files as (path, blocks).
 
         Raises: VolumeFault where the volume is poisoned, or `closing` is not about this export.
@@ -133,6 +136,8 @@ class Volume:
             if closing is not None:
                 self._check_closing(closing)
             self._describe(closing, has_viewer=viewer is not None, has_notice=notice is not None)
+            if counted is not None:
+                self._tag(bag.COUNTS, counts.document(counted, self._payload))
             for path, body in notice_files(self._envelope, notice).items() if notice else ():
                 self._tag(path, [body])
             for path, blocks in viewer or ():

@@ -10,92 +10,38 @@ import hashlib
 import re
 import sqlite3
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import orjson
 
 from archive import bag
+from archive.counts import VolumeCounts
 from archive.names import FULL_PATH_CHARS, is_safe
 from archive.parts import FORMAT
+from archive.verify import counting
 from archive.verify.volumes import KEPT_BYTES
 from portability.api.errors import BadInput
 from portability.trust.signing import ARCHIVE_TYPE, Jwks, check
 from receiver.importer.faults import BadArchive, NotImportable
+from receiver.importer.payload import ArchivedPiece, FilePiece, StoredFile, joined
 
 PROFILES = frozenset({"switch", "portability"})
 """Profiles that can be imported; the others are copies to read."""
 JSON_LINES = "application/jsonl"
-BLOCK_BYTES = 1 << 20
 _PART = re.compile(r"\.part-([0-9]{4})$")
 _SCHEMA = """
 CREATE TABLE member (
     volume INTEGER, revision INTEGER, path TEXT, sha256 TEXT, bytes INTEGER, exporter TEXT, dataset TEXT,
-    media_type TEXT, file TEXT, part INTEGER, truncated INTEGER, corrects INTEGER, PRIMARY KEY (volume, path)
+    media_type TEXT, file TEXT, part INTEGER, truncated INTEGER, corrects INTEGER, records INTEGER,
+    PRIMARY KEY (volume, path)
 ) WITHOUT ROWID;
 CREATE TABLE corrected (
     exporter TEXT, dataset TEXT, id TEXT, PRIMARY KEY (exporter, dataset, id)
 ) WITHOUT ROWID;
 CREATE INDEX files ON member (exporter, dataset, file, revision);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivedPiece:
-    """One payload file, and its entry in the manifest."""
-
-    path: Path
-    sha256: str
-    size: int
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield its content. Raises BadArchive after the last block if it differs from the manifest."""
-        digest = hashlib.sha256()
-        try:
-            with self.path.open("rb") as file:
-                while block := file.read(BLOCK_BYTES):
-                    digest.update(block)
-                    yield block
-        except OSError as error:
-            raise BadArchive(f"cannot read {self.path.name}: {type(error).__name__}") from None
-        if digest.hexdigest() != self.sha256:
-            raise BadArchive(f"{self.path.name} differs from its entry in the manifest")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A recording or attachment, in one or several pieces."""
-
-    pieces: tuple[ArchivedPiece, ...]
-    media_type: str
-    truncated: bool
-    """Whether the source failed while it was read: only these bytes were available."""
-
-    @property
-    def size(self) -> int:
-        """Return the size in bytes."""
-        return sum(piece.size for piece in self.pieces)
-
-    @property
-    def digest(self) -> str:
-        """Return an id of the content: the file's SHA-256, for several pieces that of their hashes."""
-        if len(self.pieces) == 1:
-            return self.pieces[0].sha256
-        return hashlib.sha256("".join(piece.sha256 for piece in self.pieces).encode()).hexdigest()
-
-    def blocks(self) -> Iterator[bytes]:
-        for piece in self.pieces:
-            yield from piece.blocks()
-
-
-class _Part(NamedTuple):
-    """A piece of a file, and its description."""
-
-    piece: ArchivedPiece
-    media_type: str
-    truncated: bool
 
 
 class Contents:
@@ -107,6 +53,7 @@ class Contents:
         self._scratch.executescript(_SCHEMA)
         self._folders: dict[int, Path] = {}
         self._export_id = ""
+        self._counts: dict[int, VolumeCounts | None] = {}
         self.export: Mapping[str, Any] = {}
         """export.json of the newest revision."""
         try:
@@ -167,10 +114,12 @@ class Contents:
             "SELECT revision, part, truncated, media_type, volume, path, sha256, bytes FROM member"
             " WHERE exporter = ? AND dataset = ? AND file = ? ORDER BY revision DESC, part, volume DESC"
         )
-        revisions: dict[int, dict[int, _Part]] = {}
+        revisions: dict[int, dict[int, FilePiece]] = {}
         for revision, part, truncated, media_type, *row in self._scratch.execute(query, (exporter, dataset, name)):
-            revisions.setdefault(revision, {}).setdefault(part, _Part(self._piece(*row), media_type, bool(truncated)))
-        found = [_joined(parts) for parts in revisions.values()]
+            revisions.setdefault(revision, {}).setdefault(
+                part, FilePiece(self._piece(*row), media_type, bool(truncated))
+            )
+        found = [joined(parts) for parts in revisions.values()]
         return next((file for file in found if not file.truncated), found[0] if found else None)
 
     def file_of(self, exporter: str, dataset: str, identifier: str) -> str | None:
@@ -181,13 +130,13 @@ class Contents:
 
     def _records(self, exporter: str, dataset: str, which: str, order: str) -> list[ArchivedPiece]:
         query = (
-            "SELECT volume, path, sha256, bytes FROM member WHERE exporter = ? AND dataset = ? AND media_type = ?"  # noqa: S608 - constants
-            f" AND file IS NULL AND {which} ORDER BY {order}"
+            "SELECT volume, path, sha256, bytes, records FROM member"  # noqa: S608 - constants
+            f" WHERE exporter = ? AND dataset = ? AND media_type = ? AND file IS NULL AND {which} ORDER BY {order}"
         )
         return [self._piece(*row) for row in self._scratch.execute(query, (exporter, dataset, JSON_LINES))]
 
-    def _piece(self, volume: int, path: str, sha256: str, size: int) -> ArchivedPiece:
-        return ArchivedPiece(self._folders[volume] / path, sha256, size)
+    def _piece(self, volume: int, path: str, sha256: str, size: int, records: int | None = None) -> ArchivedPiece:
+        return ArchivedPiece(self._folders[volume] / path, sha256, size, records)
 
     def _add(self, folder: Path, jwks: Jwks | None) -> None:
         tags = _parsed(bag.TAG_MANIFEST, _read(folder, bag.TAG_MANIFEST))
@@ -203,9 +152,10 @@ class Contents:
         hashes = _parsed(bag.MANIFEST, _tag_file(folder, bag.MANIFEST, tags))
         package = _json(bag.DATA_PACKAGE, _tag_file(folder, bag.DATA_PACKAGE, tags))
         rows = [_row(volume, claims["revision"], resource, hashes) for resource in package.get("resources", [])]
-        self._scratch.executemany(f"INSERT OR IGNORE INTO member VALUES ({','.join('?' * 12)})", rows)  # noqa: S608 - question marks
+        self._scratch.executemany(f"INSERT OR IGNORE INTO member VALUES ({','.join('?' * 13)})", rows)  # noqa: S608 - question marks
         if len({row[2] for row in rows}) != len(hashes):
             raise BadArchive(f"{folder.name}: {bag.DATA_PACKAGE} describes other files than the manifest")
+        self._counts[volume] = _counts(folder, tags, rows)
         if bag.EXPORT in tags and claims["revision"] > self.export.get("revision", 0):
             self.export = _json(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags))
 
@@ -224,6 +174,10 @@ class Contents:
             raise BadArchive(
                 f"there are volumes that the closing volume does not list: {', '.join(map(str, unlisted))}"
             )
+        names = {line.get("number"): str(line.get("name")) for line in lines} if isinstance(lines, list) else {}
+        present = {names[number]: found for number, found in self._counts.items()}
+        for difference in counting.of_archive(self.export, present):
+            raise BadArchive(f"its volumes contain other numbers than {bag.EXPORT}: {difference}")
 
 
 def bags(path: Path) -> list[Path]:
@@ -238,15 +192,6 @@ def bags(path: Path) -> list[Path]:
 
 def _is_bag(path: Path) -> bool:
     return (path / bag.DECLARATION).is_file()
-
-
-def _joined(parts: Mapping[int, _Part]) -> StoredFile:
-    """Return a file from its parts: part 0 is a whole file; several are numbered from 1, and all must exist."""
-    numbers = [0] if 0 in parts else sorted(parts)
-    is_gapless = numbers == [0] or numbers == list(range(1, len(numbers) + 1))
-    found = [parts[number] for number in numbers]
-    truncated = not is_gapless or any(part.truncated for part in found)
-    return StoredFile(tuple(part.piece for part in found), found[0].media_type, truncated)
 
 
 def _claims(folder: Path, jwks: Jwks | None) -> Mapping[str, Any]:
@@ -285,7 +230,19 @@ def _row(volume: int, revision: int, resource: Any, hashes: Mapping[str, str]) -
     part = _PART.search(path) if file is not None else None
     number = int(part[1]) if part and not str(file).endswith(part[0]) else 0
     truncated, corrects = resource.get("x-state") == "truncated", resource.get("x-corrects") is True
-    return volume, revision, path, hashes[path], size, *texts, file, number, truncated, corrects
+    records = resource.get("x-records") if type(resource.get("x-records")) is int else None
+    return volume, revision, path, hashes[path], size, *texts, file, number, truncated, corrects, records
+
+
+def _counts(folder: Path, tags: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -> VolumeCounts | None:
+    """Read a volume's counts, which agree with its data package; None: an earlier release did not count."""
+    if bag.COUNTS not in tags:
+        return None
+    stated = {row[2]: row[-1] or 0 for row in rows}
+    try:
+        return counting.checked(_tag_file(folder, bag.COUNTS, tags), stated)
+    except counting.WrongCounts as wrong:
+        raise BadArchive(f"{folder.name}: {wrong.file or bag.COUNTS}: {wrong}") from None
 
 
 def _tag_file(folder: Path, name: str, tags: Mapping[str, str]) -> bytes:

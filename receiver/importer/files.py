@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from archive.names import safe_name
 from portability.api.errors import ObjectMissing
 from portability.api.storages import Storage
-from receiver.importer.contents import StoredFile
+from receiver.importer.payload import StoredFile
 
 
 def key_of(exporter: str, dataset: str, name: str, file: StoredFile) -> str:

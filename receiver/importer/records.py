@@ -10,9 +10,11 @@ from sqlalchemy import Connection, Table
 
 from portability.api.errors import StorageUnavailable
 from portability.api.storages import Storage
-from receiver.importer.contents import ArchivedPiece, Contents, StoredFile
+from receiver.importer.contents import Contents
+from receiver.importer.faults import BadArchive
 from receiver.importer.files import is_stored, key_of, store
 from receiver.importer.lines import records
+from receiver.importer.payload import ArchivedPiece, StoredFile
 from receiver.importer.report import DatasetResult, Files, RefusedRecord
 from receiver.importer.targets import FILE, STORAGE_KEY, fields_of
 from receiver.importer.tenancy import ArchiveOwner
@@ -52,17 +54,25 @@ class ImportedDataset:
         line = 0
         corrections = contents.corrections(*name)
         for piece in corrections:
-            for record, size in records(self._with_progress(piece)):
+            for record, size in self._records(piece):
                 line += 1
                 if not isinstance(identifier := _id_of(record), str) or contents.note_corrected(*name, identifier):
                     self._take(line, record, size)
         for piece in contents.pieces(*name):
-            for record, size in records(self._with_progress(piece)):
+            for record, size in self._records(piece):
                 line += 1
                 identifier = _id_of(record) if corrections else None
                 if not isinstance(identifier, str) or not contents.is_corrected(*name, identifier):
                     self._take(line, record, size)
         self._writer.flush()
+
+    def _records(self, piece: ArchivedPiece) -> Iterator[tuple[dict[str, Any] | Reason, int]]:
+        found = 0
+        for record in records(self._with_progress(piece)):
+            found += 1
+            yield record
+        if piece.records is not None and found != piece.records:
+            raise BadArchive(f"{piece.path.name} has {found} records; its volume says {piece.records}")
 
     def _with_progress(self, piece: ArchivedPiece) -> Iterator[bytes]:
         for block in piece.blocks():

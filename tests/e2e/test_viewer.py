@@ -128,6 +128,20 @@ def test_recordings_play_beside_what_was_said(browser: Browser, person: str) -> 
         ).to_be_visible()
 
 
+def test_an_archive_that_contradicts_itself_says_so(browser: Browser, tmp_path: Path) -> None:
+    """The ledger has more records than the files that the page lists; an archive that agrees has no such sentence."""
+    for surplus in (1, 0):
+        archive = Unpacked(tmp_path / str(surplus))
+        archive.add("account", "profile", [{"id": "usr_1"}])
+        archive.add("calls", "calls", [{**CALL, "id": "c1"}])
+        exporter, dataset, count = archive.lines.pop()
+        archive.lines.append((exporter, dataset, count + surplus))
+        with opened(browser, archive.write()) as page:
+            expect(page.get_by_text("This archive contradicts itself.")).to_have_count(surplus)
+            expect(page.get_by_text("the number of records that it states: Phone calls.")).to_have_count(surplus)
+            expect(page.get_by_text("This export includes all requested data.")).to_have_count(1 - surplus)
+
+
 def _voice(call: str, place: int) -> dict[str, str]:
     """Of the second call, a member of staff and another person on the caller's side, by their pseudonyms."""
     if call != "other":

@@ -10,7 +10,8 @@ from typing import Any
 import unpacked
 import volumes
 
-from archive.parts import Content, SealedVolume
+from archive.counts import DatasetCount
+from archive.parts import Content, MemberState, SealedVolume
 from archive.write.volume import Volume
 from portability.api import Dataset, Provenance, Role
 
@@ -18,22 +19,38 @@ CREATED = "2026-01-02T03:04:05.000006Z"
 Members = Sequence[tuple[str, bytes, Content]]
 
 
-def content(dataset: str, exporter: str = "calls", *, file: str | None = None, truncated: bool = False) -> Content:
+def content(
+    dataset: str,
+    exporter: str = "calls",
+    *,
+    file: str | None = None,
+    truncated: bool = False,
+    records: int | None = None,
+) -> Content:
     described = Dataset(dataset, dataset, dataset, (), Provenance.OBSERVED, Role.BOTH, ("id",))
     media_type = "application/jsonl" if file is None else "audio/wav"
-    return Content(exporter, described, media_type, file=file, state="truncated" if truncated else "complete")
+    state: MemberState = "truncated" if truncated else "complete"
+    return Content(exporter, described, media_type, records=records, file=file, state=state)
 
 
 def table(dataset: str, *records: object, exporter: str = "calls") -> tuple[str, bytes, Content]:
     """A member with records."""
     body = b"".join(r if isinstance(r, bytes) else json.dumps(r).encode() + b"\n" for r in records)
-    return f"{exporter}/{dataset}.jsonl", body, content(dataset, exporter)
+    return f"{exporter}/{dataset}.jsonl", body, content(dataset, exporter, records=body.count(b"\n"))
 
 
 def unpacked_archive(
-    folder: Path, *of_volumes: Members, profile: str = "switch", revisions: Sequence[int] = (), **closing: Any
+    folder: Path,
+    *of_volumes: Members,
+    profile: str = "switch",
+    revisions: Sequence[int] = (),
+    counted: Sequence[Sequence[DatasetCount]] = (),
+    **closing: Any,
 ) -> list[Path]:
-    """An archive unpacked into a folder; the last volume is the closing one, and all are of revision 1 by default."""
+    """An archive unpacked into a folder; the last volume is the closing one, and all are of revision 1 by default.
+
+    `counted` are the counts that its volumes state.
+    """
     zips = folder / "zips"
     zips.mkdir()
     sealed: list[SealedVolume] = []
@@ -45,5 +62,6 @@ def unpacked_archive(
                 volume.add(name, [body], described)
             is_last = number == len(of_volumes)
             document = volumes.closing_document(of, number, sealed, **closing) if is_last else None
-            sealed.append(volume.seal(volumes.KEY, closing=document))
+            counts = counted[number - 1] if counted else None
+            sealed.append(volume.seal(volumes.KEY, counted=counts, closing=document))
     return unpacked.unpacked(sorted(zips.iterdir()), folder / "in")

@@ -49,10 +49,11 @@ class Unpacked:
     ) -> None:
         """A dataset with its records; `total` says how many the archive holds where that is more."""
         dataset = name if isinstance(name, Dataset) else next(d for d in BUILT_IN[exporter] if d.name == name)
-        self.lines.append((exporter, dataset, len(records) if total is None else total))
+        count = len(records) if total is None else total
+        self.lines.append((exporter, dataset, count))
         complete = [{**dict.fromkeys((f.name for f in dataset.fields), None), **record} for record in records]
         self.excerpts.take(exporter, dataset, complete)
-        piece = Content(exporter, dataset, "application/jsonl", records=len(records))
+        piece = Content(exporter, dataset, "application/jsonl", records=count)
         self.excerpts.note(self.volume(1).name, [Member(f"data/{exporter}/{dataset.name}.jsonl", 1, "00", piece)])
 
     def add_file(self, number: int, exporter: str, dataset: str, name: str, body: bytes, media_type: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 from joserfc.jwk import ECKey
 
+from archive.counts import DatasetCount
 from archive.parts import Content, SealedVolume, VolumeMetadata
 from archive.verify.archives import Verification, verify
 from archive.write.volume import Volume
@@ -110,6 +111,7 @@ def write_volume(
     *,
     of: VolumeMetadata | None = None,
     members: Mapping[str, tuple[bytes, str]] = MEMBERS,
+    counted: Sequence[DatasetCount] | None = None,
     closing: Mapping[str, JSON] | None = None,
     key: ECKey = KEY,
 ) -> tuple[Path, SealedVolume]:
@@ -120,7 +122,7 @@ def write_volume(
         volume = Volume(of, number, file.write)
         for name, (body, media_type) in members.items():
             volume.add(name, [body], content(media_type))
-        return path, volume.seal(key, closing=closing)
+        return path, volume.seal(key, counted=counted, closing=closing)
 
 
 def write_archive(folder: Path, volumes: int = 1, *, of: VolumeMetadata | None = None, key: ECKey = KEY) -> list[Path]:

@@ -21,7 +21,7 @@ from portability.law.regime import Regime, SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.requests import exports, reviews
 from worker.claim.claims import Claim
-from worker.close import closing_document
+from worker.close import closing_document, stored_volumes
 from worker.close.commit import VolumeCommit
 from worker.context import WorkerContext
 from worker.write import excerpts, ledger
@@ -93,8 +93,11 @@ def make_files(
             f"export {claim.id} has gaps in {', '.join(named)}, but the request demanded a complete export"
         )
     gaps = [*(dict(gap) for gap in rows.gaps if gap["id"] not in commit.filled), *commit.gaps]
-    listed = [{name: row[name] for name in LISTED} for row in rows.volumes]
-    listed.append({"number": commit.volume["number"], "name": volume.output.name})
+    stored_volumes.check(context, claim.id, rows.volumes, volume.job.check)
+    stored_volumes.compare(claim.id, rows.volumes, commit.counts, lines)
+    listed = [_listed(row) for row in rows.volumes]
+    own: dict[str, JSON] = {"number": commit.volume["number"], "name": volume.output.name}
+    listed.append({**own, "counts": [count.to_json() for count in commit.counts]})
     at = datetime.now(UTC)
     document = closing_document.document(
         *(export, plan, lines, gaps, listed, at),
@@ -112,6 +115,11 @@ def make_files(
         ),
         pages(envelope, document, volume.excerpts.shown(plan.lines), has_notice=True),
     )
+
+
+def _listed(row: RowMapping) -> dict[str, JSON]:
+    described: dict[str, JSON] = {name: row[name] for name in LISTED}
+    return described if row["counts"] is None else {**described, "counts": row["counts"]}
 
 
 def _rights_giving(context: WorkerContext, export: RowMapping) -> Sequence[Regime]:

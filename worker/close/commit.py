@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from archive.counts import DatasetCount
 from archive.parts import SealedVolume
 from portability.api import Identity
 from portability.database import models
@@ -52,7 +53,9 @@ class VolumeCommit:
     volume: RowMapping
     """The volume's reserved row."""
     sealed: SealedVolume | None
-    """The stored object; None if there was nothing to write: the row is deleted."""
+    """The volume as it was signed; None if there was nothing to write: the row is deleted."""
+    etag: str | None
+    """The version of the stored object."""
     tallies: Mapping[int, LedgerTally]
     """Changes of ledger lines, by ordinal."""
     gaps: Sequence[Mapping[str, Any]]
@@ -76,6 +79,11 @@ class VolumeCommit:
         """Return whether this is the closing volume's commit."""
         return self.next_step is NextStep.END_EXPORT
 
+    @property
+    def counts(self) -> Sequence[DatasetCount]:
+        """Return what the volume adds to the ledger, by dataset."""
+        return ledger.counts(self.plan, self.tallies)
+
 
 def draft_commit(row: RowMapping, volume: OpenVolume, *, closes: bool) -> VolumeCommit:
     """Make the commit of a volume that is filled and not sealed yet."""
@@ -85,6 +93,7 @@ def draft_commit(row: RowMapping, volume: OpenVolume, *, closes: bool) -> Volume
     return VolumeCommit(
         volume=row,
         sealed=None,
+        etag=None,
         tallies=volume.tallies,
         gaps=ledger.gap_rows(volume.job.plan, volume.tallies, row["number"]),
         filled=[identifier for tally in volume.tallies.values() for identifier in tally.filled],
@@ -113,7 +122,7 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
         if commit.sealed is None:
             fenced_writes.forget_volume(connection, claim, commit.volume)
         else:
-            store_volume(connection, VOLUME, commit.volume, _columns(commit.sealed, closing=commit.closes))
+            store_volume(connection, VOLUME, commit.volume, _columns(commit, commit.sealed))
         lines = ledger.add(connection, claim.id, commit.tallies, commit.gaps, commit.filled)
         position = commit.position.to_json()
         match commit.next_step:
@@ -136,9 +145,11 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
                 return 0
 
 
-def _columns(sealed: SealedVolume, *, closing: bool) -> dict[str, object]:
+def _columns(commit: VolumeCommit, sealed: SealedVolume) -> dict[str, object]:
     return {
-        "closing": closing,
+        "closing": commit.closes,
+        "counts": [count.to_json() for count in commit.counts],
+        "etag": commit.etag,
         "bytes": sealed.bytes,
         "sha256": sealed.sha256,
         "tagmanifest_sha256": sealed.tagmanifest_sha256,

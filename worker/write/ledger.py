@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, update
 
+from archive.counts import NUMBERS, DatasetCount, total
 from archive.recipients import RecipientTally, together
 from portability.api import CountingExporter, Exporter, Gap, RowRemark, Selection
 from portability.database import models
@@ -149,6 +150,16 @@ def _merged(line: dict[str, Any], tally: LedgerTally) -> dict[str, Any]:
         line["reading_ended_at"] = tally.ended_at
         line["state"] = ending(line)
     return line
+
+
+def counts(plan: ExportPlan, tallies: Mapping[int, LedgerTally]) -> Sequence[DatasetCount]:
+    """Return what a volume adds to the ledger, by dataset, in the order of the ledger."""
+    named = ((plan.lines[ordinal], tally) for ordinal, tally in sorted(tallies.items()))
+    added = (
+        DatasetCount(line.exporter, line.dataset.name, *(getattr(tally, number) for number in NUMBERS))
+        for line, tally in named
+    )
+    return list(total(added).values())
 
 
 def gap_rows(plan: ExportPlan, tallies: Mapping[int, LedgerTally], volume: int) -> list[dict[str, Any]]:

@@ -44,11 +44,26 @@
     const isOwnComplete = asked.length > 0 && ["complete", "with_remarks"].includes(about.outcome.own);
     const [kind, head, text] = isOwnComplete ? ["good", "completeOwn", "completeAsk"] : answers[about.outcome.own] ?? answers.partial;
     return [
-      h("div", { class: `verdict ${kind}` }, h("strong", {}, t(head)), " ", h("span", {}, t(text))),
+      mismatches(about) ?? h("div", { class: `verdict ${kind}` }, h("strong", {}, t(head)), " ", h("span", {}, t(text))),
       asked.length === 0 ? null : h("div", { class: "verdict bad" }, h("strong", {}, t("ask")), " ",
         h("span", {}, sentence("askLong", { tenants: h("bdi", {}, visible(tenants.join(", "))) }))),
       about.waiting.length === 0 ? null : h("div", { class: "verdict bad" }, h("strong", {}, t("waits")), " ", h("span", {}, t("waitsLong"))),
     ];
+  }
+
+  /* Datasets whose pieces have another number of records than the ledger; JSON Lines has each record once. */
+  function mismatches(about) {
+    const stated = (dataset) => about.datasets.filter((line) => line.exporter === dataset.exporter && line.dataset === dataset.about.dataset)
+      .reduce((total, line) => total + line.records + (line.corrections ?? 0), 0);
+    const wrong = [...portability.datasets.values()].filter((dataset) => {
+      const pieces = dataset.about.pieces;
+      const exact = pieces.filter((piece) => piece.path.endsWith(".jsonl"));
+      if (dataset.about.more > 0 || (exact.length === 0 && pieces.length > 0)) return false;
+      return exact.reduce((total, piece) => total + piece.records, 0) !== stated(dataset);
+    });
+    if (wrong.length === 0) return null;
+    return h("div", { class: "verdict bad" }, h("strong", {}, t("miscounted")), " ",
+      h("span", {}, sentence("miscountedLong", { datasets: visible(wrong.map((dataset) => portability.title(dataset)).join(", ")) })));
   }
 
   function tiles(about) {

@@ -138,6 +138,8 @@ volume = Table(
     Column("tagmanifest_sha256", String(64)),
     Column("files", BigInteger),
     Column("payload_bytes", BigInteger),
+    Column("counts", JsonType, comment="records and files by dataset, as in its counts.json; null: not counted"),
+    Column("etag", String(200), comment="of the object, as storage gave it; null: not known"),
     Column("began_at", UtcTime, nullable=False),
     Column("stored_at", UtcTime),
     UniqueConstraint("object_key"),

@@ -11,11 +11,13 @@ import pytest
 import volumes
 from joserfc import jws
 
+from archive.counts import DatasetCount
 from archive.parts import ArchiveBrand
 from archive.verify.archives import verify
 from archive.verify.faults import FaultCode
 from archive.verify.volumes import TRUSTED_RATIO
 from archive.verify.zip_entries import Tape, read_directory
+from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.trust.signing import Jwks
 
@@ -30,6 +32,9 @@ def breaks(code: FaultCode) -> Callable[[Callable[[Path], Broken]], Callable[[Pa
         return breaker
 
     return register
+
+
+CLOSING = volumes.closing_document(volumes.envelope(), 1)
 
 
 def one_volume(folder: Path) -> Path:
@@ -387,6 +392,36 @@ def _document_is_of_another_revision(folder: Path) -> Broken:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("archive.write.volume.Volume._check_closing", lambda _self, _closing: None)
         return [volumes.write_volume(folder, closing=lines)[0]], volumes.JWKS
+
+
+@breaks(FaultCode.WRONG_COUNTS)
+def _a_dataset_has_fewer_records_than_stated(folder: Path) -> Broken:
+    counted = [DatasetCount("calls", "calls", records=3, files=1)]
+    return [volumes.write_volume(folder, counted=counted, closing=CLOSING)[0]], volumes.JWKS
+
+
+@breaks(FaultCode.WRONG_COUNTS)
+def _counts_are_no_counts(folder: Path) -> Broken:
+    counted = [DatasetCount("calls", "calls", records=-2)]
+    return [volumes.write_volume(folder, counted=counted, closing=CLOSING)[0]], volumes.JWKS
+
+
+@breaks(FaultCode.WRONG_COUNTS)
+def _ledger_has_more_than_the_volumes(folder: Path) -> Broken:
+    right = DatasetCount("calls", "calls", records=2, files=1, bytes=100)
+    ledger: dict[str, JSON] = {
+        "exporter": "calls",
+        "dataset": "calls",
+        "title": "Calls",
+        "state": "complete",
+        "gaps": 0,
+    }
+    lines: dict[str, JSON] = {
+        **CLOSING,
+        "datasets": [{**ledger, "records": 3, "files": 1, "bytes": 100, "corrections": 0}],
+    }
+    lines["volumes"] = [{"number": 1, "name": "export-e1-001", "counts": [right.to_json()]}]
+    return [volumes.write_volume(folder, counted=[right], closing=lines)[0]], volumes.JWKS
 
 
 @pytest.mark.parametrize("count", [1, 3])

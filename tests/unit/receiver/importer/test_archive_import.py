@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,6 +17,7 @@ import volumes
 from handmade import CREATED, content, table, unpacked_archive
 from sqlalchemy import select
 
+from archive.counts import DatasetCount
 from archive.parts import Content
 from exporters.reference import schema
 from portability.api.errors import BadInput
@@ -239,6 +241,44 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
 
     with pytest.raises(BadArchive):
         imported(folders, tmp_path)
+
+
+def test_a_piece_with_fewer_records_than_stated_rolls_back(tmp_path: Path) -> None:
+    """Its hash is right, so it was signed so: the sender lost a record, and nothing of the dataset is taken."""
+    name, body, _ = table("calls", call())
+    folders = unpacked_archive(tmp_path, [(name, body, content("calls", records=2))])
+
+    with pytest.raises(BadArchive, match=r"calls\.jsonl has 1 records; its volume says 2"):
+        imported(folders, tmp_path)
+    assert stored(tmp_path, "calls", "id") == []
+
+
+ONE = DatasetCount("calls", "calls", records=1)
+
+
+@pytest.mark.parametrize(
+    ("counted", "ledger", "said"),
+    [
+        ([[ONE], [ONE]], 3, "all volumes together: calls/calls: 2 records; expected 3"),
+        ([[ONE], []], 2, "export-e1-002: counts.json: calls/calls: 1 records in its pieces; 0 are stated"),
+    ],
+)
+def test_an_archive_that_contradicts_itself_changes_nothing(
+    tmp_path: Path, counted: list[list[DatasetCount]], ledger: int, said: str
+) -> None:
+    """A volume was left out, or says something else than its pieces: refused before the first row."""
+    stated = {"exporter": "calls", "dataset": "calls", "title": "Calls", "state": "complete", "gaps": 0}
+    stated |= {"records": ledger, "files": 0, "bytes": 0, "corrections": 0}
+    listed = [
+        {"number": number, "name": f"export-e1-00{number}", "counts": [one.to_json() for one in counts]}
+        for number, counts in enumerate(counted, 1)
+    ]
+    members = [[table("calls", call("c1"))], [table("calls", call("c2"))]]
+    folders = unpacked_archive(tmp_path, *members, counted=counted, volumes=listed, datasets=[stated])
+
+    with pytest.raises(BadArchive, match=re.escape(said)):
+        imported(folders, tmp_path)
+    assert not (tmp_path / "target.db").exists()
 
 
 def test_with_keys_the_signature_is_checked_again(tmp_path: Path) -> None:
