@@ -473,7 +473,7 @@ def test_an_invalid_key_is_refused(people: People, key: str) -> None:
 
 
 def test_successes_of_a_month_are_bounded(people: People) -> None:
-    """What was cancelled or denied was no copy; an officer may still ask, and after a month so may the subject."""
+    """What was cancelled or denied was no copy; an officer may still ask, and after 30 days so may the subject."""
     bound: dict[str, Any] = {"settings": {"exports_per_month": 2}}
     usr = Actor("subject", "usr_1")
     for _ in range(3):
@@ -487,8 +487,12 @@ def test_successes_of_a_month_are_bounded(people: People) -> None:
         people.take(usr, **bound)
     assert people.take(OLGA, reason="a complaint", **bound)[1]
     people.world.advance_all()
-    with writing(people.world.engine) as connection:
-        connection.execute(update(models.export).values(created_at=now(-31 * 86_400)))
+    for age_seconds, is_full in ((30 * 86_400 - 60, True), (30 * 86_400 + 60, False)):
+        with writing(people.world.engine) as connection:
+            connection.execute(update(models.export).values(created_at=now(-age_seconds)))
+        if is_full:
+            with pytest.raises(TooManyExports):
+                people.take(usr, **bound)
     assert people.take(usr, **bound)[1]
 
 

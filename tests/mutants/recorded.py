@@ -17,17 +17,8 @@ UNIT = "tests/unit"
 CONTRACT = "tests/contract"
 CONTRACTS = (
     *("address_codes", "address_subjects", "ambiguous", "announce", "attestations", "audit_comparison", "belonging"),
-    *(
-        "claims",
-        "deliver",
-        "directory",
-        "disclosures",
-        "documents",
-        "erasure_holds",
-        "erasures",
-        "expire",
-        "extensions",
-    ),
+    *("claims", "deliver", "directory", "disclosures", "documents", "erasure_holds", "erasures", "expire"),
+    "extensions",
     *("links", "lock_order", "lost", "notice_period", "notify", "own_records", "people", "pseudonyms", "purge"),
     *("referrals", "rehearsal", "request_log", "reviews", "shared_addresses", "sole_addresses", "sweep"),
     *("sweep_clock", "transfers"),
@@ -38,8 +29,13 @@ PARTS = ((UNIT,), tuple(f"{CONTRACT}/test_{name}.py" for name in CONTRACTS))
 TESTS_MAX = {UNIT: 80, CONTRACT: 40}
 """Tests that run for one change at most."""
 NEAR_LINES = 6
+"""A line at this distance counts half."""
+FEW_TESTS = 400
+"""A line that more tests run says nothing about them."""
 NAMED_AFTER = 0.05
-"""What it counts that a test is in the file that is named after the module: as a line that 20 tests run."""
+"""What it counts that a test is in the file that is named after the module: as the same line, if 20 tests run it."""
+START_SECONDS = 0.2
+"""What a test costs beside its own time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +46,11 @@ class Recorded:
     lines: Mapping[str, Mapping[str, Sequence[str]]]
 
     def tests_of(self, change: Change) -> Sequence[Sequence[str]]:
-        """Return the tests to run, the unit tests before the contract tests, each the fastest first.
+        """Return the tests to run, the unit tests before the contract tests, each the most promising first.
 
-        They are those that run the line, and if there are too many, those that run what few tests run near it: they
-        are about it. Of a line that runs at import, those that run the file, or are named after it. Of a table, those
-        that run the module of the same name; without such a module, those of its folder.
+        They are those that run the line. A test promises more if it runs what few tests run near it, because it is
+        about that, and if it is fast. Of a line that runs at import, those that run the file, or are named after it.
+        Of a table, those that run the module of the same name; without such a module, those of its folder.
         """
         by_line = self.lines.get(change.path, {})
         names = set(by_line.get(str(change.line), ()))
@@ -76,16 +72,16 @@ class Recorded:
     def _nearness(self, change: Change) -> Mapping[str, float]:
         """Return a number for each test that is larger if it runs lines near the change that few tests run."""
         found: dict[str, float] = defaultdict(float, dict.fromkeys(self._named_after(change.path), NAMED_AFTER))
-        for line in range(change.line - NEAR_LINES, change.line + NEAR_LINES + 1):
-            names = self.lines.get(change.path, {}).get(str(line), ())
-            for name in names:
-                found[name] += 1 / len(names)
+        for line, names in self.lines.get(change.path, {}).items():
+            nearness = 1 / (1 + abs(int(line) - change.line) / NEAR_LINES)
+            for name in names if len(names) <= FEW_TESTS else ():
+                found[name] += nearness / len(names)
         return found
 
     def _chosen(self, names: Collection[str], room: str, nearness: Mapping[str, float]) -> Sequence[str]:
         known = [name for name in names if name in self.seconds and name.startswith(room)]
-        near = sorted(known, key=lambda name: (-nearness.get(name, 0), self.seconds[name], name))[: TESTS_MAX[room]]
-        return sorted(near, key=lambda name: (self.seconds[name], name))
+        worth = {name: nearness.get(name, 0) / (START_SECONDS + self.seconds[name]) for name in known}
+        return sorted(known, key=lambda name: (-worth[name], self.seconds[name], name))[: TESTS_MAX[room]]
 
 
 def record(copies: Sequence[Path], target: Path, environment: Mapping[str, str]) -> Recorded:

@@ -273,3 +273,27 @@ def test_an_address_of_an_account_is_refused(kind: SubjectKind) -> None:
         resolve(subject, {"made": Resolver(found={"address": [account]})})
     unproved = replace(account, verified=False)
     assert values(resolve(subject, {"made": Resolver(found={"address": [unproved]})})) == ["address", "usr_1"]
+
+
+@pytest.mark.parametrize(("length", "is_valid"), [(200, True), (201, False)])
+def test_an_address_is_as_long_as_any_id(length: int, is_valid: bool) -> None:
+    """200 characters in its normal form, as many as an id may have."""
+    domain = f"{'.'.join(['d' * 60] * 3)}.example"
+    address = f"{'m' * (length - len(domain) - 1)}@{domain}"
+    assert len(address) == length
+    if is_valid:
+        assert subjects.parse(f"email:{address}", None) == ("email", address, None)
+    else:
+        with pytest.raises(BadSubject, match="invalid e-mail address"):
+            subjects.parse(f"email:{address}", None)
+
+
+@pytest.mark.parametrize(
+    ("subject", "what", "example"),
+    [("email:nonsense", "invalid e-mail address", "ann@mail.example"), ("phone:12", "invalid phone number", "+62812")],
+)
+def test_an_error_about_an_address_shows_how_to_write_it(subject: str, what: str, example: str) -> None:
+    """It names the kind of address that was expected, with an example of this kind."""
+    with pytest.raises(BadSubject, match=what) as raised:
+        subjects.parse(subject, None)
+    assert example in (raised.value.hint or "")
