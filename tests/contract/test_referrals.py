@@ -201,7 +201,7 @@ def test_an_answer_while_the_export_runs_waits_for_the_next_retry(either: Engine
 
 
 def test_a_tenant_is_shown_the_referrals_of_which_it_is_informed(either: Engine, tmp_path: Path) -> None:
-    """Officers see all of them: the open ones first, the most urgent at the top."""
+    """Officers see all of them: first those without an answer, the most urgent at the top."""
     made = deployment(either, tmp_path, '[ten_a]\ninform = "contract"\n')
     silent = with_referral(made, "contact:con_1", tenant="ten_b")
     urgent, answered = with_referral(made), with_referral(made, tell_tenants=True)

@@ -32,8 +32,8 @@ NEAR_LINES = 6
 """A line at this distance counts half."""
 FEW_TESTS = 400
 """A line that more tests run says nothing about them."""
-NAMED_AFTER = 0.05
-"""What it counts that a test is in the file that is named after the module: as the same line, if 20 tests run it."""
+OF_ROOM = 0.05
+"""What it counts that a test is named after the module, or is of its room: as the same line, if 20 tests run it."""
 START_SECONDS = 0.2
 """What a test costs beside its own time."""
 
@@ -49,13 +49,13 @@ class Recorded:
         """Return the tests to run, the unit tests before the contract tests, each the most promising first.
 
         They are those that run the line. A test promises more if it runs what few tests run near it, because it is
-        about that, and if it is fast. Of a line that runs at import, those that run the file, or are named after it.
+        about that, and if it is fast. Of a line that runs at import, those that run the file, or are of its room.
         Of a table, those that run the module of the same name; without such a module, those of its folder.
         """
         by_line = self.lines.get(change.path, {})
         names = set(by_line.get(str(change.line), ()))
         if not names:
-            names = {name for those in by_line.values() for name in those} | self._named_after(change.path)
+            names = {name for those in by_line.values() for name in those} | self._of_room(change.path)
         if change.path.endswith(".toml"):
             reader, room = change.path.replace(".toml", ".py"), change.path.rpartition("/")[0]
             place = reader if reader in self.lines else room
@@ -64,14 +64,14 @@ class Recorded:
             }
         return [tests for room in TESTS_MAX if (tests := self._chosen(names, room, self._nearness(change)))]
 
-    def _named_after(self, path: str) -> set[str]:
-        """Return the tests of the files that are named after a module."""
-        own = f"/test_{Path(path).stem}.py::"
-        return {name for name in self.seconds if own in name}
+    def _of_room(self, path: str) -> set[str]:
+        """Return the tests of the files that are named after a module, and the unit tests of its room."""
+        own, room = f"/test_{Path(path).stem}.py::", f"{UNIT}/{Path(path).parent}/test_"
+        return {name for name in self.seconds if own in name or name.startswith(room)}
 
     def _nearness(self, change: Change) -> Mapping[str, float]:
         """Return a number for each test that is larger if it runs lines near the change that few tests run."""
-        found: dict[str, float] = defaultdict(float, dict.fromkeys(self._named_after(change.path), NAMED_AFTER))
+        found: dict[str, float] = defaultdict(float, dict.fromkeys(self._of_room(change.path), OF_ROOM))
         for line, names in self.lines.get(change.path, {}).items():
             nearness = 1 / (1 + abs(int(line) - change.line) / NEAR_LINES)
             for name in names if len(names) <= FEW_TESTS else ():

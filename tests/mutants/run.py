@@ -101,7 +101,7 @@ def _chosen(seed: int, sample: int, only: str) -> Sequence[Change]:
     if only:
         return [change for room in (*WHOLE, *SAMPLED) for change in _changes_of(room, only)]
     whole = [change for room in WHOLE for change in _changes_of(room)]
-    return [*whole, *_sampled(seed, sample, (change for room in SAMPLED for change in _changes_of(room)))]
+    return [*_sampled(seed, sample, (change for room in SAMPLED for change in _changes_of(room))), *whole]
 
 
 def _sampled(seed: int, sample: int, others: Iterable[Change]) -> Sequence[Change]:

@@ -32,18 +32,21 @@ SOURCES: Any = SimpleNamespace()
 """Sources that no plug-in of these tests uses."""
 
 
-def install(monkeypatch: pytest.MonkeyPatch, **factories: Any) -> None:
+def install_directories(monkeypatch: pytest.MonkeyPatch, **factories: Any) -> None:
     found: Mapping[str, Any] = {name: SimpleNamespace(load=lambda made=made: made) for name, made in factories.items()}
     monkeypatch.setattr(directory, "find", lambda _group: found)
 
 
 def test_the_directory_that_the_settings_name_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a name there is a directory that knows nobody; an unknown name is refused, with the installed names."""
+    """Without a name there is a directory without addresses; an unknown name is refused, with the installed names."""
     known = NoDirectory()
-    install(monkeypatch, crm=lambda _sources: known, other=lambda _sources: NoDirectory())
+    install_directories(monkeypatch, crm=lambda _sources: known, other=lambda _sources: NoDirectory())
     assert load_directory(SOURCES, "crm") is known
     assert isinstance(load_directory(SOURCES, None), NoDirectory)
     with pytest.raises(UnknownDirectory, match="unknown directory 'hr'; installed: crm, other"):
+        load_directory(SOURCES, "hr")
+    install_directories(monkeypatch)
+    with pytest.raises(UnknownDirectory, match="installed: none"):
         load_directory(SOURCES, "hr")
 
 
@@ -56,7 +59,7 @@ def test_a_plugin_that_is_not_a_directory_is_broken(monkeypatch: pytest.MonkeyPa
     def wait(_sources: object) -> object:
         raise SourceUnavailable("away")
 
-    install(monkeypatch, text=lambda _sources: "jane@mail.example", fail=fail, wait=wait)
+    install_directories(monkeypatch, text=lambda _sources: "jane@mail.example", fail=fail, wait=wait)
     with pytest.raises(BrokenPlugin, match=r"'text' is not a Directory: it is a str$"):
         load_directory(SOURCES, "text")
     with pytest.raises(BrokenPlugin, match=r"'fail' cannot be started: ValueError$"):

@@ -1,9 +1,10 @@
-"""Ids that a deployment makes: nobody can guess them, and they say nothing."""
+"""Ids that a deployment makes: they cannot be guessed, and they say nothing."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 from factories import World
 from sqlalchemy import select
@@ -15,17 +16,17 @@ from portability.people import pseudonyms, subjects
 from portability.requests import approvals, exports, instructions, mandates, referrals, reviews
 from portability.requests.approvals import Cause
 
-BY_TEST = {"actor": "operator:test"}
+BY_TEST: dict[str, Any] = {"actor": "operator:test"}
 
 
 def test_ids_of_records_have_eighty_random_bits(made: World) -> None:
     """The letters before them say what the record is; an export has 120 bits in base 32, because its id is in links."""
     export_id = made.request()
     until = datetime(2099, 1, 1, tzinfo=UTC)
-    granted = {"agent": "subject:usr_2", "subject": "user:usr_1", "tenant": None, "issuer": "notary 7"}
+    granted: dict[str, Any] = {"agent": "subject:usr_2", "subject": "user:usr_1", "tenant": None, "issuer": "notary 7"}
     with writing(made.engine) as connection:
         export = exports.get(connection, export_id)
-        found = [
+        found: list[Any] = [
             instructions.add(connection, "ten_a", contact_id=None, exporters=None, **BY_TEST),
             mandates.add(connection, **granted, profiles=["access"], expires_at=until, **BY_TEST),
         ]
