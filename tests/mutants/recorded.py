@@ -32,8 +32,8 @@ NEAR_LINES = 6
 """A line at this distance counts half."""
 FEW_TESTS = 400
 """A line that more tests run says nothing about them."""
-OF_ROOM = 0.05
-"""What it counts that a test is named after the module, or is of its room: as the same line, if 20 tests run it."""
+NAMED_AFTER, OF_ROOM = 0.1, 0.01
+"""What it counts that a test is named after the module, or is of its room: as the line itself, if 10 or 100 run it."""
 START_SECONDS = 0.2
 """What a test costs beside its own time."""
 
@@ -65,13 +65,16 @@ class Recorded:
         return [tests for room in TESTS_MAX if (tests := self._chosen(names, room, self._nearness(change)))]
 
     def _of_room(self, path: str) -> set[str]:
-        """Return the tests of the files that are named after a module, and the unit tests of its room."""
-        own, room = f"/test_{Path(path).stem}.py::", f"{UNIT}/{Path(path).parent}/test_"
-        return {name for name in self.seconds if own in name or name.startswith(room)}
+        room = f"{UNIT}/{Path(path).parent}/test_"
+        return {name for name in self.seconds if name.startswith(room)} | self._named_after(path)
+
+    def _named_after(self, path: str) -> set[str]:
+        return {name for name in self.seconds if f"/test_{Path(path).stem}.py::" in name}
 
     def _nearness(self, change: Change) -> Mapping[str, float]:
         """Return a number for each test that is larger if it runs lines near the change that few tests run."""
         found: dict[str, float] = defaultdict(float, dict.fromkeys(self._of_room(change.path), OF_ROOM))
+        found |= dict.fromkeys(self._named_after(change.path), NAMED_AFTER)
         for line, names in self.lines.get(change.path, {}).items():
             nearness = 1 / (1 + abs(int(line) - change.line) / NEAR_LINES)
             for name in names if len(names) <= FEW_TESTS else ():

@@ -111,6 +111,16 @@ def test_progress_knows_what_is_expected_only_if_every_exporter_counts(made: Wor
     assert done["records_expected"] is None
 
 
+def test_the_view_counts_what_was_replaced_or_reported(made: World) -> None:
+    """By rule, and only where something was."""
+    identifier = made.request()
+    made.advance_all()
+    with writing(made.engine) as connection:
+        connection.execute(update(models.ledger).values(redactions={"staff": 2}, findings={}))
+    (line,) = made.view(identifier)["datasets"]
+    assert (line["redactions"], "findings" in line) == ({"staff": 2}, False)
+
+
 def test_progress_counts_what_open_volumes_have_read() -> None:
     """Two of five datasets are read to their end, and the open volume of one of two slices has read a third."""
     row = {"records": 2, "files": 1, "bytes": 10, "expected_records": 4, "expected_bytes": None}

@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from factories import World
 
 from portability.api import Identity
-from portability.requests import reviews
+from portability.database.engine import writing
+from portability.requests import exports, reviews
+from portability.requests.policy import Actor
+from portability.requests.reviews import ReviewState
 
 BEFORE, BEGAN, AFTER = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 UNCLEAR = Identity("calls", "call", "old-1", verified=False, tenant="ten_a")
@@ -61,6 +65,26 @@ def test_decisions_up_to_a_number_are_in_force() -> None:
         {**review(number=2, state="not_theirs"), "record": "b"},
         {**review(), "record": "c"},
     ]
-    assert (reviews.last(rows), reviews.last([])) == (2, 0)
+    assert (reviews.last(rows), reviews.last(rows[2:]), reviews.last([])) == (2, 0, 0)
     assert reviews.until(rows, 1) == {("ten_a", "call", "a"): True}
     assert reviews.until(rows, 2) == {("ten_a", "call", "a"): True, ("ten_a", "call", "b"): False}
+
+
+def test_a_subject_has_a_thousand_open_reviews_at_most(made: World) -> None:
+    """Further records are noted once some of these are decided; a record that is met again is noted once."""
+    export_id = made.request()
+
+    def note(*numbers: int) -> int:
+        found = [(Identity("calls", "call", f"{n:04}", verified=False), "calls/calls") for n in numbers]
+        reviews.note(connection, export, found)
+        return len(reviews.of(connection, export))
+
+    with writing(made.engine) as connection:
+        export = exports.get(connection, export_id)
+        assert note(*range(998)) == 998
+        assert note(0, *range(997, 1001)) == 1000
+        assert note(1000) == 1000
+        first = reviews.find(connection, export, "calls/calls", "0000")
+        officer = Actor("officer", "olga")
+        reviews.decide(connection, export_id, first, ReviewState.NOT_THEIRS, reason="content", actor=officer)
+        assert note(1000, 1001) == 1001
