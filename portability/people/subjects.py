@@ -22,7 +22,7 @@ ADDRESS_MAX = 200
 """Characters of an address, as of any id."""
 
 REF_PREFIX = "sub_"
-"""The length of a pseudonym in bytes."""
+"""The beginning of each pseudonym."""
 
 
 def parse(text: str, tenant: str | None) -> tuple[SubjectKind, str, str | None]:

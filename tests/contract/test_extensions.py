@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from factories import World
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from portability.api.errors import BadInput
 from portability.database import models
@@ -12,6 +13,7 @@ from portability.database.engine import reading, writing
 from portability.errors import UnknownExport, WrongState
 from portability.law.deadlines import UTC_CALENDAR, Alarm
 from portability.law.regime import PauseReason
+from portability.law.regimes import named
 from portability.messages import outbox
 from portability.requests import deadline_events, exports
 from portability.requests.deadline_events import Extension
@@ -110,6 +112,28 @@ def test_a_pause_counts_where_the_law_lets_it(made: World, regime: str, days: in
         assert deadline_events.refresh(connection, [regime], UTC_CALENDAR) == 0
     with pytest.raises(WrongState, match="is not paused"):
         resume(made, identifier, [regime])
+
+
+@pytest.mark.requirement("R13")
+@pytest.mark.parametrize("first", PauseReason)
+def test_each_pause_counts_by_its_own_reason(made: World, first: PauseReason) -> None:
+    """Ten days of doubt about the identity count under this law, and five days of clarification do not."""
+    law = replace(named("gdpr"), pauses=frozenset({PauseReason.IDENTITY}))
+    present = datetime.now(UTC)
+    identifier = made.request(regimes=[law], received_at=(present - 20 * DAY).isoformat())
+    before = due_at(made, identifier)
+    with writing(made.engine) as connection:
+        at, rows = present - 19 * DAY, []
+        for reason in (first, *{*PauseReason} - {first}):
+            rows.append({"kind": "paused", "reason": reason, "at": at})
+            at += (10 if reason is PauseReason.IDENTITY else 5) * DAY
+            rows.append({"kind": "resumed", "reason": None, "at": at})
+            at += DAY
+        event = {"export_id": identifier, "actor": "officer:o"}
+        connection.execute(insert(models.deadline_event), [row | event for row in rows])
+        deadline_events.pause(connection, identifier, reason=PauseReason.CLARIFICATION, actor="officer:o")
+        after = deadline_events.resume(connection, identifier, actor="officer:o", regimes=[law], place=UTC_CALENDAR)
+    assert 10 <= (after - before) / DAY < 14  # to the end of a working day
 
 
 def test_a_pause_has_a_reason_that_laws_know(made: World) -> None:

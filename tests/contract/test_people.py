@@ -417,6 +417,8 @@ def test_a_mandate_opens_the_door_for_its_agent_alone(people: People) -> None:
         ({"profiles": []}, BadInput),
         ({"profiles": ["everything"]}, BadInput),
         ({"issuer": " "}, BadInput),
+        ({"issuer": ""}, BadInput),
+        ({"issuer": "x" * 201}, BadInput),
         ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, BadDate),
     ],
 )
@@ -434,6 +436,19 @@ def test_an_invalid_mandate_is_refused(people: People, wrong: dict[str, Any], er
         with pytest.raises(error):
             mandates.add(connection, **(right | wrong))
         assert mandates.rows(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("profiles", "issuer"), [(["switch", "portability", "access"], "x"), (["access"], f" {'x' * 200} ")]
+)
+def test_a_mandate_has_its_profiles_once_and_its_issuer(people: People, profiles: list[str], issuer: str) -> None:
+    """All profiles, given in any order and twice; an issuer of 1 to 200 characters without the spaces."""
+    end = datetime.now(UTC) + timedelta(hours=1)
+    whom: dict[str, Any] = {"agent": "subject:usr_9", "subject": "user:usr_1", "tenant": None}
+    with writing(people.world.engine) as connection:
+        mandates.add(connection, **whom, profiles=profiles * 2, issuer=issuer, expires_at=end, actor=TEST)
+        (row,) = mandates.rows(connection)
+    assert (row["scope"], row["issuer"]) == (sorted(profiles), issuer.strip())
 
 
 def test_a_key_makes_one_export(people: People, control_url: str) -> None:
@@ -473,7 +488,7 @@ def test_an_invalid_key_is_refused(people: People, key: str) -> None:
 
 
 def test_successes_of_a_month_are_bounded(people: People) -> None:
-    """What was cancelled or denied was no copy; an officer may still ask, and after a month so may the subject."""
+    """What was cancelled or denied was no copy; an officer may still ask, and after 30 days so may the subject."""
     bound: dict[str, Any] = {"settings": {"exports_per_month": 2}}
     usr = Actor("subject", "usr_1")
     for _ in range(3):
@@ -487,8 +502,12 @@ def test_successes_of_a_month_are_bounded(people: People) -> None:
         people.take(usr, **bound)
     assert people.take(OLGA, reason="a complaint", **bound)[1]
     people.world.advance_all()
-    with writing(people.world.engine) as connection:
-        connection.execute(update(models.export).values(created_at=now(-31 * 86_400)))
+    for age_seconds, is_full in ((30 * 86_400 - 20, True), (30 * 86_400 + 20, False)):
+        with writing(people.world.engine) as connection:
+            connection.execute(update(models.export).values(created_at=now(-age_seconds)))
+        if is_full:
+            with pytest.raises(TooManyExports):
+                people.take(usr, **bound)
     assert people.take(usr, **bound)[1]
 
 

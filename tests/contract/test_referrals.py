@@ -10,7 +10,7 @@ import platform_data as platform
 import pytest
 from archives import export_json, members, records
 from factories import World, world
-from sqlalchemy import Engine, RowMapping, select
+from sqlalchemy import Engine, RowMapping, select, update
 
 from exporters.reference import schema
 from portability.api.errors import BadInput
@@ -31,8 +31,8 @@ def deployment(either: Engine, tmp_path: Path, tenants: str = "") -> World:
 
 
 def with_referral(made: World, subject: str = "contact:con_1", **asked: object) -> str:
-    given = {"tenant": "ten_a"} if subject.startswith("contact") else {}
-    identifier = made.request(subject, include=["calls", "crm"], formats=["jsonl"], **given, **asked)
+    given: dict[str, object] = {"tenant": "ten_a"} if subject.startswith("contact") else {}
+    identifier = made.request(subject, include=["calls", "crm"], formats=["jsonl"], **given | asked)
     made.advance_all()
     assert made.view(identifier)["state"] == "ready"
     return identifier
@@ -185,3 +185,31 @@ def test_the_audit_log_has_the_referral_and_its_answer(either: Engine, tmp_path:
     assert [one.action for one in found] == ["referral.made", "referral.refused"]
     assert "con_1" not in json.dumps([dict(one.detail) for one in found])
     assert [one.detail["tenant"] for one in found] == ["ten_a", "ten_a"]
+
+
+def test_an_answer_while_the_export_runs_waits_for_the_next_retry(either: Engine, tmp_path: Path) -> None:
+    """It is recorded, and the running revision does not show it."""
+    made = deployment(either, tmp_path)
+    identifier = with_referral(made)
+    row = referral(made, identifier)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.export).values(state="running"))
+        assert referrals.refuse(connection, row["id"], reason="law", actor=ADMIN) == identifier
+        assert retries.apply_answers(connection, identifier, actor=ADMIN) is False
+    assert (referral(made, identifier)["state"], referral(made, identifier)["applied_at"]) == ("refused", None)
+    assert made.view(identifier)["revision"] == 1
+
+
+def test_a_tenant_is_shown_the_referrals_of_which_it_is_informed(either: Engine, tmp_path: Path) -> None:
+    """Officers see all of them: first those without an answer, the most urgent at the top."""
+    made = deployment(either, tmp_path, '[ten_a]\ninform = "contract"\n')
+    silent = with_referral(made, "contact:con_1", tenant="ten_b")
+    urgent, answered = with_referral(made), with_referral(made, tell_tenants=True)
+    give_answer(made, referral(made, answered), "law")
+    with reading(made.engine) as connection:
+        everything = [row["export_id"] for row in referrals.rows(connection)]
+        informed = [row["export_id"] for row in referrals.rows(connection, informed=True)]
+        own = [row["export_id"] for row in referrals.rows(connection, tenant="ten_b")]
+    assert sorted(everything) == sorted([silent, urgent, answered])
+    assert everything[-1] == answered
+    assert (informed, own) == ([urgent, answered], [silent])

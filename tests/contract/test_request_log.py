@@ -66,6 +66,7 @@ def test_an_invalid_cursor_is_bad_input(made: World, cursor: str) -> None:
 def test_counts_and_the_queue_tell_what_is_urgent(made: World) -> None:
     """Overdue, due within a day, to approve, failed; the most urgent first."""
     late = made.request("user:usr_late", received_at="2026-01-01")
+    later = made.request("user:usr_later", received_at="2026-01-02")
     calm = made.request("user:usr_calm")
     with writing(made.engine) as connection:
         connection.execute(update(models.export).where(models.export.c.id == calm).values(due_at=now(3600)))
@@ -77,8 +78,8 @@ def test_counts_and_the_queue_tell_what_is_urgent(made: World) -> None:
     with reading(made.engine) as connection:
         counts = request_log.counts(connection, Scope())
         queue = [row["id"] for row in request_log.by_due_date(connection, Scope())]
-    assert counts == {"open": 4, "overdue": 1, "soon": 1, "review": 1, "failed": 1}
-    assert queue == [late, calm, review, failed]
+    assert counts == {"open": 5, "overdue": 2, "soon": 1, "review": 1, "failed": 1}
+    assert queue == [late, later, calm, review, failed]
 
 
 @pytest.mark.requirement("R14")

@@ -15,6 +15,21 @@ ROOMS = ("portability/", "worker/")
 _seconds: dict[str, float] = defaultdict(float)
 _measured = coverage.Coverage(data_file=None, include=[f"{room}*" for room in ROOMS])
 _measured.start()
+SERVERS = frozenset({"pg_server", "s3_server", "redis_server"})
+VARIANTS = frozenset({"postgresql", "s3"})
+"""Parameters of fixtures that start a server."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the tests that need a server: starting it would take longer than the tests of a change."""
+    items[:] = [item for item in items if not _needs_server(item)]
+
+
+def _needs_server(item: pytest.Item) -> bool:
+    called = getattr(item, "callspec", None)
+    variants = {each for each in called.params.values() if isinstance(each, str)} if called else set()
+    return not SERVERS.isdisjoint(getattr(item, "fixturenames", ())) or not VARIANTS.isdisjoint(variants)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -1,4 +1,4 @@
-"""`python -m mutants.run`: change the rules one by one, and find the changes that no unit test notices.
+"""`python -m mutants.run`: change the rules one by one, and find the changes that no test notices.
 
 The law is tried in full; of the other rooms a seeded sample. A change that survives needs a new test, or an explanation
 in `explained.toml`, which docs/requirements.md shows.
@@ -7,6 +7,8 @@ in `explained.toml`, which docs/requirements.md shows.
 from __future__ import annotations
 
 import argparse
+import compileall
+import hashlib
 import json
 import os
 import shutil
@@ -15,56 +17,27 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from random import Random
 
 import pytest
 
 from mutants.changes import Change, changes
+from mutants.recorded import Recorded, record
 
 ROOT = Path(__file__).parents[2]
 EXPLAINED = Path(__file__).with_name("explained.toml")
 WHOLE = ("portability/law",)
 SAMPLED = ("portability/people", "portability/requests", "worker/close", "worker/write/ledger.py")
 SAMPLE = 300
-TESTS = ("tests/unit",)
 JUDGES = 2
-TESTS_MAX = 200
-"""Tests that run for one change at most, the fastest first."""
 BASE_SECONDS = 30.0
 NOTICED = frozenset({pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR})
 """A test failed, or a module of the tests or of their conftest could not be imported: without a change all of them can.
 Any other code than these and 0 is a fault of the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """Which tests run which lines of a file, from one run without a change."""
-
-    seconds: Mapping[str, float]
-    lines: Mapping[str, Mapping[str, Sequence[str]]]
-
-    def tests_of(self, change: Change) -> Sequence[str]:
-        """Return the tests that run the line, the fastest first; of a line that runs at import, those of the file.
-
-        Of a table, those that run the module of the same name; without such a module, those of its folder.
-        """
-        by_line = self.lines.get(change.path, {})
-        names = set(by_line.get(str(change.line), ()))
-        if not names:
-            names = {name for those in by_line.values() for name in those}
-        if change.path.endswith(".toml"):
-            reader, room = change.path.replace(".toml", ".py"), change.path.rpartition("/")[0]
-            place = reader if reader in self.lines else room
-            names = {
-                n for path, lines in self.lines.items() if path.startswith(place) for t in lines.values() for n in t
-            }
-        known = [name for name in names if name in self.seconds]
-        return sorted(known, key=lambda name: (self.seconds[name], name))[:TESTS_MAX]
 
 
 def report() -> int:
@@ -73,7 +46,7 @@ def report() -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copies = [_copied(Path(folder) / str(number)) for number in range(JUDGES)]
-        recorded = _recorded(copies[0], options.recorded or Path(folder) / "recorded.json")
+        recorded = record(copies, options.recorded or Path(folder) / "recorded.json", _environment())
         chosen = _chosen(options.seed, options.sample, options.only)
         if not _unnoticed(copies, [_unchanged(chosen[0].path)], recorded):
             raise RuntimeError("the tests fail without a change")
@@ -104,7 +77,7 @@ def _command_line() -> argparse.Namespace:
 
 
 def _copied(target: Path) -> Path:
-    """Copy the files that Git knows, and new files that it does not ignore."""
+    """Copy the files that Git knows, and new files that it does not ignore; compile them, so that no judge does."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -115,24 +88,12 @@ def _copied(target: Path) -> Path:
         if name and (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+    compileall.compile_dir(target, quiet=2)
     return target
 
 
-def _environment(**more: str) -> Mapping[str, str]:
-    return {**os.environ, "PYTHONPATH": ".:tests:tests/support", "CI": "true", **more}
-
-
-def _recorded(copy: Path, target: Path) -> Recorded:
-    """Run the tests once without a change, unless the file says how it went. Raises CalledProcessError if one fails."""
-    if target.exists():
-        return Recorded(**json.loads(target.read_text()))
-    print("running the tests once without a change", flush=True)
-    plugins = ("mutants.recorder", "no:randomly", "no:xdist", "no:schemathesis", "no:faker")
-    command = [sys.executable, "-m", "pytest", "-q", *(part for name in plugins for part in ("-p", name)), *TESTS]
-    subprocess.run(
-        command, cwd=copy, env=_environment(RECORDED=str(target.absolute())), stdout=subprocess.DEVNULL, check=True
-    )
-    return Recorded(**json.loads(target.read_text()))
+def _environment() -> Mapping[str, str]:
+    return {**os.environ, "PYTHONPATH": ".:tests:tests/support", "CI": "true"}
 
 
 def _chosen(seed: int, sample: int, only: str) -> Sequence[Change]:
@@ -140,8 +101,18 @@ def _chosen(seed: int, sample: int, only: str) -> Sequence[Change]:
     if only:
         return [change for room in (*WHOLE, *SAMPLED) for change in _changes_of(room, only)]
     whole = [change for room in WHOLE for change in _changes_of(room)]
-    others = [change for room in SAMPLED for change in _changes_of(room)]
-    return [*whole, *Random(seed).sample(others, min(sample, len(others)))]
+    return [*_sampled(seed, sample, (change for room in SAMPLED for change in _changes_of(room))), *whole]
+
+
+def _sampled(seed: int, sample: int, others: Iterable[Change]) -> Sequence[Change]:
+    """Choose by a hash of each change, so that an edit of a file exchanges only changes of its own."""
+    seen: Counter[str] = Counter()
+    found: list[tuple[bytes, int, Change]] = []
+    for change in others:
+        seen[change.name] += 1
+        named = f"{seed}\0{change.name}\0{seen[change.name]}"
+        found.append((hashlib.sha256(named.encode()).digest(), len(found), change))
+    return [change for _, _, change in sorted(found, key=lambda each: each[:2])[:sample]]
 
 
 def _unchanged(path: str) -> Change:
@@ -163,8 +134,8 @@ def _unnoticed(copies: Sequence[Path], chosen: Sequence[Change], recorded: Recor
     done = iter(range(1, len(chosen) + 1))
 
     def survives(change: Change) -> bool:
-        tests = recorded.tests_of(change)
-        code = _tried(judges, change, tests, recorded) if tests else 0
+        groups = recorded.tests_of(change)
+        code = next((code for tests in groups if (code := _tried(judges, change, tests, recorded)) != 0), 0)
         if code and code > 0 and code not in NOTICED:
             raise RuntimeError(f"the tests did not run: exit code {code} at {change.name}")
         number = next(done)

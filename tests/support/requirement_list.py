@@ -83,7 +83,7 @@ def _explained() -> Iterator[str]:
     survives: Mapping[str, str] = tomllib.loads(EXPLAINED.read_text())["survives"]
     if survives:
         yield from ("", "## Changes that no test notices", "")
-        yield "`make mutants` changes the rules one by one. These changes fail no unit test, for the reason given."
+        yield "`make mutants` changes the rules one by one. No test notices these changes, for the reason given."
     for change, reason in survives.items():
         path, _, lines = change.partition(": ")
         before, _, after = lines.partition(" -> ")

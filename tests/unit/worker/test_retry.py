@@ -18,7 +18,7 @@ from portability.api.errors import SourceRefused, SourceUnavailable, StorageRefu
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import UnknownExport, WrongState
-from portability.requests import retries
+from portability.requests import retries, slices
 from portability.storage.local import LocalStorage
 from worker.export import advance
 
@@ -31,6 +31,11 @@ def retry_gaps(made: World, identifier: str) -> int:
 def retry(made: World, identifier: str) -> None:
     with writing(made.engine) as connection:
         retries.retry(connection, identifier, actor="operator:test")
+
+
+def dataset_states(made: World, identifier: str) -> dict[str, str]:
+    """The state of each exporter's dataset."""
+    return {line["exporter"]: line["state"] for line in made.view(identifier)["datasets"]}
 
 
 def wav_files(paths: list[Path]) -> list[tuple[str, bytes]]:
@@ -67,6 +72,7 @@ def test_the_rest_of_a_dataset_is_fetched_from_where_it_broke(tmp_path: Path, er
     read: list[int] = []
     exporter.on_batch = read.append
     assert retry_gaps(made, identifier) == 1
+    assert dataset_states(made, identifier) == {"made": "pending", "other": "complete"}
     made.advance_all()
     after, paths = made.view(identifier), made.fetch(identifier)
     assert (after["state"], after["complete"], after["revision"]) == ("ready", True, 2)
@@ -77,7 +83,7 @@ def test_the_rest_of_a_dataset_is_fetched_from_where_it_broke(tmp_path: Path, er
     assert records(paths, "other", "things") == things(3)
     document = export_json(paths)
     assert document["gaps"] == []
-    assert [d["state"] for d in document["datasets"]] == ["complete", "complete"]
+    assert [(d["state"], d.get("reason")) for d in document["datasets"]] == [("complete", None), ("complete", None)]
 
 
 def test_files_that_were_missing_are_fetched_and_no_others(tmp_path: Path) -> None:
@@ -304,6 +310,25 @@ def test_an_old_worker_of_the_failed_try_writes_nothing(tmp_path: Path) -> None:
     assert made.view(identifier)["volumes"] == []
     made.advance_all()
     assert made.verify(made.fetch(identifier)).errors == ()
+
+
+def test_a_retry_has_all_attempts_again(tmp_path: Path) -> None:
+    """Of a failed export, also of its second revision: it begins with revision 1, the first volume, and no error."""
+    made = world_of(tmp_path, MadeUpExporter(things(3)))
+    identifier = made.request()
+    with writing(made.engine) as connection:
+        failed = {"state": "failed", "ended_at": now(), "error_code": "incomplete", "cancel_requested_at": now()}
+        connection.execute(update(models.export).values(**failed, revision=2, volume_counter=5))
+        connection.execute(update(models.slice).values(state="done", attempts=7, not_before=now(600)))
+    retry(made, identifier)
+    with reading(made.engine) as connection:
+        (part,) = slices.of(connection, identifier)
+    assert (part["state"], part["attempts"], part["not_before"]) == ("open", 0, None)
+    view = made.view(identifier)
+    assert (view["state"], view["error"], view["ended_at"], view["cancel_requested"]) == ("queued", None, None, False)
+    made.advance_all()
+    view = made.view(identifier)
+    assert (view["state"], view["revision"], [volume["number"] for volume in view["volumes"]]) == ("ready", 1, [1])
 
 
 @pytest.mark.parametrize("which", [retry, retry_gaps])

@@ -121,6 +121,24 @@ def test_unverified_identities_do_not_make_two_people() -> None:
     assert len(values(resolve(user(), {"made": Resolver(found={"usr_1": found})}))) == 4
 
 
+def test_a_decision_verifies_an_unverified_identity_or_leaves_it_out() -> None:
+    """Of the same tenant, kind and value only; what the source has verified needs no decision and stays."""
+
+    def unverified(value: str) -> Identity:
+        return Identity("made", "call", value, verified=False, tenant="ten_1")
+
+    proved = replace(unverified("proved"), verified=True)
+    found = [*map(unverified, ("theirs", "not_theirs", "open")), proved]
+    decisions = {"theirs": True, "not_theirs": False, "proved": False}
+    decided: dict[tuple[str | None, str, str], bool] = {
+        ("ten_1", "call", value): is_theirs for value, is_theirs in decisions.items()
+    }
+    decided |= {("ten_2", "call", "open"): True, ("ten_1", "chat", "open"): False}
+    plugins: Mapping[str, Exporter] = {"made": Resolver(found={"usr_1": found})}
+    subject = resolution.resolve(user(), plugins, plainly, decided=decided).subject
+    assert subject.identities[1:] == (replace(found[0], verified=True), found[2], proved)
+
+
 def _anything(value: Any) -> Any:
     """What a stranger may have in place of a text."""
     return value
@@ -199,6 +217,19 @@ def test_what_leads_to_an_exporters_records(name: str, declared: set[str], assum
     assert led_by(name, PLUGINS, assume=True) == assumed
 
 
+def test_a_plugin_that_declares_only_what_it_finds_may_use_everything() -> None:
+    """If a safe answer is wanted, all that is found anywhere may lead to it; else only what others declare counts."""
+    plugins: Mapping[str, Exporter] = {
+        "calls": declaring("contact_id"),
+        "half": Declaring(identity_use=IdentityUse(None, frozenset({"contact_id"}))),
+        "crm": declaring("email", "contact_id"),
+        "account": declaring("", "email"),
+        "devices": declaring("", "device_id"),
+    }
+    assert led_by("calls", plugins, assume=False) == {"half", "crm", "account"}
+    assert led_by("calls", plugins, assume=True) == {"half", "crm", "account", "devices"}
+
+
 @pytest.mark.parametrize(
     ("include", "names"),
     [
@@ -273,3 +304,27 @@ def test_an_address_of_an_account_is_refused(kind: SubjectKind) -> None:
         resolve(subject, {"made": Resolver(found={"address": [account]})})
     unproved = replace(account, verified=False)
     assert values(resolve(subject, {"made": Resolver(found={"address": [unproved]})})) == ["address", "usr_1"]
+
+
+@pytest.mark.parametrize(("length", "is_valid"), [(200, True), (201, False)])
+def test_an_address_is_as_long_as_any_id(length: int, is_valid: bool) -> None:
+    """200 characters in its normal form, as many as an id may have."""
+    domain = f"{'.'.join(['d' * 60] * 3)}.example"
+    address = f"{'m' * (length - len(domain) - 1)}@{domain}"
+    assert len(address) == length
+    if is_valid:
+        assert subjects.parse(f"email:{address}", None) == ("email", address, None)
+    else:
+        with pytest.raises(BadSubject, match="invalid e-mail address"):
+            subjects.parse(f"email:{address}", None)
+
+
+@pytest.mark.parametrize(
+    ("subject", "what", "example"),
+    [("email:nonsense", "invalid e-mail address", "ann@mail.example"), ("phone:12", "invalid phone number", "+62812")],
+)
+def test_an_error_about_an_address_shows_how_to_write_it(subject: str, what: str, example: str) -> None:
+    """It names the kind of address that was expected, with an example of this kind."""
+    with pytest.raises(BadSubject, match=what) as raised:
+        subjects.parse(subject, None)
+    assert example in (raised.value.hint or "")

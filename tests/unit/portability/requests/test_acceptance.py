@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from portability.api.errors import BadInput, PortabilityError
 from portability.errors import BadDate, BadSubject, UnknownExporter, UnknownFormat, UnknownProfile
+from portability.law.deadlines import BusinessCalendar
 from portability.law.profiles import Profile
-from portability.requests.acceptance import check
+from portability.requests.acceptance import check, end_of_day
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -89,3 +91,16 @@ def test_a_tenant_is_its_own_wall() -> None:
     for tenant in (None, "ten_1"):
         wanted = check(profile="switch", subject="tenant:ten_1", tenant=tenant)
         assert (wanted.profile, wanted.tenant) == (Profile.SWITCH, "ten_1")
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("2026-11-24", datetime(2026, 11, 24, 17, tzinfo=UTC)),
+        ("2026-11-24T10:00:00+07:00", datetime(2026, 11, 24, 3, tzinfo=UTC)),
+        (None, None),
+    ],
+)
+def test_a_chosen_end_is_a_moment_or_a_whole_day_of_the_place(text: str | None, end: datetime | None) -> None:
+    """A date ends at the next midnight in Jakarta, which is 17:00 in UTC; a time is that moment."""
+    assert end_of_day(text, "until", BusinessCalendar(ZoneInfo("Asia/Jakarta"))) == end

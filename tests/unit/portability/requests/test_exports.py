@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from factories import World
@@ -110,8 +111,40 @@ def test_progress_knows_what_is_expected_only_if_every_exporter_counts(made: Wor
     assert done["records_expected"] is None
 
 
+def test_the_view_counts_what_was_replaced_or_reported(made: World) -> None:
+    """By rule, and only where something was."""
+    identifier = made.request()
+    made.advance_all()
+    with writing(made.engine) as connection:
+        connection.execute(update(models.ledger).values(redactions={"staff": 2}, findings={}))
+    (line,) = made.view(identifier)["datasets"]
+    assert (line["redactions"], "findings" in line) == ({"staff": 2}, False)
+
+
+def test_progress_counts_what_open_volumes_have_read() -> None:
+    """Two of five datasets are read to their end, and the open volume of one of two slices has read a third."""
+    row = {"records": 2, "files": 1, "bytes": 10, "expected_records": 4, "expected_bytes": None}
+    lines: Any = [row | {"state": state} for state in ("complete", "empty", "pending", "pending", "pending")]
+    volume = {"datasets": 1, "records": 3, "files": 0, "bytes": 5}
+    parts: Any = [{"progress": None, "state": "open"}, {"progress": {}, "state": "done"}]
+    assert exports.progress(lines, parts) == {
+        "datasets": 2,
+        "datasets_expected": 5,
+        "records": 10,
+        "files": 5,
+        "bytes": 50,
+        "records_expected": 20,
+        "bytes_expected": None,
+        "slices": 1,
+        "slices_expected": 2,
+    }
+    parts[0]["progress"] = volume
+    done = exports.progress(lines, parts)
+    assert (done["datasets"], done["records"], done["files"], done["bytes"]) == (3, 13, 5, 55)
+
+
 def test_recent_shows_the_newest_first(made: World) -> None:
-    """As many as requested, in one state if given."""
+    """As many as requested, in one state if given, with the number of their records."""
     first, second = made.request(), made.request("user:usr_2")
     with writing(made.engine) as connection:
         earlier = datetime(2026, 1, 1, tzinfo=UTC)
@@ -121,6 +154,10 @@ def test_recent_shows_the_newest_first(made: World) -> None:
         assert [row["id"] for row in exports.recent(connection)] == [second, first]
         assert [row["id"] for row in exports.recent(connection, limit=1)] == [second]
         assert [row["id"] for row in exports.recent(connection, state="cancelled")] == [first]
+        assert [row["records"] for row in exports.recent(connection)] == [0, 0]
+    made.advance_all()
+    with reading(made.engine) as connection:
+        assert [row["records"] for row in exports.recent(connection)] == [4, 0]
 
 
 def test_times_are_written_in_utc_with_z() -> None:
