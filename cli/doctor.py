@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from cli import checks
+from cli import checks, pooler_check
 from cli.checks import Check, Seen
 from cli.context import Context, shared
 from portability import plugins
@@ -19,6 +19,7 @@ from portability.database.engine import open_engine, reading
 from portability.errors import BadSource, DatabaseUnavailable, QueueUnavailable
 from portability.queue import connect, redis_url
 from portability.requests.acceptance import DEFAULT_FORMATS
+from portability.sources import PlatformSources
 from portability.storage import open_storage
 
 NO_REFERENCE = "PORTABILITY_SOURCES is set, without a reference platform"
@@ -72,7 +73,7 @@ def _source(context: Context) -> Seen | None:
     if not context.settings.has_reference:
         return Seen(f"not used: {NO_REFERENCE}")
     try:
-        with reading(open_engine(context.settings.source, read_only=True)) as connection:
+        with reading(PlatformSources(context.settings).database) as connection:
             connection.execute(text("SELECT 1 FROM users LIMIT 1"))
     except (DatabaseUnavailable, ProgrammingError):
         raise BadSource("the platform's database does not answer, or has no table users") from None
@@ -120,7 +121,7 @@ def _upgrade_schema(context: Context) -> Seen | None:
     """Upgrade the schema if the database is empty or ours; the embedded stack's database is upgraded automatically."""
     if context.settings.database_url is None:
         return None
-    engine = open_engine(context.settings.database)
+    engine = open_engine(context.settings.database, prepared=context.settings.prepared_statements)
     try:
         if not migrations.is_behind(engine):
             return None
@@ -149,6 +150,7 @@ def _set_lifecycle(context: Context) -> Seen | None:
 CHECKS: dict[str, Check] = {
     "control database": _database,
     "platform database": _source,
+    "poolers": pooler_check.poolers,
     "archive storage": _storage,
     "lifecycle": _lifecycle,
     "recordings": _recordings,

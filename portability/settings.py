@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     sources: Path | None = Field(
         None, description="TOML file that lists the sources; default: the reference platform at SOURCE_URL"
     )
+    prepared_statements: bool | None = Field(
+        None, description="Prepared statements on PostgreSQL; default: used unless a pooler is found in front of it"
+    )
     redis_url: kinds.RedisUrl | None = Field(
         None, repr=False, description="Redis or Valkey for wake-ups; default: the folder's Valkey"
     )
