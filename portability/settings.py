@@ -59,6 +59,7 @@ class Settings(BaseSettings):
         None, repr=False, description="Storage of recordings and attachments; default: a folder in DIR"
     )
     keys_dir: Path | None = Field(None, description="Folder of the private signing keys (PEM, 0600); default: DIR/keys")
+    audit_heads_dir: Path | None = Field(None, description="Folder with kept heads of the audit log, for the doctor")
     base_url: kinds.WebUrl = Field("http://localhost:8000", description="Public address of this service")
     issuer: str | None = Field(None, description="`iss` of signatures; default: BASE_URL", min_length=1)
     contact: str | None = Field(
@@ -271,9 +272,8 @@ class Settings(BaseSettings):
 
     @property
     def place(self) -> BusinessCalendar:
-        return BusinessCalendar(
-            kinds.zone(self.time_zone), frozenset(map(date.fromisoformat, kinds.listed(self.holidays)))
-        )
+        holidays = frozenset(map(date.fromisoformat, kinds.listed(self.holidays)))
+        return BusinessCalendar(kinds.zone(self.time_zone), holidays)
 
     @property
     def laws(self) -> Sequence[Regime]:

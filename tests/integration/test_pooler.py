@@ -101,6 +101,7 @@ def test_a_large_export_is_made_through_a_pooler(
         jwks.write_text(running.run("keys", "jwks").stdout)
         verified = running.json("verify", *map(str, volumes), "--jwks", str(jwks))
         log = running.json("audit", "verify")
+        found = {one["check"]: one for one in running.json("doctor", expect=(0, 1))["checks"]}
         with reading(engine) as connection:
             parts = connection.execute(select(models.slice.c.number).where(models.slice.c.export_id == asked)).all()
         engine.dispose()
@@ -110,6 +111,8 @@ def test_a_large_export_is_made_through_a_pooler(
     assert len(volumes) == len(export_json(volumes)["volumes"]) >= 3
     assert len(parts) >= 3
     assert log["ok"]
+    assert [name for name in ("poolers", "sources", "workers", "clock") if not found[name]["ok"]] == []
+    assert found["workers"]["result"] == "ok: 2"
     # No attempt was lost on the way.
     assert not [line for line in said.splitlines() if '"volume.failed"' in line]
     assert "PreparedStatement" not in said
