@@ -88,7 +88,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 
 # Servers and judges of the tests, as program:package. As root on Debian what is missing is installed; APT=no leaves the
 # machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself.
-PROGRAMS := valkey-server:valkey-server age:age curl:curl unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
+PROGRAMS := valkey-server:valkey-server pgbouncer:pgbouncer age:age curl:curl unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
 	node:nodejs npm:npm chromium:chromium
 programs:
 	@[ "$(APT)" != no ] && $(ROOT_APT) || exit 0; \

@@ -55,7 +55,8 @@ def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, 
     with reading(context.engine) as connection:
         anchor = None
         if outside_head is not None:
-            anchor = audit_heads.read(connection, outside_head.read_text(errors="replace"), jwks=_jwks(jwks_file))
+            jwks = None if jwks_file is None else read_jwks(jwks_file)
+            anchor = audit_heads.read(connection, outside_head.read_text(errors="replace"), jwks=jwks)
         verdict = audit.verify(connection, anchor=anchor)
         compared = audit_comparison.compare(connection, None if no_storage else context.storage)
     is_ok = verdict.ok and not compared.faults
@@ -98,9 +99,8 @@ def head(context: Context) -> None:
     context.result(document, lambda: print(token))
 
 
-def _jwks(path: Path | None) -> Jwks | None:
-    if path is None:
-        return None
+def read_jwks(path: Path) -> Jwks:
+    """Read a JWK Set from a file. Raises BadInput."""
     try:
         return Jwks.parse(orjson.loads(path.read_bytes()))
     except orjson.JSONDecodeError:

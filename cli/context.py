@@ -64,7 +64,7 @@ class Context:
 
         if self.settings.database_url is None:
             self.settings.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        engine = open_engine(self.settings.database)
+        engine = open_engine(self.settings.database, prepared=self.settings.prepared_statements)
         if self.settings.database_url is None:
             migrations.upgrade(engine)
         else:

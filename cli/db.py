@@ -20,6 +20,7 @@ def upgrade(context: Context) -> None:
     """Migrate the control database to the newest schema; safe to run twice and from several machines."""
     if context.settings.database_url is None:
         context.settings.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    before, after = migrations.upgrade(open_engine(context.settings.database))
+    engine = open_engine(context.settings.database, prepared=context.settings.prepared_statements)
+    before, after = migrations.upgrade(engine)
     text = f"already at {after}" if before == after else f"{before or 'empty'} -> {after}"
     context.result({"before": before, "after": after}, lambda: context.console.print(text, markup=False))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import click
 from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from cli import checks
+from cli import checks, pooler_check, running_checks
+from cli.audit import FILE
+from cli.audit_check import audit_head
 from cli.checks import Check, Seen
 from cli.context import Context, shared
 from portability import plugins
@@ -19,9 +24,11 @@ from portability.database.engine import open_engine, reading
 from portability.errors import BadSource, DatabaseUnavailable, QueueUnavailable
 from portability.queue import connect, redis_url
 from portability.requests.acceptance import DEFAULT_FORMATS
+from portability.sources import PlatformSources
 from portability.storage import open_storage
 
 NO_REFERENCE = "PORTABILITY_SOURCES is set, without a reference platform"
+AUDIT_HEAD = "audit head"
 UPLOAD_DAYS = 7
 """Longer than the longest upload of a volume, and short enough to cost little."""
 RULE_HINT = "abandoned uploads cost money until a sweep finds them; see docs/storage.md#recommended-bucket-rules"
@@ -29,10 +36,14 @@ RULE_HINT = "abandoned uploads cost money until a sweep finds them; see docs/sto
 
 @click.command()
 @click.option("--fix", is_flag=True, help="Upgrade the database's schema, and set the bucket's lifecycle rule.")
+@click.option("--before-start", is_flag=True, help="Leave out the heartbeats of workers and clock, which start later.")
+@click.option("--head", type=FILE, help="A signed head that was stored elsewhere (`portability audit head`).")
 @shared
-def doctor(context: Context, *, fix: bool) -> None:
-    """Check settings, databases, storage, queue, keys, plug-ins, mail, login and clocks; one line each."""
-    findings = {name: _look(name, check, context, fix=fix) for name, check in CHECKS.items()}
+def doctor(context: Context, *, fix: bool, before_start: bool, head: Path | None) -> None:
+    """Check settings, databases, storage, queue, keys, plug-ins, sources, processes, mail, login; one line each."""
+    chosen = CHECKS | {AUDIT_HEAD: partial(audit_head, head=head)}
+    names = [name for name in chosen if not (before_start and name in RUNNING)]
+    findings = {name: _look(name, chosen[name], context, fix=fix) for name in names}
     healthy = all(isinstance(finding, Seen) for finding in findings.values())
     document: JSON = {
         "ok": healthy,
@@ -71,12 +82,23 @@ def _database(context: Context) -> None:
 def _source(context: Context) -> Seen | None:
     if not context.settings.has_reference:
         return Seen(f"not used: {NO_REFERENCE}")
+    source = PlatformSources(context.settings).database
     try:
-        with reading(open_engine(context.settings.source, read_only=True)) as connection:
+        with reading(source) as connection:
             connection.execute(text("SELECT 1 FROM users LIMIT 1"))
     except (DatabaseUnavailable, ProgrammingError):
         raise BadSource("the platform's database does not answer, or has no table users") from None
+    finally:
+        source.dispose()
     return None
+
+
+def _sources(context: Context) -> Seen:
+    try:
+        _source(context)
+    except BadSource:
+        return Seen("not read: the platform's database does not answer")  # its own check reports it
+    return running_checks.sources(context)
 
 
 def _storage(context: Context) -> None:
@@ -120,7 +142,7 @@ def _upgrade_schema(context: Context) -> Seen | None:
     """Upgrade the schema if the database is empty or ours; the embedded stack's database is upgraded automatically."""
     if context.settings.database_url is None:
         return None
-    engine = open_engine(context.settings.database)
+    engine = open_engine(context.settings.database, prepared=context.settings.prepared_statements)
     try:
         if not migrations.is_behind(engine):
             return None
@@ -149,6 +171,7 @@ def _set_lifecycle(context: Context) -> Seen | None:
 CHECKS: dict[str, Check] = {
     "control database": _database,
     "platform database": _source,
+    "poolers": pooler_check.poolers,
     "archive storage": _storage,
     "lifecycle": _lifecycle,
     "recordings": _recordings,
@@ -156,6 +179,9 @@ CHECKS: dict[str, Check] = {
     "signing key": checks.signing_key,
     "people's keys": checks.people_keys,
     "plugins": _plugins,
+    "sources": _sources,
+    "workers": running_checks.workers,
+    "clock": running_checks.clock,
     "notice": checks.notice_register,
     "directory": checks.directory,
     "mail": checks.mail_server,
@@ -165,6 +191,9 @@ CHECKS: dict[str, Check] = {
     "bucket encryption": checks.bucket_encryption,
     "regions": checks.regions,
     "clocks": checks.clocks,
+    AUDIT_HEAD: audit_head,
 }
+RUNNING = frozenset({"workers", "clock"})
+"""Checks of processes, which a release step runs before."""
 FIXES: dict[str, Check] = {"control database": _upgrade_schema, "lifecycle": _set_lifecycle}
 """Fixes that are safe without asking. They run before the check, which decides unless the fix has a result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from redis import Redis
@@ -12,7 +13,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from portability.errors import QueueUnavailable
+from portability.errors import ControlError, QueueUnavailable
 from portability.settings import Settings
 
 QUEUE = "portability"
@@ -25,8 +26,19 @@ MESSAGE_BYTES_MAX = 1 << 16
 MESSAGE_VERSION = 1
 TAKEN = frozenset({b"data", b"status"})
 ANSWER_SECONDS = 10
+CLOCK_KEY = "portability:clock"
+"""Exists while a clock is at work: each clock renews it."""
+CLOCK_SECONDS_MIN = 60
+"""How long a clock's heartbeat is valid at least; else five of its turns."""
 VALKEY_URL_FILE = "valkey.url"
 """The socket in the embedded folder, while its Valkey runs."""
+
+
+class NotRunning(ControlError):
+    """No process of a kind that is needed has a heartbeat."""
+
+    code = "not_running"
+    default_hint = "start `portability worker` and `portability clock`, or `portability up`"
 
 
 class AllowedJob(Job):
@@ -115,6 +127,22 @@ def count_workers(queue: WakeUps) -> int:
     try:
         keys = worker_registration.get_keys(queue=queue)
         return int(queue.connection.exists(*keys)) if keys else 0
+    except RedisError as error:
+        raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
+
+
+def beat_clock(queue: WakeUps, every_seconds: float) -> None:
+    """Report that a clock is at work, which does so every `every_seconds`. Raises QueueUnavailable."""
+    try:
+        queue.connection.set(CLOCK_KEY, "1", ex=max(CLOCK_SECONDS_MIN, ceil(5 * every_seconds)))
+    except RedisError as error:
+        raise QueueUnavailable(f"Redis did not store the clock's heartbeat: {type(error).__name__}") from error
+
+
+def has_clock(queue: WakeUps) -> bool:
+    """Return whether a clock has sent a heartbeat recently. Raises QueueUnavailable."""
+    try:
+        return bool(queue.connection.exists(CLOCK_KEY))
     except RedisError as error:
         raise QueueUnavailable(f"Redis does not answer: {type(error).__name__}") from error
 

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     sources: Path | None = Field(
         None, description="TOML file that lists the sources; default: the reference platform at SOURCE_URL"
     )
+    prepared_statements: bool | None = Field(
+        None, description="Prepared statements on PostgreSQL; default: used unless a pooler is found in front of it"
+    )
     redis_url: kinds.RedisUrl | None = Field(
         None, repr=False, description="Redis or Valkey for wake-ups; default: the folder's Valkey"
     )
@@ -56,6 +59,7 @@ class Settings(BaseSettings):
         None, repr=False, description="Storage of recordings and attachments; default: a folder in DIR"
     )
     keys_dir: Path | None = Field(None, description="Folder of the private signing keys (PEM, 0600); default: DIR/keys")
+    audit_heads_dir: Path | None = Field(None, description="Folder with kept heads of the audit log, for the doctor")
     base_url: kinds.WebUrl = Field("http://localhost:8000", description="Public address of this service")
     issuer: str | None = Field(None, description="`iss` of signatures; default: BASE_URL", min_length=1)
     contact: str | None = Field(
@@ -268,9 +272,8 @@ class Settings(BaseSettings):
 
     @property
     def place(self) -> BusinessCalendar:
-        return BusinessCalendar(
-            kinds.zone(self.time_zone), frozenset(map(date.fromisoformat, kinds.listed(self.holidays)))
-        )
+        holidays = frozenset(map(date.fromisoformat, kinds.listed(self.holidays)))
+        return BusinessCalendar(kinds.zone(self.time_zone), holidays)
 
     @property
     def laws(self) -> Sequence[Regime]:

@@ -37,12 +37,15 @@ class PlatformSources:
                 "this deployment has no platform database",
                 hint="set PORTABILITY_SOURCE_URL in addition to PORTABILITY_SOURCES",
             )
-        return open_engine(self._settings.source, read_only=True)
+        return self._open(self._settings.source)
 
     @cached_property
     def control(self) -> Engine:
         """Return the control database."""
-        return open_engine(self._settings.database, read_only=True)
+        return self._open(self._settings.database)
+
+    def _open(self, url: str) -> Engine:
+        return open_engine(url, read_only=True, prepared=self._settings.prepared_statements)
 
     @cached_property
     def files(self) -> FileStore:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeVar
 
 import one_writer
 import pytest
@@ -16,6 +16,7 @@ import servers
 import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
+from judges.programs import missing
 from sqlalchemy import Engine, Pool, Update, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -102,6 +103,20 @@ def pg_url(pg_server: servers.Postgres) -> Iterator[str]:
     name = pg_server.create_database()
     yield pg_server.url(name)
     pg_server.drop_database(name)
+
+
+@pytest.fixture
+def open_pooler(pg_server: servers.Postgres) -> Iterator[Callable[..., servers.Pooler]]:
+    """Starts a PgBouncer before the server, with the keywords of `servers.pgbouncer`."""
+    with ExitStack() as started:
+
+        def start(**options: Any) -> servers.Pooler:
+            try:
+                return started.enter_context(servers.pgbouncer(pg_server, **options))
+            except servers.ServerMissing:
+                missing("PgBouncer", "apt-get install pgbouncer")
+
+        yield start
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -80,7 +80,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI
 
 
 def _open(settings: Settings, storage: Storage | None) -> AppContext:
-    engine = open_engine(settings.database)
+    engine = open_engine(settings.database, prepared=settings.prepared_statements)
     if settings.database_url is None:
         migrations.upgrade(engine)
     else:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from exporters.sql.values import UndecodedText
 from portability.api.errors import SourceError, SourceRefused, SourceUnavailable
+from portability.database import sessions
 from portability.database.engine import READING
 
 # Classes of PostgreSQL's SQLSTATE (appendix A): connection, resources, operator intervention, system, rollback.
@@ -36,15 +37,12 @@ def reading(engine: Engine, what: str, *, single: bool = False, lenient: bool | 
     Raises: SourceUnavailable, SourceRefused, UndecodableText.
     """
     try:
-        with engine.connect().execution_options(**READING) as connection, _decoding(connection, lenient=bool(lenient)):
-            has_zone = connection.dialect.name == "postgresql"
-            is_utc = has_zone and _writes_utc(connection)
-            if single and is_utc:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-            with connection.begin():
-                if has_zone and not is_utc:
-                    connection.execute(text("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"))
-                yield connection
+        with (
+            engine.connect().execution_options(**READING) as connection,
+            _decoding(connection, lenient=bool(lenient)),
+            _begun(connection, single=single),
+        ):
+            yield connection
     except PoolTimeout:
         raise SourceUnavailable(f"{what}: all connections to the platform's database are in use") from None
     except DBAPIError as error:
@@ -61,6 +59,33 @@ def reading(engine: Engine, what: str, *, single: bool = False, lenient: bool | 
         raise SourceRefused(
             f"{what}: the platform's database contains a value that its column type does not allow ({kind})"
         ) from None
+
+
+@contextmanager
+def _begun(connection: Connection, *, single: bool) -> Iterator[None]:
+    is_postgresql = connection.dialect.name == "postgresql"
+    if single and is_postgresql:
+        with _in_one_message(connection):
+            yield
+        return
+    with connection.begin():
+        # A plug-in's own engine may not set them.
+        if is_postgresql and not connection.get_execution_options().get(sessions.SETS_TIMES):
+            sessions.set_times(connection)
+        yield
+
+
+@contextmanager
+def _in_one_message(connection: Connection) -> Iterator[None]:
+    """Send the only statement of the block together with its settings, without BEGIN and COMMIT."""
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    driver: Any = connection.connection.dbapi_connection
+    usual, driver.cursor_factory = driver.cursor_factory, sessions.SingleStatementCursor
+    try:
+        with connection.begin():
+            yield
+    finally:
+        driver.cursor_factory = usual
 
 
 @contextmanager
@@ -85,13 +110,6 @@ def _text_or_bytes(stored: bytes) -> str | bytes:
         return stored.decode()
     except UnicodeDecodeError:
         return UndecodedText(stored)
-
-
-def _writes_utc(connection: Connection) -> bool:
-    """Return whether the session writes times in UTC and in ISO 8601; the server reports this without a query."""
-    driver: Any = connection.connection.dbapi_connection
-    parameter = driver.info.parameter_status
-    return parameter("TimeZone") == "UTC" and str(parameter("DateStyle")).startswith("ISO")
 
 
 def source_error(error: BaseException | None, what: str, *, is_lost: bool = False) -> SourceError:

@@ -34,6 +34,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from portability.database import sessions
 from portability.errors import DatabaseUnavailable
 
 SQLITE_TIME = "%Y-%m-%d %H:%M:%f"
@@ -127,7 +128,6 @@ WRITABLE_SQLITE = (
     "recursive_triggers=ON",
 )
 READ_ONLY_SQLITE = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
-READ_ONLY_POSTGRESQL = {"options": "-c default_transaction_read_only=on -c TimeZone=UTC -c DateStyle=ISO"}
 IDLE_SECONDS = 1.0
 """A connection used within this time is reused without a check; after a longer pause it is checked first."""
 _RETURNED_AT = "portability_returned_at"
@@ -135,22 +135,27 @@ _whole: ContextVar[Connection | None] = ContextVar("whole", default=None)
 """The enclosing transaction of `undone`, of which all others are parts."""
 
 
-def open_engine(url: str, *, read_only: bool = False) -> Engine:
+def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = None) -> Engine:
     """Open an engine with this project's settings, in the process that uses it: connections do not survive a fork.
 
     `read_only` is for a database of another system: nothing is changed there, not even its journal mode.
+    `prepared` is the setting PREPARED_STATEMENTS; None: use them unless a pooler stands before PostgreSQL.
     """
     target = make_url(url)
     postgresql = target.get_backend_name() == "postgresql"
-    arguments = READ_ONLY_POSTGRESQL if read_only and postgresql else {}
     if read_only and not postgresql and target.database:
         # Without this SQLite creates an empty database if the file does not exist.
         existing = f"file:{quote(target.database)}"
         target = target.set(database=existing, query={"mode": "rw", "uri": "true"})
-    engine = create_engine(target, hide_parameters=True, connect_args=arguments)
+    options = sessions.READ_ONLY if read_only and postgresql else {}
+    engine = create_engine(target, hide_parameters=True, execution_options=options)
     event.listen(engine, "checkin", _note_return)
     event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
-    if not postgresql:
+    if postgresql:
+        event.listen(engine, "connect", sessions.limit_preparation(prepared=prepared))
+        if read_only:
+            event.listen(engine, "begin", sessions.set_times)
+    else:
         event.listen(engine, "connect", partial(_configure_sqlite, READ_ONLY_SQLITE if read_only else WRITABLE_SQLITE))
         event.listen(engine, "begin", partial(_begin_sqlite, read_only=read_only))
     return engine

@@ -128,6 +128,13 @@ def head(connection: Connection) -> Head:
     return Head(*connection.execute(select(HEAD.c.event_id, HEAD.c.hash)).one())
 
 
+def contains(connection: Connection, head: Head) -> bool:
+    """Return whether the log has the event of a head, with its hash."""
+    if head == Head(0, NOTHING):
+        return True
+    return connection.scalar(select(EVENT.c.hash).where(EVENT.c.id == head.event_id)) == head.hash
+
+
 def verify(connection: Connection, *, anchor: Head | None = None) -> Verdict:
     """Check the whole chain. `anchor` is a head that was stored elsewhere: it detects a replaced chain.
 

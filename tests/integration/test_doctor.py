@@ -10,6 +10,7 @@ import boto3
 import pytest
 import servers
 from click.testing import CliRunner
+from heartbeats import report_processes
 from sqlalchemy import inspect, text
 from workers import own_notice
 
@@ -45,6 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str, sour
     monkeypatch.setenv("PORTABILITY_SOURCE_URL", source_url)
     monkeypatch.setenv("PORTABILITY_NOTICE_DIR", str(own_notice(tmp_path / "notice")))
     (tmp_path / VALKEY_URL_FILE).write_text(redis_url)
+    report_processes(redis_url)
     assert CliRunner().invoke(main, ["keys", "new"]).exit_code == 0
     return tmp_path
 
@@ -171,7 +173,7 @@ def test_postgresql_is_judged_alike(doctor: Doctor, pg_url: str, monkeypatch: py
     with writing(engine) as connection:
         connection.execute(text("create table users (id text)"))
     engine.dispose()
-    assert faults(doctor()) == {"signing key": "no_signing_key"}
+    assert faults(doctor()) == {"signing key": "no_signing_key", "sources": "source_refused"}
 
 
 @pytest.fixture

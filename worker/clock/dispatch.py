@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, or_, select, tuple_, update
 from portability.database import models
 from portability.database.engine import now, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
-from portability.queue import WakeUps, waiting_wake_ups, wake
+from portability.queue import WakeUps, beat_clock, waiting_wake_ups, wake
 from portability.requests import deadline_events
 from portability.settings import Settings
 from worker import transfer
@@ -90,6 +90,8 @@ def run(engine: Engine, queue: WakeUps, settings: Settings, stop: threading.Even
                 with writing(engine) as connection:
                     deadline_events.refresh(connection, settings.laws, settings.place)
                 refreshed_at = time.monotonic()
+            # Last, so that a heartbeat proves that database and Redis were usable.
+            beat_clock(queue, settings.clock_seconds)
         except (DatabaseUnavailable, QueueUnavailable) as error:
             log.warning("clock.waits", code=error.code)
         stop.wait(settings.clock_seconds)

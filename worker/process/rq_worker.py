@@ -65,7 +65,7 @@ class ExportWorker(Worker):
 
     def note(self, kind: Incident) -> None:
         """Count an incident in the database. No connection stays open, because none survives a fork."""
-        engine = open_engine(self.settings.database)
+        engine = open_engine(self.settings.database, prepared=self.settings.prepared_statements)
         try:
             incidents.count(engine, kind)
         finally:

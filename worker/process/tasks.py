@@ -86,7 +86,8 @@ def workplace() -> WorkerContext:
 def _opened() -> tuple[WorkerContext, PlatformSources]:
     settings = load_settings()
     sources, storage = PlatformSources(settings), open_storage(settings.storage, sse=settings.storage_sse)
-    context = WorkerContext(settings, open_engine(settings.database), storage, open_exporters(settings, sources))
+    engine = open_engine(settings.database, prepared=settings.prepared_statements)
+    context = WorkerContext(settings, engine, storage, open_exporters(settings, sources))
     return context, sources
 
 

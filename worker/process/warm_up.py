@@ -84,10 +84,11 @@ def _ask(name: str, call: Callable[[], None]) -> None:
 def _read_sources(context: WorkerContext) -> None:
     check = _deadline(time.monotonic() + SECONDS_MAX)
     for kind, profile in PROFILES.items():
-        _read(context, _synthetic_subject(kind), profile, check)
+        _read(context, synthetic_subject(kind), profile, check)
 
 
-def _synthetic_subject(kind: SubjectKind) -> Subject:
+def synthetic_subject(kind: SubjectKind) -> Subject:
+    """Return a subject that does not exist, with all identities by which exporters select."""
     tenant = SYNTHETIC if kind in {SubjectKind.CONTACT, SubjectKind.TENANT} else None
     identities = [first_identity(kind, SYNTHETIC, tenant)]
     if kind is not SubjectKind.TENANT:

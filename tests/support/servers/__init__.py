@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL, Valkey and an S3 server (SeaweedFS), each a context manager.
+"""Real servers for tests: PostgreSQL, PgBouncer, Valkey and an S3 server (SeaweedFS), each a context manager.
 
 They listen on loopback or a unix socket only, on free ports, keep their data in a folder of their own, run as root
 and as any other user, and die with the process that started them, for any kind of its end (Linux).
@@ -7,7 +7,19 @@ and as any other user, and die with the process that started them, for any kind 
 from __future__ import annotations
 
 from servers.databases import Postgres, Valkey, postgres, replica_of, valkey
+from servers.pooler import Pooler, pgbouncer
 from servers.process import ServerMissing
 from servers.s3 import S3Server, seaweedfs
 
-__all__ = ["Postgres", "S3Server", "ServerMissing", "Valkey", "postgres", "replica_of", "seaweedfs", "valkey"]
+__all__ = [
+    "Pooler",
+    "Postgres",
+    "S3Server",
+    "ServerMissing",
+    "Valkey",
+    "pgbouncer",
+    "postgres",
+    "replica_of",
+    "seaweedfs",
+    "valkey",
+]

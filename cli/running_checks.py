@@ -1,0 +1,67 @@
+"""Checks of `portability doctor` of what runs: workers, the clock, and the sources that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from redis.exceptions import RedisError
+
+from cli.checks import Seen
+from cli.context import Context
+from portability.api.errors import PortabilityError
+from portability.errors import QueueUnavailable
+from portability.queue import NotRunning, WakeUps, connect, count_workers, has_clock, open_queue, redis_url
+from portability.sources import OWN_RECORDS, PlatformSources, open_exporters
+from worker.process.source_check import refusals
+from worker.read import bounded_calls
+from worker.read.reader import SourcePatience
+
+SECONDS_MAX = 30.0
+"""Time limit for a source's answer about a subject that does not exist."""
+
+
+def workers(context: Context) -> Seen:
+    """Check that a worker has sent a heartbeat. Raises NotRunning."""
+    found = _asked(context, count_workers)
+    if found == 0:
+        raise NotRunning("no worker has a heartbeat: exports stay queued")
+    return _UNKNOWN if found is None else Seen(f"ok: {found}")
+
+
+def clock(context: Context) -> Seen:
+    """Check that a clock has sent a heartbeat. Raises NotRunning."""
+    found = _asked(context, has_clock)
+    if found is False:
+        raise NotRunning("no clock has a heartbeat: nothing is retried, sent, deleted or swept")
+    return _UNKNOWN if found is None else Seen()
+
+
+_UNKNOWN = Seen("unknown: Redis does not answer")
+
+
+def _asked(context: Context, ask: Callable[[WakeUps], int]) -> int | None:
+    """Return the answer of Redis; None if it does not answer, which its own check reports."""
+    with suppress(QueueUnavailable, RedisError):
+        return ask(open_queue(connect(redis_url(context.settings))))
+    return None
+
+
+def sources(context: Context) -> Seen:
+    """Check that every source can be read: each dataset for a subject that does not exist. Raises SourceError."""
+    settings = context.settings
+    connections = PlatformSources(settings)
+    try:
+        exporters = {k: one for k, one in open_exporters(settings, connections).items() if k != OWN_RECORDS}
+    except PortabilityError:
+        return Seen("not read: plug-ins are missing")  # their own check reports it
+    patience = SourcePatience(retries=0, seconds=min(SECONDS_MAX, settings.source_seconds))
+    try:
+        found = list(refusals(exporters, patience).values())
+    finally:
+        bounded_calls.dismiss()
+        connections.close()
+    if found:
+        more = f"; the same for {len(found) - 1} others" if len(found) > 1 else ""
+        raise type(found[0])(f"{found[0]}{more}", hint=found[0].hint)
+    return Seen(f"ok: {sum(len(one.datasets) for one in exporters.values())} datasets")

@@ -1,0 +1,74 @@
+"""Sessions of PostgreSQL that also work through a pooler in transaction mode, such as PgBouncer.
+
+There a session lasts as long as a transaction: the next one runs on another connection of the server, with the settings
+and the prepared statements that other clients left. So settings are made in each transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from psycopg import ClientCursor
+from psycopg import Connection as Driver
+from psycopg.pq import ExecStatus
+from sqlalchemy import Connection
+
+SETS_TIMES = "portability_sets_times"
+READ_ONLY = {"postgresql_readonly": True, SETS_TIMES: True}
+"""Execution options of an engine whose transactions begin with BEGIN READ ONLY and with TIMES."""
+TIMES = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
+"""Settings of a transaction that reads another system: in which form it writes times as text."""
+SINGLE = f"SET TRANSACTION READ ONLY; {TIMES}; "
+"""Before a single statement of the same message: PostgreSQL runs all statements of a message as one transaction."""
+PREPARE_AFTER = 5
+"""A statement is prepared after this number of executions; the driver's default."""
+TURNS = 10
+"""How often two connections are compared: other clients may take a process in between."""
+
+
+class SingleStatementCursor(ClientCursor[Any]):
+    """Sends the settings and one statement in one message: a whole READ ONLY transaction in one round trip."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:  # noqa: ANN401  # the driver's own
+        super().execute(SINGLE + query, params, **options)
+        while self.nextset():  # the last result is that of the statement
+            pass
+        return self
+
+
+def set_times(connection: Connection) -> None:
+    """Set how the beginning transaction writes times; a single statement without BEGIN has them in its message."""
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql(TIMES)
+
+
+def limit_preparation(*, prepared: bool | None) -> Callable[[Driver[Any], object], None]:
+    """Make the listener for new connections. `prepared`: use prepared statements; None: unless there is a pooler."""
+
+    def limit(driver: Driver[Any], _record: object) -> None:
+        allowed = not is_behind_pooler(driver) if prepared is None else prepared
+        driver.prepare_threshold = PREPARE_AFTER if allowed else None
+
+    return limit
+
+
+def is_behind_pooler(driver: Driver[Any]) -> bool:
+    """Return whether a connection is one to a pooler: the server's process is not the one that the login named."""
+    return server_process(driver) != driver.pgconn.backend_pid
+
+
+def server_process(driver: Driver[Any]) -> int | None:
+    """Return the id of the server's process that answers now, without beginning a transaction; None: no answer."""
+    answer = driver.pgconn.exec_(b"SELECT pg_catalog.pg_backend_pid()")
+    named = answer.get_value(0, 0) if answer.status == ExecStatus.TUPLES_OK else None
+    return None if named is None else int(named)
+
+
+def pools_transactions(first: Driver[Any], second: Driver[Any]) -> bool:
+    """Return whether two connections to a pooler share the server's processes, or change them between statements.
+
+    A pooler prefers the process that was used last, so two clients that take turns get the same.
+    """
+    turns = [(server_process(first), server_process(second)) for _ in range(TURNS)]
+    return len({own for own, _ in turns}) > 1 or any(own == other for own, other in turns)

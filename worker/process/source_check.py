@@ -1,0 +1,48 @@
+"""Check of the sources: every dataset is read for subjects that do not exist, as an export would read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+
+from portability.api import Dataset, Exporter, ResolvingExporter, Selection, Subject
+from portability.api.errors import SourceError, SourceUnavailable
+from worker.process.warm_up import PROFILES, synthetic_subject
+from worker.read.reader import SourcePatience, source_fault
+
+
+def refusals(exporters: Mapping[str, Exporter], patience: SourcePatience) -> Mapping[str, SourceError]:
+    """Return the first fault of each dataset that cannot be read, and of each search for identities, by name.
+
+    A source that does not answer is asked once.
+    """
+    return {what: fault for name, exporter in exporters.items() for what, fault in _faults(name, exporter, patience)}
+
+
+def _faults(name: str, exporter: Exporter, patience: SourcePatience) -> Iterator[tuple[str, SourceError]]:
+    seen: set[str] = set()
+    for what, call in _calls(name, exporter):
+        if what in seen or (error := patience.once(what, call).error) is None:
+            continue
+        seen.add(what)
+        fault = source_fault(what, error)
+        yield what, fault
+        if isinstance(fault, SourceUnavailable):
+            return
+
+
+def _calls(name: str, exporter: Exporter) -> Iterator[tuple[str, Callable[[], object]]]:
+    for kind in sorted(exporter.subject_kinds & PROFILES.keys()):
+        subject = synthetic_subject(kind)
+        if isinstance(exporter, ResolvingExporter):
+            yield f"{name}: identities()", partial(exporter.identities, subject)
+        for dataset in exporter.datasets:
+            if dataset.subject_kinds is None or kind in dataset.subject_kinds:
+                yield f"{name}/{dataset.name}", partial(_read_one, exporter, subject, dataset)
+
+
+def _read_one(exporter: Exporter, subject: Subject, dataset: Dataset) -> None:
+    with closing(exporter.export(subject, dataset, Selection(began_at=datetime.now(UTC)))) as batches:
+        next(batches, None)
