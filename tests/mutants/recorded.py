@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from mutants.changes import Change
@@ -26,15 +27,15 @@ CONTRACTS = (
 """The contract suites of the rooms that are changed; they run on SQLite only."""
 PARTS = ((UNIT,), tuple(f"{CONTRACT}/test_{name}.py" for name in CONTRACTS))
 """Run side by side."""
-TESTS_MAX = {UNIT: 80, CONTRACT: 40}
-"""Tests that run for one change at most."""
+SECONDS_MAX = {UNIT: 8.0, CONTRACT: 16.0}
+"""How long the tests of one change may have run when they were recorded."""
 NEAR_LINES = 6
 """A line at this distance counts half."""
 FEW_TESTS = 400
 """A line that more tests run says nothing about them."""
 NAMED_AFTER, OF_ROOM = 0.1, 0.01
 """What it counts that a test is named after the module, or is of its room: as the line itself, if 10 or 100 run it."""
-START_SECONDS = 0.2
+START_SECONDS = 0.01
 """What a test costs beside its own time."""
 
 
@@ -62,14 +63,14 @@ class Recorded:
             names = {
                 n for path, lines in self.lines.items() if path.startswith(place) for t in lines.values() for n in t
             }
-        return [tests for room in TESTS_MAX if (tests := self._chosen(names, room, self._nearness(change)))]
+        return [tests for room in SECONDS_MAX if (tests := self._chosen(names, room, self._nearness(change)))]
 
     def _of_room(self, path: str) -> set[str]:
         room = f"{UNIT}/{Path(path).parent}/test_"
         return {name for name in self.seconds if name.startswith(room)} | self._named_after(path)
 
     def _named_after(self, path: str) -> set[str]:
-        return {name for name in self.seconds if f"/test_{Path(path).stem}.py::" in name}
+        return {name for name in self.seconds if f"/test_{Path(path).stem}" in name}
 
     def _nearness(self, change: Change) -> Mapping[str, float]:
         """Return a number for each test that is larger if it runs lines near the change that few tests run."""
@@ -83,8 +84,10 @@ class Recorded:
 
     def _chosen(self, names: Collection[str], room: str, nearness: Mapping[str, float]) -> Sequence[str]:
         known = [name for name in names if name in self.seconds and name.startswith(room)]
-        worth = {name: nearness.get(name, 0) / (START_SECONDS + self.seconds[name]) for name in known}
-        return sorted(known, key=lambda name: (-worth[name], self.seconds[name], name))[: TESTS_MAX[room]]
+        cost = {name: START_SECONDS + self.seconds[name] for name in known}
+        ordered = sorted(known, key=lambda name: (-nearness.get(name, 0) / cost[name], cost[name], name))
+        until = accumulate(cost[name] for name in ordered)
+        return [name for name, total in zip(ordered, until, strict=True) if total <= SECONDS_MAX[room]]
 
 
 def record(copies: Sequence[Path], target: Path, environment: Mapping[str, str]) -> Recorded:
