@@ -50,27 +50,32 @@ class Recorded:
         """Return the tests to run, the unit tests before the contract tests, each the most promising first.
 
         They are those that run the line. A test promises more if it runs what few tests run near it, because it is
-        about that, and if it is fast. Of a line that runs at import, those that run the file, or are of its room.
-        Of a table, those that run the module of the same name; without such a module, those of its folder.
+        about that, and if it is fast. Of a line that runs at import, those that run the file. The tests of the room
+        come last, because a value that is cached is made in one test only. Of a table, those that run the module of
+        the same name; without such a module, those of its folder.
         """
-        by_line = self.lines.get(change.path, {})
-        names = set(by_line.get(str(change.line), ()))
-        if not names:
-            names = {name for those in by_line.values() for name in those} | self._of_room(change.path)
+        by_line, nearness = self.lines.get(change.path, {}), self._nearness(change)
+        running = {*by_line.get(str(change.line), ())} or {name for those in by_line.values() for name in those}
+        names = running | self._of_room(change.path)
+        if by_line.get(str(change.line)):
+            nearness = {name: nearness.get(name, 0) for name in running}
         if change.path.endswith(".toml"):
             reader, room = change.path.replace(".toml", ".py"), change.path.rpartition("/")[0]
             place = reader if reader in self.lines else room
-            names = {
+            names |= {
                 n for path, lines in self.lines.items() if path.startswith(place) for t in lines.values() for n in t
             }
-        return [tests for room in SECONDS_MAX if (tests := self._chosen(names, room, self._nearness(change)))]
+        return [tests for room in SECONDS_MAX if (tests := self._chosen(names, room, nearness))]
 
     def _of_room(self, path: str) -> set[str]:
         room = f"{UNIT}/{Path(path).parent}/test_"
         return {name for name in self.seconds if name.startswith(room)} | self._named_after(path)
 
     def _named_after(self, path: str) -> set[str]:
-        return {name for name in self.seconds if f"/test_{Path(path).stem}" in name}
+        """Return the tests in files that are named after a module or its package."""
+        own, place = f"/test_{Path(path).stem}", Path(path).parent
+        package = f"{UNIT}/{place.parent}/test_{place.name}."
+        return {name for name in self.seconds if own in name or name.startswith(package)}
 
     def _nearness(self, change: Change) -> Mapping[str, float]:
         """Return a number for each test that is larger if it runs lines near the change that few tests run."""
