@@ -50,15 +50,15 @@ class Recorded:
         """Return the tests to run, the unit tests before the contract tests, each the most promising first.
 
         They are those that run the line. A test promises more if it runs what few tests run near it, because it is
-        about that, and if it is fast. Of a line that runs at import, those that run the file. The tests of the room
-        come last, because a value that is cached is made in one test only. Of a table, those that run the module of
+        about that, and if it is fast. Of a line that runs at import, those that run the file. Tests of the room count a
+        little, because a value that is cached is made in one test only. Of a table, those that run the module of
         the same name; without such a module, those of its folder.
         """
         by_line, nearness = self.lines.get(change.path, {}), self._nearness(change)
         running = {*by_line.get(str(change.line), ())} or {name for those in by_line.values() for name in those}
         names = running | self._of_room(change.path)
         if by_line.get(str(change.line)):
-            nearness = {name: nearness.get(name, 0) for name in running}
+            nearness = {name: nearness.get(name, 0) if name in running else OF_ROOM / 100 for name in names}
         if change.path.endswith(".toml"):
             reader, room = change.path.replace(".toml", ".py"), change.path.rpartition("/")[0]
             place = reader if reader in self.lines else room
@@ -68,8 +68,9 @@ class Recorded:
         return [tests for room in SECONDS_MAX if (tests := self._chosen(names, room, nearness))]
 
     def _of_room(self, path: str) -> set[str]:
-        room = f"{UNIT}/{Path(path).parent}/test_"
-        return {name for name in self.seconds if name.startswith(room)} | self._named_after(path)
+        """Return the unit tests of the module's room, or of the nearest room above it that has some."""
+        rooms = ({n for n in self.seconds if n.startswith(f"{UNIT}/{place}/test_")} for place in Path(path).parents)
+        return next(filter(None, rooms), set[str]()) | self._named_after(path)
 
     def _named_after(self, path: str) -> set[str]:
         """Return the tests in files that are named after a module or its package."""

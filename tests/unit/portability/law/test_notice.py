@@ -223,3 +223,12 @@ def test_the_made_up_controller_is_for_the_embedded_stack_alone(tmp_path: Path) 
     with pytest.raises(NoticeHole, match="made_up"):
         notice.check(notice.load(other), {}, embedded=False)
     notice.check(notice.load(own(tmp_path / "name", '[controller]\nname = "Acme Inc."\n')), {}, embedded=False)
+
+
+def test_a_text_has_the_translations_of_its_path() -> None:
+    """The catalogues have them by the names of the tables; a number, a list and a text of a deployment stay."""
+    tables = {"purposes": {"provide": {"title": "Provide", "days": 3, "names": ["a"]}, "own": {"title": "Own"}}}
+    made = notice._with_translations(tables, "notice")["purposes"]
+    assert made["provide"]["title"].keys() == {*languages()}
+    assert made["provide"]["title"]["en"] == "Provide"
+    assert (made["provide"]["days"], made["provide"]["names"], made["own"]["title"]) == (3, ["a"], "Own")
