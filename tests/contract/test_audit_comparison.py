@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from factories import MadeUpExporter, World, things, world
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, insert, text, update
 
 from portability.database import models
 from portability.database.engine import reading, writing
@@ -77,6 +77,39 @@ def test_complete_beside_a_gap_is_a_fault(made: World) -> None:
     with writing(made.engine) as connection:
         connection.execute(update(models.ledger).values(state="partial"))
     assert contradictions(made) == [("ledger_differs", identifier)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_fault"),
+    [
+        ({"complete": True}, True),
+        ({"complete": False}, False),
+        ({"complete": None}, False),
+        ({"complete": True, "state": "failed"}, False),
+    ],
+)
+def test_only_a_ready_archive_that_is_called_complete_is_compared(
+    made: World, columns: dict[str, object], is_fault: bool
+) -> None:
+    """With a gap it may not be called complete; a partial archive, and an export without one, contradict nothing."""
+    identifier = ready_export(made)
+    change_row(made, identifier, **columns)
+    with writing(made.engine) as connection:
+        gap = {"export_id": identifier, "exporter": "made", "dataset": "things", "what": "x", "reason": "missing"}
+        connection.execute(insert(models.gap).values(**gap, volume=1, retryable=True))
+        if "state" in columns:
+            audit.record(connection, "export.failed", actor="worker", export_id=identifier)
+    assert contradictions(made, storage=False) == ([("ledger_differs", identifier)] if is_fault else [])
+
+
+@pytest.mark.parametrize(("own", "is_fault"), [("complete", True), (None, False)])
+def test_data_of_a_company_is_not_beside_complete(made: World, own: str | None, is_fault: bool) -> None:
+    """A referred dataset makes the archive incomplete since there are outcomes; before them it did not."""
+    identifier = ready_export(made)
+    change_row(made, identifier, outcome_own=own)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.ledger).values(state="needs_instruction"))
+    assert contradictions(made) == ([("ledger_differs", identifier)] if is_fault else [])
 
 
 def test_an_object_that_is_gone_or_changed_is_a_fault(made: World) -> None:

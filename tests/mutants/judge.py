@@ -86,7 +86,8 @@ def _run_tests(tests: Sequence[str]) -> None:
     files = sorted({name.partition("::")[0] for name in tests})
     plugins = ("no:randomly", "no:xdist", "no:schemathesis", "no:faker")
     # Modules of tests are read as they were compiled once; who notices a change needs no details of a failed assertion.
-    quiet = ("-x", "-q", "--assert=plain")
+    # A folder of its own: in the common one, processes of other tests delete and count up folders.
+    quiet = ("-x", "-q", "--assert=plain", f"--basetemp={Path.cwd()}-tmp")
     options = [*(part for name in plugins for part in ("-p", name)), *quiet, *files]
     code = BROKEN
     try:

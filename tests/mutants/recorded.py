@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from mutants.changes import Change
@@ -26,15 +27,15 @@ CONTRACTS = (
 """The contract suites of the rooms that are changed; they run on SQLite only."""
 PARTS = ((UNIT,), tuple(f"{CONTRACT}/test_{name}.py" for name in CONTRACTS))
 """Run side by side."""
-TESTS_MAX = {UNIT: 80, CONTRACT: 40}
-"""Tests that run for one change at most."""
+SECONDS_MAX = {UNIT: 8.0, CONTRACT: 16.0}
+"""How long the tests of one change may have run when they were recorded."""
 NEAR_LINES = 6
 """A line at this distance counts half."""
 FEW_TESTS = 400
 """A line that more tests run says nothing about them."""
 NAMED_AFTER, OF_ROOM = 0.1, 0.01
 """What it counts that a test is named after the module, or is of its room: as the line itself, if 10 or 100 run it."""
-START_SECONDS = 0.2
+START_SECONDS = 0.01
 """What a test costs beside its own time."""
 
 
@@ -49,27 +50,33 @@ class Recorded:
         """Return the tests to run, the unit tests before the contract tests, each the most promising first.
 
         They are those that run the line. A test promises more if it runs what few tests run near it, because it is
-        about that, and if it is fast. Of a line that runs at import, those that run the file, or are of its room.
-        Of a table, those that run the module of the same name; without such a module, those of its folder.
+        about that, and if it is fast. Of a line that runs at import, those that run the file. Tests of the room count a
+        little, because a value that is cached is made in one test only. Of a table, those that run the module of
+        the same name; without such a module, those of its folder.
         """
-        by_line = self.lines.get(change.path, {})
-        names = set(by_line.get(str(change.line), ()))
-        if not names:
-            names = {name for those in by_line.values() for name in those} | self._of_room(change.path)
+        by_line, nearness = self.lines.get(change.path, {}), self._nearness(change)
+        running = {*by_line.get(str(change.line), ())} or {name for those in by_line.values() for name in those}
+        names = running | self._of_room(change.path)
+        if by_line.get(str(change.line)):
+            nearness = {name: nearness.get(name, 0) if name in running else OF_ROOM / 100 for name in names}
         if change.path.endswith(".toml"):
             reader, room = change.path.replace(".toml", ".py"), change.path.rpartition("/")[0]
             place = reader if reader in self.lines else room
-            names = {
+            names |= {
                 n for path, lines in self.lines.items() if path.startswith(place) for t in lines.values() for n in t
             }
-        return [tests for room in TESTS_MAX if (tests := self._chosen(names, room, self._nearness(change)))]
+        return [tests for room in SECONDS_MAX if (tests := self._chosen(names, room, nearness))]
 
     def _of_room(self, path: str) -> set[str]:
-        room = f"{UNIT}/{Path(path).parent}/test_"
-        return {name for name in self.seconds if name.startswith(room)} | self._named_after(path)
+        """Return the unit tests of the module's room, or of the nearest room above it that has some."""
+        rooms = ({n for n in self.seconds if n.startswith(f"{UNIT}/{place}/test_")} for place in Path(path).parents)
+        return next(filter(None, rooms), set[str]()) | self._named_after(path)
 
     def _named_after(self, path: str) -> set[str]:
-        return {name for name in self.seconds if f"/test_{Path(path).stem}.py::" in name}
+        """Return the tests in files that are named after a module or its package."""
+        own, place = f"/test_{Path(path).stem}", Path(path).parent
+        package = f"{UNIT}/{place.parent}/test_{place.name}."
+        return {name for name in self.seconds if own in name or name.startswith(package)}
 
     def _nearness(self, change: Change) -> Mapping[str, float]:
         """Return a number for each test that is larger if it runs lines near the change that few tests run."""
@@ -83,8 +90,10 @@ class Recorded:
 
     def _chosen(self, names: Collection[str], room: str, nearness: Mapping[str, float]) -> Sequence[str]:
         known = [name for name in names if name in self.seconds and name.startswith(room)]
-        worth = {name: nearness.get(name, 0) / (START_SECONDS + self.seconds[name]) for name in known}
-        return sorted(known, key=lambda name: (-worth[name], self.seconds[name], name))[: TESTS_MAX[room]]
+        cost = {name: START_SECONDS + self.seconds[name] for name in known}
+        ordered = sorted(known, key=lambda name: (-nearness.get(name, 0) / cost[name], cost[name], name))
+        until = accumulate(cost[name] for name in ordered)
+        return [name for name, total in zip(ordered, until, strict=True) if total <= SECONDS_MAX[room]]
 
 
 def record(copies: Sequence[Path], target: Path, environment: Mapping[str, str]) -> Recorded:

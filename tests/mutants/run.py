@@ -26,6 +26,7 @@ from queue import SimpleQueue
 import pytest
 
 from mutants.changes import Change, changes
+from mutants.judge import BROKEN
 from mutants.recorded import Recorded, record
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +136,7 @@ def _unnoticed(copies: Sequence[Path], chosen: Sequence[Change], recorded: Recor
 
     def survives(change: Change) -> bool:
         groups = recorded.tests_of(change)
-        code = next((code for tests in groups if (code := _tried(judges, change, tests, recorded)) != 0), 0)
+        code = next((code for tests in groups if (code := _tried_twice(judges, change, tests, recorded)) != 0), 0)
         if code and code > 0 and code not in NOTICED:
             raise RuntimeError(f"the tests did not run: exit code {code} at {change.name}")
         number = next(done)
@@ -158,6 +159,14 @@ def _start_judge(copy: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, cwd=copy, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+
+
+def _tried_twice(
+    judges: SimpleQueue[subprocess.Popen[str]], change: Change, tests: Sequence[str], recorded: Recorded
+) -> int | None:
+    """Try once more if pytest itself has failed."""
+    code = _tried(judges, change, tests, recorded)
+    return _tried(judges, change, tests, recorded) if code == BROKEN else code
 
 
 def _tried(

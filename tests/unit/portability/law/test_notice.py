@@ -105,7 +105,7 @@ def test_what_the_policy_promises_stands_in_it() -> None:
     assert (account.begins, account.shortest, account.longest) == ("account_closed", "P90D", "P90D")
     assert (recordings.shortest, recordings.longest) == ("P1Y", "P7Y")
     trained = {name for name, entry in register.datasets.items() if "train_ai" in entry.purposes}
-    assert register.purposes["train_ai"].ai_training
+    assert [name for name, purpose in register.purposes.items() if purpose.ai_training] == ["train_ai"]
     assert {"calls/recordings", "calls/transcripts", "chats/messages"} <= trained
     assert all(register.entry(*name.split("/")) for name in trained)
 
@@ -223,3 +223,12 @@ def test_the_made_up_controller_is_for_the_embedded_stack_alone(tmp_path: Path) 
     with pytest.raises(NoticeHole, match="made_up"):
         notice.check(notice.load(other), {}, embedded=False)
     notice.check(notice.load(own(tmp_path / "name", '[controller]\nname = "Acme Inc."\n')), {}, embedded=False)
+
+
+def test_a_text_has_the_translations_of_its_path() -> None:
+    """The catalogues have them by the names of the tables; a number, a list and a text of a deployment stay."""
+    tables = {"purposes": {"provide": {"title": "Provide", "days": 3, "names": ["a"]}, "own": {"title": "Own"}}}
+    made = notice._with_translations(tables, "notice")["purposes"]
+    assert made["provide"]["title"].keys() == {*languages()}
+    assert made["provide"]["title"]["en"] == "Provide"
+    assert (made["provide"]["days"], made["provide"]["names"], made["own"]["title"]) == (3, ["a"], "Own")

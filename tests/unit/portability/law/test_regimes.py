@@ -9,7 +9,7 @@ import pytest
 
 from portability.api.errors import BadSetting
 from portability.law.deadlines import DeadlineClock, deadline
-from portability.law.regime import FigureOrigin, SubjectFacts
+from portability.law.regime import FigureOrigin, Period, SubjectFacts
 from portability.law.regimes import applying, built_in, named
 from portability.settings import Settings, load_settings
 
@@ -98,6 +98,7 @@ def test_laws_without_a_right_to_portability_say_so() -> None:
         ("[x]\ntitle='x'\nprofiles=['access']\nperiod={days=3, hours=2}", "[x]: a period needs exactly one"),
         ("[x]\ntitle='x'\nprofiles=['access']\nperiod={weeks=3}", "[x]: period needs exactly one"),
         ("[x]\ntitle='x'\nprofiles=['access']\nperiod={days=true}", "[x]: a period needs exactly one"),
+        ("[x]\ntitle='x'\nprofiles=['access']\nperiod={days=-1}", "[x]: a period needs exactly one"),
         ("[x]\ntitle=3\nprofiles=['access']\nperiod={days=3}", "[x]: title needs a value of type str"),
         ("[x]\ntitle='x'\nprofiles='access'\nperiod={days=3}", "[x]: profiles needs a list"),
         ("[x]\ntitle='x'\nprofiles=['access']\nperiod={days=3}\ncolour='red'", "[x]: unknown key colour"),
@@ -128,3 +129,12 @@ def test_a_missing_file_and_a_missing_law_are_refused(tmp_path: Path) -> None:
 
 def _received() -> datetime:
     return datetime(2026, 1, 12, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("period", "words"),
+    [(Period(months=1), "1 month"), (Period(days=2), "2 days"), (Period(hours=72), "72 hours")],
+)
+def test_a_period_is_shown_in_words(period: Period, words: str) -> None:
+    """As the overview of the laws has it: the singular for one only."""
+    assert str(period) == words

@@ -35,6 +35,13 @@ def test_a_switch_is_due_30_days_after_it_came_in(made: World) -> None:
     assert made.view(identifier)["due_at"] == "2026-02-02T00:00:00Z"
 
 
+def test_a_new_export_is_queued_as_its_first_revision(made: World) -> None:
+    """Nothing of it has begun; the view says so."""
+    view = made.view(made.request())
+    assert (view["state"], view["revision"], view["began_at"], view["ended_at"]) == ("queued", 1, None, None)
+    assert (view["complete"], view["volumes"], view["datasets"], view["cancel_requested"]) == (None, [], [], False)
+
+
 @pytest.mark.requirement("R51")
 def test_asking_twice_gives_one_export(made: World) -> None:
     """The very same open request is answered with the export that there is, and that is audited."""

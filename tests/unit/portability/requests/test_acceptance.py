@@ -104,3 +104,12 @@ def test_a_tenant_is_its_own_wall() -> None:
 def test_a_chosen_end_is_a_moment_or_a_whole_day_of_the_place(text: str | None, end: datetime | None) -> None:
     """A date ends at the next midnight in Jakarta, which is 17:00 in UTC; a time is that moment."""
     assert end_of_day(text, "until", BusinessCalendar(ZoneInfo("Asia/Jakarta"))) == end
+
+
+def test_what_is_not_asked_for_is_not_done() -> None:
+    """Companies are informed only if the person agrees; an archive may have gaps; it has all data, in three formats."""
+    wanted = check(**asked())
+    assert (wanted.tell_tenants, wanted.require_complete, wanted.include) == (False, False, None)
+    assert (wanted.formats, wanted.channel) == (("jsonl", "csv", "vcon"), "cli")
+    assert (wanted.since, wanted.until, wanted.residence, wanted.reason) == (None, None, None, None)
+    assert check(**asked(tell_tenants=True, require_complete=True)).tell_tenants

@@ -207,3 +207,9 @@ def test_every_role_and_reach_is_used() -> None:
     """No role without a row, no reach that no role has."""
     assert set(RIGHTS) == set(ActorRole)
     assert {reach for rights in RIGHTS.values() for reach in rights.values()} == set(Reach)
+
+
+def test_without_a_login_nothing_is_strong_or_recent() -> None:
+    """The operating system has authenticated who runs a command; no one else counts as present."""
+    assert (NO_AUTH.strong, NO_AUTH.fresh) == (False, False)
+    assert (PRESENT.strong, PRESENT.fresh) == (True, True)

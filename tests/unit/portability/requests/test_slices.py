@@ -20,11 +20,15 @@ def rows(made: World, export_id: str, *columns: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_new_slice_has_no_attempt_and_no_fence(made: World) -> None:
-    """Number 0 plans the export; further slices follow it without a gap, each with one reading, and are large."""
+    """Number 0 plans the export; further slices follow it without a gap, each with one reading, and are large.
+
+    Positions in rows of this release have format version 2.
+    """
     person, contact = made.request(), made.request("contact:con_1", tenant="ten_a")
     with writing(made.engine) as connection:
         slices.open_more(connection, contact, [{"ordinal": 0}, {"ordinal": 1}])
         slices.open_more(connection, contact, [{"ordinal": 2}])
+    assert rows(made, contact, "version") == [(2,)] * 4
     columns = ("number", "tenant", "state", "attempts", "fence", "large", "readings")
     assert rows(made, person, *columns) == [(0, "", "open", 0, 0, False, None)]
     assert rows(made, contact, *columns) == [
