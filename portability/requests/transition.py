@@ -213,7 +213,7 @@ def store_volume(connection: Connection, table: Table, row: Mapping[Any, Any], v
 def rewrite_volumes(connection: Connection, export_id: str) -> None:
     """Make the first claim of a retried export withdraw the volumes of the previous attempt."""
     of_export = update(VOLUME).where(VOLUME.c.export_id == export_id)
-    connection.execute(of_export.values(state=VolumeState.WRITING, slice=0, fence=0))
+    connection.execute(of_export.values(state=VolumeState.WRITING, slice=0))
 
 
 def drop_volume(connection: Connection, table: Table, row: Mapping[Any, Any]) -> bool:

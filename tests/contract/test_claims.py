@@ -55,10 +55,6 @@ def names(number: int) -> tuple[str, str]:
     return f"a/{number}.zip", f"a-{number:03}"
 
 
-def number_names(number: int) -> tuple[str, str]:
-    return f"many/{number}.zip", f"many-{number:03}"
-
-
 def claimed(made: World, lease_seconds: float = 60) -> Claim:
     held = made.claim(lease_seconds)
     assert held is not None
@@ -233,17 +229,6 @@ def test_the_row_of_a_volume_is_stored_under_its_own_token(made: World) -> None:
         store_volume(connection, VOLUME, begun, columns)
     with pytest.raises(LeaseLost), writing(made.engine) as connection:
         store_volume(connection, VOLUME, begun, columns)
-
-
-def test_ids_of_volumes_are_random(made: World) -> None:
-    """Two databases that have parted never give the same id: 64 bits of a sequence would both continue at 2."""
-    made.request()
-    held = claimed(made)
-    with writing(made.engine) as connection:
-        ids = [fenced_writes.reserve_volume(connection, held, None, number_names)["id"] for _ in range(8)]
-    assert len(set(ids)) == 8
-    assert all(0 < one <= 2**62 for one in ids)
-    assert max(ids) > 2**50
 
 
 def test_a_stale_fence_cannot_renew(made: World) -> None:

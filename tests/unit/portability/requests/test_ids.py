@@ -15,6 +15,7 @@ from portability.database.engine import writing
 from portability.people import pseudonyms, subjects
 from portability.requests import approvals, exports, instructions, mandates, referrals, reviews
 from portability.requests.approvals import Cause
+from worker.claim import fenced_writes
 
 BY_TEST: dict[str, Any] = {"actor": "operator:test"}
 
@@ -48,3 +49,20 @@ def test_a_pseudonym_has_130_random_bits_and_its_key_256(made: World) -> None:
         key = exports.get(connection, export_id)["pseudonym_key"]
     assert re.fullmatch("sub_[a-z2-7]{26}", ref)
     assert re.fullmatch("[0-9a-f]{64}", key)
+
+
+def test_ids_of_volumes_are_random(made: World) -> None:
+    """62 bits: two databases that have parted never give the same id, as a sequence would that both continue."""
+    made.request()
+    held = made.claim()
+    assert held is not None
+    with writing(made.engine) as connection:
+        begun = [
+            fenced_writes.reserve_volume(connection, held, None, lambda number: (f"a/{number}.zip", f"a-{number:03}"))
+            for _ in range(8)
+        ]
+    ids = [row["id"] for row in begun]
+    assert len(set(ids)) == 8
+    assert all(0 < identifier <= 2**62 for identifier in ids)
+    assert max(ids) > 2**50
+    assert [row["number"] for row in begun] == [1, 2, 3, 4, 5, 6, 7, 8]

@@ -76,3 +76,14 @@ def test_the_view_names_the_source_for_which_a_volume_waits(
     """The first of several, with the code of its last fault if it had any."""
     parts: Any = [{"progress": each} for each in progress]
     assert slices.waits_for(parts) == found
+
+
+def test_a_restarted_slice_keeps_counting_its_claims(made: World) -> None:
+    """A worker of before the restart has a smaller fence, and its token is no longer that of the row."""
+    identifier = made.request()
+    held = made.claim()
+    assert held is not None
+    assert rows(made, identifier, "fence", "token") == [(1, held.token)]
+    with writing(made.engine) as connection:
+        slices.reopen_first(connection, identifier, None)
+    assert rows(made, identifier, "fence", "token") == [(2, None)]
