@@ -55,7 +55,7 @@ def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, 
     with reading(context.engine) as connection:
         anchor = None
         if outside_head is not None:
-            jwks = None if jwks_file is None else read_jwks(jwks_file)
+            jwks = read_jwks(jwks_file) if jwks_file else None
             anchor = audit_heads.read(connection, outside_head.read_text(errors="replace"), jwks=jwks)
         verdict = audit.verify(connection, anchor=anchor)
         compared = audit_comparison.compare(connection, None if no_storage else context.storage)

@@ -26,9 +26,9 @@ def audit_head(context: Context, head: Path | None = None) -> Seen:
     Raises: AuditDiffers if the log ends before a head, or has another event there; SignatureFault; BadInput.
     """
     folder = context.settings.audit_heads_dir
-    if folder is None and head is None:
+    if not (folder or head):
         return Seen("not compared: no head is kept elsewhere", KEEP_HINT)
-    files = [*_kept(folder), *([] if head is None else [head])]
+    files = [*_kept(folder), *([head] if head else [])]
     if not files:
         return Seen(f"not compared: no file {KEPT} in the folder of heads", KEEP_HINT)
     with reading(context.engine) as connection:
@@ -45,7 +45,7 @@ def audit_head(context: Context, head: Path | None = None) -> Seen:
 
 
 def _kept(folder: Path | None) -> Iterator[Path]:
-    if folder is None:
+    if not folder:
         return
     if not folder.is_dir():
         raise BadInput("PORTABILITY_AUDIT_HEADS_DIR is not a folder", hint=KEEP_HINT)

@@ -80,11 +80,9 @@ def sms_gateway(context: Context) -> Seen:
 def directory(context: Context) -> Seen:
     """Check that the plug-in for addresses can be loaded."""
     load_directory(PlatformSources(context.settings), context.settings.directory_name)
-    if context.settings.directory_name is None:
-        return Seen(
-            "not set: messages are shown only on the account page", "set PORTABILITY_DIRECTORY; see docs/mail.md"
-        )
-    return Seen()
+    if context.settings.directory_name:
+        return Seen()
+    return Seen("not set: messages are shown only on the account page", "set PORTABILITY_DIRECTORY; see docs/mail.md")
 
 
 def notice_register(context: Context) -> Seen:

@@ -35,11 +35,9 @@ def add(
     context: Context, tenant: str, contact: str | None, include: str | None, delivery: str, claimed: str | None
 ) -> None:
     """Record an instruction; an identical active one is not recorded again."""
-    exporters = (
-        None
-        if include is None
-        else check_exporter_names((name.strip() for name in include.split(",")), context.exporters)
-    )
+    exporters = None  # all
+    if include is not None:
+        exporters = check_exporter_names((name.strip() for name in include.split(",")), context.exporters)
     actor = permit_any(context, claimed, Action.INSTRUCT, tenant=tenant)
     with writing(context.engine) as connection:
         identifier = orders.add(

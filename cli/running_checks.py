@@ -26,7 +26,7 @@ def workers(context: Context) -> Seen:
     found = _asked(context, count_workers)
     if found == 0:
         raise NotRunning("no worker has a heartbeat: exports stay queued")
-    return _UNKNOWN if found is None else Seen(f"ok: {found}")
+    return Seen(f"ok: {found}") if found else _UNKNOWN
 
 
 def clock(context: Context) -> Seen:
@@ -34,7 +34,7 @@ def clock(context: Context) -> Seen:
     found = _asked(context, has_clock)
     if found is False:
         raise NotRunning("no clock has a heartbeat: nothing is retried, sent, deleted or swept")
-    return _UNKNOWN if found is None else Seen()
+    return Seen() if found else _UNKNOWN
 
 
 _UNKNOWN = Seen("unknown: Redis does not answer")
