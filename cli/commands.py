@@ -60,6 +60,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
     },
     "Operation": {
         "doctor": "cli.doctor:doctor",
+        "reconcile": "cli.reconcile:reconcile",
         "plugins": "cli.plugins:plugins",
         "keys": "cli.keys:keys_group",
         "audit": "cli.audit:audit_group",

@@ -95,6 +95,14 @@ class Context:
         deployment.check_store(self.engine, storage)
         return storage
 
+    def ship(self) -> None:
+        """Wait until what this command recorded is in the journal, two seconds at the most."""
+        if "engine" not in vars(self):
+            return
+        from portability.journal.shipping import Journal  # noqa: PLC0415  # as in _load_settings
+
+        Journal(self.engine, lambda: self.storage, self.settings.keys, self.settings.iss).flush()
+
     def result(self, document: JSON, human: Callable[[], None]) -> None:
         """Print the command's result: JSON for machines, `human` for people."""
         if self.json:
@@ -151,7 +159,11 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
             if folder is not None:
                 # Child processes and jobs of this command use the same folder.
                 os.environ["PORTABILITY_DIR"] = str(folder.absolute())
-            function(Context(_load_settings, as_json), *args, **kwargs)
+            context = Context(_load_settings, as_json)
+            try:
+                function(context, *args, **kwargs)
+            finally:
+                context.ship()
         except PortabilityError as error:
             fail(error, as_json=as_json)
         except UNUSABLE as error:

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from cli import checks, pooler_check, running_checks
+from cli import checks, journal_check, pooler_check, running_checks
 from cli.audit import FILE
 from cli.audit_check import audit_head
 from cli.checks import Check, Seen
@@ -192,6 +192,7 @@ CHECKS: dict[str, Check] = {
     "regions": checks.regions,
     "clocks": checks.clocks,
     AUDIT_HEAD: audit_head,
+    "journal": journal_check.journal,
 }
 RUNNING = frozenset({"workers", "clock"})
 """Checks of processes, which a release step runs before."""

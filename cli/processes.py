@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 
 import click
 
 from cli.context import Context, shared
 from portability import logs
+from portability.api.storages import Storage
+from portability.journal.shipping import Journal
 from portability.law import notice
 from portability.people.directory import load_directory
 from portability.processes import report_ready, share_one_arena
 from portability.queue import connect, open_queue, redis_url
 from portability.sources import PlatformSources
-from worker.clock import audit_anchor, dispatch, erasure, expiry, message_delivery, sweep, webhook_delivery
+from worker.clock import audit_anchor, dispatch, erasure, expiry, journal, message_delivery, sweep, webhook_delivery
 from worker.clock.envelopes import Desk
 from worker.process import rq_worker, tasks
 
@@ -44,24 +47,33 @@ def clock(context: Context) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     queue = open_queue(connect(redis_url(context.settings)))
-    # A sweep may be interrupted with the process; its storage may be down without affecting the clock.
-    sweeping = (context.engine, lambda: context.storage, context.settings.sweep_seconds, stop)
-    threading.Thread(target=sweep.run, args=sweeping, name="sweeper", daemon=True).start()
-    recalling = (context.engine, lambda: context.storage, context.settings.clock_seconds, stop)
-    threading.Thread(target=sweep.run_recalls, args=recalling, name="recaller", daemon=True).start()
-    anchoring = (context.engine, context.settings.keys, context.settings.iss, stop)
-    threading.Thread(target=audit_anchor.run, args=anchoring, name="anchor", daemon=True).start()
-    mailing = (lambda: _desk(context), context.engine, context.settings, stop)
-    threading.Thread(target=message_delivery.run, args=mailing, name="mailer", daemon=True).start()
-    expiring = (context.engine, lambda: context.storage, context.settings, stop)
-    threading.Thread(target=expiry.run, args=expiring, name="expirer", daemon=True).start()
-    settings = context.settings
-    erasing = (context.engine, lambda: context.storage, settings.keys, settings.iss, settings.clock_seconds, stop)
-    threading.Thread(target=erasure.run, args=erasing, name="eraser", daemon=True).start()
-    announcing = (context.engine, context.settings, stop)
-    threading.Thread(target=webhook_delivery.run, args=announcing, name="announcer", daemon=True).start()
+    _start(context, stop)
     report_ready()
     dispatch.run(context.engine, queue, context.settings, stop)
+
+
+def _start(context: Context, stop: threading.Event) -> None:
+    """Start a thread for each task. Storage may be down without affecting the others; a sweep may be interrupted."""
+    engine, settings, every = context.engine, context.settings, context.settings.clock_seconds
+    ready = threading.Event()
+
+    def storage() -> Storage:
+        return context.storage
+
+    tasks: dict[str, tuple[Callable[..., None], tuple[object, ...]]] = {
+        "sweeper": (sweep.run, (engine, storage, settings.sweep_seconds, stop)),
+        "recaller": (sweep.run_recalls, (engine, storage, every, stop)),
+        "mailer": (message_delivery.run, (lambda: _desk(context), engine, settings, stop)),
+        "expirer": (expiry.run, (engine, storage, settings, stop)),
+        "eraser": (erasure.run, (engine, storage, settings.keys, settings.iss, every, stop)),
+        "announcer": (webhook_delivery.run, (engine, settings, stop)),
+    }
+    for name, (work, args) in tasks.items():
+        threading.Thread(target=journal.after, args=(ready, stop, work, *args), name=name, daemon=True).start()
+    anchoring = (engine, settings.keys, settings.iss, stop)
+    threading.Thread(target=audit_anchor.run, args=anchoring, name="anchor", daemon=True).start()
+    shipping = (engine, Journal(engine, storage, settings.keys, settings.iss), storage, stop, ready)
+    threading.Thread(target=journal.run, args=shipping, name="journal", daemon=True).start()
 
 
 def _desk(context: Context) -> Desk:

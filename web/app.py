@@ -17,6 +17,7 @@ from starlette.types import Scope
 from portability.api.storages import Storage
 from portability.database import deployment, migrations, models
 from portability.database.engine import open_engine, reading
+from portability.journal.shipping import Journal
 from portability.law import notice
 from portability.settings import Settings
 from portability.storage import open_storage
@@ -27,6 +28,7 @@ from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
 from web.context import AppContext
 from web.headers import Guarded
+from web.journal import Shipped
 from web.pages import address_login, brand, download, login, me, my_transfers, staff
 from web.pages import recipients as desk_recipients
 from web.pages import referrals as desk_referrals
@@ -67,6 +69,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI
         same_site="lax",
         https_only=secure,
     )
+    app.add_middleware(Shipped, journal=Journal(place.engine, lambda: place.storage, settings.keys, settings.iss))
     app.add_middleware(BodySizeLimit)
     app.add_middleware(Guarded, secure=secure)
     problems.handle(app)

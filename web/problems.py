@@ -23,6 +23,7 @@ from portability.api.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from portability.database.history import DatabaseBehind
 from portability.requests.referrals import UnknownReferral
 from portability.requests.reviews import UnknownReview
 from portability.retention import erasures
@@ -47,6 +48,7 @@ STATUS: dict[type[PortabilityError], int] = {
     StorageFull: 503,
     errors.QueueUnavailable: 503,
     errors.DatabaseUnavailable: 503,
+    DatabaseBehind: 503,
     errors.NoSigningKey: 503,
     errors.UnknownLink: 404,
     errors.LinkInvalid: 404,

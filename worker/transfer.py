@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, or_, select, update
 
 from portability.api.errors import PortabilityError
-from portability.database import incidents, models
+from portability.database import history, incidents, models
 from portability.database.engine import now, reading, writing
 from portability.database.incidents import Incident
 from portability.errors import DatabaseUnavailable, Draining, LeaseLost, VolumeFault
@@ -84,6 +84,8 @@ def claim(engine: Engine, owner: str, lease_seconds: float) -> TransferClaim | N
         "attempts": TABLE.c.attempts + 1,
     }
     with writing(engine) as connection:
+        if not history.is_known(connection):
+            return None
         if connection.dialect.name == "postgresql":
             chosen = chosen.with_for_update(skip_locked=True)
         leasing = update(TABLE).where(TABLE.c.id == connection.scalar(chosen.limit(1)), claimable())

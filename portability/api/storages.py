@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
 from urllib.parse import SplitResult
 
-from portability.api.errors import BadSetting, StorageRefused, StorageUnavailable
+from portability.api.errors import BadSetting, StorageError, StorageRefused, StorageUnavailable
 
 BLOCK_BYTES = 1 << 20
 PROBES = "portability-check"
@@ -247,6 +248,22 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
+def put(storage: Storage, key: str, body: bytes) -> StoredObject:
+    """Store a small object in one step. Raises StorageError; then nothing is stored."""
+    upload = storage.begin(key, begun=_ignore)
+    try:
+        upload.write(body)
+        return upload.complete()
+    except BaseException:
+        with suppress(StorageError):
+            upload.abort()
+        raise
+
+
+def _ignore(_upload_id: str) -> None:
+    """With a listener a small object needs no multipart upload; the upload is aborted here if it fails."""
+
+
 def probe(storage: Storage) -> None:
     """Write, read back and delete a small object: the default for `Storage.check`.
 
@@ -254,13 +271,7 @@ def probe(storage: Storage) -> None:
     """
     key = f"{PROBES}/{secrets.token_hex(8)}"
     body = secrets.token_bytes(1000)
-    upload = storage.begin(key)
-    try:
-        upload.write(body)
-        stored = upload.complete()
-    except BaseException:
-        upload.abort()
-        raise
+    stored = put(storage, key, body)
     try:
         seen = b"".join(storage.read(key, etag=stored.etag))
         part = b"".join(storage.read(key, 500, etag=stored.etag))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import Engine, func, select, update
 
-from portability.api.errors import ForeignStore, ObjectMissing, StorageError
-from portability.api.storages import IdentifiedStorage, Storage
+from portability.api.errors import ForeignStore, ObjectMissing
+from portability.api.storages import IdentifiedStorage, Storage, put
 from portability.database import incidents, models
 from portability.database.engine import now, reading, writing
 from portability.database.incidents import Incident
@@ -50,14 +49,7 @@ def take_over(engine: Engine, storage: Storage) -> None:
     own_id = _deployment_id(engine)
     if _owner(storage) == own_id:
         return
-    upload = storage.begin(OWNER)
-    try:
-        upload.write(own_id.encode())
-        upload.complete()
-    except BaseException:
-        with suppress(StorageError):
-            upload.abort()
-        raise
+    put(storage, OWNER, own_id.encode())
 
 
 def claim_sweep(engine: Engine, every_seconds: float) -> bool:

@@ -215,6 +215,14 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Open a READ ONLY transaction whose queries all see the same moment. Raises DatabaseUnavailable."""
+    level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with _faults_named(engine), _part_of_whole(engine) or _read_only(engine, **level) as connection:
+        yield connection
+
+
+@contextmanager
 def undone(engine: Engine) -> Iterator[None]:
     """Run all transactions of the block, in this thread, as parts of one transaction that is rolled back at the end.
 
@@ -231,8 +239,8 @@ def undone(engine: Engine) -> Iterator[None]:
 
 
 @contextmanager
-def _read_only(engine: Engine) -> Iterator[Connection]:
-    with engine.connect().execution_options(**READING) as connection, connection.begin():
+def _read_only(engine: Engine, **options: Any) -> Iterator[Connection]:  # noqa: ANN401  # options of the library
+    with engine.connect().execution_options(**READING, **options) as connection, connection.begin():
         yield connection
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, inse
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
-from portability.database import models
+from portability.database import history, models
 from portability.database.engine import now
 from portability.errors import LinkInvalid, UnknownLink, WrongState
 from portability.requests import exports, instructions
@@ -154,8 +154,9 @@ def resolve(connection: Connection, keys_folder: Path, token: str) -> RowMapping
 
     Every invalid token costs the same work and gets the same answer: hash, look up, check a signature.
 
-    Raises: LinkInvalid.
+    Raises: LinkInvalid; DatabaseBehind, because the link may have been revoked in a lost commit.
     """
+    history.check(connection)
     digest = _sha256(token)
     row = connection.execute(_living().where(LINK.c.token_sha256 == digest)).mappings().one_or_none()
     claims = read(token, keys.own(connection, keys_folder, purpose="link"))

@@ -7,8 +7,9 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.api import ADDRESS_KINDS, SubjectKind
@@ -70,20 +71,39 @@ def pairwise_ref(connection: Connection, kind: str, identifier: str, tenant: str
     though it stays in the audit log. A read transaction gets an unused pseudonym if the subject has none yet.
     """
     digest = _digest(connection, kind, identifier, tenant)
-    known = connection.scalar(select(REF.c.ref).where(REF.c.digest == digest))
-    if known is not None:
+    if (known := connection.scalar(select(REF.c.ref).where(REF.c.digest == digest))) is not None:
         return str(known)
     fresh = REF_PREFIX + base64.b32encode(secrets.token_bytes(20)).decode()[:26].lower()
     if connection.get_execution_options().get("portability_reading"):
         return fresh
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(REF).values(digest=digest, ref=fresh).on_conflict_do_nothing())
+    connection.execute(_insert(connection)(REF).values(digest=digest, ref=fresh).on_conflict_do_nothing())
     return str(connection.execute(select(REF.c.ref).where(REF.c.digest == digest)).scalar_one())
+
+
+def ref_row(connection: Connection, kind: str, identifier: str, tenant: str | None) -> Mapping[str, str] | None:
+    """Return the row that links a subject to its pseudonym; None: it has none."""
+    query = select(REF).where(REF.c.digest == _digest(connection, kind, identifier, tenant))
+    row = connection.execute(query).mappings().first()
+    return {str(name): value for name, value in row.items()} if row else None
+
+
+def remember_ref(connection: Connection, row: Mapping[str, str]) -> None:
+    """Write such a row back; a subject that has a pseudonym keeps it."""
+    connection.execute(_insert(connection)(REF).values(**row).on_conflict_do_nothing())
+
+
+def is_remembered(connection: Connection, ref: str) -> bool:
+    """Return whether a pseudonym still identifies a subject."""
+    return connection.scalar(select(REF.c.ref).where(REF.c.ref == ref)) is not None
 
 
 def forget_ref(connection: Connection, kind: str, identifier: str, tenant: str | None) -> None:
     """Unlink a subject from its pseudonym; a later request gets a new pseudonym."""
     connection.execute(delete(REF).where(REF.c.digest == _digest(connection, kind, identifier, tenant)))
+
+
+def _insert(connection: Connection) -> Callable[[Table], postgresql.Insert | sqlite.Insert]:
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 
 def _digest(connection: Connection, kind: str, identifier: str, tenant: str | None) -> str:

@@ -28,9 +28,14 @@ def group(tenant: str | None) -> str:
 
 def open_first(connection: Connection, export_id: str, tenant: str | None) -> None:
     """Insert slice 0 of a new export, and its tenant's place among the groups that take turns."""
-    insert_turn = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert_turn(TURN).values(tenant=group(tenant)).on_conflict_do_nothing())
+    enter_turns(connection, group(tenant))
     connection.execute(insert(SLICE).values(_row(export_id, 0, group(tenant))))
+
+
+def enter_turns(connection: Connection, tenant: str) -> None:
+    """Give a group its place among those that take turns, unless it has one."""
+    insert_turn = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert_turn(TURN).values(tenant=tenant).on_conflict_do_nothing())
 
 
 def open_more(connection: Connection, export_id: str, readings: Sequence[Frozen]) -> None:

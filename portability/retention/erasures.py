@@ -159,6 +159,11 @@ def exports_of(connection: Connection, erasure: RowMapping) -> Sequence[RowMappi
     return connection.execute(select(EXPORT).where(whom.exports).order_by(EXPORT.c.id)).mappings().all()
 
 
+def ref_of(connection: Connection, erasure: RowMapping) -> str:
+    """Return the pseudonym of the person that a running erasure is about."""
+    return subjects.pairwise_ref(connection, erasure["subject_kind"], erasure["subject_id"], erasure["tenant"])
+
+
 def strip(connection: Connection, erasure: RowMapping, export_id: str) -> bool:
     """Anonymise an export once none of it is stored and no worker uses it; returns whether it was done now."""
     row = exports.lock(connection, export_id)

@@ -25,6 +25,7 @@ ALGORITHMS = (ALGORITHM,)
 ARCHIVE_TYPE = "portability-archive+jwt"
 LINK_TYPE = "portability-link+jwt"
 AUDIT_TYPE = "portability-audit+jwt"
+JOURNAL_TYPE = "portability-journal+jwt"
 ATTESTATION_TYPE = "portability-deletion+jwt"
 TRANSFER_TYPE = "portability-transfer+jwt"
 RECEIPT_TYPE = "portability-receipt+jwt"

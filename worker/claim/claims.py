@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from portability.database import incidents, models
+from portability.database import history, incidents, models
 from portability.database.engine import now, reading, writing
 from portability.database.incidents import Incident
 from portability.requests import slices
@@ -138,9 +138,14 @@ def claim_of(
     tenant_volumes_max: int,
     small_only: bool = False,
 ) -> Claim | None:
-    """Claim the next slice of one tenant; None if it has none, or no room. Raises DatabaseUnavailable."""
+    """Claim the next slice of one tenant; None if it has none, or no room, or the database may lack commits.
+
+    Raises: DatabaseUnavailable.
+    """
     with writing(engine) as connection:
         connection.execute(select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update())
+        if not history.is_known(connection):
+            return None
         # Checked again under the lock: other workers may have claimed meanwhile.
         if not connection.scalar(select(_has_room(TURN.c.tenant, tenant_volumes_max)).where(TURN.c.tenant == tenant)):
             return None

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 
 from portability.api.errors import PortabilityError
-from portability.database import models
+from portability.database import history, models
 from portability.database.engine import now, writing
 from portability.errors import AddressOfAccount, LeaseLost
 from portability.messages.outbox import MessageKind
@@ -41,7 +41,12 @@ def renew(engine: Engine, claim: Claim, lease_seconds: float, progress: Mapping[
 
 
 def lock(connection: Connection, claim: Claim, **values: object) -> RowMapping:
-    """Lock the export and then its slice under the fence, and change it; returns the export's row. Raises LeaseLost."""
+    """Lock the export and then its slice under the fence, and change it; returns the export's row. Raises LeaseLost.
+
+    The claim is also lost if the database continues another history: it may have lost commits since the claim.
+    """
+    if not history.is_known(connection):
+        raise LeaseLost(f"the control database was promoted or restored since slice {claim.number} was claimed")
     row = connection.execute(select(EXPORT).where(EXPORT.c.id == claim.id).with_for_update()).mappings().one()
     write(connection, claim, **values)
     return row

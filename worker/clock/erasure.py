@@ -15,7 +15,9 @@ from sqlalchemy import Engine, RowMapping
 
 from portability.api.errors import PortabilityError, StorageError
 from portability.api.storages import Storage
+from portability.database import history
 from portability.database.engine import reading, writing
+from portability.journal import seals
 from portability.requests import exports
 from portability.requests.states import ONGOING
 from portability.retention import attestations, erasures
@@ -50,9 +52,10 @@ def advance(engine: Engine, open_storage: Callable[[], Storage], erasure_id: str
     """Continue all running erasures, or one; returns how many have ended now.
 
     An erasure that waits for a running export to be cancelled is left for the next call. Raises: the last StorageError,
-    after all were tried; DatabaseUnavailable.
+    after all were tried; DatabaseBehind; DatabaseUnavailable.
     """
     with reading(engine) as connection:
+        history.check(connection)
         rows = [row for row in erasures.begun(connection) if erasure_id in {None, row["id"]}]
     last_error: StorageError | None = None
     ended = 0
@@ -79,6 +82,9 @@ def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowM
         withdraw_copies(engine, open_storage)
         with writing(engine) as connection:
             erasures.strip(connection, erasure, row["id"])
+    with reading(engine) as connection:
+        ref = erasures.ref_of(connection, erasure)
+    seals.destroy(open_storage(), ref)
     with writing(engine) as connection:
         return erasures.finish(connection, erasure["id"])
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Engine, and_, or_, select
 from portability.api import SubjectKind
 from portability.api.errors import PortabilityError
 from portability.api.storages import Storage
-from portability.database import models
+from portability.database import history, models
 from portability.database.engine import now, reading, writing
 from portability.law.deadlines import EXPIRY_NOTICE
 from portability.messages import outbox
@@ -41,6 +41,8 @@ def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings,
     """Announce and end what is due, every minute until stopped; while a service is down, wait."""
     while not stop.is_set():
         try:
+            with reading(engine) as connection:
+                history.check(connection)
             announced, ended = announce(engine, settings), expire(engine, settings)
             with writing(engine) as connection:
                 unfetched = sending.expire(connection, actor=ACTOR)

@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import ColumnElement, Engine, RowMapping, and_, case, or_, select, update
 
 from portability.api.errors import PortabilityError
-from portability.database import incidents, models
+from portability.database import history, incidents, models
 from portability.database.engine import elapsed_seconds, now, reading, writing
 from portability.database.incidents import Incident
 from portability.messages import mail, sms
@@ -114,6 +114,7 @@ def claim(engine: Engine, lease_seconds: float, channel: Channel = Channel.MAIL)
     order: tuple[ColumnElement[Any], ...] = (TABLE.c.kind.not_in(CODES), TABLE.c.created_at, TABLE.c.id)
     chosen = select(TABLE.c.id).where(_due(channel)).order_by(*order)
     with writing(engine) as connection:
+        history.check(connection)
         if connection.dialect.name == "postgresql":
             chosen = chosen.with_for_update(skip_locked=True)
         identifier = connection.scalar(chosen.limit(1))

@@ -30,6 +30,7 @@ from portability.api.storages import (
 )
 from portability.database import models
 from portability.database.engine import reading, writing
+from portability.journal import outdated
 from portability.requests import exports
 from portability.requests.states import DISCARDED, OPEN, ExportState, VolumeState
 from portability.storage.local import STORE_FILE, UPLOADS
@@ -62,6 +63,8 @@ class OrphanKind(StrEnum):
     """A test object of `portability doctor`."""
     LITTER = "litter"
     """Temporary files of the storage, and empty folders."""
+    JOURNAL = "journal"
+    """A batch of the journal, or a key to some, whose time is over, or whose person was erased."""
     ROW = "row"
     """The row of a volume whose export has ended without it."""
 
@@ -112,6 +115,8 @@ def find(engine: Engine, storage: Storage, at: datetime) -> Iterator[Orphan]:
                     owned = _owned(found, rows.get(found.volume), young=found.at > at - YOUNG)
                 if not owned:
                     yield Orphan(found.kind, found.bytes, partial(_remove, storage, found))
+    for journaled in outdated.find(engine, storage, at):
+        yield Orphan(OrphanKind.JOURNAL, journaled.bytes, partial(storage.delete, journaled.key))
     yield from _hidden(storage)
     yield from _dead_rows(engine, storage)
     if isinstance(storage, LitteredStorage):

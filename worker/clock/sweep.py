@@ -16,8 +16,11 @@ from sqlalchemy import Engine
 
 from portability.api.errors import ForeignStore, PortabilityError, StorageError
 from portability.api.storages import Storage
-from portability.database import deployment, incidents
+from portability.database import deployment, history, incidents
+from portability.database.engine import reading
+from portability.database.history import DatabaseBehind
 from portability.database.incidents import Incident
+from portability.journal import comparison
 from portability.requests.states import ExportState
 from worker.clock import lost_volumes, orphans
 from worker.clock.orphans import OrphanKind
@@ -67,8 +70,9 @@ def sweep(engine: Engine, storage: Storage, *, actor: str, dry_run: bool = False
         dry_run: only report.
         force: continue although the storage seems to be another one than the database expects.
 
-    Raises: ForeignStore, before anything is changed; StorageError; DatabaseUnavailable.
+    Raises: DatabaseBehind or ForeignStore, before anything is changed; StorageError; DatabaseUnavailable.
     """
+    _check_complete(engine, storage, dry_run=dry_run)
     try:
         if not force:
             deployment.check_owner(engine, storage)
@@ -91,6 +95,13 @@ def sweep(engine: Engine, storage: Storage, *, actor: str, dry_run: bool = False
     if swept := 0 if dry_run else counts.total() - kept.total():
         incidents.count(engine, Incident.SWEPT, swept)
     return SweepReport([SweepTally(kind, counts[kind], sizes[kind], kept[kind]) for kind in OrphanKind], gone)
+
+
+def _check_complete(engine: Engine, storage: Storage, *, dry_run: bool) -> None:
+    """Check that the database lacks nothing: what it does not know would be removed. Raises DatabaseBehind."""
+    is_complete = not comparison.lost(engine, storage) if dry_run else comparison.settle(engine, storage)
+    if not is_complete:
+        raise DatabaseBehind("the journal in storage has events that the control database lacks")
 
 
 def _removed(orphan: orphans.Orphan) -> bool:
@@ -120,6 +131,8 @@ def run_recalls(
     """Delete recalled exports regularly until stopped: this must not wait for a sweep (R48)."""
     while not stop.is_set():
         try:
+            with reading(engine) as connection:
+                history.check(connection)
             if gone := withdraw_discarded(engine, open_storage, {ExportState.RECALLED}):
                 log.info("recall.deleted", volumes=gone)
             if copies := withdraw_copies(engine, open_storage):

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import ColumnElement, Engine, RowMapping, and_, or_, select, update
 
 from portability.api.errors import PortabilityError
-from portability.database import incidents, models
+from portability.database import history, incidents, models
 from portability.database.engine import elapsed_seconds, now, reading, writing
 from portability.database.incidents import Incident
 from portability.messages import webhooks
@@ -72,6 +72,7 @@ def claim(engine: Engine) -> RowMapping | None:
     """Take the next webhook, with its recipient, or None."""
     chosen = select(TABLE.c.id).where(_due()).order_by(TABLE.c.created_at, TABLE.c.id)
     with reading(engine) as connection:
+        history.check(connection)
         if connection.scalar(chosen.limit(1)) is None:
             return None
     with writing(engine) as connection:

@@ -34,6 +34,26 @@ audit_head = Table(
     Column("hash", String(64), nullable=False, comment="of the newest event"),
 )
 
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="always 1"),
+    Column("shipped_id", BigInteger, nullable=False, comment="of the newest event of the audit log that is in storage"),
+    Column("history", String(64), comment="server and timeline whose commits are complete; null: not looked at yet"),
+)
+
+lost_event = Table(
+    "lost_event",
+    metadata,
+    Column("hash", String(64), primary_key=True, comment="of an event that storage has, and this database had lost"),
+    Column("event_id", BigInteger, nullable=False, comment="its id in the lost part of the audit log"),
+    Column("at", UtcTime, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("export_id", String(32)),
+    Column("outcome", String(16), nullable=False, comment="portability/journal/reconcile.py, Outcome"),
+    Column("found_at", UtcTime, nullable=False),
+)
+
 link = Table(
     "link",
     metadata,

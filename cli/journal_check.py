@@ -1,0 +1,30 @@
+"""Check of `portability doctor`: the database lacks no commits, and what it has is in the journal."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cli.checks import Seen
+from cli.context import Context
+from portability.database import deployment, history
+from portability.database.engine import reading
+from portability.journal import comparison, shipping
+
+LATE = timedelta(seconds=60)
+
+
+def journal(context: Context) -> Seen:
+    """Compare with the journal in storage.
+
+    Raises: DatabaseBehind; JournalLate if events are not in storage after a minute; StorageError.
+    """
+    lost = comparison.lost(context.engine, context.storage)
+    if lost:
+        raise history.DatabaseBehind(f"the control database lacks {len(lost)} batches of events that the journal has")
+    present = deployment.clock(context.engine)
+    with reading(context.engine) as connection:
+        history.check(connection)
+        waiting = shipping.waiting(connection)
+    if waiting and present - waiting.since > LATE:
+        raise shipping.JournalLate(f"{waiting.events} events are not in the journal, the first since {waiting.since}")
+    return Seen("ok: the database lacks nothing")

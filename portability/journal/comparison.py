@@ -1,0 +1,167 @@
+"""Comparison: which events the journal in storage has and the database lacks, and what they are about.
+
+An event is lost if the journal has it, and neither the audit log nor the list of lost events has its hash.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, func, select
+
+from portability.api.errors import BadInput, ObjectMissing
+from portability.api.storages import Storage
+from portability.database import history, models
+from portability.database.engine import reading, writing
+from portability.journal import batches, images, seals
+from portability.journal.batches import BatchName
+from portability.journal.images import Image, Scope
+from portability.trust.signing import SignatureFault
+
+EVENT, LOST = models.audit_event, models.lost_event
+MARGIN = timedelta(days=1)
+"""How far the clocks of machines may differ: batches since that long before the newest event are listed."""
+PAGE = 500
+ORDER = (*images.ONE_ROW, "export")
+"""Rows of other tables first, because rows of exports refer to them."""
+
+
+class JournalBroken(BadInput):
+    """A batch of the journal is missing, or is not what it was when it was written."""
+
+    code = "journal_broken"
+    default_hint = "restore the journal's objects in storage; docs/high-availability.md#the-journal"
+
+
+@dataclass
+class LostPart:
+    """The lost part of the audit log, with the images that belong to it."""
+
+    events: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By hash, in their order."""
+    images: dict[Scope, Image] = field(default_factory=dict)
+    """The newest of each scope."""
+    whole: set[Scope] = field(default_factory=set)
+    """Scopes whose image has all their rows, and not only those that passing events change."""
+    erased: set[Scope] = field(default_factory=set)
+    """Scopes whose newest image cannot be read any more."""
+
+    @property
+    def by_scope(self) -> Mapping[Scope, Sequence[Mapping[str, Any]]]:
+        """Return the events of each scope, in the order in which the scopes are restored."""
+        return dict(sorted(_scopes(self.events.values()).items(), key=lambda one: ORDER.index(one[0].kind)))
+
+
+def lost(engine: Engine, storage: Storage) -> Sequence[BatchName]:
+    """Return the batches whose last event the database lacks, by listing only. Raises StorageError."""
+    with reading(engine) as connection:
+        began_at = select(models.deployment.c.created_at)
+        newest_at = connection.scalar(select(func.max(EVENT.c.at))) or connection.execute(began_at).scalar_one()
+    names = list(batches.listed(storage, (newest_at - MARGIN).date()))
+    missing: list[BatchName] = []
+    for start in range(0, len(names), PAGE):
+        page = names[start : start + PAGE]
+        with reading(engine) as connection:
+            known = _known(connection, [name.event_id for name in page])
+        missing += [name for name in page if (name.event_id, name.hash) not in known]
+    return sorted(missing, key=lambda name: (name.event_id, name.key))
+
+
+def settle(engine: Engine, storage: Storage) -> bool:
+    """Compare, and let work continue if nothing is lost; returns whether it may. Raises StorageError."""
+    with reading(engine) as connection:
+        compared = history.name(connection)
+    missing = lost(engine, storage)
+    with writing(engine) as connection:
+        if missing:
+            history.hold(connection)
+        else:
+            history.settle(connection, compared)
+    return not missing
+
+
+def read(engine: Engine, storage: Storage, keys_folder: Path, *, force: bool) -> tuple[LostPart, Sequence[str]]:
+    """Read the lost batches, and open their images; returns also the keys of the batches that cannot be used.
+
+    Raises: JournalBroken for such a batch, unless `force`; NoSigningKey; StorageError; DatabaseUnavailable.
+    """
+    part, broken = LostPart(), list[str]()
+    sealed: dict[Scope, list[tuple[bool, dict[str, str]]]] = defaultdict(list)
+    last: dict[str, tuple[int, str]] = {}
+    for name in lost(engine, storage):
+        try:
+            claims, digest = batches.read(storage, name, keys_folder)
+            _check_order(name, claims, last.get(name.writer))
+        except (SignatureFault, BadInput, ObjectMissing) as error:
+            if not force:
+                raise JournalBroken(f"the batch {name.key} cannot be used: {error}") from None
+            broken.append(name.key)
+            continue
+        last[name.writer] = (name.number, digest)
+        for event in claims["events"]:
+            part.events[event["hash"]] = {**event, "at": datetime.fromisoformat(event["at"])}
+        passing = {scope: all(map(images.is_passing, events)) for scope, events in _scopes(claims["events"]).items()}
+        for text, image in claims["images"].items():
+            scope = Scope.parse(text)
+            sealed[scope].append((passing[scope], image))
+    with reading(engine) as connection:
+        _forget_known(connection, part)
+    for scope in part.by_scope:
+        _open(part, scope, sealed[scope], storage, keys_folder)
+    return part, broken
+
+
+def _scopes(events: Iterable[Mapping[str, Any]]) -> Mapping[Scope, Sequence[Mapping[str, Any]]]:
+    found: dict[Scope, list[Mapping[str, Any]]] = defaultdict(list)
+    for event in events:
+        for scope in images.scopes(event):
+            found[scope].append(event)
+    return found
+
+
+def _check_order(name: BatchName, claims: Mapping[str, Any], before: tuple[int, str] | None) -> None:
+    """Check that a batch follows the one before it. Raises JournalBroken."""
+    if before and (name.number, claims["previous"]) != (before[0] + 1, before[1]):
+        raise JournalBroken(f"batch {before[0] + 1} of its writer is missing or was replaced")
+
+
+def _forget_known(connection: Connection, part: LostPart) -> None:
+    """Leave out events that the database has: a batch may have begun before the loss."""
+    hashes = list(part.events)
+    for start in range(0, len(hashes), PAGE):
+        page = hashes[start : start + PAGE]
+        for column in (EVENT.c.hash, LOST.c.hash):
+            for known in connection.scalars(select(column).where(column.in_(page))):
+                del part.events[known]
+
+
+def _open(
+    part: LostPart, scope: Scope, sealed: Sequence[tuple[bool, dict[str, str]]], storage: Storage, folder: Path
+) -> None:
+    """Open the newest whole image of a scope, and a newer one of what passing events change."""
+    begin = max((place for place, (passing, _) in enumerate(sealed) if not passing), default=None)
+    wanted = sealed[-1:] if begin is None else [sealed[begin], *sealed[begin + 1 :][-1:]]
+    for passing, one in wanted:
+        content = seals.opened(storage, folder, one)
+        if not content:
+            part.erased.add(scope)
+            return
+        image: Image = orjson.loads(content)
+        whole = part.images.get(scope, {}) if passing else {}
+        part.images[scope] = {name: rows for name, rows in whole.items() if name in images.WHOLE_ONLY} | image
+    if begin is not None:
+        part.whole.add(scope)
+
+
+def _known(connection: Connection, ids: Sequence[int]) -> set[tuple[int, str]]:
+    found = [
+        *connection.execute(select(EVENT.c.id, EVENT.c.hash).where(EVENT.c.id.in_(ids))),
+        *connection.execute(select(LOST.c.event_id, LOST.c.hash).where(LOST.c.event_id.in_(ids))),
+    ]
+    return {(event_id, hashed[: batches.HASH_DIGITS]) for event_id, hashed in found}

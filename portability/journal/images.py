@@ -1,0 +1,241 @@
+"""Images: the rows that an event of the audit log is about, as JSON, and how they are written back.
+
+An export has one image: its own row with all rows that refer to it, and the reviews of its subject. After a download,
+a message or a step of a transfer it has only the rows that such events change. Every other thing with an id in an
+event's details is one row.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, delete, insert, select, update
+
+from portability.api import SubjectKind
+from portability.database import models
+from portability.database.engine import UtcTime
+from portability.people import subject_locks, subjects
+from portability.requests import slices
+
+Image: TypeAlias = dict[str, list[dict[str, Any]]]
+"""Rows by table, values as JSON; times are ISO 8601 with time zone."""
+
+EXPORT, REVIEW = models.export, models.review
+ONE_ROW: Mapping[str, Table] = {
+    "hold": models.legal_hold,
+    "mandate": models.mandate,
+    "instruction": models.instruction,
+    "recipient": models.recipient,
+    "authorisation": models.authorisation,
+    "review": models.review,
+    "kid": models.signing_key,
+}
+"""Tables by the name that an event's details give to the id of a row."""
+PASSING = ("link.", "code.", "transfer.", "copy.", "webhook.", "notification.", "deletion.", "volume.failed")
+"""Beginnings of actions that change neither the export itself nor how far its archive is."""
+OF_WORK = frozenset({EXPORT, models.slice, models.volume, models.ledger, models.gap, models.pseudonym})
+"""Tables of an export that such an action does not change; reviews neither."""
+WHOLE_ONLY = frozenset(table.name for table in OF_WORK | {REVIEW, subjects.REF})
+"""Tables that only the image of another action has."""
+FLEETING = frozenset({models.code, models.idempotency_key})
+"""Tables whose rows are valid for minutes: they are not kept."""
+COUNTED = frozenset(
+    {models.deadline_event, models.deleted_volume, models.gap, models.link_claim, models.transfer_receipt}
+)
+"""Tables whose ids the database counts: rows get new ones, because the lost ones may be in use again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What an image shows: an export, or one row of another table."""
+
+    kind: str
+    """`export`, or a name of ONE_ROW."""
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Scope:
+        return cls(*text.split(":", 1))
+
+
+def scopes(event: Mapping[Any, Any]) -> Iterator[Scope]:
+    """Yield what an event is about."""
+    if event["export_id"]:
+        yield Scope("export", event["export_id"])
+    for name, value in event["detail"].items():
+        if name in ONE_ROW and isinstance(value, str):
+            yield Scope(name, value)
+
+
+def is_passing(event: Mapping[Any, Any]) -> bool:
+    """Return whether an event leaves the export's row and its work unchanged."""
+    return str(event["action"]).startswith(PASSING)
+
+
+def take(connection: Connection, scope: Scope, *, passing: bool) -> Image:
+    """Return the image of a scope; of an export, with `passing`, without its row and its work. Empty: it is gone."""
+    if scope.kind != "export":
+        return _with_ref(connection, _rows(connection, *_one_row(scope)))
+    found: Image = {}
+    for table, which in _of_export(scope.id, passing=passing):
+        found |= _rows(connection, table, which)
+    if not passing and (row := connection.execute(select(EXPORT).where(EXPORT.c.id == scope.id)).mappings().first()):
+        found |= _rows(connection, REVIEW, subject_locks.of_row(REVIEW, row))
+    return _with_ref(connection, found)
+
+
+def stored_ref(connection: Connection, scope: Scope, image: Image) -> str | None:
+    """Return the pseudonym in the rows of a scope, of the person whose data its image contains; None: it has none."""
+    if scope.kind == "export":
+        return connection.scalar(select(EXPORT.c.subject_ref).where(EXPORT.c.id == scope.id)) or None
+    return next((row["ref"] for row in image.get(subjects.REF.name, ())), None)
+
+
+def subject(image: Image) -> tuple[str, str, str | None] | None:
+    """Return kind, id and tenant of the person that one row is about; None: it is about no single person."""
+    for row in (row for rows in image.values() for row in rows):
+        if row.get("subject_id"):
+            return row["subject_kind"], row["subject_id"], row.get("tenant")
+        if row.get("contact_id"):
+            return SubjectKind.CONTACT, row["contact_id"], row["tenant"]
+    return None
+
+
+def write(connection: Connection, scope: Scope, image: Image, *, passing: bool) -> None:
+    """Replace the rows of a scope by those of its image, in the caller's transaction; `passing` as in `take`.
+
+    No claim of a worker survives: leases are gone and tokens are new. Raises IntegrityError if a row is missing that
+    the image refers to, such as a recipient.
+    """
+    for row in image.get(subjects.REF.name, ()):
+        subjects.remember_ref(connection, row)
+    if scope.kind != "export":
+        table, which = _one_row(scope)
+        if table.name not in image:
+            connection.execute(delete(table).where(which))
+        for row in image.get(table.name, ()):
+            _write_row(connection, table, row)
+        return
+    tables = list(_of_export(scope.id, passing=passing))
+    for table, which in reversed([*tables, *_fleeting(scope.id)]):
+        connection.execute(delete(table).where(which))
+    for tenant in {row["tenant"] for row in image.get(models.slice.name, ())}:
+        slices.enter_turns(connection, tenant)
+    for table, _ in tables:
+        if table not in {models.gap, models.slice}:
+            _insert(connection, table, image.get(table.name, ()))
+    _insert_work(connection, image)
+    for row in image.get(REVIEW.name, ()):
+        _write_row(connection, REVIEW, row)
+
+
+def _one_row(scope: Scope) -> tuple[Table, ColumnElement[bool]]:
+    """Return the table of a scope that is no export, and the condition for its row.
+
+    A key has the keys of its purpose with it: a new key retires them.
+    """
+    table = ONE_ROW[scope.kind]
+    same = _key(table) == scope.id
+    if table is models.signing_key:
+        return table, table.c.purpose == select(table.c.purpose).where(same).scalar_subquery()
+    return table, same
+
+
+def _with_ref(connection: Connection, image: Image) -> Image:
+    """Add the row with the pseudonym of the person that an image is about."""
+    whom = subject(image)
+    row = subjects.ref_row(connection, *whom) if whom else None
+    return image | {str(subjects.REF.name): [dict(row)]} if row else image
+
+
+def _write_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Insert a row, or change it: it is not replaced, because other rows may refer to it."""
+    same = _key(table) == row[_key(table).name]
+    if connection.scalar(select(_key(table)).where(same)):
+        (values,) = _from_json(table, [row])
+        connection.execute(update(table).where(same).values(**values))
+    else:
+        _insert(connection, table, [row])
+
+
+def _of_export(export_id: str, *, passing: bool) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    """Yield the tables of an export's image, each after those that it refers to, with the condition for its rows."""
+    for table in models.metadata.sorted_tables:
+        which = _belongs(table, export_id)
+        if which is not None and table not in FLEETING and not (passing and table in OF_WORK):
+            yield table, which
+
+
+def _fleeting(export_id: str) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    for table in FLEETING:
+        if (which := _belongs(table, export_id)) is not None:
+            yield table, which
+
+
+def _belongs(table: Table, export_id: str) -> ColumnElement[bool] | None:
+    """Return the condition for rows of an export; None for a table that does not refer to exports."""
+    if table is EXPORT:
+        return EXPORT.c.id == export_id
+    for key in sorted(table.foreign_keys, key=lambda key: key.column.table is not EXPORT):
+        if (above := _belongs(key.column.table, export_id)) is not None:
+            return key.parent.in_(select(key.column).where(above))
+    return None
+
+
+def _key(table: Table) -> Column[Any]:
+    (column,) = table.primary_key.columns
+    return column
+
+
+def _rows(connection: Connection, table: Table, which: ColumnElement[bool]) -> Image:
+    query = select(table).where(which).order_by(*table.primary_key.columns)
+    rows = [_as_json(row) for row in connection.execute(query).mappings()]
+    return {str(table.name): rows} if rows else {}
+
+
+def _as_json(row: RowMapping) -> dict[str, Any]:
+    return {
+        str(name): value.isoformat() if isinstance(value, datetime) else value
+        for name, value in row.items()
+        if value is not None
+    }
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table), list(_from_json(table, rows)))
+
+
+def _insert_work(connection: Connection, image: Image) -> None:
+    """Insert gaps, which get new ids, and the slices whose readings name them."""
+    new_ids: dict[int, int] = {}
+    for row in image.get(models.gap.name, ()):
+        (values,) = _from_json(models.gap, [row])
+        fresh = connection.execute(insert(models.gap).values(**values).returning(models.gap.c.id)).scalar_one()
+        new_ids[row["id"]] = fresh
+    rows = image.get(models.slice.name, ())
+    for reading in (reading for row in rows for reading in row.get("readings") or ()):
+        if "gaps" in reading:
+            reading["gaps"] = [new_ids.get(identifier, identifier) for identifier in reading["gaps"]]
+    _insert(connection, models.slice, rows)
+
+
+def _from_json(table: Table, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    times = {column.name for column in table.columns if isinstance(column.type, UtcTime)}
+    for row in rows:
+        values: dict[str, Any] = {column.name: row.get(column.name) for column in table.columns}
+        values |= {name: datetime.fromisoformat(row[name]) for name in times if row.get(name)}
+        if table in COUNTED:
+            del values["id"]
+        if "lease_until" in values:
+            values["lease_until"] = None
+        if "claimed_at" in values:
+            values |= {"owner": None, "token": secrets.token_hex(16), "fence": values["fence"] + 1}
+        yield values

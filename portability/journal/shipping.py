@@ -1,0 +1,226 @@
+"""Shipping: what the audit log gained is appended to the journal in storage, some milliseconds after each commit.
+
+read events and images of one moment -> seal the images -> sign and store the batch -> remember how far it is
+
+A kill before the last step ships the events a second time, which changes nothing: an event is known by its hash.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+from joserfc.jwk import ECKey
+from sqlalchemy import Connection, Engine, RowMapping, func, select, update
+
+from portability.api import JSON
+from portability.api.errors import PortabilityError
+from portability.api.storages import Storage, put
+from portability.database import models
+from portability.database.engine import reading, snapshot, writing
+from portability.errors import ControlError
+from portability.journal import batches, images, seals
+from portability.journal.images import Image, Scope
+from portability.people import subjects
+from portability.trust import audit, keys
+
+TABLE, EVENT = models.journal, models.audit_event
+
+
+class JournalLate(ControlError):
+    """Events of the audit log are not in the journal: a failover or a restore would lose them."""
+
+    code = "journal_late"
+    default_hint = "is a clock running, is storage there, and is there a key for the purposes audit and link?"
+
+
+EVENTS_MAX = 200
+"""Events in one batch."""
+WAIT_SECONDS = 2.0
+"""How long an answer waits until its events are in storage. Then it is given anyway: a clock ships them later."""
+
+
+class Journal:
+    """The journal as one process writes it; for several threads."""
+
+    def __init__(self, engine: Engine, open_storage: Callable[[], Storage], keys_folder: Path, issuer: str) -> None:
+        self._engine = engine
+        self._open_storage = open_storage
+        self._keys_folder = keys_folder
+        self._issuer = issuer
+        self._chain: _Chain | None = None
+        self._shipping = threading.Lock()
+        self._turn = threading.Condition()
+        self._is_running = False
+        self._shipped_id = 0
+        self._faults = 0
+
+    def flush(self, seconds: float = WAIT_SECONDS) -> bool:
+        """Ship what is committed; returns whether all of it is in storage after `seconds` at the latest.
+
+        One thread ships for all that wait: while storage hangs, they give up one by one.
+        """
+        try:
+            with reading(self._engine) as connection:
+                if not waiting(connection):
+                    return True
+                wanted_id = audit.head(connection).event_id
+        except PortabilityError:
+            return False
+        until = time.monotonic() + seconds
+        with self._turn:
+            faults = self._faults
+            while self._shipped_id < wanted_id and self._faults == faults:
+                if not self._is_running:
+                    self._is_running = True
+                    threading.Thread(target=self._ship_for_others, name="journal", daemon=True).start()
+                if not self._turn.wait(until - time.monotonic()):
+                    return False
+            return self._faults == faults
+
+    def ship(self) -> int:
+        """Ship all that is committed; returns the number of events.
+
+        Raises: NoSigningKey, StorageError, DatabaseUnavailable.
+        """
+        with self._shipping:
+            shipped = 0
+            while count := self._ship_batch():
+                shipped += count
+            return shipped
+
+    def _ship_for_others(self) -> None:
+        faults = 1
+        try:
+            self.ship()
+            faults = 0
+        except PortabilityError:
+            pass  # a clock ships it later, and reports why it could not be done now
+        finally:
+            with self._turn:
+                self._is_running = False
+                self._faults += faults
+                self._turn.notify_all()
+
+    def _ship_batch(self) -> int:
+        batch = self._read()
+        if not batch.events:
+            return 0
+        chain = self._present_chain()
+        # Until the batch is stored: after a failure it is not known whether it is, so the next one begins a chain.
+        self._chain = None
+        with reading(self._engine) as connection:
+            key = keys.signing(connection, self._keys_folder, purpose="audit")
+            sealed: dict[str, JSON] = {
+                str(scope): dict(chain.seals.seal(connection, batch.refs[scope] or seals.NOBODY, orjson.dumps(image)))
+                for scope, image in batch.images.items()
+            }
+        chain.append([audit.view(event) for event in batch.events], sealed, issuer=self._issuer, key=key)
+        self._chain = chain
+        with writing(self._engine) as connection:
+            last: int = batch.events[-1]["id"]
+            connection.execute(update(TABLE).where(TABLE.c.shipped_id < last).values(shipped_id=last))
+        with self._turn:
+            self._shipped_id = last
+        return len(batch.events)
+
+    def _read(self) -> _Batch:
+        """Return the next batch; a person in it who has no pseudonym gets one first."""
+        while True:
+            with snapshot(self._engine) as connection:
+                batch = _Batch.read(connection)
+            if not batch.nameless:
+                return batch
+            with writing(self._engine) as connection:
+                for whom in batch.nameless:
+                    subjects.pairwise_ref(connection, *whom)
+
+    def _present_chain(self) -> _Chain:
+        """Return this process's chain of today."""
+        chain = self._chain
+        if chain and batches.is_of_today(chain.writer):
+            return chain
+        return _Chain(self._open_storage(), self._keys_folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The next events as they are in the database, with the images of what they are about."""
+
+    events: Sequence[RowMapping]
+    images: Mapping[Scope, Image]
+    refs: Mapping[Scope, str | None]
+    """The pseudonym of the person that an image is about; None: it is about no single person."""
+    nameless: Sequence[tuple[str, str, str | None]]
+    """People in the images who have no pseudonym."""
+
+    @classmethod
+    def read(cls, connection: Connection) -> _Batch:
+        """Read it in a snapshot."""
+        shipped_id = connection.execute(select(TABLE.c.shipped_id)).scalar_one()
+        events = audit.events(connection, after=shipped_id, limit=EVENTS_MAX)
+        found = _images(connection, events)
+        refs = {scope: images.stored_ref(connection, scope, image) for scope, image in found.items()}
+        unnamed = (
+            images.subject(image) for scope, image in found.items() if scope.kind != "export" and not refs[scope]
+        )
+        return cls(events, found, refs, [whom for whom in unnamed if whom])
+
+
+class _Chain:
+    """Batches of one process and day."""
+
+    def __init__(self, storage: Storage, keys_folder: Path) -> None:
+        self.writer = batches.new_writer()
+        self.seals = seals.Seals(storage, keys_folder, self.writer)
+        self._storage = storage
+        self._number = 0
+        self._digest = ""
+
+    def append(
+        self, events: Sequence[Mapping[str, JSON]], sealed: Mapping[str, JSON], *, issuer: str, key: ECKey
+    ) -> None:
+        """Sign and store the next batch. Raises StorageError."""
+        number = self._number + 1
+        body = batches.signed(self.writer, number, self._digest, events, sealed, issuer=issuer, key=key)
+        put(self._storage, batches.key_of(self.writer, number, events[-1]), body)
+        self._number, self._digest = number, batches.digest(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Events that are not in storage yet."""
+
+    events: int
+    since: datetime
+    """When the first of them was recorded."""
+
+
+def waiting(connection: Connection) -> Waiting | None:
+    """Return what is not in storage yet; None: all is."""
+    shipped_id = select(TABLE.c.shipped_id).scalar_subquery()
+    query = select(func.count(), func.min(EVENT.c.at)).where(EVENT.c.id > shipped_id)
+    count, since = connection.execute(query).one()
+    return Waiting(count, since) if count else None
+
+
+def _images(connection: Connection, events: Sequence[RowMapping]) -> dict[Scope, Image]:
+    """Return the images of what the events are about; of each thing its newest state.
+
+    What later events are about has its image in their batch: here it would show more than the events say.
+    """
+    passing: dict[Scope, bool] = {}
+    for event in events:
+        for scope in images.scopes(event):
+            passing[scope] = passing.get(scope, True) and images.is_passing(event)
+    if len(events) == EVENTS_MAX:
+        last = events[-1]["id"]
+        later = select(EVENT.c.export_id).where(EVENT.c.id > last, EVENT.c.export_id.in_([s.id for s in passing]))
+        busy = set(connection.scalars(later))
+        passing = {scope: alone for scope, alone in passing.items() if scope.id not in busy}
+    return {scope: images.take(connection, scope, passing=alone) for scope, alone in passing.items()}

@@ -1,0 +1,525 @@
+"""The journal: what was committed outlives the database, and a database that lacks it does nothing before it has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import servers
+from factories import MadeUpExporter, World, things, world
+from faults import FaultyStorage
+from going_back import Backups, contents, journal_of, reconciled
+from sqlalchemy import Connection, select
+
+from portability.api.storages import put
+from portability.database import history, models
+from portability.database.engine import now, reading, writing
+from portability.database.history import DatabaseBehind
+from portability.delivery import links
+from portability.errors import LeaseLost, LinkInvalid, UnknownExport
+from portability.journal import comparison, outdated
+from portability.journal.comparison import JournalBroken
+from portability.journal.reconcile import LostEvent, Outcome, earlier
+from portability.law.deadlines import UTC_CALENDAR
+from portability.people import subjects
+from portability.requests import (
+    approvals,
+    audit_comparison,
+    deadline_events,
+    exports,
+    instructions,
+    mandates,
+)
+from portability.requests.policy import Actor
+from portability.retention import erasures, legal_holds, recalls
+from portability.retention.erasures import Whom
+from portability.trust import audit, keys
+from worker.claim import fenced_writes
+from worker.clock import erasure, message_delivery, sweep, webhook_delivery
+from worker.transfer import claim as claim_transfer
+
+JANE = "user:usr_jane"
+OFFICER = Actor("officer", "olga")
+TEST = "operator:test"
+
+
+@pytest.fixture
+def made(control_url: str, tmp_path: Any) -> World:
+    made = world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url).with_all_keys()
+    journal_of(made).ship()
+    return made
+
+
+@pytest.fixture
+def backups(made: World, request: pytest.FixtureRequest) -> Iterator[Backups]:
+    is_postgresql = made.engine.dialect.name == "postgresql"
+    server: servers.Postgres | None = request.getfixturevalue("pg_server") if is_postgresql else None
+    copies = Backups(made, server)
+    yield copies
+    copies.drop()
+
+
+def do(made: World, act: Callable[[Connection], Any]) -> Any:
+    """Change something, as a process does that waits for the journal."""
+    with writing(made.engine) as connection:
+        result = act(connection)
+    assert journal_of(made).flush()
+    return result
+
+
+def ready(made: World, subject: str = JANE) -> str:
+    identifier = made.request(subject)
+    made.advance_all()
+    assert made.view(identifier)["state"] == "ready"
+    return identifier
+
+
+def outcomes(found: list[LostEvent] | Any) -> set[tuple[str, str]]:
+    return {(event.action, event.outcome) for event in found}
+
+
+def link(made: World, identifier: str) -> str:
+    folder = made.place.settings.keys
+
+    def issue(connection: Connection) -> str:
+        return links.issue(connection, folder, identifier, ttl_seconds=600, actor=TEST).token
+
+    return str(do(made, issue))
+
+
+def resolves(made: World, token: str) -> bool:
+    try:
+        with reading(made.engine) as connection:
+            links.resolve(connection, made.place.settings.keys, token)
+    except LinkInvalid:
+        return False
+    return True
+
+
+def test_an_accepted_request_is_not_lost(made: World, backups: Backups) -> None:
+    """It comes back with its due date, and becomes an archive."""
+    before = backups.take()
+    identifier = made.request(JANE)
+    journal_of(made).ship()
+    asked = made.view(identifier)
+
+    backups.restore(before)
+    with pytest.raises(UnknownExport):
+        made.view(identifier)
+    found = reconciled(made)
+
+    assert outcomes(found.events) == {("request.accepted", "restored")}
+    assert made.view(identifier)["due_at"] == asked["due_at"]
+    made.advance_all()
+    assert made.view(identifier)["state"] == "ready"
+    assert made.verify(made.fetch(identifier)).ok
+    assert reconciled(made).events == []
+
+
+def test_a_ready_archive_is_not_made_again(made: World, backups: Backups) -> None:
+    """Its link works, its objects are the same, and the log explains its state."""
+    identifier = made.request(JANE)
+    before = backups.take()
+    made.advance_all()
+    token = link(made, identifier)
+    stored = set(made.stored_keys())
+
+    backups.restore(before)
+    assert made.view(identifier)["state"] == "queued"
+    found = reconciled(made)
+
+    assert outcomes(found.events) == {("export.ready", "restored"), ("link.issued", "restored")}
+    assert made.view(identifier)["state"] == "ready"
+    assert resolves(made, token)
+    assert made.verify(made.fetch(identifier)).ok
+    assert made.advance_all() == 0
+    sweep.sweep(made.engine, made.place.storage, actor=TEST)
+    assert stored <= set(made.stored_keys())
+    with reading(made.engine) as connection:
+        assert audit.verify(connection).ok
+        assert audit_comparison.compare(connection, made.place.storage).faults == ()
+
+
+def test_what_was_stopped_stays_stopped(made: World, backups: Backups) -> None:
+    """A revoked link, a recalled archive with its clock, and a revoked key."""
+    first, second = ready(made), ready(made, "user:usr_other")
+    revoked, recalled = link(made, first), link(made, second)
+    before = backups.take()
+    with reading(made.engine) as connection:
+        (row,) = links.of(connection, first)
+        kid = keys.signing(connection, made.place.settings.keys).kid
+    do(made, lambda connection: links.revoke(connection, row["id"], actor=TEST))
+    do(made, lambda connection: recalls.recall(connection, second, reason="wrong person", actor=TEST))
+    do(made, lambda connection: keys.revoke(connection, kid or "", actor=TEST))
+    with reading(made.engine) as connection:
+        (clock,) = recalls.rows(connection)
+
+    backups.restore(before)
+    assert (resolves(made, revoked), resolves(made, recalled)) == (True, True)
+    found = reconciled(made)
+
+    assert {event.outcome for event in found.events} == {"restored"}
+    assert (resolves(made, revoked), resolves(made, recalled)) == (False, False)
+    assert made.view(second)["state"] == "recalled"
+    with reading(made.engine) as connection:
+        (again,) = recalls.rows(connection)
+        assert (again["id"], again["gdpr_due_at"]) == (clock["id"], clock["gdpr_due_at"])
+        assert [row["kid"] for row in keys.listed(connection, "archive") if row["revoked_at"]] == [kid]
+
+
+def test_an_erasure_is_repeated(made: World, backups: Backups) -> None:
+    """The backup has the person's data; after reconciling it is erased again."""
+    identifier = ready(made)
+    journal_of(made).ship()
+    before = backups.take()
+    whom = Whom.parse(JANE, None)
+    do(made, lambda connection: erasures.begin(connection, whom, reason="t", actor=TEST, ground="subject"))
+    assert erasure.advance(made.engine, lambda: made.place.storage) == 1
+    journal_of(made).ship()
+
+    backups.restore(before)
+    assert not made.view(identifier)["erased_at"]
+    found = reconciled(made)
+
+    assert ("erasure.begun", "repeated") in outcomes(found.events)
+    assert erasure.advance(made.engine, lambda: made.place.storage) == 1
+    assert made.view(identifier)["erased_at"]
+    assert "usr_jane" not in str(contents(made))
+
+
+def test_nothing_is_readable_after_an_erasure(made: World) -> None:
+    """Its key is gone from storage, and a batch says nothing about the person without it."""
+    ready(made)
+    journal_of(made).ship()
+    with reading(made.engine) as connection:
+        ref = subjects.pairwise_ref(connection, "user", "usr_jane", None)
+    assert any(key.startswith(f"journal-keys/{ref}/") for key in made.stored_keys())
+
+    whom = Whom.parse(JANE, None)
+    do(made, lambda connection: erasures.begin(connection, whom, reason="t", actor=TEST, ground="subject"))
+    erasure.advance(made.engine, lambda: made.place.storage)
+    journal_of(made).ship()
+
+    assert [key for key in made.stored_keys() if ref in key] == []
+
+
+def test_a_key_that_a_late_writer_made_for_an_erased_person_is_swept(made: World) -> None:
+    """The erasure of the key and the making of another one may cross."""
+    put(made.place.storage, "journal-keys/sub_gone/20261128-0123456789abcdef", b"{}")
+    with reading(made.engine) as connection:
+        at = connection.execute(select(now())).scalar_one()
+    assert [found.key for found in outdated.find(made.engine, made.place.storage, at)] == [
+        "journal-keys/sub_gone/20261128-0123456789abcdef"
+    ]
+    sweep.sweep(made.engine, made.place.storage, actor=TEST)
+    assert [key for key in made.stored_keys() if "sub_gone" in key] == []
+
+
+def test_the_journal_is_kept_for_ninety_days(made: World) -> None:
+    """Longer than backups are; then its batches and keys go."""
+    ready(made)
+    journal_of(made).ship()
+    stored = {key for key in made.stored_keys() if key.startswith("journal")}
+    present = datetime.now(UTC)
+
+    def gone(days: int) -> set[str]:
+        return {found.key for found in outdated.find(made.engine, made.place.storage, present + timedelta(days=days))}
+
+    assert (gone(89), gone(92)) == (set(), stored)
+
+
+def test_objects_of_the_journal_name_no_person(made: World) -> None:
+    """Neither subject nor reason is readable in storage, which needs the link key of the keys folder."""
+    do(
+        made,
+        lambda connection: legal_holds.add(
+            connection, subject=JANE, tenant=None, reason="a lawsuit of Jane", actor=TEST
+        ),
+    )
+    made.request(JANE, reason="Jane wrote")
+    journal_of(made).ship()
+    objects = [b"".join(made.place.storage.read(key)) for key in made.stored_keys() if key.startswith("journal")]
+    assert len(objects) > 3
+    for body in objects:
+        assert b"jane" not in body.lower()
+        for part in body.split(b".")[:2]:
+            assert b"jane" not in _decoded(part).lower()
+
+
+def _decoded(part: bytes) -> bytes:
+    import base64  # noqa: PLC0415
+
+    try:
+        return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+    except ValueError:
+        return b""
+
+
+def test_nothing_is_done_before_the_database_is_complete(made: World, backups: Backups) -> None:
+    """No claim, no commit, no mail, no webhook, no deletion, no sweep and no download; afterwards all of it works."""
+    identifier = ready(made)
+    token = link(made, identifier)
+    made.request("user:usr_other")
+    held = made.claim()
+    assert held
+    storage, engine = made.place.storage, made.engine
+    before = backups.take()
+    made.request("user:usr_third")
+    journal_of(made).ship()
+    backups.restore(before)
+
+    assert not comparison.settle(engine, storage)
+    assert made.claim() is None
+    assert claim_transfer(engine, "test", 60) is None
+    with pytest.raises(LeaseLost), writing(engine) as connection:
+        fenced_writes.lock(connection, held)
+    refused: Mapping[str, Callable[[], object]] = {
+        "mail": lambda: message_delivery.claim(engine, 60),
+        "webhook": lambda: webhook_delivery.claim(engine),
+        "erasure": lambda: erasure.advance(engine, lambda: storage),
+        "sweep": lambda: sweep.sweep(engine, storage, actor=TEST),
+        "rehearsal of a sweep": lambda: sweep.sweep(engine, storage, actor=TEST, dry_run=True),
+        "download": lambda: resolves(made, token),
+    }
+    for name, act in refused.items():
+        with pytest.raises(DatabaseBehind):
+            pytest.fail(f"{name} returned {act()}")
+    reconciled(made)
+    assert resolves(made, token)
+    assert message_delivery.claim(engine, 60)
+    sweep.sweep(engine, storage, actor=TEST)
+    with reading(engine) as connection:
+        assert history.is_known(connection)
+
+
+def test_what_changed_since_is_left_to_a_person(made: World, backups: Backups) -> None:
+    """Both histories continued an export: nothing is overwritten, and the person who was told is named."""
+    identifier = made.request(JANE)
+    before = backups.take()
+    made.advance_all()
+    journal_of(made).ship()
+
+    backups.restore(before)
+    do(made, lambda connection: exports.cancel(connection, identifier, actor=TEST))
+    found = reconciled(made)
+
+    assert outcomes(found.events) == {("export.ready", "changed")}
+    assert [event.must_inform for event in found.events] == [True]
+    assert made.view(identifier)["state"] == "cancelled"
+
+
+def test_a_rehearsal_changes_nothing(made: World, backups: Backups) -> None:
+    """It gives the outcomes of a real run."""
+    before = backups.take()
+    made.request(JANE)
+    journal_of(made).ship()
+    backups.restore(before)
+    comparison.settle(made.engine, made.place.storage)
+
+    rows = contents(made)
+    rehearsed = reconciled(made, dry_run=True)
+    assert contents(made) == rows
+    assert made.claim() is None
+    assert rehearsed == reconciled(made)
+
+
+def test_found_losses_are_remembered(made: World, backups: Backups) -> None:
+    """Who was affected can be looked up later."""
+    before = backups.take()
+    identifier = made.request(JANE)
+    journal_of(made).ship()
+    backups.restore(before)
+    found = reconciled(made).events
+    with reading(made.engine) as connection:
+        assert earlier(connection) == found
+        (again,) = [
+            row for row in audit.events(connection, export_id=identifier) if row["action"] == "request.accepted"
+        ]
+        assert again["detail"]["lost_id"] == found[0].event_id
+        (done,) = [row for row in audit.events(connection) if row["action"] == "database.reconciled"]
+        assert done["detail"] == {"events": len(found), "restored": len(found)}
+
+
+def test_a_kill_before_the_last_step_ships_twice_and_loses_nothing(made: World, backups: Backups) -> None:
+    """The second copy of an event is recognised by its hash."""
+    before = backups.take()
+    identifier = made.request(JANE)
+    journal_of(made).ship()
+    with writing(made.engine) as connection:
+        connection.execute(models.journal.update().values(shipped_id=0))
+    journal_of(made).ship()
+
+    backups.restore(before)
+    found = reconciled(made).events
+    assert [event.action for event in found] == ["request.accepted"]
+    assert made.view(identifier)["state"] == "queued"
+
+
+def test_a_batch_that_was_changed_is_refused(made: World, backups: Backups) -> None:
+    """Who can write to the storage cannot write history; with --force the rest is restored."""
+    before = backups.take()
+    first = made.request(JANE)
+    journal_of(made).ship()
+    (lost,) = _lost_keys(made, backups, before)
+    body = bytearray(b"".join(made.place.storage.read(lost)))
+    body[len(body) // 2] ^= 1
+    put(made.place.storage, lost, bytes(body))
+
+    with pytest.raises(JournalBroken):
+        reconciled(made)
+    found = reconciled(made, force=True)
+    assert (found.events, found.broken) == ([], [lost])
+    with pytest.raises(UnknownExport):
+        made.view(first)
+
+
+def test_a_missing_batch_is_noticed(made: World, backups: Backups) -> None:
+    """Each batch contains the hash of the one before it by its writer."""
+    before = backups.take()
+    journal = journal_of(made)
+    for number in range(3):
+        made.request(f"user:usr_{number}")
+        journal.ship()
+    lost = _lost_keys(made, backups, before)
+    made.place.storage.delete(lost[1])
+
+    with pytest.raises(JournalBroken):
+        reconciled(made)
+    assert len(reconciled(made, force=True).broken) == 1
+
+
+def _lost_keys(made: World, backups: Backups, before: int) -> list[str]:
+    backups.restore(before)
+    return [name.key for name in comparison.lost(made.engine, made.place.storage)]
+
+
+def test_a_storage_that_does_not_answer_loses_no_event(made: World) -> None:
+    """Shipping fails, the answer is given all the same, and the next attempt ships everything."""
+    broken = World(
+        made.place.__class__(
+            made.place.settings, made.engine, FaultyStorage(made.place.storage, fail_at_complete=1), {}
+        ),
+        made.folder,
+    )
+    made.request(JANE)
+    journal = journal_of(broken)
+    assert not journal.flush(0.5)
+    assert journal.flush()
+    with reading(made.engine) as connection:
+        shipped_id = connection.scalar(select(models.journal.c.shipped_id))
+        assert shipped_id == audit.head(connection).event_id
+
+
+def test_thirty_restores_of_one_history(made: World, backups: Backups) -> None:
+    """From any moment of a history every row comes back, each lost event is named, and nothing good is deleted."""
+    steps = _steps(made)
+    points = []
+    for step in steps:
+        points.append(backups.take())
+        step()
+        journal_of(made).ship()
+    sweep.sweep(made.engine, made.place.storage, actor=TEST)
+    journal_of(made).ship()
+    wanted, stored = contents(made), set(made.stored_keys())
+    with reading(made.engine) as connection:
+        log = [(event["id"], event["action"]) for event in audit.events(connection)]
+    last = backups.take()
+    for point in points[-30:]:
+        backups.restore(point)
+        with reading(made.engine) as connection:
+            had = audit.head(connection).event_id
+        found = reconciled(made)
+        assert [(event.event_id, event.action) for event in found.events] == log[had:], point
+        assert {event.outcome for event in found.events} <= {Outcome.RESTORED, Outcome.NOTED}, (point, found.events)
+        sweep.sweep(made.engine, made.place.storage, actor=TEST)
+        assert contents(made) == wanted, point
+        assert stored <= set(made.stored_keys()), point
+        with reading(made.engine) as connection:
+            assert audit.verify(connection).ok
+            assert audit_comparison.compare(connection, made.place.storage).faults == (), point
+        backups.restore(last)
+    assert len(points) >= 30
+
+
+def _steps(made: World) -> list[Callable[[], Any]]:
+    """A history with each kind of event that must outlive the database."""
+    engine, folder, known = made.engine, made.place.settings.keys, dict[str, str]()
+
+    def wrote(act: Callable[[Connection], Any], name: str = "") -> Callable[[], None]:
+        def step() -> None:
+            with writing(engine) as connection:
+                known[name] = act(connection)
+
+        return step
+
+    def ask(name: str, subject: str, **asked: Any) -> Callable[[], None]:
+        def step() -> None:
+            known[name] = made.request(subject, **asked)
+
+        return step
+
+    def work() -> None:
+        made.advance_all()
+
+    law: Any = {"regimes": ("gdpr",), "place": UTC_CALENDAR}
+    power: Any = {"profiles": ["access"], "issuer": "a court", "actor": TEST}
+    until = datetime.now(UTC) + timedelta(days=9)
+    return [
+        ask("jane", JANE),
+        work,
+        wrote(
+            lambda connection: links.issue(connection, folder, known["jane"], ttl_seconds=600, actor=TEST).id, "link"
+        ),
+        ask("mary", "contact:con_mary", tenant="ten_x"),
+        wrote(
+            lambda connection: instructions.add(connection, "ten_x", contact_id=None, exporters=None, actor=TEST),
+            "order",
+        ),
+        wrote(lambda connection: instructions.withdraw(connection, known["order"], actor=TEST)),
+        wrote(
+            lambda connection: legal_holds.add(connection, subject="user:usr_h", tenant=None, reason="t", actor=TEST),
+            "hold",
+        ),
+        wrote(lambda connection: legal_holds.release(connection, known["hold"], actor=TEST)),
+        wrote(
+            lambda connection: mandates.add(
+                connection, agent="subject:usr_a", subject=JANE, tenant=None, expires_at=until, **power
+            ),
+            "power",
+        ),
+        wrote(lambda connection: mandates.end(connection, known["power"], actor=TEST)),
+        ask("tom", "user:usr_tom"),
+        wrote(lambda connection: deadline_events.pause(connection, known["tom"], reason="identity", actor=TEST)),
+        wrote(lambda connection: deadline_events.resume(connection, known["tom"], actor=TEST, **law)),
+        wrote(
+            lambda connection: deadline_events.extend(
+                connection, known["tom"], deadline_events.Extension("much"), actor=TEST, **law
+            )
+        ),
+        work,
+        wrote(lambda connection: recalls.recall(connection, known["tom"], reason="wrong person", actor=TEST), "recall"),
+        wrote(lambda connection: recalls.close(connection, known["recall"], outcome="no harm", actor=TEST)),
+        wrote(lambda connection: links.revoke(connection, known["link"], actor=TEST)),
+        wrote(lambda connection: keys.new(connection, folder, actor=TEST), "kid"),
+        wrote(lambda connection: keys.retire(connection, known["kid"], actor=TEST)),
+        wrote(lambda connection: keys.new(connection, folder, actor=TEST), "kid"),
+        ask("ann", "email:ann@mail.example"),
+        wrote(lambda connection: exports.cancel(connection, known["ann"], actor=TEST)),
+        ask("bob", "user:usr_bob"),
+        wrote(
+            lambda connection: approvals.ask(connection, known["bob"], [approvals.Cause.CONTACT_CHANGED], actor=TEST)
+        ),
+        wrote(lambda connection: approvals.deny(connection, known["bob"], reason="not Bob", actor=OFFICER)),
+        ask("eve", "user:usr_eve"),
+        wrote(
+            lambda connection: approvals.ask(connection, known["eve"], [approvals.Cause.CONTACT_CHANGED], actor=TEST)
+        ),
+        wrote(lambda connection: approvals.approve(connection, known["eve"], actor=OFFICER)),
+        work,
+        wrote(
+            lambda connection: links.issue(connection, folder, known["eve"], ttl_seconds=600, actor=TEST).id, "other"
+        ),
+        ask("again", JANE, since="2020-01-01"),
+    ]
