@@ -40,7 +40,7 @@ from worker.close.closing_volume import ClosingFiles, ClosingRows
 from worker.close.commit import VolumeCommit, apply_commit, draft_commit
 from worker.context import WorkerContext
 from worker.plan.position import Position
-from worker.write import excerpts
+from worker.write import closing_marker, excerpts
 from worker.write.begin import begin, describe, withdraw_abandoned
 from worker.write.collect import fill
 from worker.write.open_volume import OpenVolume, SliceJob
@@ -111,12 +111,15 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
         else:
             upload.abort()
     # Commit and release.
+    if commit.closes:
+        closing_marker.place(context.engine, context.storage, row)
     try:
         more = apply_commit(context, claim, commit)
     except LeaseLost:
         # It was published after the lease expired: the next claim may have looked for it too early.
         with suppress(StorageError):
             context.storage.delete(row["object_key"])
+            closing_marker.remove(context.storage, row)
         raise
     if commit.sealed is not None:
         if rows is not None:

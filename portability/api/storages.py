@@ -132,6 +132,15 @@ class Storage(Protocol):
 
 
 @runtime_checkable
+class ConditionalStorage(Storage, Protocol):
+    """Optional: a storage that can store an object only if its key has none, also if two processes try at once."""
+
+    def create(self, key: str, body: bytes) -> bool:
+        """Store a small object; returns whether it is stored now. False: the key has an object. Raises StorageError."""
+        ...
+
+
+@runtime_checkable
 class LitteredStorage(Storage, Protocol):
     """Optional: a storage in which remnants other than uploads and objects can be left behind."""
 

@@ -16,15 +16,18 @@ import servers
 from archives import export_json, records
 from factories import MadeUpExporter, World, large_things, world
 from faults import FaultyStorage
+from going_back import journal_of, reconciled
 from psycopg import sql
 from sqlalchemy import select
 from workers import until
 
 from portability.api.storages import Storage
 from portability.database import models
-from portability.database.engine import reading
-from portability.errors import DatabaseUnavailable
-from worker.claim import claims
+from portability.database.engine import reading, writing
+from portability.errors import DatabaseUnavailable, LeaseLost
+from portability.journal import comparison
+from worker.claim import claims, fenced_writes
+from worker.clock import journal
 from worker.export import advance
 
 RECORDS = 2000
@@ -144,6 +147,66 @@ def test_a_failover_that_loses_a_claim_loses_no_record(
     assert made.verify(archives).ok
     with reading(made.engine) as connection:
         assert connection.scalar(select(models.incident.c.count).where(models.incident.c.kind == "lease_lost")) == 1
+
+
+def test_commits_that_a_failover_loses_are_restored(cluster: Cluster, tmp_path: Path) -> None:
+    """The new primary names another timeline: work stops, also that of a claim that it knows, until it is complete."""
+    made = world(tmp_path, {"made": MadeUpExporter(large_things(3))}, database_url=cluster.url).with_all_keys()
+    open_before, known = made.request("user:usr_1"), made.request("user:usr_2")
+    journal_of(made).ship()
+    assert comparison.settle(made.engine, made.place.storage)
+    held = claimed(made, "old")
+    cluster.part()
+    lost = made.request("user:usr_3")
+    made.advance_all()
+    journal_of(made).ship()
+    states = {identifier: made.view(identifier)["state"] for identifier in (open_before, known, lost)}
+    assert sorted(states.values()) == ["ready", "ready", "running"]
+    cluster.fail_over()
+    until(lambda: is_claimable(made), "the pool has found the new primary")
+
+    assert claims.claim(made.engine, "new", 60) is None
+    with pytest.raises(LeaseLost), writing(made.engine) as connection:
+        fenced_writes.lock(connection, held)
+    assert not comparison.settle(made.engine, made.place.storage)
+    found = reconciled(made)
+
+    assert sorted((event.action, event.outcome) for event in found.events) == [
+        ("export.ready", "restored"),
+        ("export.ready", "restored"),
+        ("request.accepted", "restored"),
+    ]
+    assert {identifier: made.view(identifier)["state"] for identifier in states} == states
+    with writing(made.engine) as connection:
+        fenced_writes.release(connection, held)  # the claim of before is one of this history
+    made.advance_all()
+    for identifier in states:
+        archives = made.fetch(identifier)
+        assert made.verify(archives).ok
+        assert len(records(archives, "made", "things")) == 3
+
+
+def test_a_failover_that_loses_nothing_stops_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    """The clock compares, and work continues by itself."""
+    made = world(tmp_path, {"made": MadeUpExporter(large_things(3))}, database_url=cluster.url).with_all_keys()
+    made.request()
+    journal_of(made).ship()
+    assert comparison.settle(made.engine, made.place.storage)
+    cluster.part()
+    cluster.fail_over()
+    until(lambda: is_claimable(made), "the pool has found the new primary")
+    assert claims.claim(made.engine, "new", 60) is None
+
+    stop, ready = threading.Event(), threading.Event()
+    ready.set()
+    args = (made.engine, journal_of(made), lambda: made.place.storage, stop, ready)
+    clock = threading.Thread(target=journal.run, args=args)
+    clock.start()
+    try:
+        until(lambda: made.claim() is not None, "work continues")
+    finally:
+        stop.set()
+        clock.join(60)
 
 
 def claimed(made: World, owner: str) -> claims.Claim:

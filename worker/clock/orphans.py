@@ -7,7 +7,7 @@ of its upload, so everything that a worker owned at the time of listing has a ro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ from portability.database import models
 from portability.database.engine import reading, writing
 from portability.journal import outdated
 from portability.requests import exports
-from portability.requests.states import DISCARDED, OPEN, ExportState, VolumeState
+from portability.requests.states import DISCARDED, KEPT, OPEN, ExportState, VolumeState
 from portability.storage.local import STORE_FILE, UPLOADS
 from portability.transfers import sending
 from worker.write import object_keys
@@ -63,6 +63,8 @@ class OrphanKind(StrEnum):
     """A test object of `portability doctor`."""
     LITTER = "litter"
     """Temporary files of the storage, and empty folders."""
+    MARKER = "marker"
+    """A note that a revision is closed, of an export that is not kept."""
     JOURNAL = "journal"
     """A batch of the journal, or a key to some, whose time is over, or whose person was erased."""
     ROW = "row"
@@ -99,7 +101,28 @@ class _Found:
             return OrphanKind.PROBE
         if object_keys.is_copy(self.key):
             return OrphanKind.COPY
+        if object_keys.closes(self.key):
+            return OrphanKind.MARKER
         return OrphanKind.VOLUME if object_keys.is_volume(self.key) else OrphanKind.EXCERPT
+
+
+@dataclass(frozen=True, slots=True)
+class _Owners:
+    """What the database says about a page of objects."""
+
+    rows: Mapping[str, RowMapping]
+    copies: Mapping[str, bool]
+    kept: Collection[str]
+    young_since: datetime
+
+    def has(self, found: _Found) -> bool:
+        """Return whether an object belongs to something that is kept."""
+        young = found.at > self.young_since
+        if found.kind is OrphanKind.MARKER:
+            return object_keys.closes(found.key) in self.kept or young
+        if object_keys.is_copy(found.key):
+            return self.copies.get(found.key, young)
+        return _owned(found, self.rows.get(found.volume), young=young)
 
 
 def find(engine: Engine, storage: Storage, at: datetime) -> Iterator[Orphan]:
@@ -107,13 +130,9 @@ def find(engine: Engine, storage: Storage, at: datetime) -> Iterator[Orphan]:
     for listing in (storage.uploads(), storage.list()):
         for page in pages(filter(None, map(_recognised, listing)), PAGE):
             rows = _rows(engine, page)
-            copies = _copies(engine, page)
+            owned = _Owners(rows, _copies(engine, page), _kept_exports(engine, page), at - YOUNG)
             for found in page:
-                if object_keys.is_copy(found.key):
-                    owned = copies.get(found.key, found.at > at - YOUNG)
-                else:
-                    owned = _owned(found, rows.get(found.volume), young=found.at > at - YOUNG)
-                if not owned:
+                if not owned.has(found):
                     yield Orphan(found.kind, found.bytes, partial(_remove, storage, found))
     for journaled in outdated.find(engine, storage, at):
         yield Orphan(OrphanKind.JOURNAL, journaled.bytes, partial(storage.delete, journaled.key))
@@ -144,7 +163,7 @@ def pages(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
 
 
 def _recognised(listed: OpenUpload | StoredObject) -> _Found | None:
-    alone = PROBE.fullmatch(listed.key) or object_keys.is_copy(listed.key)
+    alone = PROBE.fullmatch(listed.key) or object_keys.is_copy(listed.key) or object_keys.closes(listed.key)
     volume = listed.key if alone else object_keys.volume_of(listed.key)
     if volume is None:
         return None
@@ -173,6 +192,15 @@ def _copies(engine: Engine, page: tuple[_Found, ...]) -> Mapping[str, bool]:
         }
 
 
+def _kept_exports(engine: Engine, page: tuple[_Found, ...]) -> set[str]:
+    """Return the exports of closing markers that are not discarded."""
+    marked = {export_id for found in page if (export_id := object_keys.closes(found.key))}
+    if not marked:
+        return set()
+    with reading(engine) as connection:
+        return set(connection.scalars(select(EXPORT.c.id).where(EXPORT.c.id.in_(marked), EXPORT.c.state.in_(KEPT))))
+
+
 def _volumes(*which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     columns = (
         VOLUME.c.id,
@@ -181,6 +209,8 @@ def _volumes(*which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
         VOLUME.c.upload_id,
         VOLUME.c.state,
         VOLUME.c.closing,
+        VOLUME.c.slice,
+        VOLUME.c.revision,
     )
     joined = VOLUME.join(EXPORT, VOLUME.c.export_id == EXPORT.c.id)
     return select(*columns, EXPORT.c.state.label("export_state")).select_from(joined).where(*which)

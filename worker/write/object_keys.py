@@ -1,6 +1,7 @@
 """Keys of stored objects: `<export>/<number>.<fence>.<random>`, and `.zip`, `.excerpt` or `.age`.
 
-A sweep deletes only objects with such keys, because a bucket may contain objects of other programs.
+The marker of a closing is `<export>/<revision>.closing`. A sweep deletes only objects with such keys, because a bucket
+may contain objects of other programs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 _EXPORT = r"[a-z2-7]{24}"
 _VOLUME = re.compile(rf"({_EXPORT}/[0-9]{{5,}}\.[0-9]+\.[0-9a-f]{{8}})\.(zip|excerpt)")
 _COPY = re.compile(rf"{_EXPORT}/[0-9]{{5,}}\.[0-9]+\.[0-9a-f]{{8}}\.age")
+_MARKER = re.compile(rf"({_EXPORT})/[0-9]+\.closing")
 _FOLDER = re.compile(rf"{_EXPORT}")
 
 
@@ -22,6 +24,17 @@ def fresh(export_id: str, number: int, fence: int) -> str:
 def fresh_copy(export_id: str, number: int, fence: int) -> str:
     """Make a new key for a volume's encrypted copy."""
     return fresh(export_id, number, fence).removesuffix(".zip") + ".age"
+
+
+def closing_marker(export_id: str, revision: int) -> str:
+    """Return the key of the object that names the closing volume of a revision."""
+    return f"{export_id}/{revision}.closing"
+
+
+def closes(key: str) -> str | None:
+    """Return the export whose closing an object marks; None for another object."""
+    match = _MARKER.fullmatch(key)
+    return match and match[1]
 
 
 def is_copy(key: str) -> bool:

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session as Core
 
-from portability.api.errors import ObjectMissing, StorageRefused
+from portability.api.errors import ObjectChanged, ObjectMissing, StorageRefused
 from portability.api.storages import BLOCK_BYTES, OpenUpload, StoredObject, check_key, check_prefix, probe
 from portability.storage.retry import Retry
 from portability.storage.s3 import guards, lifecycle, versions
@@ -150,6 +150,15 @@ class S3Storage:
                     yield StoredObject(
                         key, found["Size"], found["ETag"].strip('"'), found["LastModified"].astimezone(UTC)
                     )
+
+    def create(self, key: str, body: bytes) -> bool:
+        """Store a small object if none has its key; a server that ignores `If-None-Match` replaces it."""
+        try:
+            with s3_errors("create", key):
+                self._open().put_object(**self._address(key), Body=body, IfNoneMatch="*", **self._encryption)
+        except ObjectChanged:
+            return False
+        return True
 
     def delete(self, key: str) -> None:
         with suppress(ObjectMissing), s3_errors("delete", key):
