@@ -60,7 +60,8 @@ def _print(context: Context, found: Reconciled, inform: Sequence[LostEvent]) -> 
     counts = Counter(event.outcome for event in found.events)
     context.console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     if inform:
-        told = [(event.export_id, event.action, event.outcome) for event in inform]
-        context.table("People to inform: what they were told is no longer true", ("export", "action", "outcome"), told)
+        affected = [(event.export_id, event.action, event.outcome) for event in inform]
+        title = "People to inform: what they heard is not true any more"
+        context.table(title, ("export", "action", "outcome"), affected)
     for key in found.broken:
         context.note(f"not used, because it is missing or damaged: {key}")

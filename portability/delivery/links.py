@@ -113,8 +113,8 @@ def issue(
     values = {"id": issued.id, "export_id": export_id, "audience": chosen, "expires_at": expires_at}
     kept = {"token_sha256": _sha256(issued.token), "transfer_id": transfer_id, "created_by": actor, "created_at": now()}
     connection.execute(insert(LINK).values(**values, **kept))
-    event_detail: audit.Detail = {"link": issued.id, "audience": chosen, "ttl_seconds": int(ttl_seconds)}
-    audit.record(connection, "link.issued", actor=actor, export_id=export_id, detail=event_detail)
+    detail: audit.Detail = {"link": issued.id, "audience": chosen, "ttl_seconds": int(ttl_seconds)}
+    audit.record(connection, "link.issued", actor=actor, export_id=export_id, detail=detail)
     return issued
 
 
@@ -153,7 +153,6 @@ def resolve(connection: Connection, keys_folder: Path, token: str) -> RowMapping
     """Return the link of a token, with its export's subject. Changes nothing.
 
     Every invalid token costs the same work and gets the same answer: hash, look up, check a signature.
-
     Raises: LinkInvalid; DatabaseBehind, because the link may have been revoked in a lost commit.
     """
     history.check(connection)

@@ -48,7 +48,7 @@ class BatchName:
 
     @classmethod
     def parse(cls, key: str) -> BatchName | None:
-        """Parse a key; None for an object that is no batch."""
+        """Parse a key; None for another object."""
         match = NAME.fullmatch(key)
         if not match:
             return None
@@ -112,7 +112,7 @@ def digest(body: bytes) -> str:
 def listed(storage: Storage, since: date) -> Iterator[BatchName]:
     """Yield the batches of all writers since a day, by listing only. Raises StorageError."""
     for day in range((datetime.now(UTC).date() - since).days + 2):
-        # A day more than today: the clock of a writer may be ahead of ours.
+        # A day more than today: the clock of a writer may be ahead.
         prefix = f"{FOLDER}/{since + timedelta(days=day):%Y%m%d}-"
         yield from filter(None, (BatchName.parse(found.key) for found in storage.list(prefix)))
 
@@ -128,7 +128,7 @@ def read(storage: Storage, name: BatchName, keys_folder: Path) -> tuple[Mapping[
     last = claims["events"][-1]
     stated = (claims["writer"], claims["number"], last["id"], last["hash"][:HASH_DIGITS])
     if stated != (name.writer, name.number, name.event_id, name.hash):
-        raise BadInput(f"the batch {name.key} of the journal is another one than its name says")
+        raise BadInput(f"the batch {name.key} of the journal differs from what its name says")
     return claims, digest(body)
 
 

@@ -21,7 +21,7 @@ from portability.database import history, models
 from portability.database.engine import reading, writing
 from portability.journal import batches, images, seals
 from portability.journal.batches import BatchName
-from portability.journal.images import Image, Scope
+from portability.journal.images import Image, ImageScope
 from portability.trust.signing import SignatureFault
 
 EVENT, LOST = models.audit_event, models.lost_event
@@ -45,15 +45,15 @@ class LostPart:
 
     events: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By hash, in their order."""
-    images: dict[Scope, Image] = field(default_factory=dict)
+    images: dict[ImageScope, Image] = field(default_factory=dict)
     """The newest of each scope."""
-    whole: set[Scope] = field(default_factory=set)
+    whole: set[ImageScope] = field(default_factory=set)
     """Scopes whose image has all their rows, and not only those that passing events change."""
-    erased: set[Scope] = field(default_factory=set)
+    erased: set[ImageScope] = field(default_factory=set)
     """Scopes whose newest image cannot be read any more."""
 
     @property
-    def by_scope(self) -> Mapping[Scope, Sequence[Mapping[str, Any]]]:
+    def by_scope(self) -> Mapping[ImageScope, Sequence[Mapping[str, Any]]]:
         """Return the events of each scope, in the order in which the scopes are restored."""
         return dict(sorted(_scopes(self.events.values()).items(), key=lambda one: ORDER.index(one[0].kind)))
 
@@ -92,7 +92,7 @@ def read(engine: Engine, storage: Storage, keys_folder: Path, *, force: bool) ->
     Raises: JournalBroken for such a batch, unless `force`; NoSigningKey; StorageError; DatabaseUnavailable.
     """
     part, broken = LostPart(), list[str]()
-    sealed: dict[Scope, list[tuple[bool, dict[str, str]]]] = defaultdict(list)
+    sealed: dict[ImageScope, list[tuple[bool, dict[str, str]]]] = defaultdict(list)
     last: dict[str, tuple[int, str]] = {}
     for name in lost(engine, storage):
         try:
@@ -108,7 +108,7 @@ def read(engine: Engine, storage: Storage, keys_folder: Path, *, force: bool) ->
             part.events[event["hash"]] = {**event, "at": datetime.fromisoformat(event["at"])}
         passing = {scope: all(map(images.is_passing, events)) for scope, events in _scopes(claims["events"]).items()}
         for text, image in claims["images"].items():
-            scope = Scope.parse(text)
+            scope = ImageScope.parse(text)
             sealed[scope].append((passing[scope], image))
     with reading(engine) as connection:
         _forget_known(connection, part)
@@ -117,8 +117,8 @@ def read(engine: Engine, storage: Storage, keys_folder: Path, *, force: bool) ->
     return part, broken
 
 
-def _scopes(events: Iterable[Mapping[str, Any]]) -> Mapping[Scope, Sequence[Mapping[str, Any]]]:
-    found: dict[Scope, list[Mapping[str, Any]]] = defaultdict(list)
+def _scopes(events: Iterable[Mapping[str, Any]]) -> Mapping[ImageScope, Sequence[Mapping[str, Any]]]:
+    found: dict[ImageScope, list[Mapping[str, Any]]] = defaultdict(list)
     for event in events:
         for scope in images.scopes(event):
             found[scope].append(event)
@@ -142,7 +142,7 @@ def _forget_known(connection: Connection, part: LostPart) -> None:
 
 
 def _open(
-    part: LostPart, scope: Scope, sealed: Sequence[tuple[bool, dict[str, str]]], storage: Storage, folder: Path
+    part: LostPart, scope: ImageScope, sealed: Sequence[tuple[bool, dict[str, str]]], storage: Storage, folder: Path
 ) -> None:
     """Open the newest whole image of a scope, and a newer one of what passing events change."""
     begin = max((place for place, (passing, _) in enumerate(sealed) if not passing), default=None)

@@ -46,11 +46,11 @@ FLEETING = frozenset({models.code, models.idempotency_key})
 COUNTED = frozenset(
     {models.deadline_event, models.deleted_volume, models.gap, models.link_claim, models.transfer_receipt}
 )
-"""Tables whose ids the database counts: rows get new ones, because the lost ones may be in use again."""
+"""Tables whose ids the database counts: rows get new ids, because the lost ids may be in use again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ImageScope:
     """What an image shows: an export, or one row of another table."""
 
     kind: str
@@ -61,17 +61,17 @@ class Scope:
         return f"{self.kind}:{self.id}"
 
     @classmethod
-    def parse(cls, text: str) -> Scope:
+    def parse(cls, text: str) -> ImageScope:
         return cls(*text.split(":", 1))
 
 
-def scopes(event: Mapping[Any, Any]) -> Iterator[Scope]:
+def scopes(event: Mapping[Any, Any]) -> Iterator[ImageScope]:
     """Yield what an event is about."""
     if event["export_id"]:
-        yield Scope("export", event["export_id"])
+        yield ImageScope("export", event["export_id"])
     for name, value in event["detail"].items():
         if name in ONE_ROW and isinstance(value, str):
-            yield Scope(name, value)
+            yield ImageScope(name, value)
 
 
 def is_passing(event: Mapping[Any, Any]) -> bool:
@@ -79,7 +79,7 @@ def is_passing(event: Mapping[Any, Any]) -> bool:
     return str(event["action"]).startswith(PASSING)
 
 
-def take(connection: Connection, scope: Scope, *, passing: bool) -> Image:
+def take(connection: Connection, scope: ImageScope, *, passing: bool) -> Image:
     """Return the image of a scope; of an export, with `passing`, without its row and its work. Empty: it is gone."""
     if scope.kind != "export":
         return _with_ref(connection, _rows(connection, *_one_row(scope)))
@@ -91,7 +91,7 @@ def take(connection: Connection, scope: Scope, *, passing: bool) -> Image:
     return _with_ref(connection, found)
 
 
-def stored_ref(connection: Connection, scope: Scope, image: Image) -> str | None:
+def stored_ref(connection: Connection, scope: ImageScope, image: Image) -> str | None:
     """Return the pseudonym in the rows of a scope, of the person whose data its image contains; None: it has none."""
     if scope.kind == "export":
         return connection.scalar(select(EXPORT.c.subject_ref).where(EXPORT.c.id == scope.id)) or None
@@ -108,7 +108,7 @@ def subject(image: Image) -> tuple[str, str, str | None] | None:
     return None
 
 
-def write(connection: Connection, scope: Scope, image: Image, *, passing: bool) -> None:
+def write(connection: Connection, scope: ImageScope, image: Image, *, passing: bool) -> None:
     """Replace the rows of a scope by those of its image, in the caller's transaction; `passing` as in `take`.
 
     No claim of a worker survives: leases are gone and tokens are new. Raises IntegrityError if a row is missing that
@@ -136,8 +136,8 @@ def write(connection: Connection, scope: Scope, image: Image, *, passing: bool) 
         _write_row(connection, REVIEW, row)
 
 
-def _one_row(scope: Scope) -> tuple[Table, ColumnElement[bool]]:
-    """Return the table of a scope that is no export, and the condition for its row.
+def _one_row(scope: ImageScope) -> tuple[Table, ColumnElement[bool]]:
+    """Return the table of a scope other than an export, and the condition for its row.
 
     A key has the keys of its purpose with it: a new key retires them.
     """

@@ -25,7 +25,7 @@ from portability.database import history, models
 from portability.database.engine import reading, undone, writing
 from portability.journal import comparison, images
 from portability.journal.comparison import LostPart
-from portability.journal.images import Scope
+from portability.journal.images import ImageScope
 from portability.people import subject_locks, subjects
 from portability.retention import erasures
 from portability.retention.erasure_holds import ErasureGround
@@ -41,7 +41,7 @@ TOLD = frozenset({"request.accepted", "export.ready", "link.issued", "transfer.o
 """Actions that a person heard of: if they are not restored, the person has to be informed."""
 
 
-class Outcome(StrEnum):
+class LossOutcome(StrEnum):
     """What became of a lost event."""
 
     RESTORED = "restored"
@@ -66,16 +66,16 @@ class LostEvent:
     at: datetime
     action: str
     export_id: str | None
-    outcome: Outcome
+    outcome: LossOutcome
 
     @classmethod
-    def of(cls, event: Mapping[Any, Any], outcome: Outcome) -> LostEvent:
+    def of(cls, event: Mapping[Any, Any], outcome: LossOutcome) -> LostEvent:
         return cls(event["id"], event["at"], event["action"], event["export_id"], outcome)
 
     @property
     def must_inform(self) -> bool:
-        """Return whether a person heard something that is no longer true."""
-        return self.action in TOLD and self.outcome in {Outcome.CHANGED, Outcome.MISSING}
+        """Return whether a person heard something that is not true any more."""
+        return self.action in TOLD and self.outcome in {LossOutcome.CHANGED, LossOutcome.MISSING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +121,28 @@ def reconcile(
 def earlier(connection: Connection) -> Sequence[LostEvent]:
     """Return all events that were lost and found at some time, the newest last."""
     rows = connection.execute(select(LOST).order_by(LOST.c.found_at, LOST.c.event_id)).mappings()
-    return [LostEvent.of({**row, "id": row["event_id"]}, Outcome(row["outcome"])) for row in rows]
+    return [LostEvent.of({**row, "id": row["event_id"]}, LossOutcome(row["outcome"])) for row in rows]
 
 
-def _restore(connection: Connection, part: LostPart, *, actor: str) -> dict[str, Outcome]:
+def _restore(connection: Connection, part: LostPart, *, actor: str) -> dict[str, LossOutcome]:
     """Write the images back, and return the outcome of each event by its hash."""
-    outcomes: dict[str, Outcome] = dict.fromkeys(part.events, Outcome.NOTED)
+    outcomes: dict[str, LossOutcome] = dict.fromkeys(part.events, LossOutcome.NOTED)
     changed, erased = _changed(connection, part), _erased(connection, part)
     for scope, events in part.by_scope.items():
-        outcome = Outcome.CHANGED if scope in changed else _written(connection, part, scope)
+        outcome = LossOutcome.CHANGED if scope in changed else _written(connection, part, scope)
         outcomes |= {event["hash"]: outcome for event in events}
     for hashed, whom in erased.items():
         ref = part.events[hashed]["detail"]["subject"]
         outcomes[hashed] = _erase_again(connection, whom, ref, actor=actor)
     for hashed, event in part.events.items():
-        if outcomes[hashed] is Outcome.RESTORED:
+        if outcomes[hashed] is LossOutcome.RESTORED:
             detail: audit.Detail = {**event["detail"], LOST_ID: event["id"]}
             who, about = event["actor"], event["export_id"]
             audit.record(connection, event["action"], actor=who, export_id=about, detail=detail)
     return outcomes
 
 
-def _changed(connection: Connection, part: LostPart) -> set[Scope]:
+def _changed(connection: Connection, part: LostPart) -> set[ImageScope]:
     """Return what the database changed after the last event that it has in common with the journal."""
     if not part.events:
         return set()
@@ -156,17 +156,17 @@ def _changed(connection: Connection, part: LostPart) -> set[Scope]:
     }
 
 
-def _written(connection: Connection, part: LostPart, scope: Scope) -> Outcome:
+def _written(connection: Connection, part: LostPart, scope: ImageScope) -> LossOutcome:
     if scope in part.erased:
-        return Outcome.ERASED
+        return LossOutcome.ERASED
     if scope not in part.images:
-        return Outcome.MISSING
+        return LossOutcome.MISSING
     try:
         with connection.begin_nested():
             images.write(connection, scope, part.images[scope], passing=scope not in part.whole)
     except IntegrityError:
-        return Outcome.MISSING
-    return Outcome.RESTORED
+        return LossOutcome.MISSING
+    return LossOutcome.RESTORED
 
 
 def _erased(connection: Connection, part: LostPart) -> Mapping[str, Whom | None]:
@@ -183,19 +183,19 @@ def _erased(connection: Connection, part: LostPart) -> Mapping[str, Whom | None]
     return found
 
 
-def _erase_again(connection: Connection, whom: Whom | None, ref: str, *, actor: str) -> Outcome:
+def _erase_again(connection: Connection, whom: Whom | None, ref: str, *, actor: str) -> LossOutcome:
     if not whom:
-        return Outcome.MISSING if subjects.is_remembered(connection, ref) else Outcome.NOTED
+        return LossOutcome.MISSING if subjects.is_remembered(connection, ref) else LossOutcome.NOTED
     try:
         with connection.begin_nested():
             ground, why = ErasureGround.SUBJECT, "repeated after a restore of the database"
             erasures.begin(connection, whom, reason=why, actor=actor, cancel_running=True, ground=ground)
     except PortabilityError:
-        return Outcome.CHANGED
-    return Outcome.REPEATED
+        return LossOutcome.CHANGED
+    return LossOutcome.REPEATED
 
 
-def _remember(connection: Connection, part: LostPart, outcomes: Mapping[str, Outcome]) -> None:
+def _remember(connection: Connection, part: LostPart, outcomes: Mapping[str, LossOutcome]) -> None:
     rows = [
         {
             "hash": hashed,

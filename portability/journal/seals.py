@@ -1,7 +1,7 @@
 """Seals: images are encrypted with a key for each person, which an erasure deletes from storage.
 
 Keys are objects `journal-keys/<pseudonym>/<writer>`, encrypted themselves with a key that is derived from the link key:
-storage alone reveals nothing. Each writer makes its own keys, so that no writer replaces a key that another one uses.
+storage alone reveals nothing. Each writer makes its own keys, so that no writer replaces the key of another writer.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from portability.database import models
 from portability.database.engine import reading, snapshot, writing
 from portability.errors import ControlError
 from portability.journal import batches, images, seals
-from portability.journal.images import Image, Scope
+from portability.journal.images import Image, ImageScope
 from portability.people import subjects
 from portability.trust import audit, keys
 
@@ -153,8 +153,8 @@ class _Batch:
     """The next events as they are in the database, with the images of what they are about."""
 
     events: Sequence[RowMapping]
-    images: Mapping[Scope, Image]
-    refs: Mapping[Scope, str | None]
+    images: Mapping[ImageScope, Image]
+    refs: Mapping[ImageScope, str | None]
     """The pseudonym of the person that an image is about; None: it is about no single person."""
     nameless: Sequence[tuple[str, str, str | None]]
     """People in the images who have no pseudonym."""
@@ -209,12 +209,12 @@ def waiting(connection: Connection) -> Waiting | None:
     return Waiting(count, since) if count else None
 
 
-def _images(connection: Connection, events: Sequence[RowMapping]) -> dict[Scope, Image]:
+def _images(connection: Connection, events: Sequence[RowMapping]) -> dict[ImageScope, Image]:
     """Return the images of what the events are about; of each thing its newest state.
 
     What later events are about has its image in their batch: here it would show more than the events say.
     """
-    passing: dict[Scope, bool] = {}
+    passing: dict[ImageScope, bool] = {}
     for event in events:
         for scope in images.scopes(event):
             passing[scope] = passing.get(scope, True) and images.is_passing(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from portability.delivery import links
 from portability.errors import LeaseLost, LinkInvalid, UnknownExport
 from portability.journal import comparison, outdated
 from portability.journal.comparison import JournalBroken
-from portability.journal.reconcile import LostEvent, Outcome, earlier
+from portability.journal.reconcile import LossOutcome, LostEvent, earlier
 from portability.law.deadlines import UTC_CALENDAR
 from portability.people import subjects
 from portability.requests import (
@@ -69,7 +70,7 @@ def do(made: World, act: Callable[[Connection], Any]) -> Any:
     return result
 
 
-def ready(made: World, subject: str = JANE) -> str:
+def made_ready(made: World, subject: str = JANE) -> str:
     identifier = made.request(subject)
     made.advance_all()
     assert made.view(identifier)["state"] == "ready"
@@ -144,7 +145,7 @@ def test_a_ready_archive_is_not_made_again(made: World, backups: Backups) -> Non
 
 def test_what_was_stopped_stays_stopped(made: World, backups: Backups) -> None:
     """A revoked link, a recalled archive with its clock, and a revoked key."""
-    first, second = ready(made), ready(made, "user:usr_other")
+    first, second = made_ready(made), made_ready(made, "user:usr_other")
     revoked, recalled = link(made, first), link(made, second)
     before = backups.take()
     with reading(made.engine) as connection:
@@ -171,7 +172,7 @@ def test_what_was_stopped_stays_stopped(made: World, backups: Backups) -> None:
 
 def test_an_erasure_is_repeated(made: World, backups: Backups) -> None:
     """The backup has the person's data; after reconciling it is erased again."""
-    identifier = ready(made)
+    identifier = made_ready(made)
     journal_of(made).ship()
     before = backups.take()
     whom = Whom.parse(JANE, None)
@@ -191,7 +192,7 @@ def test_an_erasure_is_repeated(made: World, backups: Backups) -> None:
 
 def test_nothing_is_readable_after_an_erasure(made: World) -> None:
     """Its key is gone from storage, and a batch says nothing about the person without it."""
-    ready(made)
+    made_ready(made)
     journal_of(made).ship()
     with reading(made.engine) as connection:
         ref = subjects.pairwise_ref(connection, "user", "usr_jane", None)
@@ -206,7 +207,7 @@ def test_nothing_is_readable_after_an_erasure(made: World) -> None:
 
 
 def test_a_key_that_a_late_writer_made_for_an_erased_person_is_swept(made: World) -> None:
-    """The erasure of the key and the making of another one may cross."""
+    """The erasure of the key and the making of a new key may cross."""
     put(made.place.storage, "journal-keys/sub_gone/20261128-0123456789abcdef", b"{}")
     with reading(made.engine) as connection:
         at = connection.execute(select(now())).scalar_one()
@@ -219,7 +220,7 @@ def test_a_key_that_a_late_writer_made_for_an_erased_person_is_swept(made: World
 
 def test_the_journal_is_kept_for_ninety_days(made: World) -> None:
     """Longer than backups are; then its batches and keys go."""
-    ready(made)
+    made_ready(made)
     journal_of(made).ship()
     stored = {key for key in made.stored_keys() if key.startswith("journal")}
     present = datetime.now(UTC)
@@ -249,8 +250,6 @@ def test_objects_of_the_journal_name_no_person(made: World) -> None:
 
 
 def _decoded(part: bytes) -> bytes:
-    import base64  # noqa: PLC0415
-
     try:
         return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
     except ValueError:
@@ -259,7 +258,7 @@ def _decoded(part: bytes) -> bytes:
 
 def test_nothing_is_done_before_the_database_is_complete(made: World, backups: Backups) -> None:
     """No claim, no commit, no mail, no webhook, no deletion, no sweep and no download; afterwards all of it works."""
-    identifier = ready(made)
+    identifier = made_ready(made)
     token = link(made, identifier)
     made.request("user:usr_other")
     held = made.claim()
@@ -295,7 +294,7 @@ def test_nothing_is_done_before_the_database_is_complete(made: World, backups: B
 
 
 def test_what_changed_since_is_left_to_a_person(made: World, backups: Backups) -> None:
-    """Both histories continued an export: nothing is overwritten, and the person who was told is named."""
+    """Both histories continued an export: nothing is overwritten, and the person who heard of it is named."""
     identifier = made.request(JANE)
     before = backups.take()
     made.advance_all()
@@ -432,7 +431,10 @@ def test_thirty_restores_of_one_history(made: World, backups: Backups) -> None:
             had = audit.head(connection).event_id
         found = reconciled(made)
         assert [(event.event_id, event.action) for event in found.events] == log[had:], point
-        assert {event.outcome for event in found.events} <= {Outcome.RESTORED, Outcome.NOTED}, (point, found.events)
+        assert {event.outcome for event in found.events} <= {LossOutcome.RESTORED, LossOutcome.NOTED}, (
+            point,
+            found.events,
+        )
         sweep.sweep(made.engine, made.place.storage, actor=TEST)
         assert contents(made) == wanted, point
         assert stored <= set(made.stored_keys()), point

@@ -38,7 +38,7 @@ def run(
 
 
 def _attempt(step: str, work: Callable[[], object], faults: dict[str, str]) -> None:
-    """Do a step; a fault is logged once until it ends, or becomes another one."""
+    """Do a step; a fault is logged once until it ends, or becomes a different fault."""
     try:
         work()
     except PortabilityError as error:

@@ -50,7 +50,7 @@ lost_event = Table(
     Column("at", UtcTime, nullable=False),
     Column("action", String(64), nullable=False),
     Column("export_id", String(32)),
-    Column("outcome", String(16), nullable=False, comment="portability/journal/reconcile.py, Outcome"),
+    Column("outcome", String(16), nullable=False, comment="portability/journal/reconcile.py, LossOutcome"),
     Column("found_at", UtcTime, nullable=False),
 )
 
