@@ -105,7 +105,7 @@ def signed(
 
 
 def digest(body: bytes) -> str:
-    """Return the SHA-256 of a stored batch, which the next one of its chain contains."""
+    """Return the SHA-256 of a stored batch, which the next batch of its chain contains."""
     return hashlib.sha256(body).hexdigest()
 
 

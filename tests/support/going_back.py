@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -47,9 +47,9 @@ class Backups:
             names = (sql.Identifier(self._name), sql.Identifier(self._copies[number]))
             self._server.execute(sql.SQL("create database {} template {}").format(*names))
             return
-        for suffix in ("-wal", "-shm"):
-            Path(f"{self._name}{suffix}").unlink(missing_ok=True)
-        shutil.copyfile(self._copies[number], self._name)
+        # By the library: other connections of this process may have the file open.
+        with closing(sqlite3.connect(self._copies[number])) as copy, closing(sqlite3.connect(self._name)) as target:
+            copy.backup(target)
 
     def drop(self) -> None:
         """Remove the copies from the server."""
