@@ -15,9 +15,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, case, func, select
 
 from portability.api.errors import FormatError, SourceError, all_errors
-from portability.database import incidents, models
+from portability.database import deployment, history, incidents, models
 from portability.database.engine import elapsed_seconds, now, reading
 from portability.database.incidents import Incident
+from portability.journal import shipping
 from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.profiles import Profile
@@ -61,6 +62,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             _gaps(connection),
             *_notifications(connection),
             *_transfers(connection),
+            *_journal(connection),
         ]
     return [*counted, _incidents(engine)]
 
@@ -121,6 +123,24 @@ def _exports(connection: Connection) -> Sequence[Metric]:
             "portability_exports_with_gaps",
             "Exports that are ready and incomplete",
             value=sum(row.with_gaps for row in rows if row.state == ExportState.READY),
+        ),
+    )
+
+
+def _journal(connection: Connection) -> Sequence[Metric]:
+    waiting = shipping.waiting(connection)
+    late = (deployment.clock_of(connection) - waiting.since).total_seconds() if waiting else 0.0
+    held = 0 if history.is_known(connection) else 1
+    return (
+        GaugeMetricFamily(
+            "portability_journal_late_seconds",
+            "Age of the oldest event that is not in the journal; 0 if all are",
+            value=max(0.0, late),
+        ),
+        GaugeMetricFamily(
+            "portability_database_behind",
+            "1 while the database may lack commits, and no work is done",
+            value=held,
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 
 from portability.api.errors import ForeignStore, ObjectMissing
 from portability.api.storages import IdentifiedStorage, Storage, put
@@ -39,14 +39,14 @@ def check_owner(engine: Engine, storage: Storage) -> None:
 
     Raises: ForeignStore; StorageError.
     """
-    if _owner(storage) not in {None, _deployment_id(engine)}:
+    if _owner(storage) not in {None, _identity(engine)}:
         hint = "use a separate folder or prefix for each deployment; `portability sweep --force` takes over this one"
         raise ForeignStore(f"{storage.url} contains the archives of another deployment", hint=hint)
 
 
 def take_over(engine: Engine, storage: Storage) -> None:
     """Record in the storage that this deployment sweeps it from now on. Raises StorageError."""
-    own_id = _deployment_id(engine)
+    own_id = _identity(engine)
     if _owner(storage) == own_id:
         return
     put(storage, OWNER, own_id.encode())
@@ -63,7 +63,12 @@ def claim_sweep(engine: Engine, every_seconds: float) -> bool:
 def clock(engine: Engine) -> datetime:
     """Return the database's time, which all machines use for comparisons."""
     with reading(engine) as connection:
-        return connection.execute(select(now())).scalar_one()
+        return clock_of(connection)
+
+
+def clock_of(connection: Connection) -> datetime:
+    """Return the same in a transaction."""
+    return connection.execute(select(now())).scalar_one()
 
 
 def _owner(storage: Storage) -> str | None:
@@ -73,8 +78,12 @@ def _owner(storage: Storage) -> str | None:
         return None
 
 
-def _deployment_id(engine: Engine) -> str:
-    """Return an id of this deployment that reveals nothing about its salt."""
-    with reading(engine) as connection:
-        salt = connection.execute(select(TABLE.c.pairwise_salt)).scalar_one()
+def identity(connection: Connection) -> str:
+    """Return an id of this deployment, 32 hex digits, that reveals nothing about its salt."""
+    salt = connection.execute(select(TABLE.c.pairwise_salt)).scalar_one()
     return hashlib.sha256(f"{OWNER}:{salt}".encode()).hexdigest()[:32]
+
+
+def _identity(engine: Engine) -> str:
+    with reading(engine) as connection:
+        return identity(connection)

@@ -1,8 +1,9 @@
 """Batches: signed objects of the journal, each with some events of the audit log and the images that belong to them.
 
-A batch is a JWS with the key of audit heads. Its key is `journal/<writer>/<number>-<event>-<hash>.jws`: id and hash of
-its last event. Because each event contains the hash of the one before, a database that has the last event has all of
-them: a listing is enough to find out whether it lacks any. A writer is a process on one day; its batches are a chain.
+A batch is a JWS with the key of audit heads. Its key is `journal/<deployment>/<writer>/<number>-<event>-<hash>.jws`, with
+id and hash of its last event. Because each event contains the hash of the one before, a database that has the last event
+has all of them: a listing is enough to find out whether it lacks any. A writer is a process on one day; its batches are a
+chain.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from portability.trust.signing import JOURNAL_TYPE, Jwks, PublicKey, check, sign
 FOLDER = "journal"
 KEPT_DAYS = 90
 """How long batches are kept: a backup that is older cannot be completed."""
-NAME = re.compile(rf"{FOLDER}/((\d{{8}})-[0-9a-f]{{16}})/(\d{{6,}})-(\d+)-([0-9a-f]{{16}})\.jws")
+NAME = re.compile(rf"{FOLDER}/[0-9a-f]{{32}}/((\d{{8}})-[0-9a-f]{{16}})/(\d{{6,}})-(\d+)-([0-9a-f]{{16}})\.jws")
 HASH_DIGITS = 16
 KID = re.compile(r"[a-z0-9-]{1,64}")
 
@@ -66,9 +67,9 @@ def is_of_today(writer: str) -> bool:
     return writer.startswith(f"{datetime.now(UTC):%Y%m%d}-")
 
 
-def key_of(writer: str, number: int, last: Mapping[Any, Any]) -> str:
+def key_of(deployment: str, writer: str, number: int, last: Mapping[Any, Any]) -> str:
     """Return the key of a batch, given its last event."""
-    return f"{FOLDER}/{writer}/{number:06}-{last['id']}-{last['hash'][:HASH_DIGITS]}.jws"
+    return f"{FOLDER}/{deployment}/{writer}/{number:06}-{last['id']}-{last['hash'][:HASH_DIGITS]}.jws"
 
 
 def signed(
@@ -109,11 +110,11 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def listed(storage: Storage, since: date) -> Iterator[BatchName]:
-    """Yield the batches of all writers since a day, by listing only. Raises StorageError."""
+def listed(storage: Storage, deployment: str, since: date) -> Iterator[BatchName]:
+    """Yield the batches of all writers of a deployment since a day, by listing only. Raises StorageError."""
     for day in range((datetime.now(UTC).date() - since).days + 2):
         # A day more than today: the clock of a writer may be ahead.
-        prefix = f"{FOLDER}/{since + timedelta(days=day):%Y%m%d}-"
+        prefix = f"{FOLDER}/{deployment}/{since + timedelta(days=day):%Y%m%d}-"
         yield from filter(None, (BatchName.parse(found.key) for found in storage.list(prefix)))
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from portability.api.errors import BadInput, ObjectMissing
 from portability.api.storages import Storage
-from portability.database import history, models
+from portability.database import deployment, history, models
 from portability.database.engine import reading, writing
 from portability.journal import batches, images, seals
 from portability.journal.batches import BatchName
@@ -62,8 +62,9 @@ def lost(engine: Engine, storage: Storage) -> Sequence[BatchName]:
     """Return the batches whose last event the database lacks, by listing only. Raises StorageError."""
     with reading(engine) as connection:
         began_at = select(models.deployment.c.created_at)
+        own = deployment.identity(connection)
         newest_at = connection.scalar(select(func.max(EVENT.c.at))) or connection.execute(began_at).scalar_one()
-    names = list(batches.listed(storage, (newest_at - MARGIN).date()))
+    names = list(batches.listed(storage, own, (newest_at - MARGIN).date()))
     missing: list[BatchName] = []
     for start in range(0, len(names), PAGE):
         page = names[start : start + PAGE]

@@ -8,17 +8,20 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from portability.api.storages import Storage, StoredObject
+from portability.database import deployment
 from portability.database.engine import reading
 from portability.journal import batches, seals
 
 
 def find(engine: Engine, storage: Storage, at: datetime) -> Iterator[StoredObject]:
     """Yield the objects of the journal that can be deleted at a time of the database's clock. Raises StorageError."""
+    with reading(engine) as connection:
+        own = deployment.identity(connection)
     oldest = at - timedelta(days=batches.KEPT_DAYS)
-    for found in storage.list(f"{batches.FOLDER}/"):
+    for found in storage.list(f"{batches.FOLDER}/{own}/"):
         if found.modified_at < oldest and batches.BatchName.parse(found.key):
             yield found
-    for ref, found in seals.stored(storage):
+    for ref, found in seals.stored(storage, own):
         # A batch of the same day is as old as the key: a writer has other keys the next day.
         if found.modified_at < oldest - timedelta(days=1) or not _is_needed(engine, ref):
             yield found

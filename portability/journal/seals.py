@@ -1,7 +1,7 @@
 """Seals: images are encrypted with a key for each person, which an erasure deletes from storage.
 
-Keys are objects `journal-keys/<pseudonym>/<writer>`, encrypted themselves with a key that is derived from the link key:
-storage alone reveals nothing. Each writer makes its own keys, so that no writer replaces the key of another writer.
+Keys are objects `journal-keys/<deployment>/<pseudonym>/<writer>`, encrypted themselves with a key that is derived from the
+link key: storage alone reveals nothing. Each writer makes its own keys, so that no writer replaces the key of another.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ PURPOSE = b"portability journal key 1"
 class Seals:
     """The keys of one writer, made when they are first needed."""
 
-    def __init__(self, storage: Storage, keys_folder: Path, writer: str) -> None:
+    def __init__(self, storage: Storage, keys_folder: Path, deployment: str, writer: str) -> None:
         self._storage = storage
         self._folder = keys_folder
+        self._deployment = deployment
         self._writer = writer
         self._known: dict[str, Fernet] = {}
 
@@ -41,13 +42,19 @@ class Seals:
         """Encrypt for a pseudonym; returns the name of the key, and the content. Raises NoSigningKey, StorageError."""
         if ref not in self._known:
             self._known[ref] = self._make(connection, ref)
-        return {"key": f"{ref}/{self._writer}", "content": self._known[ref].encrypt(content).decode()}
+        return {
+            "key": f"{self._deployment}/{ref}/{self._writer}",
+            "content": self._known[ref].encrypt(content).decode(),
+        }
+
+    def _name(self, ref: str) -> str:
+        return f"{self._deployment}/{ref}/{self._writer}"
 
     def _make(self, connection: Connection, ref: str) -> Fernet:
         kid = keys.signing(connection, self._folder, purpose="link").kid or ""
         key = Fernet.generate_key()
         document = {"kid": kid, "key": _wrap(self._folder, kid).encrypt(key).decode()}
-        put(self._storage, f"{FOLDER}/{ref}/{self._writer}", orjson.dumps(document))
+        put(self._storage, f"{FOLDER}/{self._name(ref)}", orjson.dumps(document))
         return Fernet(key)
 
 
@@ -64,16 +71,16 @@ def opened(storage: Storage, keys_folder: Path, sealed: dict[str, str]) -> bytes
         raise NoSigningKey(f"the key {document['kid']} of this machine is not the one of the journal") from None
 
 
-def destroy(storage: Storage, ref: str) -> None:
+def destroy(storage: Storage, deployment: str, ref: str) -> None:
     """Delete all keys for a person: what was sealed with them can never be read again. Raises StorageError."""
-    for found in list(storage.list(f"{FOLDER}/{ref}/")):
+    for found in list(storage.list(f"{FOLDER}/{deployment}/{ref}/")):
         storage.delete(found.key)
 
 
-def stored(storage: Storage) -> Iterator[tuple[str, StoredObject]]:
-    """Yield all keys in storage, each with its pseudonym. Raises StorageError."""
-    for found in storage.list(f"{FOLDER}/"):
-        yield found.key.split("/")[1], found
+def stored(storage: Storage, deployment: str) -> Iterator[tuple[str, StoredObject]]:
+    """Yield all keys of a deployment in storage, each with its pseudonym. Raises StorageError."""
+    for found in storage.list(f"{FOLDER}/{deployment}/"):
+        yield found.key.split("/")[2], found
 
 
 def is_needed(connection: Connection, ref: str) -> bool:

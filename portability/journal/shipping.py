@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from portability.api import JSON
 from portability.api.errors import PortabilityError
 from portability.api.storages import Storage, put
-from portability.database import models
+from portability.database import deployment, models
 from portability.database.engine import reading, snapshot, writing
 from portability.errors import ControlError
 from portability.journal import batches, images, seals
@@ -111,7 +111,7 @@ class Journal:
         batch = self._read()
         if not batch.events:
             return 0
-        chain = self._present_chain()
+        chain = self._present_chain(batch.deployment)
         # Until the batch is stored: after a failure it is not known whether it is, so the next one begins a chain.
         self._chain = None
         with reading(self._engine) as connection:
@@ -140,18 +140,19 @@ class Journal:
                 for whom in batch.nameless:
                     subjects.pairwise_ref(connection, *whom)
 
-    def _present_chain(self) -> _Chain:
+    def _present_chain(self, own: str) -> _Chain:
         """Return this process's chain of today."""
         chain = self._chain
         if chain and batches.is_of_today(chain.writer):
             return chain
-        return _Chain(self._open_storage(), self._keys_folder)
+        return _Chain(self._open_storage(), self._keys_folder, own)
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """The next events as they are in the database, with the images of what they are about."""
 
+    deployment: str
     events: Sequence[RowMapping]
     images: Mapping[ImageScope, Image]
     refs: Mapping[ImageScope, str | None]
@@ -169,15 +170,16 @@ class _Batch:
         unnamed = (
             images.subject(image) for scope, image in found.items() if scope.kind != "export" and not refs[scope]
         )
-        return cls(events, found, refs, [whom for whom in unnamed if whom])
+        return cls(deployment.identity(connection), events, found, refs, [whom for whom in unnamed if whom])
 
 
 class _Chain:
     """Batches of one process and day."""
 
-    def __init__(self, storage: Storage, keys_folder: Path) -> None:
+    def __init__(self, storage: Storage, keys_folder: Path, own: str) -> None:
         self.writer = batches.new_writer()
-        self.seals = seals.Seals(storage, keys_folder, self.writer)
+        self.seals = seals.Seals(storage, keys_folder, own, self.writer)
+        self._deployment = own
         self._storage = storage
         self._number = 0
         self._digest = ""
@@ -188,7 +190,7 @@ class _Chain:
         """Sign and store the next batch. Raises StorageError."""
         number = self._number + 1
         body = batches.signed(self.writer, number, self._digest, events, sealed, issuer=issuer, key=key)
-        put(self._storage, batches.key_of(self.writer, number, events[-1]), body)
+        put(self._storage, batches.key_of(self._deployment, self.writer, number, events[-1]), body)
         self._number, self._digest = number, batches.digest(body)
 
 

@@ -15,7 +15,7 @@ from going_back import Backups, contents, journal_of, reconciled
 from sqlalchemy import Connection, select
 
 from portability.api.storages import put
-from portability.database import history, models
+from portability.database import deployment, history, models
 from portability.database.engine import now, reading, writing
 from portability.database.history import DatabaseBehind
 from portability.delivery import links
@@ -196,7 +196,7 @@ def test_nothing_is_readable_after_an_erasure(made: World) -> None:
     journal_of(made).ship()
     with reading(made.engine) as connection:
         ref = subjects.pairwise_ref(connection, "user", "usr_jane", None)
-    assert any(key.startswith(f"journal-keys/{ref}/") for key in made.stored_keys())
+    assert any(key.startswith("journal-keys/") and ref in key for key in made.stored_keys())
 
     whom = Whom.parse(JANE, None)
     do(made, lambda connection: erasures.begin(connection, whom, reason="t", actor=TEST, ground="subject"))
@@ -208,12 +208,11 @@ def test_nothing_is_readable_after_an_erasure(made: World) -> None:
 
 def test_a_key_that_a_late_writer_made_for_an_erased_person_is_swept(made: World) -> None:
     """The erasure of the key and the making of a new key may cross."""
-    put(made.place.storage, "journal-keys/sub_gone/20261128-0123456789abcdef", b"{}")
     with reading(made.engine) as connection:
-        at = connection.execute(select(now())).scalar_one()
-    assert [found.key for found in outdated.find(made.engine, made.place.storage, at)] == [
-        "journal-keys/sub_gone/20261128-0123456789abcdef"
-    ]
+        at, own = connection.execute(select(now())).scalar_one(), deployment.identity(connection)
+    late = f"journal-keys/{own}/sub_gone/20261128-0123456789abcdef"
+    put(made.place.storage, late, b"{}")
+    assert [found.key for found in outdated.find(made.engine, made.place.storage, at)] == [late]
     sweep.sweep(made.engine, made.place.storage, actor=TEST)
     assert [key for key in made.stored_keys() if "sub_gone" in key] == []
 
@@ -291,6 +290,20 @@ def test_nothing_is_done_before_the_database_is_complete(made: World, backups: B
     sweep.sweep(engine, storage, actor=TEST)
     with reading(engine) as connection:
         assert history.is_known(connection)
+
+
+def test_another_deployment_in_the_same_storage_is_not_mixed_up(made: World, tmp_path: Any) -> None:
+    """A new database has a journal of its own, beside the one of the old database."""
+    made.request(JANE)
+    journal_of(made).ship()
+    other = world(tmp_path / "other", {}, storage=made.place.storage).with_all_keys()
+    assert comparison.lost(other.engine, other.place.storage) == []
+    journal_of(other).ship()
+    assert comparison.settle(made.engine, made.place.storage)
+    at = datetime.now(UTC) + timedelta(days=200)
+    gone = [found.key for found in outdated.find(other.engine, other.place.storage, at)]
+    own = [key for key in made.stored_keys() if key.startswith("journal")]
+    assert 0 < len(gone) < len(own)
 
 
 def test_what_changed_since_is_left_to_a_person(made: World, backups: Backups) -> None:

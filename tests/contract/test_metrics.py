@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from factories import World
+from going_back import journal_of
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Boolean, Engine, Integer, String, Table, delete, func, insert, literal, select, text, update
 
 from portability import metrics
-from portability.database import incidents, models
+from portability.database import history, incidents, models
 from portability.database.engine import UtcTime, reading, writing
 from portability.database.incidents import Incident
 from portability.law import deadlines
@@ -301,3 +303,19 @@ def test_notifications_are_counted_and_the_oldest_that_waits_is_reported(migrate
         ("failed", "other"): 1,
     }
     assert 499 < age.value < 560
+
+
+def test_the_journal_has_figures(made: World) -> None:
+    """How late it is, and whether work waits for a reconciliation."""
+    made.request()
+    with writing(made.engine) as connection:
+        history.hold(connection)
+    values = exposed(made.engine)
+    assert [*values["portability_database_behind"].values()] == [1.0]
+    assert 0 < next(iter(values["portability_journal_late_seconds"].values())) < 60
+    journal_of(made).ship()
+    with writing(made.engine) as connection:
+        history.settle(connection, history.name(connection))
+    values = exposed(made.engine)
+    assert [*values["portability_database_behind"].values()] == [0.0]
+    assert [*values["portability_journal_late_seconds"].values()] == [0.0]

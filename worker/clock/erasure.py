@@ -15,7 +15,7 @@ from sqlalchemy import Engine, RowMapping
 
 from portability.api.errors import PortabilityError, StorageError
 from portability.api.storages import Storage
-from portability.database import history
+from portability.database import deployment, history
 from portability.database.engine import reading, writing
 from portability.journal import seals
 from portability.requests import exports
@@ -83,8 +83,8 @@ def _carry_on(engine: Engine, open_storage: Callable[[], Storage], erasure: RowM
         with writing(engine) as connection:
             erasures.strip(connection, erasure, row["id"])
     with reading(engine) as connection:
-        ref = erasures.ref_of(connection, erasure)
-    seals.destroy(open_storage(), ref)
+        own, ref = deployment.identity(connection), erasures.ref_of(connection, erasure)
+    seals.destroy(open_storage(), own, ref)
     with writing(engine) as connection:
         return erasures.finish(connection, erasure["id"])
 
