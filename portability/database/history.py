@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Text, select, update
+from sqlalchemy import ColumnElement, Connection, Text, or_, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -49,10 +49,15 @@ def _present_postgresql(_element: present, _compiler: SQLCompiler, **_kw: Any) -
     return "portability_history()"
 
 
+def known() -> ColumnElement[bool]:
+    """Return the condition: the database continues the history that was compared with the journal."""
+    stored = TABLE.c.history
+    return select(or_(stored.is_(None), stored == present())).scalar_subquery()
+
+
 def is_known(connection: Connection) -> bool:
-    """Return whether the database continues the history that was compared with the journal."""
-    stored, seen = connection.execute(select(TABLE.c.history, present())).one()
-    return stored is None or stored == seen
+    """Return whether it does."""
+    return bool(connection.scalar(select(known())))
 
 
 def name(connection: Connection) -> str:

@@ -1,9 +1,9 @@
-"""Batches: signed objects of the journal, each with some events of the audit log and the images that belong to them.
+"""Batches: signed objects of the journal, each with events of the audit log and the images that belong to them.
 
-A batch is a JWS with the key of audit heads. Its key is `journal/<deployment>/<writer>/<number>-<event>-<hash>.jws`, with
-id and hash of its last event. Because each event contains the hash of the one before, a database that has the last event
-has all of them: a listing is enough to find out whether it lacks any. A writer is a process on one day; its batches are a
-chain.
+A batch is a JWS with the key of audit heads. Its key is `journal/<deployment>/<writer>/<number>-<event>-<hash>.jws`,
+with id and hash of its last event. Because each event contains the hash of the one before, a database that has the last
+event has all of them: a listing is enough to find out whether it lacks any. A writer is a process on one day; its
+batches are a chain.
 """
 
 from __future__ import annotations

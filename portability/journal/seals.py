@@ -1,7 +1,7 @@
 """Seals: images are encrypted with a key for each person, which an erasure deletes from storage.
 
-Keys are objects `journal-keys/<deployment>/<pseudonym>/<writer>`, encrypted themselves with a key that is derived from the
-link key: storage alone reveals nothing. Each writer makes its own keys, so that no writer replaces the key of another.
+Keys are objects `journal-keys/<deployment>/<pseudonym>/<writer>`, encrypted themselves with a key that is derived from
+the link key: storage alone reveals nothing. Each writer makes its own keys: none replaces the key of another writer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from portability.people import subjects
 from portability.trust import keys
 
 FOLDER = "journal-keys"
+NAME = re.compile(rf"{FOLDER}/[0-9a-f]{{32}}/([a-z0-9_]+)/\d{{8}}-[0-9a-f]{{16}}")
 NOBODY = "deployment"
 """In place of a pseudonym: for images that are about no single person."""
 PURPOSE = b"portability journal key 1"
@@ -80,7 +82,8 @@ def destroy(storage: Storage, deployment: str, ref: str) -> None:
 def stored(storage: Storage, deployment: str) -> Iterator[tuple[str, StoredObject]]:
     """Yield all keys of a deployment in storage, each with its pseudonym. Raises StorageError."""
     for found in storage.list(f"{FOLDER}/{deployment}/"):
-        yield found.key.split("/")[2], found
+        if match := NAME.fullmatch(found.key):
+            yield match[1], found
 
 
 def is_needed(connection: Connection, ref: str) -> bool:

@@ -207,6 +207,10 @@ class World:
         storage = self.place.storage
         return [*(found.key for found in storage.list()), *(upload.key for upload in storage.uploads())]
 
+    def archive_keys(self) -> list[str]:
+        """The same without those of the journal."""
+        return [key for key in self.stored_keys() if not key.startswith("journal")]
+
     def with_all_keys(self) -> World:
         """The same with a key for each purpose, as the embedded stack makes them."""
         with writing(self.engine) as connection:

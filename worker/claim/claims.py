@@ -144,10 +144,9 @@ def claim_of(
     """
     with writing(engine) as connection:
         connection.execute(select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update())
-        if not history.is_known(connection):
-            return None
         # Checked again under the lock: other workers may have claimed meanwhile.
-        if not connection.scalar(select(_has_room(TURN.c.tenant, tenant_volumes_max)).where(TURN.c.tenant == tenant)):
+        may_claim = and_(history.known(), _has_room(TURN.c.tenant, tenant_volumes_max))
+        if not connection.scalar(select(may_claim).where(TURN.c.tenant == tenant)):
             return None
         claimed, is_ended = _next_of(connection, tenant, owner, lease_seconds, small_only=small_only)
     if is_ended:

@@ -45,9 +45,11 @@ def lock(connection: Connection, claim: Claim, **values: object) -> RowMapping:
 
     The claim is also lost if the database continues another history: it may have lost commits since the claim.
     """
-    if not history.is_known(connection):
+    known = history.known().label("is_known")
+    locked = select(EXPORT, known).where(EXPORT.c.id == claim.id).with_for_update(of=EXPORT)
+    row = connection.execute(locked).mappings().one()
+    if not row["is_known"]:
         raise LeaseLost(f"the control database was promoted or restored since slice {claim.number} was claimed")
-    row = connection.execute(select(EXPORT).where(EXPORT.c.id == claim.id).with_for_update()).mappings().one()
     write(connection, claim, **values)
     return row
 

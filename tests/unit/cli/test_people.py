@@ -91,7 +91,7 @@ def test_two_people_decide(run: Run, made: World) -> None:
 def test_a_recall_deletes_at_once(run: Run, made: World, ready_export: str) -> None:
     """And its breach record is listed until it is closed with its outcome."""
     recall = answer(run("recall", ready_export, "--reason", "wrong address", "--json"))
-    assert list(made.place.storage.list()) == []
+    assert made.archive_keys() == []
     assert made.view(ready_export)["state"] == "recalled"
     assert [row["id"] for row in answer(run("recalls", "list", "--open", "--json"))] == [recall["id"]]
     answer(run("recalls", "close", recall["id"], "--outcome", "informed on the 3rd", "--json"))
