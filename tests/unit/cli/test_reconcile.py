@@ -104,7 +104,7 @@ def test_a_journal_that_is_late_is_a_fault(made: World, run: Run, monkeypatch: p
 
 
 def test_a_command_does_not_end_before_its_events_are_stored(made: World, run: Run) -> None:
-    """What an operator was told is in the journal when the command returns."""
+    """What an operator reads is in the journal when the command returns."""
     run("request", "--subject", "user:usr_1", "--profile", "access")
     assert len([key for key in made.stored_keys() if key.startswith("journal/")]) == 1
     run("holds", "add", "--subject", "user:usr_1", "--reason", "a lawsuit")

@@ -16,7 +16,7 @@ from portability.journal import shipping
 from worker.clock import journal
 
 
-def running(made: World, act: Callable[[threading.Event], None]) -> None:
+def while_it_runs(made: World, act: Callable[[threading.Event], None]) -> None:
     """Let the thread run while `act` looks at it."""
     stop, ready = threading.Event(), threading.Event()
     args = (made.engine, journal_of(made), lambda: made.place.storage, stop, ready)
@@ -44,13 +44,13 @@ def test_what_any_process_commits_is_shipped(tmp_path: Path) -> None:
         made.request()
         until(lambda: is_shipped(made), "it is shipped")
 
-    running(made, look)
+    while_it_runs(made, look)
 
 
 def test_a_deployment_without_a_key_for_the_journal_works(tmp_path: Path) -> None:
     """It cannot ship, which the doctor says; mail, expiry and sweeps begin all the same."""
     made = world(tmp_path, {})
-    running(made, compared)
+    while_it_runs(made, compared)
     assert not is_shipped(made)
 
 
