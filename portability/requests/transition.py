@@ -129,7 +129,8 @@ def _settle_slices(connection: Connection, export_id: str, before: ExportState, 
 def end_delivery(connection: Connection, export_id: str, state: TransferState, *, actor: str) -> EndedDelivery:
     """End every transfer and link of an export, without events: `EndedDelivery.record` writes them later."""
     transfers = end_transfers(connection, TRANSFER.c.export_id == export_id, state, actor=actor)
-    return EndedDelivery(transfers.transfers, end_links(connection, LINK.c.export_id == export_id, actor=actor))
+    links = end_links(connection, LINK.c.export_id == export_id, actor=actor)
+    return EndedDelivery(transfers.transfers, [*transfers.links, *links])
 
 
 def end_transfers(
@@ -138,7 +139,7 @@ def end_transfers(
     """End transfers without events: `EndedDelivery.record` writes them later.
 
     A worker that encrypts one notices it at its next block. A delivered transfer keeps its state; its link ends, and
-    its copies are no longer kept.
+    its copies are no longer kept. Each link that ends has an event, too.
     """
     query = select(TRANSFER.c.id, TRANSFER.c.export_id, TRANSFER.c.state).where(which).order_by(TRANSFER.c.id)
     found = connection.execute(query.with_for_update()).mappings().all()
@@ -157,11 +158,12 @@ def end_transfers(
         )
     )
     connection.execute(ended)
-    end_links(connection, LINK.c.transfer_id.in_(ids), actor=actor)
+    links = end_links(connection, LINK.c.transfer_id.in_(ids), actor=actor)
     hook = models.webhook
     waiting = update(hook).where(hook.c.transfer_id.in_(ids), hook.c.state == "queued")
     connection.execute(waiting.values(state="dropped", sealed=None, lease_until=None))
-    return EndedDelivery([(row["id"], row["export_id"]) for row in found if row["state"] in TRANSFERS_LIVE])
+    live = [(row["id"], row["export_id"]) for row in found if row["state"] in TRANSFERS_LIVE]
+    return EndedDelivery(live, links)
 
 
 def end_links(connection: Connection, which: ColumnElement[bool], *, actor: str) -> Sequence[tuple[str, str]]:
