@@ -6,7 +6,7 @@ An event is lost if the journal has it, and neither the audit log nor the list o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -60,11 +60,19 @@ class LostPart:
 
 def lost(engine: Engine, storage: Storage) -> Sequence[BatchName]:
     """Return the batches whose last event the database lacks, by listing only. Raises StorageError."""
+    return _missing(engine, _listed(engine, storage))
+
+
+def _listed(engine: Engine, storage: Storage) -> Sequence[BatchName]:
+    """Return the batches since the newest event that the database has."""
     with reading(engine) as connection:
         began_at = select(models.deployment.c.created_at)
         own = deployment.identity(connection)
         newest_at = connection.scalar(select(func.max(EVENT.c.at))) or connection.execute(began_at).scalar_one()
-    names = list(batches.listed(storage, own, (newest_at - MARGIN).date()))
+    return list(batches.listed(storage, own, (newest_at - MARGIN).date()))
+
+
+def _missing(engine: Engine, names: Sequence[BatchName]) -> Sequence[BatchName]:
     missing: list[BatchName] = []
     for start in range(0, len(names), PAGE):
         page = names[start : start + PAGE]
@@ -92,19 +100,21 @@ def read(engine: Engine, storage: Storage, keys_folder: Path, *, force: bool) ->
 
     Raises: JournalBroken for such a batch, unless `force`; NoSigningKey; StorageError; DatabaseUnavailable.
     """
-    part, broken = LostPart(), list[str]()
-    sealed: dict[ImageScope, list[tuple[bool, dict[str, str]]]] = defaultdict(list)
-    last: dict[str, tuple[int, str]] = {}
-    for name in lost(engine, storage):
+    part, sealed = LostPart(), defaultdict[ImageScope, list[tuple[bool, dict[str, str]]]](list)
+    names = _listed(engine, storage)
+    broken, digests = list(_holes(names)), dict[tuple[str, int], str]()
+    if broken and not force:
+        raise JournalBroken(f"{broken[0]} is missing")
+    for name in _missing(engine, names):
         try:
             claims, digest = batches.read(storage, name, keys_folder)
-            _check_order(name, claims, last.get(name.writer))
+            _check_order(claims, digests)
         except (SignatureFault, BadInput, ObjectMissing) as error:
             if not force:
                 raise JournalBroken(f"the batch {name.key} cannot be used: {error}") from None
             broken.append(name.key)
             continue
-        last[name.writer] = (name.number, digest)
+        digests[name.writer, name.number] = digest
         for event in claims["events"]:
             part.events[event["hash"]] = {**event, "at": datetime.fromisoformat(event["at"])}
         passing = {scope: all(map(images.is_passing, events)) for scope, events in _scopes(claims["events"]).items()}
@@ -126,10 +136,21 @@ def _scopes(events: Iterable[Mapping[str, Any]]) -> Mapping[ImageScope, Sequence
     return found
 
 
-def _check_order(name: BatchName, claims: Mapping[str, Any], before: tuple[int, str] | None) -> None:
-    """Check that a batch follows the one before it. Raises JournalBroken."""
-    if before and (name.number, claims["previous"]) != (before[0] + 1, before[1]):
-        raise JournalBroken(f"batch {before[0] + 1} of its writer is missing or was replaced")
+def _holes(names: Iterable[BatchName]) -> Iterator[str]:
+    """Yield the beginnings of the keys that are missing: each writer counts its batches from 1."""
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for name in names:
+        numbers[name.key.rpartition("/")[0]].add(name.number)
+    for writer, found in numbers.items():
+        for number in sorted({*range(1, max(found))} - found):
+            yield f"{writer}/{number:06}"
+
+
+def _check_order(claims: Mapping[str, Any], digests: Mapping[tuple[str, int], str]) -> None:
+    """Check that a batch follows the one before it, if that one was read. Raises JournalBroken."""
+    before = digests.get((claims["writer"], claims["number"] - 1))
+    if before and claims["previous"] != before:
+        raise JournalBroken("the batch before it was replaced")
 
 
 def _forget_known(connection: Connection, part: LostPart) -> None:

@@ -57,7 +57,7 @@ class Journal:
         self._shipping = threading.Lock()
         self._turn = threading.Condition()
         self._is_running = False
-        self._shipped_id = 0
+        self._rounds = 0
         self._faults = 0
 
     def flush(self, seconds: float = WAIT_SECONDS) -> bool:
@@ -65,21 +65,31 @@ class Journal:
 
         One thread ships for all that wait: while storage hangs, they give up one by one.
         """
+        until = time.monotonic() + seconds
         try:
             with reading(self._engine) as connection:
-                if not waiting(connection):
-                    return True
                 wanted_id = audit.head(connection).event_id
+            while not self._has(wanted_id):
+                if not self._wait_for_round(until):
+                    return False
         except PortabilityError:
             return False
-        until = time.monotonic() + seconds
+        return True
+
+    def _has(self, event_id: int) -> bool:
+        # The database says it: after a failover ids are given again, so no process may remember them.
+        with reading(self._engine) as connection:
+            return bool(connection.execute(select(TABLE.c.shipped_id >= event_id)).scalar_one())
+
+    def _wait_for_round(self, until: float) -> bool:
+        """Wait for the end of the round that is shipping, or of a new one; returns whether it was in time and ended."""
         with self._turn:
-            faults = self._faults
-            while self._shipped_id < wanted_id and self._faults == faults:
-                if not self._is_running:
-                    self._is_running = True
-                    threading.Thread(target=self._ship_for_others, name="journal", daemon=True).start()
-                if not self._turn.wait(until - time.monotonic()):
+            rounds, faults = self._rounds, self._faults
+            if not self._is_running:
+                self._is_running = True
+                threading.Thread(target=self._ship_for_others, name="journal", daemon=True).start()
+            while self._rounds == rounds:
+                if not self._turn.wait(max(0.0, until - time.monotonic())):
                     return False
             return self._faults == faults
 
@@ -104,6 +114,7 @@ class Journal:
         finally:
             with self._turn:
                 self._is_running = False
+                self._rounds += 1
                 self._faults += faults
                 self._turn.notify_all()
 
@@ -122,11 +133,12 @@ class Journal:
             }
         chain.append([audit.view(event) for event in batch.events], sealed, issuer=self._issuer, key=key)
         self._chain = chain
+        last = batch.events[-1]
+        # Only in the history that has the event: a failover meanwhile may have lost it, and its id is given again.
+        same = select(EVENT.c.id).where(EVENT.c.id == last["id"], EVENT.c.hash == last["hash"]).exists()
         with writing(self._engine) as connection:
-            last: int = batch.events[-1]["id"]
-            connection.execute(update(TABLE).where(TABLE.c.shipped_id < last).values(shipped_id=last))
-        with self._turn:
-            self._shipped_id = last
+            further = update(TABLE).where(TABLE.c.shipped_id < last["id"], same)
+            connection.execute(further.values(shipped_id=last["id"]))
         return len(batch.events)
 
     def _read(self) -> _Batch:

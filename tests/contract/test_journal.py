@@ -14,13 +14,13 @@ from faults import FaultyStorage
 from going_back import Backups, contents, journal_of, reconciled
 from sqlalchemy import Connection, select
 
-from portability.api.storages import put
+from portability.api.storages import Storage, StoredObject, put
 from portability.database import deployment, history, models
 from portability.database.engine import now, reading, writing
 from portability.database.history import DatabaseBehind
 from portability.delivery import links
 from portability.errors import LeaseLost, LinkInvalid, UnknownExport
-from portability.journal import comparison, outdated
+from portability.journal import comparison, outdated, shipping
 from portability.journal.comparison import JournalBroken
 from portability.journal.reconcile import LossOutcome, LostEvent, earlier
 from portability.law.deadlines import UTC_CALENDAR
@@ -405,6 +405,47 @@ def test_a_missing_batch_is_noticed(made: World, backups: Backups) -> None:
 def _lost_keys(made: World, backups: Backups, before: int) -> list[str]:
     backups.restore(before)
     return [name.key for name in comparison.lost(made.engine, made.place.storage)]
+
+
+def test_a_process_that_survives_a_failover_ships_what_is_new(made: World, backups: Backups) -> None:
+    """Ids are given again there: neither the process nor the database takes a new event for a shipped one."""
+    journal, before = journal_of(made), backups.take()
+    for number in range(3):
+        made.request(f"user:usr_{number}")
+    assert journal.flush()
+    backups.restore(before)
+    identifier = made.request("user:usr_new")
+    assert journal.flush()
+    reconciled(made)
+    again = backups.take()
+    backups.restore(before)
+    assert identifier in {event.export_id for event in reconciled(made).events}
+    backups.restore(again)
+    assert reconciled(made).events == []
+
+
+def test_a_failover_while_a_batch_is_stored_hides_no_event(
+    made: World, backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new history has not shipped the event, although the batch with its id is stored."""
+    before = backups.take()
+    made.request("user:usr_1")
+
+    def stored_and_failed_over(storage: Storage, key: str, body: bytes) -> StoredObject:
+        found = put(storage, key, body)
+        monkeypatch.setattr(shipping, "put", put)
+        backups.restore(before)
+        return found
+
+    monkeypatch.setattr(shipping, "put", stored_and_failed_over)
+    journal_of(made).ship()
+    with reading(made.engine) as connection:
+        assert connection.scalar(select(models.journal.c.shipped_id)) == audit.head(connection).event_id
+    identifier = made.request("user:usr_2")
+    with reading(made.engine) as connection:
+        assert shipping.waiting(connection)
+    assert journal_of(made).flush()
+    assert {event.export_id for event in reconciled(made).events} != {identifier}
 
 
 def test_a_storage_that_does_not_answer_loses_no_event(made: World) -> None:
