@@ -52,6 +52,7 @@ def platform_archive(folder: Path, *, long: bool) -> PlatformArchive:
     built = world(
         folder / "work",
         load_exporters(PlatformSources(settings)),
+        database_url=settings.database,
         source_url=settings.source,
         recordings_url=settings.recordings,
         slices_max=1,

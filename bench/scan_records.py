@@ -12,6 +12,8 @@ from demo.seed import seed
 from portability.api import Dataset, Record, Selection, SubjectKind
 from portability.api.nouns import first_identity
 from portability.api.rows import Batched
+from portability.database import migrations
+from portability.database.engine import open_engine
 from portability.plugins import load_exporters, load_formats
 from portability.settings import load_settings
 from portability.sources import PlatformSources
@@ -37,6 +39,9 @@ def platform() -> Iterator[Lines]:
     with tempfile.TemporaryDirectory() as name:
         settings = load_settings(dir=Path(name))
         tenant = seed(settings.source, open_storage(settings.recordings), PLAN).examples.tenant
+        control = open_engine(settings.database)  # which an exporter reads
+        migrations.upgrade(control)
+        control.dispose()
         subject = sample_subject(
             SubjectKind.TENANT, tenant, first_identity(SubjectKind.TENANT, tenant, tenant), tenant=tenant
         )

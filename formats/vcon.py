@@ -94,7 +94,7 @@ format = Vcon()  # noqa: A001  # the name in the entry point and the plug-in gui
 
 
 def _vcon(dataset: Dataset, record: Record) -> Object:
-    identifier, spoken = _text(record["id"]), _objects(record, "dialog")
+    identifier, spoken, made_by = _text(record["id"]), _objects(record, "dialog"), vendor()
     times = [record.get("started_at"), record.get("created_at"), *(one.get("started_at") for one in spoken)]
     begin = next((time for time in map(_time, times) if time), None)
     if identifier is None or begin is None:
@@ -112,7 +112,7 @@ def _vcon(dataset: Dataset, record: Record) -> Object:
         extensions=list(EXTENSIONS),
         parties=parties,
         dialog=dialog or None,
-        analysis=[*_transcripts(record, dialog, len(parties)), *_conclusions(analysis)] or None,
+        analysis=[*_transcripts(record, dialog, len(parties), made_by), *_conclusions(analysis, made_by)] or None,
         attachments=_attachments(record, spoken, dialog, begin) or None,
         portability=_known(
             id=identifier,
@@ -202,7 +202,7 @@ def _silence(record: Record, begin: str, parties: int) -> Object:
     return {"type": "recording", "start": begin, "duration": _seconds(record.get("seconds")), "parties": everybody}
 
 
-def _transcripts(record: Record, dialog: Sequence[Object], parties: int) -> Iterator[Object]:
+def _transcripts(record: Record, dialog: Sequence[Object], parties: int, made_by: str) -> Iterator[Object]:
     """Yield the transcript of a call: a rendering of the sound, not a conclusion from it."""
     spoken = _objects(record, "dialog")
     if record["kind"] != "call" or not spoken:
@@ -221,7 +221,7 @@ def _transcripts(record: Record, dialog: Sequence[Object], parties: int) -> Iter
     yield {
         "type": "transcript",
         "dialog": list(range(len(dialog))),
-        "vendor": vendor(),
+        "vendor": made_by,
         "schema": "portability/1",
         "mediatype": "application/json",
         "encoding": "json",
@@ -229,10 +229,10 @@ def _transcripts(record: Record, dialog: Sequence[Object], parties: int) -> Iter
     }
 
 
-def _conclusions(analyses: Sequence[Object]) -> Iterator[Object]:
+def _conclusions(analyses: Sequence[Object], made_by: str) -> Iterator[Object]:
     """Yield derived data; the record contains it only if the profile includes it."""
     for analysis in analyses:
-        origin = _known(vendor=vendor(), product=_text(analysis.get("model")))
+        origin = _known(vendor=made_by, product=_text(analysis.get("model")))
         if (summary := _text(analysis.get("summary"))) is not None:
             yield {"type": "summary", **origin, "mediatype": "text/plain", "encoding": "none", "body": summary}
         for kind, names in (("sentiment", ("sentiment", "sentiment_score")), ("report", ("intent", "topics"))):

@@ -54,8 +54,12 @@ def share_one_arena() -> None:
 def settle() -> None:
     """Mark all objects in memory as permanent before work begins: the garbage collector then skips them.
 
-    Otherwise a forked child would scan all objects, and copy their memory pages by doing so.
+    Otherwise a forked child would scan all objects, and copy their memory pages by doing so. Freed memory goes back to
+    the system (malloc_trim(3)).
     """
     gc.collect()
     gc.freeze()
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])

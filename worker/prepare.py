@@ -107,7 +107,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         open_gaps={gap["id"]: gap for gap in gaps},
         begun_without=tuple(begun_without),
         begins_at=at,
-        retention_cutoff=partial(_retention_cutoff, context.notice, export["began_at"]),
+        retention_cutoff=partial(retention_cutoff, context.notice, export["began_at"]),
         reviewed=reviewed.number,
         is_review_lost=reviewed.is_lost,
         plan_for=_plans_for(make, resolving, found.unresolved, orders, reviewed.rows, begun),
@@ -262,7 +262,8 @@ def _is_large(context: WorkerContext, division: Division) -> bool:
     return bool(division.cut) or known > context.settings.volume_bytes
 
 
-def _retention_cutoff(notice: Register | None, began_at: datetime | None, line: PlanLine) -> datetime | None:
+def retention_cutoff(notice: Register | None, began_at: datetime | None, line: PlanLine) -> datetime | None:
+    """Return `Selection.retention_cutoff` of a dataset for an export; None if no register states it."""
     if notice is None or began_at is None:
         return None
     return notice.retention_cutoff(line.exporter, line.dataset.name, began_at)

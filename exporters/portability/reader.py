@@ -195,8 +195,8 @@ class OwnRecords:
         if self._counted is not None and self._counted[0] == asked and selection.began_at is not None:
             return self._counted[1]
         counts = dict.fromkeys(self._tables, 0)
-        queries = {name: _query(table, subject, selection, None) for name, table in self._tables.items()}
-        parts = [_number(name, query) for name, query in queries.items() if query is not None]
+        rows = {name: _rows(table, subject, selection, None) for name, table in self._tables.items()}
+        parts = [_number(self._tables[name], found) for name, found in rows.items() if found is not None]
         if parts:
             with _reading(self._engine(), "counts") as connection:
                 counts |= {row[0]: row[1] for row in connection.execute(union_all(*parts))}
@@ -214,14 +214,14 @@ def _reading(engine: Engine, what: str) -> Iterator[Connection]:
         raise SourceUnavailable(f"{what}: {error}") from error
 
 
-def _number(name: str, query: Select[*tuple[Any, ...]]) -> Select[str, int]:
-    return query.with_only_columns(literal(name), func.count(), maintain_column_froms=True).order_by(None)
+def _number(table: OwnTable, rows: Sequence[ColumnElement[bool]]) -> Select[str, int]:
+    return select(literal(table.dataset.name), func.count()).select_from(table.origin).where(*rows)
 
 
-def _query(
+def _rows(
     table: OwnTable, subject: Subject, selection: Selection, place: tuple[datetime, Any] | None
-) -> Select[*tuple[Any, ...]] | None:
-    """Return the query for the rows after a place; None: the subject is not identified on the platform."""
+) -> Sequence[ColumnElement[bool]] | None:
+    """Return the conditions of the rows after a place; None: the subject is not identified on the platform."""
     identifier = _identifier(subject)
     kinds = table.dataset.subject_kinds or frozenset(SubjectKind)
     if not identifier or subject.kind not in kinds:
@@ -235,9 +235,19 @@ def _query(
     if place is not None:
         at, key = place
         clauses.append(or_(table.created > at, and_(table.created == at, table.key > key)))
+    return clauses
+
+
+def _query(
+    table: OwnTable, subject: Subject, selection: Selection, place: tuple[datetime, Any] | None
+) -> Select[*tuple[Any, ...]] | None:
+    """Return the query for the rows after a place; None: the subject is not identified on the platform."""
+    rows, moment = _rows(table, subject, selection, place), selection.began_at or datetime.now(UTC)
+    if rows is None:
+        return None
     columns = [table.created, table.key, *(shown.as_of(moment) for shown in table.columns)]
     labelled = [column.label(f"c{number}") for number, column in enumerate(columns)]
-    return select(*labelled).select_from(table.origin).where(*clauses).order_by(table.created, table.key)
+    return select(*labelled).select_from(table.origin).where(*rows).order_by(table.created, table.key)
 
 
 def _identifier(subject: Subject) -> str | None:

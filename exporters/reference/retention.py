@@ -17,6 +17,9 @@ from exporters.reference import schema
 from exporters.sql.row_filter import own
 from portability.api import Subject, SubjectKind
 
+_ACCOUNT = schema.users.alias("account")
+_COMPANY = schema.organisations.alias("company")
+
 
 @dataclass(frozen=True, slots=True)
 class Until:
@@ -57,8 +60,7 @@ class AccountClosed:
         if not cutoff:
             return None
         if subject.kind is SubjectKind.USER:
-            users = schema.users.alias("account")
-            return _closed(users, users.c.id.in_(own(subject, "user_id")), cutoff)
+            return _closed(_ACCOUNT, _ACCOUNT.c.id.in_(own(subject, "user_id")), cutoff)
         if subject.kind is SubjectKind.TENANT and self.company is not None:
             return _company_closed(subject, self.company, cutoff)
         return None
@@ -79,10 +81,9 @@ class CompanyClosed:
 
 
 def _company_closed(subject: Subject, company: Column[Any], cutoff: datetime) -> ColumnElement[bool]:
-    organisations = schema.organisations.alias("company")
     # All rows of a contact or a company belong to one company: the database looks it up once, not for each row.
     named = company if subject.tenant is None else literal(subject.tenant)
-    return _closed(organisations, organisations.c.id == named, cutoff)
+    return _closed(_COMPANY, _COMPANY.c.id == named, cutoff)
 
 
 def _closed(table: FromClause, which: ColumnElement[bool], cutoff: datetime) -> ColumnElement[bool]:

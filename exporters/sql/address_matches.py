@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, or_, select
@@ -21,6 +22,7 @@ from exporters.sql.row_filter import at_tenants
 from exporters.sql.values import exact
 from portability.api import Identity, Subject, SubjectKind
 from portability.people.addresses import EMAIL, fold, is_national, normal
+from portability.people.resolution import shared
 
 DEPTH_MAX = 100
 """Depth limit of JSON values that are searched."""
@@ -51,9 +53,20 @@ def own_records(book: AddressBook, subject: Subject) -> Mapping[str, tuple[str, 
 
 
 def known_addresses(
-    connection: Connection, book: AddressBook, tenant: str, own: Collection[str]
+    connection: Connection, book: AddressBook, tenant: str, own: tuple[str, ...]
 ) -> Sequence[KnownAddress]:
-    """Return the proved addresses of a person's records at a tenant, each with everyone who has it there."""
+    """Return the proved addresses of a person's records at a tenant, each with everyone who has it there.
+
+    All exporters of a platform need them, in each round: they are read once for a resolution, like what follows from
+    them, until further records of the person are found.
+    """
+    key = ("addresses", connection.engine, book.table, tenant, own)
+    return shared(key, partial(_read_known_addresses, connection, book, tenant, own))
+
+
+def _read_known_addresses(
+    connection: Connection, book: AddressBook, tenant: str, own: tuple[str, ...]
+) -> Sequence[KnownAddress]:
     found: dict[tuple[str, bytes], KnownAddress] = {}
     t = book.table
     for kind, columns in book.addresses.items():
@@ -76,38 +89,56 @@ def duplicates(connection: Connection, book: AddressBook, subject: Subject) -> I
     address: then it is another person, with whom the subject shares an address.
     """
     for tenant, own in own_records(book, subject).items():
-        certain: set[str] = set()
-        possible: dict[str, None] = {}
-        for known in known_addresses(connection, book, tenant, own):
-            mine = [owner for owner in known.owners if owner.key in own]
-            for owner in known.owners:
-                names = [same_name(owner.name, one.name) for one in mine]
-                if owner.key in own or False in names:
-                    continue
-                possible[owner.key] = None
-                together = any(had_it_together(owner, one) for one in mine)
-                if known.kind == EMAIL and together and all(names):
-                    certain.add(owner.key)
-        others = set(_with_proved_email(connection, book, tenant, possible.keys() - certain, own))
-        yield from ((tenant, key, True) for key in sorted(certain))
-        yield from ((tenant, key, False) for key in possible if key not in certain | others)
+        key = ("duplicates", connection.engine, tenant, own)
+        yield from shared(key, partial(_duplicates, connection, book, tenant, own))
+
+
+def _duplicates(
+    connection: Connection, book: AddressBook, tenant: str, own: tuple[str, ...]
+) -> Sequence[tuple[str, str, bool]]:
+    certain: set[str] = set()
+    possible: dict[str, None] = {}
+    for known in known_addresses(connection, book, tenant, own):
+        mine = [owner for owner in known.owners if owner.key in own]
+        for owner in known.owners:
+            names = [same_name(owner.name, one.name) for one in mine]
+            if owner.key in own or False in names:
+                continue
+            possible[owner.key] = None
+            together = any(had_it_together(owner, one) for one in mine)
+            if known.kind == EMAIL and together and all(names):
+                certain.add(owner.key)
+    others = set(_with_proved_email(connection, book, tenant, possible.keys() - certain, own))
+    unclear = [(tenant, key, False) for key in possible if key not in certain | others]
+    return [*((tenant, key, True) for key in sorted(certain)), *unclear]
 
 
 def matches(
     connection: Connection, book: AddressBook, belongings: Sequence[Belonging], subject: Subject
 ) -> Iterator[tuple[str, str, str, bool]]:
     """Yield (tenant, kind of identity, key, whether it is certain) of rows that the subject's addresses lead to."""
-    for tenant, own in own_records(book, subject).items():
-        known = known_addresses(connection, book, tenant, own)
-        for belonging in belongings:
-            for rule in belonging.person:
-                if isinstance(rule, ByAddress):
-                    found = _by_address(connection, belonging, rule, tenant, own, known)
-                elif isinstance(rule, ByMember):
-                    found = _by_member(connection, belonging, rule, tenant, own, known)
-                else:
-                    continue
-                yield from ((tenant, rule.gives, key, is_certain) for key, is_certain in found)
+    for belonging in belongings:
+        for rule in belonging.person:
+            if not isinstance(rule, ByAddress | ByMember):
+                continue
+            for tenant, own in own_records(book, subject).items():
+                key = ("matches", connection.engine, belonging.table, rule, tenant, own)
+                found = shared(key, partial(_matches, connection, book, belonging, rule, tenant, own))
+                yield from ((tenant, rule.gives, name, is_certain) for name, is_certain in found)
+
+
+def _matches(
+    connection: Connection,
+    book: AddressBook,
+    belonging: Belonging,
+    rule: ByAddress | ByMember,
+    tenant: str,
+    own: tuple[str, ...],
+) -> Sequence[tuple[str, bool]]:
+    known = known_addresses(connection, book, tenant, own)
+    if isinstance(rule, ByAddress):
+        return [*_by_address(connection, belonging, rule, tenant, own, known)]
+    return [*_by_member(connection, belonging, rule, tenant, own, known)]
 
 
 def staff_tenants(connection: Connection, belongings: Sequence[Belonging], user: str) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Dialect, Index, MetaData, Numeric, Table, Text
+from sqlalchemy import Column, Dialect, FromClause, Index, MetaData, Numeric, Table, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
@@ -82,7 +83,7 @@ def _json_texts_sqlite(element: json_texts, compiler: SQLCompiler, **options: An
 def _json_texts_postgresql(element: json_texts, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
     value = compiler.process(element.clauses, **options)
     found = f"jsonb_path_query({value}, 'strict $.**') AS found"
-    return f"(SELECT found #>> '{{}}' AS value FROM {found})"  # noqa: S608  # the compiler's own text
+    return f"LATERAL (SELECT found #>> '{{}}' AS value FROM {found})"  # noqa: S608  # the compiler's own text
 
 
 def table(name: str, *columns: Column[Any] | Index) -> Table:
@@ -91,6 +92,15 @@ def table(name: str, *columns: Column[Any] | Index) -> Table:
     Its first column is the primary key `id`: an opaque text with a prefix, such as `usr_...`.
     """
     return Table(name, metadata, Column("id", Text, primary_key=True), *columns)
+
+
+@cache
+def alias(of: Table, *_place: Hashable) -> FromClause:
+    """Return an alias of a table, made once for each place in queries: every alias has a copy of all columns.
+
+    A query inside of this place needs another alias.
+    """
+    return of.alias()
 
 
 def link(name: str, *, required: bool = True) -> Column[str]:

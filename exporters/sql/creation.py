@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, not_, or_
+from sqlalchemy import ColumnElement, FromClause, Table, and_, not_, or_
 from sqlalchemy.sql import visitors
 
 from exporters.sql.source import TableSource
@@ -36,7 +37,7 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
         return
     present = datetime.now(UTC) + CLOCK_TOLERANCE
     yield not_(and_(source.created > selection.began_at, source.created <= present))
-    for created in _creation_times_of_parents(source):
+    for created in _creation_times_of_parents(source.origin, source.created.table):
         yield or_(created.is_(None), created <= selection.began_at, created > present)
 
 
@@ -45,6 +46,7 @@ def in_future(source: TableSource) -> ColumnElement[bool]:
     return source.created > datetime.now(UTC) + CLOCK_TOLERANCE
 
 
-def _creation_times_of_parents(source: TableSource) -> Iterator[ColumnElement[Any]]:
-    tables = (part for part in visitors.iterate(source.origin) if isinstance(part, Table))
-    yield from (table.c.created_at for table in tables if table is not source.created.table and "created_at" in table.c)
+@cache
+def _creation_times_of_parents(origin: FromClause, own: FromClause) -> tuple[ColumnElement[Any], ...]:
+    tables = (part for part in visitors.iterate(origin) if isinstance(part, Table))
+    return tuple(table.c.created_at for table in tables if table is not own and "created_at" in table.c)

@@ -114,10 +114,11 @@ class SqlExporter:
         if rows is None:
             return Size(0, 0)
         files = func.coalesce(func.sum(stated_bytes(table.file)), 0) if table.file else func.count()
-        unrelated = None if table.filter is None else table.filter.unrelated(subject)
-        lost = func.count() if unrelated is None else func.count(case((unrelated, 1)))
+        unrelated = None if table.filter is None else table.filter.unrelated(subject, table.origin)
+        lost = func.count() if unrelated is None else func.count(case((unrelated.condition, 1)))
+        origin = table.origin if unrelated is None else unrelated.rows
         with reading(self._sources.database, table.dataset.name, single=True) as connection:
-            found = connection.execute(select(func.count(), files, lost).select_from(table.origin).where(rows)).one()
+            found = connection.execute(select(func.count(), files, lost).select_from(origin).where(rows)).one()
         return Size(found[0], int(found[1]) if table.file else None, None if unrelated is None else found[2])
 
     def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:

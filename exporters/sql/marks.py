@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Engine, func, select
+from sqlalchemy import ColumnElement, Engine, MetaData, bindparam, text
 
+from exporters.sql.columns import WITHHELD as IS_WITHHELD
 from exporters.sql.creation import in_future
 from exporters.sql.faults import reading
 from exporters.sql.source import TableSource
@@ -24,6 +26,13 @@ MarkedRows: TypeAlias = Mapping[str, Sequence[int]]
 
 WITHHELD = "withheld:"
 """Prefix of the marks of withheld columns."""
+
+RIGHTS = text(
+    "select t.relname, a.attname from pg_catalog.pg_class t join pg_catalog.pg_attribute a on a.attrelid = t.oid"
+    " where (t.relname, a.attname) in :withheld and pg_catalog.pg_table_is_visible(t.oid)"
+    " and pg_catalog.has_column_privilege(t.oid, a.attnum, 'SELECT')"
+).bindparams(bindparam("withheld", expanding=True))
+"""Which of some columns the role may read; a table or column that does not exist is not among them."""
 
 
 def remarks_of(source: TableSource, subject: Subject, selection: Selection) -> Marks:
@@ -41,7 +50,7 @@ def remarks_of(source: TableSource, subject: Subject, selection: Selection) -> M
     return marks
 
 
-def withheld_of(database: Engine, source: TableSource) -> Marks:
+def withheld_of(database: Engine, source: TableSource, selection: Selection) -> Marks:
     """Return the marks for rows with a withheld value, of columns that this role may read.
 
     Its role should not have the right to read them: then the archive says that they may be stored.
@@ -50,11 +59,19 @@ def withheld_of(database: Engine, source: TableSource) -> Marks:
     """
     columns = source.withheld
     if columns and database.dialect.name == "postgresql":
-        rights = [func.has_column_privilege(column.table.name, column.name, "SELECT") for column in columns]
-        with reading(database, source.dataset.name, single=True) as connection:
-            may_read = connection.execute(select(*rights)).one()
-        columns = tuple(column for column, may in zip(columns, may_read, strict=True) if may)
+        # Rights are looked up once for an export, not for each dataset.
+        look_up = _readable if selection.began_at is not None else _readable.__wrapped__
+        readable = look_up(database, source.table.metadata, selection.began_at)
+        columns = tuple(column for column in columns if (column.table.name, column.name) in readable)
     return {f"{WITHHELD}{column.name}": column.is_not(None) for column in columns}
+
+
+@lru_cache(maxsize=1)
+def _readable(database: Engine, tables: MetaData, _began_at: datetime | None) -> frozenset[tuple[str, str]]:
+    """Return the withheld columns of all tables that this role may read, as (table, column)."""
+    withheld = [(t.name, column.name) for t in tables.sorted_tables for column in t.c if column.info.get(IS_WITHHELD)]
+    with reading(database, "rights", single=True) as connection:
+        return frozenset((row[0], row[1]) for row in connection.execute(RIGHTS, {"withheld": withheld}))
 
 
 def marked(marks: Iterable[str], columns: Sequence[Sequence[object]]) -> dict[str, list[int]]:

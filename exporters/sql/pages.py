@@ -112,7 +112,7 @@ class Pages:
         self._table = table
         self._subject = subject
         self._selection = selection
-        self._marks = {**remarks_of(table, subject, selection), **withheld_of(database, table)}
+        self._marks = {**remarks_of(table, subject, selection), **withheld_of(database, table, selection)}
         self._limit = BATCH_ROWS if table.file is None else FILE_BATCH_ROWS
         self._read = 0
         self._joins = table.file is None and database.dialect.driver == "psycopg"

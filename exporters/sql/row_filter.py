@@ -13,8 +13,8 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, FromClause, Select, and_, not_, or_, select, tuple_, union
 
 from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress, Relations, Rule, Within
-from exporters.sql.columns import folded
-from exporters.sql.unrelated import leads_to_no_one
+from exporters.sql.columns import alias, folded
+from exporters.sql.unrelated import Unrelated, leads_to_no_one
 from portability.api import Subject, SubjectKind
 from portability.people.addresses import fold
 
@@ -88,9 +88,11 @@ class RowFilter:
         """Return the condition for the subject's rows; None: it can have none."""
         return self._cached(subject)
 
-    def unrelated(self, subject: Subject) -> ColumnElement[bool] | None:
-        """Return the condition for rows of a tenant that lead to no person; None for people, and if none is needed."""
-        return leads_to_no_one(self._relations, self._dataset) if is_tenant(subject) else None
+    def unrelated(self, subject: Subject, origin: FromClause) -> Unrelated | None:
+        """Return the rows of a tenant that lead to no person; None for people, and if none is needed."""
+        if subject.tenant is None or not is_tenant(subject):
+            return None
+        return leads_to_no_one(self._relations, self._dataset, subject.tenant, origin)
 
     def unclear(self, subject: Subject) -> Sequence[Unclear]:
         """Return the conditions for rows that someone must review before they are delivered.
@@ -141,7 +143,7 @@ class RowFilter:
             if not isinstance(rule, ByParent) or not rule.is_part or belonging.tenant is None:
                 continue
             parent = self._relations.belongings[rule.dataset]
-            p, t = parent.table.alias(), belonging.table
+            p, t = alias(parent.table, belonging.table, rule, "foreign"), belonging.table
             if parent.tenant is not None:
                 other = (p.c[rule.key] == t.c[rule.column], p.c[parent.tenant] != t.c[belonging.tenant])
                 return select(1).select_from(p).where(*other).correlate(t).exists()
@@ -191,7 +193,7 @@ class RowFilter:
             return None
 
         def make(t: FromClause) -> ColumnElement[bool]:
-            p = parent.table.alias()
+            p = alias(parent.table, belonging.table, rule)
             found = _any_way(parent, ways, p)
             conditions = [] if found is None else [found]
             if rule.only_if_null is not None:
@@ -250,8 +252,8 @@ def _any_way(
     if len(ways) == 1 and not by_key:
         return ways[0].make(table)
     branches = []
-    for way in ways:
-        t = belonging.table.alias()
+    for place, way in enumerate(ways):
+        t = alias(belonging.table, place)
         branches.append(select(t.c[belonging.key]).where(way.make(t)))
     keys = branches[0] if len(branches) == 1 else union(*branches)
     return table.c[belonging.key].in_(keys)

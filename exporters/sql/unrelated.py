@@ -1,12 +1,15 @@
-"""Rows of a tenant that lead to no person: the tenant gets them, and their number is reported."""
+"""Rows of a tenant that lead to no person: the tenant gets them, and their number is reported.
+
+Whatever a row may lead to is a table that is made once for the whole query and joined to the rows: to search for each
+row would take as long as the rows of a tenant times its people.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, FromClause, and_, false, func, not_, or_, select, true
 
 from exporters.sql.belonging import (
     AddressBook,
@@ -19,109 +22,136 @@ from exporters.sql.belonging import (
     Rule,
     Within,
 )
-from exporters.sql.columns import folded, json_texts
+from exporters.sql.columns import alias, folded, json_texts
 from portability.people.addresses import EMAIL
 
 _SEPARATORS = ("tel:", "(0)", " ", "-", "(", ")", ".", "/")
 
 
-def leads_to_no_one(relations: Relations, dataset: str) -> ColumnElement[bool] | None:
-    """Return the condition for rows that no record of a person can claim; None if rows of the dataset need no person.
+@dataclass(frozen=True, slots=True)
+class _JoinedWay:
+    """One way by which rows lead to a person: a condition, and the table that it needs, joined to the rows."""
 
-    Addresses are compared without the separators of phone numbers and without ASCII case: the number of these rows is
-    for information, and no row is left out because of it.
+    condition: ColumnElement[bool]
+    table: FromClause | None = None
+    on: ColumnElement[bool] | None = None
+    """At most one row of `table` fulfils it for each row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unrelated:
+    """The condition for rows that lead to no person, on `rows`: the dataset's origin with more tables joined to it."""
+
+    condition: ColumnElement[bool]
+    rows: FromClause
+
+
+def leads_to_no_one(relations: Relations, dataset: str, tenant: str, origin: FromClause) -> Unrelated | None:
+    """Return the tenant's rows that no record of a person can claim; None if rows of the dataset need no person.
+
+    `origin` has the dataset's table; its rows are limited to the tenant by the query, and none comes twice. Addresses
+    are compared without the separators of phone numbers and without ASCII case: the number of these rows is for
+    information, and no row is left out because of it.
     """
     belonging = relations.belongings[dataset]
-    found = list(_ways(relations, belonging, belonging.table))
-    return not_(or_(*found)) if found else None
+    found = list(_ways(relations, belonging, belonging.table, tenant))
+    return Unrelated(not_(_any(found)), _joined(origin, found)) if found else None
 
 
-def _ways(relations: Relations, belonging: Belonging, table: FromClause) -> Iterator[ColumnElement[bool]]:
+def _any(ways: Iterable[_JoinedWay]) -> ColumnElement[bool]:
+    return or_(*(way.condition for way in ways))
+
+
+def _joined(rows: FromClause, ways: Iterable[_JoinedWay]) -> FromClause:
+    for way in ways:
+        rows = rows if way.table is None else rows.outerjoin(way.table, way.on)
+    return rows
+
+
+def _ways(relations: Relations, belonging: Belonging, table: FromClause, tenant: str) -> Iterator[_JoinedWay]:
     for rule in belonging.person:
-        way = None if belonging.tenant is None else _way(relations, belonging, rule, table)
+        way = None if belonging.tenant is None else _way(relations, belonging, rule, table, tenant)
         if way is not None:
             yield way
 
 
-def _way(relations: Relations, belonging: Belonging, rule: Rule, t: FromClause) -> ColumnElement[bool] | None:
+def _way(relations: Relations, belonging: Belonging, rule: Rule, t: FromClause, tenant: str) -> _JoinedWay | None:
     if isinstance(rule, ByColumn):
         is_of_person = rule.within is Within.TENANT and relations.book.identity in rule.identities
         return _names_person(relations, belonging, rule, t) if is_of_person else None
     if isinstance(rule, ByParent):
-        return _has_parent(relations, belonging, rule, t)
+        return _has_parent(relations, rule, t, tenant)
     if isinstance(rule, ByAddress):
-        return _has_address(relations, belonging, rule, t)
-    return _has_member(relations, belonging, rule, t) if isinstance(rule, ByMember) else None
+        return _has_address(relations, rule, t, tenant)
+    return _has_member(relations, belonging, rule, t, tenant) if isinstance(rule, ByMember) else None
 
 
-def _names_person(relations: Relations, belonging: Belonging, rule: ByColumn, t: FromClause) -> ColumnElement[bool]:
+def _names_person(relations: Relations, belonging: Belonging, rule: ByColumn, t: FromClause) -> _JoinedWay:
     book = relations.book
-    b = book.table.alias()
+    b = alias(book.table, belonging.table, rule)
+    # By its primary key.
     same = (b.c[book.key] == t.c[rule.column], b.c[book.tenant] == t.c[belonging.tenant or ""])
-    return select(1).select_from(b).where(*same).correlate(t).exists()
+    return _JoinedWay(select(1).select_from(b).where(*same).correlate(t).exists())
 
 
-def _has_parent(
-    relations: Relations, belonging: Belonging, rule: ByParent, t: FromClause
-) -> ColumnElement[bool] | None:
+def _has_parent(relations: Relations, rule: ByParent, t: FromClause, tenant: str) -> _JoinedWay | None:
     parent = relations.belongings[rule.dataset]
-    p = parent.table.alias()
-    ways = list(_ways(relations, parent, p))
+    p = alias(parent.table, rule)
+    ways = list(_ways(relations, parent, p, tenant))
     if not ways or parent.tenant is None:
         return None
-    same = (p.c[rule.key] == t.c[rule.column], p.c[parent.tenant] == t.c[belonging.tenant or ""])
-    return select(1).select_from(p).where(*same, or_(*ways)).correlate(t).exists()
+    of_person = select(p.c[rule.key].label("key")).select_from(_joined(p, ways))
+    parents = of_person.where(p.c[parent.tenant] == tenant, _any(ways)).distinct().subquery()
+    return _JoinedWay(parents.c.key.is_not(None), parents, parents.c.key == t.c[rule.column])
 
 
-def _has_address(relations: Relations, belonging: Belonging, rule: ByAddress, t: FromClause) -> ColumnElement[bool]:
-    """Return the condition for rows whose address is that of exactly one person, who had proved it by then."""
-    row = _TenantRow(t, t.c[belonging.tenant or ""], func.coalesce(*(t.c[name] for name in rule.at)))
-    conditions = [t.c[rule.unlinked].is_(None), _is_of_one(relations.book, rule.identity, t.c[rule.address], row)]
+def _has_address(relations: Relations, rule: ByAddress, t: FromClause, tenant: str) -> _JoinedWay:
+    """Return the way of rows whose address is that of exactly one person, who had proved it by then."""
+    people = _people(relations.book, rule.identity, tenant)
+    moment = func.coalesce(*(t.c[name] for name in rule.at))
+    # Not NULL: its negation would not be true.
+    conditions = [t.c[rule.unlinked].is_(None), func.coalesce(people.c.since <= moment, false())]
     if rule.when is not None:
         conditions.append(t.c[rule.when[0]] == rule.when[1])
     if rule.unless is not None:
         conditions.append(t.c[rule.unless[0]].is_distinct_from(rule.unless[1]))
-    return and_(*conditions)
+    is_theirs = people.c.address == _form(rule.identity, t.c[rule.address])
+    return _JoinedWay(and_(*conditions), people, and_(t.c[rule.unlinked].is_(None), is_theirs))
 
 
-def _has_member(relations: Relations, belonging: Belonging, rule: ByMember, t: FromClause) -> ColumnElement[bool]:
-    """Return the condition for rows whose JSON value contains the key or the address of exactly one person."""
-    book, b = relations.book, relations.book.table.alias()
-    texts = json_texts(t.c[rule.members]).table_valued("value", name="texts")
-    row = _TenantRow(t, t.c[belonging.tenant or ""], func.coalesce(*(t.c[name] for name in rule.at)), texts)
-    named = select(1).select_from(b).where(b.c[book.key] == texts.c.value, b.c[book.tenant] == row.tenant)
-    found: list[ColumnElement[bool]] = [named.correlate(t, texts).exists()]
+def _has_member(relations: Relations, belonging: Belonging, rule: ByMember, t: FromClause, tenant: str) -> _JoinedWay:
+    """Return the way of rows whose JSON value contains the key or the address of exactly one person."""
+    book, b = relations.book, alias(relations.book.table, rule, "named")
+    m = alias(belonging.table, rule)
+    texts = json_texts(m.c[rule.members]).table_valued("value", name="texts")
+    moment = func.coalesce(*(m.c[name] for name in rule.at))
+    named = select(1).select_from(b).where(b.c[book.key] == texts.c.value, b.c[book.tenant] == tenant)
+    found = [_JoinedWay(named.correlate(texts).exists())]
     for kind in sorted(book.addresses.keys() & set(rule.identities)):
+        people = _people(book, kind, tenant)
         # Names are not compared with every number of the tenant.
         likely = texts.c.value.contains("@" if kind == EMAIL else "+")
-        found.append(and_(likely, _is_of_one(book, kind, texts.c.value, row)))
-    return select(1).select_from(texts).where(or_(*found)).correlate(t).exists()
+        is_theirs = people.c.address == _form(kind, texts.c.value)
+        found.append(_JoinedWay(func.coalesce(people.c.since <= moment, false()), people, and_(likely, is_theirs)))
+    naming = select(m.c[belonging.key].label("key")).select_from(_joined(m.join(texts, true()), found))
+    members = naming.where(m.c[belonging.tenant or ""] == tenant, _any(found)).distinct().subquery()
+    return _JoinedWay(members.c.key.is_not(None), members, members.c.key == t.c[belonging.key])
 
 
-@dataclass(frozen=True, slots=True)
-class _TenantRow:
-    """A row whose address is compared: its table, the columns of tenant and time, and a table that is made of it."""
-
-    table: FromClause
-    tenant: ColumnElement[str]
-    moment: ColumnElement[Any]
-    made: FromClause | None = None
-
-
-def _is_of_one(book: AddressBook, kind: str, address: ColumnElement[str], row: _TenantRow) -> ColumnElement[bool]:
-    """Return the condition that one person of the tenant has the address, and had proved it at the time of the row."""
-    columns, b = book.addresses[kind], book.table.alias()
-    other = b.c[columns.address]
-    equal = folded(func.trim(address)) == folded(other) if kind == EMAIL else _plain(address) == _plain(other)
-    outer = [row.table] if row.made is None else [row.table, row.made]
-    owners = select(func.count()).select_from(b).where(equal, b.c[book.tenant] == row.tenant).correlate(*outer)
-    since = owners.with_only_columns(func.min(b.c[columns.since])).scalar_subquery()
-    # Not NULL: its negation would not be true.
-    return and_(owners.scalar_subquery() == 1, func.coalesce(since <= row.moment, false()))
+def _people(book: AddressBook, kind: str, tenant: str) -> FromClause:
+    """Return a table of the addresses that exactly one person of the tenant has, and since when it is proved."""
+    columns, b = book.addresses[kind], alias(book.table, kind)
+    address = _form(kind, b.c[columns.address]).label("address")
+    since = func.min(b.c[columns.since]).label("since")
+    return (
+        select(address, since).where(b.c[book.tenant] == tenant).group_by(address).having(func.count() == 1).subquery()
+    )
 
 
-def _plain(number: ColumnElement[str]) -> ColumnElement[str]:
-    """Return a phone number without the usual separators."""
+def _form(kind: str, address: ColumnElement[str]) -> ColumnElement[str]:
+    """Return an address as it is compared: e-mail in lower case, a phone number without the usual separators."""
+    if kind == EMAIL:
+        return folded(func.trim(address))
     for part in _SEPARATORS:
-        number = func.replace(number, part, "")
-    return number
+        address = func.replace(address, part, "")
+    return address

@@ -89,6 +89,7 @@ def nearest(tags: Iterable[str]) -> str:
     return SOURCE
 
 
+@cache
 def own_name(language: str) -> str:
     """Return what a language calls itself, such as `Bahasa Indonesia` or `Deutsch`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from babel import Locale, dates, numbers, units
@@ -18,6 +18,8 @@ STEP = 1000
 SIZES = ("byte", "kilobyte", "megabyte", "gigabyte", "terabyte")
 SPANS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 MINUTE_SECONDS = 60
+NUMBERS_KEPT = 10_000
+"""Numbers of this many are written once: a page of an archive has hundreds, and most are small."""
 
 
 def tag(language: str) -> str:
@@ -38,6 +40,7 @@ def moment(language: str, at: datetime) -> str:
     return f"{pattern.format(time, date(language, at))} UTC"
 
 
+@lru_cache(maxsize=NUMBERS_KEPT)
 def number(language: str, count: int) -> str:
     """Return a count with its thousands grouped: `12,345`."""
     return numbers.format_decimal(count, locale=_locale(language))

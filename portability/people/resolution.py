@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 from portability.api import (
     ADDRESS_KINDS,
@@ -23,6 +24,10 @@ from portability.errors import AddressOfAccount, AmbiguousSubject
 
 ROUNDS_MAX = 20
 """Limit of rounds in which identities lead to further identities, for a source that finds identities without end."""
+
+T = TypeVar("T")
+_shared: ContextVar[dict[Hashable, object] | None] = ContextVar("shared", default=None)
+"""What plug-ins have read for the resolution that runs, by their own keys."""
 
 Decided: TypeAlias = Mapping[tuple[str | None, str, str], bool]
 """By tenant, kind and value of an unverified identity: whether a person decided that it is the subject's."""
@@ -66,15 +71,32 @@ def resolve(
         AddressOfAccount: the subject is an address, and it belongs to an account.
     """
     failed = dict(unresolved or {})
-    while True:
-        resolvers = {
-            name: exporter
-            for name, exporter in exporters.items()
-            if name not in failed and isinstance(exporter, ResolvingExporter) and _may_find(exporter)
-        }
-        found = _resolve_all(subject, resolvers, ask, failed, decided or {})
-        if found is not None:
-            return Resolution(found, failed)
+    token = _shared.set({})
+    try:
+        while True:
+            resolvers = {
+                name: exporter
+                for name, exporter in exporters.items()
+                if name not in failed and isinstance(exporter, ResolvingExporter) and _may_find(exporter)
+            }
+            found = _resolve_all(subject, resolvers, ask, failed, decided or {})
+            if found is not None:
+                return Resolution(found, failed)
+    finally:
+        _shared.reset(token)
+
+
+def shared(key: Hashable, read: Callable[[], T]) -> T:
+    """Return what another plug-in has read under this key for the same resolution, else what `read` returns now.
+
+    Several plug-ins of a platform need the same rows, in each round. Outside of a resolution nothing is kept.
+    """
+    known = _shared.get()
+    if known is None:
+        return read()
+    if key not in known:
+        known[key] = read()
+    return cast("T", known[key])
 
 
 def needed(exporters: Mapping[str, Exporter], include: Iterable[str] | None) -> Mapping[str, Exporter]:

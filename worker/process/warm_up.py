@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,12 +26,13 @@ from portability.plugins import load_document_formats, load_formats
 from portability.processes import settle
 from portability.requests.acceptance import DEFAULT_FORMATS
 from portability.requests.instructions import Order
+from portability.requests.states import DatasetState
 from portability.sources import PlatformSources
 from portability.storage import prepare as prepare_storage
 from worker import prepare
 from worker.context import WorkerContext
 from worker.plan import plan
-from worker.plan.position import Position
+from worker.plan.position import Position, Reading
 from worker.process import synthetic_export
 from worker.process.synthetic_export import SYNTHETIC
 from worker.read import bounded_calls, identities
@@ -109,7 +110,10 @@ def _deadline(ends_at: float) -> Check:
 
 
 def _read(context: WorkerContext, subject: Subject, profile: Profile, check: Check) -> None:
-    """Count and read every dataset, into a volume that is not stored."""
+    """Count and read every dataset, into a volume that is not stored; a tenant's data is counted by its first job only.
+
+    The statements that count it need 5 MB, which each process would have.
+    """
     at, settings = datetime.now(UTC), context.settings
     job = SliceJob(
         plan=plan.make(profile, subject, context.exporters, [Order(SYNTHETIC, None, None)], notice=context.notice),
@@ -122,9 +126,14 @@ def _read(context: WorkerContext, subject: Subject, profile: Profile, check: Che
         check=check,
         document_formats=load_document_formats(DEFAULT_FORMATS),
         screen=prepare.screen(settings, profile),
+        retention_cutoff=partial(prepare.retention_cutoff, context.notice, at),
     )
     resolution.resolve(subject, context.exporters, partial(identities.ask, job.patience))
-    division = prepare.divide(context, job)
+    readings: Sequence[Reading]
+    if subject.kind is SubjectKind.TENANT:
+        readings = [Reading(number) for number, line in enumerate(job.plan.lines) if line.state is DatasetState.PENDING]
+    else:
+        readings = prepare.divide(context, job).own
     envelope = VolumeMetadata(settings.iss, SYNTHETIC, SYNTHETIC, profile, 1, at, at, settings.contact, context.notice)
     volume = Volume(envelope, 1, lambda _block: None)
-    fill(OpenVolume(replace(job, readings=division.own), volume, Position()))
+    fill(OpenVolume(replace(job, readings=readings), volume, Position()))

@@ -66,6 +66,7 @@ def day(language: str, on: str) -> str:
     return values.date(language, datetime.fromisoformat(on))
 
 
+@cache
 def direction(language: str) -> str:
     """Return `ltr` or `rtl`."""
     return str(Locale.parse(language, sep="-").text_direction)

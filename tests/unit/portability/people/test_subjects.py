@@ -328,3 +328,23 @@ def test_an_error_about_an_address_shows_how_to_write_it(subject: str, what: str
     with pytest.raises(BadSubject, match=what) as raised:
         subjects.parse(subject, None)
     assert example in (raised.value.hint or "")
+
+
+@dataclass
+class Sharer(Resolver):
+    """A resolver that finds the identity that is stored, as it was read first for the resolution."""
+
+    stored: list[str] = field(default_factory=list)
+
+    def identities(self, subject: Subject) -> Sequence[Identity]:
+        return [identity(resolution.shared("stored", lambda: self.stored.pop(0))) for _ in subject.identities]
+
+
+def test_what_plug_ins_share_is_read_once_for_a_resolution_and_anew_for_the_next() -> None:
+    """Several plug-ins, in several rounds, get the same rows; nothing of them is kept for another export."""
+    stored = ["first", "second", "third"]
+    exporters = {"a": Sharer(stored=stored), "b": Sharer(stored=stored)}
+    assert values(resolve(user(), exporters)) == ["usr_1", "first"]
+    assert values(resolve(user(), exporters)) == ["usr_1", "second"]
+    assert resolution.shared("stored", lambda: stored.pop(0)) == "third"
+    assert stored == []
