@@ -69,8 +69,8 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
     },
     "Processes": {
         "web": "cli.web:web",
-        "worker": "cli.processes:worker",
-        "clock": "cli.processes:clock",
+        "worker": "cli.worker:worker",
+        "clock": "cli.clock:clock",
     },
 }
 """Where each command is, by topic and name, in the order of `--help`."""

@@ -1,4 +1,4 @@
-"""`portability worker | clock`: the processes of the Procfile."""
+"""`portability clock`: the process for regular tasks."""
 
 from __future__ import annotations
 
@@ -12,29 +12,12 @@ from cli.context import Context, shared
 from portability import logs
 from portability.api.storages import Storage
 from portability.journal.shipping import Journal
-from portability.law import notice
 from portability.people.directory import load_directory
-from portability.processes import report_ready, share_one_arena
+from portability.processes import report_ready
 from portability.queue import connect, open_queue, redis_url
 from portability.sources import PlatformSources
 from worker.clock import audit_anchor, dispatch, erasure, expiry, journal, message_delivery, sweep, webhook_delivery
 from worker.clock.envelopes import Desk
-from worker.process import rq_worker, tasks
-
-
-@click.command()
-@shared
-def worker(context: Context) -> None:
-    """Write exports until stopped; SIGTERM finishes the current volume."""
-    share_one_arena()
-    logs.configure()
-    # Checked once here, before the first job, so that a wrong deployment does not start.
-    exporters = context.exporters
-    notice.check(context.notice, exporters, embedded=context.settings.embedded, laws=context.settings.laws)
-    _ = context.storage
-    context.engine.dispose()
-    tasks.warm_up()
-    rq_worker.run(context.settings, connect(redis_url(context.settings), waits=True))
 
 
 @click.command()
@@ -42,7 +25,7 @@ def worker(context: Context) -> None:
 def clock(context: Context) -> None:
     """Run regular tasks: wake workers, send mail, delete what was recalled or has expired, sweep. Several may run."""
     logs.configure()
-    _ = context.exporters  # as above
+    _ = context.exporters  # checked once here, so that a wrong deployment does not start
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
