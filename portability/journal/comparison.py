@@ -147,7 +147,7 @@ def _holes(names: Iterable[BatchName]) -> Iterator[str]:
 
 
 def _check_order(claims: Mapping[str, Any], digests: Mapping[tuple[str, int], str]) -> None:
-    """Check that a batch follows the one before it, if that one was read. Raises JournalBroken."""
+    """Check that a batch follows the batch before it, if that was read. Raises JournalBroken."""
     before = digests.get((claims["writer"], claims["number"] - 1))
     if before and claims["previous"] != before:
         raise JournalBroken("the batch before it was replaced")
