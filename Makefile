@@ -42,7 +42,7 @@ test-fast: .venv/dev.stamp ## in a minute, without servers: the unit tests, and 
 test-systems: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## those of gigabytes and minutes; 11 GB of disk
 	$(PYTEST) -m system
 
-chaos: .venv/dev.stamp programs ## kills, outages, slow and lost answers at seeded moments: SEEDS=20 SEED=0 STACK=servers|embedded
+chaos: .venv/dev.stamp programs ## kills, outages, slow and lost answers at seeded moments: SEEDS=20 SEED=0 STACK=servers|embedded|cluster
 	PYTHONPATH=tests:tests/support $(BIN)/python -m chaos.run --stack $(STACK) --seeds $(SEEDS) --seed $(SEED)
 
 kills: .venv/dev.stamp programs ## kill -9 at POINTS=100 places of an export of 200 MB, one export each

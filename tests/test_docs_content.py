@@ -6,7 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from chaos.failovers import MOVES
 from chaos.faults import EMBEDDED, EVERYWHERE, ON_SERVERS
+from chaos.kinds import ON_CLUSTER
 from repository import ROOT, table
 
 from cli.context import EXIT_CODES
@@ -169,4 +171,4 @@ def test_the_faults_of_chaos_are_listed() -> None:
     rows = list(table(DOCS / "chaos.md", "fault"))
     listed = {name.strip("`") for row in rows for name in row["fault"].split(", ")}
 
-    assert listed == {*EVERYWHERE, *ON_SERVERS, *EMBEDDED}
+    assert listed == {*EVERYWHERE, *ON_SERVERS, *EMBEDDED, *ON_CLUSTER, *MOVES}

@@ -128,6 +128,8 @@ WRITABLE_SQLITE = (
     "recursive_triggers=ON",
 )
 READ_ONLY_SQLITE = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
+READ_ONLY_SQLSTATE = "25006"
+"""Of a server that takes no writes: during a failover a pooler may lead to one that is not promoted yet."""
 IDLE_SECONDS = 1.0
 """A connection used within this time is reused without a check; after a longer pause it is checked first."""
 _RETURNED_AT = "portability_returned_at"
@@ -203,7 +205,7 @@ def _begin_sqlite(connection: Connection, *, read_only: bool) -> None:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open one transaction, committed at the end of the block. Raises DatabaseUnavailable."""
-    with _faults_named(engine), _part_of_whole(engine) or engine.begin() as connection:
+    with _faults_named(engine, writes=True), _part_of_whole(engine) or engine.begin() as connection:
         yield connection
 
 
@@ -262,15 +264,22 @@ def _hosts(url: URL) -> str:
 
 
 @contextmanager
-def _faults_named(engine: Engine) -> Iterator[None]:
+def _faults_named(engine: Engine, *, writes: bool = False) -> Iterator[None]:
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
+        # The library does not convert the driver's error where a connection breaks before its first statement.
+        driver = engine.dialect.loaded_dbapi
+        away = (OperationalError, InterfaceError, driver.OperationalError, driver.InterfaceError)
+        original = error.orig if isinstance(error, DBAPIError) else error
+        is_replica = writes and getattr(original, "sqlstate", None) == READ_ONLY_SQLSTATE
+        # The driver's InternalError, for example, where the server sent no result before it was gone.
+        is_gone = isinstance(error, DBAPIError) and error.connection_invalidated
         # SQLite raises DatabaseError itself for a file that is not a database; its other subclasses are our own faults.
-        if not isinstance(error, OperationalError | InterfaceError) and type(error) is not DatabaseError:
+        if not (isinstance(error, away) or type(error) is DatabaseError or is_replica or is_gone):
             raise
         where = (
             engine.url.render_as_string(hide_password=True) if engine.dialect.name == "sqlite" else _hosts(engine.url)
         )
-        kind = type(error.orig).__name__
+        kind = type(original).__name__
         raise DatabaseUnavailable(f"the control database at {where} failed: {kind}") from error

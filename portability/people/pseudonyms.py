@@ -50,7 +50,8 @@ def _key(connection: Connection, export_id: str) -> bytes:
     """Return the export's key, made at first use; locks the export."""
     matching = EXPORT.c.id == export_id
     query = select(EXPORT.c.began_at, EXPORT.c.ended_at, EXPORT.c.pseudonym_key).where(matching).with_for_update()
-    began_at, ended_at, key = connection.execute(query).one()
+    # A failover may have lost the row of an export that a worker still writes.
+    began_at, ended_at, key = connection.execute(query).one_or_none() or (None, None, None)
     # A worker that lost its lease must not leave a key behind that would never be erased.
     if began_at is None or ended_at is not None:
         raise LeaseLost(f"export {export_id} is not running: no pseudonyms can be assigned")

@@ -16,7 +16,7 @@ import redis
 from http_faults import Break, HttpRequest, Rule
 
 from chaos.rows import Look
-from chaos.stack import LEASE_SECONDS, ChaosStack, Form, Process
+from chaos.stack import LEASE_SECONDS, ChaosStack, Process
 
 CLOCK_ERRORS_SECONDS = (-200_000, -600, 600, 7_200)
 """Days and hours too: S3 refuses whatever is wrong by more than 15 minutes."""
@@ -136,6 +136,8 @@ def postgres_restart(stack: ChaosStack, _look: Look, chance: Random) -> Hit | No
 
 def postgres_terminate(stack: ChaosStack, _look: Look, _chance: Random) -> Hit | None:
     """Every connection of every user is cut at the same moment."""
+    if stack.databases is not None:
+        return Hit() if stack.databases.cut_connections() else None
     assert stack.postgres is not None
     others = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname <> ''"
     try:
@@ -210,13 +212,6 @@ ON_SERVERS: Mapping[str, Harm] = {
 }
 EMBEDDED: Mapping[str, Harm] = {"sqlite_locked": sqlite_locked, "disk_full": disk_full}
 KILLS = frozenset({"kill_horse", "kill_worker"})
-
-
-def kinds(form: Form, *, has_disk: bool) -> Mapping[str, Harm]:
-    """By name, those that this form of the stack can have."""
-    if form == "servers":
-        return {**EVERYWHERE, **ON_SERVERS}
-    return {**EVERYWHERE, **{name: harm for name, harm in EMBEDDED.items() if has_disk or name != "disk_full"}}
 
 
 def unmet(stack: ChaosStack) -> int:

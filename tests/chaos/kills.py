@@ -17,7 +17,8 @@ from pathlib import Path
 from chaos import oracle, rows
 from chaos.faults import Hit
 from chaos.recovery import Recoveries
-from chaos.run import STUCK_SECONDS, Chaos, chaos
+from chaos.round import STUCK_SECONDS
+from chaos.run import Chaos, chaos
 from demo.plan import SeedPlan
 
 PLATFORM = SeedPlan(
@@ -107,7 +108,7 @@ def main() -> int:
     count = parser.parse_args().points
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
     done: list[Point] = []
-    with chaos("servers", folder / "stack", PLATFORM, **SETTINGS) as made:
+    with chaos("servers", folder / "stack", PLATFORM, more=SETTINGS) as made:
         print(f"{made.bytes[made.tenant]} bytes in {made.volumes[made.tenant]} volumes", flush=True)  # noqa: T201  # a command
         for point in points(made, count):
             print(point.line(), flush=True)  # noqa: T201  # as above

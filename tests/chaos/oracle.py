@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from archives import export_json
 from sqlalchemy import select
 
 from archive.verify.archives import verify
-from chaos import contents, rows
+from chaos import contents, rows, source
 from chaos.contents import Contents
 from chaos.stack import ChaosStack
 from portability.api.errors import StorageError
@@ -53,20 +54,27 @@ class Objects:
 
 
 def archive(stack: ChaosStack, identifier: str) -> list[Path]:
-    """The volumes of an export, read from storage itself."""
-    with reading(stack.engine) as connection:
-        stored = exports.stored_volumes(connection, identifier)
+    """Every object that storage has of an export: no table is asked which of them are its volumes."""
     folder = stack.deployment.folder / "judged" / identifier
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for row in stored:
-        paths.append(folder / f"{row['name']}.zip")
-        paths[-1].write_bytes(b"".join(stack.storage.read(row["object_key"])))
-    return paths
+    for found in sorted(stack.storage.list(f"{identifier}/"), key=lambda found: found.key):
+        paths.append(folder / found.key.rpartition("/")[2])
+        paths[-1].write_bytes(b"".join(stack.storage.read(found.key)))
+    return [path for path in paths if path.suffix == ".zip"]
 
 
-def problems_of(stack: ChaosStack, identifier: str, wanted: Contents | None) -> Iterator[str]:
-    """Return what is wrong with one export: it needs one complete archive that verifies, with every source record."""
+def problems_of(
+    stack: ChaosStack, identifier: str, wanted: Contents | None, there: source.Rows | None = None
+) -> Iterator[str]:
+    """Return what is wrong with one export: it needs one complete archive that verifies, with every source record.
+
+    Args:
+        stack: where the export was made, after a sweep.
+        identifier: the export.
+        wanted: what an undisturbed archive of the subject holds.
+        there: for a company, the rows of the platform.
+    """
     with reading(stack.engine) as connection:
         jwks = Jwks.parse(orjson.loads(orjson.dumps(keys.jwks(connection))))
         try:
@@ -89,12 +97,19 @@ def problems_of(stack: ChaosStack, identifier: str, wanted: Contents | None) -> 
         return
     if export_json(paths)["outcome"]["own"] not in WHOLE:
         yield f"lost: {identifier}: its export.json does not say that it is complete"
+    seen, varying = contents.of(paths), stack.happened.varying
+    if there is not None:
+        yield from source.problems(seen, there, varying)
     if wanted is not None:
-        missing, extra = contents.differences(contents.of(paths), wanted)
+        missing, extra = contents.differences(seen, wanted, varying)
         if missing:
-            yield f"lost: {missing} things are not in the archive of {identifier}"
+            yield f"silent: {missing} things are not in the archive of {identifier}"
         if extra:
             yield f"doubled: {extra} things are in the archive of {identifier} too often"
+
+
+BESIDE = re.compile(rf"{deployment.OWNER}|journal(-keys)?/.*|[a-z2-7]+/[0-9]+\.closing")
+"""Objects that have no row: who owns the storage, the journal, and the markers of closings."""
 
 
 def left_behind(stack: ChaosStack) -> Iterator[str]:
@@ -102,7 +117,7 @@ def left_behind(stack: ChaosStack) -> Iterator[str]:
     with reading(stack.engine) as connection:
         volumes = connection.execute(select(VOLUME)).mappings().all()
     known = {row["object_key"]: row["bytes"] for row in volumes if row["state"] == "stored"}
-    stored = {found.key: found.bytes for found in stack.storage.list() if found.key != deployment.OWNER}
+    stored = {found.key: found.bytes for found in stack.storage.list() if not BESIDE.fullmatch(found.key)}
     for key in stored.keys() - known.keys():
         yield f"left: the object {key} has no row"
     for key in known.keys() - stored.keys():
@@ -144,17 +159,23 @@ def swept(stack: ChaosStack) -> int:
         return sweep.sweep(stack.engine, stack.storage, actor="operator:chaos").found
 
 
-def judge(stack: ChaosStack, accepted: Mapping[str, str], reference: Mapping[str, Contents]) -> tuple[list[str], int]:
+def judge(
+    stack: ChaosStack,
+    accepted: Mapping[str, str],
+    reference: Mapping[str, Contents],
+    there: Mapping[str, source.Rows] | None = None,
+) -> tuple[list[str], int]:
     """What is wrong after a seed, and how much only a later sweep would have removed; [] where all is well.
 
     Args:
         stack: where nothing breaks any more.
         accepted: subjects by export.
         reference: what an undisturbed archive of each subject holds.
+        there: the rows that the platform has, of subjects that are companies.
     """
     found = list(calm(stack))
     young = swept(stack)
     for identifier, subject in accepted.items():
-        found += problems_of(stack, identifier, reference.get(subject))
+        found += problems_of(stack, identifier, reference.get(subject), (there or {}).get(subject))
     found += left_behind(stack)
     return found, young

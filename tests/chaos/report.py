@@ -9,7 +9,7 @@ from typing import Any
 
 from chaos.recovery import CLAIMED_AGAIN_SECONDS, Recovery
 
-WRONG = ("lost", "doubled", "stuck", "left", "late", "missed")
+WRONG = ("lost", "doubled", "silent", "stuck", "left", "late", "missed")
 
 
 @dataclass
@@ -23,6 +23,10 @@ class Outcome:
     exports: int = 0
     seconds: float = 0
     recoveries: list[Recovery] = field(default_factory=list)
+    lost_with_commits: int = 0
+    """Requests that were accepted only in a history that was lost."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """What else happened."""
     young: int = 0
     """Left for the sweep of a day later, as documented: what no row knows is left alone for 24 hours."""
     problems: list[str] = field(default_factory=list)
@@ -54,9 +58,15 @@ def table(outcomes: Sequence[Outcome]) -> str:
     rows.append(f"{'all':20} {injected.total():8} {recovered.total():9}")
     rows += ["", ", ".join(f"{number} {kind}" for kind, number in counts(outcomes).items())]
     rows.append(f"left for the sweep of a day later: {sum(outcome.young for outcome in outcomes)}")
+    if any(outcome.form == "cluster" for outcome in outcomes):
+        rows.append(f"requests lost with commits: {sum(outcome.lost_with_commits for outcome in outcomes)}")
+        happened = sum((outcome.counts for outcome in outcomes), Counter[str]())
+        rows += [f"{what}: {number}" for what, number in sorted(happened.items())]
     if (longest := _longest(outcomes)) is not None:
         allowed = f"promised without outages: {CLAIMED_AGAIN_SECONDS:g} s"
-        rows.append(f"longest from a kill to the next claim: {longest.seconds:.1f} s ({longest.kind}; {allowed})")
+        rows.append(
+            f"longest from a kill or failover to the next claim: {longest.seconds:.1f} s ({longest.kind}; {allowed})"
+        )
     return "\n".join(rows)
 
 

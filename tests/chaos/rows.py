@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, and_, delete, func, select
@@ -10,7 +10,7 @@ from sqlalchemy import Engine, and_, delete, func, select
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import DatabaseUnavailable
-from portability.requests.states import OPEN, SliceState
+from portability.requests.states import OPEN, ExportState, SliceState
 
 EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
 
@@ -24,6 +24,7 @@ class SliceRow:
     owner: int
     """Pid; 0: unclaimed."""
     fence: int
+    token: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class Look:
     stored: int
     """Volumes."""
     writing: int
+    known: frozenset[str]
+    """Those that have a row."""
+    failed: Mapping[str, str]
+    """Error codes of those that have failed."""
 
     @property
     def owners(self) -> set[int]:
@@ -48,14 +53,24 @@ def look(engine: Engine, exports: Sequence[str]) -> Look | None:
     volumes = select(VOLUME.c.state, func.count()).where(VOLUME.c.export_id.in_(exports)).group_by(VOLUME.c.state)
     try:
         with reading(engine) as connection:
-            still = select(EXPORT.c.id).where(EXPORT.c.id.in_(exports), EXPORT.c.state.in_(OPEN))
-            is_open = frozenset(connection.scalars(still))
+            states = select(EXPORT.c.id, EXPORT.c.state, EXPORT.c.error_code).where(EXPORT.c.id.in_(exports))
+            rows = connection.execute(states).all()
             found = connection.execute(open_slices.where(SLICE.c.state != SliceState.DONE)).mappings().all()
             counts: dict[str, int] = dict(map(tuple, connection.execute(volumes)))
     except DatabaseUnavailable:
         return None
-    slices = [SliceRow(row["export_id"], row["number"], _pid(row["owner"], row["held"]), row["fence"]) for row in found]
-    return Look(is_open, slices, counts.get("stored", 0), counts.get("writing", 0))
+    slices = [
+        SliceRow(row["export_id"], row["number"], _pid(row["owner"], row["held"]), row["fence"], row["token"])
+        for row in found
+    ]
+    return Look(
+        open=frozenset(row.id for row in rows if row.state in OPEN),
+        slices=slices,
+        stored=counts.get("stored", 0),
+        writing=counts.get("writing", 0),
+        known=frozenset(row.id for row in rows),
+        failed={row.id: row.error_code for row in rows if row.state == ExportState.FAILED},
+    )
 
 
 def leases(engine: Engine) -> int:

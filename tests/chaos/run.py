@@ -8,22 +8,20 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import get_args
 
-from chaos import faults, oracle, report, rows, schedule
+from chaos import faults, kinds, oracle, platform_changes, report, rows, schedule, source
+from chaos.clusters import Happened
 from chaos.contents import Contents, of
-from chaos.recovery import Recoveries
 from chaos.report import Outcome
-from chaos.schedule import Plan, Planned
+from chaos.round import TICK_SECONDS, Round
 from chaos.stack import FORMS, ChaosStack, Form, running
 from demo.plan import SeedPlan
 from demo.seed import seed as make_up
-from portability.api.errors import StorageError
 from portability.database.engine import writing
 from portability.errors import QueueUnavailable
 from portability.queue import connect, open_queue, wake
@@ -33,11 +31,20 @@ from portability.storage import open_storage
 PLATFORM = SeedPlan(
     tenants=1, users=3, contacts=8, calls=80, chats=80, events=300, recordings=20, recording_seconds=(1, 3)
 )
+SMALL_PLATFORM = SeedPlan(
+    tenants=1,
+    users=1,
+    contacts=3,
+    calls=20,
+    chats=20,
+    events=40,
+    recordings=2,
+    recording_seconds=(1, 1),
+    hostile_share=0,
+)
+"""Of the cluster, with smaller volumes."""
 ACTOR = "operator:chaos"
-STUCK_SECONDS = 60.0
 LEARN_SECONDS = 300.0
-TICK_SECONDS = 0.03
-MORE_REQUESTS_MAX = 6
 
 
 @dataclass
@@ -56,13 +63,34 @@ class Chaos:
 
     @property
     def kinds(self) -> Mapping[str, faults.Harm]:
-        return faults.kinds(self.stack.form, has_disk=self.stack.disk is not None)
+        return kinds.kinds(self.stack.form, has_disk=self.stack.disk is not None)
+
+    @property
+    def moves(self) -> Mapping[str, faults.Harm]:
+        return kinds.moves(self.stack.form)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return tuple(sorted(self.requests))
+
+    @property
+    def there(self) -> Mapping[str, source.Rows]:
+        """The rows of the company, as the platform has them now."""
+        subject_id = self.requests[self.tenant].subject_id
+        return {self.tenant: source.rows_of(self.stack.source_url, subject_id)}
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The journal of the process that accepts requests."""
+        folder = self.stack.deployment.folder / "keys"
+        return Journal(self.stack.engine, lambda: self.stack.storage, folder, SETTINGS["ISSUER"])
 
     def ask(self, subject: str) -> str:
-        """Accept a request as the command line does; a Redis that is down is the clock's business."""
+        """Accept a request as the command line does, and wait for the journal; a Redis that is down is the clock's business."""
         with writing(self.stack.engine) as connection:
             identifier, is_new = acceptance.accept(connection, self.requests[subject], actor=ACTOR)
         assert is_new, "two exports of one subject at the same time"
+        assert self.journal.flush(PATIENCE_SECONDS), "the request is not in the journal"
         if not self.stack.undo:
             with suppress(QueueUnavailable):
                 wake(open_queue(connect(self.stack.valkey.url)), identifier)
@@ -71,34 +99,45 @@ class Chaos:
     def play(self, seed: int) -> Outcome:
         """One seed: its requests, its faults, and the judgement."""
         began_at = time.monotonic()
-        plan = schedule.plan(seed, sorted(self.kinds), self.volumes, self.tenant)
+        plan = schedule.plan(seed, sorted(self.kinds), self.volumes, self.tenant, moves=sorted(self.moves))
         outcome = Outcome(self.stack.form, seed)
+        if self.stack.databases and self.stack.connect_by(pooled=has_pooler(seed)):
+            # Faults begin when the new processes work: how long they take to start is not judged.
+            self.forget(self.undisturbed([self.tenant]))
         accepted = {self.ask(subject): subject for subject in plan.subjects}
-        _Round(self, plan, outcome, accepted).run()
+        Round(self, plan, outcome, accepted).run()
         faults.end(self.stack)
-        problems, outcome.young = oracle.judge(self.stack, accepted, self.reference)
+        problems, outcome.young = oracle.judge(self.stack, accepted, self.reference, self.there)
         self.objects.watch(self.stack, now=True)
         outcome.problems += problems
         outcome.problems += [f"doubled: the object {key} was overwritten" for key in self.objects.changed]
         self.forget(accepted)
+        if self.stack.databases:
+            platform_changes.undo(self.stack)
+        self.stack.happened = Happened()
         outcome.exports, outcome.seconds = len(accepted), time.monotonic() - began_at
         return outcome
 
     def learn(self) -> None:
         """Export every subject undisturbed: what its archive holds, and in how many volumes."""
-        accepted = {self.ask(subject): subject for subject in self.requests}
-        deadline = time.monotonic() + LEARN_SECONDS
-        while (look := rows.look(self.stack.engine, list(accepted))) is None or look.open:
-            assert time.monotonic() < deadline, "undisturbed exports do not end"
-            self.stack.mend()
-            time.sleep(TICK_SECONDS)
-        problems, _ = oracle.judge(self.stack, accepted, {})
+        accepted = self.undisturbed(self.requests)
+        problems, _ = oracle.judge(self.stack, accepted, {}, self.there)
         assert not problems, problems
         for identifier, subject in accepted.items():
             paths = oracle.archive(self.stack, identifier)
             self.reference[subject], self.volumes[subject] = of(paths), len(paths)
             self.bytes[subject] = sum(path.stat().st_size for path in paths)
         self.forget(accepted)
+
+    def undisturbed(self, subjects: Iterable[str]) -> Mapping[str, str]:
+        """Export subjects without faults; returns them by export."""
+        accepted = {self.ask(subject): subject for subject in subjects}
+        deadline = time.monotonic() + LEARN_SECONDS
+        while (look := rows.look(self.stack.engine, list(accepted))) is None or look.open:
+            assert time.monotonic() < deadline, "undisturbed exports do not end"
+            self.stack.mend()
+            time.sleep(TICK_SECONDS)
+        return accepted
 
     def forget(self, accepted: Mapping[str, str]) -> None:
         """Delete what was judged: rows, objects, copies."""
@@ -110,77 +149,30 @@ class Chaos:
         self.objects.changed.clear()
 
 
-@dataclass
-class _Round:
-    """A seed under way."""
-
-    chaos: Chaos
-    plan: Plan
-    outcome: Outcome
-    accepted: dict[str, str]
-    pending: list[Planned] = field(default_factory=list)
-    recoveries: Recoveries = field(default_factory=Recoveries)
-    chance: Random = field(default_factory=Random)
-    last_event: float = 0
-
-    def run(self) -> None:
-        """Do every fault at its moment, and wait until all exports have ended."""
-        self.pending, self.last_event = list(self.plan.faults), time.monotonic()
-        self.chance.seed(f"harm {self.plan.seed}")
-        while not self._step():
-            time.sleep(TICK_SECONDS)
-        if never := [planned.kind for planned in self.pending] + ["of HTTP"] * faults.unmet(self.chaos.stack):
-            self.outcome.problems.append(f"missed: {', '.join(never)}")
-        self.outcome.recoveries = self.recoveries.done
-        self.outcome.problems += [
-            f"late: a slice lay still for {one.seconds:.1f} s after {one.kind}, {one.allowed_seconds:.1f} s are allowed"
-            for one in self.recoveries.done
-            if one.seconds > one.allowed_seconds
-        ]
-
-    def _step(self) -> bool:
-        """Check the state once; returns whether the round is over."""
-        stack = self.chaos.stack
-        stack.mend()
-        if stack.undo:
-            self.last_event = time.monotonic()
-        with suppress(StorageError):
-            self.chaos.objects.watch(stack)
-        look = rows.look(stack.engine, list(self.accepted))
-        if look is not None:
-            self.recoveries.see(look)
-            if self.pending and look.open and look.stored >= self.pending[0].after_volumes:
-                self._harm(look)
-            if not look.open and not stack.undo:
-                if not self.pending and not faults.unmet(stack):
-                    return True
-                # The exports ended before all faults were done: request one more.
-                if len(self.accepted) <= MORE_REQUESTS_MAX:
-                    self.accepted[self.chaos.ask(self.chaos.tenant)] = self.chaos.tenant
-                else:
-                    return True
-        if time.monotonic() > self.last_event + STUCK_SECONDS:
-            self.outcome.problems.append(f"stuck: {sorted(look.open) if look else 'the database is away'}")
-            return True
-        return False
-
-    def _harm(self, look: rows.Look) -> None:
-        """Cause the next fault; if it is not possible now, such as without a child to kill, it waits."""
-        kind = self.pending[0].kind
-        hit = self.chaos.kinds[kind](self.chaos.stack, look, self.chance)
-        if hit is not None:
-            self.recoveries.hit(kind, hit, look)
-            self.outcome.injected.append(kind)
-            self.pending.pop(0)
-            self.last_event = time.monotonic()
+def has_pooler(seed: int) -> bool:
+    """Half of the seeds have PgBouncer before both databases: five in turn, because all processes restart between."""
+    return seed // 5 % 2 == 0
 
 
 @contextmanager
-def chaos(form: Form, folder: Path, platform: SeedPlan = PLATFORM, **settings: str) -> Iterator[Chaos]:
-    """The stack with a platform whose subjects have been exported once, undisturbed."""
-    with running(form, folder, **settings) as stack:
-        source, recordings = (stack.deployment.settings[name] for name in ("SOURCE_URL", "RECORDINGS_URL"))
-        examples = make_up(source, open_storage(recordings), platform).examples
+def chaos(
+    form: Form,
+    folder: Path,
+    platform: SeedPlan | None = None,
+    *,
+    first_seed: int = 0,
+    more: Mapping[str, str] | None = None,
+) -> Iterator[Chaos]:
+    """The stack with a platform whose subjects have been exported once, undisturbed; as the first seed needs it.
+
+    `more` settings.
+    """
+    platform = platform or (SMALL_PLATFORM if form == "cluster" else PLATFORM)
+    with running(form, folder, more or {}, pooled=has_pooler(first_seed)) as stack:
+        recordings = open_storage(stack.deployment.settings["RECORDINGS_URL"])
+        examples = make_up(stack.source_url, recordings, platform).examples
+        if stack.databases:
+            stack.databases.platform.catch_up()
         with writing(stack.engine) as connection:
             instructions.add(connection, examples.contact_tenant, contact_id=None, exporters=None, actor=ACTOR)
         asked = {
@@ -191,6 +183,8 @@ def chaos(form: Form, folder: Path, platform: SeedPlan = PLATFORM, **settings: s
             ),
             "portable": acceptance.check(profile="portability", subject=f"user:{examples.user}"),
         }
+        if form == "cluster":
+            del asked["portable"]
         made = Chaos(stack, "tenant", asked)
         made.learn()
         yield made
@@ -206,7 +200,7 @@ def main() -> int:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     outcomes: list[Outcome] = []
-    with chaos(options.stack, folder / "stack") as made:
+    with chaos(options.stack, folder / "stack", first_seed=options.seed) as made:
         if options.stack == "embedded" and made.stack.disk is None:
             print("disk_full is left out: its small tmpfs takes root to mount", file=sys.stderr)  # noqa: T201  # a command
         for seed in range(options.seed, options.seed + options.seeds):

@@ -30,7 +30,14 @@ class Plan:
     faults: Sequence[Planned]
 
 
-def plan(seed: int, kinds: Sequence[str], volumes: dict[str, int], always: str) -> Plan:
+def plan(
+    seed: int,
+    kinds: Sequence[str],
+    volumes: dict[str, int],
+    always: str,
+    *,
+    moves: Sequence[str] = (),
+) -> Plan:
     """The plan of a seed.
 
     Args:
@@ -38,11 +45,14 @@ def plan(seed: int, kinds: Sequence[str], volumes: dict[str, int], always: str) 
         kinds: names of faults.
         volumes: how many each subject's archive has.
         always: the subject that every seed asks for.
+        moves: names of faults of which the seed has one, and two other faults less.
     """
     chance = Random(seed)
     others = sorted(volumes.keys() - {always})
     subjects = [always, *chance.sample(others, chance.randint(1, len(others)))]
-    dealt = [_card(place, kinds) for place in range(seed * FAULTS_EACH, (seed + 1) * FAULTS_EACH)]
+    each = FAULTS_EACH - 2 * bool(moves)
+    dealt = [_card(place, kinds) for place in range(seed * each, (seed + 1) * each)]
+    dealt += [_card(seed, moves)] if moves else []
     dealt += chance.sample(sorted(kinds), chance.randint(0, FAULTS_MORE_MAX))
     total = sum(volumes[subject] for subject in subjects)
     moments = sorted(int(chance.uniform(0, LAST_MOMENT) * total) for _ in dealt)

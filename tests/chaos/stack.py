@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,15 +20,20 @@ from sqlalchemy import Engine
 from workers import Deployment, children, command
 
 from chaos import disk, shifted
+from chaos.clusters import CONTROL, Databases, Happened, databases
 from portability.api.storages import Storage
-from portability.database.engine import open_engine
+from portability.database import migrations
+from portability.database.engine import open_engine, writing
 from portability.storage import open_storage
+from portability.trust import keys
 
-Form = Literal["servers", "embedded"]
-FORMS: tuple[Form, ...] = ("servers", "embedded")
-"""PostgreSQL and S3, or SQLite and a folder."""
+Form = Literal["servers", "embedded", "cluster"]
+FORMS: tuple[Form, ...] = ("servers", "embedded", "cluster")
+"""PostgreSQL and S3, or SQLite and a folder, or a PostgreSQL that fails over, and S3."""
 LEASE_SECONDS = 2.0
 WORKERS, CLOCKS = 3, 2
+FEW_WORKERS, FEW_CLOCKS = 2, 1
+"""Of the cluster, whose processes restart often."""
 SETTINGS = {
     "LEASE_SECONDS": str(LEASE_SECONDS),
     "CLOCK_SECONDS": "0.3",
@@ -41,6 +46,9 @@ SETTINGS = {
     "PIECE_BYTES": str(32 << 10),
     "ISSUER": "https://portability.example",
 }
+
+SMALL = {"VOLUME_BYTES": str(64 << 10), "SLICE_BYTES": str(64 << 10), "PIECE_BYTES": str(8 << 10)}
+"""Of the cluster: many commits in few seconds."""
 
 
 @dataclass
@@ -76,6 +84,10 @@ class ChaosStack:
     postgres: servers.Postgres | None = None
     http: HttpFaults | None = None
     disk: disk.SmallDisk | None = None
+    databases: Databases | None = None
+    held: ExitStack = field(default_factory=ExitStack)
+    """What ends with the stack."""
+    happened: Happened = field(default_factory=Happened)
     processes: list[Process] = field(default_factory=list)
     undo: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     """What mends a fault, and when by the monotonic clock."""
@@ -91,6 +103,22 @@ class ChaosStack:
     @property
     def temporary(self) -> Path:
         return self.deployment.folder / "tmp"
+
+    @property
+    def source_url(self) -> str:
+        """Where the platform's rows are written."""
+        return self.databases.source_url if self.databases else self.deployment.settings["SOURCE_URL"]
+
+    def connect_by(self, *, pooled: bool) -> bool:
+        """Restart all processes if they are to connect to the databases in a different way; returns whether it did."""
+        assert self.databases is not None
+        settings = {**self.deployment.settings, **self.databases.settings(pooled=pooled)}
+        if settings == self.deployment.settings:
+            return False
+        self.deployment.settings = settings
+        self.stop()
+        self.mend()
+        return True
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         self.undo.append((time.monotonic() + seconds, act))
@@ -121,7 +149,8 @@ class ChaosStack:
         return not self.undo and all(p.popen.poll() is None for p in self.processes) and self.family() == own
 
     def start(self) -> None:
-        roles = [*["worker"] * WORKERS, *["clock"] * CLOCKS]
+        workers, clocks = (FEW_WORKERS, FEW_CLOCKS) if self.databases else (WORKERS, CLOCKS)
+        roles = [*["worker"] * workers, *["clock"] * clocks]
         self.processes += [Process(role, self._start(role, 0)) for role in roles]  # type: ignore[arg-type]  # they are
 
     def stop(self) -> None:
@@ -137,22 +166,29 @@ class ChaosStack:
 
 
 @contextmanager
-def running(form: Form, folder: Path, **more: str) -> Iterator[ChaosStack]:
+def running(form: Form, folder: Path, more: Mapping[str, str], *, pooled: bool = False) -> Iterator[ChaosStack]:
     """The stack with an empty database and storage, for the length of the block; `more` settings.
+
+    `pooled`: the processes of a cluster begin with PgBouncer before both databases.
 
     Raises: servers.ServerMissing.
     """
     with ExitStack() as held:
-        valkey = held.enter_context(servers.valkey(persists=True))
+        (port,) = servers.free_ports(1)
+        valkey = held.enter_context(servers.valkey(persists=True, port=port))
         settings = {**SETTINGS, "REDIS_URL": valkey.url, **more}
         (folder / "tmp").mkdir(parents=True)
         if form == "servers":
             made = _on_servers(folder, settings, valkey, held)
+        elif form == "cluster":
+            made = _on_cluster(folder, settings | SMALL, valkey, held, pooled=pooled)
         else:
             made = _embedded(folder, settings, valkey, held)
+        made.held = held
         held.callback(made.engine.dispose)
-        made.deployment.run("db", "upgrade")
-        made.deployment.run("keys", "new")
+        migrations.upgrade(made.engine)
+        with writing(made.engine) as connection:
+            keys.ensure(connection, folder / "keys", actor="operator:chaos")
         held.callback(made.stop)
         made.start()
         yield made
@@ -160,19 +196,33 @@ def running(form: Form, folder: Path, **more: str) -> Iterator[ChaosStack]:
 
 def _on_servers(folder: Path, settings: dict[str, str], valkey: servers.Valkey, held: ExitStack) -> ChaosStack:
     postgres = held.enter_context(servers.postgres(persists=True))
-    s3 = held.enter_context(servers.seaweedfs())
-    http = held.enter_context(HttpFaults(s3.port))
-    held.enter_context(patch.dict(os.environ, s3.environment))
+    s3, http = _s3(settings, held)
     settings |= {
         "DATABASE_URL": postgres.url(postgres.create_database()),
         "SOURCE_URL": postgres.url(postgres.create_database()),
-        "STORAGE_URL": f"s3://{s3.bucket}/archives?endpoint={http.endpoint}",
-        "RECORDINGS_URL": f"s3://{s3.bucket}/recordings?endpoint={http.endpoint}",
     }
     engine = open_engine(settings["DATABASE_URL"])
-    return ChaosStack(
-        "servers", Deployment(folder, settings), engine, open_storage(s3.url("archives")), valkey, postgres, http
-    )
+    return ChaosStack("servers", Deployment(folder, settings), engine, s3, valkey, postgres, http)
+
+
+def _on_cluster(
+    folder: Path, settings: dict[str, str], valkey: servers.Valkey, held: ExitStack, *, pooled: bool
+) -> ChaosStack:
+    made = held.enter_context(databases())
+    s3, http = _s3(settings, held)
+    settings |= made.settings(pooled=pooled)
+    engine = open_engine(made.control.url(CONTROL))
+    return ChaosStack("cluster", Deployment(folder, settings), engine, s3, valkey, http=http, databases=made)
+
+
+def _s3(settings: dict[str, str], held: ExitStack) -> tuple[Storage, HttpFaults]:
+    """An S3 server and a proxy before it: adds the settings of the processes, which use the proxy."""
+    s3 = held.enter_context(servers.seaweedfs())
+    http = held.enter_context(HttpFaults(s3.port))
+    held.enter_context(patch.dict(os.environ, s3.environment))
+    for name, prefix in (("STORAGE_URL", "archives"), ("RECORDINGS_URL", "recordings")):
+        settings[name] = f"s3://{s3.bucket}/{prefix}?endpoint={http.endpoint}"
+    return open_storage(s3.url("archives")), http
 
 
 def _embedded(folder: Path, settings: dict[str, str], valkey: servers.Valkey, held: ExitStack) -> ChaosStack:

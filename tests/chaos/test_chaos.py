@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from subprocess import run
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import servers
 
-from chaos import contents, faults, oracle, report, schedule, shifted
+from chaos import contents, kinds, oracle, report, schedule, shifted, source
+from chaos.clusters import Happened
+from chaos.failovers import MOVES, RECONCILE
+from chaos.round import Deployed, Round
 from chaos.run import Chaos, chaos
 from chaos.stack import FORMS, Form
 
@@ -24,18 +30,51 @@ from chaos.stack import FORMS, Form
 )
 def test_whatever_dies_each_request_gets_one_whole_archive(form: Form, seeds: int, tmp_path: Path) -> None:
     """Faults in the middle of exports, with more seeds every kind: nothing is lost, doubled, stuck or left behind."""
+    outcomes, possible = _played(form, seeds, tmp_path)
+    injected = {kind for outcome in outcomes for kind in outcome.injected}
+    assert injected == possible if seeds > 1 else len(injected) >= 3
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        pytest.param(3, marks=pytest.mark.timeout(300)),
+        pytest.param(100, marks=[pytest.mark.system, pytest.mark.timeout(5400)]),
+    ],
+)
+def test_whatever_is_replaced_no_archive_is_wrong(seeds: int, tmp_path: Path) -> None:
+    """Failovers with and without lost commits, and a restore; with more seeds each kind of fault.
+
+    Only requests that were accepted in a lost history are gone, and they are counted.
+    """
+    outcomes, possible = _played("cluster", seeds, tmp_path)
+    injected = {kind for outcome in outcomes for kind in outcome.injected}
+    counts = sum((outcome.counts for outcome in outcomes), Counter[str]())
+    assert set(MOVES) <= injected
+    assert injected == possible if seeds > 3 else len(injected) >= 6
+    lossy = {"failover_lost", "restore"}
+    assert counts["histories that were lost"] == sum(not lossy.isdisjoint(outcome.injected) for outcome in outcomes)
+    # A seed has one failover: without lost commits it lost no request.
+    assert all(outcome.lost_with_commits <= len(lossy & {*outcome.injected}) for outcome in outcomes)
+    assert RECONCILE or sum(outcome.lost_with_commits for outcome in outcomes) > 0
+    if seeds > 3:
+        expected = ("exports retried after an object was lost", "queries cancelled by the replica")
+        assert all(counts[name] for name in (*expected, "rows that came or went", "late writes of an old worker"))
+
+
+def _played(form: Form, seeds: int, folder: Path) -> tuple[list[report.Outcome], set[str]]:
+    """What came of the first seeds, and all kinds of faults that the stack can have."""
     try:
-        with chaos(form, tmp_path / "stack") as made:
+        with chaos(form, folder / "stack") as made:
             outcomes = [made.play(seed) for seed in range(seeds)]
-            kinds = made.kinds.keys()
+            possible = {*made.kinds, *made.moves}
             _the_oracle_sees(made)
     except servers.ServerMissing as missing:
         pytest.fail(str(missing), pytrace=False)
 
     print("\n".join(outcome.line() for outcome in outcomes), report.table(outcomes), sep="\n\n")  # noqa: T201  # for -ra
     assert {outcome.seed: outcome.problems for outcome in outcomes if not outcome.ok} == {}
-    injected = {kind for outcome in outcomes for kind in outcome.injected}
-    assert injected == kinds if seeds > 1 else len(injected) >= 3
+    return outcomes, possible
 
 
 def _the_oracle_sees(made: Chaos) -> None:
@@ -57,17 +96,58 @@ def _the_oracle_sees(made: Chaos) -> None:
     one = next(iter(whole))
     assert contents.differences(whole - Counter([one]), whole) == (1, 0)
     assert contents.differences(whole + Counter([one]), whole) == (0, 1)
+    there = made.there[made.tenant]
+    row = next(thing for thing in contents.record_ids(whole) if thing[0] == "chats/messages")
+    assert list(source.problems(whole, there, ())) == []
+    record = next(thing for thing in whole if thing[0] == row[0] and f'"id": "{row[1]}"' in thing[1])
+    assert _words(source.problems(whole - Counter([record]), there, ())) == ["silent"]
+    assert _words(source.problems(whole + Counter([record]), there, {row[1]})) == ["doubled"]
+
+
+def _words(problems: Iterable[str]) -> list[str]:
+    return [problem.partition(":")[0] for problem in problems]
+
+
+def test_rows_that_come_and_go_are_there_once_or_not() -> None:
+    """The oracle expects a row that was there all the time, once; of others it accepts one, and never two."""
+    whole = Counter(
+        [("a/b", '{"id": "stays"}'), ("a/b csv", "stays,1"), ("a/b", '{"id": "goes"}'), ("a/b csv", "goes,1")]
+    )
+    there = {"a/b": frozenset({"stays"})}
+    without = Counter({thing: number for thing, number in whole.items() if "goes" not in thing[1]})
+    for seen in (whole, without):
+        assert contents.differences(seen, whole, {"goes"}) == (0, 0)
+        assert list(source.problems(seen, there, {"goes"})) == []
+    assert contents.differences(whole + whole, whole, {"goes"}) == (0, 4)
+    assert _words(source.problems(whole + whole, there, {"goes"})) == ["doubled"]
+    assert contents.differences(Counter(), whole, {"goes"}) == (2, 0)
+    assert _words(source.problems(Counter(), there, {"goes"})) == ["silent"]
+    assert _words(source.problems(whole, there, ())) == ["silent"]
+
+
+def test_only_requests_of_a_lost_history_may_be_gone() -> None:
+    """A request that was accepted before the replica was cut off, or after the failover, must be there."""
+    happened = Happened(cuts=[(10, 20)])
+    made = cast("Deployed", SimpleNamespace(stack=SimpleNamespace(happened=happened)))
+    accepted = {"before": "user", "lost": "user", "after": "user", "known": "user"}
+    played = Round(made, schedule.Plan(0, [], []), report.Outcome("cluster", 0), accepted)
+    played.accepted_at = {"before": 5, "lost": 15, "after": 25, "known": 15}
+    played.forget_lost(frozenset({"known"}))
+
+    assert sorted(played.accepted) == ["after", "before", "known"]
+    assert played.outcome.lost_with_commits == 1
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_seed_plans_the_same_every_time(form: Form) -> None:
     """A seed can be repeated; consecutive seeds cover all kinds of faults."""
-    kinds = sorted(faults.kinds(form, has_disk=True))
+    names = sorted(kinds.kinds(form, has_disk=True))
     volumes = {"tenant": 13, "user": 1, "contact": 2}
-    plans = [schedule.plan(seed, kinds, volumes, "tenant") for seed in range(5)]
+    moves = sorted(kinds.moves(form))
+    plans = [schedule.plan(seed, names, volumes, "tenant", moves=moves) for seed in range(7)]
 
-    assert plans == [schedule.plan(seed, kinds, volumes, "tenant") for seed in range(5)]
-    assert {planned.kind for plan in plans for planned in plan.faults} == set(kinds)
+    assert plans == [schedule.plan(seed, names, volumes, "tenant", moves=moves) for seed in range(7)]
+    assert {planned.kind for plan in plans for planned in plan.faults} == {*names, *moves}
     assert all(len(plan.faults) >= 3 and "tenant" in plan.subjects for plan in plans)
 
 

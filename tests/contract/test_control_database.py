@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +103,41 @@ def test_reading_cannot_write_on_postgresql(pg_url: str) -> None:
     migrations.upgrade(engine)
     with pytest.raises(DatabaseError, match="read-only"), reading(engine) as connection:
         audit.record(connection, "nothing", actor="operator:test")
+    engine.dispose()
+
+
+def test_a_server_that_takes_no_writes_is_unavailable(pg_url: str) -> None:
+    """A replica that is not promoted yet: a writer waits, as while no server answers."""
+    engine = open_engine(pg_url)
+    migrations.upgrade(engine)
+    with pytest.raises(DatabaseUnavailable, match="ReadOnlySqlTransaction"), writing(engine) as connection:
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY; DELETE FROM turn")
+    engine.dispose()
+
+
+def test_a_connection_that_is_gone_is_unavailable(pg_url: str) -> None:
+    """Whatever class the driver's error has: without a result of the server it is an InternalError."""
+    engine = open_engine(pg_url)
+
+    def lose(cursor: psycopg.Cursor[Any], *_query: object) -> None:
+        cursor.connection.pgconn.finish()
+        raise psycopg.InternalError("got no result from the query")
+
+    event.listen(engine, "do_execute", lose)
+    with pytest.raises(DatabaseUnavailable, match="InternalError"), reading(engine) as connection:
+        connection.execute(text("SELECT 1"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("open_transaction", [reading, writing])
+def test_a_connection_that_breaks_at_once_is_unavailable(
+    pg_url: str, open_transaction: Callable[[Engine], AbstractContextManager[Connection]]
+) -> None:
+    """A pooler accepts a client, and cuts it when it finds no server: the driver notices before any statement."""
+    engine = open_engine(pg_url)
+    event.listen(engine, "connect", lambda driver, _record: driver.pgconn.finish())
+    with pytest.raises(DatabaseUnavailable, match="OperationalError"), open_transaction(engine) as connection:
+        connection.execute(text("SELECT 1"))
     engine.dispose()
 
 

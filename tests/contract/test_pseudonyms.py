@@ -134,6 +134,12 @@ def test_whatever_ends_an_archive_erases_the_key(made: World, end: Any) -> None:
     assert digests_and_key(made, identifier) == ([], None)
 
 
+def test_an_export_without_a_row_gives_no_numbers(made: World) -> None:
+    """A failover may lose the row while a worker writes: the worker stops, as after a lost lease."""
+    with pytest.raises(LeaseLost):
+        numbers(made, "a" * 24, "usr_7")
+
+
 def test_an_export_that_has_not_begun_gives_no_numbers(made: World) -> None:
     """A queued export has no key: cancelling or denying it leaves none behind."""
     identifier = made.request()

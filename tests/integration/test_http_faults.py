@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 
 import pytest
 import servers
 from http_faults import Break, HttpFaults, HttpRequest, Rule
 
-from portability.api.errors import StorageUnavailable
+from portability.api.errors import StorageFull, StorageUnavailable
 from portability.storage.retry import Retry
 from portability.storage.s3.bucket import S3Storage
 
@@ -52,7 +53,7 @@ def test_without_rules_it_only_passes_on(faulty_s3: S3Storage, proxy: HttpFaults
     assert proxy.part_bytes == len(BODY)
 
 
-@pytest.mark.parametrize("how", Break)
+@pytest.mark.parametrize("how", [how for how in Break if how not in {Break.FULL, Break.LIE}])
 @pytest.mark.parametrize("fits", [is_part, is_complete])
 def test_a_rule_breaks_as_many_as_it_says(how: Break, fits: object, faulty_s3: S3Storage, proxy: HttpFaults) -> None:
     """Each way of breaking, for parts and for the request that publishes: patience gets the object there, once."""
@@ -73,3 +74,30 @@ def test_a_refused_request_never_reaches_the_server(s3: servers.S3Server, proxy:
     with pytest.raises(StorageUnavailable, match="SlowDown"):
         put_body(impatient)
     assert list(impatient.list()) == []
+
+
+def test_a_full_bucket_refuses_what_is_written(faulty_s3: S3Storage, proxy: HttpFaults) -> None:
+    """It is reported as full, and what is there can still be read."""
+    put_body(faulty_s3)
+    proxy.rules.append(Rule(Break.FULL, is_part, times=1000))
+    with pytest.raises(StorageFull, match="QuotaExceeded"):
+        put_body(faulty_s3)
+    assert b"".join(faulty_s3.read("a/1")) == BODY
+
+
+def test_a_lie_changes_the_etag_and_nothing_else(faulty_s3: S3Storage, proxy: HttpFaults) -> None:
+    put_body(faulty_s3)
+    honest = faulty_s3.stat("a/1")
+    proxy.rules.append(Rule(Break.LIE, lambda request: request.method == "HEAD"))
+    lie = faulty_s3.stat("a/1")
+    assert lie.etag != honest.etag == faulty_s3.stat("a/1").etag
+    assert lie.bytes == honest.bytes
+
+
+def test_a_narrow_line_is_narrow_for_its_seconds(faulty_s3: S3Storage, proxy: HttpFaults) -> None:
+    """300 kB pass slowly at first, with the full speed afterwards."""
+    proxy.rules.append(Rule(Break.NARROW, is_part, seconds=0.5))
+    began_at = time.monotonic()
+    put_body(faulty_s3)
+    assert 0.5 <= time.monotonic() - began_at < len(BODY) / 10_000
+    assert b"".join(faulty_s3.read("a/1")) == BODY

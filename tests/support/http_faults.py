@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ from loopback import HEAD_BYTES_MAX, Loopback, reset
 
 _BLOCK_BYTES = 65_536
 _REFUSAL = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>on purpose</Message></Error>"
+_FULL = b"<?xml version='1.0'?><Error><Code>QuotaExceeded</Code><Message>on purpose</Message></Error>"
 _ANSWERS_WITHOUT_BODY = {204, 304}
+_SLOW_BYTES, _SLOW_SECONDS = 1_000, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,12 @@ class Break(StrEnum):
     """The connection is reset when half of the request's body has passed."""
     SLOW = "slow"
     """It waits first."""
+    NARROW = "narrow"
+    """Its body passes with 10 kB/s, for some seconds."""
+    FULL = "full"
+    """403 `QuotaExceeded`, and the server never sees it."""
+    LIE = "lie"
+    """The answer has another ETag than the object."""
 
 
 @dataclass
@@ -58,7 +67,7 @@ class Rule:
     fits: Callable[[HttpRequest], bool]
     times: int = 1
     seconds: float = 0
-    """Of waiting; for SLOW."""
+    """Of waiting, for SLOW; of little bandwidth, for NARROW."""
     used: int = 0
 
 
@@ -111,14 +120,15 @@ class HttpFaults:
             down.out.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if rule and how is Break.SLOW:
             await asyncio.sleep(rule.seconds)
-        if how is Break.REFUSE:
+        if how in {Break.REFUSE, Break.FULL}:
             await up.body(headers, None)
-            await down.refuse(method)
+            await down.refuse(method, is_full=how is Break.FULL)
             return True
         up.send_head(line, headers)
         size = int(headers.get("content-length", "0"))
         cut_after = size // 2 if how is Break.CUT else None
-        await up.body(headers, up.out, cut_after, self._count if request.is_part else None)
+        narrow_until = time.monotonic() + rule.seconds if rule and how is Break.NARROW else 0.0
+        await up.body(headers, up.out, cut_after, self._count if request.is_part else None, narrow_until)
         status, answer = await down.head()
         if not status:
             raise ConnectionResetError
@@ -128,6 +138,8 @@ class HttpFaults:
             await down.body(answer if has_body else {}, None)
             await down.refuse(method)
             return True
+        if how is Break.LIE and "etag" in answer:
+            answer["etag"] = '"00000000000000000000000000000000"'
         down.send_head(status, answer)
         await down.body(answer if has_body else {}, down.out)
         return True
@@ -169,21 +181,21 @@ class _Way:
         out: asyncio.StreamWriter | None,
         cut_after: int | None = None,
         seen: Callable[[int], None] | None = None,
+        narrow_until: float = 0,
     ) -> None:
-        """Forward a body, or drop it; `seen` is called with each block. Raises ConnectionResetError where it is cut."""
+        """Forward a body, or drop it; `seen` is called with each block. Raises ConnectionResetError where it is cut.
+
+        `narrow_until` is by the monotonic clock.
+        """
         if "chunked" in headers.get("transfer-encoding", ""):
-            while True:
-                size_line = await self.into.readuntil(b"\r\n")
-                size = int(size_line.split(b";")[0], 16)
-                block = size_line + await self.into.readexactly(size + 2)
-                if out is not None:
-                    out.write(block)
-                    await out.drain()
-                if size == 0:
-                    return
+            await self._chunks(out, narrow_until)
+            return
         size, passed = int(headers.get("content-length", "0")), 0
         while passed < size:
-            block = await self.into.readexactly(min(_BLOCK_BYTES, size - passed))
+            is_narrow = time.monotonic() < narrow_until
+            block = await self.into.readexactly(min(_SLOW_BYTES if is_narrow else _BLOCK_BYTES, size - passed))
+            if is_narrow:
+                await asyncio.sleep(_SLOW_SECONDS)
             passed += len(block)
             if seen is not None:
                 seen(len(block))
@@ -193,11 +205,32 @@ class _Way:
             if cut_after is not None and passed >= cut_after:
                 raise ConnectionResetError
 
-    async def refuse(self, method: str) -> None:
-        """Tell the client 503, as S3 does when it is overloaded."""
-        body = b"" if method == "HEAD" else _REFUSAL
+    async def _chunks(self, out: asyncio.StreamWriter | None, narrow_until: float) -> None:
+        size = 1
+        while size:
+            size_line = await self.into.readuntil(b"\r\n")
+            size = int(size_line.split(b";")[0], 16)
+            block = size_line + await self.into.readexactly(size + 2)
+            while out is not None and time.monotonic() < narrow_until and len(block) > _SLOW_BYTES:
+                block = await _pass_slowly(block, out)
+            if out is not None:
+                out.write(block)
+                await out.drain()
+
+    async def refuse(self, method: str, *, is_full: bool = False) -> None:
+        """Tell the client 503, as S3 does when it is overloaded, or that the bucket is full."""
+        refusal = _FULL if is_full else _REFUSAL
+        body = b"" if method == "HEAD" else refusal
         head = {"content-type": "application/xml", "content-length": str(len(body))}
-        self.send_head("HTTP/1.1 503 Slow Down", head)
+        self.send_head("HTTP/1.1 403 Forbidden" if is_full else "HTTP/1.1 503 Slow Down", head)
         self.out.write(body)
         with suppress(ConnectionError):
             await self.out.drain()
+
+
+async def _pass_slowly(block: bytes, out: asyncio.StreamWriter) -> bytes:
+    """Send the first bytes of a block after a while; returns the others."""
+    await asyncio.sleep(_SLOW_SECONDS)
+    out.write(block[:_SLOW_BYTES])
+    await out.drain()
+    return block[_SLOW_BYTES:]

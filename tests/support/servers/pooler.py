@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +23,15 @@ class Pooler:
     """A running PgBouncer on a loopback port, for all databases of one server."""
 
     port: int
+    path: Path
+    """Of its configuration."""
+    process: subprocess.Popen[bytes]
+
+    def point_to(self, port: int) -> None:
+        """Make it use another server, as an operator does after a failover: a new configuration, and RELOAD."""
+        text = self.path.read_text()
+        self.path.write_text(re.sub(r"^(\* = .*port=)\d+", rf"\g<1>{port}", text, flags=re.MULTILINE))
+        self.process.send_signal(signal.SIGHUP)
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
@@ -60,5 +71,5 @@ def pgbouncer(
             return False
 
         # SIGQUIT is PgBouncer's immediate shutdown.
-        with running([Path(binary), path], folder, answers, account=account, death=signal.SIGQUIT):
-            yield Pooler(port)
+        with running([Path(binary), path], folder, answers, account=account, death=signal.SIGQUIT) as process:
+            yield Pooler(port, path, process)
