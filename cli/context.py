@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -23,6 +24,7 @@ from rich.text import Text
 from portability.api import JSON
 from portability.api.errors import BadInput, PortabilityError
 from portability.api.times import rfc3339
+from portability.database.noted import noting
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -95,13 +97,23 @@ class Context:
         deployment.check_store(self.engine, storage)
         return storage
 
-    def ship(self) -> None:
-        """Wait until what this command recorded is in the journal, two seconds at the most."""
-        if "engine" not in vars(self):
-            return
+    @contextmanager
+    def shipped(self) -> Iterator[None]:
+        """Wait at the end until what the block has recorded is in the journal, two seconds at the most.
+
+        Raises: DatabaseBehind if a failover has lost it.
+        """
+        with noting() as events:
+            try:
+                yield
+            finally:
+                if events:
+                    self._ship(events)
+
+    def _ship(self, events: Sequence[tuple[int, str]]) -> None:
         from portability.journal.shipping import Journal  # noqa: PLC0415  # as in _load_settings
 
-        Journal(self.engine, lambda: self.storage, self.settings.keys, self.settings.iss).flush()
+        Journal(self.engine, lambda: self.storage, self.settings.keys, self.settings.iss).flush(events)
 
     def result(self, document: JSON, human: Callable[[], None]) -> None:
         """Print the command's result: JSON for machines, `human` for people."""
@@ -160,10 +172,8 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
                 # Child processes and jobs of this command use the same folder.
                 os.environ["PORTABILITY_DIR"] = str(folder.absolute())
             context = Context(_load_settings, as_json)
-            try:
+            with context.shipped():
                 function(context, *args, **kwargs)
-            finally:
-                context.ship()
         except PortabilityError as error:
             fail(error, as_json=as_json)
         except UNUSABLE as error:

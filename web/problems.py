@@ -96,7 +96,7 @@ def status_of(error: type[PortabilityError]) -> int:
 
 def handle(app: FastAPI) -> None:
     """Register the handlers that answer each error of the application."""
-    app.exception_handler(PortabilityError)(_portability_error)
+    app.exception_handler(PortabilityError)(for_error)
     app.exception_handler(RequestValidationError)(_validation_error)
     app.exception_handler(HTTPException)(_http_error)
 
@@ -158,7 +158,8 @@ def _brand(request: Request) -> str:
     return escape(app.state.place.brand.name) if app is not None else brand.NAME
 
 
-def _portability_error(request: Request, error: Exception) -> Response:
+def for_error(request: Request, error: Exception) -> Response:
+    """Answer an error of the tree, with its status and its code."""
     assert isinstance(error, PortabilityError)  # noqa: S101  # the handler is registered for no other
     status = status_of(type(error))
     headers = dict(_headers(error, status))

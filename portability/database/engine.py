@@ -35,6 +35,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from portability.database import sessions
+from portability.database.noted import if_committed
 from portability.errors import DatabaseUnavailable
 
 SQLITE_TIME = "%Y-%m-%d %H:%M:%f"
@@ -205,7 +206,7 @@ def _begin_sqlite(connection: Connection, *, read_only: bool) -> None:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open one transaction, committed at the end of the block. Raises DatabaseUnavailable."""
-    with _faults_named(engine, writes=True), _part_of_whole(engine) or engine.begin() as connection:
+    with if_committed(), _faults_named(engine, writes=True), _part_of_whole(engine) or engine.begin() as connection:
         yield connection
 
 
@@ -230,7 +231,7 @@ def undone(engine: Engine) -> Iterator[None]:
 
     Other processes wait for its locks as for those of any transaction. Raises DatabaseUnavailable.
     """
-    with _faults_named(engine), engine.connect() as connection:
+    with if_committed(never=True), _faults_named(engine), engine.connect() as connection:
         whole = connection.begin()
         token = _whole.set(connection)
         try:

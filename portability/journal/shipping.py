@@ -23,11 +23,13 @@ from portability.api.errors import PortabilityError
 from portability.api.storages import Storage, put
 from portability.database import deployment, models
 from portability.database.engine import reading, snapshot, writing
+from portability.database.history import DatabaseBehind
 from portability.errors import ControlError
 from portability.journal import batches, images, seals
 from portability.journal.images import Image, ImageScope
 from portability.people import subjects
 from portability.trust import audit, keys
+from portability.trust.audit import Head
 
 TABLE, EVENT = models.journal, models.audit_event
 
@@ -60,21 +62,34 @@ class Journal:
         self._rounds = 0
         self._faults = 0
 
-    def flush(self, seconds: float = WAIT_SECONDS) -> bool:
+    def flush(self, events: Sequence[tuple[int, str]] = (), seconds: float = WAIT_SECONDS) -> bool:
         """Ship what is committed; returns whether all of it is in storage after `seconds` at the latest.
 
         One thread ships for all that wait: while storage hangs, they give up one by one.
+
+        Args:
+            events: id and hash of the events that the caller has committed; default: all that the database has.
+            seconds: how long to wait.
+
+        Raises: DatabaseBehind if the database does not have one of these events any more.
         """
         until = time.monotonic() + seconds
         try:
-            with reading(self._engine) as connection:
-                wanted_id = audit.head(connection).event_id
+            wanted_id = self._last_of(events)
             while not self._has(wanted_id):
                 if not self._wait_for_round(until):
                     return False
+        except DatabaseBehind:
+            raise
         except PortabilityError:
             return False
         return True
+
+    def _last_of(self, events: Sequence[tuple[int, str]]) -> int:
+        with reading(self._engine) as connection:
+            if not all(audit.contains(connection, Head(*event)) for event in events):
+                raise DatabaseBehind("the change was lost in a failover of the control database: repeat it")
+            return max((event_id for event_id, _ in events), default=audit.head(connection).event_id)
 
     def _has(self, event_id: int) -> bool:
         # The database says it: after a failover ids are given again, so no process may remember them.

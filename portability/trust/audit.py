@@ -18,6 +18,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from portability.api import JSON, SubjectKind
 from portability.database import models
 from portability.database.engine import now
+from portability.database.noted import note
 from portability.people import subjects
 
 Detail = Mapping[str, str | int | bool | None]
@@ -88,6 +89,7 @@ def record(
     hashed = digest(head["hash"], event)
     connection.execute(insert(EVENT).values(**event, prev_hash=head["hash"], hash=hashed))
     connection.execute(update(HEAD).values(event_id=event["id"], hash=hashed))
+    note(event["id"], hashed)
 
 
 def _unnamed(connection: Connection, actor: str) -> str:

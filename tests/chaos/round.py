@@ -33,6 +33,7 @@ class Deployed(Protocol):
     stack: ChaosStack
     tenant: str
     objects: oracle.Objects
+    promised: set[str]
 
     @property
     def kinds(self) -> Mapping[str, faults.Harm]: ...
@@ -157,7 +158,7 @@ class Round:
             if any(since < at < until for since, until in self.chaos.stack.happened.cuts):
                 del self.accepted[identifier]
                 self.outcome.lost_with_commits += 1
-                if RECONCILE:
+                if RECONCILE and identifier in self.chaos.promised:
                     self.outcome.problems.append(f"lost: {identifier} was accepted, and lost with commits")
 
     def _retry_missing(self, look: rows.Look) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
@@ -19,11 +20,14 @@ from chaos.clusters import Happened
 from chaos.contents import Contents, of
 from chaos.report import Outcome
 from chaos.round import TICK_SECONDS, Round
-from chaos.stack import FORMS, ChaosStack, Form, running
+from chaos.stack import FORMS, SETTINGS, ChaosStack, Form, running
 from demo.plan import SeedPlan
 from demo.seed import seed as make_up
 from portability.database.engine import writing
+from portability.database.history import DatabaseBehind
+from portability.database.noted import noting
 from portability.errors import QueueUnavailable
+from portability.journal.shipping import Journal
 from portability.queue import connect, open_queue, wake
 from portability.requests import acceptance, instructions
 from portability.storage import open_storage
@@ -59,6 +63,8 @@ class Chaos:
     volumes: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     """Of the archives."""
+    promised: set[str] = field(default_factory=set)
+    """Exports whose request is in the journal."""
     objects: oracle.Objects = field(default_factory=oracle.Objects)
 
     @property
@@ -86,11 +92,13 @@ class Chaos:
         return Journal(self.stack.engine, lambda: self.stack.storage, folder, SETTINGS["ISSUER"])
 
     def ask(self, subject: str) -> str:
-        """Accept a request as the command line does, and wait for the journal; a Redis that is down is the clock's business."""
-        with writing(self.stack.engine) as connection:
+        """Accept a request as the command line does, and wait for the journal; the clock wakes if Redis is down."""
+        with noting() as events, writing(self.stack.engine) as connection:
             identifier, is_new = acceptance.accept(connection, self.requests[subject], actor=ACTOR)
         assert is_new, "two exports of one subject at the same time"
-        assert self.journal.flush(PATIENCE_SECONDS), "the request is not in the journal"
+        with suppress(DatabaseBehind):
+            if self.journal.flush(events):
+                self.promised.add(identifier)
         if not self.stack.undo:
             with suppress(QueueUnavailable):
                 wake(open_queue(connect(self.stack.valkey.url)), identifier)

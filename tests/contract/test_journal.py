@@ -18,6 +18,7 @@ from portability.api.storages import Storage, StoredObject, put
 from portability.database import deployment, history, models
 from portability.database.engine import now, reading, writing
 from portability.database.history import DatabaseBehind
+from portability.database.noted import noting
 from portability.delivery import links
 from portability.errors import LeaseLost, LinkInvalid, UnknownExport
 from portability.journal import comparison, outdated, shipping
@@ -424,6 +425,35 @@ def test_a_process_that_survives_a_failover_ships_what_is_new(made: World, backu
     assert reconciled(made).events == []
 
 
+def test_a_change_that_a_failover_loses_at_once_is_not_answered(made: World, backups: Backups) -> None:
+    """It was committed, and gone before it was shipped: who waits for it hears that it is lost."""
+    before = backups.take()
+    with noting() as events:
+        made.request("user:usr_1")
+    assert len(events) == 1
+    backups.restore(before)
+    made.request("user:usr_2")
+    with pytest.raises(DatabaseBehind):
+        journal_of(made).flush(events)
+
+
+def _fail_later(made: World) -> None:
+    with writing(made.engine) as connection:
+        audit.record(connection, "link.claimed", actor=TEST)
+        exports.lock(connection, "missing")
+
+
+def test_only_what_is_committed_is_waited_for(made: World) -> None:
+    """A transaction that fails leaves nothing to wait for."""
+    with noting() as events:
+        with pytest.raises(UnknownExport):
+            _fail_later(made)
+        assert events == []
+        made.request(JANE)
+    assert len(events) == 1
+    assert journal_of(made).flush(events)
+
+
 def test_a_failover_while_a_batch_is_stored_hides_no_event(
     made: World, backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -458,7 +488,7 @@ def test_a_storage_that_does_not_answer_loses_no_event(made: World) -> None:
     )
     made.request(JANE)
     journal = journal_of(broken)
-    assert not journal.flush(0.5)
+    assert not journal.flush(seconds=0.5)
     assert journal.flush()
     with reading(made.engine) as connection:
         shipped_id = connection.scalar(select(models.journal.c.shipped_id))

@@ -112,9 +112,11 @@ def test_a_failover_that_loses_a_claim_loses_no_record(
         assert connection.scalar(select(models.incident.c.count).where(models.incident.c.kind == "lease_lost")) == 1
 
 
-def test_commits_that_a_failover_loses_are_restored(cluster: Cluster, tmp_path: Path) -> None:
+def test_commits_that_a_failover_loses_are_restored(cluster: servers.Cluster, tmp_path: Path) -> None:
     """The new primary names another timeline: work stops, also that of a claim that it knows, until it is complete."""
-    made = world(tmp_path, {"made": MadeUpExporter(large_things(3))}, database_url=cluster.url).with_all_keys()
+    made = world(
+        tmp_path, {"made": MadeUpExporter(large_things(3))}, database_url=cluster.url("portability")
+    ).with_all_keys()
     open_before, known = made.request("user:usr_1"), made.request("user:usr_2")
     journal_of(made).ship()
     assert comparison.settle(made.engine, made.place.storage)
@@ -149,9 +151,11 @@ def test_commits_that_a_failover_loses_are_restored(cluster: Cluster, tmp_path: 
         assert len(records(archives, "made", "things")) == 3
 
 
-def test_a_failover_that_loses_nothing_stops_nothing(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_failover_that_loses_nothing_stops_nothing(cluster: servers.Cluster, tmp_path: Path) -> None:
     """The clock compares, and work continues by itself."""
-    made = world(tmp_path, {"made": MadeUpExporter(large_things(3))}, database_url=cluster.url).with_all_keys()
+    made = world(
+        tmp_path, {"made": MadeUpExporter(large_things(3))}, database_url=cluster.url("portability")
+    ).with_all_keys()
     made.request()
     journal_of(made).ship()
     assert comparison.settle(made.engine, made.place.storage)

@@ -47,8 +47,8 @@ def lock(connection: Connection, claim: Claim, **values: object) -> RowMapping:
     """
     known = history.known().label("is_known")
     locked = select(EXPORT, known).where(EXPORT.c.id == claim.id).with_for_update(of=EXPORT)
-    row = connection.execute(locked).mappings().one()
-    if not row["is_known"]:
+    row = connection.execute(locked).mappings().one_or_none()
+    if not (row and row["is_known"]):
         raise LeaseLost(f"the control database was promoted or restored since slice {claim.number} was claimed")
     write(connection, claim, **values)
     return row
@@ -151,7 +151,10 @@ def reserve_volume(connection: Connection, claim: Claim, number: int | None, nam
     """
     counted = {"volume_counter": EXPORT.c.volume_counter + (1 if number is None else 0)}
     counting = update(EXPORT).where(EXPORT.c.id == claim.id).values(counted)
-    counter, revision = connection.execute(counting.returning(EXPORT.c.volume_counter, EXPORT.c.revision)).one()
+    counted_now = connection.execute(counting.returning(EXPORT.c.volume_counter, EXPORT.c.revision)).one_or_none()
+    if not counted_now:
+        raise LeaseLost(f"the control database has no export {claim.id} any more")
+    counter, revision = counted_now
     write(connection, claim)
     number = counter if number is None else number
     object_key, name = names(number)
