@@ -72,7 +72,7 @@ def test_the_archive_is_complete_for_any_order_of_slices(order: Any, count: int,
         assert (view["state"], view["complete"]) == ("ready", True)
         assert {d["exporter"]: d["records"] for d in export_json(paths)["datasets"]} == {"cut": count, "whole": 7}
         assert {state for _number, state in numbers(made, identifier)} == {"done"}
-        assert len(made.stored_keys()) == len(paths)
+        assert len(made.archive_keys()) == len(paths)
 
 
 def test_the_last_of_the_others_may_store_while_slice_0_writes(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_faults_of_storage_cost_volumes_of_one_slice(operation: Operation, every
         paths = made.fetch(identifier)
         assert made.verify(paths).ok
         assert as_set(records(paths, "cut", "things")) == as_set(things(MANY))
-        assert len(made.stored_keys()) == len(paths)
+        assert len(made.archive_keys()) == len(paths)
 
 
 def test_cancelling_stops_all_slices(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_cancelling_stops_all_slices(tmp_path: Path) -> None:
         assert export.advance(made.place, held) == 0
     assert made.view(identifier)["state"] == "cancelled"
     assert made.claim() is None
-    assert made.stored_keys() == []
+    assert made.archive_keys() == []
 
 
 def test_a_slice_that_fails_for_good_fails_the_export(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_slice_that_fails_for_good_fails_the_export(tmp_path: Path) -> None:
     made.advance_all()
     view = made.view(identifier)
     assert (view["state"], view["error"]["code"]) == ("failed", "volume_fault")
-    assert made.stored_keys() == []
+    assert made.archive_keys() == []
 
 
 def test_a_slice_whose_source_refuses_ends_there_alone(tmp_path: Path) -> None:

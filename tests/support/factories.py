@@ -208,8 +208,8 @@ class World:
         return [*(found.key for found in storage.list()), *(upload.key for upload in storage.uploads())]
 
     def archive_keys(self) -> list[str]:
-        """The same without those of the journal."""
-        return [key for key in self.stored_keys() if not key.startswith("journal")]
+        """The same without those of the journal, and without markers of closings."""
+        return [key for key in self.stored_keys() if not key.startswith("journal") and not key.endswith(".closing")]
 
     def with_all_keys(self) -> World:
         """The same with a key for each purpose, as the embedded stack makes them."""

@@ -94,7 +94,7 @@ class Watched:
             keys = list(connection.scalars(select(volumes.c.object_key).where(volumes.c.export_id == identifier)))
             ends = connection.scalar(select(func.count()).where(*ended))
         storage = LocalStorage(self.deployed.folder / "archives")
-        stored = [found.key for found in storage.list() if found.key.startswith(f"{identifier}/")]
+        stored = [found.key for found in storage.list(f"{identifier}/") if not found.key.endswith(".closing")]
         assert (len(keys), ends) == (1, 1)
         assert stored == keys
         assert not list(storage.uploads())
