@@ -45,7 +45,7 @@ def test_whatever_dies_each_request_gets_one_whole_archive(form: Form, seeds: in
 def test_whatever_is_replaced_no_archive_is_wrong(seeds: int, tmp_path: Path) -> None:
     """Failovers with and without lost commits, and a restore; with more seeds each kind of fault.
 
-    Only requests that were accepted in a lost history are gone, and they are counted.
+    Requests that were accepted in a lost history come back; only what was not in the journal yet may be gone.
     """
     outcomes, possible = _played("cluster", seeds, tmp_path)
     injected = {kind for outcome in outcomes for kind in outcome.injected}
