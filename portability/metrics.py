@@ -133,7 +133,7 @@ def _journal(connection: Connection) -> Sequence[Metric]:
     held = 0 if history.is_known(connection) else 1
     return (
         GaugeMetricFamily(
-            "portability_journal_late_seconds",
+            "portability_oldest_unshipped_event_age_seconds",
             "Age of the oldest event that is not in the journal; 0 if all are",
             value=max(0.0, late),
         ),

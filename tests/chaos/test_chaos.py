@@ -38,7 +38,7 @@ def test_whatever_dies_each_request_gets_one_whole_archive(form: Form, seeds: in
 @pytest.mark.parametrize(
     "seeds",
     [
-        pytest.param(3, marks=pytest.mark.timeout(300)),
+        pytest.param(3, marks=[pytest.mark.system, pytest.mark.timeout(300)]),
         pytest.param(100, marks=[pytest.mark.system, pytest.mark.timeout(5400)]),
     ],
 )
@@ -128,7 +128,7 @@ def test_rows_that_come_and_go_are_there_once_or_not() -> None:
 def test_only_requests_of_a_lost_history_may_be_gone() -> None:
     """A request that was accepted before the replica was cut off, or after the failover, must be there."""
     happened = Happened(cuts=[(10, 20)])
-    made = cast("Deployed", SimpleNamespace(stack=SimpleNamespace(happened=happened)))
+    made = cast("Deployed", SimpleNamespace(stack=SimpleNamespace(happened=happened), promised=set()))
     accepted = {"before": "user", "lost": "user", "after": "user", "known": "user"}
     played = Round(made, schedule.Plan(0, [], []), report.Outcome("cluster", 0), accepted)
     played.accepted_at = {"before": 5, "lost": 15, "after": 25, "known": 15}

@@ -115,7 +115,7 @@ def test_data_of_a_company_is_not_beside_complete(made: World, own: str | None, 
 def test_an_object_that_is_gone_or_changed_is_a_fault(made: World) -> None:
     """The log says that it is ready, and storage cannot deliver it."""
     identifier = ready_export(made)
-    (key,) = made.stored_keys()
+    (key,) = made.archive_keys()
     made.place.storage.delete(key)
     assert contradictions(made) == [("object_missing", identifier)]
     assert contradictions(made, storage=False) == []

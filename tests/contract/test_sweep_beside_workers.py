@@ -30,7 +30,8 @@ def made(control_url: str, tmp_path: Path, archives: Storage) -> World:
 
 
 def keys(made: World) -> set[str]:
-    return {listed.key for listed in made.place.storage.list()} - {"portability-owner"}
+    keys = {listed.key for listed in made.place.storage.list()} - {"portability-owner"}
+    return {key for key in keys if not key.endswith(".closing")}
 
 
 def finish(made: World, *identifiers: str) -> None:

@@ -145,7 +145,7 @@ def test_what_is_still_missing_stays_a_gap(tmp_path: Path) -> None:
     made.advance_all()
     assert made.view(identifier)["complete"] is True
     assert wav_files(made.fetch(identifier)) == [("0.wav", b"sound")]
-    assert len(made.stored_keys()) == 4
+    assert len(made.archive_keys()) == 4
 
 
 def test_a_retry_goes_over_several_volumes_and_survives_kills(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_retry_goes_over_several_volumes_and_survives_kills(tmp_path: Path) ->
     assert records(paths, "made", "things") == things(60)
     assert wav_files(paths) == sorted(contents.items())
     assert made.view(identifier)["complete"] is True
-    assert len(made.stored_keys()) == len(paths)
+    assert len(made.archive_keys()) == len(paths)
 
 
 def test_the_viewer_of_the_new_revision_shows_everything(tmp_path: Path) -> None:
@@ -179,14 +179,14 @@ def test_the_viewer_of_the_new_revision_shows_everything(tmp_path: Path) -> None
     made = world_of(tmp_path, MadeUpExporter(things(30), on_batch=source.at(4)))
     identifier = made.request()
     made.advance_all()
-    assert len(made.stored_keys()) == 2
+    assert len(made.archive_keys()) == 2
     source.broken = False
     retry_gaps(made, identifier)
     made.advance_all()
     newest = made.fetch(identifier)[-1:]
     shown = b"".join(body for name, body in members(newest) if name.startswith("viewer/"))
     assert all(f"thing_{n}".encode() in shown for n in range(30))
-    assert len(made.stored_keys()) == 2
+    assert len(made.archive_keys()) == 2
 
 
 def test_gaps_of_slices_are_fetched_within_their_ranges(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_failed_export_begins_anew(tmp_path: Path) -> None:
     view = made.view(identifier)
     assert (view["state"], view["revision"], view["due_at"]) == ("ready", 1, failed["due_at"])
     assert [volume["number"] for volume in view["volumes"]] == list(range(1, len(paths) + 1))
-    assert len(made.stored_keys()) == len(paths)
+    assert len(made.archive_keys()) == len(paths)
 
 
 def test_what_could_not_be_deleted_is_taken_up_by_the_retry(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_what_could_not_be_deleted_is_taken_up_by_the_retry(tmp_path: Path) -> N
     made.advance_all()
     paths = made.fetch(identifier)
     assert made.verify(paths).errors == ()
-    assert len(made.stored_keys()) == len(paths)
+    assert len(made.archive_keys()) == len(paths)
 
 
 def test_an_old_worker_of_the_failed_try_writes_nothing(tmp_path: Path) -> None:

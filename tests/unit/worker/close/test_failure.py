@@ -232,7 +232,7 @@ def test_a_worker_that_lost_its_lease_leaves_nothing(tmp_path: Path, heir_first:
     paths = made[0].fetch(identifier)
     assert made[0].verify(paths).ok
     assert records(paths, "made", "things") == things(9)
-    assert [key.split(".")[1] for key in made[0].stored_keys()] == ["2"]
+    assert [key.split(".")[1] for key in made[0].archive_keys()] == ["2"]
 
 
 def test_a_worker_that_must_stop_releases_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def test_a_worker_that_must_stop_releases_the_export(tmp_path: Path, monkeypatch
     made.advance_all()
     assert made.view(identifier)["state"] == "ready"
     assert records(made.fetch(identifier), "made", "things") == things(9)
-    assert len(made.stored_keys()) == 1
+    assert len(made.archive_keys()) == 1
 
 
 def test_workers_that_die_again_and_again_end_the_export(tmp_path: Path) -> None:
