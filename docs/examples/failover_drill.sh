@@ -38,7 +38,7 @@ say "reconciled: $(field events < "$folder/last")"
 wait_until 900 is_ready
 say "it is ready"
 $PORTABILITY keys jwks > "$folder/jwks.json"
-$PORTABILITY fetch "$export_id" --to "$folder" > /dev/null
-$PORTABILITY verify "$folder"/*.zip --jwks "$folder/jwks.json" > /dev/null
-$PORTABILITY audit verify > /dev/null
+$PORTABILITY fetch "$export_id" --to "$folder" > "$folder/last" 2>&1 || { cat "$folder/last"; exit 1; }
+$PORTABILITY verify "$folder"/*.zip --jwks "$folder/jwks.json" > "$folder/last" 2>&1 || { cat "$folder/last"; exit 1; }
+reconciles && [ "$(field events < "$folder/last")" = "[]" ] || { say "something is still lost"; cat "$folder/last"; exit 1; }
 say passed
