@@ -60,6 +60,6 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if malloc_trim is not None:
+    if malloc_trim:
         malloc_trim(0)
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])

@@ -196,7 +196,7 @@ class OwnRecords:
             return self._counted[1]
         counts = dict.fromkeys(self._tables, 0)
         rows = {name: _rows(table, subject, selection, None) for name, table in self._tables.items()}
-        parts = [_number(self._tables[name], found) for name, found in rows.items() if found is not None]
+        parts = [_number(self._tables[name], found) for name, found in rows.items() if found]
         if parts:
             with _reading(self._engine(), "counts") as connection:
                 counts |= {row[0]: row[1] for row in connection.execute(union_all(*parts))}
@@ -243,7 +243,7 @@ def _query(
 ) -> Select[*tuple[Any, ...]] | None:
     """Return the query for the rows after a place; None: the subject is not identified on the platform."""
     rows, moment = _rows(table, subject, selection, place), selection.began_at or datetime.now(UTC)
-    if rows is None:
+    if not rows:
         return None
     columns = [table.created, table.key, *(shown.as_of(moment) for shown in table.columns)]
     labelled = [column.label(f"c{number}") for number, column in enumerate(columns)]

@@ -114,12 +114,13 @@ class SqlExporter:
         if rows is None:
             return Size(0, 0)
         files = func.coalesce(func.sum(stated_bytes(table.file)), 0) if table.file else func.count()
-        unrelated = None if table.filter is None else table.filter.unrelated(subject, table.origin)
-        lost = func.count() if unrelated is None else func.count(case((unrelated.condition, 1)))
-        origin = table.origin if unrelated is None else unrelated.rows
+        unrelated = table.filter.unrelated(subject, table.origin) if table.filter else None
+        origin, numbers = table.origin, [func.count(), files]
+        if unrelated:
+            origin, numbers = unrelated.rows, [*numbers, func.count(case((unrelated.condition, 1)))]
         with reading(self._sources.database, table.dataset.name, single=True) as connection:
-            found = connection.execute(select(func.count(), files, lost).select_from(origin).where(rows)).one()
-        return Size(found[0], int(found[1]) if table.file else None, None if unrelated is None else found[2])
+            found = connection.execute(select(*numbers).select_from(origin).where(rows)).one()
+        return Size(found[0], int(found[1]) if table.file else None, found[2] if unrelated else None)
 
     def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
         """Return at most `n` slices of about equal weight, each with at least one record; one if it cannot be cut.

@@ -60,7 +60,7 @@ def withheld_of(database: Engine, source: TableSource, selection: Selection) -> 
     columns = source.withheld
     if columns and database.dialect.name == "postgresql":
         # Rights are looked up once for an export, not for each dataset.
-        look_up = _readable if selection.began_at is not None else _readable.__wrapped__
+        look_up = _readable if selection.began_at else _readable.__wrapped__
         readable = look_up(database, source.table.metadata, selection.began_at)
         columns = tuple(column for column in columns if (column.table.name, column.name) in readable)
     return {f"{WITHHELD}{column.name}": column.is_not(None) for column in columns}

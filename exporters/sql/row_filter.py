@@ -90,9 +90,9 @@ class RowFilter:
 
     def unrelated(self, subject: Subject, origin: FromClause) -> Unrelated | None:
         """Return the rows of a tenant that lead to no person; None for people, and if none is needed."""
-        if subject.tenant is None or not is_tenant(subject):
-            return None
-        return leads_to_no_one(self._relations, self._dataset, subject.tenant, origin)
+        if is_tenant(subject) and subject.tenant:
+            return leads_to_no_one(self._relations, self._dataset, subject.tenant, origin)
+        return None
 
     def unclear(self, subject: Subject) -> Sequence[Unclear]:
         """Return the conditions for rows that someone must review before they are delivered.

@@ -6,7 +6,7 @@ row would take as long as the rows of a tenant times its people.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, FromClause, and_, false, func, not_, or_, select, true
@@ -30,12 +30,11 @@ _SEPARATORS = ("tel:", "(0)", " ", "-", "(", ")", ".", "/")
 
 @dataclass(frozen=True, slots=True)
 class _JoinedWay:
-    """One way by which rows lead to a person: a condition, and the table that it needs, joined to the rows."""
+    """One way by which rows lead to a person: a condition, and the tables that it needs beside the rows."""
 
     condition: ColumnElement[bool]
-    table: FromClause | None = None
-    on: ColumnElement[bool] | None = None
-    """At most one row of `table` fulfils it for each row."""
+    joins: Sequence[tuple[FromClause, ColumnElement[bool]]] = ()
+    """Each table with the condition of its join, which at most one of its rows fulfils for each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +62,14 @@ def _any(ways: Iterable[_JoinedWay]) -> ColumnElement[bool]:
 
 
 def _joined(rows: FromClause, ways: Iterable[_JoinedWay]) -> FromClause:
-    for way in ways:
-        rows = rows if way.table is None else rows.outerjoin(way.table, way.on)
+    for table, on in (join for way in ways for join in way.joins):
+        rows = rows.outerjoin(table, on)
     return rows
 
 
 def _ways(relations: Relations, belonging: Belonging, table: FromClause, tenant: str) -> Iterator[_JoinedWay]:
-    for rule in belonging.person:
-        way = None if belonging.tenant is None else _way(relations, belonging, rule, table, tenant)
-        if way is not None:
-            yield way
+    if belonging.tenant:
+        yield from filter(None, (_way(relations, belonging, rule, table, tenant) for rule in belonging.person))
 
 
 def _way(relations: Relations, belonging: Belonging, rule: Rule, t: FromClause, tenant: str) -> _JoinedWay | None:
@@ -102,7 +99,7 @@ def _has_parent(relations: Relations, rule: ByParent, t: FromClause, tenant: str
         return None
     of_person = select(p.c[rule.key].label("key")).select_from(_joined(p, ways))
     parents = of_person.where(p.c[parent.tenant] == tenant, _any(ways)).distinct().subquery()
-    return _JoinedWay(parents.c.key.is_not(None), parents, parents.c.key == t.c[rule.column])
+    return _JoinedWay(parents.c.key.is_not(None), [(parents, parents.c.key == t.c[rule.column])])
 
 
 def _has_address(relations: Relations, rule: ByAddress, t: FromClause, tenant: str) -> _JoinedWay:
@@ -116,7 +113,7 @@ def _has_address(relations: Relations, rule: ByAddress, t: FromClause, tenant: s
     if rule.unless is not None:
         conditions.append(t.c[rule.unless[0]].is_distinct_from(rule.unless[1]))
     is_theirs = people.c.address == _form(rule.identity, t.c[rule.address])
-    return _JoinedWay(and_(*conditions), people, and_(t.c[rule.unlinked].is_(None), is_theirs))
+    return _JoinedWay(and_(*conditions), [(people, and_(t.c[rule.unlinked].is_(None), is_theirs))])
 
 
 def _has_member(relations: Relations, belonging: Belonging, rule: ByMember, t: FromClause, tenant: str) -> _JoinedWay:
@@ -132,10 +129,11 @@ def _has_member(relations: Relations, belonging: Belonging, rule: ByMember, t: F
         # Names are not compared with every number of the tenant.
         likely = texts.c.value.contains("@" if kind == EMAIL else "+")
         is_theirs = people.c.address == _form(kind, texts.c.value)
-        found.append(_JoinedWay(func.coalesce(people.c.since <= moment, false()), people, and_(likely, is_theirs)))
+        is_proved = func.coalesce(people.c.since <= moment, false())
+        found.append(_JoinedWay(is_proved, [(people, and_(likely, is_theirs))]))
     naming = select(m.c[belonging.key].label("key")).select_from(_joined(m.join(texts, true()), found))
     members = naming.where(m.c[belonging.tenant or ""] == tenant, _any(found)).distinct().subquery()
-    return _JoinedWay(members.c.key.is_not(None), members, members.c.key == t.c[belonging.key])
+    return _JoinedWay(members.c.key.is_not(None), [(members, members.c.key == t.c[belonging.key])])
 
 
 def _people(book: AddressBook, kind: str, tenant: str) -> FromClause:

@@ -58,6 +58,16 @@ class LostPart:
         return dict(sorted(_scopes(self.events.values()).items(), key=lambda one: ORDER.index(one[0].kind)))
 
 
+@dataclass(frozen=True, slots=True)
+class _SealedImage:
+    """An image as a batch has it."""
+
+    content: dict[str, str]
+    """As `Seals.seal` returned it."""
+    is_passing: bool
+    """Whether it has only the rows that passing events change."""
+
+
 def lost(engine: Engine, storage: Storage) -> Sequence[BatchName]:
     """Return the batches whose last event the database lacks, by listing only. Raises StorageError."""
     return _missing(engine, _listed(engine, storage))
@@ -100,7 +110,7 @@ def read(engine: Engine, storage: Storage, keys_folder: Path, *, force: bool) ->
 
     Raises: JournalBroken for such a batch, unless `force`; NoSigningKey; StorageError; DatabaseUnavailable.
     """
-    part, sealed = LostPart(), defaultdict[ImageScope, list[tuple[bool, dict[str, str]]]](list)
+    part, sealed = LostPart(), defaultdict[ImageScope, list[_SealedImage]](list)
     names = _listed(engine, storage)
     broken, digests = list(_holes(names)), dict[tuple[str, int], str]()
     if broken and not force:
@@ -120,7 +130,7 @@ def read(engine: Engine, storage: Storage, keys_folder: Path, *, force: bool) ->
         passing = {scope: all(map(images.is_passing, events)) for scope, events in _scopes(claims["events"]).items()}
         for text, image in claims["images"].items():
             scope = ImageScope.parse(text)
-            sealed[scope].append((passing[scope], image))
+            sealed[scope].append(_SealedImage(image, is_passing=passing[scope]))
     with reading(engine) as connection:
         _forget_known(connection, part)
     for scope in part.by_scope:
@@ -164,21 +174,32 @@ def _forget_known(connection: Connection, part: LostPart) -> None:
 
 
 def _open(
-    part: LostPart, scope: ImageScope, sealed: Sequence[tuple[bool, dict[str, str]]], storage: Storage, folder: Path
+    part: LostPart, scope: ImageScope, sealed: Sequence[_SealedImage], storage: Storage, keys_folder: Path
 ) -> None:
-    """Open the newest whole image of a scope, and a newer one of what passing events change."""
-    begin = max((place for place, (passing, _) in enumerate(sealed) if not passing), default=None)
-    wanted = sealed[-1:] if begin is None else [sealed[begin], *sealed[begin + 1 :][-1:]]
-    for passing, one in wanted:
-        content = seals.opened(storage, folder, one)
+    """Open the newest images of a scope and join them."""
+    newest = _newest(sealed)
+    for sealed_image in newest:
+        content = seals.opened(storage, keys_folder, sealed_image.content)
         if not content:
             part.erased.add(scope)
             return
+        kept = {name: rows for name, rows in part.images.get(scope, {}).items() if name in images.WHOLE_ONLY}
         image: Image = orjson.loads(content)
-        whole = part.images.get(scope, {}) if passing else {}
-        part.images[scope] = {name: rows for name, rows in whole.items() if name in images.WHOLE_ONLY} | image
-    if begin is not None:
+        part.images[scope] = kept | image if sealed_image.is_passing else image
+    if newest and not newest[0].is_passing:
         part.whole.add(scope)
+
+
+def _newest(sealed: Iterable[_SealedImage]) -> Sequence[_SealedImage]:
+    """Return the newest image of a whole scope if there is one, and then the newest later image of passing events."""
+    whole: list[_SealedImage] = []
+    passing: list[_SealedImage] = []
+    for image in sealed:
+        if image.is_passing:
+            passing = [image]
+        else:
+            whole, passing = [image], []
+    return [*whole, *passing]
 
 
 def _known(connection: Connection, ids: Sequence[int]) -> set[tuple[int, str]]:

@@ -168,25 +168,23 @@ def _write_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> 
 def _of_export(export_id: str, *, passing: bool) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Yield the tables of an export's image, each after those that it refers to, with the condition for its rows."""
     for table in models.metadata.sorted_tables:
-        which = _belongs(table, export_id)
-        if which is not None and table not in FLEETING and not (passing and table in OF_WORK):
-            yield table, which
+        if table not in FLEETING and not (passing and table in OF_WORK):
+            yield from ((table, which) for which in _belongs(table, export_id))
 
 
 def _fleeting(export_id: str) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     for table in FLEETING:
-        if (which := _belongs(table, export_id)) is not None:
-            yield table, which
+        yield from ((table, which) for which in _belongs(table, export_id))
 
 
-def _belongs(table: Table, export_id: str) -> ColumnElement[bool] | None:
-    """Return the condition for rows of an export; None for a table that does not refer to exports."""
+def _belongs(table: Table, export_id: str) -> Sequence[ColumnElement[bool]]:
+    """Return the condition for rows of an export; none for a table that does not refer to exports."""
     if table is EXPORT:
-        return EXPORT.c.id == export_id
+        return [EXPORT.c.id == export_id]
     for key in sorted(table.foreign_keys, key=lambda key: key.column.table is not EXPORT):
-        if (above := _belongs(key.column.table, export_id)) is not None:
-            return key.parent.in_(select(key.column).where(above))
-    return None
+        if above := _belongs(key.column.table, export_id):
+            return [key.parent.in_(select(key.column).where(*above))]
+    return []
 
 
 def _key(table: Table) -> Column[Any]:

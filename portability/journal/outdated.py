@@ -27,6 +27,11 @@ def find(engine: Engine, storage: Storage, at: datetime) -> Iterator[StoredObjec
             yield found
 
 
+def is_journal(key: str) -> bool:
+    """Return whether a key is one of the journal's, of any deployment."""
+    return bool(batches.NAME.fullmatch(key) or seals.NAME.fullmatch(key))
+
+
 def _is_needed(engine: Engine, ref: str) -> bool:
     with reading(engine) as connection:
         return seals.is_needed(connection, ref)

@@ -71,7 +71,7 @@ def pairwise_ref(connection: Connection, kind: str, identifier: str, tenant: str
     though it stays in the audit log. A read transaction gets an unused pseudonym if the subject has none yet.
     """
     digest = _digest(connection, kind, identifier, tenant)
-    if (known := connection.scalar(select(REF.c.ref).where(REF.c.digest == digest))) is not None:
+    if known := connection.scalar(select(REF.c.ref).where(REF.c.digest == digest)):
         return str(known)
     fresh = REF_PREFIX + base64.b32encode(secrets.token_bytes(20)).decode()[:26].lower()
     if connection.get_execution_options().get("portability_reading"):
@@ -94,7 +94,7 @@ def remember_ref(connection: Connection, row: Mapping[str, str]) -> None:
 
 def is_remembered(connection: Connection, ref: str) -> bool:
     """Return whether a pseudonym still identifies a subject."""
-    return connection.scalar(select(REF.c.ref).where(REF.c.ref == ref)) is not None
+    return bool(connection.scalar(select(REF.c.ref).where(REF.c.ref == ref)))
 
 
 def forget_ref(connection: Connection, kind: str, identifier: str, tenant: str | None) -> None:

@@ -9,6 +9,7 @@ import platform_data as platform
 import pytest
 import servers
 from factories import MadeUpExporter, World, things, world
+from going_back import Backups
 from migrated import migrate
 from postbox import Postbox, open_postbox
 from sqlalchemy import Engine
@@ -65,6 +66,16 @@ def migrated_engine(control_engine: Engine) -> Engine:
 def made(control_url: str, tmp_path: Path) -> World:
     """A deployment on each database, with all keys and an exporter of three records; a test module may have its own."""
     return world(tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url).with_all_keys()
+
+
+@pytest.fixture
+def backups(made: World, request: pytest.FixtureRequest) -> Iterator[Backups]:
+    """Copies of the control database of a world, to go back to."""
+    is_postgresql = made.engine.dialect.name == "postgresql"
+    server: servers.Postgres | None = request.getfixturevalue("pg_server") if is_postgresql else None
+    copies = Backups(made, server)
+    yield copies
+    copies.drop()
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import servers
 from factories import MadeUpExporter, World, things, world
 from faults import FaultyStorage
 from going_back import Backups, contents, journal_of, reconciled
@@ -39,7 +38,7 @@ from portability.retention import erasures, legal_holds, recalls
 from portability.retention.erasures import Whom
 from portability.trust import audit, keys
 from worker.claim import fenced_writes
-from worker.clock import erasure, message_delivery, sweep, webhook_delivery
+from worker.clock import erasure, message_delivery, orphans, sweep, webhook_delivery
 from worker.transfer import claim as claim_transfer
 
 JANE = "user:usr_jane"
@@ -54,20 +53,11 @@ def made(control_url: str, tmp_path: Any) -> World:
     return made
 
 
-@pytest.fixture
-def backups(made: World, request: pytest.FixtureRequest) -> Iterator[Backups]:
-    is_postgresql = made.engine.dialect.name == "postgresql"
-    server: servers.Postgres | None = request.getfixturevalue("pg_server") if is_postgresql else None
-    copies = Backups(made, server)
-    yield copies
-    copies.drop()
-
-
 def do(made: World, act: Callable[[Connection], Any]) -> Any:
     """Change something, as a process does that waits for the journal."""
     with writing(made.engine) as connection:
         result = act(connection)
-    assert journal_of(made).flush()
+    assert journal_of(made).flush(seconds=60)
     return result
 
 
@@ -216,6 +206,22 @@ def test_a_key_that_a_late_writer_made_for_an_erased_person_is_swept(made: World
     assert [found.key for found in outdated.find(made.engine, made.place.storage, at)] == [late]
     sweep.sweep(made.engine, made.place.storage, actor=TEST)
     assert [key for key in made.stored_keys() if "sub_gone" in key] == []
+
+
+def test_a_killed_process_leaves_no_upload_of_the_journal(made: World) -> None:
+    """An upload of a batch that was never completed is removed after a day, and no stored batch is."""
+    journal_of(made).ship()
+    (stored,) = [found.key for found in made.place.storage.list("journal/")]
+    left = made.place.storage.begin(stored)
+    left.write(b"half")
+    with reading(made.engine) as connection:
+        at = connection.execute(select(now())).scalar_one()
+
+    def kinds(hours: int) -> list[str]:
+        return [found.kind for found in orphans.find(made.engine, made.place.storage, at + timedelta(hours=hours))]
+
+    assert (kinds(23), kinds(25)) == ([], ["upload"])
+    left.abort()
 
 
 def test_the_journal_is_kept_for_ninety_days(made: World) -> None:
@@ -413,10 +419,10 @@ def test_a_process_that_survives_a_failover_ships_what_is_new(made: World, backu
     journal, before = journal_of(made), backups.take()
     for number in range(3):
         made.request(f"user:usr_{number}")
-    assert journal.flush()
+    assert journal.flush(seconds=60)
     backups.restore(before)
     identifier = made.request("user:usr_new")
-    assert journal.flush()
+    assert journal.flush(seconds=60)
     reconciled(made)
     again = backups.take()
     backups.restore(before)
@@ -451,7 +457,7 @@ def test_only_what_is_committed_is_waited_for(made: World) -> None:
         assert events == []
         made.request(JANE)
     assert len(events) == 1
-    assert journal_of(made).flush(events)
+    assert journal_of(made).flush(events, seconds=60)
 
 
 def test_a_failover_while_a_batch_is_stored_hides_no_event(
@@ -459,7 +465,7 @@ def test_a_failover_while_a_batch_is_stored_hides_no_event(
 ) -> None:
     """The new history has not shipped the event, although the batch with its id is stored."""
     before = backups.take()
-    made.request("user:usr_1")
+    lost = made.request("user:usr_1")
 
     def stored_and_failed_over(storage: Storage, key: str, body: bytes) -> StoredObject:
         found = put(storage, key, body)
@@ -471,11 +477,11 @@ def test_a_failover_while_a_batch_is_stored_hides_no_event(
     journal_of(made).ship()
     with reading(made.engine) as connection:
         assert connection.scalar(select(models.journal.c.shipped_id)) == audit.head(connection).event_id
-    identifier = made.request("user:usr_2")
+    made.request("user:usr_2")
     with reading(made.engine) as connection:
         assert shipping.waiting(connection)
-    assert journal_of(made).flush()
-    assert {event.export_id for event in reconciled(made).events} != {identifier}
+    assert journal_of(made).flush(seconds=60)
+    assert [event.export_id for event in reconciled(made).events] == [lost]
 
 
 def test_a_storage_that_does_not_answer_loses_no_event(made: World) -> None:
@@ -489,7 +495,7 @@ def test_a_storage_that_does_not_answer_loses_no_event(made: World) -> None:
     made.request(JANE)
     journal = journal_of(broken)
     assert not journal.flush(seconds=0.5)
-    assert journal.flush()
+    assert journal.flush(seconds=60)
     with reading(made.engine) as connection:
         shipped_id = connection.scalar(select(models.journal.c.shipped_id))
         assert shipped_id == audit.head(connection).event_id

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import servers
 from factories import World
 from going_back import Backups, contents, journal_of, reconciled
 from transferring import Provider, authorised, encrypted, ready, sending_world, started, view
@@ -25,15 +24,6 @@ def made(control_url: str, tmp_path: Path) -> World:
     made = sending_world(tmp_path, database_url=control_url)
     journal_of(made).ship()
     return made
-
-
-@pytest.fixture
-def backups(made: World, request: pytest.FixtureRequest) -> Iterator[Backups]:
-    is_postgresql = made.engine.dialect.name == "postgresql"
-    server: servers.Postgres | None = request.getfixturevalue("pg_server") if is_postgresql else None
-    copies = Backups(made, server)
-    yield copies
-    copies.drop()
 
 
 def test_a_transfer_comes_back_from_each_of_its_moments(made: World, other: Provider, backups: Backups) -> None:

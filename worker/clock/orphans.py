@@ -163,8 +163,10 @@ def pages(things: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
 
 
 def _recognised(listed: OpenUpload | StoredObject) -> _Found | None:
-    alone = PROBE.fullmatch(listed.key) or object_keys.is_copy(listed.key) or object_keys.closes(listed.key)
-    volume = listed.key if alone else object_keys.volume_of(listed.key)
+    # A killed process leaves the upload of a batch; whether a stored batch is needed is the journal's own rule.
+    is_batch_upload = isinstance(listed, OpenUpload) and outdated.is_journal(listed.key)
+    has_no_volume = PROBE.fullmatch(listed.key) or object_keys.is_copy(listed.key) or object_keys.closes(listed.key)
+    volume = listed.key if has_no_volume or is_batch_upload else object_keys.volume_of(listed.key)
     if volume is None:
         return None
     if isinstance(listed, OpenUpload):
