@@ -17,6 +17,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from judges.programs import missing
+from reused import ReusedDatabases
 from sqlalchemy import Engine, Pool, Update, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -103,6 +104,19 @@ def pg_url(pg_server: servers.Postgres) -> Iterator[str]:
     name = pg_server.create_database()
     yield pg_server.url(name)
     pg_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def _pg_control_databases(pg_server: servers.Postgres) -> ReusedDatabases:
+    return ReusedDatabases(pg_server)
+
+
+@pytest.fixture
+def pg_control_url(pg_server: servers.Postgres, _pg_control_databases: ReusedDatabases) -> Iterator[str]:
+    """A migrated control database without a row, on a real PostgreSQL."""
+    name = _pg_control_databases.take()
+    yield pg_server.url(name)
+    _pg_control_databases.give_back(name)
 
 
 @pytest.fixture

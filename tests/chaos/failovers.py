@@ -5,6 +5,7 @@ Each fault has steps: the servers are prepared, more requests are accepted and m
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,14 +23,20 @@ BETWEEN_SECONDS = (0.2, 0.8)
 """Between the last commit that is kept and the end of the primary."""
 
 
-RECONCILE: tuple[str, ...] = ("reconcile", "--json")
-"""The command that restores what was lost; without one, requests that were lost are only counted."""
+ANSWERS_SECONDS = 20.0
+"""Within this time a primary answers through the pooler: an operator repeats a command until then."""
 
 
 def after_failover(stack: ChaosStack) -> None:
     """Do what an operator does after each failover and restore, once the new primary takes writes: the one place."""
-    if RECONCILE:
-        stack.deployment.run(*RECONCILE)
+    until = time.monotonic() + ANSWERS_SECONDS
+    while True:
+        done = stack.deployment.run("reconcile", "--json", expect=(0, 1))
+        if done.returncode == 0:
+            return
+        error = json.loads(done.stdout)["error"]
+        assert error["code"] == "database_unavailable", error
+        assert time.monotonic() < until, error
 
 
 def failover_lost(stack: ChaosStack, _look: Look, chance: Random) -> Hit | None:

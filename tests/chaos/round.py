@@ -10,7 +10,6 @@ from random import Random
 from typing import Protocol
 
 from chaos import faults, oracle, rows
-from chaos.failovers import RECONCILE
 from chaos.recovery import Recoveries
 from chaos.report import Outcome
 from chaos.schedule import Plan, Planned
@@ -158,7 +157,7 @@ class Round:
             if any(since < at < until for since, until in self.chaos.stack.happened.cuts):
                 del self.accepted[identifier]
                 self.outcome.lost_with_commits += 1
-                if RECONCILE and identifier in self.chaos.promised:
+                if identifier in self.chaos.promised:
                     self.outcome.problems.append(f"lost: {identifier} was accepted, and lost with commits")
 
     def _retry_missing(self, look: rows.Look) -> bool:

@@ -31,6 +31,15 @@ def box() -> Iterator[Postbox]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A control database without a row: on PostgreSQL it is migrated, on SQLite `migrate` makes its file."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/control.sqlite"
+    url: str = request.getfixturevalue("pg_control_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_control_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A control database that is empty: not even migrated."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/control.sqlite"

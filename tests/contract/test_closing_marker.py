@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from factories import MadeUpExporter, World, things, world
 from simultaneous import in_threads
+from sqlalchemy import select, update
 
 from portability.api.storages import ConditionalStorage, Storage, put
-from portability.database.engine import writing
-from portability.requests import exports, retries
+from portability.database import models
+from portability.database.engine import now, writing
 from worker.write import closing_marker
 from worker.write.closing_marker import RevisionClosed
 from worker.write.withdraw import withdraw_all
@@ -69,19 +70,29 @@ def test_an_export_leaves_no_marker_behind(control_url: str, tmp_path: Any) -> N
     assert [key for key in made.stored_keys() if key.startswith(identifier)] == []
 
 
-def test_a_revision_that_another_primary_closed_never_becomes_ready(control_url: str, tmp_path: Any) -> None:
-    """Its worker backs off, and the export fails in the end; once the marker is gone, a retry makes it."""
+@pytest.mark.parametrize("ending", ["withdrawn", "remnant"])
+def test_a_revision_that_is_closed_waits(
+    control_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """The only attempt is not used up: it is made when the marker is withdrawn, or too old to be of a living worker.
+
+    A restore loses the closing of the last moment, and the marker stays in storage.
+    """
     made = world(
         tmp_path, {"made": MadeUpExporter(things(3))}, database_url=control_url, attempts_max=1
     ).with_all_keys()
     identifier = made.request()
-    put(made.place.storage, f"{identifier}/1.closing", b"of another primary")
+    put(made.place.storage, f"{identifier}/1.closing", b"of a lost closing")
     made.advance_all()
-    assert made.view(identifier)["state"] != "ready"
-    assert made.view(identifier)["error"]["code"] == "revision_closed"
-    made.place.storage.delete(f"{identifier}/1.closing")
+    assert made.view(identifier)["state"] == "running"
+    table = models.slice
     with writing(made.engine) as connection:
-        if exports.get(connection, identifier)["state"] == "failed":
-            retries.retry(connection, identifier, actor="operator:test")
+        wait = connection.execute(select(table.c.not_before, now().label("at"))).one()
+        assert 15 < (wait.not_before - wait.at).total_seconds() <= 20
+        connection.execute(update(table).values(not_before=None))
+    if ending == "withdrawn":
+        made.place.storage.delete(f"{identifier}/1.closing")
+    else:
+        monkeypatch.setattr(closing_marker, "DEAD_AFTER", timedelta(seconds=-5))
     made.advance_all()
     assert made.view(identifier)["state"] == "ready"

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, inspect, update
+from sqlalchemy import Connection, Engine, event, inspect, text, update
 
 from portability.database import migrations, models
-from portability.database.engine import open_engine, writing
+from portability.database.engine import open_engine, reading, writing
 
 _changes: list[tuple[str, Any]] = []
 """What the migrations did to the first empty PostgreSQL database of this process: statements and their parameters."""
@@ -35,6 +35,10 @@ def migrate(engine: Engine) -> None:
                 connection.exec_driver_sql(statement, parameters)
         _make_unlike_the_others(engine)
         return
+    else:
+        with reading(engine) as connection:
+            if connection.scalar(text("SELECT version_num FROM alembic_version")) == _head():
+                return
     migrations.upgrade(engine)
 
 
@@ -42,6 +46,9 @@ def _make_unlike_the_others(engine: Engine) -> None:
     """Give a copy a salt of its own: by it deployments know each other apart."""
     with writing(engine) as connection:
         connection.execute(update(models.deployment).values(pairwise_salt=secrets.token_hex(32)))
+
+
+_head = cache(migrations.head)
 
 
 @cache

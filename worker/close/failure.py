@@ -24,10 +24,11 @@ from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS
 from worker.context import WorkerContext
+from worker.write.closing_marker import RevisionClosed
 from worker.write.withdraw import withdraw_all
 
 log = structlog.get_logger()
-OUTAGES = (StorageUnavailable, StorageFull, WrongClock, NoSigningKey)
+OUTAGES = (StorageUnavailable, StorageFull, WrongClock, NoSigningKey, RevisionClosed)
 """Errors of services that are down or full: retried longer, because an operator has to act first."""
 OUTAGE_TRIES = 8
 """How many times more attempts they get than internal faults; with waits of 300 s these are some hours."""
@@ -74,6 +75,8 @@ def fail(context: WorkerContext, claim: Claim, error: PortabilityError) -> None:
     jitter = 0.5 + secrets.randbelow(1000) / 1000
     doublings = min(claim.attempts - 1, DOUBLINGS_MAX)
     wait_seconds = min(BACKOFF_MAX_SECONDS, context.settings.backoff_seconds * 2**doublings) * jitter
+    if isinstance(error, RevisionClosed):
+        wait_seconds = max(wait_seconds, error.retry_after.total_seconds())
     with writing(context.engine) as connection:
         fenced_writes.back_off(connection, claim, wait_seconds, error)
 

@@ -17,6 +17,7 @@ from portability.errors import ControlError
 from portability.journal import comparison
 from worker.write import object_keys
 
+SOON = timedelta(seconds=1)
 DEAD_AFTER = timedelta(seconds=20)
 """Age from which a marker counts as a remnant: by then a clock has shipped the event of a closing to the journal."""
 
@@ -27,6 +28,11 @@ class RevisionClosed(ControlError):
     code = "revision_closed"
     retryable = True
     default_hint = "is there a second primary? `portability reconcile` restores lost commits"
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """When another attempt can succeed: the marker is a remnant by then, unless there is a second primary."""
 
 
 def place(engine: Engine, storage: Storage, row: RowMapping) -> None:
@@ -40,11 +46,13 @@ def place(engine: Engine, storage: Storage, row: RowMapping) -> None:
     marker = object_keys.closing_marker(row["export_id"], row["revision"])
     if _is_placed(storage, marker, row):
         return
-    if comparison.settle(engine, storage) and _age(engine, storage, marker) > DEAD_AFTER:
+    age = _age(engine, storage, marker)
+    if comparison.settle(engine, storage) and age > DEAD_AFTER:
         storage.delete(marker)
         if _is_placed(storage, marker, row):
             return
-    raise RevisionClosed(f"revision {row['revision']} of export {row['export_id']} was closed by another worker")
+    seen = f"revision {row['revision']} of export {row['export_id']} was closed by another worker"
+    raise RevisionClosed(seen, retry_after=max(SOON, DEAD_AFTER - age))
 
 
 def _is_placed(storage: ConditionalStorage, marker: str, row: RowMapping) -> bool:

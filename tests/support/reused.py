@@ -1,0 +1,123 @@
+"""Migrated control databases on PostgreSQL that tests use one after the other.
+
+Making, migrating and dropping a database takes longer than most tests. A database that a test has given back is
+emptied, and used again if its schema is still the migrated one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import servers
+from migrated import migrate
+from psycopg import sql
+
+from portability.database.engine import open_engine
+
+SCHEMA = """
+select md5(string_agg(line, ',' order by line)) from (
+    select format('%s %s %s %s', relname, relkind, relacl, relowner) as line from pg_class
+        where relnamespace = 'public'::regnamespace
+    union all
+    select format('%s.%s %s %s', attrelid::regclass, attname, atttypid, attnotnull) from pg_attribute
+        join pg_class on pg_class.oid = attrelid where relnamespace = 'public'::regnamespace and attnum > 0
+    union all
+    select format('%s %s %s', tgrelid::regclass, tgname, tgenabled) from pg_trigger where not tgisinternal
+    union all
+    select format('%s %s', proname, md5(prosrc)) from pg_proc where pronamespace = 'public'::regnamespace
+    union all
+    select nspname from pg_namespace where nspname !~ '^pg_'
+    union all
+    select version_num from alembic_version
+    union all
+    select setconfig::text from pg_db_role_setting where setdatabase = (
+        select oid from pg_database where datname = current_database())
+) as lines
+"""
+TABLES = """
+select c.relname from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+    and c.relname <> 'alembic_version' order by c.relname
+"""
+EMPTY = """
+set session_replication_role = replica;
+do $$
+declare
+    name text;
+    has_rows boolean;
+begin
+    for name in {tables} loop
+        execute format('select exists (select from %I)', name) into has_rows;
+        if has_rows then execute format('delete from %I', name); end if;
+    end loop;
+    for name in
+        select quote_ident(sequencename) from pg_sequences where schemaname = 'public' and last_value is not null
+    loop
+        execute format('alter sequence %s restart', name);
+    end loop;
+end $$
+"""
+OTHERS = """
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+"""
+UNLIKE = "update deployment set pairwise_salt = md5(random()::text) || md5(random()::text)"
+
+
+class ReusedDatabases:
+    """The databases of one server; a test that takes one has it alone."""
+
+    def __init__(self, server: servers.Postgres) -> None:
+        self._server = server
+        self._free: list[str] = []
+        self._schema = ""
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    def take(self) -> str:
+        """Return the name of a migrated database without a row, as `portability db upgrade` leaves it."""
+        return self._free.pop() if self._free else self._new()
+
+    def give_back(self, name: str) -> None:
+        """Empty a database; it is dropped if the test changed its schema."""
+        with self._server.connect(name) as connection:
+            connection.execute(OTHERS)
+            is_same = self._read_schema(connection) == self._schema
+            if is_same:
+                self._empty(connection)
+        if is_same:
+            self._free.append(name)
+        else:
+            self._server.drop_database(name)
+
+    def _new(self) -> str:
+        name = self._server.create_database()
+        engine = open_engine(self._server.url(name))
+        migrate(engine)
+        engine.dispose()
+        if not self._schema:
+            with self._server.connect(name) as connection:
+                self._schema = self._read_schema(connection)
+                self._rows = dict(self._read_rows(connection))
+        return name
+
+    def _empty(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        tables = sql.SQL("select relname from ({}) as tables").format(sql.SQL(TABLES))
+        connection.execute(sql.SQL(EMPTY).format(tables=tables))
+        for table, rows in self._rows.items():
+            again = "insert into {table} select * from json_populate_recordset(null::{table}, %s)"
+            connection.execute(sql.SQL(again).format(table=sql.Identifier(table)), [json.dumps(rows)])
+        connection.execute(UNLIKE)
+
+    @staticmethod
+    def _read_schema(connection: psycopg.Connection[tuple[Any, ...]]) -> str:
+        row = connection.execute(SCHEMA).fetchone()
+        assert row
+        return str(row[0])
+
+    @staticmethod
+    def _read_rows(connection: psycopg.Connection[tuple[Any, ...]]) -> Any:  # pairs of a table and rows
+        for (table,) in connection.execute(TABLES).fetchall():
+            query = sql.SQL("select json_agg(t) from {} as t").format(sql.Identifier(table))
+            row = connection.execute(query).fetchone()
+            if row and row[0]:
+                yield table, row[0]
