@@ -100,8 +100,11 @@ def check(token: str, jwks: Jwks, *, typ: str) -> Mapping[str, Any]:
     public = jwks.keys.get(kid)
     if public is None:
         raise SignatureFault(f"the JWK Set has no key {kid!r}", fault="unknown_key")
+    registry = jws.JWSRegistry(algorithms=list(ALGORITHMS))
+    # The library refuses more than 128,000 bytes by default. How long a token may be decides who reads it.
+    registry.max_payload_length = len(token)
     try:
-        payload = jws.deserialize_compact(token, public.key, algorithms=ALGORITHMS).payload
+        payload = jws.deserialize_compact(token, public.key, registry=registry).payload
     except (JoseError, ValueError) as error:
         raise SignatureFault(
             f"the signature does not match key {kid!r}: {type(error).__name__}", checked=True

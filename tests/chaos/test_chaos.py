@@ -38,7 +38,7 @@ def test_whatever_dies_each_request_gets_one_whole_archive(form: Form, seeds: in
 @pytest.mark.parametrize(
     "seeds",
     [
-        pytest.param(3, marks=[pytest.mark.system, pytest.mark.timeout(300)]),
+        pytest.param(3, marks=pytest.mark.timeout(300)),
         pytest.param(100, marks=[pytest.mark.system, pytest.mark.timeout(5400)]),
     ],
 )

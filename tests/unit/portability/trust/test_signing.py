@@ -35,6 +35,12 @@ def test_what_is_signed_checks() -> None:
     assert check(token, volumes.JWKS, typ=TYPE) == CLAIMS
 
 
+def test_a_token_of_some_megabytes_checks() -> None:
+    """A batch of the journal, or the statement of an archive of thousands of volumes: no library limit applies."""
+    claims = {**CLAIMS, "rows": ["x" * 1000] * 3000}
+    assert check(sign(claims, volumes.KEY, typ=TYPE), volumes.JWKS, typ=TYPE) == claims
+
+
 def test_a_key_of_the_same_id_that_did_not_sign() -> None:
     """The signature is checked with the key, not with its name."""
     token = sign(CLAIMS, volumes.new_key(), typ=TYPE)
