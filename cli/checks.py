@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 from redis.exceptions import RedisError
+from sqlalchemy import Connection
 
 from cli.context import Context
 from portability.api import Exporter
@@ -22,8 +23,10 @@ from portability.errors import DatabaseUnavailable, NoSigningKey, QueueUnavailab
 from portability.law import notice
 from portability.messages import mail
 from portability.messages.mail import MailServer
+from portability.people import sessions
 from portability.people.directory import load_directory
 from portability.queue import connect, redis_url
+from portability.requests import approvals
 from portability.sources import PlatformSources
 from portability.storage import open_storage
 from portability.trust import keys
@@ -39,6 +42,8 @@ SKEW_MAX_SECONDS = 60.0
 """Tokens and signatures of S3 do not tolerate more for long."""
 PUBLIC_HINT = "archives must be private: see docs/storage.md#recommended-bucket-rules"
 REGION_HINT = "transfers of these tenants are refused: see docs/transfers.md#regions"
+PROXY_HINT = "if that is your proxy, set FORWARDED_ALLOW_IPS for `portability web`; see docs/pages.md#running-it"
+BREAK_GLASS_HINT = "`portability audit show` says who and when: approval.break_glass"
 ROTATE_HINT = "`portability keys new` makes a new key; see docs/operate.md#keys"
 
 
@@ -120,8 +125,29 @@ def _provider(fault: str) -> BadSetting:
 
 
 def signing_key(context: Context) -> Seen:
-    """Check that this machine has a key for archives that is not too old."""
+    """Check that this machine has a key for archives that is not too old, and that only its owner can read its keys."""
+    keys.check_files(context.settings.keys)
     return _aged(context, "archive")
+
+
+def proxy(context: Context) -> Seen:
+    """Report that all people who are logged in have one address: then a proxy is not trusted, and limits are shared."""
+    people = _counted(context, sessions.people_behind_one_address)
+    return Seen(f"all {people} people who are logged in have the same address", PROXY_HINT) if people else Seen()
+
+
+def break_glass(context: Context) -> Seen:
+    """Report approvals of the last week that had no second person. This never fails: a person has to look at them."""
+    alone = _counted(context, approvals.break_glass_count)
+    return Seen(f"{alone} exports were approved by one person alone", BREAK_GLASS_HINT) if alone else Seen()
+
+
+def _counted(context: Context, count: Callable[[Connection], int]) -> int:
+    try:
+        with reading(context.engine) as connection:
+            return count(connection)
+    except DatabaseUnavailable:
+        return 0  # its own check reports it
 
 
 def people_keys(context: Context) -> Seen:

@@ -178,6 +178,8 @@ CHECKS: dict[str, Check] = {
     "queue": _queue,
     "signing key": checks.signing_key,
     "people's keys": checks.people_keys,
+    "approvals": checks.break_glass,
+    "proxy": checks.proxy,
     "plugins": _plugins,
     "sources": _sources,
     "workers": running_checks.workers,

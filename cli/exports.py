@@ -135,7 +135,7 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
         volumes = exports.stored_volumes(connection, identifier)
     if row["state"] != ExportState.READY:
         raise WrongState(f"export {identifier} is {row['state']}; it must be ready")
-    actor = str(actors.acting(context.settings, None))
+    actor = actors.acting(context.settings, None)
     if context.settings.needs_approvals:
         with writing(context.engine) as connection:
             is_approved = approvals.may_fetch(connection, identifier, actor=actor)
@@ -143,7 +143,9 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
             hint = f"ask a colleague to run `portability approve {identifier}`; then fetch again within a day"
             raise NotAllowed("a copy of a person's archive needs a second person's approval", hint=hint)
     with writing(context.engine) as connection:
-        audit.record(connection, "export.fetched", actor=actor, export_id=identifier, detail={"volumes": len(volumes)})
+        audit.record(
+            connection, "export.fetched", actor=str(actor), export_id=identifier, detail={"volumes": len(volumes)}
+        )
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     with context.bars(*Progress.get_default_columns()) as bars:
         task = bars.add_task("fetching", total=sum(volume["bytes"] for volume in volumes))

@@ -7,12 +7,19 @@ import click
 from cli.context import Context, shared
 from portability import metrics as figures
 from portability.api import JSON
+from portability.database.engine import reading
+from portability.errors import NoSigningKey
+from portability.trust import keys
 
 
 @click.command()
+@click.option("--token", is_flag=True, help="Print the token with which Prometheus reads GET /metrics, and no metrics.")
 @shared
-def metrics(context: Context) -> None:
+def metrics(context: Context, *, token: bool) -> None:
     """Print the metrics of the deployment, in Prometheus' text format."""
+    if token:
+        _print_token(context)
+        return
     collected = figures.collect(context.engine)
     document: list[JSON] = [
         {
@@ -26,3 +33,12 @@ def metrics(context: Context) -> None:
         for metric in collected
     ]
     context.result(document, lambda: click.echo(figures.exposition(collected), nl=False))
+
+
+def _print_token(context: Context) -> None:
+    with reading(context.engine) as connection:
+        tokens = keys.metrics_tokens(connection, context.settings.keys)
+    if not tokens:
+        hint = "`portability keys new --purpose link` makes one"
+        raise NoSigningKey("this machine has no key that the token could be derived from", hint=hint)
+    context.result({"token": tokens[-1]}, lambda: click.echo(tokens[-1]))

@@ -10,7 +10,8 @@ from portability.api import SubjectKind
 from portability.delivery import links
 from portability.errors import NotAllowed
 from portability.requests import actors, exports, policy
-from portability.requests.policy import PRESENT, Action, Actor, Facts, Why
+from portability.requests.login_strength import PRESENT
+from portability.requests.policy import Action, Actor, Facts, Why
 
 AS = click.option("--as", "claimed", help="ROLE:ID, on the embedded stack only.")
 

@@ -44,7 +44,7 @@ def add(context: Context, claimed: str | None, datasets: str | None, **details: 
     )
     with writing(context.engine) as connection:
         approved = not settings.needs_approvals
-        identifier, secret = others.add(connection, settings.keys, entry, actor=str(actor), approved=approved)
+        identifier, secret = others.add(connection, settings.keys, entry, actor=actor, approved=approved)
         row = others.get(connection, identifier)
 
     def human() -> None:

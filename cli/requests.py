@@ -17,8 +17,9 @@ from portability.errors import QueueUnavailable
 from portability.queue import connect, open_queue, redis_url, wake
 from portability.requests import acceptance, actors, exports, intake
 from portability.requests.approvals import Cause
+from portability.requests.login_strength import PRESENT
 from portability.requests.outcome import OwnOutcome, ProcessorOutcome
-from portability.requests.policy import PRESENT, Actor
+from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.sources import PlatformSources
 

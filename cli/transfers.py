@@ -12,7 +12,8 @@ from portability.database.engine import reading, writing
 from portability.people import subjects
 from portability.requests import actors, policy
 from portability.requests.acceptance import instant
-from portability.requests.policy import PRESENT, Action, Actor, Facts
+from portability.requests.login_strength import PRESENT
+from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import authorisations as consents
 from portability.transfers import sending
 
@@ -26,7 +27,7 @@ def transfer(context: Context, identifier: str, recipient: str, claimed: str | N
     """Send a finished export to a recipient that its subject has authorised."""
     with writing(context.engine) as connection:
         actor = permit(context, connection, claimed, Action.SEND, identifier)
-        transfer_id = sending.start(connection, context.settings, identifier, recipient, actor=str(actor))
+        transfer_id = sending.start(connection, context.settings, identifier, recipient, actor=actor)
         seen = sending.view(connection, sending.get(connection, transfer_id))
     wake_for(context, identifier)
     context.result(seen, lambda: _show(context, [seen]))
@@ -107,7 +108,7 @@ def add(
     evidence: str | None,
     claimed: str | None,
 ) -> None:
-    """Record an authorisation, your own or another person's."""
+    """Record an authorisation, your own or another person's, who then confirms it on their page."""
     facts = Facts(*subjects.parse(subject, tenant))
     actor, exporters = _permit(context, claimed, facts), context.exporters
     with writing(context.engine) as connection:
@@ -121,6 +122,7 @@ def add(
             evidence=evidence,
             actor=actor,
             exporters=exporters,
+            needs_confirmation=context.settings.needs_approvals,
         )
     context.result({"id": identifier}, lambda: context.console.print(identifier, markup=False))
 

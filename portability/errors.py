@@ -5,8 +5,7 @@ BadInput             the caller's fault: exit code 2, nothing was changed
   UnknownExport  UnknownInstruction  UnknownKey  WrongState  NotAllowed
   UnknownLink  LinkInvalid  UnknownRecall  UnknownMandate  StepUpRequired  ReasonRequired  MandateRefused
   TooManyAttempts  TooManyExports  KeyReused
-  AmbiguousSubject  OnLegalHold  ErasureRunning  ExportsRunning
-  UnknownHold  MissingExtra
+  AmbiguousSubject  OnLegalHold  ErasureRunning  ExportsRunning  UnknownHold  MissingExtra
 ArchiveError         this software's fault while an archive is written
   VolumeFault  NoSigningKey
 ControlError         queue, database and control of a job
@@ -244,11 +243,12 @@ class StepUpRequired(BadInput):
         *,
         acr_values: Sequence[str] = (),
         max_age: int = 0,
+        action: str = "",
+        thing: str = "",
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
-        self.acr_values = tuple(acr_values)
-        self.max_age = max_age
+        self.acr_values, self.max_age, self.action, self.thing = tuple(acr_values), max_age, action, thing
 
 
 class ReasonRequired(BadInput):

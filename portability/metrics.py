@@ -23,6 +23,7 @@ from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.profiles import Profile
 from portability.messages.outbox import MessageKind, MessageState
+from portability.requests import approvals
 from portability.requests.exports import unanswered
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
@@ -163,9 +164,15 @@ def _decisions(connection: Connection) -> Sequence[Metric]:
     """Count what waits for the decision of a person: reviews, and tenants that are late with their answer."""
     review, referral = models.review, models.referral
     late = (referral.c.state == ReferralState.OPEN, referral.c.due_at < now())
+    alone = approvals.break_glass_count(connection)
     waiting = select(func.count()).select_from(review).where(review.c.state == ReviewState.OPEN)
     overdue = select(func.count()).select_from(referral).where(*late)
     return (
+        GaugeMetricFamily(
+            "portability_break_glass_approvals",
+            "Exports that one person approved alone in the last week",
+            value=alone,
+        ),
         GaugeMetricFamily(
             "portability_reviews_open",
             "Records that an officer has to review",

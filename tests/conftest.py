@@ -17,6 +17,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from judges.programs import missing
+from migrated import migrate
 from reused import ReusedDatabases
 from sqlalchemy import Engine, Pool, Update, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -108,7 +109,8 @@ def pg_url(pg_server: servers.Postgres) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _pg_control_databases(pg_server: servers.Postgres) -> ReusedDatabases:
-    return ReusedDatabases(pg_server)
+    another_salt = "update deployment set pairwise_salt = md5(random()::text) || md5(random()::text)"
+    return ReusedDatabases(pg_server, migrate, another_salt)
 
 
 @pytest.fixture

@@ -172,3 +172,14 @@ def test_the_faults_of_chaos_are_listed() -> None:
     listed = {name.strip("`") for row in rows for name in row["fault"].split(", ")}
 
     assert listed == {*EVERYWHERE, *ON_SERVERS, *EMBEDDED, *ON_CLUSTER, *MOVES}
+
+
+def test_each_threat_names_a_test_that_exists() -> None:
+    """docs/threats.md: a test that was renamed or deleted proves nothing."""
+    rows = list(table(DOCS / "threats.md", "threat"))
+    assert len(rows) > 35
+    for row in rows:
+        named = re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", row["test"])
+        assert named, row["threat"]
+        for file, test in named:
+            assert f"def {test}" in (ROOT / file).read_text(), row["threat"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from starlette.types import Scope
 from portability.api.storages import Storage
 from portability.database import deployment, migrations, models
 from portability.database.engine import open_engine, reading
+from portability.errors import DatabaseUnavailable
 from portability.journal.shipping import Journal
 from portability.law import notice
 from portability.settings import Settings
@@ -29,7 +30,8 @@ from web.auth import session_secret
 from web.context import AppContext
 from web.headers import Guarded
 from web.journal import Shipped
-from web.pages import address_login, brand, download, login, me, my_transfers, staff
+from web.observations import Observations, Observed
+from web.pages import address_login, brand, download, login, me, my_sessions, my_transfers, staff
 from web.pages import recipients as desk_recipients
 from web.pages import referrals as desk_referrals
 from web.provider import OpenIdProvider
@@ -70,12 +72,14 @@ def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI
         https_only=secure,
     )
     app.add_middleware(Shipped, journal=Journal(place.engine, lambda: place.storage, settings.keys, settings.iss))
+    app.add_middleware(Observed, observations=place.observations)
     app.add_middleware(BodySizeLimit)
     app.add_middleware(Guarded, secure=secure)
     problems.handle(app)
     openapi.document(app)
-    pages = (brand, login, address_login, me, my_transfers, desk_recipients, desk_referrals, staff, download)
-    for room in (*pages, exports, erasure_holds, recipients, transfers, public):
+    own = (login, address_login, my_sessions, me, my_transfers)
+    desk = (desk_recipients, desk_referrals, staff)
+    for room in (brand, *own, *desk, download, exports, erasure_holds, recipients, transfers, public):
         app.include_router(room.router)
     app.include_router(transfers.receiving)
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
@@ -94,13 +98,16 @@ def _open(settings: Settings, storage: Storage | None) -> AppContext:
     provider = OpenIdProvider(settings) if settings.oidc_issuer else None
     with reading(engine) as connection:
         salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
-    return AppContext(settings, engine, storage, provider, salt)
+    return AppContext(settings, engine, storage, provider, Observations(engine), salt)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    app.state.place.engine.dispose()
+    place: AppContext = app.state.place
+    with suppress(DatabaseUnavailable):
+        place.observations.end()
+    place.engine.dispose()
 
 
 class _Static(StaticFiles):

@@ -11,11 +11,11 @@ from portability.law import deadlines
 from portability.law.regimes import applying
 from portability.requests import acceptance, idempotency, intake
 from portability.requests.acceptance import Request
-from portability.requests.policy import Actor
+from portability.requests.policy import Actor, create_action
 from portability.sources import PlatformSources
-from web.auth import Login
 from web.context import AppContext
-from web.scopes import actor_for_request
+from web.logins import Login
+from web.scopes import actor_for_request, facts_of_request
 
 
 def wanted(place: AppContext, **asked: Any) -> Request:  # noqa: ANN401  # as `acceptance.check` takes it
@@ -51,7 +51,7 @@ def accept(
     Raises: NotAllowed, ReasonRequired, StepUpRequired, MandateRefused; TooManyAttempts, TooManyExports; KeyReused.
     """
     actor = actor_for_request(place, login, request, mandated=mandate_id is not None)
-    place.limits.attempt(limits.REQUEST, str(actor))
+    place.limits.attempt(limits.REQUEST, actor.identity)
     settings = place.settings
     changed_at = intake.contact_changed_at(settings, PlatformSources(settings), request)
     with place.writing() as connection:
@@ -61,7 +61,7 @@ def accept(
             settings,
             request,
             actor=actor,
-            auth=login.auth(settings),
+            auth=login.auth(settings, create_action(actor, facts_of_request(request, mandated=mandate_id is not None))),
             contact_changed_at=changed_at,
             mandate_id=mandate_id,
         )

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Form, Request
 from joserfc.jwk import ECKey
 
-from portability.api import ADDRESS_KINDS, SubjectKind
 from portability.errors import NotAllowed
 from portability.requests import policy
-from portability.requests.policy import PRESENT, ROLES, Action, Actor, ActorRole, Auth, Facts, Why
-from portability.settings import Settings
+from portability.requests.policy import Action, Actor, ActorRole, Facts, Why
+from web import sessions
 from web.context import AppContext, CurrentContext
+from web.logins import Login, from_claims
 from web.provider import LoginFailed
+from web.sessions import CSRF
 
 CSRF_HEADER = "x-csrf-token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-LOGIN = "login"
-ADDRESS_SECONDS = 1800
-"""How long a login by code is valid."""
-CSRF = "csrf"
 
 
 class NotLoggedIn(NotAllowed):
@@ -43,47 +36,18 @@ class ForgedForm(NotAllowed):
     default_hint = "reload the page and send it again"
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A logged-in person: as the OpenID provider describes them, or who has proved an address by a code."""
-
-    id: str
-    """Of the account, or the address in its normal form."""
-    roles: tuple[str, ...]
-    tenant: str | None
-    acr: str | None
-    amr: tuple[str, ...]
-    auth_time: int
-    at: int
-    """When this application accepted the login, in seconds since 1970."""
-    kind: SubjectKind = SubjectKind.USER
-    """The kind of subject that this person is."""
-    ref: str | None = None
-    """The pseudonym of an address."""
-
-    @property
-    def subject(self) -> str:
-        """Return the subject that this person is, as requests name it."""
-        return f"{self.kind}:{self.id}"
-
-    def actors(self) -> Iterator[Actor]:
-        """Yield the actors as which this person can act, as the subject first."""
-        for role in self.roles:
-            tenant = self.tenant if role == ActorRole.TENANT_ADMIN else None
-            yield Actor(role, self.id, tenant, kind=self.kind, ref=self.ref)
-
-    def auth(self, settings: Settings) -> Auth:
-        """Return how strong and how fresh the login is."""
-        if self.kind in ADDRESS_KINDS:
-            # The code proves all that can be proved; its session is short.
-            return PRESENT
-        claims = {"acr": self.acr, "amr": self.amr, "auth_time": self.auth_time}
-        limits = {"strong_acr": settings.strong_acr, "max_age_seconds": settings.step_up_seconds}
-        return Auth.of(claims, **limits, present=datetime.now(UTC))  # type: ignore[arg-type]  # two of two types
-
-
-NEAREST = (Why.STEP_UP, Why.NO_REASON, Why.FOUR_EYES, Why.NOT_ALLOWED, Why.NOT_YOURS)
+NEAREST = (Why.STEP_UP, Why.NO_REASON, Why.FOUR_EYES, Why.OWN_DATA, Why.NOT_ALLOWED, Why.NOT_YOURS)
 """Of several refusals the first of these is reported: what the person can change comes first."""
+
+
+REFUSED = frozenset({Why.FOUR_EYES, Why.OWN_DATA, Why.NOT_ALLOWED, Why.NOT_YOURS})
+"""Refusals that the audit log has; after the others the person can do it."""
+READS = frozenset(
+    {
+        *(Action.SEE_OWN, Action.SEE_STATE, Action.LIST_ALL),
+        *(Action.AUDIT_READ, Action.REQUESTS_READ, Action.ERASURE_HOLDS),
+    }
+)
 
 
 def permit(
@@ -93,17 +57,28 @@ def permit(
 
     Raises: UnknownExport, NotAllowed, ReasonRequired, StepUpRequired.
     """
-    auth = login.auth(place.settings)
+    auth = login.auth(place.settings, action, export_id)
     refusals = []
     for actor in login.actors():
         decision = policy.allowed(actor, action, facts, auth)
         if decision:
+            note_read(place, actor, action, export_id)
             return actor
         refusals.append(decision)
     settings = place.settings
     nearest = min(refusals, key=lambda refusal: NEAREST.index(refusal.why))
-    nearest.enforce(export_id=export_id, acr_values=settings.strong_acr, max_age_seconds=settings.step_up_seconds)
+    if nearest.why in REFUSED:
+        why = {"action": str(action), "why": str(nearest.why)}
+        place.observations.note("access.refused", str([*login.actors()][-1]), export_id or None, **why)
+    wanted = {"acr_values": settings.strong_acr, "max_age_seconds": settings.step_up_seconds}
+    nearest.enforce(action, export_id=export_id, **wanted)  # type: ignore[arg-type]  # of two types
     raise AssertionError  # enforce raises for every refusal
+
+
+def note_read(place: AppContext, actor: Actor, action: Action, export_id: str = "") -> None:
+    """Note for the audit log what people read who are not the subject."""
+    if action in READS and actor.role != ActorRole.SUBJECT:
+        place.observations.note("access.read", str(actor), export_id or None, action=str(action))
 
 
 def may(place: AppContext, login: Login, action: Action, facts: Facts | None = None) -> bool:
@@ -111,51 +86,9 @@ def may(place: AppContext, login: Login, action: Action, facts: Facts | None = N
 
     It does for a login that is only too weak or too old: the person is then asked to log in again.
     """
-    auth = login.auth(place.settings)
+    auth = login.auth(place.settings, action)
     answers = (policy.allowed(actor, action, facts, auth).why for actor in login.actors())
     return any(why in {Why.ALLOWED, Why.STEP_UP, Why.NO_REASON} for why in answers)
-
-
-def from_claims(settings: Settings, claims: Mapping[str, Any]) -> Login:
-    """Return the login that the provider's claims describe.
-
-    Unknown roles are left out. Each person has the role `subject`.
-    """
-    listed = _texts(claims.get(settings.oidc_roles_claim))
-    tenant = claims.get(settings.oidc_tenant_claim)
-    auth_time = claims.get("auth_time")
-    acr = claims.get("acr")
-    return Login(
-        id=str(claims["sub"]),
-        roles=("subject", *(role for role in ROLES if role in listed and role not in {"subject", "operator"})),
-        tenant=tenant if isinstance(tenant, str) else None,
-        acr=acr if isinstance(acr, str) else None,
-        amr=_texts(claims.get("amr")),
-        # Without this claim the age of the login is unknown: it counts as not fresh (RFC 9470).
-        auth_time=auth_time if isinstance(auth_time, int) else 0,
-        at=int(time.time()),
-    )
-
-
-def remember(request: Request, login: Login) -> None:
-    """Begin a session. It keeps nothing of an earlier session but the language: this prevents session fixation."""
-    language = request.session.get("language")
-    request.session.clear()
-    request.session.update({LOGIN: asdict(login), CSRF: secrets.token_urlsafe(24)})
-    if language is not None:
-        request.session["language"] = language
-
-
-def session_login(request: Request, place: AppContext) -> Login | None:
-    """Return the login of a session; None without a login, or when its time is over."""
-    kept = request.session.get(LOGIN)
-    if kept is None:
-        return None
-    kind = SubjectKind(kept.get("kind", SubjectKind.USER))
-    valid_seconds = ADDRESS_SECONDS if kind in ADDRESS_KINDS else place.settings.session_seconds
-    if not 0 <= time.time() - kept["at"] <= valid_seconds:
-        return None
-    return Login(**{**kept, "roles": tuple(kept["roles"]), "amr": tuple(kept["amr"]), "kind": kind})
 
 
 def csrf_token(request: Request) -> str:
@@ -166,10 +99,15 @@ def csrf_token(request: Request) -> str:
 
 
 def _page_login(request: Request, place: CurrentContext) -> Login:
-    login = session_login(request, place)
-    if login is None:
+    session = sessions.current(request, place)
+    if session is None:
         raise NotLoggedIn("the session has no login")
-    return login
+    try:
+        present = sessions.with_present_roles(request, place, session, changes=request.method not in SAFE)
+    except LoginFailed:
+        sessions.end(request, place)
+        raise NotLoggedIn("the login at the provider has ended") from None
+    return present.login
 
 
 def _caller(request: Request, place: CurrentContext) -> Login:
@@ -180,9 +118,10 @@ def _caller(request: Request, place: CurrentContext) -> Login:
             raise NotLoggedIn("the Authorization header has no bearer token that can be checked here")
         try:
             claims = place.provider.verified(token.strip(), audience=place.settings.audience)
+            return from_claims(place.settings, claims)
         except LoginFailed as error:
+            place.observations.note("token.refused", "token")
             raise NotLoggedIn(str(error)) from None
-        return from_claims(place.settings, claims)
     login = _page_login(request, place)
     if request.method not in SAFE:
         check_form(request, request.headers.get(CSRF_HEADER, ""))
@@ -207,12 +146,6 @@ def session_secret(key: ECKey) -> str:
     """Return the secret that signs sessions, derived from the link key, which each machine of the deployment has."""
     private = key.as_dict(private=True)["d"]
     return hmac.new(str(private).encode(), b"portability session 1", "sha256").hexdigest()
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 LoggedIn = Annotated[Login, Depends(_page_login)]

@@ -25,6 +25,7 @@ from portability.queue import connect, open_queue, redis_url, wake
 from portability.settings import Settings
 from portability.sources import PlatformSources, open_exporters
 from web.brand import PageBrand
+from web.observations import Observations
 from web.provider import OpenIdProvider
 
 
@@ -37,6 +38,8 @@ class AppContext:
     storage: Storage
     provider: OpenIdProvider | None
     """The provider that people log in with; None on the embedded stack."""
+    observations: Observations = field(repr=False)
+    """Reads and refusals, for the audit log."""
     salt: str = field(repr=False)
     """The salt of the deployment: attempts of people are counted under a hash."""
 

@@ -10,7 +10,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.routing import iter_route_contexts
+from sqlalchemy.exc import DataError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from portability import brand, errors, locale, safe_http
 from portability.api.errors import (
@@ -28,7 +33,7 @@ from portability.requests.referrals import UnknownReferral
 from portability.requests.reviews import UnknownReview
 from portability.retention import erasures
 from portability.transfers import authorisations, receipts, recipients, sending
-from web import auth, provider, rendering
+from web import auth, provider, rendering, sessions
 from web.answers import MEDIA_TYPE
 
 STATUS: dict[type[PortabilityError], int] = {
@@ -97,7 +102,11 @@ def status_of(error: type[PortabilityError]) -> int:
 def handle(app: FastAPI) -> None:
     """Register the handlers that answer each error of the application."""
     app.exception_handler(PortabilityError)(for_error)
+    app.exception_handler(errors.StepUpRequired)(_for_step_up)
     app.exception_handler(RequestValidationError)(_validation_error)
+    # A value that no column takes: longer, greater, or with the character NUL.
+    app.exception_handler(DataError)(_unfit_value)
+    app.exception_handler(OverflowError)(_unfit_value)
     app.exception_handler(HTTPException)(_http_error)
 
 
@@ -170,6 +179,17 @@ def for_error(request: Request, error: Exception) -> Response:
     return answer(request, status, error.code, detail, headers=headers, **hint)
 
 
+async def _for_step_up(request: Request, error: Exception) -> Response:
+    """Answer that a second login is required, and keep the form that the person had filled in."""
+    assert isinstance(error, errors.StepUpRequired)  # noqa: S101  # as above
+    if not for_programs(request):
+        form = await request.form() if request.method == "POST" else FormData()
+        fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != "csrf"]
+        wanted = sessions.Wanted(error.action, error.thing, request.url.path, fields)
+        await run_in_threadpool(sessions.want, request, request.app.state.place, wanted)
+    return await run_in_threadpool(for_error, request, error)
+
+
 def _headers(error: PortabilityError, status: int) -> Iterator[tuple[str, str]]:
     """Yield the headers that say what the caller does next."""
     match error:
@@ -192,10 +212,26 @@ def _validation_error(request: Request, error: Exception) -> Response:
     return answer(request, 422, "bad_request", "the request does not have the documented shape", faults=faults)
 
 
+def _unfit_value(request: Request, _error: Exception) -> Response:
+    return answer(request, 422, "bad_request", "a value of the request is too long, too large or cannot be stored")
+
+
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # as above
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+        if request.method == "OPTIONS":
+            return Response(None, HTTPStatus.NO_CONTENT, headers)
     code = HTTPStatus(error.status_code).name.lower()
-    return answer(request, error.status_code, code, HTTPStatus(error.status_code).phrase, headers=error.headers)
+    return answer(request, error.status_code, code, HTTPStatus(error.status_code).phrase, headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of all routes of an address: each route knows only its own (RFC 9110, 10.2.1)."""
+    routes = iter_route_contexts(request.app.routes)
+    found = (route.methods or set() for route in routes if compile_path(route.path or "")[0].match(request.url.path))
+    return {"OPTIONS"}.union(*found)
 
 
 def _pointer(location: Sequence[Any]) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from authlib.common.security import generate_token
@@ -26,6 +28,10 @@ from portability.settings import Settings
 ALGORITHMS = ("ES256", "ES384", "RS256", "RS384", "PS256", "PS384", "EdDSA")
 """Only asymmetric algorithms: a public key must never be used as the secret of an HMAC."""
 TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", ""})
+LOGOUT_TYPES = frozenset({"logout+jwt", "jwt", ""})
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_SECONDS = 300
+"""The greatest age of a logout token. A second one of the same login changes nothing."""
 LEEWAY_SECONDS = 30
 ANSWER_SECONDS = 10.0
 FRESH_SECONDS = 600.0
@@ -56,6 +62,21 @@ class Attempt:
     state: str
     nonce: str
     verifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a session keeps of a login at the provider."""
+
+    id_token: str = ""
+    """The hint of the logout (OpenID Connect RP-Initiated Logout 1.0)."""
+    access_token: str = ""
+    """For the present roles; empty if the provider does not publish them at its UserInfo endpoint."""
+    provider_session: str | None = None
+    """Its claim `sid`, which a back-channel logout names."""
+
+
+NO_TOKENS = Tokens()
 
 
 @dataclass
@@ -97,35 +118,98 @@ class OpenIdProvider:
         )
         return Attempt(url, state, nonce, verifier)
 
-    def finish(self, code: str, *, nonce: str, verifier: str) -> Mapping[str, Any]:
-        """Exchange the code of a login for its claims. Raises ProviderUnavailable, LoginFailed."""
+    def finish(self, code: str, *, nonce: str, verifier: str) -> tuple[Mapping[str, Any], Tokens]:
+        """Exchange the code of a login for its claims and tokens. Raises ProviderUnavailable, LoginFailed."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
         client = (self.settings.oidc_client_id or "", self.settings.oidc_client_secret or "")
         endpoint = self._published()["token_endpoint"]
         try:
             answer = httpx.post(endpoint, data={**form, "code_verifier": verifier}, auth=client, timeout=ANSWER_SECONDS)
-            token = answer.json().get("id_token") if answer.is_success else None
+            given = answer.json() if answer.is_success else {}
+            token, access_token = given.get("id_token"), given.get("access_token")
         except (httpx.HTTPError, ValueError, AttributeError) as error:
             raise ProviderUnavailable(f"the provider returned no token: {type(error).__name__}") from None
         if not isinstance(token, str):
             raise LoginFailed("the provider did not confirm the login")
-        return self.verified(token, audience=client[0], nonce=nonce)
+        claims = self.verified(token, audience=client[0], nonce=nonce)
+        published = self._published_roles(access_token, str(claims["sub"])) if isinstance(access_token, str) else None
+        sid = claims.get("sid")
+        tokens = Tokens(token, str(access_token) if published else "", sid if isinstance(sid, str) else None)
+        return {**claims, **(published or {})}, tokens
+
+    def _published_roles(self, access_token: str, sub: str) -> Mapping[str, Any] | None:
+        """Return the roles and the tenant of the UserInfo endpoint; None: it does not say which roles a person has."""
+        if "userinfo_endpoint" not in self._published():
+            return None
+        # A client may lack the right to ask: then the roles are those of the ID token.
+        info = self._user_info(access_token, sub)
+        names = (self.settings.oidc_roles_claim, self.settings.oidc_tenant_claim)
+        return {name: info.get(name) for name in names} if info and names[0] in info else None
+
+    def user_info(self, access_token: str, *, sub: str) -> Mapping[str, Any]:
+        """Return what the provider says now of the person of a login (OpenID Connect Core, 5.3).
+
+        Raises: LoginFailed if the login is not valid any more; ProviderUnavailable.
+        """
+        info = self._user_info(access_token, sub)
+        if info is None:
+            raise LoginFailed("the login at the provider has ended")
+        return info
+
+    def _user_info(self, access_token: str, sub: str) -> Mapping[str, Any] | None:
+        """Return the answer of the UserInfo endpoint; None: it refuses the token."""
+        headers = {"Authorization": f"Bearer {access_token}"}
+        try:
+            answer = httpx.get(self._published()["userinfo_endpoint"], headers=headers, timeout=ANSWER_SECONDS)
+            if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+                return None
+            info = answer.raise_for_status().json()
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise ProviderUnavailable(f"the provider did not say who is logged in: {type(error).__name__}") from None
+        # Without this check an answer about another person could be accepted (5.3.2).
+        if not isinstance(info, dict) or info.get("sub") != sub:
+            raise LoginFailed("the provider's answer is about another person")
+        return info
+
+    def logout_url(self, id_token: str) -> str | None:
+        """Return where a person logs out at the provider too; None if it offers no such page.
+
+        Raises: ProviderUnavailable.
+        """
+        endpoint = self._published().get("end_session_endpoint")
+        if not endpoint or not id_token:
+            return None
+        back = f"{self.settings.base_url.rstrip('/')}/"
+        query = {"id_token_hint": id_token, "client_id": self.settings.oidc_client_id, "post_logout_redirect_uri": back}
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
+
+    def logged_out(self, token: str) -> Mapping[str, Any]:
+        """Check a logout token (OpenID Connect Back-Channel Logout 1.0, 2.6); returns its claims.
+
+        Raises: LoginFailed, ProviderUnavailable.
+        """
+        claims = self._verified(token, LOGOUT_TYPES, aud=self.settings.oidc_client_id or "")
+        events = claims.get("events")
+        names_session = isinstance(claims.get("sub"), str) or isinstance(claims.get("sid"), str)
+        if not isinstance(events, dict) or LOGOUT_EVENT not in events or "nonce" in claims or not names_session:
+            raise LoginFailed("the token is not a logout token")
+        if not isinstance(claims.get("iat"), int) or time.time() - claims["iat"] > LOGOUT_SECONDS:
+            raise LoginFailed("the logout token is too old")
+        return claims
 
     def verified(self, token: str, *, audience: str, nonce: str | None = None) -> Mapping[str, Any]:
         """Check a token: signature, type, issuer, audience, times and nonce; returns its claims.
 
         Raises: LoginFailed, ProviderUnavailable.
         """
-        wanted: dict[str, Any] = {
-            "iss": {"essential": True, "value": self.issuer},
-            "aud": {"essential": True, "value": audience},
-            "exp": {"essential": True},
-            "sub": {"essential": True},
-            **({"nonce": {"essential": True, "value": nonce}} if nonce else {}),
-        }
+        more = {"nonce": {"essential": True, "value": nonce}} if nonce else {}
+        return self._verified(token, TYPES, aud=audience, exp={"essential": True}, sub={"essential": True}, **more)
+
+    def _verified(self, token: str, types: Collection[str], *, aud: str, **more: Any) -> Mapping[str, Any]:  # noqa: ANN401  # as joserfc takes them
+        wanted = {"iss": {"essential": True, "value": self.issuer}, "aud": {"essential": True, "value": aud}, **more}
         decoded = self._decoded(token)
-        if str(decoded.header.get("typ", "")).lower() not in TYPES:
-            raise LoginFailed("the token's `typ` is not that of an ID token or access token")
+        if str(decoded.header.get("typ", "")).lower() not in types:
+            raise LoginFailed("the token's `typ` is not the expected one")
         try:
             jwt.JWTClaimsRegistry(leeway=LEEWAY_SECONDS, **wanted).validate(decoded.claims)
         except JoseError as error:

@@ -18,11 +18,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from portability import locale
+from portability.errors import DatabaseUnavailable
 from portability.locale import values
 from portability.requests import outcome
 from portability.requests.policy import ActorRole
 from portability.requests.states import ONGOING, OPEN, UNANSWERED
-from web import auth, words
+from web import auth, sessions, words
+from web.logins import Login
 
 HERE = Path(__file__).parent
 LOCAL = re.compile(r"/(?:me|staff|d)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
@@ -83,7 +85,7 @@ def page(
 def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN401  # as above
     """Render a template as text."""
     chosen = language(request)
-    login = auth.session_login(request, request.app.state.place)
+    login = _shown_login(request)
     roles = set(login.roles) if login else set()
     shared = {
         "_": partial(words.sentence, chosen),
@@ -102,6 +104,14 @@ def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN40
         "path": request.url.path,
     }
     return _environment().get_template(template).render({**shared, **context})
+
+
+def _shown_login(request: Request) -> Login | None:
+    """Return the login for the head of a page; a page about a database that is away has none."""
+    try:
+        return sessions.login_of(request, request.app.state.place)
+    except DatabaseUnavailable:
+        return None
 
 
 def fault(request: Request, status: int, code: str, *, headers: Mapping[str, str] | None = None) -> Response:

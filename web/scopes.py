@@ -10,14 +10,16 @@ from portability.requests import policy
 from portability.requests.acceptance import Request
 from portability.requests.policy import Action, Actor, ActorRole, Facts
 from portability.requests.request_log import Scope
-from web.auth import Login, permit
+from web.auth import note_read, permit
 from web.context import AppContext
+from web.logins import Login
 
 
-def listing_scope(connection: Connection, login: Login) -> Scope:
+def listing_scope(place: AppContext, connection: Connection, login: Login) -> Scope:
     """Return the widest scope of the login's roles: all exports, those of its tenant, or its own."""
     for actor in login.actors():
         if policy.allowed(actor, Action.LIST_ALL):
+            note_read(place, actor, Action.LIST_ALL)
             return Scope()
     if ActorRole.TENANT_ADMIN in login.roles and login.tenant is not None:
         return Scope(tenant=login.tenant)
@@ -29,9 +31,14 @@ def own_scope(connection: Connection, login: Login) -> Scope:
     return Scope(subject_ref=subjects.pairwise_ref(connection, login.kind, login.id, None))
 
 
+def facts_of_request(wanted: Request, *, mandated: bool) -> Facts:
+    """Return the facts that the policy needs about a request."""
+    return Facts(wanted.subject_kind, wanted.subject_id, wanted.tenant, reason=wanted.reason, mandated=mandated)
+
+
 def actor_for_request(place: AppContext, login: Login, wanted: Request, *, mandated: bool = False) -> Actor:
     """Return the actor that makes a request. Raises NotAllowed, ReasonRequired, StepUpRequired."""
-    facts = Facts(wanted.subject_kind, wanted.subject_id, wanted.tenant, reason=wanted.reason, mandated=mandated)
+    facts = facts_of_request(wanted, mandated=mandated)
     if facts.subject_kind == SubjectKind.TENANT:
         return permit(place, login, Action.CREATE_TENANT, facts)
     # People with other roles too request their own data as its subject.

@@ -15,8 +15,9 @@ from portability.requests import exports, policy
 from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import authorisations
 from portability.transfers.authorisations import UnknownAuthorisation
-from web.auth import Login, permit
+from web.auth import permit
 from web.context import AppContext
+from web.logins import Login
 
 ID = re.compile(r"[a-z2-7]{24}")
 

@@ -33,6 +33,7 @@ WITHHELD_TABLES: Mapping[str, str] = {
     "pseudonym": "digests of other people",
     "referral": "which tenants decide over data, and what they answered, is in `export.json` of the archive itself",
     "review": "names records that may be about other people; `export.json` counts the decisions",
+    "session": "encrypted and deleted within hours; the page of sessions shows them, and the events are exported",
     "slice": "state of the work of this software, without content",
     "subject_ref": "links the subject to a pseudonym: with it, the pseudonym would identify the subject to others",
     "transfer_copy": "technical data of encrypted copies; transfers and receipts are exported",

@@ -40,8 +40,10 @@ class AttemptRule:
         return max(1, self.most // 4)
 
 
-LOGIN = AttemptRule("login", 20, 300)
+LOGIN = AttemptRule("login", 60, 300)
+"""Failed logins from one address: an office or a network has one address for many people."""
 CODE = AttemptRule("code", 20, 600)
+"""Wrong codes, and codes that are sent, for one address; each code has its own attempts too."""
 ADDRESS = AttemptRule("address", 10, 3600)
 """Codes for people without account, for each network; each address and all together are counted in the database."""
 NETWORK_BITS = {4: 24, 6: 48}
@@ -73,35 +75,42 @@ class AttemptLimits:
 
     def attempt(self, rule: AttemptRule, *counted: str) -> None:
         """Count one attempt, identified by `counted` (an address, a link). Raises TooManyAttempts."""
+        self._check(rule, counted, step=1, spare=0)
+
+    def check(self, rule: AttemptRule, *counted: str) -> None:
+        """Check that another attempt is possible, without counting it. Raises TooManyAttempts."""
+        self._check(rule, counted, step=0, spare=1)
+
+    def _check(self, rule: AttemptRule, counted: tuple[str, ...], *, step: int, spare: int) -> None:
         present = self._clock()
         window = int(present // rule.window_seconds)
         named = "\0".join((rule.name, str(window), *counted)).encode(errors="replace")
         key = f"portability:limit:{rule.name}:{hmac.digest(self._salt, named, hashlib.sha256).hex()}"
-        count, most = self._counted(key, rule)
-        if count > most:
+        count, most = self._counted(key, rule, step)
+        if count + spare > most:
             wait_seconds = int((window + 1) * rule.window_seconds - present) + 1
             raise TooManyAttempts(retry_after_seconds=wait_seconds)
 
-    def _counted(self, key: str, rule: AttemptRule) -> tuple[int, int]:
+    def _counted(self, key: str, rule: AttemptRule, step: int) -> tuple[int, int]:
         if time.monotonic() >= self._resting_until:
             try:
-                return self._count_in_redis(key, rule), rule.most
+                return self._count_in_redis(key, rule, step), rule.most
             except (RedisError, OSError, PortabilityError):
                 self._redis, self._resting_until = None, time.monotonic() + REST_SECONDS
-        return self._count_alone(key), rule.most_alone
+        return self._count_alone(key, step), rule.most_alone
 
-    def _count_in_redis(self, key: str, rule: AttemptRule) -> int:
+    def _count_in_redis(self, key: str, rule: AttemptRule, step: int) -> int:
         if self._redis is None:
             self._redis = self._connect()
         with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.incr(key)
+            pipeline.incrby(key, step)
             pipeline.expire(key, rule.window_seconds * 2)
             count, _ = pipeline.execute()
         return int(count)
 
-    def _count_alone(self, key: str) -> int:
+    def _count_alone(self, key: str, step: int) -> int:
         with self._lock:
-            count = self._alone[key] = self._alone.pop(key, 0) + 1
+            count = self._alone[key] = self._alone.pop(key, 0) + step
             while len(self._alone) > KEPT_MAX:
                 self._alone.popitem(last=False)
             return count

@@ -21,7 +21,7 @@ from typing import Any
 
 from joserfc import jws
 from joserfc.jwk import ECKey
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, select
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
@@ -212,24 +212,6 @@ def claimed(connection: Connection, row: Mapping[Any, Any], volume: int, claim: 
     if known is None or found is None or not hmac.compare_digest(known, digest):
         raise LinkInvalid
     return found
-
-
-def opened(
-    connection: Connection,
-    row: Mapping[Any, Any],
-    volume: int,
-    claim: str,
-    *,
-    actor: str,
-    sent_bytes: int,
-    complete: bool,
-) -> None:
-    """Record in the audit log what was sent under a claim. `complete`: to the last byte, as far as the server sees."""
-    matching = (CLAIM.c.link_id == row["id"], CLAIM.c.claim_sha256 == _sha256(claim))
-    if complete:
-        connection.execute(update(CLAIM).where(*matching).values(downloaded_at=now()))
-    detail = {"link": row["id"], "volume": volume, "bytes": sent_bytes, "complete": complete}
-    audit.record(connection, "link.downloaded", actor=actor, export_id=row["export_id"], detail=detail)
 
 
 def volumes(connection: Connection, row: Mapping[Any, Any]) -> Sequence[RowMapping]:

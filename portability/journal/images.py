@@ -35,6 +35,8 @@ ONE_ROW: Mapping[str, Table] = {
     "kid": models.signing_key,
 }
 """Tables by the name that an event's details give to the id of a row."""
+UNCHANGING = "access."
+"""Beginning of the actions that read, or were refused."""
 PASSING = ("link.", "code.", "transfer.", "copy.", "webhook.", "notification.", "deletion.", "volume.failed")
 """Beginnings of actions that change neither the export itself nor how far its archive is."""
 OF_WORK = frozenset({EXPORT, models.slice, models.volume, models.ledger, models.gap, models.pseudonym})
@@ -66,7 +68,9 @@ class ImageScope:
 
 
 def scopes(event: Mapping[Any, Any]) -> Iterator[ImageScope]:
-    """Yield what an event is about."""
+    """Yield what an event is about; nothing for an event that changed nothing."""
+    if str(event["action"]).startswith(UNCHANGING):
+        return
     if event["export_id"]:
         yield ImageScope("export", event["export_id"])
     for name, value in event["detail"].items():

@@ -26,7 +26,7 @@ from portability.database.engine import reading, undone, writing
 from portability.journal import comparison, images
 from portability.journal.comparison import LostPart
 from portability.journal.images import ImageScope
-from portability.people import subject_locks, subjects
+from portability.people import sessions, subject_locks, subjects
 from portability.retention import erasures
 from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasures import Whom
@@ -112,6 +112,7 @@ def reconcile(
         _remember(connection, part, outcomes)
         history.settle(connection, compared)
         if found:
+            sessions.end_all(connection)
             counts = Counter(event.outcome for event in found)
             detail: audit.Detail = {"events": len(found), **{str(outcome): counts[outcome] for outcome in counts}}
             audit.record(connection, ACTION, actor=actor, detail=detail)

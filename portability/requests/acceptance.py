@@ -25,6 +25,7 @@ from portability.messages import outbox
 from portability.people import subject_locks, subjects
 from portability.plugins import check_exporter_names, check_format_names
 from portability.requests import slices
+from portability.requests.policy import Actor
 from portability.requests.states import ONGOING, ExportState
 from portability.trust import audit
 
@@ -118,14 +119,16 @@ def accept(
     connection: Connection,
     request: Request,
     *,
-    actor: str,
+    actor: Actor,
     per_month: int | None = None,
+    open_max: int | None = None,
     mandate_id: str | None = None,
 ) -> tuple[str, bool]:
     """Store the request as an export and return (its id, whether it is new).
 
     An open export of an identical request is returned instead of a second one: asking twice gives one archive.
-    `per_month` limits the subject's exports in 30 days; `mandate_id` is a mandate that was already checked.
+    `per_month` limits the subject's exports in 30 days, `open_max` those that are open at once. `mandate_id`
+    is a mandate that was already checked.
 
     Raises: ErasureRunning, TooManyExports.
     """
@@ -134,27 +137,29 @@ def accept(
     subject_locks.check_not_erasing(connection, request.subject_kind, request.subject_id, request.tenant)
     ref = subjects.pairwise_ref(connection, request.subject_kind, request.subject_id, request.tenant)
     if (same := _open_twin(connection, request, ref)) is not None:
-        audit.record(connection, "request.repeated", actor=actor, export_id=same)
+        audit.record(connection, "request.repeated", actor=str(actor), export_id=same)
         return same, False
     if per_month is not None and _ready_in_a_month(connection, ref) >= per_month:
         raise TooManyExports(f"limit reached: {per_month} exports of this subject became ready in {MONTH_DAYS} days")
+    if open_max is not None and _open(connection, ref) >= open_max:
+        raise TooManyExports(f"limit reached: {open_max} requests of this subject are open")
     identifier = base64.b32encode(secrets.token_bytes(15)).decode().lower()
     store(connection, request, identifier, ref, actor=actor, mandate_id=mandate_id)
     detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
-    audit.record(connection, "request.accepted", actor=actor, export_id=identifier, detail=detail)
+    audit.record(connection, "request.accepted", actor=str(actor), export_id=identifier, detail=detail)
     outbox.queue(connection, outbox.MessageKind.ACKNOWLEDGED, identifier)
     return identifier, True
 
 
 def store(
-    connection: Connection, request: Request, identifier: str, ref: str, *, actor: str, mandate_id: str | None = None
+    connection: Connection, request: Request, identifier: str, ref: str, *, actor: Actor, mandate_id: str | None = None
 ) -> None:
     """Insert the request's row and its first slice, without the checks of `accept`."""
     connection.execute(insert(models.export).values(_row(request, identifier, ref, actor) | {"mandate_id": mandate_id}))
     slices.open_first(connection, identifier, request.tenant)
 
 
-def _row(request: Request, identifier: str, ref: str, actor: str) -> dict[str, object]:
+def _row(request: Request, identifier: str, ref: str, actor: Actor) -> dict[str, object]:
     return {
         **_compared_columns(request),
         "id": identifier,
@@ -162,7 +167,8 @@ def _row(request: Request, identifier: str, ref: str, actor: str) -> dict[str, o
         "subject_ref": ref,
         "reason": request.reason,
         "channel": request.channel,
-        "requested_by": actor,
+        "requested_by": str(actor),
+        "requested_identity": actor.identity,
         "received_at": request.received_at,
         "residence": request.residence,
         "language": request.language,
@@ -217,6 +223,12 @@ def _ready_in_a_month(connection: Connection, ref: str) -> int:
     ready = exists().where(models.audit_event.c.export_id == table.c.id, models.audit_event.c.action == "export.ready")
     recent = (table.c.subject_ref == ref, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
     return connection.execute(select(func.count()).select_from(table).where(*recent)).scalar_one()
+
+
+def _open(connection: Connection, ref: str) -> int:
+    """Count open requests, also those that wait for a decision: each of them takes a place in the queue."""
+    matching = (models.export.c.subject_ref == ref, models.export.c.state.in_(ONGOING))
+    return connection.execute(select(func.count()).select_from(models.export).where(*matching)).scalar_one()
 
 
 def _profile(name: str) -> Profile:

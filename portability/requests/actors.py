@@ -8,7 +8,7 @@ import re
 
 from portability.api.errors import BadInput
 from portability.errors import NotAllowed
-from portability.requests.policy import ROLES, Actor, ActorRole
+from portability.requests.policy import OPERATING_SYSTEM, ROLES, Actor, ActorRole
 from portability.settings import Settings
 
 
@@ -20,7 +20,7 @@ def acting(settings: Settings, claimed: str | None) -> Actor:
         NotAllowed: a role is given outside the embedded stack, where it cannot be checked.
     """
     if claimed is None:
-        return Actor("operator", _login())
+        return Actor(ActorRole.OPERATOR, _login(), issuer=OPERATING_SYSTEM)
     role, _, name = claimed.partition(":")
     if role not in ROLES or not re.fullmatch(r"[A-Za-z0-9._@-]{1,100}", name):
         raise BadInput("--as must have the form ROLE:ID", hint=f"roles: {', '.join(ROLES)}")

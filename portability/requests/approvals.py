@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
@@ -36,6 +36,10 @@ DENIED = {
     "error_code": "denied",
     "error_message": "a privacy officer has denied this request; the reasons are kept with it",
 }
+BREAK_GLASS = "break_glass"
+"""Basis of an approval by one person alone."""
+BREAK_GLASS_SECONDS = 7 * 86_400
+"""How long such an approval is reported."""
 FETCH_SECONDS = 86_400
 """How long an approval to fetch a copy is valid."""
 APPROVABLE = frozenset({ExportState.REVIEW, ExportState.READY})
@@ -116,7 +120,7 @@ def _contains_other_people(settings: Settings, request: Request) -> bool:
     return request.include is None or not reviewed.isdisjoint(request.include)
 
 
-def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, actor: str) -> None:
+def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, actor: Actor) -> None:
     """Hold an accepted request until another person has approved it. Without causes nothing changes.
 
     Raises: UnknownExport; WrongState if a worker has begun.
@@ -130,13 +134,13 @@ def ask(connection: Connection, export_id: str, causes: Iterable[Cause], *, acto
     if row["state"] != ExportState.QUEUED:
         raise WrongState(f"export {export_id} is {row['state']}; it must be queued")
     for cause in wanted:
-        _insert(connection, export_id, cause, actor)
-    transition(connection, row, ExportState.REVIEW, actor=actor, detail={"causes": ",".join(wanted)})
+        _insert(connection, export_id, cause, asked_by=str(actor), identity=actor.identity)
+    transition(connection, row, ExportState.REVIEW, actor=str(actor), detail={"causes": ",".join(wanted)})
 
 
 def ask_about_unknown(connection: Connection, export: RowMapping, *, actor: str) -> None:
     """Stop a locked export whose subject no source knows, until a person decides; nothing of it is read yet."""
-    _insert(connection, export["id"], Cause.NOT_FOUND, actor)
+    _insert(connection, export["id"], Cause.NOT_FOUND, asked_by=actor)
     transition(connection, export, ExportState.REVIEW, actor=actor, detail={"causes": Cause.NOT_FOUND})
 
 
@@ -146,17 +150,30 @@ def is_unknown_approved(connection: Connection, export_id: str) -> bool:
     return connection.execute(select(TABLE.c.id).where(*same)).first() is not None
 
 
-def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
+def approve(connection: Connection, export_id: str, *, actor: Actor, break_glass: str | None = None) -> None:
     """Approve a waiting export, its transfer, or an operator's copy. The person who asked cannot approve.
 
-    Raises: UnknownExport; WrongState if there is nothing to approve; NotAllowed.
+    Args:
+        connection: a writing transaction.
+        export_id: the export.
+        actor: who approves.
+        break_glass: the reason for which an operator approves although no second person is there. It is recorded, and
+            the doctor, a metric and the audit log report it.
+
+    Raises: UnknownExport; WrongState if there is nothing to approve; NotAllowed; ReasonRequired.
     """
+    if break_glass is not None:
+        _check_break_glass(actor, break_glass)
     row = exports.lock(connection, export_id)
     questions = waiting(connection, export_id) if row["state"] in APPROVABLE else ()
     if not questions:
         raise WrongState(f"export {export_id} is {row['state']}: there is nothing to approve")
-    _check_decider(actor, row, questions)
-    _decide(connection, export_id, "approved", actor)
+    if break_glass is None:
+        _check_decider(actor, row, questions)
+        _decide(connection, export_id, "approved", actor)
+    else:
+        _decide(connection, export_id, "approved", actor, break_glass.strip(), BREAK_GLASS)
+        audit.record(connection, "approval.break_glass", actor=str(actor), export_id=export_id)
     transfers = _waiting_transfers(connection, export_id)
     if row["state"] == ExportState.REVIEW:
         transition(connection, row, ExportState.QUEUED, actor=str(actor))
@@ -186,7 +203,7 @@ def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor, b
         raise WrongState(f"export {export_id} is {row['state']}: it cannot be denied", hint="cancel it instead")
     _check_decider(actor, row, questions)
     if not questions:
-        _insert(connection, export_id, REFUSAL, row["requested_by"])
+        _insert(connection, export_id, REFUSAL, asked_by=row["requested_by"], identity=row["requested_identity"])
     _decide(connection, export_id, "denied", actor, reason.strip(), basis)
     if not begun:
         message = MessageKind.NOT_FOUND if basis == DenialBasis.NOT_FOUND else None
@@ -199,25 +216,28 @@ def deny(connection: Connection, export_id: str, *, reason: str, actor: Actor, b
         audit.record(connection, "fetch.denied", actor=str(actor), export_id=export_id)
 
 
-def may_fetch(connection: Connection, export_id: str, *, actor: str) -> bool:
+def may_fetch(connection: Connection, export_id: str, *, actor: Actor) -> bool:
     """Return whether another person approved a copy by this operator within a day; if not, ask for it. Then commit."""
     exports.lock(connection, export_id)
-    own = (TABLE.c.export_id == export_id, TABLE.c.cause == Cause.FETCH, TABLE.c.asked_by == actor)
+    own = (TABLE.c.export_id == export_id, TABLE.c.cause == Cause.FETCH, TABLE.c.asked_by == str(actor))
     valid = (TABLE.c.state == "approved", TABLE.c.decided_at > now(-FETCH_SECONDS))
     if connection.execute(select(TABLE.c.id).where(*own, *valid)).first() is not None:
         return True
     if connection.execute(select(TABLE.c.id).where(*own, TABLE.c.state == "open")).first() is None:
-        _insert(connection, export_id, Cause.FETCH, actor)
-        audit.record(connection, "approval.asked", actor=actor, export_id=export_id, detail={"causes": Cause.FETCH})
+        _ask_about_ready(connection, export_id, Cause.FETCH, actor)
     return False
 
 
-def hold_transfer(connection: Connection, export_id: str, *, actor: str) -> None:
+def hold_transfer(connection: Connection, export_id: str, *, actor: Actor) -> None:
     """Ask another person whether a ready export may go to a recipient abroad; the export is locked."""
     questions = waiting(connection, export_id)
     if not any(row["cause"] == Cause.ABROAD for row in questions):
-        _insert(connection, export_id, Cause.ABROAD, actor)
-        audit.record(connection, "approval.asked", actor=actor, export_id=export_id, detail={"causes": Cause.ABROAD})
+        _ask_about_ready(connection, export_id, Cause.ABROAD, actor)
+
+
+def _ask_about_ready(connection: Connection, export_id: str, cause: Cause, actor: Actor) -> None:
+    _insert(connection, export_id, cause, asked_by=str(actor), identity=actor.identity)
+    audit.record(connection, "approval.asked", actor=str(actor), export_id=export_id, detail={"causes": cause})
 
 
 def waiting(connection: Connection, export_id: str | None = None) -> Sequence[RowMapping]:
@@ -241,8 +261,22 @@ def denial(connection: Connection, export_id: str) -> dict[str, Any] | None:
 def _check_decider(actor: Actor, export: Mapping[Any, Any], rows: Sequence[RowMapping]) -> None:
     if actor.role not in DECIDERS:
         raise NotAllowed("only a person can decide on a request", hint="log in as a privacy officer")
-    if str(actor) in {export["requested_by"], *(row["asked_by"] for row in rows)}:
+    requested = (export["requested_by"], export["requested_identity"])
+    if any(actor.did(*asked) for asked in (requested, *((row["asked_by"], row["asked_identity"]) for row in rows))):
         raise NotAllowed("you cannot approve or deny your own request", hint="ask a colleague")
+
+
+def _check_break_glass(actor: Actor, reason: str) -> None:
+    if actor.role != ActorRole.OPERATOR:
+        raise NotAllowed("only an operator can approve without a second person")
+    if not reason.strip():
+        raise ReasonRequired("an approval without a second person needs a reason")
+
+
+def break_glass_count(connection: Connection) -> int:
+    """Return how many approvals of the last week had no second person."""
+    recent = (TABLE.c.basis == BREAK_GLASS, TABLE.c.decided_at > now(-BREAK_GLASS_SECONDS))
+    return connection.execute(select(func.count(func.distinct(TABLE.c.export_id))).where(*recent)).scalar_one()
 
 
 def _decide(
@@ -254,8 +288,8 @@ def _decide(
     basis: str | None = None,
 ) -> None:
     open_ones = update(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.state == "open")
-    values = {"state": state, "decided_by": str(actor), "reason": reason, "basis": basis}
-    connection.execute(open_ones.values(**values, decided_at=now()))
+    who = {"decided_by": str(actor), "decided_identity": actor.identity}
+    connection.execute(open_ones.values(**who, state=state, reason=reason, basis=basis, decided_at=now()))
 
 
 def _waiting_transfers(connection: Connection, export_id: str) -> Sequence[RowMapping]:
@@ -265,6 +299,6 @@ def _waiting_transfers(connection: Connection, export_id: str) -> Sequence[RowMa
     return connection.execute(query).mappings().all()
 
 
-def _insert(connection: Connection, export_id: str, cause: str, actor: str) -> None:
+def _insert(connection: Connection, export_id: str, cause: str, *, asked_by: str, identity: str | None = None) -> None:
     values = {"id": f"apr_{secrets.token_hex(10)}", "export_id": export_id, "cause": cause, "state": "open"}
-    connection.execute(insert(TABLE).values(**values, asked_by=actor, asked_at=now()))
+    connection.execute(insert(TABLE).values(**values, asked_by=asked_by, asked_identity=identity, asked_at=now()))

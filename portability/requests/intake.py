@@ -14,9 +14,12 @@ from portability.api.errors import SourceError
 from portability.people import directory
 from portability.requests import acceptance, approvals, mandates, policy
 from portability.requests.acceptance import Request
-from portability.requests.policy import Actor, ActorRole, Auth, Facts
+from portability.requests.login_strength import Auth
+from portability.requests.policy import Actor, ActorRole, Facts
 from portability.settings import Settings
 
+OPEN_MAX = 5
+"""Open requests of one subject. More would only fill the queue: each is answered with all data of the subject."""
 UNBOUNDED = frozenset({ActorRole.OFFICER, ActorRole.OPERATOR})
 """Roles whose requests do not count against the exports of a month."""
 
@@ -48,13 +51,11 @@ def take(
     )
     decision = policy.allowed(actor, policy.create_action(actor, facts), facts, auth)
     decision.enforce(acr_values=settings.strong_acr, max_age_seconds=settings.step_up_seconds)
-    per_month = None if actor.role in UNBOUNDED else settings.exports_per_month
-    export_id, is_new = acceptance.accept(
-        connection, request, actor=str(actor), per_month=per_month, mandate_id=mandate_id
-    )
+    limits = {} if actor.role in UNBOUNDED else {"per_month": settings.exports_per_month, "open_max": OPEN_MAX}
+    export_id, is_new = acceptance.accept(connection, request, actor=actor, mandate_id=mandate_id, **limits)
     if is_new:
         causes = approvals.needed(settings, actor, request, contact_changed_at=contact_changed_at)
-        approvals.ask(connection, export_id, causes, actor=str(actor))
+        approvals.ask(connection, export_id, causes, actor=actor)
     return export_id, is_new
 
 

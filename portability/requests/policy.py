@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from portability.api import SubjectKind
 from portability.errors import NotAllowed, ReasonRequired, StepUpRequired, UnknownExport
+from portability.requests.login_strength import NO_AUTH, Auth
 
 
 class ActorRole(StrEnum):
@@ -112,6 +112,12 @@ STEP_UP = frozenset(
 )
 """Actions that release data, decide on it or destroy it: they need a strong and recent login (requirement R15)."""
 
+FOUR_EYES = frozenset({Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW})
+"""Decisions about a request that who made it cannot take."""
+
+DECISIONS = frozenset({*_DECISIONS, *_OF_PEOPLE, *_SENDING})
+"""What a person in another role cannot do with their own data: as its subject they have their own rights."""
+
 _UNSEEN = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
@@ -124,8 +130,8 @@ _UNSEEN = frozenset(
 REASONED = frozenset({ActorRole.STAFF, ActorRole.OFFICER})
 """Roles that must give a reason when they ask for another person's data."""
 
-SKEW_SECONDS = 60
-"""Tolerated difference between two clocks; a login later than that is invalid."""
+OPERATING_SYSTEM = "os"
+"""The issuer of operators: the operating system has authenticated them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,47 +140,32 @@ class Actor:
 
     role: str
     id: str
+    """Of the person, at the issuer."""
     tenant: str | None = None
     """The tenant of an administrator, or of a subject who is a contact."""
     kind: SubjectKind = SubjectKind.USER
     """The kind of a subject: an account holder, a contact, or a person without account."""
     ref: str | None = None
     """The pseudonym of a subject whose id is an address: the audit log contains no address."""
+    issuer: str = ""
+    """Who authenticated the person: the issuer of the login provider, `os`; empty on the embedded stack."""
+
+    @property
+    def identity(self) -> str:
+        """Return the issuer and the id: the same for a person in each of their roles."""
+        return f"{self.issuer} {self.ref or self.id}"
+
+    def did(self, by: str, identity: str | None) -> bool:
+        """Return whether this person did something, in whatever role.
+
+        Args:
+            by: who did it, as in the audit log: `staff:usr_1`.
+            identity: the identity of who did it; None: an earlier release did not record it, and the id decides.
+        """
+        return self.identity == identity if identity else by.partition(":")[2] in {self.id, self.ref}
 
     def __str__(self) -> str:
         return f"{self.role}:{self.ref or self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Auth:
-    """How reliable the actor's login is."""
-
-    strong: bool
-    """The login used a second factor."""
-    fresh: bool
-    """The login is recent."""
-
-    @classmethod
-    def of(
-        cls,
-        claims: Mapping[str, Any],
-        *,
-        strong_acr: Collection[str],
-        max_age_seconds: int,
-        present: datetime,
-    ) -> Auth:
-        """Make it from `acr`, `amr` (RFC 8176) and `auth_time` of a checked token."""
-        methods = claims.get("amr")
-        named = {str(claims.get("acr"))} | ({*map(str, methods)} if isinstance(methods, list | tuple) else set())
-        at = claims.get("auth_time")
-        age_seconds = present.timestamp() - at if isinstance(at, int | float) and not isinstance(at, bool) else None
-        fresh = age_seconds is not None and -SKEW_SECONDS <= age_seconds <= max_age_seconds
-        return cls(strong=not named.isdisjoint(strong_acr), fresh=fresh)
-
-
-NO_AUTH = Auth(strong=False, fresh=False)
-PRESENT = Auth(strong=True, fresh=True)
-"""For a command: the operating system has authenticated the user of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +182,15 @@ class Facts:
     recipient: str | None = None
     mandated: bool = False
     """Whether a mandate covers this request (portability/requests/mandates.py)."""
+    requested_identity: str | None = None
+    """The identity of who requested it; None: unknown, then `requested_by` decides."""
 
     @classmethod
     def of(cls, row: Mapping[Any, Any], *, to_admin: bool = False) -> Facts:
         """Make the facts from an export's row."""
         kind, identifier, tenant = row["subject_kind"], row["subject_id"], row["tenant"]
-        return cls(kind, identifier, tenant, row["requested_by"], row["reason"], to_admin)
+        known = {"to_admin": to_admin, "requested_identity": row["requested_identity"]}
+        return cls(kind, identifier, tenant, row["requested_by"], row["reason"], **known)
 
 
 class Why(StrEnum):
@@ -207,6 +201,7 @@ class Why(StrEnum):
     """Answered as if the export did not exist."""
     NOT_ALLOWED = "not_allowed"
     FOUR_EYES = "four_eyes"
+    OWN_DATA = "own_data"
     NO_REASON = "no_reason"
     STEP_UP = "step_up"
 
@@ -224,7 +219,9 @@ class Decision:
     def __bool__(self) -> bool:
         return self.allowed
 
-    def enforce(self, *, export_id: str = "", acr_values: Collection[str] = (), max_age_seconds: int = 0) -> None:
+    def enforce(
+        self, action: str = "", *, export_id: str = "", acr_values: Collection[str] = (), max_age_seconds: int = 0
+    ) -> None:
         """Raise UnknownExport, NotAllowed, ReasonRequired or StepUpRequired if the action is not allowed."""
         match self.why:
             case Why.ALLOWED:
@@ -234,9 +231,12 @@ class Decision:
             case Why.NO_REASON:
                 raise ReasonRequired("a reason is required to ask for another person's data")
             case Why.STEP_UP:
-                raise StepUpRequired(acr_values=sorted(acr_values), max_age=max_age_seconds)
+                wanted = {"acr_values": sorted(acr_values), "max_age": max_age_seconds}
+                raise StepUpRequired(**wanted, action=action, thing=export_id)  # type: ignore[arg-type]  # of two types
             case Why.FOUR_EYES:
                 raise NotAllowed("you cannot approve or deny your own request", hint="ask a colleague")
+            case Why.OWN_DATA:
+                raise NotAllowed("you cannot decide on your own data", hint="ask a colleague")
             case Why.NOT_ALLOWED:
                 raise NotAllowed("your role does not allow this action")
 
@@ -268,8 +268,10 @@ def create_action(actor: Actor, facts: Facts) -> Action:
 
 def _refused(actor: Actor, action: Action, facts: Facts) -> Why | None:
     """Return why the action is refused although the role's reach allows it; None if it is allowed."""
-    if action in {Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW} and facts.requested_by == str(actor):
+    if action in FOUR_EYES and actor.did(facts.requested_by, facts.requested_identity):
         return Why.FOUR_EYES
+    if action in DECISIONS and _is_own_data(actor, facts):
+        return Why.OWN_DATA
     if action in {Action.DOWNLOAD, Action.LINK, Action.SEE_OWN} and actor.role == ActorRole.TENANT_ADMIN:
         return None if facts.subject_kind == SubjectKind.TENANT or facts.to_admin else Why.NOT_ALLOWED
     # An administrator decides on data that leaves the company, not on a contact's own right.
@@ -298,6 +300,12 @@ def _reaches(actor: Actor, reach: Reach, facts: Facts) -> bool:
         return False
     own_tenant = actor.tenant if actor.kind is SubjectKind.CONTACT else None
     return (facts.subject_kind, facts.subject_id, facts.tenant) == (actor.kind, actor.id, own_tenant)
+
+
+def _is_own_data(actor: Actor, facts: Facts) -> bool:
+    """Return whether a person with another role is also the subject; accounts and logins have the same ids."""
+    is_account = actor.issuer != OPERATING_SYSTEM and actor.role != ActorRole.SUBJECT
+    return is_account and (facts.subject_kind, facts.subject_id) == (SubjectKind.USER, actor.id)
 
 
 def _on_behalf(actor: Actor, action: Action, facts: Facts) -> bool:

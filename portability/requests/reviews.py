@@ -196,8 +196,8 @@ def _check_decider(connection: Connection, export: Mapping[Any, Any], actor: Act
     if actor.role not in {ActorRole.OFFICER, ActorRole.OPERATOR}:
         raise NotAllowed("only a person can decide on a review", hint="log in as a privacy officer")
     same = subject_locks.of_row(EXPORT, export)
-    asked = select(EXPORT.c.id).where(same, EXPORT.c.requested_by == str(actor), EXPORT.c.state.not_in(DISCARDED))
-    if connection.scalar(asked.limit(1)) is not None:
+    asked = select(EXPORT.c.requested_by, EXPORT.c.requested_identity).where(same, EXPORT.c.state.not_in(DISCARDED))
+    if any(actor.did(*requested) for requested in connection.execute(asked)):
         raise NotAllowed("you cannot decide on the data of a person that you requested", hint="ask a colleague")
 
 

@@ -28,13 +28,16 @@ def strip(connection: Connection, row: RowMapping) -> None:
         **without_person,
         "pseudonym_key": None,
         "requested_by": role(row["requested_by"]),
+        "requested_identity": None,
         "erased_at": now(),
     }
     if row["subject_kind"] == "tenant":
         values["tenant"] = None
     connection.execute(update(EXPORT).where(EXPORT.c.id == row["id"]).values(**values))
     statement = update(APPROVAL).where(APPROVAL.c.export_id == row["id"])
-    connection.execute(statement.values(reason=None, asked_by=_role_of(APPROVAL.c.asked_by)))
+    identity = case((_is_subject(APPROVAL.c.asked_by), None), else_=APPROVAL.c.asked_identity)
+    values = {"reason": None, "asked_by": _role_of(APPROVAL.c.asked_by), "asked_identity": identity}
+    connection.execute(statement.values(**values))
     extended = update(TRAIL).where(TRAIL.c.export_id == row["id"], TRAIL.c.kind.in_(("extended", "prolonged")))
     connection.execute(extended.values(reason=""))
 
@@ -64,4 +67,8 @@ def role(actor: str) -> str:
 
 def _role_of(column: ColumnElement[str]) -> ColumnElement[str]:
     """Return the same in SQL, for subjects only: members of staff stay accountable."""
-    return case((func.substr(column, 1, len("subject:")) == "subject:", "subject"), else_=column)
+    return case((_is_subject(column), "subject"), else_=column)
+
+
+def _is_subject(column: ColumnElement[str]) -> ColumnElement[bool]:
+    return func.substr(column, 1, len("subject:")) == "subject:"

@@ -224,8 +224,10 @@ def _forget(connection: Connection, whom: Whom) -> None:
     named = subject_locks.of(mandate, whom.kind, whom.id, whom.tenant)
     if whom.kind == SubjectKind.USER:
         connection.execute(delete(mandate).where(or_(named, mandate.c.agent == me)))
-        connection.execute(update(EXPORT).where(EXPORT.c.requested_by == me).values(requested_by="subject"))
-        connection.execute(update(APPROVAL).where(APPROVAL.c.asked_by == me).values(asked_by="subject"))
+        requested = update(EXPORT).where(EXPORT.c.requested_by == me)
+        connection.execute(requested.values(requested_by="subject", requested_identity=None))
+        asked = update(APPROVAL).where(APPROVAL.c.asked_by == me)
+        connection.execute(asked.values(asked_by="subject", asked_identity=None))
     else:
         connection.execute(delete(mandate).where(named))
         about = order.c.contact_id == whom.id if whom.kind == SubjectKind.CONTACT else None

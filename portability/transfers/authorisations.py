@@ -1,7 +1,7 @@
 """Authorisations: what a subject allows to be sent to which recipient, once or until a date; revocable (R46).
 
-Nothing is sent without one. The subject gives it on their page, for a company its administrator; a person who records
-it for another person must say where the consent is stored.
+Nothing is sent without one. The subject gives it on their page, for a company its administrator. A person who records
+it for another person must say where the consent is stored, and nothing is sent until the subject has confirmed it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from portability.api.errors import BadInput
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
-from portability.errors import BadDate, NotAllowed, ReasonRequired
+from portability.errors import BadDate, NotAllowed, ReasonRequired, WrongState
 from portability.people import subjects
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import TransferState
@@ -57,19 +57,18 @@ def give(
     evidence: str | None = None,
     actor: Actor,
     exporters: Collection[str] | None = None,
+    needs_confirmation: bool = True,
 ) -> str:
     """Record an authorisation and return its id; without `until` it is for one transfer.
+
+    `needs_confirmation`: whether the subject confirms what another person records, as far as the settings require it.
 
     Raises: BadSubject, UnknownRecipient, WrongState, BadInput, BadDate, ReasonRequired.
     """
     kind, identifier, owner = subjects.parse(subject, tenant)
     if until is not None and not datetime.now(UTC) < until <= datetime.now(UTC) + UNTIL_MAX:
         raise BadDate("the end of an authorisation must be in the future and within a year")
-    kept = (evidence or "").strip()
-    if actor.role not in THEMSELVES and not kept:
-        raise ReasonRequired("evidence is required: say where the other person's consent is stored")
-    if len(kept) > EVIDENCE_MAX:
-        raise BadInput("the evidence is too long: use a reference of at most 200 characters")
+    kept = _evidence(actor, evidence)
     to = recipients.approved(connection, recipient)
     scope = recipients.checked_datasets(datasets, exporters)
     if beyond := [name for name in scope if not recipients.covers(to["datasets"], *_parts(name))]:
@@ -85,14 +84,44 @@ def give(
         "datasets": scope,
         "once": until is None,
         "expires_at": until,
-        "evidence": kept or None,
+        "evidence": kept,
         "created_by": str(actor),
         "created_at": now(),
     }
+    is_confirmed = actor.role in THEMSELVES or not needs_confirmation
+    if is_confirmed:
+        values |= {"confirmed_by": str(actor), "confirmed_at": now()}
     connection.execute(insert(TABLE).values(**values))
-    detail: audit.Detail = {"authorisation": authorisation_id, "recipient": to["id"], "once": until is None}
+    detail: audit.Detail = {"recipient": to["id"], "once": until is None, "confirmed": is_confirmed}
+    detail = {"authorisation": authorisation_id, **detail}
     audit.record(connection, "authorisation.given", actor=str(actor), detail=detail)
     return authorisation_id
+
+
+def _evidence(actor: Actor, evidence: str | None) -> str | None:
+    """Return where a consent is stored; None for a person's own. Raises ReasonRequired, BadInput."""
+    kept = (evidence or "").strip()
+    if actor.role not in THEMSELVES and not kept:
+        raise ReasonRequired("evidence is required: say where the other person's consent is stored")
+    if len(kept) > EVIDENCE_MAX:
+        raise BadInput("the evidence is too long: use a reference of at most 200 characters")
+    return kept or None
+
+
+def confirm(connection: Connection, authorisation_id: str, *, actor: Actor) -> None:
+    """Confirm, as the subject, what another person has recorded. A second call is not an error.
+
+    Raises: UnknownAuthorisation; WrongState if it has ended; NotAllowed for another person.
+    """
+    row = get(connection, authorisation_id)
+    if actor.role not in THEMSELVES:
+        raise NotAllowed("only the person, or the company's administrator, can confirm an authorisation")
+    if row["revoked_at"] is not None:
+        raise WrongState(f"authorisation {authorisation_id} is revoked")
+    waiting = update(TABLE).where(TABLE.c.id == authorisation_id, ~confirmed())
+    if connection.execute(waiting.values(confirmed_by=str(actor), confirmed_at=now())).rowcount:
+        detail: audit.Detail = {"authorisation": authorisation_id}
+        audit.record(connection, "authorisation.confirmed", actor=str(actor), detail=detail)
 
 
 def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None:
@@ -119,15 +148,27 @@ def get(connection: Connection, authorisation_id: str) -> RowMapping:
 def of(connection: Connection, subject_ref: str | None = None) -> Sequence[RowMapping]:
     """Return all authorisations of a subject, or of all, the newest first, also ended; with `recipient`'s name."""
     named = models.recipient.c.name.label("recipient"), models.recipient.c.domain.label("domain")
-    stands = standing().label("stands")
-    query = select(TABLE, *named, stands).join(models.recipient, models.recipient.c.id == TABLE.c.recipient_id)
+    found = standing().label("stands"), confirmed().label("confirmed")
+    query = select(TABLE, *named, *found).join(models.recipient, models.recipient.c.id == TABLE.c.recipient_id)
     if subject_ref is not None:
         query = query.where(TABLE.c.subject_ref == subject_ref)
     return connection.execute(query.order_by(TABLE.c.created_at.desc(), TABLE.c.id)).mappings().all()
 
 
 def standing() -> ColumnElement[bool]:
-    """Return the condition for active authorisations: not revoked, used up or expired."""
+    """Return the condition for active authorisations: confirmed, and not revoked, used up or expired."""
+    return and_(confirmed(), lasting())
+
+
+def confirmed() -> ColumnElement[bool]:
+    """Return the condition: the subject gave it, or has confirmed it."""
+    # An earlier release does not record the confirmation of those who gave it themselves.
+    own = (TABLE.c.created_by.startswith(f"{role}:") for role in THEMSELVES)
+    return or_(TABLE.c.confirmed_at.is_not(None), *own)
+
+
+def lasting() -> ColumnElement[bool]:
+    """Return the condition for authorisations that are not revoked, used up or expired."""
     unused = or_(TABLE.c.once.is_(False), TABLE.c.used_at.is_(None))
     lasts = or_(TABLE.c.expires_at.is_(None), TABLE.c.expires_at > now())
     return and_(TABLE.c.revoked_at.is_(None), unused, lasts)
@@ -144,6 +185,9 @@ def covering(connection: Connection, export: Mapping[Any, Any], recipient: Mappi
     query = select(TABLE).where(*matching, standing()).order_by(TABLE.c.created_at.desc(), TABLE.c.id)
     found = connection.execute(query).mappings().all()
     if not found:
+        if connection.scalar(select(TABLE.c.id).where(*matching, lasting()).limit(1)):
+            hint = "the person logs in and confirms it on their page"
+            raise NotAuthorised("the subject has not confirmed the authorisation that was recorded", hint=hint)
         raise NotAuthorised("the subject has not authorised a transfer to this recipient")
     wanted = holdings(connection, export["id"])
     lacking = [too_much(row, recipient, wanted) for row in found]
@@ -171,8 +215,8 @@ def holdings(connection: Connection, export_id: str) -> Sequence[tuple[str, str]
 
 def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
     """Return an authorisation as JSON; its subject by the pseudonym."""
-    names = ("id", "recipient_id", "recipient", "domain", "subject_kind", "datasets", "once", "evidence", "stands")
-    content: dict[str, JSON] = {name: row[name] for name in names}
+    names = ("id", "recipient_id", "recipient", "domain", "subject_kind", "datasets", "once", "evidence")
+    content: dict[str, JSON] = {name: row[name] for name in (*names, "stands", "confirmed")}
     times = ("created_at", "expires_at", "used_at", "revoked_at")
     return {**content, "subject": row["subject_ref"], **{name: rfc3339(row[name]) for name in times}}
 

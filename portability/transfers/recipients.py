@@ -114,7 +114,7 @@ def checked(
 
 
 def add(
-    connection: Connection, keys_folder: Path, entry: RecipientEntry, *, actor: str, approved: bool
+    connection: Connection, keys_folder: Path, entry: RecipientEntry, *, actor: Actor, approved: bool
 ) -> tuple[str, str]:
     """Record a recipient; returns its id and its webhook secret, which is shown only once.
 
@@ -130,13 +130,16 @@ def add(
         "datasets": None if entry.datasets is None else list(entry.datasets),
         "id": identifier,
         "webhook_kid": kid,
-        "created_by": actor,
+        "created_by": str(actor),
+        "created_identity": actor.identity,
         "created_at": now(),
     }
     if approved:
-        values |= {"approved_by": actor, "approved_at": now()}
+        values |= {"approved_by": str(actor), "approved_at": now()}
     connection.execute(insert(TABLE).values(**values))
-    audit.record(connection, "recipient.added", actor=actor, detail={"recipient": identifier, "approved": approved})
+    audit.record(
+        connection, "recipient.added", actor=str(actor), detail={"recipient": identifier, "approved": approved}
+    )
     return identifier, webhook_secret(keys_folder, {"id": identifier, "webhook_kid": kid})
 
 
@@ -145,7 +148,7 @@ def approve(connection: Connection, identifier: str, *, actor: Actor) -> None:
     row = get(connection, identifier)
     if row["approved_at"] is not None:
         raise WrongState(f"recipient {row['id']} is already approved")
-    if row["created_by"] == str(actor):
+    if actor.did(row["created_by"], row["created_identity"]):
         raise NotAllowed("you cannot approve a recipient that you have recorded", hint="ask a colleague")
     changed = update(TABLE).where(TABLE.c.id == row["id"]).values(approved_by=str(actor), approved_at=now())
     connection.execute(changed)

@@ -25,6 +25,7 @@ from portability.law.countries import needs_human
 from portability.law.profiles import Profile
 from portability.messages import webhooks
 from portability.requests import approvals, exports
+from portability.requests.policy import Actor
 from portability.requests.states import (
     KEPT,
     TRANSFERS_FETCHABLE,
@@ -62,7 +63,7 @@ class WrongRegion(BadInput):
     default_hint = "check PORTABILITY_TENANT_REGIONS and PORTABILITY_STORAGE_REGION; see `portability doctor`"
 
 
-def start(connection: Connection, settings: Settings, export_id: str, recipient: str, *, actor: str) -> str:
+def start(connection: Connection, settings: Settings, export_id: str, recipient: str, *, actor: Actor) -> str:
     """Begin to send a ready export to a recipient; returns the transfer's id.
 
     Raises: UnknownExport; UnknownRecipient; WrongState; NotAuthorised; WrongRegion; NoSigningKey.
@@ -87,7 +88,7 @@ def start(connection: Connection, settings: Settings, export_id: str, recipient:
         "recipient_id": to["id"],
         "authorisation_id": consent["id"],
         "state": TransferState.HELD if is_held else TransferState.QUEUED,
-        "created_by": actor,
+        "created_by": str(actor),
         "created_at": now(),
         "fence": 0,
         "attempts": 0,
@@ -99,7 +100,9 @@ def start(connection: Connection, settings: Settings, export_id: str, recipient:
     if is_held:
         approvals.hold_transfer(connection, export_id, actor=actor)
     detail: audit.Detail = {"transfer": transfer_id, "recipient": to["id"], "authorisation": consent["id"]}
-    audit.record(connection, "transfer.started", actor=actor, export_id=export_id, detail={**detail, "held": is_held})
+    audit.record(
+        connection, "transfer.started", actor=str(actor), export_id=export_id, detail={**detail, "held": is_held}
+    )
     return transfer_id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from portability.trust.signing import Jwks, PublicKey
 
 TABLE = models.signing_key
 PURPOSES = ("archive", "link", "transfer", "receipt", "audit")
+METRICS_PURPOSE = b"portability metrics 1"
 PUBLISHED = frozenset({"archive", "transfer", "receipt", "audit"})
 """Purposes whose public keys are in the JWKS; link keys are internal."""
 
@@ -139,3 +141,34 @@ def _write_private(path: Path, pem: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)
+        folder = path.parent.stat()
+        if os.geteuid() == 0 and folder.st_uid != 0:
+            # Made by root for the account that the processes have: to it belongs the folder.
+            os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
+
+
+def check_files(folder: Path) -> None:
+    """Check that only their owner can read the private keys, and that it is the owner of the folder.
+
+    Raises: NoSigningKey.
+    """
+    try:
+        owner = folder.stat().st_uid
+        found = sorted(folder.glob("*.pem"))
+        for path in found:
+            status = path.stat()
+            if status.st_mode & 0o077:
+                hint = f"run chmod 600 {path.name} in PORTABILITY_KEYS_DIR, and make a new key if others could read it"
+                raise NoSigningKey(f"other accounts can read or change the private key {path.stem}", hint=hint)
+            if status.st_uid != owner:
+                hint = f"run chown --reference=. {path.name} in PORTABILITY_KEYS_DIR"
+                raise NoSigningKey(f"the private key {path.stem} belongs to another account than its folder", hint=hint)
+    except OSError as error:
+        raise NoSigningKey(f"cannot look at the private keys: {type(error).__name__}") from None
+
+
+def metrics_tokens(connection: Connection, folder: Path) -> Sequence[str]:
+    """Return the tokens for the metrics, the present one last: one for each link key that is on this machine."""
+    usable = own(connection, folder, purpose="link").keys.values()
+    secrets_of = (key.key.as_dict(private=True)["d"] for key in usable if key.revoked_at is None)
+    return [hmac.digest(str(secret).encode(), METRICS_PURPOSE, "sha256").hex() for secret in secrets_of]

@@ -30,6 +30,7 @@ from portability.errors import QueueUnavailable
 from portability.journal.shipping import Journal
 from portability.queue import connect, open_queue, wake
 from portability.requests import acceptance, instructions
+from portability.requests.policy import Actor
 from portability.storage import open_storage
 
 PLATFORM = SeedPlan(
@@ -94,7 +95,7 @@ class Chaos:
     def ask(self, subject: str) -> str:
         """Accept a request as the command line does, and wait for the journal; the clock wakes if Redis is down."""
         with noting() as events, writing(self.stack.engine) as connection:
-            identifier, is_new = acceptance.accept(connection, self.requests[subject], actor=ACTOR)
+            identifier, is_new = acceptance.accept(connection, self.requests[subject], actor=Actor("operator", "chaos"))
         assert is_new, "two exports of one subject at the same time"
         with suppress(DatabaseBehind):
             if self.journal.flush(events):

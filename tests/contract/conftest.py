@@ -12,6 +12,7 @@ from factories import MadeUpExporter, World, things, world
 from going_back import Backups
 from migrated import migrate
 from postbox import Postbox, open_postbox
+from reused import ReusedDatabases
 from sqlalchemy import Engine
 from sweeping import AgedStorage, Shelf
 from transferring import Provider, providing
@@ -54,11 +55,28 @@ def control_engine(control_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def _pg_platforms(pg_server: servers.Postgres) -> ReusedDatabases:
+    return ReusedDatabases(pg_server, platform.fill)
+
+
+@pytest.fixture
+def pg_platform(pg_server: servers.Postgres, _pg_platforms: ReusedDatabases) -> Iterator[Engine]:
+    """The hand-made platform on a real PostgreSQL."""
+    name = _pg_platforms.take()
+    engine = open_engine(pg_server.url(name))
+    yield engine
+    engine.dispose()
+    _pg_platforms.give_back(name)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """The hand-made platform as a source, on each database."""
-    url = f"sqlite:///{tmp_path / 'platform.db'}" if request.param == "sqlite" else request.getfixturevalue("pg_url")
-    engine = open_engine(url)
+    if request.param == "postgresql":
+        yield request.getfixturevalue("pg_platform")
+        return
+    engine = open_engine(f"sqlite:///{tmp_path / 'platform.db'}")
     platform.fill(engine)
     yield engine
     engine.dispose()

@@ -16,6 +16,7 @@ from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.errors import LeaseLost
 from portability.requests import acceptance, exports, slices
+from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.requests.transition import store_volume
 from worker.claim import claims, fenced_writes
@@ -27,6 +28,7 @@ EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
 
 CLAIM = """
 from portability.database.engine import open_engine
+from portability.requests.policy import Actor
 from worker.claim import claims
 engine = open_engine(sys.argv[1])
 begin()
@@ -482,7 +484,7 @@ def test_those_who_ask_the_same_at_once_get_one_export(made: World) -> None:
     wanted = acceptance.check(profile="access", subject="user:usr_1")
     with ThreadPoolExecutor(1) as pool:
         with writing(made.engine) as connection:
-            first, is_new = acceptance.accept(connection, wanted, actor="operator:test")
+            first, is_new = acceptance.accept(connection, wanted, actor=Actor("operator", "test"))
             second = pool.submit(made.request)
             with pytest.raises(TimeoutError):
                 second.result(timeout=0.5)

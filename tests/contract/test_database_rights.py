@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from sqlalchemy.exc import ProgrammingError
 from portability.api import Field, FieldType, Person, Provenance, Role
 from portability.database import migrations, models
 from portability.database.engine import now, open_engine, reading, writing
-from portability.delivery import codes, links
+from portability.delivery import codes, downloads, links
 from portability.requests import acceptance, approvals, exports, idempotency, instructions
 from portability.requests.approvals import Cause
 from portability.requests.policy import Actor
@@ -72,20 +73,20 @@ def test_the_documented_rights_are_enough(limited: World) -> None:
         keys.ensure(connection, folder, actor=TEST)
         order = instructions.add(connection, "ten_1", contact_id=None, exporters=None, actor=TEST)
         instructions.withdraw(connection, order, actor=TEST)
-        approvals.ask(connection, held, [Cause.SWITCH], actor="staff:sue")
+        approvals.ask(connection, held, [Cause.SWITCH], actor=Actor("staff", "sue"))
         approvals.approve(connection, held, actor=olga)
         approvals.deny(connection, denied, reason="x", actor=olga)
         exports.cancel(connection, held, actor=TEST)
         wanted = acceptance.check(profile="access", subject="user:usr_4")
-        idempotency.once(
-            connection, "k", b"", actor=TEST, make=lambda: acceptance.accept(connection, wanted, actor=TEST)[0]
-        )
+        test = Actor("operator", "test")
+        make = partial(acceptance.accept, connection, wanted, actor=test)
+        idempotency.once(connection, "k", b"", actor=TEST, make=lambda: make()[0])
         given = links.issue(connection, folder, export_id, audience="code", ttl_seconds=60, actor=TEST)
         link = links.resolve(connection, folder, given.token)
         codes.send(connection, folder, link)
         codes.check(connection, folder, link, "00000000")
         claim = links.claim(connection, link, 1, actor=TEST, claims_max=1, claim_seconds=60)
-        links.opened(connection, link, 1, claim, actor=TEST, sent_bytes=1, complete=True)
+        downloads.opened(connection, link, 1, claim, actor=TEST, sent_bytes=1, complete=True)
         recall_id = recalls.recall(connection, export_id, reason="x", actor=TEST)
         recalls.close(connection, recall_id, outcome="y", actor=TEST)
     assert withdraw_discarded(limited.engine, lambda: limited.place.storage, {ExportState.RECALLED}) == 1

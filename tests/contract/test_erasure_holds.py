@@ -16,6 +16,7 @@ from portability.delivery import links
 from portability.errors import WrongState
 from portability.requests import approvals, exports, reviews
 from portability.requests.approvals import Cause
+from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.requests.transition import transition
 from portability.retention import erasure_holds, erasures, legal_holds
@@ -57,7 +58,7 @@ def test_a_request_without_an_answer_prevents_an_erasure(made: World) -> None:
     """While it waits for a person, and also after it failed; each is named for the platform's deletion job."""
     identifier = made.request("user:usr_jane")
     with writing(made.engine) as connection:
-        approvals.ask(connection, identifier, [Cause.OTHER_PEOPLE], actor=OLGA)
+        approvals.ask(connection, identifier, [Cause.OTHER_PEOPLE], actor=Actor("officer", "olga"))
     assert held(made) == [("usr_jane", ("request",))]
     with pytest.raises(erasures.NotDelivered):
         begin(made, cancel_running=True)

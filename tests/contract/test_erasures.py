@@ -103,7 +103,7 @@ def lived(made: World, whom: Whom, asked: dict[str, Any]) -> list[str]:
         words = {"profile": "access", "subject": named, "reason": f"{whom.id} wrote", **asked}
         wanted = acceptance.check(**words, since=f"2020-01-0{number + 1}")
         with writing(made.engine) as connection:
-            ids.append(acceptance.accept(connection, wanted, actor=actor)[0])
+            ids.append(acceptance.accept(connection, wanted, actor=Actor("subject", whom.id))[0])
     ready, denied, cancelled, recalled, failed, extended = ids
     with writing(made.engine) as connection:
         approvals.deny(connection, denied, reason=f"we doubt that {whom.id} is it", actor=OLGA)
@@ -468,7 +468,7 @@ def test_races(made: World, control_url: str, number_of_round: int) -> None:
 
     def ask(connection: Connection) -> None:
         wanted = acceptance.check(profile="access", subject="user:usr_jane", since=f"20{chance.randint(10, 24)}-01-01")
-        acceptance.accept(connection, wanted, actor="subject:usr_jane")
+        acceptance.accept(connection, wanted, actor=Actor("subject", "usr_jane"))
 
     chance = random.Random(number_of_round)
     acts: list[Callable[[Connection], Any]] = [

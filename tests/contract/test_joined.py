@@ -39,14 +39,6 @@ CALLS = st.fixed_dictionaries(
 )
 
 
-@pytest.fixture
-def pg_platform(pg_url: str) -> Iterator[Engine]:
-    engine = open_engine(pg_url)
-    platform.fill(engine)
-    yield engine
-    engine.dispose()
-
-
 def calls_of(pg_platform: Engine) -> tuple[Exporter, Dataset]:
     found = platform.exporters(pg_platform)["calls"]
     return found, next(dataset for dataset in found.datasets if dataset.name == "calls")

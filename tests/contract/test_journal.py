@@ -42,7 +42,8 @@ from worker.clock import erasure, message_delivery, orphans, sweep, webhook_deli
 from worker.transfer import claim as claim_transfer
 
 JANE = "user:usr_jane"
-OFFICER = Actor("officer", "olga")
+OFFICER, STAFF = Actor("officer", "olga"), Actor("staff", "sue")
+CHANGED = (approvals.Cause.CONTACT_CHANGED,)
 TEST = "operator:test"
 
 
@@ -88,6 +89,19 @@ def resolves(made: World, token: str) -> bool:
     except LinkInvalid:
         return False
     return True
+
+
+def test_a_batch_of_many_events_can_be_read_again(made: World, backups: Backups) -> None:
+    """Two hundred requests with long reasons in one batch, which has more than 128,000 bytes: all of them come back."""
+    before = backups.take()
+    made_ids = [made.request(f"user:usr_{number}", reason="x" * 900) for number in range(200)]
+    journal_of(made).ship()
+    stored = made.place.storage.list("journal/")
+    assert max(found.bytes for found in stored) > 400_000
+    backups.restore(before)
+    events = [event.export_id for event in reconciled(made).events if event.action == "request.accepted"]
+    assert events == made_ids
+    assert {made.view(identifier)["state"] for identifier in made_ids} == {"queued"}
 
 
 def test_an_accepted_request_is_not_lost(made: World, backups: Backups) -> None:
@@ -601,12 +615,16 @@ def _steps(made: World) -> list[Callable[[], Any]]:
         wrote(lambda connection: exports.cancel(connection, known["ann"], actor=TEST)),
         ask("bob", "user:usr_bob"),
         wrote(
-            lambda connection: approvals.ask(connection, known["bob"], [approvals.Cause.CONTACT_CHANGED], actor=TEST)
+            lambda connection: approvals.ask(
+                connection, known["bob"], [approvals.Cause.CONTACT_CHANGED], actor=Actor("staff", "sue")
+            )
         ),
         wrote(lambda connection: approvals.deny(connection, known["bob"], reason="not Bob", actor=OFFICER)),
         ask("eve", "user:usr_eve"),
         wrote(
-            lambda connection: approvals.ask(connection, known["eve"], [approvals.Cause.CONTACT_CHANGED], actor=TEST)
+            lambda connection: approvals.ask(
+                connection, known["eve"], [approvals.Cause.CONTACT_CHANGED], actor=Actor("staff", "sue")
+            )
         ),
         wrote(lambda connection: approvals.approve(connection, known["eve"], actor=OFFICER)),
         work,

@@ -11,7 +11,7 @@ from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import open_engine, reading, writing
-from portability.delivery import links
+from portability.delivery import downloads, links
 from portability.delivery.links import Link
 from portability.errors import LinkInvalid, NoSigningKey, UnknownExport, UnknownLink, WrongState
 from portability.requests import instructions
@@ -267,8 +267,8 @@ def test_everything_about_a_link_is_audited(made: World) -> None:
     row = resolve(made, link.token)
     token = claim(made, row)
     with writing(made.engine) as connection:
-        links.opened(connection, row, 1, token, actor=ACTOR, sent_bytes=10, complete=False)
-        links.opened(connection, row, 1, token, actor=ACTOR, sent_bytes=20, complete=True)
+        downloads.opened(connection, row, 1, token, actor=ACTOR, sent_bytes=10, complete=False)
+        downloads.opened(connection, row, 1, token, actor=ACTOR, sent_bytes=20, complete=True)
         links.revoke(connection, link.id, actor=ACTOR)
     with reading(made.engine) as connection:
         events = [e for e in audit.events(connection, export_id=export_id) if e["action"].startswith("link.")]

@@ -44,10 +44,10 @@ def test_there_is_no_deadlock(made: World, control_url: str) -> None:
 
     def repeat(connection: Connection) -> None:
         wanted = acceptance.check(profile="access", subject="user:usr_2")
-        acceptance.accept(connection, wanted, actor="operator:test")
+        acceptance.accept(connection, wanted, actor=Actor("operator", "test"))
 
     def hold(connection: Connection) -> None:
-        approvals.ask(connection, waiting, [Cause.SWITCH], actor="staff:sue")
+        approvals.ask(connection, waiting, [Cause.SWITCH], actor=Actor("staff", "sue"))
 
     def close(connection: Connection) -> None:
         """As a recall: export, then its links, which are opened again for the others here."""
@@ -60,7 +60,7 @@ def test_there_is_no_deadlock(made: World, control_url: str) -> None:
         repeat,
         hold,
         lambda c: approvals.approve(c, waiting, actor=Actor("officer", "olga")),
-        lambda c: approvals.may_fetch(c, export_id, actor="operator:root"),
+        lambda c: approvals.may_fetch(c, export_id, actor=Actor("operator", "root")),
         lambda c: links.issue(c, folder, export_id, audience="login", ttl_seconds=60, actor="operator:test"),
         lambda c: links.claim(c, row, 1, actor="link", claims_max=10_000, claim_seconds=60),
         close,

@@ -13,6 +13,7 @@ from portability.database.engine import reading, writing
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.requests import acceptance, exports, retries
+from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from worker.clock import lost_volumes
 
@@ -41,7 +42,7 @@ def test_what_is_rolled_back_is_not_reported(made: World) -> None:
     """A notification is part of the change that it tells of."""
     asked = acceptance.check(profile="access", subject="user:usr_1")
     with suppress(ZeroDivisionError), writing(made.engine) as connection:
-        acceptance.accept(connection, asked, actor="operator:test")
+        acceptance.accept(connection, asked, actor=Actor("operator", "test"))
         raise ZeroDivisionError
 
     assert stored_rows(made) == []

@@ -50,7 +50,7 @@ def entry(**more: Any) -> RecipientEntry:
 def add(made: World, **more: Any) -> tuple[str, str]:
     with writing(made.engine) as connection:
         settings = made.place.settings
-        return recipients.add(connection, settings.keys, entry(**more), actor="officer:one", approved=False)
+        return recipients.add(connection, settings.keys, entry(**more), actor=Actor("officer", "one"), approved=False)
 
 
 def test_a_second_person_approves(made: World) -> None:

@@ -45,10 +45,7 @@ def either(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "sqlite":
         yield request.getfixturevalue("filled_platform")
         return
-    engine = open_engine(request.getfixturevalue("pg_url"))
-    platform.fill(engine)
-    yield engine
-    engine.dispose()
+    yield request.getfixturevalue("pg_platform")
 
 
 def ids(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import platform_data as platform
@@ -12,7 +10,6 @@ from sqlalchemy import Engine, Table, delete, update
 
 from exporters.reference import schema
 from portability.api import Identity, Selection, Subject, SubjectKind
-from portability.database.engine import open_engine
 from portability.errors import AddressOfAccount
 from portability.people.resolution import resolve
 from portability.testing import sample_subject
@@ -26,15 +23,6 @@ ROWS = {
     "marketing/campaigns": ["campaigns_received-reader"],
 }
 TABLES = (schema.inquiries, schema.marketing_preferences, schema.consents, schema.campaigns_received)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def reader_platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    url = f"sqlite:///{tmp_path / 'platform.db'}" if request.param == "sqlite" else request.getfixturevalue("pg_url")
-    engine = open_engine(url)
-    platform.fill(engine)
-    yield engine
-    engine.dispose()
 
 
 def resolved_address(engine: Engine, address: str = READER, kind: SubjectKind = SubjectKind.EMAIL) -> Subject:
@@ -75,44 +63,44 @@ def contact_identities(subject: Subject) -> list[tuple[str | None, str, bool]]:
 
 
 @pytest.mark.requirement("R1")
-def test_a_reader_gets_every_row_under_the_address(reader_platform: Engine) -> None:
+def test_a_reader_gets_every_row_under_the_address(either: Engine) -> None:
     """Inquiries with their replies, preferences, consents and campaigns, and no row of anyone else."""
-    assert rows_and_reviews(reader_platform, resolved_address(reader_platform)) == (ROWS, {})
-    assert source_knows(reader_platform) is True
+    assert rows_and_reviews(either, resolved_address(either)) == (ROWS, {})
+    assert source_knows(either) is True
 
 
 @pytest.mark.parametrize(
     "notation", ["Reader@Example.org", " reader@example.org", "READER@EXAMPLE.ORG "], ids=["case", "space", "both"]
 )
-def test_another_notation_is_the_same_address(reader_platform: Engine, notation: str) -> None:
+def test_another_notation_is_the_same_address(either: Engine, notation: str) -> None:
     """The normal form decides, not the text: ASCII case and surrounding spaces do not count."""
     for table in TABLES:
-        alter(reader_platform, table, f"{table.name}-reader", email=notation)
-    assert rows_and_reviews(reader_platform, resolved_address(reader_platform)) == (ROWS, {})
+        alter(either, table, f"{table.name}-reader", email=notation)
+    assert rows_and_reviews(either, resolved_address(either)) == (ROWS, {})
 
 
-def test_two_notations_of_a_domain_are_one_address(reader_platform: Engine) -> None:
+def test_two_notations_of_a_domain_are_one_address(either: Engine) -> None:
     """A domain with other letters than ASCII is stored in either of its forms (IDNA)."""
-    alter(reader_platform, schema.inquiries, "inquiries-reader", email="reader@b\u00fccher.example")
-    alter(reader_platform, schema.consents, "consents-reader", email="reader@xn--bcher-kva.example")
-    found, _ = rows_and_reviews(reader_platform, resolved_address(reader_platform, "reader@b\u00fccher.example"))
+    alter(either, schema.inquiries, "inquiries-reader", email="reader@b\u00fccher.example")
+    alter(either, schema.consents, "consents-reader", email="reader@xn--bcher-kva.example")
+    found, _ = rows_and_reviews(either, resolved_address(either, "reader@b\u00fccher.example"))
     assert {*found} == {"inquiries/inquiries", "inquiries/replies", "marketing/consents"}
 
 
 @pytest.mark.parametrize(
     "other", ["reader@example.com", "readers@example.org", "r.eader@example.org", "\u212aeader@x.org"]
 )
-def test_a_similar_address_is_another_person(reader_platform: Engine, other: str) -> None:
+def test_a_similar_address_is_another_person(either: Engine, other: str) -> None:
     """One different letter, or another domain, leads to nothing, and no source knows the subject."""
-    assert rows_and_reviews(reader_platform, resolved_address(reader_platform, other)) == ({}, {})
-    assert source_knows(reader_platform, other) is False
+    assert rows_and_reviews(either, resolved_address(either, other)) == ({}, {})
+    assert source_knows(either, other) is False
 
 
-def test_two_names_are_two_people(reader_platform: Engine) -> None:
+def test_two_names_are_two_people(either: Engine) -> None:
     """Someone must decide: which person asks is unknown, so every row under the address is named and none delivered."""
-    alter(reader_platform, schema.inquiries, "inquiries-reader", name="Sam First")
-    add_row(reader_platform, schema.inquiries, "second", user_id=None, email=READER, name="Pat Second")
-    found, reviewed = rows_and_reviews(reader_platform, resolved_address(reader_platform))
+    alter(either, schema.inquiries, "inquiries-reader", name="Sam First")
+    add_row(either, schema.inquiries, "second", user_id=None, email=READER, name="Pat Second")
+    found, reviewed = rows_and_reviews(either, resolved_address(either))
     assert found == {}
     assert reviewed == {
         "inquiries/inquiries": ["inquiries/inquiries-reader", "inquiries/second"],
@@ -121,97 +109,97 @@ def test_two_names_are_two_people(reader_platform: Engine) -> None:
         "marketing/consents": ["consents/consents-reader"],
         "marketing/campaigns": ["campaigns/campaigns_received-reader"],
     }
-    assert source_knows(reader_platform) is True
+    assert source_knows(either) is True
 
 
 @pytest.mark.parametrize("name", ["sam  FIRST", "Sam", None])
-def test_a_shorter_or_missing_name_is_no_second_person(reader_platform: Engine, name: str | None) -> None:
+def test_a_shorter_or_missing_name_is_no_second_person(either: Engine, name: str | None) -> None:
     """Case and spaces do not count, and a name may be shortened."""
-    alter(reader_platform, schema.inquiries, "inquiries-reader", name="Sam First")
-    add_row(reader_platform, schema.inquiries, "second", user_id=None, email=READER, name=name)
-    found, reviewed = rows_and_reviews(reader_platform, resolved_address(reader_platform))
+    alter(either, schema.inquiries, "inquiries-reader", name="Sam First")
+    add_row(either, schema.inquiries, "second", user_id=None, email=READER, name=name)
+    found, reviewed = rows_and_reviews(either, resolved_address(either))
     assert found == {**ROWS, "inquiries/inquiries": ["inquiries-reader", "second"]}
     assert reviewed == {}
 
 
-def test_a_row_of_an_account_under_the_address_is_a_second_person(reader_platform: Engine) -> None:
+def test_a_row_of_an_account_under_the_address_is_a_second_person(either: Engine) -> None:
     """An account holder gave this address in a form: two people may have used it, and the row is the account's."""
-    add_row(reader_platform, schema.consents, "of-account", user_id="usr_2", email=READER)
-    found, reviewed = rows_and_reviews(reader_platform, resolved_address(reader_platform))
+    add_row(either, schema.consents, "of-account", user_id="usr_2", email=READER)
+    found, reviewed = rows_and_reviews(either, resolved_address(either))
     assert found == {}
     assert reviewed["marketing/consents"] == ["consents/consents-reader"]
 
 
 @pytest.mark.parametrize("closed_at", [None, platform.EPOCH])
-def test_an_address_of_an_account_leads_to_its_login(reader_platform: Engine, closed_at: object) -> None:
+def test_an_address_of_an_account_leads_to_its_login(either: Engine, closed_at: object) -> None:
     """No data by code, neither of the account nor of earlier rows, also if the account is closed."""
-    alter(reader_platform, schema.users, "usr_2", email="Reader@example.org", closed_at=closed_at)
+    alter(either, schema.users, "usr_2", email="Reader@example.org", closed_at=closed_at)
     with pytest.raises(AddressOfAccount, match="the address of sub_sample belongs to an account"):
-        resolved_address(reader_platform)
+        resolved_address(either)
 
 
-def test_an_unverified_address_of_an_account_is_a_sign_of_a_second_person(reader_platform: Engine) -> None:
+def test_an_unverified_address_of_an_account_is_a_sign_of_a_second_person(either: Engine) -> None:
     """Anyone can register with any address: the owner of the mailbox is not sent to that login, and someone decides."""
-    alter(reader_platform, schema.users, "usr_2", email=READER, email_verified_at=None)
-    found, reviewed = rows_and_reviews(reader_platform, resolved_address(reader_platform))
+    alter(either, schema.users, "usr_2", email=READER, email_verified_at=None)
+    found, reviewed = rows_and_reviews(either, resolved_address(either))
     assert found == {}
     assert reviewed.keys() == ROWS.keys()
 
 
-def test_a_phone_of_an_account_leads_to_its_login(reader_platform: Engine) -> None:
+def test_a_phone_of_an_account_leads_to_its_login(either: Engine) -> None:
     """The same for numbers, in any notation."""
-    alter(reader_platform, schema.users, "usr_2", phone="+62 812-3333-4444")
+    alter(either, schema.users, "usr_2", phone="+62 812-3333-4444")
     with pytest.raises(AddressOfAccount):
-        resolved_address(reader_platform, "+6281233334444", SubjectKind.PHONE)
+        resolved_address(either, "+6281233334444", SubjectKind.PHONE)
 
 
 @pytest.mark.parametrize("kind", [SubjectKind.EMAIL, SubjectKind.PHONE])
-def test_a_contact_s_tenant_is_found_by_the_proved_address(reader_platform: Engine, kind: SubjectKind) -> None:
+def test_a_contact_s_tenant_is_found_by_the_proved_address(either: Engine, kind: SubjectKind) -> None:
     """con_2 of ten_a has proved the address: the plan asks for the tenant's instruction."""
     address = "other@example.org" if kind is SubjectKind.EMAIL else "+6281299999999"
-    assert contact_identities(resolved_address(reader_platform, address, kind)) == [("ten_a", "con_2", True)]
+    assert contact_identities(resolved_address(either, address, kind)) == [("ten_a", "con_2", True)]
 
 
-def test_an_address_that_a_contact_has_not_proved_leads_to_no_tenant(reader_platform: Engine) -> None:
+def test_an_address_that_a_contact_has_not_proved_leads_to_no_tenant(either: Engine) -> None:
     """Anyone can give any address to a company."""
-    alter(reader_platform, schema.contacts, "con_2", email_verified_at=None)
-    assert contact_identities(resolved_address(reader_platform, "other@example.org")) == []
+    alter(either, schema.contacts, "con_2", email_verified_at=None)
+    assert contact_identities(resolved_address(either, "other@example.org")) == []
 
 
-def test_a_contact_s_address_of_an_account_leads_to_its_login(reader_platform: Engine) -> None:
+def test_a_contact_s_address_of_an_account_leads_to_its_login(either: Engine) -> None:
     """The account's login gives the contact's data; the code does not, also if only the CRM is asked for."""
     with pytest.raises(AddressOfAccount):
-        resolved_address(reader_platform, platform.EMAIL)
-    crm = platform.exporters(reader_platform)["crm"]
+        resolved_address(either, platform.EMAIL)
+    crm = platform.exporters(either)["crm"]
     assert not crm.identities(sample_subject(SubjectKind.EMAIL, platform.EMAIL))  # type: ignore[attr-defined]  # as above
 
 
 @pytest.mark.parametrize("second", [{"full_name": "Another Name"}, {"full_name": None}])
-def test_a_shared_address_of_contacts_is_for_the_tenant(reader_platform: Engine, second: dict[str, object]) -> None:
+def test_a_shared_address_of_contacts_is_for_the_tenant(either: Engine, second: dict[str, object]) -> None:
     """Two records that are not certainly the same person: none is verified, so no instruction opens them."""
-    alter(reader_platform, schema.contacts, "con_2", full_name="Sam First")
-    add_row(reader_platform, schema.contacts, "con_9", tenant_id="ten_a", email="other@example.org", **second)
-    assert contact_identities(resolved_address(reader_platform, "other@example.org")) == [
+    alter(either, schema.contacts, "con_2", full_name="Sam First")
+    add_row(either, schema.contacts, "con_9", tenant_id="ten_a", email="other@example.org", **second)
+    assert contact_identities(resolved_address(either, "other@example.org")) == [
         ("ten_a", "con_2", False),
         ("ten_a", "con_9", False),
     ]
 
 
-def test_a_second_person_elsewhere_counts_at_tenants_too(reader_platform: Engine) -> None:
+def test_a_second_person_elsewhere_counts_at_tenants_too(either: Engine) -> None:
     """Two names under the address in inquiries: which of them is the contact is unknown."""
     for number, name in enumerate(("Sam First", "Pat Second")):
-        add_row(reader_platform, schema.inquiries, f"inq-{number}", user_id=None, email="other@example.org", name=name)
-    assert contact_identities(resolved_address(reader_platform, "other@example.org")) == [("ten_a", "con_2", False)]
+        add_row(either, schema.inquiries, f"inq-{number}", user_id=None, email="other@example.org", name=name)
+    assert contact_identities(resolved_address(either, "other@example.org")) == [("ten_a", "con_2", False)]
 
 
-def test_an_unverified_account_elsewhere_counts_at_tenants_too(reader_platform: Engine) -> None:
+def test_an_unverified_account_elsewhere_counts_at_tenants_too(either: Engine) -> None:
     """Also without any row under the address: the account may be another person's."""
-    alter(reader_platform, schema.users, "usr_2", email="other@example.org", email_verified_at=None)
-    found = contact_identities(resolved_address(reader_platform, "other@example.org"))
+    alter(either, schema.users, "usr_2", email="other@example.org", email_verified_at=None)
+    found = contact_identities(resolved_address(either, "other@example.org"))
     assert found == [("ten_a", "con_2", False)]
 
 
-def test_only_the_proved_address_counts(reader_platform: Engine) -> None:
+def test_only_the_proved_address_counts(either: Engine) -> None:
     """An identity that is not verified, or is of another kind, leads to nothing."""
     for identity in (
         Identity("request", "email", READER, verified=False),
@@ -219,23 +207,23 @@ def test_only_the_proved_address_counts(reader_platform: Engine) -> None:
     ):
         subject = Subject(SubjectKind.EMAIL, None, "sub_sample", (identity,))
         assert rows_and_reviews(
-            reader_platform, resolve(subject, platform.exporters(reader_platform), lambda _n, call: call()).subject
+            either, resolve(subject, platform.exporters(either), lambda _n, call: call()).subject
         ) == ({}, {})
 
 
-def test_a_cell_of_another_type_is_no_address(reader_platform: Engine) -> None:
+def test_a_cell_of_another_type_is_no_address(either: Engine) -> None:
     """SQLite stores bytes in a column of texts: such a row is not this person's, and costs no other row."""
-    if reader_platform.dialect.name != "sqlite":
+    if either.dialect.name != "sqlite":
         pytest.skip("PostgreSQL stores only texts in such a column")
-    add_row(reader_platform, schema.inquiries, "bytes", user_id=None, email=READER, name="Pat Second")
-    with reader_platform.begin() as connection:
+    add_row(either, schema.inquiries, "bytes", user_id=None, email=READER, name="Pat Second")
+    with either.begin() as connection:
         connection.exec_driver_sql("UPDATE inquiries SET email = CAST(email AS BLOB) WHERE id = 'bytes'")
-    assert rows_and_reviews(reader_platform, resolved_address(reader_platform)) == (ROWS, {})
+    assert rows_and_reviews(either, resolved_address(either)) == (ROWS, {})
 
 
-def test_without_rows_no_source_knows_the_address(reader_platform: Engine) -> None:
+def test_without_rows_no_source_knows_the_address(either: Engine) -> None:
     """Then an officer decides: an archive must not say that nothing is stored about a mistyped address."""
-    with reader_platform.begin() as connection:
+    with either.begin() as connection:
         for table in TABLES:
             connection.execute(delete(table).where(table.c.id == f"{table.name}-reader"))
-    assert source_knows(reader_platform) is False
+    assert source_knows(either) is False

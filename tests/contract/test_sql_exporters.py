@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -25,36 +24,19 @@ EVERYTHING = Selection()
 MOMENT = platform.EPOCH + timedelta(days=30)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def each_platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    url = f"sqlite:///{tmp_path / 'platform.db'}" if request.param == "sqlite" else request.getfixturevalue("pg_url")
-    engine = open_engine(url)
-    platform.fill(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def pg_engine(pg_url: str) -> Iterator[Engine]:
-    engine = open_engine(pg_url)
-    platform.fill(engine)
-    yield engine
-    engine.dispose()
-
-
 def dataset_of(exporter: Exporter, name: str) -> Dataset:
     return next(dataset for dataset in exporter.datasets if dataset.name == name)
 
 
 def read_dataset(
-    each_platform: Engine, exporter: str, dataset: str, subject: Subject, after: str | None = None
+    either: Engine, exporter: str, dataset: str, subject: Subject, after: str | None = None
 ) -> list[Batch]:
-    found = platform.exporters(each_platform)[exporter]
+    found = platform.exporters(either)[exporter]
     return list(found.export(subject, dataset_of(found, dataset), EVERYTHING, after=after))
 
 
-def record_of(each_platform: Engine, exporter: str, dataset: str, identifier: str) -> Record:
-    found = platform.records(platform.exporters(each_platform)[exporter], dataset, platform.CONTACT)
+def record_of(either: Engine, exporter: str, dataset: str, identifier: str) -> Record:
+    found = platform.records(platform.exporters(either)[exporter], dataset, platform.CONTACT)
     (record,) = (record for record in found if record["id"] == identifier)
     return record
 
@@ -68,7 +50,7 @@ def record_of(each_platform: Engine, exporter: str, dataset: str, identifier: st
     same=st.booleans(),
 )
 def test_every_record_once_from_every_cursor(
-    each_platform: Engine, batch_rows: int, batch_bytes: int, chunk_rows: int, first_rows: int, same: bool
+    either: Engine, batch_rows: int, batch_bytes: int, chunk_rows: int, first_rows: int, same: bool
 ) -> None:
     """However small batches are, and wherever reading stops and continues, each record comes once and in order."""
     rows = [
@@ -76,36 +58,32 @@ def test_every_record_once_from_every_cursor(
         for number in range(12)
     ]
     moments = [MOMENT if same else MOMENT + timedelta(microseconds=number % 3) for number in range(12)]
-    with each_platform.begin() as connection:
+    with either.begin() as connection:
         connection.execute(schema.page_views.delete().where(schema.page_views.c.id.like("same-%")))
         for (table, values), moment in zip(rows, moments, strict=True):
             connection.execute(insert(table), values | {"created_at": moment})
-    whole = [
-        record
-        for batch in read_dataset(each_platform, "usage", "page_views", platform.USER)
-        for record in batch.records
-    ]
+    whole = [record for batch in read_dataset(either, "usage", "page_views", platform.USER) for record in batch.records]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "BATCH_ROWS", batch_rows)
         patch.setattr(pages, "BATCH_BYTES", batch_bytes)
         patch.setattr(pages, "CHUNK_ROWS", chunk_rows)
         patch.setattr(pages, "FIRST_ROWS", (first_rows,))
-        batches = read_dataset(each_platform, "usage", "page_views", platform.USER)
+        batches = read_dataset(either, "usage", "page_views", platform.USER)
         assert [record for batch in batches for record in batch.records] == whole
         assert all(len(batch.records) <= batch_rows for batch in batches)
         for number, batch in enumerate(batches):
-            rest = read_dataset(each_platform, "usage", "page_views", platform.USER, batch.cursor)
+            rest = read_dataset(either, "usage", "page_views", platform.USER, batch.cursor)
             assert [r for b in rest for r in b.records] == [r for b in batches[number + 1 :] for r in b.records]
 
 
-def test_records_come_in_the_order_of_their_keys(each_platform: Engine) -> None:
+def test_records_come_in_the_order_of_their_keys(either: Engine) -> None:
     """A conversation reads from its first message to its last."""
-    messages = platform.records(platform.exporters(each_platform)["chats"], "messages", platform.CONTACT)
+    messages = platform.records(platform.exporters(either)["chats"], "messages", platform.CONTACT)
     keys = [(str(m["conversation_id"]), int(str(m["position"]))) for m in messages]
     assert all(one < other for one, other in pairwise(keys))
 
 
-def test_batches_are_bounded_by_bytes(each_platform: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_bounded_by_bytes(either: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches stay near their bytes; a larger message is never split, and makes a batch of its own."""
     monkeypatch.setattr(pages, "BATCH_BYTES", 1 << 20)
     monkeypatch.setattr(pages, "FIRST_ROWS", (1,))
@@ -122,8 +100,8 @@ def test_batches_are_bounded_by_bytes(each_platform: Engine, monkeypatch: pytest
         )
         for number, size in enumerate(sizes)
     ]
-    platform.put(each_platform, *rows)
-    batches = read_dataset(each_platform, "chats", "messages", platform.CONTACT)
+    platform.put(either, *rows)
+    batches = read_dataset(either, "chats", "messages", platform.CONTACT)
     long = [[str(r["id"]) for r in b.records if str(r["id"]).startswith("long-")] for b in batches]
     assert [ids for ids in long if ids] == [["long-0"], ["long-1"], ["long-2", "long-3"], ["long-4", "long-5"]]
     (alone,) = (b for b in batches if b.records[0]["id"] == "long-1")
@@ -131,7 +109,7 @@ def test_batches_are_bounded_by_bytes(each_platform: Engine, monkeypatch: pytest
     assert len(str(alone.records[0]["text"])) == 3 << 20
 
 
-def test_values_keep_every_digit(each_platform: Engine) -> None:
+def test_values_keep_every_digit(either: Engine) -> None:
     """Money, microseconds, control characters, and NULL beside the empty text are the same on both databases."""
     odd = "tab\t bell\a \N{RIGHT-TO-LEFT OVERRIDE}\r\n=1+1 \N{PILE OF POO}"
     call = platform.row(
@@ -146,8 +124,8 @@ def test_values_keep_every_digit(each_platform: Engine) -> None:
         language=None,
         custom={"list": [1, None, "\N{SEEDLING}"], "big": 2**60},
     )
-    platform.put(each_platform, call)
-    record = record_of(each_platform, "calls", "calls", "exact")
+    platform.put(either, call)
+    record = record_of(either, "calls", "calls", "exact")
     assert record["cost"] == "12345678901234567890.1200"
     assert record["started_at"] == "2026-03-01T08:30:00.123457Z"
     assert record["outcome"] == odd
@@ -155,10 +133,10 @@ def test_values_keep_every_digit(each_platform: Engine) -> None:
     assert record["custom"] == {"list": [1, None, "\N{SEEDLING}"], "big": 2**60}
 
 
-def test_what_json_cannot_carry_is_a_named_gap(pg_engine: Engine) -> None:
+def test_what_json_cannot_carry_is_a_named_gap(pg_platform: Engine) -> None:
     """NaN and infinities become null, and the gap names dataset, record and field, not the value."""
     platform.put(
-        pg_engine,
+        pg_platform,
         platform.row(
             schema.calls,
             "odd",
@@ -168,7 +146,7 @@ def test_what_json_cannot_carry_is_a_named_gap(pg_engine: Engine) -> None:
             duration_seconds=math.inf,
         ),
     )
-    batches = read_dataset(pg_engine, "calls", "calls", platform.CONTACT)
+    batches = read_dataset(pg_platform, "calls", "calls", platform.CONTACT)
     (record,) = (record for batch in batches for record in batch.records if record["id"] == "odd")
     assert (record["cost"], record["duration_seconds"]) == (None, None)
     gaps = {gap for batch in batches for gap in batch.gaps}
@@ -188,9 +166,9 @@ def test_bytes_in_a_text_column_are_a_named_gap(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_counts_files_too(each_platform: Engine) -> None:
+def test_counts_files_too(either: Engine) -> None:
     """Progress knows how many records come, and how many bytes of files."""
-    calls = platform.exporters(each_platform)["calls"]
+    calls = platform.exporters(either)["calls"]
     assert isinstance(calls, CountingExporter)
     nine = Size(9, 9 * len(platform.SOUND))
     assert calls.count(platform.CONTACT, dataset_of(calls, "recordings"), EVERYTHING) == nine
@@ -202,35 +180,35 @@ def test_counts_files_too(each_platform: Engine) -> None:
 @pytest.mark.parametrize(
     "cursor", ["", "nonsense", "[]", "[1]", '["2026-01-01T00:00:00Z",null]', '["x","y"]', '{"a":1}']
 )
-def test_a_cursor_from_elsewhere_is_a_fault(each_platform: Engine, cursor: str) -> None:
+def test_a_cursor_from_elsewhere_is_a_fault(either: Engine, cursor: str) -> None:
     """A cursor that this exporter never gave is refused: guessing would repeat or lose records."""
     with pytest.raises(ExporterFault, match="cursor"):
-        read_dataset(each_platform, "devices", "devices", platform.USER, cursor)
+        read_dataset(either, "devices", "devices", platform.USER, cursor)
 
 
-def test_no_transaction_is_open_between_batches(each_platform: Engine) -> None:
+def test_no_transaction_is_open_between_batches(either: Engine) -> None:
     """While a batch is written, the database waits for nothing and holds nothing."""
-    devices = platform.exporters(each_platform)["devices"]
+    devices = platform.exporters(either)["devices"]
     batches = devices.export(platform.USER, devices.datasets[0], EVERYTHING)
     next(batches)
-    assert each_platform.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert either.pool.checkedout() == 0  # type: ignore[attr-defined]
     batches.close()
 
 
-def test_reading_cannot_write(pg_engine: Engine) -> None:
+def test_reading_cannot_write(pg_platform: Engine) -> None:
     """The transactions of exporters are READ ONLY to the database itself."""
     with (
         pytest.raises(SourceRefused, match="ReadOnlySqlTransaction 25006"),
-        faults.reading(pg_engine, "devices") as connection,
+        faults.reading(pg_platform, "devices") as connection,
     ):
         connection.execute(text("delete from devices"))
 
 
-def test_a_missing_table_is_refused(each_platform: Engine) -> None:
+def test_a_missing_table_is_refused(either: Engine) -> None:
     """A table that is not there will not be there later: no retry, and the message names the dataset alone."""
-    schema.devices.drop(each_platform)
+    schema.devices.drop(either)
     with pytest.raises(SourceRefused, match=r"^devices: .* refuses the query \(\w+ \w+\)$") as caught:
-        read_dataset(each_platform, "devices", "devices", platform.USER)
+        read_dataset(either, "devices", "devices", platform.USER)
     assert "usr_1" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert not caught.value.retryable
@@ -245,11 +223,11 @@ def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
         engine.dispose()
 
 
-def test_a_lost_connection_is_unavailable(pg_engine: Engine, pg_url: str) -> None:
+def test_a_lost_connection_is_unavailable(pg_platform: Engine, pg_url: str) -> None:
     """When the database ends a connection in the middle, the export may continue later from its cursor."""
 
     def interrupted() -> None:
-        with faults.reading(pg_engine, "devices") as connection:
+        with faults.reading(pg_platform, "devices") as connection:
             process_id = connection.scalar(text("select pg_backend_pid()"))
             with psycopg.connect(pg_url.replace("+psycopg", ""), autocommit=True) as other:
                 other.execute("select pg_terminate_backend(%s)", [process_id])
@@ -257,12 +235,12 @@ def test_a_lost_connection_is_unavailable(pg_engine: Engine, pg_url: str) -> Non
 
     with pytest.raises(SourceUnavailable, match="does not answer"):
         interrupted()
-    assert read_dataset(pg_engine, "devices", "devices", platform.USER)
+    assert read_dataset(pg_platform, "devices", "devices", platform.USER)
 
 
-@pytest.mark.usefixtures("pg_engine")
-def test_forbidden_columns_need_no_rights(pg_url: str) -> None:
+def test_forbidden_columns_need_no_rights(pg_platform: Engine) -> None:
     """An account that may read the exported columns alone is enough; without any right the source refuses."""
+    pg_url = pg_platform.url.render_as_string(hide_password=False)
     with psycopg.connect(pg_url.replace("+psycopg", ""), autocommit=True) as admin:
         admin.execute("drop role if exists portability_reader")
         admin.execute("create role portability_reader login")

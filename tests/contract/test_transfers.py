@@ -547,11 +547,11 @@ def test_there_is_no_deadlock(made: World, other: Provider, control_url: str) ->
         receive,
         lambda c: authorisations.revoke(c, consent, actor=TEST),
         lambda c: sending.revoke(c, transfer_id, actor=TEST),
-        lambda c: sending.start(c, settings, export_id, recipient, actor=str(OWNER)),
+        lambda c: sending.start(c, settings, export_id, recipient, actor=OWNER),
         lambda c: sending.expire(c, actor=TEST),
         lambda c: links.claim(c, link, 1, actor=TEST, claims_max=10_000, claim_seconds=60),
         lambda c: links.revoke_all(c, export_id, actor=TEST),
-        lambda c: approvals.may_fetch(c, export_id, actor=TEST),
+        lambda c: approvals.may_fetch(c, export_id, actor=Actor("operator", "test")),
     ]
 
     def hurry(number: int) -> int:

@@ -19,6 +19,7 @@ from demo.seed import seed
 from exporters.reference import schema
 from portability.database.engine import open_engine, reading, writing
 from portability.requests import acceptance, exports
+from portability.requests.policy import Actor
 from portability.storage import open_storage
 from portability.trust.signing import Jwks
 
@@ -65,7 +66,7 @@ def test_requests_at_once_are_all_ready_and_verified(deployed: Deployment, tmp_p
     with writing(engine) as connection:
         for user in users:
             wanted = acceptance.check(profile="access", subject=f"user:{user}")
-            acceptance.accept(connection, wanted, actor="operator:test")
+            acceptance.accept(connection, wanted, actor=Actor("operator", "test"))
 
     wait_for_all(engine, 500)
     rows = deployed.json("list", "--limit", "1000")

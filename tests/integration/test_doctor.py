@@ -21,6 +21,7 @@ from demo.seed import seed
 from portability.api.errors import BrokenPlugin, StorageError, StorageRefused, StorageUnavailable
 from portability.database import migrations
 from portability.database.engine import open_engine, writing
+from portability.people import sessions
 from portability.queue import VALKEY_URL_FILE
 from portability.storage.local import LocalStorage
 from portability.storage.s3.bucket import S3Storage
@@ -283,3 +284,25 @@ def test_a_notice_register_with_a_hole_is_a_fault(
     """The doctor names what worker and web would refuse to start with."""
     monkeypatch.setenv("PORTABILITY_NOTICE_DIR", str(tmp_path / "nowhere"))
     assert faults(doctor()) == {"notice": "notice_hole"}
+
+
+def test_a_proxy_that_is_not_trusted_is_reported(doctor: Doctor, folder: Path) -> None:
+    """Ten people with one address; not nine, and not if one of them has another address."""
+
+    def log_in(*logins: tuple[str, str]) -> None:
+        with writing(engine) as connection:
+            for person, address in logins:
+                sessions.begin(connection, "salt", person, b"", device="", address=address, seconds=60)
+
+    document = doctor()
+    assert results(document)["proxy"] == "ok"
+    engine = open_engine(f"sqlite:///{folder}/portability.sqlite")
+    log_in(*((f"usr_{number}", "10.0.0.1") for number in range(9)))
+    assert results(doctor())["proxy"] == "ok"
+    log_in(("usr_8", "10.0.0.1"))
+    assert results(doctor())["proxy"] == "ok"
+    log_in(("usr_9", "10.0.0.1"))
+    assert results(doctor())["proxy"] == "all 10 people who are logged in have the same address"
+    log_in(("usr_9", "10.0.0.2"))
+    assert results(doctor())["proxy"] == "ok"
+    engine.dispose()

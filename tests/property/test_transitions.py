@@ -126,7 +126,7 @@ class Walk:
         self._write(exports.cancel, self.export_id, actor=TEST)
 
     def hold(self) -> None:
-        self._write(approvals.ask, self.export_id, [Cause.SWITCH], actor="staff:sue")
+        self._write(approvals.ask, self.export_id, [Cause.SWITCH], actor=Actor("staff", "sue"))
 
     def approve(self) -> None:
         self._write(approvals.approve, self.export_id, actor=OLGA)

@@ -36,6 +36,7 @@ from portability.api import (
 from portability.api.storages import Storage
 from portability.database.engine import open_engine, reading, writing
 from portability.requests import acceptance, exports
+from portability.requests.policy import Actor
 from portability.requests.states import OPEN
 from portability.settings import load_settings
 from portability.storage.local import LocalStorage
@@ -170,7 +171,7 @@ class World:
     def request(self, subject: str = "user:usr_1", **asked: object) -> str:
         wanted = acceptance.check(profile=str(asked.pop("profile", "access")), subject=subject, **asked)  # type: ignore[arg-type]  # the callers know
         with writing(self.engine) as connection:
-            return acceptance.accept(connection, wanted, actor="operator:test")[0]
+            return acceptance.accept(connection, wanted, actor=Actor("operator", "test"))[0]
 
     def claim(self, lease_seconds: float = 60) -> claims.Claim | None:
         return claims.claim(self.engine, "test", lease_seconds)

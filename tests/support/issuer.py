@@ -31,6 +31,12 @@ class Issuer:
     asked: dict[str, str] = field(default_factory=dict)
     """The parameters of the last authorization request."""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By access token: who is logged in here, with their present claims. A test changes or removes them."""
+    publishes_roles: bool = True
+    """Whether the UserInfo endpoint gives the roles."""
+    is_away: bool = False
+    """Whether the UserInfo endpoint fails."""
 
     def claims(self, sub: str, *roles: str, strong: bool = True, age_seconds: int = 0, **more: Any) -> dict[str, Any]:
         """What a token says of a person."""
@@ -65,8 +71,24 @@ class Issuer:
             or authorization != f"Basic {basic}"
         ):
             return None
-        claims = {**self.claims("nobody"), **self.person, "aud": CLIENT, "nonce": query["nonce"]}
-        return {"id_token": self.signed(claims, typ="JWT"), "access_token": "unused", "token_type": "Bearer"}
+        sid, access_token = secrets.token_urlsafe(8), secrets.token_urlsafe(8)
+        claims = {**self.claims("nobody"), "sid": sid, **self.person, "aud": CLIENT, "nonce": query["nonce"]}
+        self.sessions[access_token] = claims
+        return {"id_token": self.signed(claims, typ="JWT"), "access_token": access_token, "token_type": "Bearer"}
+
+    def user_info(self, authorization: str) -> dict[str, Any] | None:
+        """What the provider says now of the person of an access token; None: it is not valid."""
+        claims = self.sessions.get(authorization.removeprefix("Bearer "))
+        names = ("sub", "roles", "tenant") if self.publishes_roles else ("sub",)
+        return {name: claims[name] for name in names if name in claims} if claims else None
+
+    def logout_token(self, **claims: Any) -> str:
+        """A token of the back-channel logout, with other claims where a test wants them."""
+        present = int(time.time())
+        events: dict[str, Any] = {"http://schemas.openid.net/event/backchannel-logout": {}}
+        times = {"iat": present, "exp": present + 120, "jti": secrets.token_urlsafe(8)}
+        content = {"iss": self.url, "aud": CLIENT, "events": events, **times, **claims}
+        return self.signed({name: value for name, value in content.items() if value is not None}, typ="logout+jwt")
 
 
 @contextmanager
@@ -84,8 +106,17 @@ def running_issuer() -> Iterator[Issuer]:
                 self.end_headers()
             elif path.path == "/keys":
                 self._answer({"keys": [issuer.key.as_dict(private=False)]})
+            elif path.path == "/userinfo":
+                info = issuer.user_info(self.headers.get("Authorization", ""))
+                self._answer(info or {"error": "invalid_token"}, 503 if issuer.is_away else 200 if info else 401)
             else:
-                names = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
+                names = {
+                    "authorization_endpoint": "authorize",
+                    "token_endpoint": "token",
+                    "jwks_uri": "keys",
+                    "userinfo_endpoint": "userinfo",
+                    "end_session_endpoint": "logout",
+                }
                 self._answer({"issuer": issuer.url, **{name: f"{issuer.url}/{p}" for name, p in names.items()}})
 
         def do_POST(self) -> None:

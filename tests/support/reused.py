@@ -1,18 +1,19 @@
-"""Migrated control databases on PostgreSQL that tests use one after the other.
+"""Databases on PostgreSQL that tests use one after the other: control databases, and filled platforms.
 
-Making, migrating and dropping a database takes longer than most tests. A database that a test has given back is
-emptied, and used again if its schema is still the migrated one.
+Making and dropping a database takes longer than most tests. A database that a test has given back gets its first rows
+again, and is used again if its schema did not change.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, LiteralString
 
 import psycopg
 import servers
-from migrated import migrate
 from psycopg import sql
+from sqlalchemy import Engine
 
 from portability.database.engine import open_engine
 
@@ -30,15 +31,13 @@ select md5(string_agg(line, ',' order by line)) from (
     union all
     select nspname from pg_namespace where nspname !~ '^pg_'
     union all
-    select version_num from alembic_version
-    union all
     select setconfig::text from pg_db_role_setting where setdatabase = (
         select oid from pg_database where datname = current_database())
 ) as lines
 """
 TABLES = """
 select c.relname from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
-    and c.relname <> 'alembic_version' order by c.relname
+    order by c.relname
 """
 EMPTY = """
 set session_replication_role = replica;
@@ -61,29 +60,33 @@ end $$
 OTHERS = """
 select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
 """
-UNLIKE = "update deployment set pairwise_salt = md5(random()::text) || md5(random()::text)"
 
 
 class ReusedDatabases:
-    """The databases of one server; a test that takes one has it alone."""
+    """Databases of one server that `make` has filled; a test that takes one has it alone.
 
-    def __init__(self, server: servers.Postgres) -> None:
+    `again` is a statement that runs after the first rows were restored.
+    """
+
+    def __init__(self, server: servers.Postgres, make: Callable[[Engine], None], again: LiteralString = "") -> None:
         self._server = server
+        self._make = make
+        self._again = again
         self._free: list[str] = []
         self._schema = ""
         self._rows: dict[str, list[dict[str, Any]]] = {}
 
     def take(self) -> str:
-        """Return the name of a migrated database without a row, as `portability db upgrade` leaves it."""
+        """Return the name of a database, as `make` leaves it."""
         return self._free.pop() if self._free else self._new()
 
     def give_back(self, name: str) -> None:
-        """Empty a database; it is dropped if the test changed its schema."""
+        """Restore a database; it is dropped if the test changed its schema."""
         with self._server.connect(name) as connection:
             connection.execute(OTHERS)
             is_same = self._read_schema(connection) == self._schema
             if is_same:
-                self._empty(connection)
+                self._restore(connection)
         if is_same:
             self._free.append(name)
         else:
@@ -92,7 +95,7 @@ class ReusedDatabases:
     def _new(self) -> str:
         name = self._server.create_database()
         engine = open_engine(self._server.url(name))
-        migrate(engine)
+        self._make(engine)
         engine.dispose()
         if not self._schema:
             with self._server.connect(name) as connection:
@@ -100,13 +103,14 @@ class ReusedDatabases:
                 self._rows = dict(self._read_rows(connection))
         return name
 
-    def _empty(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    def _restore(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         tables = sql.SQL("select relname from ({}) as tables").format(sql.SQL(TABLES))
         connection.execute(sql.SQL(EMPTY).format(tables=tables))
         for table, rows in self._rows.items():
             again = "insert into {table} select * from json_populate_recordset(null::{table}, %s)"
             connection.execute(sql.SQL(again).format(table=sql.Identifier(table)), [json.dumps(rows)])
-        connection.execute(UNLIKE)
+        if self._again:
+            connection.execute(self._again)
 
     @staticmethod
     def _read_schema(connection: psycopg.Connection[tuple[Any, ...]]) -> str:

@@ -91,7 +91,7 @@ class Provider:
         )
         with writing(made.engine) as connection:
             self.recipient, self.secret = recipients.add(
-                connection, settings.keys, entry, actor="officer:one", approved=True
+                connection, settings.keys, entry, actor=Actor("officer", "one"), approved=True
             )
         return self.recipient
 
@@ -149,7 +149,7 @@ def ready(made: World, subject: str = "user:usr_1", profile: str = "portability"
 
 def started(made: World, export_id: str, recipient: str) -> str:
     with writing(made.engine) as connection:
-        return sending.start(connection, made.place.settings, export_id, recipient, actor=str(OWNER))
+        return sending.start(connection, made.place.settings, export_id, recipient, actor=OWNER)
 
 
 def step(made: World, lease_seconds: float = 60) -> bool:

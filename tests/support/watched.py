@@ -19,6 +19,7 @@ from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.queue import connect
 from portability.requests import acceptance, exports
+from portability.requests.policy import Actor
 from portability.storage import open_storage
 from portability.storage.local import LocalStorage
 
@@ -40,7 +41,7 @@ class Watched:
         """An export for which only the clock wakes workers."""
         wanted = acceptance.check(profile=profile, subject=self.subjects[profile])
         with writing(self.engine) as connection:
-            return acceptance.accept(connection, wanted, actor="operator:test")[0]
+            return acceptance.accept(connection, wanted, actor=Actor("operator", "test"))[0]
 
     def state(self, identifier: str) -> str:
         with reading(self.engine) as connection:

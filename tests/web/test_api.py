@@ -8,8 +8,9 @@ import httpx
 import pytest
 from served import OTHER, OWNER, TENANT, Served
 
-from portability.database.engine import writing
+from portability.database.engine import reading, writing
 from portability.requests import mandates
+from portability.trust import keys
 
 ASK = {"profile": "access", "subject": f"user:{OWNER}"}
 
@@ -136,12 +137,18 @@ def test_the_request_log_is_for_officers_and_auditors(served: Served) -> None:
 
 
 def test_keys_health_and_metrics_are_public(served: Served) -> None:
-    """No login for what machines need; link keys are not in the JWKS."""
+    """No login for what machines need; link keys are not in the JWKS. The metrics need their token."""
     jwks = httpx.get(f"{served.url}/.well-known/jwks.json").json()
     assert {key["kid"].split("-")[0] for key in jwks["keys"]} == {"archive"}
     for path in ("/healthz", "/healthz/live", "/healthz/ready"):
         assert httpx.get(f"{served.url}{path}").json() == {"status": "ok"}
-    assert "portability_exports_overdue" in httpx.get(f"{served.url}/metrics").text
+    with reading(served.world.engine) as connection:
+        (token,) = keys.metrics_tokens(connection, served.world.place.settings.keys)
+    scraped = httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {token}"})
+    assert "portability_exports_overdue" in scraped.text
+    for wrong in ({}, {"Authorization": "Bearer"}, {"Authorization": f"Bearer {token[:-1]}x"}, served.bearer("olga")):
+        answer = httpx.get(f"{served.url}/metrics", headers=wrong)
+        assert (answer.status_code, answer.json()["code"]) == (401, "not_logged_in")
 
 
 @pytest.mark.requirement("R19")

@@ -121,6 +121,24 @@ def test_another_method_is_a_problem_too(served: Served, method: str, path: str)
 
 
 @pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/exports", "GET, OPTIONS, POST"),
+        ("/v1/links/lnk_00000000000000000000", "DELETE, OPTIONS"),
+        ("/me/exports", "OPTIONS, POST"),
+        ("/d/x", "GET, HEAD, OPTIONS"),
+        ("/healthz", "GET, OPTIONS"),
+    ],
+)
+def test_what_an_address_can_do(served: Served, path: str, methods: str) -> None:
+    """OPTIONS lists the methods of all routes of an address, and changes nothing (RFC 9110, 9.3.7); so does 405."""
+    asked = httpx.options(f"{served.url}{path}")
+    assert (asked.status_code, asked.headers["allow"], asked.content) == (204, methods, b"")
+    assert httpx.request("PATCH", f"{served.url}{path}").headers["allow"] == methods
+    assert httpx.options(f"{served.url}/nothing").status_code == 404
+
+
+@pytest.mark.parametrize(
     "after",
     ["https://evil.example", "//evil.example", "/\\evil.example", "/me/../..//evil", "/me\r\nX: y", "/logout", ""],
 )

@@ -115,6 +115,10 @@ def test_each_page_is_in_each_language(served: Served, filled: Filled, rendered:
     with served.browser(OTHER, strong=False) as visitor:
         visitor.client.headers.update(spoken)
         check(visitor.send("/me/exports", page="/me", profile="access"), language, 401)
+        served.issuer.person = served.issuer.claims(OTHER)
+        check(visitor.client.get("/login?again=1", follow_redirects=True), language)
+        check(visitor.client.get("/me/sessions"), language)
+        check(visitor.send("/logout"), language)
     with served.browser("olga", "officer", "auditor") as visitor:
         visitor.client.headers.update(spoken)
         exports = (f"/staff/exports/{each}" for each in (filled.ready, filled.waiting, filled.denied))

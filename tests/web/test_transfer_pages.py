@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pyrage
 import pytest
 from factories import MadeUpExporter, things
 from sending import sender
 from served import OTHER, OWNER, Browser, Served
-from transferring import Provider, encrypted, providing, view
+from transferring import EXPORTER, Provider, encrypted, providing, view
 
 from portability.database.engine import reading, writing
 from portability.transfers import authorisations, recipients, sending
@@ -145,3 +146,33 @@ def test_officers_record_and_approve_providers(served: Served, other: Provider) 
         assert str(fingerprint) in visitor.client.get("/staff/recipients").text
         assert visitor.send(f"/staff/recipients/{identifier}/remove").status_code == 303
         assert visitor.send(f"/staff/recipients/{identifier}/fly").status_code == 400
+
+
+def test_a_person_confirms_what_was_recorded_for_them(served: Served, other: Provider) -> None:
+    """An officer alone sends nothing; the page says what was recorded, and a button confirms it."""
+    export_id = served.ready(profile="portability")
+    given = {"subject": f"user:{OWNER}", "recipient": other.recipient, "datasets": [EXPORTER], "evidence": "x"}
+    recorded = served.call("POST", "/v1/authorisations", "olga", "officer", json=given)
+    assert (recorded.status_code, recorded.json()["stands"], recorded.json()["confirmed"]) == (201, False, False)
+    confirm = f"/v1/authorisations/{recorded.json()['id']}/confirm"
+
+    def start() -> httpx.Response:
+        wanted = {"recipient": other.recipient}
+        return served.call("POST", f"/v1/exports/{export_id}/transfers", "olga", "officer", json=wanted)
+
+    assert (start().status_code, start().json()["code"]) == (403, "not_authorised")
+    assert served.call("POST", confirm, "olga", "officer").status_code == 403
+    unknown = f"/v1/authorisations/aut_{'0' * 20}/confirm"
+    foreign, missing = served.call("POST", confirm, OTHER), served.call("POST", unknown, OTHER)
+    assert (foreign.status_code, foreign.json()["code"]) == (missing.status_code, missing.json()["code"])
+    assert foreign.status_code == 404
+    assert httpx.post(served.url + confirm, headers=served.bearer(OWNER, strong=False)).status_code == 401
+    with served.browser(OWNER) as visitor:
+        page = visitor.client.get("/me").text
+        assert "your consent was recorded by another person. Nothing is sent until you confirm it." in page
+        assert visitor.send(f"/me/authorisations/{recorded.json()['id']}/confirm").status_code == 303
+        page = visitor.client.get("/me").text
+        assert "may receive your data" in page
+        assert "recorded by another person" not in page
+    assert start().status_code == 201
+    served.call("DELETE", f"/v1/authorisations/{recorded.json()['id']}")

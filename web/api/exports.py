@@ -122,7 +122,7 @@ def list_exports(
 ) -> Response:
     """List exports that the caller may see, the newest first."""
     with place.reading() as connection:
-        scope = listing_scope(connection, login)
+        scope = listing_scope(place, connection, login)
         states = None if state is None else (state,)
         rows, following = request_log.page(connection, scope, states=states, after=cursor, limit=limit)
     return json_answer({"exports": [_line(row) for row in rows], "next": following})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -14,10 +15,12 @@ from portability.database import models
 from portability.trust import keys
 from web import rendering
 from web.answers import problem_answers
+from web.auth import NotLoggedIn
 from web.context import CurrentContext
 
 router = APIRouter(tags=["public"])
 PUBLIC_SECONDS = 300
+Token = Annotated[str, Header(max_length=16_384, include_in_schema=False)]
 SHARED = {"Cache-Control": f"public, max-age={PUBLIC_SECONDS}", "Access-Control-Allow-Origin": "*"}
 """Headers of answers that are the same for all callers: caches keep them, and pages of other sites may read them."""
 
@@ -65,9 +68,14 @@ def ready(place: CurrentContext) -> Response:
     return rendering.json_answer({"status": "ok"})
 
 
-@router.get("/metrics", response_class=PlainTextResponse, responses=problem_answers(503))
-def figures(place: CurrentContext) -> Response:
-    """Return the metrics of the deployment, for Prometheus. Restrict this address to your network: docs/operate.md."""
+@router.get("/metrics", response_class=PlainTextResponse, responses=problem_answers(401, 503))
+def figures(place: CurrentContext, authorization: Token = "") -> Response:
+    """Return the metrics of the deployment, for Prometheus with the token of `portability metrics --token`."""
+    with place.reading() as connection:
+        tokens = keys.metrics_tokens(connection, place.settings.keys)
+    sent = authorization.removeprefix("Bearer ").encode()
+    if not any(hmac.compare_digest(token.encode(), sent) for token in tokens):
+        raise NotLoggedIn("the metrics need a token", hint="`portability metrics --token` prints it")
     return PlainTextResponse(metrics.exposition(metrics.collect(place.engine)), media_type=metrics.CONTENT_TYPE)
 
 

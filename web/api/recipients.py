@@ -57,7 +57,7 @@ def record(place: CurrentContext, login: Caller, recorded: RecipientBody) -> Res
     )
     with place.writing() as connection:
         identifier, secret = recipients.add(
-            connection, settings.keys, entry, actor=str(actor), approved=not settings.needs_approvals
+            connection, settings.keys, entry, actor=actor, approved=not settings.needs_approvals
         )
         seen = recipients.view(recipients.get(connection, identifier))
     return json_answer({**seen, "webhook_secret": secret}, 201)

@@ -22,8 +22,9 @@ from portability.transfers import authorisations, receipts, sending
 from portability.transfers.sending import UnknownTransfer
 from web.answers import API_ANSWERS, problem_answers
 from web.api.strict_bodies import Body, StrictRoute
-from web.auth import Caller, Login, may, permit
+from web.auth import Caller, may, permit
 from web.context import AppContext, CurrentContext
+from web.logins import Login
 from web.rendering import json_answer
 from web.scopes import own_scope
 from web.visibility import facts_of, found, own_authorisation
@@ -67,7 +68,7 @@ def send(place: CurrentContext, login: Caller, export_id: ExportId, sent: Sent) 
     """Send a finished export to a recipient that its subject has authorised."""
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.SEND)
-        transfer_id = sending.start(connection, place.settings, row["id"], sent.recipient, actor=str(actor))
+        transfer_id = sending.start(connection, place.settings, row["id"], sent.recipient, actor=actor)
         seen = sending.view(connection, sending.get(connection, transfer_id))
     place.wake(export_id)
     return json_answer(seen, 201, headers={"Location": f"/v1/transfers/{transfer_id}"})
@@ -106,9 +107,25 @@ def authorise(place: CurrentContext, login: Caller, given: Given) -> Response:
     actor = permit(place, login, Action.AUTHORISE, Facts(kind, identifier, tenant))
     values = given.model_dump() | {"until": None if given.until is None else instant(given.until, "`until`")}
     with place.writing() as connection:
-        authorisation_id = authorisations.give(connection, **values, actor=actor, exporters=place.exporters)
+        authorisation_id = authorisations.give(
+            connection,
+            **values,
+            actor=actor,
+            exporters=place.exporters,
+            needs_confirmation=place.settings.needs_approvals,
+        )
         (row,) = (row for row in authorisations.of(connection) if row["id"] == authorisation_id)
     return json_answer(authorisations.view(row), 201)
+
+
+@router.post("/authorisations/{authorisation_id}/confirm", responses=problem_answers(409), response_model=None)
+def confirm(place: CurrentContext, login: Caller, authorisation_id: GivenId) -> Response:
+    """Confirm, as the subject, an authorisation that another person has recorded."""
+    with place.writing() as connection:
+        actor = own_authorisation(place, login, connection, authorisation_id)
+        authorisations.confirm(connection, authorisation_id, actor=actor)
+        (row,) = (row for row in authorisations.of(connection) if row["id"] == authorisation_id)
+    return json_answer(authorisations.view(row))
 
 
 @router.get("/authorisations", response_model=None)

@@ -17,9 +17,10 @@ from portability.api import SubjectKind
 from portability.delivery import codes, limits
 from portability.errors import BadSubject
 from portability.people import subjects
-from web import rendering
-from web.auth import Login, OurForm, remember
+from web import rendering, sessions
+from web.auth import OurForm
 from web.context import AppContext, CurrentContext
+from web.logins import ADDRESS_ISSUER, Login
 
 router = APIRouter(prefix=codes.LOGIN_PAGE, include_in_schema=False)
 SENT = "address_code"
@@ -58,17 +59,19 @@ def send(request: Request, place: CurrentContext, address: Annotated[str, Form(m
 @router.post("/check", dependencies=[OurForm])
 def check(request: Request, place: CurrentContext, code: Annotated[str, Form(max_length=20)]) -> Response:
     """Log in the person who has entered the code."""
-    place.limits.attempt(limits.CODE, "check", rendering.address(request))
+    counted = ("check", rendering.address(request))
+    place.limits.check(limits.CODE, *counted)
     with place.writing() as connection:
         proved = codes.check_of_address(connection, place.settings.keys, request.session.get(SENT, ""), code)
         ref = subjects.pairwise_ref(connection, *proved, None) if proved else None
     if not proved:
+        place.limits.attempt(limits.CODE, *counted)
         rendering.flash(request, "code_wrong")
         return rendering.see_other(codes.LOGIN_PAGE)
     kind, address = proved
     moment = int(time.time())
-    login = Login(address, ("subject",), None, acr=None, amr=("otp",), auth_time=moment, at=moment, kind=kind, ref=ref)
-    remember(request, login)
+    login = Login(address, ("subject",), None, None, ("otp",), moment, moment, kind, ref, ADDRESS_ISSUER)
+    sessions.begin(request, place, login)
     return rendering.see_other("/me")
 
 

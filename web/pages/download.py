@@ -10,22 +10,23 @@ import base64
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Header, Query, Request
+from fastapi import APIRouter, Form, Header, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Connection, RowMapping
 
 from portability.api.storages import PresigningStorage
 from portability.api.times import rfc3339
-from portability.delivery import codes, limits, links
+from portability.delivery import codes, downloads, limits, links
 from portability.delivery.links import Audience
 from portability.errors import LinkInvalid
 from portability.requests import approvals
 from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import sending
-from web import problems, rendering
-from web.auth import Login, NotLoggedIn, OurForm, check_form, permit, session_login
+from web import problems, rendering, sessions
+from web.auth import NotLoggedIn, OurForm, check_form, permit
 from web.context import AppContext, CurrentContext
 from web.headers import policy_with_forms_to
+from web.logins import Login
 from web.pages import otp_session
 from web.ranges import Part, Unsatisfiable, wanted
 from web.stream import VolumeStream
@@ -34,6 +35,7 @@ router = APIRouter(prefix="/d", include_in_schema=False)
 
 PRESIGNED_SECONDS = 300
 Claim = Annotated[str, Query(max_length=100)]
+VolumeNumber = Annotated[int, Path(ge=1, le=1_000_000)]
 
 
 @router.api_route("/{token}", methods=["GET", "HEAD"])
@@ -45,7 +47,7 @@ def landing(request: Request, place: CurrentContext, token: str) -> Response:
         denial = approvals.denial(connection, link["export_id"])
     if problems.for_programs(request) or link["audience"] == Audience.RECIPIENT:
         return rendering.json_answer({**_document(link, volumes), **_transfer(place, link, token)})
-    login = session_login(request, place)
+    login = sessions.login_of(request, place)
     return rendering.page(
         request,
         "landing.html",
@@ -78,13 +80,15 @@ def check_code(
     request: Request, place: CurrentContext, token: str, code: Annotated[str, Form(max_length=20)]
 ) -> Response:
     """Check the code that the visitor has entered."""
-    place.limits.attempt(limits.CODE, "check", rendering.address(request))
+    counted = ("check", rendering.address(request))
+    place.limits.check(limits.CODE, *counted)
     with place.writing() as connection:
         link = _resolved(request, place, connection, token)
         is_right = link["audience"] == Audience.CODE and codes.check(connection, place.settings.keys, link, code)
     if is_right:
         otp_session.confirm(request, link)
     else:
+        place.limits.attempt(limits.CODE, *counted)
         rendering.flash(request, "code_wrong")
     return rendering.see_other(f"/d/{token}")
 
@@ -102,10 +106,14 @@ def statement(request: Request, place: CurrentContext, token: str) -> Response:
 
 @router.post("/{token}/volumes/{number}")
 def begin(
-    request: Request, place: CurrentContext, token: str, number: int, csrf: Annotated[str, Form(max_length=100)] = ""
+    request: Request,
+    place: CurrentContext,
+    token: str,
+    number: VolumeNumber,
+    csrf: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
     """Claim a download of a volume and redirect to it. A recipient's program has no session, so it needs no token."""
-    login = session_login(request, place)
+    login = sessions.login_of(request, place)
     with place.writing() as connection:
         link = _resolved(request, place, connection, token)
         if link["audience"] == Audience.RECIPIENT:
@@ -127,7 +135,7 @@ def volume(
     request: Request,
     place: CurrentContext,
     token: str,
-    number: int,
+    number: VolumeNumber,
     claim: Claim = "",
     range_header: Annotated[str | None, Header(alias="range", max_length=200)] = None,
     if_range: Annotated[str | None, Header(max_length=200)] = None,
@@ -143,7 +151,8 @@ def volume(
         return Response(None, 200, {**headers, "Content-Length": str(stored["bytes"])}, _media_type(stored))
     if isinstance(place.storage, PresigningStorage):
         address = place.storage.presigned(stored["object_key"], name=stored["file"], seconds=PRESIGNED_SECONDS)
-        _record_download(place, link, number, claim, sent_bytes=stored["bytes"], complete=True)
+        with place.writing() as connection:
+            downloads.url_issued(connection, link, number, claim, actor=f"link:{link['id']}")
         return RedirectResponse(address, 302)
     try:
         part = wanted(range_header, if_range, etag=headers["ETag"], size=stored["bytes"])
@@ -213,7 +222,7 @@ def _record_download(
 ) -> None:
     actor = f"link:{link['id']}"
     with place.writing() as connection:
-        links.opened(connection, link, number, claim, actor=actor, sent_bytes=sent_bytes, complete=complete)
+        downloads.opened(connection, link, number, claim, actor=actor, sent_bytes=sent_bytes, complete=complete)
 
 
 def _volume_headers(stored: RowMapping) -> dict[str, str]:

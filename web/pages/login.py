@@ -13,13 +13,16 @@ from starlette.exceptions import HTTPException
 from portability import locale
 from portability.delivery import codes, limits
 from portability.requests.policy import ROLES
-from web import rendering
-from web.auth import Login, OurForm, from_claims, remember
+from web import rendering, sessions
+from web.auth import LoggedIn, OurForm
 from web.context import CurrentContext
+from web.logins import Login, from_claims
 from web.provider import LoginFailed
+from web.sessions import PageSession
 
 router = APIRouter(include_in_schema=False)
 
+CONTINUE = "/login/continue"
 PENDING = "pending"
 PENDING_SECONDS = 600
 PLAYED_ROLES = tuple(role for role in ROLES if role not in {"operator", "recipient"})
@@ -43,7 +46,7 @@ def begin(request: Request, place: CurrentContext, next: Next = "/me", again: st
         )
     attempt = place.provider.begin(step_up=bool(again))
     kept = {"state": attempt.state, "nonce": attempt.nonce, "verifier": attempt.verifier}
-    request.session[PENDING] = {**kept, "next": rendering.local(next), "at": int(time.time())}
+    request.session[PENDING] = {**kept, "next": rendering.local(next), "at": int(time.time()), "again": bool(again)}
     return RedirectResponse(attempt.url, 303)
 
 
@@ -52,7 +55,6 @@ def finish(
     request: Request, place: CurrentContext, code: Annotated[str, Query(max_length=4096)] = "", state: str = ""
 ) -> Response:
     """Accept the provider's answer to an attempt of this browser (RFC 6749, 10.12). Raises LoginFailed."""
-    place.limits.attempt(limits.LOGIN, rendering.address(request))
     pending = request.session.pop(PENDING, None)
     if place.provider is None or pending is None or not code:
         raise LoginFailed("this browser has not begun a login")
@@ -60,9 +62,17 @@ def finish(
         raise LoginFailed("the answer belongs to another login")
     if not 0 <= time.time() - pending["at"] <= PENDING_SECONDS:
         raise LoginFailed(f"the login took longer than {PENDING_SECONDS} seconds")
-    claims = place.provider.finish(code, nonce=pending["nonce"], verifier=pending["verifier"])
-    remember(request, from_claims(place.settings, claims))
-    return rendering.see_other(rendering.local(pending["next"]))
+    # Only an attempt that this browser has begun reaches the provider, and only its failures count.
+    place.limits.check(limits.LOGIN, rendering.address(request))
+    try:
+        claims, tokens = place.provider.finish(code, nonce=pending["nonce"], verifier=pending["verifier"])
+        login = from_claims(place.settings, claims)
+    except LoginFailed:
+        place.observations.note("login.failed", "provider")
+        place.limits.attempt(limits.LOGIN, rendering.address(request))
+        raise
+    session = sessions.begin(request, place, login, tokens, again=pending["again"])
+    return rendering.see_other(_after(session, pending["next"]))
 
 
 @router.post("/login/development", dependencies=[OurForm])
@@ -76,22 +86,49 @@ def play(
     next: Annotated[str, Form(max_length=rendering.LOCAL_LENGTH)] = "/me",  # noqa: A002  # as above
 ) -> Response:
     """Log in as any person, on this machine only: the settings refuse it with a public BASE_URL."""
-    place.limits.attempt(limits.LOGIN, rendering.address(request))
     if not place.settings.development_login or role not in PLAYED_ROLES:
         raise HTTPException(404)
     roles = ("subject",) if role == "subject" else ("subject", role)
     moment = int(time.time())
     strong = () if weak else tuple(place.settings.strong_acr)
-    remember(request, Login(id, roles, tenant or None, acr=None, amr=strong, auth_time=moment, at=moment))
-    after = rendering.local(next)
+    login = Login(id, roles, tenant or None, acr=None, amr=strong, auth_time=moment, at=moment)
+    session = sessions.begin(request, place, login, again=True)
+    after = _after(session, next)
     return rendering.see_other("/staff" if after == "/me" and len(roles) > 1 else after)
 
 
+def _after(session: PageSession, asked: str) -> str:
+    """Return the page after a login: the form that waits, else the page that was asked for."""
+    return CONTINUE if session.wanted and session.wanted.fields else rendering.local(asked)
+
+
+@router.get(CONTINUE)
+def resume(request: Request, place: CurrentContext, _login: LoggedIn) -> Response:
+    """Show the form that a person had filled in before they logged in again; they send it with one button."""
+    wanted = sessions.take_wanted(request, place)
+    if not wanted or not wanted.fields:
+        return rendering.see_other("/me")
+    return rendering.page(request, "continue.html", action=wanted.path, fields=wanted.fields)
+
+
 @router.post("/logout", dependencies=[OurForm])
-def leave(request: Request) -> Response:
-    """Log out."""
-    request.session.clear()
-    return rendering.see_other("/")
+def leave(request: Request, place: CurrentContext) -> Response:
+    """Log out, here and at the provider: the session's cookie is worthless from now on, also a copy of it."""
+    session = sessions.end(request, place)
+    url = place.provider.logout_url(session.id_token) if place.provider and session else None
+    if url is None:
+        return rendering.see_other("/")
+    # Not a redirect: browsers refuse one from a form to another site (Content Security Policy, form-action).
+    return rendering.page(request, "logged_out.html", headers={"Refresh": f"0; url={url}"}, url=url)
+
+
+@router.post("/login/backchannel")
+def end_by_provider(place: CurrentContext, logout_token: Annotated[str, Form(max_length=16_384)]) -> Response:
+    """End the sessions that the provider has ended (OpenID Connect Back-Channel Logout 1.0). Raises LoginFailed."""
+    if place.provider is None:
+        raise HTTPException(404)
+    sessions.end_by_provider(place, place.provider.logged_out(logout_token))
+    return Response(status_code=200)
 
 
 @router.post("/language", dependencies=[OurForm])

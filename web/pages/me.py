@@ -22,9 +22,11 @@ from portability.requests import acceptance, approvals, exports, request_log, sl
 from portability.requests.policy import Action, ActorRole
 from portability.requests.states import ONGOING, DatasetState, ExportState
 from web import asking, rendering
-from web.auth import LoggedIn, Login, OurForm
+from web.auth import LoggedIn, OurForm
 from web.context import AppContext, CurrentContext
+from web.logins import Login
 from web.pages import download, my_transfers
+from web.pages.download import VolumeNumber
 from web.scopes import own_scope
 from web.visibility import found
 
@@ -159,7 +161,7 @@ def revoke(request: Request, place: CurrentContext, login: LoggedIn, export_id: 
 
 
 @router.post("/exports/{export_id}/volumes/{number}", dependencies=[OurForm])
-def fetch(place: CurrentContext, login: LoggedIn, export_id: str, number: int) -> Response:
+def fetch(place: CurrentContext, login: LoggedIn, export_id: str, number: VolumeNumber) -> Response:
     """Download a volume, by a link that is made and claimed at once and that expires with the claim."""
     settings = place.settings
     with place.writing() as connection:

@@ -18,8 +18,9 @@ from portability.requests.policy import Action
 from portability.requests.states import TRANSFERS_LIVE, ExportState
 from portability.transfers import authorisations, recipients, sending
 from web import rendering
-from web.auth import LoggedIn, Login, OurForm, permit
+from web.auth import LoggedIn, OurForm, permit
 from web.context import CurrentContext
+from web.logins import Login
 from web.visibility import facts_of, found, own_authorisation
 
 router = APIRouter(prefix="/me", include_in_schema=False)
@@ -45,7 +46,8 @@ def transfer_view(connection: Connection, row: RowMapping) -> dict[str, Any]:
 def given(connection: Connection, login: Login) -> list[RowMapping]:
     """Return the authorisations that the person has given and not withdrawn, the newest first."""
     ref = subjects.pairwise_ref(connection, login.kind, login.id, None)
-    return [row for row in authorisations.of(connection, ref) if row["stands"] or _lives(connection, row)]
+    rows = authorisations.of(connection, ref)
+    return [row for row in rows if row["stands"] or _awaits(row) or _lives(connection, row)]
 
 
 @router.post("/exports/{export_id}/transfers", dependencies=[OurForm])
@@ -75,7 +77,7 @@ def send(
             actor=actor,
             exporters=place.exporters,
         )
-        sending.start(connection, place.settings, row["id"], recipient, actor=str(actor))
+        sending.start(connection, place.settings, row["id"], recipient, actor=actor)
     place.wake(export_id)
     rendering.flash(request, "sent_now")
     return rendering.see_other(f"/me/exports/{export_id}")
@@ -92,6 +94,16 @@ def take_back(request: Request, place: CurrentContext, login: LoggedIn, export_i
         authorisations.revoke(connection, sent["authorisation_id"], actor=str(actor))
     rendering.flash(request, "taken_back")
     return rendering.see_other(f"/me/exports/{export_id}")
+
+
+@router.post("/authorisations/{authorisation_id}/confirm", dependencies=[OurForm])
+def confirm(request: Request, place: CurrentContext, login: LoggedIn, authorisation_id: str) -> Response:
+    """Confirm an authorisation that another person has recorded."""
+    with place.writing() as connection:
+        actor = own_authorisation(place, login, connection, authorisation_id)
+        authorisations.confirm(connection, authorisation_id, actor=actor)
+    rendering.flash(request, "done")
+    return rendering.see_other("/me")
 
 
 @router.post("/authorisations/{authorisation_id}/revoke", dependencies=[OurForm])
@@ -114,6 +126,12 @@ def _shown(connection: Connection, row: RowMapping) -> dict[str, Any]:
 
 def _parts(connection: Connection, export_id: str) -> list[str]:
     return [f"{exporter}/{dataset}" for exporter, dataset in authorisations.holdings(connection, export_id)]
+
+
+def _awaits(row: RowMapping) -> bool:
+    """Return whether an authorisation that another person has recorded awaits the subject's confirmation."""
+    has_ended = row["expires_at"] is not None and row["expires_at"] <= datetime.now(UTC)
+    return not (row["confirmed"] or row["revoked_at"] or has_ended)
 
 
 def _lives(connection: Connection, row: RowMapping) -> bool:

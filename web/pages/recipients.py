@@ -63,7 +63,7 @@ def record(
     )
     with place.writing() as connection:
         _id, secret = recipients.add(
-            connection, settings.keys, entry, actor=str(actor), approved=not settings.needs_approvals
+            connection, settings.keys, entry, actor=actor, approved=not settings.needs_approvals
         )
     return _page(request, place, secret=secret)
 

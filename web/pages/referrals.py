@@ -14,8 +14,9 @@ from portability.requests import referrals, retries
 from portability.requests.policy import Action, Actor, Facts
 from portability.requests.referrals import RefusalReason, UnknownReferral
 from web import rendering
-from web.auth import LoggedIn, Login, OurForm, permit
+from web.auth import LoggedIn, OurForm, permit
 from web.context import AppContext, CurrentContext
+from web.logins import Login
 
 router = APIRouter(prefix="/staff/referrals", include_in_schema=False)
 Code = Annotated[str, Form(max_length=20)]

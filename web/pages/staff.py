@@ -19,8 +19,9 @@ from portability.requests.states import CANCELLABLE, RECALLABLE, UNBEGUN, Export
 from portability.retention import recalls
 from portability.trust import audit
 from web import asking, rendering
-from web.auth import LoggedIn, Login, OurForm, may, permit
+from web.auth import LoggedIn, OurForm, may, permit
 from web.context import AppContext, CurrentContext
+from web.logins import Login
 from web.scopes import listing_scope
 from web.visibility import facts_of, found
 
@@ -28,6 +29,8 @@ router = APIRouter(prefix="/staff", include_in_schema=False)
 
 OPEN = "open"
 EVENTS = 200
+EVENT_MAX = 2**63 - 1
+"""The greatest id that the database can count."""
 CHANNELS = ("email", "letter", "phone", "page")
 TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 Text = Annotated[str, Form(max_length=1000, pattern=TEXT)]
@@ -61,7 +64,7 @@ def desk(
     """Show the queue by due date, or what a search or a state finds, the newest first."""
     _check_desk(place, login)
     with place.reading() as connection:
-        scope = listing_scope(connection, login)
+        scope = listing_scope(place, connection, login)
         if state == OPEN and not q:
             rows, following = request_log.by_due_date(connection, scope), None
         else:
@@ -170,7 +173,11 @@ def decide(
 
 @router.get("/audit")
 def log(
-    request: Request, place: CurrentContext, login: LoggedIn, after: Annotated[int, Query(ge=0)] = 0, check: str = ""
+    request: Request,
+    place: CurrentContext,
+    login: LoggedIn,
+    after: Annotated[int, Query(ge=0, le=EVENT_MAX)] = 0,
+    check: str = "",
 ) -> Response:
     """Show the audit log, and on request whether its chain is unbroken."""
     permit(place, login, Action.AUDIT_READ)

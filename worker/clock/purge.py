@@ -11,7 +11,7 @@ from portability.database import deployment, models
 from portability.database.engine import reading, writing
 from portability.delivery import codes
 from portability.law import deadlines
-from portability.people import subject_locks, subjects
+from portability.people import sessions, subject_locks, subjects
 from portability.requests import exports
 from portability.requests.states import DISCARDED
 from portability.retention import anonymise
@@ -41,17 +41,18 @@ def purge(engine: Engine, months: int) -> int:
             audit.record(connection, "request.purged", actor=ACTOR, export_id=export_id)
             gone += 1
     _purge_what_ended(engine, before)
-    _purge_codes(engine)
+    _purge_logins(engine)
     return gone
 
 
-def _purge_codes(engine: Engine) -> None:
-    """Delete the codes that people without account logged in with: they contain addresses."""
+def _purge_logins(engine: Engine) -> None:
+    """Delete sessions that are over, and the codes that people without account logged in with, with the addresses."""
     with reading(engine) as connection:
-        if not codes.has_outdated_addresses(connection):
+        if not (codes.has_outdated_addresses(connection) or sessions.has_outdated(connection)):
             return
     with writing(engine) as connection:
         codes.purge_addresses(connection)
+        sessions.purge(connection)
 
 
 def _over(before: datetime) -> Sequence[ColumnElement[bool]]:

@@ -20,6 +20,7 @@ from portability.database import models
 from portability.database.engine import now, undone, writing
 from portability.law.profiles import Profile
 from portability.requests import acceptance
+from portability.requests.policy import Actor
 from worker.claim import claims
 from worker.claim.lease import Lease
 from worker.context import WorkerContext
@@ -68,7 +69,7 @@ def _ask(context: WorkerContext) -> None:
     }
     with writing(context.engine) as connection:
         connection.execute(insert(models.instruction).values(order))
-        acceptance.store(connection, request, SYNTHETIC, SYNTHETIC, actor="warm-up")
+        acceptance.store(connection, request, SYNTHETIC, SYNTHETIC, actor=Actor("warm-up", ""))
 
 
 @dataclass(frozen=True, slots=True)

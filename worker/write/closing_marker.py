@@ -29,8 +29,8 @@ class RevisionClosed(ControlError):
     retryable = True
     default_hint = "is there a second primary? `portability reconcile` restores lost commits"
 
-    def __init__(self, message: str, *, retry_after: timedelta) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after: timedelta = SOON, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.retry_after = retry_after
         """When another attempt can succeed: the marker is a remnant by then, unless there is a second primary."""
 

@@ -85,6 +85,25 @@ link_claim = Table(
     Index(None, "link_id", "volume"),
 )
 
+session = Table(
+    "session",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("token_sha256", String(64), nullable=False),
+    Column("person", String(64), nullable=False, comment="keyed hash of issuer and id"),
+    Column("provider_session", String(64), comment="keyed hash of the login provider's `sid`"),
+    Column("content", Text, nullable=False, comment="the login, encrypted with a key derived from the token"),
+    Column("device", String(100), nullable=False, comment="browser and system, without versions"),
+    Column("address", String(64), nullable=False, comment="keyed hash of the client's address"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False, comment="of the last use, within five minutes"),
+    Column("expires_at", UtcTime, nullable=False),
+    UniqueConstraint("token_sha256"),
+    Index(None, "person"),
+    Index(None, "provider_session"),
+    Index(None, "expires_at"),
+)
+
 code = Table(
     "code",
     metadata,
@@ -130,8 +149,10 @@ approval = Table(
     ),
     Column("state", String(16), nullable=False, comment="open | approved | denied"),
     Column("asked_by", String(200), nullable=False),
+    Column("asked_identity", String(400), comment="issuer and id of who asked, in whatever role"),
     Column("asked_at", UtcTime, nullable=False),
     Column("decided_by", String(200)),
+    Column("decided_identity", String(400), comment="issuer and id of who decided"),
     Column("decided_at", UtcTime),
     Column("reason", Text, comment="of a denial: as shown to the person; null once the subject is erased"),
     Column("basis", String(32), comment="of a denial: the rule that it is based on"),

@@ -18,6 +18,7 @@ from portability.delivery import links
 from portability.errors import LinkInvalid
 from portability.requests import approvals
 from portability.requests.approvals import Cause
+from portability.requests.policy import Actor
 from portability.trust import audit
 
 Run = Callable[..., Result]
@@ -81,7 +82,7 @@ def test_two_people_decide(run: Run, made: World) -> None:
     first, second = made.request("user:usr_1"), made.request("user:usr_2")
     with writing(made.engine) as connection:
         for identifier in (first, second):
-            approvals.ask(connection, identifier, [Cause.SWITCH], actor="officer:olga")
+            approvals.ask(connection, identifier, [Cause.SWITCH], actor=Actor("officer", "olga"))
     assert "[not_allowed]" in run("approve", first, "--as", "officer:olga").stderr
     assert answer(run("approve", first, "--as", "officer:otto", "--json"))["state"] == "queued"
     assert answer(run("deny", second, "--reason", "no mandate", "--as", "officer:otto", "--json"))["state"] == "denied"

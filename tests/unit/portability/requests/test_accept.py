@@ -12,6 +12,7 @@ from portability.database import models
 from portability.database.engine import reading, writing
 from portability.people import subjects
 from portability.requests import acceptance, exports
+from portability.requests.policy import Actor
 from portability.trust import audit
 
 
@@ -52,9 +53,9 @@ def test_asking_twice_gives_one_export(made: World) -> None:
     assert actions == ["request.accepted", "request.repeated"]
     wanted = acceptance.check(profile="access", subject="user:usr_new", include=["account"])
     with writing(made.engine) as connection:
-        identifier, is_new = acceptance.accept(connection, wanted, actor="operator:test")
+        identifier, is_new = acceptance.accept(connection, wanted, actor=Actor("operator", "test"))
         assert is_new
-        assert acceptance.accept(connection, wanted, actor="operator:test") == (identifier, False)
+        assert acceptance.accept(connection, wanted, actor=Actor("operator", "test")) == (identifier, False)
 
 
 def test_asking_for_something_else_gives_another_export(made: World) -> None:

@@ -15,6 +15,7 @@ from portability.database.engine import writing
 from portability.people import pseudonyms, subjects
 from portability.requests import approvals, exports, instructions, mandates, referrals, reviews
 from portability.requests.approvals import Cause
+from portability.requests.policy import Actor
 from worker.claim import fenced_writes
 
 BY_TEST: dict[str, Any] = {"actor": "operator:test"}
@@ -33,7 +34,7 @@ def test_ids_of_records_have_eighty_random_bits(made: World) -> None:
         ]
         reviews.note(connection, export, [(Identity("calls", "call", "c", verified=False), "calls/calls")])
         referrals.note(connection, made.place.settings, export, {"ten_a": ["con_1"]})
-        approvals.ask(connection, export_id, [Cause.SWITCH], **BY_TEST)
+        approvals.ask(connection, export_id, [Cause.SWITCH], actor=Actor("operator", "test"))
         found += [connection.scalar(select(table.c.id)) for table in (models.review, models.referral, models.approval)]
     assert [re.sub("[0-9a-f]{20}$", "", text) for text in found] == ["ins_", "man_", "rev_", "ref_", "apr_"]
     assert re.fullmatch("[a-z2-7]{24}", export_id)

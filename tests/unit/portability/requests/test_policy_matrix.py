@@ -12,15 +12,13 @@ from repository import ROOT
 
 from portability.api import SubjectKind
 from portability.errors import NotAllowed, ReasonRequired, StepUpRequired, UnknownExport
+from portability.requests.login_strength import NO_AUTH, PRESENT, Auth
 from portability.requests.policy import (
-    NO_AUTH,
-    PRESENT,
     RIGHTS,
     STEP_UP,
     Action,
     Actor,
     ActorRole,
-    Auth,
     Facts,
     Reach,
     Why,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,48 @@ def test_of_two_active_keys_the_newest_signs(made: World) -> None:
     with writing(made.engine) as connection:
         connection.execute(update(models.signing_key).values(retired_at=None))
     assert signing_kid(made) == fresh != old
+
+
+def test_a_key_that_others_can_read_is_a_fault(made: World) -> None:
+    """Who may read the folder as another account could sign: the doctor names the key and what to do."""
+    folder = made.place.settings.keys
+    keys.check_files(folder)
+    (path,) = folder.glob("archive-*.pem")
+    assert path.stat().st_mode & 0o777 == 0o600
+    for mode in (0o640, 0o604, 0o620, 0o601):
+        path.chmod(mode)
+        with pytest.raises(NoSigningKey, match=f"other accounts can read or change the private key {path.stem}"):
+            keys.check_files(folder)
+    path.chmod(0o400)
+    keys.check_files(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another account; CI runs as root")
+def test_root_makes_keys_for_the_owner_of_the_folder(made: World) -> None:
+    """Made with sudo on a server, a key is readable for the account of the processes; a wrong owner is a fault."""
+    folder = made.place.settings.keys
+    os.chown(folder, 12345, 23456)
+    path = folder / f"{new(made)}.pem"
+    assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777) == (12345, 23456, 0o600)
+    for other in folder.glob("*.pem"):
+        os.chown(other, 12345, 23456)
+    keys.check_files(folder)
+    os.chown(path, 0, 0)
+    with pytest.raises(NoSigningKey, match="belongs to another account than its folder"):
+        keys.check_files(folder)
+
+
+def test_a_token_for_metrics_belongs_to_a_link_key(made: World) -> None:
+    """A new key makes a new token; the old one works until its key is revoked."""
+    folder = made.place.settings.keys
+    old = new(made, "link")
+    with reading(made.engine) as connection:
+        (before,) = keys.metrics_tokens(connection, folder)
+    new(made, "link")
+    with reading(made.engine) as connection:
+        both = keys.metrics_tokens(connection, folder)
+    assert both[0] == before
+    assert len({*both}) == 2
+    with writing(made.engine) as connection:
+        keys.revoke(connection, old, actor=ACTOR)
+        assert keys.metrics_tokens(connection, folder) == both[1:]

@@ -1,0 +1,235 @@
+"""Sessions of the pages: the cookie has a random token, the database has the login (docs/pages.md)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import orjson
+from fastapi import Request
+from sqlalchemy import Connection
+
+from portability.database.engine import reading, writing
+from portability.people import sessions
+from portability.people.sessions import SessionEntry
+from portability.trust import audit
+from web.context import AppContext
+from web.logins import Login, from_claims, roles_of
+from web.provider import NO_TOKENS, Tokens
+
+TOKEN = "login"  # noqa: S105  # a name
+"""In the cookie: the token of the session."""
+CSRF = "csrf"
+CACHED = "portability_session"
+"""In the state of a request: its session, which is read once."""
+SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Macintosh", "CrOS", "Linux")
+BROWSERS = (("Firefox", "Firefox/"), ("Edge", "Edg/"), ("Chrome", "Chrome/"), ("Safari", "Safari/"))
+ROLES_SECONDS = 30.0
+"""How long a page may show what roles permit before they are read again; a change always reads them."""
+FORM_MAX = 65_536
+"""Characters of a form that is kept during a step-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person wanted to do when a second login was required, with the form that they had filled in."""
+
+    action: str
+    thing: str
+    path: str
+    fields: Sequence[tuple[str, str]]
+    """Empty: it was not a form."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageSession:
+    """A session with what it knows."""
+
+    id: str
+    token: str
+    login: Login
+    id_token: str = ""
+    """For the logout at the provider; empty: logged in without a provider."""
+    access_token: str = ""
+    """For the present roles; empty: the provider does not publish them."""
+    roles_read_at: float = 0.0
+    wanted: Wanted | None = None
+
+    def content(self) -> bytes:
+        """Return what the database keeps, encrypted."""
+        kept = {"login": self.login.as_json(), "wanted": asdict(self.wanted) if self.wanted else None}
+        names = ("id_token", "access_token", "roles_read_at")
+        return orjson.dumps({**kept, **{name: getattr(self, name) for name in names}})
+
+
+def begin(
+    request: Request, place: AppContext, login: Login, tokens: Tokens = NO_TOKENS, *, again: bool = False
+) -> PageSession:
+    """Begin a session with a new token. It keeps nothing of an earlier one but the language and a step-up's form.
+
+    Args:
+        request: of the login.
+        place: the context of this process.
+        login: who has logged in.
+        tokens: what the provider has sent.
+        again: whether it is a second login for an action that required it. If it is the same person, it counts for
+            that action only: the first login stays as it was.
+    """
+    earlier = current(request, place)
+    wanted = earlier.wanted if again and earlier and earlier.login.identity == login.identity else None
+    if earlier and wanted:
+        login = earlier.login.with_step_up(login, wanted.action, wanted.thing)
+    session = PageSession("", "", login, tokens.id_token, tokens.access_token, time.time(), wanted)
+    seconds = min(filter(None, (place.settings.session_seconds, login.valid_seconds)))
+    with place.writing() as connection:
+        if earlier:
+            sessions.end(connection, place.salt, earlier.login.identity, earlier.id)
+        identifier, token = sessions.begin(
+            connection,
+            place.salt,
+            login.identity,
+            session.content(),
+            device=device(request.headers.get("user-agent", "")),
+            address=request.client.host if request.client else "",
+            seconds=seconds,
+            provider_session=tokens.provider_session,
+        )
+        _record(connection, "session.begun", login, [identifier])
+    language = request.session.get("language")
+    request.session.clear()
+    request.session.update({TOKEN: token, CSRF: secrets.token_urlsafe(24)})
+    if language is not None:
+        request.session["language"] = language
+    session = replace(session, id=identifier, token=token)
+    _cache(request, session)
+    return session
+
+
+def current(request: Request, place: AppContext) -> PageSession | None:
+    """Return the session of a request; None without one, or when it has ended."""
+    if hasattr(request.state, CACHED):
+        found: PageSession | None = getattr(request.state, CACHED)
+        return found
+    token = request.session.get(TOKEN)
+    session = _read(place, token) if isinstance(token, str) else None
+    _cache(request, session)
+    return session
+
+
+def login_of(request: Request, place: AppContext) -> Login | None:
+    """Return the login of a request's session; None without one."""
+    session = current(request, place)
+    return session.login if session else None
+
+
+def _read(place: AppContext, token: str) -> PageSession | None:
+    with reading(place.engine) as connection:
+        row = sessions.find(connection, token)
+    if row is None:
+        return None
+    if row.is_seen_long_ago:
+        with writing(place.engine) as connection:
+            sessions.touch(connection, row.id)
+    kept = orjson.loads(row.content)
+    wanted = kept.pop("wanted")
+    if wanted:
+        wanted = Wanted(**{**wanted, "fields": [(name, value) for name, value in wanted["fields"]]})
+    return PageSession(row.id, token, Login.from_json(kept.pop("login")), **kept, wanted=wanted)
+
+
+def with_present_roles(request: Request, place: AppContext, session: PageSession, *, changes: bool) -> PageSession:
+    """Return the session with the roles that the provider gives the person now.
+
+    Args:
+        request: the request of the session.
+        place: the context of this process.
+        session: as it was read.
+        changes: whether the request changes something: then they are read in any case.
+
+    Raises: LoginFailed if the provider does not know the login any more; ProviderUnavailable.
+    """
+    provider = place.provider
+    is_recent = not changes and time.time() - session.roles_read_at < ROLES_SECONDS
+    if provider is None or not session.access_token or session.login.roles == ("subject",) or is_recent:
+        return session
+    roles, tenant = roles_of(place.settings, provider.user_info(session.access_token, sub=session.login.id))
+    login = replace(session.login, roles=roles, tenant=tenant)
+    return _changed(request, place, replace(session, login=login, roles_read_at=time.time()))
+
+
+def want(request: Request, place: AppContext, wanted: Wanted) -> None:
+    """Keep what a person wanted to do until they have logged in again."""
+    session = current(request, place)
+    if session and sum(len(name) + len(value) for name, value in wanted.fields) <= FORM_MAX:
+        _changed(request, place, replace(session, wanted=wanted))
+
+
+def take_wanted(request: Request, place: AppContext) -> Wanted | None:
+    """Return what the person wanted to do, once."""
+    session = current(request, place)
+    if not session or not session.wanted:
+        return None
+    _changed(request, place, replace(session, wanted=None))
+    return session.wanted
+
+
+def end(request: Request, place: AppContext) -> PageSession | None:
+    """End the session of a request: its token is worthless, also in copies of the cookie. Returns it."""
+    session = current(request, place)
+    if session:
+        end_of(place, session.login, session.id)
+    request.session.clear()
+    _cache(request, None)
+    return session
+
+
+def end_of(place: AppContext, login: Login, session_id: str | None = None) -> None:
+    """End a session of a person, or all of them."""
+    with place.writing() as connection:
+        ended = sessions.end(connection, place.salt, login.identity, session_id)
+        _record(connection, "session.ended", login, ended)
+
+
+def end_by_provider(place: AppContext, claims: Mapping[str, Any]) -> None:
+    """End the sessions that a logout token names, by the provider's session or by the person."""
+    login = from_claims(place.settings, claims) if "sub" in claims else None
+    with place.writing() as connection:
+        if sid := claims.get("sid"):
+            ended = sessions.end_at_provider(connection, place.salt, str(sid))
+        else:
+            ended = sessions.end(connection, place.salt, login.identity) if login else ()
+        for session_id in ended:
+            audit.record(connection, "session.ended", actor="provider", detail={"session": session_id})
+
+
+def listed(connection: Connection, place: AppContext, login: Login) -> Sequence[SessionEntry]:
+    """Return the sessions of a person, the newest first."""
+    return sessions.of_person(connection, place.salt, login.identity)
+
+
+def device(agent: str) -> str:
+    """Return browser and system of a User-Agent header, by which a person recognises their device."""
+    browser = next((name for name, mark in BROWSERS if mark in agent), "")
+    system = next((name for name in SYSTEMS if re.search(rf"\b{name}\b", agent)), "")
+    return " · ".join(filter(None, (browser, system)))
+
+
+def _record(connection: Connection, action: str, login: Login, session_ids: Sequence[str]) -> None:
+    actor = [*login.actors()][-1]
+    for session_id in session_ids:
+        audit.record(connection, action, actor=str(actor), detail={"session": session_id})
+
+
+def _changed(request: Request, place: AppContext, session: PageSession) -> PageSession:
+    with writing(place.engine) as connection:
+        sessions.change(connection, session.token, session.content())
+    _cache(request, session)
+    return session
+
+
+def _cache(request: Request, session: PageSession | None) -> None:
+    setattr(request.state, CACHED, session)
