@@ -23,7 +23,7 @@ RUNS_THE_PRODUCT = {"test_audit", "test_comparison", "command_line"}
 ARCHIVED = [name for name, person in PEOPLE.items() if person.answer != NOT_FOUND]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["postgresql", pytest.param("sqlite", marks=pytest.mark.system)])
 def audit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Audit:
     """All people and companies of expected.toml, exported from either database."""
     folder = tmp_path_factory.mktemp("audit")

@@ -59,7 +59,7 @@ def write_times_its_own_way(url: str) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("prepared", "setting"), [(0, None), (100, "1")])
+@pytest.mark.parametrize(("prepared", "setting"), [(0, None), pytest.param(100, "1", marks=pytest.mark.system)])
 def test_a_large_export_is_made_through_a_pooler(
     tmp_path: Path,
     pg_server: servers.Postgres,

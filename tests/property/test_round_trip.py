@@ -76,7 +76,9 @@ def carried_over(archive: Archive, folder: Path, into: str) -> ImportReport:
 
 
 @pytest.mark.requirement("R31", "R32")
-@pytest.mark.parametrize(("source", "target"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
+@pytest.mark.parametrize(
+    ("source", "target"), [("sqlite", "postgresql"), pytest.param("postgresql", "sqlite", marks=pytest.mark.system)]
+)
 @settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a seed has no smaller one
 @given(chance=st.integers(0, 2**32))
 def test_exported_imported_and_exported_again(
