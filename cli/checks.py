@@ -139,7 +139,9 @@ def proxy(context: Context) -> Seen:
 def break_glass(context: Context) -> Seen:
     """Report approvals of the last week that had no second person. This never fails: a person has to look at them."""
     alone = _counted(context, approvals.break_glass_count)
-    return Seen(f"{alone} exports were approved by one person alone", BREAK_GLASS_HINT) if alone else Seen()
+    return (
+        Seen(f"exports that one person approved alone in the last week: {alone}", BREAK_GLASS_HINT) if alone else Seen()
+    )
 
 
 def _counted(context: Context, count: Callable[[Connection], int]) -> int:

@@ -20,17 +20,24 @@ from worker.write.withdraw import withdraw_all
 
 @click.command()
 @click.argument("identifier", metavar="ID")
-@click.option("--break-glass", help="Approve without a second person, for this reason; an alarm is raised.")
+@click.option(
+    "--break-glass",
+    metavar="REASON",
+    default="",
+    show_default=False,
+    help="Approve without a second person, for this reason; an alarm is raised.",
+)
 @AS
 @shared
-def approve(context: Context, identifier: str, break_glass: str | None, claimed: str | None) -> None:
+def approve(context: Context, identifier: str, break_glass: str, claimed: str | None) -> None:
     """Approve an export that awaits review (not your own)."""
     with writing(context.engine) as connection:
-        if break_glass is None:
-            actor = permit(context, connection, claimed, Action.APPROVE, identifier)
-        else:
+        if break_glass:
             actor = actors.acting(context.settings, claimed)
-        approvals.approve(connection, identifier, actor=actor, break_glass=break_glass)
+            approvals.approve_alone(connection, identifier, reason=break_glass, actor=actor)
+        else:
+            actor = permit(context, connection, claimed, Action.APPROVE, identifier)
+            approvals.approve(connection, identifier, actor=actor)
     wake_for(context, identifier)
     show_export(context, identifier)
 

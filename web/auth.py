@@ -100,7 +100,7 @@ def csrf_token(request: Request) -> str:
 
 def _page_login(request: Request, place: CurrentContext) -> Login:
     session = sessions.current(request, place)
-    if session is None:
+    if not session:
         raise NotLoggedIn("the session has no login")
     try:
         present = sessions.with_present_roles(request, place, session, changes=request.method not in SAFE)
@@ -114,7 +114,7 @@ def _caller(request: Request, place: CurrentContext) -> Login:
     """Return the login of an API call: by its bearer token, or by the session of the pages."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme:
-        if scheme.lower() != "bearer" or not token or place.provider is None:
+        if not (scheme.lower() == "bearer" and token and place.provider):
             raise NotLoggedIn("the Authorization header has no bearer token that can be checked here")
         try:
             claims = place.provider.verified(token.strip(), audience=place.settings.audience)

@@ -81,9 +81,9 @@ class Login:
         if self.kind in ADDRESS_KINDS:
             # The code proves all that can be proved; its session is short.
             return PRESENT
-        is_for_this = self.step_up is not None and (self.step_up.action, self.step_up.thing) == (action, thing)
-        of = self.step_up if self.step_up and is_for_this else self
-        claims = {"acr": of.acr, "amr": of.amr, "auth_time": of.auth_time}
+        again = self.step_up
+        counting = again if again and (again.action, again.thing) == (action, thing) else self
+        claims = {"acr": counting.acr, "amr": counting.amr, "auth_time": counting.auth_time}
         limits = {"strong_acr": settings.strong_acr, "max_age_seconds": settings.step_up_seconds}
         return Auth.of(claims, **limits, present=datetime.now(UTC))  # type: ignore[arg-type]  # two of two types
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -17,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portability.database.engine import writing
+from portability.errors import DatabaseUnavailable
 from portability.trust import audit
 
 WINDOW_SECONDS = 600.0
@@ -58,11 +60,9 @@ class Observations:
             if window and self._clock() < window.ends_at:
                 window.repeats += 1
                 return
-            self._close(seen)
+            self._close_ended()
             self._due.append((seen, 0))
             self._windows[seen] = _Window(self._clock() + WINDOW_SECONDS)
-            while len(self._windows) > KINDS_MAX:
-                self._close(next(iter(self._windows)))
 
     @property
     def is_due(self) -> bool:
@@ -92,6 +92,14 @@ class Observations:
         if self._due:
             self.write()
 
+    def _close_ended(self) -> None:
+        """Close the windows that have ended, and the oldest if there are too many. The oldest is the first."""
+        while self._windows:
+            oldest, window = next(iter(self._windows.items()))
+            if self._clock() < window.ends_at and len(self._windows) < KINDS_MAX:
+                return
+            self._close(oldest)
+
     def _close(self, seen: Observation) -> None:
         window = self._windows.pop(seen, None)
         if window and window.repeats:
@@ -110,7 +118,8 @@ class Observed:
 
         async def recorded(message: Message) -> None:
             if message["type"] == "http.response.start" and self._observations.is_due:
-                await run_in_threadpool(self._observations.write)
+                with suppress(DatabaseUnavailable):  # it stays due, and a later answer records it
+                    await run_in_threadpool(self._observations.write)
             await send(message)
 
         await self._app(scope, receive, recorded)

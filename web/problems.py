@@ -7,6 +7,7 @@ from html import escape
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -35,6 +36,8 @@ from portability.retention import erasures
 from portability.transfers import authorisations, receipts, recipients, sending
 from web import auth, provider, rendering, sessions
 from web.answers import MEDIA_TYPE
+
+log = structlog.get_logger()
 
 STATUS: dict[type[PortabilityError], int] = {
     PortabilityError: 500,
@@ -106,7 +109,6 @@ def handle(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_validation_error)
     # A value that no column takes: longer, greater, or with the character NUL.
     app.exception_handler(DataError)(_unfit_value)
-    app.exception_handler(OverflowError)(_unfit_value)
     app.exception_handler(HTTPException)(_http_error)
 
 
@@ -212,7 +214,9 @@ def _validation_error(request: Request, error: Exception) -> Response:
     return answer(request, 422, "bad_request", "the request does not have the documented shape", faults=faults)
 
 
-def _unfit_value(request: Request, _error: Exception) -> Response:
+def _unfit_value(request: Request, error: Exception) -> Response:
+    # The value may come from a fault of this software: then the log is the only trace.
+    log.warning("unfit value", request_id=request.scope["state"]["request_id"], error=type(error).__name__)
     return answer(request, 422, "bad_request", "a value of the request is too long, too large or cannot be stored")
 
 

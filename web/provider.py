@@ -152,7 +152,7 @@ class OpenIdProvider:
         Raises: LoginFailed if the login is not valid any more; ProviderUnavailable.
         """
         info = self._user_info(access_token, sub)
-        if info is None:
+        if not info:
             raise LoginFailed("the login at the provider has ended")
         return info
 

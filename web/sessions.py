@@ -102,7 +102,7 @@ def begin(
     language = request.session.get("language")
     request.session.clear()
     request.session.update({TOKEN: token, CSRF: secrets.token_urlsafe(24)})
-    if language is not None:
+    if language:
         request.session["language"] = language
     session = replace(session, id=identifier, token=token)
     _cache(request, session)
@@ -129,7 +129,7 @@ def login_of(request: Request, place: AppContext) -> Login | None:
 def _read(place: AppContext, token: str) -> PageSession | None:
     with reading(place.engine) as connection:
         row = sessions.find(connection, token)
-    if row is None:
+    if not row:
         return None
     if row.is_seen_long_ago:
         with writing(place.engine) as connection:
@@ -154,7 +154,8 @@ def with_present_roles(request: Request, place: AppContext, session: PageSession
     """
     provider = place.provider
     is_recent = not changes and time.time() - session.roles_read_at < ROLES_SECONDS
-    if provider is None or not session.access_token or session.login.roles == ("subject",) or is_recent:
+    has_roles = session.login.roles != ("subject",)
+    if is_recent or not (provider and session.access_token and has_roles):
         return session
     roles, tenant = roles_of(place.settings, provider.user_info(session.access_token, sub=session.login.id))
     login = replace(session.login, roles=roles, tenant=tenant)

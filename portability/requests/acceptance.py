@@ -141,7 +141,7 @@ def accept(
         return same, False
     if per_month is not None and _ready_in_a_month(connection, ref) >= per_month:
         raise TooManyExports(f"limit reached: {per_month} exports of this subject became ready in {MONTH_DAYS} days")
-    if open_max is not None and _open(connection, ref) >= open_max:
+    if open_max and _open(connection, ref) >= open_max:
         raise TooManyExports(f"limit reached: {open_max} requests of this subject are open")
     identifier = base64.b32encode(secrets.token_bytes(15)).decode().lower()
     store(connection, request, identifier, ref, actor=actor, mandate_id=mandate_id)

@@ -150,31 +150,47 @@ def is_unknown_approved(connection: Connection, export_id: str) -> bool:
     return connection.execute(select(TABLE.c.id).where(*same)).first() is not None
 
 
-def approve(connection: Connection, export_id: str, *, actor: Actor, break_glass: str | None = None) -> None:
+def approve(connection: Connection, export_id: str, *, actor: Actor) -> None:
     """Approve a waiting export, its transfer, or an operator's copy. The person who asked cannot approve.
 
-    Args:
-        connection: a writing transaction.
-        export_id: the export.
-        actor: who approves.
-        break_glass: the reason for which an operator approves although no second person is there. It is recorded, and
-            the doctor, a metric and the audit log report it.
-
-    Raises: UnknownExport; WrongState if there is nothing to approve; NotAllowed; ReasonRequired.
+    Raises: UnknownExport; WrongState if there is nothing to approve; NotAllowed.
     """
-    if break_glass is not None:
-        _check_break_glass(actor, break_glass)
+    row, questions = _asked(connection, export_id)
+    _check_decider(actor, row, questions)
+    _approve(connection, row, actor)
+
+
+def approve_alone(connection: Connection, export_id: str, *, reason: str, actor: Actor) -> None:
+    """Approve as an operator although no second person is there; doctor, a metric and the audit log report it.
+
+    Raises: UnknownExport; WrongState if there is nothing to approve; NotAllowed for another role; ReasonRequired.
+    """
+    if actor.role != ActorRole.OPERATOR:
+        raise NotAllowed("only an operator can approve without a second person")
+    if not reason.strip():
+        raise ReasonRequired("an approval without a second person needs a reason")
+    row, _questions = _asked(connection, export_id)
+    _approve(connection, row, actor, reason=reason.strip(), basis=BREAK_GLASS)
+
+
+def _asked(connection: Connection, export_id: str) -> tuple[RowMapping, Sequence[RowMapping]]:
+    """Return an export, locked, and its open questions. Raises UnknownExport; WrongState without a question."""
     row = exports.lock(connection, export_id)
     questions = waiting(connection, export_id) if row["state"] in APPROVABLE else ()
     if not questions:
         raise WrongState(f"export {export_id} is {row['state']}: there is nothing to approve")
-    if break_glass is None:
-        _check_decider(actor, row, questions)
-        _decide(connection, export_id, "approved", actor)
-    else:
-        _decide(connection, export_id, "approved", actor, break_glass.strip(), BREAK_GLASS)
-        audit.record(connection, "approval.break_glass", actor=str(actor), export_id=export_id)
+    return row, questions
+
+
+def _approve(
+    connection: Connection, row: RowMapping, actor: Actor, *, reason: str | None = None, basis: str | None = None
+) -> None:
+    export_id = row["id"]
+    _decide(connection, export_id, "approved", actor, reason, basis)
+    # Locked before the log.
     transfers = _waiting_transfers(connection, export_id)
+    if basis == BREAK_GLASS:
+        audit.record(connection, "approval.break_glass", actor=str(actor), export_id=export_id)
     if row["state"] == ExportState.REVIEW:
         transition(connection, row, ExportState.QUEUED, actor=str(actor))
     else:
@@ -264,13 +280,6 @@ def _check_decider(actor: Actor, export: Mapping[Any, Any], rows: Sequence[RowMa
     requested = (export["requested_by"], export["requested_identity"])
     if any(actor.did(*asked) for asked in (requested, *((row["asked_by"], row["asked_identity"]) for row in rows))):
         raise NotAllowed("you cannot approve or deny your own request", hint="ask a colleague")
-
-
-def _check_break_glass(actor: Actor, reason: str) -> None:
-    if actor.role != ActorRole.OPERATOR:
-        raise NotAllowed("only an operator can approve without a second person")
-    if not reason.strip():
-        raise ReasonRequired("an approval without a second person needs a reason")
 
 
 def break_glass_count(connection: Connection) -> int:

@@ -73,7 +73,7 @@ def give(
     scope = recipients.checked_datasets(datasets, exporters)
     if beyond := [name for name in scope if not recipients.covers(to["datasets"], *_parts(name))]:
         raise BadInput(f"the recipient may not receive {', '.join(beyond)}")
-    authorisation_id = f"aut_{secrets.token_hex(10)}"
+    authorisation_id, is_once = f"aut_{secrets.token_hex(10)}", not until
     values: dict[str, Any] = {
         "id": authorisation_id,
         "recipient_id": to["id"],
@@ -82,7 +82,7 @@ def give(
         "subject_ref": subjects.pairwise_ref(connection, kind, identifier, owner),
         "tenant": owner,
         "datasets": scope,
-        "once": until is None,
+        "once": is_once,
         "expires_at": until,
         "evidence": kept,
         "created_by": str(actor),
@@ -92,7 +92,7 @@ def give(
     if is_confirmed:
         values |= {"confirmed_by": str(actor), "confirmed_at": now()}
     connection.execute(insert(TABLE).values(**values))
-    detail: audit.Detail = {"recipient": to["id"], "once": until is None, "confirmed": is_confirmed}
+    detail: audit.Detail = {"recipient": to["id"], "once": is_once, "confirmed": is_confirmed}
     detail = {"authorisation": authorisation_id, **detail}
     audit.record(connection, "authorisation.given", actor=str(actor), detail=detail)
     return authorisation_id
@@ -116,7 +116,7 @@ def confirm(connection: Connection, authorisation_id: str, *, actor: Actor) -> N
     row = get(connection, authorisation_id)
     if actor.role not in THEMSELVES:
         raise NotAllowed("only the person, or the company's administrator, can confirm an authorisation")
-    if row["revoked_at"] is not None:
+    if row["revoked_at"]:
         raise WrongState(f"authorisation {authorisation_id} is revoked")
     waiting = update(TABLE).where(TABLE.c.id == authorisation_id, ~confirmed())
     if connection.execute(waiting.values(confirmed_by=str(actor), confirmed_at=now())).rowcount:

@@ -143,7 +143,7 @@ def _write_private(path: Path, pem: bytes) -> None:
         file.write(pem)
         folder = path.parent.stat()
         if os.geteuid() == 0 and folder.st_uid != 0:
-            # Made by root for the account that the processes have: to it belongs the folder.
+            # Root makes it for the account of the processes, which owns the folder.
             os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
 
 
@@ -169,6 +169,6 @@ def check_files(folder: Path) -> None:
 
 def metrics_tokens(connection: Connection, folder: Path) -> Sequence[str]:
     """Return the tokens for the metrics, the present one last: one for each link key that is on this machine."""
-    usable = own(connection, folder, purpose="link").keys.values()
-    secrets_of = (key.key.as_dict(private=True)["d"] for key in usable if key.revoked_at is None)
-    return [hmac.digest(str(secret).encode(), METRICS_PURPOSE, "sha256").hex() for secret in secrets_of]
+    link_keys = own(connection, folder, purpose="link").keys.values()
+    private_numbers = (str(each.key.as_dict(private=True)["d"]) for each in link_keys if not each.revoked_at)
+    return [hmac.digest(number.encode(), METRICS_PURPOSE, "sha256").hex() for number in private_numbers]

@@ -129,12 +129,12 @@ def test_break_glass(made: World) -> None:
     identifier = asked(made, root)
     for by, reason, error in ((actor("officer"), "alone", NotAllowed), (root, " ", ReasonRequired)):
         with writing(made.engine) as connection, pytest.raises(error):
-            approvals.approve(connection, identifier, actor=by, break_glass=reason)
+            approvals.approve_alone(connection, identifier, reason=reason, actor=by)
     with writing(made.engine) as connection, pytest.raises(NotAllowed):
         approvals.approve(connection, identifier, actor=root)
     with writing(made.engine) as connection:
         assert approvals.break_glass_count(connection) == 0
-        approvals.approve(connection, identifier, actor=root, break_glass="the only officer is ill")
+        approvals.approve_alone(connection, identifier, reason="the only officer is ill", actor=root)
         assert approvals.break_glass_count(connection) == 1
         assert exports.get(connection, identifier)["state"] == "queued"
         events = [event["action"] for event in audit.events(connection, export_id=identifier)]

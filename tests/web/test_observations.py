@@ -10,6 +10,7 @@ from served import OTHER, OWNER, Served
 from sqlalchemy import Engine
 
 from portability.database.engine import reading
+from portability.errors import DatabaseUnavailable
 from portability.trust import audit
 from web.observations import KINDS_MAX, Observations
 
@@ -105,6 +106,40 @@ def test_failed_logins_and_tokens_are_recorded(served: Served) -> None:
         ("login.failed", "provider", nothing),
         ("token.refused", "token", nothing),
     ]
+
+
+def test_a_count_is_recorded_when_its_time_is_over(served: Served) -> None:
+    """With the next event of any kind: it does not wait for an equal event."""
+    clock, before = _Clock(), head(served)
+    observations = Observations(served.world.engine, clock)
+    for _ in range(4):
+        observations.note("access.read", "staff:sam", None, action="list_all")
+    clock.seconds += 601
+    observations.note("token.refused", "token")
+    observations.write()
+    read = {"action": "list_all", "export": None}
+    assert newest(served.world.engine, before) == [
+        ("access.read", "staff:sam", read),
+        ("access.read", "staff:sam", {**read, "repeats": 3}),
+        ("token.refused", "token", {"export": None}),
+    ]
+
+
+@pytest.mark.usefixtures("clock")
+def test_an_answer_is_given_while_the_log_cannot_be_written(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event stays due, and the next answer records it: an outage makes no internal error of a refusal."""
+    before, observations = head(served), served.app.state.place.observations
+    with monkeypatch.context() as away:
+
+        def fail() -> None:
+            raise DatabaseUnavailable("away")
+
+        away.setattr(observations, "write", fail)
+        answer = httpx.get(f"{served.url}/v1/exports", headers={"Authorization": "Bearer a.b.d"})
+        assert answer.status_code == 401
+        assert newest(served.world.engine, before) == []
+    assert httpx.get(f"{served.url}/healthz").status_code == 200
+    assert newest(served.world.engine, before) == [("token.refused", "token", {"export": None})]
 
 
 def test_the_counts_of_a_process_are_recorded_at_its_end(served: Served) -> None:

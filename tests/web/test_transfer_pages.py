@@ -170,6 +170,7 @@ def test_a_person_confirms_what_was_recorded_for_them(served: Served, other: Pro
     with served.browser(OWNER) as visitor:
         page = visitor.client.get("/me").text
         assert "your consent was recorded by another person. Nothing is sent until you confirm it." in page
+        assert "Phone calls, one transfer" in page
         assert visitor.send(f"/me/authorisations/{recorded.json()['id']}/confirm").status_code == 303
         page = visitor.client.get("/me").text
         assert "may receive your data" in page

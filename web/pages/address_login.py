@@ -70,7 +70,18 @@ def check(request: Request, place: CurrentContext, code: Annotated[str, Form(max
         return rendering.see_other(codes.LOGIN_PAGE)
     kind, address = proved
     moment = int(time.time())
-    login = Login(address, ("subject",), None, None, ("otp",), moment, moment, kind, ref, ADDRESS_ISSUER)
+    login = Login(
+        id=address,
+        roles=("subject",),
+        tenant=None,
+        acr=None,
+        amr=("otp",),
+        auth_time=moment,
+        at=moment,
+        kind=kind,
+        ref=ref,
+        issuer=ADDRESS_ISSUER,
+    )
     sessions.begin(request, place, login)
     return rendering.see_other("/me")
 

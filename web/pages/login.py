@@ -116,16 +116,16 @@ def leave(request: Request, place: CurrentContext) -> Response:
     """Log out, here and at the provider: the session's cookie is worthless from now on, also a copy of it."""
     session = sessions.end(request, place)
     url = place.provider.logout_url(session.id_token) if place.provider and session else None
-    if url is None:
-        return rendering.see_other("/")
-    # Not a redirect: browsers refuse one from a form to another site (Content Security Policy, form-action).
-    return rendering.page(request, "logged_out.html", headers={"Refresh": f"0; url={url}"}, url=url)
+    if url:
+        # Not a redirect: browsers refuse a redirect from a form to another site (form-action of the content policy).
+        return rendering.page(request, "logged_out.html", headers={"Refresh": f"0; url={url}"}, url=url)
+    return rendering.see_other("/")
 
 
 @router.post("/login/backchannel")
 def end_by_provider(place: CurrentContext, logout_token: Annotated[str, Form(max_length=16_384)]) -> Response:
     """End the sessions that the provider has ended (OpenID Connect Back-Channel Logout 1.0). Raises LoginFailed."""
-    if place.provider is None:
+    if not place.provider:
         raise HTTPException(404)
     sessions.end_by_provider(place, place.provider.logged_out(logout_token))
     return Response(status_code=200)

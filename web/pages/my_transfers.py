@@ -43,11 +43,12 @@ def transfer_view(connection: Connection, row: RowMapping) -> dict[str, Any]:
     }
 
 
-def given(connection: Connection, login: Login) -> list[RowMapping]:
-    """Return the authorisations that the person has given and not withdrawn, the newest first."""
+def given(connection: Connection, login: Login) -> list[dict[str, Any]]:
+    """Return the authorisations that the person has given and not withdrawn, the newest first, with their parts."""
     ref = subjects.pairwise_ref(connection, login.kind, login.id, None)
     rows = authorisations.of(connection, ref)
-    return [row for row in rows if row["stands"] or _awaits(row) or _lives(connection, row)]
+    shown = (row for row in rows if row["stands"] or _awaits(row) or _lives(connection, row))
+    return [{**row, "parts": sorted({name.partition("/")[0] for name in row["datasets"]})} for row in shown]
 
 
 @router.post("/exports/{export_id}/transfers", dependencies=[OurForm])
@@ -130,7 +131,7 @@ def _parts(connection: Connection, export_id: str) -> list[str]:
 
 def _awaits(row: RowMapping) -> bool:
     """Return whether an authorisation that another person has recorded awaits the subject's confirmation."""
-    has_ended = row["expires_at"] is not None and row["expires_at"] <= datetime.now(UTC)
+    has_ended = row["expires_at"] and row["expires_at"] <= datetime.now(UTC)
     return not (row["confirmed"] or row["revoked_at"] or has_ended)
 
 

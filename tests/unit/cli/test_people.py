@@ -16,7 +16,7 @@ from sqlalchemy import text
 from portability.database.engine import reading, writing
 from portability.delivery import links
 from portability.errors import LinkInvalid
-from portability.requests import approvals
+from portability.requests import actors, approvals
 from portability.requests.approvals import Cause
 from portability.requests.policy import Actor
 from portability.trust import audit
@@ -87,6 +87,21 @@ def test_two_people_decide(run: Run, made: World) -> None:
     assert answer(run("approve", first, "--as", "officer:otto", "--json"))["state"] == "queued"
     assert answer(run("deny", second, "--reason", "no mandate", "--as", "officer:otto", "--json"))["state"] == "denied"
     assert run("deny", second, "--reason", "again", "--as", "officer:otto").exit_code == 2
+
+
+def test_an_operator_breaks_the_glass(run: Run, made: World) -> None:
+    """With a reason, and no other role; without it the operator's own request waits. The doctor reports it."""
+    identifier = made.request("user:usr_1")
+    with writing(made.engine) as connection:
+        approvals.ask(connection, identifier, [Cause.SWITCH], actor=actors.acting(made.place.settings, None))
+    assert "[not_allowed]" in run("approve", identifier).stderr
+    assert "[not_allowed]" in run("approve", identifier, "--break-glass", "").stderr
+    assert "[reason_required]" in run("approve", identifier, "--break-glass", " ").stderr
+    assert "[not_allowed]" in run("approve", identifier, "--break-glass", "ill", "--as", "officer:olga").stderr
+    approved = answer(run("approve", identifier, "--break-glass", "the only officer is ill", "--json"))
+    assert approved["state"] == "queued"
+    checks = {check["check"]: check for check in json.loads(run("doctor", "--json").stdout)["checks"]}
+    assert checks["approvals"]["result"] == "exports that one person approved alone in the last week: 1"
 
 
 def test_a_recall_deletes_at_once(run: Run, made: World, ready_export: str) -> None:
