@@ -118,6 +118,9 @@ def watched(folder: Path, redis_url: str, plan: SeedPlan, *, workers: int = 1, *
     subjects = {"switch": f"tenant:{examples.tenant}", "access": f"user:{examples.user}"}
     with deployment(folder, workers=workers, REDIS_URL=redis_url, **settings) as running:
         engine = open_engine(f"sqlite:///{folder}/portability.sqlite")
-        yield Watched(running, engine, client, subjects)
+        place, started = Watched(running, engine, client, subjects), running.processes[:workers]
+        # A worker that finds no Redis at its beginning ends, and a test may stop Redis at once.
+        until(lambda: all(place.listens(worker.pid) for worker in started), "the workers listen")
+        yield place
         engine.dispose()
     client.close()

@@ -14,8 +14,6 @@ from portability.errors import DatabaseUnavailable
 from portability.trust import audit
 from web.observations import KINDS_MAX, Observations
 
-HOURS = 3600.0
-
 
 class _Clock:
     def __init__(self) -> None:
@@ -27,10 +25,10 @@ class _Clock:
 
 @pytest.fixture
 def clock(served: Served, monkeypatch: pytest.MonkeyPatch) -> _Clock:
-    """The clock of the server's counts, beginning long after what other tests did."""
-    clock = _Clock()
-    clock.seconds = served.app.state.place.observations._clock() + HOURS
-    monkeypatch.setattr(served.app.state.place.observations, "_clock", clock)
+    """The clock of the server's counts, which begin anew: what other tests did is recorded before."""
+    clock, observations = _Clock(), served.app.state.place.observations
+    observations.end()
+    monkeypatch.setattr(observations, "_clock", clock)
     return clock
 
 
