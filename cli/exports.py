@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from portability.database.engine import reading, writing
 from portability.errors import NotAllowed, QueueUnavailable, WrongState
 from portability.law.deadlines import Alarm
 from portability.law.regime import FigureOrigin
+from portability.messages import outbox
+from portability.messages.outbox import MessageKind
 from portability.queue import connect, open_queue, redis_url, wake
 from portability.requests import actors, approvals, exports, retries
 from portability.requests.outcome import OwnOutcome, ProcessorOutcome
@@ -143,6 +146,7 @@ def fetch_volumes(context: Context, identifier: str, target: Path) -> list[Path]
             hint = f"ask a colleague to run `portability approve {identifier}`; then fetch again within a day"
             raise NotAllowed("a copy of a person's archive needs a second person's approval", hint=hint)
     with writing(context.engine) as connection:
+        outbox.queue(connection, MessageKind.FETCHED, identifier, occasion=f"fetch_{secrets.token_hex(8)}")
         audit.record(
             connection, "export.fetched", actor=str(actor), export_id=identifier, detail={"volumes": len(volumes)}
         )

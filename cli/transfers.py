@@ -138,6 +138,21 @@ def list_authorisations(context: Context) -> None:
     context.result(document, lambda: context.table("Authorisations", names, [[row[n] for n in names] for row in rows]))
 
 
+@authorisations.command("countersign")
+@click.argument("identifier", metavar="AUTHORISATION")
+@click.option("--document", required=True, help="Where the signed consent is stored.")
+@AS
+@shared
+def countersign(context: Context, identifier: str, document: str, claimed: str | None) -> None:
+    """Record, as a second person, that you have seen the signed consent; active a day after the notice is delivered."""
+    with writing(context.engine) as connection:
+        row = consents.get(connection, identifier)
+        facts = Facts(row["subject_kind"], row["subject_id"], row["tenant"])
+        actor = _permit(context, claimed, facts, Action.COUNTERSIGN)
+        consents.countersign(connection, identifier, document=document, actor=actor)
+    context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is countersigned", markup=False))
+
+
 @authorisations.command("revoke")
 @click.argument("identifier", metavar="AUTHORISATION")
 @AS
@@ -151,9 +166,9 @@ def revoke(context: Context, identifier: str, claimed: str | None) -> None:
     context.result({"id": identifier}, lambda: context.console.print(f"{identifier} is revoked", markup=False))
 
 
-def _permit(context: Context, claimed: str | None, facts: Facts) -> Actor:
+def _permit(context: Context, claimed: str | None, facts: Facts, action: Action = Action.AUTHORISE) -> Actor:
     actor = actors.acting(context.settings, claimed)
-    policy.allowed(actor, Action.AUTHORISE, facts, PRESENT).enforce()
+    policy.allowed(actor, action, facts, PRESENT).enforce()
     return actor
 
 

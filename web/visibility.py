@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy import Connection, RowMapping
 
@@ -35,14 +36,21 @@ def found(
     return row, permit(place, login, action, facts_of(connection, row), export_id=export_id)
 
 
-def own_authorisation(place: AppContext, login: Login, connection: Connection, authorisation_id: str) -> Actor:
-    """Return the actor that withdraws an authorisation.
+def own_authorisation(
+    place: AppContext,
+    login: Login,
+    connection: Connection,
+    authorisation_id: str,
+    action: Action = Action.AUTHORISE,
+) -> Actor:
+    """Return the actor that does something with an authorisation.
 
     Raises: UnknownAuthorisation where it does not exist or the login has no access to it.
     """
     row = authorisations.get(connection, authorisation_id)
     try:
-        return permit(place, login, Action.AUTHORISE, Facts(row["subject_kind"], row["subject_id"], row["tenant"]))
+        facts = Facts(row["subject_kind"], row["subject_id"], row["tenant"], row["created_by"])
+        return permit(place, login, action, replace(facts, requested_identity=row["created_identity"]))
     except UnknownExport:
         raise UnknownAuthorisation(f"no authorisation has the id {authorisation_id!r}") from None
 

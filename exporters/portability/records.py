@@ -198,6 +198,7 @@ TABLES: tuple[OwnTable, ...] = (
         ExportedColumn("datasets", CONSENT.datasets, "The data that may be sent."),
         ExportedColumn("once", CONSENT.once, "Whether it is for a single transfer."),
         ExportedColumn("evidence", CONSENT.evidence, "Where the consent is stored, if another person recorded it."),
+        ExportedColumn("document", CONSENT.document, "Where your signed consent is stored, if it was needed."),
         ExportedColumn("created_by", CONSENT.created_by, "Role of the person who recorded it.", is_role=True),
         ExportedColumn("created_at", CONSENT.created_at, "When it was recorded, in UTC."),
         ExportedColumn("expires_at", CONSENT.expires_at, "When it expires, in UTC."),

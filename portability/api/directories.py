@@ -23,6 +23,8 @@ class Contact:
     """When the address, or another way to reach or impersonate this subject, last changed."""
     can_log_in: bool = True
     """False for a contact or a closed account: they get a link and a one-time code instead of a login."""
+    previous: str | None = field(default=None, repr=False)
+    """The verified address before the last change, where the platform keeps it: its owner hears of the change."""
 
 
 @runtime_checkable

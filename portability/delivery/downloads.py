@@ -6,13 +6,28 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from portability.database import models
 from portability.database.engine import now
+from portability.messages import outbox
+from portability.messages.outbox import MessageKind
 from portability.trust import audit
 
 CLAIM = models.link_claim
+
+
+def report(connection: Connection, row: Mapping[Any, Any], *, device: str) -> None:
+    """Tell the person of a download: one message for a copy, a device and a day, however many volumes it has.
+
+    Args:
+        connection: the transaction that claims the download, before the audit log is written.
+        row: the link, as `links.resolve` returns it.
+        device: browser and system, by which the person recognises the device; empty: unknown.
+    """
+    day = connection.execute(select(now())).scalar_one().date()
+    occasion = f"{row['revision']}.{day}.{sha256(device.encode()).hexdigest()[:16]}"
+    outbox.queue(connection, MessageKind.DOWNLOADED, row["export_id"], occasion=occasion, device=device)
 
 
 def opened(

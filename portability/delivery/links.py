@@ -28,6 +28,8 @@ from portability.api.errors import BadInput
 from portability.database import history, models
 from portability.database.engine import now
 from portability.errors import LinkInvalid, UnknownLink, WrongState
+from portability.messages import outbox
+from portability.messages.outbox import MessageKind
 from portability.requests import exports, instructions
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import READABLE, VolumeState
@@ -84,10 +86,12 @@ def issue(
     actor: str,
     audience: str | None = None,
     transfer_id: str | None = None,
+    is_reported: bool = True,
 ) -> Link:
     """Make a link to a ready export, or to the reasons of a refusal; with a transfer, to its copies only.
 
-    The default audience is the one for this subject, `default_audience`.
+    The default audience is the one for this subject, `default_audience`. The person gets a message unless
+    `is_reported` is false: then another message does it.
 
     Raises: UnknownExport; WrongState if there is nothing to read; BadInput for an audience that does not fit the
     subject or an invalid lifetime; NoSigningKey.
@@ -113,6 +117,8 @@ def issue(
     values = {"id": issued.id, "export_id": export_id, "audience": chosen, "expires_at": expires_at}
     kept = {"token_sha256": _sha256(issued.token), "transfer_id": transfer_id, "created_by": actor, "created_at": now()}
     connection.execute(insert(LINK).values(**values, **kept))
+    if is_reported:
+        outbox.queue(connection, MessageKind.LINK_MADE, export_id, occasion=issued.id)
     detail: audit.Detail = {"link": issued.id, "audience": chosen, "ttl_seconds": int(ttl_seconds)}
     audit.record(connection, "link.issued", actor=actor, export_id=export_id, detail=detail)
     return issued

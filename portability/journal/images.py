@@ -18,6 +18,7 @@ from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, del
 from portability.api import SubjectKind
 from portability.database import models
 from portability.database.engine import UtcTime
+from portability.messages import outbox
 from portability.people import subject_locks, subjects
 from portability.requests import slices
 
@@ -86,7 +87,7 @@ def is_passing(event: Mapping[Any, Any]) -> bool:
 def take(connection: Connection, scope: ImageScope, *, passing: bool) -> Image:
     """Return the image of a scope; of an export, with `passing`, without its row and its work. Empty: it is gone."""
     if scope.kind != "export":
-        return _with_ref(connection, _rows(connection, *_one_row(scope)))
+        return _with_ref(connection, _row_with_messages(connection, scope))
     found: Image = {}
     for table, which in _of_export(scope.id, passing=passing):
         found |= _rows(connection, table, which)
@@ -121,11 +122,7 @@ def write(connection: Connection, scope: ImageScope, image: Image, *, passing: b
     for row in image.get(subjects.REF.name, ()):
         subjects.remember_ref(connection, row)
     if scope.kind != "export":
-        table, which = _one_row(scope)
-        if table.name not in image:
-            connection.execute(delete(table).where(which))
-        for row in image.get(table.name, ()):
-            _write_row(connection, table, row)
+        _write_one(connection, scope, image)
         return
     tables = list(_of_export(scope.id, passing=passing))
     for table, which in reversed([*tables, *_fleeting(scope.id)]):
@@ -140,6 +137,16 @@ def write(connection: Connection, scope: ImageScope, image: Image, *, passing: b
         _write_row(connection, REVIEW, row)
 
 
+def _write_one(connection: Connection, scope: ImageScope, image: Image) -> None:
+    """Write the row of a scope other than an export."""
+    table, which = _one_row(scope)
+    if table.name not in image:
+        connection.execute(delete(table).where(which))
+    for written in (table, outbox.TABLE):
+        for row in image.get(written.name, ()):
+            _write_row(connection, written, row)
+
+
 def _one_row(scope: ImageScope) -> tuple[Table, ColumnElement[bool]]:
     """Return the table of a scope other than an export, and the condition for its row.
 
@@ -150,6 +157,14 @@ def _one_row(scope: ImageScope) -> tuple[Table, ColumnElement[bool]]:
     if table is models.signing_key:
         return table, table.c.purpose == select(table.c.purpose).where(same).scalar_subquery()
     return table, same
+
+
+def _row_with_messages(connection: Connection, scope: ImageScope) -> Image:
+    """Return the row of a scope other than an export; of an authorisation, with the messages about it."""
+    found = _rows(connection, *_one_row(scope))
+    if scope.kind == "authorisation":
+        found |= _rows(connection, outbox.TABLE, outbox.about_consent(scope.id))
+    return found
 
 
 def _with_ref(connection: Connection, image: Image) -> Image:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.api import SubjectKind
@@ -40,6 +41,22 @@ class MessageKind(StrEnum):
     """No source knows the person under the name of the request; a person has checked it."""
     REFERRED = "referred"
     """To a tenant: a person asked for data that it decides over. Never shown to the person."""
+    LINK_MADE = "link_made"
+    """A link to the archive was made."""
+    DOWNLOADED = "downloaded"
+    """The archive was downloaded; with the time and the device."""
+    FETCHED = "fetched"
+    """An operator has taken a copy."""
+    RECALLED = "recalled"
+    """The archive was recalled: it went, or may have gone, to the wrong person."""
+    ADDRESS_CHANGED = "address_changed"
+    """The data is requested soon after the address of the account has changed."""
+    TRANSFERRED = "transferred"
+    """Another provider can fetch a copy now."""
+    CONSENT_ASKED = "consent_asked"
+    """Another person has recorded that the subject consents to transfers: the subject confirms it, or objects."""
+    CONSENT_GIVEN = "consent_given"
+    CONSENT_REVOKED = "consent_revoked"
     CODE = "code"
     """A one-time code for a person without login. Never shown on a page."""
     ADDRESS_CODE = "address_code"
@@ -48,6 +65,8 @@ class MessageKind(StrEnum):
 
 CODES = (MessageKind.CODE, MessageKind.ADDRESS_CODE)
 """Messages that a person waits for; without a way to send them they cannot arrive."""
+ABOUT_CONSENT = (MessageKind.CONSENT_ASKED, MessageKind.CONSENT_GIVEN, MessageKind.CONSENT_REVOKED)
+"""Messages about an authorisation, whose id is their occasion, and about no export."""
 HIDDEN = (*CODES, MessageKind.REFERRED)
 """Messages that a page never shows."""
 
@@ -72,18 +91,28 @@ class MessageState(StrEnum):
     """It should be sent and cannot be, for its `reason`; an operator has to look at it."""
 
 
-def queue(connection: Connection, kind: MessageKind, export_id: str, *, occasion: str | None = None) -> str | None:
+def queue(
+    connection: Connection, kind: MessageKind, export_id: str, *, occasion: str | None = None, device: str | None = None
+) -> str | None:
     """Queue a message about an export in the caller's transaction; returns its id, None if it was already queued.
 
-    There is one message for each `occasion`: a code's id, or by default this attempt and revision of the export.
+    There is one message for each `occasion`: the id of what it reports, or by default this attempt and revision of the
+    export. `device` is browser and system of a download. Another transaction with the same message waits for this:
+    call it before the audit log is written.
     """
     insert_once = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     present, subject_kind = _present(connection, export_id)
     by_sms = subject_kind == SubjectKind.PHONE and kind is not MessageKind.REFERRED
     row = _row(kind, occasion or present, Channel.SMS if by_sms else Channel.MAIL)
-    once = insert_once(TABLE).values(row | {"export_id": export_id})
+    once = insert_once(TABLE).values(row | {"export_id": export_id, "device": device})
     once = once.on_conflict_do_nothing(index_elements=["export_id", "kind", "occasion"])
     return connection.execute(once.returning(TABLE.c.id)).scalar_one_or_none()
+
+
+def queue_consent(connection: Connection, kind: MessageKind, authorisation_id: str, subject_kind: str) -> None:
+    """Queue a message about an authorisation, in the caller's transaction."""
+    channel = Channel.SMS if subject_kind == SubjectKind.PHONE else Channel.MAIL
+    connection.execute(insert(TABLE).values(_row(kind, authorisation_id, channel)))
 
 
 def queue_code(connection: Connection, code_id: str, channel: Channel, language: str) -> None:
@@ -96,6 +125,22 @@ def purge_codes(connection: Connection, kept_seconds: float) -> None:
     """Delete the messages with codes that prove addresses, after some time."""
     old = (TABLE.c.kind == MessageKind.ADDRESS_CODE, TABLE.c.created_at < now(-kept_seconds))
     connection.execute(delete(TABLE).where(*old))
+
+
+def purge_consents(connection: Connection) -> None:
+    """Delete the messages about authorisations that were deleted."""
+    consent = models.authorisation
+    kept = select(consent.c.id).where(consent.c.id == TABLE.c.occasion).exists()
+    connection.execute(delete(TABLE).where(_about_consent(), ~kept))
+
+
+def about_consent(authorisation_id: str | ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition for the messages about an authorisation."""
+    return and_(_about_consent(), TABLE.c.occasion == authorisation_id)
+
+
+def _about_consent() -> ColumnElement[bool]:
+    return and_(TABLE.c.export_id.is_(None), TABLE.c.kind.in_(ABOUT_CONSENT))
 
 
 def _row(kind: MessageKind, occasion: str, channel: Channel) -> dict[str, object]:
@@ -124,7 +169,11 @@ def _present(connection: Connection, export_id: str) -> tuple[str, str]:
     return f"{1 + again}.{revision}", kind
 
 
-def messages(connection: Connection, export_id: str) -> Sequence[RowMapping]:
-    """Return the messages about an export, oldest first, for its page: all except codes and messages to tenants."""
-    query = select(TABLE).where(TABLE.c.export_id == export_id, TABLE.c.kind.not_in(HIDDEN))
+def messages(
+    connection: Connection, export_ids: Sequence[str], authorisation_ids: Sequence[str] = ()
+) -> Sequence[RowMapping]:
+    """Return the messages about exports and authorisations, oldest first: no codes and no messages to tenants."""
+    about_exports = and_(TABLE.c.export_id.in_(export_ids), TABLE.c.kind.not_in(HIDDEN))
+    about_consents = and_(_about_consent(), TABLE.c.occasion.in_(authorisation_ids))
+    query = select(TABLE).where(or_(about_exports, about_consents))
     return connection.execute(query.order_by(TABLE.c.created_at, TABLE.c.id)).mappings().all()

@@ -102,14 +102,19 @@ def needed(
     looked_at = (Cause.OTHER_PEOPLE,) if _contains_other_people(settings, request) else ()
     if not settings.needs_approvals:
         return looked_at
-    recent = timedelta(seconds=settings.contact_change_seconds)
-    changed = contact_changed_at is not None and contact_changed_at > datetime.now(UTC) - recent
+    changed = is_recent(settings, contact_changed_at)
     causes = {
         Cause.SWITCH: request.profile is Profile.SWITCH,
         Cause.CONTACT_CHANGED: changed and actor.role not in {ActorRole.SUBJECT, ActorRole.TENANT_ADMIN},
         Cause.ABROAD: abroad,
     }
     return (*(cause for cause, holds in causes.items() if holds), *looked_at)
+
+
+def is_recent(settings: Settings, changed_at: datetime | None) -> bool:
+    """Return whether contact data changed so recently that another person may have changed it."""
+    since = datetime.now(UTC) - timedelta(seconds=settings.contact_change_seconds)
+    return changed_at is not None and changed_at > since
 
 
 def _contains_other_people(settings: Settings, request: Request) -> bool:

@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 
 from portability.api import Sources, SubjectKind
 from portability.api.errors import SourceError
+from portability.messages import outbox
+from portability.messages.outbox import MessageKind
 from portability.people import directory
 from portability.requests import acceptance, approvals, mandates, policy
 from portability.requests.acceptance import Request
@@ -54,6 +56,8 @@ def take(
     limits = {} if actor.role in UNBOUNDED else {"per_month": settings.exports_per_month, "open_max": OPEN_MAX}
     export_id, is_new = acceptance.accept(connection, request, actor=actor, mandate_id=mandate_id, **limits)
     if is_new:
+        if approvals.is_recent(settings, contact_changed_at):
+            outbox.queue(connection, MessageKind.ADDRESS_CHANGED, export_id)
         causes = approvals.needed(settings, actor, request, contact_changed_at=contact_changed_at)
         approvals.ask(connection, export_id, causes, actor=actor)
     return export_id, is_new

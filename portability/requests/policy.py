@@ -63,6 +63,8 @@ class Action(StrEnum):
     RECIPIENTS = "recipients"
     """Record, approve and remove providers that data may be sent to."""
     AUTHORISE = "authorise"
+    COUNTERSIGN = "countersign"
+    """Confirm, as a second person, a signed consent of another person that a colleague has recorded."""
     SEND = "send"
     AUDIT_READ = "audit_read"
     REQUESTS_READ = "requests_read"
@@ -83,7 +85,10 @@ _WORK = dict.fromkeys(
     (Action.CREATE_FOR_OTHER, Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE), Reach.ANY
 )
 _SENDING = (Action.AUTHORISE, Action.SEND)
-_DECISIONS = (Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE, Action.RECIPIENTS)
+_DECISIONS = (
+    *(Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE, Action.RECIPIENTS),
+    Action.COUNTERSIGN,
+)
 _OF_PEOPLE = (Action.DECIDE_REVIEW, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS)
 _DECIDE = dict.fromkeys((*_DECISIONS, *_SENDING, *_OF_PEOPLE), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
@@ -107,13 +112,13 @@ STEP_UP = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.DOWNLOAD, Action.LINK, Action.FETCH, Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE),
-        *(Action.ERASE, Action.HOLD, Action.RECIPIENTS, Action.DECIDE_REVIEW, *_SENDING),
+        *(Action.ERASE, Action.HOLD, Action.RECIPIENTS, Action.DECIDE_REVIEW, Action.COUNTERSIGN, *_SENDING),
     }
 )
 """Actions that release data, decide on it or destroy it: they need a strong and recent login (requirement R15)."""
 
-FOUR_EYES = frozenset({Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW})
-"""Decisions about a request that who made it cannot take."""
+FOUR_EYES = frozenset({Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.COUNTERSIGN})
+"""Decisions about a request, or a consent, that the person who made or recorded it cannot take."""
 
 DECISIONS = frozenset({*_DECISIONS, *_OF_PEOPLE, *_SENDING})
 """What a person in another role cannot do with their own data: as its subject they have their own rights."""
@@ -234,7 +239,7 @@ class Decision:
                 wanted = {"acr_values": sorted(acr_values), "max_age": max_age_seconds}
                 raise StepUpRequired(**wanted, action=action, thing=export_id)  # type: ignore[arg-type]  # of two types
             case Why.FOUR_EYES:
-                raise NotAllowed("you cannot approve or deny your own request", hint="ask a colleague")
+                raise NotAllowed("you cannot decide on what you have requested or recorded", hint="ask a colleague")
             case Why.OWN_DATA:
                 raise NotAllowed("you cannot decide on your own data", hint="ask a colleague")
             case Why.NOT_ALLOWED:

@@ -20,6 +20,7 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import ExportsRunning, ReasonRequired
+from portability.messages import outbox
 from portability.people import subject_locks, subjects
 from portability.requests import exports
 from portability.requests.states import DISCARDED, ONGOING, ExportState, TransferState, VolumeState
@@ -241,6 +242,7 @@ def _forget(connection: Connection, whom: Whom) -> None:
         connection.execute(delete(code).where(code.c.subject_kind == whom.kind, code.c.subject_id == whom.id))
     for table in (models.legal_hold, models.authorisation, models.review):
         connection.execute(delete(table).where(subject_locks.of(table, whom.kind, whom.id, whom.tenant)))
+    outbox.purge_consents(connection)
 
 
 def _begun() -> ColumnElement[bool]:

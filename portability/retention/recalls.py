@@ -13,6 +13,8 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import ReasonRequired, UnknownRecall
+from portability.messages import outbox
+from portability.messages.outbox import MessageKind
 from portability.requests import exports
 from portability.requests.states import RECALLABLE, ExportState, TransferState
 from portability.requests.transition import end_delivery, transition
@@ -43,6 +45,7 @@ def recall(connection: Connection, export_id: str, *, reason: str, actor: str) -
         "pdp_due_at": opened_at + timedelta(days=PDP_DAYS),
     }
     connection.execute(insert(TABLE).values(**values, **clocks))
+    outbox.queue(connection, MessageKind.RECALLED, export_id, occasion=identifier)
     detail: audit.Detail = {"recall": identifier}
     if row["state"] in RECALLABLE:
         transition(connection, row, ExportState.RECALLED, actor=actor, detail=detail)

@@ -1,7 +1,8 @@
 """Authorisations: what a subject allows to be sent to which recipient, once or until a date; revocable (R46).
 
 Nothing is sent without one. The subject gives it on their page, for a company its administrator. A person who records
-it for another person must say where the consent is stored, and nothing is sent until the subject has confirmed it.
+it for another person must say where the consent is stored. Then nothing is sent until the subject has confirmed it; or
+a second person has seen the signed document, and a day has passed since the subject's mail server took the notice.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import BadDate, NotAllowed, ReasonRequired, WrongState
+from portability.messages import outbox
+from portability.messages.outbox import MessageKind, MessageState
 from portability.people import subjects
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import TransferState
@@ -29,6 +32,10 @@ from portability.trust import audit
 TABLE = models.authorisation
 UNTIL_MAX = timedelta(days=366)
 EVIDENCE_MAX = 200
+NOTICE_SECONDS = 86_400
+"""How long a subject has to object, from the delivery of the notice, if they have not confirmed it themselves."""
+ADDRESS_CHANGED = "address_changed"
+"""Reason of a notice that was sent to an address that had recently changed: it proves nothing."""
 THEMSELVES = frozenset({ActorRole.SUBJECT, ActorRole.TENANT_ADMIN})
 
 
@@ -66,8 +73,7 @@ def give(
     Raises: BadSubject, UnknownRecipient, WrongState, BadInput, BadDate, ReasonRequired.
     """
     kind, identifier, owner = subjects.parse(subject, tenant)
-    if until is not None and not datetime.now(UTC) < until <= datetime.now(UTC) + UNTIL_MAX:
-        raise BadDate("the end of an authorisation must be in the future and within a year")
+    _check_end(until)
     kept = _evidence(actor, evidence)
     to = recipients.approved(connection, recipient)
     scope = recipients.checked_datasets(datasets, exporters)
@@ -86,16 +92,23 @@ def give(
         "expires_at": until,
         "evidence": kept,
         "created_by": str(actor),
+        "created_identity": actor.identity,
         "created_at": now(),
     }
     is_confirmed = actor.role in THEMSELVES or not needs_confirmation
-    if is_confirmed:
-        values |= {"confirmed_by": str(actor), "confirmed_at": now()}
-    connection.execute(insert(TABLE).values(**values))
+    confirmation = {"confirmed_by": str(actor), "confirmed_at": now()} if is_confirmed else {}
+    connection.execute(insert(TABLE).values(**values, **confirmation))
+    message = MessageKind.CONSENT_GIVEN if is_confirmed else MessageKind.CONSENT_ASKED
+    outbox.queue_consent(connection, message, authorisation_id, kind)
     detail: audit.Detail = {"recipient": to["id"], "once": is_once, "confirmed": is_confirmed}
     detail = {"authorisation": authorisation_id, **detail}
     audit.record(connection, "authorisation.given", actor=str(actor), detail=detail)
     return authorisation_id
+
+
+def _check_end(until: datetime | None) -> None:
+    if until is not None and not datetime.now(UTC) < until <= datetime.now(UTC) + UNTIL_MAX:
+        raise BadDate("the end of an authorisation must be in the future and within a year")
 
 
 def _evidence(actor: Actor, evidence: str | None) -> str | None:
@@ -103,9 +116,13 @@ def _evidence(actor: Actor, evidence: str | None) -> str | None:
     kept = (evidence or "").strip()
     if actor.role not in THEMSELVES and not kept:
         raise ReasonRequired("evidence is required: say where the other person's consent is stored")
-    if len(kept) > EVIDENCE_MAX:
-        raise BadInput("the evidence is too long: use a reference of at most 200 characters")
+    _check_length(kept)
     return kept or None
+
+
+def _check_length(reference: str) -> None:
+    if len(reference) > EVIDENCE_MAX:
+        raise BadInput("the reference to a document is too long: use at most 200 characters")
 
 
 def confirm(connection: Connection, authorisation_id: str, *, actor: Actor) -> None:
@@ -120,8 +137,34 @@ def confirm(connection: Connection, authorisation_id: str, *, actor: Actor) -> N
         raise WrongState(f"authorisation {authorisation_id} is revoked")
     waiting = update(TABLE).where(TABLE.c.id == authorisation_id, ~confirmed())
     if connection.execute(waiting.values(confirmed_by=str(actor), confirmed_at=now())).rowcount:
+        outbox.queue_consent(connection, MessageKind.CONSENT_GIVEN, authorisation_id, row["subject_kind"])
         detail: audit.Detail = {"authorisation": authorisation_id}
         audit.record(connection, "authorisation.confirmed", actor=str(actor), detail=detail)
+
+
+def countersign(connection: Connection, authorisation_id: str, *, document: str, actor: Actor) -> None:
+    """Record that a second person has seen the subject's signed consent. A second call is not an error.
+
+    The authorisation is active a day after the notice to the subject was delivered; the subject can object until then.
+    `document` says where the signed consent is stored.
+
+    Raises: UnknownAuthorisation; WrongState if it has ended or the subject has confirmed it; ReasonRequired; BadInput;
+    NotAllowed for the person who recorded it.
+    """
+    row = get(connection, authorisation_id)
+    if actor.did(row["created_by"], row["created_identity"]):
+        raise NotAllowed("a second person must see the signed consent", hint="ask a colleague")
+    kept = document.strip()
+    if not kept:
+        raise ReasonRequired("a document is required: say where the signed consent is stored")
+    _check_length(kept)
+    same = TABLE.c.id == authorisation_id
+    if connection.scalar(select(TABLE.c.id).where(same, or_(confirmed(), ~lasting()))):
+        raise WrongState(f"authorisation {authorisation_id} has ended, or the subject has confirmed it")
+    values = {"document": kept, "countersigned_by": str(actor), "countersigned_at": now()}
+    if connection.execute(update(TABLE).where(same, TABLE.c.countersigned_at.is_(None)).values(**values)).rowcount:
+        detail: audit.Detail = {"authorisation": authorisation_id}
+        audit.record(connection, "authorisation.countersigned", actor=str(actor), detail=detail)
 
 
 def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None:
@@ -133,6 +176,7 @@ def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None
     gone = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.revoked_at.is_(None))
     if not connection.execute(gone.values(revoked_at=now(), revoked_by=actor)).rowcount:
         raise UnknownAuthorisation(f"authorisation {authorisation_id} is already revoked")
+    outbox.queue_consent(connection, MessageKind.CONSENT_REVOKED, authorisation_id, row["subject_kind"])
     ended.record(connection, TransferState.REVOKED, actor=actor)
     audit.record(connection, "authorisation.revoked", actor=actor, detail={"authorisation": authorisation_id})
 
@@ -156,8 +200,8 @@ def of(connection: Connection, subject_ref: str | None = None) -> Sequence[RowMa
 
 
 def standing() -> ColumnElement[bool]:
-    """Return the condition for active authorisations: confirmed, and not revoked, used up or expired."""
-    return and_(confirmed(), lasting())
+    """Return the condition for active authorisations: confirmed or proven, and not revoked, used up or expired."""
+    return and_(or_(confirmed(), proven()), lasting())
 
 
 def confirmed() -> ColumnElement[bool]:
@@ -165,6 +209,19 @@ def confirmed() -> ColumnElement[bool]:
     # An earlier release does not record the confirmation of those who gave it themselves.
     own = (TABLE.c.created_by.startswith(f"{role}:") for role in THEMSELVES)
     return or_(TABLE.c.confirmed_at.is_not(None), *own)
+
+
+def proven() -> ColumnElement[bool]:
+    """Return the condition: a second person has seen the signed consent, and the subject had a day to object."""
+    notice = models.notification
+    delivered = (
+        outbox.about_consent(TABLE.c.id),
+        notice.c.kind == MessageKind.CONSENT_ASKED,
+        notice.c.state == MessageState.SENT,
+        notice.c.reason.is_(None),
+        notice.c.sent_at < now(-NOTICE_SECONDS),
+    )
+    return and_(TABLE.c.countersigned_at.is_not(None), select(notice.c.id).where(*delivered).exists())
 
 
 def lasting() -> ColumnElement[bool]:
@@ -186,7 +243,7 @@ def covering(connection: Connection, export: Mapping[Any, Any], recipient: Mappi
     found = connection.execute(query).mappings().all()
     if not found:
         if connection.scalar(select(TABLE.c.id).where(*matching, lasting()).limit(1)):
-            hint = "the person logs in and confirms it on their page"
+            hint = "the person confirms it on their page; or a colleague countersigns it, and 24 hours pass"
             raise NotAuthorised("the subject has not confirmed the authorisation that was recorded", hint=hint)
         raise NotAuthorised("the subject has not authorised a transfer to this recipient")
     wanted = holdings(connection, export["id"])
@@ -217,7 +274,7 @@ def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
     """Return an authorisation as JSON; its subject by the pseudonym."""
     names = ("id", "recipient_id", "recipient", "domain", "subject_kind", "datasets", "once", "evidence")
     content: dict[str, JSON] = {name: row[name] for name in (*names, "stands", "confirmed")}
-    times = ("created_at", "expires_at", "used_at", "revoked_at")
+    times = ("created_at", "countersigned_at", "expires_at", "used_at", "revoked_at")
     return {**content, "subject": row["subject_ref"], **{name: rfc3339(row[name]) for name in times}}
 
 

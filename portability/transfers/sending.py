@@ -23,7 +23,8 @@ from portability.delivery import links
 from portability.errors import WrongState
 from portability.law.countries import needs_human
 from portability.law.profiles import Profile
-from portability.messages import webhooks
+from portability.messages import outbox, webhooks
+from portability.messages.outbox import MessageKind
 from portability.requests import approvals, exports
 from portability.requests.policy import Actor
 from portability.requests.states import (
@@ -129,6 +130,7 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
     expires_at = min(filter(None, (present + timedelta(seconds=OFFER_SECONDS), consent["expires_at"])))
     key = keys.signing(connection, settings.keys, purpose="transfer")
     claims = _claims(settings, transfer, export, to, copies(connection, transfer["id"]), present, expires_at)
+    outbox.queue(connection, MessageKind.TRANSFERRED, export["id"], occasion=transfer["id"])
     link = links.issue(
         connection,
         settings.keys,
@@ -136,6 +138,7 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
         ttl_seconds=(expires_at - present).total_seconds(),
         actor=f"transfer:{transfer['id']}",
         transfer_id=transfer["id"],
+        is_reported=False,
     )
     offered = {"revision": export["revision"], "offered_at": now(), "expires_at": expires_at, "error_code": None}
     statement = sign(claims, key, typ=TRANSFER_TYPE)

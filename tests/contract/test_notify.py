@@ -22,7 +22,7 @@ TABLE = models.notification
 
 def message_kinds(made: World, identifier: str) -> list[str]:
     with reading(made.engine) as connection:
-        return [row["kind"] for row in outbox.messages(connection, identifier)]
+        return [row["kind"] for row in outbox.messages(connection, [identifier])]
 
 
 def stored_rows(made: World) -> list[dict[str, Any]]:

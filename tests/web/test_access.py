@@ -27,6 +27,7 @@ ELSEWHERE = {
     ("POST", "/v1/transfers/{transfer_id}/receipt"),
     ("DELETE", "/v1/authorisations/{authorisation_id}"),
     ("POST", "/v1/authorisations/{authorisation_id}/confirm"),
+    ("POST", "/v1/authorisations/{authorisation_id}/countersign"),
     ("POST", "/v1/recipients/{recipient_id}/approve"),
     ("DELETE", "/v1/recipients/{recipient_id}"),
 }

@@ -177,3 +177,23 @@ def test_a_person_confirms_what_was_recorded_for_them(served: Served, other: Pro
         assert "recorded by another person" not in page
     assert start().status_code == 201
     served.call("DELETE", f"/v1/authorisations/{recorded.json()['id']}")
+
+
+@pytest.mark.usefixtures("other")
+def test_a_signed_consent_needs_two_people(served: Served) -> None:
+    """Who recorded it is refused, in each role; a colleague countersigns; strangers get the words of an unknown id."""
+    given = {"subject": f"user:{OWNER}", "recipient": "localhost", "datasets": [EXPORTER], "evidence": "T-1"}
+    recorded = served.call("POST", "/v1/authorisations", "olga", "officer", json=given)
+    address, seen = f"/v1/authorisations/{recorded.json()['id']}/countersign", {"document": "D-7"}
+    for roles in (("officer",), ("officer", "staff")):
+        assert served.call("POST", address, "olga", *roles, json=seen).status_code == 403
+    assert served.call("POST", address, OWNER, json=seen).status_code == 403
+    unknown = f"/v1/authorisations/aut_{'0' * 20}/countersign"
+    foreign, missing = (served.call("POST", each, OTHER, json=seen) for each in (address, unknown))
+    assert foreign.status_code == missing.status_code == 404
+    answer = served.call("POST", address, "paul", "officer", json=seen)
+    assert answer.status_code == 200
+    assert (answer.json()["stands"], answer.json()["confirmed"]) == (False, False)
+    assert answer.json()["countersigned_at"]
+    with served.browser(OWNER) as visitor:
+        assert "valid 24 hours after we have told you" in visitor.client.get("/me").text

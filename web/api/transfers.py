@@ -63,6 +63,12 @@ class Given(Body):
     evidence: Line | None = Field(None, description="Where the consent is kept, if the caller is not the subject")
 
 
+class Countersigned(Body):
+    """The signed consent that a second person has seen."""
+
+    document: Line = Field(description="Where the signed consent is stored")
+
+
 @router.post("/exports/{export_id}/transfers", status_code=201, responses=problem_answers(409), response_model=None)
 def send(place: CurrentContext, login: Caller, export_id: ExportId, sent: Sent) -> Response:
     """Send a finished export to a recipient that its subject has authorised."""
@@ -124,6 +130,16 @@ def confirm(place: CurrentContext, login: Caller, authorisation_id: GivenId) -> 
     with place.writing() as connection:
         actor = own_authorisation(place, login, connection, authorisation_id)
         authorisations.confirm(connection, authorisation_id, actor=actor)
+        (row,) = (row for row in authorisations.of(connection) if row["id"] == authorisation_id)
+    return json_answer(authorisations.view(row))
+
+
+@router.post("/authorisations/{authorisation_id}/countersign", responses=problem_answers(409), response_model=None)
+def countersign(place: CurrentContext, login: Caller, authorisation_id: GivenId, seen: Countersigned) -> Response:
+    """Record, as a second person, that the subject's signed consent was seen; active a day after the notice."""
+    with place.writing() as connection:
+        actor = own_authorisation(place, login, connection, authorisation_id, Action.COUNTERSIGN)
+        authorisations.countersign(connection, authorisation_id, document=seen.document, actor=actor)
         (row,) = (row for row in authorisations.of(connection) if row["id"] == authorisation_id)
     return json_answer(authorisations.view(row))
 

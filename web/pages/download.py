@@ -118,7 +118,7 @@ def begin(
         link = _resolved(request, place, connection, token)
         if link["audience"] == Audience.RECIPIENT:
             actor = f"recipient:{sending.get(connection, link['transfer_id'])['recipient_id']}"
-            return begun(connection, place, link, token, number, actor=actor)
+            return begun(request, connection, place, link, token, number, actor=actor)
         check_form(request, csrf)
         admitted = _admitted(request, link, login)
         if admitted is None:
@@ -127,7 +127,7 @@ def begin(
             raise LinkInvalid
         if login is not None and link["audience"] != Audience.CODE:
             permit(place, login, Action.DOWNLOAD, _facts(link))
-        return begun(connection, place, link, token, number, actor=str(admitted))
+        return begun(request, connection, place, link, token, number, actor=str(admitted))
 
 
 @router.api_route("/{token}/volumes/{number}", methods=["GET", "HEAD"])
@@ -162,10 +162,19 @@ def volume(
 
 
 def begun(
-    connection: Connection, place: AppContext, link: Mapping[Any, Any], token: str, number: int, *, actor: str
+    request: Request,
+    connection: Connection,
+    place: AppContext,
+    link: Mapping[Any, Any],
+    token: str,
+    number: int,
+    *,
+    actor: str,
 ) -> Response:
-    """Claim a download of a volume and redirect to it. Raises LinkInvalid."""
+    """Claim a download of a volume, tell the person, and redirect to it. Raises LinkInvalid."""
     settings = place.settings
+    if link["audience"] != Audience.RECIPIENT:  # the person has heard of the transfer
+        downloads.report(connection, link, device=sessions.device(request.headers.get("user-agent", "")))
     limits = {"claims_max": settings.link_claims_max, "claim_seconds": settings.link_claim_seconds}
     claim = links.claim(connection, link, number, actor=actor, **limits)
     return rendering.see_other(f"/d/{token}/volumes/{number}?claim={claim}")

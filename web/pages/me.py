@@ -58,14 +58,16 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
     with place.reading() as connection:
         rows = _my_exports(connection, login)
         current = _current(connection, rows)
-        recent = [message for row in rows[:MESSAGES] for message in outbox.messages(connection, row["id"])]
-        given = my_transfers.given(connection, login)
+        consents = my_transfers.consents(connection, login)
+        given = my_transfers.given(connection, consents)
+        newest = [row["id"] for row in rows[:MESSAGES]]
+        recent = outbox.messages(connection, newest, [row["id"] for row in consents])[-MESSAGES:]
     return rendering.page(
         request,
         "me.html",
         current=current,
         exports=rows,
-        messages=sorted(recent, key=lambda each: each["created_at"], reverse=True)[:MESSAGES],
+        messages=recent[::-1],
         parts_offered=place.offered(login.kind),
         formats=acceptance.DEFAULT_FORMATS,
         profiles=["access", "portability", *(["switch"] if _company(login) else [])],
@@ -161,15 +163,17 @@ def revoke(request: Request, place: CurrentContext, login: LoggedIn, export_id: 
 
 
 @router.post("/exports/{export_id}/volumes/{number}", dependencies=[OurForm])
-def fetch(place: CurrentContext, login: LoggedIn, export_id: str, number: VolumeNumber) -> Response:
+def fetch(request: Request, place: CurrentContext, login: LoggedIn, export_id: str, number: VolumeNumber) -> Response:
     """Download a volume, by a link that is made and claimed at once and that expires with the claim."""
     settings = place.settings
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.DOWNLOAD)
         seconds = settings.link_claim_seconds
-        made = links.issue(connection, settings.keys, row["id"], ttl_seconds=seconds, actor=str(actor))
+        made = links.issue(
+            connection, settings.keys, row["id"], ttl_seconds=seconds, actor=str(actor), is_reported=False
+        )
         link = links.resolve(connection, settings.keys, made.token)
-        return download.begun(connection, place, link, made.token, number, actor=str(actor))
+        return download.begun(request, connection, place, link, made.token, number, actor=str(actor))
 
 
 def _my_exports(connection: Connection, login: Login) -> list[RowMapping]:

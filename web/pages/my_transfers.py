@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from typing import Annotated, Any
 
@@ -43,10 +44,13 @@ def transfer_view(connection: Connection, row: RowMapping) -> dict[str, Any]:
     }
 
 
-def given(connection: Connection, login: Login) -> list[dict[str, Any]]:
-    """Return the authorisations that the person has given and not withdrawn, the newest first, with their parts."""
-    ref = subjects.pairwise_ref(connection, login.kind, login.id, None)
-    rows = authorisations.of(connection, ref)
+def consents(connection: Connection, login: Login) -> Sequence[RowMapping]:
+    """Return the person's authorisations, also ended authorisations, the newest first."""
+    return authorisations.of(connection, subjects.pairwise_ref(connection, login.kind, login.id, None))
+
+
+def given(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
+    """Return the authorisations that the person has given and not withdrawn, with their parts."""
     shown = (row for row in rows if row["stands"] or _awaits(row) or _lives(connection, row))
     return [{**row, "parts": sorted({name.partition("/")[0] for name in row["datasets"]})} for row in shown]
 

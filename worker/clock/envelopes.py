@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, RowMapping
@@ -22,13 +22,14 @@ from portability.law.tenants import InformGround
 from portability.locale import values
 from portability.messages import letters
 from portability.messages.mail import Letter
-from portability.messages.outbox import Channel, MessageKind, MessageState, present_occasion
+from portability.messages.outbox import ABOUT_CONSENT, Channel, MessageKind, MessageState, present_occasion
 from portability.people.addresses import for_mail
 from portability.people.directory import look_up, named
-from portability.requests import exports, outcome, referrals
+from portability.requests import approvals, exports, outcome, referrals
 from portability.requests.referrals import ReferralState
 from portability.requests.states import ExportState
 from portability.settings import Settings
+from portability.transfers import authorisations, recipients, sending
 
 ACTOR = "clock"
 TRUE_OF = {
@@ -42,6 +43,8 @@ WITH_ACCOUNT = frozenset({SubjectKind.USER, SubjectKind.TENANT})
 """Kinds of subjects that have an account page, unless the account is closed."""
 WITH_LANDING_PAGE = frozenset({MessageKind.READY, MessageKind.EXPIRING, MessageKind.DENIED, MessageKind.NOT_FOUND})
 """States with something to read after entering a code: an archive, or the reasons of a refusal."""
+TO_PREVIOUS_ADDRESS = frozenset({MessageKind.ADDRESS_CHANGED, MessageKind.RECALLED})
+"""Messages that the owner of the address before a change must get: another person may have changed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Envelope:
     address: str = field(repr=False)
     language: str
     letter: Letter = field(repr=False)
+    remark: str | None = None
+    """What is recorded with a message that was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ def fill(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
             return _to_address(desk, row)
         case MessageKind.REFERRED:
             return _to_tenant(desk, row)
+        case kind if kind in ABOUT_CONSENT:
+            return _about_consent(desk, kind, row)
         case kind:
             return _about_export(desk, kind, row)
 
@@ -91,28 +98,77 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
             return Unmailed(MessageState.PAGE, "outdated")
         to_admin = links.to_admin(connection, export)
         code = codes.text(connection, desk.settings.keys, row["occasion"]) if kind is MessageKind.CODE else ""
+        recipient = _transferred_to(connection, row["occasion"]) if kind is MessageKind.TRANSFERRED else ""
     if code is None:
         return Unmailed(MessageState.PAGE, "outdated")
     if row["channel"] == Channel.SMS:
         return _by_sms(desk, kind, export["subject_id"], export["language"])
     contact = _look_up(desk.directory, _recipient(export, to_admin=to_admin))
+    if contact and kind in TO_PREVIOUS_ADDRESS:
+        contact = _before_change(contact, kind, export)
     if contact is None or not contact.verified:
-        # A person with a login finds it on the account page; for all others an operator must find the address.
-        has_page = export["subject_kind"] in WITH_ACCOUNT and (contact is None or contact.can_log_in)
-        return Unmailed(MessageState.PAGE if has_page else MessageState.FAILED, "no_address")
+        return _without_address(export["subject_kind"], contact)
     language = locale.nearest([contact.language or export["language"] or ""])
     try:
         url = _url(desk, export, row, contact, to_admin=to_admin)
     except WrongState:
         return Unmailed(MessageState.PAGE, "outdated")
     settings = desk.settings
-    facts = _facts(settings, export, row, language, code)
+    facts = _facts(settings, export, row, language, code, recipient)
     name, colour = settings.brand_name, settings.brand_colour
     answer = _answer(settings, export, kind)
     letter = letters.write(
         kind, language, facts, answer=answer, url=url, contact=settings.contact, brand=name, colour=colour
     )
     return Envelope(contact.address, language, letter)
+
+
+def _about_consent(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | Unmailed:
+    """Return the envelope of a message about an authorisation, for its subject."""
+    with reading(desk.engine) as connection:
+        consent = authorisations.get(connection, row["occasion"])
+        recipient = recipients.get(connection, consent["recipient_id"])
+    subject_kind = SubjectKind(consent["subject_kind"])
+    if row["channel"] == Channel.SMS:
+        return _by_sms(desk, kind, consent["subject_id"], None)
+    named_subject = named(subject_kind, consent["subject_id"], consent["tenant"], consent["subject_ref"])
+    contact = _look_up(desk.directory, named_subject)
+    if contact is None or not contact.verified:
+        return _without_address(subject_kind, contact)
+    settings, language = desk.settings, locale.nearest([contact.language or ""])
+    letter = letters.write(
+        kind,
+        language,
+        {"id": consent["id"], "recipient": _provider(recipient)},
+        url=f"{settings.base_url.rstrip('/')}/me" if subject_kind in WITH_ACCOUNT and contact.can_log_in else None,
+        contact=settings.contact,
+        brand=settings.brand_name,
+        colour=settings.brand_colour,
+    )
+    is_new_address = approvals.is_recent(settings, contact.changed_at)
+    remark = authorisations.ADDRESS_CHANGED if is_new_address else None
+    return Envelope(contact.address, language, letter, remark)
+
+
+def _before_change(contact: Contact, kind: MessageKind, export: RowMapping) -> Contact | None:
+    """Return the contact with the address that it had before the last change, as far as the directory knows it.
+
+    The report of a change goes to the new address if no other is known; of a recall it does not, if the address has
+    changed since the request: the archive may have gone there by mistake.
+    """
+    is_new = contact.changed_at is not None and contact.changed_at > export["created_at"]
+    if contact.previous and (is_new or kind is MessageKind.ADDRESS_CHANGED):
+        return replace(contact, address=contact.previous)
+    return None if is_new and kind is MessageKind.RECALLED else contact
+
+
+def _without_address(subject_kind: str, contact: Contact | None) -> Unmailed:
+    """Return the end of a message without address: a person with a login finds it on the account page.
+
+    For all others an operator must find the address.
+    """
+    has_page = subject_kind in WITH_ACCOUNT and (contact is None or contact.can_log_in)
+    return Unmailed(MessageState.PAGE if has_page else MessageState.FAILED, "no_address")
 
 
 def _to_address(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
@@ -189,6 +245,14 @@ def _look_up(directory: Directory, subject: Subject) -> Contact | None:
         raise SourceRefused(f"the directory raised {type(error).__name__}") from None
 
 
+def _transferred_to(connection: Connection, transfer_id: str) -> str:
+    return _provider(recipients.get(connection, sending.get(connection, transfer_id)["recipient_id"]))
+
+
+def _provider(recipient: RowMapping) -> str:
+    return f"{recipient['name']} ({recipient['domain']})"
+
+
 def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:
     return bool(export["state"] == state) and bool(row["occasion"] == present_occasion(connection, export["id"]))
 
@@ -207,13 +271,18 @@ def _until(settings: Settings, export: RowMapping, row: RowMapping) -> datetime:
     return max(until, row["created_at"] + EXPIRY_NOTICE) if row["kind"] == MessageKind.EXPIRING else until
 
 
-def _facts(settings: Settings, export: RowMapping, row: RowMapping, language: str, code: str) -> Mapping[str, str]:
+def _facts(
+    settings: Settings, export: RowMapping, row: RowMapping, language: str, code: str, recipient: str
+) -> Mapping[str, str]:
     return {
         "id": export["id"],
         "due": values.moment(language, export["due_at"]),
         "until": values.moment(language, _until(settings, export, row)),
         "code": _spaced(code),
         "minutes": str(codes.HOLDS_SECONDS // 60),
+        "at": values.moment(language, row["created_at"]),
+        "device": row["device"] or locale.text(language, "mail.unknown_device"),
+        "recipient": recipient,
     }
 
 
@@ -243,5 +312,6 @@ def _url(desk: Desk, export: RowMapping, row: RowMapping, contact: Contact, *, t
             audience=audience,
             ttl_seconds=min(max(left_seconds, 60), links.TTL_MAX_SECONDS),
             actor=ACTOR,
+            is_reported=False,
         )
     return link.url(desk.settings.base_url)

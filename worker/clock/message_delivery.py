@@ -24,7 +24,7 @@ from portability.database.engine import elapsed_seconds, now, reading, writing
 from portability.database.incidents import Incident
 from portability.messages import mail, sms
 from portability.messages.mail import MailRefused, MailServer
-from portability.messages.outbox import CODES, Channel, MessageKind, MessageState
+from portability.messages.outbox import ABOUT_CONSENT, CODES, Channel, MessageKind, MessageState
 from portability.messages.sms import SmsGateway, SmsRefused
 from portability.settings import Settings
 from portability.trust import audit
@@ -148,7 +148,7 @@ def _advance(desk: Desk, hand_over: HandOver, row: RowMapping) -> bool:
             _settle(desk.engine, row, written.state, written.reason)
             return True
         hand_over(row, written)
-        _settle(desk.engine, row, MessageState.SENT, None, language=written.language)
+        _settle(desk.engine, row, MessageState.SENT, written.remark, language=written.language)
         log.info("deliver.sent", notification=row["id"], kind=row["kind"], export=row["export_id"])
     except (MailRefused, SmsRefused) as error:
         _settle(desk.engine, row, MessageState.FAILED, error.code)
@@ -181,6 +181,8 @@ def _settle(
     sent_at = now() if state is MessageState.SENT else None
     ended = {"state": state, "reason": reason, "language": language, "lease_until": None, "sent_at": sent_at}
     detail = {"notification": row["id"], "kind": row["kind"], "reason": reason}
+    if row["kind"] in ABOUT_CONSENT:
+        detail["authorisation"] = row["occasion"]
     with writing(engine) as connection:
         matching = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.state == MessageState.QUEUED)
         if not connection.execute(matching.values(**ended)).rowcount:

@@ -11,6 +11,7 @@ from portability.database import deployment, models
 from portability.database.engine import reading, writing
 from portability.delivery import codes
 from portability.law import deadlines
+from portability.messages import outbox
 from portability.people import sessions, subject_locks, subjects
 from portability.requests import exports
 from portability.requests.states import DISCARDED
@@ -88,6 +89,8 @@ def _purge_what_ended(engine: Engine, before: datetime) -> None:
     for table, which in found:
         with writing(engine) as connection:
             connection.execute(delete(table).where(which))
+            if table is consent:
+                outbox.purge_consents(connection)
 
 
 def _months_ago(moment: datetime, months: int) -> datetime:

@@ -12,7 +12,16 @@ from portability.messages import letters
 from portability.messages.mail import Letter
 from portability.messages.outbox import MessageKind
 
-FACTS = {"id": "abcd", "due": "D", "until": "U", "code": "1234 5678", "minutes": "10"}
+FACTS = {
+    "id": "abcd",
+    "due": "D",
+    "until": "U",
+    "code": "1234 5678",
+    "minutes": "10",
+    "at": "A",
+    "device": "V",
+    "recipient": "R",
+}
 
 
 def written(kind: MessageKind, language: str) -> Letter:

@@ -55,7 +55,7 @@ HANDLE = {Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action
 DECIDE = {
     *(Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE),
     *(Action.AUDIT_READ, Action.REQUESTS_READ, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS),
-    *(Action.RECIPIENTS, Action.AUTHORISE, Action.SEND),
+    *(Action.RECIPIENTS, Action.AUTHORISE, Action.SEND, Action.COUNTERSIGN),
 }
 RUN = {Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ}
 READ = {Action.AUDIT_READ, Action.REQUESTS_READ}
