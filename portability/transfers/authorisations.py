@@ -74,7 +74,6 @@ def give(
     """
     kind, identifier, owner = subjects.parse(subject, tenant)
     _check_end(until)
-    kept = _evidence(actor, evidence)
     to = recipients.approved(connection, recipient)
     scope = recipients.checked_datasets(datasets, exporters)
     if beyond := [name for name in scope if not recipients.covers(to["datasets"], *_parts(name))]:
@@ -90,7 +89,7 @@ def give(
         "datasets": scope,
         "once": is_once,
         "expires_at": until,
-        "evidence": kept,
+        "evidence": _evidence(actor, evidence),
         "created_by": str(actor),
         "created_identity": actor.identity,
         "created_at": now(),
