@@ -10,9 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.database import models
 from portability.database.engine import now
-from portability.requests.states import SliceState
+from portability.requests.states import ONGOING, SliceState
 
-SLICE, TURN = models.slice, models.turn
+EXPORT, SLICE, TURN = models.export, models.slice, models.turn
 
 VERSION = 2
 """Format version of the readings and positions in a row. A worker of an older version ignores newer rows."""
@@ -27,9 +27,16 @@ def group(tenant: str | None) -> str:
 
 
 def open_first(connection: Connection, export_id: str, tenant: str | None) -> None:
-    """Insert slice 0 of a new export, and its tenant's place among the groups that take turns."""
+    """Insert slice 0 of a new export, and its tenant's place among the groups that take turns.
+
+    It is marked if its subject has another open request: it gives way to the requests of other people for a while.
+    """
     enter_turns(connection, group(tenant))
-    connection.execute(insert(SLICE).values(_row(export_id, 0, group(tenant))))
+    this, other = EXPORT.alias(), EXPORT.alias()
+    of_subject = (this.c.id == export_id, other.c.subject_ref == this.c.subject_ref)
+    earlier = select(other.c.id).where(*of_subject, other.c.id != export_id, other.c.state.in_(ONGOING)).limit(1)
+    is_further = connection.scalar(earlier) is not None
+    connection.execute(insert(SLICE).values(_row(export_id, 0, group(tenant)) | {"further": is_further}))
 
 
 def enter_turns(connection: Connection, tenant: str) -> None:

@@ -417,9 +417,19 @@ def test_small_exports_pass_large_ones(made: World) -> None:
     assert claimed(made).id == small
     assert claims.claim(made.engine, "test", 60, small_only=True) is None
     assert claimed(made).id == large
-    change_slices(made, large, lease_until=None, claimed_at=now(-claims.LARGE_WAITS_SECONDS - 1))
+    change_slices(made, large, lease_until=None, claimed_at=now(-claims.YIELDS_SECONDS - 1))
     of_tenant(made, "ten_a", 3)
     assert claimed(made).id == large
+
+
+def test_a_persons_further_requests_yield_to_other_people(made: World) -> None:
+    """Five requests of one person do not keep the others waiting; after ten minutes each has its turn."""
+    first, *further = (made.request("user:usr_1", since=f"2026-0{month}-01") for month in (1, 2, 3))
+    other, another = made.request("user:usr_2"), made.request("user:usr_3")
+    assert [claimed(made).id for _ in range(4)] == [first, other, another, further[0]]
+    made.request("user:usr_4")
+    change_slices(made, further[1], created_at=now(-601))
+    assert claimed(made).id == further[1]
 
 
 def test_a_newer_version_is_left_alone(made: World) -> None:

@@ -1,4 +1,4 @@
-"""Claims: which slice a worker takes next. Tenants take turns; within a tenant, small exports go before large exports.
+"""Claims: which slice a worker takes next. Tenants take turns; within a turn, large exports and further requests yield.
 
 A claim sets a lease by the database's clock, increments the slice's fence and sets a random token; from then on every
 write of this worker carries both (worker/claim/fenced_writes.py). The fence orders the claims of one history. After a
@@ -38,8 +38,8 @@ from portability.requests.transition import transition
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
 TENANTS_MAX = 20
 """How many tenants a worker tries in one call."""
-LARGE_WAITS_SECONDS = 600
-"""How long a slice of a large export gives way to small exports of its tenant."""
+YIELDS_SECONDS = 600
+"""How long a slice of a large export, or of a person's further request, gives way to others of its tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,8 @@ def _next_of(
 ) -> tuple[Claim | None, bool]:
     """Claim the tenant's next slice; also return whether its export is in an impossible state."""
     waited_since = func.coalesce(SLICE.c.claimed_at, SLICE.c.created_at)
-    lets_pass = case((and_(SLICE.c.large, waited_since > now(-LARGE_WAITS_SECONDS)), 1), else_=0)
+    yields = and_(or_(SLICE.c.large, SLICE.c.further), waited_since > now(-YIELDS_SECONDS))
+    lets_pass = case((yields, 1), else_=0)
     of_tenant = (SLICE.c.tenant == tenant, claimable(small_only=small_only))
     chosen = select(SLICE.c.export_id, SLICE.c.number).where(*of_tenant)
     chosen = chosen.order_by(lets_pass, waited_since, SLICE.c.export_id, SLICE.c.number).limit(1)

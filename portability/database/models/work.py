@@ -94,6 +94,7 @@ slice = Table(  # noqa: A001  # the project's noun; Python's slice is not used h
     Column("tenant", String(200), nullable=False, comment="tenants take turns; empty for people with an account"),
     Column("state", String(16), nullable=False, comment="open | waiting | done"),
     Column("large", Boolean, nullable=False, comment="several volumes are expected: small exports go first"),
+    Column("further", Boolean, nullable=False, server_default=false(), comment="the subject had another open request"),
     Column("version", Integer, nullable=False, comment="of readings and position: a worker ignores newer versions"),
     Column("readings", JsonType, comment="what it reads, as JSON; null: not planned yet"),
     Column("position", JsonType, comment="Position as JSON; null: at the beginning"),

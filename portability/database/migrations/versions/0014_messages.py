@@ -1,6 +1,6 @@
-"""Messages about consents and downloads, and consents that a second person has countersigned.
+"""Messages about consents and downloads, countersigned consents, and turns between people.
 
-The columns are nullable: code of the previous release neither reads nor writes them.
+The columns are nullable or have a default: code of the previous release neither reads nor writes them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ down_revision = "0012_identities"
 
 def upgrade() -> None:
     op.add_column("notification", sa.Column("device", sa.String(100)))
+    op.add_column("slice", sa.Column("further", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("authorisation", sa.Column("created_identity", sa.String(400)))
     op.add_column("authorisation", sa.Column("document", sa.String(200)))
     op.add_column("authorisation", sa.Column("countersigned_by", sa.String(200)))
