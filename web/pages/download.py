@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping
 
 from portability.api.storages import PresigningStorage
 from portability.api.times import rfc3339
-from portability.delivery import codes, downloads, limits, links
+from portability.delivery import codes, limits, links
 from portability.delivery.links import Audience
 from portability.errors import LinkInvalid
 from portability.requests import approvals
@@ -29,6 +29,7 @@ from web.headers import policy_with_forms_to
 from web.logins import Login
 from web.pages import otp_session
 from web.ranges import Part, Unsatisfiable, wanted
+from web.running_downloads import RunningDownload
 from web.stream import VolumeStream
 
 router = APIRouter(prefix="/d", include_in_schema=False)
@@ -144,21 +145,20 @@ def volume(
     with place.reading() as connection:
         link = _resolved(request, place, connection, token)
         stored = links.claimed(connection, link, number, claim)
-    # A download manager requests a dozen parts; each writes an event to the audit log.
+    # A download manager requests a dozen parts; each changes the row of the download.
     place.limits.attempt(limits.LINK, link["id"])
     headers = _volume_headers(stored)
     if request.method == "HEAD":
         return Response(None, 200, {**headers, "Content-Length": str(stored["bytes"])}, _media_type(stored))
     if isinstance(place.storage, PresigningStorage):
         address = place.storage.presigned(stored["object_key"], name=stored["file"], seconds=PRESIGNED_SECONDS)
-        with place.writing() as connection:
-            downloads.url_issued(connection, link, number, claim, actor=f"link:{link['id']}")
+        RunningDownload.begin(place, link, stored, claim, _device(request), by_storage=True)
         return RedirectResponse(address, 302)
     try:
         part = wanted(range_header, if_range, etag=headers["ETag"], size=stored["bytes"])
     except Unsatisfiable:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{stored['bytes']}"})
-    return _streamed(place, link, stored, claim, token, part, headers)
+    return _streamed(request, place, link, stored, claim, token, part, headers)
 
 
 def begun(
@@ -181,6 +181,7 @@ def _resolved(request: Request, place: AppContext, connection: Connection, token
 
 
 def _streamed(
+    request: Request,
     place: AppContext,
     link: RowMapping,
     stored: RowMapping,
@@ -191,19 +192,18 @@ def _streamed(
 ) -> Response:
     size, number = stored["bytes"], stored["number"]
     status = 200 if part is None else 206
-    sent = part or Part(0, size - 1)
+    wanted_part = part or Part(0, size - 1)
     ranged = {} if part is None else {"Content-Range": f"bytes {part.first}-{part.last}/{size}"}
-    blocks = _begun(place.storage.read(stored["object_key"], sent.first))
+    blocks = _begun(place.storage.read(stored["object_key"], wanted_part.first))
+    download = RunningDownload.begin(place, link, stored, claim, _device(request), first=wanted_part.first)
 
-    def lives() -> None:
+    def lives(sent_bytes: int) -> None:
+        download.sent(sent_bytes)
         with place.reading() as connection:
             links.claimed(connection, links.resolve(connection, place.settings.keys, token), number, claim)
 
-    def ended(count: int) -> None:
-        complete = sent.first + count == size
-        _record_download(place, link, number, claim, sent_bytes=count, complete=complete)
-
-    return VolumeStream(blocks, sent, status, {**headers, **ranged}, _media_type(stored), lives=lives, ended=ended)
+    known = {**headers, **ranged}
+    return VolumeStream(blocks, wanted_part, status, known, _media_type(stored), lives=lives, ended=download.ended)
 
 
 def _begun(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
@@ -217,12 +217,8 @@ def _begun(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
     return all_blocks()
 
 
-def _record_download(
-    place: AppContext, link: RowMapping, number: int, claim: str, *, sent_bytes: int, complete: bool
-) -> None:
-    actor = f"link:{link['id']}"
-    with place.writing() as connection:
-        downloads.opened(connection, link, number, claim, actor=actor, sent_bytes=sent_bytes, complete=complete)
+def _device(request: Request) -> str:
+    return sessions.device(request.headers.get("user-agent", ""))
 
 
 def _volume_headers(stored: RowMapping) -> dict[str, str]:
