@@ -19,6 +19,7 @@ from portability.api.times import rfc3339
 from portability.delivery import codes, limits, links
 from portability.delivery.links import Audience
 from portability.errors import LinkInvalid
+from portability.people.actor_names import ADDRESS_ISSUER
 from portability.requests import approvals
 from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import sending
@@ -236,7 +237,8 @@ def _volume_headers(stored: RowMapping) -> dict[str, str]:
 def _admitted(request: Request, link: RowMapping, login: Login | None) -> Actor | None:
     """Return the actor as which the visitor may use the link; None where they may not."""
     if link["audience"] == Audience.CODE:
-        return Actor("subject", link["subject_ref"]) if otp_session.is_confirmed(request, link) else None
+        confirmed = otp_session.is_confirmed(request, link)
+        return Actor("subject", link["subject_ref"], issuer=ADDRESS_ISSUER) if confirmed else None
     if login is None:
         return None
     return next((actor for actor in login.actors() if links.admits(link, actor)), None)
