@@ -123,7 +123,7 @@ def a_login_by_code(stage: Stage) -> None:
 
 
 @provokes("notification.sent", "notification.page", "notification.failed")
-def messages(stage: Stage) -> None:
+def letters_to_people(stage: Stage) -> None:
     place = stage.world.place
     desk = Desk(place.engine, place.settings, NoDirectory())
     stage.world.request(f"email:{stage.person()}@news.example")

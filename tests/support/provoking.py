@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from factories import World
 from postbox import Postbox
 from served import Browser, Served
+from structlog.testing import capture_logs
 from transferring import Provider
 
 from cli.main import main
@@ -60,7 +61,8 @@ class Stage:
 
     def command(self, *arguments: str, code: int = 0) -> Result:
         """A command of an operator, whom the operating system knows."""
-        result = CliRunner(env={**self.environment, "COLUMNS": "250"}).invoke(main, arguments)
+        with capture_logs():  # the server's threads would write into the command's output
+            result = CliRunner(env={**self.environment, "COLUMNS": "250"}).invoke(main, arguments)
         assert result.exit_code == code, result.output
         return result
 

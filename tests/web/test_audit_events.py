@@ -59,13 +59,13 @@ def test_what_happens_is_in_the_log_as_documented(stage: Stage, cause: Cause) ->
     """A call, a command, a pass of the clock or a step of a worker: its events are on the page, each as it is there."""
     before = stage.head()
     elsewhere = cause(stage)
-    found = read(elsewhere.engine) if elsewhere else read(stage.world.engine, before)
+    found = log_of(elsewhere.engine) if elsewhere else log_of(stage.world.engine, before)
     assert set(CAUSES[cause]) <= {event["action"] for event in found}
     for event in found:
         check(event)
 
 
-def read(engine: Engine, after: int = 0) -> Sequence[Mapping[Any, Any]]:
+def log_of(engine: Engine, after: int = 0) -> Sequence[Mapping[Any, Any]]:
     """Return the events of a log; nothing else is read."""
     with reading(engine) as connection:
         return audit.events(connection, after=after)
