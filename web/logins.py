@@ -18,8 +18,6 @@ ADDRESS_SECONDS = 1800
 """How long a login by code is valid."""
 ID_MAX = 180
 """Characters of an account's id: with the longest role before it, the audit log has 200 for an actor."""
-ADDRESS_ISSUER = "address"
-"""The issuer of people without account: they have proved an address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portability.database.engine import writing
 from portability.errors import DatabaseUnavailable
+from portability.people.actor_names import issuer_of
 from portability.trust import audit
 
 WINDOW_SECONDS = 600.0
@@ -34,6 +35,8 @@ class Observation:
     actor: str
     export_id: str | None = None
     detail: tuple[tuple[str, str], ...] = ()
+    issuer: str = ""
+    """Who authenticated the actor: equal ids of two issuers are two people."""
 
 
 @dataclass(slots=True)
@@ -54,7 +57,7 @@ class Observations:
 
     def note(self, action: str, actor: str, export_id: str | None = None, /, **detail: str) -> None:
         """Count an event; `write` records it. A detail has codes and opaque ids only."""
-        seen = Observation(action, actor, export_id, tuple(sorted(detail.items())))
+        seen = Observation(action, actor, export_id, tuple(sorted(detail.items())), issuer_of(actor))
         with self._lock:
             window = self._windows.get(seen)
             if window and self._clock() < window.ends_at:

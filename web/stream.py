@@ -30,7 +30,7 @@ class VolumeStream(Response):
         headers: Mapping[str, str],
         media_type: str,
         *,
-        lives: Callable[[], None],
+        lives: Callable[[int], None],
         ended: Callable[[int], None],
     ) -> None:
         """Prepare the answer.
@@ -41,7 +41,8 @@ class VolumeStream(Response):
             status: 200 for the whole file, 206 for a part of it.
             headers: the headers of the answer, without Content-Length.
             media_type: the media type of the file.
-            lives: raises PortabilityError once the link has ended; called every LOOK_SECONDS.
+            lives: called every LOOK_SECONDS with the number of bytes that were sent so far; raises PortabilityError
+                once the link has ended.
             ended: called at the end with the number of bytes that were sent.
         """
         super().__init__(None, status, {**headers, "Content-Length": str(part.bytes)}, media_type)
@@ -62,7 +63,7 @@ class VolumeStream(Response):
             while sent < self._part.bytes and not await request.is_disconnected():
                 if time.monotonic() - looked_at > LOOK_SECONDS:
                     try:
-                        await anyio.to_thread.run_sync(self._lives)
+                        await anyio.to_thread.run_sync(self._lives, sent)
                     except PortabilityError:
                         return sent
                     looked_at = time.monotonic()

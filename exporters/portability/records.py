@@ -23,6 +23,7 @@ ATTESTATION = models.attestation.c
 
 WITHHELD_TABLES: Mapping[str, str] = {
     "code": "a one-time code is a secret until it is used; `links` and the events say when the archive was opened",
+    "download": "counts the bytes of running downloads and is deleted within a day; `downloads` has each download",
     "erasure": "no export begins while an erasure runs, and at its end the row names no subject",
     "deleted_volume": "each deletion is in a signed statement, which is exported",
     "gap": "what is missing in an archive is in `export.json` of the archive itself",

@@ -27,6 +27,7 @@ from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
 from portability.database import history, models
 from portability.database.engine import now
+from portability.delivery.downloads import claim_name
 from portability.errors import LinkInvalid, UnknownLink, WrongState
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
@@ -204,7 +205,7 @@ def claim(
     token = secrets.token_urlsafe(32)
     values = {"link_id": row["id"], "volume": volume, "claim_sha256": _sha256(token), "created_at": now()}
     connection.execute(insert(CLAIM).values(**values, expires_at=now(claim_seconds)))
-    detail = {"link": row["id"], "volume": volume}
+    detail = {"link": row["id"], "claim": claim_name(_sha256(token)), "volume": volume}
     audit.record(connection, "link.claimed", actor=actor, export_id=row["export_id"], detail=detail)
     return token
 

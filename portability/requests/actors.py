@@ -8,7 +8,8 @@ import re
 
 from portability.api.errors import BadInput
 from portability.errors import NotAllowed
-from portability.requests.policy import OPERATING_SYSTEM, ROLES, Actor, ActorRole
+from portability.people.actor_names import OPERATING_SYSTEM
+from portability.requests.policy import ROLES, Actor, ActorRole
 from portability.settings import Settings
 
 

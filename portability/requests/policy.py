@@ -9,6 +9,7 @@ from typing import Any
 
 from portability.api import SubjectKind
 from portability.errors import NotAllowed, ReasonRequired, StepUpRequired, UnknownExport
+from portability.people.actor_names import OPERATING_SYSTEM, ActorName
 from portability.requests.login_strength import NO_AUTH, Auth
 
 
@@ -135,9 +136,6 @@ _UNSEEN = frozenset(
 REASONED = frozenset({ActorRole.STAFF, ActorRole.OFFICER})
 """Roles that must give a reason when they ask for another person's data."""
 
-OPERATING_SYSTEM = "os"
-"""The issuer of operators: the operating system has authenticated them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -169,8 +167,8 @@ class Actor:
         """
         return self.identity == identity if identity else by.partition(":")[2] in {self.id, self.ref}
 
-    def __str__(self) -> str:
-        return f"{self.role}:{self.ref or self.id}"
+    def __str__(self) -> ActorName:
+        return ActorName(f"{self.role}:{self.ref or self.id}", self.issuer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from portability.database import models
 from portability.database.engine import now
 from portability.database.noted import note
 from portability.people import subjects
+from portability.people.actor_names import issuer_of, short_issuer
 
 Detail = Mapping[str, str | int | bool | None]
 """Opaque ids, codes and counts."""
@@ -71,9 +72,11 @@ def record(
     """Add an event in the caller's transaction; a rollback removes it.
 
     `detail` contains opaque ids, codes and counts only, never personal data. A subject who acts is named by the
-    pseudonym of their exports, which cannot be resolved once the deployment's salt is deleted. The head of the log
-    stays locked until the transaction ends: take every other lock first (deployment, turn, export, slice, log).
+    pseudonym of their exports, which cannot be resolved once the deployment's salt is deleted. If the actor is an
+    `ActorName` with an issuer, the detail `issuer` tells two people of two issuers apart. The head of the log stays
+    locked until the transaction ends: take every other lock first (deployment, turn, export, slice, log).
     """
+    issuer = {"issuer": short_issuer(known)} if (known := issuer_of(actor)) else {}
     # Before the head is locked: a subject's first event creates a pseudonym, which waits for others that do the same.
     actor = _unnamed(connection, actor)
     query = select(HEAD.c.event_id, HEAD.c.hash, now().label("at")).with_for_update()
@@ -84,7 +87,7 @@ def record(
         "actor": actor,
         "action": action,
         "export_id": export_id,
-        "detail": dict(detail or {}),
+        "detail": {**(detail or {}), **issuer},
     }
     hashed = digest(head["hash"], event)
     connection.execute(insert(EVENT).values(**event, prev_hash=head["hash"], hash=hashed))
@@ -95,7 +98,7 @@ def record(
 def _unnamed(connection: Connection, actor: str) -> str:
     role, _, identifier = actor.partition(":")
     if role != "subject" or identifier.startswith(subjects.REF_PREFIX):
-        return actor
+        return f"{actor}"
     return f"{role}:{subjects.pairwise_ref(connection, SubjectKind.USER, identifier, None)}"
 
 

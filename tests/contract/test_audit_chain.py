@@ -15,6 +15,8 @@ from portability.database import migrations, models
 from portability.database.engine import open_engine, reading, writing
 from portability.errors import NoSigningKey
 from portability.people import subjects
+from portability.people.actor_names import short_issuer
+from portability.requests.policy import Actor
 from portability.trust import audit, audit_heads, keys
 from portability.trust.audit import ChainFault, Head
 from portability.trust.signing import SignatureFault
@@ -214,3 +216,20 @@ def test_a_signed_head_is_an_anchor(log: Log, tmp_path: Path) -> None:
         for other in (f"{head}.{body}.{signature[:-4]}AAAA", f"{head}.{body[:-4]}AAAA.{signature}", "x"):
             with pytest.raises(SignatureFault):
                 audit_heads.read(connection, other)
+
+
+def test_equal_ids_of_two_issuers_are_two_actors(log: Log) -> None:
+    """The log alone tells them apart, by a name and not by the address of the issuer; older events verify as before."""
+    named = [Actor("officer", "olga", issuer=f"https://{name}.example") for name in ("one", "two")]
+    with writing(log.engine) as connection:
+        for actor in ("officer:olga", *map(str, named)):
+            audit.record(connection, "export.denied", actor=actor)
+    with reading(log.engine) as connection:
+        found = audit.events(connection)[-3:]
+    assert log.verify().ok
+    assert {event["actor"] for event in found} == {"officer:olga"}
+    assert [event["detail"] for event in found] == [
+        {},
+        *({"issuer": short_issuer(actor.issuer)} for actor in named),
+    ]
+    assert "example" not in str(found)

@@ -86,7 +86,9 @@ def test_the_documented_rights_are_enough(limited: World) -> None:
         codes.send(connection, folder, link)
         codes.check(connection, folder, link, "00000000")
         claim = links.claim(connection, link, 1, actor=TEST, claims_max=1, claim_seconds=60)
-        downloads.opened(connection, link, 1, claim, actor=TEST, sent_bytes=1, complete=True)
+        download = downloads.begin(connection, link, links.claimed(connection, link, 1, claim), claim, device="")
+        downloads.sent(connection, download, 0, 1, is_over=True)
+        downloads.end_idle(connection)
         recall_id = recalls.recall(connection, export_id, reason="x", actor=TEST)
         recalls.close(connection, recall_id, outcome="y", actor=TEST)
     assert withdraw_discarded(limited.engine, lambda: limited.place.storage, {ExportState.RECALLED}) == 1

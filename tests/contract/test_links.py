@@ -267,15 +267,17 @@ def test_everything_about_a_link_is_audited(made: World) -> None:
     row = resolve(made, link.token)
     token = claim(made, row)
     with writing(made.engine) as connection:
-        downloads.opened(connection, row, 1, token, actor=ACTOR, sent_bytes=10, complete=False)
-        downloads.opened(connection, row, 1, token, actor=ACTOR, sent_bytes=20, complete=True)
+        volume = links.claimed(connection, row, 1, token)
+        download = downloads.begin(connection, row, volume, token, device="")
+        downloads.sent(connection, download, 0, volume["bytes"], is_over=True)
         links.revoke(connection, link.id, actor=ACTOR)
     with reading(made.engine) as connection:
         events = [e for e in audit.events(connection, export_id=export_id) if e["action"].startswith("link.")]
     actions = [event["action"].removeprefix("link.") for event in events]
-    assert actions == ["issued", "claimed", "downloaded", "downloaded", "revoked"]
+    assert actions == ["issued", "claimed", "downloaded", "revoked"]
     assert all(event["detail"]["link"] == link.id for event in events)
-    assert [(e["detail"]["bytes"], e["detail"]["complete"]) for e in events[2:4]] == [(10, False), (20, True)]
+    assert events[1]["detail"]["claim"] == events[2]["detail"]["claim"]
+    assert (events[2]["detail"]["bytes"], events[2]["detail"]["complete"]) == (volume["bytes"], True)
 
 
 def test_all_links_are_revoked_at_once(made: World) -> None:

@@ -43,7 +43,7 @@ def link(made: World, export_id: str, **more: Any) -> links.Link:
 def downloaded(made: World, token: str, device: str) -> None:
     with writing(made.engine) as connection:
         found = links.resolve(connection, made.place.settings.keys, token)
-        downloads.report(connection, found, device=device)
+        downloads.report(connection, found["export_id"], found["revision"], device)
 
 
 def recall(made: World, export_id: str) -> None:

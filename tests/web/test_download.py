@@ -14,7 +14,6 @@ import pytest
 import servers
 from served import CONTACT, OTHER, OWNER, TENANT, Browser, Served, serving
 from sqlalchemy import func, select
-from workers import until
 
 from portability.database import models
 from portability.database.engine import reading, writing
@@ -370,25 +369,3 @@ def test_a_contact_reads_with_the_code_why_it_was_refused(served: Served) -> Non
         assert "We &lt;could&gt; not verify you." in after
         assert "complain" in after.lower()
         assert visitor.send(f"{page}/volumes/1", page=page).status_code == 404
-
-
-def test_what_went_out_is_in_the_audit_log(served: Served) -> None:
-    """Claim and download with its bytes; a part is not complete, the rest is."""
-    export_id = served.ready()
-    token = served.link(export_id).token
-    size = int(str(_volume(served, export_id)["bytes"]))
-    with served.browser(OWNER) as visitor:
-        claimed = _claim(visitor, token)
-        visitor.client.get(claimed, headers={"Range": "bytes=0-9"})
-        visitor.client.get(claimed, headers={"Range": "bytes=10-"})
-    query = select(models.audit_event.c.detail).where(
-        models.audit_event.c.export_id == export_id, models.audit_event.c.action == "link.downloaded"
-    )
-
-    def downloads() -> list[tuple[int, bool]]:
-        with reading(served.world.engine) as connection:
-            return [(event["bytes"], event["complete"]) for event in connection.execute(query).scalars()]
-
-    # It is written once the last byte has gone, which its receiver may know first.
-    until(lambda: len(downloads()) > 1, "both are written down")
-    assert downloads() == [(10, False), (size - 10, True)]

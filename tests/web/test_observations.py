@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import httpx
@@ -11,6 +12,8 @@ from sqlalchemy import Engine
 
 from portability.database.engine import reading
 from portability.errors import DatabaseUnavailable
+from portability.people.actor_names import short_issuer
+from portability.requests.policy import Actor
 from portability.trust import audit
 from web.observations import KINDS_MAX, Observations
 
@@ -47,15 +50,15 @@ def head(served: Served) -> int:
 def test_reads_by_staff_are_recorded_and_reads_of_the_subject_are_not(served: Served) -> None:
     """Each thing that staff look at has an event, on pages and by the API; it is there before the answer begins."""
     export_id = served.ready()
-    before = head(served)
+    before, issuer = head(served), {"issuer": short_issuer(served.issuer.url)}
     for path in (f"/v1/exports/{export_id}", "/v1/exports", "/v1/requests", "/v1/erasure-holds"):
         assert served.call("GET", path, "olga", "officer").status_code == 200
     assert served.call("GET", f"/v1/exports/{export_id}").status_code == 200
     assert newest(served.world.engine, before) == [
-        ("access.read", "officer:olga", {"action": "see_state", "export": export_id}),
-        ("access.read", "officer:olga", {"action": "list_all", "export": None}),
-        ("access.read", "officer:olga", {"action": "requests_read", "export": None}),
-        ("access.read", "officer:olga", {"action": "erasure_holds", "export": None}),
+        ("access.read", "officer:olga", {"action": "see_state", "export": export_id, **issuer}),
+        ("access.read", "officer:olga", {"action": "list_all", "export": None, **issuer}),
+        ("access.read", "officer:olga", {"action": "requests_read", "export": None, **issuer}),
+        ("access.read", "officer:olga", {"action": "erasure_holds", "export": None, **issuer}),
     ]
 
 
@@ -65,7 +68,7 @@ def test_repeats_are_counted(served: Served, clock: _Clock) -> None:
     before = head(served)
     for _ in range(100):
         assert served.call("GET", f"/v1/exports/{export_id}", "sam", "staff").status_code == 200
-    seen = {"action": "see_state", "export": export_id}
+    seen = {"action": "see_state", "export": export_id, "issuer": short_issuer(served.issuer.url)}
     assert newest(served.world.engine, before) == [("access.read", "staff:sam", seen)]
     clock.seconds += 601
     served.call("GET", f"/v1/exports/{export_id}", "sam", "staff")
@@ -79,13 +82,13 @@ def test_repeats_are_counted(served: Served, clock: _Clock) -> None:
 def test_refusals_are_recorded(served: Served) -> None:
     """By whom, what and why; a foreign export too, by the pseudonym of the person who tried."""
     export_id = served.ready()
-    before = head(served)
+    before, issuer = head(served), {"issuer": short_issuer(served.issuer.url)}
     assert served.call("GET", f"/v1/exports/{export_id}", OTHER).status_code == 404
     assert served.call("GET", "/v1/requests", "sam", "staff").status_code == 403
     foreign, forbidden = newest(served.world.engine, before)
     assert (foreign[0], foreign[1][:12]) == ("access.refused", "subject:sub_")
-    assert foreign[2] == {"action": "see_state", "why": "not_yours", "export": export_id}
-    why = {"action": "requests_read", "why": "not_allowed", "export": None}
+    assert foreign[2] == {"action": "see_state", "why": "not_yours", "export": export_id, **issuer}
+    why = {"action": "requests_read", "why": "not_allowed", "export": None, **issuer}
     assert forbidden == ("access.refused", "staff:sam", why)
 
 
@@ -157,3 +160,34 @@ def test_the_counts_of_a_process_are_recorded_at_its_end(served: Served) -> None
     assert newest(served.world.engine, before)[1:] == [
         ("access.read", "staff:sam", {"action": "x7", "repeats": 1, "export": None})
     ]
+
+
+def test_ten_thousand_reads_and_refusals_are_bounded(served: Served, clock: _Clock) -> None:
+    """Of one person in an hour: of each kind at most two events in ten minutes, which have all repeats."""
+    observations, before = served.app.state.place.observations, head(served)
+    for _ in range(10_000):
+        observations.note("access.read", "staff:sam", None, action="list_all")
+        observations.note("access.refused", "staff:sam", None, action="requests_read", why="not_allowed")
+        clock.seconds += 0.36
+    observations.end()
+    found = newest(served.world.engine, before)
+    assert len(found) <= 2 * 2 * 7
+    for action in ("access.read", "access.refused"):
+        assert sum(detail.get("repeats", 1) for name, _actor, detail in found if name == action) == 10_000
+
+
+def test_equal_ids_of_two_issuers_are_two_people(served: Served) -> None:
+    """Their repeats are counted apart, and the log says who is who."""
+    observations, before = Observations(served.world.engine, _Clock()), head(served)
+    issuers = ("https://one.example", "https://two.example")
+    for issuer in issuers:
+        for _ in range(3):
+            observations.note("access.read", str(Actor("staff", "sam", issuer=issuer)), None, action="list_all")
+    observations.end()
+    found = newest(served.world.engine, before)
+    seen = [(actor, detail["issuer"], detail.get("repeats")) for _action, actor, detail in found]
+    names = [short_issuer(issuer) for issuer in issuers]
+    assert sorted(seen, key=str) == sorted(
+        [("staff:sam", name, repeats) for name in names for repeats in (None, 2)], key=str
+    )
+    assert names[0] == f"iss_{hashlib.sha256(b'https://one.example').hexdigest()[:12]}"

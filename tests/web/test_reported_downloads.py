@@ -13,7 +13,8 @@ CURL = "curl/8.9"
 
 def download(visitor: Browser, export_id: str, agent: str) -> None:
     visitor.client.headers["User-Agent"] = agent
-    assert visitor.send(f"/me/exports/{export_id}/volumes/1", page="/me").status_code == httpx.codes.SEE_OTHER
+    claimed = visitor.send(f"/me/exports/{export_id}/volumes/1", page="/me")
+    assert visitor.client.get(claimed.headers["location"]).status_code == httpx.codes.OK
 
 
 def lines_of_messages(visitor: Browser) -> list[str]:

@@ -17,10 +17,11 @@ from portability.api import SubjectKind
 from portability.delivery import codes, limits
 from portability.errors import BadSubject
 from portability.people import subjects
+from portability.people.actor_names import ADDRESS_ISSUER
 from web import rendering, sessions
 from web.auth import OurForm
 from web.context import AppContext, CurrentContext
-from web.logins import ADDRESS_ISSUER, Login
+from web.logins import Login
 
 router = APIRouter(prefix=codes.LOGIN_PAGE, include_in_schema=False)
 SENT = "address_code"

@@ -16,9 +16,10 @@ from sqlalchemy import Connection, RowMapping
 
 from portability.api.storages import PresigningStorage
 from portability.api.times import rfc3339
-from portability.delivery import codes, downloads, limits, links
+from portability.delivery import codes, limits, links
 from portability.delivery.links import Audience
 from portability.errors import LinkInvalid
+from portability.people.actor_names import ADDRESS_ISSUER
 from portability.requests import approvals
 from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import sending
@@ -29,6 +30,7 @@ from web.headers import policy_with_forms_to
 from web.logins import Login
 from web.pages import otp_session
 from web.ranges import Part, Unsatisfiable, wanted
+from web.running_downloads import RunningDownload
 from web.stream import VolumeStream
 
 router = APIRouter(prefix="/d", include_in_schema=False)
@@ -118,7 +120,7 @@ def begin(
         link = _resolved(request, place, connection, token)
         if link["audience"] == Audience.RECIPIENT:
             actor = f"recipient:{sending.get(connection, link['transfer_id'])['recipient_id']}"
-            return begun(request, connection, place, link, token, number, actor=actor)
+            return begun(connection, place, link, token, number, actor=actor)
         check_form(request, csrf)
         admitted = _admitted(request, link, login)
         if admitted is None:
@@ -127,7 +129,7 @@ def begin(
             raise LinkInvalid
         if login is not None and link["audience"] != Audience.CODE:
             permit(place, login, Action.DOWNLOAD, _facts(link))
-        return begun(request, connection, place, link, token, number, actor=str(admitted))
+        return begun(connection, place, link, token, number, actor=str(admitted))
 
 
 @router.api_route("/{token}/volumes/{number}", methods=["GET", "HEAD"])
@@ -144,37 +146,27 @@ def volume(
     with place.reading() as connection:
         link = _resolved(request, place, connection, token)
         stored = links.claimed(connection, link, number, claim)
-    # A download manager requests a dozen parts; each writes an event to the audit log.
+    # A download manager requests a dozen parts; each changes the row of the download.
     place.limits.attempt(limits.LINK, link["id"])
     headers = _volume_headers(stored)
     if request.method == "HEAD":
         return Response(None, 200, {**headers, "Content-Length": str(stored["bytes"])}, _media_type(stored))
     if isinstance(place.storage, PresigningStorage):
         address = place.storage.presigned(stored["object_key"], name=stored["file"], seconds=PRESIGNED_SECONDS)
-        with place.writing() as connection:
-            downloads.url_issued(connection, link, number, claim, actor=f"link:{link['id']}")
+        RunningDownload.begin(place, link, stored, claim, _device(request), by_storage=True)
         return RedirectResponse(address, 302)
     try:
         part = wanted(range_header, if_range, etag=headers["ETag"], size=stored["bytes"])
     except Unsatisfiable:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{stored['bytes']}"})
-    return _streamed(place, link, stored, claim, token, part, headers)
+    return _streamed(request, place, link, stored, claim, token, part, headers)
 
 
 def begun(
-    request: Request,
-    connection: Connection,
-    place: AppContext,
-    link: Mapping[Any, Any],
-    token: str,
-    number: int,
-    *,
-    actor: str,
+    connection: Connection, place: AppContext, link: Mapping[Any, Any], token: str, number: int, *, actor: str
 ) -> Response:
-    """Claim a download of a volume, tell the person, and redirect to it. Raises LinkInvalid."""
+    """Claim a download of a volume and redirect to it. Raises LinkInvalid."""
     settings = place.settings
-    if link["audience"] != Audience.RECIPIENT:  # the person has heard of the transfer
-        downloads.report(connection, link, device=sessions.device(request.headers.get("user-agent", "")))
     limits = {"claims_max": settings.link_claims_max, "claim_seconds": settings.link_claim_seconds}
     claim = links.claim(connection, link, number, actor=actor, **limits)
     return rendering.see_other(f"/d/{token}/volumes/{number}?claim={claim}")
@@ -190,6 +182,7 @@ def _resolved(request: Request, place: AppContext, connection: Connection, token
 
 
 def _streamed(
+    request: Request,
     place: AppContext,
     link: RowMapping,
     stored: RowMapping,
@@ -200,19 +193,18 @@ def _streamed(
 ) -> Response:
     size, number = stored["bytes"], stored["number"]
     status = 200 if part is None else 206
-    sent = part or Part(0, size - 1)
+    wanted_part = part or Part(0, size - 1)
     ranged = {} if part is None else {"Content-Range": f"bytes {part.first}-{part.last}/{size}"}
-    blocks = _begun(place.storage.read(stored["object_key"], sent.first))
+    blocks = _begun(place.storage.read(stored["object_key"], wanted_part.first))
+    download = RunningDownload.begin(place, link, stored, claim, _device(request), first=wanted_part.first)
 
-    def lives() -> None:
+    def lives(sent_bytes: int) -> None:
+        download.sent(sent_bytes)
         with place.reading() as connection:
             links.claimed(connection, links.resolve(connection, place.settings.keys, token), number, claim)
 
-    def ended(count: int) -> None:
-        complete = sent.first + count == size
-        _record_download(place, link, number, claim, sent_bytes=count, complete=complete)
-
-    return VolumeStream(blocks, sent, status, {**headers, **ranged}, _media_type(stored), lives=lives, ended=ended)
+    known = {**headers, **ranged}
+    return VolumeStream(blocks, wanted_part, status, known, _media_type(stored), lives=lives, ended=download.ended)
 
 
 def _begun(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
@@ -226,12 +218,8 @@ def _begun(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
     return all_blocks()
 
 
-def _record_download(
-    place: AppContext, link: RowMapping, number: int, claim: str, *, sent_bytes: int, complete: bool
-) -> None:
-    actor = f"link:{link['id']}"
-    with place.writing() as connection:
-        downloads.opened(connection, link, number, claim, actor=actor, sent_bytes=sent_bytes, complete=complete)
+def _device(request: Request) -> str:
+    return sessions.device(request.headers.get("user-agent", ""))
 
 
 def _volume_headers(stored: RowMapping) -> dict[str, str]:
@@ -249,7 +237,8 @@ def _volume_headers(stored: RowMapping) -> dict[str, str]:
 def _admitted(request: Request, link: RowMapping, login: Login | None) -> Actor | None:
     """Return the actor as which the visitor may use the link; None where they may not."""
     if link["audience"] == Audience.CODE:
-        return Actor("subject", link["subject_ref"]) if otp_session.is_confirmed(request, link) else None
+        confirmed = otp_session.is_confirmed(request, link)
+        return Actor("subject", link["subject_ref"], issuer=ADDRESS_ISSUER) if confirmed else None
     if login is None:
         return None
     return next((actor for actor in login.actors() if links.admits(link, actor)), None)

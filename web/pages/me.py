@@ -163,7 +163,7 @@ def revoke(request: Request, place: CurrentContext, login: LoggedIn, export_id: 
 
 
 @router.post("/exports/{export_id}/volumes/{number}", dependencies=[OurForm])
-def fetch(request: Request, place: CurrentContext, login: LoggedIn, export_id: str, number: VolumeNumber) -> Response:
+def fetch(place: CurrentContext, login: LoggedIn, export_id: str, number: VolumeNumber) -> Response:
     """Download a volume, by a link that is made and claimed at once and that expires with the claim."""
     settings = place.settings
     with place.writing() as connection:
@@ -173,7 +173,7 @@ def fetch(request: Request, place: CurrentContext, login: LoggedIn, export_id: s
             connection, settings.keys, row["id"], ttl_seconds=seconds, actor=str(actor), is_reported=False
         )
         link = links.resolve(connection, settings.keys, made.token)
-        return download.begun(request, connection, place, link, made.token, number, actor=str(actor))
+        return download.begun(connection, place, link, made.token, number, actor=str(actor))
 
 
 def _my_exports(connection: Connection, login: Login) -> list[RowMapping]:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, f
 
 from portability.database import deployment, models
 from portability.database.engine import reading, writing
-from portability.delivery import codes
+from portability.delivery import codes, downloads
 from portability.law import deadlines
 from portability.messages import outbox
 from portability.people import sessions, subject_locks, subjects
@@ -43,7 +43,16 @@ def purge(engine: Engine, months: int) -> int:
             gone += 1
     _purge_what_ended(engine, before)
     _purge_logins(engine)
+    _end_downloads(engine)
     return gone
+
+
+def _end_downloads(engine: Engine) -> None:
+    with reading(engine) as connection:
+        if not downloads.has_outdated(connection):
+            return
+    with writing(engine) as connection:
+        downloads.end_idle(connection)
 
 
 def _purge_logins(engine: Engine) -> None:

@@ -6,7 +6,7 @@ stored only as the id of a subject.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from portability.database.engine import JsonType, UtcTime
 from portability.database.models.columns import BigSerial, metadata
@@ -83,6 +83,31 @@ link_claim = Table(
     Column("downloaded_at", UtcTime, comment="when all bytes were sent, or the download was redirected to storage"),
     UniqueConstraint("claim_sha256"),
     Index(None, "link_id", "volume"),
+)
+
+download = Table(
+    "download",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("claim_sha256", String(64), nullable=False),
+    # No foreign keys: the row does not belong to a request's record, and is deleted within a day.
+    Column("link_id", String(32), nullable=False),
+    Column("export_id", String(32), nullable=False),
+    Column("volume", Integer, nullable=False, comment="its number"),
+    Column("revision", Integer, nullable=False, comment="of the archive"),
+    Column("size", BigInteger, nullable=False, comment="bytes of the volume"),
+    Column("device", String(100), nullable=False, comment="browser and system, without versions; empty: a program"),
+    Column("by_storage", Boolean, nullable=False, comment="object storage sends the bytes"),
+    Column("is_repeated", Boolean, nullable=False, comment="this device had every byte before, under this claim"),
+    Column("requests", Integer, nullable=False),
+    Column("running", Integer, nullable=False, comment="requests that are being answered; too high after a crash"),
+    Column("bytes", BigInteger, nullable=False, comment="that were sent, also repeatedly"),
+    Column("spans", JsonType, nullable=False, comment="which bytes were sent: [first, after the last], in order"),
+    Column("began_at", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False, comment="of the last bytes or request, within a minute"),
+    Column("ended_at", UtcTime, comment="when its event was recorded"),
+    Index(None, "claim_sha256"),
+    Index(None, "ended_at", "seen_at"),
 )
 
 session = Table(

@@ -11,7 +11,7 @@ from alembic import op
 from portability.database.engine import UtcTime
 
 revision = "0014_messages"
-down_revision = "0012_identities"
+down_revision = "0013_downloads"
 
 
 def upgrade() -> None:
