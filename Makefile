@@ -87,15 +87,19 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 	$(COMPILE) --extra mutants -c requirements/dev.txt -o requirements/mutants.txt pyproject.toml
 
 # Servers and judges of the tests, as program:package. As root on Debian what is missing is installed; APT=no leaves the
-# machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself.
-PROGRAMS := valkey-server:valkey-server pgbouncer:pgbouncer age:age curl:curl unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
+# machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself. No service is started:
+# invoke-rc.d asks the policy, which containers of Debian have already. Without it nginx would listen on port 80.
+POLICY := /usr/sbin/policy-rc.d
+PROGRAMS := valkey-server:valkey-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
 	node:nodejs npm:npm chromium:chromium
 programs:
 	@[ "$(APT)" != no ] && $(ROOT_APT) || exit 0; \
 	missing=""; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	for pair in $(PROGRAMS); do command -v "$${pair%:*}" >/dev/null || missing="$$missing $${pair#*:}"; done; \
-	[ -z "$$missing" ] || apt-get update -q; \
+	[ -n "$$missing" ] || exit 0; \
+	[ -e $(POLICY) ] || { trap 'rm -f $(POLICY)' EXIT && printf '#!/bin/sh\nexit 101\n' > $(POLICY) && chmod +x $(POLICY); }; \
+	apt-get update -q; \
 	for package in $$missing; do $(APT_GET_INSTALL) "$$package" || echo "$$package: not to be had here"; done
 
 # Without npm nothing is made, and the tests say so.

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import click
 import uvicorn
+from fastapi import FastAPI
 
 from cli.context import Context, shared
 from portability import logs
@@ -38,21 +39,26 @@ def web(context: Context, host: str | None, port: int | None, fd: int | None) ->
     make_link_key(context)
     settings = context.settings
     usual_host, usual_port = listening_address(settings.base_url)
-    config = uvicorn.Config(
-        create_app(settings, storage=context.storage),
-        host=host or usual_host,
-        port=port or usual_port,
+    app = create_app(settings, storage=context.storage)
+    server = ReportingServer(server_config(app, host=host or usual_host, port=port or usual_port))
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=inherited)
+    if not server.started:
+        sys.exit(1)
+
+
+def server_config(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8000) -> uvicorn.Config:
+    """Return how `web` is served. Proxies are trusted by their addresses in FORWARDED_ALLOW_IPS (docs/proxy.md)."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
         # Its access log contains paths and queries, and therefore tokens; ours contains routes (web/headers.py).
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
-    server = ReportingServer(config)
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=inherited)
-    if not server.started:
-        sys.exit(1)
 
 
 class ReportingServer(uvicorn.Server):

@@ -31,8 +31,8 @@ LOCKS = {"run": (), "embedded": ("embedded",), "dev": ("embedded", "dev", "docs"
 
 # What starts a server, a browser or a partner on loopback, of tests/support and of the libraries.
 SERVER_MODULES = {
-    *("servers", "served", "sending", "transferring", "fake_sender", "http_faults", "issuer", "listener", "loopback"),
-    *("postbox", "visits", "watched", "playwright", "uvicorn", "aiosmtpd", "http.server", "socketserver"),
+    *("servers", "served", "proxied", "sending", "transferring", "fake_sender", "http_faults", "issuer", "listener"),
+    *("loopback", "postbox", "visits", "watched", "playwright", "uvicorn", "aiosmtpd", "http.server", "socketserver"),
 }
 SERVER_FIXTURES = {
     *("pg_server", "pg_url", "platform_url", "redis_server", "redis_url", "s3_server", "s3", "s3_url", "browser"),

@@ -55,6 +55,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI
         description=DESCRIPTION,
         docs_url=None,  # FastAPI's pages load scripts from other servers
         redoc_url=None,
+        redirect_slashes=False,  # Starlette would redirect to the host that the request names
         lifespan=_lifespan,
     )
     app.state.place = place

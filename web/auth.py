@@ -51,13 +51,27 @@ READS = frozenset(
 
 
 def permit(
-    place: AppContext, login: Login, action: Action, facts: Facts | None = None, *, export_id: str = ""
+    place: AppContext,
+    login: Login,
+    action: Action,
+    facts: Facts | None = None,
+    *,
+    export_id: str = "",
+    confirmed: Action | None = None,
 ) -> Actor:
     """Return the first actor of a login that is permitted an action.
 
+    Args:
+        place: the context of this process.
+        login: of the request.
+        action: what the person wants to do.
+        facts: what the policy needs to know about it.
+        export_id: the export that it is about; empty: none.
+        confirmed: the action for which a second login counts; None: the same. It differs if a form does two things.
+
     Raises: UnknownExport, NotAllowed, ReasonRequired, StepUpRequired.
     """
-    auth = login.auth(place.settings, action, export_id)
+    auth = login.auth(place.settings, confirmed or action, export_id)
     refusals = []
     for actor in login.actors():
         decision = policy.allowed(actor, action, facts, auth)

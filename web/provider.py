@@ -31,7 +31,7 @@ TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", ""})
 LOGOUT_TYPES = frozenset({"logout+jwt", "jwt", ""})
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_SECONDS = 300
-"""The greatest age of a logout token. A second one of the same login changes nothing."""
+"""The greatest age of a logout token."""
 LEEWAY_SECONDS = 30
 ANSWER_SECONDS = 10.0
 FRESH_SECONDS = 600.0
@@ -190,8 +190,9 @@ class OpenIdProvider:
         """
         claims = self._verified(token, LOGOUT_TYPES, aud=self.settings.oidc_client_id or "")
         events = claims.get("events")
-        names_session = isinstance(claims.get("sub"), str) or isinstance(claims.get("sid"), str)
-        if not isinstance(events, dict) or LOGOUT_EVENT not in events or "nonce" in claims or not names_session:
+        named = {name for name in ("jti", "sub", "sid") if isinstance(claims.get(name), str)}
+        is_whole = "jti" in named and named & {"sub", "sid"}
+        if not isinstance(events, dict) or LOGOUT_EVENT not in events or "nonce" in claims or not is_whole:
             raise LoginFailed("the token is not a logout token")
         if not isinstance(claims.get("iat"), int) or time.time() - claims["iat"] > LOGOUT_SECONDS:
             raise LoginFailed("the logout token is too old")

@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from portability import locale
+from portability.delivery import limits
 from portability.errors import DatabaseUnavailable
 from portability.locale import values
 from portability.requests import outcome
@@ -163,8 +164,8 @@ def local(path: str | None) -> str:
 
 
 def address(request: Request) -> str:
-    """Return the client's address, for the counters of attempts; behind a proxy uvicorn sets it."""
-    return request.client.host if request.client else ""
+    """Return the client's address, for the counters of attempts; behind a proxy uvicorn sets it (docs/proxy.md)."""
+    return limits.client(request.client.host) if request.client else ""
 
 
 def _came_from(request: Request) -> str:

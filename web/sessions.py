@@ -19,7 +19,7 @@ from portability.people.sessions import SessionEntry
 from portability.trust import audit
 from web.context import AppContext
 from web.logins import Login, from_claims, roles_of
-from web.provider import NO_TOKENS, Tokens
+from web.provider import LEEWAY_SECONDS, LOGOUT_SECONDS, NO_TOKENS, Tokens
 
 TOKEN = "login"  # noqa: S105  # a name
 """In the cookie: the token of the session."""
@@ -196,7 +196,12 @@ def end_of(place: AppContext, login: Login, session_id: str | None = None) -> No
 
 
 def end_by_provider(place: AppContext, claims: Mapping[str, Any]) -> None:
-    """End the sessions that a logout token names, by the provider's session or by the person."""
+    """End the sessions that a logout token names, by the provider's session or by the person.
+
+    A token ends sessions once: a copy of it must not end those that the person begins later.
+    """
+    if place.limits.was_used(claims["jti"]):
+        return
     login = from_claims(place.settings, claims) if "sub" in claims else None
     with place.writing() as connection:
         if sid := claims.get("sid"):
@@ -205,6 +210,8 @@ def end_by_provider(place: AppContext, claims: Mapping[str, Any]) -> None:
             ended = sessions.end(connection, place.salt, login.identity) if login else ()
         for session_id in ended:
             audit.record(connection, "session.ended", actor="provider", detail={"session": session_id})
+    # Not before: after a fault the provider sends the token again.
+    place.limits.use(claims["jti"], seconds=LOGOUT_SECONDS + LEEWAY_SECONDS)
 
 
 def listed(connection: Connection, place: AppContext, login: Login) -> Sequence[SessionEntry]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from portability.api import SubjectKind
 from portability.database import models
@@ -146,10 +146,12 @@ def _outdated() -> Sequence[ColumnElement[bool]]:
 
 
 def _check_sent(connection: Connection, of_owner: ColumnElement[bool], most: int) -> None:
-    """Check the number of codes of the last hour. Raises TooManyAttempts."""
+    """Check the number of codes of the last hour. Raises TooManyAttempts, which says when one of them is older."""
     recent = (of_owner, TABLE.c.created_at > now(-SENT_WINDOW_SECONDS))
-    if connection.execute(select(func.count()).select_from(TABLE).where(*recent)).scalar_one() >= most:
-        raise TooManyAttempts("too many codes were sent", retry_after_seconds=SENT_WINDOW_SECONDS)
+    newest = select(TABLE.c.created_at, now().label("present")).where(*recent).order_by(TABLE.c.created_at.desc())
+    if oldest := connection.execute(newest.offset(most - 1).limit(1)).one_or_none():
+        ago_seconds = int((oldest.present - oldest.created_at).total_seconds())
+        raise TooManyAttempts("too many codes were sent", retry_after_seconds=SENT_WINDOW_SECONDS - ago_seconds)
 
 
 def _made(connection: Connection, keys_folder: Path, **owner: str) -> str:

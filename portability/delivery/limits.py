@@ -1,5 +1,7 @@
 """Limits on attempts of logins, codes and links, counted in Redis; without Redis in this process, more strictly.
 
+Tokens that count once are remembered in the same way.
+
 A failure of Redis never opens the limit and never becomes an error: the limit is then smaller. Redis stores hashes.
 """
 
@@ -11,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
 from threading import Lock
 
 from redis import Redis
@@ -22,6 +24,8 @@ from portability.errors import TooManyAttempts
 
 REST_SECONDS = 5
 """How long Redis is not used after a failure, so that attempts do not wait for it each time."""
+FAILURES = (RedisError, OSError, PortabilityError)
+"""What a Redis that is away raises."""
 KEPT_MAX = 10_000
 """Counters in this process; beyond this number the oldest are dropped."""
 
@@ -48,10 +52,26 @@ ADDRESS = AttemptRule("address", 10, 3600)
 """Codes for people without account, for each network; each address and all together are counted in the database."""
 NETWORK_BITS = {4: 24, 6: 48}
 """Length of the prefix that one subscriber or office usually has (RIPE-690 for IPv6)."""
+CLIENT_BITS = 64
 LINK = AttemptRule("link", 120, 60)
+"""Wrong links for one address, and parts of a volume for one link."""
 REQUEST = AttemptRule("request", 60, 60)
 RECEIPT = AttemptRule("receipt", 20, 300)
 """For each request to a recipient for its keys."""
+
+
+def client(address: str) -> str:
+    """Return the address that a client's attempts are counted under; another text stays as it is.
+
+    A machine with IPv6 has all addresses of a network of 64 bits (RFC 4291, 2.5.1): they count as one.
+    """
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address):
+        return address
+    return str(found.ipv4_mapped or IPv6Network((int(found), CLIENT_BITS), strict=False).network_address)
 
 
 def network(address: str) -> str:
@@ -81,6 +101,38 @@ class AttemptLimits:
         """Check that another attempt is possible, without counting it. Raises TooManyAttempts."""
         self._check(rule, counted, step=0, spare=1)
 
+    def was_used(self, token_id: str) -> bool:
+        """Return whether a token that counts once was used; `use` says so."""
+        key = self._token_key(token_id)
+        if self._has_redis:
+            try:
+                return bool(self._open_redis().exists(key))
+            except FAILURES:
+                self._rest()
+        with self._lock:
+            return key in self._alone
+
+    def use(self, token_id: str, *, seconds: int) -> None:
+        """Remember that a token was used, at least until it is too old to be accepted.
+
+        Args:
+            token_id: its `jti`.
+            seconds: the greatest age at which it is accepted.
+        """
+        key = self._token_key(token_id)
+        if self._has_redis:
+            try:
+                self._open_redis().set(key, 1, ex=seconds)
+            except FAILURES:
+                self._rest()
+            else:
+                return
+        self._count_alone(key, 1)
+
+    def _token_key(self, token_id: str) -> str:
+        named = f"token\0{token_id}".encode(errors="replace")
+        return f"portability:limit:token:{hmac.digest(self._salt, named, hashlib.sha256).hex()}"
+
     def _check(self, rule: AttemptRule, counted: tuple[str, ...], *, step: int, spare: int) -> None:
         present = self._clock()
         window = int(present // rule.window_seconds)
@@ -92,17 +144,27 @@ class AttemptLimits:
             raise TooManyAttempts(retry_after_seconds=wait_seconds)
 
     def _counted(self, key: str, rule: AttemptRule, step: int) -> tuple[int, int]:
-        if time.monotonic() >= self._resting_until:
+        if self._has_redis:
             try:
                 return self._count_in_redis(key, rule, step), rule.most
-            except (RedisError, OSError, PortabilityError):
-                self._redis, self._resting_until = None, time.monotonic() + REST_SECONDS
+            except FAILURES:
+                self._rest()
         return self._count_alone(key, step), rule.most_alone
 
-    def _count_in_redis(self, key: str, rule: AttemptRule, step: int) -> int:
+    @property
+    def _has_redis(self) -> bool:
+        return time.monotonic() >= self._resting_until
+
+    def _rest(self) -> None:
+        self._redis, self._resting_until = None, time.monotonic() + REST_SECONDS
+
+    def _open_redis(self) -> Redis:
         if self._redis is None:
             self._redis = self._connect()
-        with self._redis.pipeline(transaction=True) as pipeline:
+        return self._redis
+
+    def _count_in_redis(self, key: str, rule: AttemptRule, step: int) -> int:
+        with self._open_redis().pipeline(transaction=True) as pipeline:
             pipeline.incrby(key, step)
             pipeline.expire(key, rule.window_seconds * 2)
             count, _ = pipeline.execute()

@@ -169,11 +169,14 @@ def test_a_code_is_of_its_link_and_its_time(people: People, link: dict[Any, Any]
 
 
 def test_a_mailbox_is_not_flooded(people: People, link: dict[Any, Any]) -> None:
-    """Five codes an hour for one link; none for a link whose user logs in."""
+    """Five codes an hour for one link, and the refusal says when there is another; none for a user who logs in."""
     for _ in range(codes.SENT_MAX):
         people.send(link)
-    with pytest.raises(TooManyAttempts):
+        with writing(people.world.engine) as connection:
+            connection.execute(update(models.code).values(created_at=now(-600)))
+    with pytest.raises(TooManyAttempts) as refused:
         people.send(link)
+    assert 2990 < refused.value.retry_after_seconds <= 3000
     with pytest.raises(LinkInvalid):
         people.send(people.link("login"))
 

@@ -10,7 +10,7 @@ import redis
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisAway
 
-from portability.delivery.limits import KEPT_MAX, AttemptLimits, AttemptRule
+from portability.delivery.limits import KEPT_MAX, AttemptLimits, AttemptRule, client, network
 from portability.errors import QueueUnavailable, TooManyAttempts
 
 RULE = AttemptRule("code", 8, 60)
@@ -90,6 +90,46 @@ def test_what_is_counted_alone_is_bounded() -> None:
     for number in range(KEPT_MAX + 100):
         limits.attempt(RULE, str(number))
     assert len(limits._alone) == KEPT_MAX
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::"),
+        ("2001:db8:1:3::9", "2001:db8:1:3::"),
+        ("::1", "::"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_a_machine_is_counted_once(address: str, counted: str) -> None:
+    """By its address, or by its network of 64 bits; its wider network is the same for both."""
+    assert client(address) == counted
+    assert network(client(address)) == network(address if "ffff" not in address else counted)
+
+
+def test_a_token_counts_once_in_all_processes(connect: Callable[[], Redis]) -> None:
+    """Redis has a hash of it, until it would be too old; another deployment does not know it."""
+    one, other, foreign = (AttemptLimits(connect, salt) for salt in (SALT, SALT, "00" * 32))
+    assert not one.was_used("jti-1")
+    one.use("jti-1", seconds=330)
+    assert [each.was_used("jti-1") for each in (one, other, foreign)] == [True, True, False]
+    assert not other.was_used("jti-2")
+    (key,) = connect().scan_iter()
+    assert re.fullmatch(b"portability:limit:token:[0-9a-f]{64}", key)
+    assert 320 < connect().ttl(key) <= 330
+
+
+def test_a_token_counts_once_without_redis() -> None:
+    """Then each process remembers those that it has seen."""
+    limits = AttemptLimits(away, SALT)
+    assert not limits.was_used("jti-1")
+    limits.use("jti-1", seconds=330)
+    assert limits.was_used("jti-1")
+    assert not limits.was_used("jti-2")
 
 
 def test_the_smallest_rule_lets_one_through_alone() -> None:

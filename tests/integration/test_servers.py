@@ -13,14 +13,17 @@ import psycopg
 import pytest
 import redis
 import servers
+from judges.programs import program
 from servers.s3 import remove_sockets
 
-_STARTS_ALL = """
+_STARTS = """
 import servers, sys, time
-with servers.postgres(), servers.valkey(), servers.seaweedfs():
+with {started}:
     print("up", flush=True)
     time.sleep(600)
 """
+DATABASES = "servers.postgres(), servers.valkey(), servers.seaweedfs()"
+PROXY = "servers.nginx('server { listen 80; } server { listen 443; }', replaced={}, files={})"
 
 
 def _descendants(pid: int) -> set[int]:
@@ -44,10 +47,13 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a child's life to its parent's")
-def test_servers_die_with_a_killed_parent() -> None:
+@pytest.mark.parametrize("started", [DATABASES, PROXY])
+def test_servers_die_with_a_killed_parent(started: str) -> None:
     """A kill -9 of the test process leaves no server behind."""
+    if started == PROXY:
+        program("nginx", package="nginx")
     with subprocess.Popen(
-        [sys.executable, "-c", _STARTS_ALL],
+        [sys.executable, "-c", _STARTS.format(started=started)],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(servers.__file__).parents[1])},
     ) as parent:

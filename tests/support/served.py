@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
 import socket
 import threading
 import time
@@ -19,8 +21,10 @@ from factories import MadeUpExporter, World, described, things, world
 from fastapi import FastAPI
 from issuer import Issuer
 
+from cli.web import server_config
 from portability.api import Exporter
 from portability.api.storages import Storage
+from portability.database import models
 from portability.database.engine import writing
 from portability.delivery import links
 from portability.trust import keys
@@ -31,6 +35,7 @@ OWNER = "usr_owner"
 OTHER = "usr_other"
 TENANT = "ten_a"
 CONTACT = "con_1"
+MIB = 1 << 20
 
 
 @dataclass
@@ -55,6 +60,20 @@ class Served:
         identifier = self.world.request(subject, **asked)
         self.world.advance_all()
         return identifier
+
+    def grow(self, export_id: str, size: int) -> str:
+        """Put a large object in the place of the volume; returns its SHA-256. What is in it matters to no download."""
+        block, digest = secrets.token_bytes(MIB), hashlib.sha256()
+        key = f"{export_id}/1.1.large.zip"
+        upload = self.world.place.storage.begin(key)
+        for _ in range(size // MIB):
+            upload.write(block)
+            digest.update(block)
+        upload.complete()
+        grown = {"object_key": key, "bytes": size // MIB * MIB, "sha256": digest.hexdigest()}
+        with writing(self.world.engine) as connection:
+            connection.execute(models.volume.update().where(models.volume.c.export_id == export_id).values(**grown))
+        return digest.hexdigest()
 
     def link(self, export_id: str, *, audience: str = "login", ttl_seconds: float = 600) -> links.Link:
         settings = self.world.place.settings
@@ -124,8 +143,7 @@ def serving(
         with writing(made.engine) as connection:
             keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
         app = create_app(made.place.settings, storage=made.place.storage)
-        config = uvicorn.Config(app, access_log=False, log_config=None, ws="none", lifespan="on", server_header=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(server_config(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:

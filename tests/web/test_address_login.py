@@ -132,6 +132,20 @@ def test_a_code_is_of_its_browser(served: Served) -> None:
         assert answer.headers["location"] == "/me"
 
 
+def test_a_code_logs_in_once(served: Served) -> None:
+    """Neither this browser nor a copy of its cookie from before the login can use it again."""
+    with served.browser() as visitor, served.browser() as thief:
+        ask_code(visitor)
+        copied = {"Cookie": f"portability={visitor.client.cookies['portability']}"}
+        form = {"csrf": visitor.token("/login/address"), "code": newest_code(served)}
+        assert visitor.client.post("/login/address/check", data=form).headers["location"] == "/me"
+        for browser, headers in ((visitor, {}), (thief, copied)):
+            csrf = {} if headers else {"csrf": visitor.token("/me")}
+            answer = browser.client.post("/login/address/check", data={**form, **csrf}, headers=headers)
+            assert answer.headers["location"] == "/login/address"
+        assert thief.client.get("/me", headers=copied).status_code == 303
+
+
 def test_a_wrong_code_logs_no_one_in(served: Served) -> None:
     """The page says so, and asks again; another address can be entered instead."""
     with served.browser() as visitor:

@@ -98,7 +98,7 @@ def test_a_gigabyte_is_resumed(kind: str, redis_server: str, tmp_path: Path, req
         storage = S3Storage(server.bucket, "gigabyte", endpoint=server.endpoint, addressing="path")
     with serving(tmp_path / "state", redis_server, storage=storage, records=2) as served:
         export_id = served.ready()
-        volume = _grown(served, export_id, GB)
+        volume = served.grow(export_id, GB)
         link = served.link(export_id)
         with served.browser(OWNER) as visitor:
             address = f"{served.url}{_claim(visitor, link.token)}"
@@ -110,22 +110,6 @@ def test_a_gigabyte_is_resumed(kind: str, redis_server: str, tmp_path: Path, req
             assert hashlib.file_digest(whole, "sha256").hexdigest() == volume
         assert served.call("DELETE", f"/v1/links/{link.id}").status_code == 204
         assert _curl("-o", str(tmp_path / "again"), address) != 0
-
-
-def _grown(served: Served, export_id: str, size: int) -> str:
-    """Put a large object in the place of the volume: what is in it matters to no download."""
-    block = secrets.token_bytes(MIB)
-    digest = hashlib.sha256()
-    key = f"{export_id}/1.1.large.zip"
-    upload = served.world.place.storage.begin(key)
-    for _ in range(size // MIB):
-        upload.write(block)
-        digest.update(block)
-    upload.complete()
-    grown = {"object_key": key, "bytes": size // MIB * MIB, "sha256": digest.hexdigest()}
-    with writing(served.world.engine) as connection:
-        connection.execute(models.volume.update().where(models.volume.c.export_id == export_id).values(**grown))
-    return digest.hexdigest()
 
 
 def test_the_whole_way_on_postgresql(pg_url: str, redis_server: str, tmp_path: Path) -> None:

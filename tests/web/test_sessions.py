@@ -121,6 +121,8 @@ BAD_LOGOUTS: dict[str, dict[str, Any]] = {
     "no event": {"events": {}},
     "an event of another kind": {"events": {"http://schemas.openid.net/event/other": {}}},
     "of no one": {"sub": None},
+    "without an id": {"jti": None},
+    "with an id that is no text": {"jti": 7},
     "another audience": {"aud": "another-client"},
     "another issuer": {"iss": "https://elsewhere.example"},
     "old": {"iat": int(time.time()) - 3600, "exp": None},

@@ -76,6 +76,20 @@ def test_without_a_yes_nothing_is_sent(served: Served, other: Provider) -> None:
         assert [row for row in authorisations.of(connection) if row["recipient_id"] == other.recipient] == []
 
 
+def test_one_second_login_is_enough_to_send(served: Served, other: Provider) -> None:
+    """It counts for the consent and the transfer of this copy, and for no other copy."""
+    export_id, second = served.ready(profile="portability"), served.ready(profile="portability", since="2021-01-01")
+    with served.browser(OWNER, strong=False) as visitor:
+        assert send(visitor, export_id, other) == 401
+        served.issuer.person = served.issuer.claims(OWNER)
+        visitor.client.get("/login", params={"again": "1"}, follow_redirects=True)
+        assert send(visitor, export_id, other) == 303
+        assert send(visitor, second, other) == 401
+        headers = {"X-CSRF-Token": visitor.token("/me")}
+        transfer = f"/v1/transfers/{only(served, export_id)}"
+        assert visitor.client.delete(transfer, headers=headers).status_code == 204
+
+
 def test_what_is_allowed_until_a_day_is_on_the_account_and_ends_there(served: Served, other: Provider) -> None:
     """It holds for the next copies too, and its button ends it with what is under way."""
     export_id = served.ready(profile="portability")

@@ -196,6 +196,6 @@ def _sent(place: AppContext, login: Login, connection: Connection, transfer_id: 
     row = sending.get(connection, transfer_id)
     export = exports.get(connection, row["export_id"])
     try:
-        return row, permit(place, login, Action.SEND, facts_of(connection, export))
+        return row, permit(place, login, Action.SEND, facts_of(connection, export), export_id=export["id"])
     except UnknownExport:
         raise UnknownTransfer(f"no transfer has the id {transfer_id!r}") from None

@@ -128,7 +128,7 @@ def begin(
                 raise NotLoggedIn("this download needs a login")
             raise LinkInvalid
         if login is not None and link["audience"] != Audience.CODE:
-            permit(place, login, Action.DOWNLOAD, _facts(link))
+            permit(place, login, Action.DOWNLOAD, _facts(link), export_id=link["export_id"])
         return begun(connection, place, link, token, number, actor=str(admitted))
 
 

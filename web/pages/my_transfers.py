@@ -70,7 +70,8 @@ def send(
         raise BadInput("the person has not agreed to the transfer: tick the box")
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.SEND)
-        permit(place, login, Action.AUTHORISE, facts_of(connection, row))
+        facts = facts_of(connection, row)
+        permit(place, login, Action.AUTHORISE, facts, export_id=row["id"], confirmed=Action.SEND)
         exports.lock(connection, row["id"])  # before the log, which the consent is written to
         authorisations.give(
             connection,

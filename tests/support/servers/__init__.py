@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL, PgBouncer, Valkey and an S3 server (SeaweedFS), each a context manager.
+"""Real servers for tests: PostgreSQL, PgBouncer, Valkey, nginx and an S3 server (SeaweedFS), each a context manager.
 
 They listen on loopback or a unix socket only, on free ports, keep their data in a folder of their own, run as root
 and as any other user, and die with the process that started them, for any kind of its end (Linux).
@@ -10,10 +10,12 @@ from servers.cluster import Cluster, cluster_of
 from servers.databases import Postgres, Valkey, postgres, replica_of, valkey
 from servers.pooler import Pooler, pgbouncer
 from servers.process import ServerMissing, free_ports
+from servers.proxy import Nginx, nginx
 from servers.s3 import S3Server, seaweedfs
 
 __all__ = [
     "Cluster",
+    "Nginx",
     "Pooler",
     "Postgres",
     "S3Server",
@@ -21,6 +23,7 @@ __all__ = [
     "Valkey",
     "cluster_of",
     "free_ports",
+    "nginx",
     "pgbouncer",
     "postgres",
     "replica_of",
