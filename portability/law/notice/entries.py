@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,6 +14,9 @@ from pydantic_core import PydanticCustomError
 from portability.law.deadlines import months_later
 from portability.law.rights import RightCode
 from portability.locale import SOURCE
+
+PeriodStart: TypeAlias = Literal["record_created", "account_closed", "document_issued", "consent_ended"]
+"""When a retention period begins."""
 
 MISSING_TEXT = "missing_text"
 """Type of the error where a text has no sentence in SOURCE."""
@@ -159,7 +162,7 @@ class RetentionPeriod(RegisterEntry):
     """How long (Art. 15(1)(d)); the periods are for programs."""
 
     title: Text
-    begins: Literal["record_created", "account_closed", "document_issued", "consent_ended"]
+    begins: PeriodStart
     shortest: Period
     longest: Period | None = None
 
