@@ -44,7 +44,7 @@ class Operation:
         kind = {"Content-Type": self.content_type} if self.content_type else {}
         content = sent if self.content_type else {}
         address = url + self.path.format_map(ids)
-        answer = httpx.request(self.method, address, headers={**headers, **kind}, timeout=30, **content)  # type: ignore[arg-type]  # of two kinds
+        answer = httpx.request(self.method, address, headers={**headers, **kind}, timeout=30, **content)
         words = answer.text.replace(answer.headers["x-request-id"], "REQUEST")
         for identifier in ids.values():
             words = words.replace(identifier, "ID")
@@ -159,9 +159,9 @@ def _ids(served: Served, kind: str, provider: Provider) -> dict[str, str]:
 def _operations(document: Mapping[str, Any]) -> Iterator[Operation]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            content = operation.get("requestBody", {}).get("content", {})
-            (kind, media), *_ = [*content.items(), (None, {})]
-            body = _body(media.get("schema", {}), document)
+            content: dict[str, Any] = operation.get("requestBody", {}).get("content", {})
+            kind = next(iter(content), None)
+            body = _body(content[kind]["schema"], document) if kind else None
             has_login = {"bearer": []} in operation.get("security", ())
             yield Operation(operation["operationId"], method.upper(), path, has_login, kind, body)
 

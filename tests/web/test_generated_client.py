@@ -35,18 +35,18 @@ def calls(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
+def receiving() -> Iterator[Provider]:
     with providing() as other:
         yield other
 
 
 @pytest.fixture(scope="module")
-def called(calls: ClientCalls, provider: Provider) -> ClientCalls:
+def called(calls: ClientCalls, receiving: Provider) -> ClientCalls:
     """Every operation was called once with success."""
     _public(calls)
     export_id = _of_a_person(calls)
     _of_a_company(calls)
-    _transfers(calls, provider, export_id)
+    _transfers(calls, receiving, export_id)
     _of_officers(calls, export_id)
     return calls
 
@@ -96,7 +96,7 @@ def _of_a_company(calls: ClientCalls) -> None:
     calls.succeed("deny_export", officer, waiting[1].id, body=why)
 
 
-def _transfers(calls: ClientCalls, provider: Provider, export_id: str) -> None:
+def _transfers(calls: ClientCalls, receiving: Provider, export_id: str) -> None:
     """Record a recipient, authorise and start transfers, receive one with a receipt and revoke another."""
     offered, owner, officer = calls.models, calls.token(OWNER), calls.token("olga", "officer")
     entry = offered.RecipientBody(
@@ -104,9 +104,9 @@ def _transfers(calls: ClientCalls, provider: Provider, export_id: str) -> None:
         domain="localhost",
         country="DE",
         mechanism=offered.Mechanism.ADEQUACY,
-        age_key=str(provider.identity.to_public()),
-        jwks_url=f"{provider.server.url}/jwks.json",
-        webhook_url=f"{provider.server.url}/hook",
+        age_key=str(receiving.identity.to_public()),
+        jwks_url=f"{receiving.server.url}/jwks.json",
+        webhook_url=f"{receiving.server.url}/hook",
     )
     recipient = calls.succeed("create_recipient", officer, body=entry).id
     assert calls.succeed("approve_recipient", calls.token("otto", "officer"), recipient).state == "approved"
@@ -118,7 +118,7 @@ def _transfers(calls: ClientCalls, provider: Provider, export_id: str) -> None:
     calls.succeed("list_authorisations", owner)
     first = calls.succeed("create_transfer", owner, export_id, body=offered.TransferBody(recipient)).id
     encrypted(calls.served.world)
-    receipt = provider.receipt(calls.served.world, first).encode()
+    receipt = receiving.receipt(calls.served.world, first).encode()
     sent = importlib.import_module(f"{PACKAGE}.types").File(BytesIO(receipt))
     calls.succeed("send_receipt", "none", first, body=sent)
     seen = calls.succeed("show_transfer", owner, first)

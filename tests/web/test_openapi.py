@@ -18,7 +18,7 @@ FREE_TEXTS = frozenset(
         *("DatasetAnswer.tenants", "AuthorisationAnswer.evidence", "AuthorisationAnswer.recipient"),
         *("NamedRecipient.name", "RecipientAnswer.name", "NewRecipientAnswer.name"),
         *("RecipientAnswer.safeguard", "NewRecipientAnswer.safeguard"),
-        *("DueAnswer.regime", "RegimeAnswer.name", "RegimeAnswer.title", "RegimeAnswer.checked"),
+        *("DueAnswer.regime", "RegimeAnswer.name", "RegimeAnswer.title", "RegimeAnswer.checked", "RegimeAnswer.source"),
         *("NoticeAnswer.version", "RegisterAnswer.standards", "PurposeAnswer.purpose", "PurposeAnswer.basis"),
         *("RetentionAnswer.name", "RetentionAnswer.title", "RegisteredDataset.category"),
         *("RegisteredDataset.decisions", "RegisteredDataset.recipients", "RegisteredDataset.key"),

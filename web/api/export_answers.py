@@ -9,13 +9,12 @@ from pydantic import BaseModel, Field
 from portability.api import SubjectKind
 from portability.delivery.links import Audience
 from portability.law.deadlines import Alarm
-from portability.law.omissions import OmissionReason
 from portability.law.profiles import Profile
 from portability.law.regime import FigureOrigin
 from portability.requests.approvals import Cause, DenialBasis
+from portability.requests.ledger_lines import NOT_ORDERED, TENANT_REASONS
 from portability.requests.outcome import OwnOutcome, ProcessorOutcome
 from portability.requests.policy import ActorRole
-from portability.requests.referrals import RefusalReason
 from portability.requests.request_log import AnswerNature
 from portability.requests.states import DatasetState, ExportState
 from web.api import texts
@@ -23,6 +22,7 @@ from web.api.texts import Country, Moment, Prose, Pseudonym
 
 AttestationId = Annotated[str, Field(pattern=r"^att_[0-9a-f]{20}$")]
 ChannelUsed = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+DatasetReason = Annotated[str, texts.EnumOf("DatasetReason", lambda: (NOT_ORDERED, *TENANT_REASONS))]
 
 
 class OutcomeAnswer(BaseModel):
@@ -62,7 +62,7 @@ class DatasetAnswer(BaseModel):
     records: int
     files: int
     gaps: int
-    reason: OmissionReason | RefusalReason = texts.left_out("Why it is not in the export")
+    reason: DatasetReason = texts.left_out("Why it is not in the export")
     explanation: Prose | None = texts.left_out("The reason as a sentence; null: it has none")
     tenants: list[Prose] = texts.left_out("The companies that decide over it")
     redactions: dict[str, int] = texts.left_out("Replaced values, by rule")

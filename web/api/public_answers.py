@@ -21,7 +21,7 @@ Translations = dict[str, dict[str, Prose]]
 Version = Annotated[str, Field(pattern=r"^portability/[0-9]+$")]
 Duration = Annotated[str, Field(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
 """ISO 8601, in years, months or days."""
-MediaType = Annotated[str, Field(pattern=r"^[a-z0-9.+-]+/[a-z0-9.+-]+(; *[a-z]+=[a-z0-9-]+)*$")]
+MediaType = Annotated[str, Field(pattern=r"^[!-~]+/[ -~]+$")]
 Suffix = Annotated[str, Field(pattern=r"^\.[A-Za-z0-9._-]+$")]
 
 
@@ -67,7 +67,7 @@ class RegimeAnswer(BaseModel):
 
     name: texts.RegimeName
     title: Prose
-    source: texts.Address | None
+    source: Prose | None = Field(description="The official text: an address, or what the deployment says of its own")
     checked: Prose | None
     described_by: RegimeOrigin
     profiles: list[Profile]

@@ -131,7 +131,7 @@ RecipientId = Annotated[str, Field(max_length=32, pattern=_hex_id("rcp"), descri
 Moment = Annotated[datetime, Field(description="RFC 3339, in UTC")]
 Pseudonym = Annotated[str, Field(pattern=rf"^({subjects.REF_PREFIX}[a-z2-7]{{26}})?$")]
 """Empty once the subject is erased."""
-ErrorName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+ErrorName = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 """A code of docs/errors.md, of a plug-in or of a recipient's receipt."""
 PluginName = Annotated[str, Field(pattern=whole(plugins.NAME))]
 ScopeName = Annotated[str, Field(pattern=whole(recipients.DATASET))]
