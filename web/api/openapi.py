@@ -46,7 +46,7 @@ def _name_enums(node: Any, schemas: dict[str, Any]) -> None:  # noqa: ANN401  # 
     """Replace a set of names that a request accepts by a reference to the component with these names."""
     for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         _name_enums(each, schemas)
-    if not isinstance(node, dict) or "enum" not in node or node is schemas.get(node["title"]):
+    if not isinstance(node, dict) or not {"enum", "title"} <= node.keys() or node is schemas.get(node["title"]):
         return
     names = {keyword: node.pop(keyword) for keyword in ("type", "enum", "title")}
     known = schemas.setdefault(names["title"], names)

@@ -8,16 +8,18 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from portability.api import FieldType, Person, Provenance, Role, SubjectKind, WithheldKind
-from portability.law.notice.entries import BasisKind, PeriodStart
+from portability.law.notice.entries import LANGUAGE, BasisKind, PeriodStart
 from portability.law.profiles import Profile
-from portability.law.regime import FigureOrigin, RegimeOrigin
+from portability.law.regime import EXTENSION, FigureOrigin, RegimeOrigin
 from portability.retention.erasure_holds import HoldReason
 from portability.trust.keys import PURPOSES
 from web.api import texts
 from web.api.texts import Country, Moment, PluginName, Prose
 
-Translations = dict[str, dict[str, Prose]]
+ByLanguage = Annotated[dict[str, Prose], texts.documented(propertyNames={"pattern": LANGUAGE})]
+Translations = dict[str, ByLanguage]
 """By the name of the text, then by language."""
+FigureNames = texts.documented(propertyNames={"enum": [*map(str, Profile), EXTENSION]})
 Version = Annotated[str, Field(pattern=r"^portability/[0-9]+$")]
 Duration = Annotated[str, Field(pattern=r"^P(\d+Y)?(\d+M)?(\d+D)?$")]
 """ISO 8601, in years, months or days."""
@@ -73,7 +75,7 @@ class RegimeAnswer(BaseModel):
     profiles: list[Profile]
     period: PeriodAnswer
     extended_period: PeriodAnswer | None
-    figures: dict[str, FigureOrigin] = Field(description="By profile, and for `extension`")
+    figures: Annotated[dict[str, FigureOrigin], FigureNames] = Field(description="By profile, and for `extension`")
     subject_kinds: list[SubjectKind]
     countries: list[Country]
     some_tenants_only: bool
@@ -156,7 +158,7 @@ class RetentionAnswer(BaseModel):
     """How long data is kept."""
 
     name: Prose
-    title: dict[str, Prose] = Field(description="By language")
+    title: ByLanguage
     begins: PeriodStart = Field(json_schema_extra={"title": "PeriodStart"})
     shortest: Duration
     longest: Duration = texts.left_out("Without it: as the shortest")

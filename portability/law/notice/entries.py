@@ -25,7 +25,8 @@ PREFIXES: Mapping[str, str] = {"dpv": "https://w3id.org/dpv#", "eu-gdpr": "https
 """Of the terms in `dpv`: the Data Privacy Vocabulary 2."""
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+Language = Annotated[str, StringConstraints(pattern=LANGUAGE)]
 """A tag of BCP 47, such as `de` or `pt-BR`."""
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """Of ISO 3166-1."""
