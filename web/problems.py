@@ -35,7 +35,7 @@ from portability.requests.reviews import UnknownReview
 from portability.retention import erasures
 from portability.transfers import authorisations, receipts, recipients, sending
 from web import auth, provider, rendering, sessions
-from web.answers import MEDIA_TYPE
+from web.answers import HTTP_FAULTS, MEDIA_TYPE, TEXT_MAX, HttpFault
 
 log = structlog.get_logger()
 
@@ -129,7 +129,7 @@ def answer(
         "title": code.replace("_", " ").capitalize(),
         "status": status,
         "code": code,
-        "detail": detail,
+        "detail": detail[:TEXT_MAX],
         "request_id": request.scope["state"]["request_id"],
         **more,
     }
@@ -156,7 +156,7 @@ def internal_fault(request: Request, request_id: str) -> Response:
         "type": "about:blank",
         "title": "Internal error",
         "status": 500,
-        "code": "internal_error",
+        "code": HttpFault.INTERNAL_ERROR,
         "detail": "an internal error occurred and was logged under this request_id: retry later",
         "request_id": request_id,
     }
@@ -177,7 +177,7 @@ def for_error(request: Request, error: Exception) -> Response:
     # The details of a server error are for the operator, who finds them in the log.
     is_callers = status < HTTPStatus.INTERNAL_SERVER_ERROR
     detail = str(error) if is_callers else "a part of the system is not available: retry later"
-    hint = {"hint": error.hint} if error.hint and is_callers else {}
+    hint = {"hint": error.hint[:TEXT_MAX]} if error.hint and is_callers else {}
     return answer(request, status, error.code, detail, headers=headers, **hint)
 
 
@@ -211,13 +211,15 @@ def _headers(error: PortabilityError, status: int) -> Iterator[tuple[str, str]]:
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
     faults = [{"at": _pointer(fault["loc"]), "detail": str(fault["msg"])[:200]} for fault in error.errors()]
-    return answer(request, 422, "bad_request", "the request does not have the documented shape", faults=faults)
+    return answer(request, 422, HttpFault.BAD_REQUEST, "the request does not have the documented shape", faults=faults)
 
 
 def _unfit_value(request: Request, error: Exception) -> Response:
     # The value may come from a fault of this software: then the log is the only trace.
     log.warning("unfit value", request_id=request.scope["state"]["request_id"], error=type(error).__name__)
-    return answer(request, 422, "bad_request", "a value of the request is too long, too large or cannot be stored")
+    return answer(
+        request, 422, HttpFault.BAD_REQUEST, "a value of the request is too long, too large or cannot be stored"
+    )
 
 
 def _http_error(request: Request, error: Exception) -> Response:
@@ -227,7 +229,7 @@ def _http_error(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(sorted(_methods(request)))
         if request.method == "OPTIONS":
             return Response(None, HTTPStatus.NO_CONTENT, headers)
-    code = HTTPStatus(error.status_code).name.lower()
+    code = HTTP_FAULTS.get(error.status_code, HTTPStatus(error.status_code).name.lower())
     return answer(request, error.status_code, code, HTTPStatus(error.status_code).phrase, headers=headers)
 
 

@@ -40,6 +40,14 @@ class FigureOrigin(StrEnum):
     """The law states no figure: the deployment decides."""
 
 
+class RegimeOrigin(StrEnum):
+    """Who describes a regime."""
+
+    BUILT_IN = "built_in"
+    DEPLOYMENT = "deployment"
+    """The file of the deployment describes it, or its figures."""
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """A length of time as a law states it; exactly one of the numbers is not 0."""
@@ -161,7 +169,7 @@ class Regime:
             "title": self.title,
             "source": self.source or None,
             "checked": self.checked or None,
-            "described_by": "deployment" if self.is_own else "built_in",
+            "described_by": RegimeOrigin.DEPLOYMENT if self.is_own else RegimeOrigin.BUILT_IN,
             "profiles": sorted(self.profiles),
             "period": self.period.to_json(),
             "extended_period": None if self.extended_period is None else self.extended_period.to_json(),

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from portability.database import models
-from portability.requests.referrals import ReferralState
+from portability.law.omissions import OmissionReason
+from portability.requests.referrals import ReferralState, RefusalReason
 from portability.requests.states import DatasetState
 
 LEDGER = models.ledger
@@ -20,6 +21,10 @@ STATES = {
 """The state of a line by the answer of its tenants."""
 REASON = "tenant_"
 """The beginning of the reason of a refused line; the tenant's code follows."""
+NOT_ORDERED = OmissionReason.NOT_ORDERED
+"""The reason of a line that waits for its tenants."""
+TENANT_REASONS = tuple(f"{REASON}{reason}" for reason in RefusalReason)
+"""The reasons of refused lines."""
 
 
 def answer(connection: Connection, export_id: str, answers: Sequence[RowMapping]) -> Sequence[dict[str, Any]]:
@@ -51,7 +56,7 @@ def _parts(
     for tenant in tenants:
         row = answers.get(tenant)
         state = ReferralState.OPEN if row is None else ReferralState(row["state"])
-        reason = {ReferralState.OPEN: "not_ordered", ReferralState.INSTRUCTED: None}.get(state)
+        reason: str | None = {ReferralState.OPEN: NOT_ORDERED}.get(state)
         if row is not None and state is ReferralState.REFUSED:
             reason = f"{REASON}{row['reason']}"
         parts.setdefault((state, reason), []).append(tenant)

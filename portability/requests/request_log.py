@@ -37,7 +37,7 @@ COLUMNS = (*TEXTS, "requested_by", "reason", *TIMES, *ANSWER, *OUTCOME)
 PAGE = 1000
 
 
-class Response(StrEnum):
+class AnswerNature(StrEnum):
     """The nature of the answer (11 CCR 7101(b))."""
 
     COMPLIED = "complied"
@@ -140,25 +140,25 @@ def document(row: RowMapping) -> dict[str, JSON]:
     return {**content, **times, "responded_at": rfc3339(row["responded_at"]), **answer, **outcome}
 
 
-def response(row: Mapping[Any, Any]) -> Response | None:
+def response(row: Mapping[Any, Any]) -> AnswerNature | None:
     """Return how a request was answered; None while it is open. An archive that was deleted later was an answer."""
     if row["is_denied"]:
-        return Response.DENIED
+        return AnswerNature.DENIED
     if row["responded_at"] is not None:
         return _by_outcome(row)
     if row["state"] == ExportState.FAILED and row["error_code"] == AddressOfAccount.code:
-        return Response.LOG_IN
-    ended = {ExportState.CANCELLED: Response.WITHDRAWN, ExportState.FAILED: Response.FAILED}
+        return AnswerNature.LOG_IN
+    ended = {ExportState.CANCELLED: AnswerNature.WITHDRAWN, ExportState.FAILED: AnswerNature.FAILED}
     return ended.get(ExportState(row["state"]))
 
 
-def _by_outcome(row: Mapping[Any, Any]) -> Response:
+def _by_outcome(row: Mapping[Any, Any]) -> AnswerNature:
     """Return the nature of an archive. A referral beside a complete answer of our own leaves it complied."""
     if not row["outcome_own"]:  # an archive of a release before outcomes
-        return Response.COMPLIED_IN_PART if row["complete"] is False else Response.COMPLIED
+        return AnswerNature.COMPLIED_IN_PART if row["complete"] is False else AnswerNature.COMPLIED
     if row["outcome_own"] == OwnOutcome.NONE and row["outcome_processor"] in UNDELIVERED:
-        return Response.REFERRED
-    return Response.COMPLIED_IN_PART if row["outcome_own"] == OwnOutcome.PARTIAL else Response.COMPLIED
+        return AnswerNature.REFERRED
+    return AnswerNature.COMPLIED_IN_PART if row["outcome_own"] == OwnOutcome.PARTIAL else AnswerNature.COMPLIED
 
 
 def table(rows: Iterable[RowMapping]) -> str:

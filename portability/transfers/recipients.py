@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix that Standard Webhooks defi
 AGE_ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 """The characters of Bech32 (BIP 173), in the order of their values."""
 DATASET = re.compile(r"[A-Za-z0-9_-]{1,100}(/[A-Za-z0-9_-]{1,100})?")
+
+
+class RecipientState(StrEnum):
+    """The state of a recipient."""
+
+    WAITING = "waiting"
+    """Recorded; another person has to approve it."""
+    APPROVED = "approved"
+    REMOVED = "removed"
 
 
 class UnknownRecipient(BadInput):
@@ -210,11 +220,11 @@ def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
     }
 
 
-def state(row: Mapping[Any, Any]) -> str:
-    """Return `waiting`, `approved` or `removed`."""
+def state(row: Mapping[Any, Any]) -> RecipientState:
+    """Return the state, which follows from the times of the row."""
     if row["removed_at"] is not None:
-        return "removed"
-    return "waiting" if row["approved_at"] is None else "approved"
+        return RecipientState.REMOVED
+    return RecipientState.WAITING if row["approved_at"] is None else RecipientState.APPROVED
 
 
 def fingerprint(age_key: str) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
@@ -48,6 +49,22 @@ SENDABLE = frozenset({Profile.PORTABILITY, Profile.SWITCH})
 OFFER_SECONDS = 7 * 86_400
 """How long the recipient may download it; its authorisation and the archive may end earlier."""
 UNREACHED = TRANSFERS_LIVE & TRANSFERS_FETCHABLE
+
+
+class TransferStep(StrEnum):
+    """An event in the timeline of a transfer."""
+
+    STARTED = "started"
+    OFFERED = TransferState.OFFERED
+    ANNOUNCED = "announced"
+    """The recipient's webhook has accepted the message."""
+    DOWNLOAD_BEGUN = "download_begun"
+    DELIVERED = TransferState.DELIVERED
+    REFUSED = TransferState.REFUSED
+    DENIED = TransferState.DENIED
+    REVOKED = TransferState.REVOKED
+    EXPIRED = TransferState.EXPIRED
+    FAILED = TransferState.FAILED
 
 
 class UnknownTransfer(BadInput):
@@ -241,13 +258,13 @@ def timeline(connection: Connection, row: Mapping[Any, Any]) -> list[Mapping[str
         select(claim.c.created_at).join(link, link.c.id == claim.c.link_id).where(link.c.transfer_id == row["id"])
     )
     fetched = connection.scalars(matching.order_by(claim.c.id).limit(1)).first()
-    ended = None if row["state"] in TRANSFERS_LIVE - {TransferState.REFUSED} else str(row["state"])
+    ended = None if row["state"] in TRANSFERS_LIVE - {TransferState.REFUSED} else TransferStep(row["state"])
     steps = [
-        ("started", row["created_at"]),
-        ("offered", row["offered_at"]),
-        ("announced", None if hook is None else hook["sent_at"]),
-        ("download_begun", fetched),
-        (ended or "", row["ended_at"]),
+        (TransferStep.STARTED, row["created_at"]),
+        (TransferStep.OFFERED, row["offered_at"]),
+        (TransferStep.ANNOUNCED, None if hook is None else hook["sent_at"]),
+        (TransferStep.DOWNLOAD_BEGUN, fetched),
+        (ended, row["ended_at"]),
     ]
     known = [(what, at) for what, at in steps if what and at is not None]
     return [{"what": what, "at": rfc3339(at)} for what, at in sorted(known, key=lambda step: step[1])]

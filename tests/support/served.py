@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import documented
 import httpx
 import issuer as issuers
 import uvicorn
@@ -51,9 +52,11 @@ class Served:
         return self.issuer.bearer(self.url, sub, *roles, **more)
 
     def call(self, method: str, path: str, sub: str = OWNER, *roles: str, **more: Any) -> httpx.Response:
-        """An API call with a strong and recent login."""
+        """An API call with a strong and recent login; its answer is as OpenAPI documents it."""
         headers = self.bearer(sub, *roles) | more.pop("headers", {})
-        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=30, **more)
+        answer = httpx.request(method, f"{self.url}{path}", headers=headers, timeout=30, **more)
+        documented.check(self.app.openapi(), method, answer)
+        return answer
 
     def ready(self, subject: str = f"user:{OWNER}", **asked: Any) -> str:
         """An export that is ready."""

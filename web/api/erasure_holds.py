@@ -11,6 +11,8 @@ from portability.people import subjects
 from portability.requests.policy import Action
 from portability.retention import erasure_holds
 from web.answers import API_ANSWERS
+from web.api.public_answers import HoldList
+from web.api.texts import HeldSubjectName, HeldTenantId
 from web.auth import Caller, permit
 from web.context import CurrentContext
 from web.rendering import json_answer
@@ -18,12 +20,12 @@ from web.rendering import json_answer
 router = APIRouter(prefix="/v1", responses=API_ANSWERS, tags=["retention"])
 
 
-@router.get("/erasure-holds", response_model=None)
+@router.get("/erasure-holds", operation_id="list_erasure_holds", response_model=HoldList)
 def read_holds(
     place: CurrentContext,
     login: Caller,
-    subject: Annotated[str | None, Query(max_length=250, description="Only this: `user:ID`, `contact:ID`")] = None,
-    tenant: Annotated[str | None, Query(max_length=200, description="The contact's tenant")] = None,
+    subject: Annotated[HeldSubjectName | None, Query(description="Only this: `user:ID`, `contact:ID`")] = None,
+    tenant: Annotated[HeldTenantId | None, Query(description="The contact's tenant")] = None,
 ) -> Response:
     """List the subjects whose data must not be erased now, with the reasons; ask before each deletion."""
     permit(place, login, Action.ERASURE_HOLDS)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 from sqlalchemy import RowMapping
 
 from portability.api import JSON
 from portability.api.times import rfc3339
 from portability.delivery import links
 from portability.errors import UnknownExport, UnknownLink
+from portability.law.profiles import Profile
 from portability.requests import acceptance, approvals, exports, request_log, retries
+from portability.requests.approvals import DenialBasis
 from portability.requests.policy import Action
 from portability.requests.states import ExportState
 from portability.retention import recalls
 from web import asking, rendering
-from web.answers import API_ANSWERS, problem_answers
+from web.answers import API_ANSWERS, UNCHANGED, problem_answers
+from web.api import texts
+from web.api.export_answers import ExportPage, NewLinkAnswer, RequestPage, ShownExport
 from web.api.strict_bodies import Body, StrictRoute
+from web.api.texts import Cursor, ExportId, LinkId, Sentence, Word, enum_of
 from web.auth import Caller, permit
 from web.context import CurrentContext
 from web.rendering import json_answer
@@ -30,57 +35,63 @@ from web.visibility import facts_of, found, shown
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, responses=API_ANSWERS, tags=["exports"])
 
-Word = Annotated[str, StringConstraints(max_length=250, pattern=r"^[!-~]+$")]
-Sentence = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$")]
-"""Free text for people: without control characters except tab and line feed."""
-ExportId = Annotated[str, Field(max_length=64, description="The export's id")]
-LinkId = Annotated[str, Field(max_length=64, pattern=r"^lnk_[0-9a-f]{20}$", description="The link's id")]
+SHOWN: dict[str, Any] = {"response_model": ShownExport}
+AT_LEAST_ONE = texts.documented(minItems=1)
+CHANGED: dict[str, Any] = {**SHOWN, "responses": problem_answers(409)}
 
 
 class ExportRequestBody(Body):
     """A request for an export."""
 
-    profile: Word = Field(description="`access`, `portability` or `switch`")
-    subject: Word = Field(
+    profile: Annotated[Word, enum_of(Profile)] = Field(description="The right under which the export is made")
+    subject: texts.Subject = Field(
         description="`user:ID`, `contact:ID`, `tenant:ID`, `email:ADDRESS` or `phone:NUMBER`",
         examples=["user:usr_000001"],
     )
-    tenant: Word | None = Field(None, description="The contact's tenant")
-    include: Annotated[list[Word], Field(max_length=100)] | None = Field(None, description="Exporters; default: all")
-    formats: Annotated[list[Word], Field(max_length=20)] | None = Field(None, description="Default: all")
-    since: Word | None = Field(None, description="Only records from then on: a date or an RFC 3339 time")
-    until: Word | None = Field(None, description="Only records before then")
+    tenant: texts.TenantId | None = Field(None, description="The contact's tenant")
+    include: Annotated[list[texts.ExporterName], Field(max_length=100), AT_LEAST_ONE] | None = Field(
+        None, description="Exporters; default: all"
+    )
+    formats: Annotated[list[texts.FormatName], Field(max_length=20), AT_LEAST_ONE] | None = Field(
+        None, description="Default: all"
+    )
+    since: texts.DayOrTime | None = Field(None, description="Only records from then on: a date or an RFC 3339 time")
+    until: texts.DayOrTime | None = Field(None, description="Only records before then")
     require_complete: bool = Field(default=False, description="Fail rather than deliver an archive with gaps")
     reason: Sentence | None = Field(None, description="Reason, required if the caller is not the subject")
-    channel: Word = Field("api", description="How the request was received")
-    received_at: Word | None = Field(None, description="When it was received, if earlier")
-    notice_ends_at: Word | None = Field(None, description="For `switch`: when the company's notice period ends")
-    residence: Word | None = Field(None, description="The subject's country, if known: it selects the laws that apply")
+    channel: texts.ChannelName = Field("api", description="How the request was received")
+    received_at: texts.DayOrTime | None = Field(None, description="When it was received, if earlier")
+    notice_ends_at: texts.DayOrTime | None = Field(
+        None, description="For `switch`: when the company's notice period ends"
+    )
+    residence: texts.AnyCountry | None = Field(
+        None, description="The subject's country, if known: it selects the laws that apply"
+    )
     tell_tenants: bool = Field(
         default=False, description="The person agrees that tenants that decide over parts of the data are informed"
     )
-    mandate: Word | None = Field(None, description="Id of the mandate to act for the subject")
+    mandate: texts.MandateId | None = Field(None, description="Id of the mandate to act for the subject")
 
 
-class Reasoned(Body):
+class ReasonBody(Body):
     """A reason that the person may read."""
 
     reason: Sentence
 
 
-class Denied(Reasoned):
+class DenialBody(ReasonBody):
     """A reason and its legal ground."""
 
-    basis: Word = Field("other", description="For the request log: `identity`, `authority`, `unfounded` ...")
+    basis: Annotated[Word, enum_of(DenialBasis)] = Field("other", description="The rule, for the request log")
 
 
-class Retried(Body):
+class RetryBody(Body):
     """What to retry."""
 
     gaps: bool = Field(default=False, description="Fetch the missing data of a ready export, as its next revision")
 
 
-class Linked(Body):
+class LinkBody(Body):
     """The properties of a new link."""
 
     expires_seconds: int | None = Field(None, ge=60, le=links.TTL_MAX_SECONDS, description="Default: LINK_TTL_SECONDS")
@@ -89,14 +100,15 @@ class Linked(Body):
 @router.post(
     "/exports",
     status_code=201,
-    responses={200: {"description": "The same request is open already: this is its export"}},
-    response_model=None,
+    operation_id="create_export",
+    responses={200: {"model": ShownExport, "description": "The same request is open already: this is its export"}},
+    **SHOWN,
 )
 def ask(
     place: CurrentContext,
     login: Caller,
     asked: ExportRequestBody,
-    idempotency_key: Annotated[str | None, Header(max_length=255, description="Valid for a day")] = None,
+    idempotency_key: Annotated[texts.IdempotencyKey | None, Header(description="Valid for a day")] = None,
 ) -> Response:
     """Request an export. If the same request is open already, the answer is its export."""
     given = asked.model_dump(exclude_none=True)
@@ -112,12 +124,12 @@ def ask(
     return json_answer(seen, 201 if is_new else 200, headers={"Location": f"/v1/exports/{identifier}"})
 
 
-@router.get("/exports", response_model=None)
+@router.get("/exports", operation_id="list_exports", response_model=ExportPage)
 def list_exports(
     place: CurrentContext,
     login: Caller,
     state: Annotated[ExportState | None, Query(description="Only exports in this state")] = None,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
+    cursor: Annotated[Cursor | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="How many")] = 50,
 ) -> Response:
     """List exports that the caller may see, the newest first."""
@@ -128,9 +140,12 @@ def list_exports(
     return json_answer({"exports": [_line(row) for row in rows], "next": following})
 
 
-@router.get("/exports/{export_id}", responses={304: {"description": "Nothing has changed"}}, response_model=None)
+@router.get("/exports/{export_id}", operation_id="show_export", responses=UNCHANGED, **SHOWN)
 def show(
-    place: CurrentContext, login: Caller, export_id: ExportId, if_none_match: Annotated[str | None, Header()] = None
+    place: CurrentContext,
+    login: Caller,
+    export_id: ExportId,
+    if_none_match: Annotated[texts.EntityTags | None, Header()] = None,
 ) -> Response:
     """Show an export. Poll with `If-None-Match`."""
     with place.reading() as connection:
@@ -139,7 +154,7 @@ def show(
     return rendering.polled(orjson.dumps(seen), rendering.JSON_TYPE, if_none_match)
 
 
-@router.post("/exports/{export_id}/cancel", responses=problem_answers(409), response_model=None)
+@router.post("/exports/{export_id}/cancel", operation_id="cancel_export", **CHANGED)
 def cancel(place: CurrentContext, login: Caller, export_id: ExportId) -> Response:
     """Cancel an open export; a running export ends at its workers' next checkpoint. A second call is not an error."""
     with place.writing() as connection:
@@ -148,7 +163,7 @@ def cancel(place: CurrentContext, login: Caller, export_id: ExportId) -> Respons
         return json_answer(shown(connection, actor, exports.get(connection, export_id)))
 
 
-@router.post("/exports/{export_id}/approve", responses=problem_answers(409), response_model=None)
+@router.post("/exports/{export_id}/approve", operation_id="approve_export", **CHANGED)
 def approve(place: CurrentContext, login: Caller, export_id: ExportId) -> Response:
     """Approve a request that awaits approval (not your own)."""
     with place.writing() as connection:
@@ -159,8 +174,8 @@ def approve(place: CurrentContext, login: Caller, export_id: ExportId) -> Respon
     return json_answer(seen)
 
 
-@router.post("/exports/{export_id}/deny", responses=problem_answers(409), response_model=None)
-def deny(place: CurrentContext, login: Caller, export_id: ExportId, why: Denied) -> Response:
+@router.post("/exports/{export_id}/deny", operation_id="deny_export", **CHANGED)
+def deny(place: CurrentContext, login: Caller, export_id: ExportId, why: DenialBody) -> Response:
     """Refuse a request. The person is informed of the reason and their remedies (GDPR Art. 12(4))."""
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.DENY)
@@ -168,8 +183,8 @@ def deny(place: CurrentContext, login: Caller, export_id: ExportId, why: Denied)
         return json_answer(shown(connection, actor, exports.get(connection, export_id)))
 
 
-@router.post("/exports/{export_id}/recall", responses=problem_answers(409), response_model=None)
-def recall(place: CurrentContext, login: Caller, export_id: ExportId, why: Reasoned) -> Response:
+@router.post("/exports/{export_id}/recall", operation_id="recall_export", **CHANGED)
+def recall(place: CurrentContext, login: Caller, export_id: ExportId, why: ReasonBody) -> Response:
     """Recall an archive that reached the wrong person: revoke links, delete objects, open a breach record (R48)."""
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.RECALL)
@@ -177,8 +192,8 @@ def recall(place: CurrentContext, login: Caller, export_id: ExportId, why: Reaso
         return json_answer(shown(connection, actor, exports.get(connection, export_id)))
 
 
-@router.post("/exports/{export_id}/retry", responses=problem_answers(409), response_model=None)
-def retry(place: CurrentContext, login: Caller, export_id: ExportId, what: Retried | None = None) -> Response:
+@router.post("/exports/{export_id}/retry", operation_id="retry_export", **CHANGED)
+def retry(place: CurrentContext, login: Caller, export_id: ExportId, what: RetryBody | None = None) -> Response:
     """Retry a failed export, or fetch the missing data of a ready one."""
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.RETRY)
@@ -191,8 +206,14 @@ def retry(place: CurrentContext, login: Caller, export_id: ExportId, what: Retri
     return json_answer(seen)
 
 
-@router.post("/exports/{export_id}/links", status_code=201, responses=problem_answers(409), response_model=None)
-def link(place: CurrentContext, login: Caller, export_id: ExportId, wanted: Linked | None = None) -> Response:
+@router.post(
+    "/exports/{export_id}/links",
+    status_code=201,
+    operation_id="create_link",
+    responses=problem_answers(409),
+    response_model=NewLinkAnswer,
+)
+def link(place: CurrentContext, login: Caller, export_id: ExportId, wanted: LinkBody | None = None) -> Response:
     """Create a download link. Only this answer contains its address. Staff cannot create links."""
     settings = place.settings
     seconds = (wanted.expires_seconds if wanted else None) or settings.link_ttl_seconds
@@ -203,7 +224,7 @@ def link(place: CurrentContext, login: Caller, export_id: ExportId, wanted: Link
     return json_answer({**created, "url": made.url(settings.base_url)}, 201)
 
 
-@router.delete("/links/{link_id}", status_code=204, tags=["links"])
+@router.delete("/links/{link_id}", status_code=204, operation_id="revoke_link", tags=["links"])
 def revoke(place: CurrentContext, login: Caller, link_id: LinkId) -> Response:
     """Revoke a link at once, and stop the downloads that use it."""
     with place.writing() as connection:
@@ -217,13 +238,19 @@ def revoke(place: CurrentContext, login: Caller, link_id: LinkId) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/requests", tags=["log"], response_model=None, responses={200: {"content": {"text/csv": {}}}})
+@router.get(
+    "/requests",
+    tags=["log"],
+    operation_id="read_request_log",
+    response_model=RequestPage,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string", "contentMediaType": "text/csv"}}}}},
+)
 def read_log(
     request: Request,
     place: CurrentContext,
     login: Caller,
     form: Annotated[Literal["json", "csv"] | None, Query(alias="format", description="Or `Accept: text/csv`")] = None,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before")] = None,
+    cursor: Annotated[Cursor | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many")] = 200,
 ) -> Response:
     """Read the request log: all requests, the newest first, without ids of people (CCPA regulation 7101)."""

@@ -12,6 +12,9 @@ from web.answers import Problem, SettingFault
 
 REFERENCE = "#/components/schemas/{model}"
 BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+METRICS = {"type": "http", "scheme": "bearer", "description": "The token of `portability metrics --token`"}
+OF_VALIDATION = ("HTTPValidationError", "ValidationError")
+"""FastAPI's own answers to a malformed request, which are not sent: they are problems too."""
 
 
 def document(app: FastAPI) -> None:
@@ -27,19 +30,42 @@ def _document(app: FastAPI) -> dict[str, Any]:
             schema = model.model_json_schema(ref_template=REFERENCE)
             schema.pop("$defs", None)
             components["schemas"][model.__name__] = schema
-        components["securitySchemes"] = {"bearer": BEARER}
+        for name in OF_VALIDATION:
+            components["schemas"].pop(name, None)
+        components["securitySchemes"] = {"bearer": BEARER, "metrics": METRICS}
         for path, operations in made["paths"].items():
             for operation in operations.values():
                 _describe(path, operation)
+        for model in [*components["schemas"].values()]:
+            _name_enums(model, components["schemas"])
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def _name_enums(node: Any, schemas: dict[str, Any]) -> None:  # noqa: ANN401  # any part of the document
+    """Replace a set of names that a request accepts by a reference to the component with these names."""
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _name_enums(each, schemas)
+    if not isinstance(node, dict) or not {"enum", "title"} <= node.keys() or node is schemas.get(node["title"]):
+        return
+    names = {keyword: node.pop(keyword) for keyword in ("type", "enum", "title")}
+    known = schemas.setdefault(names["title"], names)
+    if sorted(known["enum"]) == names["enum"]:
+        node["$ref"] = REFERENCE.format(model=names["title"])
+    else:
+        node.update(names)
 
 
 def _describe(path: str, operation: dict[str, Any]) -> None:
     if path.startswith("/v1/") and not path.endswith("/receipt") and "public" not in operation["tags"]:
         operation["security"] = [{"bearer": []}]
+    if path == "/metrics":
+        operation["security"] = [{"metrics": []}]
+    for media in operation.get("requestBody", {}).get("content", {}).values():
+        # A body that may be left out: that it may also be null helps no client, and some generators cannot say it.
+        if "anyOf" in media["schema"]:
+            media["schema"] = media["schema"]["anyOf"][0]
     problem = operation["responses"].get("422")
     if problem is not None and "application/json" in problem["content"]:
-        # Validation errors are problems too; FastAPI's own form is not sent.
         schema = {"$ref": REFERENCE.format(model="Problem")}
         problem["content"] = {"application/problem+json": {"schema": schema}}

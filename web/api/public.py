@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from sqlalchemy import select
 
 from portability import metrics
@@ -14,53 +14,67 @@ from portability.api.errors import PortabilityError, all_errors
 from portability.database import models
 from portability.trust import keys
 from web import rendering
-from web.answers import problem_answers
+from web.answers import UNCHANGED, problem_answers
+from web.api.public_answers import HealthAnswer, KeySetAnswer, RegimeList, RegisterAnswer
+from web.api.texts import EntityTags
 from web.auth import NotLoggedIn
 from web.context import CurrentContext
 
 router = APIRouter(tags=["public"])
 PUBLIC_SECONDS = 300
+READY: dict[str, Any] = {"response_model": HealthAnswer, "responses": problem_answers(500, 503)}
 Token = Annotated[str, Header(max_length=16_384, include_in_schema=False)]
 SHARED = {"Cache-Control": f"public, max-age={PUBLIC_SECONDS}", "Access-Control-Allow-Origin": "*"}
 """Headers of answers that are the same for all callers: caches keep them, and pages of other sites may read them."""
 
 
+class KeySetResponse(JSONResponse):
+    """A JWK Set, RFC 7517."""
+
+    media_type = "application/jwk-set+json"
+
+
 @router.get(
     "/.well-known/jwks.json",
-    response_model=None,
-    responses={200: {"content": {"application/jwk-set+json": {}}}, **problem_answers(503)},
+    operation_id="read_key_set",
+    response_class=KeySetResponse,
+    response_model=KeySetAnswer,
+    responses=problem_answers(500, 503),
 )
 def jwks(place: CurrentContext) -> Response:
     """Return the public keys that archives are verified with (RFC 7517), including retired keys."""
     with place.reading() as connection:
         document = keys.jwks(connection)
-    return rendering.json_answer(document, headers=SHARED, media_type="application/jwk-set+json")
+    return rendering.json_answer(document, headers=SHARED, media_type=KeySetResponse.media_type)
 
 
-@router.get("/v1/register", response_model=None, responses=problem_answers(503))
-def dataset_register(
-    place: CurrentContext, if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None
-) -> Response:
+@router.get(
+    "/v1/register",
+    operation_id="read_register",
+    response_model=RegisterAnswer,
+    responses={**UNCHANGED, **problem_answers(500, 503)},
+)
+def dataset_register(place: CurrentContext, if_none_match: Annotated[EntityTags | None, Header()] = None) -> Response:
     """Return all datasets and fields with legal basis, retention, formats and standards (Data Act Art. 26(b))."""
     answer = rendering.polled(place.register, rendering.JSON_TYPE, if_none_match)
     answer.headers.update(SHARED)
     return answer
 
 
-@router.get("/v1/regimes", response_model=None)
+@router.get("/v1/regimes", operation_id="list_regimes", response_model=RegimeList, responses=problem_answers(500))
 def regimes(place: CurrentContext) -> Response:
     """Return the laws with deadlines that apply to this deployment, and which figures are its policy."""
     return rendering.json_answer({"regimes": [law.to_json() for law in place.settings.laws]}, headers=SHARED)
 
 
-@router.get("/healthz/live", response_model=None)
+@router.get("/healthz/live", operation_id="check_live", response_model=HealthAnswer, responses=problem_answers(500))
 def live() -> Response:
     """Return 200 if this process answers."""
     return rendering.json_answer({"status": "ok"})
 
 
-@router.get("/healthz", response_model=None, responses=problem_answers(503))
-@router.get("/healthz/ready", response_model=None, responses=problem_answers(503))
+@router.get("/healthz", operation_id="check_health", **READY)
+@router.get("/healthz/ready", operation_id="check_ready", **READY)
 def ready(place: CurrentContext) -> Response:
     """Return 200 if this process can do its work: the database answers."""
     with place.reading() as connection:
@@ -68,7 +82,12 @@ def ready(place: CurrentContext) -> Response:
     return rendering.json_answer({"status": "ok"})
 
 
-@router.get("/metrics", response_class=PlainTextResponse, responses=problem_answers(401, 503))
+@router.get(
+    "/metrics",
+    operation_id="read_metrics",
+    response_class=PlainTextResponse,
+    responses=problem_answers(401, 422, 500, 503),
+)
 def figures(place: CurrentContext, authorization: Token = "") -> Response:
     """Return the metrics of the deployment, for Prometheus with the token of `portability metrics --token`."""
     with place.reading() as connection:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 from sqlalchemy import Connection, RowMapping
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -21,7 +21,10 @@ from portability.safe_http import SafeHttpClient
 from portability.transfers import authorisations, receipts, sending
 from portability.transfers.sending import UnknownTransfer
 from web.answers import API_ANSWERS, problem_answers
+from web.api import texts
 from web.api.strict_bodies import Body, StrictRoute
+from web.api.texts import ExportId, GivenId, Line, TransferId
+from web.api.transfer_answers import AuthorisationAnswer, AuthorisationList, TransferAnswer, TransferList
 from web.auth import Caller, may, permit
 from web.context import AppContext, CurrentContext
 from web.logins import Login
@@ -32,45 +35,50 @@ from web.visibility import facts_of, found, own_authorisation
 router = APIRouter(prefix="/v1", route_class=StrictRoute, responses=API_ANSWERS, tags=["transfers"])
 receiving = APIRouter(prefix="/v1", responses={**API_ANSWERS, **problem_answers(409)})
 
-Word = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[!-~]+$")]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-ExportId = Annotated[str, Field(max_length=64, description="The export's id")]
-TransferId = Annotated[str, Field(max_length=32, pattern=r"^trf_[0-9a-f]{20}$", description="The transfer's id")]
-GivenId = Annotated[str, Field(max_length=32, pattern=r"^aut_[0-9a-f]{20}$", description="The authorisation's id")]
 JOSE = "application/jose"
 RECEIPT_BYTES = 16 * 1024
+RECEIPT = {"type": "string", "format": "binary", "maxLength": RECEIPT_BYTES}
+"""Bytes, so that generated clients send it as it is: it is neither JSON nor a form."""
 
 
-class Sent(Body):
+class TransferBody(Body):
     """The recipient of an export."""
 
-    recipient: Word = Field(description="Id or domain of a recipient")
+    recipient: texts.RecipientName = Field(description="Id or domain of a recipient")
 
 
-class Given(Body):
+class AuthorisationBody(Body):
     """What may be sent, to which recipient, and until when."""
 
-    subject: Word = Field(
+    subject: texts.Subject = Field(
         description="`user:ID`, `contact:ID`, `tenant:ID`, `email:ADDRESS` or `phone:NUMBER`",
         examples=["user:usr_000001"],
     )
-    tenant: Word | None = Field(None, description="The contact's tenant")
-    recipient: Word = Field(description="Id or domain of a recipient")
-    datasets: Annotated[list[Word], Field(min_length=1, max_length=200)] = Field(
+    tenant: texts.TenantId | None = Field(None, description="The contact's tenant")
+    recipient: texts.RecipientName = Field(description="Id or domain of a recipient")
+    datasets: Annotated[list[texts.DatasetName], Field(min_length=1, max_length=200)] = Field(
         description="Exporters, or single datasets: `calls`, `chats/messages`"
     )
-    until: Word | None = Field(None, description="RFC 3339 time; without it the authorisation is for one transfer")
+    until: texts.Time | None = Field(
+        None, description="RFC 3339 time; without it the authorisation is for one transfer"
+    )
     evidence: Line | None = Field(None, description="Where the consent is kept, if the caller is not the subject")
 
 
-class Countersigned(Body):
+class CountersignatureBody(Body):
     """The signed consent that a second person has seen."""
 
     document: Line = Field(description="Where the signed consent is stored")
 
 
-@router.post("/exports/{export_id}/transfers", status_code=201, responses=problem_answers(409), response_model=None)
-def send(place: CurrentContext, login: Caller, export_id: ExportId, sent: Sent) -> Response:
+@router.post(
+    "/exports/{export_id}/transfers",
+    status_code=201,
+    operation_id="create_transfer",
+    responses=problem_answers(409),
+    response_model=TransferAnswer,
+)
+def send(place: CurrentContext, login: Caller, export_id: ExportId, sent: TransferBody) -> Response:
     """Send a finished export to a recipient that its subject has authorised."""
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.SEND)
@@ -80,7 +88,7 @@ def send(place: CurrentContext, login: Caller, export_id: ExportId, sent: Sent) 
     return json_answer(seen, 201, headers={"Location": f"/v1/transfers/{transfer_id}"})
 
 
-@router.get("/exports/{export_id}/transfers", response_model=None)
+@router.get("/exports/{export_id}/transfers", operation_id="list_transfers", response_model=TransferList)
 def list_transfers(place: CurrentContext, login: Caller, export_id: ExportId) -> Response:
     """List the transfers of an export, with their timelines."""
     with place.reading() as connection:
@@ -89,7 +97,7 @@ def list_transfers(place: CurrentContext, login: Caller, export_id: ExportId) ->
     return json_answer({"transfers": seen})
 
 
-@router.get("/transfers/{transfer_id}", response_model=None)
+@router.get("/transfers/{transfer_id}", operation_id="show_transfer", response_model=TransferAnswer)
 def show(place: CurrentContext, login: Caller, transfer_id: TransferId) -> Response:
     """Show a transfer."""
     with place.reading() as connection:
@@ -97,7 +105,9 @@ def show(place: CurrentContext, login: Caller, transfer_id: TransferId) -> Respo
         return json_answer(sending.view(connection, row))
 
 
-@router.delete("/transfers/{transfer_id}", status_code=204, responses=problem_answers(409))
+@router.delete(
+    "/transfers/{transfer_id}", status_code=204, operation_id="revoke_transfer", responses=problem_answers(409)
+)
 def take_back(place: CurrentContext, login: Caller, transfer_id: TransferId) -> Response:
     """Withdraw a transfer at once, also while it is being downloaded."""
     with place.writing() as connection:
@@ -106,8 +116,14 @@ def take_back(place: CurrentContext, login: Caller, transfer_id: TransferId) -> 
     return Response(status_code=204)
 
 
-@router.post("/authorisations", status_code=201, responses=problem_answers(409), response_model=None)
-def authorise(place: CurrentContext, login: Caller, given: Given) -> Response:
+@router.post(
+    "/authorisations",
+    status_code=201,
+    operation_id="create_authorisation",
+    responses=problem_answers(409),
+    response_model=AuthorisationAnswer,
+)
+def authorise(place: CurrentContext, login: Caller, given: AuthorisationBody) -> Response:
     """Authorise transfers to a recipient, once or until a time."""
     kind, identifier, tenant = subjects.parse(given.subject, given.tenant)
     actor = permit(place, login, Action.AUTHORISE, Facts(kind, identifier, tenant))
@@ -124,7 +140,12 @@ def authorise(place: CurrentContext, login: Caller, given: Given) -> Response:
     return json_answer(authorisations.view(row), 201)
 
 
-@router.post("/authorisations/{authorisation_id}/confirm", responses=problem_answers(409), response_model=None)
+@router.post(
+    "/authorisations/{authorisation_id}/confirm",
+    operation_id="confirm_authorisation",
+    responses=problem_answers(409),
+    response_model=AuthorisationAnswer,
+)
 def confirm(place: CurrentContext, login: Caller, authorisation_id: GivenId) -> Response:
     """Confirm, as the subject, an authorisation that another person has recorded."""
     with place.writing() as connection:
@@ -134,8 +155,13 @@ def confirm(place: CurrentContext, login: Caller, authorisation_id: GivenId) -> 
     return json_answer(authorisations.view(row))
 
 
-@router.post("/authorisations/{authorisation_id}/countersign", responses=problem_answers(409), response_model=None)
-def countersign(place: CurrentContext, login: Caller, authorisation_id: GivenId, seen: Countersigned) -> Response:
+@router.post(
+    "/authorisations/{authorisation_id}/countersign",
+    operation_id="countersign_authorisation",
+    responses=problem_answers(409),
+    response_model=AuthorisationAnswer,
+)
+def countersign(place: CurrentContext, login: Caller, authorisation_id: GivenId, seen: CountersignatureBody) -> Response:
     """Record, as a second person, that the subject's signed consent was seen; active a day after the notice."""
     with place.writing() as connection:
         actor = own_authorisation(place, login, connection, authorisation_id, Action.COUNTERSIGN)
@@ -144,7 +170,7 @@ def countersign(place: CurrentContext, login: Caller, authorisation_id: GivenId,
     return json_answer(authorisations.view(row))
 
 
-@router.get("/authorisations", response_model=None)
+@router.get("/authorisations", operation_id="list_authorisations", response_model=AuthorisationList)
 def list_authorisations(place: CurrentContext, login: Caller) -> Response:
     """List the caller's authorisations; officers see all."""
     with place.reading() as connection:
@@ -153,7 +179,7 @@ def list_authorisations(place: CurrentContext, login: Caller) -> Response:
     return json_answer({"authorisations": [authorisations.view(row) for row in rows]})
 
 
-@router.delete("/authorisations/{authorisation_id}", status_code=204)
+@router.delete("/authorisations/{authorisation_id}", status_code=204, operation_id="revoke_authorisation")
 def withdraw(place: CurrentContext, login: Caller, authorisation_id: GivenId) -> Response:
     """Withdraw an authorisation: its transfers stop at once."""
     with place.writing() as connection:
@@ -165,8 +191,9 @@ def withdraw(place: CurrentContext, login: Caller, authorisation_id: GivenId) ->
 @receiving.post(
     "/transfers/{transfer_id}/receipt",
     status_code=204,
+    operation_id="send_receipt",
     tags=["transfers"],
-    openapi_extra={"requestBody": {"content": {JOSE: {"schema": {"type": "string"}}}, "required": True}},
+    openapi_extra={"requestBody": {"content": {JOSE: {"schema": RECEIPT}}, "required": True}},
 )
 async def receipt(request: Request, place: CurrentContext, transfer_id: TransferId) -> Response:
     """Accept a recipient's receipt: a JWS signed with a key of its key set. It needs no other login."""

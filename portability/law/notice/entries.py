@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -15,6 +15,9 @@ from portability.law.deadlines import months_later
 from portability.law.rights import RightCode
 from portability.locale import SOURCE
 
+PeriodStart: TypeAlias = Literal["record_created", "account_closed", "document_issued", "consent_ended"]
+"""When a retention period begins."""
+
 MISSING_TEXT = "missing_text"
 """Type of the error where a text has no sentence in SOURCE."""
 
@@ -22,7 +25,8 @@ PREFIXES: Mapping[str, str] = {"dpv": "https://w3id.org/dpv#", "eu-gdpr": "https
 """Of the terms in `dpv`: the Data Privacy Vocabulary 2."""
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+Language = Annotated[str, StringConstraints(pattern=LANGUAGE)]
 """A tag of BCP 47, such as `de` or `pt-BR`."""
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """Of ISO 3166-1."""
@@ -159,7 +163,7 @@ class RetentionPeriod(RegisterEntry):
     """How long (Art. 15(1)(d)); the periods are for programs."""
 
     title: Text
-    begins: Literal["record_created", "account_closed", "document_issued", "consent_ended"]
+    begins: PeriodStart
     shortest: Period
     longest: Period | None = None
 
