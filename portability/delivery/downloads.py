@@ -45,7 +45,7 @@ def begin(
 ) -> str:
     """Record that a request under a claim is answered now; returns the id of the download that it belongs to.
 
-    The person is informed of the first download of a claim with a device; other providers' downloads belong to transfers.
+    The person is informed of the first download of a claim with a device. A recipient's downloads belong to a transfer.
 
     Args:
         connection: a writing transaction; the claim stays locked until its end.

@@ -161,7 +161,9 @@ def confirm(place: CurrentContext, login: Caller, authorisation_id: GivenId) -> 
     responses=problem_answers(409),
     response_model=AuthorisationAnswer,
 )
-def countersign(place: CurrentContext, login: Caller, authorisation_id: GivenId, seen: CountersignatureBody) -> Response:
+def countersign(
+    place: CurrentContext, login: Caller, authorisation_id: GivenId, seen: CountersignatureBody
+) -> Response:
     """Record, as a second person, that the subject's signed consent was seen; active a day after the notice."""
     with place.writing() as connection:
         actor = own_authorisation(place, login, connection, authorisation_id, Action.COUNTERSIGN)
