@@ -132,10 +132,14 @@ def _advance(context: WorkerContext, claim: TransferClaim, lease: Lease) -> bool
 
 
 def _next_volume(context: WorkerContext, claim: TransferClaim) -> RowMapping | None:
-    """Return the first stored volume without a copy."""
+    """Return the first stored volume without a copy; one row is read, however many volumes there are."""
+    copied = select(COPY.c.id).where(
+        COPY.c.transfer_id == claim.transfer_id, COPY.c.number == VOLUME.c.number, COPY.c.state == VolumeState.STORED
+    )
+    stored = (VOLUME.c.export_id == claim.id, VOLUME.c.state == VolumeState.STORED)
+    query = select(VOLUME).where(*stored, ~copied.exists()).order_by(VOLUME.c.number).limit(1)
     with reading(context.engine) as connection:
-        done = {copy["number"] for copy in sending.copies(connection, claim.transfer_id)}
-        return next((row for row in exports.stored_volumes(connection, claim.id) if row["number"] not in done), None)
+        return connection.execute(query).mappings().first()
 
 
 def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: RowMapping) -> None:
@@ -146,14 +150,16 @@ def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: Ro
     upload = context.storage.begin(row["object_key"])
     with aborted_on_error(upload):
         with closing(VolumeSource(context.storage, volume, lease.check)) as source:
-            sink = EncryptedSink(upload)
+            nonce = claim.row["nonce"]
+            sink = EncryptedSink(upload, None if nonce is None else bytes.fromhex(nonce))
             encrypt(source, sink, to["age_key"])
             source.check_whole(volume)
         lease.check()
         sink.complete()
     with writing(context.engine) as connection:
         _write(connection, claim, owner=None, lease_until=None, attempts=0, not_before=None, error_code=None)
-        store_volume(connection, COPY, row, {"bytes": sink.bytes, "sha256": sink.sha256})
+        stored = {"bytes": sink.bytes, "sha256": sink.sha256, "possession": sink.possession}
+        store_volume(connection, COPY, row, stored)
         detail: audit.Detail = {"transfer": claim.transfer_id, "volume": volume["number"], "bytes": sink.bytes}
         audit.record(connection, "copy.stored", actor=ACTOR, export_id=claim.id, detail=detail)
     log.info("copy.stored", transfer=claim.transfer_id, volume=volume["number"], bytes=sink.bytes)

@@ -39,6 +39,8 @@ class TransferLinks:
     statement_url: str
     receipt_url: str
     jwks_url: str
+    volumes_url: str | None = None
+    """None: an earlier release offers it, and its statement contains the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,12 @@ class Sender:
         if not text.isascii():
             raise BadStatement("transfer.jwt is not a token")
         return text
+
+    def volume_list(self, links: TransferLinks, size: int) -> bytes:
+        """Fetch volumes.json, at most one byte more than `size`. Raises SenderUnavailable, SenderRefused."""
+        if links.volumes_url is None:
+            raise SenderUnavailable("the sender's answer does not say where the list of volumes is")
+        return self._answer("GET", links.volumes_url, most=size)
 
     def jwks(self, url: str | None = None) -> Jwks:
         """Fetch the sender's public keys. Raises BadInput if they are invalid."""
@@ -145,15 +153,15 @@ class Sender:
             raise SenderUnavailable("the sender's answer is not JSON", hint="check that the link is a download link")
         return document
 
-    def _answer(self, method: str, url: str) -> bytes:
+    def _answer(self, method: str, url: str, most: int = ANSWER_BYTES) -> bytes:
         body = bytearray()
         with self.stream(method, url, headers={"Accept": "application/json"}) as response:
             if response.status_code != OK:
                 raise SenderUnavailable(f"unexpected answer of the sender: status {response.status_code}")
             for block in response.iter_raw():
                 body += block
-                if len(body) > ANSWER_BYTES:
-                    raise SenderUnavailable(f"the sender's answer is larger than {ANSWER_BYTES} bytes")
+                if len(body) > most:
+                    raise SenderUnavailable(f"the sender's answer is larger than {most} bytes")
         return bytes(body)
 
     def _links(self, links: Any) -> TransferLinks:  # noqa: ANN401  # untrusted JSON
@@ -162,8 +170,12 @@ class Sender:
         texts = [text for text in found if isinstance(text, str)]
         if len(texts) < len(names):
             raise SenderUnavailable("the sender's answer describes no transfer")
-        identifier, *urls = texts
-        return TransferLinks(identifier, *map(self.own, urls))
+        identifier, statement_url, receipt_url, jwks_url = texts
+        listed = links.get("volumes_url")
+        volumes_url = self.own(listed) if isinstance(listed, str) else None
+        return TransferLinks(
+            identifier, self.own(statement_url), self.own(receipt_url), self.own(jwks_url), volumes_url
+        )
 
 
 def check_url(url: str) -> str:

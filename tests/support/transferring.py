@@ -22,6 +22,7 @@ from portability.database.engine import reading, writing
 from portability.requests.policy import Actor
 from portability.safe_http import SafeHttpClient
 from portability.transfers import authorisations, recipients, sending
+from portability.transfers import statement as statements
 from portability.trust import keys
 from portability.trust.signing import RECEIPT_TYPE, sign
 from worker import transfer
@@ -99,8 +100,10 @@ class Provider:
         """What it signs; a test may change any of it."""
         with reading(made.engine) as connection:
             statement = sending.get(connection, transfer_id)["statement"]
-            count = len(sending.copies(connection, transfer_id))
-        return self.signed(transfer_id, statement, count, **{"aud": made.place.settings.iss, **more})
+            proofs = [copy["possession"] for copy in sending.copies(connection, transfer_id)]
+        # What a recipient computes from the nonce and the files: tests over HTTP do it themselves.
+        proven = {"possession": statements.possession(proofs)} if all(proofs) else {}
+        return self.signed(transfer_id, statement, len(proofs), **{"aud": made.place.settings.iss, **proven, **more})
 
     def signed(
         self,

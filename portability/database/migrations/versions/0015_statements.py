@@ -1,0 +1,21 @@
+"""A transfer's list of volumes is a document of its own, and receipts prove possession.
+
+The columns are nullable: code of the previous release neither reads nor writes them. A transfer that it has offered
+keeps its statement with the list in it, and a copy that it has encrypted needs no proof.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0015_statements"
+down_revision = "0012_identities"
+
+
+def upgrade() -> None:
+    op.add_column("transfer", sa.Column("closing", sa.String(32)))
+    op.add_column("transfer", sa.Column("volumes", sa.Integer))
+    op.add_column("transfer", sa.Column("nonce", sa.String(64)))
+    op.add_column("transfer", sa.Column("possession", sa.String(64)))
+    op.add_column("transfer_copy", sa.Column("possession", sa.String(64)))
