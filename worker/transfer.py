@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import history, incidents, models
@@ -146,13 +146,13 @@ def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: Ro
     """Encrypt one volume while it is copied; memory contains one mebibyte of it, plus the upload's buffers."""
     with reading(context.engine) as connection:
         to = recipients.approved(connection, claim.row["recipient_id"])
-    row = _note(context, claim, volume)
+    row, age_key = _note(context, claim, volume, to["age_key"])
     upload = context.storage.begin(row["object_key"])
     with aborted_on_error(upload):
         with closing(VolumeSource(context.storage, volume, lease.check)) as source:
             nonce = claim.row["nonce"]
             sink = EncryptedSink(upload, None if nonce is None else bytes.fromhex(nonce))
-            encrypt(source, sink, to["age_key"])
+            encrypt(source, sink, age_key)
             source.check_whole(volume)
         lease.check()
         sink.complete()
@@ -179,8 +179,11 @@ def _offer(context: WorkerContext, claim: TransferClaim) -> bool:
     return True
 
 
-def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping) -> RowMapping:
-    """Insert the copy's row before its upload begins. Raises LeaseLost."""
+def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping, present_key: str) -> tuple[RowMapping, str]:
+    """Insert the copy's row before its upload begins; returns it with the key to encrypt to. Raises LeaseLost.
+
+    All copies of a transfer have one key: that of its first copy, also when the recipient gets a new one meanwhile.
+    """
     fence = claim.row["fence"]
     row = {
         "transfer_id": claim.transfer_id,
@@ -194,8 +197,8 @@ def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping) -> R
         "upload_id": UNKNOWN_UPLOAD,
     }
     with writing(context.engine) as connection:
-        _write(connection, claim)
-        return begin_volume(connection, COPY, row)
+        transfer = _write(connection, claim, age_key=func.coalesce(TABLE.c.age_key, present_key))
+        return begin_volume(connection, COPY, row), str(transfer["age_key"])
 
 
 def _withdraw_abandoned(context: WorkerContext, claim: TransferClaim) -> None:

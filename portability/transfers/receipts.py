@@ -10,7 +10,6 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-import orjson
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, select
 
 from portability.api.errors import BadInput
@@ -18,18 +17,17 @@ from portability.database import models
 from portability.database.engine import now
 from portability.requests.states import TRANSFERS, TRANSFERS_RECEIPTED, TransferState
 from portability.requests.transition import transition_transfer
-from portability.safe_http import RemoteUnavailable, SafeHttpClient
-from portability.transfers import sending, statement
+from portability.safe_http import SafeHttpClient
+from portability.transfers import key_sets, sending, statement
 from portability.transfers.sending import UnknownTransfer
 from portability.trust import audit
-from portability.trust.signing import RECEIPT_TYPE, Jwks, SignatureFault, check, check_clock
+from portability.trust.signing import RECEIPT_TYPE, SignatureFault, check, check_clock
 
 TABLE, TRANSFER = models.transfer_receipt, models.transfer
 ACCEPTED = timedelta(days=30)
 """How long after the offer a receipt is accepted, also when the link has ended."""
 JTI = re.compile(r"[!-~]{8,200}")
 CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
-OK = 200
 
 
 class Status(StrEnum):
@@ -98,7 +96,7 @@ def checked(
     Raises: ForgedReceipt, WrongReceipt, ClockSkew, AddressRefused, RemoteUnavailable.
     """
     try:
-        claims = check(token, _key_set(client, to["jwks_url"]), typ=RECEIPT_TYPE)
+        claims = check(token, key_sets.fetch(client, to["jwks_url"]), typ=RECEIPT_TYPE)
     except SignatureFault as fault:
         raise ForgedReceipt(f"the receipt is not validly signed: {fault.fault}") from None
     wanted = {
@@ -146,16 +144,6 @@ def record(connection: Connection, transfer_id: str, receipt: Receipt) -> Transf
         ended = {"error_code": receipt.code, "ended_at": now()}
         transition_transfer(connection, row, state, actor=actor, detail=detail, columns=ended)
     return state
-
-
-def _key_set(client: SafeHttpClient, url: str) -> Jwks:
-    answer = client.get(url, headers={"Accept": "application/jwk-set+json, application/json"})
-    if answer.status != OK:
-        raise RemoteUnavailable(f"cannot fetch the recipient's key set: status {answer.status}")
-    try:
-        return Jwks.parse(orjson.loads(answer.body))
-    except (orjson.JSONDecodeError, BadInput):
-        raise RemoteUnavailable("the recipient's key set is not a valid JWK Set") from None
 
 
 def _receipt_of(claims: Mapping[str, Any], token: str, transfer: Mapping[Any, Any]) -> Receipt:

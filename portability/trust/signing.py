@@ -29,6 +29,8 @@ JOURNAL_TYPE = "portability-journal+jwt"
 ATTESTATION_TYPE = "portability-deletion+jwt"
 TRANSFER_TYPE = "portability-transfer+jwt"
 RECEIPT_TYPE = "portability-receipt+jwt"
+CHALLENGE_TYPE = "portability-challenge+jwt"
+ROTATION_TYPE = "portability-rotation+jwt"
 SKEW_SECONDS = 300
 """Tolerated difference between the clock of the party that signed and ours."""
 _HEADER = frozenset({"alg", "kid", "typ"})

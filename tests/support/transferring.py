@@ -25,6 +25,7 @@ from portability.transfers import authorisations, recipients, sending
 from portability.transfers import statement as statements
 from portability.trust import keys
 from portability.trust.signing import RECEIPT_TYPE, sign
+from receiver.fetch import challenge
 from worker import transfer
 
 TEST = "operator:test"
@@ -56,12 +57,18 @@ class Provider:
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "their-1", "use": "sig"}))
     status: int = 200
     """What its webhook answers."""
+    domain: str = "localhost"
+    answers: bool = True
+    """Whether it answers challenges."""
     secret: str = ""
     recipient: str = ""
 
     def reply(self, heard: Heard) -> Reply:
         if heard.path == "/jwks.json":
             return 200, {"Content-Type": "application/json"}, orjson.dumps(self.jwks())
+        if _is_challenge(heard) and self.answers:
+            token = challenge.answer(heard.body, [self.identity], self.key, audience=self.domain)
+            return 200, {"Content-Type": "application/jose"}, token.encode()
         return self.status, {}, b""
 
     def jwks(self) -> dict[str, Any]:
@@ -69,7 +76,8 @@ class Provider:
 
     @property
     def webhooks(self) -> list[Heard]:
-        return [heard for heard in self.server.heard if heard.path == "/hook"]
+        """Without challenges."""
+        return [heard for heard in self.server.heard if heard.path == "/hook" and not _is_challenge(heard)]
 
     def event(self, heard: Heard) -> dict[str, Any]:
         """What a webhook says, if its signature holds by the library of Standard Webhooks."""
@@ -127,6 +135,10 @@ class Provider:
             "volumes": count,
         }
         return sign({**claims, **more}, key or self.key, typ=typ)
+
+
+def _is_challenge(heard: Heard) -> bool:
+    return b'"recipient.challenge"' in heard.body
 
 
 @contextmanager

@@ -28,6 +28,8 @@ ELSEWHERE = {
     ("DELETE", "/v1/authorisations/{authorisation_id}"),
     ("POST", "/v1/authorisations/{authorisation_id}/confirm"),
     ("POST", "/v1/recipients/{recipient_id}/approve"),
+    ("POST", "/v1/recipients/{recipient_id}/prove"),
+    ("POST", "/v1/recipients/{recipient_id}/rotation"),
     ("DELETE", "/v1/recipients/{recipient_id}"),
 }
 """Tried by strangers in test_transfers.py, where there is something for them to try."""

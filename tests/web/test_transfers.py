@@ -357,7 +357,11 @@ def test_another_persons_transfer_is_as_if_it_were_not_there(
         assert answers[0] == answers[1]
         assert answers[0][0] == httpx.codes.NOT_FOUND
         assert httpx.request(method, f"{served.url}/v1/{kind}/{identifier}").status_code == httpx.codes.UNAUTHORIZED
-    for method, path in (("POST", f"{other.recipient}/approve"), ("DELETE", other.recipient)):
+    for method, path in (
+        ("POST", f"{other.recipient}/approve"),
+        ("POST", f"{other.recipient}/prove"),
+        ("DELETE", other.recipient),
+    ):
         address = f"{served.url}/v1/recipients/{path}"
         assert httpx.request(method, address).status_code == httpx.codes.UNAUTHORIZED
         refused = httpx.request(method, address, headers=served.bearer(sub, *roles, **more))

@@ -32,6 +32,8 @@ recipient = Table(
     Column("approved_at", UtcTime),
     Column("removed_by", String(200)),
     Column("removed_at", UtcTime),
+    Column("proven_at", UtcTime, comment="when it answered a challenge for its key, key set and webhook"),
+    Column("rotated_at", UtcTime, comment="when it got its present key by a statement of the previous one"),
     Index(None, "domain"),
 )
 
@@ -71,6 +73,7 @@ transfer = Table(
     Column("statement", Text, comment="transfer.jwt"),
     Column("closing", String(32), comment="random id of its list of volumes; null: the statement contains the list"),
     Column("volumes", Integer, comment="number of volumes in its list"),
+    Column("age_key", String(100), comment="that its volumes are encrypted to; null: none is yet"),
     Column("nonce", String(64), comment="hex; chosen before the first volume is encrypted"),
     Column("possession", String(64), comment="SHA-256 that a receipt must contain; null: no receipt has to"),
     Column("error_code", String(64), comment="of a failure, or of a receipt that refuses"),
