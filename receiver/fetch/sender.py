@@ -5,6 +5,7 @@ The size of every answer is bounded, and every address in it must belong to the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from receiver.fetch.statement import Parcel, announced, distinct
 
 ANSWER_BYTES = 8 << 20
 """Maximum size of JSON and statements: enough for 20,000 volumes."""
+PROBLEM_BYTES = 1 << 16
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 TIMEOUT = httpx.Timeout(60, connect=15)
 CONNECTIONS = 8
 REDIRECTS = 3
@@ -116,7 +119,12 @@ class Sender:
             "POST", links.receipt_url, headers={"Content-Type": "application/jose"}, content=receipt.encode()
         ) as response:
             if response.status_code > CREATED_OR_LESS:
-                raise SenderRefused(f"the sender does not accept the receipt: status {response.status_code}")
+                code = _problem_code(response)
+                named = f", code {code}" if code else ""
+                hint = "docs/transfers.md#receipt lists the codes" if code else None
+                raise SenderRefused(
+                    f"the sender does not accept the receipt: status {response.status_code}{named}", hint=hint
+                )
 
     def own(self, url: str) -> str:
         """Return the address if it belongs to the sender. Raises SenderUnavailable for other hosts."""
@@ -199,6 +207,20 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _problem_code(response: httpx.Response) -> str | None:
+    """Return the `code` of a problem (RFC 9457); None for another answer. Its sentences are the sender's: not shown."""
+    body = bytearray()
+    for block in response.iter_raw():
+        body += block
+        if len(body) > PROBLEM_BYTES:
+            return None
+    try:
+        code = orjson.loads(body)["code"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
 def _retry_after(response: httpx.Response) -> int:

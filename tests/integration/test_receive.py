@@ -575,6 +575,26 @@ def test_a_receipt_that_is_not_taken_is_an_error(zips: list[Path], tmp_path: Pat
     assert len({one["jti"] for one in sender.receipts}) == 2
 
 
+@pytest.mark.parametrize(
+    ("problem", "named"),
+    [
+        (b'{"code": "clock_skew", "detail": "free words"}', "status 422, code clock_skew$"),
+        (b'{"code": "No Code"}', "status 422$"),
+        (b'{"code": 7}', "status 422$"),
+        (b"<html>", "status 422$"),
+        (b'"x"' + b" " * 100_000, "status 422$"),
+    ],
+)
+def test_the_reason_of_the_sender_is_named(zips: list[Path], tmp_path: Path, problem: bytes, named: str) -> None:
+    """The code of its answer, and nothing that it wrote freely."""
+    with (
+        sending(zips, receipt_status=422, receipt_answer=problem) as sender,
+        pytest.raises(SenderRefused, match=named) as caught,
+    ):
+        received(sender, tmp_path)
+    assert "free words" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["ftp://x/d/t", "http://vlint.example/d/t", "https://a:b@x/d/t", "nonsense"])
 def test_other_links_are_bad_input(tmp_path: Path, url: str) -> None:
     """https, or http on this machine; the link itself is a secret and not repeated."""

@@ -66,6 +66,7 @@ class FakeSender:
     knows_ranges: bool = True
     revoked: bool = False
     receipt_status: int = 204
+    receipt_answer: bytes = b""
     receipts: list[dict[str, Any]] = field(default_factory=list)
     sent_bytes: Counter[int] = field(default_factory=Counter)
     claimed: Counter[int] = field(default_factory=Counter)
@@ -213,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             claims = dict(check(body.decode(), keys, typ=RECEIPT_TYPE))
             assert claims["transfer_sha256"] == hashlib.sha256(sender.token.encode()).hexdigest()
             sender.receipts.append(claims)
-            self._send(sender.receipt_status, {}, b"")
+            self._send(sender.receipt_status, {}, sender.receipt_answer)
         elif sender.revoked:
             self._send(404, {}, b"{}")
         else:
