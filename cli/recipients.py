@@ -1,8 +1,9 @@
-"""`portability recipients add | list | approve | remove`: other providers that data may be sent to."""
+"""`portability recipients add | list | approve | prove | rotate | remove`: other providers that data may be sent to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import click
 from sqlalchemy import RowMapping
@@ -10,11 +11,15 @@ from sqlalchemy import RowMapping
 from cli.context import Context, one_of, shared
 from cli.permission import AS, permit_any
 from portability.api import JSON
+from portability.api.errors import PortabilityError
 from portability.database.engine import reading, writing
 from portability.law.countries import Mechanism
 from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
+from portability.transfers import proofs
 from portability.transfers import recipients as others
+
+STATEMENT_BYTES = 1 << 14
 
 
 @click.group()
@@ -46,16 +51,23 @@ def add(context: Context, claimed: str | None, datasets: str | None, **details: 
         approved = not settings.needs_approvals
         identifier, secret = others.add(connection, settings.keys, entry, actor=actor, approved=approved)
         row = others.get(connection, identifier)
+    try:
+        row, fault = _proven(context, row, str(actor)), None
+    except PortabilityError as error:
+        # It cannot check the challenge's signature before it has the secret, and may refuse it.
+        fault = error.code
 
     def human() -> None:
         _show(context, [row])
+        if fault is not None:
+            context.note(f"not proven ({fault}): `portability recipients prove {identifier}` challenges it again")
         context.console.print(f"webhook secret  {secret}", markup=False, soft_wrap=True)
         if not approved:
             context.note(
                 f"another person compares the fingerprint and runs: portability recipients approve {identifier}"
             )
 
-    context.result({**others.view(row), "webhook_secret": secret}, human)
+    context.result({**others.view(row), "webhook_secret": secret, "proof_fault": fault}, human)
 
 
 @recipients.command("list")
@@ -75,8 +87,43 @@ def list_recipients(context: Context) -> None:
 def approve(context: Context, identifier: str, claimed: str | None) -> None:
     """Approve a recipient that another person has recorded; by id or domain."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
+    with reading(context.engine) as connection:
+        found = others.approvable(connection, identifier, actor=actor)
+    if found["proven_at"] is None:
+        _proven(context, found, str(actor))
     with writing(context.engine) as connection:
         others.approve(connection, identifier, actor=actor)
+        row = others.get(connection, identifier)
+    context.result(others.view(row), lambda: _show(context, [row]))
+
+
+@recipients.command("prove")
+@click.argument("identifier", metavar="RECIPIENT")
+@AS
+@shared
+def prove(context: Context, identifier: str, claimed: str | None) -> None:
+    """Challenge a recipient to prove that its key, key set and webhook are its own."""
+    actor = permit_any(context, claimed, Action.RECIPIENTS)
+    with reading(context.engine) as connection:
+        found = others.get(connection, identifier)
+    row = _proven(context, found, str(actor))
+    context.result(others.view(row), lambda: _show(context, [row]))
+
+
+@recipients.command("rotate")
+@click.argument("identifier", metavar="RECIPIENT")
+@click.argument("statement", metavar="FILE", type=click.File("rb"))
+@AS
+@shared
+def rotate(context: Context, identifier: str, statement: BinaryIO, claimed: str | None) -> None:
+    """Give a recipient the new key that it has signed with its recorded key set; its consents stay."""
+    actor = permit_any(context, claimed, Action.RECIPIENTS)
+    token = statement.read(STATEMENT_BYTES).decode("ascii", "replace").strip()
+    with reading(context.engine) as connection:
+        found = others.approved(connection, identifier)
+    rotated = proofs.rotation(SafeHttpClient.of(context.settings), context.settings, found, token)
+    with writing(context.engine) as connection:
+        proofs.rotate(connection, found, rotated, actor=str(actor))
         row = others.get(connection, identifier)
     context.result(others.view(row), lambda: _show(context, [row]))
 
@@ -93,7 +140,15 @@ def remove(context: Context, identifier: str, claimed: str | None) -> None:
     context.result({"id": gone}, lambda: context.console.print(f"{gone} is removed", markup=False))
 
 
+def _proven(context: Context, row: RowMapping, actor: str) -> RowMapping:
+    """Challenge a recipient; returns its new row. Raises NotProven and what stops a request."""
+    proofs.challenge(SafeHttpClient.of(context.settings), context.settings, row)
+    with writing(context.engine) as connection:
+        proofs.record(connection, row, actor=actor)
+        return others.get(connection, row["id"])
+
+
 def _show(context: Context, rows: Sequence[RowMapping]) -> None:
     shown = [others.view(row) for row in rows]
-    names = ("id", "state", "name", "domain", "country", "mechanism", "fingerprint")
+    names = ("id", "state", "name", "domain", "country", "mechanism", "fingerprint", "proven_at")
     context.table("Recipients", names, [[row[name] for name in names] for row in shown])

@@ -2,7 +2,8 @@
 
 PortabilityError
   TransferRefused      this side refuses, and the receipt states the code
-    BadStatement  WrongAudience  WrongKey  TransferChanged  ArchiveRefused  ArchiveTooLarge
+    BadStatement  StatementExpired  WrongList  WrongAudience  WrongKey  TransferChanged
+    ArchiveRefused  ArchiveTooLarge
   SenderRefused  SenderUnavailable
 """
 
@@ -21,10 +22,24 @@ class TransferRefused(PortabilityError):
 
 
 class BadStatement(TransferRefused):
-    """transfer.jwt is not what its issuer signed, lacks a claim, has another issuer, or has expired."""
+    """transfer.jwt is not what its issuer signed, lacks a claim, or has another issuer."""
 
     code = "bad_statement"
     default_hint = "ask the sender for a new transfer; see docs/receiving.md for the checks"
+
+
+class StatementExpired(BadStatement):
+    """The time of the transfer is over."""
+
+    code = "statement_expired"
+    default_hint = "ask the sender for a new transfer; if it should be valid, check the clock of this machine"
+
+
+class WrongList(TransferRefused):
+    """volumes.json is not the list that transfer.jwt has signed."""
+
+    code = "wrong_list"
+    default_hint = "run it again; if it fails again, ask the sender for a new transfer"
 
 
 class WrongAudience(TransferRefused):

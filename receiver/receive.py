@@ -1,7 +1,8 @@
 """Receives a link: fetch, decrypt, verify, unpack, send the receipt. After an interruption the next run continues.
 
-The target folder contains `transfer.jwt`, `volumes/` with the signed ZIPs, `archive/` with their content, and
-`receipt.jwt` once the sender has accepted it.
+The target folder contains `transfer.jwt`, `volumes.json`, `volumes/` with the signed ZIPs, `archive/` with their
+content, and `receipt.jwt` once the sender has accepted it. If the link has ended after the download, the next run only
+sends the receipt.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from joserfc.jwk import ECKey
 
 from portability.api.errors import BadInput, PortabilityError
 from portability.trust.signing import Jwks
-from receiver.faults import ArchiveTooLarge, TransferRefused, WrongAudience
-from receiver.fetch import receipt, statement
+from receiver.faults import ArchiveTooLarge, SenderRefused, TransferRefused, WrongAudience
+from receiver.fetch import papers, receipt, statement
 from receiver.fetch.decryption import unseal
 from receiver.fetch.download import FetchPatience, Progress, fetch, is_as_announced
-from receiver.fetch.sender import Sender, TransferOffer
+from receiver.fetch.papers import TransferPapers
+from receiver.fetch.sender import Sender
 from receiver.fetch.statement import Parcel, Statement
 from receiver.verify.unpack import SPARE_BYTES, UnpackedVolumes, unpack
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from pyrage import x25519
 
 PARALLEL = 3
-STATEMENT, VOLUMES, ARCHIVE, RECEIPT = "transfer.jwt", "volumes", "archive", "receipt.jwt"
+VOLUMES, ARCHIVE, RECEIPT = "volumes", "archive", "receipt.jwt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,17 @@ def receive(
     Raises: BadInput, TransferRefused and its children, SenderRefused, SenderUnavailable, OSError.
     """
     with Sender(url) as sender, _alone(target), _full_named():
-        offer = sender.offer()
         job = _Job(sender, target, recipient, began, patience or FetchPatience())
+        try:
+            offer = sender.offer()
+        except SenderRefused:
+            # The link has ended. What was downloaded before can still be receipted.
+            if (kept := papers.kept(target, sender)) is None:
+                raise
+            return _transfer(job, kept)
         if offer.transfer is None:
             return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
-        return _transfer(job, offer)
+        return _transfer(job, papers.fetched(sender, offer.transfer))
 
 
 @contextmanager
@@ -112,13 +120,11 @@ def _alone(target: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _transfer(job: _Job, offer: TransferOffer) -> Received:
-    links, recipient = offer.transfer, job.recipient
-    assert links is not None  # noqa: S101  # the caller has checked
-    jwks = job.keys(links.jwks_url)
-    token = job.sender.statement(links)
+def _transfer(job: _Job, found: TransferPapers) -> Received:
+    recipient = job.recipient
+    jwks = job.keys(found.links.jwks_url)
     issuer = recipient.issuer or job.sender.origin
-    said = statement.checked(token, jwks, issuer=issuer, audience=None, transfer=links.id)
+    said = statement.checked(found.token, jwks, issuer=issuer, audience=None, transfer=found.links.id, late=found.late)
     try:
         if recipient.audience not in {None, said.audience}:
             raise WrongAudience("the transfer is addressed to another recipient")
@@ -127,23 +133,29 @@ def _transfer(job: _Job, offer: TransferOffer) -> Received:
                 "the volumes are encrypted, and no key was given",
                 hint="add --identity KEYFILE with the file of age-keygen",
             )
-        job.remember(said)
+        papers.remember(job.target, found)
+        said = papers.complete(job.target, job.sender, found.links, said)
         claims = {"iss": said.issuer, "export": said.export, "sub": said.subject, "profile": said.profile}
-        unpacked, volumes = job.take(said.parcels, jwks, claims)
+        unpacked, volumes = job.take(said.parcels, jwks, claims, said.nonce)
     except TransferRefused as fault:
         if recipient.receipt_key is not None:
             receipt_text = receipt.signed(said, recipient.receipt_key, volumes=len(said.parcels), code=fault.code)
             # The refusal is the error to report, even if the sender does not accept the receipt.
             with suppress(PortabilityError):
-                job.sender.post_receipt(links, receipt_text)
+                job.sender.post_receipt(found.links, receipt_text)
         raise
-    receipted = (job.target / RECEIPT).exists()
-    if recipient.receipt_key is not None and not receipted:
-        receipt_text = receipt.signed(said, recipient.receipt_key, volumes=len(said.parcels))
-        job.sender.post_receipt(links, receipt_text)
-        _write(job.target / RECEIPT, receipt_text)
-        receipted = True
-    return Received(unpacked, volumes, said, receipted)
+    return Received(unpacked, volumes, said, _receipted(job, found, said))
+
+
+def _receipted(job: _Job, found: TransferPapers, said: Statement) -> bool:
+    """Send the receipt if there is a key and none was sent; returns whether the sender has one."""
+    path, key = job.target / RECEIPT, job.recipient.receipt_key
+    if key is not None and not path.exists():
+        proof = papers.possession(job.target, said.parcels, said.nonce)
+        receipt_text = receipt.signed(said, key, volumes=said.volumes, possession=proof)
+        job.sender.post_receipt(found.links, receipt_text)
+        papers.write(path, receipt_text.encode())
+    return path.exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,22 +171,14 @@ class _Job:
     def keys(self, url: str | None) -> Jwks:
         return self.recipient.jwks or self.sender.jwks(url)
 
-    def remember(self, said: Statement) -> None:
-        """Store the statement; one folder is for one transfer. Raises BadInput."""
-        path = self.target / STATEMENT
-        if not path.exists():
-            _write(path, said.token)
-        elif path.read_text() != said.token:
-            raise BadInput(f"{self.target} contains another transfer", hint="use an empty folder")
-
     def take(
-        self, parcels: Sequence[Parcel], jwks: Jwks, claims: Mapping[str, str]
+        self, parcels: Sequence[Parcel], jwks: Jwks, claims: Mapping[str, str], nonce: bytes | None = None
     ) -> tuple[UnpackedVolumes, tuple[Path, ...]]:
         """Fetch and decrypt the volumes, verify and unpack them."""
         volumes = self.target / VOLUMES
         volumes.mkdir(mode=0o700, exist_ok=True)
         self._check_room(parcels)
-        paths = self._volumes(parcels, volumes)
+        paths = self._volumes(parcels, volumes, nonce)
         progress = self.began("checking", 2 * sum(parcel.plain.size for parcel in parcels))
         unpacked = unpack(
             paths,
@@ -196,10 +200,10 @@ class _Job:
         if wanted > (room := shutil.disk_usage(self.target).free - SPARE_BYTES):
             raise ArchiveTooLarge(f"the volumes have {wanted} bytes, but only {max(room, 0)} bytes are free")
 
-    def _volumes(self, parcels: Sequence[Parcel], folder: Path) -> tuple[Path, ...]:
+    def _volumes(self, parcels: Sequence[Parcel], folder: Path, nonce: bytes | None) -> tuple[Path, ...]:
         progress = self.began("fetching", sum(parcel.sent.size for parcel in parcels))
         with self._pool() as pool:
-            futures = [pool.submit(self._volume, parcel, folder, progress) for parcel in parcels]
+            futures = [pool.submit(self._volume, parcel, folder, nonce, progress) for parcel in parcels]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for error in filter(None, (future.exception() for future in done)):
                 raise error
@@ -217,9 +221,10 @@ class _Job:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _volume(self, parcel: Parcel, folder: Path, progress: Progress) -> Path:
+    def _volume(self, parcel: Parcel, folder: Path, nonce: bytes | None, progress: Progress) -> Path:
         path, sent = folder / parcel.plain.name, folder / parcel.sent.name
-        if is_as_announced(path, parcel.plain, self.patience):
+        is_done = papers.is_proven(self.target, parcel, nonce) and is_as_announced(path, parcel.plain, self.patience)
+        if is_done:
             progress(parcel.sent.size)
             return path
         if is_as_announced(sent, parcel.sent, self.patience):
@@ -227,12 +232,7 @@ class _Job:
         else:
             fetch(self.sender, parcel, sent, self.patience, progress)
         if parcel.is_sealed:
+            papers.keep_proof(self.target, parcel, sent, nonce, self.patience)
             unseal(sent, parcel, path, self.recipient.identities, self.patience)
             sent.unlink()
         return path
-
-
-def _write(path: Path, text: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)

@@ -34,6 +34,7 @@ from portability.requests.referrals import UnknownReferral
 from portability.requests.reviews import UnknownReview
 from portability.retention import erasures
 from portability.transfers import authorisations, receipts, recipients, sending
+from portability.trust.signing import ClockSkew
 from web import auth, provider, rendering, sessions
 from web.answers import HTTP_FAULTS, MEDIA_TYPE, TEXT_MAX, HttpFault
 
@@ -81,6 +82,7 @@ STATUS: dict[type[PortabilityError], int] = {
     sending.WrongRegion: 409,
     receipts.ForgedReceipt: 401,
     receipts.WrongReceipt: 422,
+    ClockSkew: 422,
     receipts.ReceiptReplayed: 409,
     auth.NotLoggedIn: 401,
     provider.ProviderUnavailable: 503,

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, or_, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import history, incidents, models
@@ -132,28 +132,34 @@ def _advance(context: WorkerContext, claim: TransferClaim, lease: Lease) -> bool
 
 
 def _next_volume(context: WorkerContext, claim: TransferClaim) -> RowMapping | None:
-    """Return the first stored volume without a copy."""
+    """Return the first stored volume without a copy; one row is read, however many volumes there are."""
+    copied = select(COPY.c.id).where(
+        COPY.c.transfer_id == claim.transfer_id, COPY.c.number == VOLUME.c.number, COPY.c.state == VolumeState.STORED
+    )
+    stored = (VOLUME.c.export_id == claim.id, VOLUME.c.state == VolumeState.STORED)
+    query = select(VOLUME).where(*stored, ~copied.exists()).order_by(VOLUME.c.number).limit(1)
     with reading(context.engine) as connection:
-        done = {copy["number"] for copy in sending.copies(connection, claim.transfer_id)}
-        return next((row for row in exports.stored_volumes(connection, claim.id) if row["number"] not in done), None)
+        return connection.execute(query).mappings().first()
 
 
 def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: RowMapping) -> None:
     """Encrypt one volume while it is copied; memory contains one mebibyte of it, plus the upload's buffers."""
     with reading(context.engine) as connection:
         to = recipients.approved(connection, claim.row["recipient_id"])
-    row = _note(context, claim, volume)
+    row, age_key = _note(context, claim, volume, to["age_key"])
     upload = context.storage.begin(row["object_key"])
     with aborted_on_error(upload):
         with closing(VolumeSource(context.storage, volume, lease.check)) as source:
-            sink = EncryptedSink(upload)
-            encrypt(source, sink, to["age_key"])
+            nonce = claim.row["nonce"]
+            sink = EncryptedSink(upload, None if nonce is None else bytes.fromhex(nonce))
+            encrypt(source, sink, age_key)
             source.check_whole(volume)
         lease.check()
         sink.complete()
     with writing(context.engine) as connection:
         _write(connection, claim, owner=None, lease_until=None, attempts=0, not_before=None, error_code=None)
-        store_volume(connection, COPY, row, {"bytes": sink.bytes, "sha256": sink.sha256})
+        stored = {"bytes": sink.bytes, "sha256": sink.sha256, "possession": sink.possession}
+        store_volume(connection, COPY, row, stored)
         detail: audit.Detail = {"transfer": claim.transfer_id, "volume": volume["number"], "bytes": sink.bytes}
         audit.record(connection, "copy.stored", actor=ACTOR, export_id=claim.id, detail=detail)
     log.info("copy.stored", transfer=claim.transfer_id, volume=volume["number"], bytes=sink.bytes)
@@ -173,8 +179,11 @@ def _offer(context: WorkerContext, claim: TransferClaim) -> bool:
     return True
 
 
-def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping) -> RowMapping:
-    """Insert the copy's row before its upload begins. Raises LeaseLost."""
+def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping, present_key: str) -> tuple[RowMapping, str]:
+    """Insert the copy's row before its upload begins; returns it with the key to encrypt to. Raises LeaseLost.
+
+    All copies of a transfer have one key: that of its first copy, also when the recipient gets a new one meanwhile.
+    """
     fence = claim.row["fence"]
     row = {
         "transfer_id": claim.transfer_id,
@@ -188,8 +197,8 @@ def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping) -> R
         "upload_id": UNKNOWN_UPLOAD,
     }
     with writing(context.engine) as connection:
-        _write(connection, claim)
-        return begin_volume(connection, COPY, row)
+        transfer = _write(connection, claim, age_key=func.coalesce(TABLE.c.age_key, present_key))
+        return begin_volume(connection, COPY, row), str(transfer["age_key"])
 
 
 def _withdraw_abandoned(context: WorkerContext, claim: TransferClaim) -> None:

@@ -28,6 +28,7 @@ class FaultCode(StrEnum):
     COUNT_MISMATCH = "count_mismatch"
     WRONG_COUNTS = "wrong_counts"
     BAD_SIGNATURE = "bad_signature"
+    MALFORMED_JWS = "malformed_jws"
     UNKNOWN_KEY = "unknown_key"
     REVOKED_KEY = "revoked_key"
     SIGNED_AFTER_RETIREMENT = "signed_after_retirement"

@@ -21,7 +21,7 @@ from typing import Any
 
 from joserfc import jws
 from joserfc.jwk import ECKey
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, insert, select
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
@@ -223,14 +223,8 @@ def claimed(connection: Connection, row: Mapping[Any, Any], volume: int, claim: 
 
 def volumes(connection: Connection, row: Mapping[Any, Any]) -> Sequence[RowMapping]:
     """Return what a link gives access to, in order: the volumes, or for a recipient their encrypted copies."""
-    table = VOLUME if row["transfer_id"] is None else COPY
-    query = select(table, (table.c.name + (".zip" if table is VOLUME else ".zip.age")).label("file"))
-    matching = table.c.export_id == row["export_id"] if table is VOLUME else table.c.transfer_id == row["transfer_id"]
-    return (
-        connection.execute(query.where(matching, table.c.state == VolumeState.STORED).order_by(table.c.number))
-        .mappings()
-        .all()
-    )
+    table, query = _opened(row)
+    return connection.execute(query.order_by(table.c.number)).mappings().all()
 
 
 def get(connection: Connection, link_id: str) -> RowMapping:
@@ -299,7 +293,16 @@ def _lives(row: Mapping[Any, Any]) -> bool:
 
 
 def _volume(connection: Connection, row: Mapping[Any, Any], number: int) -> RowMapping | None:
-    return next((found for found in volumes(connection, row) if found["number"] == number), None)
+    table, query = _opened(row)
+    return connection.execute(query.where(table.c.number == number)).mappings().first()
+
+
+def _opened(row: Mapping[Any, Any]) -> tuple[Table, Select[*tuple[Any, ...]]]:
+    """Return the table of what a link gives access to, and the query of its stored rows with their file names."""
+    table = VOLUME if row["transfer_id"] is None else COPY
+    query = select(table, (table.c.name + (".zip" if table is VOLUME else ".zip.age")).label("file"))
+    matching = table.c.export_id == row["export_id"] if table is VOLUME else table.c.transfer_id == row["transfer_id"]
+    return table, query.where(matching, table.c.state == VolumeState.STORED)
 
 
 def _sha256(token: str) -> str:

@@ -33,7 +33,7 @@ class TransferState(StrEnum):
     REVOKED = "revoked"
     """The subject has revoked it, the recipient was removed, or the export was recalled or erased."""
     EXPIRED = "expired"
-    """Its time is over; the recipient has not downloaded it."""
+    """Its time is over; the recipient has not confirmed it. A receipt may still follow."""
     FAILED = "failed"
     """Failed permanently, with a reason."""
 
@@ -47,7 +47,9 @@ class TransferMeaning:
     is_live: bool = False
     """It may still be delivered, or be stopped."""
     is_fetchable: bool = False
-    """Its copies are stored until it expires, and its recipient may send a receipt."""
+    """Its copies are stored until it expires."""
+    takes_receipts: bool = False
+    """Its recipient may send a receipt, for some time after the offer."""
     is_made: bool = False
     """Its copies are being made, or will be."""
 
@@ -62,12 +64,13 @@ TRANSFERS: Mapping[TransferState, TransferMeaning] = {
     _T.QUEUED: TransferMeaning(
         next={_T.OFFERED: "transfer.offered", _T.FAILED: "transfer.failed", **_STOPS}, is_live=True, is_made=True
     ),
-    _T.OFFERED: TransferMeaning(next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True),
-    _T.DELIVERED: TransferMeaning(next={}, is_fetchable=True),
-    _T.REFUSED: TransferMeaning(next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True),
+    _T.OFFERED: TransferMeaning(next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True, takes_receipts=True),
+    _T.DELIVERED: TransferMeaning(next={}, is_fetchable=True, takes_receipts=True),
+    _T.REFUSED: TransferMeaning(next={**_RECEIPTS, **_STOPS}, is_live=True, is_fetchable=True, takes_receipts=True),
     _T.DENIED: TransferMeaning(next={}),
     _T.REVOKED: TransferMeaning(next={}),
-    _T.EXPIRED: TransferMeaning(next={}),
+    # Downloaded in time, and confirmed later: the recipient's signature counts more than our clock.
+    _T.EXPIRED: TransferMeaning(next={_T.DELIVERED: "transfer.delivered"}, takes_receipts=True),
     _T.FAILED: TransferMeaning(next={}),
 }
 
@@ -203,6 +206,7 @@ RECALLABLE = exports_where(lambda state: ExportState.RECALLED in state.next)
 """States in which data was delivered, or may still be delivered."""
 TRANSFERS_LIVE = transfers_where(lambda state: state.is_live)
 TRANSFERS_FETCHABLE = transfers_where(lambda state: state.is_fetchable)
+TRANSFERS_RECEIPTED = transfers_where(lambda state: state.takes_receipts)
 TRANSFERS_MADE = transfers_where(lambda state: state.is_made)
 
 

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, select
 
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now
-from portability.requests.states import TRANSFERS_FETCHABLE, TransferState
+from portability.requests.states import TRANSFERS, TRANSFERS_RECEIPTED, TransferState
 from portability.requests.transition import transition_transfer
-from portability.safe_http import RemoteUnavailable, SafeHttpClient
-from portability.transfers import sending
+from portability.safe_http import SafeHttpClient
+from portability.transfers import key_sets, sending, statement
 from portability.transfers.sending import UnknownTransfer
 from portability.trust import audit
-from portability.trust.signing import RECEIPT_TYPE, Jwks, SignatureFault, check
+from portability.trust.signing import RECEIPT_TYPE, SignatureFault, check, check_clock
 
 TABLE, TRANSFER = models.transfer_receipt, models.transfer
-SKEW_SECONDS = 300
-"""Tolerated difference between the recipient's clock and ours."""
+ACCEPTED = timedelta(days=30)
+"""How long after the offer a receipt is accepted, also when the link has ended."""
 JTI = re.compile(r"[!-~]{8,200}")
 CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
-OK = 200
-DONE = 100_000
-"""More volumes than any transfer has."""
 
 
 class Status(StrEnum):
@@ -79,9 +76,16 @@ def addressed(connection: Connection, transfer_id: str) -> tuple[RowMapping, Row
     row = sending.get(connection, transfer_id)
     recipient = models.recipient
     to = connection.execute(select(recipient).where(recipient.c.id == row["recipient_id"])).mappings().one()
-    if row["state"] not in TRANSFERS_FETCHABLE or to["removed_at"] is not None:
+    is_open = connection.scalar(select(TRANSFER.c.id).where(TRANSFER.c.id == transfer_id, _open()))
+    if is_open is None or to["removed_at"] is not None:
         raise UnknownTransfer(f"no transfer has the id {transfer_id!r}")
     return row, to
+
+
+def _open() -> ColumnElement[bool]:
+    """Return the condition for transfers that take receipts: offered at most 30 days ago, and not stopped."""
+    recent = TRANSFER.c.offered_at > now(-ACCEPTED.total_seconds())
+    return and_(TRANSFER.c.state.in_(TRANSFERS_RECEIPTED), recent)
 
 
 def checked(
@@ -89,12 +93,12 @@ def checked(
 ) -> Receipt:
     """Return the receipt if it is valid. It fetches the recipient's keys: call it outside of a transaction.
 
-    Raises: ForgedReceipt, WrongReceipt, AddressRefused, RemoteUnavailable.
+    Raises: ForgedReceipt, WrongReceipt, ClockSkew, AddressRefused, RemoteUnavailable.
     """
     try:
-        claims = check(token, _key_set(client, to["jwks_url"]), typ=RECEIPT_TYPE)
+        claims = check(token, key_sets.fetch(client, to["jwks_url"]), typ=RECEIPT_TYPE)
     except SignatureFault as fault:
-        raise ForgedReceipt(f"the receipt's signature is invalid: {fault.fault}") from None
+        raise ForgedReceipt(f"the receipt is not validly signed: {fault.fault}") from None
     wanted = {
         "iss": to["domain"],
         "aud": iss,
@@ -103,16 +107,13 @@ def checked(
     }
     if wrong := sorted(name for name, value in wanted.items() if claims.get(name) != value):
         raise WrongReceipt(f"the receipt does not match this transfer; wrong claims: {', '.join(wrong)}")
-    return _receipt_of(claims, token, transfer["offered_at"])
+    check_clock(claims["iat"], what="the receipt", earliest=transfer["offered_at"])
+    return _receipt_of(claims, token, transfer)
 
 
 def record(connection: Connection, transfer_id: str, receipt: Receipt) -> TransferState:
     """Record the recipient's statement. Raises UnknownTransfer, ReceiptReplayed."""
-    locked = (
-        select(TRANSFER)
-        .where(TRANSFER.c.id == transfer_id, TRANSFER.c.state.in_(TRANSFERS_FETCHABLE))
-        .with_for_update()
-    )
+    locked = select(TRANSFER).where(TRANSFER.c.id == transfer_id, _open()).with_for_update()
     row = connection.execute(locked).mappings().one_or_none()
     if row is None:
         raise UnknownTransfer(f"no transfer has the id {transfer_id!r}")
@@ -136,7 +137,8 @@ def record(connection: Connection, transfer_id: str, receipt: Receipt) -> Transf
     state = TransferState.DELIVERED if receipt.status is Status.RECEIVED else TransferState.REFUSED
     detail: audit.Detail = {"transfer": transfer_id, "code": receipt.code, "volumes": receipt.volumes}
     actor = f"recipient:{row['recipient_id']}"
-    if delivered:
+    if state not in TRANSFERS[TransferState(row["state"])].next:
+        # Another receipt of what is delivered, or a refusal of what has expired: it is stored, and changes no state.
         audit.record(connection, f"transfer.{state}", actor=actor, export_id=row["export_id"], detail=detail)
     else:
         ended = {"error_code": receipt.code, "ended_at": now()}
@@ -144,20 +146,7 @@ def record(connection: Connection, transfer_id: str, receipt: Receipt) -> Transf
     return state
 
 
-def _key_set(client: SafeHttpClient, url: str) -> Jwks:
-    answer = client.get(url, headers={"Accept": "application/jwk-set+json, application/json"})
-    if answer.status != OK:
-        raise RemoteUnavailable(f"cannot fetch the recipient's key set: status {answer.status}")
-    try:
-        return Jwks.parse(orjson.loads(answer.body))
-    except (orjson.JSONDecodeError, BadInput):
-        raise RemoteUnavailable("the recipient's key set is not a valid JWK Set") from None
-
-
-def _receipt_of(claims: Mapping[str, Any], token: str, offered_at: datetime) -> Receipt:
-    issued, present = claims["iat"], datetime.now(UTC).timestamp()
-    if not offered_at.timestamp() - SKEW_SECONDS <= issued <= present + SKEW_SECONDS:
-        raise WrongReceipt("claim iat: the time of the receipt is out of range")
+def _receipt_of(claims: Mapping[str, Any], token: str, transfer: Mapping[Any, Any]) -> Receipt:
     jti, status, code, volumes = (claims.get(name) for name in ("jti", "status", "code", "volumes"))
     if not isinstance(jti, str) or not JTI.fullmatch(jti):
         raise WrongReceipt("claim jti: the receipt needs an id")
@@ -165,6 +154,27 @@ def _receipt_of(claims: Mapping[str, Any], token: str, offered_at: datetime) -> 
         raise WrongReceipt(f"claim status: it must be {' or '.join(Status)}")
     if code is not None and not (isinstance(code, str) and CODE.fullmatch(code)):
         raise WrongReceipt("claim code: the reason must be a code")
-    if type(volumes) is not int or not 0 <= volumes <= DONE:
-        raise WrongReceipt("claim volumes: it must be the number of volumes")
+    if (code is None) is not (status == Status.RECEIVED):
+        raise WrongReceipt("claim code: it must be null for `received`, and say why for `refused`")
+    count = statement.volumes_of(transfer)
+    if type(volumes) is not int or not 0 <= volumes <= count:
+        raise WrongReceipt(f"claim volumes: it must be the number of received volumes, at most {count}")
+    if status == Status.RECEIVED:
+        if volumes != count:
+            raise WrongReceipt(f"claim volumes: {volumes} were received, and the statement has {count}")
+        _check_possession(claims.get("possession"), transfer["possession"])
     return Receipt(jti, Status(status), code, volumes, token)
+
+
+def _check_possession(proven: object, wanted: str | None) -> None:
+    """Check that the recipient has every encrypted file; without `wanted` the statement had no nonce.
+
+    Raises: WrongReceipt.
+    """
+    if wanted is None:
+        return
+    if not isinstance(proven, str) or not secrets.compare_digest(proven.encode(errors="replace"), wanted.encode()):
+        raise WrongReceipt(
+            "claim possession: it is not the digest of this transfer's encrypted volumes",
+            hint="docs/transfers.md#receipt says how to compute it from `nonce` and the encrypted files",
+        )

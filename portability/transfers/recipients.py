@@ -68,6 +68,13 @@ class WeakKey(BadInput):
     default_hint = "ask the recipient to run `age-keygen` and to send the line that begins with age1"
 
 
+class NotProven(WrongState):
+    """A recipient has not shown that its key, key set and webhook are its own."""
+
+    code = "not_proven"
+    default_hint = "the recipient's webhook must answer challenges: docs/receiving.md#challenges-and-new-keys"
+
+
 @dataclass(frozen=True, slots=True)
 class RecipientEntry:
     """The data of a recipient to record; `checked` makes one."""
@@ -115,11 +122,7 @@ def checked(
     kept = safeguard.strip() if safeguard and safeguard.strip() else None
     scope = None if datasets is None else tuple(checked_datasets(datasets, exporters))
     key = checked_age_key(age_key)
-    _check_domain(client, host, jwks_url)
-    # Checks that need no network come first, so that a name that does not resolve hides no other fault.
-    client.target(webhook_url)
-    client.check(webhook_url)
-    client.check(jwks_url)
+    check_addresses(client, host, jwks_url, webhook_url)
     return RecipientEntry(clean_name, host, where, ground, kept, key, jwks_url, webhook_url, scope)
 
 
@@ -153,13 +156,24 @@ def add(
     return identifier, webhook_secret(keys_folder, {"id": identifier, "webhook_kid": kid})
 
 
-def approve(connection: Connection, identifier: str, *, actor: Actor) -> None:
-    """Approve a recipient; another person must have recorded it. Raises UnknownRecipient, WrongState, NotAllowed."""
+def approvable(connection: Connection, identifier: str, *, actor: Actor) -> RowMapping:
+    """Return a recipient that this person may approve. Raises UnknownRecipient, WrongState, NotAllowed."""
     row = get(connection, identifier)
     if row["approved_at"] is not None:
         raise WrongState(f"recipient {row['id']} is already approved")
     if actor.did(row["created_by"], row["created_identity"]):
         raise NotAllowed("you cannot approve a recipient that you have recorded", hint="ask a colleague")
+    return row
+
+
+def approve(connection: Connection, identifier: str, *, actor: Actor) -> None:
+    """Approve a recipient that has answered the challenge; another person must have recorded it.
+
+    Raises: UnknownRecipient, WrongState, NotProven, NotAllowed.
+    """
+    row = approvable(connection, identifier, actor=actor)
+    if row["proven_at"] is None:
+        raise NotProven(f"recipient {row['id']} has not answered the challenge")
     changed = update(TABLE).where(TABLE.c.id == row["id"]).values(approved_by=str(actor), approved_at=now())
     connection.execute(changed)
     audit.record(connection, "recipient.approved", actor=str(actor), detail={"recipient": row["id"]})
@@ -216,7 +230,7 @@ def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
         "fingerprint": fingerprint(row["age_key"]),
         "created_at": rfc3339(row["created_at"]),
         "approved_at": rfc3339(row["approved_at"]),
-        "removed_at": rfc3339(row["removed_at"]),
+        **{name: rfc3339(row[name]) for name in ("removed_at", "proven_at", "rotated_at")},
     }
 
 
@@ -297,6 +311,15 @@ def _ground(country: str, home: str | None, mechanism: str | None, safeguard: st
             f"the mechanism {ground} needs a safeguard", hint="add --safeguard with the number of the contract"
         )
     return ground
+
+
+def check_addresses(client: SafeHttpClient, domain: str, jwks_url: str, webhook_url: str) -> None:
+    """Check the addresses of a recipient outside of a transaction. Raises AddressRefused, RemoteUnavailable."""
+    _check_domain(client, domain, jwks_url)
+    # Checks that need no network come first, so that a name that does not resolve hides no other fault.
+    client.target(webhook_url)
+    client.check(webhook_url)
+    client.check(jwks_url)
 
 
 def _check_domain(client: SafeHttpClient, domain: str, jwks_url: str) -> None:

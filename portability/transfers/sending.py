@@ -39,7 +39,7 @@ from portability.requests.states import (
 )
 from portability.requests.transition import end_transfers, transition_transfer
 from portability.settings import Settings
-from portability.transfers import authorisations, recipients
+from portability.transfers import authorisations, recipients, statement
 from portability.trust import audit, keys
 from portability.trust.signing import TRANSFER_TYPE, sign
 
@@ -108,6 +108,7 @@ def start(connection: Connection, settings: Settings, export_id: str, recipient:
         "state": TransferState.HELD if is_held else TransferState.QUEUED,
         "created_by": str(actor),
         "created_at": now(),
+        "nonce": statement.new_nonce(),
         "fence": 0,
         "attempts": 0,
     }
@@ -146,7 +147,8 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
         raise authorisations.NotAuthorised("the export contains data that is no longer authorised for this recipient")
     expires_at = min(filter(None, (present + timedelta(seconds=OFFER_SECONDS), consent["expires_at"])))
     key = keys.signing(connection, settings.keys, purpose="transfer")
-    claims = _claims(settings, transfer, export, to, copies(connection, transfer["id"]), present, expires_at)
+    closing = statement.close(transfer, copies(connection, transfer["id"]))
+    claims = statement.claims(settings, transfer, export, to, closing, present, expires_at)
     outbox.queue(connection, MessageKind.TRANSFERRED, export["id"], occasion=transfer["id"])
     link = links.issue(
         connection,
@@ -157,8 +159,14 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
         transfer_id=transfer["id"],
         is_reported=False,
     )
-    offered = {"revision": export["revision"], "offered_at": now(), "expires_at": expires_at, "error_code": None}
-    statement = sign(claims, key, typ=TRANSFER_TYPE)
+    offered: dict[str, object] = {
+        **closing.columns,
+        "statement": sign(claims, key, typ=TRANSFER_TYPE),
+        "revision": export["revision"],
+        "offered_at": now(),
+        "expires_at": expires_at,
+        "error_code": None,
+    }
     content: dict[str, JSON] = {
         "transfer": transfer["id"],
         "issuer": settings.iss,
@@ -166,9 +174,7 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
         "expires_at": rfc3339(expires_at),
     }
     webhooks.queue(connection, settings.keys, transfer["id"], webhooks.OFFERED, content)
-    transition_transfer(
-        connection, transfer, TransferState.OFFERED, actor="worker", columns={**offered, "statement": statement}
-    )
+    transition_transfer(connection, transfer, TransferState.OFFERED, actor="worker", columns=offered)
 
 
 def revoke(connection: Connection, transfer_id: str, *, actor: str) -> None:
@@ -225,6 +231,13 @@ def copies(connection: Connection, transfer_id: str) -> Sequence[RowMapping]:
     return connection.execute(select(COPY).where(*matching).order_by(COPY.c.number)).mappings().all()
 
 
+def listed(connection: Connection, transfer: Mapping[Any, Any]) -> bytes:
+    """Return `volumes.json` of an offered transfer. Raises UnknownTransfer if an earlier release has offered it."""
+    if transfer["closing"] is None:
+        raise UnknownTransfer(f"transfer {transfer['id']} has no separate list of volumes")
+    return statement.volume_list(transfer["id"], transfer["closing"], copies(connection, transfer["id"]))
+
+
 def sha256(transfer: Mapping[Any, Any]) -> str:
     """Return the SHA-256 of `transfer.jwt` as it was offered, which receipts name."""
     return hashlib.sha256(str(transfer["statement"]).encode()).hexdigest()
@@ -268,37 +281,3 @@ def timeline(connection: Connection, row: Mapping[Any, Any]) -> list[Mapping[str
     ]
     known = [(what, at) for what, at in steps if what and at is not None]
     return [{"what": what, "at": rfc3339(at)} for what, at in sorted(known, key=lambda step: step[1])]
-
-
-def _claims(
-    settings: Settings,
-    transfer: Mapping[Any, Any],
-    export: Mapping[Any, Any],
-    to: Mapping[Any, Any],
-    stored: Sequence[Mapping[Any, Any]],
-    present: datetime,
-    expires_at: datetime,
-) -> dict[str, JSON]:
-    """Return the claims of `transfer.jwt` (docs/transfers.md)."""
-    return {
-        "iss": settings.iss,
-        "aud": to["domain"],
-        "jti": transfer["id"],
-        "iat": int(present.timestamp()),
-        "exp": int(expires_at.timestamp()),
-        "sub": export["subject_ref"],
-        "profile": export["profile"],
-        "export": export["id"],
-        "revision": export["revision"],
-        "consent": transfer["authorisation_id"],
-        "volumes": [
-            {
-                "number": copy["number"],
-                "name": f"{copy['name']}.zip",
-                "bytes": copy["plain_bytes"],
-                "sha256": copy["plain_sha256"],
-                "encrypted": {"name": f"{copy['name']}.zip.age", "bytes": copy["bytes"], "sha256": copy["sha256"]},
-            }
-            for copy in stored
-        ],
-    }

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import ECKey
 
 from portability.api import JSON
@@ -29,22 +29,37 @@ JOURNAL_TYPE = "portability-journal+jwt"
 ATTESTATION_TYPE = "portability-deletion+jwt"
 TRANSFER_TYPE = "portability-transfer+jwt"
 RECEIPT_TYPE = "portability-receipt+jwt"
+CHALLENGE_TYPE = "portability-challenge+jwt"
+ROTATION_TYPE = "portability-rotation+jwt"
+SKEW_SECONDS = 300
+"""Tolerated difference between the clock of the party that signed and ours."""
 _HEADER = frozenset({"alg", "kid", "typ"})
 
 
 class SignatureFault(PortabilityError):
-    """An invalid signature. `fault` says why: one of the codes in docs/archive-format.md."""
+    """A token that proves nothing. `fault` says why: one of the codes in docs/archive-format.md.
+
+    `bad_signature` is only a signature that its key did not make; a text without the form of a token is
+    `malformed_jws`.
+    """
 
     code = "signature_fault"
     default_hint = "see docs/archive-format.md for the meaning of each fault"
 
     def __init__(
-        self, message: str, *, fault: str = "bad_signature", hint: str | None = None, checked: bool = False
+        self, message: str, *, fault: str = "malformed_jws", hint: str | None = None, checked: bool = False
     ) -> None:
         super().__init__(message, hint=hint)
         self.fault = fault
         self.checked = checked
         """Whether the signature was computed, which is the expensive step and visible in the time it took."""
+
+
+class ClockSkew(BadInput):
+    """A signed time is further from ours than clocks may differ; the message has both."""
+
+    code = "clock_skew"
+    default_hint = "set the clock of the machine that differs from the correct time (NTP)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +108,8 @@ def check(token: str, jwks: Jwks, *, typ: str) -> Mapping[str, Any]:
     Every character counts: non-canonical base64url is refused.
 
     Raises:
-        SignatureFault: `forbidden_algorithm`, `wrong_type`, `unknown_key`, `bad_signature`, `revoked_key` or
-            `signed_after_retirement`, in this order of checking.
+        SignatureFault: `malformed_jws`, `forbidden_algorithm`, `wrong_type`, `unknown_key`, `bad_signature`,
+            `bad_claims`, `revoked_key` or `signed_after_retirement`, in this order of checking.
     """
     kid = _kid(token, typ)
     public = jwks.keys.get(kid)
@@ -105,20 +120,40 @@ def check(token: str, jwks: Jwks, *, typ: str) -> Mapping[str, Any]:
     registry.max_payload_length = len(token)
     try:
         payload = jws.deserialize_compact(token, public.key, registry=registry).payload
+    except BadSignatureError:
+        raise SignatureFault(f"the signature does not match key {kid!r}", fault="bad_signature", checked=True) from None
     except (JoseError, ValueError) as error:
-        raise SignatureFault(
-            f"the signature does not match key {kid!r}: {type(error).__name__}", checked=True
-        ) from None
+        # A limit or a rule of the library, not the signature.
+        raise SignatureFault(f"the library refuses the token: {type(error).__name__}") from None
     claims = _json_object(payload, "claims")
     _check_life(claims, kid, public)
     return claims
 
 
+def check_clock(issued: int, *, what: str, earliest: datetime | None = None) -> None:
+    """Check that `iat` of a token is neither in the future nor before `earliest`, give or take 300 seconds.
+
+    Raises: ClockSkew with the difference in seconds and both times.
+    """
+    present = int(datetime.now(UTC).timestamp())
+    begin = present if earliest is None else int(earliest.timestamp())
+    ahead, behind = issued - present, (0 if earliest is None else begin - issued)
+    if ahead > SKEW_SECONDS:
+        detail = f"{what} was issued {ahead} seconds in the future: iat is {issued}, and the clock here says {present}"
+    elif behind > SKEW_SECONDS:
+        detail = f"{what} was issued {behind} seconds too early: iat is {issued}, and it answers what is of {begin}"
+    else:
+        return
+    raise ClockSkew(f"{detail}; the clocks may differ by {SKEW_SECONDS} seconds")
+
+
 def _kid(token: str, typ: str) -> str:
     """Return the `kid` of a token whose header has exactly the form that `sign` writes."""
-    parts = [_decoded(part) for part in token.split(".")]
-    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature (RFC 7515 section 7.1)
-        raise SignatureFault(f"a compact JWS must have 3 parts; found {len(parts)}")
+    texts = token.split(".")
+    if len(texts) != 3:  # noqa: PLR2004 - header, payload, signature (RFC 7515 section 7.1)
+        raise SignatureFault(f"a compact JWS must have 3 parts; found {len(texts)}")
+    faults = ("malformed_jws", "malformed_jws", "bad_signature")
+    parts = [_decoded(text, fault) for text, fault in zip(texts, faults, strict=True)]
     header = _json_object(parts[0], "header")
     if header.get("alg") not in ALGORITHMS:
         raise SignatureFault(f"alg is {header.get('alg')!r}; expected {ALGORITHM}", fault="forbidden_algorithm")
@@ -132,7 +167,7 @@ def _kid(token: str, typ: str) -> str:
 def _check_life(claims: Mapping[str, Any], kid: str, public: PublicKey) -> None:
     issued = claims.get("iat")
     if type(issued) is not int:
-        raise SignatureFault("the claims have no integer `iat` (time of issue)")
+        raise SignatureFault("the claims have no integer `iat` (time of issue)", fault="bad_claims")
     if public.revoked_at is not None:
         raise SignatureFault(f"key {kid!r} was revoked at {public.revoked_at.isoformat()}", fault="revoked_key")
     if public.retired_at is not None and issued > public.retired_at.timestamp():
@@ -150,13 +185,13 @@ def _json_object(data: bytes, what: str) -> dict[str, Any]:
     return value
 
 
-def _decoded(part: str) -> bytes:
+def _decoded(part: str, fault: str) -> bytes:
     try:
         data = urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except (binascii.Error, ValueError):
         data = b""
     if urlsafe_b64encode(data).rstrip(b"=") != part.encode("utf-8", "replace"):
-        raise SignatureFault("the token is not in canonical base64url")
+        raise SignatureFault("the token is not in canonical base64url", fault=fault)
     return data
 
 

@@ -84,9 +84,9 @@ def fetch(sender: Sender, parcel: Parcel, path: Path, patience: FetchPatience, p
     part.rename(path)
 
 
-def sha256_of(path: Path, patience: FetchPatience) -> str:
-    """Return the SHA-256 of a file. Raises Stopped."""
-    digest = hashlib.sha256()
+def sha256_of(path: Path, patience: FetchPatience, nonce: bytes = b"") -> str:
+    """Return the SHA-256 of a nonce, if there is one, followed by a file. Raises Stopped."""
+    digest = hashlib.sha256(nonce)
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             patience.check()

@@ -10,6 +10,7 @@ import orjson
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.trust.signing import RECEIPT_TYPE, sign
 from receiver.fetch.statement import Statement
@@ -35,10 +36,17 @@ def load_key(path: Path) -> ECKey:
     return key
 
 
-def signed(statement: Statement, key: ECKey, *, volumes: int, code: str | None = None) -> str:
-    """Sign the receipt; with a code it states that the transfer is refused."""
+def signed(
+    statement: Statement, key: ECKey, *, volumes: int, possession: str | None = None, code: str | None = None
+) -> str:
+    """Sign the receipt; with a code it states that the transfer is refused.
+
+    `possession` proves that every encrypted file is here, if the statement has a nonce.
+    """
+    proven: dict[str, JSON] = {} if possession is None else {"possession": possession}
     return sign(
         {
+            **proven,
             "iss": statement.audience,
             "aud": statement.issuer,
             "iat": int(time.time()),

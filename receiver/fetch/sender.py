@@ -5,6 +5,7 @@ The size of every answer is bounded, and every address in it must belong to the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from receiver.fetch.statement import Parcel, announced, distinct
 
 ANSWER_BYTES = 8 << 20
 """Maximum size of JSON and statements: enough for 20,000 volumes."""
+PROBLEM_BYTES = 1 << 16
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 TIMEOUT = httpx.Timeout(60, connect=15)
 CONNECTIONS = 8
 REDIRECTS = 3
@@ -39,6 +42,8 @@ class TransferLinks:
     statement_url: str
     receipt_url: str
     jwks_url: str
+    volumes_url: str | None = None
+    """None: an earlier release offers it, and its statement contains the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,12 @@ class Sender:
             raise BadStatement("transfer.jwt is not a token")
         return text
 
+    def volume_list(self, links: TransferLinks, size: int) -> bytes:
+        """Fetch volumes.json, at most one byte more than `size`. Raises SenderUnavailable, SenderRefused."""
+        if links.volumes_url is None:
+            raise SenderUnavailable("the sender's answer does not say where the list of volumes is")
+        return self._answer("GET", links.volumes_url, most=size)
+
     def jwks(self, url: str | None = None) -> Jwks:
         """Fetch the sender's public keys. Raises BadInput if they are invalid."""
         return Jwks.parse(dict(self._json(url or urljoin(self.origin, "/.well-known/jwks.json"))))
@@ -108,7 +119,12 @@ class Sender:
             "POST", links.receipt_url, headers={"Content-Type": "application/jose"}, content=receipt.encode()
         ) as response:
             if response.status_code > CREATED_OR_LESS:
-                raise SenderRefused(f"the sender does not accept the receipt: status {response.status_code}")
+                code = _problem_code(response)
+                named = f", code {code}" if code else ""
+                hint = "docs/transfers.md#receipt lists the codes" if code else None
+                raise SenderRefused(
+                    f"the sender does not accept the receipt: status {response.status_code}{named}", hint=hint
+                )
 
     def own(self, url: str) -> str:
         """Return the address if it belongs to the sender. Raises SenderUnavailable for other hosts."""
@@ -145,15 +161,15 @@ class Sender:
             raise SenderUnavailable("the sender's answer is not JSON", hint="check that the link is a download link")
         return document
 
-    def _answer(self, method: str, url: str) -> bytes:
+    def _answer(self, method: str, url: str, most: int = ANSWER_BYTES) -> bytes:
         body = bytearray()
         with self.stream(method, url, headers={"Accept": "application/json"}) as response:
             if response.status_code != OK:
                 raise SenderUnavailable(f"unexpected answer of the sender: status {response.status_code}")
             for block in response.iter_raw():
                 body += block
-                if len(body) > ANSWER_BYTES:
-                    raise SenderUnavailable(f"the sender's answer is larger than {ANSWER_BYTES} bytes")
+                if len(body) > most:
+                    raise SenderUnavailable(f"the sender's answer is larger than {most} bytes")
         return bytes(body)
 
     def _links(self, links: Any) -> TransferLinks:  # noqa: ANN401  # untrusted JSON
@@ -162,8 +178,12 @@ class Sender:
         texts = [text for text in found if isinstance(text, str)]
         if len(texts) < len(names):
             raise SenderUnavailable("the sender's answer describes no transfer")
-        identifier, *urls = texts
-        return TransferLinks(identifier, *map(self.own, urls))
+        identifier, statement_url, receipt_url, jwks_url = texts
+        listed = links.get("volumes_url")
+        volumes_url = self.own(listed) if isinstance(listed, str) else None
+        return TransferLinks(
+            identifier, self.own(statement_url), self.own(receipt_url), self.own(jwks_url), volumes_url
+        )
 
 
 def check_url(url: str) -> str:
@@ -187,6 +207,20 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _problem_code(response: httpx.Response) -> str | None:
+    """Return the `code` of a problem (RFC 9457); None for another answer. Its sentences are the sender's: not shown."""
+    body = bytearray()
+    for block in response.iter_raw():
+        body += block
+        if len(body) > PROBLEM_BYTES:
+            return None
+    try:
+        code = orjson.loads(body)["code"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
 def _retry_after(response: httpx.Response) -> int:

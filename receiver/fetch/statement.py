@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from archive.names import is_safe
-from portability.trust.signing import TRANSFER_TYPE, Jwks, SignatureFault, check
-from receiver.faults import BadStatement, WrongAudience
+import orjson
 
-SKEW_SECONDS = 300
-"""Tolerated difference between the sender's clock and ours."""
+from archive.names import is_safe
+from portability.trust.signing import SKEW_SECONDS, TRANSFER_TYPE, Jwks, SignatureFault, check, check_clock
+from receiver.faults import BadStatement, StatementExpired, WrongAudience, WrongList
+
+LIST_BYTES = 64 << 20
+"""Maximum size of volumes.json: enough for 200,000 volumes."""
 PROFILES = frozenset({"portability", "switch"})
+_HEX = re.compile(r"(?:[0-9a-f]{2}){16,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TEXTS = ("iss", "aud", "jti", "sub", "profile", "export", "consent")
 
@@ -43,6 +46,17 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnouncedList:
+    """The list of volumes that a statement has signed."""
+
+    closing: str
+    """Its random id."""
+    volumes: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A statement with a valid signature and all claims."""
 
@@ -55,7 +69,17 @@ class Statement:
     export: str
     revision: int
     consent: str
-    parcels: tuple[Parcel, ...]
+    listed: AnnouncedList | None
+    """None: the statement is of an earlier release and contains the list itself."""
+    nonce: bytes | None
+    """What the proof of possession begins with; None: the sender asks for no proof."""
+    parcels: tuple[Parcel, ...] = ()
+    """The volumes; empty until `with_volumes` has added those of a separate list."""
+
+    @property
+    def volumes(self) -> int:
+        """Return the number of its volumes."""
+        return len(self.parcels) if self.listed is None else self.listed.volumes
 
     @property
     def sha256(self) -> str:
@@ -63,15 +87,19 @@ class Statement:
         return hashlib.sha256(self.token.encode("ascii")).hexdigest()
 
 
-def checked(token: str, jwks: Jwks, *, issuer: str, audience: str | None, transfer: str) -> Statement:
+def checked(
+    token: str, jwks: Jwks, *, issuer: str, audience: str | None, transfer: str, late: timedelta = timedelta()
+) -> Statement:
     """Return the statement of a transfer if it is signed, complete, of this issuer, for this audience, and valid.
 
-    Raises: BadStatement, WrongAudience.
+    `late`: how long after its end it is still taken, to send the receipt of what was downloaded before.
+
+    Raises: BadStatement, StatementExpired, ClockSkew, WrongAudience.
     """
     try:
         claims = check(token, jwks, typ=TRANSFER_TYPE)
     except SignatureFault as fault:
-        raise BadStatement(f"transfer.jwt is invalid: {fault.fault}") from None
+        raise BadStatement(f"transfer.jwt is not validly signed: {fault.fault}") from None
     if any(not isinstance(claims.get(name), str) or not claims[name] for name in _TEXTS):
         raise BadStatement("transfer.jwt lacks a claim")
     if claims["iss"].rstrip("/") != issuer.rstrip("/"):
@@ -80,10 +108,13 @@ def checked(token: str, jwks: Jwks, *, issuer: str, audience: str | None, transf
         raise WrongAudience("the transfer is addressed to another recipient")
     if claims["jti"] != transfer or claims["profile"] not in PROFILES:
         raise BadStatement("transfer.jwt belongs to another transfer, or its profile cannot be transferred")
-    _check_time(claims)
-    revision, parcels = claims.get("revision"), claims.get("volumes")
-    if type(revision) is not int or not isinstance(parcels, list) or not parcels:
+    _check_time(claims, late)
+    revision, parcels, nonce = claims.get("revision"), claims.get("volumes"), claims.get("nonce")
+    listed = None if "list" not in claims else _announced_list(claims["list"], claims.get("closing"))
+    if type(revision) is not int or (listed is None and (not isinstance(parcels, list) or not parcels)):
         raise BadStatement("transfer.jwt lists no volumes, or has no revision")
+    if nonce is not None and not (isinstance(nonce, str) and _HEX.fullmatch(nonce)):
+        raise BadStatement("transfer.jwt has a nonce that is not hexadecimal")
     return Statement(
         token,
         claims["iss"],
@@ -94,8 +125,42 @@ def checked(token: str, jwks: Jwks, *, issuer: str, audience: str | None, transf
         claims["export"],
         revision,
         claims["consent"],
-        distinct(tuple(map(_parcel, parcels))),
+        listed,
+        None if nonce is None else bytes.fromhex(nonce),
+        distinct(tuple(map(_parcel, parcels or ()))) if listed is None else (),
     )
+
+
+def with_volumes(statement: Statement, document: bytes) -> Statement:
+    """Return the statement with the volumes of its separate list, `volumes.json`.
+
+    Raises: WrongList if it is not the list that the statement has signed; BadStatement for a volume without safe name.
+    """
+    wanted = statement.listed
+    if wanted is None:
+        return statement
+    if len(document) != wanted.size or hashlib.sha256(document).hexdigest() != wanted.sha256:
+        raise WrongList(f"volumes.json has {len(document)} bytes and is not the signed list of {wanted.size} bytes")
+    try:
+        listed = orjson.loads(document)
+        parcels = distinct(tuple(map(_parcel, listed["volumes"])))
+        names = (listed["transfer"], listed["closing"], len(parcels))
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise WrongList("volumes.json is not a list of volumes") from None
+    if names != (statement.transfer, wanted.closing, wanted.volumes):
+        raise WrongList("volumes.json is the list of another transfer, or has another number of volumes than signed")
+    return replace(statement, parcels=parcels)
+
+
+def _announced_list(value: Any, closing: Any) -> AnnouncedList:  # noqa: ANN401  # untrusted JSON
+    members = value if isinstance(value, Mapping) else {}
+    volumes, size, sha256 = members.get("volumes"), members.get("bytes"), members.get("sha256")
+    is_hash = isinstance(sha256, str) and _SHA256.fullmatch(sha256)
+    if type(volumes) is not int or type(size) is not int or not is_hash or not isinstance(closing, str):
+        raise BadStatement("transfer.jwt does not describe its list of volumes")
+    if volumes < 1 or not 0 < size <= LIST_BYTES:
+        raise BadStatement(f"transfer.jwt has a list of {volumes} volumes in {size} bytes; the limit is {LIST_BYTES}")
+    return AnnouncedList(closing, volumes, size, str(sha256))
 
 
 def announced(value: Any, *, suffix: str) -> AnnouncedFile:  # noqa: ANN401  # untrusted JSON
@@ -125,9 +190,10 @@ def _parcel(value: Any) -> Parcel:  # noqa: ANN401  # as above
     return Parcel(number, plain, announced(value.get("encrypted"), suffix=".zip.age"))
 
 
-def _check_time(claims: Mapping[str, Any]) -> None:
-    expires, present = claims.get("exp"), datetime.now(UTC).timestamp()
-    if type(expires) is not int or expires + SKEW_SECONDS < present:
-        raise BadStatement("transfer.jwt has expired")
-    if claims["iat"] - SKEW_SECONDS > present:
-        raise BadStatement("transfer.jwt was issued in the future", hint="set this machine's clock")
+def _check_time(claims: Mapping[str, Any], late: timedelta) -> None:
+    expires, present = claims.get("exp"), int(datetime.now(UTC).timestamp())
+    if type(expires) is not int:
+        raise BadStatement("transfer.jwt has no integer `exp` (its end)")
+    if expires + SKEW_SECONDS + late.total_seconds() < present:
+        raise StatementExpired(f"transfer.jwt expired {present - expires} seconds ago")
+    check_clock(claims["iat"], what="transfer.jwt")

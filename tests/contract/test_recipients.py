@@ -17,8 +17,8 @@ from portability.errors import NotAllowed, UnknownExporter, WrongState
 from portability.law.countries import Mechanism, needs_human
 from portability.requests.policy import Actor
 from portability.safe_http import AddressRefused, SafeHttpClient
-from portability.transfers import recipients
-from portability.transfers.recipients import RecipientEntry, UnknownRecipient, WeakKey
+from portability.transfers import proofs, recipients
+from portability.transfers.recipients import NotProven, RecipientEntry, UnknownRecipient, WeakKey
 from portability.trust import audit, keys
 
 GOOD = SafeHttpClient(resolve=lambda _host, _port: ["93.184.215.14"])
@@ -61,13 +61,16 @@ def test_a_second_person_approves(made: World) -> None:
             recipients.approved(connection, identifier)
         with pytest.raises(NotAllowed):
             recipients.approve(connection, identifier, actor=Actor("officer", "one"))
+        with pytest.raises(NotProven):
+            recipients.approve(connection, identifier, actor=Actor("officer", "two"))
+        proofs.record(connection, recipients.get(connection, identifier), actor="officer:one")
         recipients.approve(connection, identifier, actor=Actor("officer", "two"))
         with pytest.raises(WrongState):
             recipients.approve(connection, identifier, actor=Actor("officer", "three"))
 
         assert recipients.approved(connection, "OTHER.example")["id"] == identifier
         assert [event["action"] for event in audit.events(connection)][-2:] == [
-            "recipient.added",
+            "recipient.proven",
             "recipient.approved",
         ]
 

@@ -90,15 +90,25 @@ def test_volumes_are_encrypted_to_the_recipient_and_offered(
         volumes = exports.stored_volumes(connection, export_id)
         stored = sending.copies(connection, transfer_id)
         statement = sending.get(connection, transfer_id)["statement"]
+        listed = sending.listed(connection, sending.get(connection, transfer_id))
         jwks = Jwks.parse(orjson.loads(orjson.dumps(keys.jwks(connection))))
         export = exports.get(connection, export_id)
     claims = check(statement, jwks, typ=TRANSFER_TYPE)
+    document = orjson.loads(listed)
     assert seen["state"] == "offered"
+    assert claims["list"] == {
+        "volumes": len(stored),
+        "bytes": len(listed),
+        "sha256": hashlib.sha256(listed).hexdigest(),
+    }
+    assert (document["transfer"], document["closing"]) == (transfer_id, claims["closing"])
     assert len(stored) == len(volumes) > 1
-    for volume, copy, named in zip(volumes, stored, claims["volumes"], strict=True):
+    proofs = hashlib.sha256()
+    for volume, copy, named in zip(volumes, stored, document["volumes"], strict=True):
         plain = b"".join(made.place.storage.read(volume["object_key"]))
         sent = b"".join(made.place.storage.read(copy["object_key"]))
         assert pyrage.decrypt(sent, [other.identity]) == plain
+        proofs.update(hashlib.sha256(bytes.fromhex(claims["nonce"]) + sent).digest())
         assert named == {
             "number": volume["number"],
             "name": f"{volume['name']}.zip",
@@ -110,6 +120,9 @@ def test_volumes_are_encrypted_to_the_recipient_and_offered(
                 "sha256": hashlib.sha256(sent).hexdigest(),
             },
         }
+    with reading(made.engine) as connection:
+        assert sending.get(connection, transfer_id)["possession"] == proofs.hexdigest()
+    assert proofs.hexdigest() not in statement + listed.decode()
     stated = {name: claims[name] for name in ("iss", "aud", "jti", "sub", "profile", "export", "revision", "consent")}
     assert stated == {
         "iss": made.place.settings.iss,

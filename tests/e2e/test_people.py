@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -248,12 +251,17 @@ def fetch(other: Provider) -> httpx.Response:
     url = other.event(other.webhooks[0])["data"]["url"]
     document = httpx.get(url, headers={"Accept": "application/json"}).raise_for_status().json()
     transfer, count = document["transfer"], len(document["volumes"])
+    statement = httpx.get(transfer["statement_url"]).raise_for_status().text
+    payload = statement.split(".")[1]
+    nonce = bytes.fromhex(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["nonce"])
+    proofs = hashlib.sha256()
     for volume in document["volumes"]:
         begun = httpx.post(f"{url}/volumes/{volume['number']}")
         content = httpx.get(httpx.URL(url).join(begun.headers["location"])).raise_for_status().content
         assert zipfile.is_zipfile(io.BytesIO(pyrage.decrypt(content, [other.identity])))
-    statement = httpx.get(transfer["statement_url"]).raise_for_status().text
-    receipt = other.signed(transfer["id"], statement, count, aud=url.partition("/d/")[0])
+        proofs.update(hashlib.sha256(nonce + content).digest())
+    claims = {"aud": url.partition("/d/")[0], "possession": proofs.hexdigest()}
+    receipt = other.signed(transfer["id"], statement, count, **claims)
     return httpx.post(transfer["receipt_url"], content=receipt, headers={"Content-Type": "application/jose"})
 
 

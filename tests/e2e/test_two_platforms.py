@@ -13,6 +13,7 @@ from visits import VisitedStack, ask, follow, log_in, picture, standing, visitin
 from workers import READY, Deployment, until
 
 from exporters.reference import schema
+from receiver.fetch.receipt import load_key
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,9 @@ def recorded(page: Page, sender: VisitedStack, inbox: Provider, jwks_url: str) -
 def test_a_person_moves_from_one_platform_to_another(browser: Browser, sender: VisitedStack, tmp_path: Path) -> None:
     """They say yes at A; B fetches, verifies, imports and signs; A says delivered, and B can hand out what came."""
     with standing(tmp_path / "b") as (other, url), providing() as inbox, visiting(browser, sender) as page:
+        other.run("keys", "new", "--purpose", "receipt")
+        (receipt_key,) = (other.folder / "keys").glob("receipt-*.pem")
+        inbox.key = load_key(receipt_key)
         recorded(page, sender, inbox, f"{url}/.well-known/jwks.json")
         log_in(page, sender, "subject", sender.user)
         page.get_by_role("radio", name="My data for another provider").check()
@@ -70,7 +74,6 @@ def test_a_person_moves_from_one_platform_to_another(browser: Browser, sender: V
 
 def receive_by_command(other: Deployment, url: str, inbox: Provider, tmp_path: Path) -> None:
     """By the commands of docs/receiving.md, with B's own key for receipts."""
-    other.run("keys", "new", "--purpose", "receipt")
     identity, (receipt_key,) = tmp_path / "key.txt", (other.folder / "keys").glob("receipt-*.pem")
     identity.write_text(f"{inbox.identity}\n")
     identity.chmod(0o600)

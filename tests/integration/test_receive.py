@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from fake_sender import AUDIENCE, ISSUER, RECEIPT_KEY, TRANSFER_KEY, Answer, Fak
 from pyrage import x25519
 
 from portability.api.errors import BadInput, PortabilityError
-from portability.trust.signing import sign
+from portability.trust.signing import ClockSkew, sign
 from receiver import receive as receiving
 from receiver.faults import (
     ArchiveRefused,
@@ -29,6 +30,7 @@ from receiver.faults import (
     TransferChanged,
     WrongAudience,
     WrongKey,
+    WrongList,
 )
 from receiver.fetch import download as fetching
 from receiver.fetch.download import GOES, FetchPatience
@@ -85,14 +87,15 @@ def test_a_transfer_is_received_and_receipted(zips: list[Path], tmp_path: Path) 
     target = tmp_path / "in"
     assert [path.read_bytes() for path in result.volumes] == [path.read_bytes() for path in zips]
     assert sorted(path.name for path in (target / "volumes").iterdir()) == [path.name for path in zips]
-    assert sorted(path.name for path in target.iterdir()) == ["archive", "receipt.jwt", "transfer.jwt", "volumes"]
+    kept = ["archive", "offer.json", "proofs", "receipt.jwt", "transfer.jwt", "volumes", "volumes.json"]
+    assert sorted(path.name for path in target.iterdir()) == kept
     for path, folder in zip(zips, result.unpacked.folders, strict=True):
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 assert (folder.parent / name).read_bytes() == archive.read(name)
     (receipt,) = sender.receipts
     expected = {"iss": AUDIENCE, "aud": ISSUER, "status": "received", "code": None, "volumes": VOLUMES}
-    assert receipt.items() >= expected.items()
+    assert receipt.items() >= {**expected, "possession": sender.possession()}.items()
     assert result.receipted
     assert {path.stat().st_mode & 0o077 for path in target.rglob("*")} == {0}
 
@@ -296,15 +299,20 @@ STATEMENTS: dict[str, dict[str, Any]] = {
     "another issuer": {"claims": {"iss": "https://else.example"}},
     "expired": {"claims": {"exp": 1_700_000_001}},
     "without an end": {"claims": {"exp": None}},
-    "of the future": {"claims": {"iat": 3_999_999_999}},
     "without consent": {"claims": {"consent": ""}},
     "a copy to read": {"claims": {"profile": "access"}},
     "another transfer": {"claims": {"jti": "trf_other"}},
-    "without volumes": {"claims": {"volumes": []}},
-    "volumes that are numbers": {"claims": {"volumes": [7]}},
+    "without volumes": {"listed_in_statement": True, "claims": {"volumes": []}},
+    "volumes that are numbers": {"listed_in_statement": True, "claims": {"volumes": [7]}},
     "a name with a path": {
-        "claims": {"volumes": [{"number": 1, "name": "../../x.zip", "bytes": 1, "sha256": "0" * 64, "encrypted": {}}]}
+        "listed_in_statement": True,
+        "claims": {"volumes": [{"number": 1, "name": "../../x.zip", "bytes": 1, "sha256": "0" * 64, "encrypted": {}}]},
     },
+    "a list without hash": {"claims": {"list": {"volumes": 3, "bytes": 100}}},
+    "a list that is too large": {"claims": {"list": {"volumes": 3, "bytes": 1 << 40, "sha256": "0" * 64}}},
+    "a list without volumes": {"claims": {"list": {"volumes": 0, "bytes": 100, "sha256": "0" * 64}}},
+    "a list without id": {"claims": {"closing": None}},
+    "a nonce that is a word": {"claims": {"nonce": "nonsense"}},
 }
 
 
@@ -318,7 +326,91 @@ def test_a_bad_statement_is_refused(zips: list[Path], tmp_path: Path, name: str)
     assert sender.receipts == []
 
 
-@pytest.mark.parametrize("name", ["statement_url", "receipt_url", "jwks_url"])
+def test_a_statement_of_the_future_names_the_clocks(zips: list[Path], tmp_path: Path) -> None:
+    """The difference is in the message, in seconds: it is a clock, not a forgery."""
+    ahead = int(time.time()) + 1000
+    with sending(zips, claims={"iat": ahead}) as sender:
+        with pytest.raises(ClockSkew, match=rf"(999|1000) seconds in the future: iat is {ahead}.*300 seconds"):
+            received(sender, tmp_path)
+        assert (sender.asked, sender.receipts) == ([], [])
+
+
+def test_a_statement_with_the_list_in_it_is_taken(zips: list[Path], tmp_path: Path) -> None:
+    """A sender of the first release: no separate list, and no proof in the receipt."""
+    with sending(zips, listed_in_statement=True) as sender:
+        assert received(sender, tmp_path).receipted
+    (receipt,) = sender.receipts
+    assert (receipt["volumes"], "possession" in receipt) == (VOLUMES, False)
+
+
+LISTS: dict[str, Callable[[bytes], bytes]] = {
+    "a byte more": lambda document: document + b" ",
+    "a byte less": lambda document: document[:-1],
+    "another byte": lambda document: document.replace(b"zip.age", b"zip.agE", 1),
+    "nothing": lambda _: b"",
+}
+
+
+@pytest.mark.requirement("R39", "R46")
+@pytest.mark.parametrize("name", LISTS)
+def test_only_the_signed_list_is_taken(zips: list[Path], tmp_path: Path, name: str) -> None:
+    """Any other list: nothing is fetched, and the sender gets a refusal with its code."""
+    with sending(zips, tamper_list=LISTS[name]) as sender:
+        if name == "a byte more":
+            with pytest.raises(SenderUnavailable, match="larger"):
+                received(sender, tmp_path)
+        else:
+            refused(sender, tmp_path, WrongList)
+        assert sender.asked == []
+        sender.tamper_list = lambda document: document
+        assert received(sender, tmp_path).receipted
+
+
+def test_the_list_of_another_closing_is_refused(zips: list[Path], tmp_path: Path) -> None:
+    """The statement names the list by its random id and its number of volumes, not only by its hash."""
+    with sending(zips, claims={"closing": "another"}) as sender:
+        refused(sender, tmp_path, WrongList)
+
+
+def test_a_receipt_is_sent_when_the_link_has_ended(zips: list[Path], tmp_path: Path) -> None:
+    """Downloaded in time, and killed before the receipt: the next run sends it from the files and proofs it has."""
+    with sending(zips, receipt_status=503, claims={"exp": int(time.time()) + 2}) as sender:
+        with pytest.raises(SenderUnavailable):
+            received(sender, tmp_path)
+        refused_before = len(sender.receipts)
+        before = sender.sent_bytes.copy()
+        sender.revoked, sender.receipt_status = True, 204
+        assert received(sender, tmp_path).receipted
+    assert sender.sent_bytes == before
+    assert sender.receipts[refused_before]["possession"] == sender.possession()
+
+
+def test_without_all_files_a_dead_link_is_refused(zips: list[Path], tmp_path: Path) -> None:
+    """A volume that is not here cannot be proven, and no receipt is sent."""
+    with sending(zips, receipt_status=503) as sender:
+        with pytest.raises(SenderUnavailable):
+            received(sender, tmp_path)
+        before = len(sender.receipts)
+        (tmp_path / "in" / "volumes" / zips[0].name).unlink()
+        sender.revoked, sender.receipt_status = True, 204
+        with pytest.raises(SenderRefused):
+            received(sender, tmp_path)
+    assert len(sender.receipts) == before
+
+
+def test_a_lost_proof_is_made_again(zips: list[Path], tmp_path: Path) -> None:
+    """The encrypted file is gone once it is decrypted: only that volume is fetched once more."""
+    with sending(zips, receipt_status=503) as sender:
+        with pytest.raises(SenderUnavailable):
+            received(sender, tmp_path)
+        (tmp_path / "in" / "proofs" / f"{zips[1].name}.sha256").unlink()
+        asked, sender.receipt_status = len(sender.asked), 204
+        assert received(sender, tmp_path).receipted
+    assert [number for number, _, _ in sender.asked[asked:]] == [2]
+    assert sender.receipts[-1]["possession"] == sender.possession()
+
+
+@pytest.mark.parametrize("name", ["statement_url", "receipt_url", "jwks_url", "volumes_url"])
 def test_addresses_of_others_are_not_contacted(zips: list[Path], tmp_path: Path, name: str) -> None:
     """A sender cannot make us ask, or tell, a server of its choice."""
     with sending(zips, links={name: "http://127.0.0.1:9/"}) as sender, pytest.raises(SenderUnavailable):
@@ -481,6 +573,26 @@ def test_a_receipt_that_is_not_taken_is_an_error(zips: list[Path], tmp_path: Pat
         assert received(sender, tmp_path).receipted
         assert sender.sent_bytes == before
     assert len({one["jti"] for one in sender.receipts}) == 2
+
+
+@pytest.mark.parametrize(
+    ("problem", "named"),
+    [
+        (b'{"code": "clock_skew", "detail": "free words"}', "status 422, code clock_skew$"),
+        (b'{"code": "No Code"}', "status 422$"),
+        (b'{"code": 7}', "status 422$"),
+        (b"<html>", "status 422$"),
+        (b'"x"' + b" " * 100_000, "status 422$"),
+    ],
+)
+def test_the_reason_of_the_sender_is_named(zips: list[Path], tmp_path: Path, problem: bytes, named: str) -> None:
+    """The code of its answer, and nothing that it wrote freely."""
+    with (
+        sending(zips, receipt_status=422, receipt_answer=problem) as sender,
+        pytest.raises(SenderRefused, match=named) as caught,
+    ):
+        received(sender, tmp_path)
+    assert "free words" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["ftp://x/d/t", "http://vlint.example/d/t", "https://a:b@x/d/t", "nonsense"])

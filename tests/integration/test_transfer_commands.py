@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from click.testing import CliRunner, Result
 from factories import World
@@ -15,6 +16,7 @@ from transferring import EXPORTER, Provider, encrypted, providing, ready, sendin
 
 from cli.main import main
 from portability.queue import VALKEY_URL_FILE
+from receiver.fetch import challenge
 
 Run = Callable[..., Result]
 PERSON = ("--as", "subject:usr_1")
@@ -90,6 +92,35 @@ def test_a_second_person_approves_where_the_policy_wants_one(
     assert refused(run("recipients", "approve", added["id"], "--as", "officer:one", "--json")) == "not_allowed"
     assert refused(run("recipients", "approve", added["id"], "--as", "staff:sam", "--json")) == "not_allowed"
     assert answer(run("recipients", "approve", added["id"], "--as", "officer:two", "--json"))["state"] == "approved"
+
+
+def test_a_recipient_proves_its_keys_and_gets_a_new_one(run: Run, made: World, other: Provider) -> None:
+    """Not approved without proof; challenged again when it can answer; a statement of its key set changes its key."""
+    other.answers, other.status = False, 404
+    policy = ("--as", "officer:one", "--json")
+    added = answer(run("recipients", "add", *recipient_options(other), *policy))
+    assert (added["proven_at"], added["proof_fault"]) == (None, "not_proven")
+    assert refused(run("recipients", "prove", "localhost", *policy)) == "not_proven"
+    other.answers = True
+    assert answer(run("recipients", "prove", "localhost", *policy))["proven_at"] is not None
+    old, other.identity = other.identity, pyrage.x25519.Identity.generate()
+    keys = {"replaces": str(old.to_public()), "age_key": str(other.identity.to_public())}
+    given = {"audience": "localhost", "issuer": made.place.settings.iss, "recipient": added["id"]}
+    (made.folder / "new.jwt").write_text(challenge.rotation(other.key, **given, **keys))
+    rotate = ("recipients", "rotate", "localhost", str(made.folder / "new.jwt"), *policy)
+    rotated = answer(run(*rotate))
+    assert (rotated["age_key"], rotated["rotated_at"] is not None) == (keys["age_key"], True)
+    assert refused(run(*rotate)) == "wrong_rotation"
+
+
+def test_approval_needs_the_proof(run: Run, other: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second person approves only what has answered."""
+    monkeypatch.setenv("PORTABILITY_APPROVALS", "policy")
+    other.answers = False
+    added = answer(run("recipients", "add", *recipient_options(other), "--as", "officer:one", "--json"))
+    approve = ("recipients", "approve", added["id"], "--as", "officer:two", "--json")
+    assert refused(run(*approve)) == "not_proven"
+    assert answer(run("recipients", "list", "--json"))[0]["state"] == "waiting"
 
 
 @pytest.mark.parametrize(

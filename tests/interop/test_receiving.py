@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pyrage
 import pytest
 import volumes
 from fake_sender import AUDIENCE, ISSUER, RECEIPT_KEY, FakeSender, running
@@ -15,7 +20,9 @@ from judges import programs
 from pyrage import x25519
 from repository import ROOT
 
-from portability.trust.signing import Jwks, check, sign
+from portability.api.errors import BadInput
+from portability.trust.signing import CHALLENGE_TYPE, ROTATION_TYPE, Jwks, check, sign
+from receiver.fetch import challenge
 from receiver.fetch.receipt import load_key
 
 PAGE = ROOT / "docs" / "receiving.md"
@@ -24,8 +31,8 @@ NEEDED = {"curl": "curl", "age": "age", "unzip": "unzip", "sha256sum": "coreutil
 
 
 def blocks(language: str) -> list[str]:
-    """The code blocks of one language below "By hand", in order."""
-    text = PAGE.read_text().partition("## By hand")[2]
+    """The code blocks of one language that a recipient uses, in order."""
+    text = PAGE.read_text().partition("## Challenges and new keys")[2]
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -65,6 +72,49 @@ def follow(folder: Path, sender: FakeSender) -> str:
     }
     script = "set -euo pipefail\n" + "\n".join(blocks("sh"))
     return programs.run(["bash", "-c", script], cwd=folder, env=environment)
+
+
+def signed(folder: Path, arguments: list[str], typ: str, text: bytes = b"") -> dict[str, Any]:
+    """The claims of what a script prints, if the signature is valid."""
+    environment = {**os.environ, "AUDIENCE": AUDIENCE, "ISSUER": ISSUER}
+    done = subprocess.run(
+        [sys.executable, *arguments], input=text, cwd=folder, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    keys = Jwks.parse({"keys": [RECEIPT_KEY.as_dict(private=False)]})
+    return dict(check(done.stdout.decode(), keys, typ=typ))
+
+
+def test_the_page_answers_a_challenge(folder: Path) -> None:
+    """The script decrypts, and signs the hash of the text; our own receiver says the same."""
+    text = f"recipient-challenge-1\n{ISSUER}\n{AUDIENCE}\nrandom\n".encode()
+    sealed = base64.b64encode(pyrage.encrypt(text, [OURS.to_public()])).decode()
+    body = json.dumps({"type": "recipient.challenge", "data": {"issuer": ISSUER, "sealed": sealed}}).encode()
+    claims = signed(folder, ["challenge.py"], CHALLENGE_TYPE, body)
+    keys = Jwks.parse({"keys": [RECEIPT_KEY.as_dict(private=False)]})
+    own = dict(check(challenge.answer(body, [OURS], RECEIPT_KEY, audience=AUDIENCE), keys, typ=CHALLENGE_TYPE))
+    assert own.pop("iat") - claims.pop("iat") < 60
+    assert claims == own == {"iss": AUDIENCE, "aud": ISSUER, "proof": hashlib.sha256(text).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "text", [f"recipient-challenge-1\n{ISSUER}\nthird.example\nx\n", f"other\n{ISSUER}\n{AUDIENCE}\nx\n", "PK"]
+)
+def test_only_a_challenge_is_decrypted_for_a_sender(folder: Path, text: str) -> None:
+    """A text for another recipient, another text, another file: neither the page's script nor our receiver answers."""
+    sealed = base64.b64encode(pyrage.encrypt(text.encode(), [OURS.to_public()])).decode()
+    body = json.dumps({"data": {"issuer": ISSUER, "sealed": sealed}}).encode()
+    with pytest.raises(AssertionError, match="AssertionError"):
+        signed(folder, ["challenge.py"], CHALLENGE_TYPE, body)
+    with pytest.raises(BadInput):
+        challenge.answer(body, [OURS], RECEIPT_KEY, audience=AUDIENCE)
+
+
+def test_the_page_signs_a_new_key(folder: Path) -> None:
+    """The script's claims are those that docs/transfers.md lists."""
+    claims = signed(folder, ["rotate.py", "rcp_1", "age1old", "age1new"], ROTATION_TYPE)
+    keys = {"recipient": "rcp_1", "replaces": "age1old", "age_key": "age1new"}
+    assert claims == {"iss": AUDIENCE, "aud": ISSUER, "iat": claims["iat"], **keys}
 
 
 def archive_paths(tmp_path: Path) -> list[Path]:

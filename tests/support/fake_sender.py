@@ -31,6 +31,7 @@ TOKEN = "link-token"
 FAR = 4_000_000_000
 TRANSFER_KEY = volumes.new_key("transfer-1")
 RECEIPT_KEY = volumes.new_key("receipt-1")
+NONCE = "5e" * 32
 BLOCK_BYTES = 1 << 16
 
 
@@ -59,9 +60,13 @@ class FakeSender:
     landing: dict[str, Any] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     tamper: Callable[[Answer], None] = lambda _answer: None
+    listed_in_statement: bool = False
+    """As the first release does it: the statement contains the list, and no proof is asked for."""
+    tamper_list: Callable[[bytes], bytes] = lambda document: document
     knows_ranges: bool = True
     revoked: bool = False
     receipt_status: int = 204
+    receipt_answer: bytes = b""
     receipts: list[dict[str, Any]] = field(default_factory=list)
     sent_bytes: Counter[int] = field(default_factory=Counter)
     claimed: Counter[int] = field(default_factory=Counter)
@@ -115,14 +120,17 @@ class FakeSender:
             document["transfer"] = {
                 "id": TRANSFER,
                 "statement_url": f"{self.url}/transfer.jwt",
+                "volumes_url": f"{self.url}/volumes.json",
                 "receipt_url": f"{self.origin}/v1/transfers/{TRANSFER}/receipt",
                 "jwks_url": f"{self.origin}/.well-known/jwks.json",
                 **self.links,
             }
         return {**document, **self.landing}
 
-    def right_claims(self) -> dict[str, Any]:
-        listed = [
+    @cached_property
+    def named(self) -> list[dict[str, Any]]:
+        """What is said of each volume."""
+        return [
             {
                 "number": sent["number"],
                 "name": sent["name"].removesuffix(".age"),
@@ -132,7 +140,23 @@ class FakeSender:
             }
             for sent, data in zip(self.listed(), self.plain, strict=True)
         ]
+
+    @cached_property
+    def volume_list(self) -> bytes:
+        """volumes.json."""
+        return json.dumps({"transfer": TRANSFER, "closing": "c1", "volumes": self.named}).encode()
+
+    def possession(self) -> str:
+        """What a receipt has to prove."""
+        proofs = [hashlib.sha256(bytes.fromhex(NONCE) + bytes(data)).digest() for data in self.sent]
+        return hashlib.sha256(b"".join(proofs)).hexdigest()
+
+    def right_claims(self) -> dict[str, Any]:
+        size, sha256 = len(self.volume_list), hashlib.sha256(self.volume_list).hexdigest()
+        separate = {"volumes": len(self.named), "bytes": size, "sha256": sha256}
+        listing = {"closing": "c1", "list": separate, "nonce": NONCE}
         return {
+            **({"volumes": self.named} if self.listed_in_statement else listing),
             "iss": ISSUER,
             "aud": AUDIENCE,
             "jti": TRANSFER,
@@ -143,7 +167,6 @@ class FakeSender:
             "export": "e1",
             "revision": 1,
             "consent": "aut_1",
-            "volumes": listed,
         }
 
     def jwks(self) -> dict[str, Any]:
@@ -176,6 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, {}, b"{}")
         elif path == f"/d/{TOKEN}":
             self._json(sender.document())
+        elif path == f"/d/{TOKEN}/volumes.json":
+            self._send(200, {"Content-Type": "application/json"}, sender.tamper_list(sender.volume_list))
         elif path == f"/d/{TOKEN}/transfer.jwt":
             self._send(200, {"Content-Type": "application/jwt"}, sender.token.encode())
         else:
@@ -189,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             claims = dict(check(body.decode(), keys, typ=RECEIPT_TYPE))
             assert claims["transfer_sha256"] == hashlib.sha256(sender.token.encode()).hexdigest()
             sender.receipts.append(claims)
-            self._send(sender.receipt_status, {}, b"")
+            self._send(sender.receipt_status, {}, sender.receipt_answer)
         elif sender.revoked:
             self._send(404, {}, b"{}")
         else:

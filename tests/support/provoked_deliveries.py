@@ -160,7 +160,15 @@ def _receipt(stage: Stage, transfer_id: str, **more: Any) -> None:
     assert httpx.post(address, content=content, headers=headers, timeout=30).status_code == 204
 
 
-@provokes("recipient.added", "recipient.approved", "recipient.removed")
+@provokes("recipient.rotated")
+def a_new_key_of_a_recipient(stage: Stage) -> None:
+    content = stage.other.new_key(stage.world.place.settings.iss)
+    address = f"{stage.served.url}/v1/recipients/{stage.other.recipient}/rotation"
+    headers = {"Content-Type": "application/jose"}
+    assert httpx.post(address, content=content, headers=headers, timeout=30).status_code == 204
+
+
+@provokes("recipient.added", "recipient.approved", "recipient.proven", "recipient.removed")
 def a_recipient(stage: Stage) -> None:
     stage.call("DELETE", f"/v1/recipients/{stage.other.recipient}", *OFFICER, status=204)
     recorded = {

@@ -52,6 +52,11 @@ def offered(served: Served, other: Provider) -> dict[str, Any]:
     """What the recipient's webhook said about such a transfer."""
     sent(served, other)
     encrypted(served.world)
+    return announced(served, other)
+
+
+def announced(served: Served, other: Provider) -> dict[str, Any]:
+    """What the newest webhook says, once all that are due are sent."""
     while webhook_delivery.announce(served.world.engine, served.world.place.settings, SafeHttpClient(loopback=True)):
         pass
     data: dict[str, Any] = other.event(other.webhooks[-1])["data"]

@@ -22,8 +22,10 @@ from portability.database.engine import reading, writing
 from portability.requests.policy import Actor
 from portability.safe_http import SafeHttpClient
 from portability.transfers import authorisations, recipients, sending
+from portability.transfers import statement as statements
 from portability.trust import keys
 from portability.trust.signing import RECEIPT_TYPE, sign
+from receiver.fetch import challenge
 from worker import transfer
 
 TEST = "operator:test"
@@ -55,20 +57,33 @@ class Provider:
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "their-1", "use": "sig"}))
     status: int = 200
     """What its webhook answers."""
+    domain: str = "localhost"
+    answers: bool = True
+    """Whether it answers challenges."""
     secret: str = ""
     recipient: str = ""
 
     def reply(self, heard: Heard) -> Reply:
         if heard.path == "/jwks.json":
             return 200, {"Content-Type": "application/json"}, orjson.dumps(self.jwks())
+        if _is_challenge(heard) and self.answers:
+            token = challenge.answer(heard.body, [self.identity], self.key, audience=self.domain)
+            return 200, {"Content-Type": "application/jose"}, token.encode()
         return self.status, {}, b""
+
+    def new_key(self, issuer: str) -> str:
+        """It takes another age key; returns the statement that announces it."""
+        old, self.identity = self.identity, pyrage.x25519.Identity.generate()
+        keys = {"replaces": str(old.to_public()), "age_key": str(self.identity.to_public())}
+        return challenge.rotation(self.key, issuer=issuer, audience=self.domain, recipient=self.recipient, **keys)
 
     def jwks(self) -> dict[str, Any]:
         return {"keys": [self.key.as_dict(private=False)]}
 
     @property
     def webhooks(self) -> list[Heard]:
-        return [heard for heard in self.server.heard if heard.path == "/hook"]
+        """Without challenges."""
+        return [heard for heard in self.server.heard if heard.path == "/hook" and not _is_challenge(heard)]
 
     def event(self, heard: Heard) -> dict[str, Any]:
         """What a webhook says, if its signature holds by the library of Standard Webhooks."""
@@ -99,8 +114,10 @@ class Provider:
         """What it signs; a test may change any of it."""
         with reading(made.engine) as connection:
             statement = sending.get(connection, transfer_id)["statement"]
-            count = len(sending.copies(connection, transfer_id))
-        return self.signed(transfer_id, statement, count, **{"aud": made.place.settings.iss, **more})
+            proofs = [copy["possession"] for copy in sending.copies(connection, transfer_id)]
+        # What a recipient computes from the nonce and the files: tests over HTTP do it themselves.
+        proven = {"possession": statements.possession(proofs)} if all(proofs) else {}
+        return self.signed(transfer_id, statement, len(proofs), **{"aud": made.place.settings.iss, **proven, **more})
 
     def signed(
         self,
@@ -124,6 +141,10 @@ class Provider:
             "volumes": count,
         }
         return sign({**claims, **more}, key or self.key, typ=typ)
+
+
+def _is_challenge(heard: Heard) -> bool:
+    return b'"recipient.challenge"' in heard.body
 
 
 @contextmanager

@@ -111,6 +111,10 @@ def _transfers(calls: ClientCalls, receiving: Provider, export_id: str) -> None:
     recipient = calls.succeed("create_recipient", officer, body=entry).id
     assert calls.succeed("approve_recipient", calls.token("otto", "officer"), recipient).state == "approved"
     calls.succeed("list_recipients", owner)
+    assert calls.succeed("prove_recipient", officer, recipient).proven_at
+    file, receiving.recipient = importlib.import_module(f"{PACKAGE}.types").File, recipient
+    announced = receiving.new_key(calls.served.world.place.settings.iss).encode()
+    calls.succeed("rotate_recipient", "none", recipient, body=file(BytesIO(announced)))
     until = datetime.now(UTC) + timedelta(days=1)
     given = offered.AuthorisationBody(f"user:{OWNER}", recipient, [EXPORTER], until=until, evidence="letter 17")
     consent = calls.succeed("create_authorisation", officer, body=given).id
@@ -122,8 +126,7 @@ def _transfers(calls: ClientCalls, receiving: Provider, export_id: str) -> None:
     first = calls.succeed("create_transfer", owner, export_id, body=offered.TransferBody(recipient)).id
     encrypted(calls.served.world)
     receipt = receiving.receipt(calls.served.world, first).encode()
-    sent = importlib.import_module(f"{PACKAGE}.types").File(BytesIO(receipt))
-    calls.succeed("send_receipt", "none", first, body=sent)
+    calls.succeed("send_receipt", "none", first, body=file(BytesIO(receipt)))
     seen = calls.succeed("show_transfer", owner, first)
     assert (seen.state, seen.timeline[-1].what) == (offered.TransferState.DELIVERED, offered.TransferStep.DELIVERED)
     second = calls.succeed("create_transfer", owner, export_id, body=offered.TransferBody(recipient)).id

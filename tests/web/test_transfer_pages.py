@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-import pyrage
 import pytest
 from factories import MadeUpExporter, things
 from sending import sender
@@ -136,10 +135,11 @@ def test_officers_record_and_approve_providers(served: Served, other: Provider) 
         "name": "Fourth Ltd",
         "domain": "127.0.0.1",
         "country": "DE",
-        "age_key": str(pyrage.x25519.Identity.generate().to_public()),
+        "age_key": str(other.identity.to_public()),
         "jwks_url": f"{other.server.url}/jwks.json",
         "webhook_url": f"{other.server.url}/hook",
     }
+    other.domain = "127.0.0.1"
     with served.browser("sam", "staff") as visitor:
         assert visitor.client.get("/staff/recipients").status_code == 403
     with served.browser("olga", "officer") as visitor:

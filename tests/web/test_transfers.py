@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import time
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +18,15 @@ from factories import MadeUpExporter, things
 from joserfc.jwk import ECKey
 from sending import offered, sender, sent, shown
 from served import OTHER, OWNER, Served
+from sqlalchemy import update
 from transferring import EXPORTER, Provider, encrypted
 
-from portability.trust.signing import TRANSFER_TYPE, Jwks, check
+from portability.database import models
+from portability.database.engine import now, writing
+from portability.transfers import sending
+from portability.trust import keys
+from portability.trust.signing import TRANSFER_TYPE, Jwks, check, sign
+from worker.write.withdraw import withdraw_copies
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,8 @@ def test_a_recipient_fetches_checks_and_signs(served: Served, other: Provider) -
     statement = httpx.get(transfer["statement_url"]).raise_for_status().text
     jwks = Jwks.parse(httpx.get(transfer["jwks_url"]).raise_for_status().json())
     claims = check(statement, jwks, typ=TRANSFER_TYPE)
-    (listed,), (named,) = document["volumes"], claims["volumes"]
+    announced = httpx.get(transfer["volumes_url"]).raise_for_status().content
+    (listed,), (named,) = document["volumes"], orjson.loads(announced)["volumes"]
     begun = httpx.post(f"{url}/volumes/{listed['number']}")
     assert begun.status_code == 303
     where = httpx.URL(url).join(begun.headers["Location"])
@@ -55,6 +65,10 @@ def test_a_recipient_fetches_checks_and_signs(served: Served, other: Provider) -
     rest = httpx.get(where, headers={"Range": "bytes=100-", "If-Range": first.headers["ETag"]})
     content = first.content + rest.content
 
+    assert (len(announced), hashlib.sha256(announced).hexdigest()) == (
+        claims["list"]["bytes"],
+        claims["list"]["sha256"],
+    )
     assert transfer["id"] == transfer_id
     assert transfer["receipt_url"] == f"{served.url}/v1/transfers/{transfer_id}/receipt"
     assert (first.status_code, rest.status_code) == (206, 206)
@@ -64,7 +78,9 @@ def test_a_recipient_fetches_checks_and_signs(served: Served, other: Provider) -
     assert hashlib.sha256(content).hexdigest() == listed["sha256"]
     assert hashlib.sha256(pyrage.decrypt(content, [other.identity])).hexdigest() == named["sha256"]
 
-    assert post_receipt(served, transfer_id, other.receipt(served.world, transfer_id)).status_code == 204
+    proof = hashlib.sha256(hashlib.sha256(bytes.fromhex(claims["nonce"]) + content).digest()).hexdigest()
+    receipt = other.signed(transfer_id, statement, 1, aud=claims["iss"], possession=proof)
+    assert post_receipt(served, transfer_id, receipt).status_code == 204
 
     seen = shown(served, transfer_id)
     assert seen["state"] == "delivered"
@@ -114,8 +130,8 @@ STRANGER = ECKey.generate_key("P-256", {"kid": "their-1", "use": "sig"})
         ({"aud": "https://another.example"}, 422, "wrong_receipt"),
         ({"transfer": "trf_00000000000000000000"}, 422, "wrong_receipt"),
         ({"transfer_sha256": "0" * 64}, 422, "wrong_receipt"),
-        ({"iat": 1}, 422, "wrong_receipt"),
-        ({"iat": 1 << 40}, 422, "wrong_receipt"),
+        ({"iat": 1}, 422, "clock_skew"),
+        ({"iat": 1 << 40}, 422, "clock_skew"),
         ({"jti": "short"}, 422, "wrong_receipt"),
         ({"jti": None}, 422, "wrong_receipt"),
         ({"status": "maybe"}, 422, "wrong_receipt"),
@@ -123,18 +139,99 @@ STRANGER = ECKey.generate_key("P-256", {"kid": "their-1", "use": "sig"})
         ({"code": "No Code\n"}, 422, "wrong_receipt"),
         ({"volumes": -1}, 422, "wrong_receipt"),
         ({"volumes": True}, 422, "wrong_receipt"),
+        ({"volumes": 0}, 422, "wrong_receipt"),
+        ({"volumes": 2}, 422, "wrong_receipt"),
+        ({"code": "wrong_key", "volumes": 0}, 422, "wrong_receipt"),
+        ({"code": "wrong_key"}, 422, "wrong_receipt"),
+        ({"status": "refused"}, 422, "wrong_receipt"),
+        ({"status": "refused", "code": "changed", "volumes": 2}, 422, "wrong_receipt"),
+        ({"possession": None}, 422, "wrong_receipt"),
+        ({"possession": "0" * 64}, 422, "wrong_receipt"),
+        ({"possession": ["0" * 64]}, 422, "wrong_receipt"),
     ],
 )
 def test_a_receipt_that_does_not_hold_changes_nothing(
     served: Served, other: Provider, more: dict[str, Any], status: int, code: str
 ) -> None:
-    """Another key, type, issuer, audience, transfer, statement or time; an invalid id, status or count."""
+    """Another key, type, issuer, audience, transfer, statement or time; an invalid id, status, count, code or proof."""
     transfer_id, _url = offer(served, other)
 
     answer = post_receipt(served, transfer_id, other.receipt(served.world, transfer_id, **more))
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert shown(served, transfer_id)["state"] == "offered"
+
+
+def test_nothing_downloaded_is_nothing_received(served: Served, other: Provider) -> None:
+    """The hashes of the list are public to the recipient before the download; they prove nothing."""
+    transfer_id, url = offer(served, other)
+    claims = orjson.loads(urlsafe_b64decode(httpx.get(f"{url}/transfer.jwt").text.split(".")[1] + "=="))
+    (named,) = httpx.get(f"{url}/volumes.json").json()["volumes"]
+    nonce, sent = bytes.fromhex(claims["nonce"]), bytes.fromhex(named["encrypted"]["sha256"])
+    for guess in (sent, hashlib.sha256(nonce + sent).digest(), hashlib.sha256(sent + nonce).digest()):
+        proof = hashlib.sha256(guess).hexdigest()
+        answer = post_receipt(served, transfer_id, other.receipt(served.world, transfer_id, possession=proof))
+        assert (answer.status_code, "possession" in answer.json()["detail"]) == (422, True)
+    assert shown(served, transfer_id)["state"] == "offered"
+
+
+def test_a_clock_that_is_wrong_is_named_with_figures(served: Served, other: Provider) -> None:
+    """The answer has the difference in seconds and both times, so that the recipient sees which clock is wrong."""
+    transfer_id, _url = offer(served, other)
+    issued = int(time.time()) + 4000
+    answer = post_receipt(served, transfer_id, other.receipt(served.world, transfer_id, iat=issued)).json()
+    assert answer["code"] == "clock_skew"
+    assert re.search(rf"(3999|4000) seconds in the future: iat is {issued}.*differ by 300 seconds", answer["detail"])
+
+
+def ended(served: Served, transfer_id: str, days_ago: int) -> None:
+    """The transfer was offered some days ago, and was not confirmed in time."""
+    transfer = models.transfer
+    this = update(transfer).where(transfer.c.id == transfer_id)
+    with writing(served.world.engine) as connection:
+        connection.execute(this.values(offered_at=now(-days_ago * 86_400), expires_at=now(-1)))
+        assert sending.expire(connection, actor="clock") == 1
+
+
+def test_a_receipt_counts_when_the_link_has_ended(served: Served, other: Provider) -> None:
+    """For 30 days after the offer: what was downloaded in time is delivered, also when its receipt comes later."""
+    transfer_id, url = offer(served, other)
+    receipt = other.receipt(served.world, transfer_id)
+    refusal = other.receipt(served.world, transfer_id, status="refused", code="changed", volumes=0)
+    ended(served, transfer_id, 29)
+    withdraw_copies(served.world.engine, lambda: served.world.place.storage)
+    assert httpx.get(url, headers={"Accept": "application/json"}).status_code == 404
+    assert shown(served, transfer_id)["state"] == "expired"
+
+    assert post_receipt(served, transfer_id, refusal).status_code == 204
+    assert shown(served, transfer_id)["state"] == "expired"
+    assert post_receipt(served, transfer_id, receipt).status_code == 204
+    assert shown(served, transfer_id)["state"] == "delivered"
+
+
+def test_a_receipt_after_thirty_days_is_too_late(served: Served, other: Provider) -> None:
+    """The transfer is as unknown as one that was never offered."""
+    transfer_id, _url = offer(served, other)
+    receipt = other.receipt(served.world, transfer_id)
+    ended(served, transfer_id, 31)
+    assert post_receipt(served, transfer_id, receipt).json()["code"] == "unknown_transfer"
+    assert shown(served, transfer_id)["state"] == "expired"
+
+
+def test_an_offer_of_the_first_release_needs_no_proof(served: Served, other: Provider) -> None:
+    """Its statement contains the list and no nonce: the number of volumes still has to be that of the statement."""
+    transfer_id, url = offer(served, other)
+    keys_folder = served.world.place.settings.keys
+    with writing(served.world.engine) as connection:
+        key = keys.signing(connection, keys_folder, purpose="transfer")
+        old = sign({"iat": int(time.time()), "volumes": [{"number": 1}]}, key, typ=TRANSFER_TYPE)
+        columns = {"statement": old, "closing": None, "volumes": None, "nonce": None, "possession": None}
+        connection.execute(update(models.transfer).where(models.transfer.c.id == transfer_id).values(**columns))
+    assert httpx.get(f"{url}/volumes.json").status_code == httpx.codes.NOT_FOUND
+    for volumes, status in ((0, 422), (2, 422), (1, 204)):
+        receipt = other.receipt(served.world, transfer_id, volumes=volumes, possession=None)
+        assert post_receipt(served, transfer_id, receipt).status_code == status
+    assert shown(served, transfer_id)["state"] == "delivered"
 
 
 def test_an_altered_receipt_is_none(served: Served, other: Provider) -> None:
@@ -260,7 +357,11 @@ def test_another_persons_transfer_is_as_if_it_were_not_there(
         assert answers[0] == answers[1]
         assert answers[0][0] == httpx.codes.NOT_FOUND
         assert httpx.request(method, f"{served.url}/v1/{kind}/{identifier}").status_code == httpx.codes.UNAUTHORIZED
-    for method, path in (("POST", f"{other.recipient}/approve"), ("DELETE", other.recipient)):
+    for method, path in (
+        ("POST", f"{other.recipient}/approve"),
+        ("POST", f"{other.recipient}/prove"),
+        ("DELETE", other.recipient),
+    ):
         address = f"{served.url}/v1/recipients/{path}"
         assert httpx.request(method, address).status_code == httpx.codes.UNAUTHORIZED
         refused = httpx.request(method, address, headers=served.bearer(sub, *roles, **more))

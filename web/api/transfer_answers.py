@@ -38,12 +38,15 @@ class RecipientAnswer(BaseModel):
     created_at: Moment
     approved_at: Moment | None
     removed_at: Moment | None
+    proven_at: Moment | None = Field(description="When it proved that its key, key set and webhook are its own")
+    rotated_at: Moment | None = Field(description="When it got its present key")
 
 
 class NewRecipientAnswer(RecipientAnswer):
     """A new recipient with its webhook secret, which no other answer contains."""
 
     webhook_secret: WebhookSecret
+    proof_fault: texts.ErrorName | None = Field(description="Why it has not proved its keys yet; null: it has")
 
 
 class RecipientList(BaseModel):

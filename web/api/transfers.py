@@ -18,12 +18,12 @@ from portability.requests import exports
 from portability.requests.acceptance import instant
 from portability.requests.policy import Action, Actor, Facts
 from portability.safe_http import SafeHttpClient
-from portability.transfers import authorisations, receipts, sending
+from portability.transfers import authorisations, proofs, receipts, recipients, sending
 from portability.transfers.sending import UnknownTransfer
 from web.answers import API_ANSWERS, problem_answers
 from web.api import texts
 from web.api.strict_bodies import Body, StrictRoute
-from web.api.texts import ExportId, GivenId, Line, TransferId
+from web.api.texts import ExportId, GivenId, Line, RecipientId, TransferId
 from web.api.transfer_answers import AuthorisationAnswer, AuthorisationList, TransferAnswer, TransferList
 from web.auth import Caller, may, permit
 from web.context import AppContext, CurrentContext
@@ -199,13 +199,30 @@ def withdraw(place: CurrentContext, login: Caller, authorisation_id: GivenId) ->
 )
 async def receipt(request: Request, place: CurrentContext, transfer_id: TransferId) -> Response:
     """Accept a recipient's receipt: a JWS signed with a key of its key set. It needs no other login."""
+    await run_in_threadpool(_receive, place, transfer_id, await _signed_body(request))
+    return Response(status_code=204)
+
+
+@receiving.post(
+    "/recipients/{recipient_id}/rotation",
+    status_code=204,
+    operation_id="rotate_recipient",
+    tags=["recipients"],
+    openapi_extra={"requestBody": {"content": {JOSE: {"schema": RECEIPT}}, "required": True}},
+)
+async def rotation(request: Request, place: CurrentContext, recipient_id: RecipientId) -> Response:
+    """Accept a recipient's new key: a JWS signed with a key of its recorded key set. It needs no other login."""
+    await run_in_threadpool(_rotate, place, recipient_id, await _signed_body(request))
+    return Response(status_code=204)
+
+
+async def _signed_body(request: Request) -> str:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JOSE:
         raise HTTPException(415)
     token = await request.body()
     if len(token) > RECEIPT_BYTES:
         raise HTTPException(413)
-    await run_in_threadpool(_receive, place, transfer_id, token.decode("ascii", "replace").strip())
-    return Response(status_code=204)
+    return token.decode("ascii", "replace").strip()
 
 
 def _receive(place: AppContext, transfer_id: str, token: str) -> None:
@@ -215,6 +232,15 @@ def _receive(place: AppContext, transfer_id: str, token: str) -> None:
     receipt = receipts.checked(SafeHttpClient.of(place.settings), token, row, to, iss=place.settings.iss)
     with place.writing() as connection:
         receipts.record(connection, transfer_id, receipt)
+
+
+def _rotate(place: AppContext, recipient_id: str, token: str) -> None:
+    place.limits.attempt(limits.RECEIPT, recipient_id)
+    with place.reading() as connection:
+        row = recipients.approved(connection, recipient_id)
+    rotated = proofs.rotation(SafeHttpClient.of(place.settings), place.settings, row, token)
+    with place.writing() as connection:
+        proofs.rotate(connection, row, rotated, actor=f"recipient:{row['id']}")
 
 
 def _sent(place: AppContext, login: Login, connection: Connection, transfer_id: str) -> tuple[RowMapping, Actor]:

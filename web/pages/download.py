@@ -106,6 +106,17 @@ def statement(request: Request, place: CurrentContext, token: str) -> Response:
     return Response(row["statement"], media_type="application/jwt")
 
 
+@router.get("/{token}/volumes.json")
+def volume_list(request: Request, place: CurrentContext, token: str) -> Response:
+    """Return the list of a transfer's volumes, whose SHA-256 the statement has signed."""
+    with place.reading() as connection:
+        link = _resolved(request, place, connection, token)
+        if link["transfer_id"] is None:
+            raise LinkInvalid
+        listed = sending.listed(connection, sending.get(connection, link["transfer_id"]))
+    return Response(listed, media_type="application/json")
+
+
 @router.post("/{token}/volumes/{number}")
 def begin(
     request: Request,
@@ -146,8 +157,10 @@ def volume(
     with place.reading() as connection:
         link = _resolved(request, place, connection, token)
         stored = links.claimed(connection, link, number, claim)
-    # A download manager requests a dozen parts; each changes the row of the download.
-    place.limits.attempt(limits.LINK, link["id"])
+    # A download manager requests a dozen parts; each changes the row of the download. A recipient fetches thousands
+    # of volumes by one link: they are counted each for itself.
+    counted = (str(number),) if link["audience"] == Audience.RECIPIENT else ()
+    place.limits.attempt(limits.LINK, link["id"], *counted)
     headers = _volume_headers(stored)
     if request.method == "HEAD":
         return Response(None, 200, {**headers, "Content-Length": str(stored["bytes"])}, _media_type(stored))
@@ -271,6 +284,7 @@ def _transfer(place: AppContext, link: RowMapping, token: str) -> dict[str, obje
     transfer = {
         "id": transfer_id,
         "statement_url": f"{base}/d/{token}/transfer.jwt",
+        "volumes_url": f"{base}/d/{token}/volumes.json",
         "receipt_url": f"{base}/v1/transfers/{transfer_id}/receipt",
         "jwks_url": f"{base}/.well-known/jwks.json",
     }

@@ -14,6 +14,7 @@ from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
 from portability.transfers import recipients
 from web import rendering
+from web.api.recipients import approvable, tried
 from web.auth import LoggedIn, OurForm, permit
 from web.context import AppContext, CurrentContext
 
@@ -62,9 +63,11 @@ def record(
         exporters=place.exporters,
     )
     with place.writing() as connection:
-        _id, secret = recipients.add(
+        identifier, secret = recipients.add(
             connection, settings.keys, entry, actor=actor, approved=not settings.needs_approvals
         )
+        row = recipients.get(connection, identifier)
+    tried(place, row, str(actor))
     return _page(request, place, secret=secret)
 
 
@@ -72,6 +75,8 @@ def record(
 def decide(request: Request, place: CurrentContext, login: LoggedIn, recipient_id: str, what: str) -> Response:
     """Approve a recipient that another officer has recorded, or remove a recipient."""
     actor = permit(place, login, Action.RECIPIENTS)
+    if what == "approve":
+        approvable(place, recipient_id, actor)
     with place.writing() as connection:
         match what:
             case "approve":

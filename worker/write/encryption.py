@@ -51,16 +51,23 @@ class VolumeSource:
 class EncryptedSink:
     """The copy as the file object that the library writes; storage gets it in blocks."""
 
-    def __init__(self, upload: Upload) -> None:
+    def __init__(self, upload: Upload, nonce: bytes | None = None) -> None:
+        """`nonce`: what the proof of possession begins with; None: no proof is computed."""
         self._upload = upload
         self._filling = bytearray()
         self._digest = hashlib.sha256()
+        self._proof = None if nonce is None else hashlib.sha256(nonce)
         self.bytes = 0
         self.failure: BaseException | None = None
 
     @property
     def sha256(self) -> str:
         return self._digest.hexdigest()
+
+    @property
+    def possession(self) -> str | None:
+        """Return SHA-256 of the nonce and all written bytes, which proves possession of the copy."""
+        return None if self._proof is None else self._proof.hexdigest()
 
     def write(self, block: bytes) -> int:
         try:
@@ -87,6 +94,8 @@ class EncryptedSink:
             block = bytes(self._filling)
             self._filling.clear()
             self._digest.update(block)
+            if self._proof is not None:
+                self._proof.update(block)
             self.bytes += len(block)
             self._upload.write(block)
 

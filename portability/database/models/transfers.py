@@ -32,6 +32,8 @@ recipient = Table(
     Column("approved_at", UtcTime),
     Column("removed_by", String(200)),
     Column("removed_at", UtcTime),
+    Column("proven_at", UtcTime, comment="when it answered a challenge for its key, key set and webhook"),
+    Column("rotated_at", UtcTime, comment="when it got its present key by a statement of the previous one"),
     Index(None, "domain"),
 )
 
@@ -73,6 +75,11 @@ transfer = Table(
     Column("state", String(16), nullable=False, comment="portability/transfers/sending.py"),
     Column("revision", Integer, comment="of the export when it was offered"),
     Column("statement", Text, comment="transfer.jwt"),
+    Column("closing", String(32), comment="random id of its list of volumes; null: the statement contains the list"),
+    Column("volumes", Integer, comment="number of volumes in its list"),
+    Column("age_key", String(100), comment="that its volumes are encrypted to; null: none is yet"),
+    Column("nonce", String(64), comment="hex; chosen before the first volume is encrypted"),
+    Column("possession", String(64), comment="SHA-256 that a receipt must contain; null: no receipt has to"),
     Column("error_code", String(64), comment="of a failure, or of a receipt that refuses"),
     Column("created_by", String(200), nullable=False),
     Column("created_at", UtcTime, nullable=False),
@@ -108,6 +115,7 @@ transfer_copy = Table(
     Column("upload_id", Text, nullable=False),
     Column("bytes", BigInteger),
     Column("sha256", String(64)),
+    Column("possession", String(64), comment="SHA-256 of the transfer's nonce and the encrypted file"),
     Column("began_at", UtcTime, nullable=False),
     Column("stored_at", UtcTime),
     UniqueConstraint("object_key"),

@@ -260,7 +260,7 @@ def _claims_lack_one(folder: Path) -> Broken:
     return packed_again(folder, lambda files: files.update({"signature.jwt": token.encode()}))
 
 
-@breaks(FaultCode.BAD_SIGNATURE)
+@breaks(FaultCode.MALFORMED_JWS)
 def _signature_is_garbage(folder: Path) -> Broken:
     return packed_again(folder, lambda files: files.update({"signature.jwt": b"a.b.c"}))
 
@@ -479,7 +479,7 @@ def test_a_damaged_volume_is_not_also_missing(tmp_path: Path) -> None:
     """One cause gives one fault."""
     paths = volumes.write_archive(tmp_path, 2)
     volumes.pack_again(paths[0], lambda files: files.update({"signature.jwt": b"a.b.c"}))
-    assert volumes.codes(paths) == {"bad_signature"}
+    assert volumes.codes(paths) == {"malformed_jws"}
     paths[0].write_bytes(paths[0].read_bytes()[:-10])
     assert volumes.codes(paths) == {"truncated_zip"}
 

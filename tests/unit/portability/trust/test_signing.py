@@ -8,6 +8,7 @@ import orjson
 import pytest
 import volumes
 from joserfc import jws
+from joserfc.errors import ExceededSizeError
 from joserfc.jwk import ECKey
 
 from portability.api import JSON
@@ -91,20 +92,31 @@ def test_a_header_with_more_in_it() -> None:
     """`crit`, `jku`, `jwk` and everything else that needs interpretation is refused."""
     header = {"alg": "ES256", "kid": "archive-1", "typ": TYPE, "jku": "https://elsewhere.example"}
     token = jws.serialize_compact(header, orjson.dumps(CLAIMS), volumes.KEY, algorithms=["ES256"])
-    assert fault_of(token, volumes.JWKS) == "bad_signature"
+    assert fault_of(token, volumes.JWKS) == "malformed_jws"
 
 
 def test_claims_without_a_time_of_issue() -> None:
     """Without `iat` it could not be decided whether a retired key signed in time."""
-    assert fault_of(sign({"iss": "x"}, volumes.KEY, typ=TYPE), volumes.JWKS) == "bad_signature"
+    assert fault_of(sign({"iss": "x"}, volumes.KEY, typ=TYPE), volumes.JWKS) == "bad_claims"
 
 
 @pytest.mark.parametrize(
     "token", ["", "a", "a.b", "a.b.c.d", "....", "e30.e30.e30", "\N{GRINNING FACE}.b.c", "W10.e30."]
 )
 def test_what_is_no_token_at_all(token: str) -> None:
-    """Garbage is a fault like any other."""
-    assert fault_of(token, volumes.JWKS) in {"bad_signature", "forbidden_algorithm"}
+    """Garbage is not a signature: it has a code of its own."""
+    assert fault_of(token, volumes.JWKS) in {"malformed_jws", "forbidden_algorithm"}
+
+
+def test_only_a_signature_is_a_bad_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of the library on the size of a token is not called a forgery."""
+    token = sign(CLAIMS, volumes.KEY, typ=TYPE)
+    monkeypatch.setattr(jws.JWSRegistry, "validate_payload_size", _refuse)
+    assert fault_of(token, volumes.JWKS) == "malformed_jws"
+
+
+def _refuse(*_: object) -> None:
+    raise ExceededSizeError
 
 
 def test_every_bit_of_the_token_counts() -> None:
