@@ -57,7 +57,7 @@ def _name_enums(node: Any, schemas: dict[str, Any]) -> None:  # noqa: ANN401  # 
 
 
 def _describe(path: str, operation: dict[str, Any]) -> None:
-    if path.startswith("/v1/") and not path.endswith("/receipt") and "public" not in operation["tags"]:
+    if path.startswith("/v1/") and not path.endswith(("/receipt", "/rotation")) and "public" not in operation["tags"]:
         operation["security"] = [{"bearer": []}]
     if path == "/metrics":
         operation["security"] = [{"metrics": []}]
