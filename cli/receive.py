@@ -103,4 +103,8 @@ def _print_report(context: Context, target: Path, received: Received) -> None:
     if said is not None:
         say(f"transfer {said.transfer} of {said.issuer} for {said.audience}", markup=False, soft_wrap=True)
         say("the sender has accepted the receipt" if received.receipted else "no receipt was sent: add --receipt-key")
-    say(f"next: portability import {target} --into URL --files URL", markup=False, soft_wrap=True)
+    say(
+        f"next: portability import {target} --into URL --as-user ID --files URL (or --as-tenant ID)",
+        markup=False,
+        soft_wrap=True,
+    )

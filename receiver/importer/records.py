@@ -6,20 +6,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 
 from portability.api.errors import StorageUnavailable
 from portability.api.storages import Storage
+from receiver.binding.columns import RULES
+from receiver.binding.tables import FILE, STORAGE_KEY, fields_of
+from receiver.binding.target import mapped
 from receiver.importer.contents import Contents
 from receiver.importer.faults import BadArchive
 from receiver.importer.files import is_stored, key_of, store
-from receiver.importer.lines import records
+from receiver.importer.lines import count, records
 from receiver.importer.payload import ArchivedPiece, StoredFile
 from receiver.importer.report import DatasetResult, Files, RefusedRecord
-from receiver.importer.targets import FILE, STORAGE_KEY, fields_of
-from receiver.importer.tenancy import ArchiveOwner
 from receiver.importer.values import Reason, Refused, column_value
-from receiver.importer.write import Writer
+from receiver.importer.write import WriteJob, Writer
 
 Progress = Callable[[int], object]
 """Called with a number of payload bytes that were just processed."""
@@ -30,21 +31,24 @@ class ImportJob:
     """The parameters of an import."""
 
     contents: Contents
-    owner: ArchiveOwner
+    write: WriteJob
+    dialect: str
     storage: Storage | None
     dry_run: bool
     progress: Progress
 
 
 class ImportedDataset:
-    """The import of one dataset, in the caller's transaction."""
+    """The import of one dataset, in transactions of its batches."""
 
-    def __init__(self, connection: Connection, job: ImportJob, table: Table, taken: DatasetResult) -> None:
+    def __init__(self, job: ImportJob, table: Table, taken: DatasetResult) -> None:
         self._job = job
         self._table = table
         self._taken = taken
-        self._dialect = connection.dialect.name
-        self._writer = Writer(connection, table, taken, job.owner, self._accepted)
+        self._allowed = {
+            one.column: one for one in job.write.target.allowed if one.dataset == f"{taken.exporter}/{taken.dataset}"
+        }
+        self._writer = Writer(job.write, table, taken, self._accepted)
         self._files: dict[str, tuple[str, StoredFile]] = {}
         """By id of the records that wait in the writer: the keys of their files."""
 
@@ -53,6 +57,9 @@ class ImportedDataset:
         contents, name = self._job.contents, (self._taken.exporter, self._taken.dataset)
         line = 0
         corrections = contents.corrections(*name)
+        # Everything is compared with the manifest before the first row is written: batches are not rolled back later.
+        for piece in [*corrections, *contents.pieces(*name)]:
+            _check(piece)
         for piece in corrections:
             for record, size in self._records(piece):
                 line += 1
@@ -67,12 +74,7 @@ class ImportedDataset:
         self._writer.flush()
 
     def _records(self, piece: ArchivedPiece) -> Iterator[tuple[dict[str, Any] | Reason, int]]:
-        found = 0
-        for record in records(self._with_progress(piece)):
-            found += 1
-            yield record
-        if piece.records is not None and found != piece.records:
-            raise BadArchive(f"{piece.path.name} has {found} records; its volume says {piece.records}")
+        return records(self._with_progress(piece))
 
     def _with_progress(self, piece: ArchivedPiece) -> Iterator[bytes]:
         for block in piece.blocks():
@@ -87,20 +89,36 @@ class ImportedDataset:
         if not isinstance(identifier, str) or not identifier:
             self._taken.refuse(RefusedRecord(line, None, "id", Reason.NO_ID))
             return
-        fields = fields_of(self._table, frozenset(record))
-        self._taken.ignored_fields |= fields.ignored
         values: dict[str, Any] = {}
-        for column in self._table.columns:
-            if column.name not in fields.taken and not _is_needed(column):
-                continue
+        for name, value in self._fields(record):
             try:
-                values[column.name] = column_value(column, record.get(column.name), self._dialect)
+                values[name] = column_value(self._table.c[name], value, self._job.dialect)
             except Refused as refused:
-                self._taken.refuse(RefusedRecord(line, identifier, column.name, refused.reason))
+                self._taken.refuse(RefusedRecord(line, identifier, name, refused.reason))
                 return
         if self._taken.files is not None and (key := self._key(identifier, record, self._taken.files)):
             values[STORAGE_KEY] = key
         self._writer.add(line, values, size)
+
+    def _fields(self, record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Yield the columns that an import may set, with the record's values, and note the others."""
+        dataset = f"{self._taken.exporter}/{self._taken.dataset}"
+        forbidden = RULES[dataset].forbidden
+        fields = fields_of(dataset, frozenset(record), frozenset(self._allowed))
+        self._taken.ignored_fields |= fields.ignored
+        self._taken.not_imported |= {
+            name for name in fields.forbidden if record[name] is not None and record[name] != forbidden[name].instead
+        }
+        for column in self._table.columns:
+            name, value = column.name, record.get(column.name)
+            if name in self._allowed:
+                is_taken, value = mapped(self._allowed[name], value)
+                if not is_taken:
+                    self._taken.not_imported.add(name)
+                    continue
+            elif name not in fields.taken and (name in forbidden or not _is_needed(column)):
+                continue
+            yield name, value
 
     def _key(self, identifier: str, record: dict[str, Any], counts: Files) -> str | None:
         """Return the key for the record's file; None if it has none; then the row's existing key stays."""
@@ -129,6 +147,9 @@ class ImportedDataset:
         for key, file in (waiting[identifier] for identifier in identifiers if identifier in waiting):
             if self._is_stored(storage, key, file):
                 counts.same += 1
+                # The key is made of a hash that the archive states: without its content it must not lead to a file.
+                for _block in file.blocks():
+                    pass
             else:
                 counts.new += 1
                 if not self._job.dry_run:
@@ -143,6 +164,13 @@ class ImportedDataset:
             if not self._job.dry_run:
                 raise
             return False  # the folder does not exist yet
+
+
+def _check(piece: ArchivedPiece) -> None:
+    """Compare a piece with its manifest and with the number that its volume states. Raises BadArchive."""
+    found = count(piece.blocks())
+    if piece.records is not None and found != piece.records:
+        raise BadArchive(f"{piece.path.name} has {found} records; its volume says {piece.records}")
 
 
 def _id_of(record: dict[str, Any] | Reason) -> object:
