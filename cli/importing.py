@@ -74,7 +74,11 @@ KEY_NAME = "import-journal.key"
     show_default=True,
     help="How many days the import can be undone.",
 )
-@click.option("--most-bytes", type=click.IntRange(min=1), help="Limit of the unpacked size of ZIPs.")
+@click.option(
+    "--most-bytes",
+    type=click.IntRange(min=1),
+    help="Limit of the unpacked size of ZIPs; default: 100 times their size.",
+)
 @shared
 def import_command(
     context: Context,

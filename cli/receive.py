@@ -38,7 +38,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--receipt-key", metavar="FILE", type=FILE, help="Private JWK, or <kid>.pem, to sign a receipt; default: none."
 )
-@click.option("--most-bytes", type=click.IntRange(min=1), help="Limit of the unpacked size; default: the free space.")
+@click.option(
+    "--most-bytes", type=click.IntRange(min=1), help="Limit of the unpacked size; default: 100 times the packed."
+)
 @shared
 def receive_command(
     context: Context,

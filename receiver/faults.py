@@ -65,7 +65,7 @@ class ArchiveTooLarge(TransferRefused):
     """The archive unpacks to more than the free space, or than its size allows. Nothing of it was unpacked."""
 
     code = "archive_too_large"
-    default_hint = "free some space, or use another folder; --most-bytes sets a limit"
+    default_hint = "free some space or use another folder; if you trust the sender, raise the limit with --most-bytes"
 
 
 class SenderRefused(PortabilityError):
