@@ -20,6 +20,7 @@ from portability.trust.signing import Jwks
 from receiver.binding.target import ImportTarget, parse_allowed, parse_people
 from receiver.importer.archive_import import ImportOptions, import_archive
 from receiver.importer.contents import bags
+from receiver.importer.hooks import installed_hooks
 from receiver.importer.records import Progress
 from receiver.ledger.merge import OnConflict
 from receiver.ledger.seals import JournalKey
@@ -123,6 +124,7 @@ def import_command(
             dry_run=dry_run,
             on_conflict=OnConflict(on_conflict),
             difference=difference,
+            hooks=installed_hooks(),
             started=started,
         )
         report = import_archive(folders, into, target, options)

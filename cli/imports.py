@@ -29,8 +29,7 @@ def imports() -> None:
 @shared
 def list_imports(context: Context, *, into: str) -> None:
     """List the imports, the newest first."""
-    with opened(into) as engine, engine.begin() as connection:
-        runs.sweep(connection)
+    with opened(into, make=False) as engine, engine.begin() as connection:
         rows = [dict(row._mapping) for row in runs.listed(connection)]  # noqa: SLF001  # public in SQLAlchemy
     context.listing(
         "Imports", rows, ("id", "state", "target", "issuer", "export", "revision"), ("began_at", "keep_until")
@@ -53,7 +52,7 @@ def undo_import(
     """
     storage = None if files is None else open_storage(files)
     key = load_key(context, journal_key, make=False)
-    with opened(into) as engine, context.bars(TextColumn("{task.description}"), BarColumn()) as bar:
+    with opened(into, make=False) as engine, context.bars(TextColumn("{task.description}"), BarColumn()) as bar:
         task = bar.add_task("undoing", total=None)
         report = undo(
             engine, import_id, key, storage=storage, dry_run=dry_run, progress=lambda count: bar.advance(task, count)
@@ -82,7 +81,7 @@ def forget_target(
     target.check_complete()
     tables = {"users": as_user, "contacts": as_contact}
     person = next((person_of(table, {"id": value}) for table, value in tables.items() if value), None)
-    with opened(into) as engine, engine.begin() as connection:
+    with opened(into, make=False) as engine, engine.begin() as connection:
         count = runs.forget(connection, target.name, person)
     context.result({"target": target.name, "entries": count}, lambda: context.console.print(f"{count} entries deleted"))
 

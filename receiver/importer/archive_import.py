@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -21,6 +21,7 @@ from receiver.faults import ImportConflict, WrongTarget
 from receiver.importer.contents import JSON_LINES, Contents
 from receiver.importer.database import Batch, batches, check_here, opened
 from receiver.importer.differences import Differences
+from receiver.importer.hooks import HookedDataset, Hooks
 from receiver.importer.records import ImportedDataset, ImportJob, Progress
 from receiver.importer.report import DatasetResult, Files, ImportReport, Left
 from receiver.importer.write import WriteJob
@@ -46,6 +47,8 @@ class ImportOptions:
     on_conflict: OnConflict = OnConflict.KEEP
     difference: Callable[[str], object] | None = None
     """Gets lines of JSON with the difference by record and field."""
+    hooks: Hooks = field(default_factory=dict)
+    """For datasets that the reference schema does not know."""
     started: Callable[[int], Progress] = lambda _: lambda _: None
     """Gets the number of bytes and returns a function that is called with each progress."""
 
@@ -65,7 +68,7 @@ def import_archive(
         if found.conflicts:
             raise ImportConflict(f"{found.conflicts} records were changed on both sides; nothing was imported")
     target.check_complete()
-    with Contents(folders, options.jwks) as contents, opened(into, dry_run=options.dry_run) as engine:
+    with Contents(folders, options.jwks) as contents, opened(into, make=not options.dry_run) as engine:
         target.check(contents.export)
         if options.storage is not None and not options.dry_run:
             options.storage.check()  # makes a new folder, and reports faults before any work
@@ -107,6 +110,10 @@ class _Import:
         forms = {(exporter, dataset): types for exporter, dataset, types in self._contents.datasets()}
         for exporter, dataset in in_order(forms):
             table, kinds = TABLES.get((exporter, dataset)), forms[exporter, dataset]
+            hook = options.hooks.get((exporter, dataset))
+            if table is None and hook is not None and JSON_LINES in kinds:
+                report.datasets.extend(HookedDataset(job, exporter, dataset, hook).run())
+                continue
             if table is None or JSON_LINES not in kinds or self._target.kind not in kinds_of(table.name):
                 report.left.extend(left(exporter, dataset, table, kinds))
                 continue

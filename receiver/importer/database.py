@@ -23,10 +23,10 @@ Batch: TypeAlias = Callable[[], AbstractContextManager[Connection]]
 
 
 @contextmanager
-def opened(into: str, *, dry_run: bool = False) -> Iterator[Engine]:
-    """Open the database, with all tables unless it is a dry run. Raises BadTarget."""
+def opened(into: str, *, make: bool) -> Iterator[Engine]:
+    """Open the database; with `make` its tables are made, else nothing is, not even a file. Raises BadTarget."""
     try:
-        engine = open_engine(_dry(into) if dry_run else into)
+        engine = open_engine(into if make else _existing(into))
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
         hint = "use sqlite:////folder/file.db or postgresql+psycopg://user@host/database"
         raise BadTarget("the URL of --into is not supported", hint=hint) from None
@@ -34,7 +34,7 @@ def opened(into: str, *, dry_run: bool = False) -> Iterator[Engine]:
         if engine.dialect.name not in {"sqlite", "postgresql"}:
             raise BadTarget(f"--into is a database of type {engine.dialect.name}", hint="use SQLite or PostgreSQL")
         with _faults_named():
-            if not dry_run:
+            if make:
                 with tables.placed(engine).begin() as connection:
                     _create(connection)
             _check_columns(engine)
@@ -84,8 +84,8 @@ def _create(connection: Connection) -> None:
     tables.create(connection)
 
 
-def _dry(into: str) -> str:
-    """Return the URL for a dry run, which makes no file: a missing database becomes an empty one in memory."""
+def _existing(into: str) -> str:
+    """Return the URL without making a file: a missing database becomes an empty database in memory."""
     url = make_url(into)
     is_absent = url.get_backend_name() == "sqlite" and url.database is not None and not Path(url.database).exists()
     return "sqlite://" if is_absent else into

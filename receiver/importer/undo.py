@@ -22,7 +22,7 @@ from receiver.importer.database import Batch, batches
 from receiver.importer.values import is_same
 from receiver.ledger import runs
 from receiver.ledger.seals import JournalKey, unsealed
-from receiver.ledger.tables import CHANGE, ID, RUN
+from receiver.ledger.tables import CHANGE, ID, RUN, exist
 
 BATCH = 500
 EXAMPLES = 100
@@ -98,6 +98,8 @@ def undo(
 
 
 def _target(connection: Connection, import_id: str) -> str:
+    if not exist(connection):
+        raise UnknownImport("no import was made into this database")
     found = connection.execute(select(RUN.c.target, RUN.c.state).where(RUN.c.id == import_id)).one_or_none()
     if found is None:
         raise UnknownImport(f"there is no import {import_id} in this database")

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from receiver.ledger.tables import CHANGE, ID, KEY, RUN
+from receiver.ledger.tables import CHANGE, ID, KEY, RUN, exist
 
 RUNNING, DONE, EXPIRED = "running", "done", "expired"
 
@@ -61,7 +61,10 @@ def sweep(connection: Connection) -> None:
 
 
 def listed(connection: Connection) -> Sequence[Row[Any]]:
-    """Return all runs, the newest first."""
+    """Return all runs, the newest first, after deleting journals whose time is over."""
+    if not exist(connection):
+        return []
+    sweep(connection)
     return connection.execute(select(RUN).order_by(RUN.c.began_at.desc(), RUN.c.id)).all()
 
 
@@ -70,6 +73,8 @@ def forget(connection: Connection, target: str, person: str | None) -> int:
 
     `person` is as in `CHANGE.person`. Returns the number of deleted entries.
     """
+    if not exist(connection):
+        return 0
     about = CHANGE.c.target == target
     if person is not None:
         parts = select(CHANGE.c.name + "/" + CHANGE.c.local_id).where(CHANGE.c.person == person)

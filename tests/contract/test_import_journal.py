@@ -238,7 +238,7 @@ def test_the_journal_is_unreadable_without_its_key(tmp_path: Path, target: Engin
         found = [str(tuple(row)) for of in tables.metadata.sorted_tables for row in connection.execute(select(of))]
     assert found
     assert not [line for line in found if "secret" in line]
-    with opened(control_url) as engine, pytest.raises(UnknownImport):
+    with opened(control_url, make=False) as engine, pytest.raises(UnknownImport):
         undo(engine, report.import_id or "", JournalKey(Fernet.generate_key()))
     assert "dea_2" in deal_values(target)
 

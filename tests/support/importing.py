@@ -26,5 +26,5 @@ def import_as(folders: Sequence[Path], into: str, target: ImportTarget, **option
 
 def undone(into: str, report: ImportReport, **options: Any) -> UndoReport:
     """Undo an import."""
-    with opened(into) as engine:
+    with opened(into, make=False) as engine:
         return undo(engine, report.import_id or "", KEY, **options)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.fernet import Fernet
 
 from cli.main import main
 
@@ -101,3 +102,17 @@ def test_an_import_is_listed_undone_and_forgotten(tmp_path: Path) -> None:
         assert private.stat().st_mode & 0o777 == 0o600
     lines = [json.loads(line) for line in (tmp_path / "diff.jsonl").read_text().splitlines()]
     assert {line["what"] for line in lines} == {"new"}
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["undo", "0" * 16, "--journal-key", "KEY"], ["forget", "--as-tenant", "ten_here"]]
+)
+def test_a_database_without_imports_stays_as_it_is(tmp_path: Path, command: list[str]) -> None:
+    """No table and no file is made: the URL may be a mistake."""
+    key = tmp_path / "key"
+    key.write_bytes(Fernet.generate_key())
+    words = [str(key) if word == "KEY" else word for word in command]
+    result = CliRunner().invoke(main, ["imports", *words, "--into", f"sqlite:///{tmp_path}/target.db", "--json"])
+
+    assert result.exit_code == (2 if command[0] == "undo" else 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key"]
