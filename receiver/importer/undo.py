@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, Row, Table, delete, null, select, update
+from sqlalchemy import Connection, Engine, Row, Table, delete, insert, null, select, update
 
 from exporters.reference import schema
 from portability.api import JSON
@@ -27,6 +27,8 @@ from receiver.ledger.tables import CHANGE, ID, RUN, exist
 BATCH = 500
 EXAMPLES = 100
 Values = Mapping[str, Any]
+Rows: TypeAlias = dict[tuple[str, str], dict[str, Any] | None]
+"""By table and id; None: the row is not stored, or is to be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +130,35 @@ class _Undo:
             if self._before is not None:
                 query = query.where(CHANGE.c.seq < self._before)
             entries = connection.execute(query.limit(BATCH)).all()
+            rows = _current(connection, entries)
             undone = [
-                entry.seq for entry in entries if self._undo(connection, entry, unsealed(cipher, entry.sealed), orphans)
+                entry.seq
+                for entry in entries
+                if self._undo(connection, entry, unsealed(cipher, entry.sealed), rows, orphans)
             ]
+            for name in {entry.name for entry in entries}:
+                of = schema.metadata.tables[name]
+                gone = [entry.local_id for entry in entries if entry.name == name and not rows[name, entry.local_id]]
+                connection.execute(delete(of).where(of.c.id.in_(gone)))
             connection.execute(delete(CHANGE).where(CHANGE.c.seq.in_(undone)))
+        # After the commit: a row never leads to a file that is deleted.
+        with self._batch() as connection:
             self._delete_files(connection, orphans)
         if entries:
             self._before = entries[-1].seq
         return bool(entries)
 
-    def _undo(self, connection: Connection, entry: Row[Any], values: Mapping[str, Values], orphans: list[str]) -> bool:
-        """Undo one entry; returns whether it is done, and not kept because of a later change."""
-        table = schema.metadata.tables[entry.name]
-        row = connection.execute(select(table).where(table.c.id == entry.local_id)).mappings().one_or_none()
+    def _undo(
+        self,
+        connection: Connection,
+        entry: Row[Any],
+        values: Mapping[str, Values],
+        rows: Rows,
+        orphans: list[str],
+    ) -> bool:
+        """Undo one entry, in `rows` too; returns whether it is done, and not kept because of a later change."""
+        table, place = schema.metadata.tables[entry.name], (entry.name, entry.local_id)
+        row = rows[place]
         if row is None or entry.action == "seen":
             return True
         after, before = values["after"], values["before"]
@@ -148,13 +166,14 @@ class _Undo:
         if entry.action == "new":
             if edited:
                 return self._keep(entry, edited)
-            connection.execute(delete(table).where(table.c.id == entry.local_id))
+            rows[place] = None
             self._report.removed += 1
         else:
             restored = {name: value for name, value in before.items() if name not in edited}
             if restored:
                 typed = {name: _typed(table, name, value) for name, value in restored.items()}
                 connection.execute(update(table).where(table.c.id == entry.local_id).values(typed))
+                row.update(restored)
                 self._report.restored += 1
             if edited:
                 return self._keep(entry, edited)
@@ -193,16 +212,24 @@ class _Undo:
         run = self._report.import_id
         connection.execute(delete(CHANGE).where(CHANGE.c.run == run))
         connection.execute(delete(RUN).where(RUN.c.id == run))
-        rows = connection.execute(
-            select(ID.c.name, ID.c.foreign_id, ID.c.local_id, ID.c.is_bound).where(ID.c.run == run)
-        )
-        is_target_used = connection.execute(select(RUN.c.id).where(RUN.c.target == self._report.target)).first()
-        for row in rows.all():
-            stays = (row.name, row.local_id) in self._staying or (row.is_bound and (is_target_used or self._staying))
-            if not stays:
-                connection.execute(
-                    delete(ID).where(ID.c.run == run, ID.c.name == row.name, ID.c.foreign_id == row.foreign_id)
-                )
+        is_used = connection.execute(select(RUN.c.id).where(RUN.c.target == self._report.target)).first()
+        staying = []
+        if is_used or self._staying:
+            rows = connection.execute(select(ID).where(ID.c.run == run)).mappings()
+            staying = [dict(row) for row in rows if row["is_bound"] or (row["name"], row["local_id"]) in self._staying]
+        connection.execute(delete(ID).where(ID.c.run == run))
+        if staying:
+            connection.execute(insert(ID), staying)
+
+
+def _current(connection: Connection, entries: Sequence[Row[Any]]) -> Rows:
+    """Return the stored rows that entries are about."""
+    found: Rows = {(entry.name, entry.local_id): None for entry in entries}
+    for name in {entry.name for entry in entries}:
+        of = schema.metadata.tables[name]
+        query = select(of).where(of.c.id.in_([entry.local_id for entry in entries if entry.name == name]))
+        found.update(((name, row["id"]), dict(row)) for row in connection.execute(query).mappings())
+    return found
 
 
 def _typed(table: Table, name: str, value: object) -> Any:  # noqa: ANN401  # what the column takes

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -77,12 +78,13 @@ class JournalKey:
 def sealed(cipher: Fernet, groups: Mapping[str, Mapping[str, Any]]) -> bytes:
     """Encrypt groups of columns' values; every type of the schema keeps its exact value."""
     document = {group: {name: _tagged(value) for name, value in values.items()} for group, values in groups.items()}
-    return cipher.encrypt(json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode())
+    # The groups mostly have equal values: compression makes the second copy free.
+    return cipher.encrypt(zlib.compress(json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode(), 1))
 
 
 def unsealed(cipher: Fernet, content: bytes) -> dict[str, dict[str, Any]]:
     """Decrypt what `sealed` returned."""
-    document = json.loads(cipher.decrypt(bytes(content)))
+    document = json.loads(zlib.decompress(cipher.decrypt(bytes(content))))
     return {
         group: {name: _TYPES[tag](value) if tag else value for name, (tag, value) in values.items()}
         for group, values in document.items()

@@ -60,6 +60,7 @@ ID = Table(
     Column("is_bound", Boolean, nullable=False, comment="whether it is the target itself"),
     Column("is_made", Boolean, nullable=False, comment="whether an import has made the local row"),
     Index("portability_import_id_local", "name", "local_id"),
+    Index("portability_import_id_own", "target", "issuer", "name", "local_id"),
 )
 CHANGE = Table(
     "portability_import_change",
