@@ -52,6 +52,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
         "verify": "cli.verify:verify",
         "receive": "cli.receive:receive_command",
         "import": "cli.importing:import_command",
+        "imports": "cli.imports:imports",
     },
     "Retention": {
         "erase": "cli.erase:erase",

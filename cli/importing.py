@@ -1,9 +1,9 @@
-"""`portability import`: imports an archive of another provider into the reference schema; needs no deployment."""
+"""`portability import` and `portability imports`: archives of another provider, into the reference schema."""
 
 from __future__ import annotations
 
+import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,55 +12,154 @@ import click
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
 from archive.verify.archives import volume_paths
-from cli.context import Context, shared
-from cli.verify import jwks_of_folder, load_jwks, printable
+from cli.context import Context, one_of, shared
+from cli.import_report import print_report
+from cli.verify import jwks_of_folder, load_jwks
 from portability.storage import open_storage
 from portability.trust.signing import Jwks
-from receiver.importer.archive_import import import_archive
+from receiver.binding.target import ImportTarget, parse_allowed, parse_people
+from receiver.importer.archive_import import ImportOptions, import_archive
 from receiver.importer.contents import bags
+from receiver.importer.hooks import installed_hooks
 from receiver.importer.records import Progress
-from receiver.importer.report import DatasetResult, ImportReport
+from receiver.ledger.merge import OnConflict
+from receiver.ledger.seals import JournalKey
+from receiver.verify.scratch import scratch_folder
 from receiver.verify.unpack import unpack
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+KEY_NAME = "import-journal.key"
 
 
 @click.command("import")
 @click.argument("paths", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--into", metavar="URL", required=True, help="Database to import into: SQLite or PostgreSQL.")
+@click.option(
+    "--as-tenant", metavar="ID", help="The company here whose data it is, or that the person's rows belong to."
+)
+@click.option("--as-user", metavar="ID", help="The account here whose data it is.")
+@click.option("--as-contact", metavar="ID", help="The contact here whose data it is; with --as-tenant.")
+@click.option("--as-email", metavar="ADDRESS", help="The address, without an account, whose data it is.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="DATASET.COLUMN[:THEIRS=OURS]",
+    help="Import a column that is otherwise never imported, such as account/memberships.role:owner=admin.",
+)
+@click.option(
+    "--map-user", multiple=True, metavar="THEIRS=OURS", help="An account in a company's archive, and the account here."
+)
 @click.option("--files", metavar="URL", help="Storage for recordings and attachments; default: they are not imported.")
 @click.option("--jwks", metavar="FILE|URL", help="The issuer's public keys: checks the signatures (again).")
 @click.option("--dry-run", is_flag=True, help="Only report what would be done.")
+@click.option(
+    "--diff",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the difference by record and field, with values, as JSON Lines.",
+)
+@click.option(
+    "--on-conflict",
+    type=one_of(OnConflict),
+    default=OnConflict.KEEP,
+    show_default=True,
+    help="What to do with values that were changed on both sides; fail: import nothing.",
+)
+@click.option(
+    "--journal-key", metavar="FILE", type=click.Path(path_type=Path), help="Key of the journal; made if missing."
+)
+@click.option(
+    "--journal-days",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    help="How many days the import can be undone.",
+)
+@click.option(
+    "--most-bytes",
+    type=click.IntRange(min=1),
+    help="Limit of the unpacked size of ZIPs; default: 100 times their size.",
+)
 @shared
 def import_command(
-    context: Context, paths: tuple[Path, ...], into: str, files: str | None, jwks: str | None, *, dry_run: bool
+    context: Context,
+    *,
+    paths: tuple[Path, ...],
+    into: str,
+    as_tenant: str | None,
+    as_user: str | None,
+    as_contact: str | None,
+    as_email: str | None,
+    allow: tuple[str, ...],
+    map_user: tuple[str, ...],
+    files: str | None,
+    jwks: str | None,
+    dry_run: bool,
+    diff: Path | None,
+    on_conflict: str,
+    journal_key: Path | None,
+    journal_days: int,
+    most_bytes: int | None,
 ) -> None:
-    """Import an archive of profile switch or portability into the reference schema. It can be repeated.
+    """Import an archive of profile switch or portability as the data of one company or person. It can be repeated.
 
     DIR is the folder of `portability receive`, a folder of unpacked volumes, or the ZIPs themselves, which are verified
-    first. Exit code 0: all records are imported, 1: some were refused, 2: nothing could be imported.
+    first. Exit code 0: all records are imported, 1: some were refused or quarantined, 2: nothing could be imported.
     """
-    storage = None if files is None else open_storage(files)
+    target = ImportTarget(
+        as_tenant, as_user, as_contact, as_email, allowed=parse_allowed(allow), people=parse_people(map_user)
+    )
+    target.check_complete()
     keys = None if jwks is None else Jwks.parse(load_jwks(jwks))
-    with _folders(context, paths, keys) as folders, _started(context) as started:
-        report = import_archive(folders, into, storage=storage, jwks=keys, dry_run=dry_run, started=started)
-    context.result(report.as_json(), lambda: _print_report(context, report))
-    if report.refused:
+    with (
+        _folders(context, paths, keys, most_bytes) as folders,
+        _started(context) as started,
+        _difference(diff) as difference,
+    ):
+        options = ImportOptions(
+            storage=None if files is None else open_storage(files),
+            jwks=keys,
+            journal_key=_key(context, journal_key, dry_run=dry_run),
+            journal_days=journal_days,
+            dry_run=dry_run,
+            on_conflict=OnConflict(on_conflict),
+            difference=difference,
+            hooks=installed_hooks(),
+            started=started,
+        )
+        report = import_archive(folders, into, target, options)
+    context.result(report.as_json(), lambda: print_report(context, report))
+    if report.refused or report.quarantined:
         sys.exit(1)
 
 
+def load_key(context: Context, path: Path | None, *, make: bool) -> JournalKey:
+    """Return the key of the journal: of the file, or of the deployment's folder."""
+    return JournalKey.at(path or context.settings.dir / KEY_NAME, make=make)
+
+
+def _key(context: Context, path: Path | None, *, dry_run: bool) -> JournalKey | None:
+    """Return the key; a dry run makes no file, but reads the journal of earlier imports."""
+    is_absent = not (path or context.settings.dir / KEY_NAME).exists()
+    return None if dry_run and is_absent else load_key(context, path, make=True)
+
+
 @contextmanager
-def _folders(context: Context, paths: Sequence[Path], keys: Jwks | None) -> Iterator[list[Path]]:
+def _folders(
+    context: Context, paths: Sequence[Path], keys: Jwks | None, most_bytes: int | None
+) -> Iterator[list[Path]]:
     """Yield unpacked volumes; ZIPs are unpacked for the time of the import."""
     if not any(path.suffix == ".zip" or (path.is_dir() and any(path.glob("*.zip"))) for path in paths):
         yield [folder for path in paths for folder in bags(path)]
         return
     keys = keys or Jwks.parse(jwks_of_folder(context))
     total_bytes = 2 * sum(path.stat().st_size for path in volume_paths(paths))
-    with tempfile.TemporaryDirectory(prefix="portability-import-") as scratch:
+    with scratch_folder() as scratch:
         with context.bars(*COLUMNS) as bar:
             task = bar.add_task("unpacking", total=total_bytes)
-            unpacked = unpack(paths, keys, Path(scratch), progress=lambda size: bar.advance(task, size))
+            unpacked = unpack(
+                paths, keys, scratch, most_bytes=most_bytes, progress=lambda size: bar.advance(task, size)
+            )
         yield list(unpacked.folders)
 
 
@@ -75,35 +174,12 @@ def _started(context: Context) -> Iterator[Callable[[int], Progress]]:
         yield started
 
 
-def _print_report(context: Context, report: ImportReport) -> None:
-    say = context.console.print
-    columns = ("dataset", "table", "new", "same", "changed", "refused", "files")
-    rows = [
-        [f"{one.exporter}/{one.dataset}", one.table, one.new, one.same, one.changed, one.refused.total(), _files(one)]
-        for one in report.datasets
-    ]
-    context.table(f"Export {report.export}, profile {report.profile}", columns, rows)
-    refused = [
-        [f"{one.exporter}/{one.dataset}", example.line, printable(example.id or ""), example.field, example.reason]
-        for one in report.datasets
-        for example in one.examples
-    ]
-    if refused:
-        context.table("Refused", ("dataset", "line", "id", "field", "reason"), refused)
-    for one in report.datasets:
-        if one.ignored_fields:
-            say(f"{one.exporter}/{one.dataset}: ignored fields {printable(', '.join(sorted(one.ignored_fields)))}")
-    for left in report.left:
-        say(f"left out {printable(left.exporter)}/{printable(left.dataset)}: {left.reason}")
-    absent = sum(len(one.absent_columns) for one in report.datasets)
-    say(f"{absent} columns are never in an archive: secrets and technical data; see docs/source-schema.md")
-    if not report.complete:
-        say(f"[bold]the archive states that it is not complete[/]: {report.gaps} gaps")
-    say("nothing was changed" if report.dry_run else "imported")
-
-
-def _files(one: DatasetResult) -> str:
-    if one.files is None:
-        return ""
-    counts = one.files.as_json()
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+@contextmanager
+def _difference(path: Path | None) -> Iterator[Callable[[str], object] | None]:
+    """Open the file of --diff, readable by its owner only: it has values."""
+    if path is None:
+        yield None
+        return
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "w") as file:
+        yield file.write

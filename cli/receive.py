@@ -38,7 +38,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--receipt-key", metavar="FILE", type=FILE, help="Private JWK, or <kid>.pem, to sign a receipt; default: none."
 )
-@click.option("--most-bytes", type=click.IntRange(min=1), help="Limit of the unpacked size; default: the free space.")
+@click.option(
+    "--most-bytes", type=click.IntRange(min=1), help="Limit of the unpacked size; default: 100 times the packed."
+)
 @shared
 def receive_command(
     context: Context,
@@ -103,4 +105,8 @@ def _print_report(context: Context, target: Path, received: Received) -> None:
     if said is not None:
         say(f"transfer {said.transfer} of {said.issuer} for {said.audience}", markup=False, soft_wrap=True)
         say("the sender has accepted the receipt" if received.receipted else "no receipt was sent: add --receipt-key")
-    say(f"next: portability import {target} --into URL --files URL", markup=False, soft_wrap=True)
+    say(
+        f"next: portability import {target} --into URL --as-user ID --files URL (or --as-tenant ID)",
+        markup=False,
+        soft_wrap=True,
+    )

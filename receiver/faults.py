@@ -2,9 +2,16 @@
 
 PortabilityError
   TransferRefused      this side refuses, and the receipt states the code
+<<<<<<< HEAD
     BadStatement  StatementExpired  WrongList  WrongAudience  WrongKey  TransferChanged
     ArchiveRefused  ArchiveTooLarge
   SenderRefused  SenderUnavailable
+=======
+    BadStatement  WrongAudience  WrongKey  TransferChanged  ArchiveRefused  ArchiveTooLarge
+  SenderRefused  SenderUnavailable  ImportConflict
+  BadInput
+    WrongTarget  UnknownImport
+>>>>>>> imports
 """
 
 from __future__ import annotations
@@ -12,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archive.verify.faults import ArchiveFault
-from portability.api.errors import PortabilityError
+from portability.api.errors import BadInput, PortabilityError
 
 
 class TransferRefused(PortabilityError):
@@ -78,7 +85,7 @@ class ArchiveTooLarge(TransferRefused):
     """The archive unpacks to more than the free space, or than its size allows. Nothing of it was unpacked."""
 
     code = "archive_too_large"
-    default_hint = "free some space, or use another folder; --most-bytes sets a limit"
+    default_hint = "free some space or use another folder; if you trust the sender, raise the limit with --most-bytes"
 
 
 class SenderRefused(PortabilityError):
@@ -99,3 +106,24 @@ class SenderUnavailable(PortabilityError):
         super().__init__(message, hint=hint)
         self.retry_after_seconds = retry_after_seconds
         """The wait that the sender asks for (RFC 9110 section 10.2.3), up to a limit."""
+
+
+class WrongTarget(BadInput):
+    """The target of an import is missing, or is not of the kind that the archive is about."""
+
+    code = "wrong_target"
+    default_hint = "name whose data it is here: --as-tenant, --as-user, --as-contact or --as-email"
+
+
+class UnknownImport(BadInput):
+    """No such import was made into this database, or its journal cannot be read with this key."""
+
+    code = "unknown_import"
+    default_hint = "`portability imports list --into URL` lists the imports"
+
+
+class ImportConflict(PortabilityError):
+    """Records were changed on both sides, and the caller chose to import nothing then."""
+
+    code = "import_conflict"
+    default_hint = "look at them with --dry-run --diff FILE; then choose --on-conflict keep or take"

@@ -29,7 +29,7 @@ from receiver.fetch.download import FetchPatience, Progress, fetch, is_as_announ
 from receiver.fetch.papers import TransferPapers
 from receiver.fetch.sender import Sender
 from receiver.fetch.statement import Parcel, Statement
-from receiver.verify.unpack import SPARE_BYTES, UnpackedVolumes, unpack
+from receiver.verify.unpack import SPARE_BYTES, UnpackedVolumes, remove_unfinished, unpack
 
 if TYPE_CHECKING:
     from pyrage import x25519
@@ -81,6 +81,7 @@ def receive(
     """
     with Sender(url) as sender, _alone(target), _full_named():
         job = _Job(sender, target, recipient, began, patience or FetchPatience())
+<<<<<<< HEAD
         try:
             offer = sender.offer()
         except SenderRefused:
@@ -91,6 +92,18 @@ def receive(
         if offer.transfer is None:
             return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
         return _transfer(job, papers.fetched(sender, offer.transfer))
+=======
+        job.sweep()
+        offer = sender.offer()
+        try:
+            if offer.transfer is None:
+                claims = {"export": offer.export}
+                return Received(*job.take(offer.parcels, job.keys(None), claims), None, receipted=False)
+            return _transfer(job, offer)
+        except TransferRefused:
+            job.discard()
+            raise
+>>>>>>> imports
 
 
 @contextmanager
@@ -167,6 +180,23 @@ class _Job:
     recipient: ReceivingParty
     began: Began
     patience: FetchPatience
+
+    def sweep(self) -> None:
+        """Remove what a killed run has left half decrypted or half unpacked."""
+        if (self.target / STATEMENT).exists():
+            # Of a transfer these are decrypted; of a person's own link they are downloads, which continue.
+            for path in (self.target / VOLUMES).glob("*.zip.part"):
+                path.unlink()
+        remove_unfinished(self.target / ARCHIVE)
+
+    def discard(self) -> None:
+        """Remove everything that is decrypted: data that was refused does not stay here."""
+        for pattern in ("*.zip", "*.zip.part", "*.zip.part.claim"):
+            for path in (self.target / VOLUMES).glob(pattern):
+                path.unlink()
+        archive = self.target / ARCHIVE
+        if archive.is_dir() and not archive.is_symlink():
+            shutil.rmtree(archive)
 
     def keys(self, url: str | None) -> Jwks:
         return self.recipient.jwks or self.sender.jwks(url)

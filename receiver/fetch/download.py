@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,10 @@ BLOCK_BYTES = 1 << 20
 GOES = 5
 """Maximum number of attempts in a row without progress."""
 LONGEST_PAUSE_SECONDS = 8.0
+LEAST_BYTES_PER_SECOND = 1024
+"""A sender that is slower over a whole window does not answer: it would keep this side busy for years."""
+WINDOW_SECONDS = 60.0
+CONNECTING_SECONDS = 10.0
 NOT_SATISFIABLE = 416
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _STATE_BYTES = 1 << 16
@@ -43,6 +48,8 @@ class FetchPatience:
 
     stop: Event = field(default_factory=Event)
     pause_seconds: float = 0.5
+    clock: Callable[[], float] = time.monotonic
+    """Seconds that only increase."""
 
     def check(self) -> None:
         """Raise Stopped if the work must end."""
@@ -53,6 +60,24 @@ class FetchPatience:
         """Wait, longer after each attempt. Raises Stopped."""
         self.stop.wait(max(min(self.pause_seconds * 2**goes, LONGEST_PAUSE_SECONDS), least_seconds))
         self.check()
+
+
+class Pace:
+    """The rate of a sender within one answer."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._bytes = 0
+
+    def note(self, size: int) -> None:
+        """Note received bytes. Raises SenderUnavailable at the end of a window that was too slow."""
+        self._bytes += size
+        seconds = self._clock() - self._since
+        if seconds >= WINDOW_SECONDS:
+            if self._bytes < LEAST_BYTES_PER_SECOND * seconds:
+                raise SenderUnavailable(f"the sender sends fewer than {LEAST_BYTES_PER_SECOND} bytes per second")
+            self._since, self._bytes = self._clock(), 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +136,15 @@ def _complete(sender: Sender, parcel: Parcel, part: Path, patience: FetchPatienc
             patience.check()
             file.seek(have)
             fault: SenderUnavailable | None = None
+            began = patience.clock()
             try:
                 _go(sender, parcel, file, part, patience, progress)
             except SenderUnavailable as error:
                 fault = error
             begin, have = have, file.seek(0, os.SEEK_END)
-            fruitless = fruitless + 1 if have <= begin else 0
+            # A slow attempt brings some bytes, too; the first seconds are for the connection.
+            seconds = max(patience.clock() - began - CONNECTING_SECONDS, 0)
+            fruitless = fruitless + 1 if have - begin <= LEAST_BYTES_PER_SECOND * seconds else 0
             if fruitless >= GOES:
                 raise fault or SenderUnavailable(f"the download of {parcel.sent.name} makes no progress")
             if have < parcel.sent.size:
@@ -141,12 +169,14 @@ def _go(
                 have = file.seek(0)
                 file.truncate()
             _keep(part, _Claim(claim.url, response.headers.get("etag")))
+            pace = Pace(patience.clock)
             for block in response.iter_raw():  # unbuffered: buffered data would be lost when the connection breaks
                 patience.check()
                 if file.tell() + len(block) > size:
                     raise TransferChanged(f"{parcel.sent.name}: the sender sends more than the announced {size} bytes")
                 _write(file, block)
                 progress(len(block))
+                pace.note(len(block))
     except SenderRefused:
         # A claim expires; the next attempt requests a new claim, and an expired link ends the download there.
         _forget(part)

@@ -1,147 +1,174 @@
-"""Imports an unpacked archive into the reference schema: one transaction for each dataset, by record id, repeatable."""
+"""Imports an unpacked archive as the data of one target: in batches, by record id, repeatable, and reversible."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, func, inspect, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from cryptography.fernet import Fernet
+from sqlalchemy import Connection, Table
 
 from archive.parts import NO_DATA
-from exporters.reference import schema
+from portability.api.errors import BadInput
 from portability.api.storages import Storage
-from portability.database.engine import open_engine
 from portability.trust.signing import Jwks
+from receiver.binding.columns import USERS
+from receiver.binding.rows import kinds_of
+from receiver.binding.tables import TABLES, absent, has_files, in_order
+from receiver.binding.target import ImportTarget
+from receiver.faults import ImportConflict, WrongTarget
 from receiver.importer.contents import JSON_LINES, Contents
-from receiver.importer.faults import BadTarget
-from receiver.importer.parts import parent_tables
+from receiver.importer.database import Batch, batches, check_here, opened
+from receiver.importer.differences import Differences
+from receiver.importer.hooks import HookedDataset, Hooks
 from receiver.importer.records import ImportedDataset, ImportJob, Progress
 from receiver.importer.report import DatasetResult, Files, ImportReport, Left
-from receiver.importer.targets import TABLES, absent, has_files
-from receiver.importer.tenancy import ArchiveOwner
+from receiver.importer.write import WriteJob
+from receiver.ledger import runs
+from receiver.ledger.identifiers import IdMap, MapScope
+from receiver.ledger.merge import OnConflict
+from receiver.ledger.seals import JournalKey
 
-LOCK = 0x706F7274696D70
-"""Advisory lock of PostgreSQL, taken by an import in each of its transactions."""
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How an import is made."""
+
+    storage: Storage | None = None
+    """For recordings and attachments; None: they are not imported."""
+    jwks: Jwks | None = None
+    """With keys the signature of every volume is checked again."""
+    journal_key: JournalKey | None = None
+    """Required unless it is a dry run."""
+    journal_days: int = 30
+    """How long the import can be undone: then its journal is deleted."""
+    dry_run: bool = False
+    on_conflict: OnConflict = OnConflict.KEEP
+    difference: Callable[[str], object] | None = None
+    """Gets lines of JSON with the difference by record and field."""
+    hooks: Hooks = field(default_factory=dict)
+    """For datasets that the reference schema does not know."""
+    started: Callable[[int], Progress] = lambda _: lambda _: None
+    """Gets the number of bytes and returns a function that is called with each progress."""
 
 
 def import_archive(
-    folders: Sequence[Path],
-    into: str,
-    *,
-    storage: Storage | None = None,
-    jwks: Jwks | None = None,
-    dry_run: bool = False,
-    started: Callable[[int], Progress] = lambda _: lambda _: None,
+    folders: Sequence[Path], into: str, target: ImportTarget, options: ImportOptions = ImportOptions()
 ) -> ImportReport:
-    """Import all records of the volumes that were unpacked into `folders`, and their files if a storage is given.
+    """Import the records of the volumes that were unpacked into `folders` as those of the target, and their files.
 
-    `started` gets the number of bytes and returns a function that is called with each progress. With `jwks` the
-    signature of every volume is checked again. A dry run does the same, and rolls each transaction back.
+    A dry run does the same in one transaction, which it rolls back. After an error or a kill, batches before it stay
+    imported: the same import continues, and `undo` restores what was.
 
-    Raises: BadInput, BadArchive, NotImportable, BadTarget, StorageError. Datasets before the fault stay imported.
+    Raises: BadInput, BadArchive, NotImportable, BadTarget, WrongTarget, ImportConflict, StorageError.
     """
-    with Contents(folders, jwks) as contents, _target(into, dry_run=dry_run) as engine:
+    if not options.dry_run and options.on_conflict is OnConflict.FAIL:
+        found = import_archive(folders, into, target, replace(options, dry_run=True, difference=None))
+        if found.conflicts:
+            raise ImportConflict(f"{found.conflicts} records were changed on both sides; nothing was imported")
+    target.check_complete()
+    with Contents(folders, options.jwks) as contents, opened(into, make=not options.dry_run) as engine:
+        target.check(contents.export)
+        if options.storage is not None and not options.dry_run:
+            options.storage.check()  # makes a new folder, and reports faults before any work
+        with batches(engine, dry_run=options.dry_run) as batch:
+            return _Import(contents, engine.dialect.name, target, options, batch).run()
+
+
+class _Import:
+    """One run of an import, in batches."""
+
+    def __init__(
+        self, contents: Contents, dialect: str, target: ImportTarget, options: ImportOptions, batch: Batch
+    ) -> None:
+        self._contents = contents
+        self._dialect = dialect
+        self._target = target
+        self._options = options
+        self._batch = batch
         export = contents.export
         gaps = export.get("gaps")
-        report = ImportReport(
+        self._report = ImportReport(
             str(export.get("export")),
             str(export["profile"]),
             complete=export.get("complete") is True,
             gaps=len(gaps) if isinstance(gaps, list) else 0,
-            dry_run=dry_run,
+            dry_run=options.dry_run,
+            target=target.name,
         )
-        if storage is not None and not dry_run:
-            storage.check()  # makes a new folder, and reports faults before any work
-        owner = ArchiveOwner(str(export["profile"]))
-        job = ImportJob(contents, owner, storage, dry_run, started(contents.total_bytes))
-        for exporter, dataset, media_types in contents.datasets():
-            table = TABLES.get((exporter, dataset))
-            if table is None or JSON_LINES not in media_types:
-                report.left.extend(_left(exporter, dataset, table, media_types))
-            else:
-                report.datasets.append(_import_dataset(engine, job, exporter, dataset, table))
+
+    def run(self) -> ImportReport:
+        """Import every dataset that has a place."""
+        report, options = self._report, self._options
+        progress = options.started(self._contents.total_bytes)
+        with self._batch() as connection:
+            write = self._begun(connection)
+        if not options.dry_run:
+            report.import_id = write.scope.run
+        job = ImportJob(self._contents, write, self._dialect, options.storage, options.dry_run, progress)
+        forms = {(exporter, dataset): types for exporter, dataset, types in self._contents.datasets()}
+        for exporter, dataset in in_order(forms):
+            table, kinds = TABLES.get((exporter, dataset)), forms[exporter, dataset]
+            hook = options.hooks.get((exporter, dataset))
+            if table is None and hook is not None and JSON_LINES in kinds:
+                report.datasets.extend(HookedDataset(job, exporter, dataset, hook).run())
+                continue
+            if table is None or JSON_LINES not in kinds or self._target.kind not in kinds_of(table.name):
+                report.left.extend(left(exporter, dataset, table, kinds))
+                continue
+            taken = DatasetResult(exporter, dataset, table.name, absent_columns=absent(table))
+            taken.files = Files() if has_files(table) else None
+            ImportedDataset(job, table, taken).run()
+            report.datasets.append(taken)
+        with self._batch() as connection:
+            runs.end(connection, write.scope.run)
         return report
 
+    def _begun(self, connection: Connection) -> WriteJob:
+        """Begin the run, or continue the run of this archive that was interrupted. Raises WrongTarget."""
+        contents, options, target = self._contents, self._options, self._target
+        export = contents.export
+        subject, revision = export.get("subject"), export.get("revision")
+        source = runs.Source(
+            contents.issuer, self._report.export, revision if type(revision) is int else 1, str(subject)
+        )
+        earlier = runs.subject_of(connection, target.name, source.issuer)
+        if earlier not in {None, source.subject}:
+            raise WrongTarget(
+                "an earlier import into this target was about another subject of this issuer",
+                hint="check the target; after `portability imports undo` or `forget` the target is free",
+            )
+        check_here(connection, target)
+        scope = MapScope(
+            target.name, contents.issuer, runs.begin(connection, target.name, source, options.journal_days)
+        )
+        key = options.journal_key
+        if key is None:
+            if not options.dry_run:
+                raise BadInput("the import has no key for its journal", hint="give a journal key")
+            key = JournalKey(Fernet.generate_key())
+        cipher = key.cipher(connection, target.name)
+        ids = IdMap(connection, scope)
+        for foreign, local in target.people.items():
+            if ids.known(USERS, [foreign]).get(foreign, local) != local:
+                raise WrongTarget(
+                    "an account of the archive is already mapped to another account", hint="undo the earlier import"
+                )
+            if foreign not in ids.known(USERS, [foreign]):
+                ids.add(USERS, {foreign: local})
+        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, Differences(options.difference))
 
-def _left(exporter: str, dataset: str, table: Table | None, media_types: frozenset[str]) -> Iterator[Left]:
+
+def left(exporter: str, dataset: str, table: Table | None, media_types: frozenset[str]) -> Iterator[Left]:
+    """Yield why a dataset is not imported."""
     if (exporter, dataset) == (NO_DATA.exporter, NO_DATA.dataset.name):
         return  # the file that says that a volume contains no data
     if media_types and all("vcon" in media_type for media_type in media_types):
         yield Left(exporter, dataset, "another form of imported records")
+    elif table is not None and JSON_LINES in media_types:
+        yield Left(exporter, dataset, "an archive about this kind of subject does not bring it")
     elif table is None:
         yield Left(exporter, dataset, "the reference schema has no table for it")
     else:
         yield Left(exporter, dataset, "the archive has no JSON Lines of it, which are the exact copy")
-
-
-@contextmanager
-def _target(into: str, *, dry_run: bool) -> Iterator[Engine]:
-    try:
-        engine = open_engine(_dry(into) if dry_run else into)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
-        hint = "use sqlite:////folder/file.db or postgresql+psycopg://user@host/database"
-        raise BadTarget("the URL of --into is not supported", hint=hint) from None
-    try:
-        if engine.dialect.name not in {"sqlite", "postgresql"}:
-            raise BadTarget(f"--into is a database of type {engine.dialect.name}", hint="use SQLite or PostgreSQL")
-        with _faults_named():
-            if not dry_run:
-                with engine.begin() as connection:
-                    _alone(connection)
-                    schema.metadata.create_all(connection)
-            _check_columns(engine)
-            yield engine
-    finally:
-        engine.dispose()
-
-
-def _dry(into: str) -> str:
-    """Return the URL for a dry run, which makes no file: a missing database becomes an empty one in memory."""
-    url = make_url(into)
-    is_absent = url.get_backend_name() == "sqlite" and url.database is not None and not Path(url.database).exists()
-    return "sqlite://" if is_absent else into
-
-
-@contextmanager
-def _faults_named() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        raise BadTarget(f"the database of --into failed: {type(error.orig).__name__}") from error
-
-
-def _check_columns(engine: Engine) -> None:
-    """Check that existing tables have all columns; otherwise they belong to another program."""
-    seen = inspect(engine)
-    present = set(seen.get_table_names())
-    for table in schema.metadata.sorted_tables:
-        if table.name in present:
-            lacking = {column.name for column in table.columns} - {c["name"] for c in seen.get_columns(table.name)}
-            if lacking:
-                raise BadTarget(f"the table {table.name} lacks the column {min(lacking)}")
-
-
-def _alone(connection: Connection) -> None:
-    """Allow one import at a time: two could wait for each other's rows. SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
-
-
-class _Undone(Exception):
-    """Ends the transaction of a dry run."""
-
-
-def _import_dataset(engine: Engine, job: ImportJob, exporter: str, dataset: str, table: Table) -> DatasetResult:
-    taken = DatasetResult(exporter, dataset, table.name, absent_columns=absent(table))
-    taken.files = Files() if has_files(table) else None
-    with suppress(_Undone), engine.begin() as connection:
-        _alone(connection)
-        if job.dry_run:
-            for one in (table, *parent_tables(f"{exporter}/{dataset}")):
-                one.create(connection, checkfirst=True)
-        ImportedDataset(connection, job, table, taken).run()
-        if job.dry_run:
-            raise _Undone
-    return taken

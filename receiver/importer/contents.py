@@ -53,6 +53,8 @@ class Contents:
         self._scratch.executescript(_SCHEMA)
         self._folders: dict[int, Path] = {}
         self._export_id = ""
+        self.issuer = ""
+        """Who has signed the volumes, as they say; with keys it was checked."""
         self._counts: dict[int, VolumeCounts | None] = {}
         self.export: Mapping[str, Any] = {}
         """export.json of the newest revision."""
@@ -148,7 +150,9 @@ class Contents:
             )
         if self._folders and claims["export"] != self._export_id:
             raise BadInput(f"{folder.name} belongs to another export", hint="import one archive at a time")
-        self._folders[volume], self._export_id = folder, claims["export"]
+        if self._folders and claims["iss"] != self.issuer:
+            raise BadInput(f"{folder.name} is signed by another issuer", hint="import one archive at a time")
+        self._folders[volume], self._export_id, self.issuer = folder, claims["export"], claims["iss"]
         hashes = _parsed(bag.MANIFEST, _tag_file(folder, bag.MANIFEST, tags))
         package = _json(bag.DATA_PACKAGE, _tag_file(folder, bag.DATA_PACKAGE, tags))
         rows = [_row(volume, claims["revision"], resource, hashes) for resource in package.get("resources", [])]
@@ -204,7 +208,7 @@ def _claims(folder: Path, jwks: Jwks | None) -> Mapping[str, Any]:
             raise BadArchive(f"{folder.name}: {bag.TAG_MANIFEST} differs from the signed one")
     else:
         claims = _unsigned(token)
-    if not isinstance(claims.get("export"), str) or any(
+    if any(not isinstance(claims.get(name), str) for name in ("export", "iss")) or any(
         type(claims.get(name)) is not int for name in ("volume", "revision")
     ):
         raise BadArchive(f"{folder.name}: {bag.SIGNATURE} lacks a claim")

@@ -28,6 +28,11 @@ def records(blocks: Iterable[bytes]) -> Iterator[tuple[dict[str, Any] | Reason, 
             yield record if isinstance(record, dict) else Reason.NOT_AN_OBJECT, len(line)
 
 
+def count(blocks: Iterable[bytes]) -> int:
+    """Count the records. Raises: BadArchive as `records`, and what the blocks raise."""
+    return sum(1 for _line in _lines(blocks))
+
+
 def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     rest: list[bytes] = []
     size = 0

@@ -6,20 +6,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 
 from portability.api.errors import StorageUnavailable
 from portability.api.storages import Storage
+from receiver.binding.columns import RULES
+from receiver.binding.tables import FILE, STORAGE_KEY, fields_of
+from receiver.binding.target import mapped
 from receiver.importer.contents import Contents
 from receiver.importer.faults import BadArchive
 from receiver.importer.files import is_stored, key_of, store
-from receiver.importer.lines import records
+from receiver.importer.lines import count, records
 from receiver.importer.payload import ArchivedPiece, StoredFile
 from receiver.importer.report import DatasetResult, Files, RefusedRecord
-from receiver.importer.targets import FILE, STORAGE_KEY, fields_of
-from receiver.importer.tenancy import ArchiveOwner
 from receiver.importer.values import Reason, Refused, column_value
-from receiver.importer.write import Writer
+from receiver.importer.write import WriteJob, Writer
 
 Progress = Callable[[int], object]
 """Called with a number of payload bytes that were just processed."""
@@ -30,81 +31,96 @@ class ImportJob:
     """The parameters of an import."""
 
     contents: Contents
-    owner: ArchiveOwner
+    write: WriteJob
+    dialect: str
     storage: Storage | None
     dry_run: bool
     progress: Progress
 
 
 class ImportedDataset:
-    """The import of one dataset, in the caller's transaction."""
+    """The import of one dataset, in transactions of its batches."""
 
-    def __init__(self, connection: Connection, job: ImportJob, table: Table, taken: DatasetResult) -> None:
+    def __init__(self, job: ImportJob, table: Table, taken: DatasetResult) -> None:
         self._job = job
         self._table = table
-        self._taken = taken
-        self._dialect = connection.dialect.name
-        self._writer = Writer(connection, table, taken, job.owner, self._accepted)
+        self.taken = taken
+        self._allowed = {
+            one.column: one for one in job.write.target.allowed if one.dataset == f"{taken.exporter}/{taken.dataset}"
+        }
+        self._writer = Writer(job.write, table, taken, self._accepted)
         self._files: dict[str, tuple[str, StoredFile]] = {}
         """By id of the records that wait in the writer: the keys of their files."""
 
     def run(self) -> None:
         """Import all records. Raises BadArchive, StorageError."""
-        contents, name = self._job.contents, (self._taken.exporter, self._taken.dataset)
+        contents, name = self._job.contents, (self.taken.exporter, self.taken.dataset)
         line = 0
         corrections = contents.corrections(*name)
+        _check_all(self._job, self.taken)
         for piece in corrections:
             for record, size in self._records(piece):
                 line += 1
                 if not isinstance(identifier := _id_of(record), str) or contents.note_corrected(*name, identifier):
-                    self._take(line, record, size)
+                    self.take(line, record, size)
         for piece in contents.pieces(*name):
             for record, size in self._records(piece):
                 line += 1
                 identifier = _id_of(record) if corrections else None
                 if not isinstance(identifier, str) or not contents.is_corrected(*name, identifier):
-                    self._take(line, record, size)
+                    self.take(line, record, size)
+        self.finish()
+
+    def finish(self) -> None:
+        """Write the last batch."""
         self._writer.flush()
 
     def _records(self, piece: ArchivedPiece) -> Iterator[tuple[dict[str, Any] | Reason, int]]:
-        found = 0
-        for record in records(self._with_progress(piece)):
-            found += 1
-            yield record
-        if piece.records is not None and found != piece.records:
-            raise BadArchive(f"{piece.path.name} has {found} records; its volume says {piece.records}")
+        return records(_with_progress(self._job, piece))
 
-    def _with_progress(self, piece: ArchivedPiece) -> Iterator[bytes]:
-        for block in piece.blocks():
-            yield block
-            self._job.progress(len(block))
-
-    def _take(self, line: int, record: dict[str, Any] | Reason, size: int) -> None:
+    def take(self, line: int, record: dict[str, Any] | Reason, size: int) -> None:
+        """Check one record, and write it with its batch."""
         if isinstance(record, Reason):
-            self._taken.refuse(RefusedRecord(line, None, None, record))
+            self.taken.refuse(RefusedRecord(line, None, None, record))
             return
         identifier = record.get("id")
         if not isinstance(identifier, str) or not identifier:
-            self._taken.refuse(RefusedRecord(line, None, "id", Reason.NO_ID))
+            self.taken.refuse(RefusedRecord(line, None, "id", Reason.NO_ID))
             return
-        fields = fields_of(self._table, frozenset(record))
-        self._taken.ignored_fields |= fields.ignored
         values: dict[str, Any] = {}
-        for column in self._table.columns:
-            if column.name not in fields.taken and not _is_needed(column):
-                continue
+        for name, value in self._fields(record):
             try:
-                values[column.name] = column_value(column, record.get(column.name), self._dialect)
+                values[name] = column_value(self._table.c[name], value, self._job.dialect)
             except Refused as refused:
-                self._taken.refuse(RefusedRecord(line, identifier, column.name, refused.reason))
+                self.taken.refuse(RefusedRecord(line, identifier, name, refused.reason))
                 return
-        if self._taken.files is not None and (key := self._key(identifier, record, self._taken.files)):
+        if self.taken.files is not None and (key := self._key(identifier, record, self.taken.files)):
             values[STORAGE_KEY] = key
         self._writer.add(line, values, size)
 
+    def _fields(self, record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Yield the columns that an import may set, with the record's values, and note the others."""
+        dataset = f"{self.taken.exporter}/{self.taken.dataset}"
+        forbidden = RULES[dataset].forbidden
+        fields = fields_of(dataset, frozenset(record), frozenset(self._allowed))
+        self.taken.ignored_fields |= fields.ignored
+        self.taken.not_imported |= {
+            name for name in fields.forbidden if record[name] is not None and record[name] != forbidden[name].instead
+        }
+        for column in self._table.columns:
+            name, value = column.name, record.get(column.name)
+            if name in self._allowed:
+                is_taken, value = mapped(self._allowed[name], value)
+                if not is_taken:
+                    self.taken.not_imported.add(name)
+                    continue
+            elif name not in fields.taken and (name in forbidden or not _is_needed(column)):
+                continue
+            yield name, value
+
     def _key(self, identifier: str, record: dict[str, Any], counts: Files) -> str | None:
         """Return the key for the record's file; None if it has none; then the row's existing key stays."""
-        exporter, dataset, contents = self._taken.exporter, self._taken.dataset, self._job.contents
+        exporter, dataset, contents = self.taken.exporter, self.taken.dataset, self._job.contents
         name = record.get(FILE)
         if not isinstance(name, str):
             # A file that a retry added may be missing in an older record.
@@ -122,13 +138,16 @@ class ImportedDataset:
 
     def _accepted(self, identifiers: list[str]) -> None:
         """Store the files of the written rows; those of refused rows are not stored."""
-        counts, storage = self._taken.files, self._job.storage
+        counts, storage = self.taken.files, self._job.storage
         waiting, self._files = self._files, {}
         if counts is None or storage is None:
             return
         for key, file in (waiting[identifier] for identifier in identifiers if identifier in waiting):
             if self._is_stored(storage, key, file):
                 counts.same += 1
+                # The key is made of a hash that the archive states: without its content it must not lead to a file.
+                for _block in file.blocks():
+                    pass
             else:
                 counts.new += 1
                 if not self._job.dry_run:
@@ -143,6 +162,34 @@ class ImportedDataset:
             if not self._job.dry_run:
                 raise
             return False  # the folder does not exist yet
+
+
+def checked_records(job: ImportJob, taken: DatasetResult) -> Iterator[tuple[dict[str, Any] | Reason, int]]:
+    """Yield all records of a dataset with their sizes, corrections last. Raises BadArchive before the first record."""
+    _check_all(job, taken)
+    name = (taken.exporter, taken.dataset)
+    for piece in [*job.contents.pieces(*name), *reversed(job.contents.corrections(*name))]:
+        yield from records(_with_progress(job, piece))
+
+
+def _with_progress(job: ImportJob, piece: ArchivedPiece) -> Iterator[bytes]:
+    for block in piece.blocks():
+        yield block
+        job.progress(len(block))
+
+
+def _check_all(job: ImportJob, taken: DatasetResult) -> None:
+    """Compare a dataset with the manifest before its first row is written: batches are not rolled back later."""
+    name = (taken.exporter, taken.dataset)
+    for piece in [*job.contents.corrections(*name), *job.contents.pieces(*name)]:
+        _check(piece)
+
+
+def _check(piece: ArchivedPiece) -> None:
+    """Compare a piece with its manifest and with the number that its volume states. Raises BadArchive."""
+    found = count(piece.blocks())
+    if piece.records is not None and found != piece.records:
+        raise BadArchive(f"{piece.path.name} has {found} records; its volume says {piece.records}")
 
 
 def _id_of(record: dict[str, Any] | Reason) -> object:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from portability.api import JSON
+from receiver.binding.rows import Unbound
 from receiver.importer.values import Reason
 
 EXAMPLES = 20
@@ -15,13 +16,23 @@ EXAMPLES = 20
 
 @dataclass(frozen=True, slots=True)
 class RefusedRecord:
-    """A record that was refused: its line, and why. Its id is opaque; none of its values is repeated."""
+    """A record that was refused or quarantined: its line, and why. Its id is opaque; none of its values is repeated."""
 
     line: int
     """Counted over all lines of the dataset, from 1."""
     id: str | None
     field: str | None
-    reason: Reason
+    reason: Reason | Unbound
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictingRecord:
+    """A record that was changed on both sides: the local row, and the columns. `on_conflict` has decided."""
+
+    id: str
+    fields: tuple[str, ...]
+    is_deleted: bool = False
+    """Whether the row was deleted here since an import made it."""
 
 
 @dataclass(slots=True)
@@ -51,17 +62,34 @@ class DatasetResult:
     new: int = 0
     same: int = 0
     changed: int = 0
+    kept: int = 0
+    """Rows that differ from the archive and stay as they are here."""
+    conflicts: int = 0
+    """Rows with values that were changed on both sides; each is also counted as `kept`, `changed` or `new`."""
     refused: Counter[Reason] = field(default_factory=Counter)
+    quarantined: Counter[Unbound] = field(default_factory=Counter)
     examples: list[RefusedRecord] = field(default_factory=list)
+    conflicting: list[ConflictingRecord] = field(default_factory=list)
     ignored_fields: set[str] = field(default_factory=set)
+    not_imported: set[str] = field(default_factory=set)
+    """Columns with values in the archive that only a mapping allows."""
     absent_columns: list[str] = field(default_factory=list)
     files: Files | None = None
 
     def refuse(self, record: RefusedRecord) -> None:
         """Count it, and list the first records."""
-        self.refused[record.reason] += 1
+        if isinstance(record.reason, Unbound):
+            self.quarantined[record.reason] += 1
+        else:
+            self.refused[record.reason] += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append(record)
+
+    def conflict(self, record: ConflictingRecord) -> None:
+        """Count it, and list the first records."""
+        self.conflicts += 1
+        if len(self.conflicting) < EXAMPLES:
+            self.conflicting.append(record)
 
     def as_json(self) -> dict[str, JSON]:
         return {
@@ -71,12 +99,21 @@ class DatasetResult:
             "new": self.new,
             "same": self.same,
             "changed": self.changed,
+            "kept": self.kept,
+            "conflicts": self.conflicts,
             "refused": self.refused.total(),
-            "reasons": {str(reason): count for reason, count in sorted(self.refused.items())},
+            "quarantined": self.quarantined.total(),
+            "reasons": {
+                str(reason): count for reason, count in sorted([*self.refused.items(), *self.quarantined.items()])
+            },
             "examples": [
                 {"line": one.line, "id": one.id, "field": one.field, "reason": one.reason} for one in self.examples
             ],
+            "conflicting": [
+                {"id": one.id, "fields": list(one.fields), "deleted": one.is_deleted} for one in self.conflicting
+            ],
             "ignored_fields": sorted(self.ignored_fields),
+            "not_imported": sorted(self.not_imported),
             "absent_columns": list(self.absent_columns),
             "files": None if self.files is None else self.files.as_json(),
         }
@@ -100,6 +137,10 @@ class ImportReport:
     complete: bool
     gaps: int
     dry_run: bool
+    target: str = ""
+    """As `ImportTarget.name`."""
+    import_id: str | None = None
+    """Names the import for undoing it; a dry run has no id."""
     datasets: list[DatasetResult] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
 
@@ -107,15 +148,27 @@ class ImportReport:
     def refused(self) -> int:
         return sum(one.refused.total() for one in self.datasets)
 
+    @property
+    def quarantined(self) -> int:
+        return sum(one.quarantined.total() for one in self.datasets)
+
+    @property
+    def conflicts(self) -> int:
+        return sum(one.conflicts for one in self.datasets)
+
     def as_json(self) -> Mapping[str, JSON]:
         """Return the report in the form of the CLI contract."""
         return {
+            "import": self.import_id,
+            "target": self.target,
             "export": self.export,
             "profile": self.profile,
             "complete": self.complete,
             "gaps": self.gaps,
             "dry_run": self.dry_run,
             "refused": self.refused,
+            "quarantined": self.quarantined,
+            "conflicts": self.conflicts,
             "datasets": [one.as_json() for one in self.datasets],
             "left": [{"exporter": one.exporter, "dataset": one.dataset, "reason": one.reason} for one in self.left],
         }

@@ -37,7 +37,7 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     NUL_CHARACTER = "nul_character"
     MISSING_VALUE = "missing_value"
-    ANOTHER_TENANT = "another_tenant"
+    HOOK_FAILED = "hook_failed"
 
 
 class Refused(ValueError):

@@ -1,108 +1,226 @@
-"""Writes rows into one table by their id, repeatably: existing equal rows are not changed."""
+"""Writes rows of one dataset in batches: bound to the target, merged with what is here, and entered in the journal.
+
+Each batch is one transaction with its journal and its ids: after a kill at any moment the same import continues.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
+from cryptography.fernet import Fernet
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
-from receiver.importer import parts
-from receiver.importer.report import DatasetResult, RefusedRecord
-from receiver.importer.tenancy import ArchiveOwner, tenant_column
-from receiver.importer.values import Reason, is_same
+from receiver.binding.columns import PROOFS, RULES, ColumnUse
+from receiver.binding.rows import BoundRows, RowBinder
+from receiver.binding.tables import STORAGE_KEY
+from receiver.binding.target import ImportTarget
+from receiver.importer.differences import Differences
+from receiver.importer.report import ConflictingRecord, DatasetResult, RefusedRecord
+from receiver.importer.values import is_same
+from receiver.ledger.identifiers import IdMap, MapScope
+from receiver.ledger.journal import RowEntry, RowJournal
+from receiver.ledger.merge import MergedRow, OnConflict, merge
 
 BATCH_ROWS = 500
 BATCH_BYTES = 4 << 20
 
 Values: TypeAlias = Mapping[str, Any]
-TENANT = "tenant_id"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteJob:
+    """What all datasets of an import share."""
+
+    target: ImportTarget
+    scope: MapScope
+    cipher: Fernet
+    on_conflict: OnConflict
+    batch: Callable[[], AbstractContextManager[Connection]]
+    """Opens the transaction of a batch."""
+    differences: Differences
 
 
 class Writer:
-    """Collects rows of one table and writes them in batches, in the caller's transaction."""
+    """Collects rows of one dataset and writes them in batches."""
 
     def __init__(
-        self,
-        connection: Connection,
-        table: Table,
-        taken: DatasetResult,
-        owner: ArchiveOwner,
-        accepted: Callable[[list[str]], None],
+        self, job: WriteJob, table: Table, taken: DatasetResult, accepted: Callable[[list[str]], None]
     ) -> None:
-        self._connection = connection
+        self._job = job
         self._table = table
         self._taken = taken
-        self._owner = owner
         self._dataset = f"{taken.exporter}/{taken.dataset}"
+        self._rules = RULES[self._dataset]
         self._accepted = accepted
-        """Called with the ids of each batch that were not refused."""
+        """Called with the archive's ids of each batch whose rows have the archive's file now."""
         self._rows: dict[str, tuple[int, Values]] = {}
-        self._columns: frozenset[str] = frozenset()
         self._bytes = 0
 
     def add(self, line: int, values: Values, size: int) -> None:
-        """Add a row with its id; `size` is its approximate size in memory."""
-        # All rows of a statement must have the same columns, and no row may occur twice.
-        if values.keys() != self._columns or values["id"] in self._rows:
+        """Add a row with the archive's ids; `size` is its approximate size in memory."""
+        if values["id"] in self._rows:
             self.flush()
-            self._columns = frozenset(values)
         self._rows[values["id"]] = line, values
         self._bytes += size
         if len(self._rows) >= BATCH_ROWS or self._bytes >= BATCH_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        """Write the collected rows."""
+        """Write the collected rows in one transaction."""
         if not self._rows:
             return
-        stored = self._stored()
-        new: list[Values] = []
-        changed: list[Values] = []
-        refused: set[str] = set()
-        rows = [row for _line, row in self._rows.values()]
-        misplaced = set(parts.of_other_tenants(self._connection, self._dataset, rows))
-        for identifier, (line, values) in self._rows.items():
-            row = stored.get(identifier)
-            is_equal = row is not None and self._is_equal(row, values)
-            differing = None if is_equal else row
-            if self._owner.refuses(self._dataset, values, differing) or identifier in misplaced:
-                # Tenant isolation: an archive of one tenant never changes a row of another, whatever ids it contains,
-                # and adds no part to it.
-                field = tenant_column(self._dataset) or "id"
-                self._taken.refuse(RefusedRecord(line, identifier, field, Reason.ANOTHER_TENANT))
-                refused.add(identifier)
-            elif row is None:
-                new.append(values)
-            elif is_equal:
-                self._taken.same += 1
-            else:
-                changed.append(values)
-        self._put([*new, *changed])
-        self._taken.new += len(new)
-        self._taken.changed += len(changed)
-        self._accepted([identifier for identifier in self._rows if identifier not in refused])
+        with self._job.batch() as connection:
+            ids = IdMap(connection, self._job.scope)
+            binder = RowBinder(connection, self._job.target, ids, self._dataset, self._table)
+            bound = binder.bind({identifier: values for identifier, (_line, values) in self._rows.items()})
+            _BoundBatch(connection, self, ids, binder, bound).write()
+            quarantined = bound.quarantined
+            for identifier, place in quarantined.items():
+                line, values = self._rows[identifier]
+                self._taken.refuse(RefusedRecord(line, identifier, place.field, place.reason))
+                self._job.differences.quarantined(self._dataset, values, place)
         self._rows, self._bytes = {}, 0
 
-    def _is_equal(self, row: Values, values: Values) -> bool:
-        return all(is_same(self._table.c[name], row[name], value) for name, value in values.items())
 
-    def _stored(self) -> Mapping[str, Mapping[str, Any]]:
-        columns = [self._table.c[name] for name in self._columns]
-        query = select(*columns).where(self._table.c.id.in_(self._rows))
+class _BoundBatch:
+    """One batch of bound rows, in its transaction."""
+
+    def __init__(self, connection: Connection, writer: Writer, ids: IdMap, binder: RowBinder, bound: BoundRows) -> None:
+        self._connection = connection
+        self._job = writer._job  # noqa: SLF001  # a part of the writer
+        self._table = writer._table  # noqa: SLF001  # as above
+        self._taken = writer._taken  # noqa: SLF001  # as above
+        self._rules = writer._rules  # noqa: SLF001  # as above
+        self._accepted = writer._accepted  # noqa: SLF001  # as above
+        self._dataset = writer._dataset  # noqa: SLF001  # as above
+        self._ids = ids
+        self._binder = binder
+        self._bound = bound
+        self._journal = RowJournal(connection, self._job.scope, self._job.cipher, self._table)
+        self._new: dict[str, Values] = {}
+        self._changed: dict[str, Values] = {}
+        self._before: dict[str, Values] = {}
+        self._theirs: dict[str, Values] = {}
+        self._with_file: list[str] = []
+        """The archive's ids."""
+
+    def write(self) -> None:
+        """Write rows, files, ids and journal."""
+        local = [values["id"] for values in self._bound.rows.values()]
+        stored = self._stored(local)
+        bases = self._journal.bases(local)
+        made = self._ids.made(self._table.name, local)
+        for foreign, values in list(self._bound.rows.items()):
+            row = stored.get(values["id"])
+            if row is None:
+                self._add(foreign, values, was_made=values["id"] in made)
+            elif (place := self._binder.misplaced(row)) is not None:
+                self._bound.quarantined[foreign] = place
+                del self._bound.rows[foreign]
+            else:
+                self._merge(foreign, values, row, bases.get(values["id"], {}))
+        self._put()
+        self._ids.note_made(self._table.name, self._new.keys())
+        self._note(bases)
+        self._accepted(self._with_file)
+
+    def _add(self, foreign: str, values: Values, *, was_made: bool) -> None:
+        """Make a row, unless an earlier import made it and it was deleted here."""
+        identifier = values["id"]
+        self._theirs[identifier] = values
+        if was_made:
+            self._taken.conflict(ConflictingRecord(identifier, (), is_deleted=True))
+            self._job.differences.deleted(self._dataset, identifier)
+            if self._job.on_conflict is not OnConflict.TAKE:
+                self._taken.kept += 1
+                return
+        instead = {name: one.instead for name, one in self._rules.forbidden.items() if one.instead is not None}
+        self._new[identifier] = {**instead, **values}
+        self._taken.new += 1
+        self._with_file.append(foreign)
+        self._job.differences.new(self._dataset, identifier, values)
+
+    def _merge(self, foreign: str, values: Values, row: Values, base: Values) -> None:
+        identifier = values["id"]
+        theirs = {name: value for name, value in values.items() if self._may_change(name, values, row)}
+        # An earlier import without storage has brought no file: this is not a local change.
+        merged = merge({STORAGE_KEY: None, **base}, row, theirs, self._is_same, self._job.on_conflict)
+        # What stays in conflict is not settled: its base stays, too, and the next import names it again.
+        settled = {
+            name: value for name, value in theirs.items() if name not in merged.conflicts or name in merged.taken
+        }
+        self._theirs[identifier] = {**{name: base[name] for name in merged.conflicts if name in base}, **settled}
+        for address, proof in PROOFS.items():
+            if address in _left(merged):
+                merged.taken.pop(proof, None)  # their verification is not about the address that stays
+        if merged.conflicts:
+            self._taken.conflict(ConflictingRecord(identifier, tuple(sorted(merged.conflicts))))
+        if merged.taken:
+            self._taken.changed += 1
+            self._changed[identifier] = merged.taken
+            self._before[identifier] = {name: row[name] for name in merged.taken}
+        elif merged.kept or merged.conflicts:
+            self._taken.kept += 1
+        else:
+            self._taken.same += 1
+        if STORAGE_KEY not in _left(merged):
+            self._with_file.append(foreign)
+        self._job.differences.changed(self._dataset, identifier, merged, base, row, theirs)
+
+    def _may_change(self, name: str, values: Values, row: Values) -> bool:
+        if self._rules.columns.get(name) is ColumnUse.INITIAL:
+            proof = PROOFS.get(name, "")
+            # An address that a mapping brings together with its verification replaces the one that is here.
+            return proof in values
+        proof = PROOFS.get(name, "")
+        return proof not in row or proof in values or row[proof] is None
+
+    def _is_same(self, name: str, one: object, other: object) -> bool:
+        return is_same(self._table.c[name], one, other)
+
+    def _stored(self, local: Collection[str]) -> dict[str, Values]:
+        query = select(self._table).where(self._table.c.id.in_(local))
         return {row["id"]: dict(row) for row in self._connection.execute(query).mappings()}
 
-    def _put(self, rows: Sequence[Values]) -> None:
-        if not rows:
-            return
-        insert = sqlite.insert if self._connection.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(self._table)
-        others = {name: statement.excluded[name] for name in sorted(self._columns - {"id"})}
-        if others and self._owner.may_replace(self._dataset):
-            # Also correct beside another import: meanwhile another process may have inserted this row.
-            same_tenant = self._table.c[TENANT] == statement.excluded[TENANT] if TENANT in others else None
-            statement = statement.on_conflict_do_update(index_elements=["id"], set_=others, where=same_tenant)
-        else:
-            statement = statement.on_conflict_do_nothing(index_elements=["id"])
-        self._connection.execute(statement, [dict(row) for row in rows])
+    def _put(self) -> None:
+        for rows in _alike(self._new.values()):
+            self._connection.execute(insert(self._table), rows)
+        changes = [{"row": identifier, **values} for identifier, values in self._changed.items()]
+        for rows in _alike(changes):
+            names = [name for name in rows[0] if name != "row"]
+            change = update(self._table).where(self._table.c.id == bindparam("row"))
+            for values in rows:
+                named = {name: values[name] for name in names}
+                self._connection.execute(change.values(named), {"row": values["row"]})
+
+    def _note(self, bases: Mapping[str, Values]) -> None:
+        """Enter what the rows are now: the next import compares with it, and undoing restores from it."""
+        written = self._stored([*self._new, *self._changed])
+        entries: list[RowEntry] = []
+        for identifier, theirs in self._theirs.items():
+            now, taken = written.get(identifier, {}), self._changed.get(identifier, {})
+            kept = now if identifier in self._new else {name: now[name] for name in taken}
+            base = {**theirs, **{name: value for name, value in kept.items() if name in theirs}}
+            action = "new" if identifier in self._new else "changed" if taken else "seen"
+            if action != "seen" or not self._is_known(bases.get(identifier, {}), base):
+                entries.append(RowEntry(identifier, action, base, self._before.get(identifier, {}), kept))
+        self._journal.add(entries, {values["id"]: values for values in self._bound.rows.values()})
+
+    def _is_known(self, earlier: Values, base: Values) -> bool:
+        return all(name in earlier and self._is_same(name, earlier[name], value) for name, value in base.items())
+
+
+def _left(merged: MergedRow) -> set[str]:
+    """Return the columns whose local value stays."""
+    return {*merged.kept, *merged.conflicts} - merged.taken.keys()
+
+
+def _alike(rows: Collection[Values]) -> Sequence[list[dict[str, Any]]]:
+    """Group rows with the same columns: a statement for many rows needs them alike."""
+    groups: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(frozenset(row), []).append(dict(row))
+    return list(groups.values())

@@ -24,6 +24,13 @@ from receiver.faults import ArchiveRefused, ArchiveTooLarge
 
 DEFLATE_RATIO = 1_032
 """Deflate expands 2 bits to at most 258 bytes (RFC 1951 section 3.2.5)."""
+RATIO = 100
+"""Without a limit of the caller an archive unpacks to at most this many times its size: its content is text and sound,
+and rows of a platform pack to a tenth or a thirtieth."""
+SMALL_BYTES = 64 << 20
+"""An archive that unpacks to less is accepted with any ratio."""
+MOST_BYTES = 1 << 38
+"""Without a limit of the caller: 256 GiB."""
 SPARE_BYTES = 64 << 20
 """Space left free on the disk for other programs."""
 UNFINISHED = ".unpacking-"
@@ -49,17 +56,25 @@ def unpack(
 ) -> UnpackedVolumes:
     """Verify volumes, given as ZIPs or folders of ZIPs, and write each as a folder below `target`.
 
-    `expected` are claims that every signature must have. `most_bytes` limits the unpacked size; the free space always
-    does. `progress` is called with the bytes read from the ZIPs: each is read twice.
+    `expected` are claims that every signature must have. `most_bytes` limits the unpacked size, without it RATIO and
+    MOST_BYTES; the free space always does. `progress` is called with bytes read from the ZIPs: each is read twice.
 
     Raises: BadInput (no volumes, or a folder in the way), ArchiveRefused, ArchiveTooLarge, OSError.
     """
     zips = volume_paths(paths)
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    remove_unfinished(target)
     _check_size(zips, target, most_bytes)
     volumes = check_all(zips, jwks, expected or {}, progress)
     folders = tuple(_unpacked(path, volume, target, progress) for path, volume in zip(zips, volumes, strict=True))
     return UnpackedVolumes(folders, sum(volume.files for volume in volumes), sum(volume.bytes for volume in volumes))
+
+
+def remove_unfinished(target: Path) -> None:
+    """Remove folders that a killed run has left half unpacked."""
+    for folder in target.glob(f"{UNFINISHED}*"):
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder)
 
 
 def check_all(
@@ -95,10 +110,13 @@ def _check_size(zips: Sequence[Path], target: Path, most_bytes: int | None) -> N
             raise refused([ArchiveFault(fault.code, path.name, None, fault.detail)]) from None
         _check_entries(path.name, directory)
         total_bytes += sum(entry.bytes for entry in directory.entries)
+    packed_bytes = sum(path.stat().st_size for path in zips)
+    own_bound = min(max(RATIO * packed_bytes, SMALL_BYTES), MOST_BYTES)
     room_bytes = shutil.disk_usage(target).free - SPARE_BYTES
-    bound_bytes = room_bytes if most_bytes is None else min(room_bytes, most_bytes)
+    bound_bytes = min(room_bytes, most_bytes or own_bound)
     if total_bytes > bound_bytes:
-        raise ArchiveTooLarge(f"the archive unpacks to {total_bytes} bytes, but the limit is {max(bound_bytes, 0)}")
+        limit = max(bound_bytes, 0)
+        raise ArchiveTooLarge(f"{packed_bytes} bytes unpack to {total_bytes} bytes, but the limit is {limit}")
 
 
 def _check_entries(name: str, directory: CentralDirectory) -> None:

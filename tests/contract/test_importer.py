@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import unpacked
+from importing import import_as
 from judges import cases
 from simultaneous import in_threads
 from sqlalchemy import Connection, Engine, func, select
@@ -20,11 +21,16 @@ from portability.api.storages import Storage
 from portability.database.engine import open_engine
 from portability.plugins import load_exporters
 from portability.storage.local import LocalStorage
-from receiver.importer.archive_import import import_archive
+from receiver.binding.tables import TABLES
+from receiver.binding.target import ImportTarget
 from receiver.importer.contents import bags
 from receiver.importer.report import ImportReport
-from receiver.importer.targets import TABLES
+from receiver.ledger import tables
+from receiver.ledger.merge import OnConflict
 
+OWN = ImportTarget(tenant="ten_here")
+AS = {"contact": ImportTarget(tenant="ten_here", contact="con_here"), "volumes": OWN}
+"""By a word in the names of the golden archives."""
 PLAN = SeedPlan(
     tenants=1,
     users=2,
@@ -56,6 +62,12 @@ def file_storage(tmp_path: Path) -> Storage:
 
 def counted(report: ImportReport) -> dict[str, tuple[int, int, int, int]]:
     return {one.table: (one.new, one.same, one.changed, one.refused.total()) for one in report.datasets}
+
+
+def runs_forgotten(engine: Engine) -> None:
+    """As when the days of the journal are over: what was imported last is not known any more."""
+    with tables.placed(engine).begin() as connection:
+        connection.execute(tables.CHANGE.delete())
 
 
 def row_count(url: str, table: str) -> int:
@@ -97,8 +109,8 @@ def test_all_records_come_in_and_twice_is_once(
     """The first run makes every row and file, the second finds all the same; the sender's own records are left."""
     made, folders = switch
 
-    first = import_archive(folders, control_url, storage=file_storage)
-    second = import_archive(folders, control_url, storage=file_storage)
+    first = import_as(folders, control_url, OWN, storage=file_storage)
+    second = import_as(folders, control_url, OWN, storage=file_storage)
 
     assert first.refused == 0
     left = [(one.exporter, one.dataset) for one in first.left if one.exporter != "portability"]
@@ -123,7 +135,7 @@ def test_rows_find_their_files(
 ) -> None:
     """Each row's storage key leads to the bytes that the archive has under the record's file name."""
     _, folders = switch
-    import_archive(folders, control_url, storage=file_storage)
+    import_as(folders, control_url, OWN, storage=file_storage)
     engine = open_engine(control_url)
     with engine.connect() as connection:
         found = connection.execute(select(schema.recordings.c.id, schema.recordings.c.storage_key))
@@ -139,7 +151,7 @@ def test_what_is_in_no_archive_is_absent_and_reported(
 ) -> None:
     """Secrets and the platform's own columns are NULL afterwards, and the report names each of them."""
     _, folders = switch
-    report = import_archive(folders, control_url, storage=file_storage)
+    report = import_as(folders, control_url, OWN, storage=file_storage)
     engine = open_engine(control_url)
 
     with engine.connect() as connection:
@@ -152,10 +164,12 @@ def test_what_is_in_no_archive_is_absent_and_reported(
     engine.dispose()
 
 
-def test_a_changed_row_is_restored(switch: tuple[cases.Platform, list[Path]], control_url: str) -> None:
-    """The archive's value replaces a different value; a column that archives never contain stays."""
+def test_a_local_change_stays_until_the_caller_takes_the_archive_s_value(
+    switch: tuple[cases.Platform, list[Path]], control_url: str
+) -> None:
+    """Seen: a second import reset it. A column that archives never contain stays in any case."""
     _, folders = switch
-    import_archive(folders, control_url)
+    import_as(folders, control_url, OWN)
     contacts = schema.contacts
     engine = open_engine(control_url)
     with engine.begin() as connection:
@@ -163,13 +177,22 @@ def test_a_changed_row_is_restored(switch: tuple[cases.Platform, list[Path]], co
         before = connection.execute(select(contacts.c.full_name).order_by(contacts.c.id)).all()
         connection.execute(contacts.update().where(contacts.c.id == ids[0]).values(full_name="?", portal_token="own"))
 
-    report = import_archive(folders, control_url)
-
+    report = import_as(folders, control_url, OWN)
+    with engine.connect() as connection:
+        assert connection.scalar(select(contacts.c.full_name).where(contacts.c.id == ids[0])) == "?"
+        connection.rollback()
+    # The archive has not changed since it was imported: no conflict, and there is nothing to take.
+    assert counted(report)["contacts"] == (0, len(ids) - 1, 0, 0)
+    runs_forgotten(engine)
+    first = import_as(folders, control_url, OWN)
+    taken = import_as(folders, control_url, OWN, on_conflict=OnConflict.TAKE)
+    (found,) = (one for one in first.datasets if one.table == "contacts")
+    assert [(one.id, one.fields) for one in found.conflicting] == [(ids[0], ("full_name",))]
     with engine.connect() as connection:
         after = connection.execute(select(contacts.c.full_name).order_by(contacts.c.id)).all()
         kept = connection.scalar(select(contacts.c.portal_token).where(contacts.c.id == ids[0]))
     engine.dispose()
-    assert counted(report)["contacts"] == (0, len(ids) - 1, 1, 0)
+    assert counted(taken)["contacts"] == (0, len(ids) - 1, 1, 0)
     assert after == before
     assert kept == "own"
 
@@ -179,14 +202,14 @@ def test_a_row_of_another_tenant_is_never_touched(
 ) -> None:
     """Tenants are isolated on this side too: an id of another tenant is refused, and its file is not stored."""
     _, folders = switch
-    import_archive(folders, control_url)
+    import_as(folders, control_url, OWN)
     recordings = schema.recordings
     engine = open_engine(control_url)
     with engine.begin() as connection:
         taken = connection.scalars(select(recordings.c.id).order_by(recordings.c.id)).first()
         connection.execute(recordings.update().where(recordings.c.id == taken).values(tenant_id="ten_other"))
 
-    report = import_archive(folders, control_url, storage=file_storage)
+    report = import_as(folders, control_url, OWN, storage=file_storage)
 
     with engine.connect() as connection:
         row = connection.execute(select(recordings).where(recordings.c.id == taken)).mappings().one()
@@ -204,7 +227,7 @@ def test_no_part_is_added_to_a_call_of_another_tenant(
 ) -> None:
     """What an export would leave out is not imported: a transcript that names a call which another tenant has here."""
     _, folders = switch
-    import_archive(folders, control_url)
+    import_as(folders, control_url, OWN)
     calls, transcripts = schema.calls, schema.transcripts
     engine = open_engine(control_url)
     with engine.begin() as connection:
@@ -214,16 +237,16 @@ def test_no_part_is_added_to_a_call_of_another_tenant(
         connection.execute(calls.update().where(calls.c.id == taken).values(tenant_id="ten_other"))
         connection.execute(transcripts.delete().where(transcripts.c.call_id == taken))
 
-    report = import_archive(folders, control_url, storage=file_storage)
+    report = import_as(folders, control_url, OWN, storage=file_storage)
 
     with engine.connect() as connection:
         assert connection.scalar(of_call) == 0
     engine.dispose()
-    refused = {one.table: dict(one.refused) for one in report.datasets}
+    quarantined = {one.table: dict(one.quarantined) for one in report.datasets}
     assert parts
-    assert refused["transcripts"] == {"another_tenant": parts}
-    assert refused["calls"] == {"another_tenant": 1}
-    assert refused["messages"] == {}
+    assert quarantined["transcripts"] == {"another_tenant": parts}
+    assert quarantined["calls"] == {"another_tenant": 1}
+    assert quarantined["messages"] == {}
 
 
 def test_a_dry_run_reports_the_same_and_changes_nothing(
@@ -231,12 +254,13 @@ def test_a_dry_run_reports_the_same_and_changes_nothing(
 ) -> None:
     """Its report is that of the real run; not even a table, a file or a SQLite database is made."""
     _, folders = switch
-    dry = import_archive(folders, control_url, storage=file_storage, dry_run=True)
+    dry = import_as(folders, control_url, OWN, storage=file_storage, dry_run=True)
 
     assert not (tmp_path / "control.sqlite").exists()
     assert not (tmp_path / "files").exists()
-    real = import_archive(folders, control_url, storage=file_storage)
-    assert {**dry.as_json(), "dry_run": False} == real.as_json()
+    real = import_as(folders, control_url, OWN, storage=file_storage)
+    assert real.import_id
+    assert {**dry.as_json(), "dry_run": False, "import": real.import_id} == real.as_json()
 
 
 def tables_of(connection: Connection) -> int:
@@ -250,7 +274,7 @@ def test_a_dry_run_into_tables_that_are_there(
     _, folders = switch
     schema.metadata.create_all(control_engine)
 
-    report = import_archive(folders, control_url, dry_run=True)
+    report = import_as(folders, control_url, OWN, dry_run=True)
 
     assert sum(one.new for one in report.datasets) > 0
     assert sum(row_count(control_url, one.table) for one in report.datasets) == 0
@@ -264,7 +288,7 @@ def test_two_imports_at_once_are_one(
     """Into an empty database without tables: neither fails, and each row is new for one of them."""
     _, folders = switch
 
-    reports = in_threads(2, lambda _: import_archive(folders, control_url, storage=file_storage))
+    reports = in_threads(2, lambda _: import_as(folders, control_url, OWN, storage=file_storage))
 
     for one, other in zip(reports[0].datasets, reports[1].datasets, strict=True):
         assert sorted([one.new, other.new]) == [0, row_count(control_url, one.table)]
@@ -288,7 +312,7 @@ def test_archives_of_older_versions_keep_importing(
     volumes = [folder / name for name in case["volumes"]]
     unpacked.unpacked(volumes, tmp_path / "golden")
 
-    report = import_archive(bags(tmp_path / "golden"), control_url, storage=file_storage)
+    report = import_as(bags(tmp_path / "golden"), control_url, AS[case["name"].split()[-1]], storage=file_storage)
 
     assert report.refused == 0
     assert sum(one.new for one in report.datasets) == unpacked.lines(volumes).total()

@@ -56,7 +56,7 @@ def test_a_person_moves_from_one_platform_to_another(browser: Browser, sender: V
         follow(page, page.get_by_role("button", name="Send my data"))
         expect(page.get_by_role("heading", name="Sent to other providers")).to_be_visible()
         until(lambda: bool(inbox.webhooks), "B is notified")
-        receive_by_command(other, inbox.event(inbox.webhooks[0])["data"]["url"], inbox, tmp_path)
+        receive_by_command(other, inbox.event(inbox.webhooks[0])["data"]["url"], inbox, tmp_path, sender.user)
 
         page.reload()
         expect(page.get_by_text("Delivered", exact=True)).to_be_visible()
@@ -72,7 +72,7 @@ def test_a_person_moves_from_one_platform_to_another(browser: Browser, sender: V
         assert (export["state"], lines["account/profile"]["records"]) == ("ready", 1)
 
 
-def receive_by_command(other: Deployment, url: str, inbox: Provider, tmp_path: Path) -> None:
+def receive_by_command(other: Deployment, url: str, inbox: Provider, tmp_path: Path, user: str) -> None:
     """By the commands of docs/receiving.md, with B's own key for receipts."""
     identity, (receipt_key,) = tmp_path / "key.txt", (other.folder / "keys").glob("receipt-*.pem")
     identity.write_text(f"{inbox.identity}\n")
@@ -81,8 +81,10 @@ def receive_by_command(other: Deployment, url: str, inbox: Provider, tmp_path: P
     keys = ("--identity", str(identity), "--receipt-key", str(receipt_key), "--audience", "localhost")
     assert other.json("receive", url, "--to", str(to), *keys)["receipted"]
     database, files = f"sqlite:///{other.folder}/platform.sqlite", (other.folder / "recordings").as_uri()
-    report = other.json("import", str(to), "--into", database, "--files", files)
+    whose = ("--as-user", user, "--as-tenant", "ten_new")
+    report = other.json("import", str(to), "--into", database, "--files", files, *whose, expect=(0, 1))
     assert sum(line["new"] for line in report["datasets"]) > 0
+    assert {reason for line in report["datasets"] for reason in line["reasons"]} <= {"another_tenant"}
 
 
 def address(folder: Path, user: str) -> tuple[str, str]:

@@ -503,13 +503,21 @@ def test_answers_that_are_not_agreed_end_it(zips: list[Path], tmp_path: Path, li
     assert sender.receipts == []
 
 
+def plaintext(folder: Path) -> list[Path]:
+    """Files of a receiving folder that are not encrypted, except the statement."""
+    kept = {".age", ".jwt"}
+    places = (folder / "in" / "volumes", folder / "in" / "archive")
+    return [path for place in places for path in place.rglob("*") if path.is_file() and path.suffix not in kept]
+
+
 def test_an_archive_that_does_not_verify_is_reported(zips: list[Path], tmp_path: Path) -> None:
-    """The statement holds, the volumes are those it names, and still they are not what the issuer signed."""
+    """The statement is right, and the volumes are not what the issuer signed: nothing decrypted stays (seen: 13 MB)."""
     broken = tmp_path / zips[0].name
     broken.write_bytes(zips[0].read_bytes())
     volumes.pack_again(broken, lambda files: files.update({"data/new.txt": b"x"}))
     with sending([broken, *zips[1:]]) as sender:
         refused(sender, tmp_path, ArchiveRefused)
+    assert plaintext(tmp_path) == []
 
 
 @pytest.mark.parametrize("claims", [{"export": "e2"}, {"sub": "somebody"}, {"profile": "switch"}])
@@ -517,6 +525,21 @@ def test_an_archive_of_another_export_is_reported(zips: list[Path], tmp_path: Pa
     """What was consented to is what is taken: the signatures of archive and statement name the same."""
     with sending(zips, claims=claims) as sender:
         refused(sender, tmp_path, ArchiveRefused)
+
+
+def test_what_a_killed_run_left_half_decrypted_goes(zips: list[Path], tmp_path: Path) -> None:
+    """At the start of the next run, even if that run ends before it fetches anything."""
+    with sending(zips) as sender:
+        received(sender, tmp_path)
+        names = [path.name for path in (tmp_path / "in" / "volumes").iterdir()]
+        left = tmp_path / "in" / "volumes" / f"{names[0]}.part"
+        left.write_bytes(b"plaintext")
+        unpacking_folder = tmp_path / "in" / "archive" / ".unpacking-x"
+        unpacking_folder.mkdir()
+        with pytest.raises(BadInput):
+            received(sender, tmp_path, ReceivingParty(audience=AUDIENCE, issuer=ISSUER))
+    assert not left.exists()
+    assert not unpacking_folder.exists()
 
 
 def test_data_beyond_the_free_space_is_refused(

@@ -39,7 +39,7 @@ def test_a_link_becomes_a_folder_and_a_database(tmp_path: Path, keys: list[str])
     assert (report["transfer"], report["issuer"], report["receipted"]) == (TRANSFER, ISSUER, True)
     assert report["archive"] == str(target / "archive")
     assert [one["status"] for one in sender.receipts] == ["received"]
-    into = ["--into", f"sqlite:///{tmp_path}/target.db"]
+    into = ["--into", f"sqlite:///{tmp_path}/target.db", "--as-tenant", "ten_1", "--dir", str(tmp_path / "state")]
     result = CliRunner().invoke(main, ["import", "--json", str(target), *into])
     (calls,) = json.loads(result.stdout)["datasets"]
     # The made-up calls of this archive do not fit the reference schema, and the report says so.

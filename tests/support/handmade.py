@@ -43,19 +43,22 @@ def unpacked_archive(
     folder: Path,
     *of_volumes: Members,
     profile: str = "switch",
+    subject_kind: str | None = None,
+    export: str = "e1",
     revisions: Sequence[int] = (),
     counted: Sequence[Sequence[DatasetCount]] = (),
     **closing: Any,
 ) -> list[Path]:
     """An archive unpacked into a folder; the last volume is the closing one, and all are of revision 1 by default.
 
-    `counted` are the counts that its volumes state.
+    `counted` are the counts that its volumes state. It is about a company, or with another profile about a person.
     """
+    closing["subject_kind"] = subject_kind or ("tenant" if profile == "switch" else "user")
     zips = folder / "zips"
     zips.mkdir()
     sealed: list[SealedVolume] = []
     for number, members in enumerate(of_volumes, 1):
-        of = volumes.envelope(profile=profile, revision=revisions[number - 1] if revisions else 1)
+        of = volumes.envelope(export, profile=profile, revision=revisions[number - 1] if revisions else 1)
         with (zips / f"{of.volume_name(number)}.zip").open("wb") as file:
             volume = Volume(of, number, file.write)
             for name, body, described in members:

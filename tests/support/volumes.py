@@ -79,7 +79,7 @@ def closing_document(
         "export": of.export,
         "profile": of.profile,
         "subject": of.subject,
-        "subject_kind": "user",
+        "subject_kind": "tenant" if of.profile == "switch" else "user",
         "complete": True,
         "outcome": {"own": "complete", "processor": "none"},
         "no_data_held": False,

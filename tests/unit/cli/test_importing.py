@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.fernet import Fernet
 
 from cli.main import main
 
@@ -20,6 +21,11 @@ def run_import(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["import", *arguments])
 
 
+def target(folder: Path) -> list[str]:
+    """A database, a company in it, and a folder for the key of the journal."""
+    return ["--into", f"sqlite:///{folder}/target.db", "--as-tenant", "ten_here", "--dir", str(folder / "state")]
+
+
 def imported_json(*arguments: str, code: int = 0) -> Any:
     result = run_import("--json", *arguments)
     assert result.exit_code == code, result.output
@@ -28,7 +34,7 @@ def imported_json(*arguments: str, code: int = 0) -> Any:
 
 def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
     """One command imports the volumes as received; a repeated run changes nothing."""
-    into = ["--into", f"sqlite:///{tmp_path}/target.db", "--files", f"file://{tmp_path}/files"]
+    into = [*target(tmp_path), "--files", f"file://{tmp_path}/files"]
 
     first, second = imported_json(*SWITCH, *JWKS, *into), imported_json(*SWITCH, *JWKS, *into)
 
@@ -36,12 +42,13 @@ def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
     assert new["messages"] > 0
     assert {one["table"]: one["same"] for one in second["datasets"]} == new
     assert (first["refused"], first["profile"], first["complete"]) == (0, "switch", True)
-    assert set(first) == {"export", "profile", "complete", "gaps", "dry_run", "refused", "datasets", "left"}
+    earlier = {"export", "profile", "complete", "gaps", "dry_run", "refused", "datasets", "left"}
+    assert set(first) == earlier | {"import", "target", "quarantined", "conflicts"}
 
 
 def test_people_get_a_table(tmp_path: Path) -> None:
     """And report what was not changed."""
-    result = run_import(*SWITCH, *JWKS, "--into", f"sqlite:///{tmp_path}/target.db", "--dry-run")
+    result = run_import(*SWITCH, *JWKS, *target(tmp_path), "--dry-run")
 
     assert result.exit_code == 0, result.output
     assert "chats/messages" in result.stdout
@@ -60,7 +67,52 @@ def test_people_get_a_table(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_imported_is_one_error(tmp_path: Path, arguments: list[str], code: str) -> None:
     """A copy to read, a part, a changed volume, a folder without any: the database is not even made."""
-    into = ["--into", f"sqlite:///{tmp_path}/target.db"]
-
-    assert imported_json(*arguments, *into, code=1 if code == "archive_refused" else 2)["error"]["code"] == code
+    assert (
+        imported_json(*arguments, *target(tmp_path), code=1 if code == "archive_refused" else 2)["error"]["code"]
+        == code
+    )
     assert not (tmp_path / "target.db").exists()
+
+
+def test_an_import_without_target_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    """Whose data it is here is not guessed from the archive; nothing is made."""
+    error = imported_json(*SWITCH, *JWKS, "--into", f"sqlite:///{tmp_path}/target.db", code=2)["error"]
+
+    assert error["code"] == "wrong_target"
+    assert "--as-tenant" in error["hint"]
+    assert not (tmp_path / "target.db").exists()
+
+
+def test_an_import_is_listed_undone_and_forgotten(tmp_path: Path) -> None:
+    """The report names the import; its key is made beside the deployment, for its owner only."""
+    report = imported_json(*SWITCH, *JWKS, *target(tmp_path), "--diff", str(tmp_path / "diff.jsonl"))
+    into = target(tmp_path)[:2]
+    state = ["--dir", str(tmp_path / "state"), "--json"]
+
+    listed = CliRunner().invoke(main, ["imports", "list", *into, *state])
+    assert [(row["id"], row["state"], row["target"]) for row in json.loads(listed.stdout)] == [
+        (report["import"], "done", "tenant:ten_here")
+    ]
+    undone = json.loads(CliRunner().invoke(main, ["imports", "undo", report["import"], *into, *state]).stdout)
+    assert undone["removed"] == sum(line["new"] for line in report["datasets"])
+    assert undone["conflicts"] == 0
+    forgotten = CliRunner().invoke(main, ["imports", "forget", *into, "--as-tenant", "ten_here", *state])
+    assert json.loads(forgotten.stdout) == {"target": "tenant:ten_here", "entries": 0}
+    for private in (tmp_path / "state" / "import-journal.key", tmp_path / "diff.jsonl"):
+        assert private.stat().st_mode & 0o777 == 0o600
+    lines = [json.loads(line) for line in (tmp_path / "diff.jsonl").read_text().splitlines()]
+    assert {line["what"] for line in lines} == {"new"}
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["undo", "0" * 16, "--journal-key", "KEY"], ["forget", "--as-tenant", "ten_here"]]
+)
+def test_a_database_without_imports_stays_as_it_is(tmp_path: Path, command: list[str]) -> None:
+    """No table and no file is made: the URL may be a mistake."""
+    key = tmp_path / "key"
+    key.write_bytes(Fernet.generate_key())
+    words = [str(key) if word == "KEY" else word for word in command]
+    result = CliRunner().invoke(main, ["imports", *words, "--into", f"sqlite:///{tmp_path}/target.db", "--json"])
+
+    assert result.exit_code == (2 if command[0] == "undo" else 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key"]

@@ -12,11 +12,12 @@ import unpacked
 from archives import export_json, members
 from factories import World, world
 from gap_sources import retry_gaps
+from importing import import_as
 from sqlalchemy import Engine, text
 
 from portability.database.engine import open_engine
 from portability.testing import MemoryFiles
-from receiver.importer.archive_import import import_archive
+from receiver.binding.target import ImportTarget
 
 CALL = "call-con_1-0"
 
@@ -120,7 +121,7 @@ def test_an_import_takes_the_corrected_record(tmp_path: Path, engine: Engine) ->
     folders = unpacked.unpacked(made.fetch(identifier), tmp_path / "unpacked")
     into = f"sqlite:///{tmp_path / 'into.db'}"
 
-    first, second = (import_archive(folders, into) for _run in range(2))
+    first, second = (import_as(folders, into, ImportTarget(tenant="ten_here")) for _run in range(2))
 
     (calls,) = (found for found in first.datasets if found.dataset == "calls")
     (again,) = (found for found in second.datasets if found.dataset == "calls")

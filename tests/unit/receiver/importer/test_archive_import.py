@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import volumes
 from handmade import CREATED, content, table, unpacked_archive
+from importing import import_as
 from sqlalchemy import select
 
 from archive.counts import DatasetCount
@@ -24,8 +25,8 @@ from portability.api.errors import BadInput
 from portability.database.engine import open_engine
 from portability.storage.local import LocalStorage
 from portability.trust.signing import SignatureFault
+from receiver.binding.target import ImportTarget
 from receiver.importer import archive_import, lines
-from receiver.importer.archive_import import import_archive
 from receiver.importer.contents import bags
 from receiver.importer.faults import BadArchive, BadTarget, NotImportable
 from receiver.importer.report import EXAMPLES, ImportReport
@@ -49,7 +50,8 @@ def sound(name: str, body: bytes, *, part: int = 0, truncated: bool = False) -> 
 
 
 def imported(folders: Sequence[Path], folder: Path, **options: Any) -> ImportReport:
-    return import_archive(folders, f"sqlite:///{folder}/target.db", **options)
+    """Imported as the company that the archives of this module are about, under its own id."""
+    return import_as(folders, f"sqlite:///{folder}/target.db", ImportTarget(tenant="ten_a"), **options)
 
 
 def stored(folder: Path, table: str, *columns: str) -> list[tuple[Any, ...]]:
@@ -350,7 +352,7 @@ def test_tables_of_another_program_are_refused(tmp_path: Path) -> None:
 def test_other_databases_are_refused(tmp_path: Path, url: str) -> None:
     """SQLite and PostgreSQL; the URL, which may hold a password, is not repeated."""
     with pytest.raises(BadTarget) as caught:
-        import_archive(unpacked_archive(tmp_path, [table("calls", call())]), url)
+        import_as(unpacked_archive(tmp_path, [table("calls", call())]), url, ImportTarget(tenant="ten_a"))
     assert url not in str(caught.value)
 
 
@@ -395,6 +397,6 @@ def test_progress_ends_at_the_whole(tmp_path: Path) -> None:
 def test_records_of_requests_are_reported_as_left_out() -> None:
     """The receiving platform has no table for them; the file of a volume without data is not a dataset."""
     lines = frozenset({"application/jsonl"})
-    (left,) = archive_import._left("portability", "requests", None, lines)
+    (left,) = archive_import.left("portability", "requests", None, lines)
     assert (left.dataset, left.reason) == ("requests", "the reference schema has no table for it")
-    assert [*archive_import._left("portability", "empty", None, frozenset({"text/plain"}))] == []
+    assert [*archive_import.left("portability", "empty", None, frozenset({"text/plain"}))] == []

@@ -151,6 +151,20 @@ def test_a_signed_bomb_meets_the_bound(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["RATIO", "MOST_BYTES"])
+def test_a_signed_bomb_is_refused_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Seen: 1.6 MB became 1.57 GB. The ratio of the whole archive and its size are bounded; a caller can allow more."""
+    path = bomb(tmp_path, 100 * MIB)
+    if name == "MOST_BYTES":
+        monkeypatch.setattr(unpacking, "RATIO", 10_000)
+        monkeypatch.setattr(unpacking, "MOST_BYTES", 99 * MIB)
+
+    with pytest.raises(ArchiveTooLarge, match="but the limit is"):
+        unpack([path], volumes.JWKS, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert unpack([path], volumes.JWKS, tmp_path / "out", most_bytes=101 * MIB).bytes == 100 * MIB
+
+
 def test_free_space_is_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk is never filled to its end."""
     monkeypatch.setattr(unpacking, "SPARE_BYTES", shutil.disk_usage(tmp_path).total)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from sqlalchemy import Table
 
 from exporters.reference import schema
+from receiver.binding.columns import RULES
 
 FILE = "file"
 """The field of a record that names its file."""
@@ -64,19 +65,24 @@ TABLES: Mapping[tuple[str, str], Table] = {
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """How the fields of a dataset are imported."""
+    """How the fields of a dataset's records are imported."""
 
     taken: frozenset[str]
+    forbidden: frozenset[str]
+    """Columns that only a mapping of the caller allows."""
     ignored: frozenset[str]
-    """Fields without a column in the table, or with a column that an import must not set."""
+    """Fields without a column, of secrets, and of columns that the import table does not list."""
 
 
 @lru_cache(maxsize=256)
-def fields_of(table: Table, names: frozenset[str]) -> Fields:
-    """Return the fields for a table. Columns that are never exported are never imported, because they are secrets."""
-    taken = frozenset(column.name for column in table.columns if not column.info) & names
-    ignored = names - taken - ({FILE} if has_files(table) else set())
-    return Fields(taken, frozenset(ignored))
+def fields_of(dataset: str, names: frozenset[str], allowed: frozenset[str]) -> Fields:
+    """Return the fields of records with these names. Columns that are never exported are never imported."""
+    exporter, _, name = dataset.partition("/")
+    table, rules = TABLES[exporter, name], RULES[dataset]
+    listed = {column.name for column in table.columns if not column.info and column.name in rules.columns}
+    forbidden = (listed & rules.forbidden.keys()) - allowed
+    ignored = names - listed - ({FILE} if has_files(table) else set())
+    return Fields(*map(frozenset, ((listed - forbidden) & names, forbidden & names, ignored)))
 
 
 def has_files(table: Table) -> bool:
@@ -87,3 +93,15 @@ def has_files(table: Table) -> bool:
 def absent(table: Table) -> list[str]:
     """Return columns that no archive contains: secrets, and the platform's technical data."""
     return [column.name for column in table.columns if column.info and column.name != STORAGE_KEY]
+
+
+def in_order(datasets: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Sort datasets so that a row comes after the row that it is a part of; first those that name the target."""
+    first = [("account", "organisation"), ("account", "profile"), ("crm", "contacts")]
+
+    def place(name: tuple[str, str]) -> tuple[int, int, tuple[str, str]]:
+        rules = RULES.get("/".join(name))
+        depth = 1 if rules is not None and rules.parent else 0
+        return depth, first.index(name) if name in first else len(first), name
+
+    return sorted(datasets, key=place)

@@ -1,0 +1,74 @@
+"""The report of `portability import` for people at a terminal."""
+
+from __future__ import annotations
+
+from cli.context import Context
+from cli.verify import printable
+from receiver.importer.report import DatasetResult, ImportReport
+
+
+def print_report(context: Context, report: ImportReport) -> None:
+    """Print counts by dataset, then all that was not imported and why."""
+    say = context.console.print
+    columns = ("dataset", "table", "new", "same", "changed", "kept", "conflicts", "refused", "quarantined", "files")
+    rows = [
+        [
+            f"{one.exporter}/{one.dataset}",
+            one.table,
+            one.new,
+            one.same,
+            one.changed,
+            one.kept,
+            one.conflicts,
+            one.refused.total(),
+            one.quarantined.total(),
+            _files(one),
+        ]
+        for one in report.datasets
+    ]
+    context.table(f"Export {report.export}, profile {report.profile}, as {report.target}", columns, rows)
+    _print_records(context, report)
+    for one in report.datasets:
+        name = f"{one.exporter}/{one.dataset}"
+        if one.ignored_fields:
+            say(f"{name}: ignored fields {printable(', '.join(sorted(one.ignored_fields)))}")
+        if one.not_imported:
+            say(f"{name}: not imported without --allow: {', '.join(sorted(one.not_imported))}")
+    for left in report.left:
+        say(f"left out {printable(left.exporter)}/{printable(left.dataset)}: {left.reason}")
+    absent = sum(len(one.absent_columns) for one in report.datasets)
+    say(f"{absent} columns are never in an archive: secrets and technical data; see docs/source-schema.md")
+    if not report.complete:
+        say(f"[bold]the archive states that it is not complete[/]: {report.gaps} gaps")
+    if report.import_id is None:
+        say("nothing was changed")
+    else:
+        say(f"imported; to undo it: portability imports undo {report.import_id} --into URL", soft_wrap=True)
+
+
+def _print_records(context: Context, report: ImportReport) -> None:
+    refused = [
+        [f"{one.exporter}/{one.dataset}", example.line, printable(example.id or ""), example.field, example.reason]
+        for one in report.datasets
+        for example in one.examples
+    ]
+    if refused:
+        context.table("Refused or quarantined", ("dataset", "line", "id", "field", "reason"), refused)
+    conflicting = [
+        [
+            f"{one.exporter}/{one.dataset}",
+            printable(example.id),
+            "deleted here" if example.is_deleted else ", ".join(example.fields),
+        ]
+        for one in report.datasets
+        for example in one.conflicting
+    ]
+    if conflicting:
+        context.table("Changed on both sides", ("dataset", "id here", "fields"), conflicting)
+
+
+def _files(one: DatasetResult) -> str:
+    if one.files is None:
+        return ""
+    counts = one.files.as_json()
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)

@@ -1,0 +1,237 @@
+"""Undoes an import by its id: rows that it made are removed, values that it replaced are restored.
+
+A value that was changed here since then stays, and is listed. Each batch is one transaction with its part of the
+journal: after a kill the same command continues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Engine, Row, Table, delete, insert, null, select, update
+
+from exporters.reference import schema
+from portability.api import JSON
+from portability.api.errors import ObjectMissing
+from portability.api.storages import Storage
+from receiver.binding.tables import STORAGE_KEY
+from receiver.faults import UnknownImport
+from receiver.importer.database import Batch, batches
+from receiver.importer.values import is_same
+from receiver.ledger import runs
+from receiver.ledger.seals import JournalKey, unsealed
+from receiver.ledger.tables import CHANGE, ID, RUN, exist
+
+BATCH = 500
+EXAMPLES = 100
+Values = Mapping[str, Any]
+Rows: TypeAlias = dict[tuple[str, str], dict[str, Any] | None]
+"""By table and id; None: the row is not stored, or is to be removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """A row that was changed here after the import: these columns stay, or the whole row."""
+
+    table: str
+    id: str
+    fields: tuple[str, ...]
+    action: str
+    """`new`: the row stays; `changed`: its columns stay."""
+
+
+@dataclass(slots=True)
+class UndoReport:
+    """The result of undoing an import."""
+
+    import_id: str
+    target: str
+    dry_run: bool = False
+    removed: int = 0
+    restored: int = 0
+    files: int = 0
+    """Files that were deleted from the storage."""
+    conflicts: int = 0
+    kept: list[KeptRow] = field(default_factory=list)
+    """The first rows with later local changes; all are counted in `conflicts`."""
+
+    def as_json(self) -> Mapping[str, JSON]:
+        return {
+            "import": self.import_id,
+            "target": self.target,
+            "dry_run": self.dry_run,
+            "removed": self.removed,
+            "restored": self.restored,
+            "files": self.files,
+            "conflicts": self.conflicts,
+            "kept": [
+                {"table": one.table, "id": one.id, "fields": list(one.fields), "action": one.action}
+                for one in self.kept
+            ],
+        }
+
+
+def undo(
+    engine: Engine,
+    import_id: str,
+    key: JournalKey,
+    *,
+    storage: Storage | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int], object] = lambda _: None,
+) -> UndoReport:
+    """Undo an import in a database of `opened`. `progress` is called with a number of entries.
+
+    Raises: UnknownImport if there is no such import, its journal is deleted, or another key made it.
+    """
+    with batches(engine, dry_run=dry_run) as batch:
+        with batch() as connection:
+            target = _target(connection, import_id)
+            report = UndoReport(import_id, target, dry_run=dry_run)
+            key.cipher(connection, target)  # another key is an error before anything is changed
+        work = _Undo(batch, report, key, storage)
+        while work.step():
+            progress(BATCH)
+        with batch() as connection:
+            work.forget_run(connection)
+    return report
+
+
+def _target(connection: Connection, import_id: str) -> str:
+    if not exist(connection):
+        raise UnknownImport("no import was made into this database")
+    found = connection.execute(select(RUN.c.target, RUN.c.state).where(RUN.c.id == import_id)).one_or_none()
+    if found is None:
+        raise UnknownImport(f"there is no import {import_id} in this database")
+    if found.state == runs.EXPIRED:
+        raise UnknownImport(f"the journal of import {import_id} is deleted: its time is over", hint="")
+    return str(found.target)
+
+
+class _Undo:
+    def __init__(self, batch: Batch, report: UndoReport, key: JournalKey, storage: Storage | None) -> None:
+        self._batch = batch
+        self._report = report
+        self._key = key
+        self._storage = storage
+        self._before: int | None = None
+        """Entries from this number on are done; those that conflict stay until the end."""
+        self._staying: set[tuple[str, str]] = set()
+        """Rows that stay although the import made them."""
+
+    def step(self) -> bool:
+        """Undo the newest entries; returns whether there were any."""
+        orphans: list[str] = []
+        with self._batch() as connection:
+            cipher = self._key.cipher(connection, self._report.target)
+            query = select(CHANGE).where(CHANGE.c.run == self._report.import_id).order_by(CHANGE.c.seq.desc())
+            if self._before is not None:
+                query = query.where(CHANGE.c.seq < self._before)
+            entries = connection.execute(query.limit(BATCH)).all()
+            rows = _current(connection, entries)
+            undone = [
+                entry.seq
+                for entry in entries
+                if self._undo(connection, entry, unsealed(cipher, entry.sealed), rows, orphans)
+            ]
+            for name in {entry.name for entry in entries}:
+                of = schema.metadata.tables[name]
+                gone = [entry.local_id for entry in entries if entry.name == name and not rows[name, entry.local_id]]
+                connection.execute(delete(of).where(of.c.id.in_(gone)))
+            connection.execute(delete(CHANGE).where(CHANGE.c.seq.in_(undone)))
+        # After the commit: a row never leads to a file that is deleted.
+        with self._batch() as connection:
+            self._delete_files(connection, orphans)
+        if entries:
+            self._before = entries[-1].seq
+        return bool(entries)
+
+    def _undo(
+        self,
+        connection: Connection,
+        entry: Row[Any],
+        values: Mapping[str, Values],
+        rows: Rows,
+        orphans: list[str],
+    ) -> bool:
+        """Undo one entry, in `rows` too; returns whether it is done, and not kept because of a later change."""
+        table, place = schema.metadata.tables[entry.name], (entry.name, entry.local_id)
+        row = rows[place]
+        if row is None or entry.action == "seen":
+            return True
+        after, before = values["after"], values["before"]
+        edited = tuple(name for name, value in after.items() if not is_same(table.c[name], row[name], value))
+        if entry.action == "new":
+            if edited:
+                return self._keep(entry, edited)
+            rows[place] = None
+            self._report.removed += 1
+        else:
+            restored = {name: value for name, value in before.items() if name not in edited}
+            if restored:
+                typed = {name: _typed(table, name, value) for name, value in restored.items()}
+                connection.execute(update(table).where(table.c.id == entry.local_id).values(typed))
+                row.update(restored)
+                self._report.restored += 1
+            if edited:
+                return self._keep(entry, edited)
+        if after.get(STORAGE_KEY):
+            orphans.append(after[STORAGE_KEY])
+        return True
+
+    def _keep(self, entry: Row[Any], edited: Sequence[str]) -> bool:
+        self._report.conflicts += 1
+        if entry.action == "new":
+            self._staying.add((entry.name, entry.local_id))
+        if len(self._report.kept) < EXAMPLES:
+            self._report.kept.append(KeptRow(entry.name, entry.local_id, tuple(edited), entry.action))
+        return False
+
+    def _delete_files(self, connection: Connection, keys: Sequence[str]) -> None:
+        """Delete files to which no row leads any more."""
+        for key in dict.fromkeys(keys):
+            of = [table for table in schema.metadata.tables.values() if STORAGE_KEY in table.c]
+            in_use = any(
+                connection.execute(select(table.c.id).where(table.c[STORAGE_KEY] == key)).first() for table in of
+            )
+            if self._storage is not None and not in_use:
+                self._report.files += 1
+                if not self._report.dry_run:
+                    self._remove(self._storage, key)
+
+    def _remove(self, storage: Storage, key: str) -> None:
+        try:
+            storage.delete(key)
+        except ObjectMissing:
+            self._report.files -= 1
+
+    def forget_run(self, connection: Connection) -> None:
+        """Delete the run and its ids; the ids of rows that stay remain, so that a later import finds them."""
+        run = self._report.import_id
+        connection.execute(delete(CHANGE).where(CHANGE.c.run == run))
+        connection.execute(delete(RUN).where(RUN.c.id == run))
+        is_used = connection.execute(select(RUN.c.id).where(RUN.c.target == self._report.target)).first()
+        staying = []
+        if is_used or self._staying:
+            rows = connection.execute(select(ID).where(ID.c.run == run)).mappings()
+            staying = [dict(row) for row in rows if row["is_bound"] or (row["name"], row["local_id"]) in self._staying]
+        connection.execute(delete(ID).where(ID.c.run == run))
+        if staying:
+            connection.execute(insert(ID), staying)
+
+
+def _current(connection: Connection, entries: Sequence[Row[Any]]) -> Rows:
+    """Return the stored rows that entries are about."""
+    found: Rows = {(entry.name, entry.local_id): None for entry in entries}
+    for name in {entry.name for entry in entries}:
+        of = schema.metadata.tables[name]
+        query = select(of).where(of.c.id.in_([entry.local_id for entry in entries if entry.name == name]))
+        found.update(((name, row["id"]), dict(row)) for row in connection.execute(query).mappings())
+    return found
+
+
+def _typed(table: Table, name: str, value: object) -> Any:  # noqa: ANN401  # what the column takes
+    # None would become JSON's own null, which differs from NULL.
+    return null() if value is None and "JSON" in type(table.c[name].type).__name__.upper() else value

@@ -1,0 +1,85 @@
+"""Runs: each import has an id; a run that was killed is continued by the next run of the same archive."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from receiver.ledger.tables import CHANGE, ID, KEY, RUN, exist
+
+RUNNING, DONE, EXPIRED = "running", "done", "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The archive of a run."""
+
+    issuer: str
+    export: str
+    revision: int
+    subject: str
+
+
+def begin(connection: Connection, target: str, source: Source, journal_days: int) -> str:
+    """Return the id of a new run, or of the run of this archive that did not end."""
+    sweep(connection)
+    same = (RUN.c.issuer == source.issuer, RUN.c.export == source.export, RUN.c.revision == source.revision)
+    query = select(RUN.c.id).where(RUN.c.target == target, *same, RUN.c.state == RUNNING)
+    if (unfinished := connection.scalar(query.limit(1))) is not None:
+        return str(unfinished)
+    identifier, present = secrets.token_hex(8), datetime.now(UTC)
+    values = {"issuer": source.issuer, "export": source.export, "revision": source.revision, "subject": source.subject}
+    until = present + timedelta(days=journal_days)
+    connection.execute(
+        insert(RUN).values(id=identifier, target=target, state=RUNNING, began_at=present, keep_until=until, **values)
+    )
+    return identifier
+
+
+def subject_of(connection: Connection, target: str, issuer: str) -> str | None:
+    """Return the issuer's pseudonym of the subject of the last import into a target."""
+    query = select(RUN.c.subject).where(RUN.c.target == target, RUN.c.issuer == issuer)
+    return connection.scalar(query.order_by(RUN.c.began_at.desc()).limit(1))
+
+
+def end(connection: Connection, identifier: str) -> None:
+    """Note that a run has imported everything."""
+    change = update(RUN).where(RUN.c.id == identifier)
+    connection.execute(change.values(state=DONE, ended_at=datetime.now(UTC)))
+
+
+def sweep(connection: Connection) -> None:
+    """Delete journals whose time is over; their imports can no longer be undone."""
+    over = select(RUN.c.id).where(RUN.c.keep_until <= datetime.now(UTC))
+    connection.execute(delete(CHANGE).where(CHANGE.c.run.in_(over)))
+    connection.execute(update(RUN).where(RUN.c.id.in_(over)).values(state=EXPIRED))
+
+
+def listed(connection: Connection) -> Sequence[Row[Any]]:
+    """Return all runs, the newest first, after deleting journals whose time is over."""
+    if not exist(connection):
+        return []
+    sweep(connection)
+    return connection.execute(select(RUN).order_by(RUN.c.began_at.desc(), RUN.c.id)).all()
+
+
+def forget(connection: Connection, target: str, person: str | None) -> int:
+    """Delete all that is remembered of a target, and entries about this person in journals of companies.
+
+    `person` is as in `CHANGE.person`. Returns the number of deleted entries.
+    """
+    if not exist(connection):
+        return 0
+    about = CHANGE.c.target == target
+    if person is not None:
+        parts = select(CHANGE.c.name + "/" + CHANGE.c.local_id).where(CHANGE.c.person == person)
+        about = about | (CHANGE.c.person == person) | CHANGE.c.parent.in_(parts)
+    count = connection.execute(delete(CHANGE).where(about)).rowcount
+    for table in (KEY, ID, RUN):
+        connection.execute(delete(table).where(table.c.target == target))
+    return count

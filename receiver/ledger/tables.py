@@ -1,0 +1,101 @@
+"""Tables of the receiver in the target database, made by the first import: the platform's own tables stay as they are.
+
+On PostgreSQL they are in the schema `portability_import`, on SQLite their names begin so. They are in the same database
+as the imported rows because a row and its entry in the journal must be written in one transaction.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.schema import CreateSchema
+
+from portability.database.engine import UtcTime
+
+SCHEMA = "portability_import"
+metadata = MetaData(schema=SCHEMA)
+
+RUN = Table(
+    "portability_import_run",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("target", Text, nullable=False, comment="as ImportTarget.name"),
+    Column("issuer", Text, nullable=False),
+    Column("export", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("subject", Text, nullable=False, comment="the issuer's pseudonym of the subject"),
+    Column("state", String(16), nullable=False, comment="running, done or expired"),
+    Column("began_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("keep_until", UtcTime, nullable=False, comment="the journal is deleted then"),
+)
+KEY = Table(
+    "portability_import_key",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("kid", String(16), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False, comment="the target's key, encrypted with the key file"),
+)
+ID = Table(
+    "portability_import_id",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("issuer", Text, primary_key=True),
+    Column("name", String(64), primary_key=True, comment="the table"),
+    Column("foreign_id", Text, primary_key=True),
+    Column("local_id", Text, nullable=False),
+    Column("run", String(32), nullable=False, comment="the import that has added it"),
+    Column("is_bound", Boolean, nullable=False, comment="whether it is the target itself"),
+    Column("is_made", Boolean, nullable=False, comment="whether an import has made the local row"),
+    Index("portability_import_id_local", "name", "local_id"),
+    Index("portability_import_id_own", "target", "issuer", "name", "local_id"),
+)
+CHANGE = Table(
+    "portability_import_change",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("run", String(32), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("name", String(64), nullable=False, comment="the table"),
+    Column("local_id", Text, nullable=False),
+    Column("action", String(8), nullable=False, comment="new, changed or seen"),
+    Column("person", Text, comment="the local row of the person whom it is about"),
+    Column("parent", Text, comment="the local row that it is a part of"),
+    Column("sealed", LargeBinary, nullable=False, comment="the values, encrypted"),
+    Index("portability_import_change_row", "name", "local_id", "target"),
+    Index("portability_import_change_run", "run", "seq"),
+    Index("portability_import_change_person", "person"),
+    Index("portability_import_change_parent", "parent"),
+)
+
+
+def placed(engine: Engine) -> Engine:
+    """Return the engine with the place of these tables: SQLite has no schemas."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    return engine.execution_options(schema_translate_map={SCHEMA: None if is_sqlite else SCHEMA})
+
+
+def create(connection: Connection) -> None:
+    """Make what is missing. The role needs the right to create a schema once."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
+    metadata.create_all(connection)
+
+
+def exist(connection: Connection) -> bool:
+    """Return whether an import was ever made into this database."""
+    schema = None if connection.dialect.name == "sqlite" else SCHEMA
+    return connection.dialect.has_table(connection, RUN.name, schema=schema)
