@@ -2,16 +2,11 @@
 
 PortabilityError
   TransferRefused      this side refuses, and the receipt states the code
-<<<<<<< HEAD
     BadStatement  StatementExpired  WrongList  WrongAudience  WrongKey  TransferChanged
     ArchiveRefused  ArchiveTooLarge
-  SenderRefused  SenderUnavailable
-=======
-    BadStatement  WrongAudience  WrongKey  TransferChanged  ArchiveRefused  ArchiveTooLarge
   SenderRefused  SenderUnavailable  ImportConflict
   BadInput
     WrongTarget  UnknownImport
->>>>>>> imports
 """
 
 from __future__ import annotations

@@ -81,29 +81,25 @@ def receive(
     """
     with Sender(url) as sender, _alone(target), _full_named():
         job = _Job(sender, target, recipient, began, patience or FetchPatience())
-<<<<<<< HEAD
-        try:
-            offer = sender.offer()
-        except SenderRefused:
-            # The link has ended. What was downloaded before can still be receipted.
-            if (kept := papers.kept(target, sender)) is None:
-                raise
-            return _transfer(job, kept)
-        if offer.transfer is None:
-            return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
-        return _transfer(job, papers.fetched(sender, offer.transfer))
-=======
         job.sweep()
-        offer = sender.offer()
         try:
-            if offer.transfer is None:
-                claims = {"export": offer.export}
-                return Received(*job.take(offer.parcels, job.keys(None), claims), None, receipted=False)
-            return _transfer(job, offer)
+            return _received(job)
         except TransferRefused:
             job.discard()
             raise
->>>>>>> imports
+
+
+def _received(job: _Job) -> Received:
+    try:
+        offer = job.sender.offer()
+    except SenderRefused:
+        # The link has ended. What was downloaded before can still be receipted.
+        if (kept := papers.kept(job.target, job.sender)) is None:
+            raise
+        return _transfer(job, kept)
+    if offer.transfer is None:
+        return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
+    return _transfer(job, papers.fetched(job.sender, offer.transfer))
 
 
 @contextmanager
@@ -183,7 +179,7 @@ class _Job:
 
     def sweep(self) -> None:
         """Remove what a killed run has left half decrypted or half unpacked."""
-        if (self.target / STATEMENT).exists():
+        if (self.target / papers.STATEMENT).exists():
             # Of a transfer these are decrypted; of a person's own link they are downloads, which continue.
             for path in (self.target / VOLUMES).glob("*.zip.part"):
                 path.unlink()
