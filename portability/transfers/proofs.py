@@ -24,7 +24,7 @@ from portability.errors import WrongState
 from portability.messages import webhooks
 from portability.safe_http import SafeHttpClient
 from portability.settings import Settings
-from portability.transfers import key_sets, recipients
+from portability.transfers import age_keys, key_sets, recipients
 from portability.transfers.recipients import NotProven
 from portability.trust import audit
 from portability.trust.signing import CHALLENGE_TYPE, ROTATION_TYPE, SignatureFault, check, check_clock
@@ -112,7 +112,7 @@ def rotation(client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any],
     if not all(isinstance(text, str) for text in texts):
         raise WrongRotation("claims age_key, jwks_url and webhook_url: they must be texts")
     age_key, jwks_url, webhook_url = texts
-    rotated = KeyRotation(recipients.checked_age_key(age_key), jwks_url, webhook_url)
+    rotated = KeyRotation(age_keys.checked(age_key), jwks_url, webhook_url)
     recipients.check_addresses(client, row["domain"], jwks_url, webhook_url)
     changed = {name: getattr(rotated, name) for name in KeyRotation.__dataclass_fields__}
     challenge(client, settings, {**row, **changed})

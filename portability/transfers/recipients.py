@@ -17,8 +17,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import pyrage
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
 from portability.api import JSON
@@ -34,14 +32,13 @@ from portability.requests.states import TransferState
 from portability.requests.transition import end_transfers
 from portability.safe_http import AddressRefused, SafeHttpClient
 from portability.setting_values import is_loopback
+from portability.transfers import age_keys
 from portability.trust import audit, keys
 
 TABLE = models.recipient
 NAME_MAX = 200
 PURPOSE = b"portability webhook secret 1"
 SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix that Standard Webhooks defines
-AGE_ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-"""The characters of Bech32 (BIP 173), in the order of their values."""
 DATASET = re.compile(r"[A-Za-z0-9_-]{1,100}(/[A-Za-z0-9_-]{1,100})?")
 
 
@@ -59,13 +56,6 @@ class UnknownRecipient(BadInput):
 
     code = "unknown_recipient"
     default_hint = "`portability recipients list` lists them"
-
-
-class WeakKey(BadInput):
-    """A recipient's invalid key, or a key that gives no protection."""
-
-    code = "weak_key"
-    default_hint = "ask the recipient to run `age-keygen` and to send the line that begins with age1"
 
 
 class NotProven(WrongState):
@@ -121,7 +111,7 @@ def checked(
     host = domain.strip().lower().rstrip(".")
     kept = safeguard.strip() if safeguard and safeguard.strip() else None
     scope = None if datasets is None else tuple(checked_datasets(datasets, exporters))
-    key = checked_age_key(age_key)
+    key = age_keys.checked(age_key)
     check_addresses(client, host, jwks_url, webhook_url)
     return RecipientEntry(clean_name, host, where, ground, kept, key, jwks_url, webhook_url, scope)
 
@@ -227,7 +217,7 @@ def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
         **clean_name,
         "state": state(row),
         **addresses,
-        "fingerprint": fingerprint(row["age_key"]),
+        "fingerprint": age_keys.fingerprint(row["age_key"]),
         "created_at": rfc3339(row["created_at"]),
         "approved_at": rfc3339(row["approved_at"]),
         **{name: rfc3339(row[name]) for name in ("removed_at", "proven_at", "rotated_at")},
@@ -239,12 +229,6 @@ def state(row: Mapping[Any, Any]) -> RecipientState:
     if row["removed_at"] is not None:
         return RecipientState.REMOVED
     return RecipientState.WAITING if row["approved_at"] is None else RecipientState.APPROVED
-
-
-def fingerprint(age_key: str) -> str:
-    """Return the begin of the key's SHA-256 in groups, for two people to compare by phone."""
-    digest = hashlib.sha256(age_key.encode()).hexdigest()[:32]
-    return " ".join(digest[place : place + 4] for place in range(0, len(digest), 4))
 
 
 def webhook_secret(keys_folder: Path, row: Mapping[Any, Any]) -> str:
@@ -268,31 +252,6 @@ def checked_datasets(names: Sequence[str], exporters: Collection[str] | None = N
 def covers(scope: Sequence[str] | None, exporter: str, dataset: str | None) -> bool:
     """Return whether a list of names covers a dataset, or all of an exporter; None covers everything."""
     return scope is None or exporter in scope or (dataset is not None and f"{exporter}/{dataset}" in scope)
-
-
-def checked_age_key(text: str) -> str:
-    """Return an age public key for X25519, in lower case. Raises WeakKey."""
-    key = text.strip().lower()
-    if not key.startswith("age1"):
-        raise WeakKey("not an age public key: it must begin with age1")
-    try:
-        pyrage.x25519.Recipient.from_str(key)
-    except pyrage.RecipientError:
-        raise WeakKey("not an age public key: a character is missing or wrong") from None
-    try:
-        # Data encrypted to a point of small order could be decrypted by anyone (RFC 7748, section 6.1).
-        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(_point(key)))
-    except ValueError:
-        raise WeakKey("unsafe key: anyone could decrypt data that is encrypted to it") from None
-    return key
-
-
-def _point(key: str) -> bytes:
-    """Return the 32 bytes of a key with a valid checksum: 52 characters of 5 bits (BIP 173)."""
-    number = 0
-    for character in key[4:56]:
-        number = number << 5 | AGE_ALPHABET.index(character)
-    return (number >> 4).to_bytes(32, "big")
 
 
 def _ground(country: str, home: str | None, mechanism: str | None, safeguard: str) -> Mechanism:

@@ -18,7 +18,8 @@ from portability.law.countries import Mechanism, needs_human
 from portability.requests.policy import Actor
 from portability.safe_http import AddressRefused, SafeHttpClient
 from portability.transfers import proofs, recipients
-from portability.transfers.recipients import NotProven, RecipientEntry, UnknownRecipient, WeakKey
+from portability.transfers.age_keys import WeakKey
+from portability.transfers.recipients import NotProven, RecipientEntry, UnknownRecipient
 from portability.trust import audit, keys
 
 GOOD = SafeHttpClient(resolve=lambda _host, _port: ["93.184.215.14"])
