@@ -11,6 +11,7 @@ from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import KeyReused
+from portability.people.actor_names import issuer_of
 
 TABLE = models.idempotency_key
 KEPT_SECONDS = 86_400
@@ -20,6 +21,7 @@ KEY_MAX = 255
 def once(connection: Connection, key: str, body: bytes, *, actor: str, make: Callable[[], str]) -> tuple[str, bool]:
     """Return (the export id for this actor's key, whether it is new); a new key calls `make`.
 
+    `actor` is the text of an `Actor`: two people of two issuers may have the same id, and each has their own keys.
     `body` is the request as received, or in a canonical form. A key is valid for a day.
 
     Raises: KeyReused if the key was used with another body; BadInput for an invalid key; and what `make` raises.
@@ -29,7 +31,7 @@ def once(connection: Connection, key: str, body: bytes, *, actor: str, make: Cal
     # Locked, like the acceptance of requests; this is the first lock in the order of locks.
     connection.execute(select(models.deployment.c.id).with_for_update())
     connection.execute(delete(TABLE).where(TABLE.c.created_at < now(-KEPT_SECONDS)))
-    digest, body_digest = _sha256(f"{actor}\0{key}".encode()), _sha256(body)
+    digest, body_digest = _sha256(f"{issuer_of(actor)}\0{actor}\0{key}".encode()), _sha256(body)
     known = connection.execute(select(TABLE).where(TABLE.c.digest == digest)).mappings().one_or_none()
     if known is not None:
         if known["request_sha256"] != body_digest:

@@ -485,6 +485,20 @@ def test_a_key_makes_one_export(people: People, control_url: str) -> None:
     assert send(b"[]")[1]
 
 
+def test_people_with_one_id_at_two_issuers_share_no_key(people: People) -> None:
+    """The key of one does not lead to the export of the other."""
+
+    def kept(issuer: str, subject: str) -> tuple[str, bool]:
+        actor, wanted = Actor("staff", "sam", issuer=issuer), acceptance.check(profile="access", subject=subject)
+        with writing(people.world.engine) as connection:
+            given: dict[str, Any] = {"make": lambda: acceptance.accept(connection, wanted, actor=actor)[0]}
+            return idempotency.once(connection, "k-1", b"{}", actor=str(actor), **given)
+
+    one, other = kept("https://one.example", "user:usr_1"), kept("https://two.example", "user:usr_2")
+    assert (one[1], other[1]) == (True, True)
+    assert kept("https://one.example", "user:usr_1") == (one[0], False)
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "é"])
 def test_an_invalid_key_is_refused(people: People, key: str) -> None:
     """Printable ASCII, and not endless."""
