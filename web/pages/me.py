@@ -32,7 +32,6 @@ from web.visibility import found
 
 router = APIRouter(prefix="/me", include_in_schema=False)
 SHOWN = 20
-MESSAGES = 5
 SHOWN_FIRST = ("pending", "partial", "refused", "needs_instruction", "with_remarks", "complete", "empty")
 """A part with datasets in several states shows the first of these."""
 Names = Annotated[list[str], Field(max_length=100)]
@@ -60,8 +59,8 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         current = _current(connection, rows)
         consents = my_transfers.consents(connection, login)
         given = my_transfers.given(connection, consents)
-        newest = [row["id"] for row in rows[:MESSAGES]]
-        recent = outbox.messages(connection, newest, [row["id"] for row in consents])[-MESSAGES:]
+        newest = [row["id"] for row in rows]
+        recent = outbox.messages(connection, newest, [row["id"] for row in consents])[-SHOWN:]
     return rendering.page(
         request,
         "me.html",
