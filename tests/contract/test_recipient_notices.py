@@ -391,3 +391,20 @@ def test_a_notice_comes_back_after_a_restore(made: World, other: Provider, backu
         assert {event.outcome for event in reconciled(made).events} <= {"restored", "noted"}
         assert contents(made) == wanted
     assert export_id
+
+
+def test_the_notice_of_an_erasure_comes_back_after_a_restore(made: World, other: Provider, backups: Backups) -> None:
+    """The backup is older than the erasure: the person stays erased, and the acknowledgement is there once."""
+    delivered_transfer(made, other)
+    journal_of(made).ship()
+    before = backups.take()
+    erase_person(made)
+    erasure.advance(made.engine, lambda: made.place.storage)
+    assert inform_next(made)
+    journal_of(made).ship()
+    (wanted,) = notice_rows(made)
+    backups.restore(before)
+    reconciled(made)
+    erasure.advance(made.engine, lambda: made.place.storage)
+    assert notice_rows(made) == [wanted]
+    assert not inform_next(made)
