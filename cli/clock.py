@@ -16,7 +16,17 @@ from portability.people.directory import load_directory
 from portability.processes import report_ready
 from portability.queue import connect, open_queue, redis_url
 from portability.sources import PlatformSources
-from worker.clock import audit_anchor, dispatch, erasure, expiry, journal, message_delivery, sweep, webhook_delivery
+from worker.clock import (
+    audit_anchor,
+    dispatch,
+    erasure,
+    expiry,
+    journal,
+    message_delivery,
+    notice_delivery,
+    sweep,
+    webhook_delivery,
+)
 from worker.clock.envelopes import Desk
 
 
@@ -50,6 +60,7 @@ def _start(context: Context, stop: threading.Event) -> None:
         "expirer": (expiry.run, (engine, storage, settings, stop)),
         "eraser": (erasure.run, (engine, storage, settings.keys, settings.iss, every, stop)),
         "announcer": (webhook_delivery.run, (engine, settings, stop)),
+        "informer": (notice_delivery.run, (engine, settings, stop)),
     }
     for name, (work, args) in tasks.items():
         threading.Thread(target=journal.after, args=(ready, stop, work, *args), name=name, daemon=True).start()

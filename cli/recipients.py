@@ -1,4 +1,4 @@
-"""`portability recipients add | list | approve | prove | rotate | remove`: other providers that data may be sent to."""
+"""`portability recipients`: other providers that data may be sent to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from portability.api import JSON
 from portability.api.errors import PortabilityError
 from portability.database.engine import reading, writing
 from portability.law.countries import Mechanism
+from portability.messages import recipient_notices
 from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
 from portability.transfers import proofs
@@ -138,6 +139,24 @@ def remove(context: Context, identifier: str, claimed: str | None) -> None:
     with writing(context.engine) as connection:
         gone = others.remove(connection, identifier, actor=str(actor))
     context.result({"id": gone}, lambda: context.console.print(f"{gone} is removed", markup=False))
+
+
+@recipients.command("notices")
+@click.argument("identifier", metavar="[RECIPIENT]", required=False)
+@AS
+@shared
+def notices(context: Context, identifier: str | None, claimed: str | None) -> None:
+    """List notices to recipients about changes after a transfer; by id or domain, removed recipients too."""
+    permit_any(context, claimed, Action.RECIPIENTS)
+    with reading(context.engine) as connection:
+        same = [row["id"] for row in others.rows(connection) if identifier in {row["id"], row["domain"]}]
+        if identifier and not same:
+            raise others.UnknownRecipient("unknown recipient: no recipient has this id or domain")
+        rows = recipient_notices.rows(connection)
+    found = [row for row in rows if not identifier or row["recipient_id"] in same]
+    names = ("id", "recipient_id", "transfer_id", "kind", "state", "reason", "attempts", "created_at", "settled_at")
+    document: list[JSON] = [recipient_notices.view(row) for row in found]
+    context.result(document, lambda: context.table("Notices", names, [[row[name] for name in names] for row in found]))
 
 
 def _proven(context: Context, row: RowMapping, actor: str) -> RowMapping:

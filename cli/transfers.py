@@ -9,6 +9,7 @@ from cli.exports import wake_for
 from cli.permission import AS, permit
 from portability.api import JSON
 from portability.database.engine import reading, writing
+from portability.messages import recipient_notices
 from portability.people import subjects
 from portability.requests import actors, policy
 from portability.requests.acceptance import instant
@@ -16,6 +17,9 @@ from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import authorisations as consents
 from portability.transfers import sending
+
+NOTICE = ("id", "kind", "revision", "state", "reason", "attempts", "created_at", "settled_at")
+"""Columns of a notice to a recipient."""
 
 
 @click.command()
@@ -61,10 +65,13 @@ def show_transfer(context: Context, identifier: str, claimed: str | None) -> Non
         permit(context, connection, claimed, Action.SEND, row["export_id"])
         seen = sending.view(connection, row)
         steps = sending.timeline(connection, row)
+        found = recipient_notices.rows(connection, transfer_id=identifier)
 
     def human() -> None:
         _show(context, [seen])
         context.table("Timeline", ("what", "at"), [[step["what"], step["at"]] for step in steps])
+        if found:
+            context.table("Notices", NOTICE, [[row[name] for name in NOTICE] for row in found])
 
     context.result(seen, human)
 

@@ -23,6 +23,7 @@ from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.profiles import Profile
 from portability.messages.outbox import MessageKind, MessageState
+from portability.messages.recipient_notices import NoticeState
 from portability.requests import approvals
 from portability.requests.exports import unanswered
 from portability.requests.referrals import ReferralState
@@ -63,6 +64,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             _gaps(connection),
             *_notifications(connection),
             *_transfers(connection),
+            _notices(connection),
             *_journal(connection),
         ]
     return [*counted, _incidents(engine)]
@@ -262,6 +264,17 @@ def _transfers(connection: Connection) -> Sequence[Metric]:
         "Seconds since the oldest unsent webhook was queued; 0 if none waits",
         value=max(0.0, age_seconds or 0.0),
     )
+
+
+def _notices(connection: Connection) -> Metric:
+    table = models.recipient_notice
+    counts = Counter(dict.fromkeys(map(str, NoticeState), 0))
+    for state, count in connection.execute(select(table.c.state, func.count()).group_by(table.c.state)):
+        counts[_known(state, (*NoticeState,))] += count
+    metric = GaugeMetricFamily(
+        "portability_recipient_notices", "Notices to recipients about changes, by state", labels=("state",)
+    )
+    return _by_one_label(metric, counts)
 
 
 def _incidents(engine: Engine) -> Metric:

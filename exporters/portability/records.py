@@ -32,6 +32,7 @@ WITHHELD_TABLES: Mapping[str, str] = {
     "ledger": "what an archive contains is in `export.json` of the archive itself",
     "lost_event": "which events a restore of the database brought back; the events themselves are exported",
     "pseudonym": "digests of other people",
+    "recipient_notice": "ids and times of notices to recipients, also after an erasure; transfers are exported",
     "referral": "which tenants decide over data, and what they answered, is in `export.json` of the archive itself",
     "review": "names records that may be about other people; `export.json` counts the decisions",
     "session": "encrypted and deleted within hours; the page of sessions shows them, and the events are exported",

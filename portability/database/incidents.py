@@ -58,6 +58,8 @@ class Incident(StrEnum):
     """A transfer to another provider failed permanently."""
     WEBHOOK_FAILED = "webhook_failed"
     """A recipient could not be informed about a transfer."""
+    NOTICE_FAILED = "notice_failed"
+    """A recipient has not acknowledged a notice about a transfer."""
     SWEPT = "swept"
     """An orphan of a dead worker was removed."""
 

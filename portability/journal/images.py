@@ -38,7 +38,7 @@ ONE_ROW: Mapping[str, Table] = {
 """Tables by the name that an event's details give to the id of a row."""
 UNCHANGING = "access."
 """Beginning of the actions that read, or were refused."""
-PASSING = ("link.", "code.", "transfer.", "copy.", "webhook.", "notification.", "deletion.", "volume.failed")
+PASSING = ("link.", "code.", "transfer.", "copy.", "webhook.", "notice.", "notification.", "deletion.", "volume.failed")
 """Beginnings of actions that change neither the export itself nor how far its archive is."""
 OF_WORK = frozenset({EXPORT, models.slice, models.volume, models.ledger, models.gap, models.pseudonym})
 """Tables of an export that such an action does not change; reviews neither."""
@@ -200,6 +200,8 @@ def _belongs(table: Table, export_id: str) -> Sequence[ColumnElement[bool]]:
     """Return the condition for rows of an export; none for a table that does not refer to exports."""
     if table is EXPORT:
         return [EXPORT.c.id == export_id]
+    if table is models.recipient_notice:
+        return [table.c.export_id == export_id]
     for key in sorted(table.foreign_keys, key=lambda key: key.column.table is not EXPORT):
         if above := _belongs(key.column.table, export_id):
             return [key.parent.in_(select(key.column).where(*above))]

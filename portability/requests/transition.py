@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, case, delete, insert, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import LeaseLost, WrongState
-from portability.messages import outbox
+from portability.messages import outbox, recipient_notices
 from portability.messages.outbox import MessageKind
+from portability.messages.recipient_notices import NoticeKind
 from portability.people import pseudonyms
 from portability.requests import slices
 from portability.requests.states import (
@@ -47,6 +48,8 @@ class EndedDelivery:
     transfers: Sequence[tuple[str, str]] = ()
     """Each link id with its export's id."""
     links: Sequence[tuple[str, str]] = ()
+    notices: Sequence[RowMapping] = ()
+    """To recipients, about these transfers."""
 
     def record(self, connection: Connection, state: TransferState, *, actor: str) -> None:
         """Write their events, after everything else in the transaction is locked."""
@@ -55,6 +58,7 @@ class EndedDelivery:
             audit.record(connection, f"transfer.{state}", actor=actor, export_id=export_id, detail=detail)
         for link_id, export_id in self.links:
             audit.record(connection, "link.revoked", actor=actor, export_id=export_id, detail={"link": link_id})
+        recipient_notices.record(connection, self.notices, actor=actor)
 
 
 def transition(
@@ -99,12 +103,21 @@ def transition(
         pseudonyms.forget(connection, export["id"])
     if (kind := message or meaning.message) is not None:
         outbox.queue(connection, kind, export["id"])
+    rectified = _queue_rectified(connection, row) if to is ExportState.READY else ()
     if ends_delivery:
         ended.record(connection, ends_delivery, actor=actor)
         detail = {**(detail or {}), "links": len(ended.links)}
     if (event := EXPORTS[before].next[to]) is not None:
         audit.record(connection, event, actor=actor, export_id=export["id"], detail=detail)
+    recipient_notices.record(connection, rectified, actor=actor)
     return row
+
+
+def _queue_rectified(connection: Connection, export: Mapping[Any, Any]) -> Sequence[RowMapping]:
+    """Queue notices to recipients that may have an earlier revision of an export."""
+    earlier = and_(TRANSFER.c.export_id == export["id"], TRANSFER.c.revision < export["revision"])
+    which = and_(earlier, recipient_notices.fetched())
+    return recipient_notices.queue(connection, NoticeKind.RECTIFIED, which, revision=export["revision"])
 
 
 def _entering(before: ExportState, to: ExportState, error: PortabilityError | None) -> Mapping[str, Any]:
@@ -130,7 +143,7 @@ def end_delivery(connection: Connection, export_id: str, state: TransferState, *
     """End every transfer and link of an export, without events: `EndedDelivery.record` writes them later."""
     transfers = end_transfers(connection, TRANSFER.c.export_id == export_id, state, actor=actor)
     links = end_links(connection, LINK.c.export_id == export_id, actor=actor)
-    return EndedDelivery(transfers.transfers, [*transfers.links, *links])
+    return EndedDelivery(transfers.transfers, [*transfers.links, *links], transfers.notices)
 
 
 def end_transfers(
@@ -139,7 +152,7 @@ def end_transfers(
     """End transfers without events: `EndedDelivery.record` writes them later.
 
     A worker that encrypts one notices it at its next block. A delivered transfer keeps its state; its link ends, and
-    its copies are no longer kept. Each link that ends has an event, too.
+    its copies are no longer kept. Each link that ends has an event, too. A recipient is informed if its offer expires.
     """
     query = select(TRANSFER.c.id, TRANSFER.c.export_id, TRANSFER.c.state).where(which).order_by(TRANSFER.c.id)
     found = connection.execute(query.with_for_update()).mappings().all()
@@ -163,7 +176,10 @@ def end_transfers(
     waiting = update(hook).where(hook.c.transfer_id.in_(ids), hook.c.state == "queued")
     connection.execute(waiting.values(state="dropped", sealed=None, lease_until=None))
     live = [(row["id"], row["export_id"]) for row in found if row["state"] in TRANSFERS_LIVE]
-    return EndedDelivery(live, links)
+    if state is not TransferState.EXPIRED:
+        return EndedDelivery(live, links)
+    offered = and_(TRANSFER.c.id.in_([identifier for identifier, _ in live]), TRANSFER.c.offered_at.is_not(None))
+    return EndedDelivery(live, links, recipient_notices.queue(connection, NoticeKind.EXPIRED, offered))
 
 
 def end_links(connection: Connection, which: ColumnElement[bool], *, actor: str) -> Sequence[tuple[str, str]]:

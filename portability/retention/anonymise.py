@@ -15,6 +15,7 @@ from portability.database import models
 from portability.database.engine import now
 
 EXPORT, APPROVAL, TRAIL = models.export, models.approval, models.deadline_event
+NOTICE = models.recipient_notice
 KEPT = frozenset({APPROVAL, models.recall, models.attestation, models.deleted_volume, TRAIL})
 """Events kept for accountability: decisions, errors and deletions (GDPR Art. 5(2), 33(5)). Without free text."""
 
@@ -43,7 +44,8 @@ def strip(connection: Connection, row: RowMapping) -> None:
 
 
 def delete_record(connection: Connection, export_id: str) -> None:
-    """Delete an export's record completely."""
+    """Delete an export's record completely, and the notices about its transfers, which no foreign key connects."""
+    connection.execute(delete(NOTICE).where(NOTICE.c.export_id == export_id))
     below(connection, EXPORT.c.id == export_id)
     connection.execute(delete(EXPORT).where(EXPORT.c.id == export_id))
 

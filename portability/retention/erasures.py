@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, update
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
@@ -20,7 +20,8 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import ExportsRunning, ReasonRequired
-from portability.messages import outbox
+from portability.messages import outbox, recipient_notices
+from portability.messages.recipient_notices import NoticeKind
 from portability.people import subject_locks, subjects
 from portability.requests import exports
 from portability.requests.states import DISCARDED, ONGOING, ExportState, TransferState, VolumeState
@@ -135,7 +136,15 @@ def begin(
         exports.cancel(connection, row["id"], actor=actor)
     for row in rows:
         close(connection, row, actor=actor)
+    _inform_recipients(connection, [row["id"] for row in rows], actor=actor)
     return erasure_id
+
+
+def _inform_recipients(connection: Connection, export_ids: Sequence[str], *, actor: str) -> None:
+    """Queue notices to who has received data: as long as nothing is deleted, that is known."""
+    sent = and_(TRANSFER.c.export_id.in_(export_ids), recipient_notices.fetched())
+    notices = recipient_notices.queue(connection, NoticeKind.ERASED, sent)
+    recipient_notices.record(connection, notices, actor=actor)
 
 
 def close(connection: Connection, row: RowMapping, *, actor: str) -> None:

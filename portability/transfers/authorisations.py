@@ -20,8 +20,9 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import BadDate, NotAllowed, ReasonRequired, WrongState
-from portability.messages import outbox
+from portability.messages import outbox, recipient_notices
 from portability.messages.outbox import MessageKind, MessageState
+from portability.messages.recipient_notices import NoticeKind
 from portability.people import subjects
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import TransferState
@@ -176,7 +177,11 @@ def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None
     if not connection.execute(gone.values(revoked_at=now(), revoked_by=actor)).rowcount:
         raise UnknownAuthorisation(f"authorisation {authorisation_id} is already revoked")
     outbox.queue_consent(connection, MessageKind.CONSENT_REVOKED, authorisation_id, row["subject_kind"])
+    # The links have ended: no download begins after this query.
+    informed = and_(under, recipient_notices.fetched())
+    notices = recipient_notices.queue(connection, NoticeKind.WITHDRAWN, informed)
     ended.record(connection, TransferState.REVOKED, actor=actor)
+    recipient_notices.record(connection, notices, actor=actor)
     audit.record(connection, "authorisation.revoked", actor=actor, detail={"authorisation": authorisation_id})
 
 

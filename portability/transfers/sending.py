@@ -24,8 +24,9 @@ from portability.delivery import links
 from portability.errors import WrongState
 from portability.law.countries import needs_human
 from portability.law.profiles import Profile
-from portability.messages import outbox, webhooks
+from portability.messages import outbox, recipient_notices, webhooks
 from portability.messages.outbox import MessageKind
+from portability.messages.recipient_notices import NoticeKind, NoticeState
 from portability.requests import approvals, exports
 from portability.requests.policy import Actor
 from portability.requests.states import (
@@ -65,6 +66,13 @@ class TransferStep(StrEnum):
     REVOKED = TransferState.REVOKED
     EXPIRED = TransferState.EXPIRED
     FAILED = TransferState.FAILED
+    NOTICE_WITHDRAWN = "notice_withdrawn"
+    """The recipient is to be informed of a change: consent withdrawn, offer ended, data corrected, data erased."""
+    NOTICE_EXPIRED = "notice_expired"
+    NOTICE_RECTIFIED = "notice_rectified"
+    NOTICE_ERASED = "notice_erased"
+    NOTICE_ACKNOWLEDGED = "notice_acknowledged"
+    NOTICE_FAILED = "notice_failed"
 
 
 class UnknownTransfer(BadInput):
@@ -180,8 +188,13 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
 def revoke(connection: Connection, transfer_id: str, *, actor: str) -> None:
     """Revoke a transfer; nothing more is sent. Raises UnknownTransfer, WrongState."""
     row = get(connection, transfer_id)
-    if not _end(connection, TABLE.c.id == transfer_id, TransferState.REVOKED, actor=actor):
+    same = TABLE.c.id == transfer_id
+    if not _end(connection, same, TransferState.REVOKED, actor=actor):
         raise WrongState(f"transfer {transfer_id} is already {row['state']}")
+    # The link has ended: no download begins after this query.
+    informed = and_(same, recipient_notices.fetched())
+    notices = recipient_notices.queue(connection, NoticeKind.WITHDRAWN, informed)
+    recipient_notices.record(connection, notices, actor=actor)
 
 
 def expire(connection: Connection, *, actor: str, limit: int = 100) -> int:
@@ -251,6 +264,7 @@ def view(connection: Connection, row: Mapping[Any, Any]) -> dict[str, JSON]:
         .one()
     )
     stored = copies(connection, row["id"])
+    notices = recipient_notices.rows(connection, transfer_id=row["id"])
     content: dict[str, JSON] = {name: row[name] for name in ("id", "export_id", "state", "revision", "error_code")}
     return {
         **content,
@@ -259,6 +273,7 @@ def view(connection: Connection, row: Mapping[Any, Any]) -> dict[str, JSON]:
         "volumes": len(stored),
         "bytes": sum(copy["bytes"] for copy in stored),
         "timeline": timeline(connection, row),
+        "notices": [recipient_notices.view(notice) for notice in notices],
         **{name: rfc3339(row[name]) for name in ("created_at", "offered_at", "expires_at", "ended_at")},
     }
 
@@ -279,5 +294,9 @@ def timeline(connection: Connection, row: Mapping[Any, Any]) -> list[Mapping[str
         (TransferStep.DOWNLOAD_BEGUN, fetched),
         (ended, row["ended_at"]),
     ]
+    for notice in recipient_notices.rows(connection, transfer_id=row["id"]):
+        steps.append((TransferStep(f"notice_{notice['kind']}"), notice["created_at"]))
+        if notice["state"] != NoticeState.QUEUED:
+            steps.append((TransferStep(f"notice_{notice['state']}"), notice["settled_at"]))
     known = [(what, at) for what, at in steps if what and at is not None]
     return [{"what": what, "at": rfc3339(at)} for what, at in sorted(known, key=lambda step: step[1])]

@@ -31,6 +31,7 @@ TRANSFER_TYPE = "portability-transfer+jwt"
 RECEIPT_TYPE = "portability-receipt+jwt"
 CHALLENGE_TYPE = "portability-challenge+jwt"
 ROTATION_TYPE = "portability-rotation+jwt"
+NOTICE_TYPE = "portability-notice+jwt"
 SKEW_SECONDS = 300
 """Tolerated difference between the clock of the party that signed and ours."""
 _HEADER = frozenset({"alg", "kid", "typ"})

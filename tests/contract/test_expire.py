@@ -65,7 +65,7 @@ def turn(made: World) -> tuple[int, int, int]:
 
 def message_kinds(made: World, identifier: str) -> list[str]:
     with reading(made.engine) as connection:
-        return [row["kind"] for row in outbox.messages(connection, identifier)]
+        return [row["kind"] for row in outbox.messages(connection, [identifier])]
 
 
 def state(made: World, identifier: str) -> str:

@@ -61,7 +61,7 @@ def test_an_extension_moves_the_deadline_and_is_reported(made: World) -> None:
     assert timedelta(days=57) <= after - before <= timedelta(days=64)
     with reading(made.engine) as connection:
         (event,) = deadline_events.events(connection, identifier)
-        kinds = [row["kind"] for row in outbox.messages(connection, identifier)]
+        kinds = [row["kind"] for row in outbox.messages(connection, [identifier])]
         audited = audit.events(connection, export_id=identifier)[-1]
     assert (event["kind"], event["reason"], event["actor"]) == ("extended", "audio of three years", "officer:o")
     assert kinds == ["acknowledged", "extended"]

@@ -38,7 +38,7 @@ from portability.retention import erasures, legal_holds, recalls
 from portability.retention.erasures import Whom
 from portability.trust import audit, keys
 from worker.claim import fenced_writes
-from worker.clock import erasure, message_delivery, orphans, sweep, webhook_delivery
+from worker.clock import erasure, message_delivery, notice_delivery, orphans, sweep, webhook_delivery
 from worker.transfer import claim as claim_transfer
 
 JANE = "user:usr_jane"
@@ -297,6 +297,7 @@ def test_nothing_is_done_before_the_database_is_complete(made: World, backups: B
     refused: Mapping[str, Callable[[], object]] = {
         "mail": lambda: message_delivery.claim(engine, 60),
         "webhook": lambda: webhook_delivery.claim(engine),
+        "notice": lambda: notice_delivery.claim(engine),
         "erasure": lambda: erasure.advance(engine, lambda: storage),
         "sweep": lambda: sweep.sweep(engine, storage, actor=TEST),
         "rehearsal of a sweep": lambda: sweep.sweep(engine, storage, actor=TEST, dry_run=True),

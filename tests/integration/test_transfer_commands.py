@@ -12,14 +12,18 @@ import pyrage
 import pytest
 from click.testing import CliRunner, Result
 from factories import World
+from sqlalchemy import insert
 from transferring import EXPORTER, Provider, encrypted, providing, ready, sending_world
 
 from cli.main import main
+from portability.database import models
+from portability.database.engine import now, writing
 from portability.queue import VALKEY_URL_FILE
 from receiver.fetch import challenge
 
 Run = Callable[..., Result]
 PERSON = ("--as", "subject:usr_1")
+INCLUDE = ("--include", EXPORTER, "--json")
 
 
 @pytest.fixture
@@ -197,3 +201,32 @@ def test_the_doctor_reports_tenants_that_require_another_region(run: Run, monkey
     monkeypatch.delenv("PORTABILITY_TENANT_REGIONS")
     monkeypatch.setenv("PORTABILITY_STORAGE_URL", "s3://bucket/x?region=eu-central-1")
     assert not seen()["ok"]
+
+
+def test_notices_are_shown_for_a_transfer_and_for_a_recipient(run: Run, made: World, other: Provider) -> None:
+    """After the consent is withdrawn: in the transfer, in all notices, and by the recipient's domain or id."""
+    recipient = other.recorded(made)
+    consent = answer(run("authorisations", "add", "--subject", "user:usr_1", "--to", recipient, *INCLUDE, *PERSON))[
+        "id"
+    ]
+    transfer_id = answer(run("transfer", ready(made), "--to", recipient, *PERSON, "--json"))["id"]
+    encrypted(made)
+    with writing(made.engine) as connection:
+        row = {
+            "transfer_id": transfer_id,
+            "recipient_id": recipient,
+            "jti": "12345678",
+            "status": "refused",
+            "volumes": 0,
+        }
+        connection.execute(insert(models.transfer_receipt).values(**row, receipt="a.b.c", received_at=now()))
+    assert run("authorisations", "revoke", consent, *PERSON).exit_code == 0
+    shown = answer(run("transfers", "show", transfer_id, *PERSON, "--json"))
+    (notice,) = shown["notices"]
+    assert (notice["kind"], notice["state"]) == ("withdrawn", "queued")
+    assert shown["timeline"][-1]["what"] == "notice_withdrawn"
+    assert notice["id"] in run("transfers", "show", transfer_id, *PERSON).stdout
+    for which in ((), ("localhost",), (recipient,)):
+        assert [row["id"] for row in answer(run("recipients", "notices", *which, "--json"))] == [notice["id"]]
+    assert "withdrawn" in run("recipients", "notices").stdout
+    assert refused(run("recipients", "notices", "unknown.example", "--json")) == "unknown_recipient"

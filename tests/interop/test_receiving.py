@@ -21,8 +21,8 @@ from pyrage import x25519
 from repository import ROOT
 
 from portability.api.errors import BadInput
-from portability.trust.signing import CHALLENGE_TYPE, ROTATION_TYPE, Jwks, check, sign
-from receiver.fetch import challenge
+from portability.trust.signing import CHALLENGE_TYPE, NOTICE_TYPE, ROTATION_TYPE, Jwks, check, sign
+from receiver.fetch import acknowledgement, challenge
 from receiver.fetch.receipt import load_key
 
 PAGE = ROOT / "docs" / "receiving.md"
@@ -115,6 +115,33 @@ def test_the_page_signs_a_new_key(folder: Path) -> None:
     claims = signed(folder, ["rotate.py", "rcp_1", "age1old", "age1new"], ROTATION_TYPE)
     keys = {"recipient": "rcp_1", "replaces": "age1old", "age_key": "age1new"}
     assert claims == {"iss": AUDIENCE, "aud": ISSUER, "iat": claims["iat"], **keys}
+
+
+def notice(kind: str = "erased", audience: str = AUDIENCE) -> bytes:
+    """The body of a notice; its spaces are part of what is signed."""
+    data = {"notice": "ntc_1", "transfer": "trf_1", "issuer": ISSUER, "audience": audience}
+    return json.dumps({"type": f"transfer.{kind}", "data": data}, indent=1).encode()
+
+
+@pytest.mark.parametrize("kind", ["withdrawn", "expired", "rectified", "erased"])
+def test_the_page_acknowledges_a_notice(folder: Path, kind: str) -> None:
+    """The script signs the hash of the body as it came; our own receiver says the same."""
+    body = notice(kind)
+    claims = signed(folder, ["notice.py"], NOTICE_TYPE, body)
+    keys = Jwks.parse({"keys": [RECEIPT_KEY.as_dict(private=False)]})
+    own = dict(check(acknowledgement.acknowledge(body, RECEIPT_KEY, audience=AUDIENCE), keys, typ=NOTICE_TYPE))
+    assert own.pop("iat") - claims.pop("iat") < 60
+    about = {"notice": "ntc_1", "transfer": "trf_1", "kind": kind, "notice_sha256": hashlib.sha256(body).hexdigest()}
+    assert claims == own == {"iss": AUDIENCE, "aud": ISSUER, **about}
+
+
+@pytest.mark.parametrize("body", [notice("offered"), notice(audience="third.example"), b"[]", b"{}"])
+def test_only_a_notice_for_us_is_acknowledged(folder: Path, body: bytes) -> None:
+    """An offer, a notice for another recipient, another document: neither the script nor our receiver signs."""
+    with pytest.raises(AssertionError, match="Error"):
+        signed(folder, ["notice.py"], NOTICE_TYPE, body)
+    with pytest.raises(BadInput):
+        acknowledgement.acknowledge(body, RECEIPT_KEY, audience=AUDIENCE)
 
 
 def archive_paths(tmp_path: Path) -> list[Path]:

@@ -22,7 +22,7 @@ from portability.safe_http import SafeHttpClient
 from portability.storage.local import LocalStorage
 from portability.transfers import sending
 from worker import transfer
-from worker.clock import message_delivery, webhook_delivery
+from worker.clock import message_delivery, notice_delivery, webhook_delivery
 from worker.clock.envelopes import Desk
 from worker.write.withdraw import withdraw_copies
 
@@ -219,6 +219,31 @@ def a_recipient_that_is_gone(stage: Stage) -> None:
         _webhooks(stage)
     finally:
         stage.other.status = 200
+
+
+def _informed(stage: Stage, status: int) -> None:
+    """A delivered transfer whose consent is withdrawn, and the recipient's answer to the notice."""
+    transfer_id, person = _started(stage)
+    encrypted(stage.world)
+    _receipt(stage, transfer_id)
+    consent = stage.call("GET", f"/v1/transfers/{transfer_id}", person)["authorisation"]
+    stage.call("DELETE", f"/v1/authorisations/{consent}", person, status=204)
+    stage.other.status = status
+    try:
+        while notice_delivery.inform(stage.world.engine, stage.world.place.settings, SafeHttpClient(loopback=True)):
+            pass
+    finally:
+        stage.other.status = 200
+
+
+@provokes("notice.queued", "notice.acknowledged")
+def a_recipient_that_acknowledges(stage: Stage) -> None:
+    _informed(stage, 200)
+
+
+@provokes("notice.failed")
+def a_recipient_that_wants_no_notice(stage: Stage) -> None:
+    _informed(stage, 410)
 
 
 @provokes("transfer.revoked", "copy.deleted")

@@ -25,9 +25,10 @@ from portability.transfers import authorisations, recipients, sending
 from portability.transfers import statement as statements
 from portability.trust import keys
 from portability.trust.signing import RECEIPT_TYPE, sign
-from receiver.fetch import challenge
+from receiver.fetch import acknowledgement, challenge
 from worker import transfer
 
+OK = 200
 TEST = "operator:test"
 OWNER = Actor("subject", "usr_1")
 EXPORTER = "calls"
@@ -60,6 +61,8 @@ class Provider:
     domain: str = "localhost"
     answers: bool = True
     """Whether it answers challenges."""
+    acknowledges: bool = True
+    """Whether it signs that it has received a notice."""
     secret: str = ""
     recipient: str = ""
 
@@ -69,6 +72,8 @@ class Provider:
         if _is_challenge(heard) and self.answers:
             token = challenge.answer(heard.body, [self.identity], self.key, audience=self.domain)
             return 200, {"Content-Type": "application/jose"}, token.encode()
+        if _is_notice(heard) and self.acknowledges and self.status == OK:
+            return OK, {}, acknowledgement.acknowledge(heard.body, self.key, audience=self.domain).encode()
         return self.status, {}, b""
 
     def new_key(self, issuer: str) -> str:
@@ -82,8 +87,14 @@ class Provider:
 
     @property
     def webhooks(self) -> list[Heard]:
-        """Without challenges."""
-        return [heard for heard in self.server.heard if heard.path == "/hook" and not _is_challenge(heard)]
+        """Offers: neither challenges nor notices."""
+        hooks = [heard for heard in self.server.heard if heard.path == "/hook" and not _is_challenge(heard)]
+        return [heard for heard in hooks if not _is_notice(heard)]
+
+    @property
+    def notices(self) -> list[Heard]:
+        """Notices about changes after a transfer."""
+        return [heard for heard in self.server.heard if heard.path == "/hook" and _is_notice(heard)]
 
     def event(self, heard: Heard) -> dict[str, Any]:
         """What a webhook says, if its signature holds by the library of Standard Webhooks."""
@@ -145,6 +156,10 @@ class Provider:
 
 def _is_challenge(heard: Heard) -> bool:
     return b'"recipient.challenge"' in heard.body
+
+
+def _is_notice(heard: Heard) -> bool:
+    return b'"notice":' in heard.body
 
 
 @contextmanager

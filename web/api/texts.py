@@ -125,6 +125,7 @@ ExportId = Annotated[str, Field(max_length=64, description="The export's id"), d
 LinkId = Annotated[str, Field(max_length=64, pattern=_hex_id("lnk"), description="The link's id")]
 TransferId = Annotated[str, Field(max_length=32, pattern=_hex_id("trf"), description="The transfer's id")]
 GivenId = Annotated[str, Field(max_length=32, pattern=_hex_id("aut"), description="The authorisation's id")]
+NoticeId = Annotated[str, Field(max_length=40, pattern=_hex_id("ntc"), description="The notice's id")]
 RecipientId = Annotated[str, Field(max_length=32, pattern=_hex_id("rcp"), description="The recipient's id")]
 
 # Texts of answers.

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from portability.api import SubjectKind
 from portability.law.countries import Mechanism
+from portability.messages.recipient_notices import NoticeKind, NoticeState
 from portability.requests.states import TransferState
 from portability.transfers.recipients import RecipientState
 from portability.transfers.sending import TransferStep
@@ -17,6 +18,7 @@ from web.api.texts import Country, Label, Moment, Prose, Pseudonym
 NormalAgeKey = Annotated[str, Field(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{4}( [0-9a-f]{4}){7}$")]
 Domain = Annotated[str, Field(max_length=253), texts.documented(format="hostname")]
+Acknowledgement = Annotated[str, Field(max_length=4096, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}$")]
 WebhookSecret = Annotated[str, Field(pattern=r"^whsec_[A-Za-z0-9+/]{43}=$")]
 
 
@@ -98,6 +100,22 @@ class StepAnswer(BaseModel):
     at: Moment
 
 
+class RecipientNoticeAnswer(BaseModel):
+    """A notice to the recipient about a change after the transfer."""
+
+    id: texts.NoticeId
+    transfer_id: texts.TransferId
+    recipient_id: texts.RecipientId
+    kind: NoticeKind
+    revision: int = Field(description="Of the export, if its data was rectified; otherwise 0")
+    state: NoticeState
+    reason: texts.ErrorName | None = Field(description="Why it is not acknowledged, or not yet")
+    attempts: int
+    acknowledgement: Acknowledgement | None = Field(description="The JWS, signed by the recipient")
+    created_at: Moment
+    settled_at: Moment | None
+
+
 class TransferAnswer(BaseModel):
     """A transfer with its timeline."""
 
@@ -111,6 +129,7 @@ class TransferAnswer(BaseModel):
     volumes: int
     bytes: int
     timeline: list[StepAnswer]
+    notices: list[RecipientNoticeAnswer] = Field(description="To the recipient, about changes after the transfer")
     created_at: Moment
     offered_at: Moment | None
     expires_at: Moment | None

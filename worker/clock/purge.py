@@ -11,7 +11,7 @@ from portability.database import deployment, models
 from portability.database.engine import reading, writing
 from portability.delivery import codes, downloads
 from portability.law import deadlines
-from portability.messages import outbox
+from portability.messages import outbox, recipient_notices
 from portability.people import sessions, subject_locks, subjects
 from portability.requests import exports
 from portability.requests.states import DISCARDED
@@ -66,12 +66,14 @@ def _purge_logins(engine: Engine) -> None:
 
 
 def _over(before: datetime) -> Sequence[ColumnElement[bool]]:
-    """Return the conditions for an export: ended before, nothing stored or unattested, no hold, no open breach."""
+    """Return the conditions for an export: ended before, nothing stored, unattested or unsent, no hold, no breach."""
     stored = select(VOLUME.c.id).where(VOLUME.c.export_id == EXPORT.c.id).exists()
     unattested = select(GONE.c.id).where(GONE.c.export_id == EXPORT.c.id, GONE.c.attestation_id.is_(None)).exists()
     breached = select(RECALL.c.id).where(RECALL.c.export_id == EXPORT.c.id, RECALL.c.closed_at.is_(None)).exists()
     ended_at = func.coalesce(EXPORT.c.ended_at, EXPORT.c.created_at)
-    return (EXPORT.c.state.in_(DISCARDED), ended_at < before, ~stored, ~unattested, ~breached, ~subject_locks.held())
+    unsent = recipient_notices.unsettled(EXPORT.c.id)
+    over = (EXPORT.c.state.in_(DISCARDED), ended_at < before, ~subject_locks.held())
+    return (*over, ~stored, ~unattested, ~breached, ~unsent)
 
 
 def _asked(connection: Connection, ref: str) -> bool:

@@ -127,10 +127,14 @@ def _back_off(engine: Engine, settings: Settings, row: RowMapping, code: str, *,
     if not again or row["age_seconds"] > GIVE_UP_SECONDS:
         _settle(engine, row, "failed", code)
         return
-    jitter = 0.5 + secrets.randbelow(1000) / 1000
-    doublings = min(row["attempts"] - 1, DOUBLINGS_MAX)
-    wait_seconds = min(BACKOFF_MAX_SECONDS, settings.backoff_seconds * 2**doublings) * jitter
     matching = (TABLE.c.id == row["id"], TABLE.c.attempts == row["attempts"], TABLE.c.state == "queued")
-    later = {"lease_until": None, "not_before": now(wait_seconds), "reason": code}
+    later = {"lease_until": None, "not_before": now(wait_seconds(settings, row["attempts"])), "reason": code}
     with writing(engine) as connection:
         connection.execute(update(TABLE).where(*matching).values(**later))
+
+
+def wait_seconds(settings: Settings, attempts: int) -> float:
+    """Return how long to wait after this many attempts: doubled each time, up to an hour, and spread by chance."""
+    jitter = 0.5 + secrets.randbelow(1000) / 1000
+    doublings = min(attempts - 1, DOUBLINGS_MAX)
+    return float(min(BACKOFF_MAX_SECONDS, settings.backoff_seconds * 2**doublings) * jitter)

@@ -1,4 +1,4 @@
-"""Tables of transfers: recipients, authorisations by subjects, transfers, receipts and webhooks.
+"""Tables of transfers: recipients, authorisations by subjects, transfers, receipts, webhooks and notices.
 
 None of them contains a private key, a webhook secret or a readable link: the last two are derived from the link key,
 which is not in the database.
@@ -156,4 +156,28 @@ webhook = Table(
     Column("sent_at", UtcTime),
     UniqueConstraint("transfer_id", "kind"),
     Index(None, "state", "created_at"),
+)
+
+recipient_notice = Table(
+    "recipient_notice",
+    metadata,
+    # No foreign keys to export and transfer: it outlives the transfer, and inserting it locks no export.
+    Column("id", String(40), primary_key=True, comment="`webhook-id` of every attempt"),
+    Column("export_id", String(32), nullable=False),
+    Column("transfer_id", String(32), nullable=False),
+    Column("recipient_id", ForeignKey("recipient.id"), nullable=False),
+    Column("kind", String(16), nullable=False, comment="withdrawn | expired | rectified | erased"),
+    Column("revision", Integer, nullable=False, comment="of the export, if it is `rectified`; else 0"),
+    Column("state", String(16), nullable=False, comment="queued | acknowledged | failed"),
+    Column("reason", String(64), comment="code of the reason why it is not acknowledged, or not yet"),
+    Column("acknowledgement", Text, comment="the JWS, signed by the recipient"),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", UtcTime, comment="back-off"),
+    Column("lease_until", UtcTime),
+    Column("created_at", UtcTime, nullable=False),
+    Column("settled_at", UtcTime, comment="when it was acknowledged or given up"),
+    UniqueConstraint("transfer_id", "kind", "revision"),
+    Index(None, "state", "created_at"),
+    Index(None, "export_id"),
+    Index(None, "recipient_id"),
 )

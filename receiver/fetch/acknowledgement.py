@@ -1,0 +1,40 @@
+"""Acknowledgements of a sender's notices about a transfer (docs/receiving.md#notices)."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import orjson
+from joserfc.jwk import ECKey
+
+from portability.api.errors import BadInput
+from portability.trust.signing import NOTICE_TYPE, sign
+
+KINDS = frozenset({"withdrawn", "expired", "rectified", "erased"})
+
+
+def acknowledge(body: bytes, key: ECKey, *, audience: str) -> str:
+    """Return the answer to a notice: it states that we have received these bytes.
+
+    Args:
+        body: the body of a webhook of the type `transfer.<kind>`, whose signature was checked.
+        key: the private key of our receipts.
+        audience: our domain as the sender has recorded it.
+
+    Raises: BadInput.
+    """
+    try:
+        document = orjson.loads(body)
+        begin, kind = document["type"].split(".")
+        data = document["data"]
+        named = {name: data[name] for name in ("notice", "transfer", "issuer")}
+        for_us = data["audience"] == audience
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"the notice cannot be read: {type(error).__name__}") from None
+    is_notice = begin == "transfer" and kind in KINDS and all(isinstance(text, str) for text in named.values())
+    if not is_notice or not for_us:
+        raise BadInput("the webhook is not a notice for this recipient")
+    issuer = named.pop("issuer")
+    claims = {"iss": audience, "aud": issuer, "iat": int(time.time()), **named, "kind": kind}
+    return sign({**claims, "notice_sha256": hashlib.sha256(body).hexdigest()}, key, typ=NOTICE_TYPE)
