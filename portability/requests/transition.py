@@ -115,6 +115,8 @@ def transition(
 
 def _queue_rectified(connection: Connection, export: Mapping[Any, Any]) -> Sequence[RowMapping]:
     """Queue notices to recipients that may have an earlier revision of an export."""
+    if export["revision"] == 1:
+        return ()
     earlier = and_(TRANSFER.c.export_id == export["id"], TRANSFER.c.revision < export["revision"])
     which = and_(earlier, recipient_notices.fetched())
     return recipient_notices.queue(connection, NoticeKind.RECTIFIED, which, revision=export["revision"])

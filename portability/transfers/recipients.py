@@ -190,6 +190,12 @@ def get(connection: Connection, identifier: str) -> RowMapping:
     return row
 
 
+def known_as(connection: Connection, recipient_id: str) -> str:
+    """Return name and domain of a recipient, for people; also of a recipient that was removed."""
+    row = connection.execute(select(TABLE.c.name, TABLE.c.domain).where(TABLE.c.id == recipient_id)).one()
+    return f"{row.name} ({row.domain})"
+
+
 def approved(connection: Connection, identifier: str) -> RowMapping:
     """Return an approved recipient. Raises UnknownRecipient, WrongState."""
     row = get(connection, identifier)

@@ -155,7 +155,7 @@ def test_a_connection_that_is_lost_is_asked_again(pg_platform: Engine, pg_url: s
     batches = exporter.export(platform.TENANT, dataset, EVERYTHING)
     first = [next(batches) for _page in pages.FIRST_ROWS]
     with psycopg.connect(pg_url.replace("+psycopg", ""), autocommit=True) as admin:
-        admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()")
+        admin.execute("select pg_terminate_backend(pid, 10000) from pg_stat_activity where pid <> pg_backend_pid()")
 
     with pytest.raises(SourceUnavailable):
         next(batches)

@@ -21,7 +21,7 @@ from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.retention import erasures, recalls
 from portability.retention.erasures import Whom
-from portability.transfers import authorisations
+from portability.transfers import authorisations, recipients
 from worker.clock import erasure, message_delivery
 
 TABLE = models.notification
@@ -150,6 +150,18 @@ def test_consents_and_transfers_are_reported(made: World, box: Postbox, other: P
     for message in box.taken[2:]:
         assert all("Other Care (localhost)" in " ".join(body.split()) for body in bodies(message))
         assert not any("usr_1" in body for body in bodies(message))
+
+
+def test_a_recipient_that_was_removed_stops_no_mail(made: World, box: Postbox, other: Provider) -> None:
+    """People still hear by its name of what happened before, and later messages are sent."""
+    other.recorded(made)
+    authorised(made, other.recipient)
+    with writing(made.engine) as connection:
+        recipients.remove(connection, other.recipient, actor="operator:test")
+    ready(made)
+    message_delivery.deliver(mailing(made, box, SameContact()))
+    assert len(box.taken) == 3
+    assert "Other Care (localhost)" in " ".join(bodies(box.taken[0])[0].split())
 
 
 def test_what_another_person_recorded_is_to_be_confirmed(made: World, box: Postbox, other: Provider) -> None:

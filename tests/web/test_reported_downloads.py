@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import httpx
-from served import OWNER, Browser, Served
+from served import Browser, Served
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CURL = "curl/8.9"
@@ -26,8 +26,8 @@ def lines_of_messages(visitor: Browser) -> list[str]:
 
 def test_each_device_that_downloads_is_on_the_page(served: Served) -> None:
     """Of the newest messages: a second download with the same device adds none."""
-    export_id = served.ready()
-    with served.browser(OWNER) as visitor:
+    export_id = served.ready("user:usr_reader")
+    with served.browser("usr_reader") as visitor:
         for agent in (FIREFOX, FIREFOX, CURL):
             download(visitor, export_id, agent)
         shown = [line for line in lines_of_messages(visitor) if line.startswith("A copy was downloaded.")]
@@ -37,8 +37,8 @@ def test_each_device_that_downloads_is_on_the_page(served: Served) -> None:
 
 def test_a_link_that_support_made_is_on_the_page(served: Served) -> None:
     """The person sees it; their own download makes no such line."""
-    export_id = served.ready()
-    with served.browser(OWNER) as visitor:
+    export_id = served.ready("user:usr_caller")
+    with served.browser("usr_caller") as visitor:
         download(visitor, export_id, FIREFOX)
         assert "A link to a copy was made." not in " ".join(lines_of_messages(visitor)[:1])
         served.link(export_id)

@@ -127,7 +127,7 @@ def _about_consent(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope |
     """Return the envelope of a message about an authorisation, for its subject."""
     with reading(desk.engine) as connection:
         consent = authorisations.get(connection, row["occasion"])
-        recipient = recipients.get(connection, consent["recipient_id"])
+        recipient = recipients.known_as(connection, consent["recipient_id"])
     subject_kind = SubjectKind(consent["subject_kind"])
     if row["channel"] == Channel.SMS:
         return _by_sms(desk, kind, consent["subject_id"], None)
@@ -139,7 +139,7 @@ def _about_consent(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope |
     letter = letters.write(
         kind,
         language,
-        {"id": consent["id"], "recipient": _provider(recipient)},
+        {"id": consent["id"], "recipient": recipient},
         url=f"{settings.base_url.rstrip('/')}/me" if subject_kind in WITH_ACCOUNT and contact.can_log_in else None,
         contact=settings.contact,
         brand=settings.brand_name,
@@ -246,11 +246,7 @@ def _look_up(directory: Directory, subject: Subject) -> Contact | None:
 
 
 def _transferred_to(connection: Connection, transfer_id: str) -> str:
-    return _provider(recipients.get(connection, sending.get(connection, transfer_id)["recipient_id"]))
-
-
-def _provider(recipient: RowMapping) -> str:
-    return f"{recipient['name']} ({recipient['domain']})"
+    return recipients.known_as(connection, sending.get(connection, transfer_id)["recipient_id"])
 
 
 def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:

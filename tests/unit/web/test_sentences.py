@@ -26,6 +26,7 @@ from portability.requests.policy import ROLES
 from portability.requests.referrals import ReferralState, RefusalReason
 from portability.requests.reviews import ReviewReason, ReviewState
 from portability.requests.states import DatasetState, ExportState, TransferState
+from portability.transfers.sending import TransferStep
 from web.pages.staff import CHANNELS
 from web.problems import STATUS
 
@@ -65,7 +66,7 @@ FAMILIES: dict[str, set[str]] = {
     "state": {*STATES, "log_in"},
     "tell": {*STATES, "log_in"},
     "transfer": TRANSFERS,
-    "transfer_step": {"started", "announced", "download_begun", *TRANSFERS} - {"held", "queued"},
+    "transfer_step": set(map(str, TransferStep)),
     "transfer_tell": TRANSFERS,
 }
 """What templates put behind a prefix, from the tables of the code."""
