@@ -40,10 +40,10 @@ def print_report(context: Context, report: ImportReport) -> None:
     say(f"{absent} columns are never in an archive: secrets and technical data; see docs/source-schema.md")
     if not report.complete:
         say(f"[bold]the archive states that it is not complete[/]: {report.gaps} gaps")
-    if report.import_id is None:
-        say("nothing was changed")
-    else:
+    if report.import_id:
         say(f"imported; to undo it: portability imports undo {report.import_id} --into URL", soft_wrap=True)
+    else:
+        say("nothing was changed")
 
 
 def _print_records(context: Context, report: ImportReport) -> None:
@@ -68,7 +68,5 @@ def _print_records(context: Context, report: ImportReport) -> None:
 
 
 def _files(one: DatasetResult) -> str:
-    if one.files is None:
-        return ""
-    counts = one.files.as_json()
+    counts = one.files.as_json() if one.files else {}
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count)

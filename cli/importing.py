@@ -117,7 +117,7 @@ def import_command(
         _difference(diff) as difference,
     ):
         options = ImportOptions(
-            storage=None if files is None else open_storage(files),
+            storage=open_storage(files) if files else None,
             jwks=keys,
             journal_key=_key(context, journal_key, dry_run=dry_run),
             journal_days=journal_days,
@@ -177,7 +177,7 @@ def _started(context: Context) -> Iterator[Callable[[int], Progress]]:
 @contextmanager
 def _difference(path: Path | None) -> Iterator[Callable[[str], object] | None]:
     """Open the file of --diff, readable by its owner only: it has values."""
-    if path is None:
+    if not path:
         yield None
         return
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)

@@ -50,7 +50,7 @@ def undo_import(
 
     Run it again to continue after an interruption.
     """
-    storage = None if files is None else open_storage(files)
+    storage = open_storage(files) if files else None
     key = load_key(context, journal_key, make=False)
     with opened(into, make=False) as engine, context.bars(TextColumn("{task.description}"), BarColumn()) as bar:
         task = bar.add_task("undoing", total=None)

@@ -53,7 +53,7 @@ def add(context: Context, claimed: str | None, datasets: str | None, **details: 
         identifier, secret = others.add(connection, settings.keys, entry, actor=actor, approved=approved)
         row = others.get(connection, identifier)
     try:
-        row, fault = _proven(context, row, str(actor)), None
+        row, fault = _challenge(context, row, str(actor)), None
     except PortabilityError as error:
         # It cannot check the challenge's signature before it has the secret, and may refuse it.
         fault = error.code
@@ -90,8 +90,8 @@ def approve(context: Context, identifier: str, claimed: str | None) -> None:
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     with reading(context.engine) as connection:
         found = others.approvable(connection, identifier, actor=actor)
-    if found["proven_at"] is None:
-        _proven(context, found, str(actor))
+    if not found["proven_at"]:
+        _challenge(context, found, str(actor))
     with writing(context.engine) as connection:
         others.approve(connection, identifier, actor=actor)
         row = others.get(connection, identifier)
@@ -107,7 +107,7 @@ def prove(context: Context, identifier: str, claimed: str | None) -> None:
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     with reading(context.engine) as connection:
         found = others.get(connection, identifier)
-    row = _proven(context, found, str(actor))
+    row = _challenge(context, found, str(actor))
     context.result(others.view(row), lambda: _show(context, [row]))
 
 
@@ -159,7 +159,7 @@ def notices(context: Context, identifier: str | None, claimed: str | None) -> No
     context.result(document, lambda: context.table("Notices", names, [[row[name] for name in names] for row in found]))
 
 
-def _proven(context: Context, row: RowMapping, actor: str) -> RowMapping:
+def _challenge(context: Context, row: RowMapping, actor: str) -> RowMapping:
     """Challenge a recipient; returns its new row. Raises NotProven and what stops a request."""
     proofs.challenge(SafeHttpClient.of(context.settings), context.settings, row)
     with writing(context.engine) as connection:

@@ -94,12 +94,13 @@ def _received(job: _Job) -> Received:
         offer = job.sender.offer()
     except SenderRefused:
         # The link has ended. What was downloaded before can still be receipted.
-        if (kept := papers.kept(job.target, job.sender)) is None:
+        kept = papers.kept(job.target, job.sender)
+        if not kept:
             raise
         return _transfer(job, kept)
-    if offer.transfer is None:
-        return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
-    return _transfer(job, papers.fetched(job.sender, offer.transfer))
+    if offer.transfer:
+        return _transfer(job, papers.fetched(job.sender, offer.transfer))
+    return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
 
 
 @contextmanager

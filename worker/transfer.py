@@ -151,7 +151,7 @@ def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: Ro
     with aborted_on_error(upload):
         with closing(VolumeSource(context.storage, volume, lease.check)) as source:
             nonce = claim.row["nonce"]
-            sink = EncryptedSink(upload, None if nonce is None else bytes.fromhex(nonce))
+            sink = EncryptedSink(upload, bytes.fromhex(nonce) if nonce else None)
             encrypt(source, sink, age_key)
             source.check_whole(volume)
         lease.check()

@@ -299,7 +299,7 @@ def _volume(connection: Connection, row: Mapping[Any, Any], number: int) -> RowM
 
 def _opened(row: Mapping[Any, Any]) -> tuple[Table, Select[*tuple[Any, ...]]]:
     """Return the table of what a link gives access to, and the query of its stored rows with their file names."""
-    table = VOLUME if row["transfer_id"] is None else COPY
+    table = COPY if row["transfer_id"] else VOLUME
     query = select(table, (table.c.name + (".zip" if table is VOLUME else ".zip.age")).label("file"))
     matching = table.c.export_id == row["export_id"] if table is VOLUME else table.c.transfer_id == row["transfer_id"]
     return table, query.where(matching, table.c.state == VolumeState.STORED)

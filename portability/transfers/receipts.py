@@ -76,13 +76,13 @@ def addressed(connection: Connection, transfer_id: str) -> tuple[RowMapping, Row
     row = sending.get(connection, transfer_id)
     recipient = models.recipient
     to = connection.execute(select(recipient).where(recipient.c.id == row["recipient_id"])).mappings().one()
-    is_open = connection.scalar(select(TRANSFER.c.id).where(TRANSFER.c.id == transfer_id, _open()))
-    if is_open is None or to["removed_at"] is not None:
+    takes_receipts = connection.scalar(select(TRANSFER.c.id).where(TRANSFER.c.id == transfer_id, _takes_receipts()))
+    if to["removed_at"] or not takes_receipts:
         raise UnknownTransfer(f"no transfer has the id {transfer_id!r}")
     return row, to
 
 
-def _open() -> ColumnElement[bool]:
+def _takes_receipts() -> ColumnElement[bool]:
     """Return the condition for transfers that take receipts: offered at most 30 days ago, and not stopped."""
     recent = TRANSFER.c.offered_at > now(-ACCEPTED.total_seconds())
     return and_(TRANSFER.c.state.in_(TRANSFERS_RECEIPTED), recent)
@@ -113,7 +113,7 @@ def checked(
 
 def record(connection: Connection, transfer_id: str, receipt: Receipt) -> TransferState:
     """Record the recipient's statement. Raises UnknownTransfer, ReceiptReplayed."""
-    locked = select(TRANSFER).where(TRANSFER.c.id == transfer_id, _open()).with_for_update()
+    locked = select(TRANSFER).where(TRANSFER.c.id == transfer_id, _takes_receipts()).with_for_update()
     row = connection.execute(locked).mappings().one_or_none()
     if row is None:
         raise UnknownTransfer(f"no transfer has the id {transfer_id!r}")
@@ -154,7 +154,7 @@ def _receipt_of(claims: Mapping[str, Any], token: str, transfer: Mapping[Any, An
         raise WrongReceipt(f"claim status: it must be {' or '.join(Status)}")
     if code is not None and not (isinstance(code, str) and CODE.fullmatch(code)):
         raise WrongReceipt("claim code: the reason must be a code")
-    if (code is None) is not (status == Status.RECEIVED):
+    if bool(code) is (status == Status.RECEIVED):
         raise WrongReceipt("claim code: it must be null for `received`, and say why for `refused`")
     count = statement.volumes_of(transfer)
     if type(volumes) is not int or not 0 <= volumes <= count:
@@ -171,7 +171,7 @@ def _check_possession(proven: object, wanted: str | None) -> None:
 
     Raises: WrongReceipt.
     """
-    if wanted is None:
+    if not wanted:
         return
     if not isinstance(proven, str) or not secrets.compare_digest(proven.encode(errors="replace"), wanted.encode()):
         raise WrongReceipt(

@@ -162,7 +162,7 @@ def approve(connection: Connection, identifier: str, *, actor: Actor) -> None:
     Raises: UnknownRecipient, WrongState, NotProven, NotAllowed.
     """
     row = approvable(connection, identifier, actor=actor)
-    if row["proven_at"] is None:
+    if not row["proven_at"]:
         raise NotProven(f"recipient {row['id']} has not answered the challenge")
     changed = update(TABLE).where(TABLE.c.id == row["id"]).values(approved_by=str(actor), approved_at=now())
     connection.execute(changed)
@@ -234,7 +234,7 @@ def state(row: Mapping[Any, Any]) -> RecipientState:
     """Return the state, which follows from the times of the row."""
     if row["removed_at"] is not None:
         return RecipientState.REMOVED
-    return RecipientState.WAITING if row["approved_at"] is None else RecipientState.APPROVED
+    return RecipientState.APPROVED if row["approved_at"] else RecipientState.WAITING
 
 
 def webhook_secret(keys_folder: Path, row: Mapping[Any, Any]) -> str:

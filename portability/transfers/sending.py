@@ -246,7 +246,7 @@ def copies(connection: Connection, transfer_id: str) -> Sequence[RowMapping]:
 
 def listed(connection: Connection, transfer: Mapping[Any, Any]) -> bytes:
     """Return `volumes.json` of an offered transfer. Raises UnknownTransfer if an earlier release has offered it."""
-    if transfer["closing"] is None:
+    if not transfer["closing"]:
         raise UnknownTransfer(f"transfer {transfer['id']} has no separate list of volumes")
     return statement.volume_list(transfer["id"], transfer["closing"], copies(connection, transfer["id"]))
 

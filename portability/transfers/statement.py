@@ -128,4 +128,4 @@ def claims(
             "sha256": hashlib.sha256(closing.listed).hexdigest(),
         },
     }
-    return signed if closing.nonce is None else {**signed, "nonce": closing.nonce}
+    return {**signed, "nonce": closing.nonce} if closing.nonce else signed

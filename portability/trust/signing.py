@@ -137,8 +137,8 @@ def check_clock(issued: int, *, what: str, earliest: datetime | None = None) -> 
     Raises: ClockSkew with the difference in seconds and both times.
     """
     present = int(datetime.now(UTC).timestamp())
-    begin = present if earliest is None else int(earliest.timestamp())
-    ahead, behind = issued - present, (0 if earliest is None else begin - issued)
+    begin = int(earliest.timestamp()) if earliest else present
+    ahead, behind = issued - present, (begin - issued if earliest else 0)
     if ahead > SKEW_SECONDS:
         detail = f"{what} was issued {ahead} seconds in the future: iat is {issued}, and the clock here says {present}"
     elif behind > SKEW_SECONDS:

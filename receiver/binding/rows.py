@@ -92,7 +92,7 @@ class RowBinder:
 
     def _of_tenant(self, values: dict[str, Any]) -> Quarantine | None:
         column, own = self._tenant, self._target.tenant
-        if column is None:
+        if not column:
             return None
         foreign, is_optional = values.get(column), self._table.c[column].nullable
         if own is None or (foreign is None and is_optional):
@@ -108,7 +108,7 @@ class RowBinder:
             is_own = values.get("user_id") is None and fold(values.get("email") or "") == fold(self._target.email or "")
             values["user_id"] = None
             return None if is_own else Quarantine("email", Unbound.ANOTHER_SUBJECT)
-        if self._person is None:
+        if not self._person:
             return None
         name, own = _person(self._target)
         foreign = values.get(self._person)
@@ -155,7 +155,7 @@ class RowBinder:
     def _check_parents(self, bound: BoundRows) -> None:
         """Quarantine parts of rows that are not the target's. A company may have parts whose whole is missing."""
         column = self._rules.parent
-        if column is None:
+        if not column:
             return
         parent = schema.metadata.tables[REFERENCES[column]]
         used = {values[column] for values in bound.rows.values() if values.get(column)}

@@ -68,7 +68,7 @@ def complete(target: Path, sender: Sender, links: TransferLinks, said: Statement
 
     Raises: WrongList, BadStatement, SenderRefused, SenderUnavailable.
     """
-    if said.listed is None:
+    if not said.listed:
         return said
     path = target / LIST
     if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == said.listed.sha256:
@@ -81,7 +81,7 @@ def complete(target: Path, sender: Sender, links: TransferLinks, said: Statement
 
 def is_proven(target: Path, parcel: Parcel, nonce: bytes | None) -> bool:
     """Return whether there is a proof for a volume, or none is needed."""
-    return nonce is None or _proof(target, parcel).is_file()
+    return not nonce or _proof(target, parcel).is_file()
 
 
 def keep_proof(target: Path, parcel: Parcel, sent: Path, nonce: bytes | None, patience: FetchPatience) -> None:
@@ -93,7 +93,7 @@ def keep_proof(target: Path, parcel: Parcel, sent: Path, nonce: bytes | None, pa
 
 def possession(target: Path, parcels: Sequence[Parcel], nonce: bytes | None) -> str | None:
     """Return the digest that a receipt contains: SHA-256 over the proofs in the order of the list."""
-    if nonce is None:
+    if not nonce:
         return None
     proofs = (bytes.fromhex(_proof(target, parcel).read_text()) for parcel in parcels)
     return hashlib.sha256(b"".join(proofs)).hexdigest()

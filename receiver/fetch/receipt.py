@@ -43,7 +43,7 @@ def signed(
 
     `possession` proves that every encrypted file is here, if the statement has a nonce.
     """
-    proven: dict[str, JSON] = {} if possession is None else {"possession": possession}
+    proven: dict[str, JSON] = {"possession": possession} if possession else {}
     return sign(
         {
             **proven,

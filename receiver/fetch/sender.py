@@ -97,7 +97,7 @@ class Sender:
 
     def volume_list(self, links: TransferLinks, size: int) -> bytes:
         """Fetch volumes.json, at most one byte more than `size`. Raises SenderUnavailable, SenderRefused."""
-        if links.volumes_url is None:
+        if not links.volumes_url:
             raise SenderUnavailable("the sender's answer does not say where the list of volumes is")
         return self._answer("GET", links.volumes_url, most=size)
 

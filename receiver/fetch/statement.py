@@ -79,7 +79,7 @@ class Statement:
     @property
     def volumes(self) -> int:
         """Return the number of its volumes."""
-        return len(self.parcels) if self.listed is None else self.listed.volumes
+        return self.listed.volumes if self.listed else len(self.parcels)
 
     @property
     def sha256(self) -> str:
@@ -126,7 +126,7 @@ def checked(
         revision,
         claims["consent"],
         listed,
-        None if nonce is None else bytes.fromhex(nonce),
+        bytes.fromhex(nonce) if nonce else None,
         distinct(tuple(map(_parcel, parcels or ()))) if listed is None else (),
     )
 

@@ -516,7 +516,8 @@ def test_a_storage_that_does_not_answer_loses_no_event(made: World) -> None:
         assert shipped_id == audit.head(connection).event_id
 
 
-def test_thirty_restores_of_one_history(made: World, backups: Backups) -> None:
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.system)])
+def test_thirty_restores_of_one_history(made: World, backups: Backups, stride: int) -> None:
     """From any moment of a history every row comes back, each lost event is named, and nothing good is deleted."""
     steps = _steps(made)
     points = []
@@ -530,7 +531,7 @@ def test_thirty_restores_of_one_history(made: World, backups: Backups) -> None:
     with reading(made.engine) as connection:
         log = [(event["id"], event["action"]) for event in audit.events(connection)]
     last = backups.take()
-    for point in points[-30:]:
+    for point in points[-30::stride]:
         backups.restore(point)
         with reading(made.engine) as connection:
             had = audit.head(connection).event_id

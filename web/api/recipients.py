@@ -7,20 +7,19 @@ from typing import Annotated
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
-from sqlalchemy import RowMapping
 
-from portability.api.errors import PortabilityError
 from portability.law.countries import Mechanism
-from portability.requests.policy import Action, Actor
+from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
-from portability.transfers import proofs, recipients
+from portability.transfers import recipients
+from web import challenges
 from web.answers import API_ANSWERS, problem_answers
 from web.api import texts
 from web.api.strict_bodies import Body, StrictRoute
 from web.api.texts import Line, RecipientId, Word, enum_of
 from web.api.transfer_answers import NewRecipientAnswer, RecipientAnswer, RecipientList
 from web.auth import Caller, may, permit
-from web.context import AppContext, CurrentContext
+from web.context import CurrentContext
 from web.rendering import json_answer
 
 router = APIRouter(prefix="/v1/recipients", route_class=StrictRoute, responses=API_ANSWERS, tags=["recipients"])
@@ -67,7 +66,7 @@ def record(place: CurrentContext, login: Caller, recorded: RecipientBody) -> Res
             connection, settings.keys, entry, actor=actor, approved=not settings.needs_approvals
         )
         row = recipients.get(connection, identifier)
-    fault = tried(place, row, str(actor))
+    fault = challenges.fault_of(place, row, str(actor))
     with place.reading() as connection:
         seen = recipients.view(recipients.get(connection, identifier))
     return json_answer({**seen, "webhook_secret": secret, "proof_fault": fault}, 201)
@@ -79,7 +78,7 @@ def record(place: CurrentContext, login: Caller, recorded: RecipientBody) -> Res
 def approve(place: CurrentContext, login: Caller, recipient_id: RecipientId) -> Response:
     """Approve a recipient that another officer has recorded."""
     actor = permit(place, login, Action.RECIPIENTS)
-    approvable(place, recipient_id, actor)
+    challenges.before_approval(place, recipient_id, actor)
     with place.writing() as connection:
         recipients.approve(connection, recipient_id, actor=actor)
         return json_answer(recipients.view(recipients.get(connection, recipient_id)))
@@ -91,7 +90,7 @@ def prove(place: CurrentContext, login: Caller, recipient_id: RecipientId) -> Re
     actor = permit(place, login, Action.RECIPIENTS)
     with place.reading() as connection:
         row = recipients.get(connection, recipient_id)
-    proven(place, row, str(actor))
+    challenges.challenge(place, row, str(actor))
     with place.reading() as connection:
         return json_answer(recipients.view(recipients.get(connection, recipient_id)))
 
@@ -103,33 +102,3 @@ def remove(place: CurrentContext, login: Caller, recipient_id: RecipientId) -> R
     with place.writing() as connection:
         recipients.remove(connection, recipient_id, actor=str(actor))
     return Response(status_code=204)
-
-
-def approvable(place: AppContext, identifier: str, actor: Actor) -> None:
-    """Challenge a recipient that this person may approve, if it has not answered yet.
-
-    Raises: UnknownRecipient, WrongState, NotAllowed, and what `proven` raises.
-    """
-    with place.reading() as connection:
-        row = recipients.approvable(connection, identifier, actor=actor)
-    if row["proven_at"] is None:
-        proven(place, row, str(actor))
-
-
-def proven(place: AppContext, row: RowMapping, actor: str) -> None:
-    """Challenge a recipient, and record that it has answered.
-
-    Raises: UnknownRecipient, NotProven, ClockSkew, AddressRefused, RemoteUnavailable, NoSigningKey.
-    """
-    proofs.challenge(SafeHttpClient.of(place.settings), place.settings, row)
-    with place.writing() as connection:
-        proofs.record(connection, row, actor=actor)
-
-
-def tried(place: AppContext, row: RowMapping, actor: str) -> str | None:
-    """Challenge a recipient that was recorded just now; returns the code of what failed."""
-    try:
-        proven(place, row, actor)
-    except PortabilityError as error:
-        return error.code
-    return None

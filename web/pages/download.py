@@ -99,10 +99,7 @@ def check_code(
 def statement(request: Request, place: CurrentContext, token: str) -> Response:
     """Return the signed statement of a transfer: what is sent, and on whose authorisation."""
     with place.reading() as connection:
-        link = _resolved(request, place, connection, token)
-        if link["transfer_id"] is None:
-            raise LinkInvalid
-        row = sending.get(connection, link["transfer_id"])
+        row = _transfer_of(connection, _resolved(request, place, connection, token))
     return Response(row["statement"], media_type="application/jwt")
 
 
@@ -110,10 +107,7 @@ def statement(request: Request, place: CurrentContext, token: str) -> Response:
 def volume_list(request: Request, place: CurrentContext, token: str) -> Response:
     """Return the list of a transfer's volumes, whose SHA-256 the statement has signed."""
     with place.reading() as connection:
-        link = _resolved(request, place, connection, token)
-        if link["transfer_id"] is None:
-            raise LinkInvalid
-        listed = sending.listed(connection, sending.get(connection, link["transfer_id"]))
+        listed = sending.listed(connection, _transfer_of(connection, _resolved(request, place, connection, token)))
     return Response(listed, media_type="application/json")
 
 
@@ -274,6 +268,13 @@ def _document(link: RowMapping, volumes: Sequence[RowMapping]) -> dict[str, obje
         "expires_at": rfc3339(link["expires_at"]),
     }
     return {"export": link["export_id"], **facts, "volumes": rows}
+
+
+def _transfer_of(connection: Connection, link: RowMapping) -> RowMapping:
+    """Return the transfer that a recipient's link is for. Raises LinkInvalid for the link of a person."""
+    if link["transfer_id"]:
+        return sending.get(connection, link["transfer_id"])
+    raise LinkInvalid
 
 
 def _transfer(place: AppContext, link: RowMapping, token: str) -> dict[str, object]:

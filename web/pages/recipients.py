@@ -13,8 +13,7 @@ from portability.law.countries import Mechanism
 from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
 from portability.transfers import recipients
-from web import rendering
-from web.api.recipients import approvable, tried
+from web import challenges, rendering
 from web.auth import LoggedIn, OurForm, permit
 from web.context import AppContext, CurrentContext
 
@@ -67,7 +66,7 @@ def record(
             connection, settings.keys, entry, actor=actor, approved=not settings.needs_approvals
         )
         row = recipients.get(connection, identifier)
-    tried(place, row, str(actor))
+    challenges.fault_of(place, row, str(actor))
     return _page(request, place, secret=secret)
 
 
@@ -76,7 +75,7 @@ def decide(request: Request, place: CurrentContext, login: LoggedIn, recipient_i
     """Approve a recipient that another officer has recorded, or remove a recipient."""
     actor = permit(place, login, Action.RECIPIENTS)
     if what == "approve":
-        approvable(place, recipient_id, actor)
+        challenges.before_approval(place, recipient_id, actor)
     with place.writing() as connection:
         match what:
             case "approve":

@@ -106,7 +106,7 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
     contact = _look_up(desk.directory, _recipient(export, to_admin=to_admin))
     if contact and kind in TO_PREVIOUS_ADDRESS:
         contact = _before_change(contact, kind, export)
-    if contact is None or not contact.verified:
+    if not (contact and contact.verified):
         return _without_address(export["subject_kind"], contact)
     language = locale.nearest([contact.language or export["language"] or ""])
     try:
@@ -133,7 +133,7 @@ def _about_consent(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope |
         return _by_sms(desk, kind, consent["subject_id"], None)
     named_subject = named(subject_kind, consent["subject_id"], consent["tenant"], consent["subject_ref"])
     contact = _look_up(desk.directory, named_subject)
-    if contact is None or not contact.verified:
+    if not (contact and contact.verified):
         return _without_address(subject_kind, contact)
     settings, language = desk.settings, locale.nearest([contact.language or ""])
     letter = letters.write(
@@ -167,7 +167,7 @@ def _without_address(subject_kind: str, contact: Contact | None) -> Unmailed:
 
     For all others an operator must find the address.
     """
-    has_page = subject_kind in WITH_ACCOUNT and (contact is None or contact.can_log_in)
+    has_page = subject_kind in WITH_ACCOUNT and (not contact or contact.can_log_in)
     return Unmailed(MessageState.PAGE if has_page else MessageState.FAILED, "no_address")
 
 

@@ -7,7 +7,6 @@ A kill between the server's reply and the commit sends it again, with the same i
 
 from __future__ import annotations
 
-import secrets
 import smtplib
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +27,7 @@ from portability.messages.outbox import ABOUT_CONSENT, CODES, Channel, MessageKi
 from portability.messages.sms import SmsGateway, SmsRefused
 from portability.settings import Settings
 from portability.trust import audit
-from worker.clock import envelopes
+from worker.clock import envelopes, outgoing
 from worker.clock.envelopes import Desk, Envelope, Unmailed
 
 log = structlog.get_logger()
@@ -36,8 +35,6 @@ TABLE = models.notification
 ACTOR = "clock"
 GIVE_UP_SECONDS = 5 * 86_400
 """As long as mail servers usually retry (RFC 5321, 4.5.4.1)."""
-BACKOFF_MAX_SECONDS = 3600
-DOUBLINGS_MAX = 16
 STEPS = 8
 """Steps of handing over one message, each of which may take SMTP_SECONDS: the lease is longer than all of them."""
 UNCONFIGURED: Mapping[Channel, str] = {Channel.MAIL: "no_mail", Channel.SMS: "no_sms"}
@@ -199,11 +196,4 @@ def _back_off(desk: Desk, row: RowMapping, error: PortabilityError) -> None:
     if row["age_seconds"] > GIVE_UP_SECONDS:
         _settle(desk.engine, row, MessageState.FAILED, error.code)
         return
-    jitter = 0.5 + secrets.randbelow(1000) / 1000
-    doublings = min(row["attempts"] - 1, DOUBLINGS_MAX)
-    wait_seconds = min(BACKOFF_MAX_SECONDS, desk.settings.backoff_seconds * 2**doublings) * jitter
-    # Only while this clock has the lease; afterwards another clock may have it.
-    matching = (TABLE.c.id == row["id"], TABLE.c.attempts == row["attempts"], TABLE.c.state == MessageState.QUEUED)
-    later = {"lease_until": None, "not_before": now(wait_seconds), "reason": error.code}
-    with writing(desk.engine) as connection:
-        connection.execute(update(TABLE).where(*matching).values(**later))
+    outgoing.postpone(desk.engine, desk.settings, TABLE, row, error.code)

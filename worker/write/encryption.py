@@ -56,7 +56,7 @@ class EncryptedSink:
         self._upload = upload
         self._filling = bytearray()
         self._digest = hashlib.sha256()
-        self._proof = None if nonce is None else hashlib.sha256(nonce)
+        self._proof = hashlib.sha256(nonce) if nonce else None
         self.bytes = 0
         self.failure: BaseException | None = None
 
@@ -67,7 +67,7 @@ class EncryptedSink:
     @property
     def possession(self) -> str | None:
         """Return SHA-256 of the nonce and all written bytes, which proves possession of the copy."""
-        return None if self._proof is None else self._proof.hexdigest()
+        return self._proof.hexdigest() if self._proof else None
 
     def write(self, block: bytes) -> int:
         try:
