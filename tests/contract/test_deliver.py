@@ -51,6 +51,13 @@ class MadeUpDirectory:
         return Contact(**self.values)  # type: ignore[arg-type]  # whatever a test gives
 
 
+class BrokenForOne(MadeUpDirectory):
+    def contact(self, subject: Subject) -> Contact | None:
+        if subject.identities[0].value == "usr_canary":
+            raise ValueError(f"no language for {ADDRESS}")
+        return super().contact(subject)
+
+
 class EmptyDirectory:
     def contact(self, _subject: Subject) -> Contact | None:
         return None
@@ -385,6 +392,15 @@ def test_a_directory_that_breaks_delays_the_mail(made: World, box: Postbox) -> N
 
     assert states(made) == [("acknowledged", "queued", "source_refused")]
     assert "canary" not in str(logs)
+
+
+def test_a_fault_of_one_message_delays_no_other(made: World, box: Postbox) -> None:
+    """Messages after the faulty one are sent over the same connection; it is retried later."""
+    made.request("user:usr_canary")
+    made.request("user:usr_other")
+    assert message_delivery.deliver(desk(made, box, BrokenForOne())) == 1
+
+    assert states(made) == [("acknowledged", "queued", "source_refused"), ("acknowledged", "sent", None)]
 
 
 def test_tries_are_further_and_further_apart(made: World, box: Postbox) -> None:

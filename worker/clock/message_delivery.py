@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import smtplib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeAlias
@@ -84,14 +84,20 @@ def deliver(desk: Desk, stop: threading.Event | None = None, channel: Channel = 
     if not _something_due(desk.engine, channel):
         return 0
     settled = 0
+    postponed: set[str] = set()
     with _connected(desk, channel) as hand_over:
         while not (stop is not None and stop.is_set()):
-            row = claim(desk.engine, desk.settings.smtp_seconds * STEPS, channel)
+            row = claim(desk.engine, desk.settings.smtp_seconds * STEPS, channel, without=postponed)
             if row is None:
                 break
-            if not _advance(desk, hand_over, row):
-                break
-            settled += 1
+            try:
+                _advance(desk, hand_over, row)
+                settled += 1
+            except PortabilityError as error:
+                _back_off(desk, row, error)
+                postponed.add(row["id"])
+                if error.retryable:
+                    break  # a service that is down fails for all messages
     return settled
 
 
@@ -106,10 +112,15 @@ def _connected(desk: Desk, channel: Channel) -> Iterator[HandOver]:
             yield partial(_mail, desk, smtp)
 
 
-def claim(engine: Engine, lease_seconds: float, channel: Channel = Channel.MAIL) -> RowMapping | None:
-    """Take the next notification, or None. Codes go first, because a person is waiting for them."""
+def claim(
+    engine: Engine, lease_seconds: float, channel: Channel = Channel.MAIL, *, without: Collection[str] = ()
+) -> RowMapping | None:
+    """Take the next notification, or None. Codes go first, because a person is waiting for them.
+
+    `without` are ids of notifications to leave: a fault that lasts would keep the caller at the same message.
+    """
     order: tuple[ColumnElement[Any], ...] = (TABLE.c.kind.not_in(CODES), TABLE.c.created_at, TABLE.c.id)
-    chosen = select(TABLE.c.id).where(_due(channel)).order_by(*order)
+    chosen = select(TABLE.c.id).where(_due(channel), TABLE.c.id.not_in(without)).order_by(*order)
     with writing(engine) as connection:
         history.check(connection)
         if connection.dialect.name == "postgresql":
@@ -137,22 +148,19 @@ def _something_due(engine: Engine, channel: Channel) -> bool:
         return connection.scalar(select(TABLE.c.id).where(_due(channel)).limit(1)) is not None
 
 
-def _advance(desk: Desk, hand_over: HandOver, row: RowMapping) -> bool:
-    """Send one notification, or settle why not; returns whether to continue: a service that is down fails for all."""
+def _advance(desk: Desk, hand_over: HandOver, row: RowMapping) -> None:
+    """Send one notification, or settle why not. Raises PortabilityError if a later attempt may succeed."""
     try:
         written = envelopes.fill(desk, row)
         if isinstance(written, Unmailed):
             _settle(desk.engine, row, written.state, written.reason)
-            return True
+            return
         hand_over(row, written)
-        _settle(desk.engine, row, MessageState.SENT, written.remark, language=written.language)
-        log.info("deliver.sent", notification=row["id"], kind=row["kind"], export=row["export_id"])
     except (MailRefused, SmsRefused) as error:
         _settle(desk.engine, row, MessageState.FAILED, error.code)
-    except PortabilityError as error:
-        _back_off(desk, row, error)
-        return False
-    return True
+        return
+    _settle(desk.engine, row, MessageState.SENT, written.remark, language=written.language)
+    log.info("deliver.sent", notification=row["id"], kind=row["kind"], export=row["export_id"])
 
 
 def _text(gateway: SmsGateway, row: RowMapping, written: Envelope) -> None:
