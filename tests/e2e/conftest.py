@@ -17,7 +17,7 @@ expect.set_options(timeout=60_000)
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium without a window: the build that has none takes a quarter of the CPU time of the other one."""
+    """Chromium without a window, where possible the build that has no windows: it takes a quarter of the CPU time."""
     library("playwright")
     path = shutil.which("chromium-headless-shell") or program("chromium", package="chromium-headless-shell")
     with sync_playwright() as playwright:
