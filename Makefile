@@ -9,7 +9,7 @@ BIN := .venv/bin
 ROOT_APT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_GET_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends
 NODE := tests/interop/node
-# A file stays in one process, which starts its servers once; the folders of heavy files come first in the order of names.
+# A file stays in one process, which starts its servers once; tests/conftest.py puts the short files last.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 # A machine may forbid compiled modules; then each process that a test starts compiles the project again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -92,7 +92,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 # invoke-rc.d asks the policy, which containers of Debian have already. Without it nginx would listen on port 80.
 POLICY := /usr/sbin/policy-rc.d
 PROGRAMS := valkey-server:valkey-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
-	node:nodejs npm:npm chromium:chromium
+	node:nodejs npm:npm chromium:chromium chromium-headless-shell:chromium-headless-shell
 programs:
 	@[ "$(APT)" != no ] && $(ROOT_APT) || exit 0; \
 	missing=""; \

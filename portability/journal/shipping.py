@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, Engine, RowMapping, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, exists, func, select, update
 
 from portability.api import JSON
 from portability.api.errors import PortabilityError
@@ -134,6 +134,11 @@ class Journal:
                 self._turn.notify_all()
 
     def _ship_batch(self) -> int:
+        with reading(self._engine) as connection:
+            if not _is_behind(connection):
+                return 0
+            # Before the images, which take much longer: without a key they would be read in vain, each time.
+            key = keys.signing(connection, self._keys_folder, purpose="audit")
         batch = self._read()
         if not batch.events:
             return 0
@@ -141,7 +146,6 @@ class Journal:
         # Until the batch is stored: after a failure it is not known whether it is, so the next one begins a chain.
         self._chain = None
         with reading(self._engine) as connection:
-            key = keys.signing(connection, self._keys_folder, purpose="audit")
             sealed: dict[str, JSON] = {
                 str(scope): dict(chain.seals.seal(connection, batch.refs[scope] or seals.NOBODY, orjson.dumps(image)))
                 for scope, image in batch.images.items()
@@ -236,6 +240,12 @@ def waiting(connection: Connection) -> Waiting | None:
     query = select(func.count(), func.min(EVENT.c.at)).where(EVENT.c.id > shipped_id)
     count, since = connection.execute(query).one()
     return Waiting(count, since) if count else None
+
+
+def _is_behind(connection: Connection) -> bool:
+    """Return whether there are events that are not in storage yet."""
+    shipped_id = select(TABLE.c.shipped_id).scalar_subquery()
+    return bool(connection.scalar(select(exists().where(EVENT.c.id > shipped_id))))
 
 
 def _images(connection: Connection, events: Sequence[RowMapping]) -> dict[ImageScope, Image]:

@@ -19,14 +19,19 @@ def check_slices(read: DatasetReading, batches: Sequence[Batch]) -> None:
     """Check that the slices of a dataset together equal its batches. Raises AssertionError."""
     if not isinstance(read.exporter, SlicingExporter):
         return
+    checked: set[Slice] = set()
     for n in MOST:
         slices = _offered(read.exporter, read, n)
         require(slices == _offered(read.exporter, read, n), f"{read.dataset.name}: slices() differs between two calls")
+        if checked.issuperset(slices):
+            continue  # a small dataset is offered in the same slices as for a smaller number
         pieces = [replace(read, selection=replace(read.selection, slice=one)) for one in slices]
         parts = [piece.batches() for piece in pieces]
         _check_union(f"{read.dataset.name} in {len(slices)} slices", read, batches, parts)
-        for piece, part in zip(pieces, parts, strict=True):
-            _check_piece(piece, part)
+        for one, piece, part in zip(slices, pieces, parts, strict=True):
+            if one not in checked:
+                _check_piece(piece, part)
+        checked.update(slices)
 
 
 def _offered(exporter: SlicingExporter, read: DatasetReading, n: int) -> tuple[Slice, ...]:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from browsing import opened, tab, unfold, visit_everything
+from browsing import opened, tab, unfold, violations, visit_everything
 from playwright.sync_api import Browser, expect
 from viewed import Unpacked, plain_dataset, sound
 
@@ -450,14 +450,12 @@ def faults_of(browser: Browser, address: str, axe: str, scheme: str) -> dict[str
     context = browser.new_context(locale="en-GB", color_scheme="dark" if scheme == "dark" else "light")
     page = context.new_page()
     page.goto(address)
-    page.evaluate(axe)
     faults: dict[str, list[str]] = {}
     for each in page.get_by_role("tab").all():
         each.click()
         unfold(page)
         tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-        result = page.evaluate("tags => axe.run(document, {runOnly: tags})", tags)
-        for violation in result["violations"]:
+        for violation in violations(page, axe, runOnly=tags):
             faults[violation["id"]] = [node["html"][:200] for node in violation["nodes"]][:3]
     context.close()
     return faults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 
@@ -13,6 +14,9 @@ WITHOUT_DATA = """() => {
     return page.outerHTML;
 }"""
 """The page without the values of the archive's records, which are in the language that people wrote them in."""
+
+# What is not broken stays in the browser: of a long page it is megabytes, and takes ten times as long as the rules.
+VIOLATIONS = """async options => (await axe.run(document, {...options, resultTypes: ["violations"]})).violations"""
 
 
 @contextmanager
@@ -61,3 +65,10 @@ def visit_everything(page: Page) -> Iterator[str]:
         for opener in page.locator(".opener").all()[:10]:
             opener.click()
         yield each.inner_text()
+
+
+def violations(page: Page, axe: str, **options: Any) -> list[dict[str, Any]]:
+    """What axe-core finds on a page, with its options."""
+    page.evaluate(axe)
+    found: list[dict[str, Any]] = page.evaluate(VIOLATIONS, options)
+    return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from browsing import violations
 from playwright.sync_api import Browser, Locator, Page
 from workers import Deployment, until
 
@@ -83,8 +84,7 @@ def follow(page: Page, button: Locator) -> None:
 
 def check_accessible(page: Page, axe: str) -> None:
     """Axe finds nothing serious or critical."""
-    page.evaluate(axe)
-    found = page.evaluate("axe.run()")["violations"]
+    found = violations(page, axe)
     serious = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in {"serious", "critical"}]
     assert serious == [], page.url
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from portability.processes import die_with_parent
+import forks
+from forks import Fork
 
 READY = (0, 3)
 """Exit codes of `request --wait` for an archive; 3: something is missing, or a company decides over it."""
@@ -28,7 +28,7 @@ class Deployment:
 
     folder: Path
     settings: Mapping[str, str]
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[Fork] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -44,25 +44,17 @@ class Deployment:
     def log(self) -> Path:
         return self.folder / "processes.log"
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str) -> Fork:
         """A command in the background; it dies with the test."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                command(*arguments),
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  # a prctl and nothing else
-            )
+            process = forks.start(arguments, self.environment, log)
         self.processes.append(process)
         return process
 
     def run(self, *arguments: str, expect: int | tuple[int, ...] = 0) -> subprocess.CompletedProcess[str]:
         """A command to its end, with one of the expected exit codes."""
-        done = subprocess.run(
-            command(*arguments), env=self.environment, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
-        )
+        done = forks.run_fork(arguments, self.environment, seconds=WAIT_SECONDS)
         expected = (expect,) if isinstance(expect, int) else expect
         assert done.returncode in expected, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -86,7 +78,7 @@ def own_notice(folder: Path, version: str = "of tests") -> Path:
 
 
 def command(*arguments: str) -> Sequence[str]:
-    """The command line with this interpreter."""
+    """The command line with an interpreter of its own."""
     return [sys.executable, "-m", "cli.main", *arguments]
 
 

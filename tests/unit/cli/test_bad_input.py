@@ -10,12 +10,15 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
+import forks
 import pytest
 from click.testing import CliRunner, Result
 from factories import MadeUpExporter, world
+from migrated import migrate
 
 from cli.main import main
 from portability import plugins
+from portability.database.engine import open_engine
 
 Run = Callable[..., Result]
 
@@ -58,7 +61,10 @@ BAD = [
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command line in this process, on a state folder of its own."""
+    """The command line in this process, on a state folder of its own with a migrated database."""
+    engine = open_engine(f"sqlite:///{tmp_path}/portability.sqlite")
+    migrate(engine)
+    engine.dispose()
     # `--dir` sets it for child processes; monkeypatch takes it away again.
     monkeypatch.setenv("PORTABILITY_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -200,8 +206,7 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path, as_json: bool) -> None
 @pytest.mark.parametrize("as_json", [False, True])
 def test_an_unknown_name_is_refused_with_the_nearest(words: list[str], nearest: str, as_json: bool) -> None:
     """Commands, subcommands and options; under `--json` as an object, like all other errors."""
-    command = [sys.executable, "-P", "-m", "cli.main", *words, *(["--json"] if as_json else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = forks.run_fork([*words, *(["--json"] if as_json else [])], os.environ, seconds=60)
     error = json.loads(done.stdout)["error"] if as_json else {"code": "bad_input", "message": done.stderr}
     assert done.returncode == 2
     assert error["code"] == "bad_input"

@@ -1,0 +1,131 @@
+"""The program of `forks.py`: it imports this project once, and each request is a fork of it that runs Python code.
+
+`python fork_server.py PARENT SOCKET`: a pid, and a descriptor of a SOCK_SEQPACKET on which requests come.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import selectors
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from portability.processes import die_with_parent
+
+REQUEST_BYTES_MAX = 1 << 18
+STANDARD = (0, 1, 2)
+FILES_MAX = 256
+"""No descriptor of this program is above."""
+PACKAGES = ("portability", "exporters", "formats", "archive", "worker", "web", "receiver", "cli", "demo")
+_exit_codes: list[int] = []
+"""Of a fork whose program has ended."""
+PROGRAMS = frozenset({"cli.main", "portability.database.migrations.env"})
+"""What runs when it is imported."""
+
+
+def import_project() -> None:
+    """Import every module of the product: a command imports only what it needs, and finds it here."""
+    for name in PACKAGES:
+        package = importlib.import_module(name)
+        for module in _modules(package.__path__, name):
+            importlib.import_module(module)
+
+
+def _modules(path: Any, package: str) -> Iterator[str]:
+    for found in pkgutil.iter_modules(path, f"{package}."):
+        if found.name in PROGRAMS or ".versions" in found.name:
+            continue
+        yield found.name
+        if found.ispkg:
+            yield from _modules(importlib.import_module(found.name).__path__, found.name)
+
+
+def serve(requests: socket.socket) -> tuple[dict[str, Any], Sequence[int]] | None:
+    """Fork for each request, and report pid and exit code; returns request and files in a fork, None at the end."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(requests, selectors.EVENT_READ)
+        while True:
+            for key, _events in selector.select():
+                if key.fileobj is not requests:
+                    pid, report = key.data
+                    selector.unregister(key.fileobj)
+                    os.close(key.fd)
+                    _report_end(pid, report)
+                    continue
+                content, received, _flags, _address = socket.recv_fds(requests, REQUEST_BYTES_MAX, 4)
+                if not content:
+                    return None
+                reported, *files = received
+                if not (pid := os.fork()):
+                    return json.loads(content), files
+                for file in files:
+                    os.close(file)
+                report = socket.socket(fileno=reported)
+                report.send(str(pid).encode())
+                selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, report))
+
+
+def _report_end(pid: int, report: socket.socket) -> None:
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with report, suppress(BrokenPipeError):  # unless it is not waited for
+        report.send(str(code).encode())
+
+
+def take(files: Sequence[int]) -> None:
+    """Make these files standard input, output and error, and close all others of the server."""
+    for standard, file in zip(STANDARD, files, strict=True):
+        os.dup2(file, standard)
+    os.closerange(STANDARD[-1] + 1, FILES_MAX)
+
+
+def become(request: dict[str, Any]) -> None:
+    """Run what is asked for, in its folder and with its environment, as `python -m` and `python -c` do."""
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.path[:0] = filter(None, request["environment"].get("PYTHONPATH", "").split(os.pathsep))
+    time.tzset()
+    tempfile.tempdir = None
+    sys.argv = [request["module"] or "-c", *request["arguments"]]
+    if request["module"]:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    else:
+        exec(compile(request["code"], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102  # a test's own code
+
+
+def _end_quickly() -> None:
+    """End a fork after all other exit handlers; the interpreter would copy its memory in order to free it."""
+    if _exit_codes:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_codes[0])
+
+
+if __name__ == "__main__":
+    atexit.register(_end_quickly)  # before all imports of the product: the first runs last
+    die_with_parent(int(sys.argv[1]))
+    import_project()
+    gc.collect()
+    gc.freeze()
+    own = os.getpid()
+    if taken := serve(socket.socket(fileno=int(sys.argv[2]))):
+        die_with_parent(own)
+        take(taken[1])
+        try:
+            become(taken[0])
+            _exit_codes.append(0)
+        except SystemExit as ended:
+            if not isinstance(ended.code, str):
+                _exit_codes.append(ended.code or 0)
+            raise
