@@ -14,6 +14,7 @@ from portability import brand
 from portability import setting_values as kinds
 from portability.api import SubjectKind
 from portability.api.errors import BadSetting
+from portability.inbox_settings import InboxSettings
 from portability.law.deadlines import BusinessCalendar
 from portability.law.regime import Regime
 from portability.law.regimes import DEFAULT_REGIMES, log_months
@@ -24,7 +25,7 @@ MIB = 1 << 20
 DAY = 86_400
 
 
-class Settings(BaseSettings):
+class Settings(InboxSettings, BaseSettings):
     """Every setting; a field's description is its line in docs/settings.md."""
 
     model_config = SettingsConfigDict(env_prefix="PORTABILITY_", frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -138,9 +139,7 @@ class Settings(BaseSettings):
     )
     tenants_file: Path | None = Field(None, description="File with names and contacts of tenants, and duties to inform")
     time_zone: kinds.TimeZone = Field("UTC", description="Time zone in which the days of deadlines begin and end")
-    holidays: kinds.Dates = Field(
-        "", description="Days on which no deadline of the GDPR ends, in addition to Saturdays and Sundays"
-    )
+    holidays: kinds.Dates = Field("", description="Days on which no deadline of the GDPR ends, besides the weekend")
     archive_ttl_seconds: int = Field(7 * DAY, description="How long a person's archive is kept", ge=DAY)
     tenant_archive_ttl_seconds: int = Field(
         30 * DAY, description="How long a tenant's archive is kept; at least 30 days (EU Data Act)", ge=30 * DAY
