@@ -87,8 +87,15 @@ def show(context: Context, identifier: str, claimed: str | None, *, values: bool
 @AS
 @shared
 def target(
-    context: Context, identifier: str, claimed: str | None, subject: str, tenant: str | None, **chosen: Any
-) -> None:  # options of two types
+    context: Context,
+    identifier: str,
+    claimed: str | None,
+    *,
+    subject: str,
+    tenant: str | None,
+    company: str | None,
+    on_conflict: str,
+) -> None:
     """Say whose data it is here; the difference is then computed."""
     with writing(context.engine) as connection:
         row, actor = _found(context, connection, identifier, claimed)
