@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ PROFILE = dataset(
 def profile(**values: Any) -> Record:
     """The record of the account at the sender."""
     known = {"id": OWNER, "text": "x", "full_name": "Ann There", "email": "ann@there.example", "job_title": None}
-    return {**known, "mfa_enabled": False, "created_at": CREATED, **values}
+    return {**known, "mfa_enabled": False, "created_at": "2024-01-02T03:04:05.000000Z", **values}
 
 
 @dataclass
@@ -63,22 +63,29 @@ class Inbox:
     """The receiver's id at the sender."""
     secret: str
     """Of the webhooks."""
+    records: list[Record]
+    """What the sender has of the account; a test may change it."""
+    consents: dict[str, str] = field(default_factory=dict)
+    """By the id of a transfer at the sender."""
 
-    def work(self, most: int = 20) -> int:
+    def work(self, most: int = 20, **otherwise: Any) -> int:
         """What the process of the receiving service does, until nothing is due; returns the number of steps."""
+        with_keys = replace(self.service, **otherwise)
         for number in range(most):
-            if not service.advance(self.service):
+            if not service.advance(with_keys):
                 return number
         raise AssertionError("still something to do")
 
     def transfer(self) -> str:
         """A transfer that the owner has authorised and started, with its volumes encrypted; returns its id."""
         given = {"subject": f"user:{OWNER}", "recipient": self.recipient, "datasets": ["account"]}
-        assert self.sender.call("POST", "/v1/authorisations", json=given).status_code == 201
+        consent = self.sender.call("POST", "/v1/authorisations", json=given)
+        assert consent.status_code == 201, consent.text
         export_id = self.sender.ready(profile="portability")
         answer = self.sender.call("POST", f"/v1/exports/{export_id}/transfers", json={"recipient": self.recipient})
         assert answer.status_code == 201, answer.text
         encrypted(self.sender.world)
+        self.consents[answer.json()["id"]] = consent.json()["id"]
         return str(answer.json()["id"])
 
     def announce(self) -> None:
@@ -171,7 +178,8 @@ def inboxes(folder: Path, redis_url: str, **more: Any) -> Iterator[Inbox]:
         "backoff_seconds": 0.0,
         **more,
     }
-    exporters = {"account": MadeUpExporter([profile()], datasets=(PROFILE,))}
+    records = [profile()]
+    exporters = {"account": MadeUpExporter(records, datasets=(PROFILE,))}
     for name in ("a", "b"):
         (folder / name).mkdir()
     with (
@@ -184,7 +192,7 @@ def inboxes(folder: Path, redis_url: str, **more: Any) -> Iterator[Inbox]:
                 keys.ensure(connection, world.place.settings.keys, actor="operator:test")
         recipient, secret = _recorded(sender, receiver, str(identity.to_public()))
         made = service_of(Context(lambda: receiver.world.place.settings, json=False))
-        yield Inbox(sender, receiver, made, recipient, secret)
+        yield Inbox(sender, receiver, made, recipient, secret, records)
 
 
 def _platform(path: Path) -> None:

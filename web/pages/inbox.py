@@ -72,7 +72,7 @@ def show(
     return rendering.page(
         request,
         "received.html",
-        row=row,
+        row=dict(row),
         subject=received.subject_name(row),
         lines=[line for line in report.get("datasets", []) if _counts(line)],
         left=report.get("left", []),
