@@ -1,4 +1,4 @@
-"""Settings of the receiving service, a part of `portability.settings.Settings`: `PORTABILITY_INBOX_*`."""
+"""Settings of the receiving service, a part of `portability.settings.Settings`."""
 
 from __future__ import annotations
 

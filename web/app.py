@@ -85,6 +85,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
         app.include_router(room.router)
     app.include_router(transfers.receiving)
     app.include_router(inbox.receiving)
+    app.include_router(recipients.notices)
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
     return app
 

@@ -88,9 +88,9 @@ def page(
 
 def datasets(connection: Connection, received_id: str) -> Mapping[str, int]:
     """Return the number of stored records by dataset."""
-    query = select(TABLE.c.dataset, func.count()).where(TABLE.c.received_id == received_id)
-    counted = connection.execute(query.group_by(TABLE.c.dataset).order_by(TABLE.c.dataset)).tuples()
-    return dict(counted.all())
+    query = select(TABLE.c.dataset, func.count().label("records")).where(TABLE.c.received_id == received_id)
+    counted = connection.execute(query.group_by(TABLE.c.dataset).order_by(TABLE.c.dataset)).mappings()
+    return {row["dataset"]: row["records"] for row in counted}
 
 
 def _text(value: object) -> str | bool | None:

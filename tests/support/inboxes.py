@@ -1,4 +1,4 @@
-"""Two served deployments: one sends a person's profile to the inbox of the other, which imports it into its platform."""
+"""Two served deployments: one sends a person's profile, and the other receives it in its inbox and imports it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from portability.inbox import received, senders
 from portability.inbox.senders import SenderEntry
 from portability.requests.policy import Actor
 from portability.safe_http import SafeHttpClient
-from portability.trust import keys
 from portability.transfers import recipients, sending
+from portability.trust import keys
 from receiver.inbox import service
 from receiver.inbox.steps import ReceivingService
 from worker.clock import notice_delivery, webhook_delivery
@@ -158,7 +158,10 @@ class Inbox:
         at, identifier = more.get("at", datetime.now(UTC)), more.get("id", "msg_1")
         signature = Webhook(more.get("secret", self.secret)).sign(identifier, at, body)
         names = {"webhook-id": identifier, "webhook-timestamp": str(int(at.timestamp()))}
-        return {"headers": {**names, "webhook-signature": signature, "Content-Type": "application/json"}, "content": body}
+        return {
+            "headers": {**names, "webhook-signature": signature, "Content-Type": "application/json"},
+            "content": body,
+        }
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from html import escape
 from typing import Any
 
 import httpx
@@ -15,6 +14,7 @@ import pyrage
 import pytest
 from click.testing import CliRunner
 from inboxes import HERE, OFFICER, Inbox, inboxes, profile
+from markupsafe import escape
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
@@ -56,7 +56,7 @@ def environment(both: Inbox) -> dict[str, str]:
     return {f"PORTABILITY_{name}": str(value) for name, value in given.items()}
 
 
-def messages(both: Inbox, identifier: str) -> list[str]:
+def kinds_of_messages(both: Inbox, identifier: str) -> list[str]:
     """The kinds of messages to the person about a received transfer."""
     table = models.notification
     with reading(both.receiver.world.engine) as connection:
@@ -72,7 +72,7 @@ def test_what_an_officer_accepts_is_imported_and_receipted(both: Inbox) -> None:
     shown = both.shown(identifier)
     assert (shown["state"], shown["receipt"]) == ("imported", "sent")
     assert both.sent(sent_id)["state"] == "delivered"
-    assert messages(both, identifier) == ["received_for_you"]
+    assert kinds_of_messages(both, identifier) == ["received_for_you"]
     assert not (both.service.quarantine / identifier).exists()
 
 
@@ -94,7 +94,7 @@ def test_a_value_of_the_archive_replaces_one_here_only_by_choice(both: Inbox) ->
 
     assert both.account()["full_name"] == "Ann Here"
     assert both.shown(identifier)["state"] == "undone"
-    assert messages(both, identifier) == ["received_for_you", "received_undone"]
+    assert kinds_of_messages(both, identifier) == ["received_for_you", "received_undone"]
     assert both.sent(sent_id)["state"] == "delivered"
     both.call("undo", kept)
     both.work()
@@ -190,7 +190,7 @@ def test_a_forged_webhook_is_refused(both: Inbox, more: dict[str, Any]) -> None:
 
 def test_a_webhook_of_an_unknown_sender_is_refused(both: Inbox) -> None:
     """With the same answer as a forged webhook: it does not say which senders are known."""
-    unknown = post(both, **both.webhook({**offer(both), "issuer": "https://nobody.example"}))
+    unknown = post(both, **both.webhook({**offer(both), "issuer": "https://unknown.example"}))
     forged = post(both, **both.webhook(offer(both), secret="whsec_" + "A" * 43 + "="))
 
     assert unknown.status_code == 401
@@ -348,7 +348,7 @@ def test_the_quarantine_keeps_no_stray_files(both: Inbox) -> None:
 
 
 @pytest.mark.parametrize("login", [("sam", "staff"), ("ada", "auditor"), ("tom", "tenant_admin"), ("usr_owner",)])
-def test_nobody_but_officers_sees_the_inbox(both: Inbox, login: tuple[str, ...]) -> None:
+def test_only_officers_see_the_inbox(both: Inbox, login: tuple[str, ...]) -> None:
     """An existing and a missing transfer look the same, to a company's administrator too."""
     _, identifier = both.offered()
     tenant = {"tenant": "ten_a"} if "tenant_admin" in login else {}
@@ -383,7 +383,7 @@ def test_an_erasure_deletes_what_is_remembered_of_an_import(both: Inbox) -> None
     assert result.exit_code == 0, result.output
     assert orjson.loads(result.output)["journal_entries"] > 0
     assert identifier not in {row["id"] for row in both.listed()}
-    assert messages(both, identifier) == []
+    assert kinds_of_messages(both, identifier) == []
     with opened(both.service.into, make=False) as engine, engine.begin() as connection:
         assert runs.listed(connection) == []
 
@@ -400,7 +400,7 @@ def test_the_page_shows_values_as_text(both: Inbox) -> None:
     with both.receiver.browser(*OFFICER) as visitor:
         page = visitor.client.get(f"/staff/inbox/{identifier}").text
 
-    assert escape(hostile) in page
+    assert str(escape(hostile)) in page
     assert hostile not in page
     both.call("refuse", identifier, reason="other")
 
