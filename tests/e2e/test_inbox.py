@@ -95,7 +95,7 @@ def looks(page: Page, text: str) -> None:
 def test_an_officer_imports_what_another_platform_has_sent(
     browser: Browser, axe: str, sender: VisitedStack, receiver: VisitedStack, box: Postbox, tmp_path: Path
 ) -> None:
-    """From the consent at A to the account at B: the sender has the receipt, the person a mail, and it can be undone."""
+    """From the consent at A to the account at B: A has the receipt, the person a mail, and it can be undone."""
     known_to_each_other(sender, receiver)
     export, transfer = sent(sender.here, sender.user)
     with visiting(browser, receiver) as page:

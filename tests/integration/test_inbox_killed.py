@@ -48,9 +48,8 @@ def both(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def killed(both: Inbox, at: str) -> None:
     """A process that takes the next step and is killed within it."""
-    settings = both.receiver.world.place.settings
-    named = {f"PORTABILITY_{name}".upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
-    ended = subprocess.run([sys.executable, "-c", KILLED_AT, at], env={**os.environ, **named}, check=False)
+    environment = {**os.environ, **both.environment}
+    ended = subprocess.run([sys.executable, "-c", KILLED_AT, at], env=environment, check=False)
     assert ended.returncode == -signal.SIGKILL
 
 

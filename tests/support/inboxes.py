@@ -68,6 +68,15 @@ class Inbox:
     consents: dict[str, str] = field(default_factory=dict)
     """By the id of a transfer at the sender."""
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of the receiver, for its processes."""
+        settings = self.receiver.world.place.settings
+        names = ("dir", "base_url", "source_url", "redis_url", "notice_dir", "lease_seconds", "backoff_seconds")
+        inbox = [name for name in settings.model_fields_set if name.startswith("inbox_")]
+        named = {f"PORTABILITY_{name}".upper(): str(getattr(settings, name)) for name in (*names, *inbox)}
+        return {**named, "PORTABILITY_ALLOW_LOOPBACK": "1", "PORTABILITY_APPROVALS": "none"}
+
     def work(self, most: int = 20, **otherwise: Any) -> int:
         """What the process of the receiving service does, until nothing is due; returns the number of steps."""
         with_keys = replace(self.service, **otherwise)

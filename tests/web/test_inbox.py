@@ -49,13 +49,6 @@ def offer(both: Inbox, **data: object) -> dict[str, Any]:
     return {**known, "expires_at": "2099-01-01T00:00:00Z", **data}
 
 
-def environment(both: Inbox) -> dict[str, str]:
-    """The settings of the receiver, for its commands."""
-    settings = both.receiver.world.place.settings
-    given = {"DIR": settings.dir, "SOURCE_URL": settings.source_url, "INBOX_INTO": settings.inbox_into}
-    return {f"PORTABILITY_{name}": str(value) for name, value in given.items()}
-
-
 def kinds_of_messages(both: Inbox, identifier: str) -> list[str]:
     """The kinds of messages to the person about a received transfer."""
     table = models.notification
@@ -378,7 +371,7 @@ def test_an_erasure_deletes_what_is_remembered_of_an_import(both: Inbox) -> None
     _, identifier = both.imported()
     erase = ("erase", "--subject", f"user:{HERE}", "--reason", "ticket 17", "--ground", "subject", "--json")
 
-    result = CliRunner(env=environment(both)).invoke(main, erase)
+    result = CliRunner(env=both.environment).invoke(main, erase)
 
     assert result.exit_code == 0, result.output
     assert orjson.loads(result.output)["journal_entries"] > 0
@@ -433,7 +426,7 @@ def test_the_command_line_decides_too(both: Inbox) -> None:
 
     def command(*arguments: str) -> Any:
         with capture_logs():
-            result = CliRunner(env=environment(both)).invoke(main, [*arguments, "--json"])
+            result = CliRunner(env=both.environment).invoke(main, [*arguments, "--json"])
         assert result.exit_code == 0, result.output
         return orjson.loads(result.output)
 
