@@ -53,6 +53,8 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
         "receive": "cli.receive:receive_command",
         "import": "cli.importing:import_command",
         "imports": "cli.imports:imports",
+        "senders": "cli.senders:senders",
+        "inbox": "cli.inbox:inbox",
     },
     "Retention": {
         "erase": "cli.erase:erase",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from cli.context import Context, one_of, shared
 from cli.permission import AS, permit_any
+from cli.receiving_service import database_of
 from portability.api.errors import StorageError
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey
@@ -19,6 +21,7 @@ from portability.retention import erasure_holds, erasures
 from portability.retention import legal_holds as standing
 from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasures import ErasureState, Extent, Whom
+from receiver.inbox.forget import forget_imports
 from worker.clock import erasure as work
 
 
@@ -55,13 +58,26 @@ def erase(
     with writing(context.engine) as connection:
         how: dict[str, Any] = {"cancel_running": cancel_running, "ground": ground}
         erasure_id = erasures.begin(connection, whom, reason=reason, actor=str(actor), **how)
+    entries = _forget_imports(context, whom)
     storage_error = _carry_on(context, erasure_id)
     with reading(context.engine) as connection:
         row = erasures.get(connection, erasure_id)
     if row["state"] != ErasureState.DONE:
         context.note(f"begun; the clock continues it{f': {storage_error}' if storage_error else ''}")
     text = f"{erasure_id} is {row['state']}: {row['exports']} exports, {row['volumes']} volumes, {row['bytes']:,} bytes"
-    context.result(erasures.view(row), lambda: context.console.print(text, markup=False))
+    text += f", {entries} entries of import journals" if entries else ""
+    context.result(
+        {**erasures.view(row), "journal_entries": entries}, lambda: context.console.print(text, markup=False)
+    )
+
+
+def _forget_imports(context: Context, whom: Whom) -> int:
+    """Delete what the platform's database remembers of imports for the subject. Raises BadTarget.
+
+    It is repeated by each call of the command, because the clock does not know that database.
+    """
+    into = database_of(context.settings)
+    return 0 if into is None else forget_imports(into, *astuple(whom))
 
 
 def _carry_on(context: Context, erasure_id: str) -> StorageError | None:

@@ -13,8 +13,8 @@ from portability.storage import open_storage
 from receiver.binding.target import ImportTarget
 from receiver.importer.database import opened
 from receiver.importer.undo import UndoReport, undo
+from receiver.inbox.forget import forget_target_of
 from receiver.ledger import runs
-from receiver.ledger.journal import person_of
 
 INTO = click.option("--into", metavar="URL", required=True, help="Database of the imports: SQLite or PostgreSQL.")
 
@@ -79,10 +79,7 @@ def forget_target(
     """Delete journal, key and ids of a company or person, such as at an erasure. Imported rows stay."""
     target = ImportTarget(as_tenant, as_user, as_contact, as_email)
     target.check_complete()
-    tables = {"users": as_user, "contacts": as_contact}
-    person = next((person_of(table, {"id": value}) for table, value in tables.items() if value), None)
-    with opened(into, make=False) as engine, engine.begin() as connection:
-        count = runs.forget(connection, target.name, person)
+    count = forget_target_of(into, target)
     context.result({"target": target.name, "entries": count}, lambda: context.console.print(f"{count} entries deleted"))
 
 

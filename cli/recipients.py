@@ -149,11 +149,8 @@ def notices(context: Context, identifier: str | None, claimed: str | None) -> No
     """List notices to recipients about changes after a transfer; by id or domain, removed recipients too."""
     permit_any(context, claimed, Action.RECIPIENTS)
     with reading(context.engine) as connection:
-        same = [row["id"] for row in others.rows(connection) if identifier in {row["id"], row["domain"]}]
-        if identifier and not same:
-            raise others.UnknownRecipient("unknown recipient: no recipient has this id or domain")
-        rows = recipient_notices.rows(connection)
-    found = [row for row in rows if not identifier or row["recipient_id"] in same]
+        same = others.ids_of(connection, identifier) if identifier else None
+        found = recipient_notices.rows(connection, recipient_ids=same)
     names = ("id", "recipient_id", "transfer_id", "kind", "state", "reason", "attempts", "created_at", "settled_at")
     document: list[JSON] = [recipient_notices.view(row) for row in found]
     context.result(document, lambda: context.table("Notices", names, [[row[name] for name in names] for row in found]))

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from cli.context import Context, shared
+from cli.receiving_service import answers_of
 from portability import logs
 from portability.api.errors import BadInput
 from portability.database.engine import writing
@@ -39,7 +40,7 @@ def web(context: Context, host: str | None, port: int | None, fd: int | None) ->
     make_link_key(context)
     settings = context.settings
     usual_host, usual_port = listening_address(settings.base_url)
-    app = create_app(settings, storage=context.storage)
+    app = create_app(settings, storage=context.storage, answers=answers_of(context))
     server = ReportingServer(server_config(app, host=host or usual_host, port=port or usual_port))
     with suppress(KeyboardInterrupt):
         server.run(sockets=inherited)

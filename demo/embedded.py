@@ -77,8 +77,11 @@ def running(
         # -P: a folder named `cli` or `web` in the working directory is not imported instead of the installed package.
         command = [sys.executable, "-P", "-m", "cli.main"]
         names = [*(f"worker-{number + 1}" for number in range(workers)), "clock", "web"]
+        # The receiving service runs where transfers can be decrypted.
+        names += ["inbox"] if settings.inbox_identity else []
         for name in names:
-            arguments = [*command, name.partition("-")[0], "--dir", str(folder)]
+            what = ["inbox", "run"] if name == "inbox" else [name.partition("-")[0]]
+            arguments = [*command, *what, "--dir", str(folder)]
             inherits = (listener,) if name == "web" else ()
             lent = ["--fd", str(listener)] if name == "web" else []
             log, ready = folder / f"{name}.log", runtime / f"{name}.ready"

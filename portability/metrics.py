@@ -18,6 +18,7 @@ from portability.api.errors import FormatError, SourceError, all_errors
 from portability.database import deployment, history, incidents, models
 from portability.database.engine import elapsed_seconds, now, reading
 from portability.database.incidents import Incident
+from portability.inbox.states import UNDECIDED, ReceivedState
 from portability.journal import shipping
 from portability.law import deadlines
 from portability.law.deadlines import Alarm
@@ -65,6 +66,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             *_notifications(connection),
             *_transfers(connection),
             _notices(connection),
+            *_inbox(connection),
             *_journal(connection),
         ]
     return [*counted, _incidents(engine)]
@@ -275,6 +277,23 @@ def _notices(connection: Connection) -> Metric:
         "portability_recipient_notices", "Notices to recipients about changes, by state", labels=("state",)
     )
     return _by_one_label(metric, counts)
+
+
+def _inbox(connection: Connection) -> Sequence[Metric]:
+    table = models.received_transfer
+    counts = Counter(dict.fromkeys(map(str, ReceivedState), 0))
+    for state, count in connection.execute(select(table.c.state, func.count()).group_by(table.c.state)):
+        counts[_known(state, (*ReceivedState,))] += count
+    waiting = elapsed_seconds(func.min(table.c.fetched_at), now())
+    age_seconds = connection.scalar(select(waiting).where(table.c.state.in_(UNDECIDED)))
+    received = GaugeMetricFamily(
+        "portability_received_transfers", "Transfers from other providers by state", labels=("state",)
+    )
+    return _by_one_label(received, counts), GaugeMetricFamily(
+        "portability_oldest_undecided_received_transfer_age_seconds",
+        "Seconds since the oldest received transfer without decision was fetched; 0 if none waits",
+        value=max(0.0, age_seconds or 0.0),
+    )
 
 
 def _incidents(engine: Engine) -> Metric:

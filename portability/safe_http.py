@@ -227,11 +227,12 @@ def _with_host(headers: Mapping[str, str], target: ResolvedAddress) -> Sequence[
     return [("Host", named), *headers.items()]
 
 
-class _Pinned(httpcore.NetworkBackend):
-    """Connects to a checked address; TLS and HTTP still use the name."""
+class CheckedNetwork(httpcore.NetworkBackend):
+    """Connects to checked addresses only; TLS and HTTP still use the name. For clients with limits of their own."""
 
-    def __init__(self, client: SafeHttpClient, *, plain: bool, give_up_at: float) -> None:
-        self._client, self._plain, self._give_up_at = client, plain, give_up_at
+    def __init__(self, client: SafeHttpClient, *, plain: bool) -> None:
+        """Make it for connections of one kind; `plain`: without TLS."""
+        self._client, self._plain = client, plain
         self._sockets = SyncBackend()
 
     def connect_tcp(
@@ -242,17 +243,35 @@ class _Pinned(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        del timeout
+        """Connect to the first address that answers. Raises AddressRefused, RemoteUnavailable."""
         first, *others = self._client.addresses(host, port, plain=self._plain)
         for number, address in enumerate((first, *others)):
             try:
-                stream = self._sockets.connect_tcp(address, port, self._left(), local_address, socket_options)
+                return self._sockets.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if number == len(others):
                     raise
-            else:
-                return _Timed(stream, self._left)
         raise AssertionError  # the last attempt returns or raises
+
+
+class _Pinned(CheckedNetwork):
+    """Connections of one request, whose whole time is limited."""
+
+    def __init__(self, client: SafeHttpClient, *, plain: bool, give_up_at: float) -> None:
+        super().__init__(client, plain=plain)
+        self._give_up_at = give_up_at
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        del timeout
+        stream = super().connect_tcp(host, port, self._left(), local_address, socket_options)
+        return _Timed(stream, self._left)
 
     def _left(self) -> float:
         left_seconds = self._give_up_at - time.monotonic()

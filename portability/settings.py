@@ -14,6 +14,7 @@ from portability import brand
 from portability import setting_values as kinds
 from portability.api import SubjectKind
 from portability.api.errors import BadSetting
+from portability.inbox_settings import InboxSettings
 from portability.law.deadlines import BusinessCalendar
 from portability.law.regime import Regime
 from portability.law.regimes import DEFAULT_REGIMES, log_months
@@ -24,8 +25,8 @@ MIB = 1 << 20
 DAY = 86_400
 
 
-class Settings(BaseSettings):
-    """Every setting; a field's description is its line in docs/settings.md."""
+class SendingSettings(BaseSettings):
+    """Every setting but those of the receiving service; a field's description is its line in docs/settings.md."""
 
     model_config = SettingsConfigDict(env_prefix="PORTABILITY_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -109,17 +110,13 @@ class Settings(BaseSettings):
         "email,phone",
         description="Addresses with which people without account log in by a code, if SMTP_URL or SMS_URL sends it",
     )
-    address_codes_per_hour: int = Field(
-        200, description="One-time codes that all addresses together get in an hour", ge=1
-    )
+    address_codes_per_hour: int = Field(200, description="One-time codes for all addresses together in an hour", ge=1)
     link_ttl_seconds: int = Field(172_800, description="How long a download link is valid", ge=60, le=30 * DAY)
     link_claims_max: int = Field(20, description="Number of downloads of one volume that can begin with one link", ge=1)
     link_claim_seconds: int = Field(
         21_600, description="How long a download can continue and be resumed after it has begun", ge=60
     )
-    exports_per_month: int = Field(
-        10, description="Exports of one subject in 30 days; failed exports do not count", ge=1
-    )
+    exports_per_month: int = Field(10, description="Exports of one subject in 30 days, without failed exports", ge=1)
     approvals: Literal["policy", "none"] | None = Field(
         None, description="Whether a second person must approve what the policy lists; default: policy, embedded none"
     )
@@ -138,9 +135,7 @@ class Settings(BaseSettings):
     )
     tenants_file: Path | None = Field(None, description="File with names and contacts of tenants, and duties to inform")
     time_zone: kinds.TimeZone = Field("UTC", description="Time zone in which the days of deadlines begin and end")
-    holidays: kinds.Dates = Field(
-        "", description="Days on which no deadline of the GDPR ends, in addition to Saturdays and Sundays"
-    )
+    holidays: kinds.Dates = Field("", description="Days on which no deadline of the GDPR ends, besides the weekend")
     archive_ttl_seconds: int = Field(7 * DAY, description="How long a person's archive is kept", ge=DAY)
     tenant_archive_ttl_seconds: int = Field(
         30 * DAY, description="How long a tenant's archive is kept; at least 30 days (EU Data Act)", ge=30 * DAY
@@ -196,9 +191,7 @@ class Settings(BaseSettings):
     tenant_regions: kinds.TenantRegions = Field(
         "", description="Required regions of tenants: TENANT=REGION, separated by commas"
     )
-    allow_fetch: bool = Field(
-        default=False, description="Allows operators to `fetch` archives outside the embedded stack"
-    )
+    allow_fetch: bool = Field(default=False, description="Allows operators to `fetch` archives on servers")
     allow_loopback: bool | None = Field(
         None, description="Allows recipients' addresses on this machine; default: embedded stack with such a BASE_URL"
     )
@@ -306,6 +299,10 @@ class Settings(BaseSettings):
     @property
     def needs_approvals(self) -> bool:
         return (self.approvals or ("none" if self.embedded else "policy")) == "policy"
+
+
+class Settings(InboxSettings, SendingSettings):
+    """Every setting of a deployment."""
 
 
 def load_settings(**overrides: object) -> Settings:

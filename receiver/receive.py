@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 from joserfc.jwk import ECKey
 
 from portability.api.errors import BadInput, PortabilityError
 from portability.trust.signing import Jwks
-from receiver.faults import ArchiveTooLarge, SenderRefused, TransferRefused, WrongAudience
+from receiver.faults import ArchiveTooLarge, BadStatement, SenderRefused, TransferRefused, WrongAudience
 from receiver.fetch import papers, receipt, statement
 from receiver.fetch.decryption import unseal
 from receiver.fetch.download import FetchPatience, Progress, fetch, is_as_announced
@@ -50,6 +51,10 @@ class ReceivingParty:
     jwks: Jwks | None = None
     """The issuer's keys; None: those that the sender publishes."""
     receipt_key: ECKey | None = None
+    confirms: bool = True
+    """Whether a complete transfer is receipted at once; a refusal always is."""
+    transfer: str | None = None
+    """The required id of the transfer; None: that of the link."""
     most_bytes: int | None = None
 
 
@@ -61,6 +66,8 @@ class Received:
     volumes: tuple[Path, ...]
     statement: Statement | None
     receipted: bool
+    receipt_url: str | None = None
+    """Where the sender takes a receipt."""
 
 
 Began = Callable[[str, int], Progress]
@@ -74,12 +81,15 @@ def receive(
     *,
     began: Began = lambda _step, _total: lambda _: None,
     patience: FetchPatience | None = None,
+    client: httpx.Client | None = None,
 ) -> Received:
     """Receive what a link offers. If it is refused and there is a key, the sender gets a receipt with the reason.
 
+    `client` is closed at the end; None: a client without restrictions of its addresses.
+
     Raises: BadInput, TransferRefused and its children, SenderRefused, SenderUnavailable, OSError.
     """
-    with Sender(url) as sender, _alone(target), _full_named():
+    with Sender(url, client) as sender, _alone(target), _full_named():
         job = _Job(sender, target, recipient, began, patience or FetchPatience())
         job.sweep()
         try:
@@ -100,6 +110,8 @@ def _received(job: _Job) -> Received:
         return _transfer(job, kept)
     if offer.transfer:
         return _transfer(job, papers.fetched(job.sender, offer.transfer))
+    if job.recipient.transfer:
+        raise BadStatement("the link offers no transfer")
     return Received(*job.take(offer.parcels, job.keys(None), {"export": offer.export}), None, receipted=False)
 
 
@@ -134,7 +146,8 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
     recipient = job.recipient
     jwks = job.keys(found.links.jwks_url)
     issuer = recipient.issuer or job.sender.origin
-    said = statement.checked(found.token, jwks, issuer=issuer, audience=None, transfer=found.links.id, late=found.late)
+    wanted = recipient.transfer or found.links.id
+    said = statement.checked(found.token, jwks, issuer=issuer, audience=None, transfer=wanted, late=found.late)
     try:
         if recipient.audience not in {None, said.audience}:
             raise WrongAudience("the transfer is addressed to another recipient")
@@ -154,13 +167,13 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
             with suppress(PortabilityError):
                 job.sender.post_receipt(found.links, receipt_text)
         raise
-    return Received(unpacked, volumes, said, _receipted(job, found, said))
+    return Received(unpacked, volumes, said, _receipted(job, found, said), found.links.receipt_url)
 
 
 def _receipted(job: _Job, found: TransferPapers, said: Statement) -> bool:
     """Send the receipt if there is a key and none was sent; returns whether the sender has one."""
     path, key = job.target / RECEIPT, job.recipient.receipt_key
-    if key is not None and not path.exists():
+    if key is not None and job.recipient.confirms and not path.exists():
         proof = papers.possession(job.target, said.parcels, said.nonce)
         receipt_text = receipt.signed(said, key, volumes=said.volumes, possession=proof)
         job.sender.post_receipt(found.links, receipt_text)
@@ -218,12 +231,15 @@ class _Job:
         return unpacked, paths
 
     def _check_room(self, parcels: Sequence[Parcel]) -> None:
-        """Check the free space before fetching; files of an earlier run are not counted."""
-        volumes = self.target / VOLUMES
+        """Check the limit and the free space before fetching; files of an earlier run are not counted."""
+        volumes, most = self.target / VOLUMES, self.recipient.most_bytes
+        packed = sum(parcel.plain.size for parcel in parcels)
+        if most is not None and packed > most:
+            raise ArchiveTooLarge(f"the volumes have {packed} bytes; the limit is {most}")
         there = sum(path.stat().st_size for path in volumes.iterdir() if path.is_file())
         # Encrypted and decrypted files exist at the same time, for as many volumes as are processed in parallel.
         largest = sorted((parcel.sent.size for parcel in parcels), reverse=True)[:PARALLEL]
-        wanted = sum(parcel.plain.size for parcel in parcels) + sum(largest) - there
+        wanted = packed + sum(largest) - there
         if wanted > (room := shutil.disk_usage(self.target).free - SPARE_BYTES):
             raise ArchiveTooLarge(f"the volumes have {wanted} bytes, but only {max(room, 0)} bytes are free")
 

@@ -24,14 +24,15 @@ from portability.settings import Settings
 from portability.storage import open_storage
 from portability.trust import keys
 from web import problems
-from web.api import erasure_holds, exports, openapi, public, recipients, transfers
+from web.api import erasure_holds, exports, inbox, openapi, public, recipients, transfers
 from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
-from web.context import AppContext
+from web.context import AppContext, WebhookAnswers
 from web.headers import Guarded
 from web.journal import Shipped
 from web.observations import Observations, Observed
 from web.pages import address_login, brand, download, login, me, my_sessions, my_transfers, staff
+from web.pages import inbox as desk_inbox
 from web.pages import recipients as desk_recipients
 from web.pages import referrals as desk_referrals
 from web.provider import OpenIdProvider
@@ -42,12 +43,12 @@ DESCRIPTION = """Ask for a person's or a company's data, watch the export, downl
 Faults are problem details (RFC 9457); `code` is stable. Who may do what: docs/roles.md."""
 
 
-def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI:
-    """Create the application and open its connections.
+def create_app(settings: Settings, *, storage: Storage | None = None, answers: WebhookAnswers | None = None) -> FastAPI:
+    """Create the application and open its connections. `answers`: to webhooks of senders, if there is an inbox.
 
     Raises: DatabaseUnavailable, ForeignStore, NoSigningKey, NoticeHole.
     """
-    place = _open(settings, storage)
+    place = _open(settings, storage, answers)
     notice.check(place.notice, place.exporters, embedded=settings.embedded, laws=settings.laws)
     app = FastAPI(
         title="Portability",
@@ -79,15 +80,17 @@ def create_app(settings: Settings, *, storage: Storage | None = None) -> FastAPI
     problems.handle(app)
     openapi.document(app)
     own = (login, address_login, my_sessions, me, my_transfers)
-    desk = (desk_recipients, desk_referrals, staff)
-    for room in (brand, *own, *desk, download, exports, erasure_holds, recipients, transfers, public):
+    desk = (desk_inbox, desk_recipients, desk_referrals, staff)
+    for room in (brand, *own, *desk, download, exports, erasure_holds, recipients, transfers, inbox, public):
         app.include_router(room.router)
     app.include_router(transfers.receiving)
+    app.include_router(inbox.receiving)
+    app.include_router(recipients.notices)
     app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
     return app
 
 
-def _open(settings: Settings, storage: Storage | None) -> AppContext:
+def _open(settings: Settings, storage: Storage | None, answers: WebhookAnswers | None) -> AppContext:
     engine = open_engine(settings.database, prepared=settings.prepared_statements)
     if settings.database_url is None:
         migrations.upgrade(engine)
@@ -99,7 +102,7 @@ def _open(settings: Settings, storage: Storage | None) -> AppContext:
     provider = OpenIdProvider(settings) if settings.oidc_issuer else None
     with reading(engine) as connection:
         salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
-    return AppContext(settings, engine, storage, provider, Observations(engine), salt)
+    return AppContext(settings, engine, storage, provider, Observations(engine), salt, answers)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import orjson
 from fastapi import Depends, Request
@@ -29,6 +29,18 @@ from web.observations import Observations
 from web.provider import OpenIdProvider
 
 
+class WebhookAnswers(Protocol):
+    """Answers to a sender's webhooks whose signature was checked. They need keys that only the receiving side knows."""
+
+    def to_challenge(self, body: bytes) -> str:
+        """Return the proof that our keys and the webhook belong together. Raises BadInput, NoSigningKey."""
+        ...
+
+    def to_notice(self, body: bytes) -> str:
+        """Return the statement that we have received a notice. Raises BadInput, NoSigningKey."""
+        ...
+
+
 @dataclass(frozen=True)
 class AppContext:
     """The connections of a process; each is opened once and used by all threads."""
@@ -42,6 +54,8 @@ class AppContext:
     """Reads and refusals, for the audit log."""
     salt: str = field(repr=False)
     """The salt of the deployment: attempts of people are counted under a hash."""
+    answers: WebhookAnswers | None = field(default=None, repr=False)
+    """None: this deployment receives no transfers."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

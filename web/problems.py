@@ -30,6 +30,7 @@ from portability.api.errors import (
     StorageUnavailable,
 )
 from portability.database.history import DatabaseBehind
+from portability.inbox import offers, received, senders
 from portability.requests.referrals import UnknownReferral
 from portability.requests.reviews import UnknownReview
 from portability.retention import erasures
@@ -84,6 +85,11 @@ STATUS: dict[type[PortabilityError], int] = {
     receipts.WrongReceipt: 422,
     ClockSkew: 422,
     receipts.ReceiptReplayed: 409,
+    offers.ForgedWebhook: 401,
+    offers.WrongOffer: 422,
+    offers.NoInbox: 404,
+    received.UnknownReceived: 404,
+    senders.UnknownSender: 404,
     auth.NotLoggedIn: 401,
     provider.ProviderUnavailable: 503,
 }

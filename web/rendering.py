@@ -176,6 +176,8 @@ def _came_from(request: Request) -> str:
             return f"/{room}/exports/{export_id}"
         case "staff", ["recipients", *_]:
             return "/staff/recipients"
+        case "staff", ["inbox", received_id, *_]:
+            return f"/staff/inbox/{received_id}"
         case "staff", _:
             return "/staff/new"
         case "d", [token, *_]:

@@ -19,7 +19,7 @@ APPROVAL, EVENT, MESSAGE, AUDIT = (
 )
 MANDATE, CONSENT, SENT, RECEIPT = models.mandate.c, models.authorisation.c, models.transfer.c, models.transfer_receipt.c
 RECIPIENT, ORDER, HOLD, RECALL = models.recipient.c, models.instruction.c, models.legal_hold.c, models.recall.c
-ATTESTATION = models.attestation.c
+ATTESTATION, RECEIVED, SENDER = models.attestation.c, models.received_transfer.c, models.sender.c
 
 WITHHELD_TABLES: Mapping[str, str] = {
     "code": "a one-time code is a secret until it is used; `links` and the events say when the archive was opened",
@@ -32,6 +32,7 @@ WITHHELD_TABLES: Mapping[str, str] = {
     "ledger": "what an archive contains is in `export.json` of the archive itself",
     "lost_event": "which events a restore of the database brought back; the events themselves are exported",
     "pseudonym": "digests of other people",
+    "received_difference": "encrypted and deleted with the decision; what was imported is in the other datasets",
     "recipient_notice": "ids and times of notices to recipients, also after an erasure; transfers are exported",
     "referral": "which tenants decide over data, and what they answered, is in `export.json` of the archive itself",
     "review": "names records that may be about other people; `export.json` counts the decisions",
@@ -44,7 +45,7 @@ WITHHELD_TABLES: Mapping[str, str] = {
     "webhook": "calls to a recipient's program, with an encrypted content; transfers are exported",
 }
 """Tables with data of subjects that are not exported, each with the reason."""
-TABLES_WITHOUT_SUBJECT = frozenset({"audit_head", "deployment", "incident", "recipient", "signing_key"})
+TABLES_WITHOUT_SUBJECT = frozenset({"audit_head", "deployment", "incident", "recipient", "sender", "signing_key"})
 """Tables about the deployment itself, about other providers, and about keys."""
 
 
@@ -239,6 +240,22 @@ TABLES: tuple[OwnTable, ...] = (
         ExportedColumn("received_at", RECEIPT.received_at, "When it was received, in UTC."),
         created=RECEIPT.received_at,
         where=_of_transfer(RECEIPT.transfer_id),
+    ),
+    own_table(
+        "received_transfers",
+        "Data that other providers have sent for you",
+        "Each transfer of another provider that was assigned to you here.",
+        ExportedColumn("id", RECEIVED.id, "Id of the received transfer."),
+        ExportedColumn("sender", SENDER.name, "Name of the provider."),
+        ExportedColumn("state", RECEIVED.state, "What became of it: imported, undone, declined and others."),
+        ExportedColumn("reason", RECEIVED.reason, "Code of the reason of a refusal."),
+        ExportedColumn("decided_by", RECEIVED.decided_by, "Role of the person who decided.", is_role=True),
+        ExportedColumn("created_at", RECEIVED.created_at, "When it was offered, in UTC."),
+        ExportedColumn("decided_at", RECEIVED.decided_at, "When it was decided, in UTC.", RECEIVED.decided_at),
+        created=RECEIVED.created_at,
+        where=about(models.received_transfer),
+        origin=models.received_transfer.join(models.sender),
+        withheld=[_secret("sealed", "the encrypted link of the offer", "it is part of a login secret")],
     ),
     own_table(
         "instructions",

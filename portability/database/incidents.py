@@ -60,6 +60,8 @@ class Incident(StrEnum):
     """A recipient could not be informed about a transfer."""
     NOTICE_FAILED = "notice_failed"
     """A recipient has not acknowledged a notice about a transfer."""
+    RECEIPT_FAILED = "receipt_failed"
+    """A sender has not accepted the receipt for a received transfer."""
     SWEPT = "swept"
     """An orphan of a dead worker was removed."""
 

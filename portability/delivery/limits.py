@@ -56,6 +56,8 @@ CLIENT_BITS = 64
 LINK = AttemptRule("link", 120, 60)
 """Wrong links for one address, and parts of a volume for one link."""
 REQUEST = AttemptRule("request", 60, 60)
+INBOX = AttemptRule("inbox", 120, 60)
+"""Webhooks from one address."""
 RECEIPT = AttemptRule("receipt", 20, 300)
 """For each request to a recipient for its keys."""
 

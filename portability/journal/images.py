@@ -33,6 +33,8 @@ ONE_ROW: Mapping[str, Table] = {
     "recipient": models.recipient,
     "authorisation": models.authorisation,
     "review": models.review,
+    "sender": models.sender,
+    "received": models.received_transfer,
     "kid": models.signing_key,
 }
 """Tables by the name that an event's details give to the id of a row."""
@@ -160,10 +162,11 @@ def _one_row(scope: ImageScope) -> tuple[Table, ColumnElement[bool]]:
 
 
 def _row_with_messages(connection: Connection, scope: ImageScope) -> Image:
-    """Return the row of a scope other than an export; of an authorisation, with the messages about it."""
+    """Return the row of a scope other than an export; of a consent or a received transfer, with messages."""
     found = _rows(connection, *_one_row(scope))
-    if scope.kind == "authorisation":
-        found |= _rows(connection, outbox.TABLE, outbox.about_consent(scope.id))
+    about = {"authorisation": outbox.about_consent, "received": outbox.about_received}.get(scope.kind)
+    if about:
+        found |= _rows(connection, outbox.TABLE, about(scope.id))
     return found
 
 

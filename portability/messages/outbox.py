@@ -57,6 +57,10 @@ class MessageKind(StrEnum):
     """Another person has recorded that the subject consents to transfers: the subject confirms it, or objects."""
     CONSENT_GIVEN = "consent_given"
     CONSENT_REVOKED = "consent_revoked"
+    RECEIVED_FOR_YOU = "received_for_you"
+    """Data that another provider has sent was imported."""
+    RECEIVED_UNDONE = "received_undone"
+    """The import was undone."""
     CODE = "code"
     """A one-time code for a person without login. Never shown on a page."""
     ADDRESS_CODE = "address_code"
@@ -67,6 +71,8 @@ CODES = (MessageKind.CODE, MessageKind.ADDRESS_CODE)
 """Messages that a person waits for; without a way to send them they cannot arrive."""
 ABOUT_CONSENT = (MessageKind.CONSENT_ASKED, MessageKind.CONSENT_GIVEN, MessageKind.CONSENT_REVOKED)
 """Messages about an authorisation, whose id is their occasion, and about no export."""
+ABOUT_RECEIVED = (MessageKind.RECEIVED_FOR_YOU, MessageKind.RECEIVED_UNDONE)
+"""Messages about a received transfer, whose id is their occasion, and about no export."""
 HIDDEN = (*CODES, MessageKind.REFERRED)
 """Messages that a page never shows."""
 
@@ -115,6 +121,12 @@ def queue_consent(connection: Connection, kind: MessageKind, authorisation_id: s
     connection.execute(insert(TABLE).values(_row(kind, authorisation_id, channel)))
 
 
+def queue_received(connection: Connection, kind: MessageKind, received_id: str, subject_kind: str) -> None:
+    """Queue a message about a received transfer, in the caller's transaction."""
+    channel = Channel.SMS if subject_kind == SubjectKind.PHONE else Channel.MAIL
+    connection.execute(insert(TABLE).values(_row(kind, received_id, channel)))
+
+
 def queue_code(connection: Connection, code_id: str, channel: Channel, language: str) -> None:
     """Queue the message with the code that proves an address."""
     row = _row(MessageKind.ADDRESS_CODE, code_id, channel)
@@ -127,20 +139,25 @@ def purge_codes(connection: Connection, kept_seconds: float) -> None:
     connection.execute(delete(TABLE).where(*old))
 
 
-def purge_consents(connection: Connection) -> None:
-    """Delete the messages about authorisations that were deleted."""
-    consent = models.authorisation
-    kept = select(consent.c.id).where(consent.c.id == TABLE.c.occasion).exists()
-    connection.execute(delete(TABLE).where(_about_consent(), ~kept))
+def purge_unowned(connection: Connection) -> None:
+    """Delete the messages about authorisations and received transfers that were deleted."""
+    for kinds, table in ((ABOUT_CONSENT, models.authorisation), (ABOUT_RECEIVED, models.received_transfer)):
+        kept = select(table.c.id).where(table.c.id == TABLE.c.occasion).exists()
+        connection.execute(delete(TABLE).where(_about(kinds), ~kept))
 
 
 def about_consent(authorisation_id: str | ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition for the messages about an authorisation."""
-    return and_(_about_consent(), TABLE.c.occasion == authorisation_id)
+    return and_(_about(ABOUT_CONSENT), TABLE.c.occasion == authorisation_id)
 
 
-def _about_consent() -> ColumnElement[bool]:
-    return and_(TABLE.c.export_id.is_(None), TABLE.c.kind.in_(ABOUT_CONSENT))
+def about_received(received_id: str | ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition for the messages about a received transfer."""
+    return and_(_about(ABOUT_RECEIVED), TABLE.c.occasion == received_id)
+
+
+def _about(kinds: Sequence[MessageKind]) -> ColumnElement[bool]:
+    return and_(TABLE.c.export_id.is_(None), TABLE.c.kind.in_(kinds))
 
 
 def _row(kind: MessageKind, occasion: str, channel: Channel) -> dict[str, object]:
@@ -169,11 +186,12 @@ def _present(connection: Connection, export_id: str) -> tuple[str, str]:
     return f"{1 + again}.{revision}", kind
 
 
-def messages(
-    connection: Connection, export_ids: Sequence[str], authorisation_ids: Sequence[str] = ()
-) -> Sequence[RowMapping]:
-    """Return the messages about exports and authorisations, oldest first: no codes and no messages to tenants."""
+def messages(connection: Connection, export_ids: Sequence[str], occasions: Sequence[str] = ()) -> Sequence[RowMapping]:
+    """Return the messages about exports, oldest first: no codes and no messages to tenants.
+
+    `occasions` are ids of authorisations and received transfers, whose messages are returned too.
+    """
     about_exports = and_(TABLE.c.export_id.in_(export_ids), TABLE.c.kind.not_in(HIDDEN))
-    about_consents = and_(_about_consent(), TABLE.c.occasion.in_(authorisation_ids))
-    query = select(TABLE).where(or_(about_exports, about_consents))
+    about_others = and_(_about((*ABOUT_CONSENT, *ABOUT_RECEIVED)), TABLE.c.occasion.in_(occasions))
+    query = select(TABLE).where(or_(about_exports, about_others))
     return connection.execute(query.order_by(TABLE.c.created_at, TABLE.c.id)).mappings().all()

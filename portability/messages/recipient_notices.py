@@ -7,7 +7,7 @@ has acknowledged it by signature. It contains ids, a kind and times, so it stays
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -99,14 +99,14 @@ def content(row: Mapping[Any, Any], *, issuer: str, audience: str) -> bytes:
 
 
 def rows(
-    connection: Connection, *, transfer_id: str | None = None, recipient_id: str | None = None
+    connection: Connection, *, transfer_id: str | None = None, recipient_ids: Collection[str] | None = None
 ) -> Sequence[RowMapping]:
-    """Return notices, oldest first: all, those about a transfer, or those to a recipient."""
+    """Return notices, oldest first: all, those about a transfer, or those to some recipients."""
     query = select(TABLE).order_by(TABLE.c.created_at, TABLE.c.id)
     if transfer_id is not None:
         query = query.where(TABLE.c.transfer_id == transfer_id)
-    if recipient_id is not None:
-        query = query.where(TABLE.c.recipient_id == recipient_id)
+    if recipient_ids is not None:
+        query = query.where(TABLE.c.recipient_id.in_(recipient_ids))
     return connection.execute(query).mappings().all()
 
 

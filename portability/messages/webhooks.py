@@ -6,9 +6,6 @@ deleted: reading the database reveals no link. `webhook-id` is the row's id and 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from cryptography.fernet import Fernet
 from sqlalchemy import Connection, RowMapping, insert, select
 from standardwebhooks import Webhook
 
@@ -25,6 +21,7 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.trust import keys
+from portability.trust.sealing import cipher
 
 TABLE = models.webhook
 OFFERED = "transfer.offered"
@@ -35,14 +32,14 @@ def queue(connection: Connection, keys_folder: Path, transfer_id: str, kind: str
     """Queue a webhook to a transfer's recipient. Raises NoSigningKey."""
     kid = keys.signing(connection, keys_folder, purpose="link").kid or ""
     document = {"type": kind, "timestamp": rfc3339(datetime.now(UTC)), "data": dict(data)}
-    sealed = _seal(keys_folder, kid).encrypt(orjson.dumps(document)).decode()
+    sealed = cipher(keys_folder, kid, PURPOSE).encrypt(orjson.dumps(document)).decode()
     values = {"id": f"msg_{secrets.token_hex(12)}", "transfer_id": transfer_id, "kind": kind, "state": "queued"}
     connection.execute(insert(TABLE).values(**values, kid=kid, sealed=sealed, attempts=0, created_at=now()))
 
 
 def content(keys_folder: Path, row: Mapping[Any, Any]) -> bytes:
     """Return the content of a webhook: the same bytes at every attempt. Raises NoSigningKey."""
-    return _seal(keys_folder, row["kid"]).decrypt(row["sealed"])
+    return cipher(keys_folder, row["kid"], PURPOSE).decrypt(row["sealed"])
 
 
 def headers(row: Mapping[Any, Any], body: bytes, secret: str, at: datetime) -> dict[str, str]:
@@ -58,8 +55,3 @@ def headers(row: Mapping[Any, Any], body: bytes, secret: str, at: datetime) -> d
 def of(connection: Connection, transfer_id: str) -> RowMapping | None:
     """Return the newest webhook of a transfer; None before it is offered."""
     return connection.execute(select(TABLE).where(TABLE.c.transfer_id == transfer_id)).mappings().first()
-
-
-def _seal(keys_folder: Path, kid: str) -> Fernet:
-    private = keys.private(keys_folder, kid).as_der(private=True)
-    return Fernet(base64.urlsafe_b64encode(hmac.digest(private, PURPOSE, hashlib.sha256)))

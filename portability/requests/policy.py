@@ -70,6 +70,8 @@ class Action(StrEnum):
     AUDIT_READ = "audit_read"
     REQUESTS_READ = "requests_read"
     METRICS_READ = "metrics_read"
+    INBOX = "inbox"
+    """See what other providers have sent, and decide on its import."""
     TRANSFER = "transfer"
     """Fetch or acknowledge, as another provider, a transfer addressed to it."""
 
@@ -90,7 +92,7 @@ _DECISIONS = (
     *(Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE, Action.RECIPIENTS),
     Action.COUNTERSIGN,
 )
-_OF_PEOPLE = (Action.DECIDE_REVIEW, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS)
+_OF_PEOPLE = (Action.DECIDE_REVIEW, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.INBOX)
 _DECIDE = dict.fromkeys((*_DECISIONS, *_SENDING, *_OF_PEOPLE), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
 _OWN = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE, *_SENDING)
@@ -113,7 +115,8 @@ STEP_UP = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.DOWNLOAD, Action.LINK, Action.FETCH, Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE),
-        *(Action.ERASE, Action.HOLD, Action.RECIPIENTS, Action.DECIDE_REVIEW, Action.COUNTERSIGN, *_SENDING),
+        *(Action.ERASE, Action.HOLD, Action.RECIPIENTS, Action.DECIDE_REVIEW, Action.COUNTERSIGN, Action.INBOX),
+        *_SENDING,
     }
 )
 """Actions that release data, decide on it or destroy it: they need a strong and recent login (requirement R15)."""
@@ -128,7 +131,7 @@ _UNSEEN = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ),
-        *(Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS),
+        *(Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS, Action.INBOX),
     }
 )
 """Actions that do not refer to an existing export: creating one, reading logs, acting on a subject."""

@@ -20,7 +20,8 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import ExportsRunning, ReasonRequired
-from portability.messages import outbox, recipient_notices
+from portability.inbox import received
+from portability.messages import recipient_notices
 from portability.messages.recipient_notices import NoticeKind
 from portability.people import subject_locks, subjects
 from portability.requests import exports
@@ -251,7 +252,7 @@ def _forget(connection: Connection, whom: Whom) -> None:
         connection.execute(delete(code).where(code.c.subject_kind == whom.kind, code.c.subject_id == whom.id))
     for table in (models.legal_hold, models.authorisation, models.review):
         connection.execute(delete(table).where(subject_locks.of(table, whom.kind, whom.id, whom.tenant)))
-    outbox.purge_consents(connection)
+    received.forget_subject(connection, whom.kind, whom.id, whom.tenant)
 
 
 def _begun() -> ColumnElement[bool]:

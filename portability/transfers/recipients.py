@@ -190,6 +190,15 @@ def get(connection: Connection, identifier: str) -> RowMapping:
     return row
 
 
+def ids_of(connection: Connection, name: str) -> Sequence[str]:
+    """Return the ids of all recipients with an id or domain, removed recipients too. Raises UnknownRecipient."""
+    named = or_(TABLE.c.id == name, TABLE.c.domain == name.lower())
+    found = connection.scalars(select(TABLE.c.id).where(named).order_by(TABLE.c.created_at)).all()
+    if not found:
+        raise UnknownRecipient("unknown recipient: no recipient has this id or domain")
+    return found
+
+
 def known_as(connection: Connection, recipient_id: str) -> str:
     """Return name and domain of a recipient, for people; also of a recipient that was removed."""
     row = connection.execute(select(TABLE.c.name, TABLE.c.domain).where(TABLE.c.id == recipient_id)).one()

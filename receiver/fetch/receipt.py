@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from pathlib import Path
+from typing import Protocol
 
 import orjson
 from joserfc.errors import JoseError
@@ -13,11 +14,23 @@ from joserfc.jwk import ECKey
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.trust.signing import RECEIPT_TYPE, sign
-from receiver.fetch.statement import Statement
 
 KEY_BYTES = 1 << 14
 KINDS = "a private JWK, or <kid>.pem as `portability keys new --purpose receipt` makes it"
 RECEIVED, REFUSED = "received", "refused"
+
+
+class Receipted(Protocol):
+    """What a receipt names of a statement."""
+
+    @property
+    def audience(self) -> str: ...
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def transfer(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
 
 
 def load_key(path: Path) -> ECKey:
@@ -37,7 +50,7 @@ def load_key(path: Path) -> ECKey:
 
 
 def signed(
-    statement: Statement, key: ECKey, *, volumes: int, possession: str | None = None, code: str | None = None
+    statement: Receipted, key: ECKey, *, volumes: int, possession: str | None = None, code: str | None = None
 ) -> str:
     """Sign the receipt; with a code it states that the transfer is refused.
 

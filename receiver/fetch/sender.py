@@ -26,7 +26,7 @@ ANSWER_BYTES = 8 << 20
 PROBLEM_BYTES = 1 << 16
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 TIMEOUT = httpx.Timeout(60, connect=15)
-CONNECTIONS = 8
+LIMITS = httpx.Limits(max_connections=8)
 REDIRECTS = 3
 LONGEST_WAIT_SECONDS = 120
 OK, CREATED_OR_LESS, PARTIAL = 200, 299, 206
@@ -61,10 +61,7 @@ class Sender:
     def __init__(self, url: str, client: httpx.Client | None = None) -> None:
         self.url = check_url(url)
         self.origin = _origin(url)
-        # No content encoding: the bytes that are counted and hashed must be those that were sent.
-        headers = {"User-Agent": "portability", "Accept-Encoding": "identity"}
-        limits = httpx.Limits(max_connections=CONNECTIONS)
-        self.client = client or httpx.Client(headers=headers, timeout=TIMEOUT, limits=limits, follow_redirects=False)
+        self.client = client or open_client()
 
     def __enter__(self) -> Self:
         return self
@@ -184,6 +181,13 @@ class Sender:
         return TransferLinks(
             identifier, self.own(statement_url), self.own(receipt_url), self.own(jwks_url), volumes_url
         )
+
+
+def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """Open a client with the limits of a receiver. It follows no redirects: they are checked one by one."""
+    # No content encoding: the bytes that are counted and hashed must be those that were sent.
+    headers = {"User-Agent": "portability", "Accept-Encoding": "identity"}
+    return httpx.Client(headers=headers, timeout=TIMEOUT, limits=LIMITS, follow_redirects=False, transport=transport)
 
 
 def check_url(url: str) -> str:

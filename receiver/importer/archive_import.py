@@ -43,6 +43,8 @@ class ImportOptions:
     """Required unless it is a dry run."""
     journal_days: int = 30
     """How long the import can be undone: then its journal is deleted."""
+    import_id: str | None = None
+    """Chosen by a caller that repeats the call after a kill; None: a new id, or that of an import that did not end."""
     dry_run: bool = False
     on_conflict: OnConflict = OnConflict.KEEP
     difference: Callable[[str], object] | None = None
@@ -140,9 +142,8 @@ class _Import:
                 hint="check the target; after `portability imports undo` or `forget` the target is free",
             )
         check_here(connection, target)
-        scope = MapScope(
-            target.name, contents.issuer, runs.begin(connection, target.name, source, options.journal_days)
-        )
+        run = runs.begin(connection, target.name, source, options.journal_days, options.import_id)
+        scope = MapScope(target.name, contents.issuer, run)
         key = options.journal_key
         if key is None:
             if not options.dry_run:

@@ -25,14 +25,19 @@ class Source:
     subject: str
 
 
-def begin(connection: Connection, target: str, source: Source, journal_days: int) -> str:
-    """Return the id of a new run, or of the run of this archive that did not end."""
+def begin(connection: Connection, target: str, source: Source, journal_days: int, identifier: str | None = None) -> str:
+    """Return the id of a new run, or of the run of this archive that did not end.
+
+    With an `identifier` the run has this id, and a run that has it already is continued.
+    """
     sweep(connection)
+    if identifier and state_of(connection, identifier) is not None:
+        return identifier
     same = (RUN.c.issuer == source.issuer, RUN.c.export == source.export, RUN.c.revision == source.revision)
     query = select(RUN.c.id).where(RUN.c.target == target, *same, RUN.c.state == RUNNING)
-    if (unfinished := connection.scalar(query.limit(1))) is not None:
+    if not identifier and (unfinished := connection.scalar(query.limit(1))) is not None:
         return str(unfinished)
-    identifier, present = secrets.token_hex(8), datetime.now(UTC)
+    identifier, present = identifier or secrets.token_hex(8), datetime.now(UTC)
     values = {"issuer": source.issuer, "export": source.export, "revision": source.revision, "subject": source.subject}
     until = present + timedelta(days=journal_days)
     connection.execute(
@@ -45,6 +50,11 @@ def subject_of(connection: Connection, target: str, issuer: str) -> str | None:
     """Return the issuer's pseudonym of the subject of the last import into a target."""
     query = select(RUN.c.subject).where(RUN.c.target == target, RUN.c.issuer == issuer)
     return connection.scalar(query.order_by(RUN.c.began_at.desc()).limit(1))
+
+
+def state_of(connection: Connection, identifier: str) -> str | None:
+    """Return the state of a run; None: there is no such run."""
+    return connection.scalar(select(RUN.c.state).where(RUN.c.id == identifier)) if exist(connection) else None
 
 
 def end(connection: Connection, identifier: str) -> None:

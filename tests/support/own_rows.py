@@ -106,6 +106,33 @@ def request_with_everything(made: World) -> str:
         receipt="jws",
         received_at=at,
     )
+    insert_row(
+        made,
+        models.sender,
+        id="n",
+        name="B",
+        issuer="https://b.example",
+        jwks_url="https://b",
+        kid="k",
+        sealed="x",
+        **by,
+    )
+    insert_row(
+        made,
+        models.received_transfer,
+        id="v",
+        sender_id="n",
+        webhook_id="m",
+        sent_id="s",
+        state="imported",
+        kid="k",
+        offer_ends_at=later,
+        decided_by="officer:olga",
+        decided_at=at,
+        attempts=0,
+        created_at=at,
+        **jane,
+    )
     insert_row(made, models.legal_hold, id="h", reason="the case of Sam", **jane, **by)
     insert_row(
         made,

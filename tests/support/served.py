@@ -22,6 +22,8 @@ from factories import MadeUpExporter, World, described, things, world
 from fastapi import FastAPI
 from issuer import Issuer
 
+from cli.context import Context
+from cli.receiving_service import answers_of
 from cli.web import server_config
 from portability.api import Exporter
 from portability.api.storages import Storage
@@ -145,7 +147,8 @@ def serving(
         )
         with writing(made.engine) as connection:
             keys.new(connection, made.place.settings.keys, purpose="link", actor="operator:test")
-        app = create_app(made.place.settings, storage=made.place.storage)
+        answers = answers_of(Context(lambda: made.place.settings, json=False))
+        app = create_app(made.place.settings, storage=made.place.storage, answers=answers)
         server = uvicorn.Server(server_config(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

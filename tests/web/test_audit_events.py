@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import provoked_deliveries
+import provoked_inbox
 import provoked_requests
 import pytest
 from factories import MadeUpExporter, things
@@ -26,7 +27,7 @@ PAGE = ROOT / "docs" / "audit.md"
 NAMES = re.compile(r"[a-z_]+")
 OPTIONAL = re.compile(r"\((.*?)\)")
 DOCUMENTED = {row["event"]: row for row in table(PAGE, "event")}
-CAUSES = causes(provoked_requests, provoked_deliveries)
+CAUSES = causes(provoked_requests, provoked_deliveries, provoked_inbox)
 PEOPLE = {"subject", "tenant_admin", "staff", "officer", "auditor", "operator"}
 
 

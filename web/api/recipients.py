@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import Field
 
 from portability.law.countries import Mechanism
+from portability.messages import recipient_notices
 from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
 from portability.transfers import recipients
@@ -17,12 +18,13 @@ from web.answers import API_ANSWERS, problem_answers
 from web.api import texts
 from web.api.strict_bodies import Body, StrictRoute
 from web.api.texts import Line, RecipientId, Word, enum_of
-from web.api.transfer_answers import NewRecipientAnswer, RecipientAnswer, RecipientList
+from web.api.transfer_answers import NewRecipientAnswer, NoticeList, RecipientAnswer, RecipientList
 from web.auth import Caller, may, permit
 from web.context import CurrentContext
 from web.rendering import json_answer
 
 router = APIRouter(prefix="/v1/recipients", route_class=StrictRoute, responses=API_ANSWERS, tags=["recipients"])
+notices = APIRouter(prefix="/v1/notices", route_class=StrictRoute, responses=API_ANSWERS, tags=["recipients"])
 
 CHANGED = problem_answers(409)
 
@@ -93,6 +95,18 @@ def prove(place: CurrentContext, login: Caller, recipient_id: RecipientId) -> Re
     challenges.challenge(place, row, str(actor))
     with place.reading() as connection:
         return json_answer(recipients.view(recipients.get(connection, recipient_id)))
+
+
+@notices.get("", operation_id="list_notices", response_model=NoticeList)
+def list_notices(
+    place: CurrentContext, login: Caller, recipient: Annotated[texts.RecipientName | None, Query()] = None
+) -> Response:
+    """List notices to recipients about changes after a transfer; of one, by id or domain, also if it was removed."""
+    permit(place, login, Action.RECIPIENTS)
+    with place.reading() as connection:
+        ids = recipients.ids_of(connection, recipient) if recipient else None
+        rows = recipient_notices.rows(connection, recipient_ids=ids)
+    return json_answer({"notices": [recipient_notices.view(row) for row in rows]})
 
 
 @router.delete("/{recipient_id}", status_code=204, operation_id="remove_recipient")

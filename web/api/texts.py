@@ -126,6 +126,8 @@ LinkId = Annotated[str, Field(max_length=64, pattern=_hex_id("lnk"), description
 TransferId = Annotated[str, Field(max_length=32, pattern=_hex_id("trf"), description="The transfer's id")]
 GivenId = Annotated[str, Field(max_length=32, pattern=_hex_id("aut"), description="The authorisation's id")]
 NoticeId = Annotated[str, Field(max_length=40, pattern=_hex_id("ntc"), description="The notice's id")]
+ReceivedId = Annotated[str, Field(max_length=32, pattern=_hex_id("rcv"), description="The received transfer's id")]
+SenderId = Annotated[str, Field(max_length=32, pattern=_hex_id("snd"), description="The sender's id")]
 RecipientId = Annotated[str, Field(max_length=32, pattern=_hex_id("rcp"), description="The recipient's id")]
 
 # Texts of answers.

@@ -116,6 +116,12 @@ class RecipientNoticeAnswer(BaseModel):
     settled_at: Moment | None
 
 
+class NoticeList(BaseModel):
+    """Notices, the oldest first."""
+
+    notices: list[RecipientNoticeAnswer]
+
+
 class TransferAnswer(BaseModel):
     """A transfer with its timeline."""
 

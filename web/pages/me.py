@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping
 
 from portability.api import SubjectKind
 from portability.delivery import links
+from portability.inbox import received
 from portability.law import tenants
 from portability.law.deadlines import kept_until
 from portability.law.profiles import Profile
@@ -60,7 +61,8 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         consents = my_transfers.consents(connection, login)
         given = my_transfers.given(connection, consents)
         newest = [row["id"] for row in rows]
-        recent = outbox.messages(connection, newest, [row["id"] for row in consents])[-SHOWN:]
+        occasions = [*(row["id"] for row in consents), *received.of_subject(connection, login.kind, login.id)]
+        recent = outbox.messages(connection, newest, occasions)[-SHOWN:]
     return rendering.page(
         request,
         "me.html",

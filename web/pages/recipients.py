@@ -72,8 +72,14 @@ def record(
 
 @router.post("/{recipient_id}/{what}", dependencies=[OurForm])
 def decide(request: Request, place: CurrentContext, login: LoggedIn, recipient_id: str, what: str) -> Response:
-    """Approve a recipient that another officer has recorded, or remove a recipient."""
+    """Approve a recipient that another officer has recorded, ask it for proof of its keys, or remove it."""
     actor = permit(place, login, Action.RECIPIENTS)
+    if what == "prove":
+        with place.reading() as connection:
+            row = recipients.get(connection, recipient_id)
+        challenges.challenge(place, row, str(actor))
+        rendering.flash(request, "done")
+        return rendering.see_other("/staff/recipients")
     if what == "approve":
         challenges.before_approval(place, recipient_id, actor)
     with place.writing() as connection:
@@ -83,12 +89,13 @@ def decide(request: Request, place: CurrentContext, login: LoggedIn, recipient_i
             case "remove":
                 recipients.remove(connection, recipient_id, actor=str(actor))
             case _:
-                raise BadInput(f"unknown action {what!r}: use approve or remove")
+                raise BadInput(f"unknown action {what!r}: use approve, prove or remove")
     rendering.flash(request, "done")
     return rendering.see_other("/staff/recipients")
 
 
 def _page(request: Request, place: AppContext, *, secret: str | None = None) -> Response:
     with place.reading() as connection:
-        rows = [recipients.view(row) for row in recipients.rows(connection)]
+        found = recipients.rows(connection)
+    rows = [{**recipients.view(row), "proven_at": row["proven_at"]} for row in found]
     return rendering.page(request, "recipients.html", rows=rows, secret=secret, mechanisms=[*Mechanism])

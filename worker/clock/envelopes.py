@@ -16,13 +16,14 @@ from portability.database.engine import reading, writing
 from portability.delivery import codes, links
 from portability.delivery.links import Audience
 from portability.errors import WrongState
+from portability.inbox import received
 from portability.law import tenants
 from portability.law.deadlines import EXPIRY_NOTICE, kept_until
 from portability.law.tenants import InformGround
 from portability.locale import values
-from portability.messages import letters
+from portability.messages import letters, outbox
 from portability.messages.mail import Letter
-from portability.messages.outbox import ABOUT_CONSENT, Channel, MessageKind, MessageState, present_occasion
+from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, Channel, MessageKind, MessageState
 from portability.people.addresses import for_mail
 from portability.people.directory import look_up, named
 from portability.requests import approvals, exports, outcome, referrals
@@ -87,6 +88,8 @@ def fill(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
             return _to_tenant(desk, row)
         case kind if kind in ABOUT_CONSENT:
             return _about_consent(desk, kind, row)
+        case kind if kind in ABOUT_RECEIVED:
+            return _about_received(desk, kind, row)
         case kind:
             return _about_export(desk, kind, row)
 
@@ -128,23 +131,31 @@ def _about_consent(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope |
     with reading(desk.engine) as connection:
         consent = authorisations.get(connection, row["occasion"])
         recipient = recipients.known_as(connection, consent["recipient_id"])
-    subject_kind = SubjectKind(consent["subject_kind"])
+    return _to_person(desk, kind, row, consent, {"id": consent["id"], "recipient": recipient})
+
+
+def _about_received(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | Unmailed:
+    """Return the envelope of a message about a received transfer, for the subject whose data it is here."""
+    with reading(desk.engine) as connection:
+        about = received.get(connection, row["occasion"])
+    return _to_person(desk, kind, row, about, {"id": about["id"], "sender": about["sender_name"]})
+
+
+def _to_person(
+    desk: Desk, kind: MessageKind, row: RowMapping, about: RowMapping, facts: Mapping[str, str]
+) -> Envelope | Unmailed:
+    """Return the envelope of a message about no export, to the subject that a row names."""
+    subject_kind = SubjectKind(about["subject_kind"])
     if row["channel"] == Channel.SMS:
-        return _by_sms(desk, kind, consent["subject_id"], None)
-    named_subject = named(subject_kind, consent["subject_id"], consent["tenant"], consent["subject_ref"])
+        return _by_sms(desk, kind, about["subject_id"], None)
+    named_subject = named(subject_kind, about["subject_id"], about["tenant"], about["subject_ref"])
     contact = _look_up(desk.directory, named_subject)
     if not (contact and contact.verified):
         return _without_address(subject_kind, contact)
     settings, language = desk.settings, locale.nearest([contact.language or ""])
-    letter = letters.write(
-        kind,
-        language,
-        {"id": consent["id"], "recipient": recipient},
-        url=f"{settings.base_url.rstrip('/')}/me" if subject_kind in WITH_ACCOUNT and contact.can_log_in else None,
-        contact=settings.contact,
-        brand=settings.brand_name,
-        colour=settings.brand_colour,
-    )
+    url = f"{settings.base_url.rstrip('/')}/me" if subject_kind in WITH_ACCOUNT and contact.can_log_in else None
+    looks = {"contact": settings.contact, "brand": settings.brand_name, "colour": settings.brand_colour}
+    letter = letters.write(kind, language, facts, url=url, **looks)  # type: ignore[arg-type]  # of two types
     is_new_address = approvals.is_recent(settings, contact.changed_at)
     remark = authorisations.ADDRESS_CHANGED if is_new_address else None
     return Envelope(contact.address, language, letter, remark)
@@ -250,7 +261,7 @@ def _transferred_to(connection: Connection, transfer_id: str) -> str:
 
 
 def _holds(connection: Connection, export: RowMapping, row: RowMapping, state: ExportState) -> bool:
-    return bool(export["state"] == state) and bool(row["occasion"] == present_occasion(connection, export["id"]))
+    return bool(export["state"] == state) and bool(row["occasion"] == outbox.present_occasion(connection, export["id"]))
 
 
 def _recipient(export: RowMapping, *, to_admin: bool) -> Subject:

@@ -23,7 +23,7 @@ from portability.database.engine import elapsed_seconds, now, reading, writing
 from portability.database.incidents import Incident
 from portability.messages import mail, sms
 from portability.messages.mail import MailRefused, MailServer
-from portability.messages.outbox import ABOUT_CONSENT, CODES, Channel, MessageKind, MessageState
+from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, CODES, Channel, MessageKind, MessageState
 from portability.messages.sms import SmsGateway, SmsRefused
 from portability.settings import Settings
 from portability.trust import audit
@@ -188,6 +188,8 @@ def _settle(
     detail = {"notification": row["id"], "kind": row["kind"], "reason": reason}
     if row["kind"] in ABOUT_CONSENT:
         detail["authorisation"] = row["occasion"]
+    if row["kind"] in ABOUT_RECEIVED:
+        detail["received"] = row["occasion"]
     with writing(engine) as connection:
         matching = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.state == MessageState.QUEUED)
         if not connection.execute(matching.values(**ended)).rowcount:

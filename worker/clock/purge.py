@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, f
 from portability.database import deployment, models
 from portability.database.engine import reading, writing
 from portability.delivery import codes, downloads
+from portability.inbox import received
 from portability.law import deadlines
 from portability.messages import outbox, recipient_notices
 from portability.people import sessions, subject_locks, subjects
@@ -19,6 +20,7 @@ from portability.retention import anonymise
 from portability.trust import audit
 
 EXPORT, VOLUME, RECALL, GONE = models.export, models.volume, models.recall, models.deleted_volume
+RECEIVED = models.received_transfer
 ACTOR = "clock"
 PAGE = 100
 
@@ -81,7 +83,7 @@ def _asked(connection: Connection, ref: str) -> bool:
 
 
 def _purge_what_ended(engine: Engine, before: datetime) -> None:
-    """Delete mandates, instructions, consents and holds that ended before: they name people, too."""
+    """Delete what names people and ended before: mandates, instructions, consents, holds, received transfers."""
     mandate, order, hold = models.mandate, models.instruction, models.legal_hold
     consent, sent = models.authorisation, models.transfer
     used = select(sent.c.id).where(sent.c.authorisation_id == consent.c.id).exists()
@@ -95,13 +97,18 @@ def _purge_what_ended(engine: Engine, before: datetime) -> None:
         (consent, and_(spent, ~used)),
         (hold, or_(hold.c.released_at < before, hold.c.until < before)),
     )
+    received_over = RECEIVED.c.ended_at < before
     with reading(engine) as connection:
+        has_received = connection.scalar(select(RECEIVED.c.id).where(received_over).limit(1)) is not None
         found = [(table, which) for table, which in over if connection.scalar(select(table.c.id).where(which).limit(1))]
     for table, which in found:
         with writing(engine) as connection:
             connection.execute(delete(table).where(which))
             if table is consent:
-                outbox.purge_consents(connection)
+                outbox.purge_unowned(connection)
+    if has_received:
+        with writing(engine) as connection:
+            received.forget(connection, received_over)
 
 
 def _months_ago(moment: datetime, months: int) -> datetime:

@@ -1,0 +1,88 @@
+"""What the receiving service needs of a deployment: its keys, its quarantine, and the platform's database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from cli.context import Context
+from portability.api.errors import BadSetting
+from portability.database.engine import reading, writing
+from portability.errors import NoSigningKey
+from portability.inbox.offers import NoInbox
+from portability.settings import Settings
+from portability.trust import keys
+from receiver.fetch.decryption import load_identities
+from receiver.inbox.answers import ReceiverAnswers
+from receiver.inbox.steps import ReceivingService
+
+if TYPE_CHECKING:
+    from joserfc.jwk import ECKey
+
+JOURNAL_KEY = "import-journal.key"
+
+
+def service_of(context: Context) -> ReceivingService:
+    """Return the receiving service of a deployment. Raises NoInbox, BadInput, BadSetting."""
+    settings = context.settings
+    if settings.inbox_identity is None:
+        raise NoInbox("this deployment receives no transfers")
+    into = database_of(settings)
+    if into is None:
+        raise BadSetting("PORTABILITY_INBOX_INTO: required with INBOX_IDENTITY outside the embedded stack")
+    return ReceivingService(
+        engine=context.engine,
+        settings=settings,
+        identities=load_identities(settings.inbox_identity),
+        receipt_key=_receipt_key(context),
+        audience=_audience(settings),
+        into=into,
+        files=settings.inbox_files or (settings.recordings if settings.has_recordings else None),
+        quarantine=settings.inbox_dir or settings.dir.absolute() / "inbox",
+        journal_key=journal_key_of(settings),
+    )
+
+
+def answers_of(context: Context) -> ReceiverAnswers | None:
+    """Return what answers challenges and notices; None: this deployment receives no transfers. Raises BadInput."""
+    settings = context.settings
+    if settings.inbox_identity is None:
+        return None
+    return ReceiverAnswers(load_identities(settings.inbox_identity), _receipt_key(context), _audience(settings))
+
+
+def database_of(settings: Settings) -> str | None:
+    """Return the URL of the platform's database that transfers are imported into; None: it is not set."""
+    has_own = settings.embedded and settings.source_url is None and settings.sources is None
+    return settings.inbox_into or (settings.source if has_own else None)
+
+
+def journal_key_of(settings: Settings) -> Path:
+    """Return the path of the key file of the journal that can undo imports."""
+    return settings.inbox_journal_key or settings.dir / JOURNAL_KEY
+
+
+def make_receipt_key(context: Context) -> None:
+    """Make the key of receipts on the embedded stack. Raises NoSigningKey elsewhere."""
+    settings = context.settings
+    with writing(context.engine) as connection:
+        try:
+            keys.signing(connection, settings.keys, purpose="receipt")
+        except NoSigningKey:
+            if not settings.embedded:
+                raise
+            keys.new(connection, settings.keys, purpose="receipt", actor="operator:inbox")
+
+
+def _receipt_key(context: Context) -> Callable[[], ECKey]:
+    def key() -> ECKey:
+        with reading(context.engine) as connection:
+            return keys.signing(connection, context.settings.keys, purpose="receipt")
+
+    return key
+
+
+def _audience(settings: Settings) -> str:
+    return settings.inbox_audience or urlsplit(settings.base_url).hostname or ""

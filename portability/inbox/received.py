@@ -1,0 +1,98 @@
+"""Received transfers: their rows, and what officers see of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, select
+
+from portability.api import JSON
+from portability.api.errors import BadInput
+from portability.api.times import rfc3339
+from portability.database import models
+from portability.inbox.states import QUARANTINED
+from portability.messages import outbox
+from portability.people import subject_locks
+from portability.requests.policy import Facts
+
+TABLE, SENDER, DIFFERENCE = models.received_transfer, models.sender, models.received_difference
+LISTED = 200
+_SENDER_COLUMNS = ("name", "issuer", "jwks_url")
+
+
+class UnknownReceived(BadInput):
+    """No received transfer has this id."""
+
+    code = "unknown_received"
+    default_hint = "`portability inbox list` lists them"
+
+
+def get(connection: Connection, identifier: str, *, lock: bool = False) -> RowMapping:
+    """Return a received transfer, with name, issuer and key set of its sender; locked. Raises UnknownReceived."""
+    query = _with_sender().where(TABLE.c.id == identifier)
+    row = connection.execute(query.with_for_update(of=TABLE) if lock else query).mappings().one_or_none()
+    if row is None:
+        raise UnknownReceived("unknown received transfer: none has this id")
+    return row
+
+
+def rows(connection: Connection) -> Sequence[RowMapping]:
+    """Return the newest received transfers, those that await a decision first."""
+    waits = TABLE.c.state.in_(QUARANTINED)
+    query = _with_sender().order_by(waits.desc(), TABLE.c.created_at.desc(), TABLE.c.id)
+    return connection.execute(query.limit(LISTED)).mappings().all()
+
+
+def of_subject(connection: Connection, kind: str, identifier: str) -> Sequence[str]:
+    """Return the ids of the received transfers about a person without tenant."""
+    return connection.scalars(select(TABLE.c.id).where(subject_locks.of(TABLE, kind, identifier, None))).all()
+
+
+def facts_of(row: Mapping[Any, Any]) -> Facts | None:
+    """Return the facts that the policy needs: whose data it is here; None before an officer has said it."""
+    return Facts(row["subject_kind"], row["subject_id"], row["tenant"]) if row["subject_kind"] else None
+
+
+def subject_name(row: Mapping[Any, Any]) -> str | None:
+    """Return whose data it is here, such as `user:usr_1`; None before an officer has said it."""
+    return f"{row['subject_kind']}:{row['subject_id']}" if row["subject_kind"] else None
+
+
+def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
+    """Return a received transfer as JSON, for officers."""
+    said = ("profile", "archive_kind", "archive_subject", "archive_export", "revision", "consent")
+    counted = ("volumes", "files", "bytes")
+    decided = ("tenant", "company", "on_conflict", "comparison", "import_id", "reason", "error_code", "notice")
+    times = ("offer_ends_at", "created_at", "fetched_at", "decided_at", "ended_at", "noticed_at", "receipted_at")
+    sender: dict[str, JSON] = {"id": row["sender_id"], "name": row["sender_name"], "issuer": row["sender_issuer"]}
+    return {
+        "id": row["id"],
+        "state": row["state"],
+        "sender": sender,
+        "transfer": row["sent_id"],
+        **{name: row[name] for name in (*said, *counted)},
+        "subject": subject_name(row),
+        **{name: row[name] for name in decided},
+        "receipt": row["receipt"],
+        "report": row["report"],
+        **{name: rfc3339(row[name]) for name in times},
+    }
+
+
+def forget(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Delete received transfers with their differences and messages; the process deletes their files."""
+    found = select(TABLE.c.id).where(which)
+    connection.execute(delete(DIFFERENCE).where(DIFFERENCE.c.received_id.in_(found)))
+    connection.execute(delete(TABLE).where(which))
+    outbox.purge_unowned(connection)
+
+
+def forget_subject(connection: Connection, kind: str, identifier: str, tenant: str | None) -> None:
+    """Delete the received transfers about a person or company here."""
+    forget(connection, subject_locks.of(TABLE, kind, identifier, tenant))
+
+
+def _with_sender() -> Any:  # noqa: ANN401  # a select of some columns of two tables
+    columns = (SENDER.c[name].label(f"sender_{name}") for name in _SENDER_COLUMNS)
+    return select(TABLE, *columns).join(SENDER, SENDER.c.id == TABLE.c.sender_id)

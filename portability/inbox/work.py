@@ -1,0 +1,101 @@
+"""The work of the receiving service: which received transfer is next, under a lease, and what becomes of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, or_, select, update
+
+from portability.database import history, models
+from portability.database.engine import now, reading, writing
+from portability.inbox import received
+from portability.inbox.states import QUARANTINED, UNDECIDED, WORK, ReceiptState, ReceivedState
+from portability.inbox.transition import transition
+from portability.trust import audit
+
+TABLE = models.received_transfer
+ACTOR = "inbox"
+DAY_SECONDS = 86_400
+BACKOFF_MAX_SECONDS = 3600
+DOUBLINGS_MAX = 16
+RECEIPTED_SECONDS = 30 * DAY_SECONDS
+"""How long after the offer a sender accepts a receipt."""
+
+
+def claim(engine: Engine, lease_seconds: float) -> RowMapping | None:
+    """Take the next received transfer that has something to do; None if nothing is due.
+
+    Raises: DatabaseUnavailable, DatabaseBehind.
+    """
+    chosen = select(TABLE.c.id).where(_due()).order_by(TABLE.c.created_at, TABLE.c.id).limit(1)
+    with reading(engine) as connection:
+        history.check(connection)
+        if not connection.scalar(chosen):
+            return None
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            chosen = chosen.with_for_update(skip_locked=True)
+        taken = {"token": secrets.token_hex(16), "lease_until": now(lease_seconds), "attempts": TABLE.c.attempts + 1}
+        identifier = connection.scalar(chosen)
+        if not connection.execute(update(TABLE).where(TABLE.c.id == identifier, _due()).values(**taken)).rowcount:
+            return None
+        return received.get(connection, str(identifier))
+
+
+def renew(engine: Engine, row: Mapping[Any, Any], lease_seconds: float) -> bool:
+    """Extend the lease of a claim; returns False if it is lost, or the transfer's state has changed."""
+    with writing(engine) as connection:
+        extended = update(TABLE).where(*_same(row)).values(lease_until=now(lease_seconds))
+        return bool(connection.execute(extended).rowcount)
+
+
+def postpone(engine: Engine, row: Mapping[Any, Any], code: str, backoff_seconds: float) -> None:
+    """Release a claim and try again later: the wait doubles, up to an hour."""
+    doublings = min(row["attempts"] - 1, DOUBLINGS_MAX)
+    wait_seconds = min(BACKOFF_MAX_SECONDS, backoff_seconds * 2**doublings)
+    later = {"lease_until": None, "token": None, "not_before": now(wait_seconds), "error_code": code}
+    with writing(engine) as connection:
+        connection.execute(update(TABLE).where(*_same(row)).values(**later))
+
+
+def settle_receipt(engine: Engine, row: Mapping[Any, Any], state: ReceiptState, code: str | None = None) -> None:
+    """Record that the sender has accepted the receipt, or will not."""
+    rested = {"lease_until": None, "token": None, "not_before": None, "attempts": 0}
+    with writing(engine) as connection:
+        settled = update(TABLE).where(*_same(row), TABLE.c.receipt == ReceiptState.QUEUED)
+        values = {**rested, "receipt": state, "receipted_at": now()}
+        if connection.execute(settled.values(**values)).rowcount:
+            detail: audit.Detail = {"received": row["id"], "sender": row["sender_id"], "code": code}
+            event = "received.receipted" if state is ReceiptState.SENT else "received.receipt_failed"
+            audit.record(connection, event, actor=ACTOR, detail=detail)
+
+
+def expire(connection: Connection, days: int) -> int:
+    """End offers that were not fetched in time, and transfers that no officer has decided on; returns how many."""
+    unfetched = and_(TABLE.c.state == ReceivedState.OFFERED, TABLE.c.offer_ends_at < now(-DAY_SECONDS), _free())
+    undecided = and_(TABLE.c.state.in_(UNDECIDED), TABLE.c.fetched_at < now(-days * DAY_SECONDS))
+    found = connection.execute(select(TABLE).where(or_(unfetched, undecided)).with_for_update()).mappings().all()
+    for row in found:
+        transition(connection, row, ReceivedState.EXPIRED, actor=ACTOR)
+    return len(found)
+
+
+def quarantined(connection: Connection) -> frozenset[str]:
+    """Return the ids of received transfers whose files are kept."""
+    return frozenset(connection.scalars(select(TABLE.c.id).where(TABLE.c.state.in_(QUARANTINED))))
+
+
+def _due() -> ColumnElement[bool]:
+    rested = or_(TABLE.c.not_before.is_(None), TABLE.c.not_before <= now())
+    is_work = or_(TABLE.c.state.in_(WORK), TABLE.c.receipt == ReceiptState.QUEUED)
+    return and_(is_work, _free(), rested)
+
+
+def _free() -> ColumnElement[bool]:
+    return or_(TABLE.c.lease_until.is_(None), TABLE.c.lease_until < now())
+
+
+def _same(row: Mapping[Any, Any]) -> tuple[ColumnElement[bool], ...]:
+    return TABLE.c.id == row["id"], TABLE.c.token == row["token"], TABLE.c.state == row["state"]

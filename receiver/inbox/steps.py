@@ -1,0 +1,281 @@
+"""The steps of the receiving service: each brings a received transfer to its next state, or raises to be repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from joserfc.jwk import ECKey
+from sqlalchemy import Engine, RowMapping
+
+from portability.api import SubjectKind
+from portability.api.errors import PortabilityError, StorageError
+from portability.database.engine import reading, writing
+from portability.inbox import differences, offers, work
+from portability.inbox.decisions import ConflictRule
+from portability.inbox.differences import DifferenceCollector
+from portability.inbox.states import NOT_DECIDED, ReceiptState, ReceivedState
+from portability.inbox.transition import transition
+from portability.safe_http import SafeHttpClient
+from portability.settings import Settings
+from portability.storage import open_storage
+from portability.transfers import key_sets
+from receiver.binding.target import ImportTarget
+from receiver.faults import SenderRefused, TransferRefused
+from receiver.fetch import papers, receipt
+from receiver.fetch.checked_client import checked_client
+from receiver.fetch.download import FetchPatience
+from receiver.fetch.sender import Sender, TransferLinks
+from receiver.importer.archive_import import ImportOptions, import_archive
+from receiver.importer.contents import Contents, bags
+from receiver.importer.database import opened
+from receiver.importer.faults import BadTarget
+from receiver.importer.hooks import installed_hooks
+from receiver.importer.report import ImportReport
+from receiver.importer.undo import undo
+from receiver.inbox.quarantine import folder_of
+from receiver.ledger import runs
+from receiver.ledger.merge import OnConflict
+from receiver.ledger.seals import JournalKey
+from receiver.receive import Received, ReceivingParty, receive
+
+if TYPE_CHECKING:
+    from pyrage import x25519
+
+    from portability.api.storages import Storage
+
+REPEATED = (BadTarget, StorageError)
+"""Faults of the platform's database or storage: an operator has to mend them, and the step is repeated."""
+RUN_ID_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivingService:
+    """The keys and connections of the receiving service. Only its process has them."""
+
+    engine: Engine
+    settings: Settings
+    identities: Sequence[x25519.Identity]
+    receipt_key: Callable[[], ECKey]
+    """Returns the key that signs receipts. Raises NoSigningKey."""
+    audience: str
+    into: str
+    """URL of the platform's database."""
+    files: str | None
+    """URL of the storage for recordings and attachments; None: they are not imported."""
+    quarantine: Path
+    journal_key: Path
+
+    @property
+    def client(self) -> SafeHttpClient:
+        """The client with the limits of the settings."""
+        return SafeHttpClient.of(self.settings)
+
+    def storage(self) -> Storage | None:
+        """Open the storage for recordings and attachments. Raises StorageError."""
+        return open_storage(self.files) if self.files else None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStatement:
+    """What a receipt names of a statement that was checked when it was fetched."""
+
+    audience: str
+    issuer: str
+    transfer: str
+    token: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.token.encode("ascii")).hexdigest()
+
+
+def quarantined(service: ReceivingService) -> frozenset[str]:
+    """Return the ids of received transfers whose files are kept."""
+    with reading(service.engine) as connection:
+        return work.quarantined(connection)
+
+
+def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
+    """Fetch, decrypt, verify and unpack what a link offers; the sender hears at once of a refusal.
+
+    Raises: SenderUnavailable, RemoteUnavailable, NoSigningKey, Stopped, OSError; WrongState if it was overtaken.
+    """
+    settings, url = service.settings, offers.link_of(service.settings.keys, row)
+    folder = folder_of(service.quarantine, row["id"])
+    party = ReceivingParty(
+        identities=service.identities,
+        audience=service.audience,
+        issuer=row["sender_issuer"],
+        jwks=key_sets.fetch(service.client, row["sender_jwks_url"]),
+        receipt_key=service.receipt_key(),
+        confirms=False,
+        transfer=row["sent_id"],
+        most_bytes=settings.inbox_bytes,
+    )
+    try:
+        client = checked_client(service.client, url)
+        found = receive(url, folder, party, patience=FetchPatience(ended), client=client)
+        columns = _described(folder, found, party)
+    except SenderRefused:
+        _end(service, row, ReceivedState.EXPIRED)
+    except (TransferRefused, PortabilityError) as fault:
+        if fault.retryable:
+            raise
+        _end(service, row, ReceivedState.REFUSED, detail={"code": fault.code}, columns={"error_code": fault.code})
+    else:
+        detail = {"volumes": columns["volumes"], "files": columns["files"]}
+        _end(service, row, ReceivedState.FETCHED, detail=detail, columns=columns)
+        # The encrypted and the packed files are no longer needed: the import reads the unpacked ones.
+        shutil.rmtree(folder / "volumes", ignore_errors=True)
+
+
+def compare(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
+    """Compute the difference that an import would make. Raises BadTarget, StorageError, NoSigningKey, WrongState."""
+    collector = DifferenceCollector()
+
+    def note(line: str) -> None:
+        collector.add(json.loads(line))
+
+    try:
+        key = JournalKey.at(service.journal_key, make=False) if service.journal_key.exists() else None
+        report = _imported(service, row, journal_key=key, dry_run=True, difference=note)
+    except PortabilityError as fault:
+        _send_back(service, row, fault)
+        return
+    with writing(service.engine) as connection:
+        transition(
+            connection, row, ReceivedState.COMPARED, actor=work.ACTOR, columns={"report": report, "error_code": None}
+        )
+        differences.store(connection, service.settings.keys, row["id"], collector.kept)
+
+
+def import_(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
+    """Import as the target that an officer has chosen. After a final error nothing of it stays.
+
+    Raises: BadTarget, StorageError, WrongState.
+    """
+    import_id, key = _run_id(row), JournalKey.at(service.journal_key, make=True)
+    days = service.settings.inbox_journal_days
+    try:
+        report = _imported(service, row, journal_key=key, journal_days=days, import_id=import_id)
+    except PortabilityError as fault:
+        if not (fault.retryable or isinstance(fault, REPEATED)):
+            _undo(service, import_id, key)
+        _send_back(service, row, fault)
+        return
+    columns = {"report": report, "import_id": import_id, "error_code": None}
+    _end(service, row, ReceivedState.IMPORTED, detail={"import": import_id}, columns=columns)
+
+
+def undo_import(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
+    """Undo an import. Raises BadTarget, StorageError, WrongState."""
+    try:
+        _undo(service, row["import_id"], JournalKey.at(service.journal_key, make=False))
+    except PortabilityError as fault:
+        if fault.retryable or isinstance(fault, REPEATED):
+            raise
+        _end(service, row, ReceivedState.IMPORTED, columns={"error_code": fault.code, "ended_at": row["ended_at"]})
+    else:
+        _end(service, row, ReceivedState.UNDONE)
+
+
+def send_receipt(service: ReceivingService, row: RowMapping, _ended: Event) -> None:
+    """Send the receipt of what was decided. Raises SenderRefused, SenderUnavailable, NoSigningKey."""
+    said = StoredStatement(service.audience, row["sender_issuer"], row["sent_id"], row["statement"])
+    codes = {ReceivedState.DECLINED: row["reason"], ReceivedState.EXPIRED: NOT_DECIDED}
+    code = codes.get(ReceivedState(row["state"]))
+    proof = None if code else row["possession"]
+    token = receipt.signed(said, service.receipt_key(), volumes=row["volumes"], possession=proof, code=code)
+    with Sender(row["receipt_url"], checked_client(service.client, row["receipt_url"])) as sender:
+        sender.post_receipt(TransferLinks(row["sent_id"], "", row["receipt_url"], ""), token)
+    work.settle_receipt(service.engine, row, ReceiptState.SENT, code)
+
+
+def is_too_late(row: Mapping[Any, Any]) -> bool:
+    """Return whether the sender takes no receipt any more."""
+    age = datetime.now(UTC) - row["created_at"]
+    return bool(age > timedelta(seconds=work.RECEIPTED_SECONDS))
+
+
+def target_of(row: Mapping[Any, Any]) -> ImportTarget:
+    """Return the target that an officer has chosen."""
+    kind, identifier = row["subject_kind"], row["subject_id"]
+    return ImportTarget(
+        tenant=row["tenant"] or row["company"],
+        user=identifier if kind == SubjectKind.USER else None,
+        contact=identifier if kind == SubjectKind.CONTACT else None,
+        email=identifier if kind == SubjectKind.EMAIL else None,
+    )
+
+
+def _imported(service: ReceivingService, row: RowMapping, **options: Any) -> Mapping[str, Any]:  # noqa: ANN401  # fields of ImportOptions
+    """Import, or only compare; returns the report. Raises what `import_archive` raises."""
+    folders = bags(service.quarantine / row["id"])
+    rule = OnConflict.TAKE if row["on_conflict"] == ConflictRule.TAKE else OnConflict.KEEP
+    chosen = ImportOptions(storage=service.storage(), on_conflict=rule, hooks=installed_hooks(), **options)
+    report: ImportReport = import_archive(folders, service.into, target_of(row), chosen)
+    return report.as_json()
+
+
+def _described(folder: Path, found: Received, party: ReceivingParty) -> dict[str, Any]:
+    """Return the columns that say what was received. Raises BadArchive, NotImportable."""
+    said = found.statement
+    assert said is not None  # noqa: S101  # a link without a transfer is refused before anything is fetched
+    with Contents(found.unpacked.folders, party.jwks) as contents:
+        kind = contents.export.get("subject_kind")
+    return {
+        "statement": said.token,
+        "receipt_url": found.receipt_url,
+        "possession": papers.possession(folder, said.parcels, said.nonce),
+        "profile": said.profile,
+        "archive_kind": kind if kind in {*SubjectKind} else None,
+        "archive_subject": said.subject[:200],
+        "archive_export": said.export[:200],
+        "revision": said.revision,
+        "consent": said.consent[:200],
+        "volumes": said.volumes,
+        "files": found.unpacked.files,
+        "bytes": found.unpacked.bytes,
+        "fetched_at": datetime.now(UTC),
+    }
+
+
+def _send_back(service: ReceivingService, row: RowMapping, fault: PortabilityError) -> None:
+    """Let the officer choose again after a final error; raise the others."""
+    if fault.retryable or isinstance(fault, REPEATED):
+        raise fault
+    columns = {"error_code": fault.code, "report": None, "comparison": None}
+    _end(service, row, ReceivedState.FETCHED, detail={"code": fault.code}, columns=columns)
+
+
+def _undo(service: ReceivingService, import_id: str, key: JournalKey) -> None:
+    with opened(service.into, make=False) as engine:
+        with engine.begin() as connection:
+            if runs.state_of(connection, import_id) is None:
+                return  # it was undone before, or nothing was imported
+        undo(engine, import_id, key, storage=service.storage())
+
+
+def _run_id(row: Mapping[Any, Any]) -> str:
+    """Return the id of an import: the same after a kill, and another after another choice of the target."""
+    return str(row["comparison"])[:RUN_ID_CHARACTERS]
+
+
+def _end(
+    service: ReceivingService,
+    row: RowMapping,
+    to: ReceivedState,
+    *,
+    detail: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Any] | None = None,
+) -> None:
+    with writing(service.engine) as connection:
+        transition(connection, row, to, actor=work.ACTOR, detail=detail, columns=columns)

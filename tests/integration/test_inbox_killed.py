@@ -1,0 +1,94 @@
+"""The process of the receiving service is killed by SIGKILL at its worst moments; the next process continues."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from inboxes import HERE, Inbox, inboxes
+from sqlalchemy import func, select
+from workers import until
+
+from portability.database import models
+from portability.database.engine import reading
+
+KILLED_AT = """
+import os, signal, sys
+from cli.context import Context
+from cli.receiving_service import service_of
+from portability.settings import load_settings
+from receiver.fetch import papers
+from receiver.inbox import service, steps
+from receiver.ledger.journal import RowJournal
+
+def killed(*arguments, **named):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+place, name = {
+    "fetched": (papers, "keep_proof"),
+    "verified": (steps, "_described"),
+    "in a batch": (RowJournal, "add"),
+    "imported": (steps, "transition"),
+}[sys.argv[1]]
+setattr(place, name, killed)
+service.advance(service_of(Context(load_settings, json=False)))
+"""
+
+
+@pytest.fixture(scope="module")
+def both(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inbox]:
+    """A lease of one second: the next process does not wait for long."""
+    with inboxes(tmp_path_factory.mktemp("killed"), redis_server, lease_seconds=1) as made:
+        yield made
+
+
+def killed(both: Inbox, at: str) -> None:
+    """A process that takes the next step and is killed within it."""
+    environment = {**os.environ, **both.environment}
+    ended = subprocess.run([sys.executable, "-c", KILLED_AT, at], env=environment, check=False)
+    assert ended.returncode == -signal.SIGKILL
+
+
+def continued(both: Inbox, identifier: str, state: str) -> None:
+    """The next process waits for the lease of the killed process, and continues."""
+    until(lambda: both.work() > 0 and both.shown(identifier)["state"] == state, f"it is {state}")
+
+
+@pytest.mark.parametrize("at", ["fetched", "verified"])
+def test_a_fetch_that_is_killed_continues(both: Inbox, at: str) -> None:
+    """What was downloaded is not downloaded again."""
+    sent_id, identifier = both.offered()
+
+    killed(both, at)
+    assert both.row(identifier)["state"] == "offered"
+    continued(both, identifier, "fetched")
+
+    claim, link = models.link_claim, models.link
+    with reading(both.sender.world.engine) as connection:
+        of_link = select(func.count()).select_from(claim.join(link, link.c.id == claim.c.link_id))
+        assert connection.scalar(of_link.where(link.c.transfer_id == sent_id)) == 1
+    both.call("refuse", identifier, reason="other")
+    both.work()
+
+
+@pytest.mark.parametrize("at", ["in a batch", "imported"])
+def test_an_import_that_is_killed_is_one_import(both: Inbox, at: str) -> None:
+    """Also if only its end was not recorded: undoing it restores what was here before."""
+    _, identifier = both.offered()
+    both.work()
+    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
+    both.work()
+    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+
+    killed(both, at)
+    assert both.row(identifier)["state"] == "importing"
+    continued(both, identifier, "imported")
+    assert both.account()["full_name"] == "Ann There"
+
+    both.call("undo", identifier)
+    both.work()
+    assert both.account()["full_name"] == "Ann Here"

@@ -1,0 +1,445 @@
+"""The receiving service: two deployments over HTTP, from the webhook to the import, the receipt and the message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import jwt
+import orjson
+import pyrage
+import pytest
+from click.testing import CliRunner
+from inboxes import HERE, OFFICER, Inbox, inboxes, profile
+from markupsafe import escape
+from sqlalchemy import select, update
+from structlog.testing import capture_logs
+
+from cli.main import main
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.errors import TooManyAttempts
+from portability.inbox import offers
+from portability.transfers import sending
+from portability.trust import keys
+from portability.trust.signing import TRANSFER_TYPE, sign
+from receiver.importer.database import opened
+from receiver.inbox import service
+from receiver.ledger import runs
+
+
+@pytest.fixture(scope="module")
+def both(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inbox]:
+    """A sender and a receiver."""
+    with inboxes(tmp_path_factory.mktemp("inbox"), redis_server) as made:
+        yield made
+
+
+def post(both: Inbox, **webhook: object) -> httpx.Response:
+    return httpx.post(f"{both.receiver.url}/v1/inbox", timeout=30, **webhook)  # type: ignore[arg-type]  # headers and content
+
+
+def offer(both: Inbox, **data: object) -> dict[str, Any]:
+    """What a webhook says about an offer."""
+    settings = both.sender.world.place.settings
+    known = {"transfer": "trf_made_up", "issuer": settings.iss, "url": f"{both.sender.url}/d/unknown"}
+    return {**known, "expires_at": "2099-01-01T00:00:00Z", **data}
+
+
+def kinds_of_messages(both: Inbox, identifier: str) -> list[str]:
+    """The kinds of messages to the person about a received transfer."""
+    table = models.notification
+    with reading(both.receiver.world.engine) as connection:
+        query = select(table.c.kind).where(table.c.occasion == identifier).order_by(table.c.created_at)
+        return list(connection.scalars(query))
+
+
+@pytest.mark.requirement("R39", "R46")
+def test_what_an_officer_accepts_is_imported_and_receipted(both: Inbox) -> None:
+    """The sender's transfer is delivered, the values that were free here are imported, and the person hears of it."""
+    sent_id, identifier = both.imported()
+
+    shown = both.shown(identifier)
+    assert (shown["state"], shown["receipt"]) == ("imported", "sent")
+    assert both.sent(sent_id)["state"] == "delivered"
+    assert kinds_of_messages(both, identifier) == ["received_for_you"]
+    assert not (both.service.quarantine / identifier).exists()
+
+
+def test_a_value_of_the_archive_replaces_one_here_only_by_choice(both: Inbox) -> None:
+    """`keep` leaves the account as it is, `take` changes what an archive may set, and undoing restores it."""
+    _, kept = both.imported()
+    assert both.account()["full_name"] == "Ann Here"
+    sent_id, identifier = both.offered()
+    both.work()
+    both.call("target", identifier, subject=f"user:{HERE}", on_conflict="take")
+    both.work()
+    both.call("import", identifier, comparison=both.shown(identifier)["comparison"])
+    both.work()
+    taken = both.account()
+    assert (taken["full_name"], taken["email"], taken["mfa_enabled"]) == ("Ann There", "ann@here.example", True)
+
+    both.call("undo", identifier)
+    both.work()
+
+    assert both.account()["full_name"] == "Ann Here"
+    assert both.shown(identifier)["state"] == "undone"
+    assert kinds_of_messages(both, identifier) == ["received_for_you", "received_undone"]
+    assert both.sent(sent_id)["state"] == "delivered"
+    both.call("undo", kept)
+    both.work()
+
+
+def test_the_difference_is_shown_by_record_and_field_before_anything_changes(both: Inbox) -> None:
+    """Counts by dataset, the values on both sides, and what becomes of each."""
+    _, identifier = both.compared()
+
+    answer = both.receiver.call("GET", f"/v1/inbox/{identifier}/differences", *OFFICER).json()
+    (record,) = answer["differences"]
+    assert (record["dataset"], record["what"], record["id"]) == ("account/profile", "differs", HERE)
+    name = record["fields"]["full_name"]
+    assert (name["ours"], name["theirs"], name["conflict"], name["taken"]) == ("Ann Here", "Ann There", True, False)
+    (line,) = [line for line in both.shown(identifier)["report"]["datasets"] if line["dataset"] == "profile"]
+    assert (line["conflicts"], line["kept"], line["new"]) == (1, 1, 0)
+    assert both.account()["full_name"] == "Ann Here"
+    both.call("refuse", identifier, reason="other")
+
+
+def test_the_database_has_no_value_of_the_difference(both: Inbox) -> None:
+    """Records, the link and the secret are encrypted, and a decision deletes the difference."""
+    _, identifier = both.compared()
+    table = models.received_difference
+
+    with reading(both.receiver.world.engine) as connection:
+        stored = connection.execute(select(table).where(table.c.received_id == identifier)).all()
+        secrets = connection.scalars(select(models.sender.c.sealed)).all()
+    assert stored
+    assert "Ann" not in str(stored)
+    assert both.secret not in str(secrets)
+    both.call("refuse", identifier, reason="other")
+    with reading(both.receiver.world.engine) as connection:
+        assert connection.execute(select(table).where(table.c.received_id == identifier)).all() == []
+
+
+def test_a_refusal_reaches_the_sender_with_its_reason(both: Inbox) -> None:
+    """The files are deleted, a second click changes nothing, and it cannot be imported any more."""
+    sent_id, identifier = both.compared()
+
+    assert both.call("refuse", identifier, reason="unknown_subject")["state"] == "declined"
+    assert both.call("refuse", identifier, reason="unknown_subject")["state"] == "declined"
+    both.work()
+
+    sent = both.sent(sent_id)
+    assert (sent["state"], sent["error_code"]) == ("refused", "unknown_subject")
+    assert not (both.service.quarantine / identifier).exists()
+    both.call("import", identifier, status=409, comparison="0" * 32)
+
+
+def test_an_import_is_of_the_difference_that_was_seen(both: Inbox) -> None:
+    """Another officer chooses another target meanwhile: the old page imports nothing. A second click imports once."""
+    _, identifier = both.compared()
+    seen = both.shown(identifier)["comparison"]
+    both.call("target", identifier, subject="user:usr_second")
+    both.work()
+
+    both.call("import", identifier, status=409, comparison=seen)
+    fresh = both.shown(identifier)["comparison"]
+    assert both.call("import", identifier, comparison=fresh)["state"] == "importing"
+    assert both.call("import", identifier, comparison=fresh)["state"] == "importing"
+    both.work()
+    assert both.call("import", identifier, comparison=fresh)["state"] == "imported"
+    assert both.account("usr_second")["full_name"] == "Ann There"
+    both.call("undo", identifier)
+    both.work()
+
+
+def test_a_target_of_another_kind_is_refused(both: Inbox) -> None:
+    """An archive about an account is not imported as a company, and a target that does not fit leads back."""
+    _, identifier = both.offered()
+    both.work()
+
+    both.call("target", identifier, status=400, subject="tenant:ten_1")
+    assert both.shown(identifier)["state"] == "fetched"
+    both.call("refuse", identifier, reason="other")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"secret": "whsec_" + "A" * 43 + "="}, {"at": datetime.now(UTC) - timedelta(minutes=6)}],
+    ids=["another secret", "six minutes old"],
+)
+def test_a_forged_webhook_is_refused(both: Inbox, more: dict[str, Any]) -> None:
+    """By its signature, or its time; nothing is stored."""
+    before = len(both.listed())
+
+    answer = post(both, **both.webhook(offer(both), **more))
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "forged_webhook")
+    assert len(both.listed()) == before
+
+
+def test_a_webhook_of_an_unknown_sender_is_refused(both: Inbox) -> None:
+    """With the same answer as a forged webhook: it does not say which senders are known."""
+    unknown = post(both, **both.webhook({**offer(both), "issuer": "https://unknown.example"}))
+    forged = post(both, **both.webhook(offer(both), secret="whsec_" + "A" * 43 + "="))
+
+    assert unknown.status_code == 401
+    assert {**unknown.json(), "request_id": ""} == {**forged.json(), "request_id": ""}
+
+
+def test_a_webhook_is_bounded(both: Inbox) -> None:
+    """More than 16 KiB, another type, or a link to another host: refused before anything is stored."""
+    large = both.webhook({**offer(both), "more": "x" * 20_000})
+    typed = both.webhook(offer(both))
+    typed["headers"]["Content-Type"] = "text/plain"
+    elsewhere = both.webhook({**offer(both), "url": "https://169.254.169.254/d/x"})
+
+    assert post(both, **large).status_code == 413
+    assert post(both, **typed).status_code == 415
+    assert (post(both, **elsewhere).status_code, post(both, **elsewhere).json()["code"]) == (422, "wrong_offer")
+
+
+def test_a_repeated_webhook_is_stored_once(both: Inbox) -> None:
+    """The same id, and the same transfer with another id: both are accepted, and there is one received transfer."""
+    data = offer(both, transfer="trf_repeated")
+    first, again = both.webhook(data, id="msg_repeated"), both.webhook(data, id="msg_repeated_2")
+
+    assert [post(both, **sent).status_code for sent in (first, first, again)] == [202, 202, 202]
+    (row,) = [row for row in both.listed() if row["transfer"] == "trf_repeated"]
+    both.work()
+    assert both.shown(row["id"])["state"] == "expired"
+
+
+def test_more_offers_than_an_officer_can_look_at_have_to_wait(both: Inbox) -> None:
+    """The limit counts those that are fetched or undecided; the sender tries again later."""
+    few = both.service.settings.model_copy(update={"inbox_transfers_max": 0})
+    with reading(both.receiver.world.engine) as connection:
+        sent = both.webhook(offer(both, transfer="trf_waits"))
+        webhook = offers.verified(connection, few.keys, sent["headers"], sent["content"].encode())
+
+    with pytest.raises(TooManyAttempts), writing(both.receiver.world.engine) as connection:
+        offers.store(connection, few, webhook)
+
+
+def test_data_that_is_encrypted_to_another_key_is_refused(both: Inbox) -> None:
+    """The sender hears the code; nothing stays."""
+    sent_id, identifier = both.offered()
+
+    both.work(identities=[pyrage.x25519.Identity.generate()])
+
+    assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("refused", "wrong_key")
+    assert (both.sent(sent_id)["state"], both.sent(sent_id)["error_code"]) == ("refused", "wrong_key")
+    assert not (both.service.quarantine / identifier).exists()
+
+
+def test_more_than_the_limit_is_not_fetched(both: Inbox) -> None:
+    """The size in the signed list is compared before the first byte."""
+    sent_id, identifier = both.offered()
+    small = both.service.settings.model_copy(update={"inbox_bytes": 1000})
+
+    both.work(settings=small)
+
+    assert both.shown(identifier)["error_code"] == "archive_too_large"
+    assert both.sent(sent_id)["error_code"] == "archive_too_large"
+
+
+def test_a_link_to_another_transfer_than_announced_is_refused(both: Inbox) -> None:
+    """The webhook's transfer must be that of the statement."""
+    sent_id, identifier = both.offered()
+    link = offers.link_of(both.service.settings.keys, both.row(identifier))
+    assert post(both, **both.webhook(offer(both, transfer="trf_else", url=link), id="msg_else")).status_code == 202
+
+    both.work()
+
+    (other,) = [row for row in both.listed() if row["transfer"] == "trf_else"]
+    assert (other["state"], other["error_code"]) == ("refused", "bad_statement")
+    assert both.sent(sent_id)["state"] == "offered"
+    both.call("refuse", identifier, reason="other")
+
+
+def test_an_archive_about_another_subject_than_stated_is_refused(both: Inbox) -> None:
+    """The statement is validly signed; the archive inside names another pseudonym."""
+    sent_id, identifier = both.offered()
+    world = both.sender.world
+    with writing(world.engine) as connection:
+        claims = jwt.decode(sending.get(connection, sent_id)["statement"], options={"verify_signature": False})
+        key = keys.signing(connection, world.place.settings.keys, purpose="transfer")
+        token = sign({**claims, "sub": "sub_" + "a" * 26}, key, typ=TRANSFER_TYPE)
+        change = update(models.transfer).where(models.transfer.c.id == sent_id)
+        connection.execute(change.values(statement=token))
+
+    both.work()
+
+    assert (both.shown(identifier)["state"], both.shown(identifier)["error_code"]) == ("refused", "archive_refused")
+    assert not (both.service.quarantine / identifier).exists()
+
+
+def test_a_consent_that_is_withdrawn_before_the_import_ends_it(both: Inbox) -> None:
+    """The notice is acknowledged by signature, the files are deleted, and nothing is imported."""
+    sent_id, identifier = both.compared()
+    both.sender.call("DELETE", f"/v1/transfers/{sent_id}")
+
+    both.announce()
+    service.tidy(both.service)
+
+    shown = both.shown(identifier)
+    assert (shown["state"], shown["notice"], shown["receipt"]) == ("withdrawn", "withdrawn", None)
+    assert [notice["state"] for notice in both.sent(sent_id)["notices"]] == ["acknowledged"]
+    assert not (both.service.quarantine / identifier).exists()
+
+
+def test_a_consent_that_is_withdrawn_after_the_import_is_shown(both: Inbox) -> None:
+    """What was imported stays until an officer undoes it: whether there is another legal basis, a person decides."""
+    sent_id, identifier = both.imported()
+    assert both.sender.call("DELETE", f"/v1/authorisations/{both.consents[sent_id]}").status_code == 204
+    both.announce()
+
+    shown = both.shown(identifier)
+    assert (shown["state"], shown["notice"]) == ("imported", "withdrawn")
+    both.call("undo", identifier)
+    both.work()
+
+
+def test_keys_and_webhook_are_proven_by_the_inbox(both: Inbox) -> None:
+    """The sender's challenge is answered with the key that decrypts and the key that signs receipts."""
+    answer = both.sender.call("POST", f"/v1/recipients/{both.recipient}/prove", *OFFICER)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["proven_at"]
+
+
+def test_what_no_officer_decides_on_is_refused_in_time(both: Inbox) -> None:
+    """The files are deleted, and the receipt says why."""
+    sent_id, identifier = both.compared()
+    with writing(both.receiver.world.engine) as connection:
+        table = models.received_transfer
+        aged = update(table).where(table.c.id == identifier)
+        connection.execute(aged.values(fetched_at=now(-14 * 86_400 - 60)))
+
+    service.tidy(both.service)
+    both.work()
+
+    assert both.shown(identifier)["state"] == "expired"
+    assert (both.sent(sent_id)["state"], both.sent(sent_id)["error_code"]) == ("refused", "not_decided")
+    assert not (both.service.quarantine / identifier).exists()
+
+
+def test_the_quarantine_keeps_no_stray_files(both: Inbox) -> None:
+    """A folder without a transfer in quarantine is deleted; other files in the folder are not touched."""
+    stray, foreign = both.service.quarantine / ("rcv_" + "0" * 20), both.service.quarantine / "notes"
+    stray.mkdir(parents=True)
+    foreign.mkdir()
+    (stray / "volume.zip").write_text("left by a killed process")
+
+    service.tidy(both.service)
+
+    assert (stray.exists(), foreign.exists()) == (False, True)
+    assert both.service.quarantine.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("login", [("sam", "staff"), ("ada", "auditor"), ("tom", "tenant_admin"), ("usr_owner",)])
+def test_only_officers_see_the_inbox(both: Inbox, login: tuple[str, ...]) -> None:
+    """An existing and a missing transfer look the same, to a company's administrator too."""
+    _, identifier = both.offered()
+    tenant = {"tenant": "ten_a"} if "tenant_admin" in login else {}
+    headers = both.receiver.bearer(*login, **tenant)
+    paths = ["", f"/{identifier}", "/rcv_" + "0" * 20, f"/{identifier}/differences"]
+
+    found = [httpx.get(f"{both.receiver.url}/v1/inbox{path}", headers=headers) for path in paths]
+
+    assert {answer.status_code for answer in found} == {403}
+    assert len({answer.json()["detail"] for answer in found}) == 1
+    assert httpx.post(f"{both.receiver.url}/v1/inbox/{identifier}/undo", headers=headers).status_code == 403
+
+
+def test_an_officer_does_not_decide_on_their_own_data(both: Inbox) -> None:
+    """Neither as a target, nor once another officer has chosen it."""
+    _, identifier = both.compared()
+    own = both.receiver.bearer(HERE, "officer")
+    url = f"{both.receiver.url}/v1/inbox/{identifier}"
+
+    assert httpx.get(url, headers=own).status_code == 403
+    assert httpx.post(f"{url}/target", headers=own, json={"subject": f"user:{HERE}"}).status_code == 403
+    both.call("refuse", identifier, reason="other")
+
+
+def test_an_erasure_deletes_what_is_remembered_of_an_import(both: Inbox) -> None:
+    """The command deletes the received transfer, its messages, and the journal in the platform's database."""
+    _, identifier = both.imported()
+    erase = ("erase", "--subject", f"user:{HERE}", "--reason", "ticket 17", "--ground", "subject", "--json")
+
+    result = CliRunner(env=both.environment).invoke(main, erase)
+
+    assert result.exit_code == 0, result.output
+    assert orjson.loads(result.output)["journal_entries"] > 0
+    assert identifier not in {row["id"] for row in both.listed()}
+    assert kinds_of_messages(both, identifier) == []
+    with opened(both.service.into, make=False) as engine, engine.begin() as connection:
+        assert runs.listed(connection) == []
+
+
+def test_the_page_shows_values_as_text(both: Inbox) -> None:
+    """HTML and scripts in a record are shown as they are written; the page runs and loads nothing of them."""
+    hostile = '<script>window.pwned = 1</script><img src=x onerror="pwned()">'
+    both.records[0] = profile(full_name=hostile)
+    try:
+        _, identifier = both.compared()
+    finally:
+        both.records[0] = profile()
+
+    with both.receiver.browser(*OFFICER) as visitor:
+        page = visitor.client.get(f"/staff/inbox/{identifier}").text
+
+    assert str(escape(hostile)) in page
+    assert hostile not in page
+    both.call("refuse", identifier, reason="other")
+
+
+def test_an_officer_decides_on_the_page(both: Inbox) -> None:
+    """Choose the target, look at the difference, import and undo, each by its button."""
+    _, identifier = both.offered()
+    both.work()
+    page = f"/staff/inbox/{identifier}"
+
+    with both.receiver.browser(*OFFICER) as visitor:
+        assert identifier[4:12] in visitor.client.get("/staff/inbox").text
+        sent = visitor.send(f"{page}/target", page=page, kind="user", id=HERE, on_conflict="take")
+        assert sent.status_code == 303, sent.text
+        both.work()
+        (comparison,) = re.findall(r'name="comparison" value="([0-9a-f]{32})"', visitor.client.get(page).text)
+        assert visitor.send(f"{page}/import", page=page, comparison=comparison).status_code == 303
+        assert visitor.send(f"{page}/import", page=page, comparison=comparison).status_code == 303
+        both.work()
+        assert "Undo the import" in visitor.client.get(page).text
+        assert visitor.send(f"{page}/undo", page=page).status_code == 303
+        both.work()
+        assert "Undone" in visitor.client.get(page).text
+
+
+def test_the_command_line_decides_too(both: Inbox) -> None:
+    """`senders list`, `inbox list|show|target|import|undo|refuse` answer what the API answers."""
+    _, identifier = both.offered()
+    both.work()
+
+    def command(*arguments: str) -> Any:
+        with capture_logs():
+            result = CliRunner(env=both.environment).invoke(main, [*arguments, "--json"])
+        assert result.exit_code == 0, result.output
+        return orjson.loads(result.output)
+
+    assert [one["name"] for one in command("senders", "list")] == ["A Care"]
+    assert identifier in {row["id"] for row in command("inbox", "list")}
+    assert command("inbox", "target", identifier, "--subject", f"user:{HERE}")["state"] == "comparing"
+    both.work()
+    (record,) = command("inbox", "show", identifier, "--values")["differences"]
+    assert record["fields"]["full_name"]["theirs"] == "Ann There"
+    assert command("inbox", "import", identifier)["state"] == "importing"
+    both.work()
+    assert command("inbox", "undo", identifier)["state"] == "undoing"
+    both.work()
+    _, other = both.offered()
+    both.work()
+    assert command("inbox", "refuse", other, "--reason", "not_wanted")["state"] == "declined"

@@ -1,0 +1,91 @@
+"""Answers about received transfers, as OpenAPI documents them; the engine makes them as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from portability.api import SubjectKind
+from portability.inbox.decisions import ConflictRule
+from portability.inbox.states import DeclineReason, ReceiptState, ReceivedState
+from portability.messages.recipient_notices import NoticeKind
+from web.api import texts
+from web.api.texts import Label, Moment, Prose
+
+SentId = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
+Comparison = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+ImportId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Count = Annotated[int, Field(ge=0)]
+DatasetPath = Annotated[str, Field(max_length=250)]
+Value = str | bool | None
+"""A value as text, cut to 300 characters; `conflict` and `taken` are true or false."""
+
+
+class SenderAnswer(BaseModel):
+    """Who has sent a transfer."""
+
+    id: texts.SenderId
+    name: Label
+    issuer: Annotated[str, Field(max_length=500)]
+
+
+class ReceivedAnswer(BaseModel):
+    """A transfer that another provider has sent."""
+
+    id: texts.ReceivedId
+    state: ReceivedState
+    sender: SenderAnswer
+    transfer: SentId = Field(description="Its id at the sender")
+    profile: Label | None
+    archive_kind: SubjectKind | None = Field(description="What kind of subject the archive is about")
+    archive_subject: Label | None = Field(description="The sender's pseudonym of the subject")
+    archive_export: Label | None
+    revision: Count | None
+    consent: Label | None = Field(description="The consent at the sender")
+    volumes: Count | None
+    files: Count | None
+    bytes: Count | None
+    subject: texts.SubjectName | None = Field(description="Whose data it is here; null: no officer has said it yet")
+    tenant: texts.KnownTenant | None
+    company: texts.KnownTenant | None
+    on_conflict: ConflictRule | None
+    comparison: Comparison | None = Field(description="Id of the difference; an import names it")
+    import_id: ImportId | None
+    reason: DeclineReason | None
+    error_code: texts.ErrorName | None
+    notice: NoticeKind | None = Field(description="The sender's newest notice about it")
+    receipt: ReceiptState | None
+    report: dict[str, Any] | None = Field(description="Counts by dataset: docs/importing.md#the-report")
+    offer_ends_at: Moment
+    created_at: Moment
+    fetched_at: Moment | None
+    decided_at: Moment | None
+    ended_at: Moment | None
+    noticed_at: Moment | None
+    receipted_at: Moment | None
+
+
+class ReceivedList(BaseModel):
+    """Received transfers: those that await a decision first, then the newest."""
+
+    received: list[ReceivedAnswer]
+
+
+class DifferenceRecord(BaseModel):
+    """A record that an import would make or change, or that has no place."""
+
+    number: Annotated[int, Field(ge=1)]
+    dataset: DatasetPath
+    what: Annotated[str, Field(max_length=16)]
+    id: Prose | None
+    reason: texts.ErrorName | None = None
+    field: Label | None = None
+    fields: dict[str, dict[str, Value]] = Field(description="By field: `base`, `ours`, `theirs`, `conflict`, `taken`")
+
+
+class DifferenceAnswer(BaseModel):
+    """A part of the difference."""
+
+    differences: list[DifferenceRecord]
+    after: Annotated[int, Field(ge=1)] | None = Field(description="Where the next part begins; null: there is none")
