@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from portability.api import Exporter, FileStore, SourceDeclaration, Sources
-from portability.api.errors import BadSetting, BrokenPlugin, DuplicatePlugin
+from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
 from portability.errors import BadSource, UnknownExporter
@@ -113,7 +113,7 @@ def open_installed(declared: SourceDeclaration, connections: Sources) -> Exporte
 def _open(path: Path, declared: SourceDeclaration, connections: Sources) -> Exporter:
     try:
         return checked_exporter(declared.name, partial(_kind(declared.kind).load(), declared, connections))
-    except (BadSetting, BadSource, UnknownExporter, DuplicatePlugin, BrokenPlugin) as error:
+    except (BadMap, BadSetting, BadSource, UnknownExporter, DuplicatePlugin, BrokenPlugin) as error:
         raise type(error)(f"{path}: [{declared.name}]: {error}", hint=error.hint) from error
 
 
