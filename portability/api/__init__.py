@@ -39,6 +39,7 @@ from portability.api.exporters import (
     SlicingExporter,
     SourceDeclaration,
     SourceKind,
+    SourceMap,
     Sources,
 )
 from portability.api.formats import Document, DocumentFormat, Format, StreamingFormat
@@ -163,6 +164,7 @@ __all__ = [
     "SourceDeclaration",
     "SourceError",
     "SourceKind",
+    "SourceMap",
     "SourceRefused",
     "SourceStalled",
     "SourceUnavailable",
