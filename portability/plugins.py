@@ -31,7 +31,9 @@ SOURCE_KINDS = "portability.source_kinds"
 FORMATS = "portability.formats"
 STORAGES = "portability.storages"
 DIRECTORIES = "portability.directory"
-GROUPS = (EXPORTERS, SOURCE_KINDS, FORMATS, STORAGES, DIRECTORIES)
+HOOKS = "portability.hooks"
+"""Code that a map of a source names, where a declaration is not enough."""
+GROUPS = (EXPORTERS, SOURCE_KINDS, FORMATS, STORAGES, DIRECTORIES, HOOKS)
 """All groups of entry points of plug-ins."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """Names of exporters and datasets: they become folders and files in every archive."""

@@ -34,10 +34,12 @@ from portability.api.exporters import (
     ExporterFactory,
     FileStore,
     KnowingExporter,
+    MappedKind,
     ResolvingExporter,
     SlicingExporter,
     SourceDeclaration,
     SourceKind,
+    SourceMap,
     Sources,
 )
 from portability.api.formats import Document, DocumentFormat, Format, StreamingFormat
@@ -139,6 +141,7 @@ __all__ = [
     "LifecycleStorage",
     "Litter",
     "LitteredStorage",
+    "MappedKind",
     "NestedKey",
     "ObjectChanged",
     "ObjectMissing",
@@ -161,6 +164,7 @@ __all__ = [
     "SourceDeclaration",
     "SourceError",
     "SourceKind",
+    "SourceMap",
     "SourceRefused",
     "SourceStalled",
     "SourceUnavailable",

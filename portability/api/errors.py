@@ -2,7 +2,7 @@
 
 PortabilityError
   BadInput             the caller's fault: exit code 2, nothing was changed
-    BadSetting  DuplicatePlugin  BrokenPlugin
+    BadSetting  BadMap  DuplicatePlugin  BrokenPlugin
   SourceError          a source's fault: it becomes a gap, never a broken archive
     SourceUnavailable  SourceRefused  SourceStalled  ExporterFault
   StorageError         the storage's fault: the volume is aborted and retried
@@ -43,6 +43,13 @@ class BadSetting(BadInput):
 
     code = "bad_setting"
     default_hint = "see docs/settings.md"
+
+
+class BadMap(BadInput):
+    """The map of a source is invalid; all its faults are reported together, each with line and column."""
+
+    code = "bad_map"
+    default_hint = "see docs/maps.md"
 
 
 class DuplicatePlugin(BadInput):

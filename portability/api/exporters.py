@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
@@ -151,3 +152,38 @@ class SourceDeclaration:
 
 SourceKind: TypeAlias = Callable[[SourceDeclaration, Sources], Exporter]
 """Make the exporter of a section; raises BadSetting if it is invalid. Entry point group `portability.source_kinds`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMap:
+    """The text of a map, and the name by which errors call it. It has no secrets and no personal data."""
+
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256 of its UTF-8, in lower-case hexadecimal."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+@runtime_checkable
+class MappedKind(Protocol):
+    """A kind of source whose sections name a map: a TOML file that declares the datasets (docs/maps.md)."""
+
+    def __call__(self, declared: SourceDeclaration, connections: Sources, /) -> Exporter: ...
+
+    def source_map(self, declared: SourceDeclaration) -> SourceMap:
+        """Read the map that a section names. Raises BadSetting, BadMap."""
+        ...
+
+    def reopen(self, declared: SourceDeclaration, source: SourceMap, connections: Sources) -> Exporter:
+        """Make the exporter of a section by this map: an export keeps the map with which it was planned.
+
+        Raises: BadSetting, BadMap.
+        """
+        ...
+
+    def schema(self) -> Mapping[str, object]:
+        """Return the JSON Schema of its maps (draft 2020-12)."""
+        ...
