@@ -29,6 +29,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
     "Decisions": {
         "approve": "cli.decisions:approve",
         "deny": "cli.decisions:deny",
+        "identities": "cli.identities:identities",
         "reviews": "cli.reviews:reviews",
         "referrals": "cli.referrals:referrals",
         "instructions": "cli.instructions:instructions",

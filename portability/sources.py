@@ -16,11 +16,14 @@ from portability.database.engine import open_engine
 from portability.errors import BadSource, UnknownExporter
 from portability.plugins import EXPORTERS, NAME, SOURCE_KINDS, Plugin, checked_exporter, find, load_exporters, pick
 from portability.settings import Settings
+from portability.source_trust import SourceTrust, undecided, use_of
 from portability.storage import open_storage, prepare
 from portability.storage.source_files import StorageFiles
 
 OWN_RECORDS = "portability"
 """The exporter of this software's own records: every deployment has it."""
+PACKAGED = "python"
+"""The kind of sources that are exporters of installed packages."""
 
 
 class PlatformSources:
@@ -83,6 +86,7 @@ def open_exporters(settings: Settings, connections: Sources) -> Mapping[str, Exp
     """
     if settings.sources is not None:
         declared = {one.name: _open(settings.sources, one, connections) for one in _read(settings.sources)}
+        _check_trust(settings, declared)
         own = partial(pick(EXPORTERS, OWN_RECORDS).start, connections)
         return {**declared, OWN_RECORDS: checked_exporter(OWN_RECORDS, own)}
     if settings.source_url is None and not settings.embedded:
@@ -98,6 +102,51 @@ def exporter_names(settings: Settings) -> Collection[str]:
     if settings.sources is None:
         return find(EXPORTERS)
     return [*(one.name for one in _read(settings.sources)), OWN_RECORDS]
+
+
+def trusted(settings: Settings, exporters: Mapping[str, Exporter]) -> SourceTrust:
+    """Return whose identities each source accepts (ADR 62).
+
+    A section of the file SOURCES says it; else its exporter does, by names of installed exporters; else exporters of
+    packages accept each other, and other kinds of sources accept themselves only. Without the file, exporters that do
+    not say it accept all sources.
+
+    Raises: BadSetting.
+    """
+    declared = {one.name: one for one in _sections(settings)}
+    packaged = frozenset(name for name, one in declared.items() if one.kind == PACKAGED)
+    accepted: dict[str, frozenset[str]] = {}
+    for name, exporter in exporters.items():
+        section, said = declared.get(name), use_of(exporter).trusts
+        if section is not None and section.trusts is not None:
+            accepted[name] = frozenset(section.trusts)
+        elif said is not None:
+            accepted[name] = frozenset(one for one in exporters if {one, _installed_name(declared.get(one))} & said)
+        elif section is not None:
+            accepted[name] = packaged if name in packaged else frozenset()
+    return SourceTrust(accepted)
+
+
+def _sections(settings: Settings) -> Sequence[SourceDeclaration]:
+    return () if settings.sources is None else _read(settings.sources)
+
+
+def _installed_name(section: SourceDeclaration | None) -> object:
+    """Return the entry point of a section's exporter; None if it has the section's name."""
+    return section.keys.get("exporter") if section is not None and section.kind == PACKAGED else None
+
+
+def _check_trust(settings: Settings, exporters: Mapping[str, Exporter]) -> None:
+    """Check that each source says whom it trusts where this decides which data it gives. Raises BadSetting."""
+    sections = _sections(settings)
+    for one in sections:
+        if unknown := [name for name in one.trusts or () if name not in exporters]:
+            raise BadSetting(f"{settings.sources}: [{one.name}]: trusts: there is no section [{unknown[0]}]")
+    stated = {one.name for one in sections if one.trusts is not None}
+    stated |= {name for name, exporter in exporters.items() if use_of(exporter).trusts is not None}
+    if found := sorted(undecided(trusted(settings, exporters), exporters, frozenset(stated))):
+        hint = 'add trusts = ["NAME", ...] to the section, or trusts = []: see docs/settings.md#trust'
+        raise BadSetting("\n".join(f"{settings.sources}: {one}" for one in found), hint=hint)
 
 
 def open_installed(declared: SourceDeclaration, connections: Sources) -> Exporter:
@@ -150,4 +199,13 @@ def _declaration(path: Path, name: str, section: object) -> SourceDeclaration:
     kind = section.get("kind")
     if not isinstance(kind, str):
         raise BadSetting(f"{path}: [{name}]: `kind` is missing or is not a text")
-    return SourceDeclaration(name, kind, {key: value for key, value in section.items() if key != "kind"}, path.parent)
+    keys = {key: value for key, value in section.items() if key not in {"kind", "trusts"}}
+    return SourceDeclaration(name, kind, keys, path.parent, _trusts(f"{path}: [{name}]", section.get("trusts")))
+
+
+def _trusts(section: str, names: object) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise BadSetting(f'{section}: trusts must be a list of names of sections, such as ["account"]')
+    return tuple(names)

@@ -133,9 +133,11 @@ class SourceDeclaration:
     """The exporter's name in archives, in the ledger and in `--include`."""
     kind: str
     keys: Mapping[str, object]
-    """The section as TOML gives it, without `kind`."""
+    """The section as TOML gives it, without `kind` and `trusts`, which belong to the host."""
     folder: Path
     """The folder of the file: relative paths in the section start here."""
+    trusts: tuple[str, ...] | None = None
+    """Sections whose identities this source accepts; None: the section does not say it."""
 
     def texts(self, *known: str) -> Mapping[str, str]:
         """Return the values of a section whose values are all texts.
