@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from portability.api import Exporter, FileStore, SourceDeclaration, Sources
+from portability.api import ConfiguredFactory, Exporter, FileStore, SourceDeclaration, Sources
 from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
@@ -24,6 +25,8 @@ OWN_RECORDS = "portability"
 """The exporter of this software's own records: every deployment has it."""
 PACKAGED = "python"
 """The kind of sources that are exporters of installed packages."""
+_NAMING = ("exporter", "package")
+"""Keys of its sections that name the exporter."""
 
 
 class PlatformSources:
@@ -152,11 +155,24 @@ def _check_trust(settings: Settings, exporters: Mapping[str, Exporter]) -> None:
 def open_installed(declared: SourceDeclaration, connections: Sources) -> Exporter:
     """Open the source kind `python`: an installed exporter, named by the section's name or by its key `exporter`.
 
+    All further keys are settings of the exporter.
+
     Raises: BadSetting, UnknownExporter, DuplicatePlugin, BrokenPlugin.
     """
-    keys = declared.texts("exporter", "package")
-    exporter: Exporter = pick(EXPORTERS, keys.get("exporter", declared.name), keys.get("package")).start(connections)
+    plugin = pick(EXPORTERS, *_installed_as(declared))
+    factory = plugin.load()
+    if isinstance(factory, ConfiguredFactory):
+        return factory.start(connections, {k: v for k, v in declared.keys.items() if k not in _NAMING})
+    declared.texts(*_NAMING)
+    exporter: Exporter = factory(connections)
     return exporter
+
+
+def _installed_as(declared: SourceDeclaration) -> tuple[str, str | None]:
+    """Return the entry point and the package that a section names; None: any package. Raises BadSetting."""
+    named = {key: value for key, value in declared.keys.items() if key in _NAMING}
+    keys = replace(declared, keys=named).texts(*_NAMING)
+    return keys.get("exporter", declared.name), keys.get("package")
 
 
 def _open(path: Path, declared: SourceDeclaration, connections: Sources) -> Exporter:

@@ -62,6 +62,7 @@ from portability.api.nouns import (
     Slice,
     Subject,
 )
+from portability.api.plugin_settings import ConfiguredFactory, PluginSettings, Secret, SettingDescription, configured
 from portability.api.rows import SAFE_INTEGER, Batched, Rows
 from portability.api.storages import (
     BLOCK_BYTES,
@@ -111,6 +112,7 @@ __all__ = [
     "Batch",
     "Batched",
     "BrokenPlugin",
+    "ConfiguredFactory",
     "Contact",
     "CountingExporter",
     "Cursor",
@@ -146,6 +148,7 @@ __all__ = [
     "ObjectMissing",
     "OpenUpload",
     "Person",
+    "PluginSettings",
     "PortabilityError",
     "PreparedStorage",
     "PresigningStorage",
@@ -156,7 +159,9 @@ __all__ = [
     "Role",
     "RowRemark",
     "Rows",
+    "Secret",
     "Selection",
+    "SettingDescription",
     "Size",
     "Slice",
     "SlicingExporter",
@@ -185,5 +190,6 @@ __all__ = [
     "bad_url",
     "check_key",
     "check_prefix",
+    "configured",
     "probe",
 ]
