@@ -62,6 +62,7 @@ from portability.api.nouns import (
     Subject,
 )
 from portability.api.rows import SAFE_INTEGER, Batched, Rows
+from portability.api.shared import RENEWAL_SECONDS, Rate, SharedState
 from portability.api.storages import (
     BLOCK_BYTES,
     GuardedStorage,
@@ -101,6 +102,7 @@ __all__ = [
     "BLOCK_BYTES",
     "JSON",
     "NEEDS_REVIEW",
+    "RENEWAL_SECONDS",
     "ROLES_OF_SPEAKERS",
     "SAFE_INTEGER",
     "STAFF_IDENTITY",
@@ -148,6 +150,7 @@ __all__ = [
     "PreparedStorage",
     "PresigningStorage",
     "Provenance",
+    "Rate",
     "Record",
     "RecordChecker",
     "ResolvingExporter",
@@ -155,6 +158,7 @@ __all__ = [
     "RowRemark",
     "Rows",
     "Selection",
+    "SharedState",
     "Size",
     "Slice",
     "SlicingExporter",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from portability.testing.documents import check_document_format
 from portability.testing.exporters import check_exporter
 from portability.testing.formats import check_format
-from portability.testing.samples import MemoryFiles, SampleSources, other_subjects, sample_subject
+from portability.testing.samples import MemoryFiles, MemoryState, SampleSources, other_subjects, sample_subject
 from portability.testing.storages import check_storage
 
 __all__ = [
     "MemoryFiles",
+    "MemoryState",
     "SampleSources",
     "check_document_format",
     "check_exporter",
