@@ -1,1 +1,1 @@
-"""State that all workers of a deployment share about a source: rates and locks in Redis, tokens in the control database."""
+"""State that workers share about a source: rates and locks in Redis, sealed tokens in the control database."""
