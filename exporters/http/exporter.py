@@ -60,7 +60,7 @@ class HttpExporter:
     """Reads one subject's records from one source. It counts nothing in advance: that would be as many calls."""
 
     def __init__(self, source: HttpSource) -> None:
-        self._source = source
+        self.source = source
         self._form = source.form
         self._makers = {
             form.name: RecordMaker(source.form, form, source.hooks[form.name]) for form in source.form.dataset
@@ -93,7 +93,7 @@ class HttpExporter:
             return
         start = None if after is None else from_cursor(after, dataset.name)
         withheld = [one.name for one in maker.dataset.withheld]
-        with closing(SourceClient(self._source.access)) as client:
+        with closing(SourceClient(self.source.access)) as client:
             reading = self._reading(client, subject, selection)
             collected = BatchCollector()
             try:
@@ -114,7 +114,7 @@ class HttpExporter:
 
     def identities(self, subject: Subject) -> Sequence[Identity]:
         """Return who the subject is in this source. Raises SourceUnavailable, SourceRefused."""
-        with closing(SourceClient(self._source.access)) as client:
+        with closing(SourceClient(self.source.access)) as client:
             reading = self._reading(client, subject, ALL)
             found = [each for form in self._form.identity for each in self._look_up(form, reading)]
         return tuple(dict.fromkeys(found))
@@ -125,7 +125,7 @@ class HttpExporter:
         return bool(self.identities(subject)) if asked else None
 
     def _reading(self, client: SourceClient, subject: Subject, selection: Selection) -> ReadingContext:
-        source = self._source
+        source = self.source
         calls = HookCalls(client, source.access.guard, source.name)
         asked = partial(self._asked, subject)
         return ReadingContext(
@@ -144,14 +144,14 @@ class HttpExporter:
             AskedValue(one.value, one.tenant)
             for one in subject.identities
             if one.verified and one.kind == kind
-            if not is_found or one.source == self._source.name
-            if one.tenant in {None, self._source.tenant}
+            if not is_found or one.source == self.source.name
+            if one.tenant in {None, self.source.tenant}
             or (finds_tenants and one.tenant == (subject.tenant or one.tenant))
         ]
         return list(dict.fromkeys(fitting))
 
     def _look_up(self, form: IdentityForm, reading: ReadingContext) -> Iterator[Identity]:
-        what = f"{self._source.name}: look-up by {form.asked}"
+        what = f"{self.source.name}: look-up by {form.asked}"
         for asked in reading.asked(form.asked):
             hits: dict[Identity, None] = {}
             for spelling in matching.spellings(form.asked, asked.value):
@@ -173,16 +173,16 @@ class HttpExporter:
             if not matching.verified(form.verify, {form.asked: asked.value, "tenant": asked.tenant or ""}, item):
                 continue
             value = find(form.value, item)
-            tenant = asked.tenant if self._source.tenant is None else self._source.tenant
+            tenant = asked.tenant if self.source.tenant is None else self.source.tenant
             if form.tenant is not None:
                 tenant = str(find(form.tenant, item))
             is_verified = form.verified if isinstance(form.verified, bool) else bool(find(form.verified, item))
             if isinstance(value, str | int) and not isinstance(value, bool) and asked.tenant in {None, tenant}:
-                yield Identity(self._source.name, form.gives, str(value), is_verified, tenant)
+                yield Identity(self.source.name, form.gives, str(value), is_verified, tenant)
 
     def _levels(self, form: LinksForm | HttpDatasetForm, reading: ReadingContext) -> Sequence[Level]:
         """Return the way to a dataset, from the subject's identities on."""
-        hooks = self._source.hooks.get(form.name, Hooks())
+        hooks = self.source.hooks.get(form.name, Hooks())
         above = [] if form.parent is None else list(self._levels(self._nodes[form.parent], reading))
         if form.each is not None:
             above.append(EachLevel(form.name, form.each))
@@ -200,7 +200,7 @@ class HttpExporter:
     def _part_of(self, name: str, reading: ReadingContext, context: WalkContext) -> Iterator[Record]:
         maker = self._makers[name]
         each = [] if maker.form.each is None else [EachLevel(name, maker.form.each)]
-        levels: list[Level] = [*each, RequestLevel(reading, maker.form, maker, self._source.hooks[name])]
+        levels: list[Level] = [*each, RequestLevel(reading, maker.form, maker, self.source.hooks[name])]
         for page in walk.walk(levels, context=context):
             for item in page.items:
                 yield maker.made(item.value, page.context.record, ALL).record
@@ -225,7 +225,7 @@ class HttpExporter:
         if form.file is None:
             return None
         names = {**page.context.names, **made.record}
-        connect = partial(SourceClient, self._source.access)
+        connect = partial(SourceClient, self.source.access)
         stored = SourceFile(f"{form.name}/{name}", form.file, made.item, names, reading.call, connect)
         return file_of(stored, made, name)
 

@@ -86,10 +86,10 @@ class Listing:
         self._fetch = fetch
         self._what = what
         self._pages_most = pages_most
-        groups = {part.id[:2] for part in parts}
+        self._has_groups = len({part.id[:2] for part in parts}) > 1
         forms = [part.form for part in parts]
         shifts = any(form.window or (form.page and form.page.kind in paging.SHIFTING) for form in forms)
-        self._may_repeat = len(groups) > 1 or shifts
+        self._may_repeat = self._has_groups or shifts
 
     def pages(self, start: Place | None = None, *, enters: bool = False) -> Iterator[ListPage]:
         """Yield the pages from a place on; `enters`: the last item before the place is given again.
@@ -107,16 +107,20 @@ class Listing:
                 yield replace(page, items=items, after=page.after or behind)
 
     def _keys_before(self, start: Place | None) -> set[str]:
-        """Return the keys of the parts that were read before a place, in which a record of a later part may be."""
+        """Return the keys of the items before a place, which a later part may give again."""
         seen: set[str] = set()
-        if start is None or not self._may_repeat:
+        if start is None or not self._has_groups:
             return seen
         for part in self._parts:
-            if _order(part)[:3] < _order_of(start.part)[:3]:
-                for page in self._read(part, Place(part.id), enters=False):
-                    for item in page.items:
-                        if item.is_wanted:
-                            self._is_new(item, seen)
+            if _order(part)[:3] > _order_of(start.part)[:3]:
+                break
+            items = [item for page in self._read(part, Place(part.id), enters=False) for item in page.items]
+            if part.id == start.part:
+                left = _behind(items, start.kept, enters=False)
+                items = items[: len(items) - len(left) if len(left) < len(items) else start.given]
+            for item in items:
+                if item.is_wanted:
+                    self._is_new(item, seen)
         return seen
 
     def _is_new(self, item: ListItem, seen: set[str]) -> bool:

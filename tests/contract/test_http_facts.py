@@ -223,6 +223,7 @@ def test_key_paging_survives_changes_of_the_list(desk: StandIn) -> None:
 def test_numbered_pages_are_read_again_when_the_list_shrinks(desk: StandIn, kind: str) -> None:
     """Fact 7: a deleted record moves the others to pages that were read. The total shows it; nothing is lost."""
     everything = [ticket(number) for number in range(1, 31)]
+
     def page(asked: Asked) -> Any:
         place = int(asked.query["after"])
         at = 10 * (place - 1) if kind == "number" else place
