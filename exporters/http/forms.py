@@ -173,9 +173,12 @@ class HttpFileForm(MapForm):
 
 
 class RetentionForm(MapForm):
-    """The fields of an item that hold the end of its retention, and a legal hold."""
+    """The values of an item that say when its retention ends, and whether there is a legal hold."""
 
+    since: Expression | None = None
+    """Begin of the period of the notice register; default: the creation."""
     until: Expression | None = None
+    """The item's own end."""
     hold: Expression | None = None
 
 

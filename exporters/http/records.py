@@ -9,7 +9,7 @@ from typing import Any
 
 from exporters.http import times
 from exporters.http.expressions import find
-from exporters.http.forms import HttpDatasetForm, HttpFieldForm, HttpSourceForm
+from exporters.http.forms import HttpDatasetForm, HttpFieldForm, HttpSourceForm, RetentionForm
 from exporters.http.hooks import Hooks
 from exporters.http.matching import PARENT
 from exporters.http.values import converted
@@ -125,18 +125,20 @@ class RecordMaker:
         return remarks
 
     def _is_past(self, item: Any, created: datetime | None, cutoff: datetime | None, moment: datetime) -> bool:  # noqa: ANN401  # as above
-        retention = self.form.retention
-        if retention is None:
-            return created is not None and cutoff is not None and created <= cutoff
+        """Return whether the period of an item is over: its own, or that of the register."""
+        retention = self.form.retention or RetentionForm()
         if retention.hold is not None and _is_true(retention.hold, item):
             return False
-        try:
-            stated = find(retention.until, item) if retention.until is not None else None
-            until = times.parse(stated, self._times.format, self._times.zone) if stated is not None else None
-        except ValueError:
-            until = None
+        since, until = self._time(retention.since, item) or created, self._time(retention.until, item)
         is_over = until is not None and until <= moment
-        return is_over or (created is not None and cutoff is not None and created <= cutoff)
+        return is_over or (since is not None and cutoff is not None and since <= cutoff)
+
+    def _time(self, at: str | None, item: Any) -> datetime | None:  # noqa: ANN401  # as above
+        try:
+            stated = find(at, item) if at is not None else None
+            return times.parse(stated, self._times.format, self._times.zone) if stated is not None else None
+        except ValueError:
+            return None
 
 
 def _is_true(at: str, item: Any) -> bool:  # noqa: ANN401  # any JSON value

@@ -18,6 +18,7 @@ from exporters.http.hooks import Hooks
 from exporters.http.logins import Login, LoginForm, NoLogin, OAuthForm, TokenLogin, fixed_login
 from exporters.http.rates import parse_rate
 from exporters.maps.forms import MapForm, Name, Text
+from exporters.maps.kinds import MapKind
 from exporters.maps.reading import Map, open_map
 from exporters.maps.references import is_reference, resolve
 from portability.api import SourceDeclaration, Sources
@@ -44,38 +45,30 @@ class HttpSection(MapForm):
     """Values of the names that the map asks for, or references."""
 
 
-def form() -> type[HttpSourceForm]:
-    """Return the form of a map of this kind."""
-    return HttpSourceForm
+class HttpMapKind(MapKind[HttpSourceForm]):
+    """The kind `http`; its maps may be those of vendors that this software contains."""
+
+    __slots__ = ()
+
+    def read(self, declared: SourceDeclaration) -> Map[HttpSourceForm]:
+        """Read the file that the key `map` names. Raises BadSetting, BadMap."""
+        stated = declared.keys.get("map")
+        if not isinstance(stated, str) or not stated.startswith(BUILT_IN):
+            return super().read(declared)
+        known = {path.stem: path for path in sorted(VENDORS.glob("*.toml"))}
+        name = stated.removeprefix(BUILT_IN)
+        if name not in known:
+            raise BadSetting(f"map: unknown vendor {name!r}; there are {', '.join(known)}")
+        return open_map(known[name], self.form)
 
 
-def open_http(declared: SourceDeclaration, connections: Sources) -> HttpExporter:
-    """Open a section of the file of sources. Raises BadSetting, BadMap."""
-    section = _section(declared)
-    return exporter_of(declared.name, section, read_map(map_path(section, declared.folder)), connections)
-
-
-def map_path(section: HttpSection, folder: Path) -> Path:
-    """Return the path of a section's map. Raises BadSetting for an unknown vendor."""
-    if not section.map.startswith(BUILT_IN):
-        return folder / section.map
-    name = section.map.removeprefix(BUILT_IN)
-    known = {path.stem: path for path in sorted(VENDORS.glob("*.toml"))}
-    if name not in known:
-        raise BadSetting(f"map: unknown vendor {name!r}; there are {', '.join(known)}")
-    return known[name]
-
-
-def read_map(path: Path) -> Map[HttpSourceForm]:
-    """Read a map and check it. Raises BadMap with every fault, each with line and column."""
-    found = open_map(path, form())
-    found.source.refuse(faults(found.form))
-    return found
-
-
-def exporter_of(name: str, section: HttpSection, found: Map[HttpSourceForm], connections: Sources) -> HttpExporter:
+def make(declared: SourceDeclaration, found: Map[HttpSourceForm], connections: Sources) -> HttpExporter:
     """Make the exporter of a section and its map. Raises BadSetting."""
-    source = found.form
+    return exporter_of(declared.name, _section(declared), found.form, connections)
+
+
+def exporter_of(name: str, section: HttpSection, source: HttpSourceForm, connections: Sources) -> HttpExporter:
+    """Make the exporter of a map. Raises BadSetting."""
     base_url = section.base_url or source.base_url
     if base_url is None:
         raise BadSetting("base_url is missing: the map has none", hint="set base_url in the file of sources")
@@ -120,3 +113,7 @@ def _values(section: HttpSection, source: HttpSourceForm) -> Mapping[str, str]:
 
 def _value(text: str, key: str) -> str:
     return resolve(text, key) if is_reference(text) else text
+
+
+open_http = HttpMapKind(HttpSourceForm, make, faults)
+"""The entry point of the kind `http`."""

@@ -12,11 +12,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from listener import Heard, Listener, Reply, listening
 from sqlalchemy import create_engine
 
-from exporters.http.checks import faults
 from exporters.http.exporter import HttpExporter
 from exporters.http.forms import HttpSourceForm
-from exporters.http.source import HttpSection, exporter_of
-from exporters.maps.reading import Map, MapText, parse_map
+from exporters.http.source import HttpSection, exporter_of, open_http
+from exporters.maps.reading import Map, MapText
 from portability.api import Batch, Identity, Record, Selection, Sources, Subject, SubjectKind
 from portability.testing import MemoryFiles, MemoryState, SampleSources, sample_subject
 
@@ -99,9 +98,7 @@ def stand_in() -> Iterator[StandIn]:
 
 def map_of(text: str, name: str = "test.toml") -> Map[HttpSourceForm]:
     """A checked map."""
-    found = parse_map(MapText(name, text), HttpSourceForm)
-    found.source.refuse(faults(found.form))
-    return found
+    return open_http.parse(MapText(name, text))
 
 
 def memory_sources(seconds: float = SECONDS) -> SampleSources:
@@ -113,7 +110,7 @@ def open_source(text: str, base_url: str, connections: Sources | None = None, **
     """The exporter `desk` of a map's text."""
     keys = {"map": "test.toml", "base_url": base_url, "rate": "1000/s", **section}
     form = HttpSection.model_validate_json(json.dumps(keys))
-    return exporter_of("desk", form, map_of(text), connections or memory_sources())
+    return exporter_of("desk", form, map_of(text).form, connections or memory_sources())
 
 
 def person(address: str = "ann@example.test", *more: Identity) -> Subject:
