@@ -11,12 +11,15 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from portability.api import ConfiguredFactory, Exporter, FileStore, SourceDeclaration, Sources
-from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin
+from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin, SourceUnavailable
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
-from portability.errors import BadSource, UnknownExporter
+from portability.errors import BadSource, QueueUnavailable, UnknownExporter
 from portability.plugins import EXPORTERS, NAME, SOURCE_KINDS, Plugin, checked_exporter, find, load_exporters, pick
+from portability.queue import connect, redis_url
 from portability.settings import Settings
+from portability.shared.secrets import SealedSecrets
+from portability.shared.state import DeploymentState
 from portability.source_trust import SourceTrust, undecided, use_of
 from portability.storage import open_storage, prepare
 from portability.storage.source_files import StorageFiles
@@ -67,6 +70,21 @@ class PlatformSources:
             )
         return open_storage(self._settings.recordings)
 
+    @cached_property
+    def shared(self) -> DeploymentState:
+        """Return what all workers share. Raises SourceUnavailable if the embedded Valkey is down."""
+        try:
+            redis = connect(redis_url(self._settings))
+        except QueueUnavailable as error:
+            raise SourceUnavailable(str(error), hint=error.hint) from None
+        engine = open_engine(self._settings.database, prepared=self._settings.prepared_statements)
+        return DeploymentState(redis, SealedSecrets(engine, self._settings.keys), engine)
+
+    @property
+    def seconds(self) -> float:
+        """Return the time limit of one call of an exporter."""
+        return self._settings.source_seconds
+
     def prepare(self) -> None:
         """Load what takes long, and leave no open connection. Raises StorageError."""
         if self._settings.has_recordings:
@@ -77,6 +95,8 @@ class PlatformSources:
         if self._settings.has_reference:
             self.database.dispose()
         self.control.dispose()
+        if (shared := self.__dict__.get("shared")) is not None:
+            shared.close()
 
 
 def open_exporters(settings: Settings, connections: Sources) -> Mapping[str, Exporter]:

@@ -64,6 +64,7 @@ from portability.api.nouns import (
 )
 from portability.api.plugin_settings import ConfiguredFactory, PluginSettings, Secret, SettingDescription, configured
 from portability.api.rows import SAFE_INTEGER, Batched, Rows
+from portability.api.shared import RENEWAL_SECONDS, Rate, SharedState
 from portability.api.storages import (
     BLOCK_BYTES,
     GuardedStorage,
@@ -103,6 +104,7 @@ __all__ = [
     "BLOCK_BYTES",
     "JSON",
     "NEEDS_REVIEW",
+    "RENEWAL_SECONDS",
     "ROLES_OF_SPEAKERS",
     "SAFE_INTEGER",
     "STAFF_IDENTITY",
@@ -153,6 +155,7 @@ __all__ = [
     "PreparedStorage",
     "PresigningStorage",
     "Provenance",
+    "Rate",
     "Record",
     "RecordChecker",
     "ResolvingExporter",
@@ -162,6 +165,7 @@ __all__ = [
     "Secret",
     "Selection",
     "SettingDescription",
+    "SharedState",
     "Size",
     "Slice",
     "SlicingExporter",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from portability.api.errors import BadSetting
 from portability.api.nouns import Batch, Cursor, Dataset, Identity, IdentityUse, Selection, Size, Slice, Subject
+from portability.api.shared import SharedState
 from portability.api.tags import SubjectKind
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ class Sources(Protocol):
     @property
     def control(self) -> Engine:
         """Return the control database of this software, read only: for the exporter of its own records."""
+        ...
+
+    @property
+    def shared(self) -> SharedState:
+        """Return what all workers share: rates of calls, and tokens that change while they are used."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Return the time limit of one call of an exporter (`PORTABILITY_SOURCE_SECONDS`)."""
         ...
 
 

@@ -6,13 +6,14 @@ from portability.testing.documents import check_document_format
 from portability.testing.exporters import check_exporter
 from portability.testing.faults import check_faults
 from portability.testing.formats import check_format
-from portability.testing.samples import MemoryFiles, SampleSources, other_subjects, sample_subject
+from portability.testing.samples import MemoryFiles, MemoryState, SampleSources, other_subjects, sample_subject
 from portability.testing.source_faults import FaultMode, SourceFaults
 from portability.testing.storages import check_storage
 
 __all__ = [
     "FaultMode",
     "MemoryFiles",
+    "MemoryState",
     "SampleSources",
     "SourceFaults",
     "check_document_format",
