@@ -1,4 +1,4 @@
-"""Public contract suites for exporters, formats and storages; the built-in plug-ins pass them too."""
+"""Public contract suites for exporters, kinds of sources, formats and storages; the built-in plug-ins pass them too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from portability.testing.exporters import check_exporter
 from portability.testing.faults import check_faults
 from portability.testing.formats import check_format
 from portability.testing.samples import MemoryFiles, MemoryState, SampleSources, other_subjects, sample_subject
+from portability.testing.sections import check_source_kind, declared_section, open_section
 from portability.testing.source_faults import FaultMode, SourceFaults
 from portability.testing.storages import check_storage
 
@@ -20,7 +21,10 @@ __all__ = [
     "check_exporter",
     "check_faults",
     "check_format",
+    "check_source_kind",
     "check_storage",
+    "declared_section",
+    "open_section",
     "other_subjects",
     "sample_subject",
 ]
