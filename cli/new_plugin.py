@@ -26,7 +26,7 @@ def make(name: str, kind: str, folder: Path) -> list[Path]:
     if not NAME.fullmatch(name) or len(name) > NAME_MAX:
         raise BadInput(f"invalid name {name!r}", hint=f"use 1 to {NAME_MAX} of a-z 0-9 _ -, beginning with a letter")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} exists and is not an empty folder", hint="name another one with --to")
+        raise BadInput(f"{folder} exists and is not an empty folder", hint="name another folder with --to")
     words = re.split("[_-]", name)
     package = f"{'_'.join(words)}_{'exporter' if kind == 'python' else 'map'}"
     names = {

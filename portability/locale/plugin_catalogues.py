@@ -1,7 +1,7 @@
 """Catalogues of plug-ins: the titles and descriptions of their datasets, in languages that the product has.
 
 A package names its folder by an entry point of the group `portability.catalogues`; the value is a package that has a
-folder `locale` with the same form as this one: `locale/<language>/data.po`.
+folder `locale` with the form of `portability/locale`: `locale/<language>/data.po`.
 """
 
 from __future__ import annotations

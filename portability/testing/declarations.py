@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 
-from portability.api import Dataset, Exporter, FieldType, SubjectKind
+from portability.api import Dataset, Exporter, Field, FieldType, SubjectKind
 from portability.api.tags import REDACTABLE
 from portability.testing.reading import require
 
@@ -75,25 +75,26 @@ def _check_dataset(exporter: Exporter, dataset: Dataset) -> None:
         "use a-z 0-9 _ -",
     )
     for field in dataset.fields:
-        require(
-            bool(field.description.strip()),
-            f"{name}/{field.name} has no description",
-            "explain the value in a full sentence",
-        )
-        tells = field.person is not None
-        require(
-            not tells or field.type in REDACTABLE,
-            f"{name}/{field.name}: only texts and objects may have a `person`",
-            "remove the tag, or declare the field as a text",
-        )
-        require(
-            not tells or field.name not in dataset.key,
-            f"{name}/{field.name}: a key must not have a `person`",
-            "choose a key that names no person",
-        )
-        is_nested = field.type is FieldType.OBJECT and all(key.path.startswith("/") for key in field.keys or ())
-        require(
-            field.keys is None or is_nested,
-            f"{name}/{field.name}: only an object has `keys`, with paths like `/a/b`",
-            "begin each path with `/`, and declare the type OBJECT",
-        )
+        _check_field(dataset, field)
+
+
+def _check_field(dataset: Dataset, field: Field) -> None:
+    name = f"{dataset.name}/{field.name}"
+    require(bool(field.description.strip()), f"{name} has no description", "explain the value in a full sentence")
+    has_person = field.person is not None
+    require(
+        not has_person or field.type in REDACTABLE,
+        f"{name}: only texts and objects may have a `person`",
+        "remove the tag, or declare the field as a text",
+    )
+    require(
+        not has_person or field.name not in dataset.key,
+        f"{name}: a key must not have a `person`",
+        "choose a key that names no person",
+    )
+    is_nested = field.type is FieldType.OBJECT and all(key.path.startswith("/") for key in field.keys or ())
+    require(
+        field.keys is None or is_nested,
+        f"{name}: only an object has `keys`, with paths like `/a/b`",
+        "begin each path with `/`, and declare the type OBJECT",
+    )

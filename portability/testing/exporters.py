@@ -61,20 +61,7 @@ def check_exporter(
                 "compare subject.kind first",
             )
             continue
-        for batch in batches:
-            _check_batch(dataset, batch)
-        _check_unique(dataset, batches)
-        _check_agreement(read, batches)
-        _check_fewer_fields(read, batches)
-        _check_close(read, held)
-        _check_other_subjects(read)
-        _check_count(read, batches)
-        check_slices(read, batches)
-        require(
-            held is None or held() == 0,
-            f"{dataset.name}: resources stay open after count() or slices()",
-            "open connections in a `with` block",
-        )
+        _check_reading(read, batches, held)
         records += sum(len(batch.records) for batch in batches)
     require(
         records > 0,
@@ -83,6 +70,24 @@ def check_exporter(
     )
     if isinstance(exporter, ResolvingExporter):
         _check_identities(exporter, subject)
+
+
+def _check_reading(read: DatasetReading, batches: Sequence[Batch], held: Callable[[], int] | None) -> None:
+    """Check a dataset of which all batches were read."""
+    for batch in batches:
+        _check_batch(read.dataset, batch)
+    _check_unique(read.dataset, batches)
+    _check_agreement(read, batches)
+    _check_fewer_fields(read, batches)
+    _check_close(read, held)
+    _check_other_subjects(read)
+    _check_count(read, batches)
+    check_slices(read, batches)
+    require(
+        held is None or held() == 0,
+        f"{read.dataset.name}: resources stay open after count() or slices()",
+        "open connections in a `with` block",
+    )
 
 
 def _check_batch(dataset: Dataset, batch: Batch) -> None:
@@ -199,7 +204,9 @@ def _check_close(read: DatasetReading, held: Callable[[], int] | None) -> None:
     batches = retried(read.dataset.name, partial(_begun, read))
     batches.close()
     require(
-        next(batches, None) is None, f"{read.dataset.name} yields more after it was closed", "let GeneratorExit pass"
+        next(batches, None) is None,
+        f"{read.dataset.name} yields more after it was closed",
+        "do not catch GeneratorExit",
     )
     if held is not None:
         require(

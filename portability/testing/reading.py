@@ -58,7 +58,7 @@ def require(is_fulfilled: bool, otherwise: str, fix: str = "") -> None:
 
 
 def retried(what: str, call: Callable[[], T]) -> T:
-    """Return what a function of an exporter returns; an unavailable source is asked again, as the host does.
+    """Return what a function of an exporter returns; the call is repeated if the source is unavailable.
 
     Raises: AssertionError if the source stays unavailable; every other error of the exporter.
     """

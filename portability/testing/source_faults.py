@@ -121,13 +121,16 @@ class _FailingTransport(httpx.BaseTransport):
 
 
 def _driver_error(engine: Engine, mode: FaultMode) -> Exception:
+    """Return what the driver of a database raises; drivers have the same classes (PEP 249), and codes of their own."""
     driver: Any = engine.dialect.loaded_dbapi
-    if driver is sqlite3 or engine.dialect.name == "sqlite":
+    error: Any
+    if engine.dialect.name == "sqlite":
         # As sqlite3 does: only a denial by the authorizer is not an OperationalError.
-        kind = sqlite3.DatabaseError if mode is FaultMode.REFUSED else sqlite3.OperationalError
-        error: Any = kind(mode)
+        error = (sqlite3.DatabaseError if mode is FaultMode.REFUSED else sqlite3.OperationalError)(mode)
         error.sqlite_errorname = _SQLITE[mode]
-        return error  # type: ignore[no-any-return]
-    if engine.dialect.name == "postgresql" and hasattr(driver, "errors"):
-        return driver.errors.lookup(_SQLSTATE[mode])(mode)  # type: ignore[no-any-return]
-    return driver.OperationalError(_MARIADB[mode], mode)  # type: ignore[no-any-return]
+    elif engine.dialect.name == "postgresql":
+        error = driver.errors.lookup(_SQLSTATE[mode])(mode)
+    else:
+        error = driver.OperationalError(_MARIADB[mode], mode)
+    raised: Exception = error
+    return raised
