@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
-from sqlalchemy import event
+from sqlalchemy import Dialect, Engine, event
 
 from portability.api import FileStore
 from portability.api.errors import SourceRefused, SourceUnavailable
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
+_STATEMENTS = ("do_execute", "do_execute_no_params", "do_executemany")
 
 _SQLITE = {"unavailable": "SQLITE_IOERR", "slow": "SQLITE_BUSY", "refused": "SQLITE_AUTH"}
 _SQLSTATE = {"unavailable": "57P01", "slow": "57014", "refused": "42501"}
@@ -61,13 +61,24 @@ class SourceFaults:
 
     def watch(self, engine: Engine) -> None:
         """Let statements of a database fail with the errors of its driver."""
+        for name in _STATEMENTS:
+            event.listen(engine, name, self._execute)
 
-        def fail(*_arguments: object) -> None:
-            if (mode := self.due()) is not None:
-                raise _driver_error(engine, mode)
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Let statements of every database fail within the block: for exporters that open their own."""
+        executing = self._execute
+        for name in _STATEMENTS:
+            event.listen(Engine, name, executing)
+        try:
+            yield
+        finally:
+            for name in _STATEMENTS:
+                event.remove(Engine, name, executing)
 
-        for name in ("do_execute", "do_execute_no_params", "do_executemany"):
-            event.listen(engine, name, fail)
+    def _execute(self, *arguments: Any) -> None:  # noqa: ANN401  # the last one is the context of the statement
+        if (mode := self.due()) is not None:
+            raise _driver_error(arguments[-1].dialect, mode)
 
     def files(self, store: FileStore) -> FileStore:
         """Return a file store whose calls fail."""
@@ -120,15 +131,15 @@ class _FailingTransport(httpx.BaseTransport):
         self._transport.close()
 
 
-def _driver_error(engine: Engine, mode: FaultMode) -> Exception:
+def _driver_error(dialect: Dialect, mode: FaultMode) -> Exception:
     """Return what the driver of a database raises; drivers have the same classes (PEP 249), and codes of their own."""
-    driver: Any = engine.dialect.loaded_dbapi
+    driver: Any = dialect.loaded_dbapi
     error: Any
-    if engine.dialect.name == "sqlite":
+    if dialect.name == "sqlite":
         # As sqlite3 does: only a denial by the authorizer is not an OperationalError.
         error = (sqlite3.DatabaseError if mode is FaultMode.REFUSED else sqlite3.OperationalError)(mode)
         error.sqlite_errorname = _SQLITE[mode]
-    elif engine.dialect.name == "postgresql":
+    elif dialect.name == "postgresql":
         error = driver.errors.lookup(_SQLSTATE[mode])(mode)
     else:
         error = driver.OperationalError(_MARIADB[mode], mode)

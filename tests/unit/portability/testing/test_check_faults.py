@@ -190,6 +190,18 @@ def test_a_statement_fails_with_the_drivers_error(engine: Engine, mode: FaultMod
     assert (faults.calls, faults.failed) == (3, 1)
 
 
+def test_databases_that_an_exporter_opens_itself_fail_within_the_block(engine: Engine) -> None:
+    """Whichever engine it is; afterwards no statement is counted."""
+    faults = SourceFaults()
+    with faults.watching(), engine.connect() as connection:
+        faults.arm(FaultMode.UNAVAILABLE, at=1)
+        with pytest.raises(DBAPIError):
+            connection.scalar(text("select 1"))
+    with engine.connect() as connection:
+        assert connection.scalar(text("select 2")) == 2
+    assert faults.calls == 1
+
+
 @pytest.mark.parametrize(
     ("mode", "error"),
     [
