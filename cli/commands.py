@@ -29,6 +29,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
     "Decisions": {
         "approve": "cli.decisions:approve",
         "deny": "cli.decisions:deny",
+        "identities": "cli.identities:identities",
         "reviews": "cli.reviews:reviews",
         "referrals": "cli.referrals:referrals",
         "instructions": "cli.instructions:instructions",
@@ -65,6 +66,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
         "doctor": "cli.doctor:doctor",
         "reconcile": "cli.reconcile:reconcile",
         "plugins": "cli.plugins:plugins",
+        "plugin": "cli.plugin:plugin_group",
         "source": "cli.source:source_group",
         "keys": "cli.keys:keys_group",
         "audit": "cli.audit:audit_group",

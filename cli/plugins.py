@@ -6,7 +6,7 @@ import click
 
 from cli.context import Context, shared
 from portability import plugins as installed
-from portability.api import JSON
+from portability.api import JSON, ConfiguredFactory
 from portability.api.errors import BadInput
 from portability.law import dataset_register as datasets
 
@@ -14,13 +14,19 @@ from portability.law import dataset_register as datasets
 @click.command()
 @click.option("--register", is_flag=True, help="Show the dataset register: every dataset with every field.")
 @click.option("--public", is_flag=True, help="With --register: the published form, with its version (/v1/register).")
+@click.option("--settings", is_flag=True, help="Show the settings of exporters: keys of a section in SOURCES.")
 @shared
-def plugins(context: Context, register: bool, public: bool) -> None:
-    """List all plug-ins by group, or the dataset register."""
+def plugins(context: Context, *, register: bool, public: bool, settings: bool) -> None:
+    """List all plug-ins by group, the dataset register, or the settings of exporters."""
     if public and not register:
         raise BadInput("--public is only for the register", hint="add --register")
+    if register and settings:
+        raise BadInput("--register and --settings exclude each other")
     if register:
         _register(context, public=public)
+        return
+    if settings:
+        _settings(context)
         return
     _ = context.exporters
     found = [
@@ -30,6 +36,20 @@ def plugins(context: Context, register: bool, public: bool) -> None:
     rows = [[getattr(plugin, name) for name in names] for plugin in found]
     document: list[JSON] = [dict(zip(names, row, strict=True)) for row in rows]
     context.result(document, lambda: context.table("Plugins", names, rows))
+
+
+def _settings(context: Context) -> None:
+    """Show the settings of installed exporters, also of those that the deployment does not use."""
+    names = ("exporter", "name", "type", "required", "default", "description")
+    loaded = {plugin: plugin.load() for plugin in installed.installed(installed.EXPORTERS)}
+    rows = [
+        (plugin.name, one.name, one.type, one.required, one.default, one.description)
+        for plugin, factory in loaded.items()
+        if isinstance(factory, ConfiguredFactory)
+        for one in factory.describe()
+    ]
+    document: list[JSON] = [dict(zip(names, row, strict=True)) for row in rows]
+    context.result(document, lambda: context.table("Settings", names, rows))
 
 
 def _register(context: Context, *, public: bool) -> None:

@@ -25,6 +25,7 @@ from portability.api import (
 from portability.api.errors import BrokenPlugin, DuplicatePlugin, PortabilityError
 from portability.api.tags import REDACTABLE
 from portability.errors import UnknownExporter, UnknownFormat
+from portability.locale import plugin_catalogues
 
 EXPORTERS = "portability.exporters"
 SOURCE_KINDS = "portability.source_kinds"
@@ -33,7 +34,9 @@ STORAGES = "portability.storages"
 DIRECTORIES = "portability.directory"
 HOOKS = "portability.hooks"
 """Code that a map of a source names, where a declaration is not enough."""
-GROUPS = (EXPORTERS, SOURCE_KINDS, FORMATS, STORAGES, DIRECTORIES, HOOKS)
+CATALOGUES = plugin_catalogues.GROUP
+"""Packages with translations of their datasets."""
+GROUPS = (EXPORTERS, SOURCE_KINDS, FORMATS, STORAGES, DIRECTORIES, HOOKS, CATALOGUES)
 """All groups of entry points of plug-ins."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """Names of exporters and datasets: they become folders and files in every archive."""

@@ -5,23 +5,32 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from portability.api import Exporter, FileStore, MappedKind, SourceDeclaration, SourceMap, Sources
-from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin
+from portability.api import ConfiguredFactory, Exporter, FileStore, MappedKind, SourceDeclaration, SourceMap, Sources
+from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin, SourceUnavailable
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
-from portability.errors import BadSource, UnknownExporter
+from portability.errors import BadSource, QueueUnavailable, UnknownExporter
 from portability.plugins import EXPORTERS, NAME, SOURCE_KINDS, Plugin, checked_exporter, find, load_exporters, pick
+from portability.queue import connect, redis_url
 from portability.settings import Settings
+from portability.shared.secrets import SealedSecrets
+from portability.shared.state import DeploymentState
+from portability.source_trust import SourceTrust, undecided, use_of
 from portability.storage import open_storage, prepare
 from portability.storage.source_files import StorageFiles
 
 OWN_RECORDS = "portability"
 """The exporter of this software's own records: every deployment has it."""
+PACKAGED = "python"
+"""The kind of sources that are exporters of installed packages."""
+_NAMING = ("exporter", "package")
+"""Keys of its sections that name the exporter."""
 
 
 class PlatformSources:
@@ -62,6 +71,21 @@ class PlatformSources:
             )
         return open_storage(self._settings.recordings)
 
+    @cached_property
+    def shared(self) -> DeploymentState:
+        """Return what all workers share. Raises SourceUnavailable if the embedded Valkey is down."""
+        try:
+            redis = connect(redis_url(self._settings))
+        except QueueUnavailable as error:
+            raise SourceUnavailable(str(error), hint=error.hint) from None
+        engine = open_engine(self._settings.database, prepared=self._settings.prepared_statements)
+        return DeploymentState(redis, SealedSecrets(engine, self._settings.keys), engine)
+
+    @property
+    def seconds(self) -> float:
+        """Return the time limit of one call of an exporter."""
+        return self._settings.source_seconds
+
     def prepare(self) -> None:
         """Load what takes long, and leave no open connection. Raises StorageError."""
         if self._settings.has_recordings:
@@ -72,6 +96,8 @@ class PlatformSources:
         if self._settings.has_reference:
             self.database.dispose()
         self.control.dispose()
+        if (shared := self.__dict__.get("shared")) is not None:
+            shared.close()
 
 
 class DeclaredExporters(Mapping[str, Exporter]):
@@ -111,7 +137,9 @@ def open_exporters(settings: Settings, connections: Sources) -> Mapping[str, Exp
     Raises: BadSetting, UnknownExporter, DuplicatePlugin, BrokenPlugin, with the section's name.
     """
     if settings.sources is not None:
-        return _open_declared(settings.sources, connections)
+        opened = _open_declared(settings.sources, connections)
+        _check_trust(settings, opened)
+        return opened
     if settings.source_url is None and not settings.embedded:
         raise BadSetting(
             "no source is configured: PORTABILITY_SOURCES and PORTABILITY_SOURCE_URL are not set",
@@ -127,14 +155,72 @@ def exporter_names(settings: Settings) -> Collection[str]:
     return [*(one.name for one in _read(settings.sources)), OWN_RECORDS]
 
 
+def trusted(settings: Settings, exporters: Mapping[str, Exporter]) -> SourceTrust:
+    """Return whose identities each source accepts (ADR 62).
+
+    A section of the file SOURCES says it; else its exporter does, by names of installed exporters; else exporters of
+    packages accept each other, and other kinds of sources accept themselves only. Without the file, exporters that do
+    not say it accept all sources.
+
+    Raises: BadSetting.
+    """
+    declared = {one.name: one for one in _sections(settings)}
+    packaged = frozenset(name for name, one in declared.items() if one.kind == PACKAGED)
+    accepted: dict[str, frozenset[str]] = {}
+    for name, exporter in exporters.items():
+        section, said = declared.get(name), use_of(exporter).trusts
+        if section is not None and section.trusts is not None:
+            accepted[name] = frozenset(section.trusts)
+        elif said is not None:
+            accepted[name] = frozenset(one for one in exporters if {one, _installed_name(declared.get(one))} & said)
+        elif section is not None:
+            accepted[name] = packaged if name in packaged else frozenset()
+    return SourceTrust(accepted)
+
+
+def _sections(settings: Settings) -> Sequence[SourceDeclaration]:
+    return () if settings.sources is None else _read(settings.sources)
+
+
+def _installed_name(section: SourceDeclaration | None) -> object:
+    """Return the entry point of a section's exporter; None if it has the section's name."""
+    return section.keys.get("exporter") if section is not None and section.kind == PACKAGED else None
+
+
+def _check_trust(settings: Settings, exporters: Mapping[str, Exporter]) -> None:
+    """Check that each source says whom it trusts where this decides which data it gives. Raises BadSetting."""
+    sections = _sections(settings)
+    for one in sections:
+        if unknown := [name for name in one.trusts or () if name not in exporters]:
+            raise BadSetting(f"{settings.sources}: [{one.name}]: trusts: there is no section [{unknown[0]}]")
+    stated = {one.name for one in sections if one.trusts is not None}
+    stated |= {name for name, exporter in exporters.items() if use_of(exporter).trusts is not None}
+    if found := sorted(undecided(trusted(settings, exporters), exporters, frozenset(stated))):
+        hint = 'add trusts = ["NAME", ...] to the section, or trusts = []: see docs/settings.md#trust'
+        raise BadSetting("\n".join(f"{settings.sources}: {one}" for one in found), hint=hint)
+
+
 def open_installed(declared: SourceDeclaration, connections: Sources) -> Exporter:
     """Open the source kind `python`: an installed exporter, named by the section's name or by its key `exporter`.
 
+    All further keys are settings of the exporter.
+
     Raises: BadSetting, UnknownExporter, DuplicatePlugin, BrokenPlugin.
     """
-    keys = declared.texts("exporter", "package")
-    exporter: Exporter = pick(EXPORTERS, keys.get("exporter", declared.name), keys.get("package")).start(connections)
+    plugin = pick(EXPORTERS, *_installed_as(declared))
+    factory = plugin.load()
+    if isinstance(factory, ConfiguredFactory):
+        return factory.start(connections, {k: v for k, v in declared.keys.items() if k not in _NAMING})
+    declared.texts(*_NAMING)
+    exporter: Exporter = factory(connections)
     return exporter
+
+
+def _installed_as(declared: SourceDeclaration) -> tuple[str, str | None]:
+    """Return the entry point and the package that a section names; None: any package. Raises BadSetting."""
+    named = {key: value for key, value in declared.keys.items() if key in _NAMING}
+    keys = replace(declared, keys=named).texts(*_NAMING)
+    return keys.get("exporter", declared.name), keys.get("package")
 
 
 def _open_declared(path: Path, connections: Sources) -> DeclaredExporters:
@@ -204,4 +290,13 @@ def _declaration(path: Path, name: str, section: object) -> SourceDeclaration:
     kind = section.get("kind")
     if not isinstance(kind, str):
         raise BadSetting(f"{path}: [{name}]: `kind` is missing or is not a text")
-    return SourceDeclaration(name, kind, {key: value for key, value in section.items() if key != "kind"}, path.parent)
+    keys = {key: value for key, value in section.items() if key not in {"kind", "trusts"}}
+    return SourceDeclaration(name, kind, keys, path.parent, _trusts(f"{path}: [{name}]", section.get("trusts")))
+
+
+def _trusts(section: str, names: object) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise BadSetting(f'{section}: trusts must be a list of names of sections, such as ["account"]')
+    return tuple(names)

@@ -13,6 +13,8 @@ from portability.api.storages import Storage
 from portability.brand import accent_style
 from portability.law import notice
 from portability.settings import Settings
+from portability.source_trust import SourceTrust
+from portability.sources import trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ class WorkerContext:
         settings = self.settings
         style = accent_style(settings.brand_colour, settings.brand_colour_dark)
         return ArchiveBrand(settings.brand_name, settings.brand_archive_prefix, style)
+
+    @property
+    def trust(self) -> SourceTrust:
+        """Return whose identities each source accepts. Raises BadSetting."""
+        return trusted(self.settings, self.exporters)
 
     @property
     def notice(self) -> notice.Register:

@@ -80,7 +80,9 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         at = Position.from_json(claim.slice["position"]).reading
         gaps = exports.gaps(connection, claim.id) if at < len(readings) else ()
     begun_without = identities.begun_without(readings[at], gaps) if gaps else {}
-    resolving = Resolving(_first_subject(export), resolution.needed(context.exporters, export["include"]), patience)
+    trust = context.trust
+    asked = resolution.needed(context.exporters, export["include"], trust)
+    resolving = Resolving(_first_subject(export), asked, patience, trust)
     reviewed = _resolve(context, claim, resolving, begun_without)
     found = reviewed.found
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
@@ -158,7 +160,7 @@ def _make_plan(
     register: Register | None = None,
 ) -> ExportPlan:
     arguments = (Profile(export["profile"]), subject, context.exporters, orders, export["include"])
-    return plan.make(*arguments, notice=register, records=records, documents=documents)
+    return plan.make(*arguments, notice=register, records=records, documents=documents, trust=context.trust)
 
 
 def _plans_for(

@@ -63,7 +63,9 @@ from portability.api.nouns import (
     Slice,
     Subject,
 )
+from portability.api.plugin_settings import ConfiguredFactory, PluginSettings, Secret, SettingDescription, configured
 from portability.api.rows import SAFE_INTEGER, Batched, Rows
+from portability.api.shared import RENEWAL_SECONDS, Rate, SharedState
 from portability.api.storages import (
     BLOCK_BYTES,
     GuardedStorage,
@@ -103,6 +105,7 @@ __all__ = [
     "BLOCK_BYTES",
     "JSON",
     "NEEDS_REVIEW",
+    "RENEWAL_SECONDS",
     "ROLES_OF_SPEAKERS",
     "SAFE_INTEGER",
     "STAFF_IDENTITY",
@@ -112,6 +115,7 @@ __all__ = [
     "Batch",
     "Batched",
     "BrokenPlugin",
+    "ConfiguredFactory",
     "Contact",
     "CountingExporter",
     "Cursor",
@@ -147,17 +151,22 @@ __all__ = [
     "ObjectMissing",
     "OpenUpload",
     "Person",
+    "PluginSettings",
     "PortabilityError",
     "PreparedStorage",
     "PresigningStorage",
     "Provenance",
+    "Rate",
     "Record",
     "RecordChecker",
     "ResolvingExporter",
     "Role",
     "RowRemark",
     "Rows",
+    "Secret",
     "Selection",
+    "SettingDescription",
+    "SharedState",
     "Size",
     "Slice",
     "SlicingExporter",
@@ -187,5 +196,6 @@ __all__ = [
     "bad_url",
     "check_key",
     "check_prefix",
+    "configured",
     "probe",
 ]

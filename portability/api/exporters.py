@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from portability.api.errors import BadSetting
 from portability.api.nouns import Batch, Cursor, Dataset, Identity, IdentityUse, Selection, Size, Slice, Subject
+from portability.api.shared import SharedState
 from portability.api.tags import SubjectKind
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ class Sources(Protocol):
     @property
     def control(self) -> Engine:
         """Return the control database of this software, read only: for the exporter of its own records."""
+        ...
+
+    @property
+    def shared(self) -> SharedState:
+        """Return what all workers share: rates of calls, and tokens that change while they are used."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Return the time limit of one call of an exporter (`PORTABILITY_SOURCE_SECONDS`)."""
         ...
 
 
@@ -134,9 +145,11 @@ class SourceDeclaration:
     """The exporter's name in archives, in the ledger and in `--include`."""
     kind: str
     keys: Mapping[str, object]
-    """The section as TOML gives it, without `kind`."""
+    """The section as TOML gives it, without `kind` and `trusts`, which belong to the host."""
     folder: Path
     """The folder of the file: relative paths in the section start here."""
+    trusts: tuple[str, ...] | None = None
+    """Sections whose identities this source accepts; None: the section does not say it."""
 
     def texts(self, *known: str) -> Mapping[str, str]:
         """Return the values of a section whose values are all texts.

@@ -28,6 +28,7 @@ class Identity:
     """One identifier of a subject in one source. Only verified identities may select data."""
 
     source: str
+    """Name of the source that found it; the host sets it."""
     kind: str
     value: str = field(repr=False)
     verified: bool = False
@@ -79,6 +80,12 @@ class IdentityUse:
     yields gaps with the reason `NEEDS_REVIEW` before its first record. If an officer decides that the record is the
     subject's, the host makes the identity verified; if not, the host leaves it out.
     """
+    trusts: frozenset[str] | None = None
+    """Exporters whose identities it accepts, beside its own and the one that the request names.
+
+    The host removes the identities of other exporters from each subject that it passes. A deployment may name other
+    sources (`trusts` in the file of sources). None: exporters of packages accept each other, and no other source.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,10 @@ class Subject:
     identities: tuple[Identity, ...] = ()
 
     def verified(self, kind: str) -> tuple[str, ...]:
-        """Return the values of the verified identities of one kind, in a stable order without duplicates."""
+        """Return the values of the verified identities of one kind, in a stable order without duplicates.
+
+        The host has left out identities of sources that the exporter does not trust (`IdentityUse.trusts`).
+        """
         return tuple(dict.fromkeys(i.value for i in self.identities if i.verified and i.kind == kind))
 
 

@@ -7,13 +7,17 @@ from functools import cache
 from pathlib import Path
 
 from babel import Locale
+from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
 from portability.api.errors import PortabilityError
+from portability.locale.plugin_catalogues import catalogues
 
 SOURCE = "en"
 """The language that sentences are written in first, and the one shown where a translation is missing."""
 FOLDER = Path(__file__).parent
+DATA = "data"
+"""The catalogue of datasets and fields, which plug-ins extend by theirs."""
 FORMER = {"in": "id"}
 """Tags that ISO 639 has replaced and that programs still send; Java wrote Indonesian so."""
 
@@ -108,7 +112,13 @@ def _sentences(language: str, domain: str) -> Mapping[str, str]:
     if language not in languages() or not path.exists():
         return {}
     with path.open("rb") as file:
-        catalogue = read_po(file, locale=language)
+        found = _translated(read_po(file, locale=language))
+    for catalogue in catalogues(language, domain) if domain == DATA else ():
+        found |= _translated(catalogue)
+    return found
+
+
+def _translated(catalogue: Catalog) -> dict[str, str]:
     return {
         str(message.id): str(message.string)
         for message in catalogue

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
-from portability.api import (
-    ADDRESS_KINDS,
-    DeclaringExporter,
-    Exporter,
-    Identity,
-    IdentityUse,
-    ResolvingExporter,
-    Subject,
-    SubjectKind,
-)
+from portability.api import ADDRESS_KINDS, Exporter, Identity, ResolvingExporter, Subject, SubjectKind
 from portability.api.errors import ExporterFault, SourceError
 from portability.api.nouns import FIRST_IDENTITY
 from portability.errors import AddressOfAccount, AmbiguousSubject
+from portability.source_trust import EVERY_SOURCE, SourceTrust, leads, may_find, use_of
 
 ROUNDS_MAX = 20
 """Limit of rounds in which identities lead to further identities, for a source that finds identities without end."""
@@ -33,6 +25,8 @@ Decided: TypeAlias = Mapping[tuple[str | None, str, str], bool]
 """By tenant, kind and value of an unverified identity: whether a person decided that it is the subject's."""
 Ask: TypeAlias = Callable[[str, Callable[[], object]], object]
 """Calls `identities()` of the plug-in with that name. Raises SourceError for every fault."""
+Check: TypeAlias = Callable[[Subject, Iterable[Identity]], None]
+"""Checks the identities that are known so far; raises if they must not be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,22 @@ class Resolution:
     """The subject with all identities from the plug-ins that worked."""
     unresolved: Mapping[str, Unresolved]
     """By plug-in name: its identities are missing."""
+    through: Mapping[Identity, tuple[Identity, ...]] = field(default_factory=dict)
+    """For each identity that was found, those that led to it; several if it is unknown which of them."""
+
+
+def check_one_person(subject: Subject, identities: Iterable[Identity]) -> None:
+    """Check that identifiers that mean one person occur once: with a wrong one, data would go to a stranger.
+
+    A user may be several contacts, at one or several tenants. Raises AmbiguousSubject, AddressOfAccount.
+    """
+    _, named = FIRST_IDENTITY[subject.kind]
+    _, account = FIRST_IDENTITY[SubjectKind.USER]
+    people = {i.value for i in identities if i.verified and i.kind == named and i.tenant == subject.tenant}
+    if subject.kind in ADDRESS_KINDS and any(i.verified and i.kind == account for i in identities):
+        raise AddressOfAccount(f"the address of {subject.ref} belongs to an account")
+    if len(people) > 1:
+        raise AmbiguousSubject(f"the verified identities of {subject.ref} belong to {len(people)} people")
 
 
 def resolve(
@@ -60,13 +70,17 @@ def resolve(
     ask: Ask,
     unresolved: Mapping[str, Unresolved] | None = None,
     decided: Decided | None = None,
+    *,
+    trust: SourceTrust = EVERY_SOURCE,
+    check: Check = check_one_person,
 ) -> Resolution:
     """Return the subject with every identity that the exporters find, until no new one is found.
 
     A plug-in that fails is left out with everything it found; `unresolved` are those left out from the start. An
-    unverified identity on which a person `decided` becomes verified, or is left out.
+    unverified identity on which a person `decided` becomes verified, or is left out. Each plug-in gets the identities
+    that it trusts.
 
-    Raises:
+    Raises: what `check` raises, by default
         AmbiguousSubject: the identities belong to two people.
         AddressOfAccount: the subject is an address, and it belongs to an account.
     """
@@ -77,11 +91,12 @@ def resolve(
             resolvers = {
                 name: exporter
                 for name, exporter in exporters.items()
-                if name not in failed and isinstance(exporter, ResolvingExporter) and _may_find(exporter)
+                if name not in failed and isinstance(exporter, ResolvingExporter) and may_find(exporter)
             }
-            found = _resolve_all(subject, resolvers, ask, failed, decided or {})
+            search = _Search(resolvers, ask, decided or {}, trust, check)
+            found = search.run(subject, failed)
             if found is not None:
-                return Resolution(found, failed)
+                return Resolution(found, failed, search.through)
     finally:
         _shared.reset(token)
 
@@ -99,83 +114,96 @@ def shared(key: Hashable, read: Callable[[], T]) -> T:
     return cast("T", known[key])
 
 
-def needed(exporters: Mapping[str, Exporter], include: Iterable[str] | None) -> Mapping[str, Exporter]:
-    """Return the exporters whose identities an export needs: all, or those included and those that they depend on."""
-    if include is None:
-        return exporters
-    wanted = frozenset(include)
-    needed = frozenset().union(*(led_by(name, exporters, assume=False) for name in wanted & exporters.keys()))
-    return {name: exporter for name, exporter in exporters.items() if name in wanted | needed}
+def identities_of(name: str, exporter: ResolvingExporter, subject: Subject, ask: Ask) -> Sequence[Identity]:
+    """Return the identities that a plug-in finds, with its name as their source.
 
-
-def led_by(name: str, exporters: Mapping[str, Exporter], *, assume: bool) -> frozenset[str]:
-    """Return the plug-ins whose identities lead to data of this exporter, directly or through other identities.
-
-    With `assume`, a plug-in without a declaration may use and find everything; without it, nothing.
+    Raises: SourceError; ExporterFault for another value, with types and without values.
     """
-    resolvers = {n: _use(exporter) for n, exporter in exporters.items() if _may_find(exporter)}
-    wanted, reached = _use(exporters[name]).selects_by, frozenset[str]()
-    while True:
-        if wanted is None:
-            return frozenset(resolvers) if assume else reached
-        kinds = wanted
-        more = {
-            n for n, use in resolvers.items() if kinds and (assume if use.finds is None else use.finds & kinds)
-        } - reached
-        if not more:
-            return reached
-        reached |= more
-        leading = [resolvers[n].selects_by for n in more]
-        declared = (use for use in leading if use is not None)
-        wanted = None if assume and None in leading else kinds.union(*declared)
-
-
-def _may_find(exporter: Exporter) -> bool:
-    return isinstance(exporter, ResolvingExporter) and _use(exporter).finds != frozenset()
-
-
-def _use(exporter: Exporter) -> IdentityUse:
-    return exporter.identity_use if isinstance(exporter, DeclaringExporter) else IdentityUse()
-
-
-def _resolve_all(
-    subject: Subject,
-    resolvers: Mapping[str, ResolvingExporter],
-    ask: Ask,
-    failed: dict[str, Unresolved],
-    decided: Decided,
-) -> Subject | None:
-    """Return None if a plug-in has failed; it is then added to `failed`."""
-    finders: list[str] = []
-    for _ in range(ROUNDS_MAX):
-        found = dict.fromkeys(subject.identities)
-        finders = []
-        for name, resolver in resolvers.items():
-            try:
-                given = _checked(name, ask(name, partial(resolver.identities, subject)))
-            except SourceError as error:
-                failed[name] = Unresolved(error.code, error.retryable)
-                return None
-            new = dict.fromkeys(_within_tenant(subject, [*_as_decided(given, decided)]))
-            if new.keys() - found.keys():
-                finders.append(name)
-            found |= new
-        _check_one_person(subject, found)
-        if not finders:
-            return subject
-        subject = replace(subject, identities=tuple(found))
-    failed |= dict.fromkeys(finders, Unresolved(ExporterFault.code, ExporterFault.retryable))
-    return None
-
-
-def _checked(name: str, given: object) -> Sequence[Identity]:
-    """Check the identities that a plug-in returned. Raises ExporterFault, with types and without values."""
+    given = ask(name, partial(exporter.identities, subject))
     if not isinstance(given, Sequence):
         raise ExporterFault(f"{name}: identities() returned a {type(given).__name__} instead of a sequence")
     for one in given:
         if not isinstance(one, Identity) or not _is_valid(one):
             raise ExporterFault(f"{name}: identities() returned a {type(one).__name__} that is not a valid Identity")
-    return given
+    return [one if one.source == name else replace(one, source=name) for one in given]
+
+
+def needed(
+    exporters: Mapping[str, Exporter], include: Iterable[str] | None, trust: SourceTrust = EVERY_SOURCE
+) -> Mapping[str, Exporter]:
+    """Return the exporters whose identities an export needs: all, or those included and those that they depend on."""
+    if include is None:
+        return exporters
+    wanted = frozenset(include)
+    led = (led_by(name, exporters, trust, assume=False) for name in wanted & exporters.keys())
+    needed = frozenset[str]().union(*led)
+    return {name: exporter for name, exporter in exporters.items() if name in wanted | needed}
+
+
+def led_by(
+    name: str, exporters: Mapping[str, Exporter], trust: SourceTrust = EVERY_SOURCE, *, assume: bool
+) -> frozenset[str]:
+    """Return the plug-ins whose identities lead to data of this exporter, directly or through other identities.
+
+    With `assume`, a plug-in without a declaration may use and find everything; without it, nothing.
+    """
+    reached: set[str] = set()
+    waiting = [name]
+    while waiting:
+        reader = waiting.pop()
+        accepted = (other for other in exporters.keys() - reached if trust.accepts(reader, other))
+        more = [one for one in accepted if leads(exporters[one], exporters[reader], assume=assume)]
+        reached.update(more)
+        waiting += more
+    return frozenset(reached)
+
+
+@dataclass(slots=True)
+class _Search:
+    """Asks plug-ins for identities, in rounds."""
+
+    resolvers: Mapping[str, ResolvingExporter]
+    ask: Ask
+    decided: Decided
+    trust: SourceTrust
+    check: Check
+    through: dict[Identity, tuple[Identity, ...]] = field(default_factory=dict)
+
+    def run(self, subject: Subject, failed: dict[str, Unresolved]) -> Subject | None:
+        """Return the subject with all that is found; None if a plug-in has failed, which is then in `failed`."""
+        finders: list[str] = []
+        fresh: Sequence[Identity] = subject.identities
+        for _ in range(ROUNDS_MAX):
+            found = dict.fromkeys(subject.identities)
+            finders = []
+            for name in self.resolvers:
+                try:
+                    new = self._found_by(name, subject)
+                except SourceError as error:
+                    failed[name] = Unresolved(error.code, error.retryable)
+                    return None
+                if more := new.keys() - found.keys():
+                    finders.append(name)
+                    self.through |= dict.fromkeys(more, self._leading(name, fresh))
+                found |= new
+            self.check(subject, found)
+            if not finders:
+                return subject
+            fresh = tuple(found.keys() - dict.fromkeys(subject.identities).keys())
+            subject = replace(subject, identities=tuple(found))
+        failed |= dict.fromkeys(finders, Unresolved(ExporterFault.code, ExporterFault.retryable))
+        return None
+
+    def _found_by(self, name: str, subject: Subject) -> dict[Identity, None]:
+        given = identities_of(name, self.resolvers[name], self.trust.subject_for(name, subject), self.ask)
+        return dict.fromkeys(_within_tenant(subject, [*_as_decided(given, self.decided)]))
+
+    def _leading(self, name: str, fresh: Iterable[Identity]) -> tuple[Identity, ...]:
+        """Return those of the identities of the last round by which a plug-in finds others, in a stable order."""
+        accepted = [i for i in fresh if i not in self.through or self.trust.accepts(name, i.source)]
+        kinds = use_of(self.resolvers[name]).selects_by
+        used = [i for i in accepted if i.verified and (kinds is None or i.kind in kinds)]
+        return tuple(sorted(used or accepted, key=lambda i: (i.source, i.kind, i.tenant or "", i.value)))
 
 
 def _as_decided(identities: Iterable[Identity], decided: Decided) -> Iterator[Identity]:
@@ -188,20 +216,6 @@ def _as_decided(identities: Iterable[Identity], decided: Decided) -> Iterator[Id
 def _is_valid(identity: Any) -> bool:  # noqa: ANN401  # an Identity, with whatever is in its fields
     texts = (identity.source, identity.kind, identity.value, identity.tenant or "")
     return all(isinstance(text, str) for text in texts) and isinstance(identity.verified, bool)
-
-
-def _check_one_person(subject: Subject, identities: Iterable[Identity]) -> None:
-    """Check that identifiers that mean one person occur once: with a wrong one, data would go to a stranger.
-
-    A user may be several contacts, at one or several tenants.
-    """
-    _, named = FIRST_IDENTITY[subject.kind]
-    _, account = FIRST_IDENTITY[SubjectKind.USER]
-    people = {i.value for i in identities if i.verified and i.kind == named and i.tenant == subject.tenant}
-    if subject.kind in ADDRESS_KINDS and any(i.verified and i.kind == account for i in identities):
-        raise AddressOfAccount(f"the address of {subject.ref} belongs to an account")
-    if len(people) > 1:
-        raise AmbiguousSubject(f"the verified identities of {subject.ref} belong to {len(people)} people")
 
 
 def _within_tenant(subject: Subject, identities: Sequence[Identity]) -> list[Identity]:

@@ -47,6 +47,8 @@ class Action(StrEnum):
     DENY = "deny"
     DECIDE_REVIEW = "decide_review"
     """Decide whether an unclear record is the subject's."""
+    SEE_IDENTITIES = "see_identities"
+    """See the identities of a subject by source, with their values."""
     LINK = "link"
     REVOKE = "revoke"
     MOVE_DEADLINE = "move_deadline"
@@ -93,7 +95,7 @@ _DECISIONS = (
     Action.COUNTERSIGN,
 )
 _OF_PEOPLE = (Action.DECIDE_REVIEW, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.INBOX)
-_DECIDE = dict.fromkeys((*_DECISIONS, *_SENDING, *_OF_PEOPLE), Reach.ANY)
+_DECIDE = dict.fromkeys((*_DECISIONS, *_SENDING, *_OF_PEOPLE, Action.SEE_IDENTITIES), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
 _OWN = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE, *_SENDING)
 _RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ)
@@ -116,10 +118,10 @@ STEP_UP = frozenset(
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.DOWNLOAD, Action.LINK, Action.FETCH, Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE),
         *(Action.ERASE, Action.HOLD, Action.RECIPIENTS, Action.DECIDE_REVIEW, Action.COUNTERSIGN, Action.INBOX),
-        *_SENDING,
+        *(*_SENDING, Action.SEE_IDENTITIES),
     }
 )
-"""Actions that release data, decide on it or destroy it: they need a strong and recent login (requirement R15)."""
+"""Actions that show data, release or destroy it, or decide on it: they need a strong and recent login (R15)."""
 
 FOUR_EYES = frozenset({Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.COUNTERSIGN})
 """Decisions about a request, or a consent, that the person who made or recorded it cannot take."""
@@ -131,7 +133,7 @@ _UNSEEN = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ),
-        *(Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS, Action.INBOX),
+        *(Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS, Action.INBOX, Action.SEE_IDENTITIES),
     }
 )
 """Actions that do not refer to an existing export: creating one, reading logs, acting on a subject."""

@@ -18,12 +18,15 @@ def check_files(dataset: str, files: Sequence[File]) -> None:
     """Check the files of a batch. Raises AssertionError."""
     for file in files:
         require(
-            _opens_anywhere(file), f"{dataset}: reading a file from an offset gives other bytes than from the beginning"
+            _opens_anywhere(file),
+            f"{dataset}: reading a file from an offset gives other bytes than from the beginning",
+            "skip `offset` bytes of the same content",
         )
     for file, following in pairwise(files):
         require(
             _are_independent(file, following),
             f"{dataset}: reading a file gives other bytes while the next file is open in another thread",
+            "open a connection of its own for each file",
         )
 
 

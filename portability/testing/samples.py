@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from portability.api import FileStore, Identity, Subject, SubjectKind
+from portability.api import FileStore, Identity, Rate, SharedState, Subject, SubjectKind
 from portability.api.errors import SourceRefused, SourceUnavailable
 from portability.api.nouns import first_identity
 
@@ -18,12 +20,51 @@ BLOCK_BYTES = 4096
 UNKNOWN = "nobody-0000000000000000"
 
 
+class MemoryState:
+    """A `SharedState` for one process: it counts calls, and keeps secrets in memory."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, str] = {}
+        self._calls: dict[str, list[float]] = {}
+        self._paused_until: dict[str, float] = {}
+        self._lock = threading.RLock()
+
+    def take(self, rates: Sequence[Rate]) -> float:
+        with self._lock:
+            now = time.monotonic()
+            waits = [self._paused_until.get(rate.bucket, 0.0) - now for rate in rates]
+            waits += [self._full_for(rate, now) for rate in rates]
+            if (longest := max(waits, default=0.0)) > 0:
+                return longest
+            for rate in rates:
+                self._calls.setdefault(rate.bucket, []).append(now)
+            return 0.0
+
+    def _full_for(self, rate: Rate, now: float) -> float:
+        recent = [at for at in self._calls.get(rate.bucket, ()) if at > now - rate.seconds]
+        return recent[-rate.calls] + rate.seconds - now if len(recent) >= rate.calls else 0.0
+
+    def pause(self, bucket: str, seconds: float) -> None:
+        with self._lock:
+            until = time.monotonic() + seconds
+            self._paused_until[bucket] = max(until, self._paused_until.get(bucket, 0.0))
+
+    def secret(self, name: str, is_current: Callable[[str], bool], renew: Callable[[str | None], str]) -> str:
+        with self._lock:
+            stored = self.secrets.get(name)
+            if stored is None or not is_current(stored):
+                self.secrets[name] = stored = renew(stored)
+            return stored
+
+
 @dataclass(frozen=True, slots=True)
 class SampleSources:
-    """`Sources` for a test: an engine and a file store of the test's own."""
+    """`Sources` for a test: an engine and a file store of the test's own, and state of this process."""
 
     database: Engine
     files: FileStore
+    shared: SharedState = field(default_factory=MemoryState)
+    seconds: float = 300.0
 
     @property
     def control(self) -> Engine:

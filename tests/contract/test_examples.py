@@ -54,7 +54,7 @@ def site(packages: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_example_keeps_its_promises(packages: Path, kind: str) -> None:
     """Each example's own test runs the public suite, in a process that knows nothing of this repository's tests."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(packages / "site")}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{packages / 'site'}:{repository.ROOT}"}
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", kind],
         cwd=packages,

@@ -49,6 +49,9 @@ def listening(tls: ssl.SSLContext | None = None) -> Iterator[Listener]:
         def do_POST(self) -> None:
             self._answer()
 
+        def do_REPORT(self) -> None:
+            self._answer()
+
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}

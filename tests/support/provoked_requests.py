@@ -196,6 +196,11 @@ def a_legal_hold(stage: Stage) -> None:
     stage.command("holds", "release", orjson.loads(added.stdout)["id"])
 
 
+@provokes("identities.read")
+def a_list_of_identities(stage: Stage) -> None:
+    stage.command("identities", f"user:{stage.person()}", "--json")
+
+
 @provokes("instruction.added", "instruction.withdrawn")
 def an_instruction(stage: Stage) -> None:
     added = stage.command("instructions", "add", "--tenant", "ten_told", "--json")

@@ -25,6 +25,7 @@ from portability.law.profiles import Profile
 from portability.locale.translations import Translations, of_dataset
 from portability.requests.instructions import Order
 from portability.requests.states import REFERRED, DatasetState
+from portability.source_trust import EVERY_SOURCE, SourceTrust
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,13 @@ def make(
     notice: Register | None = None,
     records: bool = True,
     documents: bool = True,
+    trust: SourceTrust = EVERY_SOURCE,
 ) -> ExportPlan:
     """Make the plan of one export; `records` and `documents` say whether it has formats of these kinds.
 
     The register's legal bases decide what is portable; without a register every dataset is: an export continues as it
-    began, even if the register changes meanwhile. The same input gives the same lines.
+    began, even if the register changes meanwhile. A source reads by the identities that it trusts. The same input gives
+    the same lines.
     """
     lines: list[PlanLine] = []
     omissions: list[Omission] = []
@@ -103,7 +106,7 @@ def make(
             if reason is not None:
                 omissions.append(_omission(name, dataset, reason))
                 continue
-            lines.extend(_lines(profile, subject, name, dataset, orders))
+            lines.extend(_lines(profile, trust.subject_for(name, subject), name, dataset, orders))
     return ExportPlan(tuple(lines), tuple(omissions))
 
 

@@ -128,7 +128,7 @@ def _read(context: WorkerContext, subject: Subject, profile: Profile, check: Che
         screen=prepare.screen(settings, profile),
         retention_cutoff=partial(prepare.retention_cutoff, context.notice, at),
     )
-    resolution.resolve(subject, context.exporters, partial(identities.ask, job.patience))
+    resolution.resolve(subject, context.exporters, partial(identities.ask, job.patience), trust=context.trust)
     readings: Sequence[Reading]
     if subject.kind is SubjectKind.TENANT:
         readings = [Reading(number) for number, line in enumerate(job.plan.lines) if line.state is DatasetState.PENDING]

@@ -25,6 +25,7 @@ from portability.api import (
 from portability.api.errors import SourceUnavailable
 from portability.people import resolution
 from portability.people.resolution import Decided, Resolution, Unresolved
+from portability.source_trust import EVERY_SOURCE, SourceTrust
 from worker.plan.position import Reading
 from worker.read.reader import SourcePatience, source_fault
 
@@ -68,10 +69,11 @@ class Resolving:
     exporters: Mapping[str, Exporter]
     """The plug-ins whose identities are needed."""
     patience: SourcePatience
+    trust: SourceTrust = EVERY_SOURCE
 
     def without(self, names: Mapping[str, Unresolved], decided: Decided) -> Resolution:
         """Return the subject without what these plug-ins find, with decisions on reviews. Raises AmbiguousSubject."""
-        return resolution.resolve(self.subject, self.exporters, self._ask, names, decided)
+        return resolution.resolve(self.subject, self.exporters, self._ask, names, decided, trust=self.trust)
 
     def _ask(self, name: str, call: Callable[[], object]) -> object:
         return ask(self.patience, f"{name}: identities()", call)
@@ -80,7 +82,8 @@ class Resolving:
         """Return, for each exporter, the unresolved plug-ins that lead to its records, itself included."""
         if not unresolved:
             return {}
-        leading = {name: resolution.led_by(name, self.exporters, assume=True) | {name} for name in self.exporters}
+        led = {name: resolution.led_by(name, self.exporters, self.trust, assume=True) for name in self.exporters}
+        leading = {name: others | {name} for name, others in led.items()}
         return {name: {n: why for n, why in unresolved.items() if n in leading[name]} for name in self.exporters}
 
 

@@ -70,5 +70,7 @@ def _have_records(
     """Yield for each dataset whether it has a record, a file or a gap, and the fault of its source."""
     for line in lines:
         with closing(Reader(exporters[line.exporter], line, selection, None, patience)) as reader:
-            batch = reader.next()
-            yield batch is not None and bool(batch.records or batch.files or batch.gaps), reader.fault
+            # A slow source may give a place without records first.
+            while (batch := reader.next()) is not None and not (batch.records or batch.files or batch.gaps):
+                pass
+            yield batch is not None, reader.fault

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from sqlalchemy import bindparam, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from portability.api import (
     Batch,
@@ -17,6 +17,7 @@ from portability.api import (
     Provenance,
     Role,
     Selection,
+    SourceRefused,
     Sources,
     SourceUnavailable,
     Subject,
@@ -66,6 +67,8 @@ class HelpdeskNotes:
                     rows = connection.execute(QUERY, {"owners": owners, "after": after or ""}).mappings().all()
             except OperationalError:
                 raise SourceUnavailable("helpdesk/notes: the database does not answer") from None
+            except DBAPIError:
+                raise SourceRefused("helpdesk/notes: the database refuses the query") from None
             if not rows:
                 return
             after = str(rows[-1]["id"])

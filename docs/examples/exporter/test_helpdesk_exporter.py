@@ -6,7 +6,14 @@ from helpdesk_exporter import exporter
 from sqlalchemy import create_engine, text
 
 from portability.api import SubjectKind
-from portability.testing import MemoryFiles, SampleSources, check_exporter, sample_subject
+from portability.testing import (
+    MemoryFiles,
+    SampleSources,
+    SourceFaults,
+    check_exporter,
+    check_faults,
+    sample_subject,
+)
 
 
 def test_requirements(tmp_path: Path) -> None:
@@ -17,6 +24,12 @@ def test_requirements(tmp_path: Path) -> None:
         for number in range(1_100):
             note = {"id": f"note_{number:04}", "owner": "usr_1" if number % 10 else "usr_2", "urgency": number / 1_100}
             connection.execute(text("insert into helpdesk_notes values (:id, :owner, :id, :urgency)"), note)
-    sources = SampleSources(engine, MemoryFiles())
-    check_exporter(exporter(sources), sample_subject(SubjectKind.USER, "usr_1"))
+    sources, subject, faults = (
+        SampleSources(engine, MemoryFiles()),
+        sample_subject(SubjectKind.USER, "usr_1"),
+        SourceFaults(),
+    )
+    check_exporter(exporter(sources), subject)
+    faults.watch(engine)
+    check_faults(lambda: exporter(sources), subject, faults)
     engine.dispose()

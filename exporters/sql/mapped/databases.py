@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError
 
 from exporters.sql.faults import reading
-from portability.api import FileStore, Sources
+from portability.api import FileStore, SharedState, Sources
 from portability.api.errors import BadSetting, SourceUnavailable
 from portability.database.engine import open_engine
 from portability.database.sessions import SETTINGS
@@ -53,6 +53,16 @@ class SectionSources:
     def control(self) -> Engine:
         """Return the control database."""
         return self.connections.control
+
+    @property
+    def shared(self) -> SharedState:
+        """Return what all workers share."""
+        return self.connections.shared
+
+    @property
+    def seconds(self) -> float:
+        """Return the time limit of one call."""
+        return self.connections.seconds
 
 
 def kind_of(url: str, key: str) -> tuple[str, URL]:

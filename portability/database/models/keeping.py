@@ -1,4 +1,4 @@
-"""Tables of legal holds, erasures and attestations of deletion (docs/retention.md)."""
+"""Tables of legal holds, erasures and attestations of deletion (docs/retention.md), and of secrets of sources."""
 
 from __future__ import annotations
 
@@ -72,4 +72,13 @@ subject_ref = Table(
     Column("digest", String(64), primary_key=True, comment="HMAC-SHA256 of the subject under pairwise_salt"),
     Column("ref", String(32), nullable=False, comment="random; without this row it identifies no subject"),
     UniqueConstraint("ref"),
+)
+
+source_secret = Table(
+    "source_secret",
+    metadata,
+    Column("name", String(200), primary_key=True, comment="of the source in the file of sources"),
+    Column("kid", String(64), nullable=False, comment="the link key that it is sealed with"),
+    Column("sealed", Text, nullable=False, comment="encrypted: the tokens of its login"),
+    Column("updated_at", UtcTime, nullable=False),
 )

@@ -41,7 +41,7 @@ BAD = {
     "bad name": ('["my notes"]\nkind = "python"\n', "bad_setting", "[my notes]: invalid name"),
     "no kind": ("[notes]\n", "bad_setting", "[notes]: `kind` is missing"),
     "unknown kind": ('[notes]\nkind = "csv"\n', "bad_setting", "[notes]: unknown source kind 'csv'"),
-    "unknown key": ('[notes]\nkind = "python"\npakage = "x"\n', "bad_setting", "[notes]: unknown key 'pakage'"),
+    "unknown key": (f'{OWN}pakage = "x"\n', "bad_setting", "[notes]: unknown key 'pakage'"),
     "no text": ('[notes]\nkind = "python"\npackage = 1\n', "bad_setting", "[notes]: package must be a text"),
     "reserved": ('[portability]\nkind = "python"\n', "bad_setting", "[portability]: this name belongs to"),
     "unknown": ('[note]\nkind = "python"\n', "unknown_exporter", "[note]: portability.exporters: unknown plug-in"),

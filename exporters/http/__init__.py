@@ -1,0 +1,1 @@
+"""The engine for sources with an HTTP interface: a map declares what is read, and every answer is verified."""

@@ -1,0 +1,41 @@
+"""Bodies of answers, bounded in size and time, and JSON in them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from portability.api.errors import SourceRefused, SourceUnavailable
+
+
+def blocks(response: httpx.Response, most_bytes: int, ends_at: float, what: str) -> Iterator[bytes]:
+    """Yield the body as it arrives; `ends_at` is by the monotonic clock.
+
+    Raises: SourceRefused for a larger body, SourceUnavailable after the end of the time, httpx.TransportError.
+    """
+    size = 0
+    for block in response.iter_bytes():
+        size += len(block)
+        if size > most_bytes:
+            hint = "raise `limits.page_bytes` or `most_bytes` in the map, or ask for smaller pages"
+            raise SourceRefused(f"{what}: the answer is larger than {most_bytes} bytes", hint=hint)
+        if time.monotonic() > ends_at:
+            raise SourceUnavailable(f"{what}: the answer came too slowly")
+        yield block
+
+
+def parsed(body: bytes, what: str) -> Any:  # noqa: ANN401  # any JSON value
+    """Return a body as JSON; numbers with a point are Decimal, so that no digit is lost. Raises SourceRefused."""
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise SourceRefused(f"{what}: the answer is not JSON") from None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)

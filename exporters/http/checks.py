@@ -1,0 +1,191 @@
+"""Checks of a map that its form cannot make: names, placeholders, and who verifies whose answers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias, TypeGuard
+
+from exporters.http import templates
+from exporters.http.forms import HttpDatasetForm, HttpSourceForm, IdentityForm, LinksForm, NodeForm, RequestForm
+from exporters.http.matching import PARENT
+from exporters.http.rates import parse_rate
+from exporters.maps.positions import Path
+from exporters.maps.reading import MapFault
+from portability.api import FieldType
+from portability.api.tags import REDACTABLE
+
+SLUG = re.compile(r"[a-z0-9_-]+")
+Nodes: TypeAlias = Mapping[str, LinksForm | HttpDatasetForm]
+
+
+def faults(form: HttpSourceForm) -> Iterator[MapFault]:
+    """Yield everything that is wrong in a map, each with its place."""
+    if not form.dataset:
+        yield MapFault((), "the map declares no dataset")
+    yield from _bad_rates(form)
+    nodes = form.nodes
+    names = Counter([links.name for links in form.links] + [dataset.name for dataset in form.dataset])
+    for number, identity in enumerate(form.identity):
+        yield from _bad_identity(form, identity, ("identity", number))
+    for number, links in enumerate(form.links):
+        yield from _bad_node(form, links, nodes, ("links", number))
+    for number, dataset in enumerate(form.dataset):
+        path = ("dataset", number)
+        if names[dataset.name] > 1:
+            yield MapFault((*path, "name"), f"the name {dataset.name!r} is used twice")
+        yield from _bad_node(form, dataset, nodes, path)
+        yield from _bad_dataset(dataset, nodes, path)
+
+
+def _bad_rates(form: HttpSourceForm) -> Iterator[MapFault]:
+    for name, text in form.limits.buckets.items():
+        try:
+            parse_rate(name, text)
+        except ValueError as error:
+            yield MapFault(("limits", "buckets", name), str(error))
+
+
+def _bad_identity(form: HttpSourceForm, identity: IdentityForm, path: Path) -> Iterator[MapFault]:
+    known = {*form.values, identity.asked, "tenant"}
+    yield from _bad_request(form, identity, known, path)
+    for name in identity.verify.values():
+        if name not in {identity.asked, "tenant"}:
+            yield MapFault((*path, "verify"), f"verify names {name!r}; known: {identity.asked}, tenant")
+    if identity.asked not in identity.verify.values():
+        yield MapFault((*path, "verify"), f"no value is compared with {identity.asked}")
+
+
+def _bad_node(form: HttpSourceForm, node: LinksForm | HttpDatasetForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:
+    if (node.for_each is None) == (node.parent is None):
+        yield MapFault(path, f"{node.name} needs one of `for_each` and `parent`")
+        return
+    if node.parent is not None and not _is_tree(node, nodes):
+        yield MapFault(
+            (*path, "parent"), f"{node.parent!r} is not a dataset or links of this map, or leads in a circle"
+        )
+        return
+    known = {*form.values, *_known(node, nodes)}
+    is_coded = isinstance(node, HttpDatasetForm) and bool(node.hooks.pages or node.hooks.shape)
+    if not is_coded:
+        for number, request in enumerate(node.union or (node,)):
+            yield from _bad_request(form, request, known, (*path, "union", number) if node.union else path)
+    for name in node.verify.values():
+        if name not in known:
+            yield MapFault((*path, "verify"), f"verify names {name!r}; known: {_listed(known)}")
+    if node.for_each is not None and not node.verify and not node.scoped:
+        hint = "a filter of a source is not a wall; `scoped = true` if only the path names the person"
+        yield MapFault(path, f"{node.name} does not verify whose its items are", hint)
+    yield from _bad_batch(node, nodes, path)
+    yield from _bad_conditions(node, nodes, path)
+
+
+def _bad_request(form: HttpSourceForm, request: RequestForm, known: set[str], path: Path) -> Iterator[MapFault]:
+    if (request.get is None) == (request.post is None):
+        yield MapFault(path, "a request needs one of `get` and `post`")
+        return
+    method = "get" if request.get is not None else "post"
+    texts = [(method, request.get or request.post or "", True)]
+    texts += [("params", text, False) for text in request.params.values()]
+    texts += [("body", text, False) for text in templates.texts_of(request.body)]
+    more = {"after"} if request.page is not None else set()
+    more |= {"since", "until"} if request.window is not None else set()
+    yield from _bad_texts(texts, known | more, path)
+    if request.bucket is not None and request.bucket not in form.limits.buckets:
+        yield MapFault((*path, "bucket"), f"unknown bucket {request.bucket!r}; known: {_listed(form.limits.buckets)}")
+    is_continued = any("after" in templates.names_in(text) for _, text, _ in texts)
+    if request.page is not None and request.page.kind != "link" and not is_continued:
+        yield MapFault((*path, "page"), "no parameter or body contains {after}: every page would be the first")
+
+
+def _bad_texts(texts: Sequence[tuple[str, str, bool]], known: Iterable[str], path: Path) -> Iterator[MapFault]:
+    for key, text, is_path in texts:
+        for fault in templates.faults(text, is_path=is_path):
+            yield MapFault((*path, key), fault)
+        for name in templates.names_in(text):
+            if name not in known:
+                yield MapFault((*path, key), f"unknown placeholder {{{name}}}; known: {_listed(known)}")
+
+
+def _bad_batch(node: NodeForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:
+    if node.batch is None:
+        return
+    if node.each is None and not isinstance(nodes.get(node.parent or ""), LinksForm):
+        yield MapFault((*path, "batch"), "a batch needs ids: links as `parent`, or `each`")
+    if node.page is not None:
+        yield MapFault((*path, "page"), "a batch is one answer: it has no pages")
+
+
+def _bad_conditions(node: NodeForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:
+    for number, condition in enumerate(node.keep):
+        if isinstance(condition.equals, str) and condition.equals.startswith(PARENT):
+            yield from _bad_parent(condition.equals, node, nodes, (*path, "keep", number, "equals"))
+
+
+def _bad_dataset(form: HttpDatasetForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:
+    for name in form.key:
+        if name not in form.fields:
+            yield MapFault((*path, "key"), f"the key {name!r} is not a field")
+    if form.created is not None and (
+        form.created not in form.fields or form.fields[form.created].type is not FieldType.DATETIME
+    ):
+        yield MapFault((*path, "created"), f"{form.created!r} is not a field of the type datetime")
+    for name, one in form.fields.items():
+        place = (*path, "fields", name)
+        if one.person is not None and (name in form.key or one.type not in REDACTABLE):
+            yield MapFault(place, "only a text or object that is not a key has a `person`")
+        if one.at is not None and one.at.startswith(PARENT):
+            yield from _bad_parent(one.at, form, nodes, place)
+    for name in form.withheld:
+        if not SLUG.fullmatch(name):
+            yield MapFault((*path, "withheld", name), "a name has lower-case letters, digits, _ and -; use `at`")
+    yield from _bad_shape(form, nodes, path)
+
+
+def _bad_shape(form: HttpDatasetForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:
+    if (form.hooks.shape is None) != (not form.parts):
+        yield MapFault(path, "the hook `shape` and `parts` need each other")
+    for name in form.parts:
+        part = nodes.get(name)
+        if not isinstance(part, HttpDatasetForm) or part.parent != form.parent or form.parent is None:
+            yield MapFault((*path, "parts"), f"{name!r} is not a dataset with the same parent")
+
+
+def _bad_parent(text: str, node: NodeForm, nodes: Nodes, place: Path) -> Iterator[MapFault]:
+    parent = nodes.get(node.parent or "")
+    # The record of links is that of the dataset above them.
+    while isinstance(parent, LinksForm):
+        parent = nodes.get(parent.parent or "")
+    if not isinstance(parent, HttpDatasetForm) or text.removeprefix(PARENT) not in parent.fields:
+        yield MapFault(place, f"{text!r} is not a field of the parent")
+
+
+def _is_tree(node: NodeForm, nodes: Nodes) -> bool:
+    seen: set[str] = set()
+    while node.parent is not None:
+        if node.parent not in nodes or node.parent in seen:
+            return False
+        seen.add(node.parent)
+        node = nodes[node.parent]
+    return True
+
+
+def _known(node: LinksForm | HttpDatasetForm, nodes: Nodes) -> set[str]:
+    """Return the names that the templates of a node may use."""
+    known = {node.for_each, "tenant"} if node.for_each is not None else set()
+    if node.parent is not None:
+        above = nodes[node.parent]
+        known |= _known(above, nodes) - {"each", "ids", "fields"}
+        known |= {f"{above.name}.{name}" for name in above.fields} if _is_dataset(above) else {above.name}
+        known |= {"ids"} if node.batch is not None else set()
+    known |= {"each", "ids"} if node.each is not None else set()
+    return known | ({"fields"} if _is_dataset(node) else set())
+
+
+def _is_dataset(node: NodeForm) -> TypeGuard[HttpDatasetForm]:
+    return isinstance(node, HttpDatasetForm)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

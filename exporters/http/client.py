@@ -1,0 +1,257 @@
+"""The client of one source: every request obeys the shared rate, the login, the allowed URLs and the bounds."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import httpx
+import stamina
+from stamina.instrumentation import set_on_retry_hooks
+
+from exporters.http import bodies
+from exporters.http.expressions import find
+from exporters.http.forms import ErrorForm, LimitsForm
+from exporters.http.guard import AllowedUrl, UrlGuard
+from exporters.http.logins import Login
+from exporters.http.waits import TimeBudget, stated_wait
+from portability.api import Rate, SharedState, Sources
+from portability.api.errors import SourceRefused, SourceUnavailable
+
+ATTEMPTS = 3
+WAITS_MOST = 20
+"""How often one request is postponed by 429 or 503 before the source counts as unavailable."""
+REDIRECTS_MOST = 5
+UNAUTHORIZED = 401
+MOVED = frozenset({301, 302, 303, 307, 308})
+PLACE_STATUSES = frozenset({400, 404, 410})
+"""What sources answer to a token of a page that has expired."""
+
+set_on_retry_hooks([])  # the library would write the arguments of calls into logs
+
+
+class PlaceExpired(SourceRefused):
+    """The source refuses a request for a later page: its token may have expired."""
+
+
+class PassingFault(Exception):
+    """A fault of the network or the server that a second attempt may not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """A request of a map."""
+
+    what: str
+    """Its name in errors."""
+    url: AllowedUrl
+    method: str = "GET"
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Any = field(default=None, repr=False)
+    """A JSON value, or bytes; None: no body."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    rates: Sequence[Rate] = ()
+    is_repeatable: bool = True
+    none_on: Sequence[int] = ()
+    is_place: bool = False
+    """Whether it asks for a later page by a token of the source."""
+    most_bytes: int | None = None
+    """Default: `limits.page_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPage:
+    """A JSON answer."""
+
+    value: Any = field(repr=False)
+    url: str = field(repr=False)
+    headers: httpx.Headers = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAccess:
+    """What does not change between the calls of a source."""
+
+    name: str
+    guard: UrlGuard
+    login: Login
+    limits: LimitsForm
+    rates: Sequence[Rate]
+    """At least one; every call takes one of each."""
+    connections: Sources
+    """Opened on first use, in the process that reads."""
+    error: ErrorForm | None = None
+
+    @property
+    def shared(self) -> SharedState:
+        return self.connections.shared
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """Return the certificates that this machine trusts; loading them takes as long as several requests."""
+    return ssl.create_default_context()
+
+
+class SourceClient:
+    """Connections to one source, for one thread; closed at the end of a reading."""
+
+    def __init__(self, access: SourceAccess, budget: TimeBudget | None = None) -> None:
+        self._access = access
+        self.budget = budget or TimeBudget(access.connections.seconds)
+        self._http = httpx.Client(verify=trust(), follow_redirects=False, trust_env=False)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def json(self, call: HttpCall) -> HttpPage | None:
+        """Return a JSON answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
+        limit = call.most_bytes or self._access.limits.page_bytes
+        with self.stream(call) as response:
+            if response is None:
+                return None
+            body = b"".join(self._blocks(response, limit, call.what))
+            page = HttpPage(bodies.parsed(body, call.what), str(call.url.url), response.headers)
+        self._check_error(page, call.what)
+        return page
+
+    def body(self, call: HttpCall) -> bytes | None:
+        """Return the bytes of an answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
+        with self.stream(call) as response:
+            if response is None:
+                return None
+            return b"".join(self._blocks(response, call.most_bytes or self._access.limits.page_bytes, call.what))
+
+    @contextmanager
+    def stream(self, call: HttpCall) -> Iterator[httpx.Response | None]:
+        """Open an answer whose body is not read yet; None for a status of `none_on`.
+
+        Raises: SourceUnavailable, SourceRefused, PlaceExpired. Faults of the network within the block become
+        SourceUnavailable.
+        """
+        response = self._answer(call)
+        try:
+            yield None if response.status_code in call.none_on else response
+        except httpx.TransportError as error:
+            raise SourceUnavailable(f"{call.what}: the connection broke: {type(error).__name__}") from None
+        finally:
+            response.close()
+
+    def _answer(self, call: HttpCall) -> httpx.Response:
+        attempts = ATTEMPTS if call.is_repeatable else 1
+        try:
+            for attempt in stamina.retry_context(
+                on=PassingFault, attempts=attempts, timeout=max(0.1, self.budget.left_seconds)
+            ):
+                with attempt:
+                    return self._postponed(call)
+        except PassingFault as fault:
+            raise SourceUnavailable(f"{call.what}: {fault}") from None
+        raise AssertionError  # the last attempt returns or raises
+
+    def _postponed(self, call: HttpCall) -> httpx.Response:
+        """Send until the source neither asks to wait nor redirects. Raises PassingFault, and as `stream` does."""
+        is_renewed = False
+        hops = 0
+        for _ in range(WAITS_MOST):
+            self._take(call)
+            sent, response = self._send(call)
+            status = response.status_code
+            if status in MOVED:
+                hops += 1
+                call = self._redirected(call, response, hops)
+            elif status in self._access.limits.retry_on:
+                response.close()
+                self._pause(call, stated_wait(response.headers, self._access.limits))
+            elif status == UNAUTHORIZED and call.url.is_own and not is_renewed and self._access.login.replaces(sent):
+                response.close()
+                is_renewed = True
+            elif status < httpx.codes.MULTIPLE_CHOICES or status in call.none_on:
+                return response
+            else:
+                response.close()
+                self._refuse(call, status)
+        raise SourceUnavailable(f"{call.what}: the source asked {WAITS_MOST} times to wait")
+
+    def _take(self, call: HttpCall) -> None:
+        """Wait until all rates allow a call. Raises SourceUnavailable."""
+        rates = (*call.rates, *self._access.rates)
+        while rates and (seconds := self._access.shared.take(rates)) > 0:
+            self.budget.wait(seconds, call.what)
+
+    def _pause(self, call: HttpCall, seconds: float) -> None:
+        """Stop the calls of all workers for some time: of the call's own bucket, else of the source."""
+        rates = call.rates or self._access.rates
+        for rate in rates:
+            self._access.shared.pause(rate.bucket, seconds)
+        self.budget.wait(seconds, call.what)
+
+    def _send(self, call: HttpCall) -> tuple[Mapping[str, str], httpx.Response]:
+        """Return the headers of the login that were sent, and the answer. Raises PassingFault."""
+        login = self._access.login
+        own = login.headers() if call.url.is_own else {}
+        params = {**call.params, **(login.params() if call.url.is_own else {})}
+        headers = {"Accept-Encoding": "identity", "User-Agent": "portability", **call.headers, **own}
+        url = httpx.URL(call.url.url)
+        url = url.copy_merge_params(params) if params else url
+        extensions = {}
+        if call.url.address is not None:
+            headers["Host"] = url.netloc.decode()
+            extensions["sni_hostname"] = url.host
+            url = url.copy_with(host=call.url.address)
+        content = call.body if isinstance(call.body, bytes) else None
+        timeout = httpx.Timeout(max(0.1, min(self._access.limits.timeout_seconds, self.budget.left_seconds)))
+        request = self._http.build_request(
+            *(call.method, url),
+            content=content,
+            json=None if content is not None else call.body,
+            headers=headers,
+            timeout=timeout,
+            extensions=extensions,
+        )
+        # `build_request` puts its extensions in place of those of the timeout.
+        request.extensions["timeout"] = timeout.as_dict()
+        try:
+            return own, self._http.send(request, stream=True)
+        except httpx.TransportError as error:
+            raise PassingFault(f"the source does not answer: {type(error).__name__}") from None
+
+    def _redirected(self, call: HttpCall, response: httpx.Response, hops: int) -> HttpCall:
+        """Return the call of where a redirect leads. Raises SourceRefused for another host, a POST, or a circle."""
+        response.close()
+        if call.method != "GET" or hops > REDIRECTS_MOST:
+            raise SourceRefused(f"{call.what}: the source redirects {call.method} requests")
+        target = self._access.guard.link(response.headers.get("Location"), call.url.url, call.what)
+        return replace(call, url=target, params={})
+
+    def _refuse(self, call: HttpCall, status: int) -> None:
+        """Raise the error of a status. Raises PassingFault, SourceRefused, PlaceExpired."""
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise PassingFault(f"the source answers {status}")
+        if call.is_place and status in PLACE_STATUSES:
+            raise PlaceExpired(f"{call.what}: the source answers {status} to the place of a later page")
+        hints = {401: "check `auth` of the source", 403: "give the account of the source the right to read this"}
+        raise SourceRefused(f"{call.what}: the source answers {status}", hint=hints.get(status))
+
+    def _check_error(self, page: HttpPage, what: str) -> None:
+        """Raise what an answer with status 200 says, if it is an error of the map's `error`."""
+        form = self._access.error
+        try:
+            found = find(form.at, page.value) if form is not None else None
+        except ValueError:
+            found = None
+        if form is None or not found:
+            return
+        if found in form.unavailable:
+            raise SourceUnavailable(f"{what}: the source reports a passing error")
+        raise SourceRefused(f"{what}: the source reports an error with status 200")
+
+    def _blocks(self, response: httpx.Response, most_bytes: int, what: str) -> Iterator[bytes]:
+        ends_at = time.monotonic() + max(0.1, self.budget.left_seconds)
+        return bodies.blocks(response, most_bytes, ends_at, what)

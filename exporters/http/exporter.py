@@ -1,0 +1,240 @@
+"""The exporter of a source with an HTTP interface, as its map declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from exporters.http import matching, walk
+from exporters.http.asking import HookCalls
+from exporters.http.batches import BatchCollector
+from exporters.http.client import SourceAccess, SourceClient
+from exporters.http.expressions import find, find_all
+from exporters.http.files import SourceFile, file_of
+from exporters.http.forms import HttpDatasetForm, HttpSourceForm, IdentityForm, LinksForm
+from exporters.http.hooks import Hooks
+from exporters.http.levels import AskedValue, EachLevel, ReadingContext, RequestLevel, ShapeLevel
+from exporters.http.places import from_cursor
+from exporters.http.records import MadeRecord, RecordMaker
+from exporters.http.walk import Level, WalkContext, WalkedPage
+from portability.api import (
+    Batch,
+    Cursor,
+    Dataset,
+    File,
+    Gap,
+    Identity,
+    IdentityUse,
+    Rate,
+    Record,
+    Selection,
+    Subject,
+    SubjectKind,
+)
+from portability.api.errors import ExporterFault, SourceError, SourceRefused
+
+MISSING = "missing"
+"""The reason of a gap for a record that another record names, and that the source does not give."""
+ALL = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSource:
+    """What the file of sources and the map say of one source."""
+
+    name: str
+    form: HttpSourceForm
+    access: SourceAccess
+    buckets: Mapping[str, Rate]
+    values: Mapping[str, str]
+    tenant: str | None
+    hooks: Mapping[str, Hooks]
+    """By dataset."""
+
+
+class HttpExporter:
+    """Reads one subject's records from one source. It counts nothing in advance: that would be as many calls."""
+
+    def __init__(self, source: HttpSource) -> None:
+        self.source = source
+        self._form = source.form
+        self._makers = {
+            form.name: RecordMaker(source.form, form, source.hooks[form.name]) for form in source.form.dataset
+        }
+        self._nodes = source.form.nodes
+
+    @property
+    def subject_kinds(self) -> frozenset[SubjectKind]:
+        return frozenset(kind for dataset in self.datasets for kind in dataset.subject_kinds or ())
+
+    @property
+    def datasets(self) -> Sequence[Dataset]:
+        return [maker.dataset for maker in self._makers.values()]
+
+    @property
+    def identity_use(self) -> IdentityUse:
+        """Return the kinds by which the map looks for the subject, and those that it finds."""
+        asked = {one.asked for one in self._form.identity}
+        used = {node.for_each for node in self._nodes.values() if node.for_each}
+        return IdentityUse(frozenset(asked | used), frozenset(one.gives for one in self._form.identity))
+
+    def export(
+        self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
+    ) -> Generator[Batch, None, None]:
+        """Yield batches of a dataset. Raises SourceUnavailable, SourceRefused, ExporterFault (an invalid cursor)."""
+        maker = self._makers.get(dataset.name)
+        if maker is None:
+            raise ExporterFault(f"unknown dataset {dataset.name!r}")
+        if subject.kind not in (maker.dataset.subject_kinds or ()):
+            return
+        start = None if after is None else from_cursor(after, dataset.name)
+        withheld = [one.name for one in maker.dataset.withheld]
+        with closing(SourceClient(self.source.access)) as client:
+            reading = self._reading(client, subject, selection)
+            collected = BatchCollector()
+            try:
+                for page in walk.walk(self._levels(maker.form, reading), start):
+                    self._collect(collected, page, maker, reading)
+                    # A slow source gives a place at least, before the host's time limit ends.
+                    if collected.is_full or client.budget.is_half_used:
+                        yield collected.take(withheld)
+                        client.budget.restart()
+            except SourceError:
+                # What was read before the fault is delivered; the next reading meets the fault again, if it stays.
+                if not collected.is_begun:
+                    raise
+                yield collected.take(withheld)
+                raise
+            if collected.is_begun:
+                yield collected.take(withheld)
+
+    def identities(self, subject: Subject) -> Sequence[Identity]:
+        """Return who the subject is in this source. Raises SourceUnavailable, SourceRefused."""
+        with closing(SourceClient(self.source.access)) as client:
+            reading = self._reading(client, subject, ALL)
+            found = [each for form in self._form.identity for each in self._look_up(form, reading)]
+        return tuple(dict.fromkeys(found))
+
+    def knows(self, subject: Subject) -> bool | None:
+        """Return whether a look-up finds the subject; None: the map has none for it. Raises as `identities` does."""
+        asked = [one for one in self._form.identity if self._asked(subject, one.asked)]
+        return bool(self.identities(subject)) if asked else None
+
+    def _reading(self, client: SourceClient, subject: Subject, selection: Selection) -> ReadingContext:
+        source = self.source
+        calls = HookCalls(client, source.access.guard, source.name)
+        asked = partial(self._asked, subject)
+        return ReadingContext(
+            *(source.form, source.access.guard, client, source.buckets, source.values, selection, asked, calls)
+        )
+
+    def _asked(self, subject: Subject, kind: str) -> Sequence[AskedValue]:
+        """Return the subject's verified identities of a kind that count here.
+
+        A kind that this source finds counts only if this source has found it. An identity of a tenant counts at a
+        source of this tenant only, unless the map finds the tenant of each hit.
+        """
+        is_found = kind in {one.gives for one in self._form.identity}
+        finds_tenants = any(one.tenant is not None for one in self._form.identity)
+        fitting = [
+            AskedValue(one.value, one.tenant)
+            for one in subject.identities
+            if one.verified and one.kind == kind
+            if not is_found or one.source == self.source.name
+            if one.tenant in {None, self.source.tenant}
+            or (finds_tenants and one.tenant == (subject.tenant or one.tenant))
+        ]
+        return list(dict.fromkeys(fitting))
+
+    def _look_up(self, form: IdentityForm, reading: ReadingContext) -> Iterator[Identity]:
+        what = f"{self.source.name}: look-up by {form.asked}"
+        for asked in reading.asked(form.asked):
+            hits: dict[Identity, None] = {}
+            for spelling in matching.spellings(form.asked, asked.value):
+                page = reading.client.json(reading.call(what, form, {form.asked: spelling, "tenant": asked.tenant}))
+                try:
+                    found = [] if page is None else find_all(form.items, page.value)
+                    hits |= dict.fromkeys(self._hits(form, found, asked))
+                except ValueError as error:
+                    raise SourceRefused(f"{what}: the answer has another form than the map says: {error}") from None
+            if len(hits) > form.most:
+                raise SourceRefused(
+                    f"{what}: {len(hits)} records have this identity; the map allows {form.most}",
+                    hint="check `verify` of the map, or raise `most`",
+                )
+            yield from hits
+
+    def _hits(self, form: IdentityForm, items: Sequence[Any], asked: AskedValue) -> Iterator[Identity]:
+        for item in items:
+            if not matching.verified(form.verify, {form.asked: asked.value, "tenant": asked.tenant or ""}, item):
+                continue
+            value = find(form.value, item)
+            tenant = asked.tenant if self.source.tenant is None else self.source.tenant
+            if form.tenant is not None:
+                tenant = str(find(form.tenant, item))
+            is_verified = form.verified if isinstance(form.verified, bool) else bool(find(form.verified, item))
+            if isinstance(value, str | int) and not isinstance(value, bool) and asked.tenant in {None, tenant}:
+                yield Identity(self.source.name, form.gives, str(value), is_verified, tenant)
+
+    def _levels(self, form: LinksForm | HttpDatasetForm, reading: ReadingContext) -> Sequence[Level]:
+        """Return the way to a dataset, from the subject's identities on."""
+        hooks = self.source.hooks.get(form.name, Hooks())
+        above = [] if form.parent is None else list(self._levels(self._nodes[form.parent], reading))
+        if form.each is not None:
+            above.append(EachLevel(form.name, form.each))
+        maker = self._makers.get(form.name)
+        if maker is not None and hooks.shape is not None:
+            return [*above, ShapeLevel(maker, hooks, partial(self._parts_of, maker.form, reading))]
+        return [*above, RequestLevel(reading, form, maker, hooks)]
+
+    def _parts_of(
+        self, form: HttpDatasetForm, reading: ReadingContext, context: WalkContext
+    ) -> Mapping[str, Sequence[Record]]:
+        """Return all records of the parts of one parent."""
+        return {name: list(self._part_of(name, reading, context)) for name in form.parts}
+
+    def _part_of(self, name: str, reading: ReadingContext, context: WalkContext) -> Iterator[Record]:
+        maker = self._makers[name]
+        each = [] if maker.form.each is None else [EachLevel(name, maker.form.each)]
+        levels: list[Level] = [*each, RequestLevel(reading, maker.form, maker, self.source.hooks[name])]
+        for page in walk.walk(levels, context=context):
+            for item in page.items:
+                yield maker.made(item.value, page.context.record, ALL).record
+
+    def _collect(
+        self, collected: BatchCollector, page: WalkedPage, maker: RecordMaker, reading: ReadingContext
+    ) -> None:
+        """Add a page: all of it, or nothing, because a place is behind a page."""
+        added = []
+        for item in page.items:
+            made = maker.made(item.value, page.context.record, reading.selection)
+            if _is_in(made, maker.form, reading.selection):
+                name = "-".join(maker.key(item.value, page.context.record))
+                added.append((made, self._file(maker.form, made, name, page, reading)))
+        is_single = len(maker.form.key) == 1
+        gaps = [Gap(f"{maker.form.name}/{one}", MISSING) for one in page.missing] if is_single else []
+        collected.add(added, gaps, page.steps)
+
+    def _file(
+        self, form: HttpDatasetForm, made: MadeRecord, name: str, page: WalkedPage, reading: ReadingContext
+    ) -> File | None:
+        if form.file is None:
+            return None
+        names = {**page.context.names, **made.record}
+        connect = partial(SourceClient, self.source.access)
+        stored = SourceFile(f"{form.name}/{name}", form.file, made.item, names, reading.call, connect)
+        return file_of(stored, made, name)
+
+
+def _is_in(made: MadeRecord, form: HttpDatasetForm, selection: Selection) -> bool:
+    """Return whether a record was created within the wanted time."""
+    created = made.record.get(form.created) if form.created is not None else None
+    if not isinstance(created, str):
+        return True
+    at = datetime.fromisoformat(created).astimezone(UTC)
+    is_late_enough = selection.since is None or at >= selection.since
+    return is_late_enough and (selection.until is None or at < selection.until)

@@ -1,0 +1,113 @@
+"""JMESPath, the language in which a map names values of an answer, with seven functions of its own and no others."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any
+
+import jmespath
+from jmespath import functions
+from jmespath.exceptions import JMESPathError
+from jmespath.parser import ParsedResult
+from pydantic import AfterValidator
+
+from portability.api import JSON
+from portability.api.times import rfc3339
+from portability.people.addresses import fold
+
+TEXT = {"types": ["string", "null"]}
+NUMBER = {"types": ["string", "number", "null"]}
+FIXED = {"types": ["string"]}
+
+
+class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library has no types
+    """Functions that maps need beside those of JMESPath. Null gives null, and no elements for `split`."""
+
+    @functions.signature(TEXT, FIXED)  # type: ignore[untyped-decorator]  # as above
+    def _func_split(self, text: str | None, mark: str) -> list[str]:
+        """Return the parts of a text between marks, trimmed, without empty parts."""
+        return [part.strip() for part in (text or "").split(mark) if part.strip()]
+
+    @functions.signature(TEXT)  # type: ignore[untyped-decorator]  # as above
+    def _func_base64(self, text: str | None) -> str | None:
+        """Return the text that is encoded as base64 of UTF-8."""
+        return None if text is None else base64.b64decode(text, validate=True).decode()
+
+    @functions.signature(TEXT)  # type: ignore[untyped-decorator]  # as above
+    def _func_md5(self, text: str | None) -> str | None:
+        """Return the MD5 of a folded address, as services for mailing lists name their members."""
+        return None if text is None else folded_md5(text)
+
+    @functions.signature(NUMBER)  # type: ignore[untyped-decorator]  # as above
+    def _func_digits(self, text: str | float | None) -> str | None:
+        """Return the digits of a phone number."""
+        return None if text is None else digits(str(text))
+
+    @functions.signature(NUMBER)  # type: ignore[untyped-decorator]  # as above
+    def _func_epoch(self, seconds: str | float | None) -> str | None:
+        """Return the time of a number of seconds since 1970 as RFC 3339."""
+        return None if seconds is None else rfc3339(datetime.fromtimestamp(float(seconds), UTC))
+
+    @functions.signature(TEXT)  # type: ignore[untyped-decorator]  # as above
+    def _func_fold(self, text: str | None) -> str | None:
+        """Return a text with its ASCII letters in lower case."""
+        return None if text is None else fold(text)
+
+    @functions.signature(TEXT, FIXED, FIXED)  # type: ignore[untyped-decorator]  # as above
+    def _func_replace(self, text: str | None, old: str, new: str) -> str | None:
+        """Return a text with one part replaced wherever it is."""
+        return None if text is None else text.replace(old, new)
+
+
+_OPTIONS = jmespath.Options(custom_functions=MapFunctions())
+
+
+def checked(expression: str) -> str:
+    """Return the expression. Raises ValueError if it is not JMESPath."""
+    try:
+        _compiled(expression)
+    except JMESPathError as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"it is not JMESPath: {first_line}") from None
+    return expression
+
+
+Expression = Annotated[str, AfterValidator(checked)]
+"""A JMESPath expression, checked when the map is read."""
+
+
+def find(expression: str, value: Any) -> Any:  # noqa: ANN401  # any JSON value
+    """Return what an expression finds in a value; None if there is nothing.
+
+    Raises: ValueError, without the value in its message, if a function meets a value of another type.
+    """
+    try:
+        return _compiled(expression).search(value, options=_OPTIONS)
+    except (JMESPathError, ValueError, TypeError, OverflowError, OSError, ArithmeticError) as error:
+        raise ValueError(f"{expression}: {type(error).__name__}") from None
+
+
+def find_all(expression: str, value: JSON) -> list[Any]:
+    """Return what an expression finds as a list: a single value is a list of one, null an empty list."""
+    found = find(expression, value)
+    if found is None:
+        return []
+    return found if isinstance(found, list) else [found]
+
+
+def digits(text: str) -> str:
+    """Return the ASCII digits of a text."""
+    return "".join(letter for letter in text if letter.isascii() and letter.isdigit())
+
+
+def folded_md5(text: str) -> str:
+    """Return the MD5, in lower-case hexadecimal, of a folded and trimmed address."""
+    return hashlib.md5(fold(text.strip()).encode(), usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _compiled(expression: str) -> ParsedResult:
+    return jmespath.compile(expression)

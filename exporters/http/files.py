@@ -1,0 +1,134 @@
+"""Files of records: as the body of an answer or as base64 in JSON, from any offset, with or without ranges."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from exporters.http.client import HttpCall, SourceClient
+from exporters.http.expressions import find
+from exporters.http.forms import HttpFileForm, RequestForm
+from exporters.http.records import MadeRecord
+from exporters.http.templates import Names
+from exporters.maps.media_types import EXTENSIONS, OPAQUE, SHA256
+from portability.api import File
+from portability.api.errors import SourceRefused, SourceUnavailable
+
+BLOCK_BYTES = 1 << 20
+BASE64_SHARE = 1.5
+"""Bytes of a JSON answer for each byte of the file, with room for the other members."""
+
+
+@dataclass
+class SourceFile:
+    """The file of one record; each opening has connections of its own, because files are read in other threads."""
+
+    what: str
+    form: HttpFileForm
+    item: Any = field(repr=False)
+    names: Names = field(repr=False)
+    call: Callable[..., HttpCall] = field(repr=False)
+    """`call(what, request, names, link)`, as `ReadingContext.call`."""
+    connect: Callable[[], SourceClient] = field(repr=False)
+    _etag: str | None = field(default=None, init=False, repr=False)
+
+    def open(self, offset: int) -> Iterator[bytes]:
+        """Yield blocks from a byte on. Raises SourceUnavailable, SourceRefused."""
+        client = self.connect()
+        try:
+            call = replace(self._located(client), most_bytes=self.form.most_bytes)
+            yield from self._decoded(client, call, offset) if self.form.content else self._body(client, call, offset)
+        finally:
+            client.close()
+
+    def _located(self, client: SourceClient) -> HttpCall:
+        """Return the call of the content; a signed URL is asked for each time, because it expires."""
+        if self.form.get is not None:
+            return self.call(self.what, RequestForm(get=self.form.get), self.names)
+        request, at, value = RequestForm(get="/"), self.form.url, self.item
+        if self.form.url_from is not None:
+            request, at = RequestForm(get=self.form.url_from.get), self.form.url_from.at
+            page = client.json(self.call(self.what, request, self.names))
+            value = page.value if page is not None else None
+        found = _stated(at, value)
+        if not isinstance(found, str) or not found:
+            raise SourceRefused(f"{self.what}: the source names no URL of the file")
+        return self.call(self.what, request, self.names, found)
+
+    def _decoded(self, client: SourceClient, call: HttpCall, offset: int) -> Iterator[bytes]:
+        most_bytes = int(self.form.most_bytes * BASE64_SHARE) + BLOCK_BYTES
+        page = client.json(replace(call, most_bytes=most_bytes))
+        found = _stated(self.form.content, page.value if page is not None else None)
+        try:
+            content = base64.b64decode(found or "")
+        except (binascii.Error, TypeError, ValueError):
+            raise SourceRefused(f"{self.what}: the content is not base64") from None
+        if len(content) > self.form.most_bytes:
+            raise self._too_large()
+        for begin in range(offset, len(content), BLOCK_BYTES):
+            yield content[begin : begin + BLOCK_BYTES]
+
+    def _body(self, client: SourceClient, call: HttpCall, offset: int) -> Iterator[bytes]:
+        is_ranged = self.form.resume == "range" and offset > 0
+        headers = {"Range": f"bytes={offset}-"} if is_ranged else {}
+        if is_ranged and self._etag is not None:
+            headers["If-Range"] = self._etag
+        ended = (httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE,) if is_ranged else ()
+        with client.stream(replace(call, headers={**call.headers, **headers}, none_on=ended)) as response:
+            if response is None:
+                return
+            at = self._begin(response, offset)
+            for block in response.iter_bytes(BLOCK_BYTES):
+                at += len(block)
+                if at > self.form.most_bytes:
+                    raise self._too_large()
+                if at > offset:
+                    yield block[max(0, len(block) - (at - offset)) :]
+
+    def _begin(self, response: httpx.Response, offset: int) -> int:
+        """Return the first byte of an answer: without ranges, that of the file. Raises SourceUnavailable."""
+        etag = response.headers.get("ETag")
+        if self._etag is not None and etag is not None and etag != self._etag:
+            raise SourceUnavailable(f"{self.what}: the file has changed while it was read")
+        self._etag = self._etag or etag
+        if response.status_code != httpx.codes.PARTIAL_CONTENT:
+            return 0
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+            raise SourceUnavailable(f"{self.what}: the source gives another range than it was asked for")
+        return offset
+
+    def _too_large(self) -> SourceRefused:
+        hint = "raise `most_bytes` of the file in the map"
+        return SourceRefused(f"{self.what}: the file is larger than {self.form.most_bytes} bytes", hint=hint)
+
+
+def file_of(source_file: SourceFile, made: MadeRecord, name: str) -> File | None:
+    """Return the file of a record; None: the item has none. Its size and hash are those that the source states."""
+    form = source_file.form
+    if form.when is not None and not _stated(form.when, made.item):
+        return None
+    stated = form.fixed_media_type or _stated(form.media_type, made.item)
+    media_type = stated.partition(";")[0].strip().lower() if isinstance(stated, str) else ""
+    extension = EXTENSIONS.get(media_type)
+    size, sha256 = _stated(form.bytes, made.item), _stated(form.sha256, made.item)
+    has_size = str(size).isascii() and str(size).isdigit()
+    return File(
+        name=f"{name}.{extension or 'bin'}",
+        media_type=media_type if extension else OPAQUE,
+        size=int(size) if has_size else None,
+        open=source_file.open,
+        sha256=sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None,
+    )
+
+
+def _stated(at: str | None, item: Any) -> Any:  # noqa: ANN401  # any JSON value
+    """Return what an item states; None if it states nothing, or something of another type."""
+    try:
+        return None if at is None else find(at, item)
+    except ValueError:
+        return None

@@ -1,0 +1,126 @@
+"""Which URLs are called: those of the source itself, and of hosts that its map names.
+
+Answers of a source contain URLs: of the next page, of files, of redirects. A person who writes to the source could
+make this machine call any address of its own network, with the credentials of the source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+
+from portability.api.errors import BadSetting, SourceRefused, SourceUnavailable
+from portability.safe_http import PORTS, AddressRefused, RemoteUnavailable, SafeHttpClient
+
+URL_LENGTH = 8000
+"""Links of pages contain long tokens."""
+LOCAL = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedUrl:
+    """A URL that may be called."""
+
+    url: str
+    is_own: bool
+    """Whether it is the source's: only then the request has its credentials."""
+    address: str | None = None
+    """The checked address to connect to; None: the host's own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class UrlGuard:
+    """The rules of one source."""
+
+    base: str
+    hosts: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, base_url: str, hosts: Sequence[str]) -> UrlGuard:
+        """Make the guard of a source. Raises BadSetting for a base that is not https, except on loopback."""
+        try:
+            base = _split(base_url)
+        except ValueError as error:
+            raise BadSetting(f"base_url: {error}", hint="use https://name/path; http:// is for this machine") from None
+        if base.query:
+            raise BadSetting("base_url must not have a query")
+        return cls(base_url.rstrip("/"), tuple(hosts))
+
+    def own(self, path: str) -> AllowedUrl:
+        """Return the URL of a path below the base."""
+        return AllowedUrl(self.base + path, is_own=True)
+
+    def link(self, found: object, current: str, what: str) -> AllowedUrl:
+        """Return the URL that an answer names, relative to the URL that was called.
+
+        Raises: SourceRefused if it is not allowed, SourceUnavailable if its host has no address now; the messages do
+        not contain it.
+        """
+        try:
+            url = urljoin(current, found if isinstance(found, str) else "")
+            parts = _split(url)
+        except ValueError as error:
+            raise SourceRefused(f"{what}: the source names an invalid URL: {error}") from None
+        if self._is_own(parts):
+            return AllowedUrl(url, is_own=True)
+        host = parts.hostname or ""
+        if not any(_fits(host, parts.netloc, pattern) for pattern in self.hosts):
+            raise SourceRefused(
+                f"{what}: the source names a URL outside of base_url and hosts",
+                hint="if the host belongs to the source, add it to `hosts` of the map",
+            )
+        return AllowedUrl(url, is_own=False, address=_public_address(parts, what))
+
+    def _is_own(self, parts: SplitResult) -> bool:
+        base = urlsplit(self.base)
+        is_same_server = (parts.scheme, parts.hostname, _port(parts)) == (base.scheme, base.hostname, _port(base))
+        below = parts.path == base.path or parts.path.startswith(base.path.rstrip("/") + "/")
+        segments = re.split(r"[/\\]", unquote(parts.path))
+        return is_same_server and below and not {".", ".."} & set(segments)
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of a URL. Raises ValueError, without the URL."""
+    if len(url) > URL_LENGTH or not re.fullmatch(r"[!-~]+", url) or "\\" in url:
+        raise ValueError("it is too long, or has invalid characters")
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.fragment or not parts.hostname:
+        raise ValueError("it has no host, or has a user or a fragment")
+    _port(parts)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise ValueError("it does not begin with https://")
+    return parts
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == LOCAL
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port if parts.port is not None else PORTS.get(parts.scheme, 0)
+
+
+def _fits(host: str, netloc: str, pattern: str) -> bool:
+    """Return whether a host is one of a pattern: `name`, `name:port`, or `*.name` for all names below it."""
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:]) and host != pattern[2:]
+    return netloc.lower() == pattern if ":" in pattern else host == pattern
+
+
+def _public_address(parts: SplitResult, what: str) -> str:
+    """Return an address of another host, which must be public: its name may resolve to this machine's network."""
+    host = parts.hostname or ""
+    client = SafeHttpClient(loopback=is_loopback(host))
+    try:
+        return client.addresses(host, _port(parts), plain=parts.scheme == "http")[0]
+    except AddressRefused:
+        raise SourceRefused(f"{what}: a host of the map resolves to a private network") from None
+    except RemoteUnavailable:
+        raise SourceUnavailable(f"{what}: a host of the map cannot be resolved") from None

@@ -1,0 +1,253 @@
+"""The levels of a map: lists that are read by requests, values within an item, and shapes of several records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from exporters.http import matching, paging, templates, times
+from exporters.http.client import HttpCall, SourceClient
+from exporters.http.expressions import find, find_all
+from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
+from exporters.http.guard import UrlGuard
+from exporters.http.hooks import Ask, Hooks
+from exporters.http.listing import Listing, ListItem, Part, SourcePage
+from exporters.http.records import RecordMaker
+from exporters.http.templates import AbsentName, Names, UnsafeValue
+from exporters.http.walk import WalkContext, named
+from portability.api import JSON, Rate, Record, Selection
+from portability.api.errors import SourceRefused
+
+ALL = Selection()
+_PROPERTY = re.compile(r"\b[A-Za-z_]\w*\.([A-Za-z_]\w*)")
+
+
+@dataclass(frozen=True, slots=True)
+class AskedValue:
+    """A verified identity for which a list is read, and its tenant."""
+
+    value: str = field(repr=False)
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingContext:
+    """What all levels of one reading share."""
+
+    source: HttpSourceForm
+    guard: UrlGuard
+    client: SourceClient
+    buckets: Mapping[str, Rate]
+    names: Names
+    """Values of the file of sources, by the names of the map."""
+    selection: Selection
+    asked: Callable[[str], Sequence[AskedValue]]
+    """The subject's verified identities of a kind."""
+    ask: Ask
+
+    def call(
+        self, what: str, form: RequestForm, names: Names, link: JSON = None, *, is_place: bool = False
+    ) -> HttpCall:
+        """Return the call of a request; `link`: the URL of a later page. Raises SourceRefused for an unsafe value."""
+        path, method = (form.post, "POST") if form.post is not None else (form.get or "", "GET")
+        filled = {**self.names, **names}
+        try:
+            url = self.guard.own(templates.fill_path(path, filled))
+            params = templates.fill_params(form.params, filled)
+            body = None if form.body is None else templates.fill_body(form.body, filled)
+        except AbsentName as error:
+            raise SourceRefused(f"{what}: there is no value for {{{error}}} of the path") from None
+        except UnsafeValue as error:
+            raise SourceRefused(f"{what}: a value cannot be asked for: {error}") from None
+        if link is not None:
+            url, params = self.guard.link(link, url.url, what), {}
+        rates = () if form.bucket is None else (self.buckets[form.bucket],)
+        repeatable = method == "GET" or form.reads
+        headers = form.headers
+        return HttpCall(what, url, method, params, body, headers, rates, repeatable, form.none_on, is_place)
+
+
+class RequestLevel:
+    """Items that requests give: of a dataset, or links."""
+
+    def __init__(
+        self, reading: ReadingContext, form: LinksForm | HttpDatasetForm, maker: RecordMaker | None, hooks: Hooks
+    ) -> None:
+        self._reading = reading
+        self._form = form
+        self._maker = maker
+        self._hooks = hooks
+        self.batch = form.batch
+
+    def listing(self, context: WalkContext) -> Listing:
+        """Return the list below a parent, or for the subject's identities."""
+
+        def fetch(part: Part, place: JSON) -> SourcePage:
+            try:
+                return self._fetch(part, place, context)
+            except ValueError as error:
+                raise SourceRefused(
+                    f"{self._form.name}: an answer has another form than the map says: {error}"
+                ) from None
+
+        parts = list(self._parts(context))
+        return Listing(parts, fetch, self._form.name, self._reading.source.limits.pages_most)
+
+    def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
+        """Return what the next level knows of items."""
+        keys = [item.key for item in items]
+        if self._maker is None:
+            return WalkContext({**context.names, self._form.name: keys[0], "ids": keys}, context.record, None, keys)
+        record = self._maker.made(items[0].value, context.record, ALL).record
+        names = {**context.names, **named(record, self._form.name), "ids": keys}
+        return WalkContext(names, record, items[0].value)
+
+    def _parts(self, context: WalkContext) -> Iterator[Part]:
+        requests = self._form.union or (self._form,)
+        values = [AskedValue("")] if self._form.for_each is None else self._reading.asked(self._form.for_each)
+        for one in values:
+            names = dict(context.names)
+            if self._form.for_each is not None:
+                names |= {self._form.for_each: one.value, "tenant": one.tenant}
+            if isinstance(self._form, HttpDatasetForm):
+                names["fields"] = _properties(self._form)
+            for number, request in enumerate(requests):
+                yield from self._windows(one.value, number, request, names)
+
+    def _windows(self, value: str, number: int, request: RequestForm, names: Names) -> Iterator[Part]:
+        window = request.window
+        if window is None:
+            yield Part((value, number, ""), request, names)
+            return
+        zone = self._reading.source.times.zone
+        begin = datetime.fromisoformat(window.start).replace(tzinfo=UTC)
+        moment = self._reading.selection.began_at or datetime.now(UTC)
+        while begin <= moment:
+            end = begin + timedelta(days=window.days)
+            bounds = {"since": times.write(begin, window.format, zone), "until": times.write(end, window.format, zone)}
+            yield Part((value, number, begin.date().isoformat()), request, {**names, **bounds}, (begin, end))
+            begin = end
+
+    def _fetch(self, part: Part, place: JSON, context: WalkContext) -> SourcePage:
+        page, form = part.form.page, part.form
+        is_first = place is None
+        place = paging.first(page) if is_first else place
+        if self._hooks.pages is not None:
+            return self._hooked(part, place, context)
+        is_link = page is not None and page.kind == "link" and not is_first
+        is_token = page is not None and page.kind in paging.TOKENS and not is_first
+        names = part.names if is_link or place is None else {**part.names, paging.AFTER: place}
+        link = place if is_link else None
+        found = self._reading.client.json(self._reading.call(self._form.name, form, names, link, is_place=is_token))
+        if found is None:
+            return SourcePage((), missing=tuple(context.asked))
+        raw = find_all(form.items, found.value)
+        items = [self._item(value, part, context) for value in raw]
+        total = find(page.total, found.value) if page is not None and page.total is not None else None
+        following = paging.following(page, place, found, raw, self._form.name)
+        keys = {item.key for item in items}
+        missing = tuple(one for one in context.asked if one not in keys) if following is None and page is None else ()
+        return SourcePage(items, following, total if isinstance(total, int) else None, missing)
+
+    def _hooked(self, part: Part, place: JSON, context: WalkContext) -> SourcePage:
+        assert self._hooks.pages is not None  # noqa: S101  # for the type checker: the caller has looked
+        names = {**self._reading.names, **part.names}
+        pages = self._hooks.pages(self._reading.ask, names, place)  # type: ignore[arg-type]  # a place of this hook
+        page = next(pages, None)
+        if page is None:
+            return SourcePage(())
+        return SourcePage([self._item(dict(item), part, context) for item in page.items], page.after)
+
+    def _item(self, value: Any, part: Part, context: WalkContext) -> ListItem:  # noqa: ANN401  # any JSON value
+        if self._maker is None:
+            key = find(self._form.gives, value) if isinstance(self._form, LinksForm) else None
+            if isinstance(key, bool) or not isinstance(key, str | int):
+                raise SourceRefused(f"{self._form.name}: a link has no id")
+            text = str(key)
+        else:
+            value = self._maker.prepared(value, context.record)
+            text = "\0".join(self._maker.key(value, context.record))
+        return ListItem(text, value, self._is_wanted(value, part, context))
+
+    def _is_wanted(self, value: Any, part: Part, context: WalkContext) -> bool:  # noqa: ANN401  # as above
+        fits = matching.verified(self._form.verify, part.names, value) and matching.kept(
+            self._form.keep, value, context.record
+        )
+        return fits and self._is_within(value, part) and self._existed(value, context)
+
+    def _is_within(self, value: Any, part: Part) -> bool:  # noqa: ANN401  # as above
+        if part.bounds is None or part.form.window is None:
+            return True
+        form = self._reading.source.times
+        at = times.parse(find(part.form.window.at, value), form.format, form.zone)
+        return bool(part.bounds[0] <= at < part.bounds[1])
+
+    def _existed(self, value: Any, context: WalkContext) -> bool:  # noqa: ANN401  # as above
+        """Return whether an item existed when the export began, or has a time in the future, which is exported."""
+        began_at = self._reading.selection.began_at
+        created = self._maker.created(value, context.record) if self._maker is not None else None
+        return began_at is None or created is None or not began_at < created <= datetime.now(UTC)
+
+
+class EachLevel:
+    """Values within the item of a parent, such as the ids of its messages. Nothing is requested."""
+
+    batch = None
+
+    def __init__(self, name: str, each: str) -> None:
+        self._name = name
+        self._each = each
+
+    def listing(self, context: WalkContext) -> Listing:
+        """Return the list of values, in the order of their numbers."""
+        try:
+            found = find_all(self._each, context.item)
+        except ValueError as error:
+            raise SourceRefused(f"{self._name}: an item has another form than the map says: {error}") from None
+        values = sorted({str(one) for one in found if isinstance(one, str | int)}, key=lambda one: (len(one), one))
+        items = [ListItem(value, value) for value in values]
+        part = Part(("", 0, ""), RequestForm(), {})
+        return Listing([part], lambda _part, _place: SourcePage(items), self._name, 1)
+
+    def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
+        """Return what the request of these values knows."""
+        keys = [item.key for item in items]
+        return WalkContext({**context.names, "each": keys[0], "ids": keys}, context.record, context.item, keys)
+
+
+class ShapeLevel:
+    """One item of each parent, made by the hook `shape` of the parent's record and the records of its parts."""
+
+    batch = None
+
+    def __init__(
+        self, maker: RecordMaker, hooks: Hooks, parts: Callable[[WalkContext], Mapping[str, Sequence[Record]]]
+    ) -> None:
+        self._maker = maker
+        self._hooks = hooks
+        self._parts = parts
+
+    def listing(self, context: WalkContext) -> Listing:
+        """Return the list with the only item of a parent."""
+
+        def fetch(_part: Part, _place: JSON) -> SourcePage:
+            assert self._hooks.shape is not None  # noqa: S101  # for the type checker: the map was checked
+            item = dict(self._hooks.shape(context.record, self._parts(context)))
+            return SourcePage([ListItem("\0".join(self._maker.key(item, context.record)), item)])
+
+        return Listing([Part(("", 0, ""), RequestForm(), {})], fetch, self._maker.form.name, 1)
+
+    def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
+        """Return the same: a shape has nothing below it."""
+        del items
+        return context
+
+
+def _properties(form: HttpDatasetForm) -> list[str]:
+    """Return the names that `{fields}` asks for: the second name of each pair such as `properties.email`."""
+    paths = [one.at or name for name, one in form.fields.items()]
+    paths += [one.at or name for name, one in form.withheld.items()]
+    return list(dict.fromkeys(name for path in paths for name in _PROPERTY.findall(path)))

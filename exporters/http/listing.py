@@ -1,0 +1,203 @@
+"""A list of a source, page by page, in a stable order: continued at a place, and without doubles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from exporters.http import paging
+from exporters.http.client import PlaceExpired
+from exporters.http.forms import RequestForm
+from exporters.http.places import PartId, Place
+from exporters.http.templates import Names
+from portability.api import JSON
+from portability.api.errors import SourceRefused, SourceUnavailable
+
+RESTARTS = 3
+"""How often a list is begun again because its places have expired or its records have moved."""
+KEYS_MOST = 100_000
+"""Keys that are compared to find doubles: a longer list needs a hook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One request of a list, for one value and one window of time."""
+
+    id: PartId
+    form: RequestForm
+    names: Names = field(repr=False)
+    bounds: tuple[Any, Any] | None = None
+    """The window: its begin, inclusive, and its end, exclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListItem:
+    """An item of an answer."""
+
+    key: str
+    value: Any = field(repr=False)
+    is_wanted: bool = True
+    """Whether it is the subject's, and fits all conditions of the map."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePage:
+    """One answer."""
+
+    items: Sequence[ListItem]
+    following: JSON = None
+    """The place of the next page; None: the part has ended."""
+    total: int | None = None
+    missing: Sequence[str] = ()
+    """Ids that were asked for, and that the source does not give."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """Wanted items, without those that came before."""
+
+    items: Sequence[ListItem]
+    place: Place
+    """The place of the page itself."""
+    after: Place | None
+    """The place of the next page; None: the list has ended."""
+    missing: Sequence[str] = ()
+
+    def place_at(self, item: ListItem) -> Place:
+        """Return the place of an item of this page, for reading what belongs to it."""
+        keys = [each.key for each in self.items]
+        return self.place.after(keys[: keys.index(item.key) + 1], self.place.page)
+
+
+Fetch: TypeAlias = Callable[[Part, JSON], SourcePage]
+"""Reads the page of a part at a place. Raises PlaceExpired, SourceUnavailable, SourceRefused."""
+
+
+class ListShrank(Exception):
+    """Records were deleted while the list was read: those behind them have moved to pages that were read already."""
+
+
+class Listing:
+    """The parts of a list, in their order."""
+
+    def __init__(self, parts: Sequence[Part], fetch: Fetch, what: str, pages_most: int) -> None:
+        self._parts = sorted(parts, key=_order)
+        self._fetch = fetch
+        self._what = what
+        self._pages_most = pages_most
+        self._has_groups = len({part.id[:2] for part in parts}) > 1
+        forms = [part.form for part in parts]
+        shifts = any(form.window or (form.page and form.page.kind in paging.SHIFTING) for form in forms)
+        self._may_repeat = self._has_groups or shifts
+
+    def pages(self, start: Place | None = None, *, enters: bool = False) -> Iterator[ListPage]:
+        """Yield the pages from a place on; `enters`: the last item before the place is given again.
+
+        Raises: SourceUnavailable, SourceRefused.
+        """
+        seen = self._keys_before(start)
+        left = [part for part in self._parts if start is None or _order(part) >= _order_of(start.part)]
+        for number, part in enumerate(left):
+            is_begun = start is not None and start.part == part.id
+            at = start if is_begun and start is not None else Place(part.id)
+            behind = Place(left[number + 1].id) if number + 1 < len(left) else None
+            for page in self._read(part, at, enters=enters and is_begun):
+                items = [item for item in page.items if item.is_wanted and self._is_new(item, seen)]
+                yield replace(page, items=items, after=page.after or behind)
+
+    def _keys_before(self, start: Place | None) -> set[str]:
+        """Return the keys of the items before a place, which a later part may give again."""
+        seen: set[str] = set()
+        if start is None or not self._has_groups:
+            return seen
+        for part in self._parts:
+            if _order(part)[:3] > _order_of(start.part)[:3]:
+                break
+            items = [item for page in self._read(part, Place(part.id), enters=False) for item in page.items]
+            if part.id == start.part:
+                left = _behind(items, start.kept, enters=False)
+                items = items[: len(items) - len(left) if len(left) < len(items) else start.given]
+            for item in items:
+                if item.is_wanted:
+                    self._is_new(item, seen)
+        return seen
+
+    def _is_new(self, item: ListItem, seen: set[str]) -> bool:
+        if not self._may_repeat:
+            return True
+        if item.key in seen:
+            return False
+        if len(seen) >= KEYS_MOST:
+            raise SourceRefused(f"{self._what}: more than {KEYS_MOST} records in a list that may repeat them")
+        seen.add(item.key)
+        return True
+
+    def _read(self, part: Part, at: Place, *, enters: bool) -> Iterator[ListPage]:
+        """Yield the pages of a part; if a place has expired, from the beginning, without what came before it."""
+        reached, pages = at, self._pages(part, at, enters=enters)
+        for _ in range(RESTARTS):
+            try:
+                for page in pages:
+                    yield page
+                    reached, enters = page.after or reached, False
+            except (PlaceExpired, ListShrank):
+                pages = self._again(part, reached, enters=enters)
+            else:
+                return
+        raise SourceUnavailable(f"{self._what}: the list changes faster than it can be read")
+
+    def _again(self, part: Part, reached: Place, *, enters: bool) -> Iterator[ListPage]:
+        """Yield what is behind the last item that is still in the list. Raises SourceRefused if no item is."""
+        for key in reversed(reached.kept):
+            pages = self._pages(part, Place(part.id), enters=False)
+            for page in pages:
+                if key in {item.key for item in page.items}:
+                    is_current = enters and key == reached.kept[-1]
+                    yield replace(page, items=_behind(page.items, (key,), enters=is_current))
+                    yield from pages
+                    return
+        if reached.given > len(reached.kept):
+            raise SourceRefused(
+                f"{self._what}: the place of the last page has expired, and the records before it are gone",
+                hint="repeat the export",
+            )
+        yield from self._pages(part, Place(part.id), enters=False)
+
+    def _pages(self, part: Part, at: Place, *, enters: bool) -> Iterator[ListPage]:
+        place, total = at, None
+        for _ in range(self._pages_most):
+            found = self._fetch(part, place.page)
+            if None not in (total, found.total) and found.total < total:  # type: ignore[operator]  # both are numbers
+                raise ListShrank
+            total = found.total
+            items = _behind(found.items, place.kept, enters=enters) if place is at else found.items
+            after = place.after([item.key for item in items], found.following)
+            yield ListPage(items, place, None if found.following is None else after, found.missing)
+            if found.following is None:
+                return
+            place = after
+        raise SourceRefused(f"{self._what}: the list has more than {self._pages_most} pages")
+
+
+def _behind(items: Sequence[ListItem], kept: Sequence[str], *, enters: bool) -> Sequence[ListItem]:
+    """Return the items behind the last of the kept keys that is among them; `enters`: and this item, if it is the last.
+
+    A page contains earlier items again if records were added before it, or if it is the page of a parent.
+    """
+    keys = [item.key for item in items]
+    for key in reversed(kept):
+        if key in keys:
+            is_current = enters and key == kept[-1]
+            return items[keys.index(key) + (not is_current) :]
+    return items
+
+
+def _order(part: Part) -> tuple[int, str, int, str]:
+    return _order_of(part.id)
+
+
+def _order_of(part: PartId) -> tuple[int, str, int, str]:
+    """Return the order of parts: that of the values' numbers, if they are numbers."""
+    value, number, window = part
+    return len(value), value, number, window

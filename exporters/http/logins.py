@@ -1,0 +1,216 @@
+"""Logins of sources: headers or parameters of a request, and tokens that change.
+
+A refresh token may be valid once: two workers that refresh at a time lock the deployment out. So one worker refreshes,
+under a lock, and the new token is stored before it is used (ADR 59).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Protocol
+
+import httpx
+from pydantic import Field
+
+from exporters.http import bodies
+from exporters.http.guard import AllowedUrl
+from exporters.maps.forms import MapForm, Text
+from exporters.maps.references import is_reference, resolve
+from portability.api import RENEWAL_SECONDS, Sources
+from portability.api.errors import SourceRefused, SourceUnavailable
+
+TOKEN_BYTES_MAX = 65_536
+
+
+class NoLogin(MapForm):
+    """The source needs no login."""
+
+    kind: Literal["none"]
+
+
+class BasicLogin(MapForm):
+    """A name and a password."""
+
+    kind: Literal["basic"]
+    username: Text
+    password: Text
+
+
+class BearerLogin(MapForm):
+    """A token that does not change."""
+
+    kind: Literal["bearer"]
+    token: Text
+
+
+class NamedLogin(MapForm):
+    """A key in a header or a parameter."""
+
+    kind: Literal["header", "query"]
+    name: Text
+    value: Text
+
+
+class OAuthForm(MapForm):
+    """Tokens by the client's own credentials (RFC 6749 section 4.4), or by a refresh token (section 6)."""
+
+    kind: Literal["oauth2", "oauth2_refresh"]
+    token_url: Text
+    client_id: Text
+    client_secret: Text
+    refresh_token: Text | None = None
+    scope: Text | None = None
+    client_in: Literal["body", "header"] = "body"
+    """Where the client's credentials are."""
+    refresh_before_seconds: int = Field(default=120, ge=0)
+
+
+LoginForm = Annotated[NoLogin | BasicLogin | BearerLogin | NamedLogin | OAuthForm, Field(discriminator="kind")]
+
+
+class Login(Protocol):
+    """What a request of the source gets."""
+
+    def headers(self) -> Mapping[str, str]: ...
+
+    def params(self) -> Mapping[str, str]: ...
+
+    def replaces(self, rejected: Mapping[str, str]) -> bool:
+        """Return whether there is something new after these headers were refused with 401."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedLogin:
+    """Headers and parameters that do not change."""
+
+    fixed_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    fixed_params: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def headers(self) -> Mapping[str, str]:
+        return self.fixed_headers
+
+    def params(self) -> Mapping[str, str]:
+        return self.fixed_params
+
+    def replaces(self, rejected: Mapping[str, str]) -> bool:
+        del rejected
+        return False
+
+
+def fixed_login(form: LoginForm) -> FixedLogin:
+    """Make the login of every kind without changing tokens. Raises BadSetting."""
+    match form:
+        case BasicLogin(username=username, password=password):
+            pair = f"{_value(username, 'auth.username')}:{resolve(password, 'auth.password')}"
+            return FixedLogin({"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"})
+        case BearerLogin(token=token):
+            return FixedLogin({"Authorization": f"Bearer {resolve(token, 'auth.token')}"})
+        case NamedLogin(kind="header", name=name, value=value):
+            return FixedLogin({name: resolve(value, "auth.value")})
+        case NamedLogin(name=name, value=value):
+            return FixedLogin({}, {name: resolve(value, "auth.value")})
+        case _:
+            return FixedLogin()
+
+
+class TokenLogin:
+    """A login by access tokens that expire. All workers use the same token."""
+
+    def __init__(self, name: str, form: OAuthForm, url: AllowedUrl, connections: Sources) -> None:
+        """Prepare the login of the source `name`. Raises BadSetting if a reference has no value."""
+        self._name = name
+        self._form = form
+        self._url = url
+        self._connections = connections
+        self._client = (_value(form.client_id, "auth.client_id"), resolve(form.client_secret, "auth.client_secret"))
+        self._first = resolve(form.refresh_token, "auth.refresh_token") if form.refresh_token else None
+        self._rejected = ""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the header with a current token. Raises SourceUnavailable, SourceRefused."""
+        stored = self._connections.shared.secret(self._name, self._is_current, self._renewed)
+        return {"Authorization": f"Bearer {json.loads(stored)['access_token']}"}
+
+    def params(self) -> Mapping[str, str]:
+        return {}
+
+    def replaces(self, rejected: Mapping[str, str]) -> bool:
+        """Return True: the next `headers` are of another token, unless the source refuses the refresh."""
+        self._rejected = rejected.get("Authorization", "").removeprefix("Bearer ")
+        return True
+
+    def _is_current(self, stored: str) -> bool:
+        tokens = json.loads(stored)
+        expires_at = tokens["expires_at"]
+        is_fresh = expires_at is None or time.time() < expires_at - tokens["margin"]
+        # An operator who authorises again gives another first token: it replaces what is stored.
+        return bool(is_fresh and tokens["access_token"] != self._rejected and tokens["seed"] == self._seed)
+
+    @property
+    def _seed(self) -> str:
+        return hashlib.sha256((self._first or "").encode()).hexdigest()
+
+    def _renewed(self, stored: str | None) -> str:
+        """Return new tokens. Raises SourceUnavailable, SourceRefused."""
+        tokens = json.loads(stored) if stored is not None else {}
+        is_known = tokens.get("seed") == self._seed
+        refresh_token = (tokens.get("refresh_token") if is_known else None) or self._first
+        answer = self._answer(refresh_token)
+        access_token, expires_in = answer.get("access_token"), answer.get("expires_in")
+        if not isinstance(access_token, str) or not access_token:
+            raise SourceRefused(f"{self._name}: the answer of the token endpoint has no access_token")
+        has_end = isinstance(expires_in, int | float) and not isinstance(expires_in, bool)
+        lifetime = float(expires_in) if has_end else 0.0  # type: ignore[arg-type]  # checked in the line above
+        return json.dumps(
+            {
+                "access_token": access_token,
+                "refresh_token": answer.get("refresh_token") or refresh_token,
+                "expires_at": time.time() + lifetime if has_end else None,
+                # A token with a short life is used for half of it at least.
+                "margin": min(self._form.refresh_before_seconds, lifetime / 2),
+                "seed": self._seed,
+            }
+        )
+
+    def _answer(self, refresh_token: str | None) -> Mapping[str, Any]:
+        grant = {"grant_type": "client_credentials"}
+        if self._form.kind == "oauth2_refresh":
+            grant = {"grant_type": "refresh_token", "refresh_token": refresh_token or ""}
+        if self._form.scope:
+            grant["scope"] = self._form.scope
+        login = httpx.BasicAuth(*self._client) if self._form.client_in == "header" else None
+        if login is None:
+            grant |= {"client_id": self._client[0], "client_secret": self._client[1]}
+        ends_at = time.monotonic() + RENEWAL_SECONDS / 2
+        try:
+            # It is not retried: the source may have accepted the refresh token, although its answer was lost.
+            with (
+                httpx.Client(timeout=RENEWAL_SECONDS / 4, trust_env=False) as client,
+                client.stream("POST", self._url.url, data=grant, auth=login) as answer,
+            ):
+                body = b"".join(bodies.blocks(answer, TOKEN_BYTES_MAX, ends_at, self._name))
+        except httpx.TransportError as error:
+            raise SourceUnavailable(f"{self._name}: the token endpoint fails: {type(error).__name__}") from None
+        return self._tokens(answer.status_code, body)
+
+    def _tokens(self, status: int, body: bytes) -> Mapping[str, Any]:
+        if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise SourceUnavailable(f"{self._name}: the token endpoint answers {status}")
+        if status != httpx.codes.OK:
+            hint = "authorise this software again in the source, and set the new refresh token"
+            raise SourceRefused(f"{self._name}: the token endpoint refuses the login with {status}", hint=hint)
+        tokens = bodies.parsed(body, f"{self._name}: the token endpoint")
+        if not isinstance(tokens, dict):
+            raise SourceRefused(f"{self._name}: the answer of the token endpoint is not a JSON object")
+        return tokens
+
+
+def _value(text: str, key: str) -> str:
+    """Return a value that may stand in the file itself, or be referred to."""
+    return resolve(text, key) if is_reference(text) else text

@@ -1,0 +1,74 @@
+"""Comparison of answers with what was asked: a filter of a source is not a wall.
+
+Look-ups of sources find substrings, other spellings and similar letters, and some ignore an unknown filter. So every
+answer is compared again: addresses by their normal form, phone numbers by all digits with the country code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from exporters.http.expressions import find_all
+from exporters.http.forms import KeepForm
+from exporters.http.templates import Names
+from portability.api import JSON, Record
+from portability.people.addresses import EMAIL, PHONE, normal, phone
+
+PARENT = "parent:"
+"""Prefix of a value that comes from the record of the parent."""
+
+
+def is_same(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # any JSON value
+    """Return whether a value of an answer is the asked identity of a kind.
+
+    A source may give a number without `+`: then all its digits must be those of the asked number, never its last ones.
+    """
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return False
+    text = str(found)
+    if kind not in {EMAIL, PHONE}:
+        return text == asked
+    if normal(kind, text) == normal(kind, asked):
+        return True
+    return kind == PHONE and text.isascii() and text.isdigit() and f"+{text}" == phone(asked)
+
+
+def verified(verify: Mapping[str, str], names: Names, item: JSON) -> bool:
+    """Return whether an item is about what was asked: each expression finds the value of its name, alone or in a list.
+
+    A name is the kind of an identity, or of a parent's field. Raises ValueError, as `find` does.
+    """
+    return all(
+        any(is_same(name, str(names[name]), found) for found in find_all(expression, item))
+        for expression, name in verify.items()
+    )
+
+
+def kept(conditions: Iterable[KeepForm], item: JSON, parent: Record) -> bool:
+    """Return whether all conditions apply to an item. Raises ValueError, as `find` does."""
+    return all(_applies(condition, find_all(condition.at, item), parent) for condition in conditions)
+
+
+def _applies(condition: KeepForm, found: list[Any], parent: Record) -> bool:
+    filled = [value for value in found if value not in ("", None)]
+    if condition.empty is not None:
+        return condition.empty is not bool(filled)
+    if condition.among is not None:
+        return any(value in condition.among for value in filled)
+    wanted = condition.equals
+    if isinstance(wanted, str) and wanted.startswith(PARENT):
+        wanted = parent.get(wanted.removeprefix(PARENT))  # type: ignore[assignment]  # a key: a text or an integer
+    return any(_plain(value) == _plain(wanted) for value in filled)
+
+
+def _plain(value: Any) -> str:  # noqa: ANN401  # any JSON value
+    """Return an id as text: sources give the same id as number and as text."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def spellings(kind: str, value: str) -> tuple[str, ...]:
+    """Return how to ask for an identity: as it is stored, and in its normal form, because sources differ in case."""
+    if kind not in {EMAIL, PHONE}:
+        return (value,)
+    return tuple(dict.fromkeys((value, normal(kind, value).decode("utf-8", "surrogatepass"))))

@@ -1,0 +1,71 @@
+"""How a list continues: the parameters of a page, and the place of the page after it. Only the map's rule ends a list.
+
+An empty page is not the end, a page size above the limit is cut silently, and totals may be null: so neither the
+number of items nor a total says that a list has ended, unless the map does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from exporters.http.client import HttpPage
+from exporters.http.expressions import find
+from exporters.http.forms import PageForm
+from portability.api import JSON
+from portability.api.errors import SourceRefused
+
+AFTER = "after"
+"""The name of the place in templates."""
+SHIFTING = frozenset({"number", "offset"})
+"""Kinds whose pages move when records are added or deleted."""
+TOKENS = frozenset({"cursor", "link"})
+"""Kinds whose places are tokens of the source, which expire."""
+
+
+def first(form: PageForm | None) -> JSON:
+    """Return the place of the first page."""
+    if form is None:
+        return None
+    if form.start is not None:
+        return form.start
+    return {"number": 1, "offset": 0}.get(form.kind)
+
+
+def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequence[Any], what: str) -> JSON:
+    """Return the place of the next page; None: the list has ended. Raises SourceRefused, ValueError as `find` does."""
+    if form is None or (form.until_empty and not items) or (form.more is not None and not find(form.more, page.value)):
+        return None
+    match form.kind:
+        case "number":
+            return _number(place) + 1
+        case "offset":
+            return _number(place) + len(items)
+        case "key":
+            found = find(form.key or "", items[-1]) if items else place
+        case "link" if form.header:
+            found = _linked(page)
+        case _:
+            found = find(form.next or "", page.value)
+    if found in (None, ""):
+        return None
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        raise SourceRefused(f"{what}: the place of the next page is neither text nor integer")
+    if found == place:
+        raise SourceRefused(f"{what}: the next page is the same page again", hint="check `page` of the map")
+    return found
+
+
+def _number(place: JSON) -> int:
+    if not isinstance(place, int):
+        raise ValueError("`start` of `page` is not an integer")  # noqa: TRY004  # it becomes a fault of the map
+    return place
+
+
+def _linked(page: HttpPage) -> str | None:
+    """Return the URL with `rel="next"` of the header `Link` (RFC 8288)."""
+    for part in page.headers.get("Link", "").split(","):
+        url, *parameters = part.split(";")
+        if any(parameter.strip().replace('"', "") == "rel=next" for parameter in parameters):
+            return str(url.strip().strip("<>"))
+    return None

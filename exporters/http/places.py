@@ -1,0 +1,63 @@
+"""Places: where a reading is, as JSON, for each level of a map. They survive the death of a worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from portability.api import JSON, Cursor
+from portability.api.errors import ExporterFault
+
+KEPT = 3
+"""How many of the last keys a place remembers: the last records may be deleted before a reading continues."""
+PartId: TypeAlias = "tuple[str, int, str]"
+"""A part of a list: the value that it is read for, the number of its request, and the begin of its window of time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the list of one level."""
+
+    part: PartId
+    page: JSON = None
+    """The page to read; None: the first page."""
+    kept: tuple[str, ...] = ()
+    """Keys of the last items before this place, the last of them last; of a parent: its own key."""
+    given: int = 0
+    """How many items of the part are before this place."""
+
+    def to_json(self) -> JSON:
+        """Return the place as JSON."""
+        return [list(self.part), self.page, list(self.kept), self.given]
+
+    @classmethod
+    def from_json(cls, found: Any) -> Place:  # noqa: ANN401  # parsed JSON
+        """Return the place. Raises ValueError, TypeError."""
+        (value, number, window), page, kept, given = found
+        return cls((str(value), int(number), str(window)), page, tuple(map(str, kept)), int(given))
+
+    def after(self, keys: Sequence[str], page: JSON) -> Place:
+        """Return the place of the next page of the same part, after items with these keys."""
+        return Place(self.part, page, (*self.kept, *keys)[-KEPT:], self.given + len(keys))
+
+
+Steps: TypeAlias = "tuple[Place | None, ...]"
+"""Places from the first level of a map to the last; None as the last: everything of its parent was read."""
+
+
+def to_cursor(steps: Steps) -> Cursor:
+    """Return places as text."""
+    return json.dumps([step and step.to_json() for step in steps], separators=(",", ":"))
+
+
+def from_cursor(cursor: Cursor, dataset: str) -> Steps:
+    """Return the places of a cursor. Raises ExporterFault."""
+    try:
+        steps = tuple(None if step is None else Place.from_json(step) for step in json.loads(cursor))
+    except (TypeError, ValueError):
+        steps = ()
+    if not steps or None in steps[:-1]:
+        raise ExporterFault(f"{dataset}: invalid cursor: start again without it")
+    return steps

@@ -1,0 +1,119 @@
+"""The source kind `http`: a section of the file of sources, and its map."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from exporters.http.checks import faults
+from exporters.http.client import SourceAccess
+from exporters.http.exporter import HttpExporter, HttpSource
+from exporters.http.forms import HttpSourceForm
+from exporters.http.guard import UrlGuard
+from exporters.http.hooks import Hooks
+from exporters.http.logins import Login, LoginForm, NoLogin, OAuthForm, TokenLogin, fixed_login
+from exporters.http.rates import parse_rate
+from exporters.maps.forms import MapForm, Name, Text
+from exporters.maps.kinds import MapKind
+from exporters.maps.reading import Map, open_map
+from exporters.maps.references import is_reference, resolve
+from portability.api import SourceDeclaration, Sources
+from portability.api.errors import BadSetting
+
+VENDORS = Path(__file__).parent / "vendors"
+BUILT_IN = "vendor:"
+"""Prefix of a map that this software contains: `vendor:hubspot`."""
+
+
+class HttpSection(MapForm):
+    """The keys of a section, beside `kind`."""
+
+    map: Text
+    """A path relative to the file of sources, or `vendor:NAME`."""
+    base_url: Text | None = None
+    """In place of the map's; a value or a reference."""
+    auth: LoginForm = NoLogin(kind="none")
+    rate: Text = "10/s"
+    """Shared by all workers."""
+    tenant: Text | None = None
+    """The tenant whose data the source has; default: the source is the platform's own."""
+    values: dict[Name, Text] = Field(default_factory=dict)
+    """Values of the names that the map asks for, or references."""
+
+
+class HttpMapKind(MapKind[HttpSourceForm]):
+    """The kind `http`; its maps may be those of vendors that this software contains."""
+
+    __slots__ = ()
+
+    def read(self, declared: SourceDeclaration) -> Map[HttpSourceForm]:
+        """Read the file that the key `map` names. Raises BadSetting, BadMap."""
+        stated = declared.keys.get("map")
+        if not isinstance(stated, str) or not stated.startswith(BUILT_IN):
+            return super().read(declared)
+        known = {path.stem: path for path in sorted(VENDORS.glob("*.toml"))}
+        name = stated.removeprefix(BUILT_IN)
+        if name not in known:
+            raise BadSetting(f"map: unknown vendor {name!r}; there are {', '.join(known)}")
+        return open_map(known[name], self.form)
+
+
+def make(declared: SourceDeclaration, found: Map[HttpSourceForm], connections: Sources) -> HttpExporter:
+    """Make the exporter of a section and its map. Raises BadSetting."""
+    return exporter_of(declared.name, _section(declared), found.form, connections)
+
+
+def exporter_of(name: str, section: HttpSection, source: HttpSourceForm, connections: Sources) -> HttpExporter:
+    """Make the exporter of a map. Raises BadSetting."""
+    base_url = section.base_url or source.base_url
+    if base_url is None:
+        raise BadSetting("base_url is missing: the map has none", hint="set base_url in the file of sources")
+    guard = UrlGuard.of(_value(base_url, "base_url"), source.hosts)
+    try:
+        rate = parse_rate(name, section.rate)
+    except ValueError as error:
+        raise BadSetting(f"rate: {error}") from None
+    buckets = {key: parse_rate(f"{name}:{key}", text) for key, text in source.limits.buckets.items()}
+    login = _login(name, section.auth, connections)
+    access = SourceAccess(name, guard, login, source.limits, (rate,), connections, source.error)
+    hooks = {one.name: Hooks.of(one.hooks) for one in source.dataset}
+    return HttpExporter(HttpSource(name, source, access, buckets, _values(section, source), section.tenant, hooks))
+
+
+def _section(declared: SourceDeclaration) -> HttpSection:
+    try:
+        return HttpSection.model_validate_json(json.dumps(declared.keys, default=str))
+    except ValidationError as error:
+        first: Any = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(str(step) for step in first["loc"])
+        raise BadSetting(f"{path}: {str(first['msg']).removeprefix('Value error, ')}") from None
+
+
+def _login(name: str, auth: LoginForm, connections: Sources) -> Login:
+    if not isinstance(auth, OAuthForm):
+        return fixed_login(auth)
+    if (auth.kind == "oauth2_refresh") != (auth.refresh_token is not None):
+        raise BadSetting("auth: `refresh_token` belongs to the kind oauth2_refresh, which needs it")
+    # The token endpoint is the operator's word, as base_url is.
+    url = UrlGuard.of(_value(auth.token_url, "auth.token_url"), ()).own("")
+    return TokenLogin(name, auth, url, connections)
+
+
+def _values(section: HttpSection, source: HttpSourceForm) -> Mapping[str, str]:
+    if missing := set(source.values) - section.values.keys():
+        raise BadSetting(f"values: the map needs {', '.join(sorted(missing))}")
+    if unknown := section.values.keys() - set(source.values):
+        raise BadSetting(f"values: the map does not use {', '.join(sorted(unknown))}")
+    return {name: _value(text, f"values.{name}") for name, text in section.values.items()}
+
+
+def _value(text: str, key: str) -> str:
+    return resolve(text, key) if is_reference(text) else text
+
+
+open_http = HttpMapKind(HttpSourceForm, make, faults)
+"""The entry point of the kind `http`."""

@@ -1,0 +1,1 @@
+"""State that workers share about a source: rates and locks in Redis, sealed tokens in the control database."""
