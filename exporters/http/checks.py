@@ -68,7 +68,9 @@ def _bad_node(form: HttpSourceForm, node: LinksForm | HttpDatasetForm, nodes: No
         return
     known = {*form.values, *_known(node, nodes)}
     is_coded = isinstance(node, HttpDatasetForm) and bool(node.hooks.pages or node.hooks.shape)
-    if not is_coded:
+    if node.within is not None and not isinstance(nodes.get(node.parent or ""), HttpDatasetForm):
+        yield MapFault((*path, "within"), "items within an item need a dataset as `parent`")
+    if not is_coded and node.within is None:
         for number, request in enumerate(node.union or (node,)):
             yield from _bad_request(form, request, known, (*path, "union", number) if node.union else path)
     for name in node.verify.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from portability.api import Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
 
 ATTEMPTS = 3
+FIRST_PAUSE_SECONDS = 0.2
 WAITS_MOST = 20
 """How often one request is postponed by 429 or 503 before the source counts as unavailable."""
 REDIRECTS_MOST = 5
@@ -33,6 +35,9 @@ PLACE_STATUSES = frozenset({400, 404, 410})
 """What sources answer to a token of a page that has expired."""
 
 set_on_retry_hooks([])  # the library would write the arguments of calls into logs
+for _library in ("httpx", "httpcore"):
+    # They write each URL into the log, with the address that is asked for.
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 
 class PlaceExpired(SourceRefused):
@@ -147,7 +152,11 @@ class SourceClient:
         attempts = ATTEMPTS if call.is_repeatable else 1
         try:
             for attempt in stamina.retry_context(
-                on=PassingFault, attempts=attempts, timeout=max(0.1, self.budget.left_seconds)
+                on=PassingFault,
+                attempts=attempts,
+                timeout=max(0.1, self.budget.left_seconds),
+                wait_initial=FIRST_PAUSE_SECONDS,
+                wait_jitter=FIRST_PAUSE_SECONDS,
             ):
                 with attempt:
                     return self._postponed(call)

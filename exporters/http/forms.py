@@ -199,6 +199,8 @@ class NodeForm(RequestForm):
     """A dataset or links of this map."""
     each: Expression | None = None
     """Values in the parent's item, one request each: `{each}`."""
+    within: Expression | None = None
+    """Where the items are in the parent's item; nothing is requested."""
     batch: int | None = Field(default=None, ge=1, le=10_000)
     """How many values one request contains: `{ids}`."""
     union: tuple[RequestForm, ...] = ()

@@ -59,8 +59,10 @@ class UrlGuard:
         Raises: SourceRefused if it is not allowed, SourceUnavailable if its host has no address now; the messages do
         not contain it.
         """
+        if not isinstance(found, str) or not found:
+            raise SourceRefused(f"{what}: the source names a URL that is not text")
         try:
-            url = urljoin(current, found if isinstance(found, str) else "")
+            url = urljoin(current, found)
             parts = _split(url)
         except ValueError as error:
             raise SourceRefused(f"{what}: the source names an invalid URL: {error}") from None

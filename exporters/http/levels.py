@@ -135,6 +135,8 @@ class RequestLevel:
         page, form = part.form.page, part.form
         is_first = place is None
         place = paging.first(page) if is_first else place
+        if self._form.within is not None:
+            return SourcePage([self._item(value, part, context) for value in find_all(self._form.within, context.item)])
         if self._hooks.pages is not None:
             return self._hooked(part, place, context)
         is_link = page is not None and page.kind == "link" and not is_first

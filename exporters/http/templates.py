@@ -25,6 +25,8 @@ Names: TypeAlias = Mapping[str, Any]
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_.]*)((?:\|[^{}|]+)*)\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DOTS = frozenset({".", ".."})
+OBJECTS = "objects:"
+"""`{ids|objects:id}`: a list of values as a list of objects with this key."""
 QUOTED = "quoted:"
 """`quoted:'\\`: within this quote; it, and the escape character, are escaped by the escape character."""
 
@@ -91,6 +93,8 @@ class Placeholder:
         if names.get(self.name) is None:
             raise AbsentName(self.name)
         value = names[self.name]
+        if self.filters and self.filters[0].startswith(OBJECTS):
+            return [{self.filters[0].removeprefix(OBJECTS): one} for one in value]
         for each in self.filters:
             text = value if isinstance(value, str) else str(value)
             value = _quoted(text, each[-2], each[-1]) if each.startswith(QUOTED) else FILTERS[each](text)
@@ -104,8 +108,9 @@ def faults(text: str, *, is_path: bool = False) -> Iterator[str]:
         if isinstance(piece, str):
             continue
         for each in piece.filters:
-            if each not in FILTERS and not (each.startswith(QUOTED) and len(each) == len(QUOTED) + 2):
-                yield f"unknown filter {each!r}; there are {', '.join(FILTERS)} and quoted:QE"
+            is_quoted = each.startswith(QUOTED) and len(each) == len(QUOTED) + 2
+            if each not in FILTERS and not is_quoted and not (each.startswith(OBJECTS) and len(pieces) == 1):
+                yield f"unknown filter {each!r}; there are {', '.join(FILTERS)}, quoted:QE and objects:KEY"
         if len(pieces) > 1 and not is_path and not piece.is_closed:
             yield f"{{{piece.name}}} stands within a text: a filter must quote it, such as quoted:'\\"
 
