@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, case, func, select
 
+from portability.api.coverage import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN
 from portability.api.errors import FormatError, SourceError, all_errors
 from portability.database import deployment, history, incidents, models
 from portability.database.engine import elapsed_seconds, now, reading
@@ -45,7 +46,7 @@ ALARMS = {Alarm.HALF: deadlines.HALF, Alarm.MOST: deadlines.MOST, Alarm.MISSED: 
 VOLUME_STATES = ("writing", "stored")
 _FOUND = (
     *("missing", "truncated", "changed", "unreadable", "not_json", "no_format", "too_large"),
-    *("instruction_withdrawn", "needs_instruction", "needs_review", "coverage_undecided"),
+    *("instruction_withdrawn", "needs_instruction", "needs_review", COVERAGE_UNDECIDED, COVERAGE_UNKNOWN),
 )
 
 OTHER = "other"

@@ -100,6 +100,11 @@ def exporter_names(settings: Settings) -> Collection[str]:
     return [*(one.name for one in _read(settings.sources)), OWN_RECORDS]
 
 
+def declared_names(settings: Settings) -> Sequence[str]:
+    """Return the names of the sources that the file SOURCES declares; none without such a file. Raises BadSetting."""
+    return [] if settings.sources is None else [one.name for one in _read(settings.sources)]
+
+
 def open_installed(declared: SourceDeclaration, connections: Sources) -> Exporter:
     """Open the source kind `python`: an installed exporter, named by the section's name or by its key `exporter`.
 

@@ -93,7 +93,7 @@ def _schema(inspector: Inspector, schema: str | None, default: str | None) -> di
     comments = _comments(inspector, every)
     found: dict[str, CatalogueTable] = {}
     for place, described in columns.items():
-        key = tuple((keys.get(place) or {}).get("constrained_columns") or ())
+        key = tuple((keys[place]["constrained_columns"] if keys.get(place) else ()) or ())
         listed = [tuple(filter(None, one["column_names"])) for one in indexes.get(place) or ()]
         uniques = [tuple(one["column_names"]) for one in unique.get(place) or ()]
         identifying = [tuple(filter(None, one["column_names"])) for one in indexes.get(place) or () if one["unique"]]
@@ -126,9 +126,7 @@ def _comments(inspector: Inspector, every: Mapping[str, Any]) -> dict[TableKey, 
 
 
 def _column(described: ReflectedColumn) -> CatalogueColumn:
-    return CatalogueColumn(
-        described["name"], described["type"], described["nullable"], described.get("comment") or ""
-    )
+    return CatalogueColumn(described["name"], described["type"], described["nullable"], described.get("comment") or "")
 
 
 def _reference(described: Any, schema: str | None, default: str | None) -> Reference:  # noqa: ANN401  # the library's dictionary

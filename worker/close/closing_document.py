@@ -19,6 +19,7 @@ from portability.law.tenants import Tenants
 from portability.locale import translations
 from portability.requests.outcome import ExportOutcome, outcome
 from portability.requests.states import REFERRED, DatasetState
+from worker.plan.coverage import PlannedCoverage
 from worker.plan.plan import ExportPlan, Omission, PlanLine, title_only
 
 GAP = ("exporter", "dataset", "what", "reason", "retryable", "volume", "record", "fields")
@@ -45,9 +46,11 @@ def document(
     unknown: bool = False,
     reviewed: Sequence[Mapping[str, JSON]] = (),
     tenants: Tenants | None = None,
+    covered: Sequence[PlannedCoverage] = (),
 ) -> dict[str, JSON]:
     """Return the content of export.json (docs/archive-format.md)."""
     answer = outcome_of(export, plan, lines, unknown=unknown)
+    of_sources: dict[str, JSON] = {"coverage": [_coverage(one) for one in covered]} if covered else {}
     return {
         "format": FORMAT,
         "export": export["id"],
@@ -70,7 +73,17 @@ def document(
         "referrals": _referrals(export, lines, tenants or Tenants()),
         "not_included": [_left_out(left) for left in plan.omissions],
         "withheld": _withheld(plan, lines),
+        **of_sources,
         "volumes": list(volumes),
+    }
+
+
+def _coverage(covered: PlannedCoverage) -> dict[str, JSON]:
+    return {
+        "source": covered.source,
+        "state": covered.state,
+        "undecided": covered.undecided,
+        "checked_at": covered.checked_at,
     }
 
 

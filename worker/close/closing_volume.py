@@ -104,6 +104,7 @@ def make_files(
         unknown=volume.job.unknown_approved,
         reviewed=rows.reviewed,
         tenants=tenants.load(context.settings.tenants_file),
+        covered=volume.job.coverage,
     )
     excerpts.absorb(context.storage, volume.excerpts, rows.volumes, export["revision"])
     envelope = volume.output.envelope

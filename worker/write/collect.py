@@ -56,10 +56,19 @@ def _read(run: DatasetRun) -> None:
     position, reading = run.volume.position, run.reading
     if is_first := position == Position(position.reading):
         run.tally.began_at = run.tally.began_at or datetime.now(UTC)
+        _note_undecided(run)
         run.go_to(reading.after, reading.files)
     known = with_known_identities(run, is_first=is_first)
     if known is not None:
         _read_on(known)
+
+
+def _note_undecided(run: DatasetRun) -> None:
+    """Add the gaps of what no one has decided on, once a line: with the first reading of its beginning."""
+    if run.reading.is_beginning:
+        for gap in run.volume.job.undecided.get(run.reading.ordinal, ()):
+            run.volume.job.report_gap(run.line, gap.reason)
+            run.tally.gaps.append(Missing(gap))
 
 
 def _read_on(run: DatasetRun) -> None:

@@ -31,7 +31,7 @@ TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("deleted", ("deleted_at", "deleted", "removed_at")),
 )
 """Keys of a dataset, each with the usual names of its column."""
-SECRET_REASON = "with it another person could act as you"
+WITHHELD_REASON = "with it another person could act as you"
 NAME_MAX = 100
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
@@ -176,7 +176,7 @@ def _proposals(table: CatalogueTable) -> Iterator[str]:
         yield "# [dataset.withheld]"
         for name in withheld:
             what = " ".join(words(name)) or name
-            yield f"# {_key(name)} = {{ what = {_text(what)}, reason = {_text(SECRET_REASON)} }}  # secret"
+            yield f"# {_key(name)} = {{ what = {_text(what)}, reason = {_text(WITHHELD_REASON)} }}  # secret"
     internal = [name for name, found in guesses.items() if found is Guess.BINARY]
     if internal:
         yield "# [dataset.internal]"

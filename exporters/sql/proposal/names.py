@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import JSON, LargeBinary, String
@@ -13,7 +17,7 @@ from sqlalchemy.types import NullType, TypeEngine
 class Guess(StrEnum):
     """What a column seems to contain."""
 
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105  # the word, not a secret
     """A password, token, key or code that would let another person act as the subject."""
     FREE_TEXT = "free_text"
     """Text that a person wrote, or a value of any structure: it may be about other people."""
@@ -26,54 +30,18 @@ class Guess(StrEnum):
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
-_SECRET_STEMS = (
-    *("password", "passwd", "passphrase", "passwort", "kennwort", "katasandi", "motdepasse", "contrasena"),
-    *("secret", "credential", "apikey", "privatekey", "accesskey", "secretkey", "sessionid", "sessionkey", "csrf"),
-    *("authtoken", "accesstoken", "refreshtoken", "recoverycode", "backupcode", "cardnumber", "securitycode"),
-    *("securityanswer", "securityquestion", "pushkey", "keydata", "sessiondata", "magiclink", "signingkey"),
-    *("encryptionkey", "encrypted", "ciphertext", "verificationcode", "verificationkey", "activationkey"),
-    *("activationcode", "confirmationcode", "resetcode", "resetkey", "invitationcode", "onetime", "signedurl"),
-    *("authorization", "registrationid", "ccnum"),
-)
-"""Parts of a name, without separators, that no harmless column has."""
-_SECRET_WORDS = frozenset(
-    "pwd pass token tokens salt otp totp hotp mfa cvv cvc cvn csc pin jwt nonce cookie cookies oauth seed".split()
-)
-_KEY_BEFORE = frozenset("api auth access private signing session ssh encryption recovery hmac webhook client signature".split())
-"""Words before `key` that make it a secret; `primary_key` and `foreign_key` are not."""
 
-_FREE_WORDS = frozenset(
-    "note notes comment comments message messages body text texts content contents description descriptions remark "
-    "remarks memo bio about summary transcript feedback review reviews answer answers question reason details detail "
-    "subject story caption reply signature snippet payload metadata meta extra data properties attributes context "
-    "notiz notizen bemerkung bemerkungen beschreibung kommentar nachricht catatan komentar pesan isi keterangan".split()
-)
-_PERSONAL_STEMS = (
-    *("email", "phone", "firstname", "lastname", "fullname", "surname", "nickname", "username", "displayname"),
-    *("realname", "maidenname", "birth", "street", "postcode", "postalcode", "zipcode", "passport", "nationality"),
-    *("useragent", "ipaddr", "latitude", "longitude", "mailaddress", "recipient", "linkedin", "facebook", "twitter"),
-    *("instagram", "whatsapp", "telegram", "vorname", "nachname", "strasse", "telefon", "anschrift", "alamat"),
-)
-_PERSONAL_WORDS = frozenset(
-    "mail mobile tel fax msisdn sms skype address city town village county province country region district four marital "
-    "zip dob age gender sex title salutation prefix suffix language locale timezone ssn nik npwp vat iban bic bank "
-    "account_holder ip device agent geo gps lat lon lng location place avatar photo picture portrait image face voice "
-    "voiceprint biometric salary income religion marital ethnicity health diagnosis employer company organisation "
-    "organization department job occupation caller called callee visitor sender author holder payer payee beneficiary "
-    "vendor website url homepage handle login contact customer guest nama lahir telepon kelamin agama name "
-    "line1 line2 line3 line4 lines geburtsdatum ort plz land firma anrede prenom nom adresse".split()
-)
-_NAME_OF_THINGS = frozenset(
-    "file table model event queue task job role group permission app field column type status tag category product "
-    "plan class method action host server domain bucket template index module content schema currency feature flag "
-    "option attribute code template stage pipeline board list campaign form report view rule source channel".split()
-)
-"""Words before `name` that name a thing and not a person."""
-_PLAIN_FIRST = frozenset("is has can was should allow allows enable enabled show num n max min total".split())
-_PLAIN_LAST = frozenset(
-    "at on date time type kind count counts bytes size length version algorithm format verified used enabled expires "
-    "expiry expire expired id ids rate status state_id seconds minutes hours days ttl attempts position order".split()
-)
+def _lists() -> Mapping[str, Mapping[str, Sequence[str]]]:
+    text = files("exporters.sql.proposal").joinpath("words.toml").read_text("utf-8")
+    return {part: {name: words.split() for name, words in lists.items()} for part, lists in tomllib.loads(text).items()}
+
+
+_LISTS = _lists()
+_SECRET_STEMS, _PERSONAL_STEMS = _LISTS["secret"]["stems"], _LISTS["personal"]["stems"]
+_SECRET_WORDS, _KEY_BEFORE = frozenset(_LISTS["secret"]["words"]), frozenset(_LISTS["secret"]["before_key"])
+_FREE_WORDS, _PERSONAL_WORDS = frozenset(_LISTS["free_text"]["words"]), frozenset(_LISTS["personal"]["words"])
+_NAME_OF_THINGS = frozenset(_LISTS["other"]["before_name"])
+_PLAIN_FIRST, _PLAIN_LAST = frozenset(_LISTS["other"]["first"]), frozenset(_LISTS["other"]["last"])
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -112,7 +80,7 @@ def _is_secret(parts: tuple[str, ...]) -> bool:
         return True
     if parts[-1] == "id":
         return False
-    pairs = zip(parts, parts[1:], strict=False)
+    pairs = pairwise(parts)
     return bool(_SECRET_WORDS & {*parts}) or any(last == "key" and first in _KEY_BEFORE for first, last in pairs)
 
 

@@ -19,7 +19,12 @@ from exporters.sql.values import field_type
 
 TENANT_COLUMNS = ("tenant_id", "org_id", "organization_id", "organisation_id", "workspace_id")
 """Usual names of a column that names the tenant of a row."""
-_ACTORS = frozenset("created updated modified changed deleted approved assigned closed archived uploaded by".split())
+_ACTORS = frozenset(
+    {
+        *("created", "updated", "modified", "changed", "deleted", "approved", "assigned", "closed", "archived"),
+        *("uploaded", "by"),
+    }
+)
 """Words of a column that names who worked on a row, and not whom it is about."""
 SIDES = 2
 """References that make a join table."""
@@ -152,9 +157,7 @@ def _joined(
                     )
 
 
-def _references(
-    catalogue: Catalogue, table: CatalogueTable, tenant: str | None
-) -> Iterator[tuple[Reference, bool]]:
+def _references(catalogue: Catalogue, table: CatalogueTable, tenant: str | None) -> Iterator[tuple[Reference, bool]]:
     """Yield the references of one column each, and whether only the name says so; not those to the tenant."""
     named: set[str] = set()
     for reference in table.references:
@@ -195,5 +198,5 @@ def _is_join(table: CatalogueTable, references: Sequence[tuple[Reference, bool]]
     if len(sides) < SIDES:
         return False
     is_pair = any(unique <= sides and len(unique) > 1 for unique in table.unique)
-    others = [column for name, column in table.columns.items() if name not in {*sides, *table.key}]
+    others = [column for name, column in table.columns.items() if name not in {*sides, *table.key, tenant}]
     return is_pair or all(isinstance(column.type, DateTime | Date) for column in others)

@@ -103,4 +103,6 @@ def test_every_table_that_can_reach_the_subject_has_its_shortest_paths(made: Cat
     assert {name: reach.cost for name, reach in found.reached.items()} == lengths
     for name, reach in found.reached.items():
         led = {step.table for step in reach.steps}
-        assert led == {other for other, cost in steps[name] if lengths.get(other, -9) + cost == reach.cost and reach.cost}
+        assert led == {
+            other for other, cost in steps[name] if lengths.get(other, -9) + cost == reach.cost and reach.cost
+        }
