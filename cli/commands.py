@@ -63,6 +63,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
         "doctor": "cli.doctor:doctor",
         "reconcile": "cli.reconcile:reconcile",
         "plugins": "cli.plugins:plugins",
+        "source": "cli.source:source_group",
         "keys": "cli.keys:keys_group",
         "audit": "cli.audit:audit_group",
         "metrics": "cli.metrics:metrics",

@@ -29,7 +29,7 @@ class FieldForm(MapForm):
     text: Text
     """Description for people."""
     type: FieldType | None = None
-    """Default: the type that the source has."""
+    """Default: a text. A kind of source whose records state their types may have another default."""
     provenance: Provenance | None = None
     """Default: the dataset's."""
     third_party: bool = False

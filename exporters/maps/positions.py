@@ -61,7 +61,7 @@ def _sections(text: str) -> Iterator[_Section]:
 
 
 def _is_complete(lines: Sequence[str]) -> bool:
-    """Return whether the lines are TOML: a line in a text of several lines is no header."""
+    """Return whether the lines are TOML: a line within a text of several lines is not a header."""
     return _parsed(lines) is not None
 
 

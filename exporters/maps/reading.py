@@ -100,4 +100,6 @@ def _fault(error: Any) -> MapFault:  # noqa: ANN401  # a TypedDict of the librar
             return MapFault(steps[:-1], f"the key {key!r} is missing")
         case _:
             message = str(error["msg"]).removeprefix("Value error, ")
-            return MapFault(steps, f"{key}: {message[:1].lower()}{message[1:]}")
+            # An element of a list has no name of its own.
+            named = next((step for step in reversed(steps) if isinstance(step, str)), "the map")
+            return MapFault(steps, f"{named}: {message[:1].lower()}{message[1:]}")

@@ -172,3 +172,14 @@ class SourceDeclaration:
 
 SourceKind: TypeAlias = Callable[[SourceDeclaration, Sources], Exporter]
 """Make the exporter of a section; raises BadSetting if it is invalid. Entry point group `portability.source_kinds`."""
+
+
+@runtime_checkable
+class MappedKind(Protocol):
+    """A kind of source whose sections name a map: a TOML file that declares the datasets (docs/maps.md)."""
+
+    def __call__(self, declared: SourceDeclaration, connections: Sources, /) -> Exporter: ...
+
+    def schema(self) -> Mapping[str, object]:
+        """Return the JSON Schema of its maps (draft 2020-12)."""
+        ...

@@ -1,0 +1,33 @@
+"""`portability source schema`: what the maps of a kind of source may contain."""
+
+from __future__ import annotations
+
+import click
+import orjson
+
+from cli.context import Context, shared
+from portability.api import MappedKind
+from portability.api.errors import BadInput
+from portability.plugins import SOURCE_KINDS, find
+
+
+@click.group("source")
+def source_group() -> None:
+    """Sources that a map declares."""
+
+
+@source_group.command("schema")
+@click.argument("kind")
+@shared
+def schema(context: Context, kind: str) -> None:  # noqa: ARG001  # the context is every command's
+    """Print the JSON Schema of the maps of a KIND of source, such as sql."""
+    print(orjson.dumps(mapped_kind(kind).schema(), option=orjson.OPT_INDENT_2).decode())
+
+
+def mapped_kind(name: str) -> MappedKind:
+    """Load a kind of source whose sources are declared by maps. Raises BadInput, DuplicatePlugin, BrokenPlugin."""
+    kinds = {kind: plugin for kind, plugin in find(SOURCE_KINDS).items() if isinstance(plugin.load(), MappedKind)}
+    if name not in kinds:
+        raise BadInput(f"{name!r} is not a kind of source with maps; there are: {', '.join(kinds) or 'no such kinds'}")
+    loaded: MappedKind = kinds[name].load()
+    return loaded

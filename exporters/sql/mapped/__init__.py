@@ -1,0 +1,1 @@
+"""Sources of the kind `sql`: a map becomes tables, row filters and identities of the engine for SQL."""

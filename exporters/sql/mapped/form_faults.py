@@ -1,0 +1,149 @@
+"""Faults of an SQL map that are visible without its database: names that do not fit, and paths that lead nowhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from exporters.maps.reading import MapFault
+from exporters.sql.belonging import Within
+from exporters.sql.mapped.forms import RowsForm, SqlDatasetForm, SqlSourceForm
+from exporters.sql.source import FILE
+from portability.api import FieldType, SubjectKind
+from portability.api.tags import REDACTABLE
+
+TIMES = frozenset({FieldType.DATETIME, FieldType.DATE})
+
+
+def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
+    """Yield every fault, each with its place in the map."""
+    yield from _names(form)
+    yield from _circles(form)
+    for place, dataset in enumerate(form.dataset):
+        at = ("dataset", place)
+        for fault in (
+            *_columns(dataset),
+            *_fields(dataset),
+            *_disclosures(dataset),
+            *_subjects(form, dataset),
+        ):
+            yield MapFault((*at, *fault.path), fault.message, fault.hint)
+    for path, dataset, way in form.steps():
+        yield from _way(form, path, dataset, way)
+
+
+def _names(form: SqlSourceForm) -> Iterator[MapFault]:
+    seen = Counter[str]()
+    for place, dataset in enumerate(form.dataset):
+        seen[dataset.name] += 1
+        if seen[dataset.name] > 1:
+            yield MapFault(("dataset", place, "name"), f"two datasets have the name {dataset.name!r}")
+    tables = {dataset.table for dataset in form.dataset}
+    for name in (*form.tables.internal, *form.tables.undecided):
+        if name in tables:
+            part = "internal" if name in form.tables.internal else "undecided"
+            yield MapFault(("tables", part), f"the table {name!r} is also that of a dataset")
+
+
+def _circles(form: SqlSourceForm) -> Iterator[MapFault]:
+    parents: dict[str, set[str]] = {dataset.name: set() for dataset in form.dataset}
+    for path, dataset, way in form.steps():
+        if way.dataset is None:
+            continue
+        if way.dataset not in parents:
+            known = ", ".join(sorted(parents))
+            yield MapFault((*path, "dataset"), f"unknown dataset {way.dataset!r}", f"datasets of this map: {known}")
+            continue
+        parents[dataset.name].add(way.dataset)
+    try:
+        TopologicalSorter(parents).prepare()
+    except CycleError as error:
+        circle: Sequence[str] = error.args[1]
+        # Each dataset of the circle is a parent of the next: the place is the way by which the second has the first.
+        path = next(path for path, one, way in form.steps() if (one.name, way.dataset) == (circle[1], circle[0]))
+        names = " -> ".join(reversed(circle))
+        yield MapFault((*path, "dataset"), f"datasets lead to each other: {names}", "begin a path with `identities`")
+
+
+def _columns(dataset: SqlDatasetForm) -> Iterator[MapFault]:
+    groups: Mapping[str, Iterable[str]] = {
+        "fields": [dataset.column_of(name) for name in dataset.fields],
+        "withheld": dataset.withheld,
+        "internal": dataset.internal,
+        "undecided": dataset.undecided,
+    }
+    first: dict[str, str] = {}
+    for group, names in groups.items():
+        for name in names:
+            if name in first:
+                # A list has no keys: its fault is at the list.
+                path = (group,) if group == "undecided" else (group, _key(dataset, group, name))
+                yield MapFault(path, f"the column {name!r} is named twice: in {first[name]} and in {group}")
+            first.setdefault(name, group)
+
+
+def _key(dataset: SqlDatasetForm, group: str, column: str) -> str:
+    """Return the last key in the group that names the column."""
+    if group != "fields":
+        return column
+    return [name for name in dataset.fields if dataset.column_of(name) == column][-1]
+
+
+def _fields(dataset: SqlDatasetForm) -> Iterator[MapFault]:
+    for name in dataset.key:
+        if name not in dataset.fields:
+            yield MapFault(("key",), f"the key names {name!r}, which is not a field")
+    if dataset.file is not None and FILE in dataset.fields:
+        yield MapFault(("fields", FILE), f"the field {FILE!r} is that of the file: give this field another name")
+    for name, field in dataset.fields.items():
+        kind = field.type or FieldType.STRING
+        if field.person is not None and (name in dataset.key or kind not in REDACTABLE):
+            message = "only a text or object that is not part of the key has a `person`"
+            yield MapFault(("fields", name, "person"), message)
+        if (field.keys is not None or field.keys_about_others) and kind is not FieldType.OBJECT:
+            yield MapFault(("fields", name), "only an object has `keys`", 'write type = "object"')
+    for name in dataset.order_columns if dataset.key_is_known else ():
+        if name in {dataset.changed, dataset.deleted}:
+            message = f"the order contains {name!r}, which changes: a row could be read twice or not at all"
+            yield MapFault(("order",), message, "order by the time of creation and the key")
+
+
+def _disclosures(dataset: SqlDatasetForm) -> Iterator[MapFault]:
+    stated = dataset.disclosures
+    if stated is None:
+        return
+    types = {name: field.type or FieldType.STRING for name, field in dataset.fields.items()}
+    if types.get(stated.recipient) is not FieldType.STRING:
+        yield MapFault(("disclosures", "recipient"), f"{stated.recipient!r} is not a field of texts")
+    if stated.at is not None and types.get(stated.at) not in TIMES:
+        yield MapFault(("disclosures", "at"), f"{stated.at!r} is not a field of times or dates")
+
+
+def _subjects(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault]:
+    kinds = dataset.kinds or form.kinds
+    if SubjectKind.TENANT in kinds and dataset.tenant is None:
+        hint = "name the column with `tenant`, or leave `tenant` out of `kinds`"
+        yield MapFault(("name",), f"a tenant gets no row of {dataset.name!r}: no column names the tenant", hint)
+    if kinds - {SubjectKind.TENANT} and not dataset.rows:
+        people = ", ".join(sorted(kinds - {SubjectKind.TENANT}))
+        hint = 'add `rows`, or write kinds = ["tenant"]'
+        yield MapFault(("name",), f"no row of {dataset.name!r} belongs to a person ({people})", hint)
+
+
+def _way(form: SqlSourceForm, path: Sequence[str | int], dataset: SqlDatasetForm, way: RowsForm) -> Iterator[MapFault]:
+    part, number = str(path[-2]), int(path[-1])
+    if way in getattr(dataset, part)[:number]:
+        yield MapFault((*path, "column"), "the same path is named twice", "remove one of them")
+    if way.within is not None and not way.identities:
+        yield MapFault((*path, "within"), "`within` is for ways by identities")
+    if way.within is Within.TENANT and dataset.tenant is None:
+        yield MapFault((*path, "within"), f"{dataset.name!r} names no tenant", "name its column with `tenant`")
+    if part == "staff" and dataset.tenant is None:
+        yield MapFault(path, f"{dataset.name!r} names no tenant, who decides about rows of its staff")
+    steps = {step.table for step in way.through}
+    if len(steps) < len(way.through):
+        yield MapFault((*path, "through"), "a path passes a table twice", "name each table of a path once")
+    parent = next((one for one in form.dataset if one.name == way.dataset), None)
+    if parent is not None and parent.table in steps:
+        yield MapFault((*path, "through"), f"the table {parent.table!r} is that of the dataset {parent.name!r}")

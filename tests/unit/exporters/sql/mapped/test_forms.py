@@ -1,0 +1,123 @@
+"""SQL maps are refused with the line and column of each fault: what is visible without the database."""
+
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from exporters.maps.kinds import MapKind
+from exporters.maps.reading import MapText
+from exporters.sql.mapped.form_faults import form_faults
+from exporters.sql.mapped.forms import SqlSourceForm
+from portability.api.errors import BadMap
+
+HEAD = """title = "Shop"
+role = "controller"
+kinds = ["user"]
+"""
+ORDERS = """[[dataset]]
+name = "orders"
+title = "Orders"
+description = "What you ordered."
+provenance = "provided"
+table = "orders"
+rows = [{ column = "user_id", identities = ["user_id"] }]
+[dataset.fields]
+id = { text = "Identifier." }
+"""
+LINES = """[[dataset]]
+name = "lines"
+title = "Lines"
+description = "What was in the orders."
+provenance = "provided"
+table = "lines"
+rows = [{ column = "order_id", dataset = "orders" }]
+[dataset.fields]
+id = { text = "Identifier." }
+"""
+KIND = MapKind(SqlSourceForm, lambda *_: pytest.fail("not opened"), form_faults)
+
+
+def _faults(text: str) -> list[str]:
+    with pytest.raises(BadMap) as refused:
+        KIND.parse(MapText("shop.toml", text))
+    return str(refused.value).splitlines()
+
+
+def test_a_good_map_is_parsed() -> None:
+    """The defaults: the key is `id`, the order is that of the key, a field is the column of its name, and a text."""
+    found = KIND.parse(MapText("shop.toml", HEAD + ORDERS + LINES)).form.dataset[1]
+    assert (found.key, found.order_columns, found.column_of("id")) == (("id",), ["id"], "id")
+    assert found.rows[0].key == "id"
+
+
+def test_the_example_of_the_page_is_a_map() -> None:
+    """docs/maps.md shows a map that is only refused for the dataset that it leaves out."""
+    page = (Path(__file__).parents[5] / "docs" / "maps.md").read_text()
+    example = page.split("## SQL maps")[1].split("```toml\n")[1].split("```")[0]
+    assert _faults(example) == [
+        "shop.toml:26:28: unknown dataset 'accounts' (datasets of this map: opportunities)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('name = "lines"', 'name = "orders"', "14:1: two datasets have the name 'orders'"),
+        ('dataset = "orders"', 'dataset = "order"', "19:32: unknown dataset 'order'"),
+        ('dataset = "orders"', 'dataset = "lines"', "19:32: datasets lead to each other: lines -> lines"),
+        ("[dataset.fields]", 'undecided = ["id"]\n[dataset.fields]', "11:1: the column 'id' is named twice"),
+        ("[dataset.fields]", 'key = ["number"]\n[dataset.fields]', "11:1: the key names 'number'"),
+        (
+            "[dataset.fields]",
+            'order = ["edited", "id"]\nchanged = "edited"\n[dataset.fields]',
+            "11:1: the order contains 'edited', which changes",
+        ),
+        ('kinds = ["user"]', 'kinds = ["user", "tenant"]', "5:1: a tenant gets no row of 'orders'"),
+        (
+            'rows = [{ column = "user_id", identities = ["user_id"] }]',
+            "",
+            "5:1: no row of 'orders' belongs to a person (user)",
+        ),
+        ('dataset = "orders"', 'dataset = "orders", identities = ["x"]', "19:1: rows: write exactly one of"),
+        (
+            '{ column = "order_id", dataset = "orders" }',
+            '{ column = "order_id", dataset = "orders" }, { column = "order_id", dataset = "orders" }',
+            "19:56: the same path is named twice",
+        ),
+        (
+            'identities = ["user_id"]',
+            'identities = ["user_id"], within = "tenant"',
+            "10:57: 'orders' names no tenant",
+        ),
+        ('id = { text = "Identifier." }', 'id = { text = "I.", keys = ["/a"] }', "12:1: only an object has `keys`"),
+        ('id = { text = "Identifier." }', 'id = { text = "I.", person = "staff" }', "12:21: only a text or object"),
+        (
+            "[dataset.fields]",
+            'disclosures = { recipient = "to" }\n[dataset.fields]',
+            "11:17: 'to' is not a field of texts",
+        ),
+    ],
+)
+def test_faults(old: str, new: str, fault: str) -> None:
+    """Each fault is reported at its key; the last dataset of the map below begins in line 13."""
+    text = HEAD + ORDERS + LINES
+    at = text.index(old) if old in ORDERS or old in HEAD else text.rindex(old)
+    changed = text[:at] + new + text[at + len(old) :]
+    assert any(line.startswith(f"shop.toml:{fault}") for line in _faults(changed)), _faults(changed)
+
+
+@pytest.mark.parametrize("name", ["statement_timeout", "app.x; drop table users", "role"])
+def test_a_setting_of_the_server_is_refused(name: str) -> None:
+    """A map may only set settings of an application: others could end the transaction's protection."""
+    assert "shop.toml:5:" in _faults(f'{HEAD}[session]\nset = {{ "{name}" = "x" }}\n{ORDERS}')[0]
+
+
+def test_the_schema_describes_maps() -> None:
+    """The JSON Schema accepts what the form accepts, and refuses an unknown key."""
+    schema = dict(KIND.schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    checker = jsonschema.Draft202012Validator(schema)
+    checker.validate(tomllib.loads(HEAD + ORDERS + LINES))
+    assert not checker.is_valid(tomllib.loads(HEAD + ORDERS.replace("table =", "tabel =")))
