@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from portability.api import Exporter, FileStore, SourceDeclaration, Sources
-from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin
+from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin, PortabilityError
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
 from portability.errors import BadSource, UnknownExporter
@@ -91,6 +91,22 @@ def open_exporters(settings: Settings, connections: Sources) -> Mapping[str, Exp
             hint="set PORTABILITY_SOURCES to a file of sources: see docs/settings.md#sources",
         )
     return load_exporters(connections)
+
+
+def open_each(settings: Settings, connections: Sources) -> Mapping[str, Exporter | PortabilityError]:
+    """Open each source of the file SOURCES; a source that cannot be opened has its error. Raises BadSetting."""
+    if settings.sources is None:
+        raise BadSetting(
+            "no source is declared: PORTABILITY_SOURCES is not set",
+            hint="set it to a file of sources: see docs/settings.md#sources",
+        )
+    found: dict[str, Exporter | PortabilityError] = {}
+    for declared in _read(settings.sources):
+        try:
+            found[declared.name] = _open(settings.sources, declared, connections)
+        except PortabilityError as error:
+            found[declared.name] = error
+    return found
 
 
 def exporter_names(settings: Settings) -> Collection[str]:

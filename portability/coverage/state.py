@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from portability.api import CoverageFinding, CoverageKind
+from portability.api import JSON, Coverage, CoverageFinding, CoverageKind
 from portability.coverage.checks import CheckedSource
 from portability.database import deployment, models
 from portability.database.engine import now
 from portability.errors import UnknownExporter
 from portability.trust import audit
 
-CHECK = models.source_check
+CHECK, GAP, EXPORT = models.source_check, models.gap, models.export
+RECENT_SECONDS = 30 * 86_400.0
+SHOWN_GAPS = 20
 EVERY_SECONDS = 86_400.0
 """How often each source is checked: a new column is known within a day."""
 RETRY_SECONDS = 3_600.0
@@ -37,6 +39,13 @@ class CoverageState(StrEnum):
     UNDECIDED = "undecided"
     UNKNOWN = "coverage_unknown"
     """The source cannot list what it stores, or has not been checked yet."""
+
+
+def state_after(coverage: Coverage) -> CoverageState:
+    """Return the state that a check gives its source."""
+    if not coverage.is_described:
+        return CoverageState.UNKNOWN
+    return CoverageState.UNDECIDED if coverage.undecided else CoverageState.COMPLETE
 
 
 def state_of(row: RowMapping | None) -> CoverageState:
@@ -67,6 +76,33 @@ def is_valid(connection: Connection, row: RowMapping | None, declaration: str) -
 def findings(row: RowMapping) -> Sequence[CoverageFinding]:
     """Return what the last check found."""
     return [CoverageFinding(**{**one, "kind": CoverageKind(one["kind"])}) for one in row["findings"] or ()]
+
+
+def recent_gaps(connection: Connection, source: str) -> Sequence[RowMapping]:
+    """Return the faults in exports of the last days, by dataset and reason, the newest first."""
+    last_at = func.max(EXPORT.c.began_at).label("last_at")
+    counted = func.count(EXPORT.c.id.distinct()).label("exports")
+    query = (
+        select(GAP.c.dataset, GAP.c.reason, counted, last_at)
+        .join(EXPORT, EXPORT.c.id == GAP.c.export_id)
+        .where(GAP.c.exporter == source, EXPORT.c.began_at >= now(-RECENT_SECONDS))
+        .group_by(GAP.c.dataset, GAP.c.reason)
+        .order_by(last_at.desc(), GAP.c.dataset, GAP.c.reason)
+    )
+    return connection.execute(query.limit(SHOWN_GAPS)).mappings().all()
+
+
+def published(connection: Connection, sources: Iterable[str]) -> list[JSON]:
+    """Return what the register publishes: the state of each source, and its number of undecided columns."""
+    known = {row["source"]: row for row in rows(connection)}
+    return [
+        {
+            "source": source,
+            "state": state_of(known.get(source)),
+            "undecided": (known[source]["undecided"] or 0) if source in known else 0,
+        }
+        for source in sources
+    ]
 
 
 def keep_only(connection: Connection, sources: Collection[str]) -> None:

@@ -70,6 +70,9 @@ class Action(StrEnum):
     AUDIT_READ = "audit_read"
     REQUESTS_READ = "requests_read"
     METRICS_READ = "metrics_read"
+    SOURCES = "sources"
+    """See what each source stores and what no one has decided on."""
+    TEST_SOURCE = "test_source"
     TRANSFER = "transfer"
     """Fetch or acknowledge, as another provider, a transfer addressed to it."""
 
@@ -92,9 +95,9 @@ _DECISIONS = (
 )
 _OF_PEOPLE = (Action.DECIDE_REVIEW, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS)
 _DECIDE = dict.fromkeys((*_DECISIONS, *_SENDING, *_OF_PEOPLE), Reach.ANY)
-_READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
+_READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ, Action.SOURCES), Reach.ANY)
 _OWN = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE, *_SENDING)
-_RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ)
+_RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ, Action.TEST_SOURCE)
 
 RIGHTS: Mapping[ActorRole, Mapping[Action, Reach]] = {
     ActorRole.SUBJECT: dict.fromkeys((Action.CREATE_OWN, *_OWN), Reach.OWN),
@@ -102,7 +105,7 @@ RIGHTS: Mapping[ActorRole, Mapping[Action, Reach]] = {
         (Action.CREATE_TENANT, Action.CREATE_FOR_OTHER, *_OWN, Action.APPROVE, Action.INSTRUCT), Reach.TENANT
     ),
     ActorRole.STAFF: _WORK,
-    ActorRole.OFFICER: {**_WORK, **_DECIDE, **_READ, Action.METRICS_READ: Reach.ANY},
+    ActorRole.OFFICER: {**_WORK, **_DECIDE, **_READ, Action.METRICS_READ: Reach.ANY, Action.TEST_SOURCE: Reach.ANY},
     ActorRole.AUDITOR: _READ,
     ActorRole.OPERATOR: {**_WORK, **_DECIDE, **_READ, **dict.fromkeys(_RUN, Reach.ANY)},
     ActorRole.RECIPIENT: {Action.TRANSFER: Reach.OWN},
@@ -114,9 +117,10 @@ STEP_UP = frozenset(
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.DOWNLOAD, Action.LINK, Action.FETCH, Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE),
         *(Action.ERASE, Action.HOLD, Action.RECIPIENTS, Action.DECIDE_REVIEW, Action.COUNTERSIGN, *_SENDING),
+        Action.TEST_SOURCE,
     }
 )
-"""Actions that release data, decide on it or destroy it: they need a strong and recent login (requirement R15)."""
+"""Actions that release data, decide on it, destroy it or load a source: they need a strong and recent login (requirement R15)."""
 
 FOUR_EYES = frozenset({Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.COUNTERSIGN})
 """Decisions about a request, or a consent, that the person who made or recorded it cannot take."""
@@ -128,7 +132,7 @@ _UNSEEN = frozenset(
     {
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ),
-        *(Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS),
+        *(Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS, Action.SOURCES, Action.TEST_SOURCE),
     }
 )
 """Actions that do not refer to an existing export: creating one, reading logs, acting on a subject."""

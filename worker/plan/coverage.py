@@ -66,7 +66,7 @@ def gaps(plan: ExportPlan, coverages: Iterable[PlannedCoverage]) -> Mapping[int,
         ]
         for number, (ordinal, line) in enumerate(of_source):
             own = coverage.datasets.get(line.dataset.name, 0)
-            made = [Gap(f"{line.name}: {own} undecided columns", COVERAGE_UNDECIDED)] if own else []
+            made = [Gap(f"{line.name}: {_columns(own)}", COVERAGE_UNDECIDED)] if own else []
             if number == 0:
                 made += _rest(coverage)
             if made:
@@ -80,5 +80,9 @@ def _rest(coverage: PlannedCoverage) -> list[Gap]:
         return [Gap(f"{coverage.source}: not checked ({coverage.error})", COVERAGE_UNKNOWN)]
     if not coverage.elsewhere:
         return []
-    what = f"{coverage.source}: {coverage.elsewhere} undecided columns of {coverage.tables} further tables"
+    what = f"{coverage.source}: {_columns(coverage.elsewhere)} in {coverage.tables} other tables"
     return [Gap(what, COVERAGE_UNDECIDED)]
+
+
+def _columns(count: int) -> str:
+    return f"{count} undecided column{'' if count == 1 else 's'}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import structlog
+from sqlalchemy import Engine
 
+from portability.api import Exporter
 from portability.api.times import rfc3339
 from portability.coverage import checks, state
 from portability.coverage.state import CoverageState
@@ -27,23 +30,40 @@ def of_plan(context: WorkerContext, plan: ExportPlan, patience: SourcePatience) 
     return tuple(_of_source(context, name, patience) for name in names if name in declared)
 
 
+def check_source(engine: Engine, exporters: Mapping[str, Exporter], name: str, patience: SourcePatience) -> str | None:
+    """Check one source and store the result; returns the code of the error if it cannot be checked now.
+
+    Raises: DatabaseUnavailable.
+    """
+    answer = patience.once(name, partial(checks.check, name, exporters))
+    with writing(engine) as connection:
+        if answer.error is None:
+            state.record(connection, name, answer.get())
+        else:
+            state.record_fault(connection, name, source_fault(name, answer.error).code)
+    if answer.error is not None:
+        code = source_fault(name, answer.error).code
+        log.warning("coverage.not_checked", exporter=name, code=code)
+        return code
+    found = answer.get().coverage
+    if found.undecided or found.faults:
+        log.warning("coverage.undecided", exporter=name, columns=found.undecided, faults=found.faults)
+    return None
+
+
 def _of_source(context: WorkerContext, name: str, patience: SourcePatience) -> PlannedCoverage:
-    if not checks.is_checked(context.exporters[name]):
+    exporter = context.exporters[name]
+    if not checks.is_checked(exporter):
         return PlannedCoverage(name, CoverageState.UNKNOWN)
-    declaration = patience.once(name, partial(checks.declaration, context.exporters[name]))
+    declaration = patience.once(name, partial(checks.declaration, exporter))
     with reading(context.engine) as connection:
         row = state.find(connection, name)
         is_valid = declaration.error is None and state.is_valid(connection, row, declaration.get().sha256)
     if not is_valid:
-        answer = patience.once(name, partial(checks.check, name, context.exporters))
-        if answer.error is not None:
-            fault = source_fault(name, answer.error)
-            log.warning("coverage.not_checked", exporter=name, code=fault.code)
-            with writing(context.engine) as connection:
-                state.record_fault(connection, name, fault.code)
-            return PlannedCoverage(name, CoverageState.UNKNOWN, error=fault.code)
-        with writing(context.engine) as connection:
-            state.record(connection, name, answer.get())
+        code = check_source(context.engine, context.exporters, name, patience)
+        if code is not None:
+            return PlannedCoverage(name, CoverageState.UNKNOWN, error=code)
+        with reading(context.engine) as connection:
             row = state.find(connection, name)
     if row is None:
         return PlannedCoverage(name, CoverageState.UNKNOWN)

@@ -56,7 +56,6 @@ def _read(run: DatasetRun) -> None:
     position, reading = run.volume.position, run.reading
     if is_first := position == Position(position.reading):
         run.tally.began_at = run.tally.began_at or datetime.now(UTC)
-        _note_undecided(run)
         run.go_to(reading.after, reading.files)
     known = with_known_identities(run, is_first=is_first)
     if known is not None:
@@ -64,7 +63,7 @@ def _read(run: DatasetRun) -> None:
 
 
 def _note_undecided(run: DatasetRun) -> None:
-    """Add the gaps of what no one has decided on, once a line: with the first reading of its beginning."""
+    """Add the gaps of what no one has decided on, once a line: at the end of the reading of its beginning."""
     if run.reading.is_beginning:
         for gap in run.volume.job.undecided.get(run.reading.ordinal, ()):
             run.volume.job.report_gap(run.line, gap.reason)
@@ -86,6 +85,7 @@ def _end(run: DatasetRun) -> None:
     line, tally = run.line, run.tally
     tally.ended += 1
     tally.ended_at = datetime.now(UTC)
+    _note_undecided(run)
     if run.reading.missed is not None:
         return  # each of its gaps is closed when what was missing is written
     if line.withdrawn and run.reading.beyond:
