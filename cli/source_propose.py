@@ -29,12 +29,13 @@ STATEMENT_SECONDS = 60
 @click.option("--schema", "schemas", multiple=True, help="A further schema of the database; may be repeated.")
 @click.option("--title", default="", help="Name of the source for people; default: that of the database.")
 @click.option(
-    "--to", "target", type=click.Path(path_type=Path, dir_okay=False), help="File for the draft; never overwritten."
+    "--to", "target", type=click.Path(path_type=Path, dir_okay=False), help="New file for the draft; default: printed."
 )
 @shared
 def propose_command(
     context: Context,
     url: str,
+    *,
     subject_table: str,
     subject_key: str | None,
     kind: str,

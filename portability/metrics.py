@@ -1,7 +1,8 @@
 """Metrics: figures of the whole deployment for Prometheus, read from the control database on request.
 
 Processes do not count for themselves: workers start and stop, rows stay. Labels are states, profiles, reasons,
-kinds and names of sources: their number is bounded, and none identifies a person or a tenant. docs/metrics.md lists all metrics.
+kinds and names of sources: their number is bounded, and none identifies a person or a tenant. All metrics are in
+docs/metrics.md.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ STEP_UP = frozenset(
         Action.TEST_SOURCE,
     }
 )
-"""Actions that release data, decide on it, destroy it or load a source: they need a strong and recent login (requirement R15)."""
+"""Actions that release data, decide on it, destroy it or load a source: they need a strong, recent login (R15)."""
 
 FOUR_EYES = frozenset({Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.COUNTERSIGN})
 """Decisions about a request, or a consent, that the person who made or recorded it cannot take."""

@@ -27,7 +27,7 @@ def checked_world(folder: Path, exporters: Mapping[str, Exporter], **settings: A
     names = [f"{name}/{one.name}" for name, exporter in exporters.items() for one in exporter.datasets]
     notice = described(folder / "notice", *names, controller="Example")
     # With a platform database the register of the reference platform states the rest of the notice.
-    defaults = {"source_url": f"sqlite:///{folder}/platform.db", "notice_dir": notice}
+    defaults: dict[str, Any] = {"source_url": f"sqlite:///{folder}/platform.db", "notice_dir": notice}
     return world(folder, exporters, sources=declared(folder, *exporters), **defaults, **settings)
 
 
@@ -122,7 +122,8 @@ def test_a_check_that_fails_allows_no_complete(tmp_path: Path, fault: Exception,
     assert gaps(document) == [(f"made: not checked ({code})", "coverage_unknown")]
     with reading(made.engine) as connection:
         row = state.find(connection, "made")
-        assert row and (row["error_code"], row["checked_at"]) == (code, None)
+        assert row is not None
+        assert (row["error_code"], row["checked_at"]) == (code, None)
 
 
 def test_a_source_that_cannot_be_described_says_so(tmp_path: Path) -> None:
