@@ -24,17 +24,21 @@ class CoverageKind(StrEnum):
     MISSING_COLUMN = "missing_column"
     WRONG_TYPE = "wrong_type"
     """The column's values cannot have the type that is declared."""
+    UNFIT = "unfit"
+    """Something else of the declaration does not fit, such as an order that is not unique."""
     QUERY_REFUSED = "query_refused"
     """The source refuses the query of a dataset."""
     NO_INDEX = "no_index"
     """No index has the order of reading: each batch sorts the table."""
     WRITABLE = "writable"
     """The account may write, and needs to read only."""
+    UNSIGNED = "unsigned"
+    """The declaration decides on the table, and does not say who decided and when."""
 
 
 UNDECIDED = frozenset({CoverageKind.UNDECIDED_TABLE, CoverageKind.UNDECIDED_COLUMN})
-REMARKS = frozenset({CoverageKind.NO_INDEX, CoverageKind.WRITABLE})
-"""What costs speed or safety, and no data."""
+REMARKS = frozenset({CoverageKind.NO_INDEX, CoverageKind.WRITABLE, CoverageKind.UNSIGNED})
+"""What costs speed, safety or evidence, and no data."""
 FAULTS = frozenset(CoverageKind) - UNDECIDED - REMARKS
 """What costs data: the declaration does not fit the source."""
 
