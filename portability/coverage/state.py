@@ -61,7 +61,7 @@ def rows(connection: Connection) -> Sequence[RowMapping]:
 
 
 def find(connection: Connection, source: str) -> RowMapping | None:
-    """Return the row of a source; None if there is none yet."""
+    """Return the row of a source; None if it has no row yet."""
     return connection.execute(select(CHECK).where(CHECK.c.source == source)).mappings().one_or_none()
 
 

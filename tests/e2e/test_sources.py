@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checked import CheckedExporter, column, declared, table
+from checked import CheckedExporter, sources_file, undecided_column, undecided_table
 from factories import things
 from playwright.sync_api import Browser, expect
 from served import Served, serving
@@ -28,7 +28,7 @@ def exporters() -> dict[str, CheckedExporter]:
 def checked(redis_server: str, tmp_path: Path, exporters: dict[str, CheckedExporter]) -> Iterator[Served]:
     login = {"oidc_issuer": None, "oidc_client_id": None, "oidc_client_secret": None, "development_login": True}
     with serving(
-        tmp_path, redis_server, exporters=exporters, sources=declared(tmp_path, *SOURCES), **login
+        tmp_path, redis_server, exporters=exporters, sources=sources_file(tmp_path, *SOURCES), **login
     ) as server:
         yield server
 
@@ -40,9 +40,9 @@ def test_an_officer_tests_a_source(
     place = checked.world.place
     exporters["crm"].found = [
         CoverageFinding(CoverageKind.UNDECIDED_COLUMN, "contacts", "linkedin_url", "contacts", detail="text, personal"),
-        table("audit_archive", 7),
+        undecided_table("audit_archive", 7),
         CoverageFinding(CoverageKind.NO_INDEX, "notes", dataset="notes", detail="created_at, id"),
-        column("fax"),
+        undecided_column("fax"),
     ]
     stack = VisitedStack(Deployment(tmp_path, {}), checked.url, "", "", "", "")
     with visiting(browser, stack) as page:
@@ -54,7 +54,9 @@ def test_an_officer_tests_a_source(
         assert coverage.check_due(place.engine, lambda: exporters, place.settings) == len(SOURCES)
         page.reload()
         expect(page.get_by_role("region", name="crm Decisions are missing")).to_contain_text("contacts.linkedin_url")
-        expect(page.get_by_role("region", name="account Everything is decided")).to_contain_text("Everything is decided")
+        expect(page.get_by_role("region", name="account Everything is decided")).to_contain_text(
+            "Everything is decided"
+        )
         check_accessible(page, axe)
         picture(page, "sources", tmp_path)
         page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})

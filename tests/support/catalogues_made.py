@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, DateTime, String
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, Reference
 
 
-def table(
+def made_table(
     name: str,
     references: Mapping[str, str] | None = None,
     columns: Sequence[str] = (),
@@ -28,7 +28,7 @@ def table(
     return CatalogueTable(name, described, tuple(key), made, keys, tuple(map(frozenset, keys)))
 
 
-def catalogue(*tables: CatalogueTable) -> Catalogue:
+def made_catalogue(*tables: CatalogueTable) -> Catalogue:
     """A catalogue of these tables."""
     return Catalogue({one.name: one for one in tables})
 

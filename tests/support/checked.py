@@ -27,17 +27,17 @@ class CheckedExporter(MadeUpExporter):
         return Coverage(tuple(self.found))
 
 
-def column(name: str, dataset: str = "things") -> CoverageFinding:
+def undecided_column(name: str, dataset: str = "things") -> CoverageFinding:
     """A column of a dataset's table on which no one has decided."""
     return CoverageFinding(CoverageKind.UNDECIDED_COLUMN, dataset, name, dataset)
 
 
-def table(name: str, columns: int) -> CoverageFinding:
+def undecided_table(name: str, columns: int) -> CoverageFinding:
     """A table on which no one has decided."""
     return CoverageFinding(CoverageKind.UNDECIDED_TABLE, name, columns=columns)
 
 
-def declared(folder: Path, *names: str) -> Path:
+def sources_file(folder: Path, *names: str) -> Path:
     """A file of sources that declares these names; nothing opens its sections."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "sources.toml"

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from checked import CheckedExporter, column, declared, table
+from checked import CheckedExporter, sources_file, undecided_column, undecided_table
 from factories import things
 from served import Served, serving
 
@@ -31,11 +31,11 @@ def exporter() -> CheckedExporter:
 @pytest.fixture
 def checked(redis_server: str, tmp_path: Path, exporter: CheckedExporter) -> Iterator[Served]:
     """A server whose only declared source finds what a test chooses."""
-    with serving(tmp_path, redis_server, exporters={NAME: exporter}, sources=declared(tmp_path, NAME)) as server:
+    with serving(tmp_path, redis_server, exporters={NAME: exporter}, sources=sources_file(tmp_path, NAME)) as server:
         yield server
 
 
-def clock(server: Served, exporter: CheckedExporter) -> int:
+def tick(server: Served, exporter: CheckedExporter) -> int:
     """One pass of the clock; returns how many sources it checked."""
     place = server.world.place
     return coverage.check_due(place.engine, lambda: {NAME: exporter}, place.settings)
@@ -57,11 +57,11 @@ def test_a_person_asks_for_a_test_and_a_clock_makes_it(checked: Served, exporter
         assert "A test is requested" in visitor.client.get("/staff/sources").text
 
         exporter.found = [
-            column("linkedin_url"),
-            table("audit_archive", 7),
+            undecided_column("linkedin_url"),
+            undecided_table("audit_archive", 7),
             CoverageFinding(CoverageKind.NO_INDEX, "things", detail="created_at, id"),
         ]
-        assert clock(checked, exporter) == 1
+        assert tick(checked, exporter) == 1
         page = visitor.client.get("/staff/sources").text
 
     assert "things.linkedin_url" in page
@@ -106,8 +106,8 @@ def test_the_role_decides(checked: Served) -> None:
 def test_the_register_publishes_the_state(checked: Served, exporter: CheckedExporter) -> None:
     """Readers of the register see how many columns are undecided; its version does not change with checks."""
     first = register(checked)
-    exporter.found = [column("fax")]
-    clock(checked, exporter)
+    exporter.found = [undecided_column("fax")]
+    tick(checked, exporter)
     second = register(checked)
 
     assert first["coverage"] == [{"source": NAME, "state": "coverage_unknown", "undecided": 0}]
@@ -119,14 +119,14 @@ def test_a_clock_checks_once_a_day_and_after_a_fault_within_the_hour(
     checked: Served, exporter: CheckedExporter
 ) -> None:
     """Several clocks check a source once; a check that failed is retried after an hour, not at once."""
-    assert [clock(checked, exporter), clock(checked, exporter)] == [1, 0]
+    assert [tick(checked, exporter), tick(checked, exporter)] == [1, 0]
     back(checked, tried_seconds=86_000)
-    assert clock(checked, exporter) == 0
+    assert tick(checked, exporter) == 0
     back(checked, tried_seconds=86_500)
     exporter.fault = SourceRefused("no")
-    assert [clock(checked, exporter), clock(checked, exporter)] == [1, 0]
+    assert [tick(checked, exporter), tick(checked, exporter)] == [1, 0]
     back(checked, tried_seconds=3_700)
-    assert clock(checked, exporter) == 1
+    assert tick(checked, exporter) == 1
 
 
 def back(server: Served, *, tried_seconds: int) -> None:

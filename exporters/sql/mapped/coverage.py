@@ -14,7 +14,7 @@ from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.uses import UsedColumn, used_columns, used_tables
 from exporters.sql.proposal.names import Guess, guess
 from exporters.sql.source import TableSource
-from portability.api import CoverageFinding, CoverageKind, Identity, Selection, Subject, SubjectKind
+from portability.api import CoverageFinding, CoverageKind, Identity, Subject, SubjectKind
 
 ALL = "*"
 """`schema.*` among the internal tables: every table of the schema."""
@@ -76,9 +76,7 @@ def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]
             continue
         selecting = [way.column for way in dataset.rows if not way.through] + [dataset.tenant or ""]
         if not any(table.has_index(columns) for columns in (order, *((first, *order) for first in selecting))):
-            yield CoverageFinding(
-                CoverageKind.NO_INDEX, dataset.table, dataset=dataset.name, detail=", ".join(order)
-            )
+            yield CoverageFinding(CoverageKind.NO_INDEX, dataset.table, dataset=dataset.name, detail=", ".join(order))
 
 
 def unsigned(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:

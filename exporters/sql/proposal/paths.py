@@ -63,7 +63,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class TablePaths:
     """How the rows of a table lead to the subject."""
 
     cost: int
@@ -86,7 +86,7 @@ class Paths:
     key: str
     tenant: str | None
     """The name of the column with the tenant; it leads to no person."""
-    reached: Mapping[str, Reach]
+    reached: Mapping[str, TablePaths]
     """By table; a table that is missing here cannot reach the subject."""
 
 
@@ -98,12 +98,12 @@ def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Pa
     for name, step in (*_direct(references), *_joined(references, joins)):
         leaving[name].append(step)
     costs = _costs(leaving, subject)
-    reached = {subject: Reach(0)}
+    reached = {subject: TablePaths(0)}
     for name, cost in sorted(costs.items(), key=lambda pair: pair[1]):
         if name != subject:
             shortest = [step for step in leaving[name] if costs.get(step.table, cost) + step.cost == cost]
             ordered = sorted(shortest, key=lambda step: (step.is_of_actor, step.column, step.table, step.through))
-            reached[name] = Reach(cost, tuple(ordered))
+            reached[name] = TablePaths(cost, tuple(ordered))
     return Paths(subject, key, tenant, reached)
 
 

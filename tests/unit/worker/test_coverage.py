@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from archives import export_json
-from checked import CheckedExporter, column, declared, table
+from checked import CheckedExporter, sources_file, undecided_column, undecided_table
 from factories import CutExporter, MadeUpExporter, World, dataset, described, large_things, things, world
 from sqlalchemy import update
 
@@ -28,22 +28,22 @@ def checked_world(folder: Path, exporters: Mapping[str, Exporter], **settings: A
     notice = described(folder / "notice", *names, controller="Example")
     # With a platform database the register of the reference platform states the rest of the notice.
     defaults: dict[str, Any] = {"source_url": f"sqlite:///{folder}/platform.db", "notice_dir": notice}
-    return world(folder, exporters, sources=declared(folder, *exporters), **defaults, **settings)
+    return world(folder, exporters, sources=sources_file(folder, *exporters), **defaults, **settings)
 
 
-def exported(made: World) -> dict[str, Any]:
+def made_export(made: World) -> dict[str, Any]:
     export_id = made.request()
     made.advance_all()
     return export_json(made.fetch(export_id))
 
 
-def gaps(document: dict[str, Any]) -> list[tuple[str, str]]:
+def gaps_of(document: dict[str, Any]) -> list[tuple[str, str]]:
     return [(gap["what"], gap["reason"]) for gap in document["gaps"]]
 
 
 def test_a_source_on_which_everything_is_decided_allows_complete(tmp_path: Path) -> None:
     """The check is named in the archive, and the export is complete."""
-    document = exported(checked_world(tmp_path, {"made": CheckedExporter(things(3))}))
+    document = made_export(checked_world(tmp_path, {"made": CheckedExporter(things(3))}))
 
     assert (document["complete"], document["outcome"], document["gaps"]) == (True, COMPLETE, [])
     assert [(one["source"], one["state"], one["undecided"]) for one in document["coverage"]] == [
@@ -54,26 +54,28 @@ def test_a_source_on_which_everything_is_decided_allows_complete(tmp_path: Path)
 def test_an_undecided_column_makes_its_dataset_partial(tmp_path: Path) -> None:
     """The gap says how many columns of the dataset's table are undecided; other datasets of the source are complete."""
     exporter = CheckedExporter(
-        things(3), datasets=(dataset("others"), dataset()), found=[column("fax"), column("title")]
+        things(3), datasets=(dataset("others"), dataset()), found=[undecided_column("fax"), undecided_column("title")]
     )
-    document = exported(checked_world(tmp_path, {"made": exporter}))
+    document = made_export(checked_world(tmp_path, {"made": exporter}))
 
     assert (document["complete"], document["outcome"]) == (False, PARTIAL)
     assert [(line["dataset"], line["state"], line["records"]) for line in document["datasets"]] == [
         ("others", "complete", 3),
         ("things", "partial", 3),
     ]
-    assert gaps(document) == [("made/things: 2 undecided columns", "coverage_undecided")]
+    assert gaps_of(document) == [("made/things: 2 undecided columns", "coverage_undecided")]
     assert [(one["state"], one["undecided"]) for one in document["coverage"]] == [("undecided", 2)]
 
 
 def test_an_undecided_table_makes_the_source_partial(tmp_path: Path) -> None:
     """A table that no dataset reads may contain what belongs to the subject: the source's first dataset says so."""
-    exporter = CheckedExporter([], datasets=(dataset("others"), dataset()), found=[table("fax", 4), table("log", 3)])
-    document = exported(checked_world(tmp_path, {"made": exporter}))
+    exporter = CheckedExporter(
+        [], datasets=(dataset("others"), dataset()), found=[undecided_table("fax", 4), undecided_table("log", 3)]
+    )
+    document = made_export(checked_world(tmp_path, {"made": exporter}))
 
     assert [line["state"] for line in document["datasets"]] == ["partial", "empty"]
-    assert gaps(document) == [("made: 7 undecided columns in 2 other tables", "coverage_undecided")]
+    assert gaps_of(document) == [("made: 7 undecided columns in 2 other tables", "coverage_undecided")]
     assert document["no_data_held"] is False
 
 
@@ -83,12 +85,12 @@ def test_a_cut_dataset_has_its_gap_once(tmp_path: Path) -> None:
     class Both(CheckedExporter, CutExporter):
         """Checks, counts and cuts."""
 
-    exporter = Both(large_things(400), found=[column("fax")])
+    exporter = Both(large_things(400), found=[undecided_column("fax")])
     made = checked_world(tmp_path, {"made": exporter}, slice_bytes=65_536, volume_bytes=65_536)
-    document = exported(made)
+    document = made_export(made)
 
     assert len(document["volumes"]) > 2
-    assert gaps(document) == [("made/things: 1 undecided column", "coverage_undecided")]
+    assert gaps_of(document) == [("made/things: 1 undecided column", "coverage_undecided")]
     assert document["datasets"][0]["gaps"] == 1
 
 
@@ -96,17 +98,17 @@ def test_a_check_counts_while_it_is_young_and_of_the_same_declaration(tmp_path: 
     """An export uses the last check; after two days, or after a change of the map, it makes a new one first."""
     exporter = CheckedExporter(things(1))
     made = checked_world(tmp_path, {"made": exporter})
-    exported(made)
-    exported(made)
+    made_export(made)
+    made_export(made)
     assert exporter.checks == 1
 
     exporter.declaration = CheckedDeclaration("2" * 64)
-    exported(made)
+    made_export(made)
     assert exporter.checks == 2
 
     with writing(made.engine) as connection:
         connection.execute(update(models.source_check).values(checked_at=now(-2 * 86_400 - 1)))
-    exported(made)
+    made_export(made)
     assert exporter.checks == 3
 
 
@@ -116,10 +118,10 @@ def test_a_check_counts_while_it_is_young_and_of_the_same_declaration(tmp_path: 
 def test_a_check_that_fails_allows_no_complete(tmp_path: Path, fault: Exception, code: str) -> None:
     """What the source stores is then unknown; the records are delivered nevertheless, and the fault is recorded."""
     made = checked_world(tmp_path, {"made": CheckedExporter(things(3), fault=fault)})
-    document = exported(made)
+    document = made_export(made)
 
     assert (document["outcome"], document["datasets"][0]["records"]) == (PARTIAL, 3)
-    assert gaps(document) == [(f"made: not checked ({code})", "coverage_unknown")]
+    assert gaps_of(document) == [(f"made: not checked ({code})", "coverage_unknown")]
     with reading(made.engine) as connection:
         row = state.find(connection, "made")
         assert row is not None
@@ -128,7 +130,7 @@ def test_a_check_that_fails_allows_no_complete(tmp_path: Path, fault: Exception,
 
 def test_a_source_that_cannot_be_described_says_so(tmp_path: Path) -> None:
     """Its coverage is unknown; that alone is not a gap, because no check could ever close it."""
-    document = exported(checked_world(tmp_path, {"made": MadeUpExporter(things(1))}))
+    document = made_export(checked_world(tmp_path, {"made": MadeUpExporter(things(1))}))
 
     assert document["complete"] is True
     assert document["coverage"] == [{"source": "made", "state": "coverage_unknown", "undecided": 0, "checked_at": None}]
@@ -136,27 +138,31 @@ def test_a_source_that_cannot_be_described_says_so(tmp_path: Path) -> None:
 
 def test_without_declared_sources_an_archive_says_nothing_about_coverage(tmp_path: Path) -> None:
     """The plug-ins of a deployment without a file of sources are programs that no declaration describes."""
-    exporter = CheckedExporter(things(1), found=[column("fax")])
-    document = exported(world(tmp_path, {"made": exporter}))
+    exporter = CheckedExporter(things(1), found=[undecided_column("fax")])
+    document = made_export(world(tmp_path, {"made": exporter}))
 
     assert (document["complete"], "coverage" in document, exporter.checks) == (True, False, 0)
 
 
 def test_declarations_of_one_database_decide_together(tmp_path: Path) -> None:
     """A table that one source reads is not undecided for another source of the same database."""
-    one = CheckedExporter(things(1), found=[table("orders", 5)], declaration=CheckedDeclaration("1" * 64, "db"))
+    one = CheckedExporter(
+        things(1), found=[undecided_table("orders", 5)], declaration=CheckedDeclaration("1" * 64, "db")
+    )
     orders = CheckedDeclaration("2" * 64, "db", frozenset({"orders"}))
     elsewhere = CheckedDeclaration("3" * 64, "other", frozenset({"orders"}))
 
     for declaration, expected in ((orders, True), (elsewhere, False)):
         other = CheckedExporter([], declaration=declaration)
         folder = tmp_path / declaration.sha256[0]
-        assert exported(checked_world(folder, {"one": one, "other": other}))["complete"] is expected
+        assert made_export(checked_world(folder, {"one": one, "other": other}))["complete"] is expected
 
 
 def test_a_decision_does_not_change_an_export_that_was_planned(tmp_path: Path) -> None:
     """Each volume says the same: what the check had found when the export was planned."""
-    exporter = CheckedExporter(large_things(400), datasets=(dataset("others"), dataset()), found=[column("fax")])
+    exporter = CheckedExporter(
+        large_things(400), datasets=(dataset("others"), dataset()), found=[undecided_column("fax")]
+    )
     made = checked_world(tmp_path, {"made": exporter}, volume_bytes=65_536)
     export_id = made.request()
     claim = made.claim()
@@ -166,4 +172,4 @@ def test_a_decision_does_not_change_an_export_that_was_planned(tmp_path: Path) -
     exporter.found, exporter.declaration = (), CheckedDeclaration("2" * 64)
     made.advance_all()
 
-    assert gaps(export_json(made.fetch(export_id))) == [("made/things: 1 undecided column", "coverage_undecided")]
+    assert gaps_of(export_json(made.fetch(export_id))) == [("made/things: 1 undecided column", "coverage_undecided")]

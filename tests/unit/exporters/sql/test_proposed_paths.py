@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
-from catalogues_made import catalogue, judged, shortest, table
+from catalogues_made import judged, made_catalogue, made_table, shortest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporters.sql.catalogue import Catalogue
 from exporters.sql.proposal import paths
-from exporters.sql.proposal.paths import Reach, Step
+from exporters.sql.proposal.paths import Step, TablePaths
 
-USERS = table("users", columns=["email"])
+USERS = made_table("users", columns=["email"])
 
 
 def test_a_reference_leads_to_the_subject() -> None:
     """A foreign key is a step; a row two steps away leads there through its parent."""
-    orders, lines = table("orders", {"user_id": "users"}), table("lines", {"order_id": "orders"})
-    found = paths.find(catalogue(USERS, orders, lines, table("settings")), "users", "id", None)
+    orders, lines = made_table("orders", {"user_id": "users"}), made_table("lines", {"order_id": "orders"})
+    found = paths.find(made_catalogue(USERS, orders, lines, made_table("settings")), "users", "id", None)
 
     assert found.reached == {
-        "users": Reach(0),
-        "orders": Reach(1, (Step("user_id", "users", "id"),)),
-        "lines": Reach(2, (Step("order_id", "orders", "id"),)),
+        "users": TablePaths(0),
+        "orders": TablePaths(1, (Step("user_id", "users", "id"),)),
+        "lines": TablePaths(2, (Step("order_id", "orders", "id"),)),
     }
 
 
 def test_a_name_leads_there_without_a_foreign_key() -> None:
     """A column that is named after a table and its key is a step, and says that only its name does."""
-    named = table("ticket_replies", columns=["user_id", "status_id"])
-    found = paths.find(catalogue(USERS, named, table("statuses")), "users", "id", None)
+    named = made_table("ticket_replies", columns=["user_id", "status_id"])
+    found = paths.find(made_catalogue(USERS, named, made_table("statuses")), "users", "id", None)
 
     assert found.reached["ticket_replies"].steps == (Step("user_id", "users", "id", by_name=True),)
 
 
 def test_a_join_table_leads_on() -> None:
     """A table that only says that two rows belong together is a step for both of them."""
-    deals, joins = table("deals"), table("deal_users", {"deal_id": "deals", "user_id": "users"})
-    found = paths.find(catalogue(USERS, deals, joins), "users", "id", None)
+    deals, joins = made_table("deals"), made_table("deal_users", {"deal_id": "deals", "user_id": "users"})
+    found = paths.find(made_catalogue(USERS, deals, joins), "users", "id", None)
 
     assert found.reached["deals"].steps == (Step("user_id", "users", "id", "deal_users", "deal_id", "id"),)
 
 
 def test_a_table_with_content_of_its_own_joins_if_the_pair_is_unique() -> None:
     """A participant with a role joins; an order, which a person may repeat, does not."""
-    joins = table("members", {"team_id": "teams", "user_id": "users"}, ["role"], unique=[("team_id", "user_id")])
-    orders = table("orders", {"shop_id": "shops", "user_id": "users"}, ["total"])
-    found = paths.find(catalogue(USERS, table("teams"), joins, table("shops"), orders), "users", "id", None)
+    joins = made_table("members", {"team_id": "teams", "user_id": "users"}, ["role"], unique=[("team_id", "user_id")])
+    orders = made_table("orders", {"shop_id": "shops", "user_id": "users"}, ["total"])
+    found = paths.find(
+        made_catalogue(USERS, made_table("teams"), joins, made_table("shops"), orders), "users", "id", None
+    )
 
     assert set(found.reached) == {"users", "teams", "members", "orders"}
 
@@ -53,7 +55,10 @@ def test_a_table_with_content_of_its_own_joins_if_the_pair_is_unique() -> None:
 def test_a_person_decides_between_equal_paths() -> None:
     """Two columns that lead to the subject are both listed, and none is chosen."""
     found = paths.find(
-        catalogue(USERS, table("messages", {"sender_id": "users", "receiver_id": "users"})), "users", "id", None
+        made_catalogue(USERS, made_table("messages", {"sender_id": "users", "receiver_id": "users"})),
+        "users",
+        "id",
+        None,
     )
 
     assert [step.column for step in found.reached["messages"].steps] == ["receiver_id", "sender_id"]
@@ -62,9 +67,9 @@ def test_a_person_decides_between_equal_paths() -> None:
 
 def test_who_worked_on_a_row_is_not_whom_it_is_about() -> None:
     """A column such as `created_by_id` is chosen only if there is no other."""
-    both = table("notes", {"created_by_id": "users", "user_id": "users"})
-    alone = table("logs", {"created_by_id": "users"})
-    found = paths.find(catalogue(USERS, both, alone), "users", "id", None)
+    both = made_table("notes", {"created_by_id": "users", "user_id": "users"})
+    alone = made_table("logs", {"created_by_id": "users"})
+    found = paths.find(made_catalogue(USERS, both, alone), "users", "id", None)
 
     assert [one.column for one in (found.reached["notes"].chosen, found.reached["logs"].chosen) if one] == [
         "user_id",
@@ -74,8 +79,10 @@ def test_who_worked_on_a_row_is_not_whom_it_is_about() -> None:
 
 def test_the_tenant_leads_to_no_person() -> None:
     """All rows of a tenant name it: a path through it would give each person the rows of all others."""
-    tenants = table("tenants", {"owner_id": "users"})
-    found = catalogue(table("users", {"tenant_id": "tenants"}), tenants, table("rates", {"tenant_id": "tenants"}))
+    tenants = made_table("tenants", {"owner_id": "users"})
+    found = made_catalogue(
+        made_table("users", {"tenant_id": "tenants"}), tenants, made_table("rates", {"tenant_id": "tenants"})
+    )
 
     assert paths.tenant_column(found) == "tenant_id"
     assert set(paths.find(found, "users", "id", "tenant_id").reached) == {"users", "tenants"}
@@ -90,8 +97,8 @@ def catalogues(draw: st.DrawFn) -> Catalogue:
         others = draw(st.lists(st.sampled_from(names), max_size=4))
         references = {f"ref{number}": other for number, other in enumerate(others)}
         pair = [[*references][:2]] if len(references) > 1 and draw(st.booleans()) else []
-        tables.append(table(name, references, draw(st.sampled_from([(), ("made_at",), ("text",)])), unique=pair))
-    return catalogue(*tables)
+        tables.append(made_table(name, references, draw(st.sampled_from([(), ("made_at",), ("text",)])), unique=pair))
+    return made_catalogue(*tables)
 
 
 @given(catalogues())
