@@ -64,7 +64,7 @@ def guess(name: str, kind: TypeEngine[Any]) -> Guess:
 
 
 def _is_text(kind: TypeEngine[Any]) -> bool:
-    """Return whether a value may be a text or bytes: the name of a number, time or truth value does not make it a secret."""
+    """Return whether a value may be a text or bytes: a number, time or truth value is never a secret by its name."""
     return isinstance(kind, String | LargeBinary | JSON | NullType) or kind.__visit_name__.lower() in {"uuid", "bytea"}
 
 
