@@ -20,32 +20,32 @@ from portability.trust import audit
 from worker.clock import coverage
 
 NAME = "account"
-"""An installed exporter: the pages open what the file of sources declares."""
+"""An installed source: the pages open what the file of sources declares."""
 
 
 @pytest.fixture
-def exporter() -> CheckedExporter:
+def crm() -> CheckedExporter:
     return CheckedExporter(things(2))
 
 
 @pytest.fixture
-def checked(redis_server: str, tmp_path: Path, exporter: CheckedExporter) -> Iterator[Served]:
+def checked(redis_server: str, tmp_path: Path, crm: CheckedExporter) -> Iterator[Served]:
     """A server whose only declared source finds what a test chooses."""
-    with serving(tmp_path, redis_server, exporters={NAME: exporter}, sources=sources_file(tmp_path, NAME)) as server:
+    with serving(tmp_path, redis_server, exporters={NAME: crm}, sources=sources_file(tmp_path, NAME)) as server:
         yield server
 
 
-def tick(server: Served, exporter: CheckedExporter) -> int:
+def tick(server: Served, crm: CheckedExporter) -> int:
     """One pass of the clock; returns how many sources it checked."""
     place = server.world.place
-    return coverage.check_due(place.engine, lambda: {NAME: exporter}, place.settings)
+    return coverage.check_due(place.engine, lambda: {NAME: crm}, place.settings)
 
 
 def register(server: Served) -> Any:
     return httpx.get(f"{server.url}/v1/register").json()
 
 
-def test_a_person_asks_for_a_test_and_a_clock_makes_it(checked: Served, exporter: CheckedExporter) -> None:
+def test_a_person_asks_for_a_test_and_a_clock_makes_it(checked: Served, crm: CheckedExporter) -> None:
     """The pages read no source: the button leaves a mark, the next clock checks, and the page shows what it found."""
     with checked.browser("olga", "officer") as visitor:
         assert "/staff/sources" in visitor.client.get("/staff").text
@@ -53,15 +53,15 @@ def test_a_person_asks_for_a_test_and_a_clock_makes_it(checked: Served, exporter
         assert "Not known" in before
         assert "Never" in before
         assert visitor.send(f"/staff/sources/{NAME}/test").status_code == 303
-        assert exporter.checks == 0
+        assert crm.checks == 0
         assert "A test is requested" in visitor.client.get("/staff/sources").text
 
-        exporter.found = [
+        crm.found = [
             undecided_column("linkedin_url"),
             undecided_table("audit_archive", 7),
             CoverageFinding(CoverageKind.NO_INDEX, "things", detail="created_at, id"),
         ]
-        assert tick(checked, exporter) == 1
+        assert tick(checked, crm) == 1
         page = visitor.client.get("/staff/sources").text
 
     assert "things.linkedin_url" in page
@@ -74,9 +74,9 @@ def test_a_person_asks_for_a_test_and_a_clock_makes_it(checked: Served, exporter
     assert [(event["actor"], event["detail"]["source"]) for event in events] == [("officer:olga", NAME)]
 
 
-def test_a_fault_of_a_check_and_of_exports_is_shown(checked: Served, exporter: CheckedExporter) -> None:
+def test_a_fault_of_a_check_and_of_exports_is_shown(checked: Served, crm: CheckedExporter) -> None:
     """The code of the last fault, and the gaps of the last exports by dataset and reason, without ids of records."""
-    exporter.fault = SourceRefused("no")
+    crm.fault = SourceRefused("no")
     checked.ready()
     with writing(checked.world.engine) as connection:
         connection.execute(models.gap.update().values(what="con_secret", reason="source_refused"))
@@ -103,11 +103,11 @@ def test_the_role_decides(checked: Served) -> None:
         assert visitor.send("/staff/sources/unknown/test").status_code == 400
 
 
-def test_the_register_publishes_the_state(checked: Served, exporter: CheckedExporter) -> None:
+def test_the_register_publishes_the_state(checked: Served, crm: CheckedExporter) -> None:
     """Readers of the register see how many columns are undecided; its version does not change with checks."""
     first = register(checked)
-    exporter.found = [undecided_column("fax")]
-    tick(checked, exporter)
+    crm.found = [undecided_column("fax")]
+    tick(checked, crm)
     second = register(checked)
 
     assert first["coverage"] == [{"source": NAME, "state": "coverage_unknown", "undecided": 0}]
@@ -115,18 +115,16 @@ def test_the_register_publishes_the_state(checked: Served, exporter: CheckedExpo
     assert first["version"] == second["version"]
 
 
-def test_a_clock_checks_once_a_day_and_after_a_fault_within_the_hour(
-    checked: Served, exporter: CheckedExporter
-) -> None:
+def test_a_clock_checks_once_a_day_and_after_a_fault_within_the_hour(checked: Served, crm: CheckedExporter) -> None:
     """Several clocks check a source once; a check that failed is retried after an hour, not at once."""
-    assert [tick(checked, exporter), tick(checked, exporter)] == [1, 0]
+    assert [tick(checked, crm), tick(checked, crm)] == [1, 0]
     back(checked, tried_seconds=86_000)
-    assert tick(checked, exporter) == 0
+    assert tick(checked, crm) == 0
     back(checked, tried_seconds=86_500)
-    exporter.fault = SourceRefused("no")
-    assert [tick(checked, exporter), tick(checked, exporter)] == [1, 0]
+    crm.fault = SourceRefused("no")
+    assert [tick(checked, crm), tick(checked, crm)] == [1, 0]
     back(checked, tried_seconds=3_700)
-    assert tick(checked, exporter) == 1
+    assert tick(checked, crm) == 1
 
 
 def back(server: Served, *, tried_seconds: int) -> None:

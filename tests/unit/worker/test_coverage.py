@@ -69,9 +69,8 @@ def test_an_undecided_column_makes_its_dataset_partial(tmp_path: Path) -> None:
 
 def test_an_undecided_table_makes_the_source_partial(tmp_path: Path) -> None:
     """A table that no dataset reads may contain what belongs to the subject: the source's first dataset says so."""
-    exporter = CheckedExporter(
-        [], datasets=(dataset("others"), dataset()), found=[undecided_table("fax", 4), undecided_table("log", 3)]
-    )
+    found = [undecided_table("fax", 4), undecided_table("log", 3)]
+    exporter = CheckedExporter([], datasets=(dataset("others"), dataset()), found=found)
     document = made_export(checked_world(tmp_path, {"made": exporter}))
 
     assert [line["state"] for line in document["datasets"]] == ["partial", "empty"]
@@ -146,9 +145,8 @@ def test_without_declared_sources_an_archive_says_nothing_about_coverage(tmp_pat
 
 def test_declarations_of_one_database_decide_together(tmp_path: Path) -> None:
     """A table that one source reads is not undecided for another source of the same database."""
-    one = CheckedExporter(
-        things(1), found=[undecided_table("orders", 5)], declaration=CheckedDeclaration("1" * 64, "db")
-    )
+    own = CheckedDeclaration("1" * 64, "db")
+    one = CheckedExporter(things(1), found=[undecided_table("orders", 5)], declaration=own)
     orders = CheckedDeclaration("2" * 64, "db", frozenset({"orders"}))
     elsewhere = CheckedDeclaration("3" * 64, "other", frozenset({"orders"}))
 
@@ -160,9 +158,8 @@ def test_declarations_of_one_database_decide_together(tmp_path: Path) -> None:
 
 def test_a_decision_does_not_change_an_export_that_was_planned(tmp_path: Path) -> None:
     """Each volume says the same: what the check had found when the export was planned."""
-    exporter = CheckedExporter(
-        large_things(400), datasets=(dataset("others"), dataset()), found=[undecided_column("fax")]
-    )
+    both = (dataset("others"), dataset())
+    exporter = CheckedExporter(large_things(400), datasets=both, found=[undecided_column("fax")])
     made = checked_world(tmp_path, {"made": exporter}, volume_bytes=65_536)
     export_id = made.request()
     claim = made.claim()

@@ -45,21 +45,16 @@ def test_a_table_with_content_of_its_own_joins_if_the_pair_is_unique() -> None:
     """A participant with a role joins; an order, which a person may repeat, does not."""
     joins = made_table("members", {"team_id": "teams", "user_id": "users"}, ["role"], unique=[("team_id", "user_id")])
     orders = made_table("orders", {"shop_id": "shops", "user_id": "users"}, ["total"])
-    found = paths.find(
-        made_catalogue(USERS, made_table("teams"), joins, made_table("shops"), orders), "users", "id", None
-    )
+    made = made_catalogue(USERS, made_table("teams"), joins, made_table("shops"), orders)
+    found = paths.find(made, "users", "id", None)
 
     assert set(found.reached) == {"users", "teams", "members", "orders"}
 
 
 def test_a_person_decides_between_equal_paths() -> None:
     """Two columns that lead to the subject are both listed, and none is chosen."""
-    found = paths.find(
-        made_catalogue(USERS, made_table("messages", {"sender_id": "users", "receiver_id": "users"})),
-        "users",
-        "id",
-        None,
-    )
+    messages = made_table("messages", {"sender_id": "users", "receiver_id": "users"})
+    found = paths.find(made_catalogue(USERS, messages), "users", "id", None)
 
     assert [step.column for step in found.reached["messages"].steps] == ["receiver_id", "sender_id"]
     assert found.reached["messages"].chosen is None
@@ -80,9 +75,8 @@ def test_who_worked_on_a_row_is_not_whom_it_is_about() -> None:
 def test_the_tenant_leads_to_no_person() -> None:
     """All rows of a tenant name it: a path through it would give each person the rows of all others."""
     tenants = made_table("tenants", {"owner_id": "users"})
-    found = made_catalogue(
-        made_table("users", {"tenant_id": "tenants"}), tenants, made_table("rates", {"tenant_id": "tenants"})
-    )
+    users, rates = (made_table(name, {"tenant_id": "tenants"}) for name in ("users", "rates"))
+    found = made_catalogue(users, tenants, rates)
 
     assert paths.tenant_column(found) == "tenant_id"
     assert set(paths.find(found, "users", "id", "tenant_id").reached) == {"users", "tenants"}
