@@ -20,23 +20,25 @@ SOURCES = ("account", "crm")
 
 
 @pytest.fixture
-def made() -> dict[str, CheckedExporter]:
+def two_sources() -> dict[str, CheckedExporter]:
     return {name: CheckedExporter(things(2)) for name in SOURCES}
 
 
 @pytest.fixture
-def checked(redis_server: str, tmp_path: Path, made: dict[str, CheckedExporter]) -> Iterator[Served]:
+def checked(redis_server: str, tmp_path: Path, two_sources: dict[str, CheckedExporter]) -> Iterator[Served]:
     login = {"oidc_issuer": None, "oidc_client_id": None, "oidc_client_secret": None, "development_login": True}
-    with serving(tmp_path, redis_server, exporters=made, sources=sources_file(tmp_path, *SOURCES), **login) as server:
+    with serving(
+        tmp_path, redis_server, exporters=two_sources, sources=sources_file(tmp_path, *SOURCES), **login
+    ) as server:
         yield server
 
 
 def test_an_officer_tests_a_source(
-    browser: Browser, axe: str, checked: Served, made: dict[str, CheckedExporter], tmp_path: Path
+    browser: Browser, axe: str, checked: Served, two_sources: dict[str, CheckedExporter], tmp_path: Path
 ) -> None:
     """The button asks, the clock checks, and the page shows on every screen what a person has to decide."""
     place = checked.world.place
-    made["crm"].found = [
+    two_sources["crm"].found = [
         CoverageFinding(CoverageKind.UNDECIDED_COLUMN, "contacts", "linkedin_url", "contacts", detail="text, personal"),
         undecided_table("audit_archive", 7),
         CoverageFinding(CoverageKind.NO_INDEX, "notes", dataset="notes", detail="created_at, id"),
@@ -49,7 +51,7 @@ def test_an_officer_tests_a_source(
         follow(page, page.get_by_role("link", name="Sources"))
         follow(page, page.get_by_role("button", name="Test this source: crm"))
         expect(page.get_by_role("status")).to_contain_text("The test is requested")
-        assert coverage.check_due(place.engine, lambda: made, place.settings) == len(SOURCES)
+        assert coverage.check_due(place.engine, lambda: two_sources, place.settings) == len(SOURCES)
         page.reload()
         expect(page.get_by_role("region", name="crm Decisions are missing")).to_contain_text("contacts.linkedin_url")
         expect(page.get_by_role("region", name="account Everything is decided")).to_be_visible()

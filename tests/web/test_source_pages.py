@@ -20,7 +20,7 @@ from portability.trust import audit
 from worker.clock import coverage
 
 NAME = "account"
-"""An installed source: the pages open what the file of sources declares."""
+"""An installed exporter: the pages open what the file of sources declares."""
 
 
 @pytest.fixture
