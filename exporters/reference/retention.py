@@ -11,40 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Date, FromClause, and_, literal, not_, select
+from sqlalchemy import Column, ColumnElement, FromClause, and_, literal, not_, select
 
 from exporters.reference import schema
-from exporters.sql.row_filter import own
+from exporters.sql.identifiers import own
 from portability.api import Subject, SubjectKind
 
 _ACCOUNT = schema.users.alias("account")
 _COMPANY = schema.organisations.alias("company")
-
-
-@dataclass(frozen=True, slots=True)
-class Until:
-    """Each row states its own end, by the plan of its tenant; without one no end is set."""
-
-    until: Column[Any]
-    hold: Column[Any]
-
-    def past(self, _subject: Subject, moment: datetime, _cutoff: datetime | None) -> ColumnElement[bool]:
-        return and_(self.until <= moment, not_(self.hold))
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """The period begins with a time or date in the row, and has not begun while that is NULL."""
-
-    begin: Column[Any]
-    only: ColumnElement[bool] | None = None
-    """Only for rows that fulfil this."""
-
-    def past(self, _subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
-        if not cutoff:
-            return None
-        past = self.begin <= (cutoff.date() if isinstance(self.begin.type, Date) else cutoff)
-        return past if self.only is None else and_(self.only, past)
 
 
 @dataclass(frozen=True, slots=True)

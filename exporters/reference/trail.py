@@ -8,8 +8,8 @@ from __future__ import annotations
 from exporters.reference import row_filters, schema
 from exporters.reference.fields import CREATED_AT, ID, TENANT_ID
 from exporters.reference.observed import observed
-from exporters.reference.retention import Since
 from exporters.sql.exporter import SqlExporter
+from exporters.sql.retention import Since
 from exporters.sql.source import Named, table_source
 from portability.api import DisclosureFields, Exporter, Provenance, Role, Sources
 

@@ -135,11 +135,22 @@ class SqlIdentityForm(MapForm):
     where: tuple[ConditionForm, ...] = ()
 
 
+class TenantsForm(MapForm):
+    """A table that lists all tenants, which the account can read without settings of a session."""
+
+    table: TableName
+    column: ColumnName
+
+
 class SqlSessionForm(MapForm):
     """What each transaction of this source sets first."""
 
     set: Mapping[SettingName, str] = Field(default_factory=dict)
     """Settings of PostgreSQL, such as those of row-level security; `{tenant}` is the tenant of the subject."""
+    tenants: TenantsForm | None = None
+    """For subjects without a tenant: they are looked for at each tenant."""
+    shows_all_rows: bool = False
+    """Whether the policies of row-level security show all rows to this account, without any setting."""
     statement_seconds: int = Field(default=60, ge=1, le=3600)
 
     @property
