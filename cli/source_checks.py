@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
@@ -115,11 +116,15 @@ def _cells(one: Checked) -> Sequence[object]:
 
 
 def _print_findings(context: Context, name: str, findings: Sequence[CoverageFinding]) -> None:
-    rows = [
-        (f"{one.table}.{one.column}" if one.column else one.table, one.kind.replace("_", " "), one.dataset, one.detail)
+    """Print undecided columns by table, and each other finding."""
+    counted = Counter(one.table for one in findings if one.kind is CoverageKind.UNDECIDED_COLUMN)
+    rows = [(table, f"{count} undecided column{'' if count == 1 else 's'}", "") for table, count in counted.items()]
+    rows += [
+        (_place(one), one.kind.replace("_", " "), one.detail)
         for one in findings
+        if one.kind is not CoverageKind.UNDECIDED_COLUMN
     ]
-    context.table(name, ("where", "finding", "dataset", "seen"), rows)
+    context.table(name, ("where", "finding", "seen"), rows)
 
 
 def _print_diff(context: Context, found: Mapping[str, CheckedSource]) -> None:
@@ -136,8 +141,6 @@ def _print_diff(context: Context, found: Mapping[str, CheckedSource]) -> None:
 
 
 def _place(one: CoverageFinding) -> str:
-    if one.kind is CoverageKind.UNDECIDED_TABLE:
-        return f"{one.table} ({one.columns} columns)"
     return f"{one.table}.{one.column}" if one.column else one.table
 
 

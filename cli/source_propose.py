@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from exporters.sql.mapped.databases import kind_of, open_database
 
 from cli.context import Context, one_of, shared
 from exporters.maps.references import is_reference, resolve
 from exporters.sql.faults import reading
+from exporters.sql.mapped.databases import kind_of, open_database
 from exporters.sql.proposal.draft import Proposal, draft
 from exporters.sql.proposal.propose import propose
 from portability.api import SubjectKind

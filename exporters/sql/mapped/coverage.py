@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from sqlalchemy import Connection, Engine, literal, select
+from sqlalchemy import Connection, Engine, inspect, select
 
 from exporters.maps.reading import MapFault
 from exporters.sql.catalogue import Catalogue, CatalogueTable
-from exporters.sql.faults import source_fault_code
+from exporters.sql.faults import reading
+from exporters.sql.mapped.catalogue import check_read_only
+from exporters.sql.mapped.databases import POSTGRESQL
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.uses import UsedColumn, used_columns, used_tables
 from exporters.sql.proposal.names import Guess, guess
 from exporters.sql.source import TableSource
 from portability.api import CoverageFinding, CoverageKind, Identity, Subject, SubjectKind
+from portability.api.errors import BadMap, SourceRefused
+from portability.api.nouns import first_identity
 
 ALL = "*"
 """`schema.*` among the internal tables: every table of the schema."""
@@ -30,9 +34,9 @@ def decided_tables(form: SqlSourceForm) -> frozenset[str]:
 
 def schemas_of(connection: Connection) -> Sequence[str]:
     """Return the schemas that belong to the database; on MariaDB another schema is another database."""
-    if connection.dialect.name != "postgresql":
+    if connection.dialect.name != POSTGRESQL:
         return ()
-    return [name for name in connection.dialect.get_schema_names(connection) if name != "information_schema"]
+    return [name for name in inspect(connection).get_schema_names() if name != "information_schema"]
 
 
 def undecided(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
@@ -46,6 +50,15 @@ def undecided(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFin
         elif not _is_internal(form, name):
             seen = f"{'view, ' if table.is_view else ''}{len(table.columns)} columns"
             yield CoverageFinding(CoverageKind.UNDECIDED_TABLE, name, columns=len(table.columns), detail=seen)
+
+
+def writable(connection: Connection, form: SqlSourceForm, names: Collection[str]) -> Iterator[CoverageFinding]:
+    """Yield a finding if the account may write to one of the tables."""
+    try:
+        check_read_only(connection, names)
+    except BadMap as error:
+        table = next((one.table for one in form.dataset), "")
+        yield CoverageFinding(CoverageKind.WRITABLE, table, detail=str(error))
 
 
 def unfit(form: SqlSourceForm, catalogue: Catalogue, faults: Sequence[MapFault]) -> Iterator[CoverageFinding]:
@@ -94,27 +107,32 @@ def unsigned(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFind
 
 
 def refused(engine: Engine, form: SqlSourceForm, sources: Sequence[TableSource]) -> Iterator[CoverageFinding]:
-    """Yield the datasets whose query the database refuses; each is run with LIMIT 0."""
+    """Yield the datasets whose query the database refuses; each is run with LIMIT 0. Raises SourceUnavailable."""
     tables = {one.name: one.table for one in form.dataset}
     for source in sources:
-        code = next(filter(None, (_refusal(engine, source, kind) for kind in _kinds(source))), None)
-        if code is not None:
+        fault = next(filter(None, (_refusal(engine, source, kind) for kind in _kinds(source))), None)
+        if fault is not None:
             name = source.dataset.name
-            yield CoverageFinding(CoverageKind.QUERY_REFUSED, tables[name], dataset=name, detail=code)
+            yield CoverageFinding(CoverageKind.QUERY_REFUSED, tables[name], dataset=name, detail=fault)
 
 
 def _refusal(engine: Engine, source: TableSource, kind: SubjectKind) -> str | None:
     where = source.where(no_one(source, kind))
     if where is None:
         return None
-    query = select(literal(1), *source.columns).select_from(source.origin).where(where)
-    return source_fault_code(engine, query.order_by(*source.order).limit(0), source.dataset.name)
+    query = select(*source.columns).select_from(source.origin).where(where).order_by(*source.order).limit(0)
+    try:
+        with reading(engine, source.dataset.name) as connection:
+            connection.execute(query)
+    except SourceRefused as error:
+        return str(error)
+    return None
 
 
 def no_one(source: TableSource, kind: SubjectKind) -> Subject:
     """Return a subject that does not exist, with an identity of every kind that the dataset selects by."""
-    named = source.filter.belonging.kinds if source.filter is not None else frozenset()
-    kinds = sorted({*named, f"{kind}_id", str(kind)})
+    selecting = source.filter.kinds if source.filter is not None else frozenset[str]()
+    kinds = sorted({*selecting, first_identity(kind, "", None).kind})
     identities = [
         Identity("coverage", name, value, verified=True, tenant=tenant)
         for name in kinds

@@ -12,7 +12,7 @@ from sqlalchemy import DateTime
 
 from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable
 from exporters.sql.proposal.names import Guess, guess, words
-from exporters.sql.proposal.paths import Paths, Step
+from exporters.sql.proposal.paths import Paths, PathStep
 from exporters.sql.values import field_type
 from portability.api import FieldType, SubjectKind
 from portability.api.nouns import FIRST_IDENTITY
@@ -88,7 +88,8 @@ def draft(proposal: Proposal) -> str:
     """Write the draft as TOML."""
     certain, unclear, apart = proposal.certain, proposal.unclear, proposal.apart
     lines = [HEAD, f"title = {_text(proposal.title)}"]
-    lines += ['role = "processor"  # controller, processor or both', f'kinds = ["{proposal.kind}"]', ""]
+    role = "processor" if proposal.paths.tenant else "controller"
+    lines += [f'role = "{role}"  # controller, processor or both', f'kinds = ["{proposal.kind}"]', ""]
     for name in certain:
         lines += [*_dataset(proposal, name, _rows(proposal, name)), ""]
     for name in unclear:
@@ -150,7 +151,7 @@ def _identities(proposal: Proposal) -> str:
     return f'["{FIRST_IDENTITY[proposal.kind][1]}"]'
 
 
-def _way(proposal: Proposal, step: Step) -> str:
+def _way(proposal: Proposal, step: PathStep) -> str:
     inner = [f"column = {_text(step.column)}"]
     if step.through:
         through = f"table = {_text(step.through)}, here = {_text(step.here)}, key = {_text(step.own_key)}"

@@ -33,7 +33,7 @@ JOIN_COST = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathStep:
     """One way from the rows of a table to a row of another table."""
 
     column: str
@@ -68,11 +68,11 @@ class TablePaths:
 
     cost: int
     """The length of the shortest path; 0: it is the subject's own table."""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PathStep, ...] = ()
     """The first step of each shortest path; those that name whom a row is about come before the actors'."""
 
     @property
-    def chosen(self) -> Step | None:
+    def chosen(self) -> PathStep | None:
         """Return the only first step, without those of actors if there are others; None: a person has to decide."""
         about = [step for step in self.steps if not step.is_of_actor] or list(self.steps)
         return about[0] if len(about) == 1 else None
@@ -94,7 +94,7 @@ def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Pa
     """Find the shortest paths of all tables to a subject's table."""
     references = {name: tuple(_references(catalogue, table, tenant)) for name, table in catalogue.tables.items()}
     joins = frozenset(name for name, table in catalogue.tables.items() if _is_join(table, references[name], tenant))
-    leaving: dict[str, list[Step]] = defaultdict(list)
+    leaving: dict[str, list[PathStep]] = defaultdict(list)
     for name, step in (*_direct(references), *_joined(references, joins)):
         leaving[name].append(step)
     costs = _costs(leaving, subject)
@@ -118,7 +118,7 @@ def frequency(catalogue: Catalogue, column: str) -> int:
     return sum(column in table.columns for table in catalogue.tables.values())
 
 
-def _costs(leaving: Mapping[str, Sequence[Step]], subject: str) -> dict[str, int]:
+def _costs(leaving: Mapping[str, Sequence[PathStep]], subject: str) -> dict[str, int]:
     """Return the length of the shortest path of each table (Dijkstra, from the subject outwards)."""
     arriving: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for name, steps in leaving.items():
@@ -136,16 +136,16 @@ def _costs(leaving: Mapping[str, Sequence[Step]], subject: str) -> dict[str, int
     return costs
 
 
-def _direct(references: Mapping[str, Sequence[tuple[Reference, bool]]]) -> Iterator[tuple[str, Step]]:
+def _direct(references: Mapping[str, Sequence[tuple[Reference, bool]]]) -> Iterator[tuple[str, PathStep]]:
     for name, found in references.items():
         for reference, by_name in found:
             if reference.table != name:
-                yield name, Step(reference.columns[0], reference.table, reference.keys[0], by_name=by_name)
+                yield name, PathStep(reference.columns[0], reference.table, reference.keys[0], by_name=by_name)
 
 
 def _joined(
     references: Mapping[str, Sequence[tuple[Reference, bool]]], joins: Iterable[str]
-) -> Iterator[tuple[str, Step]]:
+) -> Iterator[tuple[str, PathStep]]:
     for join in joins:
         sides = [reference for reference, _by_name in references[join]]
         for own in sides:
@@ -153,7 +153,7 @@ def _joined(
                 if own.columns != other.columns and own.table != other.table:
                     yield (
                         own.table,
-                        Step(other.columns[0], other.table, other.keys[0], join, own.columns[0], own.keys[0]),
+                        PathStep(other.columns[0], other.table, other.keys[0], join, own.columns[0], own.keys[0]),
                     )
 
 

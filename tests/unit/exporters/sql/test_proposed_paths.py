@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporters.sql.catalogue import Catalogue
 from exporters.sql.proposal import paths
-from exporters.sql.proposal.paths import Step, TablePaths
+from exporters.sql.proposal.paths import PathStep, TablePaths
 
 USERS = made_table("users", columns=["email"])
 
@@ -20,8 +20,8 @@ def test_a_reference_leads_to_the_subject() -> None:
 
     assert found.reached == {
         "users": TablePaths(0),
-        "orders": TablePaths(1, (Step("user_id", "users", "id"),)),
-        "lines": TablePaths(2, (Step("order_id", "orders", "id"),)),
+        "orders": TablePaths(1, (PathStep("user_id", "users", "id"),)),
+        "lines": TablePaths(2, (PathStep("order_id", "orders", "id"),)),
     }
 
 
@@ -30,7 +30,7 @@ def test_a_name_leads_there_without_a_foreign_key() -> None:
     named = made_table("ticket_replies", columns=["user_id", "status_id"])
     found = paths.find(made_catalogue(USERS, named, made_table("statuses")), "users", "id", None)
 
-    assert found.reached["ticket_replies"].steps == (Step("user_id", "users", "id", by_name=True),)
+    assert found.reached["ticket_replies"].steps == (PathStep("user_id", "users", "id", by_name=True),)
 
 
 def test_a_join_table_leads_on() -> None:
@@ -38,7 +38,7 @@ def test_a_join_table_leads_on() -> None:
     deals, joins = made_table("deals"), made_table("deal_users", {"deal_id": "deals", "user_id": "users"})
     found = paths.find(made_catalogue(USERS, deals, joins), "users", "id", None)
 
-    assert found.reached["deals"].steps == (Step("user_id", "users", "id", "deal_users", "deal_id", "id"),)
+    assert found.reached["deals"].steps == (PathStep("user_id", "users", "id", "deal_users", "deal_id", "id"),)
 
 
 def test_a_table_with_content_of_its_own_joins_if_the_pair_is_unique() -> None:
