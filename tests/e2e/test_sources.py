@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checked import CheckedExporter, sources_file, undecided_column, undecided_table
@@ -26,10 +27,9 @@ def two_sources() -> dict[str, CheckedExporter]:
 
 @pytest.fixture
 def checked(redis_server: str, tmp_path: Path, two_sources: dict[str, CheckedExporter]) -> Iterator[Served]:
-    login = {"oidc_issuer": None, "oidc_client_id": None, "oidc_client_secret": None, "development_login": True}
-    with serving(
-        tmp_path, redis_server, exporters=two_sources, sources=sources_file(tmp_path, *SOURCES), **login
-    ) as server:
+    more: dict[str, Any] = dict.fromkeys(("oidc_issuer", "oidc_client_id", "oidc_client_secret"))
+    more |= {"development_login": True, "sources": sources_file(tmp_path, *SOURCES)}
+    with serving(tmp_path, redis_server, exporters=two_sources, **more) as server:
         yield server
 
 

@@ -148,7 +148,7 @@ def _kinds(source: TableSource) -> Sequence[SubjectKind]:
 
 
 def _columns(table: CatalogueTable, datasets: Sequence[SqlDatasetForm]) -> Iterator[CoverageFinding]:
-    decided = {name for one in datasets for name in (*_decided(one), *_implied(one))}
+    decided = {name for one in datasets for name in (_decided(one) | _implied(one)) - {*one.undecided}}
     offered = next((one.name for one in datasets if one.fields), "")
     for name, column in table.columns.items():
         if name not in decided:
