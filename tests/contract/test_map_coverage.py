@@ -42,7 +42,7 @@ class CheckedDatabase:
 
     def run(self, statements: str) -> None:
         with self._server.connect(self._name) as connection:
-            connection.execute(statements)  # type: ignore[arg-type]  # psycopg wants literals
+            connection.execute(statements)
 
     def exporter(self, text: str = DECIDED) -> MappedExporter:
         backend, address = kind_of(self.url, "url")

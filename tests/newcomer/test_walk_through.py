@@ -56,7 +56,7 @@ class Newcomer:
 
     def change(self, statements: str) -> None:
         with self.server.connect(self.database) as connection:
-            connection.execute(statements)  # type: ignore[arg-type]  # psycopg wants literals
+            connection.execute(statements)
 
 
 @pytest.fixture
