@@ -18,6 +18,7 @@ from portability.queue import connect, open_queue, redis_url
 from portability.sources import PlatformSources
 from worker.clock import (
     audit_anchor,
+    coverage,
     dispatch,
     erasure,
     expiry,
@@ -33,7 +34,7 @@ from worker.clock.envelopes import Desk
 @click.command()
 @shared
 def clock(context: Context) -> None:
-    """Run regular tasks: wake workers, send mail, delete what was recalled or has expired, sweep. Several may run."""
+    """Run regular tasks: wake workers, send mail, check sources, delete what has expired, sweep. Several may run."""
     logs.configure()
     _ = context.exporters  # checked once here, so that a wrong deployment does not start
     stop = threading.Event()
@@ -61,6 +62,7 @@ def _start(context: Context, stop: threading.Event) -> None:
         "eraser": (erasure.run, (engine, storage, settings.keys, settings.iss, every, stop)),
         "announcer": (webhook_delivery.run, (engine, settings, stop)),
         "informer": (notice_delivery.run, (engine, settings, stop)),
+        "checker": (coverage.run, (engine, lambda: context.exporters, settings, stop)),
     }
     for name, (work, args) in tasks.items():
         threading.Thread(target=journal.after, args=(ready, stop, work, *args), name=name, daemon=True).start()

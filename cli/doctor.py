@@ -182,6 +182,7 @@ CHECKS: dict[str, Check] = {
     "proxy": checks.proxy,
     "plugins": _plugins,
     "sources": _sources,
+    "coverage": running_checks.coverage,
     "workers": running_checks.workers,
     "clock": running_checks.clock,
     "notice": checks.notice_register,

@@ -8,7 +8,10 @@ from cli.context import Context, shared
 from portability import plugins as installed
 from portability.api import JSON, ConfiguredFactory
 from portability.api.errors import BadInput
+from portability.coverage import state
+from portability.database.engine import reading
 from portability.law import dataset_register as datasets
+from portability.sources import declared_names
 
 
 @click.command()
@@ -55,11 +58,20 @@ def _settings(context: Context) -> None:
 def _register(context: Context, *, public: bool) -> None:
     exporters, notice_register = context.exporters, context.notice
     entries: list[JSON] = [*datasets.entries(exporters, notice_register)]
-    document: JSON = datasets.document(exporters, installed.load_all_formats(), notice_register) if public else entries
+    document: JSON = _public(context) if public else entries
     columns = {name: name for name in ("exporter", "dataset", "provenance", "role")}
     columns |= {"subjects": "subject_kinds", "fields": "fields", "portable": "portable"}
     rows = [[_cell(entry[name]) for name in columns.values()] for entry in datasets.entries(exporters, notice_register)]
     context.result(document, lambda: context.table("Dataset register", list(columns), rows))
+
+
+def _public(context: Context) -> JSON:
+    document = datasets.document(context.exporters, installed.load_all_formats(), context.notice)
+    names = declared_names(context.settings)
+    if not names:
+        return document
+    with reading(context.engine) as connection:
+        return {**document, "coverage": state.published(connection, names)}
 
 
 def _cell(value: JSON) -> object:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 
 from redis.exceptions import RedisError
 
 from cli.checks import Seen
 from cli.context import Context
 from portability.api.errors import PortabilityError
+from portability.coverage import state
+from portability.database import deployment
+from portability.database.engine import reading
 from portability.errors import QueueUnavailable
 from portability.queue import NotRunning, WakeUps, connect, count_workers, has_clock, open_queue, redis_url
-from portability.sources import OWN_RECORDS, PlatformSources, open_exporters
+from portability.sources import OWN_RECORDS, PlatformSources, declared_names, open_exporters
 from worker.process.source_check import refusals
 from worker.read import bounded_calls
 from worker.read.reader import SourcePatience
@@ -35,6 +39,27 @@ def clock(context: Context) -> Seen:
     if found is False:
         raise NotRunning("no clock has a heartbeat: nothing is retried, sent, deleted or swept")
     return Seen() if found else _UNKNOWN
+
+
+def coverage(context: Context) -> Seen:
+    """Check that every declared source has a young check that found nothing. Never a fault: exports say it, too."""
+    names = {*declared_names(context.settings)}
+    if not names:
+        return Seen("not used: no source is declared")
+    with reading(context.engine) as connection:
+        rows = [row for row in state.rows(connection) if row["source"] in names]
+        at = deployment.clock_of(connection)
+    oldest = at - timedelta(seconds=state.VALID_SECONDS)
+    young = [row for row in rows if row["checked_at"] and row["checked_at"] > oldest]
+    findings = [
+        f"{row['source']}: {row['undecided']} undecided columns, {row['faults']} faults"
+        for row in young
+        if row["undecided"] or row["faults"]
+    ]
+    findings += [f"{name}: no check within two days" for name in sorted(names - {row["source"] for row in young})]
+    if findings:
+        return Seen("; ".join(findings), "`portability source diff` says what to decide: docs/coverage.md")
+    return Seen(f"ok: {len(names)} sources")
 
 
 _UNKNOWN = Seen("unknown: Redis does not answer")

@@ -6,6 +6,8 @@ import click
 import orjson
 
 from cli.context import Context, shared
+from cli.source_checks import check, diff
+from cli.source_propose import propose_command
 from portability.api import MappedKind
 from portability.api.errors import BadInput
 from portability.plugins import SOURCE_KINDS, find
@@ -14,6 +16,10 @@ from portability.plugins import SOURCE_KINDS, find
 @click.group("source")
 def source_group() -> None:
     """Sources that a map declares."""
+
+
+for _command in (propose_command, check, diff):
+    source_group.add_command(_command)
 
 
 @source_group.command("schema")

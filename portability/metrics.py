@@ -1,7 +1,8 @@
 """Metrics: figures of the whole deployment for Prometheus, read from the control database on request.
 
-Processes do not count for themselves: workers start and stop, rows stay. Labels are states, profiles, reasons and
-kinds only: their number is bounded, and none identifies a person or a tenant. docs/metrics.md lists all metrics.
+Processes do not count for themselves: workers start and stop, rows stay. Labels are states, profiles, reasons,
+kinds and names of sources: their number is bounded, and none identifies a person or a tenant. All metrics are in
+docs/metrics.md.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, case, func, select
 
+from portability.api.coverage import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN
 from portability.api.errors import FormatError, SourceError, all_errors
+from portability.coverage import state as coverage
 from portability.database import deployment, history, incidents, models
 from portability.database.engine import elapsed_seconds, now, reading
 from portability.database.incidents import Incident
@@ -46,7 +49,7 @@ ALARMS = {Alarm.HALF: deadlines.HALF, Alarm.MOST: deadlines.MOST, Alarm.MISSED: 
 VOLUME_STATES = ("writing", "stored")
 _FOUND = (
     *("missing", "truncated", "changed", "unreadable", "not_json", "no_format", "too_large"),
-    *("instruction_withdrawn", "needs_instruction", "needs_review", "coverage_undecided"),
+    *("instruction_withdrawn", "needs_instruction", "needs_review", COVERAGE_UNDECIDED, COVERAGE_UNKNOWN),
 )
 
 OTHER = "other"
@@ -68,6 +71,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             _notices(connection),
             *_inbox(connection),
             *_journal(connection),
+            *_sources(connection),
         ]
     return [*counted, _incidents(engine)]
 
@@ -148,6 +152,26 @@ def _journal(connection: Connection) -> Sequence[Metric]:
             value=held,
         ),
     )
+
+
+def _sources(connection: Connection) -> Sequence[Metric]:
+    """Measure the checks of the declared sources; a source that was never checked has no age."""
+    undecided = GaugeMetricFamily(
+        "portability_source_undecided_columns", "Columns about which no decision has been made", labels=("source",)
+    )
+    faults = GaugeMetricFamily(
+        "portability_source_faults", "Findings by which a map does not fit its source", labels=("source",)
+    )
+    ages = GaugeMetricFamily(
+        "portability_source_check_age_seconds", "Seconds since the last check that ended", labels=("source",)
+    )
+    at = deployment.clock_of(connection)
+    for row in coverage.rows(connection):
+        undecided.add_metric((row["source"],), row["undecided"] or 0)
+        faults.add_metric((row["source"],), row["faults"] or 0)
+        if row["checked_at"] is not None:
+            ages.add_metric((row["source"],), max(0.0, (at - row["checked_at"]).total_seconds()))
+    return undecided, faults, ages
 
 
 def _alarms(connection: Connection) -> Metric:

@@ -12,7 +12,14 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from portability.api import ConfiguredFactory, Exporter, FileStore, MappedKind, SourceDeclaration, SourceMap, Sources
-from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin, SourceUnavailable
+from portability.api.errors import (
+    BadMap,
+    BadSetting,
+    BrokenPlugin,
+    DuplicatePlugin,
+    PortabilityError,
+    SourceUnavailable,
+)
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
 from portability.errors import BadSource, QueueUnavailable, UnknownExporter
@@ -148,11 +155,32 @@ def open_exporters(settings: Settings, connections: Sources) -> Mapping[str, Exp
     return load_exporters(connections)
 
 
+def open_each(settings: Settings, connections: Sources) -> Mapping[str, Exporter | PortabilityError]:
+    """Open each source of the file SOURCES; a source that cannot be opened has its error. Raises BadSetting."""
+    if settings.sources is None:
+        raise BadSetting(
+            "no source is declared: PORTABILITY_SOURCES is not set",
+            hint="set it to a file of sources: see docs/settings.md#sources",
+        )
+    found: dict[str, Exporter | PortabilityError] = {}
+    for declared in _read(settings.sources):
+        try:
+            found[declared.name] = _open(settings.sources, declared, connections)
+        except PortabilityError as error:
+            found[declared.name] = error
+    return found
+
+
 def exporter_names(settings: Settings) -> Collection[str]:
     """Return the names of the deployment's exporters without loading them. Raises BadSetting, DuplicatePlugin."""
     if settings.sources is None:
         return find(EXPORTERS)
     return [*(one.name for one in _read(settings.sources)), OWN_RECORDS]
+
+
+def declared_names(settings: Settings) -> Sequence[str]:
+    """Return the names of the sources that the file SOURCES declares; none without such a file. Raises BadSetting."""
+    return [] if settings.sources is None else [one.name for one in _read(settings.sources)]
 
 
 def trusted(settings: Settings, exporters: Mapping[str, Exporter]) -> SourceTrust:

@@ -35,6 +35,7 @@ from web.pages import address_login, brand, download, login, me, my_sessions, my
 from web.pages import inbox as desk_inbox
 from web.pages import recipients as desk_recipients
 from web.pages import referrals as desk_referrals
+from web.pages import sources as desk_sources
 from web.provider import OpenIdProvider
 
 STATIC_SECONDS = 30 * 86_400
@@ -80,7 +81,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     problems.handle(app)
     openapi.document(app)
     own = (login, address_login, my_sessions, me, my_transfers)
-    desk = (desk_inbox, desk_recipients, desk_referrals, staff)
+    desk = (desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
     for room in (brand, *own, *desk, download, exports, erasure_holds, recipients, transfers, inbox, public):
         app.include_router(room.router)
     app.include_router(transfers.receiving)

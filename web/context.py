@@ -14,8 +14,9 @@ from redis import Redis
 from sqlalchemy import Connection, Engine
 
 from portability import plugins
-from portability.api import Exporter, SubjectKind
+from portability.api import JSON, Exporter, SubjectKind
 from portability.api.storages import Storage
+from portability.coverage import state
 from portability.database.engine import reading, writing
 from portability.delivery.limits import AttemptLimits
 from portability.errors import QueueUnavailable
@@ -23,7 +24,7 @@ from portability.law import dataset_register, notice
 from portability.locale import languages
 from portability.queue import connect, open_queue, redis_url, wake
 from portability.settings import Settings
-from portability.sources import PlatformSources, open_exporters
+from portability.sources import PlatformSources, declared_names, open_exporters
 from web.brand import PageBrand
 from web.observations import Observations
 from web.provider import OpenIdProvider
@@ -106,9 +107,17 @@ class AppContext:
         ]
 
     @cached_property
+    def _datasets(self) -> Mapping[str, JSON]:
+        return dataset_register.document(self.exporters, plugins.load_all_formats(), self.notice)
+
+    @property
     def register(self) -> bytes:
-        """The dataset register as it is published, in JSON."""
-        return orjson.dumps(dataset_register.document(self.exporters, plugins.load_all_formats(), self.notice))
+        """The dataset register as it is published, in JSON; with the coverage of declared sources."""
+        names = declared_names(self.settings)
+        if not names:
+            return orjson.dumps(self._datasets)
+        with self.reading() as connection:
+            return orjson.dumps({**self._datasets, "coverage": state.published(connection, names)})
 
     def wake(self, export_id: str) -> None:
         """Have a worker begin at once. While Redis is not available the clock does this later; no error is raised."""

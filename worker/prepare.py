@@ -32,10 +32,11 @@ from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.context import WorkerContext
 from worker.plan import plan, planned_maps
+from worker.plan.coverage import PlannedCoverage
 from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.position import Position, Reading
 from worker.plan.slicing import RECORD_BYTES, SliceOffer, how_many, offered
-from worker.read import identities, redaction
+from worker.read import coverage, identities, redaction
 from worker.read.bounded_calls import Check, Report, unreported
 from worker.read.files import UNREADABLE
 from worker.read.identities import Resolving
@@ -112,6 +113,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         retention_cutoff=partial(retention_cutoff, context.notice, export["began_at"]),
         reviewed=reviewed.number,
         is_review_lost=reviewed.is_lost,
+        coverage=tuple(PlannedCoverage(**one) for one in export["coverage"] or ()),
         plan_for=_plans_for(make, resolving, found.unresolved, orders, reviewed.rows, begun),
         unknown_approved=unknown_approved,
     )
@@ -198,12 +200,14 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
             approvals.ask_about_unknown(connection, export, actor=fenced_writes.ACTOR)
         return None
     own = [run.to_json() for run in division.own]
+    covered = coverage.of_plan(context, unplanned.plan, unplanned.patience)
     with writing(context.engine) as connection:
         export = fenced_writes.lock(connection, claim, readings=own, large=_is_large(context, division))
         ledger.open_lines(connection, claim.id, unplanned.plan, division.expected, [*division.own, *division.cut])
         changed = {
             "open_slices": len(division.cut),
             "reviewed": unplanned.reviewed,
+            "coverage": [one.to_json() for one in covered] or None,
             "maps": planned_maps.keep(connection, context, export),
         }
         if any(export[name] != value for name, value in changed.items()):
@@ -212,7 +216,7 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
             slices.open_more(connection, claim.id, [run.to_json() for run in division.cut])
             # Its own part is read when its turn comes, like the parts of the others.
             fenced_writes.release(connection, claim, attempts=0)
-    return replace(unplanned, readings=tuple(division.own)), len(division.cut)
+    return replace(unplanned, readings=tuple(division.own), coverage=covered), len(division.cut)
 
 
 def _is_unknown(context: WorkerContext, claim: Claim, unplanned: SliceJob, division: Division) -> bool:

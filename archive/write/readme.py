@@ -14,7 +14,7 @@ from portability.locale.translations import of_dataset
 
 PATHS_SHOWN = 6
 GAPS_SHOWN = 50
-OPTIONAL = ("gaps", "reviews", "referrals", "not_included", "withheld")
+OPTIONAL = ("gaps", "reviews", "referrals", "not_included", "withheld", "coverage")
 """Lists of export.json that an archive may lack."""
 
 

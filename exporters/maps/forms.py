@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -78,12 +79,23 @@ class DatasetForm(MapForm):
     """Names of the fields that identify a record permanently."""
 
 
+class DecisionForm(MapForm):
+    """Who decided what the map says about tables and columns, and when."""
+
+    by: Text
+    on: date
+    about: tuple[Text, ...] = Field(min_length=1)
+    """What was decided on, by the names that the source has."""
+    note: Text | None = None
+
+
 class SourceForm(MapForm):
     """The top of a map."""
 
     title: Text
     role: Role
     kinds: frozenset[SubjectKind] = Field(min_length=1)
+    decision: tuple[DecisionForm, ...] = ()
 
 
 def dataset_of(

@@ -46,9 +46,10 @@ WITHHELD_TABLES: Mapping[str, str] = {
 }
 """Tables with data of subjects that are not exported, each with the reason."""
 TABLES_WITHOUT_SUBJECT = frozenset(
-    {"audit_head", "deployment", "incident", "recipient", "sender", "signing_key", "source_map", "source_secret"}
+    {"audit_head", "deployment", "incident", "recipient", "sender", "signing_key"}
+    | {"source_check", "source_map", "source_secret"}
 )
-"""Tables about the deployment itself, about other providers, and about keys."""
+"""Tables about the deployment itself and its sources, about other providers, and about keys."""
 
 
 def _of_link(link_id: Column[str]) -> OfSubject:

@@ -4,6 +4,14 @@ An exporter reads one source and does not know about ZIP, storage, queues or law
 `portability.testing` checks that exporters, formats and storages fulfil the contracts of these protocols.
 """
 
+from portability.api.coverage import (
+    COVERAGE_UNDECIDED,
+    COVERAGE_UNKNOWN,
+    CheckedDeclaration,
+    Coverage,
+    CoverageFinding,
+    CoverageKind,
+)
 from portability.api.directories import Contact, Directory
 from portability.api.errors import (
     ArchiveError,
@@ -28,6 +36,7 @@ from portability.api.errors import (
     WrongClock,
 )
 from portability.api.exporters import (
+    CheckingExporter,
     CountingExporter,
     DeclaringExporter,
     Exporter,
@@ -103,6 +112,8 @@ from portability.api.values import RecordChecker
 __all__ = [
     "ADDRESS_KINDS",
     "BLOCK_BYTES",
+    "COVERAGE_UNDECIDED",
+    "COVERAGE_UNKNOWN",
     "JSON",
     "NEEDS_REVIEW",
     "RENEWAL_SECONDS",
@@ -116,8 +127,13 @@ __all__ = [
     "Batched",
     "BrokenPlugin",
     "ConfiguredFactory",
+    "CheckedDeclaration",
+    "CheckingExporter",
     "Contact",
     "CountingExporter",
+    "Coverage",
+    "CoverageFinding",
+    "CoverageKind",
     "Cursor",
     "Dataset",
     "DeclaringExporter",

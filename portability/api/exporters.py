@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+from portability.api.coverage import CheckedDeclaration, Coverage
 from portability.api.errors import BadSetting
 from portability.api.nouns import Batch, Cursor, Dataset, Identity, IdentityUse, Selection, Size, Slice, Subject
 from portability.api.shared import SharedState
@@ -132,6 +133,26 @@ class DeclaringExporter(Exporter, Protocol):
 
     @property
     def identity_use(self) -> IdentityUse: ...
+
+
+@runtime_checkable
+class CheckingExporter(Exporter, Protocol):
+    """Optional: compares what it declares with what its source has.
+
+    An export is complete only if the last check of each such source found nothing undecided: ADR 61.
+    """
+
+    @property
+    def declaration(self) -> CheckedDeclaration:
+        """Return what it declares, without asking the source."""
+        ...
+
+    def check(self) -> Coverage:
+        """Compare with the source, and try the query of each dataset without reading a row.
+
+        Raises: SourceUnavailable, SourceRefused.
+        """
+        ...
 
 
 ExporterFactory: TypeAlias = Callable[[Sources], Exporter]

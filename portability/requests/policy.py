@@ -74,6 +74,9 @@ class Action(StrEnum):
     METRICS_READ = "metrics_read"
     INBOX = "inbox"
     """See what other providers have sent, and decide on its import."""
+    SOURCES = "sources"
+    """See what each source stores and what no one has decided on."""
+    TEST_SOURCE = "test_source"
     TRANSFER = "transfer"
     """Fetch or acknowledge, as another provider, a transfer addressed to it."""
 
@@ -96,9 +99,9 @@ _DECISIONS = (
 )
 _OF_PEOPLE = (Action.DECIDE_REVIEW, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.INBOX)
 _DECIDE = dict.fromkeys((*_DECISIONS, *_SENDING, *_OF_PEOPLE, Action.SEE_IDENTITIES), Reach.ANY)
-_READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ), Reach.ANY)
+_READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ, Action.SOURCES), Reach.ANY)
 _OWN = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE, *_SENDING)
-_RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ)
+_RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ, Action.TEST_SOURCE)
 
 RIGHTS: Mapping[ActorRole, Mapping[Action, Reach]] = {
     ActorRole.SUBJECT: dict.fromkeys((Action.CREATE_OWN, *_OWN), Reach.OWN),
@@ -106,7 +109,7 @@ RIGHTS: Mapping[ActorRole, Mapping[Action, Reach]] = {
         (Action.CREATE_TENANT, Action.CREATE_FOR_OTHER, *_OWN, Action.APPROVE, Action.INSTRUCT), Reach.TENANT
     ),
     ActorRole.STAFF: _WORK,
-    ActorRole.OFFICER: {**_WORK, **_DECIDE, **_READ, Action.METRICS_READ: Reach.ANY},
+    ActorRole.OFFICER: {**_WORK, **_DECIDE, **_READ, Action.METRICS_READ: Reach.ANY, Action.TEST_SOURCE: Reach.ANY},
     ActorRole.AUDITOR: _READ,
     ActorRole.OPERATOR: {**_WORK, **_DECIDE, **_READ, **dict.fromkeys(_RUN, Reach.ANY)},
     ActorRole.RECIPIENT: {Action.TRANSFER: Reach.OWN},
@@ -118,10 +121,10 @@ STEP_UP = frozenset(
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.DOWNLOAD, Action.LINK, Action.FETCH, Action.APPROVE, Action.DENY, Action.RECALL, Action.MANDATE),
         *(Action.ERASE, Action.HOLD, Action.RECIPIENTS, Action.DECIDE_REVIEW, Action.COUNTERSIGN, Action.INBOX),
-        *(*_SENDING, Action.SEE_IDENTITIES),
+        *(*_SENDING, Action.SEE_IDENTITIES, Action.TEST_SOURCE),
     }
 )
-"""Actions that show data, release or destroy it, or decide on it: they need a strong and recent login (R15)."""
+"""Actions that show data, release or destroy it, decide on it or load a source: a strong, recent login (R15)."""
 
 FOUR_EYES = frozenset({Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.COUNTERSIGN})
 """Decisions about a request, or a consent, that the person who made or recorded it cannot take."""
@@ -134,6 +137,7 @@ _UNSEEN = frozenset(
         *(Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT),
         *(Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ),
         *(Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS, Action.INBOX, Action.SEE_IDENTITIES),
+        *(Action.SOURCES, Action.TEST_SOURCE),
     }
 )
 """Actions that do not refer to an existing export: creating one, reading logs, acting on a subject."""

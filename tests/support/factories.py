@@ -35,6 +35,7 @@ from portability.api import (
 )
 from portability.api.storages import Storage
 from portability.database.engine import open_engine, reading, writing
+from portability.law import notice
 from portability.requests import acceptance, exports
 from portability.requests.policy import Actor
 from portability.requests.states import OPEN
@@ -131,6 +132,16 @@ decisions = ["sentiment"]
     tables = "".join(f'[datasets."{name}"]{entry}' for name in names)
     named = "" if controller is None else f'[controller]\nname = "{controller}"\n'
     (folder / "made.toml").write_text(f'version = "made up"\n{named}{tables}')
+    return folder
+
+
+def whole_register(folder: Path, *names: str) -> Path:
+    """A whole notice register of a deployment: it describes these datasets, and none of the reference platform."""
+    described(folder, *names)
+    for path in notice.BUILT_IN.glob("*.toml"):
+        text = path.read_text("utf-8")
+        if path.name != "datasets.toml":
+            (folder / path.name).write_text(text.replace('version = "1.0"\n', ""), "utf-8")
     return folder
 
 

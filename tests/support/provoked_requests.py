@@ -10,9 +10,11 @@ from provoking import Stage, provokes
 from sqlalchemy import update
 
 from portability.api import Identity
+from portability.coverage import state as coverage
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.requests import exports, referrals, reviews
+from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.trust import audit_heads
 from worker.clock import erasure, expiry, lost_volumes, purge
@@ -213,6 +215,13 @@ def a_mandate(stage: Stage) -> None:
     until = ("--issuer", "a court, 7 C 1", "--expires-at", "2030-01-01T00:00:00Z")
     added = stage.command("mandates", "add", *whom, *until, "--json")
     stage.command("mandates", "end", orjson.loads(added.stdout)["id"])
+
+
+@provokes("source.test")
+def a_test_of_a_source(stage: Stage) -> None:
+    with writing(stage.world.engine) as connection:
+        coverage.keep_only(connection, ["crm"])
+        coverage.ask(connection, "crm", actor=str(Actor("officer", "olga")))
 
 
 @provokes("key.created", "key.retired", "key.revoked")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from portability.api import FieldType, Person, Provenance, Role, SubjectKind, WithheldKind
+from portability.coverage.state import CoverageState
 from portability.law.notice.entries import LANGUAGE, BasisKind, PeriodStart
 from portability.law.profiles import Profile
 from portability.law.regime import EXTENSION, FigureOrigin, RegimeOrigin
@@ -189,6 +190,14 @@ class RegisteredDataset(BaseModel):
     version: VersionAnswer
 
 
+class CoverageAnswer(BaseModel):
+    """The last check of a declared source (docs/coverage.md)."""
+
+    source: PluginName
+    state: CoverageState
+    undecided: int = Field(ge=0)
+
+
 class RegisterAnswer(BaseModel):
     """The dataset register."""
 
@@ -198,3 +207,4 @@ class RegisterAnswer(BaseModel):
     standards: list[Prose]
     formats: list[FormatAnswer]
     datasets: list[RegisteredDataset]
+    coverage: list[CoverageAnswer] = texts.left_out("Without it: no source is declared")

@@ -17,6 +17,7 @@ from portability.requests.policy import Action, Actor, ActorRole
 from portability.requests.reviews import ReviewState
 from portability.requests.states import CANCELLABLE, RECALLABLE, UNBEGUN, ExportState
 from portability.retention import recalls
+from portability.sources import declared_names
 from portability.trust import audit
 from web import asking, rendering
 from web.auth import LoggedIn, OurForm, may, permit
@@ -76,6 +77,7 @@ def desk(
     return rendering.page(
         request, "desk.html", rows=rows, following=following, counts=counts, state=state, q=q,
         states=[*ExportState], reads_log=may(place, login, Action.REQUESTS_READ),
+        sources=bool(declared_names(place.settings)) and may(place, login, Action.SOURCES),
         recipients=may(place, login, Action.RECIPIENTS), referrals=ActorRole.TENANT_ADMIN in login.roles,
     )  # fmt: skip  # one call
 

@@ -1,1 +1,1 @@
-"""Regular tasks of the clock: dispatch, mail, webhooks, expiry, erasure, purge and the sweep."""
+"""Regular tasks of the clock: dispatch, mail, webhooks, checks of sources, expiry, erasure, purge and the sweep."""

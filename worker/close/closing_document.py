@@ -20,6 +20,7 @@ from portability.locale import translations
 from portability.requests.outcome import ExportOutcome, outcome
 from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import REFERRED, DatasetState
+from worker.plan.coverage import PlannedCoverage
 from worker.plan.plan import ExportPlan, Omission, PlanLine, title_only
 
 GAP = ("exporter", "dataset", "what", "reason", "retryable", "volume", "record", "fields")
@@ -47,9 +48,11 @@ def document(
     reviewed: Sequence[Mapping[str, JSON]] = (),
     tenants: Tenants | None = None,
     maps: PlannedMaps | None = None,
+    covered: Sequence[PlannedCoverage] = (),
 ) -> dict[str, JSON]:
     """Return the content of export.json (docs/archive-format.md)."""
     answer = outcome_of(export, plan, lines, unknown=unknown)
+    of_sources: dict[str, JSON] = {"coverage": [_coverage(one) for one in covered]} if covered else {}
     return {
         "format": FORMAT,
         "export": export["id"],
@@ -72,6 +75,7 @@ def document(
         "referrals": _referrals(export, lines, tenants or Tenants()),
         "not_included": [_left_out(left) for left in plan.omissions],
         "withheld": _withheld(plan, lines),
+        **of_sources,
         "volumes": list(volumes),
         **_maps(maps),
     }
@@ -80,6 +84,15 @@ def document(
 def _maps(planned: PlannedMaps | None) -> dict[str, JSON]:
     """Return the maps of the sources by which the export was read; nothing if no map declares a source."""
     return {"maps": [{"exporter": name, **one} for name, one in sorted(planned.items())]} if planned else {}
+
+
+def _coverage(covered: PlannedCoverage) -> dict[str, JSON]:
+    return {
+        "source": covered.source,
+        "state": covered.state,
+        "undecided": covered.undecided,
+        "checked_at": covered.checked_at,
+    }
 
 
 def notice_lines(planned: Sequence[PlanLine], lines: Sequence[Mapping[str, Any]]) -> list[NoticeLine]:

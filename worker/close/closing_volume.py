@@ -108,6 +108,7 @@ def make_files(
         reviewed=rows.reviewed,
         tenants=tenants.load(context.settings.tenants_file),
         maps=rows.maps,
+        covered=volume.job.coverage,
     )
     excerpts.absorb(context.storage, volume.excerpts, rows.volumes, export["revision"])
     envelope = volume.output.envelope

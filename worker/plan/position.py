@@ -90,6 +90,12 @@ class Reading:
         """Return whether it reads only records that were not the subject's when the dataset was read before."""
         return bool(self.beyond or self.instructed) or self.reviewed is not None
 
+    @property
+    def is_beginning(self) -> bool:
+        """Return whether it is the first reading of a ledger line, and not a retry."""
+        is_retry = bool(self.gaps or self.beyond) or self.missed is not None or self.reviewed is not None
+        return not is_retry and self.after is None and (self.slice is None or self.slice.begin is None)
+
     @classmethod
     def from_json(cls, frozen: Mapping[str, Any]) -> Reading:
         """Make it from the JSON of the row."""

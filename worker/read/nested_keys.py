@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from portability.api import JSON, Dataset, Gap, NestedKey, Record
+from portability.api import COVERAGE_UNDECIDED, JSON, Dataset, Gap, NestedKey, Record
 from worker.read.record_columns import column, with_columns
 
-COVERAGE_UNDECIDED = "coverage_undecided"
-"""The reason of a gap: no one has decided whether a key of the source is delivered."""
 ANY = "*"
 NAMED_MAX = 100
 """Limit of the keys of one field that a batch names; a further gap says that there are more."""

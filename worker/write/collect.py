@@ -62,6 +62,14 @@ def _read(run: DatasetRun) -> None:
         _read_on(known)
 
 
+def _note_undecided(run: DatasetRun) -> None:
+    """Add the gaps of what no one has decided on, once a line: at the end of the reading of its beginning."""
+    if run.reading.is_beginning:
+        for gap in run.volume.job.undecided.get(run.reading.ordinal, ()):
+            run.volume.job.report_gap(run.line, gap.reason)
+            run.tally.gaps.append(Missing(gap))
+
+
 def _read_on(run: DatasetRun) -> None:
     if run.reading.missed is not None:
         read_again.fill_gaps(run)
@@ -77,6 +85,7 @@ def _end(run: DatasetRun) -> None:
     line, tally = run.line, run.tally
     tally.ended += 1
     tally.ended_at = datetime.now(UTC)
+    _note_undecided(run)
     if run.reading.missed is not None:
         return  # each of its gaps is closed when what was missing is written
     if line.withdrawn and run.reading.beyond:

@@ -10,6 +10,7 @@ from typing import Any
 from archive.write.volume import MEMBER_BYTES, Volume
 from portability.api import Cursor, DocumentFormat, Exporter, Format, Gap, Selection
 from portability.people.resolution import Unresolved
+from worker.plan.coverage import PlannedCoverage, gaps
 from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.position import Missed, OpenFiles, Position, Reading
 from worker.read.identities import RecordsBeyond
@@ -70,9 +71,16 @@ class SliceJob:
     """The number of the last decision on reviews that applies."""
     is_review_lost: bool = False
     """Whether the source no longer shows a record as unclear whose gap is to be filled: such gaps stay open."""
+    coverage: tuple[PlannedCoverage, ...] = ()
+    """The coverage of the sources when the export was planned."""
     plan_for: Callable[[tuple[str, ...], int, tuple[tuple[str, str], ...]], ExportPlan] | None = None
     """Makes the plan for the subject without the identities that some plug-ins find, with the decisions on reviews up
     to a number, and without the instructions for some people."""
+
+    @property
+    def undecided(self) -> Mapping[int, tuple[Gap, ...]]:
+        """Return the gaps of what no one has decided on, by the ordinal of the line."""
+        return gaps(self.plan, self.coverage)
 
     def line(self, reading: Reading, without: tuple[str, ...]) -> PlanLine:
         """Return a reading's line, for the subject without the identities of some plug-ins."""

@@ -21,7 +21,7 @@
     return h("div", { class: "overview" }, hero(about), verdict(about), tiles(about),
       h("div", { class: "cards two" }, glance("account.profile"), glance("account.organisation"), portability.datasets.get("account.profile")?.lines.length ? null : glance("crm.contacts")),
       h("div", { class: "charts", id: "when" }),
-      portability.waiting(about), missing(about), ledger(about), leftOut(about), withheld(about), facts(about), questions(about));
+      portability.waiting(about), missing(about), ledger(about), coverage(about), leftOut(about), withheld(about), facts(about), questions(about));
   }
 
   function hero(about) {
@@ -143,6 +143,13 @@
         h("thead", {}, h("tr", {}, ["data", "what", "why"].map((key) => h("th", { scope: "col" }, t(key))))), h("tbody", {}, rows))),
       about.gaps_total > rows.length ? h("p", { class: "note" }, sentence("moreGaps", {
         n: count(rows.length), total: count(about.gaps_total), file: h("a", { href: "export.json" }, code("export.json")) })) : null);
+  }
+
+  /* Sources that store what no one has decided on, or that cannot say what they store. */
+  function coverage(about) {
+    const open = (about.coverage ?? []).filter((one) => one.state !== "complete");
+    return open.map((one) => h("p", { class: "note" }, sentence(one.state === "undecided" ? "undecidedColumns" : "coverageUnknown",
+      { source: code(one.source), n: count(one.undecided) })));
   }
 
   function leftOut(about) {

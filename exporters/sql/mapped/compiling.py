@@ -76,7 +76,7 @@ def compile_map(form: SqlSourceForm, catalogue: Catalogue) -> CompiledMap:
     tables = _tables(form, catalogue)
     by_name = {one.name: _belonging(one, tables) for one in form.dataset}
     relations = Relations(by_name)
-    sources = [_source(form, one, tables, relations) for one in form.dataset]
+    sources = [_source(form, one, tables, relations) for one in form.dataset if not one.is_draft]
     return CompiledMap(tables, sources, list(by_name.values()))
 
 

@@ -11,9 +11,11 @@ from threading import Lock
 from sqlalchemy import Connection, select
 
 from exporters.maps.reading import Map
+from exporters.sql import catalogue
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
 from exporters.sql.identifiers import REQUESTED
+from exporters.sql.mapped import coverage
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
 from exporters.sql.mapped.compiling import CompiledMap, compile_map, dataset_of_map, kinds_of
 from exporters.sql.mapped.database_faults import database_faults
@@ -24,6 +26,8 @@ from exporters.sql.mapped.uses import used_tables
 from portability.api import (
     STAFF_IDENTITY,
     Batch,
+    CheckedDeclaration,
+    Coverage,
     Cursor,
     Dataset,
     Identity,
@@ -72,7 +76,7 @@ class MappedExporter:
     def __init__(self, section: MappedSection) -> None:
         self._section = section
         self._form = section.map.form
-        self._datasets = tuple(dataset_of_map(self._form, one) for one in self._form.dataset)
+        self._datasets = tuple(dataset_of_map(self._form, one) for one in self._form.dataset if not one.is_draft)
         self._compiled: CompiledMap | None = None
         self._lock = Lock()
         self._reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
@@ -94,12 +98,35 @@ class MappedExporter:
         used = kinds_of(self._form) | {one.kind for one in self._form.identity}
         return IdentityUse(used - REQUESTED, frozenset(found))
 
-    def check(self) -> None:
-        """Compare the map with its database, and prove that its account cannot write.
+    @property
+    def declaration(self) -> CheckedDeclaration:
+        """Return the hash of the map, and the tables of its database on which it decides."""
+        url = self._section.sources.database.url
+        database = f"{self._section.database}://{url.host}:{url.port}/{url.database}"
+        return CheckedDeclaration(self._section.map.source.sha256, database, coverage.decided_tables(self._form))
 
-        Raises: BadMap with every fault, SourceUnavailable, SourceRefused.
+    def check(self) -> Coverage:
+        """Compare the map with the whole catalogue of its database, and run each dataset's query without a row.
+
+        Raises: SourceUnavailable, SourceRefused.
         """
-        self._compile()
+        section, form = self._section, self._form
+        names = {used.table for used in used_tables(form)}
+        with reading(section.sources.database, f"{section.name}: catalogue") as connection:
+            used = read_catalogue(connection, names)
+            faults = list(database_faults(form, section.database, used))
+            whole = catalogue.read(connection, coverage.schemas_of(connection))
+            findings = [
+                *coverage.undecided(form, whole),
+                *coverage.unfit(form, whole, faults),
+                *coverage.slow(form, whole),
+                *coverage.unsigned(form, whole),
+                *coverage.writable(connection, form, names & used.keys()),
+            ]
+        if not faults:
+            sources = self._sessions(coverage.TENANT)
+            findings += coverage.refused(sources.database, form, compile_map(form, used).sources)
+        return Coverage(tuple(findings))
 
     def export(
         self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
@@ -157,10 +184,7 @@ class MappedExporter:
             raise SourceRefused(f"{self._section.name}: {error}", hint=error.hint) from None
 
     def _make_reader(self, tenant: str) -> SqlExporter:
-        compiled, sources = self._usable(), self._section.sources
-        if self._form.session.needs_tenant:
-            settings = {name: value.replace(TENANT, tenant) for name, value in self._form.session.set.items()}
-            sources = replace(sources, database=with_settings(sources.database, settings))
+        compiled, sources = self._usable(), self._sessions(tenant)
         look_ups = [look_up(one, compiled.tables) for one in self._form.identity]
         name = self._section.name
 
@@ -174,6 +198,14 @@ class MappedExporter:
             return any(one.is_known(connection, subject) for one in asked) if asked else None
 
         return SqlExporter(sources, *compiled.sources, finder=find, knower=know)
+
+    def _sessions(self, tenant: str) -> SectionSources:
+        """Return what is read in sessions of a tenant."""
+        sources = self._section.sources
+        if not self._form.session.set:
+            return sources
+        settings = {name: value.replace(TENANT, tenant) for name, value in self._form.session.set.items()}
+        return replace(sources, database=with_settings(sources.database, settings))
 
     def _parts(self, subject: Subject, dataset: Dataset | None = None) -> Iterator[_Part]:
         """Yield what is read for a subject, in a stable order; for a dataset only where the subject can have rows."""

@@ -21,6 +21,7 @@ def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
     yield from _names(form)
     yield from _session(form)
     yield from _circles(form)
+    yield from _decisions(form)
     for place, dataset in enumerate(form.dataset):
         at = ("dataset", place)
         for fault in (
@@ -45,6 +46,17 @@ def _names(form: SqlSourceForm) -> Iterator[MapFault]:
         if name in tables:
             part = "internal" if name in form.tables.internal else "undecided"
             yield MapFault(("tables", part), f"the table {name!r} is also that of a dataset")
+
+
+def _decisions(form: SqlSourceForm) -> Iterator[MapFault]:
+    named = {*form.tables.internal, *(one.table for one in form.dataset)}
+    for one in form.dataset:
+        names = (*map(one.column_of, one.fields), *one.withheld, *one.internal)
+        named |= {f"{one.table}.{name}" for name in names}
+    for place, decision in enumerate(form.decision):
+        if unknown := [name for name in decision.about if name not in named]:
+            hint = "a decision is about a table of the map, or about a column (`table.column`) that it decides on"
+            yield MapFault(("decision", place, "about"), f"the map decides on no {unknown[0]!r}", hint)
 
 
 def _circles(form: SqlSourceForm) -> Iterator[MapFault]:
@@ -92,7 +104,7 @@ def _key(dataset: SqlDatasetForm, group: str, column: str) -> str:
 
 
 def _fields(dataset: SqlDatasetForm) -> Iterator[MapFault]:
-    for name in dataset.key:
+    for name in () if dataset.is_draft else dataset.key:
         if name not in dataset.fields:
             yield MapFault(("key",), f"the key names {name!r}, which is not a field")
     if dataset.file is not None and FILE in dataset.fields:

@@ -189,7 +189,8 @@ class SqlDatasetForm(DatasetForm):
     retention: RetentionForm | None = None
     file: FileForm | None = None
     disclosures: DisclosuresForm | None = None
-    fields: Mapping[Name, SqlFieldForm] = Field(min_length=1)
+    fields: Mapping[Name, SqlFieldForm] = Field(default_factory=dict)
+    """Without any field the dataset is a draft: it is not exported, and may be a step of other paths."""
     withheld: Mapping[ColumnName, WithheldForm] = Field(default_factory=dict)
     internal: Mapping[ColumnName, Text] = Field(default_factory=dict)
     """Columns that say nothing about a subject, each with the reason."""
@@ -197,7 +198,12 @@ class SqlDatasetForm(DatasetForm):
 
     def column_of(self, field: str) -> str:
         """Return the column of a field."""
-        return self.fields[field].column or field
+        return (self.fields[field].column if field in self.fields else None) or field
+
+    @property
+    def is_draft(self) -> bool:
+        """Return whether no one has decided on any field yet."""
+        return not self.fields
 
     @property
     def key_is_known(self) -> bool:
@@ -220,7 +226,7 @@ class SqlSourceForm(SourceForm):
 
     session: SqlSessionForm = SqlSessionForm()
     identity: tuple[SqlIdentityForm, ...] = ()
-    dataset: tuple[SqlDatasetForm, ...] = Field(min_length=1)
+    dataset: tuple[SqlDatasetForm, ...] = ()
     tables: TablesForm = TablesForm()
 
     def steps(self) -> Iterator[tuple[Sequence[str | int], SqlDatasetForm, RowsForm]]:

@@ -78,6 +78,7 @@ export = Table(
     Column("revision", Integer, nullable=False),
     Column("open_slices", Integer, nullable=False, server_default="0", comment="without number 0; at 0 it may close"),
     Column("reviewed", Integer, nullable=False, server_default="0", comment="the last decision on reviews in force"),
+    Column("coverage", JsonType, comment="by source, what its check had found when it was planned; null: no check"),
     Column("erasure_ground", String(16), comment="why its subject may be erased before the delivery: a code"),
     Column("erased_at", UtcTime, comment="since when it is an anonymous row of the request log"),
     Column("maps", JsonType, comment="the maps of its sources: by exporter, name and SHA-256; null: there are none"),
@@ -244,4 +245,20 @@ incident = Table(
     Column("kind", String(64), primary_key=True),
     Column("count", BigInteger, nullable=False),
     Column("last_at", UtcTime, nullable=False),
+)
+
+source_check = Table(
+    "source_check",
+    metadata,
+    Column("source", String(100), primary_key=True, comment="its name among the deployment's sources"),
+    Column("declaration", String(64), comment="SHA-256 of the declaration that was checked"),
+    Column("described", Boolean, comment="false: the source cannot list what it stores"),
+    Column("undecided", Integer, comment="columns about which no decision has been made"),
+    Column("faults", Integer, comment="findings by which the declaration does not fit the source"),
+    Column("findings", JsonType, comment="names of tables and columns"),
+    Column("undecided_since", UtcTime, comment="since when a check finds something undecided; null: nothing"),
+    Column("checked_at", UtcTime, comment="the last check that ended; null: none"),
+    Column("tried_at", UtcTime, comment="the last begin of a check"),
+    Column("error_code", String(64), comment="why the last check did not end; null: it ended"),
+    Column("asked_at", UtcTime, comment="when a person last asked for a check"),
 )

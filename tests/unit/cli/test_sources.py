@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from factories import described
+from factories import described, whole_register
 from packages import NOTES, install
 
 from cli.main import main
 from portability import plugins
-from portability.law import notice
 
 Run = Callable[..., Result]
 Declare = Callable[[str], Path]
@@ -96,16 +95,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *arguments: CliRunner().invoke(main, arguments, catch_exceptions=False)
 
 
-def register(folder: Path, *names: str) -> Path:
-    """A whole notice register of a deployment: it describes these datasets, and none of the reference platform."""
-    described(folder, *names)
-    for path in notice.BUILT_IN.glob("*.toml"):
-        text = path.read_text("utf-8")
-        if path.name != "datasets.toml":
-            (folder / path.name).write_text(text.replace('version = "1.0"\n', ""), "utf-8")
-    return folder
-
-
 @pytest.mark.usefixtures("packages")
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize(
@@ -175,7 +164,7 @@ def test_a_deployment_of_its_own_exports_end_to_end(
 ) -> None:
     """Another package's exporter alone: its data arrives, and no part of the reference platform is looked for."""
     declare(OWN)
-    folder = register(tmp_path / "notice", "notes/notes", "portability")
+    folder = whole_register(tmp_path / "notice", "notes/notes", "portability")
     monkeypatch.setenv("PORTABILITY_NOTICE_DIR", str(folder))
     assert run("keys", "new").exit_code == 0
     refused = run(*ASK, "--include", "account")

@@ -11,7 +11,7 @@ from alembic import op
 from portability.database.engine import JsonType, UtcTime
 
 revision = "0018_source_maps"
-down_revision = "0016_notices"
+down_revision = "0017_inbox"
 
 
 def upgrade() -> None:

@@ -7,8 +7,8 @@ from alembic import op
 
 from portability.database.engine import UtcTime
 
-revision = "0021_source_secrets"
-down_revision = "0016_notices"
+revision = "0020_source_secrets"
+down_revision = "0019_coverage"
 
 
 def upgrade() -> None:

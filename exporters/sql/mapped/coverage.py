@@ -1,0 +1,182 @@
+"""Compares an SQL map with all of its database: what no one has decided on, what does not fit, and what is slow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+from sqlalchemy import Connection, Engine, inspect, select
+
+from exporters.maps.reading import MapFault
+from exporters.sql.catalogue import Catalogue, CatalogueTable
+from exporters.sql.faults import reading
+from exporters.sql.mapped.catalogue import check_read_only
+from exporters.sql.mapped.databases import POSTGRESQL
+from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.uses import UsedColumn, used_columns, used_tables
+from exporters.sql.proposal.names import Guess, guess
+from exporters.sql.source import TableSource
+from portability.api import CoverageFinding, CoverageKind, Identity, Subject, SubjectKind
+from portability.api.errors import BadMap, SourceRefused
+from portability.api.nouns import first_identity
+
+ALL = "*"
+"""`schema.*` among the internal tables: every table of the schema."""
+VALUES = ("0", "00000000-0000-0000-0000-000000000000", "coverage")
+"""Identities of no one: of each a column of numbers, of UUIDs or of texts can contain one."""
+TENANT = VALUES[1]
+
+
+def decided_tables(form: SqlSourceForm) -> frozenset[str]:
+    """Return the tables on which a map decides: those of datasets, and those without personal data."""
+    return frozenset({one.table for one in form.dataset} | form.tables.internal.keys())
+
+
+def schemas_of(connection: Connection) -> Sequence[str]:
+    """Return the schemas that belong to the database; on MariaDB another schema is another database."""
+    if connection.dialect.name != POSTGRESQL:
+        return ()
+    return [name for name in inspect(connection).get_schema_names() if name != "information_schema"]
+
+
+def undecided(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
+    """Yield the tables and columns on which no one has decided."""
+    of_table: dict[str, list[SqlDatasetForm]] = defaultdict(list)
+    for dataset in form.dataset:
+        of_table[dataset.table].append(dataset)
+    for name, table in catalogue.tables.items():
+        if name in of_table:
+            yield from _columns(table, of_table[name])
+        elif not _is_internal(form, name):
+            seen = f"{'view, ' if table.is_view else ''}{len(table.columns)} columns"
+            yield CoverageFinding(CoverageKind.UNDECIDED_TABLE, name, columns=len(table.columns), detail=seen)
+
+
+def writable(connection: Connection, form: SqlSourceForm, names: Collection[str]) -> Iterator[CoverageFinding]:
+    """Yield a finding if the account may write to one of the tables."""
+    try:
+        check_read_only(connection, names)
+    except BadMap as error:
+        table = next((one.table for one in form.dataset), "")
+        yield CoverageFinding(CoverageKind.WRITABLE, table, detail=str(error))
+
+
+def unfit(form: SqlSourceForm, catalogue: Catalogue, faults: Sequence[MapFault]) -> Iterator[CoverageFinding]:
+    """Yield what the map names and the database does not have, and the other faults of the map with this database."""
+    missing: set[tuple[str | int, ...]] = set()
+    for used in used_tables(form):
+        if used.table not in catalogue.tables:
+            missing.add(tuple(used.path))
+            yield CoverageFinding(CoverageKind.MISSING_TABLE, used.table, dataset=_dataset(form, used.path))
+    for column in used_columns(form):
+        found = catalogue.tables.get(column.table)
+        if found is not None and column.column not in found.columns:
+            missing.add(tuple(column.path))
+            yield _missing(form, column)
+    for fault in faults:
+        if tuple(fault.path) not in missing:
+            kind = CoverageKind.WRONG_TYPE if fault.path[-1:] == ("type",) else CoverageKind.UNFIT
+            name = _dataset(form, fault.path)
+            table = next((one.table for one in form.dataset if one.name == name), "")
+            yield CoverageFinding(kind, table, dataset=name, detail=fault.message)
+
+
+def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
+    """Yield the datasets whose order has no index, neither by itself nor behind a column that selects rows."""
+    for dataset in form.dataset:
+        table, order = catalogue.tables.get(dataset.table), tuple(dataset.order_columns)
+        if table is None or table.is_view or not dataset.fields:
+            continue
+        selecting = [way.column for way in dataset.rows if not way.through] + [dataset.tenant or ""]
+        if not any(table.has_index(columns) for columns in (order, *((first, *order) for first in selecting))):
+            yield CoverageFinding(CoverageKind.NO_INDEX, dataset.table, dataset=dataset.name, detail=", ".join(order))
+
+
+def unsigned(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]:
+    """Yield the tables on which the map decides without saying who did and when."""
+    signed = {name for decision in form.decision for name in decision.about}
+    for dataset in form.dataset:
+        decided = _decided(dataset)
+        left = [name for name in decided if f"{dataset.table}.{name}" not in signed]
+        if dataset.table in catalogue.tables and dataset.table not in signed and left:
+            detail = f"{len(left)} columns"
+            yield CoverageFinding(CoverageKind.UNSIGNED, dataset.table, dataset=dataset.name, detail=detail)
+    for name in form.tables.internal:
+        if name not in signed:
+            yield CoverageFinding(CoverageKind.UNSIGNED, name)
+
+
+def refused(engine: Engine, form: SqlSourceForm, sources: Sequence[TableSource]) -> Iterator[CoverageFinding]:
+    """Yield the datasets whose query the database refuses; each is run with LIMIT 0. Raises SourceUnavailable."""
+    tables = {one.name: one.table for one in form.dataset}
+    for source in sources:
+        fault = next(filter(None, (_refusal(engine, source, kind) for kind in _kinds(source))), None)
+        if fault is not None:
+            name = source.dataset.name
+            yield CoverageFinding(CoverageKind.QUERY_REFUSED, tables[name], dataset=name, detail=fault)
+
+
+def _refusal(engine: Engine, source: TableSource, kind: SubjectKind) -> str | None:
+    where = source.where(no_one(source, kind))
+    if where is None:
+        return None
+    query = select(*source.columns).select_from(source.origin).where(where).order_by(*source.order).limit(0)
+    try:
+        with reading(engine, source.dataset.name) as connection:
+            connection.execute(query)
+    except SourceRefused as error:
+        return str(error)
+    return None
+
+
+def no_one(source: TableSource, kind: SubjectKind) -> Subject:
+    """Return a subject that does not exist, with an identity of every kind that the dataset selects by."""
+    selecting = source.filter.kinds if source.filter is not None else frozenset[str]()
+    kinds = sorted({*selecting, first_identity(kind, "", None).kind})
+    identities = [
+        Identity("coverage", name, value, verified=True, tenant=tenant)
+        for name in kinds
+        for value in VALUES
+        for tenant in (None, TENANT)
+    ]
+    tenant = TENANT if kind in {SubjectKind.CONTACT, SubjectKind.TENANT} else None
+    return Subject(kind, tenant, "sub_coverage", tuple(identities))
+
+
+def _kinds(source: TableSource) -> Sequence[SubjectKind]:
+    return sorted(source.dataset.subject_kinds or ())
+
+
+def _columns(table: CatalogueTable, datasets: Sequence[SqlDatasetForm]) -> Iterator[CoverageFinding]:
+    decided = {name for one in datasets for name in (_decided(one) | _implied(one)) - {*one.undecided}}
+    offered = next((one.name for one in datasets if one.fields), "")
+    for name, column in table.columns.items():
+        if name not in decided:
+            found = guess(name, column.type)
+            detail = type(column.type).__name__.lower()
+            detail += "" if found is Guess.OTHER else f", {found.replace('_', ' ')}"
+            yield CoverageFinding(CoverageKind.UNDECIDED_COLUMN, table.name, name, offered, detail=detail)
+
+
+def _decided(dataset: SqlDatasetForm) -> frozenset[str]:
+    return frozenset({*map(dataset.column_of, dataset.fields), *dataset.withheld, *dataset.internal})
+
+
+def _implied(dataset: SqlDatasetForm) -> frozenset[str]:
+    """Return the columns on which a key of the dataset decides: the tenant, and those of a file that is delivered."""
+    of_file = () if dataset.file is None else dataset.file.model_dump(exclude_none=True).values()
+    return frozenset({*filter(None, (dataset.tenant,)), *of_file})
+
+
+def _is_internal(form: SqlSourceForm, table: str) -> bool:
+    schema = table.rpartition(".")[0]
+    return table in form.tables.internal or f"{schema}.{ALL}" in form.tables.internal
+
+
+def _dataset(form: SqlSourceForm, path: Sequence[str | int]) -> str:
+    return form.dataset[int(path[1])].name if path[:1] == ("dataset",) and len(path) > 1 else ""
+
+
+def _missing(form: SqlSourceForm, used: UsedColumn) -> CoverageFinding:
+    name = _dataset(form, used.path)
+    return CoverageFinding(CoverageKind.MISSING_COLUMN, used.table, used.column, name)

@@ -1,0 +1,220 @@
+"""Writes the draft of a map: every column is undecided, and stands beside it as a proposal that a person may take."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import DateTime
+
+from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable
+from exporters.sql.proposal.names import Guess, guess, words
+from exporters.sql.proposal.paths import Paths, PathStep
+from exporters.sql.values import field_type
+from portability.api import FieldType, SubjectKind
+from portability.api.nouns import FIRST_IDENTITY
+
+HEAD = """\
+# Draft of a map, proposed from the catalogue of the database. No row was read, and nothing of it is exported.
+# Each column is undecided until a person takes it out of `undecided`, into one of
+#   [dataset.fields]    the person gets it;
+#   [dataset.withheld]  the person reads that it is stored, and why it is not delivered;
+#   [dataset.internal]  it says nothing about a person.
+# The proposals after # come from names, types and comments: they are often wrong. Each decision has a [[decision]].
+"""
+TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("created", ("created_at", "created", "created_on", "date_created", "inserted_at", "creation_date")),
+    ("changed", ("updated_at", "modified_at", "changed_at", "updated", "modified", "last_modified")),
+    ("deleted", ("deleted_at", "deleted", "removed_at")),
+)
+"""Keys of a dataset, each with the usual names of its column."""
+WITHHELD_REASON = "with it another person could act as you"
+NAME_MAX = 100
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is known of a database before a person decides."""
+
+    catalogue: Catalogue
+    paths: Paths
+    kind: SubjectKind
+    """The kind of the subject: its identity selects the rows."""
+    title: str
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Return the names of the datasets by table, each once."""
+        names: dict[str, str] = {}
+        for table in self.catalogue.tables:
+            name = _UNNAMED.sub("_", table)[:NAME_MAX]
+            names[table] = name if name not in names.values() else f"{name[: NAME_MAX - 6]}_{len(names)}"
+        return names
+
+    @property
+    def certain(self) -> Sequence[str]:
+        """Return the tables whose rows lead to the subject in one way, through tables with a key: the nearest first."""
+        near = sorted(self.paths.reached.items(), key=lambda pair: (pair[1].cost, pair[0]))
+        return [name for name, _reach in near if self._is_certain(name)]
+
+    @property
+    def unclear(self) -> Sequence[str]:
+        """Return the tables whose rows lead to the subject, and for which a person has to choose the way or the key."""
+        return sorted(self.paths.reached.keys() - {*self.certain})
+
+    @property
+    def apart(self) -> Sequence[str]:
+        """Return the tables whose rows do not lead to the subject."""
+        return sorted(self.catalogue.tables.keys() - self.paths.reached.keys())
+
+    def _is_certain(self, table: str) -> bool:
+        while self.catalogue.tables[table].key:
+            if table == self.paths.subject:
+                return True
+            step = self.paths.reached[table].chosen
+            if step is None:
+                return False
+            table = step.table
+        return False
+
+
+def draft(proposal: Proposal) -> str:
+    """Write the draft as TOML."""
+    certain, unclear, apart = proposal.certain, proposal.unclear, proposal.apart
+    lines = [HEAD, f"title = {_text(proposal.title)}"]
+    role = "processor" if proposal.paths.tenant else "controller"
+    lines += [f'role = "{role}"  # controller, processor or both', f'kinds = ["{proposal.kind}"]', ""]
+    for name in certain:
+        lines += [*_dataset(proposal, name, _rows(proposal, name)), ""]
+    for name in unclear:
+        lines += [f"# {line}".rstrip() for line in _unclear(proposal, name)] + [""]
+    lines += ["[tables]", "internal = {}", "undecided = ["]
+    lines += [f"    {_text(name)},  # {_why(proposal, name)}" for name in (*unclear, *apart)]
+    return "\n".join([*lines, "]", ""])
+
+
+def _why(proposal: Proposal, name: str) -> str:
+    if name in proposal.paths.reached:
+        return "leads to the subject: see above"
+    return "a view" if proposal.catalogue.tables[name].is_view else "no path to the subject"
+
+
+def _unclear(proposal: Proposal, name: str) -> Iterator[str]:
+    table, reach = proposal.catalogue.tables[name], proposal.paths.reached[name]
+    yield f"{_plain(name)}: a person has to decide how its rows belong to the subject."
+    if not table.key:
+        yield "It has no primary key: `key` and `order` must be columns that are together unique and never NULL."
+    ways = [_way(proposal, step) for step in reach.steps]
+    yield from _dataset(proposal, name, ways)
+
+
+def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str]:
+    table, tenant = proposal.catalogue.tables[name], proposal.paths.tenant
+    yield "[[dataset]]"
+    yield f"name = {_text(proposal.names[name])}"
+    yield f"title = {_text(_title(name))}"
+    yield f"description = {_text(table.comment or f'Rows of the table {name}.')}"
+    yield 'provenance = "observed"  # provided, observed or derived'
+    yield f"table = {_text(name)}"
+    if tenant in table.columns:
+        yield f"tenant = {_text(str(tenant))}"
+    yield "rows = ["
+    yield from (f"    {way}" for way in ways)
+    yield "]"
+    yield f"key = [{', '.join(map(_text, table.key))}]"
+    for key, names in TIMES:
+        found = next((one for one in names if one in table.columns), None)
+        if found and isinstance(table.columns[found].type, DateTime):
+            yield f"{key} = {_text(found)}"
+    yield "undecided = ["
+    yield from (f"    {_text(column)}," for column in table.columns)
+    yield "]"
+    yield from _proposals(table)
+
+
+def _rows(proposal: Proposal, name: str) -> Sequence[str]:
+    reach = proposal.paths.reached[name]
+    if not reach.cost:
+        return [f"{{ column = {_text(proposal.paths.key)}, identities = {_identities(proposal)} }},"]
+    chosen = reach.chosen
+    others = [step for step in reach.steps if step is not chosen]
+    return [_way(proposal, step) for step in (chosen,) if step] + [f"# {_way(proposal, step)}" for step in others]
+
+
+def _identities(proposal: Proposal) -> str:
+    return f'["{FIRST_IDENTITY[proposal.kind][1]}"]'
+
+
+def _way(proposal: Proposal, step: PathStep) -> str:
+    inner = [f"column = {_text(step.column)}"]
+    if step.through:
+        through = f"table = {_text(step.through)}, here = {_text(step.here)}, key = {_text(step.own_key)}"
+        inner.insert(0, f"through = [{{ {through} }}]")
+    if step.table == proposal.paths.subject and step.key == proposal.paths.key:
+        inner.append(f"identities = {_identities(proposal)}")
+    else:
+        inner += [f"dataset = {_text(proposal.names[step.table])}", f"key = {_text(step.key)}"]
+    remarks = ["by its name: there is no foreign key"] if step.by_name else []
+    remarks += ["who worked on the row"] if step.is_of_actor else []
+    remark = f"  # {', '.join(remarks)}" if remarks else ""
+    return f"{{ {', '.join(inner)} }},{remark}"
+
+
+def _proposals(table: CatalogueTable) -> Iterator[str]:
+    guesses = {name: guess(name, column.type) for name, column in table.columns.items()}
+    fields = [name for name, found in guesses.items() if found not in {Guess.SECRET, Guess.BINARY}]
+    yield "# [dataset.fields]"
+    for name in fields:
+        yield f"# {_field(table.columns[name], guesses[name], table.key)}"
+    withheld = [name for name, found in guesses.items() if found is Guess.SECRET]
+    if withheld:
+        yield "# [dataset.withheld]"
+        for name in withheld:
+            what = " ".join(words(name)) or name
+            yield f"# {_key(name)} = {{ what = {_text(what)}, reason = {_text(WITHHELD_REASON)} }}  # secret"
+    internal = [name for name, found in guesses.items() if found is Guess.BINARY]
+    if internal:
+        yield "# [dataset.internal]"
+        yield from (f'# {_key(name)} = "bytes, which no field can have"' for name in internal)
+
+
+def _field(column: CatalogueColumn, found: Guess, key: Sequence[str]) -> str:
+    kind = field_type(column.type)
+    named = _UNNAMED.sub("_", column.name)[:NAME_MAX] or "column"
+    inner = [f"column = {_text(column.name)}"] if named != column.name else []
+    if kind is not FieldType.STRING:
+        inner.append(f'type = "{kind}"')
+    inner.append(f"text = {_text(column.comment or _sentence(column.name))}")
+    if found is Guess.FREE_TEXT and column.name not in key:
+        inner.append("third_party = true")
+    remark = "" if found is Guess.OTHER else f"  # {found.replace('_', ' ')}"
+    return f"{_key(named)} = {{ {', '.join(inner)} }}{remark}"
+
+
+def _sentence(name: str) -> str:
+    text = " ".join(words(name)) or name
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _title(name: str) -> str:
+    return _sentence(name.rpartition(".")[2]).rstrip(".")
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _text(name)
+
+
+def _plain(text: str) -> str:
+    """Return a text without what would end a comment's line."""
+    return _UNPRINTABLE.sub(" ", text)
+
+
+def _text(value: str) -> str:
+    """Write a basic string of TOML, whose escapes are those of JSON."""
+    return json.dumps(_plain(value), ensure_ascii=False)

@@ -1,0 +1,98 @@
+"""Guesses from the name and type of a column what it contains. A guess is a proposal to a person, never a decision."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import JSON, LargeBinary, String
+from sqlalchemy.types import NullType, TypeEngine
+
+
+class Guess(StrEnum):
+    """What a column seems to contain."""
+
+    SECRET = "secret"  # noqa: S105  # the word, not a secret
+    """A password, token, key or code that would let another person act as the subject."""
+    FREE_TEXT = "free_text"
+    """Text that a person wrote, or a value of any structure: it may be about other people."""
+    PERSONAL = "personal"
+    """Describes a person: a name, an address, a device, a place."""
+    BINARY = "binary"
+    """Bytes, which no field can have."""
+    OTHER = "other"
+
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def _lists() -> Mapping[str, Mapping[str, Sequence[str]]]:
+    text = files("exporters.sql.proposal").joinpath("words.toml").read_text("utf-8")
+    return {part: {name: words.split() for name, words in lists.items()} for part, lists in tomllib.loads(text).items()}
+
+
+_LISTS = _lists()
+_SECRET_STEMS, _PERSONAL_STEMS = _LISTS["secret"]["stems"], _LISTS["personal"]["stems"]
+_SECRET_WORDS, _KEY_BEFORE = frozenset(_LISTS["secret"]["words"]), frozenset(_LISTS["secret"]["before_key"])
+_FREE_WORDS, _PERSONAL_WORDS = frozenset(_LISTS["free_text"]["words"]), frozenset(_LISTS["personal"]["words"])
+_NAME_OF_THINGS = frozenset(_LISTS["other"]["before_name"])
+_PLAIN_FIRST, _PLAIN_LAST = frozenset(_LISTS["other"]["first"]), frozenset(_LISTS["other"]["last"])
+
+
+def words(name: str) -> tuple[str, ...]:
+    """Return the words of a name in lower case: `LastLoginIp2` and `last_login_ip2` give the same."""
+    return tuple(word.lower() for word in _WORD.findall(name))
+
+
+def guess(name: str, kind: TypeEngine[Any]) -> Guess:
+    """Guess what a column contains."""
+    parts = words(name)
+    if not parts:
+        return Guess.OTHER
+    if _is_secret(parts) and _is_text(kind):
+        return Guess.SECRET
+    if isinstance(kind, LargeBinary):
+        return Guess.BINARY
+    if isinstance(kind, JSON) or (isinstance(kind, String) and not _is_plain(parts) and _FREE_WORDS & {*parts}):
+        return Guess.FREE_TEXT
+    return Guess.PERSONAL if _is_personal(parts) else Guess.OTHER
+
+
+def _is_text(kind: TypeEngine[Any]) -> bool:
+    """Return whether a value may be a text or bytes: a number, time or truth value is never a secret by its name."""
+    return isinstance(kind, String | LargeBinary | JSON | NullType) or kind.__visit_name__.lower() in {"uuid", "bytea"}
+
+
+def _is_plain(parts: tuple[str, ...]) -> bool:
+    return parts[0] in _PLAIN_FIRST or parts[-1] in _PLAIN_LAST
+
+
+def _is_secret(parts: tuple[str, ...]) -> bool:
+    if _is_plain(parts) and parts[-1] != "id":
+        return False
+    joined = "".join(parts)
+    if any(stem in joined for stem in _SECRET_STEMS):
+        return True
+    if parts[-1] == "id":
+        return False
+    pairs = pairwise(parts)
+    return bool(_SECRET_WORDS & {*parts}) or any(last == "key" and first in _KEY_BEFORE for first, last in pairs)
+
+
+def _is_personal(parts: tuple[str, ...]) -> bool:
+    joined = "".join(parts)
+    is_birth = "birth" in joined or "born" in parts or "lahir" in parts
+    if _is_plain(parts) and not is_birth and parts[-1] != "id":
+        return False
+    if parts[-1] == "id":
+        return bool({"national", "passport", "tax", "government", "device"} & {*parts})
+    if parts[-1] == "name" and _NAME_OF_THINGS & {*parts[:-1]}:
+        return False
+    if {"tax", "national", "government"} & {*parts} and {"number", "no", "code"} & {*parts}:
+        return True
+    return is_birth or any(stem in joined for stem in _PERSONAL_STEMS) or bool(_PERSONAL_WORDS & {*parts})

@@ -1,0 +1,202 @@
+"""Finds how the rows of each table lead to the subject: along references, and through tables that join two others.
+
+A reference is a foreign key, or a column without one whose name says the same, such as `contact_id` for a table
+`contacts`. Each table gets its shortest paths; a person decides where several are equally short.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Date, DateTime
+
+from exporters.sql.catalogue import Catalogue, CatalogueTable, Reference
+from exporters.sql.proposal.names import words
+from exporters.sql.values import field_type
+
+TENANT_COLUMNS = ("tenant_id", "org_id", "organization_id", "organisation_id", "workspace_id")
+"""Usual names of a column that names the tenant of a row."""
+_ACTORS = frozenset(
+    {
+        *("created", "updated", "modified", "changed", "deleted", "approved", "assigned", "closed", "archived"),
+        *("uploaded", "by"),
+    }
+)
+"""Words of a column that names who worked on a row, and not whom it is about."""
+SIDES = 2
+"""References that make a join table."""
+JOIN_COST = 2
+"""A join table counts as two references: a reference of the row itself is preferred."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """One way from the rows of a table to a row of another table."""
+
+    column: str
+    """The column of the table, or of the join table, that names the other row."""
+    table: str
+    """The other table."""
+    key: str
+    """The column of the other table that is named."""
+    through: str = ""
+    """A join table, if there is one."""
+    here: str = ""
+    """The column of the join table that names the own row."""
+    own_key: str = ""
+    """The column of the own row that `here` names."""
+    by_name: bool = False
+    """Whether only the column's name says so."""
+
+    @property
+    def cost(self) -> int:
+        """Return the length of the step."""
+        return JOIN_COST if self.through else 1
+
+    @property
+    def is_of_actor(self) -> bool:
+        """Return whether the column seems to name who worked on the row."""
+        return bool(_ACTORS & {*words(self.column)})
+
+
+@dataclass(frozen=True, slots=True)
+class TablePaths:
+    """How the rows of a table lead to the subject."""
+
+    cost: int
+    """The length of the shortest path; 0: it is the subject's own table."""
+    steps: tuple[PathStep, ...] = ()
+    """The first step of each shortest path; those that name whom a row is about come before the actors'."""
+
+    @property
+    def chosen(self) -> PathStep | None:
+        """Return the only first step, without those of actors if there are others; None: a person has to decide."""
+        about = [step for step in self.steps if not step.is_of_actor] or list(self.steps)
+        return about[0] if len(about) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The paths of a catalogue to one subject."""
+
+    subject: str
+    key: str
+    tenant: str | None
+    """The name of the column with the tenant; it leads to no person."""
+    reached: Mapping[str, TablePaths]
+    """By table; a table that is missing here cannot reach the subject."""
+
+
+def find(catalogue: Catalogue, subject: str, key: str, tenant: str | None) -> Paths:
+    """Find the shortest paths of all tables to a subject's table."""
+    references = {name: tuple(_references(catalogue, table, tenant)) for name, table in catalogue.tables.items()}
+    joins = frozenset(name for name, table in catalogue.tables.items() if _is_join(table, references[name], tenant))
+    leaving: dict[str, list[PathStep]] = defaultdict(list)
+    for name, step in (*_direct(references), *_joined(references, joins)):
+        leaving[name].append(step)
+    costs = _costs(leaving, subject)
+    reached = {subject: TablePaths(0)}
+    for name, cost in sorted(costs.items(), key=lambda pair: pair[1]):
+        if name != subject:
+            shortest = [step for step in leaving[name] if costs.get(step.table, cost) + step.cost == cost]
+            ordered = sorted(shortest, key=lambda step: (step.is_of_actor, step.column, step.table, step.through))
+            reached[name] = TablePaths(cost, tuple(ordered))
+    return Paths(subject, key, tenant, reached)
+
+
+def tenant_column(catalogue: Catalogue) -> str | None:
+    """Return the most frequent of the usual names of a column with the tenant; None if no table has one."""
+    found = max(TENANT_COLUMNS, key=lambda name: frequency(catalogue, name))
+    return found if frequency(catalogue, found) else None
+
+
+def frequency(catalogue: Catalogue, column: str) -> int:
+    """Return how many tables have a column of this name."""
+    return sum(column in table.columns for table in catalogue.tables.values())
+
+
+def _costs(leaving: Mapping[str, Sequence[PathStep]], subject: str) -> dict[str, int]:
+    """Return the length of the shortest path of each table (Dijkstra, from the subject outwards)."""
+    arriving: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for name, steps in leaving.items():
+        for step in steps:
+            arriving[step.table].append((name, step.cost))
+    costs = {subject: 0}
+    waiting = [(0, subject)]
+    while waiting:
+        cost, table = heapq.heappop(waiting)
+        for name, more in arriving[table] if cost == costs[table] else ():
+            longer = cost + more
+            if longer < costs.get(name, longer + 1):
+                costs[name] = longer
+                heapq.heappush(waiting, (longer, name))
+    return costs
+
+
+def _direct(references: Mapping[str, Sequence[tuple[Reference, bool]]]) -> Iterator[tuple[str, PathStep]]:
+    for name, found in references.items():
+        for reference, by_name in found:
+            if reference.table != name:
+                yield name, PathStep(reference.columns[0], reference.table, reference.keys[0], by_name=by_name)
+
+
+def _joined(
+    references: Mapping[str, Sequence[tuple[Reference, bool]]], joins: Iterable[str]
+) -> Iterator[tuple[str, PathStep]]:
+    for join in joins:
+        sides = [reference for reference, _by_name in references[join]]
+        for own in sides:
+            for other in sides:
+                if own.columns != other.columns and own.table != other.table:
+                    yield (
+                        own.table,
+                        PathStep(other.columns[0], other.table, other.keys[0], join, own.columns[0], own.keys[0]),
+                    )
+
+
+def _references(catalogue: Catalogue, table: CatalogueTable, tenant: str | None) -> Iterator[tuple[Reference, bool]]:
+    """Yield the references of one column each, and whether only the name says so; not those to the tenant."""
+    named: set[str] = set()
+    for reference in table.references:
+        named.update(reference.columns)
+        pairs = [pair for pair in zip(reference.columns, reference.keys, strict=True) if tenant not in pair]
+        if len(pairs) == 1 and reference.table in catalogue.tables:
+            yield Reference((pairs[0][0],), reference.table, (pairs[0][1],)), False
+    for column in table.columns.values():
+        if column.name in named or column.name == tenant or column.name in table.key:
+            continue
+        others = [other for other in catalogue.tables.values() if _names(column.name, other)]
+        if len(others) == 1 and field_type(column.type) is field_type(others[0].columns[others[0].key[0]].type):
+            yield Reference((column.name,), others[0].name, (others[0].key[0],)), True
+
+
+def _names(column: str, table: CatalogueTable) -> bool:
+    """Return whether a column without a foreign key is named after a table and its key, such as `contact_id`."""
+    if len(table.key) != 1:
+        return False
+    parts, of_table, key = words(column), words(table.name.rpartition(".")[2]), words(table.key[0])
+    return len(parts) > 1 and parts[-1:] == key[-1:] and _singular(parts[:-1]) == _singular(of_table)
+
+
+def _singular(parts: Sequence[str]) -> tuple[str, ...]:
+    last = parts[-1]
+    if last.endswith("ies"):
+        last = f"{last[:-3]}y"
+    elif last.endswith(("sses", "xes", "ches", "shes")):
+        last = last[:-2]
+    elif last.endswith("s") and not last.endswith("ss"):
+        last = last[:-1]
+    return (*parts[:-1], last)
+
+
+def _is_join(table: CatalogueTable, references: Sequence[tuple[Reference, bool]], tenant: str | None) -> bool:
+    """Return whether a row only says that two other rows belong together."""
+    sides = {reference.columns[0] for reference, by_name in references if not by_name}
+    if len(sides) < SIDES:
+        return False
+    is_pair = any(unique <= sides and len(unique) > 1 for unique in table.unique)
+    others = [column for name, column in table.columns.items() if name not in {*sides, *table.key, tenant}]
+    return is_pair or all(isinstance(column.type, DateTime | Date) for column in others)

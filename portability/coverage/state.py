@@ -1,0 +1,172 @@
+"""State of coverage: the last check of each source, as a row of the control database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from portability.api import JSON, Coverage, CoverageFinding, CoverageKind
+from portability.coverage.checks import CheckedSource
+from portability.database import deployment, models
+from portability.database.engine import now
+from portability.errors import UnknownExporter
+from portability.trust import audit
+
+CHECK, GAP, EXPORT = models.source_check, models.gap, models.export
+RECENT_SECONDS = 30 * 86_400.0
+SHOWN_GAPS = 20
+EVERY_SECONDS = 86_400.0
+"""How often each source is checked: a new column is known within a day."""
+RETRY_SECONDS = 3_600.0
+"""After a check that did not end."""
+VALID_SECONDS = 2 * EVERY_SECONDS
+"""How long a check counts for exports: a clock that rests for a day changes nothing."""
+SHOWN_FINDINGS = 10_000
+"""Findings that a row keeps; its counts are of all."""
+
+
+class CoverageState(StrEnum):
+    """What the last check says about a source."""
+
+    COMPLETE = "complete"
+    """The declaration decides on everything that the source stores."""
+    UNDECIDED = "undecided"
+    UNKNOWN = "coverage_unknown"
+    """The source cannot list what it stores, or has not been checked yet."""
+
+
+def state_after(coverage: Coverage) -> CoverageState:
+    """Return the state that a check gives its source."""
+    if not coverage.is_described:
+        return CoverageState.UNKNOWN
+    return CoverageState.UNDECIDED if coverage.undecided else CoverageState.COMPLETE
+
+
+def state_of(row: RowMapping | None) -> CoverageState:
+    """Return the state of a row; None: the source has no row yet."""
+    if row is None or row["checked_at"] is None or not row["described"]:
+        return CoverageState.UNKNOWN
+    return CoverageState.UNDECIDED if row["undecided"] else CoverageState.COMPLETE
+
+
+def rows(connection: Connection) -> Sequence[RowMapping]:
+    """Return the rows of all sources by name."""
+    return connection.execute(select(CHECK).order_by(CHECK.c.source)).mappings().all()
+
+
+def find(connection: Connection, source: str) -> RowMapping | None:
+    """Return the row of a source; None if it has no row yet."""
+    return connection.execute(select(CHECK).where(CHECK.c.source == source)).mappings().one_or_none()
+
+
+def is_valid(connection: Connection, row: RowMapping | None, declaration: str) -> bool:
+    """Return whether the last check is young enough, and of this declaration (its SHA-256)."""
+    if row is None or row["checked_at"] is None or row["declaration"] != declaration:
+        return False
+    age: timedelta = deployment.clock_of(connection) - row["checked_at"]
+    return age.total_seconds() < VALID_SECONDS
+
+
+def findings(row: RowMapping) -> Sequence[CoverageFinding]:
+    """Return what the last check found."""
+    return [CoverageFinding(**{**one, "kind": CoverageKind(one["kind"])}) for one in row["findings"] or ()]
+
+
+def recent_gaps(connection: Connection, source: str) -> Sequence[RowMapping]:
+    """Return the faults in exports of the last days, by dataset and reason, the newest first."""
+    last_at = func.max(EXPORT.c.began_at).label("last_at")
+    counted = func.count(EXPORT.c.id.distinct()).label("exports")
+    query = (
+        select(GAP.c.dataset, GAP.c.reason, counted, last_at)
+        .join(EXPORT, EXPORT.c.id == GAP.c.export_id)
+        .where(GAP.c.exporter == source, EXPORT.c.began_at >= now(-RECENT_SECONDS))
+        .group_by(GAP.c.dataset, GAP.c.reason)
+        .order_by(last_at.desc(), GAP.c.dataset, GAP.c.reason)
+    )
+    return connection.execute(query.limit(SHOWN_GAPS)).mappings().all()
+
+
+def published(connection: Connection, sources: Iterable[str]) -> list[JSON]:
+    """Return what the register publishes: the state of each source, and its number of undecided columns."""
+    known = {row["source"]: row for row in rows(connection)}
+    return [
+        {
+            "source": source,
+            "state": state_of(known.get(source)),
+            "undecided": (known[source]["undecided"] or 0) if source in known else 0,
+        }
+        for source in sources
+    ]
+
+
+def keep_only(connection: Connection, sources: Collection[str]) -> None:
+    """Give each source a row, and forget sources that the deployment no longer has."""
+    connection.execute(delete(CHECK).where(CHECK.c.source.not_in(sources)))
+    for source in sources:
+        _write(connection, source, {})
+
+
+def claim(connection: Connection, sources: Collection[str]) -> Sequence[str]:
+    """Return the sources whose check is due; of all clocks that ask, only one gets each."""
+    due = or_(
+        CHECK.c.tried_at.is_(None),
+        CHECK.c.tried_at < now(-EVERY_SECONDS),
+        CHECK.c.error_code.is_not(None) & (CHECK.c.tried_at < now(-RETRY_SECONDS)),
+        CHECK.c.asked_at.is_not(None),
+    )
+    claimed = []
+    for source in sorted(sources):
+        taken = update(CHECK).where(CHECK.c.source == source, due).values(tried_at=now(), asked_at=None)
+        if connection.execute(taken).rowcount:
+            claimed.append(source)
+    return claimed
+
+
+def record(connection: Connection, source: str, checked: CheckedSource) -> None:
+    """Store the result of a check that ended."""
+    coverage = checked.coverage
+    before = find(connection, source)
+    since: Any = None
+    if coverage.undecided:
+        since = (before and before["undecided_since"]) or now()
+    values = {
+        "declaration": checked.declaration.sha256,
+        "described": coverage.is_described,
+        "undecided": coverage.undecided,
+        "faults": coverage.faults,
+        "findings": [asdict(one) for one in coverage.findings[:SHOWN_FINDINGS]],
+        "undecided_since": since,
+        "checked_at": now(),
+        "tried_at": now(),
+        "error_code": None,
+    }
+    _write(connection, source, values)
+
+
+def record_fault(connection: Connection, source: str, code: str) -> None:
+    """Store that a check did not end; what the check before it found remains."""
+    _write(connection, source, {"tried_at": now(), "error_code": code})
+
+
+def ask(connection: Connection, source: str, *, actor: str) -> None:
+    """Ask for a check of a source, which the next clock makes. Raises UnknownExporter."""
+    asked = update(CHECK).where(CHECK.c.source == source).values(asked_at=now())
+    if not connection.execute(asked).rowcount:
+        raise UnknownExporter(f"no source has the name {source!r}", hint="`portability source check` lists the sources")
+    audit.record(connection, "source.test", actor=actor, detail={"source": source})
+
+
+def _write(connection: Connection, source: str, values: Mapping[str, Any]) -> None:
+    """Insert or change the row of a source; several clocks and workers may do so at the same time."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    added = insert(CHECK).values(source=source, **values)
+    if values:
+        connection.execute(added.on_conflict_do_update(index_elements=[CHECK.c.source], set_=dict(values)))
+    else:
+        connection.execute(added.on_conflict_do_nothing())

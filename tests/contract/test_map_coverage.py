@@ -1,0 +1,210 @@
+"""The check of an SQL map: what its database has beside it, what is gone, and what the account may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import servers
+from repository import ROOT
+
+from exporters.maps.reading import MapText
+from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
+from exporters.sql.mapped.exporter import MappedExporter, MappedSection
+from exporters.sql.mapped.kind import kind
+from exporters.sql.proposal.draft import draft
+from exporters.sql.proposal.propose import propose
+from portability.api import CheckingExporter, CoverageKind, SubjectKind
+from portability.api.coverage import REMARKS, UNDECIDED
+from portability.api.errors import BadMap
+from portability.database.engine import READING
+from portability.testing import MemoryFiles, SampleSources
+
+NEWCOMER = ROOT / "tests" / "newcomer"
+DECIDED = (NEWCOMER / "decided.toml").read_text("utf-8")
+
+
+class CheckedDatabase:
+    """A database of the newcomer's CRM, its owner's statements, and exporters of an account that can only read."""
+
+    def __init__(self, server: servers.Postgres, name: str) -> None:
+        self._server, self._name = server, name
+        self._reader = f"reader_{name}"
+        self.url = server.url(name).replace("postgres@", f"{self._reader}@")
+        self.run((NEWCOMER / "crm.sql").read_text("utf-8"))
+        self.run(f"create role {self._reader} login; alter role {self._reader} set default_transaction_read_only = on")
+        self.run(f"grant select on all tables in schema public to {self._reader}")
+        self._opened: list[MappedExporter] = []
+
+    @property
+    def reader(self) -> str:
+        return self._reader
+
+    def run(self, statements: str) -> None:
+        with self._server.connect(self._name) as connection:
+            connection.execute(statements)
+
+    def exporter(self, text: str = DECIDED) -> MappedExporter:
+        backend, address = kind_of(self.url, "url")
+        engine = open_database(backend, address, 60)
+        sources = SectionSources(engine, SampleSources(engine, MemoryFiles({})))
+        section = MappedSection("crm", kind.parse(MapText("crm.toml", text)), backend, sources)
+        self._opened.append(MappedExporter(section))
+        return self._opened[-1]
+
+    def findings(self, text: str = DECIDED, *, remarks: bool = False) -> list[tuple[str, str, str, str]]:
+        """Kind, table, column and dataset of each finding."""
+        found = self.exporter(text).check().findings
+        chosen = [one for one in found if (one.kind in REMARKS) == remarks]
+        return [(str(one.kind), one.table, one.column, one.dataset) for one in chosen]
+
+    def draft(self, subject: str) -> str:
+        backend, address = kind_of(self.url, "url")
+        engine = open_database(backend, address, 60)
+        with engine.connect().execution_options(**READING) as connection:
+            text = draft(propose(connection, subject, kind=SubjectKind.CONTACT, title="CRM"))
+        engine.dispose()
+        return text
+
+    def close(self) -> None:
+        for one in self._opened:
+            one._section.sources.database.dispose()
+
+
+@pytest.fixture
+def database(pg_server: servers.Postgres) -> Iterator[CheckedDatabase]:
+    name = pg_server.create_database()
+    made = CheckedDatabase(pg_server, name)
+    yield made
+    made.close()
+    pg_server.drop_database(name)
+
+
+def test_a_map_that_decides_on_everything_has_no_finding(database: CheckedDatabase) -> None:
+    """All columns are decided and signed, all queries run, and the account cannot write."""
+    exporter = database.exporter()
+
+    assert isinstance(exporter, CheckingExporter)
+    assert exporter.check().findings == ()
+    assert exporter.declaration.tables >= {"contacts", "users", "django_migrations"}
+
+
+def test_what_is_new_is_undecided(database: CheckedDatabase) -> None:
+    """A column of a dataset's table, a table, a view and a table of another schema, each with its columns."""
+    database.run(
+        "alter table contacts add fax text; create table calls (id bigint primary key, who text);"
+        "create view recent as select id, email from contacts; create schema audit; create table audit.log (id bigint)"
+    )
+    coverage = database.exporter().check()
+
+    assert [(str(one.kind), one.table, one.column, one.dataset, one.columns) for one in coverage.findings] == [
+        ("undecided_table", "audit.log", "", "", 1),
+        ("undecided_table", "calls", "", "", 2),
+        ("undecided_column", "contacts", "fax", "contacts", 1),
+        ("undecided_table", "recent", "", "", 2),
+    ]
+    assert coverage.undecided == 6
+    assert next(one.detail for one in coverage.findings if one.column == "fax") == "text, personal"
+
+
+def test_a_decision_about_a_schema_covers_its_tables(database: CheckedDatabase) -> None:
+    """`schema.*` among the internal tables is about each of them, and not about other schemas."""
+    database.run("create schema audit; create table audit.log (id bigint); create table public.log (id bigint)")
+
+    assert database.findings(f'{DECIDED}"audit.*" = "the log of the database"\n') == [
+        ("undecided_table", "log", "", "")
+    ]
+
+
+def test_what_is_listed_as_undecided_is_undecided(database: CheckedDatabase) -> None:
+    """A name in `undecided` is not a decision, of a column or of a table."""
+    text = DECIDED.replace('django_migrations = "state of the software"\n', "").replace(', "django_migrations"', "")
+    text = text.replace('updated_at = { type = "datetime", text = "When it was changed, in UTC." }\n', "", 1)
+    text = text.replace('created = "created_at"\n', 'created = "created_at"\nundecided = ["updated_at"]\n', 1)
+    text = text.replace("[tables]\n", '[tables]\nundecided = ["django_migrations"]\n')
+
+    assert database.findings(text) == [
+        ("undecided_column", "contacts", "updated_at", "contacts"),
+        ("undecided_table", "django_migrations", "", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("alter table contacts drop last_name", ("missing_column", "contacts", "last_name", "contacts")),
+        ("drop table comment", ("missing_table", "comment", "", "comment")),
+        (
+            "alter table opportunity alter amount type timestamptz using now()",
+            ("wrong_type", "opportunity", "", "opportunity"),
+        ),
+        ("revoke select on comment from {reader}", ("query_refused", "comment", "", "comment")),
+        (
+            "alter table comment drop constraint comment_pkey",
+            ("unfit", "comment", "", "comment"),
+        ),
+    ],
+    ids=["column", "table", "type", "right", "order"],
+)
+def test_what_no_longer_fits_is_a_fault(
+    database: CheckedDatabase, statement: str, expected: tuple[str, str, str, str]
+) -> None:
+    """Each fault names the table and the dataset that it costs."""
+    database.run(statement.format(reader=database.reader))
+
+    assert expected in database.findings()
+
+
+def test_remarks_cost_no_data(database: CheckedDatabase) -> None:
+    """A table without a signature, and an account that may write, are remarks."""
+    database.run(f"alter role {database.reader} set default_transaction_read_only = off")
+    database.run(f"grant insert on contacts to {database.reader}")
+    unsigned = DECIDED.replace('"opportunity", "comment", ', "")
+
+    assert sorted(database.findings(unsigned, remarks=True)) == [
+        ("unsigned", "comment", "", "comment"),
+        ("unsigned", "opportunity", "", "opportunity"),
+        ("writable", "contacts", "", ""),
+    ]
+
+
+def test_an_order_without_index_is_a_remark(database: CheckedDatabase) -> None:
+    """Each page of such a dataset sorts; an index on the column that selects the rows and the order ends that."""
+    text = DECIDED.replace('created = "created_at"\n', 'created = "created_at"\norder = ["created_at", "id"]\n', 1)
+
+    assert database.findings(text, remarks=True) == [("no_index", "contacts", "", "contacts")]
+    database.run("create index on contacts (org_id, created_at, id)")
+    assert database.findings(text, remarks=True) == []
+
+
+def test_a_draft_is_a_map_that_exports_nothing(database: CheckedDatabase) -> None:
+    """Everything in it is undecided, and it offers no dataset. Rows that are hidden are its only fault."""
+    exporter = database.exporter(database.draft("contacts"))
+    coverage = exporter.check()
+
+    assert exporter.datasets == ()
+    assert coverage.undecided == 34
+    faults = [one for one in coverage.findings if one.kind not in UNDECIDED]
+    assert {(one.kind, one.detail.partition(" hides")[0]) for one in faults} == {
+        (CoverageKind.UNFIT, "row-level security")
+    }
+    assert {one.dataset for one in coverage.findings if one.kind in UNDECIDED} == {""}
+
+
+def test_a_dataset_is_exported_when_one_of_its_columns_is_decided(database: CheckedDatabase) -> None:
+    """A decision about one dataset of a draft opens this dataset alone; its other columns stay undecided."""
+    text = database.draft("contacts")
+    begin = text.index('name = "contacts"')
+    taken = (
+        text[begin:].replace('    "id",\n', "", 1).replace("# [dataset.fields]\n# id =", "[dataset.fields]\nid =", 1)
+    )
+    exporter = database.exporter(text[:begin] + taken)
+
+    assert [one.name for one in exporter.datasets] == ["contacts"]
+    assert {one.dataset for one in exporter.check().findings if one.table == "contacts"} == {"contacts"}
+
+
+def test_a_decision_names_what_the_map_decides_on() -> None:
+    """A decision about a name that the map does not have is a fault, with its line."""
+    with pytest.raises(BadMap, match=r"crm.toml:11:1: the map decides on no 'contact.email'"):
+        kind.parse(MapText("crm.toml", DECIDED.replace('["contacts"', '["contact.email", "contacts"')))

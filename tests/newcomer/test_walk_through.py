@@ -1,0 +1,128 @@
+"""The walk-through of docs/newcomer.md: its commands take an unknown database to a verified archive."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import servers
+from archives import export_json, records
+from factories import whole_register
+from repository import ROOT
+from workers import READY, Deployment, command, until
+
+NEWCOMER = ROOT / "tests" / "newcomer"
+PAGE = (ROOT / "docs" / "newcomer.md").read_text("utf-8")
+COMMAND = re.compile(r"^\$ portability (.+)$", re.MULTILINE)
+CONTACT, TENANT = "33333333-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000001"
+READER = """
+create role {0} login; alter role {0} set default_transaction_read_only = on;
+grant select on all tables in schema public to {0}
+"""
+
+
+@dataclass
+class Newcomer:
+    """A folder with the commands of the page, and a database that this software has never seen."""
+
+    here: Deployment
+    server: servers.Postgres
+    database: str
+    commands: Iterator[str]
+
+    def next(self, *, expect: int | tuple[int, ...] = 0, **variables: str) -> str:
+        """Run the next command of the page, as it stands there."""
+        line = next(self.commands)
+        for name, value in variables.items():
+            line = line.replace(f"${name}", value)
+        assert "$" not in line, line
+        return self.run(*line.split(), expect=expect)
+
+    def run(self, *arguments: str, expect: int | tuple[int, ...] = 0) -> str:
+        environment = {**self.here.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
+        done = subprocess.run(
+            command(*arguments), env=environment, cwd=self.here.folder, capture_output=True, text=True, check=False
+        )
+        expected = (expect,) if isinstance(expect, int) else expect
+        assert done.returncode in expected, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def change(self, statements: str) -> None:
+        with self.server.connect(self.database) as connection:
+            connection.execute(statements)
+
+
+@pytest.fixture
+def newcomer(pg_server: servers.Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Newcomer]:
+    name = pg_server.create_database()
+    reader = f"reader_{name}"
+    folder = tmp_path / "portability-data"
+    folder.mkdir()
+    notice = whole_register(tmp_path / "notice", "crm/contacts", "crm/opportunity", "crm/comment", "portability")
+    settings = {"SOURCES": str(folder / "sources.toml"), "NOTICE_DIR": str(notice), "CLOCK_SECONDS": "0.3"}
+    made = Newcomer(Deployment(folder, settings), pg_server, name, iter(COMMAND.findall(PAGE)))
+    made.change((NEWCOMER / "crm.sql").read_text("utf-8"))
+    made.change(READER.format(reader))
+    monkeypatch.setenv("CRM_URL", pg_server.url(name).replace("postgres@", f"{reader}@"))
+    yield made
+    made.here.stop()
+    pg_server.drop_database(name)
+
+
+def test_from_a_database_to_a_verified_archive(newcomer: Newcomer) -> None:
+    """Propose, declare, check, decide, check, export, verify, read; then a column is new."""
+    folder = newcomer.here.folder
+    assert "Every column is undecided" in PAGE
+    newcomer.next()
+    (folder / "sources.toml").write_text(PAGE.partition("```toml\n")[2].partition("```")[0])
+    assert "undecided" in newcomer.next(expect=1)
+    (folder / "crm.toml").write_text((NEWCOMER / "decided.toml").read_text("utf-8"))
+    assert "complete" in newcomer.next()
+
+    up = newcomer.here.start("up", "--workers", "1")
+    until(lambda: newcomer.here.log.exists() and "open http://" in newcomer.here.log.read_text(), "the pages are up")
+    newcomer.next(CONTACT=CONTACT, TENANT=TENANT)
+    newcomer.next()
+    (export,) = json.loads(newcomer.run("list", "--json"))
+    newcomer.next(EXPORT=export["id"])
+    newcomer.next()
+
+    archive = sorted((folder / "archive").rglob("*.zip"))
+    document = export_json(archive)
+    assert (document["complete"], document["gaps"]) == (True, [])
+    assert [(one["source"], one["state"]) for one in document["coverage"]] == [("crm", "complete")]
+    assert [one["name"] for one in records(archive, "crm", "opportunity")] == ["Deal 1", "Deal 2"]
+    assert [one["email"] for one in records(archive, "crm", "contacts")] == ["c1@example.test"]
+    assert [one["opportunity_id"][-1] for one in records(archive, "crm", "comment")] == ["1", "2"]
+    with zipfile.ZipFile(archive[-1]) as opened:
+        names = opened.namelist()
+        assert not [name for name in names if b"token1" in opened.read(name)]
+    assert any(name.endswith("index.html") for name in names)
+
+    newcomer.change("alter table contacts add linkedin_url text")
+    assert "+ contacts.linkedin_url" in newcomer.next()
+    newcomer.run("source", "check", expect=1)
+    asked = (
+        "request",
+        "--profile",
+        "access",
+        "--subject",
+        f"contact:{CONTACT}",
+        "--tenant",
+        TENANT,
+        "--wait",
+        "--json",
+    )
+    again = json.loads(newcomer.run(*asked, expect=READY))
+    shown = json.loads(newcomer.run("show", again["id"], "--json"))
+    assert (shown["complete"], shown["outcome"]["own"]) == (False, "partial")
+    assert next(newcomer.commands, None) is None
+    up.terminate()
+    up.wait(60)

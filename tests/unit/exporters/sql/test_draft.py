@@ -1,0 +1,124 @@
+"""Drafts of maps: valid for every catalogue, with a decision about nothing, whatever a database calls its things."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+from catalogues_made import made_catalogue, made_table
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import LargeBinary, String
+
+from exporters.maps.reading import MapText
+from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable
+from exporters.sql.mapped.forms import SqlSourceForm
+from exporters.sql.mapped.kind import kind
+from exporters.sql.proposal import paths
+from exporters.sql.proposal.draft import Proposal, draft
+from portability.api import SubjectKind
+
+USERS = made_table("users", columns=["email", "password_hash", "created_at"])
+
+
+def drafted(catalogue: Catalogue, tenant: str | None = None) -> str:
+    found = paths.find(catalogue, "users", "id", tenant)
+    return draft(Proposal(catalogue, found, SubjectKind.USER, "CRM"))
+
+
+def parsed(text: str) -> SqlSourceForm:
+    """The form of a draft; a fault of the map fails the test."""
+    return kind.parse(MapText("draft.toml", text)).form
+
+
+def test_every_column_is_undecided_and_has_a_proposal() -> None:
+    """No field, nothing withheld, nothing internal: only comments say what a person may take over."""
+    text = drafted(made_catalogue(USERS, made_table("orders", {"user_id": "users"}, ["note"])))
+    form = parsed(text)
+
+    assert [(one.name, one.undecided, dict(one.fields), dict(one.withheld)) for one in form.dataset] == [
+        ("users", ("id", "email", "password_hash", "created_at"), {}, {}),
+        ("orders", ("id", "user_id", "note"), {}, {}),
+    ]
+    assert form.dataset[0].created == "created_at"
+    assert '# email = { text = "Email." }  # personal' in text
+    assert '# note = { text = "Note.", third_party = true }  # free text' in text
+    assert "# password_hash = { what = " in text
+
+
+def test_a_person_who_takes_a_proposal_has_a_valid_map() -> None:
+    """The proposals of a dataset are TOML that fits the form, once `undecided` no longer names their columns."""
+    text = drafted(made_catalogue(USERS))
+    taken = re.sub(r"undecided = \[\n.*?\n\]\n", "", text, count=1, flags=re.DOTALL)
+    begin = taken.index("# [dataset.fields]")
+    end = taken.index("[tables]")
+    form = parsed(taken[:begin] + re.sub(r"^# ", "", taken[begin:end], flags=re.MULTILINE) + taken[end:])
+
+    assert list(form.dataset[0].fields) == ["id", "email", "created_at"]
+    assert list(form.dataset[0].withheld) == ["password_hash"]
+
+
+def test_an_unclear_path_is_a_comment() -> None:
+    """The table is undecided, its dataset is a comment with every path, and so are those that lead through it."""
+    messages = made_table("messages", {"sender_id": "users", "receiver_id": "users"})
+    text = drafted(made_catalogue(USERS, messages, made_table("files", {"message_id": "messages"})))
+    form = parsed(text)
+
+    assert [one.name for one in form.dataset] == ["users"]
+    assert form.tables.undecided == ("files", "messages")
+    assert '#     { column = "receiver_id", identities = ["user_id"] },' in text
+    assert '#     { column = "sender_id", identities = ["user_id"] },' in text
+    assert '#     { column = "message_id", dataset = "messages", key = "id" },' in text
+
+
+def test_a_table_without_key_is_a_comment() -> None:
+    """A view, or a table without a primary key, needs a person who knows what identifies its rows."""
+    form = parsed(drafted(made_catalogue(USERS, made_table("log", {"user_id": "users"}, key=()))))
+
+    assert ([one.name for one in form.dataset], form.tables.undecided) == (["users"], ("log",))
+
+
+def test_a_tenant_makes_a_processor() -> None:
+    """Rows of companies are named by their column, which is no path to a person."""
+    users = made_table("users", {"org_id": "orgs"})
+    form = parsed(drafted(made_catalogue(users, made_table("orgs")), "org_id"))
+
+    assert (form.role, form.dataset[0].tenant, form.tables.undecided) == ("processor", "org_id", ("orgs",))
+
+
+HOSTILE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda name: "." not in name)
+
+
+@given(HOSTILE, st.lists(HOSTILE, min_size=1, max_size=4, unique=True), st.text(st.characters(codec="utf-8")))
+def test_no_name_of_a_database_ends_its_place(table: str, columns: list[str], comment: str) -> None:
+    """Quotes, line breaks and control characters in names and comments stay within their text or comment."""
+    described = {name: CatalogueColumn(name, String(), True, comment) for name in columns}
+    log = CatalogueTable(table, described | {"id": made_table("x").columns["id"]}, ("id",), (), (), (), comment)
+    document = tomllib.loads(drafted(Catalogue({"users": USERS, table: log})))
+
+    assert set(document) == {"title", "role", "kinds", "dataset", "tables"}
+    assert document["tables"]["internal"] == {}
+
+
+@pytest.mark.parametrize(("name", "expected"), [("last name", "last_name = { column"), ("größe", "gr_e = { column")])
+def test_a_name_that_no_archive_has_gets_another(name: str, expected: str) -> None:
+    """A field has a name of letters, digits, `_` and `-`; the proposal names its column."""
+    users = CatalogueTable(
+        "users",
+        {"id": USERS.columns["id"], name: CatalogueColumn(name, String(), True)},
+        ("id",),
+        (),
+        (),
+        (),
+    )
+
+    assert f"# {expected}" in drafted(Catalogue({"users": users}))
+
+
+def test_bytes_are_proposed_as_internal() -> None:
+    """No field can have bytes: the proposal says so."""
+    columns = {"id": USERS.columns["id"], "photo": CatalogueColumn("photo", LargeBinary(), True)}
+    users = CatalogueTable("users", columns, ("id",), (), (), ())
+
+    assert '# photo = "bytes, which no field can have"' in drafted(Catalogue({"users": users}))

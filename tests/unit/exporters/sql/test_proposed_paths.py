@@ -1,0 +1,109 @@
+"""Paths to the subject: every table that can reach it has its shortest paths, and a person decides between equals."""
+
+from __future__ import annotations
+
+from catalogues_made import judged, made_catalogue, made_table, shortest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporters.sql.catalogue import Catalogue
+from exporters.sql.proposal import paths
+from exporters.sql.proposal.paths import PathStep, TablePaths
+
+USERS = made_table("users", columns=["email"])
+
+
+def test_a_reference_leads_to_the_subject() -> None:
+    """A foreign key is a step; a row two steps away leads there through its parent."""
+    orders, lines = made_table("orders", {"user_id": "users"}), made_table("lines", {"order_id": "orders"})
+    found = paths.find(made_catalogue(USERS, orders, lines, made_table("settings")), "users", "id", None)
+
+    assert found.reached == {
+        "users": TablePaths(0),
+        "orders": TablePaths(1, (PathStep("user_id", "users", "id"),)),
+        "lines": TablePaths(2, (PathStep("order_id", "orders", "id"),)),
+    }
+
+
+def test_a_name_leads_there_without_a_foreign_key() -> None:
+    """A column that is named after a table and its key is a step, and says that only its name does."""
+    named = made_table("ticket_replies", columns=["user_id", "status_id"])
+    found = paths.find(made_catalogue(USERS, named, made_table("statuses")), "users", "id", None)
+
+    assert found.reached["ticket_replies"].steps == (PathStep("user_id", "users", "id", by_name=True),)
+
+
+def test_a_join_table_leads_on() -> None:
+    """A table that only says that two rows belong together is a step for both of them."""
+    deals, joins = made_table("deals"), made_table("deal_users", {"deal_id": "deals", "user_id": "users"})
+    found = paths.find(made_catalogue(USERS, deals, joins), "users", "id", None)
+
+    assert found.reached["deals"].steps == (PathStep("user_id", "users", "id", "deal_users", "deal_id", "id"),)
+
+
+def test_a_table_with_content_of_its_own_joins_if_the_pair_is_unique() -> None:
+    """A participant with a role joins; an order, which a person may repeat, does not."""
+    joins = made_table("members", {"team_id": "teams", "user_id": "users"}, ["role"], unique=[("team_id", "user_id")])
+    orders = made_table("orders", {"shop_id": "shops", "user_id": "users"}, ["total"])
+    made = made_catalogue(USERS, made_table("teams"), joins, made_table("shops"), orders)
+    found = paths.find(made, "users", "id", None)
+
+    assert set(found.reached) == {"users", "teams", "members", "orders"}
+
+
+def test_a_person_decides_between_equal_paths() -> None:
+    """Two columns that lead to the subject are both listed, and none is chosen."""
+    messages = made_table("messages", {"sender_id": "users", "receiver_id": "users"})
+    found = paths.find(made_catalogue(USERS, messages), "users", "id", None)
+
+    assert [step.column for step in found.reached["messages"].steps] == ["receiver_id", "sender_id"]
+    assert found.reached["messages"].chosen is None
+
+
+def test_who_worked_on_a_row_is_not_whom_it_is_about() -> None:
+    """A column such as `created_by_id` is chosen only if there is no other."""
+    both = made_table("notes", {"created_by_id": "users", "user_id": "users"})
+    alone = made_table("logs", {"created_by_id": "users"})
+    found = paths.find(made_catalogue(USERS, both, alone), "users", "id", None)
+
+    assert [one.column for one in (found.reached["notes"].chosen, found.reached["logs"].chosen) if one] == [
+        "user_id",
+        "created_by_id",
+    ]
+
+
+def test_the_tenant_leads_to_no_person() -> None:
+    """All rows of a tenant name it: a path through it would give each person the rows of all others."""
+    tenants = made_table("tenants", {"owner_id": "users"})
+    users, rates = (made_table(name, {"tenant_id": "tenants"}) for name in ("users", "rates"))
+    found = made_catalogue(users, tenants, rates)
+
+    assert paths.tenant_column(found) == "tenant_id"
+    assert set(paths.find(found, "users", "id", "tenant_id").reached) == {"users", "tenants"}
+
+
+@st.composite
+def catalogues(draw: st.DrawFn) -> Catalogue:
+    """Up to a dozen tables with references among them, some of which join."""
+    names = ["users", *(f"t{number}" for number in range(draw(st.integers(0, 11))))]
+    tables = []
+    for name in names:
+        others = draw(st.lists(st.sampled_from(names), max_size=4))
+        references = {f"ref{number}": other for number, other in enumerate(others)}
+        pair = [[*references][:2]] if len(references) > 1 and draw(st.booleans()) else []
+        tables.append(made_table(name, references, draw(st.sampled_from([(), ("made_at",), ("text",)])), unique=pair))
+    return made_catalogue(*tables)
+
+
+@given(catalogues())
+def test_every_table_that_can_reach_the_subject_has_its_shortest_paths(made: Catalogue) -> None:
+    """A search of its own over the references finds the same tables with the same lengths, and each step is real."""
+    found, steps = paths.find(made, "users", "id", None), judged(made)
+    lengths = shortest(steps, "users")
+
+    assert {name: reach.cost for name, reach in found.reached.items()} == lengths
+    for name, reach in found.reached.items():
+        led = {step.table for step in reach.steps}
+        assert led == {
+            other for other, cost in steps[name] if lengths.get(other, -9) + cost == reach.cost and reach.cost
+        }

@@ -1,0 +1,172 @@
+"""Coverage is part of the truth: an export is complete only if someone has decided on all that its sources store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archives import export_json
+from checked import CheckedExporter, sources_file, undecided_column, undecided_table
+from factories import CutExporter, MadeUpExporter, World, dataset, described, large_things, things, world
+from sqlalchemy import update
+
+from portability.api import CheckedDeclaration, Exporter
+from portability.api.errors import SourceRefused
+from portability.coverage import state
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from worker.export import advance
+
+COMPLETE = {"own": "complete", "processor": "none"}
+PARTIAL = {"own": "partial", "processor": "none"}
+
+
+def checked_world(folder: Path, exporters: Mapping[str, Exporter], **settings: Any) -> World:
+    names = [f"{name}/{one.name}" for name, exporter in exporters.items() for one in exporter.datasets]
+    notice = described(folder / "notice", *names, controller="Example")
+    # With a platform database the register of the reference platform states the rest of the notice.
+    defaults: dict[str, Any] = {"source_url": f"sqlite:///{folder}/platform.db", "notice_dir": notice}
+    return world(folder, exporters, sources=sources_file(folder, *exporters), **defaults, **settings)
+
+
+def made_export(made: World) -> dict[str, Any]:
+    export_id = made.request()
+    made.advance_all()
+    return export_json(made.fetch(export_id))
+
+
+def gaps_of(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(gap["what"], gap["reason"]) for gap in document["gaps"]]
+
+
+def test_a_source_on_which_everything_is_decided_allows_complete(tmp_path: Path) -> None:
+    """The check is named in the archive, and the export is complete."""
+    document = made_export(checked_world(tmp_path, {"made": CheckedExporter(things(3))}))
+
+    assert (document["complete"], document["outcome"], document["gaps"]) == (True, COMPLETE, [])
+    assert [(one["source"], one["state"], one["undecided"]) for one in document["coverage"]] == [
+        ("made", "complete", 0)
+    ]
+
+
+def test_an_undecided_column_makes_its_dataset_partial(tmp_path: Path) -> None:
+    """The gap says how many columns of the dataset's table are undecided; other datasets of the source are complete."""
+    exporter = CheckedExporter(
+        things(3), datasets=(dataset("others"), dataset()), found=[undecided_column("fax"), undecided_column("title")]
+    )
+    document = made_export(checked_world(tmp_path, {"made": exporter}))
+
+    assert (document["complete"], document["outcome"]) == (False, PARTIAL)
+    assert [(line["dataset"], line["state"], line["records"]) for line in document["datasets"]] == [
+        ("others", "complete", 3),
+        ("things", "partial", 3),
+    ]
+    assert gaps_of(document) == [("made/things: 2 undecided columns", "coverage_undecided")]
+    assert [(one["state"], one["undecided"]) for one in document["coverage"]] == [("undecided", 2)]
+
+
+def test_an_undecided_table_makes_the_source_partial(tmp_path: Path) -> None:
+    """A table that no dataset reads may contain what belongs to the subject: the source's first dataset says so."""
+    found = [undecided_table("fax", 4), undecided_table("log", 3)]
+    exporter = CheckedExporter([], datasets=(dataset("others"), dataset()), found=found)
+    document = made_export(checked_world(tmp_path, {"made": exporter}))
+
+    assert [line["state"] for line in document["datasets"]] == ["partial", "empty"]
+    assert gaps_of(document) == [("made: 7 undecided columns in 2 other tables", "coverage_undecided")]
+    assert document["no_data_held"] is False
+
+
+def test_a_cut_dataset_has_its_gap_once(tmp_path: Path) -> None:
+    """Whatever the number of slices and volumes, a line says it once."""
+
+    class Both(CheckedExporter, CutExporter):
+        """Checks, counts and cuts."""
+
+    exporter = Both(large_things(400), found=[undecided_column("fax")])
+    made = checked_world(tmp_path, {"made": exporter}, slice_bytes=65_536, volume_bytes=65_536)
+    document = made_export(made)
+
+    assert len(document["volumes"]) > 2
+    assert gaps_of(document) == [("made/things: 1 undecided column", "coverage_undecided")]
+    assert document["datasets"][0]["gaps"] == 1
+
+
+def test_a_check_counts_while_it_is_young_and_of_the_same_declaration(tmp_path: Path) -> None:
+    """An export uses the last check; after two days, or after a change of the map, it makes a new one first."""
+    exporter = CheckedExporter(things(1))
+    made = checked_world(tmp_path, {"made": exporter})
+    made_export(made)
+    made_export(made)
+    assert exporter.checks == 1
+
+    exporter.declaration = CheckedDeclaration("2" * 64)
+    made_export(made)
+    assert exporter.checks == 2
+
+    with writing(made.engine) as connection:
+        connection.execute(update(models.source_check).values(checked_at=now(-2 * 86_400 - 1)))
+    made_export(made)
+    assert exporter.checks == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(SourceRefused("no"), "source_refused"), (KeyError("jane"), "source_error")]
+)
+def test_a_check_that_fails_allows_no_complete(tmp_path: Path, fault: Exception, code: str) -> None:
+    """What the source stores is then unknown; the records are delivered nevertheless, and the fault is recorded."""
+    made = checked_world(tmp_path, {"made": CheckedExporter(things(3), fault=fault)})
+    document = made_export(made)
+
+    assert (document["outcome"], document["datasets"][0]["records"]) == (PARTIAL, 3)
+    assert gaps_of(document) == [(f"made: not checked ({code})", "coverage_unknown")]
+    with reading(made.engine) as connection:
+        row = state.find(connection, "made")
+        assert row is not None
+        assert (row["error_code"], row["checked_at"]) == (code, None)
+
+
+def test_a_source_that_cannot_be_described_says_so(tmp_path: Path) -> None:
+    """Its coverage is unknown; that alone is not a gap, because no check could ever close it."""
+    document = made_export(checked_world(tmp_path, {"made": MadeUpExporter(things(1))}))
+
+    assert document["complete"] is True
+    assert document["coverage"] == [{"source": "made", "state": "coverage_unknown", "undecided": 0, "checked_at": None}]
+
+
+def test_without_declared_sources_an_archive_says_nothing_about_coverage(tmp_path: Path) -> None:
+    """The plug-ins of a deployment without a file of sources are programs that no declaration describes."""
+    exporter = CheckedExporter(things(1), found=[undecided_column("fax")])
+    document = made_export(world(tmp_path, {"made": exporter}))
+
+    assert (document["complete"], "coverage" in document, exporter.checks) == (True, False, 0)
+
+
+def test_declarations_of_one_database_decide_together(tmp_path: Path) -> None:
+    """A table that one source reads is not undecided for another source of the same database."""
+    own = CheckedDeclaration("1" * 64, "db")
+    one = CheckedExporter(things(1), found=[undecided_table("orders", 5)], declaration=own)
+    orders = CheckedDeclaration("2" * 64, "db", frozenset({"orders"}))
+    elsewhere = CheckedDeclaration("3" * 64, "other", frozenset({"orders"}))
+
+    for declaration, expected in ((orders, True), (elsewhere, False)):
+        other = CheckedExporter([], declaration=declaration)
+        folder = tmp_path / declaration.sha256[0]
+        assert made_export(checked_world(folder, {"one": one, "other": other}))["complete"] is expected
+
+
+def test_a_decision_does_not_change_an_export_that_was_planned(tmp_path: Path) -> None:
+    """Each volume says the same: what the check had found when the export was planned."""
+    both = (dataset("others"), dataset())
+    exporter = CheckedExporter(large_things(400), datasets=both, found=[undecided_column("fax")])
+    made = checked_world(tmp_path, {"made": exporter}, volume_bytes=65_536)
+    export_id = made.request()
+    claim = made.claim()
+    assert claim is not None
+
+    advance(made.place, claim)
+    exporter.found, exporter.declaration = (), CheckedDeclaration("2" * 64)
+    made.advance_all()
+
+    assert gaps_of(export_json(made.fetch(export_id))) == [("made/things: 1 undecided column", "coverage_undecided")]

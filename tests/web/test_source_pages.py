@@ -1,0 +1,133 @@
+"""The page of sources: officers see what no one has decided on and ask for tests, which a clock makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from checked import CheckedExporter, sources_file, undecided_column, undecided_table
+from factories import things
+from served import Served, serving
+
+from portability.api import CoverageFinding, CoverageKind
+from portability.api.errors import SourceRefused
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.trust import audit
+from worker.clock import coverage
+
+NAME = "account"
+"""An installed exporter: the pages open what the file of sources declares."""
+
+
+@pytest.fixture
+def crm() -> CheckedExporter:
+    return CheckedExporter(things(2))
+
+
+@pytest.fixture
+def checked(redis_server: str, tmp_path: Path, crm: CheckedExporter) -> Iterator[Served]:
+    """A server whose only declared source finds what a test chooses."""
+    with serving(tmp_path, redis_server, exporters={NAME: crm}, sources=sources_file(tmp_path, NAME)) as server:
+        yield server
+
+
+def tick(server: Served, crm: CheckedExporter) -> int:
+    """One pass of the clock; returns how many sources it checked."""
+    place = server.world.place
+    return coverage.check_due(place.engine, lambda: {NAME: crm}, place.settings)
+
+
+def register(server: Served) -> Any:
+    return httpx.get(f"{server.url}/v1/register").json()
+
+
+def test_a_person_asks_for_a_test_and_a_clock_makes_it(checked: Served, crm: CheckedExporter) -> None:
+    """The pages read no source: the button leaves a mark, the next clock checks, and the page shows what it found."""
+    with checked.browser("olga", "officer") as visitor:
+        assert "/staff/sources" in visitor.client.get("/staff").text
+        before = visitor.client.get("/staff/sources").text
+        assert "Not known" in before
+        assert "Never" in before
+        assert visitor.send(f"/staff/sources/{NAME}/test").status_code == 303
+        assert crm.checks == 0
+        assert "A test is requested" in visitor.client.get("/staff/sources").text
+
+        crm.found = [
+            undecided_column("linkedin_url"),
+            undecided_table("audit_archive", 7),
+            CoverageFinding(CoverageKind.NO_INDEX, "things", detail="created_at, id"),
+        ]
+        assert tick(checked, crm) == 1
+        page = visitor.client.get("/staff/sources").text
+
+    assert "things.linkedin_url" in page
+    assert "audit_archive" in page
+    assert "No index has this order" in page
+    assert "Decisions are missing" in page
+    assert "A test is requested" not in page
+    with reading(checked.world.engine) as connection:
+        events = [event for event in audit.events(connection) if event["action"] == "source.test"]
+    assert [(event["actor"], event["detail"]["source"]) for event in events] == [("officer:olga", NAME)]
+
+
+def test_a_fault_of_a_check_and_of_exports_is_shown(checked: Served, crm: CheckedExporter) -> None:
+    """The code of the last fault, and the gaps of the last exports by dataset and reason, without ids of records."""
+    crm.fault = SourceRefused("no")
+    checked.ready()
+    with writing(checked.world.engine) as connection:
+        connection.execute(models.gap.update().values(what="con_secret", reason="source_refused"))
+    with checked.browser("olga", "officer") as visitor:
+        page = visitor.client.get("/staff/sources").text
+
+    assert page.count("<code>source_refused</code>") == 2
+    assert "con_secret" not in page
+
+
+def test_the_role_decides(checked: Served) -> None:
+    """An auditor sees the page without the button, staff do not; a weak login is asked to log in again."""
+    with checked.browser("sam", "staff") as visitor:
+        assert visitor.client.get("/staff/sources").status_code == 403
+        assert visitor.send(f"/staff/sources/{NAME}/test").status_code == 403
+    with checked.browser("aud", "auditor") as visitor:
+        page = visitor.client.get("/staff/sources")
+        assert (page.status_code, "Test this source" in page.text) == (200, False)
+        assert visitor.send(f"/staff/sources/{NAME}/test").status_code == 403
+    with checked.browser("olga", "officer", amr=["pwd"], acr="0") as visitor:
+        assert visitor.client.get("/staff/sources").status_code == 200
+        assert "second factor" in visitor.send(f"/staff/sources/{NAME}/test").text
+    with checked.browser("olga", "officer") as visitor:
+        assert visitor.send("/staff/sources/unknown/test").status_code == 400
+
+
+def test_the_register_publishes_the_state(checked: Served, crm: CheckedExporter) -> None:
+    """Readers of the register see how many columns are undecided; its version does not change with checks."""
+    first = register(checked)
+    crm.found = [undecided_column("fax")]
+    tick(checked, crm)
+    second = register(checked)
+
+    assert first["coverage"] == [{"source": NAME, "state": "coverage_unknown", "undecided": 0}]
+    assert second["coverage"] == [{"source": NAME, "state": "undecided", "undecided": 1}]
+    assert first["version"] == second["version"]
+
+
+def test_a_clock_checks_once_a_day_and_after_a_fault_within_the_hour(checked: Served, crm: CheckedExporter) -> None:
+    """Several clocks check a source once; a check that failed is retried after an hour, not at once."""
+    assert [tick(checked, crm), tick(checked, crm)] == [1, 0]
+    back(checked, tried_seconds=86_000)
+    assert tick(checked, crm) == 0
+    back(checked, tried_seconds=86_500)
+    crm.fault = SourceRefused("no")
+    assert [tick(checked, crm), tick(checked, crm)] == [1, 0]
+    back(checked, tried_seconds=3_700)
+    assert tick(checked, crm) == 1
+
+
+def back(server: Served, *, tried_seconds: int) -> None:
+    """Let the last check have begun that long ago."""
+    with writing(server.world.engine) as connection:
+        connection.execute(models.source_check.update().values(tried_at=now(-tried_seconds)))
