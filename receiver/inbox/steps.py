@@ -133,7 +133,7 @@ def fetch(service: ReceivingService, row: RowMapping, ended: Event) -> None:
     else:
         detail = {"volumes": columns["volumes"], "files": columns["files"]}
         _end(service, row, ReceivedState.FETCHED, detail=detail, columns=columns)
-        # The encrypted and the packed files are no longer needed: the import reads the unpacked ones.
+        # The encrypted and the packed files are no longer needed: the import reads the unpacked volumes.
         shutil.rmtree(folder / "volumes", ignore_errors=True)
 
 

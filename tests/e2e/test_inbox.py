@@ -69,7 +69,7 @@ def known_to_each_other(sender: VisitedStack, receiver: VisitedStack) -> None:
     assert a.json("recipients", "prove", "localhost")["proven_at"]
 
 
-def sent(here: Deployment, user: str) -> tuple[str, str]:
+def copy_sent(here: Deployment, user: str) -> tuple[str, str]:
     """A consent, a copy and its transfer; returns the ids of copy and transfer."""
     parts = ("account", "marketing", "devices")
     export = here.json(
@@ -102,7 +102,7 @@ def test_an_officer_imports_what_another_platform_has_sent(
 ) -> None:
     """From the consent at A to the account at B: A has the receipt, the person a mail, and it can be undone."""
     known_to_each_other(sender, receiver)
-    export, transfer = sent(sender.here, sender.user)
+    export, transfer = copy_sent(sender.here, sender.user)
     with visiting(browser, receiver) as page:
         log_in(page, receiver, "officer", "olga")
         page.goto(f"{receiver.url}/staff/inbox")

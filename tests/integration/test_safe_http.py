@@ -13,6 +13,7 @@ from certificates import contexts
 from listener import Listener, listening
 
 from portability.safe_http import AddressRefused, RemoteUnavailable, SafeHttpClient
+from receiver.fetch.checked_client import checked_client
 
 NAME = "recipient.example"
 PUBLIC = "93.184.215.14"
@@ -193,3 +194,16 @@ def test_who_is_not_there_is_unavailable_and_is_asked_again_later() -> None:
             outside.get(url)
         assert error.value.retryable
         assert str(port) not in str(error.value)
+
+
+def test_a_client_for_links_connects_to_checked_addresses_only(server: Listener) -> None:
+    """A link of a sender whose name leads into our network is refused at the connection, also after a redirect."""
+    url = f"{server.url}/d/x"
+    inside = SafeHttpClient(resolve=Names(["127.0.0.1"]), loopback=False)
+
+    with checked_client(SafeHttpClient(loopback=True), url) as client:
+        assert client.get(url).status_code == 200
+    for address in (url, "https://recipient.example/d/x", "https://169.254.169.254/d/x"):
+        with checked_client(inside, address) as client, pytest.raises(AddressRefused):
+            client.get(address)
+    assert len(server.heard) == 1

@@ -88,4 +88,6 @@ class DifferenceAnswer(BaseModel):
     """A part of the difference."""
 
     differences: list[DifferenceRecord]
-    after: Annotated[int, Field(ge=1)] | None = Field(description="Where the next part begins; null: there is none")
+    after: Annotated[int, Field(ge=1)] | None = Field(
+        description="Where the next part begins; null: this is the last part"
+    )
