@@ -11,7 +11,8 @@ from portability.people import subjects
 from portability.people.identity_graph import IdentityGraph, graph
 from portability.requests import identity_reads
 from portability.requests.policy import Action
-from portability.sources import OWN_RECORDS, trusted
+from portability.source_file import OWN_RECORDS
+from portability.sources import trusted
 from worker.read import bounded_calls
 from worker.read.identities import ask
 from worker.read.reader import SourcePatience

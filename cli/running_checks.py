@@ -16,7 +16,8 @@ from portability.database import deployment
 from portability.database.engine import reading
 from portability.errors import QueueUnavailable
 from portability.queue import NotRunning, WakeUps, connect, count_workers, has_clock, open_queue, redis_url
-from portability.sources import OWN_RECORDS, PlatformSources, declared_names, open_exporters
+from portability.source_file import OWN_RECORDS
+from portability.sources import PlatformSources, declared_names, open_exporters
 from worker.process.source_check import refusals
 from worker.read import bounded_calls
 from worker.read.reader import SourcePatience

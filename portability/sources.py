@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -23,17 +22,16 @@ from portability.api.errors import (
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
 from portability.errors import BadSource, QueueUnavailable, UnknownExporter
-from portability.plugins import EXPORTERS, NAME, SOURCE_KINDS, Plugin, checked_exporter, find, load_exporters, pick
+from portability.plugins import EXPORTERS, SOURCE_KINDS, Plugin, checked_exporter, find, load_exporters, pick
 from portability.queue import connect, redis_url
 from portability.settings import Settings
 from portability.shared.secrets import SealedSecrets
 from portability.shared.state import DeploymentState
+from portability.source_file import OWN_RECORDS, read_sections
 from portability.source_trust import SourceTrust, undecided, use_of
 from portability.storage import open_storage, prepare
 from portability.storage.source_files import StorageFiles
 
-OWN_RECORDS = "portability"
-"""The exporter of this software's own records: every deployment has it."""
 PACKAGED = "python"
 """The kind of sources that are exporters of installed packages."""
 _NAMING = ("exporter", "package")
@@ -130,7 +128,7 @@ class DeclaredExporters(Mapping[str, Exporter]):
 
         Raises: BadSetting, BadMap.
         """
-        sections = {one.name: one for one in _read(self._path)}
+        sections = {one.name: one for one in read_sections(self._path)}
         others = {name: _reopen(self._path, sections[name], one, self._connections) for name, one in maps.items()}
         return {**self._exporters, **others}
 
@@ -163,9 +161,9 @@ def open_each(settings: Settings, connections: Sources) -> Mapping[str, Exporter
             hint="set it to a file of sources: see docs/settings.md#sources",
         )
     found: dict[str, Exporter | PortabilityError] = {}
-    for declared in _read(settings.sources):
+    for declared in read_sections(settings.sources):
         try:
-            found[declared.name] = _open(settings.sources, declared, connections)
+            found[declared.name] = _open(settings.sources, declared, connections)[0]
         except PortabilityError as error:
             found[declared.name] = error
     return found
@@ -175,12 +173,12 @@ def exporter_names(settings: Settings) -> Collection[str]:
     """Return the names of the deployment's exporters without loading them. Raises BadSetting, DuplicatePlugin."""
     if settings.sources is None:
         return find(EXPORTERS)
-    return [*(one.name for one in _read(settings.sources)), OWN_RECORDS]
+    return [*(one.name for one in read_sections(settings.sources)), OWN_RECORDS]
 
 
 def declared_names(settings: Settings) -> Sequence[str]:
     """Return the names of the sources that the file SOURCES declares; none without such a file. Raises BadSetting."""
-    return [] if settings.sources is None else [one.name for one in _read(settings.sources)]
+    return [] if settings.sources is None else [one.name for one in read_sections(settings.sources)]
 
 
 def trusted(settings: Settings, exporters: Mapping[str, Exporter]) -> SourceTrust:
@@ -207,7 +205,7 @@ def trusted(settings: Settings, exporters: Mapping[str, Exporter]) -> SourceTrus
 
 
 def _sections(settings: Settings) -> Sequence[SourceDeclaration]:
-    return () if settings.sources is None else _read(settings.sources)
+    return () if settings.sources is None else read_sections(settings.sources)
 
 
 def _installed_name(section: SourceDeclaration | None) -> object:
@@ -254,19 +252,23 @@ def _installed_as(declared: SourceDeclaration) -> tuple[str, str | None]:
 def _open_declared(path: Path, connections: Sources) -> DeclaredExporters:
     exporters: dict[str, Exporter] = {}
     opened = DeclaredExporters(path, connections, exporters)
-    for declared in _read(path):
-        with _named(path, declared):
-            kind = _kind(declared.kind).load()
-            if isinstance(kind, MappedKind):
-                opened.maps[declared.name] = kind.source_map(declared)
-        if declared.name in opened.maps:
-            exporters[declared.name] = _reopen(path, declared, opened.maps[declared.name], connections)
-        else:
-            with _named(path, declared):
-                exporters[declared.name] = checked_exporter(declared.name, partial(kind, declared, connections))
+    for declared in read_sections(path):
+        exporters[declared.name], source = _open(path, declared, connections)
+        if source is not None:
+            opened.maps[declared.name] = source
     own = partial(pick(EXPORTERS, OWN_RECORDS).start, connections)
     exporters[OWN_RECORDS] = checked_exporter(OWN_RECORDS, own)
     return opened
+
+
+def _open(path: Path, declared: SourceDeclaration, connections: Sources) -> tuple[Exporter, SourceMap | None]:
+    """Make the exporter of a section; with its map, if one declares it. Raises any PortabilityError of a section."""
+    with _named(path, declared):
+        kind = _kind(declared.kind).load()
+        source = kind.source_map(declared) if isinstance(kind, MappedKind) else None
+        if source is None:
+            return checked_exporter(declared.name, partial(kind, declared, connections)), None
+    return _reopen(path, declared, source, connections), source
 
 
 def _reopen(path: Path, declared: SourceDeclaration, source: SourceMap, connections: Sources) -> Exporter:
@@ -290,41 +292,3 @@ def _kind(name: str) -> Plugin:
     if name not in kinds:
         raise BadSetting(f"unknown source kind {name!r}; installed: {', '.join(kinds)}")
     return kinds[name]
-
-
-@cache
-def _read(path: Path) -> Sequence[SourceDeclaration]:
-    """Read the sections of a sources file, once a process, so that all parts see the same. Raises BadSetting."""
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise BadSetting(f"PORTABILITY_SOURCES: cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadSetting(f"PORTABILITY_SOURCES: {path} is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadSetting(f"PORTABILITY_SOURCES: {path} is not TOML: {error}") from None
-    if not document:
-        raise BadSetting(f"PORTABILITY_SOURCES: {path} declares no source")
-    return [_declaration(path, name, section) for name, section in document.items()]
-
-
-def _declaration(path: Path, name: str, section: object) -> SourceDeclaration:
-    if not isinstance(section, dict):
-        raise BadSetting(f"{path}: {name} is outside of a section")
-    if not NAME.fullmatch(name):
-        raise BadSetting(f"{path}: [{name}]: invalid name: use 1 to 100 of the characters A-Z a-z 0-9 _ -")
-    if name == OWN_RECORDS:
-        raise BadSetting(f"{path}: [{name}]: this name belongs to the records of requests: use another name")
-    kind = section.get("kind")
-    if not isinstance(kind, str):
-        raise BadSetting(f"{path}: [{name}]: `kind` is missing or is not a text")
-    keys = {key: value for key, value in section.items() if key not in {"kind", "trusts"}}
-    return SourceDeclaration(name, kind, keys, path.parent, _trusts(f"{path}: [{name}]", section.get("trusts")))
-
-
-def _trusts(section: str, names: object) -> tuple[str, ...] | None:
-    if names is None:
-        return None
-    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
-        raise BadSetting(f'{section}: trusts must be a list of names of sections, such as ["account"]')
-    return tuple(names)

@@ -18,7 +18,8 @@ from portability.api.errors import BadMap
 from portability.database import models
 from portability.database.engine import reading, writing
 from portability.plugins import find
-from portability.sources import PlatformSources, _read, open_exporters
+from portability.source_file import read_sections
+from portability.sources import PlatformSources, open_exporters
 from worker.export import advance
 from worker.plan.planned_maps import as_planned
 
@@ -50,7 +51,7 @@ def crm_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def reopened(world: World) -> World:
     """The same deployment after its processes have started anew."""
-    _read.cache_clear()
+    read_sections.cache_clear()
     settings = world.place.settings
     return replace(world, place=replace(world.place, exporters=open_exporters(settings, PlatformSources(settings))))
 

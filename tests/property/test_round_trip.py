@@ -25,7 +25,8 @@ from demo.plan import SeedPlan
 from demo.seed import seed
 from portability.database.engine import open_engine
 from portability.plugins import EXPORTERS, find, load_exporters
-from portability.sources import OWN_RECORDS, PlatformSources
+from portability.source_file import OWN_RECORDS
+from portability.sources import PlatformSources
 from portability.storage import open_storage
 from receiver.binding.columns import REFERENCES, RULES
 from receiver.binding.tables import TABLES

@@ -15,7 +15,7 @@ from exporters.reference import schema
 from exporters.sql.values import field_type
 from portability.api import Exporter, FieldType, FileStore, Identity, Record, Selection, Subject, SubjectKind
 from portability.plugins import EXPORTERS, find, load_exporters
-from portability.sources import OWN_RECORDS
+from portability.source_file import OWN_RECORDS
 from portability.testing import MemoryFiles, SampleSources, sample_subject
 
 EPOCH = datetime(2026, 3, 1, 8, 30, 0, 123456, tzinfo=UTC)
