@@ -289,7 +289,7 @@ class AmbiguousSubject(BadInput):
     """A subject's verified identities belong to two people: no data is read before a human has checked them."""
 
     code = "ambiguous_subject"
-    default_hint = "find out which person is meant, correct the platform's records, then ask again"
+    default_hint = "`portability identities` shows which source names whom; correct its records, then ask again"
 
 
 class AddressOfAccount(BadInput):

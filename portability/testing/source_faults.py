@@ -76,7 +76,7 @@ class SourceFaults:
             for name in _STATEMENTS:
                 event.remove(Engine, name, executing)
 
-    def _execute(self, *arguments: Any) -> None:  # noqa: ANN401  # the last one is the context of the statement
+    def _execute(self, *arguments: Any) -> None:  # noqa: ANN401  # as SQLAlchemy calls listeners
         if (mode := self.due()) is not None:
             raise _driver_error(arguments[-1].dialect, mode)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
+import platform_data as platform
 from provoking import Stage, provokes
 from sqlalchemy import update
 
 from portability.api import Identity
 from portability.coverage import state as coverage
 from portability.database import models
-from portability.database.engine import now, reading, writing
+from portability.database.engine import now, open_engine, reading, writing
 from portability.requests import exports, referrals, reviews
 from portability.requests.policy import Actor
 from portability.requests.states import ExportState
@@ -200,7 +202,12 @@ def a_legal_hold(stage: Stage) -> None:
 
 @provokes("identities.read")
 def a_list_of_identities(stage: Stage) -> None:
-    stage.command("identities", f"user:{stage.person()}", "--json")
+    url = f"sqlite:///{stage.folder / 'platform.sqlite'}"
+    engine = open_engine(url)
+    platform.fill(engine)
+    engine.dispose()
+    environment = {**stage.environment, "PORTABILITY_SOURCE_URL": url}
+    replace(stage, environment=environment).command("identities", f"user:{stage.person()}", "--json")
 
 
 @provokes("instruction.added", "instruction.withdrawn")

@@ -31,7 +31,7 @@ SOURCES = SampleSources(create_engine("sqlite://"), MemoryFiles())
 
 
 @dataclass
-class Shelf:
+class EmptyShelf:
     """An exporter of nothing."""
 
     name: str = "rows"
@@ -47,7 +47,7 @@ class Shelf:
 
 
 @dataclass
-class DeclaringShelf(Shelf):
+class DeclaringEmptyShelf(EmptyShelf):
     """It says by which identities it selects."""
 
     identity_use: IdentityUse = IdentityUse(frozenset(), frozenset())  # noqa: RUF009  # it is frozen
@@ -56,33 +56,33 @@ class DeclaringShelf(Shelf):
 def good(declared: SourceDeclaration, _sources: Sources) -> Exporter:
     keys = declared.texts("url", "token")
     resolve(keys["token"], "token")
-    return DeclaringShelf()
+    return DeclaringEmptyShelf()
 
 
 def undeclared(declared: SourceDeclaration, sources: Sources) -> Exporter:
     good(declared, sources)
-    return Shelf()
+    return EmptyShelf()
 
 
 def named(declared: SourceDeclaration, sources: Sources) -> Exporter:
     good(declared, sources)
-    return DeclaringShelf(f"{declared.name}_rows")
+    return DeclaringEmptyShelf(f"{declared.name}_rows")
 
 
 def tolerant(_declared: SourceDeclaration, _sources: Sources) -> Exporter:
-    return DeclaringShelf()
+    return DeclaringEmptyShelf()
 
 
 def careless(declared: SourceDeclaration, _sources: Sources) -> Exporter:
     declared.texts("url", "token")
-    return DeclaringShelf()
+    return DeclaringEmptyShelf()
 
 
 def talkative(declared: SourceDeclaration, _sources: Sources) -> Exporter:
     token = declared.texts("url", "token")["token"]
     if not token.startswith("env:"):
         raise BadSetting(f"token {token} is not a reference")
-    return DeclaringShelf()
+    return DeclaringEmptyShelf()
 
 
 WRONG: Mapping[str, tuple[Callable[[SourceDeclaration, Sources], Exporter], str]] = {
@@ -165,7 +165,7 @@ trusts = ["desk"]
 def test_the_built_in_kinds_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, secrets: Sequence[str]
 ) -> None:
-    """With sections and maps as an operator writes them; the host's own keys are no keys of the kind."""
+    """With sections and maps as an operator writes them; the keys of the host are not keys of the kind."""
     for file, text in (("http.toml", HTTP_MAP), ("sql.toml", SQL_MAP), ("sources.toml", SECTIONS)):
         (tmp_path / file).write_text(text)
     monkeypatch.setenv("SHOP_URL", f"sqlite:///{tmp_path}/shop.db")
