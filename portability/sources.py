@@ -204,4 +204,6 @@ def _declaration(path: Path, name: str, section: object) -> SourceDeclaration:
     kind = section.get("kind")
     if not isinstance(kind, str):
         raise BadSetting(f"{path}: [{name}]: `kind` is missing or is not a text")
-    return SourceDeclaration(name, kind, {key: value for key, value in section.items() if key != "kind"}, path.parent)
+    return SourceDeclaration(
+        name, kind, {key: value for key, value in section.items() if key != "kind"}, path.parent, path
+    )

@@ -123,6 +123,18 @@ class DeclaringExporter(Exporter, Protocol):
     def identity_use(self) -> IdentityUse: ...
 
 
+@runtime_checkable
+class PreparedExporter(Exporter, Protocol):
+    """Optional: compares what it declares with its source, before a worker takes its first job."""
+
+    def prepare(self) -> None:
+        """Raise BadInput, with which no worker starts, if the declaration does not fit the source.
+
+        Raises: SourceUnavailable, SourceRefused: the worker starts, and exports report the fault.
+        """
+        ...
+
+
 ExporterFactory: TypeAlias = Callable[[Sources], Exporter]
 
 
@@ -137,6 +149,8 @@ class SourceDeclaration:
     """The section as TOML gives it, without `kind`."""
     folder: Path
     """The folder of the file: relative paths in the section start here."""
+    file: Path | None = None
+    """The file, for the lines in errors."""
 
     def texts(self, *known: str) -> Mapping[str, str]:
         """Return the values of a section whose values are all texts.

@@ -101,6 +101,10 @@ class MappedExporter:
         """
         self._compile()
 
+    def prepare(self) -> None:
+        """Read the catalogue, so that forks have it. Raises BadMap, SourceUnavailable, SourceRefused."""
+        self._compile()
+
     def export(
         self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
     ) -> Generator[Batch, None, None]:
