@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.context import Context, one_of, shared
-from exporters.maps.references import is_reference, resolve
+from portability.api.references import is_reference, resolve
 from exporters.sql.faults import reading
 from exporters.sql.mapped.databases import kind_of, open_database
 from exporters.sql.proposal.draft import Proposal, draft

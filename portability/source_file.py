@@ -42,7 +42,8 @@ def _declaration(path: Path, name: str, section: object) -> SourceDeclaration:
     if not isinstance(kind, str):
         raise BadSetting(f"{path}: [{name}]: `kind` is missing or is not a text")
     keys = {key: value for key, value in section.items() if key not in {"kind", "trusts"}}
-    return SourceDeclaration(name, kind, keys, path.parent, _trusts(f"{path}: [{name}]", section.get("trusts")))
+    trusts = _trusts(f"{path}: [{name}]", section.get("trusts"))
+    return SourceDeclaration(name, kind, keys, path.parent, trusts, path)
 
 
 def _trusts(section: str, names: object) -> tuple[str, ...] | None:

@@ -20,7 +20,7 @@ from exporters.http.rates import parse_rate
 from exporters.maps.forms import MapForm, Name, Text
 from exporters.maps.kinds import MapKind
 from exporters.maps.reading import Map, open_map
-from exporters.maps.references import is_reference, resolve
+from portability.api.references import is_reference, resolve
 from portability.api import SourceDeclaration, Sources
 from portability.api.errors import BadSetting
 

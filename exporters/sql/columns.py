@@ -8,7 +8,7 @@ from functools import cache
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from sqlalchemy import Column, Dialect, FromClause, Index, MetaData, Numeric, Table, Text
+from sqlalchemy import Column, ColumnElement, Dialect, FromClause, Index, MetaData, Numeric, Table, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
@@ -44,6 +44,38 @@ class ExactNumeric(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Decimal | None:  # noqa: ANN401  # as above
         return Decimal(value) if value is not None and dialect.name == "sqlite" else value
+
+
+class SourceTime(UtcTime):
+    """A time in a SQLite database that other software writes: text in any form of ISO 8601 in UTC.
+
+    The order of such texts need not be that of the times: `moment_of` compares times, keys are compared as stored.
+    """
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:  # noqa: ANN401  # the stored text
+        del dialect
+        return value
+
+
+class utc_text(FunctionElement[Any]):  # noqa: N801  # named like an SQL function
+    """A time of a SQLite database in the form of UtcTime, to the millisecond; other texts stay as they are."""
+
+    type = UtcTime()
+    name = "utc_text"
+    inherit_cache = True
+
+
+@compiles(utc_text, "sqlite")
+def _utc_text_sqlite(element: utc_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    stored = compiler.process(element.clauses, **options)
+    return f"coalesce(strftime('%Y-%m-%d %H:%M:%f', {stored}) || '000', {stored})"
+
+
+def moment_of(column: Column[Any]) -> ColumnElement[Any]:
+    """Return what to compare with a time: the column, or its time if the source writes times in several forms."""
+    return utc_text(column) if isinstance(column.type, SourceTime) else column
 
 
 class folded(GenericFunction[str]):  # noqa: N801  # named like an SQL function

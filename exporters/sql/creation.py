@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, FromClause, Table, and_, not_, or_
 from sqlalchemy.sql import visitors
 
+from exporters.sql.columns import moment_of
 from exporters.sql.source import TableSource
 from portability.api import Selection
 
@@ -23,10 +24,10 @@ def in_period(source: TableSource, selection: Selection) -> Iterator[ColumnEleme
     A row that was changed in the period since `since` belongs to it too, if the source says when rows were changed.
     """
     if source.created is not None and selection.since is not None:
-        is_new = source.created >= selection.since
-        yield is_new if source.changed is None else or_(is_new, source.changed >= selection.since)
+        is_new = moment_of(source.created) >= selection.since
+        yield is_new if source.changed is None else or_(is_new, moment_of(source.changed) >= selection.since)
     if source.created is not None and selection.until is not None:
-        yield source.created < selection.until
+        yield moment_of(source.created) < selection.until
     yield from existing(source, selection)
 
 
@@ -40,14 +41,15 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
     if selection.began_at is None or source.created is None:
         return
     present = datetime.now(UTC) + CLOCK_TOLERANCE
-    yield not_(and_(source.created > selection.began_at, source.created <= present))
+    own = moment_of(source.created)
+    yield not_(and_(own > selection.began_at, own <= present))
     for created in _creation_times_of_parents(source.origin, source.created.table):
         yield or_(created.is_(None), created <= selection.began_at, created > present)
 
 
 def in_future(created: Column[Any]) -> ColumnElement[bool]:
     """Return the condition for rows whose own creation time has not come yet."""
-    return created > datetime.now(UTC) + CLOCK_TOLERANCE
+    return moment_of(created) > datetime.now(UTC) + CLOCK_TOLERANCE
 
 
 @cache

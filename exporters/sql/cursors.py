@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 from sqlalchemy import Column, ColumnElement, LargeBinary, Text, and_, cast, literal, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
 
+from exporters.sql.columns import SourceTime
 from exporters.sql.source import TableSource
 from exporters.sql.values import UndecodedText, field_type, rfc3339
 from portability.api import JSON, Cursor, FieldType, Slice
@@ -52,6 +54,13 @@ def stored(kept: Sequence[JSON], raw: Sequence[Any]) -> Sequence[Any]:
         StoredKey(value) if converted is None and value is not None else converted
         for converted, value in zip(kept, raw, strict=True)
     ]
+
+
+def as_written(column: NamedColumn[Any], raw: Sequence[Any]) -> Sequence[Any]:
+    """Return the keys of a column, as stored if their order is that of their texts in the database."""
+    if not isinstance(column.type, SourceTime):
+        return raw
+    return [StoredKey(value) if isinstance(value, str) else value for value in raw]
 
 
 def within(source: TableSource, piece: Slice, after: Cursor | Sequence[Any] | None) -> Iterator[ColumnElement[bool]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Date, and_, true
 
+from exporters.sql.columns import moment_of
 from portability.api import Subject
 
 
@@ -22,7 +23,7 @@ class Until:
     hold: Column[Any] | None = None
 
     def past(self, _subject: Subject, moment: datetime, _cutoff: datetime | None) -> ColumnElement[bool]:
-        return _without_hold(self.until <= moment, self.hold)
+        return _without_hold(moment_of(self.until) <= moment, self.hold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Since:
     def past(self, _subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
         if not cutoff:
             return None
-        past = self.begin <= (cutoff.date() if isinstance(self.begin.type, Date) else cutoff)
+        past = moment_of(self.begin) <= (cutoff.date() if isinstance(self.begin.type, Date) else cutoff)
         return _without_hold(past if self.only is None else and_(self.only, past), self.hold)
 
 

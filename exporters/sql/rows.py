@@ -11,8 +11,9 @@ from sqlalchemy import BindParameter, Column, ColumnElement, Select, and_, selec
 from sqlalchemy.sql.elements import NamedColumn
 
 from exporters.sql.bulk import converted
+from exporters.sql.columns import SourceTime
 from exporters.sql.creation import in_period
-from exporters.sql.cursors import stored, within
+from exporters.sql.cursors import as_written, stored, within
 from exporters.sql.files import StatedFile, stated_file
 from exporters.sql.marks import MarkedRows, Marks, marked
 from exporters.sql.source import TableSource
@@ -119,7 +120,7 @@ def read(source: TableSource, rows: Sequence[Row], marks: Collection[str] = ()) 
         kind = field_type(of.type)
         try:
             values.append(converted(kind, column))
-            keys.append(values[-1])
+            keys.append(as_written(of, column) if isinstance(of.type, SourceTime) else values[-1])
         except NOT_JSON:
             # A column of the order that is not a field is not exported, so nothing of it is lost.
             name = source.dataset.fields[place].name if place < len(source.columns) else None

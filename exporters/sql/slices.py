@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, case, cast, func, literal, select
+from sqlalchemy import Column, ColumnElement, Connection, Integer, case, cast, func, literal, select
 
-from exporters.sql.cursors import cursor
+from exporters.sql.cursors import as_written, cursor
 from exporters.sql.source import FileColumns, TableSource
 
 KIB = 1024
@@ -34,7 +34,13 @@ def cuts(connection: Connection, source: TableSource, rows: ColumnElement[bool],
     *keys, own_part, before = parted.c
     # The first row has no previous one: its NULL counts as different.
     first = select(*keys).where(own_part != before).order_by(*keys)
-    return [cursor(tuple(row)) for row in connection.execute(first)]
+    return [
+        cursor([_as_read(*one) for one in zip(source.order, row, strict=True)]) for row in connection.execute(first)
+    ]
+
+
+def _as_read(column: Column[Any], value: object) -> object:
+    return as_written(column, [value])[0]
 
 
 def stated_bytes(file: FileColumns) -> ColumnElement[Any]:

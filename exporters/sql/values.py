@@ -136,8 +136,8 @@ def _datetime(value: object) -> JSON:
     if "W" in value:
         raise ValueError("a time in ISO week format")
     datetime.fromisoformat(value)
-    # `2026-11-24 08:30:00.5+00`, in a session with time zone UTC.
-    clock = value[11:-3] if value[-3:] == "+00" else value[11:]
+    # `2026-11-24 08:30:00.5+00`, in a session with time zone UTC; the other forms are those of texts in SQLite.
+    clock = value[11:].removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
     if len(clock) == SECONDS:
         return f"{value[:10]}T{clock}.000000Z"
     if len(clock) < SECONDS or clock[SECONDS] != "." or not clock[-1].isdigit() or "+" in clock or "-" in clock:

@@ -155,6 +155,18 @@ class CheckingExporter(Exporter, Protocol):
         ...
 
 
+@runtime_checkable
+class PreparedExporter(Exporter, Protocol):
+    """Optional: compares what it declares with its source, before a worker takes its first job."""
+
+    def prepare(self) -> None:
+        """Raise BadInput, with which no worker starts, if the declaration does not fit the source.
+
+        Raises: SourceUnavailable, SourceRefused: the worker starts, and exports report the fault.
+        """
+        ...
+
+
 ExporterFactory: TypeAlias = Callable[[Sources], Exporter]
 
 
@@ -171,6 +183,8 @@ class SourceDeclaration:
     """The folder of the file: relative paths in the section start here."""
     trusts: tuple[str, ...] | None = None
     """Sections whose identities this source accepts; None: the section does not say it."""
+    file: Path | None = None
+    """The file, for the lines in errors."""
 
     def texts(self, *known: str) -> Mapping[str, str]:
         """Return the values of a section whose values are all texts.

@@ -13,7 +13,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import ExactNumeric
+from exporters.sql.columns import ExactNumeric, SourceTime
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
 from portability.api.errors import BadMap
 from portability.database.engine import UtcTime
@@ -118,7 +118,8 @@ def _column(inspector: Inspector, found: ReflectedColumn, *, is_key: bool) -> Fo
     except Exception:  # noqa: BLE001  # a type of an extension may have no name
         name = type(kind).__name__.lower()
     # SQLite allows NULL in a key unless it is declared, which no one means.
-    return FoundColumn(comparable(kind), name, bool(found["nullable"]) and not is_key)
+    is_text = isinstance(kind, types.DateTime) and inspector.dialect.name == SQLITE
+    return FoundColumn(SourceTime() if is_text else comparable(kind), name, bool(found["nullable"]) and not is_key)
 
 
 def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:  # noqa: PLR0911  # a table of types

@@ -22,7 +22,7 @@ from exporters.sql.belonging import (
     Step,
     Within,
 )
-from exporters.sql.columns import NEVER, WITHHELD
+from exporters.sql.columns import NEVER, WITHHELD, SourceTime
 from exporters.sql.mapped.catalogue import Catalogue
 from exporters.sql.mapped.field_columns import field_column
 from exporters.sql.mapped.forms import (
@@ -39,7 +39,6 @@ from exporters.sql.row_filter import RowFilter
 from exporters.sql.source import FILE, FILE_TEXT, FileColumns, RowRetention, TableSource
 from exporters.sql.values import field_type
 from portability.api import Dataset, DisclosureFields, Field, FieldType
-from portability.database.engine import UtcTime
 from portability.people.addresses import EMAIL
 
 Tables = Mapping[str, Table]
@@ -123,7 +122,7 @@ def _type(found: TypeEngine[Any], use: ColumnUse) -> TypeEngine[Any]:
     """Return the type by which a column is compared: the map knows times of SQLite, and truth values in integers."""
     kind = field_type(found)
     if use in TIMES and kind is FieldType.STRING:
-        return UtcTime()
+        return SourceTime()
     return Boolean() if use is ColumnUse.TRUTH and kind is FieldType.INTEGER else found
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from exporters.maps.forms import DatasetForm, FieldForm, SourceForm
 from exporters.maps.reading import MapText, open_map, parse_map
-from exporters.maps.references import resolve
+from portability.api.references import resolve
 from portability.api.errors import BadMap, BadSetting
 
 GOOD = """title = "Shop"

@@ -59,7 +59,6 @@ def test_a_decimal_keeps_every_digit(number: Decimal) -> None:
         (FieldType.BOOLEAN, 2),
         (FieldType.BOOLEAN, "true"),
         (FieldType.DATETIME, datetime(2026, 1, 1, tzinfo=UTC)),
-        (FieldType.DATETIME, "2026-01-01T00:00:00Z"),
         (FieldType.DATETIME, "2026-01-01 07:00:00+07"),
         (FieldType.DATETIME, "2026-01-01 00:00:00.5+07"),
         (FieldType.DATETIME, "2026-01-01"),
