@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from cli.context import Context, one_of, shared
-from portability.api.references import is_reference, resolve
 from exporters.sql.faults import reading
 from exporters.sql.mapped.databases import kind_of, open_database
 from exporters.sql.proposal.draft import Proposal, draft
 from exporters.sql.proposal.propose import propose
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
+from portability.api.references import is_reference, resolve
 
 STATEMENT_SECONDS = 60
 

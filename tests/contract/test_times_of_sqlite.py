@@ -49,13 +49,10 @@ EACH = 200
 @pytest.fixture(params=["TEXT", "DATETIME"])
 def notes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MappedExporter]:
     with sqlite3.connect(tmp_path / "notes.db") as database:
-        database.execute(
-            f"create table notes (id integer primary key, owner text not null, created_at {request.param})"
-        )
-        database.executemany(
-            "insert into notes (owner, created_at) values ('usr_1', ?)",
-            [(form,) for form in FORMS for _ in range(EACH)],
-        )
+        columns = f"id integer primary key, owner text not null, created_at {request.param} not null"
+        database.execute(f"create table notes ({columns})")
+        rows = [("usr_1", form) for form in FORMS for _ in range(EACH)]
+        database.executemany("insert into notes (owner, created_at) values (?, ?)", rows)
     url = f"sqlite:///{tmp_path / 'notes.db'}"
     opened = open_crm(Crm(url, url), changed=MAP)
     yield opened

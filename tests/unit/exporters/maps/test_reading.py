@@ -6,8 +6,8 @@ import pytest
 
 from exporters.maps.forms import DatasetForm, FieldForm, SourceForm
 from exporters.maps.reading import MapText, open_map, parse_map
-from portability.api.references import resolve
 from portability.api.errors import BadMap, BadSetting
+from portability.api.references import resolve
 
 GOOD = """title = "Shop"
 role = "processor"

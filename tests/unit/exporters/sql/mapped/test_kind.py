@@ -20,7 +20,7 @@ def opened(folder: Path, section: str, **keys: object) -> BadInput:
     """The error of a section, whose text is in the file and whose keys are those."""
     (folder / "sources.toml").write_text(f"# sources\n[crm]\n{section}")
     (folder / "crm.toml").write_text(crm_database.MAP.read_text())
-    declared = SourceDeclaration("crm", "sql", {"map": "crm.toml", **keys}, folder, folder / "sources.toml")
+    declared = SourceDeclaration("crm", "sql", {"map": "crm.toml", **keys}, folder, file=folder / "sources.toml")
     with pytest.raises(BadInput) as refused:
         kind(declared, SOURCES)
     assert "hunter2" not in f"{refused.value} {refused.value.hint}"
