@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -66,10 +67,13 @@ def rooms(paths: Iterable[str]) -> set[str]:
 
 
 def _copy(tree: Path) -> None:
+    """Copy the repository's files, and what Python has compiled of them: it is valid for a copy of the same time."""
     for path in repository.files():
-        target = tree / path.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+        compiled = Path(importlib.util.cache_from_source(str(path)))
+        for source in (path, *([compiled] if compiled.exists() else [])):
+            target = tree / source.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
 
 
 def _apply(patch: Path, tree: Path) -> Sequence[str]:

@@ -20,7 +20,7 @@ COUNT = 40
 
 
 @settings(max_examples=25)
-@given(operation=st.sampled_from(["begin", "write", "complete"]), fail_at=st.integers(1, 12), times=st.integers(1, 3))
+@given(operation=st.sampled_from(["begin", "write", "complete"]), fail_at=st.integers(1, 6), times=st.integers(1, 3))
 def test_a_fault_of_ours_at_any_step_costs_a_volume_and_nothing_else(
     operation: Operation, fail_at: int, times: int
 ) -> None:
@@ -33,7 +33,7 @@ def test_a_fault_of_ours_at_any_step_costs_a_volume_and_nothing_else(
     source = things(COUNT)
     with tempfile.TemporaryDirectory() as folder:
         storage = FaultyStorage(LocalStorage(Path(folder) / "archives"), before=fail)
-        exporter = MadeUpExporter(source, files={0: [file("a.wav", secrets.token_bytes(700_000))]})
+        exporter = MadeUpExporter(source, files={0: [file("a.wav", secrets.token_bytes(350_000))]})
         made = world(Path(folder), {"made": exporter}, storage=storage, piece_bytes=500, volume_bytes=65_536)
         identifier = made.request()
         made.advance_all()
