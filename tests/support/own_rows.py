@@ -127,7 +127,7 @@ def received(made: World, identifier: str, **subject: Any) -> None:
     """A transfer of another provider that was imported as that of a subject."""
     at = present(made)
     sender = {
-        "id": f"n{identifier[-20:]}",
+        "id": f"snd_{identifier[-20:]}",
         "name": "B",
         "issuer": "https://b.example",
         "jwks_url": "https://b.example/k",
