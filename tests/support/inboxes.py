@@ -129,7 +129,7 @@ class Inbox:
 
     def call(self, what: str, identifier: str, status: int = 200, **body: Any) -> Any:
         """An officer's call."""
-        sent = {"json": body} if body else {}
+        sent: dict[str, Any] = {"json": body} if body else {}
         answer = self.receiver.call("POST", f"/v1/inbox/{identifier}/{what}", *OFFICER, **sent)
         assert answer.status_code == status, answer.text
         return answer.json()
