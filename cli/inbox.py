@@ -207,7 +207,7 @@ def _print_list(context: Context, rows: Sequence[RowMapping]) -> None:
 
 def _print(context: Context, row: RowMapping, found: Sequence[JSON]) -> None:
     _print_list(context, [row])
-    names = ("new", "changed", "same", "kept", "conflicts", "refused", "quarantined")
+    names = received.COUNTED
     lines = [line for line in (row["report"] or {}).get("datasets", []) if any(line[name] for name in names)]
     if lines:
         cells = [[f"{line['exporter']}/{line['dataset']}", *(line[name] for name in names)] for line in lines]

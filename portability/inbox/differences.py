@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,17 @@ KEPT = 100
 VALUE_CHARACTERS = 300
 FIELDS = 80
 PAGE = 50
+
+
+class DifferenceKind(StrEnum):
+    """How a record differs."""
+
+    NEW = "new"
+    DIFFERS = "differs"
+    DELETED_HERE = "deleted_here"
+    """An earlier import made it, and it was deleted here."""
+    QUARANTINED = "quarantined"
+    """It has no place here, for a reason."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,8 @@ from portability.requests.policy import Facts
 
 TABLE, SENDER, DIFFERENCE = models.received_transfer, models.sender, models.received_difference
 LISTED = 200
+COUNTED = ("new", "changed", "same", "kept", "conflicts", "refused", "quarantined")
+"""What is counted of each dataset (docs/importing.md#the-report)."""
 _SENDER_COLUMNS = ("name", "issuer", "jwks_url")
 
 
@@ -75,9 +77,19 @@ def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
         "subject": subject_name(row),
         **{name: row[name] for name in decided},
         "receipt": row["receipt"],
-        "report": row["report"],
+        "report": _counts(row["report"]),
         **{name: rfc3339(row[name]) for name in times},
     }
+
+
+def _counts(report: Mapping[str, Any] | None) -> JSON:
+    """Return what an import changes or has changed, counted by dataset."""
+    if report is None:
+        return None
+    names = ("exporter", "dataset", *COUNTED, "not_imported")
+    lines: list[JSON] = [{name: line[name] for name in names} for line in report["datasets"]]
+    left: list[JSON] = [{name: line[name] for name in ("exporter", "dataset", "reason")} for line in report["left"]]
+    return {"datasets": lines, "left": left}
 
 
 def forget(connection: Connection, which: ColumnElement[bool]) -> None:

@@ -106,33 +106,7 @@ def request_with_everything(made: World) -> str:
         receipt="jws",
         received_at=at,
     )
-    insert_row(
-        made,
-        models.sender,
-        id="n",
-        name="B",
-        issuer="https://b.example",
-        jwks_url="https://b",
-        kid="k",
-        sealed="x",
-        **by,
-    )
-    insert_row(
-        made,
-        models.received_transfer,
-        id="v",
-        sender_id="n",
-        webhook_id="m",
-        sent_id="s",
-        state="imported",
-        kid="k",
-        offer_ends_at=later,
-        decided_by="officer:olga",
-        decided_at=at,
-        attempts=0,
-        created_at=at,
-        **jane,
-    )
+    received(made, "v", **jane)
     insert_row(made, models.legal_hold, id="h", reason="the case of Sam", **jane, **by)
     insert_row(
         made,
@@ -147,3 +121,32 @@ def request_with_everything(made: World) -> str:
     )
     insert_row(made, models.attestation, id="z", export_id=identifier, token="jws", created_at=at)
     return identifier
+
+
+def received(made: World, identifier: str, **subject: Any) -> None:
+    """A transfer of another provider that was imported as that of a subject."""
+    at = present(made)
+    sender = {
+        "id": f"snd_{identifier[-20:]}",
+        "name": "B",
+        "issuer": "https://b.example",
+        "jwks_url": "https://b.example/k",
+    }
+    by = {"created_by": "staff:sam", "created_at": at}
+    insert_row(made, models.sender, **sender, kid="k", sealed="x", **by)
+    insert_row(
+        made,
+        models.received_transfer,
+        id=identifier,
+        sender_id=sender["id"],
+        webhook_id="m",
+        sent_id="s",
+        state="imported",
+        kid="k",
+        offer_ends_at=at + 9 * DAY,
+        decided_by="officer:olga",
+        decided_at=at,
+        attempts=0,
+        created_at=at,
+        **subject,
+    )

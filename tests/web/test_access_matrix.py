@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from factories import MadeUpExporter, things
+from own_rows import received
 from sending import recorded, sender
 from served import CONTACT, OWNER, TENANT, Served
 from strangers import STRANGERS
@@ -21,6 +23,7 @@ ABSENT = {
     "transfer_id": "trf_" + "0" * 20,
     "authorisation_id": "aut_" + "0" * 20,
     "recipient_id": "rcp_" + "0" * 20,
+    "received_id": "rcv_" + "0" * 20,
 }
 """Ids of the right form; nothing has one of them."""
 OWNERS: Mapping[str, tuple[str, tuple[str, ...]]] = {"user": (OWNER, ()), "contact": ("olga", ("officer",))}
@@ -111,10 +114,11 @@ def test_another_persons_is_as_if_it_were_not_there(
             answers[operation.name] = (known, missing)
 
     assert {name: pair for name, pair in answers.items() if pair[0] != pair[1]} == {}
-    # Recipients are public: only officers may change them, and the role is checked first.
-    public = {"approve_recipient", "prove_recipient", "remove_recipient"}
+    # Only officers change recipients, which are public, or see the inbox: the role is checked first.
+    by_role = {"approve_recipient", "prove_recipient", "remove_recipient"}
+    by_role |= {operation.name for operation in operations if "{received_id}" in operation.path}
     assert {name: known[0] for name, (known, _) in answers.items()} == {
-        name: httpx.codes.FORBIDDEN if name in public else httpx.codes.NOT_FOUND for name in answers
+        name: httpx.codes.FORBIDDEN if name in by_role else httpx.codes.NOT_FOUND for name in answers
     }
     assert existing.states() == before
 
@@ -157,6 +161,8 @@ def _ids(served: Served, kind: str, provider: Provider) -> dict[str, str]:
         answer = httpx.post(f"{served.url}/v1/{path}", json=body, headers=headers, timeout=30)
         assert answer.status_code == httpx.codes.CREATED, answer.text
         found[name] = answer.json()["id"]
+    found["received_id"] = f"rcv_{secrets.token_hex(10)}"
+    received(served.world, found["received_id"], subject_kind=kind, subject_id=subject.partition(":")[2], **tenant)
     return {**found, "link_id": served.link(export_id, audience="code" if tenant else "login").id}
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from factories import MadeUpExporter, things
+from factories import MadeUpExporter, World, things
 from generated_client import HOST, PACKAGE, ClientCalls, documented_program, generated
+from own_rows import received
 from sending import sender
 from served import OWNER, TENANT
 from sqlalchemy import update
@@ -47,6 +48,7 @@ def called(calls: ClientCalls, receiving: Provider) -> ClientCalls:
     export_id = _of_a_person(calls)
     _of_a_company(calls)
     _transfers(calls, receiving, export_id)
+    _inbox(calls)
     _of_officers(calls, export_id)
     return calls
 
@@ -134,6 +136,34 @@ def _transfers(calls: ClientCalls, receiving: Provider, export_id: str) -> None:
     calls.succeed("revoke_transfer", owner, second)
     calls.succeed("revoke_authorisation", owner, consent)
     calls.succeed("remove_recipient", officer, recipient)
+
+
+def _inbox(calls: ClientCalls) -> None:
+    """Two received transfers; what the receiving service does between the calls is written into their rows."""
+    officer, bodies, world = calls.token("olga", "officer"), calls.models, calls.served.world
+    first, second = (f"rcv_{number * 20}" for number in "ab")
+    for identifier in (first, second):
+        received(world, identifier)
+        _state(world, identifier, "fetched")
+    calls.succeed("list_received", officer)
+    calls.succeed("list_notices", officer)
+    assert calls.succeed("assign_received", officer, first, body=bodies.TargetBody("user:usr_1")).state == "comparing"
+    _state(world, first, "compared")
+    seen = calls.succeed("show_received", officer, first)
+    assert calls.succeed("list_differences", officer, first).differences == []
+    assert (
+        calls.succeed("import_received", officer, first, body=bodies.ImportBody(seen.comparison)).state == "importing"
+    )
+    _state(world, first, "imported")
+    assert calls.succeed("undo_received", officer, first).state == "undoing"
+    declined = bodies.DeclineBody(bodies.DeclineReason.NOT_WANTED)
+    assert calls.succeed("refuse_received", officer, second, body=declined).state == "declined"
+
+
+def _state(world: World, identifier: str, state: str) -> None:
+    table = models.received_transfer
+    with writing(world.engine) as connection:
+        connection.execute(update(table).where(table.c.id == identifier).values(state=state))
 
 
 def _of_officers(calls: ClientCalls, export_id: str) -> None:

@@ -291,6 +291,21 @@ def test_a_consent_that_is_withdrawn_before_the_import_ends_it(both: Inbox) -> N
     assert not (both.service.quarantine / identifier).exists()
 
 
+def test_notices_to_a_recipient_are_listed(both: Inbox) -> None:
+    """By the id or the domain of the recipient, for officers only, with what the recipient has signed."""
+    sent_id, identifier = both.compared()
+    both.sender.call("DELETE", f"/v1/transfers/{sent_id}")
+    both.announce()
+
+    found = both.sender.call("GET", "/v1/notices?recipient=localhost", *OFFICER).json()["notices"]
+    (notice,) = [notice for notice in found if notice["transfer_id"] == sent_id]
+    assert (notice["kind"], notice["state"], notice["recipient_id"]) == ("withdrawn", "acknowledged", both.recipient)
+    assert found == both.sender.call("GET", "/v1/notices", *OFFICER).json()["notices"]
+    assert both.sender.call("GET", "/v1/notices?recipient=elsewhere.example", *OFFICER).status_code == 404
+    assert both.sender.call("GET", "/v1/notices", "sam", "staff").status_code == 403
+    assert both.shown(identifier)["state"] == "withdrawn"
+
+
 def test_a_consent_that_is_withdrawn_after_the_import_is_shown(both: Inbox) -> None:
     """What was imported stays until an officer undoes it: whether there is another legal basis, a person decides."""
     sent_id, identifier = both.imported()

@@ -25,6 +25,10 @@ FREE_TEXTS = frozenset(
         *("RegisteredDataset.title", "RegisteredDataset.description", "RegisteredDataset.translations"),
         *("FieldAnswer.name", "FieldAnswer.description", "FieldAnswer.translations"),
         *("WithheldAnswer.name", "WithheldAnswer.what", "WithheldAnswer.reason", "WithheldAnswer.translations"),
+        *("SenderAnswer.name", "SenderAnswer.issuer", "ReceivedAnswer.archive_subject", "ReceivedAnswer.consent"),
+        *("ReceivedAnswer.archive_export", "DatasetChanges.dataset", "DatasetChanges.not_imported"),
+        *("LeftDataset.dataset", "LeftDataset.reason", "DifferenceRecord.id", "DifferenceRecord.dataset"),
+        *("DifferenceRecord.field", "DifferenceRecord.fields", "list_differences.dataset"),
         *("show_export.if-none-match", "read_register.if-none-match"),
     }
 )

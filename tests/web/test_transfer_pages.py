@@ -162,6 +162,29 @@ def test_officers_record_and_approve_providers(served: Served, other: Provider) 
         assert visitor.send(f"/staff/recipients/{identifier}/fly").status_code == 400
 
 
+def test_the_page_says_who_has_proven_their_keys(served: Served) -> None:
+    """A recipient that does not answer is not proven; the button challenges it again."""
+    with providing() as third, served.browser("olga", "officer") as visitor:
+        third.domain, third.answers = "127.0.0.1", False
+        addresses = {"jwks_url": f"{third.server.url}/jwks.json", "webhook_url": f"{third.server.url}/hook"}
+        names = {
+            "name": "Fifth Ltd",
+            "domain": "127.0.0.1",
+            "country": "DE",
+            "age_key": str(third.identity.to_public()),
+        }
+        page = visitor.send("/staff/recipients", **names, **addresses).text
+        assert "Not proven yet" in page
+        identifier = page.partition("/prove")[0].rpartition("/")[2]
+        assert visitor.send(f"/staff/recipients/{identifier}/prove").status_code == 409
+        third.answers = True
+        assert visitor.send(f"/staff/recipients/{identifier}/prove").status_code == 303
+        page = visitor.client.get("/staff/recipients").text
+        assert f"{identifier}/prove" not in page
+        assert "Proven" in page
+        assert visitor.send(f"/staff/recipients/{identifier}/remove").status_code == 303
+
+
 def test_a_person_confirms_what_was_recorded_for_them(served: Served, other: Provider) -> None:
     """An officer alone sends nothing; the page says what was recorded, and a button confirms it."""
     export_id = served.ready(profile="portability")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -20,7 +20,7 @@ from portability.requests.policy import Action, Actor
 from web import rendering
 from web.answers import API_ANSWERS, problem_answers
 from web.api import texts
-from web.api.inbox_answers import Comparison, DatasetPath, DifferenceAnswer, ReceivedAnswer, ReceivedList
+from web.api.inbox_answers import COMPARISON, DatasetPath, DifferenceAnswer, ReceivedAnswer, ReceivedList
 from web.api.strict_bodies import Body, StrictRoute
 from web.api.texts import ReceivedId, Word, enum_of
 from web.auth import Caller, permit
@@ -29,20 +29,12 @@ from web.logins import Login
 from web.rendering import json_answer
 
 router = APIRouter(prefix="/v1/inbox", route_class=StrictRoute, responses=API_ANSWERS, tags=["inbox"])
-receiving = APIRouter(prefix="/v1", responses=API_ANSWERS, tags=["inbox"])
+receiving = APIRouter(prefix="/v1")
 
 CHANGED = problem_answers(409)
 JOSE = "application/jose"
 OFFER_BYTES = 16 * 1024
 ACCEPTED = 202
-TOKEN = {"type": "string", "maxLength": 4096}
-SIGNED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The signed answer to a challenge or a notice",
-        "content": {JOSE: {"schema": {"type": "string"}}},
-    },
-    ACCEPTED: {"description": "The offer is stored"},
-}
 NUMBER_MAX = 2**31 - 1
 
 
@@ -62,7 +54,9 @@ class TargetBody(Body):
 class ImportBody(Body):
     """The difference that the officer has looked at."""
 
-    comparison: Comparison
+    comparison: Annotated[Word, texts.documented(pattern=COMPARISON)] = Field(
+        description="`comparison` of the transfer"
+    )
 
 
 class DeclineBody(Body):
@@ -71,7 +65,8 @@ class DeclineBody(Body):
     reason: Annotated[Word, enum_of(DeclineReason)] = Field(description="The sender's receipt contains it")
 
 
-@receiving.post("/inbox", operation_id="receive_webhook", status_code=ACCEPTED, responses=SIGNED)
+# Standard Webhooks and docs/receiving.md describe it: a client of the API does not call it.
+@receiving.post("/inbox", include_in_schema=False)
 async def receive_webhook(request: Request, place: CurrentContext) -> Response:
     """Take a webhook of a recorded sender (Standard Webhooks): an offer, a challenge or a notice."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from portability.api import SubjectKind
 from portability.inbox.decisions import ConflictRule
+from portability.inbox.differences import DifferenceKind
 from portability.inbox.states import DeclineReason, ReceiptState, ReceivedState
+from portability.law.profiles import Profile
 from portability.messages.recipient_notices import NoticeKind
 from web.api import texts
 from web.api.texts import Label, Moment, Prose
 
 SentId = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
-Comparison = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+COMPARISON = r"^[0-9a-f]{32}$"
+Comparison = Annotated[str, Field(pattern=COMPARISON)]
 ImportId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Count = Annotated[int, Field(ge=0)]
 DatasetPath = Annotated[str, Field(max_length=250)]
-Value = str | bool | None
+Value = Annotated[str, Field(max_length=301)] | bool | None
 """A value as text, cut to 300 characters; `conflict` and `taken` are true or false."""
 
 
@@ -30,6 +33,36 @@ class SenderAnswer(BaseModel):
     issuer: Annotated[str, Field(max_length=500)]
 
 
+class DatasetChanges(BaseModel):
+    """Records of a dataset, counted as in docs/importing.md#the-report."""
+
+    exporter: texts.PluginName
+    dataset: Label
+    new: Count
+    changed: Count
+    same: Count
+    kept: Count
+    conflicts: Count
+    refused: Count
+    quarantined: Count
+    not_imported: list[Label] = Field(description="Fields with values that are never imported without a mapping")
+
+
+class LeftDataset(BaseModel):
+    """A dataset that is not imported."""
+
+    exporter: texts.PluginName
+    dataset: Label
+    reason: Prose
+
+
+class ReportAnswer(BaseModel):
+    """What an import changes or has changed."""
+
+    datasets: list[DatasetChanges]
+    left: list[LeftDataset]
+
+
 class ReceivedAnswer(BaseModel):
     """A transfer that another provider has sent."""
 
@@ -37,7 +70,7 @@ class ReceivedAnswer(BaseModel):
     state: ReceivedState
     sender: SenderAnswer
     transfer: SentId = Field(description="Its id at the sender")
-    profile: Label | None
+    profile: Profile | None
     archive_kind: SubjectKind | None = Field(description="What kind of subject the archive is about")
     archive_subject: Label | None = Field(description="The sender's pseudonym of the subject")
     archive_export: Label | None
@@ -56,7 +89,7 @@ class ReceivedAnswer(BaseModel):
     error_code: texts.ErrorName | None
     notice: NoticeKind | None = Field(description="The sender's newest notice about it")
     receipt: ReceiptState | None
-    report: dict[str, Any] | None = Field(description="Counts by dataset: docs/importing.md#the-report")
+    report: ReportAnswer | None = Field(description="What an import changes or has changed")
     offer_ends_at: Moment
     created_at: Moment
     fetched_at: Moment | None
@@ -77,7 +110,7 @@ class DifferenceRecord(BaseModel):
 
     number: Annotated[int, Field(ge=1)]
     dataset: DatasetPath
-    what: Annotated[str, Field(max_length=16)]
+    what: DifferenceKind
     id: Prose | None
     reason: texts.ErrorName | None = None
     field: Label | None = None

@@ -57,8 +57,7 @@ def _name_enums(node: Any, schemas: dict[str, Any]) -> None:  # noqa: ANN401  # 
 
 
 def _describe(path: str, operation: dict[str, Any]) -> None:
-    by_signature = path.endswith(("/receipt", "/rotation")) or operation["operationId"] == "receive_webhook"
-    if path.startswith("/v1/") and not by_signature and "public" not in operation["tags"]:
+    if path.startswith("/v1/") and not path.endswith(("/receipt", "/rotation")) and "public" not in operation["tags"]:
         operation["security"] = [{"bearer": []}]
     if path == "/metrics":
         operation["security"] = [{"metrics": []}]

@@ -74,6 +74,7 @@ def show(
         "received.html",
         row=dict(row),
         subject=received.subject_name(row),
+        counted=received.COUNTED,
         lines=[line for line in report.get("datasets", []) if _counts(line)],
         left=report.get("left", []),
         works=RECEIVED[state].is_work,
@@ -151,5 +152,4 @@ def _difference(place: AppContext, connection: Connection, row: RowMapping, data
 
 
 def _counts(line: dict[str, Any]) -> bool:
-    names = ("new", "same", "changed", "kept", "conflicts", "refused", "quarantined")
-    return any(line.get(name) for name in names) or bool(line.get("not_imported"))
+    return any(line[name] for name in (*received.COUNTED, "not_imported"))

@@ -55,7 +55,7 @@ HANDLE = {Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action
 DECIDE = {
     *(Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE),
     *(Action.AUDIT_READ, Action.REQUESTS_READ, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS),
-    *(Action.RECIPIENTS, Action.AUTHORISE, Action.SEND, Action.COUNTERSIGN, Action.SEE_IDENTITIES),
+    *(Action.RECIPIENTS, Action.AUTHORISE, Action.SEND, Action.COUNTERSIGN, Action.INBOX, Action.SEE_IDENTITIES),
 }
 RUN = {Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ}
 READ = {Action.AUDIT_READ, Action.REQUESTS_READ}
@@ -89,7 +89,8 @@ def test_not_yours_is_not_there(actor: str, facts: str) -> None:
     """An actor who may not see an export gets the answer for a missing export, for every action and login."""
     creating = {Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT}
     of_all = {Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ}
-    of_all |= {Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS, Action.SEE_IDENTITIES}
+    of_all |= {Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS, Action.INBOX}
+    of_all |= {Action.SEE_IDENTITIES}
     for action, auth in product(set(Action) - creating - of_all, AUTHS):
         with pytest.raises(UnknownExport, match="no export has the id 'x'"):
             allowed(ACTORS[actor], action, FACTS[facts], auth).enforce(export_id="x")
