@@ -277,6 +277,8 @@ class HttpSourceForm(SourceForm):
     """Every URL begins with it; the file of sources may replace it."""
     hosts: tuple[Text, ...] = ()
     """Further hosts, such as those of files: they get no credentials of this source. `*.` begins a pattern."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers of all requests to the source, such as the version of its interface."""
     values: tuple[Name, ...] = ()
     """Names of values that the file of sources gives, such as the number of an account."""
     documentation: tuple[Text, ...] = ()
