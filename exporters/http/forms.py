@@ -97,6 +97,8 @@ class IdentityForm(RequestForm):
     """Values of the item, and the identity that each must be."""
     value: Expression = "id"
     """The identifier in this source."""
+    confirm: PathTemplate | None = None
+    """A path with `{value}` whose answer is verified instead, where a look-up does not repeat the address."""
     gives: Name
     """The kind of the found identity."""
     most: int = Field(default=20, ge=1, le=1000)
