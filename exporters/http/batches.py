@@ -36,6 +36,11 @@ class BatchCollector:
         """Return whether it has anything that a person gets."""
         return bool(self._records or self._gaps)
 
+    @property
+    def has_place(self) -> bool:
+        """Return whether a page was read since the last batch, with or without records."""
+        return self._steps is not None
+
     def add(self, added: Sequence[tuple[MadeRecord, File | None]], gaps: Sequence[Gap], steps: Steps) -> None:
         """Add a page: its records with their files, what it lacks, and the places behind it."""
         for made, file in added:

@@ -50,6 +50,8 @@ def _bad_rates(form: HttpSourceForm) -> Iterator[MapFault]:
 def _bad_identity(form: HttpSourceForm, identity: IdentityForm, path: Path) -> Iterator[MapFault]:
     known = {*form.values, identity.asked, "tenant"}
     yield from _bad_request(form, identity, known, path)
+    if identity.confirm is not None:
+        yield from _bad_texts([("confirm", identity.confirm, True)], known | {"value"}, path)
     for name in identity.verify.values():
         if name not in {identity.asked, "tenant"}:
             yield MapFault((*path, "verify"), f"verify names {name!r}; known: {identity.asked}, tenant")

@@ -91,6 +91,7 @@ class SourceAccess:
     connections: Sources
     """Opened on first use, in the process that reads."""
     error: ErrorForm | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shared(self) -> SharedState:
@@ -204,7 +205,7 @@ class SourceClient:
     def _send(self, call: HttpCall) -> tuple[Mapping[str, str], httpx.Response]:
         """Return the headers of the login that were sent, and the answer. Raises PassingFault."""
         login = self._access.login
-        own = login.headers() if call.url.is_own else {}
+        own = {**self._access.headers, **login.headers()} if call.url.is_own else {}
         params = {**call.params, **(login.params() if call.url.is_own else {})}
         headers = {"Accept-Encoding": "identity", "User-Agent": "portability", **call.headers, **own}
         url = httpx.URL(call.url.url)

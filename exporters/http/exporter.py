@@ -7,15 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-from exporters.http import matching, walk
+from exporters.http import look_ups, walk
 from exporters.http.asking import HookCalls
 from exporters.http.batches import BatchCollector
 from exporters.http.client import SourceAccess, SourceClient
-from exporters.http.expressions import find, find_all
 from exporters.http.files import SourceFile, file_of
-from exporters.http.forms import HttpDatasetForm, HttpSourceForm, IdentityForm, LinksForm
+from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm
 from exporters.http.hooks import Hooks
 from exporters.http.levels import AskedValue, EachLevel, ReadingContext, RequestLevel, ShapeLevel
 from exporters.http.places import from_cursor
@@ -35,7 +33,7 @@ from portability.api import (
     Subject,
     SubjectKind,
 )
-from portability.api.errors import ExporterFault, SourceError, SourceRefused
+from portability.api.errors import ExporterFault, SourceError
 
 MISSING = "missing"
 """The reason of a gap for a record that another record names, and that the source does not give."""
@@ -104,10 +102,9 @@ class HttpExporter:
                         yield collected.take(withheld)
                         client.budget.restart()
             except SourceError:
-                # What was read before the fault is delivered; the next reading meets the fault again, if it stays.
-                if not collected.is_begun:
-                    raise
-                yield collected.take(withheld)
+                # What was read before the fault is delivered, or its place: reading continues there.
+                if collected.has_place:
+                    yield collected.take(withheld)
                 raise
             if collected.is_begun:
                 yield collected.take(withheld)
@@ -116,7 +113,11 @@ class HttpExporter:
         """Return who the subject is in this source. Raises SourceUnavailable, SourceRefused."""
         with closing(SourceClient(self.source.access)) as client:
             reading = self._reading(client, subject, ALL)
-            found = [each for form in self._form.identity for each in self._look_up(form, reading)]
+            found = [
+                each
+                for form in self._form.identity
+                for each in look_ups.find_identities(self.source.name, self.source.tenant, form, reading)
+            ]
         return tuple(dict.fromkeys(found))
 
     def knows(self, subject: Subject) -> bool | None:
@@ -149,36 +150,6 @@ class HttpExporter:
             or (finds_tenants and one.tenant == (subject.tenant or one.tenant))
         ]
         return list(dict.fromkeys(fitting))
-
-    def _look_up(self, form: IdentityForm, reading: ReadingContext) -> Iterator[Identity]:
-        what = f"{self.source.name}: look-up by {form.asked}"
-        for asked in reading.asked(form.asked):
-            hits: dict[Identity, None] = {}
-            for spelling in matching.spellings(form.asked, asked.value):
-                page = reading.client.json(reading.call(what, form, {form.asked: spelling, "tenant": asked.tenant}))
-                try:
-                    found = [] if page is None else find_all(form.items, page.value)
-                    hits |= dict.fromkeys(self._hits(form, found, asked))
-                except ValueError as error:
-                    raise SourceRefused(f"{what}: the answer has another form than the map says: {error}") from None
-            if len(hits) > form.most:
-                raise SourceRefused(
-                    f"{what}: {len(hits)} records have this identity; the map allows {form.most}",
-                    hint="check `verify` of the map, or raise `most`",
-                )
-            yield from hits
-
-    def _hits(self, form: IdentityForm, items: Sequence[Any], asked: AskedValue) -> Iterator[Identity]:
-        for item in items:
-            if not matching.verified(form.verify, {form.asked: asked.value, "tenant": asked.tenant or ""}, item):
-                continue
-            value = find(form.value, item)
-            tenant = asked.tenant if self.source.tenant is None else self.source.tenant
-            if form.tenant is not None:
-                tenant = str(find(form.tenant, item))
-            is_verified = form.verified if isinstance(form.verified, bool) else bool(find(form.verified, item))
-            if isinstance(value, str | int) and not isinstance(value, bool) and asked.tenant in {None, tenant}:
-                yield Identity(self.source.name, form.gives, str(value), is_verified, tenant)
 
     def _levels(self, form: LinksForm | HttpDatasetForm, reading: ReadingContext) -> Sequence[Level]:
         """Return the way to a dataset, from the subject's identities on."""

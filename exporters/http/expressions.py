@@ -34,7 +34,7 @@ class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library ha
     @functions.signature(TEXT)  # type: ignore[untyped-decorator]  # as above
     def _func_base64(self, text: str | None) -> str | None:
         """Return the text that is encoded as base64 of UTF-8."""
-        return None if text is None else base64.b64decode(text, validate=True).decode()
+        return None if text is None else base64.b64decode(text).decode()
 
     @functions.signature(TEXT)  # type: ignore[untyped-decorator]  # as above
     def _func_md5(self, text: str | None) -> str | None:

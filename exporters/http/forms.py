@@ -97,6 +97,8 @@ class IdentityForm(RequestForm):
     """Values of the item, and the identity that each must be."""
     value: Expression = "id"
     """The identifier in this source."""
+    confirm: PathTemplate | None = None
+    """A path with `{value}` whose answer is verified instead, where a look-up does not repeat the address."""
     gives: Name
     """The kind of the found identity."""
     most: int = Field(default=20, ge=1, le=1000)
@@ -277,6 +279,8 @@ class HttpSourceForm(SourceForm):
     """Every URL begins with it; the file of sources may replace it."""
     hosts: tuple[Text, ...] = ()
     """Further hosts, such as those of files: they get no credentials of this source. `*.` begins a pattern."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers of all requests to the source, such as the version of its interface."""
     values: tuple[Name, ...] = ()
     """Names of values that the file of sources gives, such as the number of an account."""
     documentation: tuple[Text, ...] = ()

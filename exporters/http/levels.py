@@ -100,9 +100,10 @@ class RequestLevel:
         """Return what the next level knows of items."""
         keys = [item.key for item in items]
         if self._maker is None:
-            return WalkContext({**context.names, self._form.name: keys[0], "ids": keys}, context.record, None, keys)
+            names = {**context.names, **items[0].names, self._form.name: keys[0], "ids": keys}
+            return WalkContext(names, context.record, None, keys)
         record = self._maker.made(items[0].value, context.record, ALL).record
-        names = {**context.names, **named(record, self._form.name), "ids": keys}
+        names = {**context.names, **items[0].names, **named(record, self._form.name), "ids": keys}
         return WalkContext(names, record, items[0].value)
 
     def _parts(self, context: WalkContext) -> Iterator[Part]:
@@ -172,7 +173,7 @@ class RequestLevel:
         else:
             value = self._maker.prepared(value, context.record)
             text = "\0".join(self._maker.key(value, context.record))
-        return ListItem(text, value, self._is_wanted(value, part, context))
+        return ListItem(text, value, self._is_wanted(value, part, context), part.names)
 
     def _is_wanted(self, value: Any, part: Part, context: WalkContext) -> bool:  # noqa: ANN401  # as above
         fits = matching.verified(self._form.verify, part.names, value) and matching.kept(

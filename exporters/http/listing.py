@@ -39,6 +39,8 @@ class ListItem:
     value: Any = field(repr=False)
     is_wanted: bool = True
     """Whether it is the subject's, and fits all conditions of the map."""
+    names: Names = field(default_factory=dict, repr=False)
+    """Those of the request that gave it: levels below may use them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def exporter_of(name: str, section: HttpSection, source: HttpSourceForm, connect
         raise BadSetting(f"rate: {error}") from None
     buckets = {key: parse_rate(f"{name}:{key}", text) for key, text in source.limits.buckets.items()}
     login = _login(name, section.auth, connections)
-    access = SourceAccess(name, guard, login, source.limits, (rate,), connections, source.error)
+    access = SourceAccess(name, guard, login, source.limits, (rate,), connections, source.error, source.headers)
     hooks = {one.name: Hooks.of(one.hooks) for one in source.dataset}
     return HttpExporter(HttpSource(name, source, access, buckets, _values(section, source), section.tenant, hooks))
 

@@ -1,0 +1,59 @@
+"""Look-ups: who the subject is in a source, compared again with the identity that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from exporters.http import matching
+from exporters.http.expressions import find, find_all
+from exporters.http.forms import IdentityForm, RequestForm
+from exporters.http.levels import AskedValue, ReadingContext
+from portability.api import Identity
+from portability.api.errors import SourceRefused
+
+
+def find_identities(name: str, tenant: str | None, form: IdentityForm, reading: ReadingContext) -> Iterator[Identity]:
+    """Yield what a look-up of the source `name` finds; `tenant`: whose data the source has.
+
+    Raises: SourceUnavailable, SourceRefused.
+    """
+    what = f"{name}: look-up by {form.asked}"
+    for asked in reading.asked(form.asked):
+        hits: dict[Identity, None] = {}
+        for spelling in matching.spellings(form.asked, asked.value):
+            page = reading.client.json(reading.call(what, form, {form.asked: spelling, "tenant": asked.tenant}))
+            try:
+                for item in [] if page is None else find_all(form.items, page.value):
+                    if _is_asked(form, item, asked, reading, what) and (hit := _hit(name, tenant, form, item, asked)):
+                        hits[hit] = None
+            except ValueError as error:
+                raise SourceRefused(f"{what}: the answer has another form than the map says: {error}") from None
+        if len(hits) > form.most:
+            raise SourceRefused(
+                f"{what}: {len(hits)} records have this identity; the map allows {form.most}",
+                hint="check `verify` of the map, or raise `most`",
+            )
+        yield from hits
+
+
+def _is_asked(form: IdentityForm, item: Any, asked: AskedValue, reading: ReadingContext, what: str) -> bool:  # noqa: ANN401  # any JSON value
+    """Return whether a hit, or the record that confirms it, has the asked identity. Raises ValueError."""
+    if form.confirm is not None:
+        names = {form.asked: asked.value, "value": find(form.value, item)}
+        request = RequestForm(get=form.confirm, none_on=form.none_on)
+        page = reading.client.json(reading.call(what, request, names))
+        item = page.value if page is not None else None
+    return matching.verified(form.verify, {form.asked: asked.value, "tenant": asked.tenant or ""}, item)
+
+
+def _hit(name: str, tenant: str | None, form: IdentityForm, item: Any, asked: AskedValue) -> Identity | None:  # noqa: ANN401  # as above
+    """Return the identity of a hit; None: it has no identifier, or is of another tenant."""
+    value = find(form.value, item)
+    found_at = tenant or asked.tenant
+    if form.tenant is not None:
+        found_at = str(find(form.tenant, item))
+    is_verified = form.verified if isinstance(form.verified, bool) else bool(find(form.verified, item))
+    if isinstance(value, bool) or not isinstance(value, str | int) or asked.tenant not in {None, found_at}:
+        return None
+    return Identity(name, form.gives, str(value), is_verified, found_at)
