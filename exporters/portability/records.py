@@ -44,7 +44,9 @@ WITHHELD_TABLES: Mapping[str, str] = {
     "webhook": "calls to a recipient's program, with an encrypted content; transfers are exported",
 }
 """Tables with data of subjects that are not exported, each with the reason."""
-TABLES_WITHOUT_SUBJECT = frozenset({"audit_head", "deployment", "incident", "recipient", "signing_key", "source_check"})
+TABLES_WITHOUT_SUBJECT = frozenset(
+    {"audit_head", "deployment", "incident", "recipient", "signing_key", "source_check", "source_map"}
+)
 """Tables about the deployment itself and its sources, about other providers, and about keys."""
 
 

@@ -44,10 +44,12 @@ from portability.api.exporters import (
     FileStore,
     KnowingExporter,
     MappedKind,
+    PreparedExporter,
     ResolvingExporter,
     SlicingExporter,
     SourceDeclaration,
     SourceKind,
+    SourceMap,
     Sources,
 )
 from portability.api.formats import Document, DocumentFormat, Format, StreamingFormat
@@ -163,6 +165,7 @@ __all__ = [
     "OpenUpload",
     "Person",
     "PortabilityError",
+    "PreparedExporter",
     "PreparedStorage",
     "PresigningStorage",
     "Provenance",
@@ -179,6 +182,7 @@ __all__ = [
     "SourceDeclaration",
     "SourceError",
     "SourceKind",
+    "SourceMap",
     "SourceRefused",
     "SourceStalled",
     "SourceUnavailable",

@@ -14,9 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import Batch, Identity, Record, RowRemark, Selection, Subject, SubjectKind
-from portability.api.errors import BadMap, SourceRefused
+from portability.api.errors import BadMap, SourceRefused, SourceUnavailable
 from portability.database.engine import READING
 from portability.testing import check_exporter, sample_subject
+from worker.process import source_check
+from worker.read.reader import SourcePatience
 
 BEGAN = Selection(began_at=datetime(2026, 2, 1, tzinfo=UTC))
 ANN = sample_subject(SubjectKind.CONTACT, "con_1", tenant="org_a")
@@ -218,6 +220,19 @@ def test_faults_that_the_database_shows(crm: Crm, fault: str) -> None:
         found._section.sources.database.dispose()
     assert expected in str(refused.value)
     assert str(refused.value).startswith("crm.toml:")
+
+
+def test_no_worker_starts_with_a_broken_map(crm: Crm) -> None:
+    """The fault is raised with the section's name; a database that does not answer prevents no start."""
+    patience = SourcePatience(retries=0, seconds=20)
+    broken = open_crm(crm, changed=MAP.read_text().replace('table = "tasks"', 'table = "task"'))
+    with pytest.raises(BadMap, match=r"\[crm\]: crm.toml:86:1: unknown table 'task'"):
+        source_check.prepare({"crm": broken}, patience)
+    broken._section.sources.database.dispose()
+    away = open_crm(Crm(crm.url, "postgresql://reader@127.0.0.1:1/crm"))
+    source_check.prepare({"crm": away}, patience)
+    with pytest.raises(SourceUnavailable, match="does not answer"):
+        ids(away, "tasks", ANN)
 
 
 def test_a_view_is_a_table(crm: Crm) -> None:

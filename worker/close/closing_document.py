@@ -18,6 +18,7 @@ from portability.law.omissions import LIMITING, explanation
 from portability.law.tenants import Tenants
 from portability.locale import translations
 from portability.requests.outcome import ExportOutcome, outcome
+from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import REFERRED, DatasetState
 from worker.plan.coverage import PlannedCoverage
 from worker.plan.plan import ExportPlan, Omission, PlanLine, title_only
@@ -47,6 +48,7 @@ def document(
     reviewed: Sequence[Mapping[str, JSON]] = (),
     tenants: Tenants | None = None,
     covered: Sequence[PlannedCoverage] = (),
+    maps: PlannedMaps | None = None,
 ) -> dict[str, JSON]:
     """Return the content of export.json (docs/archive-format.md)."""
     answer = outcome_of(export, plan, lines, unknown=unknown)
@@ -75,6 +77,7 @@ def document(
         "withheld": _withheld(plan, lines),
         **of_sources,
         "volumes": list(volumes),
+        **_maps(maps),
     }
 
 
@@ -85,6 +88,11 @@ def _coverage(covered: PlannedCoverage) -> dict[str, JSON]:
         "undecided": covered.undecided,
         "checked_at": covered.checked_at,
     }
+
+
+def _maps(planned: PlannedMaps | None) -> dict[str, JSON]:
+    """Return the maps of the sources by which the export was read; nothing if no map declares a source."""
+    return {"maps": [{"exporter": name, **one} for name, one in sorted(planned.items())]} if planned else {}
 
 
 def notice_lines(planned: Sequence[PlanLine], lines: Sequence[Mapping[str, Any]]) -> list[NoticeLine]:

@@ -128,6 +128,10 @@ class MappedExporter:
             findings += coverage.refused(sources.database, form, compile_map(form, used).sources)
         return Coverage(tuple(findings))
 
+    def prepare(self) -> None:
+        """Read the catalogue, so that forks have it. Raises BadMap, SourceUnavailable, SourceRefused."""
+        self._compile()
+
     def export(
         self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
     ) -> Generator[Batch, None, None]:

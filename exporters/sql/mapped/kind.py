@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporters.maps.kinds import MapKind
 from exporters.maps.reading import Map
-from exporters.maps.references import resolve
+from exporters.maps.references import secret
 from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
 from exporters.sql.mapped.exporter import MappedExporter, MappedSection
 from exporters.sql.mapped.form_faults import form_faults
@@ -21,7 +21,7 @@ def open_mapped(declared: SourceDeclaration, found: Map[SqlSourceForm], connecti
     """Make the exporter of a section; its database is opened when it is used. Raises BadSetting."""
     if unknown := sorted(declared.keys.keys() - set(KEYS)):
         raise BadSetting(f"unknown key {unknown[0]!r}; valid keys: {', '.join(('kind', *KEYS))}")
-    backend, url = kind_of(resolve(str(declared.keys.get("url", "")), "url"), "url")
+    backend, url = kind_of(secret(declared, "url"), "url")
     files = declared.keys.get("files")
     with_file = next((one.name for one in found.form.dataset if one.file is not None), None)
     if with_file is not None and files is None:
@@ -31,7 +31,7 @@ def open_mapped(declared: SourceDeclaration, found: Map[SqlSourceForm], connecti
     sources = SectionSources(
         open_database(backend, url, found.form.session.statement_seconds),
         connections,
-        None if files is None else StorageFiles(open_storage(resolve(str(files), "files"))),
+        None if files is None else StorageFiles(open_storage(secret(declared, "files"))),
     )
     return MappedExporter(MappedSection(declared.name, found, backend, sources, _lag(declared)))
 

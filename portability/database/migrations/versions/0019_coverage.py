@@ -12,7 +12,7 @@ from alembic import op
 from portability.database.engine import JsonType, UtcTime
 
 revision = "0019_coverage"
-down_revision = "0016_notices"
+down_revision = "0018_source_maps"
 
 
 def upgrade() -> None:
