@@ -117,7 +117,9 @@ def claim(connection: Connection, sources: Collection[str]) -> Sequence[str]:
     due = or_(
         CHECK.c.tried_at.is_(None),
         CHECK.c.tried_at < now(-EVERY_SECONDS),
-        CHECK.c.error_code.is_not(None) & (CHECK.c.tried_at < now(-RETRY_SECONDS)),
+        # The error of a check, or no end of it: its process may have died.
+        or_(CHECK.c.error_code.is_not(None), CHECK.c.checked_at.is_(None), CHECK.c.checked_at < CHECK.c.tried_at)
+        & (CHECK.c.tried_at < now(-RETRY_SECONDS)),
         CHECK.c.asked_at.is_not(None),
     )
     claimed = []
@@ -130,11 +132,10 @@ def claim(connection: Connection, sources: Collection[str]) -> Sequence[str]:
 
 def record(connection: Connection, source: str, checked: CheckedSource) -> None:
     """Store the result of a check that ended."""
-    coverage = checked.coverage
-    before = find(connection, source)
+    coverage, before, at = checked.coverage, find(connection, source), deployment.clock_of(connection)
     since: Any = None
     if coverage.undecided:
-        since = (before and before["undecided_since"]) or now()
+        since = (before and before["undecided_since"]) or at
     values = {
         "declaration": checked.declaration.sha256,
         "described": coverage.is_described,
@@ -142,8 +143,8 @@ def record(connection: Connection, source: str, checked: CheckedSource) -> None:
         "faults": coverage.faults,
         "findings": [asdict(one) for one in coverage.findings[:SHOWN_FINDINGS]],
         "undecided_since": since,
-        "checked_at": now(),
-        "tried_at": now(),
+        "checked_at": at,
+        "tried_at": at,
         "error_code": None,
     }
     _write(connection, source, values)

@@ -386,6 +386,18 @@ def test_what_officers_decided_is_shown(browser: Browser, tmp_path: Path) -> Non
         expect(rows.first).to_contain_text("The content of the record shows it.4")
 
 
+def test_what_no_one_has_decided_on_is_counted(browser: Browser, tmp_path: Path) -> None:
+    """The first page names the sources that store more than was decided on, or that cannot say what they store."""
+    made = Unpacked(tmp_path)
+    made.add("account", "profile")
+    sources = [("crm", "undecided", 2), ("helpdesk", "coverage_unknown", 0), ("billing", "complete", 0)]
+    coverage: list[JSON] = [{"source": name, "state": state, "undecided": count} for name, state, count in sources]
+    with opened(browser, made.write(coverage=coverage)) as page:
+        expect(page.get_by_text("The source crm has columns about which no decision has been made: 2.")).to_be_visible()
+        expect(page.get_by_text("The source helpdesk cannot list everything")).to_be_visible()
+        expect(page.get_by_text("billing")).to_have_count(0)
+
+
 def test_without_a_decision_there_is_no_part_for_it(browser: Browser, person: str) -> None:
     """A gap of another kind waits for no one."""
     with opened(browser, person) as page:

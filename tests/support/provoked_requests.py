@@ -228,7 +228,7 @@ def a_mandate(stage: Stage) -> None:
 def a_test_of_a_source(stage: Stage) -> None:
     with writing(stage.world.engine) as connection:
         coverage.keep_only(connection, ["crm"])
-        coverage.ask(connection, "crm", actor=str(Actor("officer", "olga")))
+        coverage.ask(connection, "crm", actor=str(Actor("officer", "olga", issuer="https://login.example")))
 
 
 @provokes("key.created", "key.retired", "key.revoked")

@@ -127,6 +127,16 @@ def test_a_clock_checks_once_a_day_and_after_a_fault_within_the_hour(checked: Se
     assert tick(checked, crm) == 1
 
 
+def test_a_check_whose_process_died_is_made_again(checked: Served, crm: CheckedExporter) -> None:
+    """A clock that was killed during a check leaves no result: an hour later another clock checks."""
+    tick(checked, crm)
+    with writing(checked.world.engine) as connection:
+        connection.execute(models.source_check.update().values(checked_at=now(-90_000), tried_at=now(-3_500)))
+    assert tick(checked, crm) == 0
+    back(checked, tried_seconds=3_700)
+    assert tick(checked, crm) == 1
+
+
 def back(server: Served, *, tried_seconds: int) -> None:
     """Let the last check have begun that long ago."""
     with writing(server.world.engine) as connection:

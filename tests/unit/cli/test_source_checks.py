@@ -73,11 +73,11 @@ def run(tmp_path: Path, shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *arguments: CliRunner().invoke(main, arguments, catch_exceptions=False)
 
 
-def answer(done: Result) -> Any:
+def json_of(done: Result) -> Any:
     return json.loads(done.stdout)
 
 
-def change(shop: Path, statement: str) -> None:
+def alter_shop(shop: Path, statement: str) -> None:
     with sqlite3.connect(shop) as connection:
         connection.execute(statement)
     connection.close()
@@ -87,8 +87,8 @@ def test_a_decided_map_passes(run: Run) -> None:
     """The exit code is 0, and `diff` has nothing to say."""
     done = run("source", "check", "--json")
 
-    assert (done.exit_code, answer(done)["ok"]) == (0, True)
-    (source,) = answer(done)["sources"]
+    assert (done.exit_code, json_of(done)["ok"]) == (0, True)
+    (source,) = json_of(done)["sources"]
     assert (source["source"], source["state"], source["undecided"]) == ("shop", "complete", 0)
     assert run("source", "diff").stdout.strip() == "nothing to decide"
     assert "crm" not in run("source", "check").stdout
@@ -101,14 +101,14 @@ def test_drift_is_shown_and_has_its_exit_code(run: Run, shop: Path) -> None:
         "create table faxes (id integer primary key, number text)",
         "alter table orders drop total",
     ):
-        change(shop, statement)
+        alter_shop(shop, statement)
     done = run("source", "check", "shop", "--json")
-    (source,) = answer(done)["sources"]
+    (source,) = json_of(done)["sources"]
 
     assert (done.exit_code, source["state"], source["undecided"], source["faults"]) == (1, "undecided", 3, 1)
     lines = [line.split()[:2] for line in run("source", "diff").stdout.splitlines()[1:]]
     assert sorted(lines) == [["+", "faxes"], ["+", "users.phone"], ["-", "orders.total"]]
-    assert {(one["kind"], one["table"], one["column"]) for one in answer(run("source", "diff", "--json"))} == {
+    assert {(one["kind"], one["table"], one["column"]) for one in json_of(run("source", "diff", "--json"))} == {
         ("undecided_table", "faxes", ""),
         ("undecided_column", "users", "phone"),
         ("missing_column", "orders", "total"),
@@ -117,13 +117,13 @@ def test_drift_is_shown_and_has_its_exit_code(run: Run, shop: Path) -> None:
 
 def test_a_check_is_stored(run: Run, shop: Path) -> None:
     """Metrics, doctor and the register show what the last check found."""
-    change(shop, "alter table users add phone text")
+    alter_shop(shop, "alter table users add phone text")
     run("source", "check")
     metrics = run("metrics").stdout
 
     assert 'portability_source_undecided_columns{source="shop"} 1.0' in metrics
     assert 'portability_source_faults{source="shop"} 0.0' in metrics
-    found = {one["check"]: one for one in answer(run("doctor", "--json"))["checks"]}
+    found = {one["check"]: one for one in json_of(run("doctor", "--json"))["checks"]}
     assert found["coverage"]["result"] == "shop: 1 undecided columns, 0 faults"
     assert "source diff" in found["coverage"]["hint"]
 
@@ -134,7 +134,7 @@ def test_a_broken_map_costs_its_own_source(run: Run, tmp_path: Path) -> None:
     with (tmp_path / "sources.toml").open("a") as file:
         file.write('[broken]\nkind = "sql"\nurl = "env:SHOP_URL"\nmap = "broken.toml"\n')
     done = run("source", "check", "--json")
-    good, broken = answer(done)["sources"]
+    good, broken = json_of(done)["sources"]
 
     assert (done.exit_code, good["source"], good["state"]) == (1, "shop", "complete")
     assert broken["error"]["code"] == "bad_map"
@@ -150,7 +150,7 @@ def test_a_source_that_is_away_is_a_fault_of_the_check(
     done = run("source", "check", "--json")
 
     assert done.exit_code == 1
-    assert answer(done)["sources"][0]["error"]["code"] == "source_unavailable"
+    assert json_of(done)["sources"][0]["error"]["code"] == "source_unavailable"
 
 
 def test_an_unknown_source_is_bad_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_draft_is_checked_as_undecided(run: Run, tmp_path: Path) -> None:
     done = run("source", "propose", "env:SHOP_URL", "--subject-table", "users", "--to", "draft.toml")
     assert (done.exit_code, "2 datasets" in done.stdout) == (0, True)
     (tmp_path / "shop.toml").write_bytes((tmp_path / "draft.toml").read_bytes())
-    (source,) = answer(run("source", "check", "--json"))["sources"]
+    (source,) = json_of(run("source", "check", "--json"))["sources"]
     assert (source["state"], source["undecided"], source["faults"]) == ("undecided", 8, 0)
     again = run("source", "propose", "env:SHOP_URL", "--subject-table", "users", "--to", "draft.toml")
     assert (again.exit_code, "exists already" in again.stderr) == (2, True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import volumes
-from markupsafe import escape
+from markupsafe import Markup, escape
 from page_tags import PageTags
 
 from archive.parts import Member
@@ -132,6 +132,18 @@ def test_records_that_wait_for_an_officer_are_counted_in_every_language() -> Non
         assert waiting.count("<tr>") == 2
         assert f'<td class="number">{number}</td>' in waiting
     assert say("en", "readme.waiting") not in page(complete=False, gaps=gaps[:0])
+
+
+def test_what_no_one_has_decided_on_is_counted_in_every_language() -> None:
+    """By source, with the number of columns; a source that cannot say what it stores is named, a decided one is not."""
+    sources = [("crm", "undecided", 1_204), ("helpdesk", "coverage_unknown", 0), ("billing", "complete", 0)]
+    coverage = [{"source": name, "state": state, "undecided": count} for name, state, count in sources]
+    sections = by_language(page(complete=False, coverage=coverage))
+    crm, helpdesk = Markup("<code>crm</code>"), Markup("<code>helpdesk</code>")
+    for language, number in (("en", "1,204"), ("de", "1.204"), ("id", "1.204")):
+        assert say(language, "readme.undecided", source=crm, count=number) in sections[language]
+        assert say(language, "readme.coverage_unknown", source=helpdesk) in sections[language]
+        assert "billing" not in sections[language]
 
 
 def test_a_reader_is_informed_what_marks_and_pseudonyms_are() -> None:

@@ -80,7 +80,7 @@ def test_a_table_without_key_is_a_comment() -> None:
 
 
 def test_a_tenant_makes_a_processor() -> None:
-    """Rows of companies are named by their column, which is no path to a person."""
+    """The column that names companies leads to no person."""
     users = made_table("users", {"org_id": "orgs"})
     form = parsed(drafted(made_catalogue(users, made_table("orgs")), "org_id"))
 

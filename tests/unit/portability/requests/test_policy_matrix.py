@@ -56,9 +56,10 @@ DECIDE = {
     *(Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE),
     *(Action.AUDIT_READ, Action.REQUESTS_READ, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS),
     *(Action.RECIPIENTS, Action.AUTHORISE, Action.SEND, Action.COUNTERSIGN, Action.INBOX, Action.SEE_IDENTITIES),
+    *(Action.SOURCES, Action.TEST_SOURCE),
 }
 RUN = {Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ}
-READ = {Action.AUDIT_READ, Action.REQUESTS_READ}
+READ = {Action.AUDIT_READ, Action.REQUESTS_READ, Action.SOURCES}
 OFFICER = HANDLE | DECIDE | {Action.METRICS_READ}
 ADMIN = {Action.CREATE_FOR_OTHER, Action.CREATE_TENANT, Action.INSTRUCT, Action.SEE_STATE, Action.CANCEL, Action.REVOKE}
 EVERYWHERE = {"staff": HANDLE, "officer": OFFICER, "auditor": READ, "operator": HANDLE | DECIDE | RUN}
@@ -90,7 +91,7 @@ def test_not_yours_is_not_there(actor: str, facts: str) -> None:
     creating = {Action.CREATE_OWN, Action.CREATE_FOR_OTHER, Action.CREATE_TENANT}
     of_all = {Action.LIST_ALL, Action.AUDIT_READ, Action.REQUESTS_READ, Action.METRICS_READ}
     of_all |= {Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.RECIPIENTS, Action.INBOX}
-    of_all |= {Action.SEE_IDENTITIES}
+    of_all |= {Action.SEE_IDENTITIES, Action.SOURCES, Action.TEST_SOURCE}
     for action, auth in product(set(Action) - creating - of_all, AUTHS):
         with pytest.raises(UnknownExport, match="no export has the id 'x'"):
             allowed(ACTORS[actor], action, FACTS[facts], auth).enforce(export_id="x")
