@@ -60,6 +60,8 @@ class Incident(StrEnum):
     """A recipient could not be informed about a transfer."""
     NOTICE_FAILED = "notice_failed"
     """A recipient has not acknowledged a notice about a transfer."""
+    AUDIT_BROKEN = "audit_broken"
+    """Events of the audit log were changed or deleted."""
     SWEPT = "swept"
     """An orphan of a dead worker was removed."""
 
