@@ -19,7 +19,7 @@ STACK ?= servers
 POINTS ?= 100
 SAMPLE ?= 300
 
-.PHONY: help demo run test test-fast test-systems chaos kills mutants bench bench-long check docs site locale lock programs clean
+.PHONY: help demo run test test-fast test-systems chaos kills mutants bench bench-long check docs site locale lock sbom programs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -86,12 +86,13 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 	$(COMPILE) --extra embedded -o requirements/embedded.txt pyproject.toml requirements/build.in
 	$(COMPILE) --extra embedded --extra dev --extra docs -o requirements/dev.txt pyproject.toml requirements/build.in
 	$(COMPILE) --extra mutants -c requirements/dev.txt -o requirements/mutants.txt pyproject.toml
+	$(COMPILE) --extra sbom -c requirements/dev.txt -o requirements/sbom.txt pyproject.toml
 
 # Servers and judges of the tests, as program:package. As root on Debian what is missing is installed; APT=no leaves the
 # machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself. No service is started:
 # invoke-rc.d asks the policy, which containers of Debian have already. Without it nginx would listen on port 80.
 POLICY := /usr/sbin/policy-rc.d
-PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
+PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl promtool:promtool kustomize:kustomize unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
 	node:nodejs npm:npm chromium:chromium chromium-headless-shell:chromium-headless-shell
 programs:
 	@[ "$(APT)" != no ] && $(ROOT_APT) || exit 0; \
@@ -107,6 +108,11 @@ programs:
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json | programs
 	@! command -v npm >/dev/null || npm ci --prefix $(NODE) --loglevel=error --no-audit --no-fund --ignore-scripts && touch $@ 2>/dev/null || \
 		echo "judges for Node: not to be had here"
+
+sbom: .venv/dev.stamp ## the bill of materials of what runs (CycloneDX), from the lock, in ./build/sbom.json
+	mkdir -p build
+	$(BIN)/uv run --quiet --isolated --no-project --with-requirements requirements/sbom.txt cyclonedx-py requirements \
+		--pyproject pyproject.toml --mc-type application --output-reproducible --sv 1.6 -o build/sbom.json requirements/run.txt
 
 clean: ## remove the environment, caches and builds; data folders stay
 	rm -rf .venv .cache build dist site *.egg-info

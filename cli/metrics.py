@@ -9,6 +9,9 @@ from portability import metrics as figures
 from portability.api import JSON
 from portability.database.engine import reading
 from portability.errors import NoSigningKey
+from portability.queue import connect, open_queue, redis_url
+from portability.signals.services import Services
+from portability.storage import open_storage
 from portability.trust import keys
 
 
@@ -20,7 +23,12 @@ def metrics(context: Context, *, token: bool) -> None:
     if token:
         _print_token(context)
         return
-    collected = figures.collect(context.engine)
+    services = Services(
+        context.engine,
+        lambda: open_queue(connect(redis_url(context.settings))),
+        lambda: open_storage(context.settings.storage, sse=context.settings.storage_sse),
+    )
+    collected = [*services.collect(), *figures.collect(context.engine)]
     document: list[JSON] = [
         {
             "name": metric.name,

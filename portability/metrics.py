@@ -33,6 +33,7 @@ from portability.requests.exports import unanswered
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
 from portability.requests.states import ExportState, TransferState
+from portability.signals import work
 
 EXPORT, VOLUME, GAP, NOTIFICATION = models.export, models.volume, models.gap, models.notification
 SENT, HOOK = models.transfer, models.webhook
@@ -72,6 +73,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             *_inbox(connection),
             *_journal(connection),
             *_sources(connection),
+            *work.collect(connection),
         ]
     return [*counted, _incidents(engine)]
 

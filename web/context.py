@@ -24,8 +24,10 @@ from portability.law import dataset_register, notice
 from portability.locale import languages
 from portability.queue import connect, open_queue, redis_url, wake
 from portability.settings import Settings
+from portability.signals.services import Services
 from portability.sources import PlatformSources, declared_names, open_exporters
 from web.brand import PageBrand
+from web.measures import Measures
 from web.observations import Observations
 from web.provider import OpenIdProvider
 
@@ -77,6 +79,12 @@ class AppContext:
     def redis(self) -> Redis:
         """The connection to Redis. Raises QueueUnavailable where the embedded stack does not run."""
         return connect(redis_url(self.settings))
+
+    @cached_property
+    def measures(self) -> Measures:
+        """The metrics of the deployment, as this process sees it."""
+        services = Services(self.engine, lambda: open_queue(self.redis), lambda: self.storage)
+        return Measures(self.engine, self.settings.keys, services)
 
     @cached_property
     def limits(self) -> AttemptLimits:

@@ -58,6 +58,14 @@ class Litter:
     modified_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StorageSpace:
+    """The space of a storage."""
+
+    free_bytes: int
+    total_bytes: int
+
+
 class Upload(Protocol):
     """One object being written. Nothing is visible under its key before `complete` returns."""
 
@@ -223,6 +231,15 @@ class IdentifiedStorage(Storage, Protocol):
 
         The database remembers it, and no worker writes to a storage with a different id.
         """
+        ...
+
+
+@runtime_checkable
+class MeasuredStorage(Storage, Protocol):
+    """Optional: a storage that knows how much space it has."""
+
+    def space(self) -> StorageSpace:
+        """Return the free and the total space for new objects. Raises StorageError."""
         ...
 
 

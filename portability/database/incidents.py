@@ -62,6 +62,8 @@ class Incident(StrEnum):
     """A recipient has not acknowledged a notice about a transfer."""
     RECEIPT_FAILED = "receipt_failed"
     """A sender has not accepted the receipt for a received transfer."""
+    AUDIT_BROKEN = "audit_broken"
+    """Events of the audit log were changed or deleted."""
     SWEPT = "swept"
     """An orphan of a dead worker was removed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.database import models
@@ -19,6 +19,13 @@ VERSION = 2
 
 Frozen = Mapping[str, Any]
 """A reading in the form of the row (worker/plan/position.py)."""
+
+
+def claimable() -> ColumnElement[bool]:
+    """Return the condition for claimable slices: open, without a valid lease, not backing off, of a known version."""
+    free = or_(SLICE.c.lease_until.is_(None), SLICE.c.lease_until < now())
+    due = or_(SLICE.c.not_before.is_(None), SLICE.c.not_before <= now())
+    return and_(SLICE.c.state == SliceState.OPEN, free, due, SLICE.c.version <= VERSION)
 
 
 def group(tenant: str | None) -> str:

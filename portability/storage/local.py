@@ -27,7 +27,16 @@ from portability.api.errors import (
     StorageError,
     StorageUnavailable,
 )
-from portability.api.storages import BLOCK_BYTES, Litter, OpenUpload, StoredObject, bad_url, check_key, check_prefix
+from portability.api.storages import (
+    BLOCK_BYTES,
+    Litter,
+    OpenUpload,
+    StorageSpace,
+    StoredObject,
+    bad_url,
+    check_key,
+    check_prefix,
+)
 from portability.storage.folders import created, described, etag_of, folder_errors, link_new, opened_folder, walk
 
 STORE_FILE = ".portability-store"
@@ -139,6 +148,14 @@ class LocalStorage:
 
     def check(self) -> None:
         probe(self)
+
+    def space(self) -> StorageSpace:
+        """Return the space of the folder's disk for an account without special rights."""
+        with folder_errors("measure", self.url):
+            # The folder is created at the first write.
+            existing = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
+            measured = os.statvfs(existing)
+        return StorageSpace(measured.f_bavail * measured.f_frsize, measured.f_blocks * measured.f_frsize)
 
     def litter(self) -> Iterator[Litter]:
         """List unfinished store ids, and empty folders."""

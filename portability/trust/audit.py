@@ -140,15 +140,19 @@ def contains(connection: Connection, head: Head) -> bool:
     return connection.scalar(select(EVENT.c.hash).where(EVENT.c.id == head.event_id)) == head.hash
 
 
-def verify(connection: Connection, *, anchor: Head | None = None) -> Verdict:
+def verify(connection: Connection, *, anchor: Head | None = None, since: Head | None = None) -> Verdict:
     """Check the whole chain. `anchor` is a head that was stored elsewhere: it detects a replaced chain.
+
+    `since` is a head up to which the chain was checked before: only later events are read, and they must continue it.
 
     Edited: an event differs from its hash. Broken: an event before it was deleted, inserted or moved. Truncated: the
     newest events are missing. Rewritten: the chain is consistent, but does not contain the anchor.
     """
     faults: list[ChainFault] = []
-    last, count, anchored = Head(0, NOTHING), 0, anchor is None or anchor == Head(0, NOTHING)
-    for event in _walk(connection):
+    last, count, anchored = since or Head(0, NOTHING), 0, anchor is None or anchor == Head(0, NOTHING)
+    if since is not None and not contains(connection, since):
+        faults.append(ChainFault("rewritten", since.event_id))
+    for event in _walk(connection, last.event_id):
         count += 1
         if event["prev_hash"] != last.hash:
             faults.append(ChainFault("broken", event["id"]))
@@ -183,8 +187,7 @@ def _hashed(event: Mapping[Any, Any]) -> dict[str, JSON]:
     return {"at": moment, **{name: event[name] for name in ("id", "actor", "action", "export_id", "detail")}}
 
 
-def _walk(connection: Connection) -> Iterator[RowMapping]:
-    after = 0
+def _walk(connection: Connection, after: int) -> Iterator[RowMapping]:
     while page := events(connection, after=after, limit=READ_AT_ONCE):
         yield from page
         after = page[-1]["id"]

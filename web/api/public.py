@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -90,12 +89,9 @@ def ready(place: CurrentContext) -> Response:
 )
 def figures(place: CurrentContext, authorization: Token = "") -> Response:
     """Return the metrics of the deployment, for Prometheus with the token of `portability metrics --token`."""
-    with place.reading() as connection:
-        tokens = keys.metrics_tokens(connection, place.settings.keys)
-    sent = authorization.removeprefix("Bearer ").encode()
-    if not any(hmac.compare_digest(token.encode(), sent) for token in tokens):
+    if not place.measures.accepts(authorization.removeprefix("Bearer ")):
         raise NotLoggedIn("the metrics need a token", hint="`portability metrics --token` prints it")
-    return PlainTextResponse(metrics.exposition(metrics.collect(place.engine)), media_type=metrics.CONTENT_TYPE)
+    return PlainTextResponse(place.measures.exposition(), media_type=metrics.CONTENT_TYPE)
 
 
 @router.get("/problems/{code}", include_in_schema=False)

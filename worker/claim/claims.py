@@ -32,7 +32,7 @@ from portability.database import history, incidents, models
 from portability.database.engine import now, reading, writing
 from portability.database.incidents import Incident
 from portability.requests import slices
-from portability.requests.states import OPEN, ExportState, SliceState
+from portability.requests.states import OPEN, ExportState
 from portability.requests.transition import transition
 
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
@@ -89,14 +89,8 @@ def new_token() -> str:
 
 
 def claimable(*, small_only: bool = False) -> ColumnElement[bool]:
-    """Return the condition for claimable slices: open, without a valid lease, not backing off, of a known version.
-
-    `small_only`: only slices of small exports.
-    """
-    free = or_(SLICE.c.lease_until.is_(None), SLICE.c.lease_until < now())
-    due = or_(SLICE.c.not_before.is_(None), SLICE.c.not_before <= now())
-    fits = SLICE.c.large.is_(False) if small_only else true()
-    return and_(SLICE.c.state == SliceState.OPEN, free, due, SLICE.c.version <= slices.VERSION, fits)
+    """Return the condition for claimable slices; `small_only`: only those of small exports."""
+    return and_(slices.claimable(), SLICE.c.large.is_(False) if small_only else true())
 
 
 def waiting_tenants(tenant_volumes_max: int, *, small_only: bool = False) -> Select[str]:

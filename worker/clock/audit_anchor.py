@@ -1,4 +1,8 @@
-"""Anchor: the clock writes the signed head of the audit log to its own log, which is stored outside the database."""
+"""Anchor: the clock writes the signed head of the audit log to its own log, which is stored outside the database.
+
+It also checks that the log continues the head of an hour before: an event that was changed or deleted is an incident.
+`portability audit verify` checks the whole log.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ import threading
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, select
 
 from portability.api.errors import PortabilityError
-from portability.database.engine import reading
+from portability.database import history, incidents, models
+from portability.database.engine import snapshot
+from portability.database.incidents import Incident
 from portability.trust import audit, audit_heads
-from portability.trust.audit import Head
+from portability.trust.audit import ChainFault, Head
 
 log = structlog.get_logger()
 EVERY_SECONDS = 3600
@@ -30,13 +36,30 @@ def run(
 def log_head(engine: Engine, keys_folder: Path, issuer: str, last_head: Head | None) -> Head | None:
     """Log the head if it differs from the last head; returns the last logged head."""
     try:
-        with reading(engine) as connection:
+        with snapshot(engine) as connection:
             head = audit.head(connection)
-            if head == last_head:
+            if head == last_head or not history.is_known(connection):
                 return last_head
+            fault = _fault(connection, last_head)
             token = audit_heads.signed(connection, keys_folder, issuer)
     except PortabilityError as error:
         log.warning("audit.head_not_signed", code=error.code)
         return last_head
+    if fault:
+        log.error("audit.broken", code=fault.code, broken_at=fault.event_id)
+        incidents.count(engine, Incident.AUDIT_BROKEN)
     log.info("audit.head", last_event=head.event_id, token=token)
     return head
+
+
+def _fault(connection: Connection, since: Head | None) -> ChainFault | None:
+    """Return the first fault of the events since a head that this process has seen; None: there is no fault."""
+    if since is None or _was_lost(connection, since):
+        return None
+    return next(iter(audit.verify(connection, since=since).faults), None)
+
+
+def _was_lost(connection: Connection, head: Head) -> bool:
+    """Return whether a failover lost the event of a head, and `portability reconcile` has noted it."""
+    lost = models.lost_event
+    return connection.scalar(select(lost.c.hash).where(lost.c.hash == head.hash)) is not None
