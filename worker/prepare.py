@@ -209,7 +209,6 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
             "reviewed": unplanned.reviewed,
             "coverage": [one.to_json() for one in covered] or None,
             "maps": planned_maps.keep(connection, context, export),
-            "coverage": [one.to_json() for one in covered] or None,
         }
         if any(export[name] != value for name, value in changed.items()):
             fenced_writes.write_export(connection, claim, **changed)
