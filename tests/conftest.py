@@ -45,7 +45,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the unit tests last: their files take seconds, so that no process is left with a file of minutes at the end."""
+    """Put the unit tests last: their files are short, so that no process is left with a file of minutes at the end."""
     items.sort(key=lambda item: Path(__file__).parent / "unit" in item.path.parents)
 
 
