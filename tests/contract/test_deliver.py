@@ -25,7 +25,7 @@ from portability.delivery import codes, links
 from portability.errors import LinkInvalid
 from portability.messages import outbox
 from portability.messages.mail import MailUnavailable
-from portability.messages.outbox import ABOUT_CONSENT, MessageKind
+from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, MessageKind
 from portability.requests import approvals, exports, referrals, retries
 from portability.requests.policy import Actor
 from portability.trust import audit
@@ -35,7 +35,7 @@ from worker.clock.envelopes import Desk
 TABLE = models.notification
 ADDRESS = "canary.person@mail.example"
 SENDER = "Vlint <data@vlint.example>"
-NOT_HERE = (MessageKind.ADDRESS_CODE, MessageKind.TRANSFERRED, *ABOUT_CONSENT)
+NOT_HERE = (MessageKind.ADDRESS_CODE, MessageKind.TRANSFERRED, *ABOUT_CONSENT, *ABOUT_RECEIVED)
 """Messages that name an address or a provider: test_address_codes.py and test_reported_events.py have them."""
 
 

@@ -16,17 +16,19 @@ STATEFUL: Mapping[str, str] = {
     "transfer": "state",
     "transfer_copy": "state",
     "link": "revoked_at",
+    "received_transfer": "state",
 }
 """Tables with a state, and the column that has it."""
 WRITER = ROOT / "portability" / "requests" / "transition.py"
+INBOX_WRITER = ROOT / "portability" / "inbox" / "transition.py"
 
 
 def check(statement: Update) -> None:
     """Raise AssertionError if a module of the product other than the one writer sets a state."""
     table = getattr(statement.table, "name", "")
     if STATEFUL[table] in {getattr(column, "name", column) for column in statement._values or ()}:
-        nearest = _nearest()
-        assert nearest in {None, WRITER}, f"{nearest} writes {table}.{STATEFUL[table]}: use {WRITER.name}"
+        nearest, writer = _nearest(), INBOX_WRITER if table == "received_transfer" else WRITER
+        assert nearest in {None, writer}, f"{nearest} writes {table}.{STATEFUL[table]}: use {writer}"
 
 
 def _nearest() -> Path | None:

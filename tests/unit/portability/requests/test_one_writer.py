@@ -17,6 +17,9 @@ ELSEWHERE = {
     "portability/delivery/links.py:link": "a link begins without an end",
     "portability/transfers/sending.py:transfer": "a transfer begins as `held` or `queued`",
     "portability/retention/anonymise.py:export": "a record that is purged is deleted",
+    "portability/inbox/transition.py:received_transfer": "the one writer of the states of received transfers",
+    "portability/inbox/offers.py:received_transfer": "a received transfer begins as `offered`",
+    "portability/inbox/received.py:received_transfer": "a record that is erased or purged is deleted",
 }
 """Rows that other modules insert or delete."""
 
