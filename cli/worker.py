@@ -23,5 +23,6 @@ def worker(context: Context) -> None:
     notice.check(context.notice, exporters, embedded=context.settings.embedded, laws=context.settings.laws)
     _ = context.storage
     context.engine.dispose()
+    tasks.check_sources()
     tasks.warm_up()
     rq_worker.run(context.settings, connect(redis_url(context.settings), waits=True))

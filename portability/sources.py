@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, cached_property, partial
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from portability.api import Exporter, FileStore, SourceDeclaration, Sources
+from portability.api import Exporter, FileStore, MappedKind, SourceDeclaration, SourceMap, Sources
 from portability.api.errors import BadMap, BadSetting, BrokenPlugin, DuplicatePlugin, SourceUnavailable
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
@@ -93,8 +94,36 @@ class PlatformSources:
             shared.close()
 
 
+class DeclaredExporters(Mapping[str, Exporter]):
+    """The exporters of a file of sources by name, in its order, and the maps that declare some of them."""
+
+    def __init__(self, path: Path, connections: Sources, exporters: Mapping[str, Exporter]) -> None:
+        self._path = path
+        self._connections = connections
+        self._exporters = exporters
+        self.maps: dict[str, SourceMap] = {}
+
+    def __getitem__(self, name: str) -> Exporter:
+        return self._exporters[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._exporters)
+
+    def __len__(self) -> int:
+        return len(self._exporters)
+
+    def with_maps(self, maps: Mapping[str, SourceMap]) -> Mapping[str, Exporter]:
+        """Return the exporters with these maps instead of their own, by name of the exporter.
+
+        Raises: BadSetting, BadMap.
+        """
+        sections = {one.name: one for one in _read(self._path)}
+        others = {name: _reopen(self._path, sections[name], one, self._connections) for name, one in maps.items()}
+        return {**self._exporters, **others}
+
+
 def open_exporters(settings: Settings, connections: Sources) -> Mapping[str, Exporter]:
-    """Open the deployment's exporters by name, in a stable order.
+    """Open the deployment's exporters by name, in a stable order; those of a file are DeclaredExporters.
 
     They are those of the file SOURCES, and the exporter of this software's own records; without this setting, all
     installed exporters, on the reference platform.
@@ -102,9 +131,7 @@ def open_exporters(settings: Settings, connections: Sources) -> Mapping[str, Exp
     Raises: BadSetting, UnknownExporter, DuplicatePlugin, BrokenPlugin, with the section's name.
     """
     if settings.sources is not None:
-        declared = {one.name: _open(settings.sources, one, connections) for one in _read(settings.sources)}
-        own = partial(pick(EXPORTERS, OWN_RECORDS).start, connections)
-        return {**declared, OWN_RECORDS: checked_exporter(OWN_RECORDS, own)}
+        return _open_declared(settings.sources, connections)
     if settings.source_url is None and not settings.embedded:
         raise BadSetting(
             "no source is configured: PORTABILITY_SOURCES and PORTABILITY_SOURCE_URL are not set",
@@ -130,9 +157,36 @@ def open_installed(declared: SourceDeclaration, connections: Sources) -> Exporte
     return exporter
 
 
-def _open(path: Path, declared: SourceDeclaration, connections: Sources) -> Exporter:
+def _open_declared(path: Path, connections: Sources) -> DeclaredExporters:
+    exporters: dict[str, Exporter] = {}
+    opened = DeclaredExporters(path, connections, exporters)
+    for declared in _read(path):
+        with _named(path, declared):
+            kind = _kind(declared.kind).load()
+            if isinstance(kind, MappedKind):
+                opened.maps[declared.name] = kind.source_map(declared)
+        if declared.name in opened.maps:
+            exporters[declared.name] = _reopen(path, declared, opened.maps[declared.name], connections)
+        else:
+            with _named(path, declared):
+                exporters[declared.name] = checked_exporter(declared.name, partial(kind, declared, connections))
+    own = partial(pick(EXPORTERS, OWN_RECORDS).start, connections)
+    exporters[OWN_RECORDS] = checked_exporter(OWN_RECORDS, own)
+    return opened
+
+
+def _reopen(path: Path, declared: SourceDeclaration, source: SourceMap, connections: Sources) -> Exporter:
+    """Make the exporter of a section by a map. Raises BadMap, BadSetting, BrokenPlugin, with the section's name."""
+    with _named(path, declared):
+        kind: MappedKind = _kind(declared.kind).load()
+        return checked_exporter(declared.name, partial(kind.reopen, declared, source, connections))
+
+
+@contextmanager
+def _named(path: Path, declared: SourceDeclaration) -> Iterator[None]:
+    """Name the file and the section in errors of the block."""
     try:
-        return checked_exporter(declared.name, partial(_kind(declared.kind).load(), declared, connections))
+        yield
     except (BadMap, BadSetting, BadSource, UnknownExporter, DuplicatePlugin, BrokenPlugin) as error:
         raise type(error)(f"{path}: [{declared.name}]: {error}", hint=error.hint) from error
 
@@ -170,4 +224,6 @@ def _declaration(path: Path, name: str, section: object) -> SourceDeclaration:
     kind = section.get("kind")
     if not isinstance(kind, str):
         raise BadSetting(f"{path}: [{name}]: `kind` is missing or is not a text")
-    return SourceDeclaration(name, kind, {key: value for key, value in section.items() if key != "kind"}, path.parent)
+    return SourceDeclaration(
+        name, kind, {key: value for key, value in section.items() if key != "kind"}, path.parent, path
+    )

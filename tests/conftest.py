@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 import one_writer
@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from judges.programs import missing
 from migrated import migrate
+from pymysql.err import MySQLError
 from reused import ReusedDatabases
 from sqlalchemy import Engine, Pool, Update, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -68,7 +69,8 @@ def _no_connection_outlives_its_test() -> Iterator[None]:
         if thread is threading.current_thread() or not thread.is_alive():
             if entry.dbapi_connection is connection:
                 entry.invalidate()  # the engine of a module opens another one
-            connection.close()
+            with suppress(MySQLError):  # a driver that refuses to close twice
+                connection.close()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -142,6 +144,12 @@ def platform_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         return f"sqlite:///{tmp_path_factory.mktemp('platform') / 'platform.db'}"
     server: servers.Postgres = request.getfixturevalue("pg_server")
     return server.url(server.create_database())
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[servers.MariaDB]:
+    with _or_fail(servers.mariadb()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ from worker.close import closing_volume, failure
 from worker.close.closing_volume import ClosingFiles, ClosingRows
 from worker.close.commit import VolumeCommit, apply_commit, draft_commit
 from worker.context import WorkerContext
+from worker.plan.planned_maps import as_planned
 from worker.plan.position import Position
 from worker.write import closing_marker, excerpts
 from worker.write.begin import begin, describe, withdraw_abandoned
@@ -75,6 +76,7 @@ def step(context: WorkerContext, claim: Claim, lease: Lease) -> int:
     """
     lease.check()
     failure.check_tries(context, claim)
+    context = as_planned(context, claim.export)
     job = prepare.job(context, claim, lease.check, lease.report_wait)
     if claim.slice["readings"] is None:
         planned = prepare.write_plan(context, claim, job)

@@ -31,7 +31,7 @@ from portability.trust import keys
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.context import WorkerContext
-from worker.plan import plan
+from worker.plan import plan, planned_maps
 from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.position import Position, Reading
 from worker.plan.slicing import RECORD_BYTES, SliceOffer, how_many, offered
@@ -199,7 +199,11 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
     with writing(context.engine) as connection:
         export = fenced_writes.lock(connection, claim, readings=own, large=_is_large(context, division))
         ledger.open_lines(connection, claim.id, unplanned.plan, division.expected, [*division.own, *division.cut])
-        changed = {"open_slices": len(division.cut), "reviewed": unplanned.reviewed}
+        changed = {
+            "open_slices": len(division.cut),
+            "reviewed": unplanned.reviewed,
+            "maps": planned_maps.keep(connection, context, export),
+        }
         if any(export[name] != value for name, value in changed.items()):
             fenced_writes.write_export(connection, claim, **changed)
         if division.cut:

@@ -87,7 +87,13 @@ class SourceForm(MapForm):
 
 
 def dataset_of(
-    source: SourceForm, form: DatasetForm, fields: tuple[api.Field, ...], withheld: Mapping[str, WithheldForm]
+    source: SourceForm,
+    form: DatasetForm,
+    fields: tuple[api.Field, ...],
+    withheld: Mapping[str, WithheldForm],
+    *,
+    of_staff: bool = False,
+    disclosures: api.DisclosureFields | None = None,
 ) -> api.Dataset:
     """Return the dataset of the plug-in API."""
     return api.Dataset(
@@ -100,4 +106,6 @@ def dataset_of(
         key=form.key,
         subject_kinds=form.kinds or source.kinds,
         withheld=tuple(one.withheld(name) for name, one in withheld.items()),
+        of_staff=of_staff,
+        disclosures=disclosures,
     )

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from exporters.maps.forms import SourceForm
 from exporters.maps.reading import Map, MapFault, MapText, open_map, parse_map
-from portability.api import Exporter, SourceDeclaration, Sources
+from portability.api import Exporter, SourceDeclaration, SourceMap, Sources
 from portability.api.errors import BadSetting
 
 Form = TypeVar("Form", bound=SourceForm)
@@ -39,6 +39,14 @@ class MapKind(Generic[Form]):
         if not isinstance(name, str) or not name:
             raise BadSetting("`map` is missing: it names the file that declares the datasets", hint="see docs/maps.md")
         return open_map(declared.folder / name, self.form)
+
+    def source_map(self, declared: SourceDeclaration) -> SourceMap:
+        """Read the text of the map that a section names. Raises BadSetting, BadMap."""
+        return self.read(declared).source
+
+    def reopen(self, declared: SourceDeclaration, source: SourceMap, connections: Sources) -> Exporter:
+        """Make the exporter of a section by this map. Raises BadSetting, BadMap."""
+        return self.make(declared, self.parse(MapText(source.name, source.text)), connections)
 
     def parse(self, text: MapText) -> Map[Form]:
         """Parse and check the text of a map. Raises BadMap with every fault."""

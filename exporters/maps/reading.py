@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from exporters.maps.positions import Path as Steps
 from exporters.maps.positions import position
+from portability.api import SourceMap
 from portability.api.errors import BadMap
 
 SHOWN_FAULTS = 20
@@ -32,16 +32,8 @@ class MapFault:
 
 
 @dataclass(frozen=True, slots=True)
-class MapText:
-    """The text of a map and the name by which errors call it."""
-
-    name: str
-    text: str
-
-    @property
-    def sha256(self) -> str:
-        """Return the SHA-256 of its UTF-8, in lower-case hexadecimal."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+class MapText(SourceMap):
+    """The text of a map, which reports the places of its faults."""
 
     def refuse(self, faults: Iterable[MapFault]) -> None:
         """Raise BadMap with a line for each fault, `file:line:column: message`; nothing happens without a fault."""

@@ -45,7 +45,7 @@ WITHHELD_TABLES: Mapping[str, str] = {
 }
 """Tables with data of subjects that are not exported, each with the reason."""
 TABLES_WITHOUT_SUBJECT = frozenset(
-    {"audit_head", "deployment", "incident", "recipient", "signing_key", "source_secret"}
+    {"audit_head", "deployment", "incident", "recipient", "signing_key", "source_map", "source_secret"}
 )
 """Tables about the deployment itself, about other providers, and about keys."""
 

@@ -13,7 +13,7 @@ from exporters.reference.retention import ACCOUNT, AccountClosed, CompanyClosed
 from exporters.sql import sole_addresses
 from exporters.sql.belonging import shared, sole
 from exporters.sql.exporter import SqlExporter
-from exporters.sql.row_filter import own
+from exporters.sql.identifiers import own
 from exporters.sql.source import Named, table_source
 from portability.api import ADDRESS_KINDS, Exporter, Identity, Person, Provenance, Role, Sources, Subject, SubjectKind
 

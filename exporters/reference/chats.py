@@ -20,10 +20,10 @@ from exporters.reference.fields import (
     TENANT_ID,
     custom,
 )
-from exporters.reference.retention import Until
 from exporters.sql import conversations
 from exporters.sql.conversations import Parts, Party, Place, Whole, named, people, seats
 from exporters.sql.exporter import SqlExporter
+from exporters.sql.retention import Until
 from exporters.sql.source import FileColumns, Named, table_source
 from portability.api import STAFF_IDENTITY, Exporter, Person, Provenance, Record, Role, Sources
 

@@ -24,7 +24,7 @@ from exporters.reference.retention import CompanyClosed
 from exporters.sql import address_matches, sole_addresses
 from exporters.sql.columns import folded
 from exporters.sql.exporter import SqlExporter
-from exporters.sql.row_filter import own
+from exporters.sql.identifiers import own
 from exporters.sql.source import Named, table_source
 from portability.api import (
     STAFF_IDENTITY,

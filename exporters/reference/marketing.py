@@ -6,8 +6,9 @@ from sqlalchemy import Table
 
 from exporters.reference import row_filters, schema
 from exporters.reference.fields import CREATED_AT, EMAIL, ID, UPDATED_AT
-from exporters.reference.retention import ACCOUNT, Since
+from exporters.reference.retention import ACCOUNT
 from exporters.sql.exporter import SqlExporter
+from exporters.sql.retention import Since
 from exporters.sql.source import Named, RowRetention, TableSource, table_source
 from portability.api import Exporter, Provenance, Role, Sources
 

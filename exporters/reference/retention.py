@@ -11,40 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Date, FromClause, and_, literal, not_, select
+from sqlalchemy import Column, ColumnElement, FromClause, Table, and_, literal, not_, select
 
 from exporters.reference import schema
-from exporters.sql.row_filter import own
+from exporters.sql.identifiers import own
 from portability.api import Subject, SubjectKind
 
 _ACCOUNT = schema.users.alias("account")
 _COMPANY = schema.organisations.alias("company")
-
-
-@dataclass(frozen=True, slots=True)
-class Until:
-    """Each row states its own end, by the plan of its tenant; without one no end is set."""
-
-    until: Column[Any]
-    hold: Column[Any]
-
-    def past(self, _subject: Subject, moment: datetime, _cutoff: datetime | None) -> ColumnElement[bool]:
-        return and_(self.until <= moment, not_(self.hold))
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """The period begins with a time or date in the row, and has not begun while that is NULL."""
-
-    begin: Column[Any]
-    only: ColumnElement[bool] | None = None
-    """Only for rows that fulfil this."""
-
-    def past(self, _subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
-        if not cutoff:
-            return None
-        past = self.begin <= (cutoff.date() if isinstance(self.begin.type, Date) else cutoff)
-        return past if self.only is None else and_(self.only, past)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +40,11 @@ class AccountClosed:
         return None
 
 
+def account_closed(table: Table, tenant: str | None) -> AccountClosed:
+    """Make the rule of a table whose rows belong to an account: the hook `account_closed` of maps."""
+    return AccountClosed(None if tenant is None else table.c[tenant])
+
+
 ACCOUNT = AccountClosed()
 """The rule for datasets that belong to one person."""
 
@@ -78,6 +57,13 @@ class CompanyClosed:
 
     def past(self, subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
         return None if cutoff is None else _company_closed(subject, self.company, cutoff)
+
+
+def company_closed(table: Table, tenant: str | None) -> CompanyClosed:
+    """Make the rule of a table whose rows belong to a company: the hook `company_closed` of maps."""
+    if tenant is None:
+        raise ValueError(f"{table.name}: no column names the tenant")
+    return CompanyClosed(table.c[tenant])
 
 
 def _company_closed(subject: Subject, company: Column[Any], cutoff: datetime) -> ColumnElement[bool]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Column, ColumnElement, Connection
 
-from exporters.reference.relations import RELATIONS
+from exporters.reference.relations import BOOK, RELATIONS
 from exporters.sql import address_matches
 from exporters.sql.exporter import Finder
-from exporters.sql.row_filter import RowFilter, own
+from exporters.sql.identifiers import REQUESTED, own
+from exporters.sql.row_filter import RowFilter
 from exporters.sql.source import Where
 from portability.api import STAFF_IDENTITY, Identity, Subject, SubjectKind
 
@@ -19,8 +20,6 @@ READERS = USERS | {SubjectKind.EMAIL}
 TENANTS = frozenset({SubjectKind.TENANT})
 USERS_AND_TENANTS = USERS | TENANTS
 EVERYONE = frozenset(SubjectKind)
-FIRST = frozenset({"user_id", "tenant_id"})
-"""Kinds of identities that a request names."""
 
 
 def rows(dataset: str, *, joined: str | None = None) -> RowFilter:
@@ -31,7 +30,7 @@ def rows(dataset: str, *, joined: str | None = None) -> RowFilter:
 def selects_by(exporter: str) -> frozenset[str]:
     """Return the kinds of identities by which the datasets of an exporter select, beside the requested one."""
     names = [name for name in RELATIONS.belongings if name.startswith(f"{exporter}/")]
-    return frozenset[str]().union(*map(RELATIONS.kinds, names)) - FIRST
+    return frozenset[str]().union(*map(RELATIONS.kinds, names)) - REQUESTED
 
 
 def reviewed(exporter: str) -> Mapping[str, str]:
@@ -44,7 +43,7 @@ def finder(exporter: str) -> Finder:
     belongings = [one for name, one in RELATIONS.belongings.items() if name.startswith(f"{exporter}/")]
 
     def find(connection: Connection, subject: Subject) -> Iterator[Identity]:
-        found = address_matches.matches(connection, RELATIONS.book, belongings, subject)
+        found = address_matches.matches(connection, BOOK, belongings, subject)
         yield from address_matches.identities(exporter, found)
         users = own(subject, "user_id") if subject.kind is SubjectKind.USER else ()
         for user in users:

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, cast, or_, select
 from exporters.sql.addresses import Owner, had_it_together, is_of_one, same_name
 from exporters.sql.belonging import AddressBook, Belonging, ByAddress, ByColumn, ByMember
 from exporters.sql.columns import folded
-from exporters.sql.row_filter import at_tenants
+from exporters.sql.identifiers import at_tenants
 from exporters.sql.values import exact
 from portability.api import Identity, Subject, SubjectKind
 from portability.people.addresses import EMAIL, fold, is_national, normal

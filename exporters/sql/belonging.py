@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, FromClause, Table
+
+Scalar: TypeAlias = bool | int | float | str
 
 
 def sole(kind: str) -> str:
@@ -47,6 +49,8 @@ class ByColumn:
     """Whether ASCII case is ignored, as in e-mail addresses."""
     only_if_null: str | None = None
     """A column that must be NULL: a row of an account belongs to the account, whatever its address is."""
+    for_addresses: bool = False
+    """Whether a subject that is an address has such rows too; only for identities of the whole platform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,48 @@ class ByParent:
     """A column of the other dataset that must be NULL, such as the end of a membership."""
     is_part: bool = False
     """Whether the row is a part of the other row: a row whose parent has another tenant is delivered to no one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowCondition:
+    """A condition on a column; exactly one of the three is set."""
+
+    column: str
+    among: tuple[Scalar, ...] = ()
+    """The values that it may have."""
+    is_null: bool = False
+    is_not_null: bool = False
+
+    def on(self, table: FromClause) -> ColumnElement[bool]:
+        """Return the condition on a table or an alias of it."""
+        column = table.c[self.column]
+        if self.is_null:
+            return column.is_(None)
+        return column.is_not(None) if self.is_not_null else column.in_(self.among)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A table on the way from a row to what decides, such as the table of a relation of many to many."""
+
+    table: Table
+    here: str
+    """The column of this table that equals `key`."""
+    key: str = "id"
+    """The column of the table before."""
+    tenant: str | None = None
+    where: tuple[RowCondition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ByThrough:
+    """Rows that lead to the subject by way of other tables: the last of them has the column of the inner way.
+
+    TOML: `{ through = [{ table = "deal_contacts", here = "deal_id" }], column = "contact_id", identities = [...] }`.
+    """
+
+    steps: tuple[Step, ...]
+    way: ByColumn | ByParent
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +175,7 @@ class BySoleAddress:
         return sole(self.identity)
 
 
-Rule: TypeAlias = ByColumn | ByParent | ByAddress | ByMember | BySoleAddress
+Rule: TypeAlias = ByColumn | ByParent | ByThrough | ByAddress | ByMember | BySoleAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +190,10 @@ class Belonging:
     staff: tuple[Rule, ...] = ()
     """How rows lead to a member of the tenant's staff who took part."""
     key: str = "id"
+    more_key: tuple[str, ...] = ()
+    """Further columns, if `key` alone does not identify a row."""
+    where: tuple[RowCondition, ...] = ()
+    """Conditions for all rows of the dataset, of any subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +240,14 @@ class Relations:
     """All belongings of a platform by dataset, `exporter/dataset`, and its address book."""
 
     belongings: Mapping[str, Belonging]
-    book: AddressBook
+    book: AddressBook | None = None
+    """None: the source has no people of tenants whose addresses lead to rows."""
+
+    def address_book(self) -> AddressBook:
+        """Return the address book. Raises ValueError if there is none."""
+        if self.book is None:
+            raise ValueError("these relations have no address book")
+        return self.book
 
     @property
     def decided(self) -> frozenset[str]:
@@ -200,7 +257,7 @@ class Relations:
         """
         rules = (rule for belonging in self.belongings.values() for rule in belonging.person)
         given = (rule.gives for rule in rules if isinstance(rule, ByAddress | ByMember))
-        return frozenset({self.book.duplicate, *given})
+        return frozenset([*given, *([] if self.book is None else [self.book.duplicate])])
 
     def reviewed(self, exporter: str) -> Mapping[str, str]:
         """Return the kinds of identities that an exporter finds by comparing addresses, with the records' datasets."""
@@ -212,7 +269,7 @@ class Relations:
             if isinstance(rule, ByAddress | ByMember)
         }
         for name, one in of_exporter.items():
-            if one.table is self.book.table:
+            if self.book is not None and one.table is self.book.table:
                 found[self.book.duplicate] = name
         return found
 
@@ -226,7 +283,8 @@ class Relations:
             if name in seen:
                 continue
             seen.add(name)
-            for rule in (*self.belongings[name].person, *self.belongings[name].staff):
+            for stated in (*self.belongings[name].person, *self.belongings[name].staff):
+                rule = stated.way if isinstance(stated, ByThrough) else stated
                 if isinstance(rule, ByColumn):
                     found.update(rule.identities)
                 elif isinstance(rule, ByParent):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Table, and_, not_, or_
+from sqlalchemy import Column, ColumnElement, FromClause, Table, and_, not_, or_
 from sqlalchemy.sql import visitors
 
 from exporters.sql.source import TableSource
@@ -18,10 +18,14 @@ CLOCK_TOLERANCE = timedelta(minutes=10)
 
 
 def in_period(source: TableSource, selection: Selection) -> Iterator[ColumnElement[bool]]:
-    """Yield the conditions of the requested period, without rows created since the export began."""
-    if selection.since is not None:
-        yield source.created >= selection.since
-    if selection.until is not None:
+    """Yield the conditions of the requested period, without rows created since the export began.
+
+    A row that was changed in the period since `since` belongs to it too, if the source says when rows were changed.
+    """
+    if source.created is not None and selection.since is not None:
+        is_new = source.created >= selection.since
+        yield is_new if source.changed is None else or_(is_new, source.changed >= selection.since)
+    if source.created is not None and selection.until is not None:
         yield source.created < selection.until
     yield from existing(source, selection)
 
@@ -33,7 +37,7 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
     belongs to the export. A row that belongs to a newer row of a joined table is left out with it, so a row is never
     there without its parent. A parent that is missing has no creation time, and leaves nothing out.
     """
-    if selection.began_at is None:
+    if selection.began_at is None or source.created is None:
         return
     present = datetime.now(UTC) + CLOCK_TOLERANCE
     yield not_(and_(source.created > selection.began_at, source.created <= present))
@@ -41,9 +45,9 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
         yield or_(created.is_(None), created <= selection.began_at, created > present)
 
 
-def in_future(source: TableSource) -> ColumnElement[bool]:
+def in_future(created: Column[Any]) -> ColumnElement[bool]:
     """Return the condition for rows whose own creation time has not come yet."""
-    return source.created > datetime.now(UTC) + CLOCK_TOLERANCE
+    return created > datetime.now(UTC) + CLOCK_TOLERANCE
 
 
 @cache

@@ -114,8 +114,8 @@ class as_stored(FunctionElement[Any]):  # noqa: N801  # named like an SQL functi
         super().__init__(cast(plain, Text) if isinstance(key.value, UndecodedText) else plain)
 
 
-@compiles(as_stored, "sqlite")
-def _as_stored_sqlite(element: as_stored, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+@compiles(as_stored, "sqlite", "mysql", "mariadb")
+def _as_stored_plain(element: as_stored, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
     return str(compiler.process(element.clauses, **options))
 
 

@@ -17,7 +17,7 @@ from exporters.sql.faults import reading
 from exporters.sql.files import find_all, stated_file
 from exporters.sql.marks import remarks, withheld
 from exporters.sql.pages import Page, Pages
-from exporters.sql.rows import key, named, rows_of
+from exporters.sql.rows import identifier, key, named, rows_of
 from exporters.sql.slices import cuts, stated_bytes
 from exporters.sql.source import FILE, TableSource
 from portability.api import (
@@ -161,7 +161,7 @@ class SqlExporter:
         if table.file is None:
             return Batch(rows, cursor(page.key), (), tuple(page.gaps), remarks(page.marks), withheld(page.marks))
         stated_files = [
-            stated_file(named(table, record), record, file_columns)
+            stated_file(named(table, record), identifier(table, record), file_columns)
             for record, file_columns in zip(rows, zip(*page.files, strict=True), strict=True)
         ]
         found = find_all(self._sources.files, stated_files)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from pymysql.err import MySQLError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,6 +22,10 @@ from portability.database.engine import READING
 PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "55")
 NOT_UTF8 = "Could not decode to UTF-8"
 """The beginning of the message of Python's sqlite3 for such a text; it has no code."""
+# Errors of MariaDB and MySQL: connections, shutdown, locks and deadlocks, time limits, lost and refused connections.
+PASSING_MYSQL = frozenset(
+    {"1040", "1053", "1205", "1213", "1317", "1927", "1969", "2002", "2003", "2006", "2013", "2014", "3024"}
+)
 PASSING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
@@ -29,7 +35,7 @@ class UndecodableText(Exception):
 
 @contextmanager
 def reading(engine: Engine, what: str, *, single: bool = False, lenient: bool | None = None) -> Iterator[Connection]:
-    """Open a short READ ONLY transaction on the platform's database; `single`: for one statement, without BEGIN.
+    """Open a short READ ONLY transaction on the source's database; `single`: for one statement, without BEGIN.
 
     `lenient` says what happens to a text in SQLite that is not UTF-8. True: it comes as bytes, which no converter
     accepts, so only this value is lost. False: UndecodableText is raised. None: the source counts as refusing.
@@ -44,7 +50,7 @@ def reading(engine: Engine, what: str, *, single: bool = False, lenient: bool | 
         ):
             yield connection
     except PoolTimeout:
-        raise SourceUnavailable(f"{what}: all connections to the platform's database are in use") from None
+        raise SourceUnavailable(f"{what}: all connections to the database are in use") from None
     except DBAPIError as error:
         if lenient is False and _is_not_utf8(error.orig):
             raise UndecodableText from None
@@ -57,7 +63,7 @@ def reading(engine: Engine, what: str, *, single: bool = False, lenient: bool | 
     except (SQLAlchemyError, ValueError, ArithmeticError) as error:
         kind = type(error).__name__
         raise SourceRefused(
-            f"{what}: the platform's database contains a value that its column type does not allow ({kind})"
+            f"{what}: the database contains a value that its column type does not allow ({kind})"
         ) from None
 
 
@@ -70,8 +76,10 @@ def _begun(connection: Connection, *, single: bool) -> Iterator[None]:
         return
     with connection.begin():
         # A plug-in's own engine may not set them.
-        if is_postgresql and not connection.get_execution_options().get(sessions.SETS_TIMES):
-            sessions.set_times(connection)
+        if is_postgresql:
+            if not connection.get_execution_options().get(sessions.SETS_TIMES):
+                sessions.set_times(connection)
+            sessions.set_settings(connection)
         yield
 
 
@@ -80,7 +88,8 @@ def _in_one_message(connection: Connection) -> Iterator[None]:
     """Send the only statement of the block together with its settings, without BEGIN and COMMIT."""
     connection.execution_options(isolation_level="AUTOCOMMIT")
     driver: Any = connection.connection.dbapi_connection
-    usual, driver.cursor_factory = driver.cursor_factory, sessions.SingleStatementCursor
+    single = partial(sessions.SingleStatementCursor, before=sessions.before_single(connection))
+    usual, driver.cursor_factory = driver.cursor_factory, single
     try:
         with connection.begin():
             yield
@@ -117,18 +126,22 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
     kind, code = type(error).__name__, _code(error)
     seen = f"{kind} {code}" if code else kind
     if is_lost or _passes(error, code):
-        return SourceUnavailable(f"{what}: the platform's database does not answer ({seen})")
+        return SourceUnavailable(f"{what}: the database does not answer ({seen})")
     return SourceRefused(
-        f"{what}: the platform's database refuses the query ({seen})",
-        hint="the exporter's account needs SELECT on the tables of docs/source-schema.md",
+        f"{what}: the database refuses the query ({seen})",
+        hint="its account needs SELECT on what is exported: docs/source-schema.md, or docs/maps.md for a map",
     )
 
 
 def _code(error: BaseException | None) -> str:
+    if isinstance(error, MySQLError):
+        return str(error.args[0]) if error.args else ""
     return str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or "")
 
 
 def _passes(error: BaseException | None, code: str) -> bool:
+    if isinstance(error, MySQLError):
+        return code in PASSING_MYSQL
     if isinstance(error, sqlite3.Error):
         return code.startswith(PASSING_SQLITE)
     if code:

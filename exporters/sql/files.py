@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from exporters.maps.media_types import EXTENSIONS, OPAQUE, SHA256
-from portability.api import File, FileStore, Gap, Record
+from portability.api import File, FileStore, Gap
 from portability.api.errors import SourceRefused
 
 FINDERS = 8
@@ -28,12 +28,12 @@ class StatedFile:
     sha256: str | None
 
 
-def stated_file(what: str, record: Record, columns: Sequence[object]) -> StatedFile:
-    """Make it from a record with an id and the columns of its file; a value of another type counts as not stated."""
+def stated_file(what: str, identifier: str, columns: Sequence[object]) -> StatedFile:
+    """Make it from a record's name and id, and the columns of its file; a value of another type is not stated."""
     storage_key, media_type, size, sha256 = columns
     return StatedFile(
         what,
-        str(record["id"]),
+        identifier,
         storage_key if isinstance(storage_key, str) else None,
         media_type if isinstance(media_type, str) else None,
         size if isinstance(size, int) and not isinstance(size, bool) else None,

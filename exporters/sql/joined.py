@@ -36,7 +36,7 @@ from exporters.sql.rows import Columns, place_of, selected, statement
 from exporters.sql.source import TableSource
 from exporters.sql.values import as_text, field_type
 from portability.api import FieldType
-from portability.database.sessions import SINGLE
+from portability.database.sessions import before_single
 
 _ROWS = "rows"
 _OF_ANY_SIZE = (FieldType.STRING, FieldType.OBJECT)
@@ -128,7 +128,7 @@ def ask(database: Engine, asked: Query, key: Sequence[object], rows: int) -> Joi
         driver: Any = connection.connection.driver_connection
         encoding = driver.info.encoding
         sql = ClientCursor(driver).mogrify(asked.sql, asked.after(key, rows))
-        result = driver.pgconn.exec_((SINGLE + sql).encode(encoding))
+        result = driver.pgconn.exec_((before_single(connection) + sql).encode(encoding))
         if result.status != ExecStatus.TUPLES_OK:
             if driver.pgconn.status == ConnStatus.BAD:
                 connection.invalidate()

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Engine, MetaData, bindparam, text
+from sqlalchemy import Boolean, Column, ColumnElement, Engine, MetaData, bindparam, text, true
 
 from exporters.sql.columns import WITHHELD as IS_WITHHELD
 from exporters.sql.creation import in_future
@@ -28,9 +28,9 @@ WITHHELD = "withheld:"
 """Prefix of the marks of withheld columns."""
 
 RIGHTS = text(
-    "select t.relname, a.attname from pg_catalog.pg_class t join pg_catalog.pg_attribute a on a.attrelid = t.oid"
-    " where (t.relname, a.attname) in :withheld and pg_catalog.pg_table_is_visible(t.oid)"
-    " and pg_catalog.has_column_privilege(t.oid, a.attnum, 'SELECT')"
+    "select n.nspname, t.relname, a.attname, pg_catalog.pg_table_is_visible(t.oid) from pg_catalog.pg_class t"
+    " join pg_catalog.pg_namespace n on n.oid = t.relnamespace join pg_catalog.pg_attribute a on a.attrelid = t.oid"
+    " where (t.relname, a.attname) in :withheld and pg_catalog.has_column_privilege(t.oid, a.attnum, 'SELECT')"
 ).bindparams(bindparam("withheld", expanding=True))
 """Which of some columns the role may read; a table or column that does not exist is not among them."""
 
@@ -44,10 +44,15 @@ def remarks_of(source: TableSource, subject: Subject, selection: Selection) -> M
         if past is not None:
             marks[RowRemark.PAST_RETENTION] = past
     if source.deleted is not None:
-        marks[RowRemark.SOFT_DELETED] = source.deleted.is_not(None)
-    if selection.began_at is not None:
-        marks[RowRemark.CREATED_IN_FUTURE] = in_future(source)
+        marks[RowRemark.SOFT_DELETED] = is_set(source.deleted)
+    if selection.began_at is not None and source.created is not None:
+        marks[RowRemark.CREATED_IN_FUTURE] = in_future(source.created)
     return marks
+
+
+def is_set(column: Column[Any]) -> ColumnElement[bool]:
+    """Return the condition that a truth value is true, or that any other column has a value."""
+    return column == true() if isinstance(column.type, Boolean) else column.is_not(None)
 
 
 def withheld_of(database: Engine, source: TableSource, selection: Selection) -> Marks:
@@ -62,16 +67,21 @@ def withheld_of(database: Engine, source: TableSource, selection: Selection) -> 
         # Rights are looked up once for an export, not for each dataset.
         look_up = _readable if selection.began_at else _readable.__wrapped__
         readable = look_up(database, source.table.metadata, selection.began_at)
-        columns = tuple(column for column in columns if (column.table.name, column.name) in readable)
+        columns = tuple(one for one in columns if (one.table.schema, one.table.name, one.name) in readable)
     return {f"{WITHHELD}{column.name}": column.is_not(None) for column in columns}
 
 
 @lru_cache(maxsize=1)
-def _readable(database: Engine, tables: MetaData, _began_at: datetime | None) -> frozenset[tuple[str, str]]:
-    """Return the withheld columns of all tables that this role may read, as (table, column)."""
+def _readable(database: Engine, tables: MetaData, _began_at: datetime | None) -> frozenset[tuple[str | None, str, str]]:
+    """Return the withheld columns of all tables that this role may read, as (schema, table, column).
+
+    Without a schema a name means the table that the role finds by it.
+    """
     withheld = [(t.name, column.name) for t in tables.sorted_tables for column in t.c if column.info.get(IS_WITHHELD)]
     with reading(database, "rights", single=True) as connection:
-        return frozenset((row[0], row[1]) for row in connection.execute(RIGHTS, {"withheld": withheld}))
+        rows = connection.execute(RIGHTS, {"withheld": withheld}).all()
+    named = {(row[0], row[1], row[2]) for row in rows}
+    return frozenset(named | {(None, row[1], row[2]) for row in rows if row[3]})
 
 
 def marked(marks: Iterable[str], columns: Sequence[Sequence[object]]) -> dict[str, list[int]]:

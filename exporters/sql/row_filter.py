@@ -5,30 +5,28 @@ The same condition serves reading, counting and slicing. Every step compares the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, not_, or_, select, tuple_, union
+from sqlalchemy import Column, ColumnElement, FromClause, and_, not_, or_, select
 
-from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress, Relations, Rule, Within
-from exporters.sql.columns import alias, folded
+from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress, ByThrough, Relations, Rule, Within
+from exporters.sql.columns import alias
+from exporters.sql.identifiers import at_tenants, fitting, is_among, own
 from exporters.sql.unrelated import Unrelated, leads_to_no_one
-from portability.api import Subject, SubjectKind
-from portability.people.addresses import fold
-
-Make: TypeAlias = Callable[[FromClause], ColumnElement[bool]]
-"""Makes a condition on a table or an alias of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way by which rows lead to the subject."""
-
-    column: str
-    """The column that names what a person must review, if it is unclear whether the row is the subject's."""
-    make: Make
+from exporters.sql.ways import (
+    Way,
+    any_way,
+    column_way,
+    limited,
+    parent_way,
+    sole_address_way,
+    through_column,
+    through_parent,
+)
+from portability.api import ADDRESS_KINDS, Subject, SubjectKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +36,6 @@ class Unclear:
     column: str
     """The column that names them."""
     rows: ColumnElement[bool]
-
-
-def own(subject: Subject, kind: str, *, verified: bool = True) -> tuple[str, ...]:
-    """Return identifiers of the subject that are valid on the whole platform, not only for one tenant."""
-    found = (i for i in subject.identities if i.verified is verified and i.kind == kind and not i.tenant)
-    return tuple(dict.fromkeys(i.value for i in found))
-
-
-def at_tenants(subject: Subject, kinds: Collection[str], *, verified: bool = True) -> Mapping[str, tuple[str, ...]]:
-    """Return identifiers of the subject by the tenant where they are valid; a contact has those of its own tenant."""
-    found: dict[str, dict[str, None]] = {}
-    for i in subject.identities:
-        is_own = subject.kind is not SubjectKind.CONTACT or i.tenant == subject.tenant
-        if i.tenant and i.kind in kinds and i.verified is verified and is_own:
-            found.setdefault(i.tenant, {})[i.value] = None
-    return {tenant: tuple(values) for tenant, values in found.items()}
 
 
 def is_tenant(subject: Subject) -> bool:
@@ -109,10 +91,11 @@ class RowFilter:
         unclear = list(self._ways(belonging, belonging.person, subject, unclear=True))
         if not unclear:
             return []
-        clear = _any_way(belonging, [*self._all_ways(subject)], table, by_key=True)
+        clear = any_way(belonging, [*self._all_ways(subject)], table, by_key=True)
         return [
-            Unclear(way.column, way.make(table) if clear is None else and_(way.make(table), not_(clear)))
+            Unclear(way.column, rows if clear is None else and_(rows, not_(clear)))
             for way in unclear
+            for rows in (limited(belonging, table, way.make(table)),)
         ]
 
     def _of(self, subject: Subject) -> ColumnElement[bool] | None:
@@ -121,7 +104,7 @@ class RowFilter:
             ways = list(self._all_ways(subject))
             is_direct = self._joined is not None and len(ways) == 1
             directly = self._directly(subject) if is_direct else None
-            return _any_way(belonging, ways, table) if directly is None else directly
+            return any_way(belonging, ways, table) if directly is None else directly
         rows, foreign = self._of_tenant(subject), self._foreign()
         if rows is None or foreign is None:
             return rows
@@ -132,9 +115,11 @@ class RowFilter:
 
     def _of_tenant(self, subject: Subject) -> ColumnElement[bool] | None:
         belonging = self._belonging
-        if belonging.tenant is None or not is_tenant(subject):
+        if belonging.tenant is None or not is_tenant(subject) or subject.tenant is None:
             return None
-        return belonging.table.c[belonging.tenant] == subject.tenant
+        column = belonging.table.c[belonging.tenant]
+        named = fitting(column, [subject.tenant])
+        return limited(belonging, belonging.table, is_among(column, named)) if named else None
 
     def _foreign(self) -> ColumnElement[bool] | None:
         """Return the condition for rows that are part of a row of another tenant."""
@@ -153,7 +138,7 @@ class RowFilter:
         """Return the condition on the columns of the joined parent, whose rows lead to the subject."""
         parent = self._relations.belongings[self._joined or ""]
         ways = list(self._ways(parent, parent.person, subject))
-        return _any_way(parent, ways, parent.table)
+        return any_way(parent, ways, parent.table)
 
     def _all_ways(self, subject: Subject) -> Iterator[Way]:
         yield from self._ways(self._belonging, self._belonging.person, subject)
@@ -167,7 +152,9 @@ class RowFilter:
             if isinstance(rule, ByParent):
                 way = self._by_parent(belonging, rule, subject, unclear=unclear, staff=rules is belonging.staff)
             elif isinstance(rule, BySoleAddress):
-                way = _by_sole_address(belonging, rule, subject, unclear=unclear)
+                way = sole_address_way(belonging, rule, subject, unclear=unclear)
+            elif isinstance(rule, ByThrough):
+                way = self._by_through(belonging, rule, subject, unclear=unclear, staff=rules is belonging.staff)
             elif isinstance(rule, ByColumn):
                 way = self._by_column(belonging, rule, subject, unclear=unclear)
             else:
@@ -176,84 +163,40 @@ class RowFilter:
                 yield way
 
     def _by_column(self, belonging: Belonging, rule: ByColumn, subject: Subject, *, unclear: bool) -> Way | None:
+        found = self._identities(belonging, rule, belonging.table.c[rule.column], subject, unclear=unclear)
+        return column_way(belonging, rule, found) if found else None
+
+    def _identities(
+        self, belonging: Belonging, rule: ByColumn, column: Column[Any], subject: Subject, *, unclear: bool
+    ) -> Mapping[str | None, Sequence[Any]]:
+        """Return the values that the column may have, by tenant; under None for the whole platform."""
+        by_tenant: Iterable[tuple[str | None, Sequence[str]]]
         if rule.within is Within.PLATFORM:
-            is_user = subject.kind is SubjectKind.USER and not unclear
-            values = [value for kind in rule.identities for value in own(subject, kind)] if is_user else []
-            return _platform_way(rule, values) if values else None
-        kinds = frozenset(rule.identities) & self._relations.decided if unclear else frozenset(rule.identities)
-        by_tenant = at_tenants(subject, kinds, verified=not unclear)
-        return _tenant_way(belonging, rule, by_tenant) if by_tenant else None
+            has_account = subject.kind is SubjectKind.USER or (rule.for_addresses and subject.kind in ADDRESS_KINDS)
+            kinds = rule.identities if has_account and not unclear else ()
+            # Where row-level security shows one tenant at a time, the subject has this tenant.
+            tenant = subject.tenant if belonging.tenant else None
+            by_tenant = [(tenant, [value for kind in kinds for value in own(subject, kind)])]
+        else:
+            decided = frozenset(rule.identities) & self._relations.decided if unclear else frozenset(rule.identities)
+            by_tenant = at_tenants(subject, decided, verified=not unclear).items()
+        found = {tenant: fitting(column, values) for tenant, values in by_tenant}
+        return {tenant: values for tenant, values in found.items() if values}
 
     def _by_parent(
         self, belonging: Belonging, rule: ByParent, subject: Subject, *, unclear: bool, staff: bool
     ) -> Way | None:
         parent = self._relations.belongings[rule.dataset]
         ways = list(self._ways(parent, parent.staff if staff else parent.person, subject, unclear=unclear))
-        if not ways:
-            return None
+        return parent_way(belonging, rule, parent, ways) if ways else None
 
-        def make(t: FromClause) -> ColumnElement[bool]:
-            p = alias(parent.table, belonging.table, rule)
-            found = _any_way(parent, ways, p)
-            conditions = [] if found is None else [found]
-            if rule.only_if_null is not None:
-                conditions.append(p.c[rule.only_if_null].is_(None))
-            if belonging.tenant is None or parent.tenant is None or rule.key == parent.tenant:
-                return t.c[rule.column].in_(select(p.c[rule.key]).where(*conditions))
-            keys: Select[tuple[object, object]] = select(p.c[parent.tenant], p.c[rule.key]).where(*conditions)
-            return tuple_(t.c[belonging.tenant], t.c[rule.column]).in_(keys)
-
-        return Way(rule.column, make)
-
-
-def _by_sole_address(belonging: Belonging, rule: BySoleAddress, subject: Subject, *, unclear: bool) -> Way | None:
-    notations = own(subject, rule.gives, verified=not unclear)
-    if subject.kind != rule.identity or not notations:
-        return None
-
-    def make(t: FromClause) -> ColumnElement[bool]:
-        return and_(t.c[rule.unlinked].is_(None), t.c[rule.sole_address].in_(notations))
-
-    # A row that someone must review is named by its key: the address is personal data.
-    return Way(belonging.key, make)
-
-
-def _platform_way(rule: ByColumn, values: Sequence[str]) -> Way:
-    wanted = [fold(value) for value in values] if rule.fold else list(values)
-
-    def make(t: FromClause) -> ColumnElement[bool]:
-        column: ColumnElement[str] = folded(t.c[rule.column]) if rule.fold else t.c[rule.column]
-        rows = column.in_(wanted)
-        return rows if rule.only_if_null is None else and_(t.c[rule.only_if_null].is_(None), rows)
-
-    return Way(rule.column, make)
-
-
-def _tenant_way(belonging: Belonging, rule: ByColumn, by_tenant: Mapping[str, Sequence[str]]) -> Way:
-    if belonging.tenant is None:
-        raise ValueError(f"{belonging.table.name}: a rule within a tenant needs a column that names the tenant")
-
-    def make(t: FromClause) -> ColumnElement[bool]:
-        tenant, column = t.c[belonging.tenant or ""], t.c[rule.column]
-        return or_(*(and_(tenant == name, column.in_(values)) for name, values in by_tenant.items()))
-
-    return Way(rule.column, make)
-
-
-def _any_way(
-    belonging: Belonging, ways: Sequence[Way], table: FromClause, *, by_key: bool = False
-) -> ColumnElement[bool] | None:
-    """Return the condition for rows that any way leads to; None without a way.
-
-    Several ways are united by the rows' keys: each way uses its own index, and a row that is found twice comes once.
-    """
-    if not ways:
-        return None
-    if len(ways) == 1 and not by_key:
-        return ways[0].make(table)
-    branches = []
-    for place, way in enumerate(ways):
-        t = alias(belonging.table, place)
-        branches.append(select(t.c[belonging.key]).where(way.make(t)))
-    keys = branches[0] if len(branches) == 1 else union(*branches)
-    return table.c[belonging.key].in_(keys)
+    def _by_through(
+        self, belonging: Belonging, rule: ByThrough, subject: Subject, *, unclear: bool, staff: bool
+    ) -> Way | None:
+        if isinstance(rule.way, ByColumn):
+            column = rule.steps[-1].table.c[rule.way.column]
+            found = self._identities(belonging, rule.way, column, subject, unclear=unclear)
+            return through_column(belonging, rule, rule.way, found) if found else None
+        parent = self._relations.belongings[rule.way.dataset]
+        ways = list(self._ways(parent, parent.staff if staff else parent.person, subject, unclear=unclear))
+        return through_parent(belonging, rule, rule.way, parent, ways) if ways else None

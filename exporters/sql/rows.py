@@ -142,7 +142,8 @@ def take(source: TableSource, rows: Sequence[Row], marks: Collection[str] = ()) 
     file_columns = list(zip(*found.files, strict=True))
     for place, values in enumerate(zip(*found.values, strict=True)):
         record = dict(zip(names, values, strict=True))
-        stated = stated_file(named(source, record), record, file_columns[place]) if file_columns else None
+        name = named(source, record)
+        stated = stated_file(name, identifier(source, record), file_columns[place]) if file_columns else None
         gaps = gaps_of(source, record, found.lost.get(place, ()))
         fulfilled = frozenset(name for name, rows in places.items() if place in rows)
         yield TakenColumns(record, gaps, found.key(place), stated, fulfilled)
@@ -159,6 +160,11 @@ def key(source: TableSource, record: Record) -> tuple[str | int, ...]:
     """Return a record's key for its gaps; empty if a part of it is lost itself."""
     values = [record[name] for name in source.dataset.key]
     return tuple(value for value in values if isinstance(value, str | int)) if None not in values else ()
+
+
+def identifier(source: TableSource, record: Record) -> str:
+    """Return the key of a record as one text, which names its file."""
+    return "-".join(str(record[name]) for name in source.dataset.key)
 
 
 def named(source: TableSource, record: Record) -> str:

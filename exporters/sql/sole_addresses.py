@@ -80,7 +80,7 @@ def records(
             continue
         t, columns = book.table, book.addresses[kind]
         asked = select(t.c[book.tenant], t.c[book.key], t.c[book.name], t.c[columns.since], t.c[columns.address])
-        rows = asked.where(_may_be(t.c[columns.address], kind, address)).order_by(t.c[book.tenant], t.c[book.key])
+        rows = asked.where(may_be(t.c[columns.address], kind, address)).order_by(t.c[book.tenant], t.c[book.key])
         same = (row for row in connection.execute(rows).all() if _is_same(kind, row[-1], address))
         for tenant, group in groupby(same, itemgetter(0)):
             found = list(group)
@@ -111,7 +111,7 @@ def _accounts(connection: Connection, book: AccountBook, kind: str, address: str
     t, columns = book.table, book.addresses[kind]
     asked = (t.c[book.key], t.c[columns.address], t.c[columns.since].is_not(None))
     for key, found, is_proved in connection.execute(
-        select(*asked).where(_may_be(t.c[columns.address], kind, address)).order_by(t.c[book.key])
+        select(*asked).where(may_be(t.c[columns.address], kind, address)).order_by(t.c[book.key])
     ):
         if _is_same(kind, found, address):
             yield key, bool(is_proved)
@@ -128,7 +128,7 @@ def _uses(
             t: Table = belonging.table
             name: ColumnElement[Any] = literal(None, Text()) if rule.name is None else t.c[rule.name]
             asked = select(t.c[rule.sole_address], t.c[rule.unlinked], name)
-            rows = asked.where(_may_be(t.c[rule.sole_address], kind, address)).distinct()
+            rows = asked.where(may_be(t.c[rule.sole_address], kind, address)).distinct()
             for notation, account, given in connection.execute(rows.order_by(*rows.selected_columns)):
                 if _is_same(kind, notation, address):
                     yield notation, account, given
@@ -139,7 +139,7 @@ def _is_same(kind: str, found: object, address: str) -> bool:
     return isinstance(found, str) and normal(kind, found) == normal(kind, address)
 
 
-def _may_be(column: ColumnElement[str], kind: str, address: str) -> ColumnElement[bool]:
+def may_be(column: ColumnElement[str], kind: str, address: str) -> ColumnElement[bool]:
     """Return a condition for all notations of an address, and a few others, which an index can serve."""
     if kind != EMAIL:
         return may_contain(column, kind, address)

@@ -71,12 +71,12 @@ class RowRetention(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileColumns:
-    """Columns that say which file belongs to a row, with its expected properties."""
+    """Columns that say which file belongs to a row, with its expected properties; an empty expression is not stated."""
 
-    storage_key: Column[Any]
-    media_type: Column[Any]
-    bytes: Column[Any]
-    sha256: Column[Any]
+    storage_key: ColumnElement[Any]
+    media_type: ColumnElement[Any]
+    bytes: ColumnElement[Any]
+    sha256: ColumnElement[Any]
 
     @classmethod
     def of(cls, table: Table) -> FileColumns:
@@ -95,14 +95,17 @@ class TableSource:
     origin: FromClause
     order: tuple[Column[Any], ...]
     """Unique, never NULL and never changed: the keyset of the reader's cursor."""
-    created: Column[Any]
+    created: Column[Any] | None
+    """When the row was created; None: the source does not say, so no time limits its rows."""
     where: Where
     filter: RowFilter | None = None
     """The filter of `where`, if it is declared as a belonging."""
     retention: RowRetention | None = None
     file: FileColumns | None = None
     deleted: Column[Any] | None = None
-    """When the platform marked the row as deleted; NULL if it did not."""
+    """When the source marked the row as deleted, NULL if it did not; or whether it did."""
+    changed: Column[Any] | None = None
+    """When the row was last changed."""
     withheld: tuple[Column[Any], ...] = ()
     """Columns whose values are described and not delivered."""
 

@@ -52,6 +52,8 @@ def leads_to_no_one(relations: Relations, dataset: str, tenant: str, origin: Fro
     are compared without the separators of phone numbers and without ASCII case: the number of these rows is for
     information, and no row is left out because of it.
     """
+    if relations.book is None:
+        return None
     belonging = relations.belongings[dataset]
     found = list(_ways(relations, belonging, belonging.table, tenant))
     return Unrelated(not_(_any(found)), _joined(origin, found)) if found else None
@@ -74,7 +76,7 @@ def _ways(relations: Relations, belonging: Belonging, table: FromClause, tenant:
 
 def _way(relations: Relations, belonging: Belonging, rule: Rule, t: FromClause, tenant: str) -> _JoinedWay | None:
     if isinstance(rule, ByColumn):
-        is_of_person = rule.within is Within.TENANT and relations.book.identity in rule.identities
+        is_of_person = rule.within is Within.TENANT and relations.address_book().identity in rule.identities
         return _names_person(relations, belonging, rule, t) if is_of_person else None
     if isinstance(rule, ByParent):
         return _has_parent(relations, rule, t, tenant)
@@ -84,7 +86,7 @@ def _way(relations: Relations, belonging: Belonging, rule: Rule, t: FromClause, 
 
 
 def _names_person(relations: Relations, belonging: Belonging, rule: ByColumn, t: FromClause) -> _JoinedWay:
-    book = relations.book
+    book = relations.address_book()
     b = alias(book.table, belonging.table, rule)
     # By its primary key.
     same = (b.c[book.key] == t.c[rule.column], b.c[book.tenant] == t.c[belonging.tenant or ""])
@@ -104,7 +106,7 @@ def _has_parent(relations: Relations, rule: ByParent, t: FromClause, tenant: str
 
 def _has_address(relations: Relations, rule: ByAddress, t: FromClause, tenant: str) -> _JoinedWay:
     """Return the way of rows whose address is that of exactly one person, who had proved it by then."""
-    people = _people(relations.book, rule.identity, tenant)
+    people = _people(relations.address_book(), rule.identity, tenant)
     moment = func.coalesce(*(t.c[name] for name in rule.at))
     # Not NULL: its negation would not be true.
     conditions = [t.c[rule.unlinked].is_(None), func.coalesce(people.c.since <= moment, false())]
@@ -118,7 +120,8 @@ def _has_address(relations: Relations, rule: ByAddress, t: FromClause, tenant: s
 
 def _has_member(relations: Relations, belonging: Belonging, rule: ByMember, t: FromClause, tenant: str) -> _JoinedWay:
     """Return the way of rows whose JSON value contains the key or the address of exactly one person."""
-    book, b = relations.book, alias(relations.book.table, rule, "named")
+    book = relations.address_book()
+    b = alias(book.table, rule, "named")
     m = alias(belonging.table, rule)
     texts = json_texts(m.c[rule.members]).table_valued("value", name="texts")
     moment = func.coalesce(*(m.c[name] for name in rule.at))

@@ -72,6 +72,11 @@ def _as_text_postgresql(element: as_text, compiler: SQLCompiler, **options: Any)
     return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
 
 
+@compiles(as_text, "mysql", "mariadb")
+def _as_text_mysql(element: as_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    return f"CAST({compiler.process(element.clauses, **options)} AS CHAR)"
+
+
 @compiles(as_text, "sqlite")
 def _as_text_sqlite(element: as_text, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
     return str(compiler.process(element.clauses, **options))  # it is already text

@@ -35,10 +35,12 @@ from portability.api.exporters import (
     FileStore,
     KnowingExporter,
     MappedKind,
+    PreparedExporter,
     ResolvingExporter,
     SlicingExporter,
     SourceDeclaration,
     SourceKind,
+    SourceMap,
     Sources,
 )
 from portability.api.formats import Document, DocumentFormat, Format, StreamingFormat
@@ -149,6 +151,7 @@ __all__ = [
     "OpenUpload",
     "Person",
     "PortabilityError",
+    "PreparedExporter",
     "PreparedStorage",
     "PresigningStorage",
     "Provenance",
@@ -167,6 +170,7 @@ __all__ = [
     "SourceDeclaration",
     "SourceError",
     "SourceKind",
+    "SourceMap",
     "SourceRefused",
     "SourceStalled",
     "SourceUnavailable",

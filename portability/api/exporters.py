@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
@@ -133,6 +134,18 @@ class DeclaringExporter(Exporter, Protocol):
     def identity_use(self) -> IdentityUse: ...
 
 
+@runtime_checkable
+class PreparedExporter(Exporter, Protocol):
+    """Optional: compares what it declares with its source, before a worker takes its first job."""
+
+    def prepare(self) -> None:
+        """Raise BadInput, with which no worker starts, if the declaration does not fit the source.
+
+        Raises: SourceUnavailable, SourceRefused: the worker starts, and exports report the fault.
+        """
+        ...
+
+
 ExporterFactory: TypeAlias = Callable[[Sources], Exporter]
 
 
@@ -147,6 +160,8 @@ class SourceDeclaration:
     """The section as TOML gives it, without `kind`."""
     folder: Path
     """The folder of the file: relative paths in the section start here."""
+    file: Path | None = None
+    """The file, for the lines in errors."""
 
     def texts(self, *known: str) -> Mapping[str, str]:
         """Return the values of a section whose values are all texts.
@@ -164,11 +179,35 @@ SourceKind: TypeAlias = Callable[[SourceDeclaration, Sources], Exporter]
 """Make the exporter of a section; raises BadSetting if it is invalid. Entry point group `portability.source_kinds`."""
 
 
+@dataclass(frozen=True, slots=True)
+class SourceMap:
+    """The text of a map, and the name by which errors call it. It has no secrets and no personal data."""
+
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256 of its UTF-8, in lower-case hexadecimal."""
+        return sha256(self.text.encode()).hexdigest()
+
+
 @runtime_checkable
 class MappedKind(Protocol):
     """A kind of source whose sections name a map: a TOML file that declares the datasets (docs/maps.md)."""
 
     def __call__(self, declared: SourceDeclaration, connections: Sources, /) -> Exporter: ...
+
+    def source_map(self, declared: SourceDeclaration) -> SourceMap:
+        """Read the map that a section names. Raises BadSetting, BadMap."""
+        ...
+
+    def reopen(self, declared: SourceDeclaration, source: SourceMap, connections: Sources) -> Exporter:
+        """Make the exporter of a section by this map: an export keeps the map with which it was planned.
+
+        Raises: BadSetting, BadMap.
+        """
+        ...
 
     def schema(self) -> Mapping[str, object]:
         """Return the JSON Schema of its maps (draft 2020-12)."""

@@ -12,7 +12,8 @@ from typing import Any, Self
 from psycopg import ClientCursor
 from psycopg import Connection as Driver
 from psycopg.pq import ExecStatus
-from sqlalchemy import Connection
+from psycopg.sql import quote
+from sqlalchemy import Connection, func, select, true
 
 SETS_TIMES = "portability_sets_times"
 READ_ONLY = {"postgresql_readonly": True, SETS_TIMES: True}
@@ -21,6 +22,9 @@ TIMES = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
 """Settings of a transaction that reads another system: in which form it writes times as text."""
 SINGLE = f"SET TRANSACTION READ ONLY; {TIMES}; "
 """Before a single statement of the same message: PostgreSQL runs all statements of a message as one transaction."""
+SETTINGS = "portability_settings"
+"""Execution option: settings of each transaction by name, such as those of row-level security. Names and values may be
+any text: they are bound, or quoted by libpq."""
 PREPARE_AFTER = 5
 """A statement is prepared after this number of executions; the driver's default."""
 TURNS = 10
@@ -30,11 +34,34 @@ TURNS = 10
 class SingleStatementCursor(ClientCursor[Any]):
     """Sends the settings and one statement in one message: a whole READ ONLY transaction in one round trip."""
 
+    def __init__(self, connection: Driver[Any], *, before: str = SINGLE, row_factory: Any = None) -> None:  # noqa: ANN401  # as below
+        super().__init__(connection, row_factory=row_factory)
+        self._before = before
+
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:  # noqa: ANN401  # the driver's own
-        super().execute(SINGLE + query, params, **options)
+        # With parameters a percent sign is a placeholder.
+        before = self._before if params is None else self._before.replace("%", "%%")
+        super().execute(before + query, params, **options)
         while self.nextset():  # the last result is that of the statement
             pass
         return self
+
+
+def before_single(connection: Connection) -> str:
+    """Return what precedes a single statement of this connection in the same message."""
+    settings = connection.get_execution_options().get(SETTINGS, {})
+    if not settings:
+        return SINGLE
+    driver = connection.connection.driver_connection
+    calls = [f"set_config({quote(name, driver)}, {quote(value, driver)}, true)" for name, value in settings.items()]
+    return f"{SINGLE}SELECT {', '.join(calls)}; "
+
+
+def set_settings(connection: Connection) -> None:
+    """Set the settings of the beginning transaction, bound as values."""
+    settings = connection.get_execution_options().get(SETTINGS, {})
+    if settings:
+        connection.execute(select(*(func.set_config(name, value, true()) for name, value in settings.items())))
 
 
 def set_times(connection: Connection) -> None:

@@ -82,7 +82,7 @@ def test_every_dataset_has_the_table_that_its_exporter_reads() -> None:
     """The importer's list of tables is that of the reference platform's exporters; records of requests have none."""
     exporters: dict[str, Any] = dict(load_exporters(None))  # type: ignore[arg-type]  # nothing is read
     read = {
-        (name, dataset): source.created.table
+        (name, dataset): source.table
         for name, exporter in exporters.items()
         if isinstance(exporter, SqlExporter)
         for dataset, source in exporter._tables.items()

@@ -18,6 +18,7 @@ from portability.law.omissions import LIMITING, explanation
 from portability.law.tenants import Tenants
 from portability.locale import translations
 from portability.requests.outcome import ExportOutcome, outcome
+from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import REFERRED, DatasetState
 from worker.plan.plan import ExportPlan, Omission, PlanLine, title_only
 
@@ -45,6 +46,7 @@ def document(
     unknown: bool = False,
     reviewed: Sequence[Mapping[str, JSON]] = (),
     tenants: Tenants | None = None,
+    maps: PlannedMaps | None = None,
 ) -> dict[str, JSON]:
     """Return the content of export.json (docs/archive-format.md)."""
     answer = outcome_of(export, plan, lines, unknown=unknown)
@@ -71,7 +73,13 @@ def document(
         "not_included": [_left_out(left) for left in plan.omissions],
         "withheld": _withheld(plan, lines),
         "volumes": list(volumes),
+        **_maps(maps),
     }
+
+
+def _maps(planned: PlannedMaps | None) -> dict[str, JSON]:
+    """Return the maps of the sources by which the export was read; nothing if no map declares a source."""
+    return {"maps": [{"exporter": name, **one} for name, one in sorted(planned.items())]} if planned else {}
 
 
 def notice_lines(planned: Sequence[PlanLine], lines: Sequence[Mapping[str, Any]]) -> list[NoticeLine]:

@@ -20,6 +20,7 @@ from portability.law import tenants
 from portability.law.regime import Regime, SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.requests import exports, reviews
+from portability.requests.planned_maps import PlannedMaps
 from worker.claim.claims import Claim
 from worker.close import closing_document, stored_volumes
 from worker.close.commit import VolumeCommit
@@ -43,6 +44,8 @@ class ClosingRows:
     gaps: Sequence[RowMapping]
     reviewed: Sequence[Mapping[str, JSON]] = ()
     """The counts of reviews on which an officer decided."""
+    maps: PlannedMaps | None = None
+    """The maps with which the export was planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def rows_to_close(context: WorkerContext, claim: Claim) -> ClosingRows | None:
         # Other slices may have stored volumes while this volume was filled: its list names them too.
         stored = exports.stored_volumes(connection, claim.id)
         lines, gaps = exports.ledger(connection, claim.id), exports.gaps(connection, claim.id)
-        return ClosingRows(stored, lines, gaps, reviews.examined(connection, export))
+        return ClosingRows(stored, lines, gaps, reviews.examined(connection, export), export["maps"])
 
 
 def report_remarks(context: WorkerContext, claim: Claim, commit: VolumeCommit, rows: ClosingRows) -> None:
@@ -104,6 +107,7 @@ def make_files(
         unknown=volume.job.unknown_approved,
         reviewed=rows.reviewed,
         tenants=tenants.load(context.settings.tenants_file),
+        maps=rows.maps,
     )
     excerpts.absorb(context.storage, volume.excerpts, rows.volumes, export["revision"])
     envelope = volume.output.envelope

@@ -7,10 +7,14 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 
-from portability.api import Dataset, Exporter, ResolvingExporter, Selection, Subject
+import structlog
+
+from portability.api import BadInput, Dataset, Exporter, PreparedExporter, ResolvingExporter, Selection, Subject
 from portability.api.errors import SourceError, SourceUnavailable
 from worker.process.warm_up import PROFILES, synthetic_subject
 from worker.read.reader import SourcePatience, source_fault
+
+log = structlog.get_logger()
 
 
 def refusals(exporters: Mapping[str, Exporter], patience: SourcePatience) -> Mapping[str, SourceError]:
@@ -19,6 +23,19 @@ def refusals(exporters: Mapping[str, Exporter], patience: SourcePatience) -> Map
     A source that does not answer is asked once.
     """
     return {what: fault for name, exporter in exporters.items() for what, fault in _faults(name, exporter, patience)}
+
+
+def prepare(exporters: Mapping[str, Exporter], patience: SourcePatience) -> None:
+    """Compare each declaration with its source. Raises BadInput; a source that does not answer is checked later."""
+    for name, exporter in exporters.items():
+        if not isinstance(exporter, PreparedExporter):
+            continue
+        error = patience.once(f"{name}: prepare()", exporter.prepare).error
+        if isinstance(error, BadInput):
+            raise type(error)(f"[{name}]: {error}", hint=error.hint) from error
+        if error is not None:
+            fault = source_fault(name, error)
+            log.warning("source.not_prepared", exporter=name, code=fault.code)
 
 
 def _faults(name: str, exporter: Exporter, patience: SourcePatience) -> Iterator[tuple[str, SourceError]]:

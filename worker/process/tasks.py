@@ -22,7 +22,10 @@ from worker import export, transfer
 from worker.claim import claims
 from worker.claim.heartbeat import process_heartbeat
 from worker.context import WorkerContext
+from worker.process import source_check
 from worker.process.warm_up import warm_process
+from worker.read import bounded_calls
+from worker.read.reader import SourcePatience
 
 EXPORT = models.export
 ID = re.compile(r"[a-z0-9]{1,64}")
@@ -70,6 +73,14 @@ def _unexpected(engine: Engine, export_id: object, version: object) -> Iterator[
     with reading(engine) as connection:
         if connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id)) is None:
             yield Incident.UNKNOWN_EXPORT
+
+
+def check_sources() -> None:
+    """Compare the declared sources of this process with what they are. Raises BadInput: nothing starts with it."""
+    context, sources = _opened()
+    source_check.prepare(context.exporters, SourcePatience(retries=0, seconds=context.settings.source_seconds))
+    bounded_calls.dismiss()
+    sources.close()
 
 
 def warm_up() -> None:

@@ -19,6 +19,7 @@ TIMES = frozenset({FieldType.DATETIME, FieldType.DATE})
 def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
     """Yield every fault, each with its place in the map."""
     yield from _names(form)
+    yield from _session(form)
     yield from _circles(form)
     for place, dataset in enumerate(form.dataset):
         at = ("dataset", place)
@@ -118,6 +119,21 @@ def _disclosures(dataset: SqlDatasetForm) -> Iterator[MapFault]:
         yield MapFault(("disclosures", "recipient"), f"{stated.recipient!r} is not a field of texts")
     if stated.at is not None and types.get(stated.at) not in TIMES:
         yield MapFault(("disclosures", "at"), f"{stated.at!r} is not a field of times or dates")
+
+
+def _session(form: SqlSourceForm) -> Iterator[MapFault]:
+    """Yield the faults of a session that shows the rows of one tenant at a time."""
+    if not form.session.needs_tenant:
+        return
+    kinds = form.kinds.union(*(dataset.kinds or () for dataset in form.dataset))
+    others = ", ".join(sorted(kinds - {SubjectKind.CONTACT, SubjectKind.TENANT}))
+    if others and form.session.tenants is None:
+        hint = "add `tenants = { table, column }` to the session, or leave these kinds out"
+        yield MapFault(("session", "set"), f"a subject of the kind {others} has no tenant", hint)
+    for place, dataset in enumerate(form.dataset):
+        if dataset.tenant is None:
+            hint = "name its column with `tenant`: each tenant is read in a session of its own"
+            yield MapFault(("dataset", place, "name"), f"{dataset.name!r} names no tenant", hint)
 
 
 def _subjects(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault]:

@@ -80,12 +80,21 @@ export = Table(
     Column("reviewed", Integer, nullable=False, server_default="0", comment="the last decision on reviews in force"),
     Column("erasure_ground", String(16), comment="why its subject may be erased before the delivery: a code"),
     Column("erased_at", UtcTime, comment="since when it is an anonymous row of the request log"),
+    Column("maps", JsonType, comment="the maps of its sources: by exporter, name and SHA-256; null: there are none"),
     Column("pseudonym_key", String(64), comment="derives its pseudonyms of other people; erasing it unlinks them"),
     Index(None, "state"),
     Index(None, "subject_ref"),
     Index(None, "subject_id"),
 )
 
+source_map = Table(
+    "source_map",
+    metadata,
+    Column("sha256", String(64), primary_key=True, comment="of the text"),
+    Column("name", String(200), nullable=False, comment="of its file"),
+    Column("text", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
 slice = Table(  # noqa: A001  # the project's noun; Python's slice is not used here
     "slice",
     metadata,

@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL, PgBouncer, Valkey, nginx and an S3 server (SeaweedFS), each a context manager.
+"""Real servers for tests: PostgreSQL, MariaDB, PgBouncer, Valkey, nginx, an S3 server; each is a context manager.
 
 They listen on loopback or a unix socket only, on free ports, keep their data in a folder of their own, run as root
 and as any other user, and die with the process that started them, for any kind of its end (Linux).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from servers.cluster import Cluster, cluster_of
 from servers.databases import Postgres, Valkey, postgres, replica_of, valkey
+from servers.mariadb import MariaDB, mariadb
 from servers.pooler import Pooler, pgbouncer
 from servers.process import ServerMissing, free_ports
 from servers.proxy import Nginx, nginx
@@ -15,6 +16,7 @@ from servers.s3 import S3Server, seaweedfs
 
 __all__ = [
     "Cluster",
+    "MariaDB",
     "Nginx",
     "Pooler",
     "Postgres",
@@ -23,6 +25,7 @@ __all__ = [
     "Valkey",
     "cluster_of",
     "free_ports",
+    "mariadb",
     "nginx",
     "pgbouncer",
     "postgres",

@@ -8,7 +8,7 @@ from alembic import op
 from portability.database.engine import UtcTime
 
 revision = "0021_source_secrets"
-down_revision = "0016_notices"
+down_revision = "0018_source_maps"
 
 
 def upgrade() -> None:

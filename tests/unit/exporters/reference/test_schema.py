@@ -78,6 +78,7 @@ def test_keyset_columns(table: Table) -> None:
     (source,) = (source for source in sources() if source.table is table)
     assert all(not column.nullable for column in source.order)
     assert source.order[-1] is table.c.id
+    assert source.created is not None
     assert not source.created.nullable
     names = tuple(column.name for column in source.order)
     indexed = [tuple(getattr(part, "name", "") for part in index.expressions) for index in table.indexes]

@@ -57,7 +57,7 @@ def test_the_example_of_the_page_is_a_map() -> None:
     page = (Path(__file__).parents[5] / "docs" / "maps.md").read_text()
     example = page.split("## SQL maps")[1].split("```toml\n")[1].split("```")[0]
     assert _faults(example) == [
-        "shop.toml:26:28: unknown dataset 'accounts' (datasets of this map: opportunities)",
+        "shop.toml:27:28: unknown dataset 'accounts' (datasets of this map: opportunities)",
     ]
 
 

@@ -1,0 +1,163 @@
+"""The catalogue of a database: the columns of the tables that a map names, their types, and what identifies a row."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, inspect, text, types
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine.interfaces import ReflectedColumn
+from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
+from sqlalchemy.types import TypeEngine
+
+from exporters.sql.columns import ExactNumeric
+from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
+from portability.api.errors import BadMap
+from portability.database.engine import UtcTime
+
+WRITABLE_POSTGRESQL = text(
+    "select w.name from unnest(cast(:names as text[])) as w(name)"
+    " where pg_catalog.has_table_privilege(w.name, 'INSERT, UPDATE, DELETE, TRUNCATE')"
+    " and pg_catalog.current_setting('default_transaction_read_only') = 'off' limit 1"
+)
+HIDING = text(
+    "select t.relname from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace"
+    " where t.relname = any(:tables) and pg_catalog.row_security_active(t.oid)"
+    " and (n.nspname = :schema or (cast(:schema as text) is null and pg_catalog.pg_table_is_visible(t.oid)))"
+)
+WRITABLE_MYSQL = text(
+    "select privilege_type from (select privilege_type from information_schema.user_privileges"
+    " union all select privilege_type from information_schema.schema_privileges"
+    " union all select privilege_type from information_schema.table_privileges) as granted"
+    " where privilege_type in ('INSERT', 'UPDATE', 'DELETE') limit 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundColumn:
+    """A column of the catalogue."""
+
+    type: TypeEngine[Any]
+    """The type for comparisons and order."""
+    name_of_type: str
+    """The type as the database names it."""
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTable:
+    """A table or view of the catalogue."""
+
+    columns: Mapping[str, FoundColumn]
+    is_view: bool = False
+    unique: Collection[frozenset[str]] = field(default=())
+    """Sets of columns that identify a row."""
+    hides_rows: bool = False
+    """Whether row-level security filters the rows that this account sees."""
+
+    def identifies(self, names: Collection[str]) -> bool:
+        """Return whether these columns identify a row; a view does not say it."""
+        return self.is_view or any(columns <= set(names) for columns in self.unique)
+
+
+Catalogue = Mapping[str, FoundTable]
+"""The tables by the names that a map gives them."""
+
+
+def read_catalogue(connection: Connection, names: Collection[str]) -> Catalogue:
+    """Read what the database has of these tables, `table` or `schema.table`; tables that do not exist are left out."""
+    inspector = inspect(connection)
+    by_schema: dict[str | None, list[str]] = defaultdict(list)
+    for name in sorted(set(names)):
+        schema, _, table = name.rpartition(".")
+        by_schema[schema or None].append(table)
+    return dict(
+        one for schema, tables in by_schema.items() for one in _read_schema(connection, inspector, schema, tables)
+    )
+
+
+def _read_schema(
+    connection: Connection, inspector: Inspector, schema: str | None, tables: list[str]
+) -> Iterator[tuple[str, FoundTable]]:
+    where: Any = {"schema": schema, "filter_names": tables, "kind": ObjectKind.ANY, "scope": ObjectScope.ANY}
+    columns, keys = inspector.get_multi_columns(**where), inspector.get_multi_pk_constraint(**where)
+    constraints, indexes = inspector.get_multi_unique_constraints(**where), inspector.get_multi_indexes(**where)
+    hiding = _hiding(connection, schema, tables)
+    views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
+    for place, found in columns.items():
+        name = place[1]
+        key = keys[place]["constrained_columns"] if keys.get(place) else []
+        unique = [frozenset(key)] if key else []
+        unique += [frozenset(one["column_names"]) for one in constraints.get(place, [])]
+        for index in indexes.get(place, []):
+            is_partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
+            if index["unique"] and not is_partial and None not in index["column_names"]:
+                unique.append(frozenset(filter(None, index["column_names"])))
+        described = {one["name"]: _column(inspector, one, is_key=one["name"] in key) for one in found}
+        yield f"{schema}.{name}" if schema else name, FoundTable(described, name in views, unique, name in hiding)
+
+
+def _hiding(connection: Connection, schema: str | None, tables: Collection[str]) -> Collection[str]:
+    """Return the tables whose rows are filtered by row-level security, which hides them without an error."""
+    if connection.dialect.name != POSTGRESQL:
+        return ()
+    return set(connection.scalars(HIDING, {"schema": schema, "tables": list(tables)}))
+
+
+def _materialized(inspector: Inspector, schema: str | None) -> Collection[str]:
+    return inspector.get_materialized_view_names(schema) if inspector.dialect.name == POSTGRESQL else ()
+
+
+def _column(inspector: Inspector, found: ReflectedColumn, *, is_key: bool) -> FoundColumn:
+    kind = found["type"]
+    try:
+        name = kind.compile(inspector.dialect).lower()
+    except Exception:  # noqa: BLE001  # a type of an extension may have no name
+        name = type(kind).__name__.lower()
+    # SQLite allows NULL in a key unless it is declared, which no one means.
+    return FoundColumn(comparable(kind), name, bool(found["nullable"]) and not is_key)
+
+
+def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:  # noqa: PLR0911  # a table of types
+    """Return the type by which a column is compared and converted, for a type of the catalogue."""
+    match kind:
+        case mysql.ENUM():
+            return types.Text()
+        case types.Enum() | types.ARRAY():
+            return kind
+        case mysql.TINYINT(display_width=1) | types.Boolean():
+            return types.Boolean()
+        case types.String():
+            return types.Text()
+        case types.Uuid():
+            return types.Uuid(as_uuid=False)
+        case types.Float():
+            return types.Double()
+        case types.Numeric():
+            return ExactNumeric()
+        case types.DateTime():
+            return UtcTime()
+    return kind
+
+
+def check_read_only(connection: Connection, names: Collection[str]) -> None:
+    """Refuse an account that may write to the tables. Raises BadMap, which names one of them."""
+    if connection.dialect.name == POSTGRESQL:
+        found = connection.scalar(WRITABLE_POSTGRESQL, {"names": [_quoted(connection, name) for name in sorted(names)]})
+    elif connection.dialect.name == SQLITE:
+        found = None if connection.exec_driver_sql("PRAGMA query_only").scalar() else "the file"
+    else:
+        found = connection.scalar(WRITABLE_MYSQL)
+    if found is not None:
+        raise BadMap(
+            f"the account of the source may write ({found})",
+            hint="use an account that has SELECT alone: docs/maps.md#accounts",
+        )
+
+
+def _quoted(connection: Connection, name: str) -> str:
+    prepare = connection.dialect.identifier_preparer
+    return ".".join(prepare.quote_identifier(part) for part in name.split("."))

@@ -1,0 +1,106 @@
+"""Faults of an SQL map that its database shows: unknown tables and columns, wrong types, unclear orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from exporters.maps.reading import MapFault
+from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
+from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
+from exporters.sql.mapped.field_columns import type_fault
+from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.uses import TIMES, ColumnUse, UsedColumn, used_columns, used_tables
+from exporters.sql.values import field_type
+from portability.api import FieldType
+
+TEXT, TIME, DAY = FieldType.STRING, FieldType.DATETIME, FieldType.DATE
+ALLOWED = {
+    ColumnUse.TIME: {TIME},
+    ColumnUse.DAY: {TIME, DAY},
+    ColumnUse.TRUTH: {FieldType.BOOLEAN, FieldType.INTEGER},
+    ColumnUse.MARK: {TIME, DAY, FieldType.BOOLEAN},
+    ColumnUse.NUMBER: {FieldType.INTEGER},
+}
+"""The types that a column may have, by what the map needs of it."""
+
+
+def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Iterator[MapFault]:
+    """Yield every fault, each with its place in the map. `kind` is that of the database."""
+    if form.session.set and kind != POSTGRESQL:
+        yield MapFault(("session", "set"), f"{kind} has no settings of a transaction", "`set` is for PostgreSQL")
+    for used in used_tables(form):
+        if used.table not in catalogue:
+            hint = "the account may lack the right to see it; `schema.table` names a table of another schema"
+            yield MapFault(used.path, f"unknown table {used.table!r}", hint)
+        elif catalogue[used.table].hides_rows and not form.session.set and not form.session.shows_all_rows:
+            hint = "write the settings of the policies into [session], or shows_all_rows = true if they hide nothing"
+            yield MapFault(used.path, f"row-level security hides rows of {used.table!r} from this account", hint)
+    for one in used_columns(form):
+        if one.table in catalogue:
+            yield from _column(form, one, catalogue[one.table], kind)
+    for place, dataset in enumerate(form.dataset):
+        if dataset.table in catalogue:
+            yield from _order(place, dataset, catalogue[dataset.table])
+    yield from _pairs(form, catalogue)
+
+
+def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str) -> Iterator[MapFault]:
+    found = table.columns.get(used.column)
+    if found is None:
+        # An account of MariaDB does not see a column without a right to it.
+        if used.use is not ColumnUse.WITHHELD:
+            near = get_close_matches(used.column, table.columns, 1)
+            hint = f"the nearest name is {near[0]!r}" if near else ""
+            yield MapFault(used.path, f"unknown column {used.column!r} of {used.table}", hint)
+    elif used.use is ColumnUse.FIELD:
+        dataset, name = form.dataset[int(used.path[1])], str(used.path[3])
+        if fault := type_fault(dataset.fields[name].type, found):
+            yield MapFault((*used.path[:4], "type"), f"{name}: {fault}")
+    elif used.use in TIMES and kind == SQLITE and field_type(found.type) is FieldType.STRING:
+        return  # SQLite has no type for times
+    elif used.use in ALLOWED and field_type(found.type) not in ALLOWED[used.use]:
+        yield MapFault(used.path, f"{used.column!r} of {used.table} is {found.name_of_type}, not {used.use}")
+
+
+def _order(place: int, dataset: SqlDatasetForm, table: FoundTable) -> Iterator[MapFault]:
+    names = [name for name in dataset.order_columns if name in table.columns]
+    at = ("dataset", place, "order" if dataset.order else "name")
+    if len(names) == len(dataset.order_columns) and not table.identifies(names):
+        hint = "end the order with the columns of a primary key or of a unique constraint"
+        yield MapFault(at, f"several rows of {dataset.table} may have the same {', '.join(names)}", hint)
+    for name in names:
+        if table.columns[name].nullable and not table.is_view:
+            yield MapFault(at, f"{name!r} may be NULL: such rows have no place in the order")
+    key = dataset.key_columns
+    if set(key) <= table.columns.keys() and not table.identifies(key):
+        yield MapFault(
+            ("dataset", place, "name"), f"the key {', '.join(key)} does not identify a row of {dataset.table}"
+        )
+
+
+def _pairs(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
+    """Yield pairs of columns that a path compares and that have different types."""
+    for path, dataset, way in form.steps():
+        table = dataset.table
+        for number, step in enumerate(way.through):
+            at = (*path, "through", number, "here")
+            yield from _pair(catalogue, at, (table, step.key), (step.table, step.here))
+            table = step.table
+        if way.dataset is not None:
+            parent = next(one.table for one in form.dataset if one.name == way.dataset)
+            yield from _pair(catalogue, (*path, "column"), (table, way.column), (parent, way.key))
+
+
+def _pair(
+    catalogue: Catalogue, path: tuple[str | int, ...], first: tuple[str, str], second: tuple[str, str]
+) -> Iterator[MapFault]:
+    one, other = (_found(catalogue, *names) for names in (first, second))
+    if one is not None and other is not None and type(one.type) is not type(other.type):
+        names = f"{'.'.join(first)} ({one.name_of_type}) and {'.'.join(second)} ({other.name_of_type})"
+        if field_type(one.type) is not field_type(other.type) or TEXT is field_type(one.type):
+            yield MapFault(path, f"{names} have different types")
+
+
+def _found(catalogue: Catalogue, table: str, column: str) -> FoundColumn | None:
+    return catalogue[table].columns.get(column) if table in catalogue else None

@@ -1,0 +1,222 @@
+"""The exporter of a map: what it declares is known without its database; the catalogue is read at the first use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from threading import Lock
+
+from sqlalchemy import Connection, select
+
+from exporters.maps.reading import Map
+from exporters.sql.exporter import SqlExporter
+from exporters.sql.faults import reading
+from exporters.sql.identifiers import REQUESTED
+from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
+from exporters.sql.mapped.compiling import CompiledMap, compile_map, dataset_of_map, kinds_of
+from exporters.sql.mapped.database_faults import database_faults
+from exporters.sql.mapped.databases import SectionSources, check_lag, with_settings
+from exporters.sql.mapped.forms import TENANT, SqlSourceForm
+from exporters.sql.mapped.look_ups import look_up, staff_identities
+from exporters.sql.mapped.uses import used_tables
+from portability.api import (
+    STAFF_IDENTITY,
+    Batch,
+    Cursor,
+    Dataset,
+    Identity,
+    IdentityUse,
+    Selection,
+    Size,
+    Slice,
+    Subject,
+    SubjectKind,
+)
+from portability.api.errors import BadMap, ExporterFault, SourceRefused
+
+READERS_MAX = 64
+"""Tenants whose readers are kept: each has an engine with the settings of its sessions."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedSection:
+    """A section of the file of sources: its map, and what it reads."""
+
+    name: str
+    map: Map[SqlSourceForm]
+    database: str
+    """The kind of its database."""
+    sources: SectionSources
+    lag_seconds: float | None = None
+    """How far a replica may be behind; None: it is not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is read in sessions of one kind."""
+
+    tenant: str
+    """Empty if the sessions are the same for all tenants."""
+    subject: Subject
+    reader: SqlExporter
+
+
+class MappedExporter:
+    """Reads the datasets of a map.
+
+    Where a session shows the rows of one tenant only, a subject without tenant is read for one tenant after the other.
+    """
+
+    def __init__(self, section: MappedSection) -> None:
+        self._section = section
+        self._form = section.map.form
+        self._datasets = tuple(dataset_of_map(self._form, one) for one in self._form.dataset)
+        self._compiled: CompiledMap | None = None
+        self._lock = Lock()
+        self._reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
+
+    @property
+    def datasets(self) -> Sequence[Dataset]:
+        return self._datasets
+
+    @property
+    def subject_kinds(self) -> frozenset[SubjectKind]:
+        return frozenset(kind for dataset in self._datasets for kind in dataset.subject_kinds or ())
+
+    @property
+    def identity_use(self) -> IdentityUse:
+        """Return the kinds that its rows and look-ups use, and those that it finds."""
+        found = {one.gives for one in self._form.identity}
+        if any(one.staff for one in self._form.dataset):
+            found.add(STAFF_IDENTITY)
+        used = kinds_of(self._form) | {one.kind for one in self._form.identity}
+        return IdentityUse(used - REQUESTED, frozenset(found))
+
+    def check(self) -> None:
+        """Compare the map with its database, and prove that its account cannot write.
+
+        Raises: BadMap with every fault, SourceUnavailable, SourceRefused.
+        """
+        self._compile()
+
+    def prepare(self) -> None:
+        """Read the catalogue, so that forks have it. Raises BadMap, SourceUnavailable, SourceRefused."""
+        self._compile()
+
+    def export(
+        self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
+    ) -> Generator[Batch, None, None]:
+        """Yield batches of about 4 MiB. Raises SourceUnavailable, SourceRefused, ExporterFault."""
+        self._check_lag()
+        begin, inner = self._place(after, dataset)
+        for part in self._parts(subject, dataset):
+            if part.tenant < begin:
+                continue
+            for batch in part.reader.export(
+                part.subject, dataset, selection, after=inner if part.tenant == begin else None
+            ):
+                yield replace(batch, cursor=self._cursor(part, batch.cursor))
+
+    def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
+        """Count records and the stated bytes of their files."""
+        sizes = [part.reader.count(part.subject, dataset, selection) for part in self._parts(subject, dataset)]
+        of_files = [size.bytes for size in sizes if size.bytes is not None]
+        return Size(sum(size.records for size in sizes), sum(of_files) if len(of_files) == len(sizes) else None)
+
+    def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
+        """Return at most `n` slices of about equal weight; one if several tenants are read."""
+        parts = list(self._parts(subject, dataset))
+        if len(parts) != 1 or self._form.session.needs_tenant:
+            return (selection.slice or Slice(),)
+        return parts[0].reader.slices(subject, dataset, selection, n)
+
+    def identities(self, subject: Subject) -> Sequence[Identity]:
+        """Find further identities by the look-ups of the map."""
+        self._check_lag()
+        return tuple(one for part in self._parts(subject) for one in part.reader.identities(part.subject))
+
+    def knows(self, subject: Subject) -> bool | None:
+        """Return whether a look-up finds the identity that the request names; None if no look-up begins with it."""
+        answers = [part.reader.knows(part.subject) for part in self._parts(subject)]
+        return any(answers) if answers and None not in answers else None
+
+    def _compile(self) -> CompiledMap:
+        with self._lock:
+            if self._compiled is None:
+                section, names = self._section, {used.table for used in used_tables(self._form)}
+                with reading(section.sources.database, f"{section.name}: catalogue") as connection:
+                    catalogue = read_catalogue(connection, names)
+                    section.map.source.refuse(database_faults(self._form, section.database, catalogue))
+                    check_read_only(connection, names)
+                self._compiled = compile_map(self._form, catalogue)
+            return self._compiled
+
+    def _usable(self) -> CompiledMap:
+        """Return the compiled map. Raises SourceUnavailable, SourceRefused."""
+        try:
+            return self._compile()
+        except BadMap as error:
+            raise SourceRefused(f"{self._section.name}: {error}", hint=error.hint) from None
+
+    def _make_reader(self, tenant: str) -> SqlExporter:
+        compiled, sources = self._usable(), self._section.sources
+        if self._form.session.needs_tenant:
+            settings = {name: value.replace(TENANT, tenant) for name, value in self._form.session.set.items()}
+            sources = replace(sources, database=with_settings(sources.database, settings))
+        look_ups = [look_up(one, compiled.tables) for one in self._form.identity]
+        name = self._section.name
+
+        def find(connection: Connection, subject: Subject) -> Iterator[Identity]:
+            for one in look_ups:
+                yield from one.identities(connection, name, subject)
+            yield from staff_identities(connection, name, compiled.belongings, subject)
+
+        def know(connection: Connection, subject: Subject) -> bool | None:
+            asked = [one for one in look_ups if one.kind == subject.identities[0].kind]
+            return any(one.is_known(connection, subject) for one in asked) if asked else None
+
+        return SqlExporter(sources, *compiled.sources, finder=find, knower=know)
+
+    def _parts(self, subject: Subject, dataset: Dataset | None = None) -> Iterator[_Part]:
+        """Yield what is read for a subject, in a stable order; for a dataset only where the subject can have rows."""
+        if not self._form.session.needs_tenant:
+            yield _Part("", subject, self._reader(""))
+            return
+        for tenant in self._tenants(subject):
+            identities = tuple(one for one in subject.identities if one.tenant in {None, tenant})
+            part = replace(subject, tenant=tenant, identities=identities)
+            if dataset is None or self._may_have_rows(part, dataset):
+                yield _Part(tenant, part, self._reader(tenant))
+
+    def _may_have_rows(self, subject: Subject, dataset: Dataset) -> bool:
+        found = [one for one in self._usable().sources if one.dataset.name == dataset.name]
+        return any(one.where(subject) is not None for one in found)
+
+    def _tenants(self, subject: Subject) -> Sequence[str]:
+        stated = self._form.session.tenants
+        if subject.tenant is not None:
+            return (subject.tenant,)
+        if stated is None:
+            return ()
+        of_tenants = self._usable().tables[stated.table].c[stated.column]
+        with reading(self._section.sources.database, f"{self._section.name}: tenants", single=True) as connection:
+            return sorted(str(one) for one in connection.scalars(select(of_tenants)) if one is not None)
+
+    def _check_lag(self) -> None:
+        if self._section.lag_seconds is not None:
+            check_lag(self._section.sources.database, self._section.name, self._section.lag_seconds)
+
+    def _cursor(self, part: _Part, inner: Cursor) -> Cursor:
+        return json.dumps([part.tenant, inner]) if self._form.session.needs_tenant else inner
+
+    def _place(self, after: Cursor | None, dataset: Dataset) -> tuple[str, Cursor | None]:
+        """Return the tenant and the place in its rows at which reading continues."""
+        if after is None or not self._form.session.needs_tenant:
+            return "", after
+        try:
+            tenant, inner = json.loads(after)
+        except ValueError:
+            raise ExporterFault(f"{dataset.name}: invalid cursor: start again without it") from None
+        return tenant, inner

@@ -1,0 +1,129 @@
+"""Look-ups of a map: rows that contain a verified identity of the subject give further identities.
+
+The database selects candidates; here each of them is compared with the identity again, by bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Column, ColumnElement, Connection, String, Table, Text, cast, select
+
+from exporters.sql.belonging import Belonging, ByColumn, RowCondition
+from exporters.sql.identifiers import fitting, is_among, own
+from exporters.sql.mapped.compiling import Tables, conditions_of
+from exporters.sql.mapped.forms import SqlIdentityForm
+from exporters.sql.marks import is_set
+from exporters.sql.sole_addresses import may_be
+from portability.api import ADDRESS_KINDS, STAFF_IDENTITY, Identity, Subject, SubjectKind
+from portability.people.addresses import normal
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """A look-up in one table."""
+
+    table: Table
+    kind: str
+    """The kind of the identity that `column` contains."""
+    column: Column[str]
+    value: Column[str]
+    gives: str
+    tenant: Column[str] | None
+    verified: Column[str] | bool
+    where: tuple[RowCondition, ...]
+
+    def identities(self, connection: Connection, source: str, subject: Subject) -> Iterator[Identity]:
+        """Yield the identities that the rows of the subject give, in a stable order."""
+        for known in self._known(subject):
+            for value, tenant, is_verified in self._rows(connection, known):
+                yield Identity(source, self.gives, value, verified=is_verified, tenant=tenant)
+
+    def is_known(self, connection: Connection, subject: Subject) -> bool:
+        """Return whether a row contains the identity that the request names."""
+        return next(iter(self._rows(connection, subject.identities[0])), None) is not None
+
+    def _known(self, subject: Subject) -> Iterator[Identity]:
+        """Yield the subject's verified identities of the kind that the column contains."""
+        for one in subject.identities:
+            is_elsewhere = subject.kind is SubjectKind.CONTACT and one.tenant != subject.tenant
+            if one.kind == self.kind and one.verified and not is_elsewhere:
+                yield one
+
+    def _rows(self, connection: Connection, known: Identity) -> Iterator[tuple[str, str | None, bool]]:
+        """Yield (value, tenant, whether it is proved) of the rows that contain an identity."""
+        conditions = self._conditions(known)
+        if conditions is None:
+            return
+        texts: Sequence[ColumnElement[str]] = [_text(self.column), _text(self.value)]
+        tenant = [] if self.tenant is None else [_text(self.tenant)]
+        proved = [] if isinstance(self.verified, bool) else [is_set(self.verified)]
+        rows = select(*texts, *proved, *tenant).where(*conditions).order_by(self.value)
+        for found, value, *others in connection.execute(rows):
+            is_verified = self.verified if isinstance(self.verified, bool) else bool(others[0])
+            if _is_same(known, found) and value is not None:
+                yield str(value), str(others[-1]) if tenant else None, is_verified
+
+    def _conditions(self, known: Identity) -> list[ColumnElement[bool]] | None:
+        """Return the conditions for rows that may contain an identity; None: no row can."""
+        if known.kind in ADDRESS_KINDS:
+            may_contain = may_be(self.column, known.kind, known.value)
+        elif values := fitting(self.column, [known.value]):
+            may_contain = is_among(self.column, values)
+        else:
+            return None
+        conditions = [may_contain, *(one.on(self.table) for one in self.where)]
+        if known.tenant is None:
+            return conditions
+        # An identity of one tenant leads to rows of this tenant only.
+        named = [] if self.tenant is None else fitting(self.tenant, [known.tenant])
+        if self.tenant is None or not named:
+            return None
+        return [*conditions, is_among(self.tenant, named)]
+
+
+def look_up(stated: SqlIdentityForm, tables: Tables) -> LookUp:
+    """Return the look-up that a map states."""
+    table = tables[stated.table]
+    return LookUp(
+        table,
+        stated.kind,
+        table.c[stated.column],
+        table.c[stated.value],
+        stated.gives,
+        None if stated.tenant is None else table.c[stated.tenant],
+        table.c[stated.verified] if isinstance(stated.verified, str) else stated.verified,
+        conditions_of(stated.where),
+    )
+
+
+def staff_identities(
+    connection: Connection, source: str, belongings: Sequence[Belonging], subject: Subject
+) -> Iterator[Identity]:
+    """Yield a user as a member of staff of each tenant where a row names the account."""
+    accounts = own(subject, "user_id") if subject.kind is SubjectKind.USER else ()
+    rules = [
+        (one.table.c[one.tenant], one.table.c[rule.column])
+        for one in belongings
+        for rule in one.staff
+        if isinstance(rule, ByColumn) and STAFF_IDENTITY in rule.identities and one.tenant is not None
+    ]
+    for account in accounts:
+        for tenant, column in rules:
+            if named := fitting(column, [account]):
+                rows = select(_text(tenant)).where(is_among(column, named)).distinct().order_by(_text(tenant))
+                for found in connection.scalars(rows):
+                    yield Identity(source, STAFF_IDENTITY, account, verified=True, tenant=found)
+
+
+def _text(column: Column[str]) -> ColumnElement[str]:
+    return column if isinstance(column.type, String) else cast(column, Text)
+
+
+def _is_same(known: Identity, found: object) -> bool:
+    if not isinstance(found, str):
+        return False
+    if known.kind in ADDRESS_KINDS:
+        return normal(known.kind, found) == normal(known.kind, known.value)
+    return found == known.value

@@ -1,0 +1,45 @@
+"""How the rows of a table show that their retention period is over (docs/retention.md).
+
+The register of the notice states the length of each period; these rules name the columns at which it begins or ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Date, and_, true
+
+from portability.api import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Each row states its own end, by the plan of its tenant; without one no end is set."""
+
+    until: Column[Any]
+    hold: Column[Any] | None = None
+
+    def past(self, _subject: Subject, moment: datetime, _cutoff: datetime | None) -> ColumnElement[bool]:
+        return _without_hold(self.until <= moment, self.hold)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The period begins with a time or date in the row, and has not begun while that is NULL."""
+
+    begin: Column[Any]
+    only: ColumnElement[bool] | None = None
+    """Only for rows that fulfil this."""
+    hold: Column[Any] | None = None
+
+    def past(self, _subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
+        if not cutoff:
+            return None
+        past = self.begin <= (cutoff.date() if isinstance(self.begin.type, Date) else cutoff)
+        return _without_hold(past if self.only is None else and_(self.only, past), self.hold)
+
+
+def _without_hold(past: ColumnElement[bool], hold: Column[Any] | None) -> ColumnElement[bool]:
+    return past if hold is None else and_(past, hold.is_not(true()))

@@ -1,0 +1,121 @@
+"""An export keeps the maps with which it was planned, whatever becomes of their files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import crm_database
+import factories
+import pytest
+from factories import World
+from sqlalchemy import select
+
+from portability.api.errors import BadMap
+from portability.database import models
+from portability.database.engine import reading, writing
+from portability.plugins import find
+from portability.sources import PlatformSources, _read, open_exporters
+from worker.export import advance
+from worker.plan.planned_maps import as_planned
+
+SOURCES = """[crm]
+kind = "sql"
+url = "env:CRM_URL"
+map = "crm.toml"
+files = "env:CRM_FILES"
+"""
+
+
+@pytest.fixture
+def crm_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A worker whose file of sources names the CRM; a volume has few tasks."""
+    url = f"sqlite:///{tmp_path / 'crm.db'}"
+    crm_database.fill(url, url).run("update tasks set text = text || hex(randomblob(200))")
+    (tmp_path / "files").mkdir()
+    monkeypatch.setenv("CRM_URL", url)
+    monkeypatch.setenv("CRM_FILES", f"file://{tmp_path / 'files'}")
+    (tmp_path / "sources.toml").write_text(SOURCES)
+    (tmp_path / "crm.toml").write_text(crm_database.MAP.read_text())
+    assert "sql" in find("portability.source_kinds")
+    return reopened(
+        factories.world(
+            tmp_path, {}, source_url=url, sources=tmp_path / "sources.toml", volume_bytes=65_536, piece_bytes=16_384
+        )
+    )
+
+
+def reopened(world: World) -> World:
+    """The same deployment after its processes have started anew."""
+    _read.cache_clear()
+    settings = world.place.settings
+    return replace(world, place=replace(world.place, exporters=open_exporters(settings, PlatformSources(settings))))
+
+
+def changed(world: World, old: str, new: str) -> World:
+    """The deployment with another map."""
+    path = world.folder / "crm.toml"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    return reopened(world)
+
+
+def document(world: World, export: str) -> tuple[dict[str, object], list[dict[str, object]]]:
+    """export.json, and all tasks of the archive."""
+    tasks: list[dict[str, object]] = []
+    closing: dict[str, object] = {}
+    for path in world.fetch(export):
+        with zipfile.ZipFile(path) as volume:
+            for name in volume.namelist():
+                if name.endswith("/export.json"):
+                    closing = json.loads(volume.read(name))
+                elif "/crm/tasks" in name and name.endswith(".jsonl"):
+                    tasks += map(json.loads, volume.read(name).decode().splitlines())
+    return closing, tasks
+
+
+def test_the_map_changes_between_two_volumes(crm_world: World) -> None:
+    """All volumes have the fields of the first map, and export.json names it; the next export has the new map."""
+    first = hashlib.sha256(crm_database.MAP.read_bytes()).hexdigest()
+    export = crm_world.request("tenant:org_a", profile="switch")
+    held = crm_world.claim()
+    assert held is not None
+    advance(crm_world.place, held)
+    assert crm_world.view(export)["state"] != "ready"
+
+    later = changed(crm_world, 'text = { text = "What was to be done.", third_party = true }\n', "")
+    later.advance_all()
+
+    closing, tasks = document(later, export)
+    assert len(closing["volumes"]) > 1  # type: ignore[arg-type]  # a list
+    assert closing["maps"] == [{"exporter": "crm", "name": "crm.toml", "sha256": first}]
+    assert len(tasks) == crm_database.TASKS + 1
+    assert {tuple(task) for task in tasks} == {("id", "deal", "text")}
+
+    export = later.request("tenant:org_a", profile="switch")
+    later.advance_all()
+    closing, tasks = document(later, export)
+    second = hashlib.sha256((later.folder / "crm.toml").read_bytes()).hexdigest()
+    assert closing["maps"] == [{"exporter": "crm", "name": "crm.toml", "sha256": second}]
+    assert {tuple(task) for task in tasks} == {("id", "deal")}
+    with reading(later.engine) as connection:
+        assert set(connection.scalars(select(models.source_map.c.sha256))) == {first, second}
+
+
+def test_a_text_that_is_lost_is_named(crm_world: World) -> None:
+    """An export whose map is in no backup does not continue with another map."""
+    export = crm_world.request("tenant:org_a", profile="switch")
+    held = crm_world.claim()
+    assert held is not None
+    advance(crm_world.place, held)
+    later = changed(crm_world, 'title = "Tasks"', 'title = "Jobs"')
+    with writing(later.engine) as connection:
+        connection.execute(models.source_map.delete())
+    with reading(later.engine) as connection:
+        row = connection.execute(select(models.export).where(models.export.c.id == export)).mappings().one()
+    with pytest.raises(BadMap, match=r"the text of the map crm.toml of crm is lost"):
+        as_planned(later.place, row)

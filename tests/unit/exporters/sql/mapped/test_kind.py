@@ -1,0 +1,62 @@
+"""A section of the kind `sql`: what is wrong in it is named, and its secrets are in no error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import crm_database
+import pytest
+
+from exporters.sql.mapped.kind import kind
+from portability.api import SourceDeclaration
+from portability.api.errors import BadInput, BadMap, BadSetting
+from portability.testing import MemoryFiles, SampleSources
+
+SECRET = "postgresql://reader:hunter2@db.example/crm"  # made up
+SOURCES = SampleSources(None, MemoryFiles())  # type: ignore[arg-type]  # nothing is read
+
+
+def opened(folder: Path, section: str, **keys: object) -> BadInput:
+    """The error of a section, whose text is in the file and whose keys are those."""
+    (folder / "sources.toml").write_text(f"# sources\n[crm]\n{section}")
+    (folder / "crm.toml").write_text(crm_database.MAP.read_text())
+    declared = SourceDeclaration("crm", "sql", {"map": "crm.toml", **keys}, folder, folder / "sources.toml")
+    with pytest.raises(BadInput) as refused:
+        kind(declared, SOURCES)
+    assert "hunter2" not in f"{refused.value} {refused.value.hint}"
+    return refused.value
+
+
+def test_a_secret_in_plain_text(tmp_path: Path) -> None:
+    """A URL or storage that is not a reference is refused with its line and column."""
+    error = opened(tmp_path, f'kind = "sql"\nurl = "{SECRET}"\n', url=SECRET)
+    assert isinstance(error, BadMap)
+    assert str(error).startswith("sources.toml:4:1: url must be a reference, not a value (write env:NAME or file:/path")
+
+
+def test_a_url_of_another_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL that is malformed, or of a database without support, is refused without the URL."""
+    for url in (SECRET.replace("postgresql", "oracle"), "hunter2"):
+        monkeypatch.setenv("CRM_URL", url)
+        error = opened(tmp_path, 'url = "env:CRM_URL"\n', url="env:CRM_URL")
+        assert isinstance(error, BadSetting)
+        assert str(error) == "url is not the URL of a database"
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"urls": "x"}, "unknown key 'urls'; valid keys: kind, map, url, files, lag_seconds"),
+        ({}, "'deals' has files, and the section has no `files`"),
+        ({"files": "env:CRM_FILES", "lag_seconds": 0}, "lag_seconds must be a number of seconds above 0"),
+        ({"files": "env:CRM_FILES", "map": "other.toml"}, "cannot read the map"),
+        ({"map": 3}, "`map` is missing"),
+    ],
+)
+def test_keys_of_a_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: dict[str, object], message: str
+) -> None:
+    """Each key is checked when the section is opened; the database is not asked."""
+    monkeypatch.setenv("CRM_URL", SECRET)
+    monkeypatch.setenv("CRM_FILES", f"file://{tmp_path}")
+    assert message in str(opened(tmp_path, "", **{"url": "env:CRM_URL", **keys}))
