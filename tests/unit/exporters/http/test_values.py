@@ -1,0 +1,208 @@
+"""Values of HTTP sources: templates, expressions, times and types, without a source."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporters.http import templates, times
+from exporters.http.expressions import find
+from exporters.http.forms import KeepForm, PageForm, RequestForm, TimesForm
+from exporters.http.listing import Listing, ListItem, Part, SourcePage
+from exporters.http.matching import is_same, kept
+from exporters.http.places import from_cursor, to_cursor
+from exporters.http.rates import parse_rate
+from exporters.http.templates import UnsafeValue, fill, fill_body, fill_params, fill_path
+from exporters.http.values import converted
+from portability.api import FieldType, Rate
+
+HOSTILE = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=320)
+
+
+@given(HOSTILE)
+def test_a_quoted_value_is_one_word_of_its_grammar(value: str) -> None:
+    """Whatever the value is: a reader of the grammar finds one quoted text, with exactly this value."""
+    filled = fill(r"name={x|quoted:'\}", {"x": value})
+    inner, at, read = filled.removeprefix("name='"), 0, ""
+    while inner[at] != "'":
+        at += inner[at] == "\\"
+        read += inner[at]
+        at += 1
+
+    assert (read, at) == (value, len(inner) - 1)
+
+
+@given(HOSTILE)
+def test_a_path_stays_below_its_beginning(value: str) -> None:
+    """A value is one segment of a path, or is refused."""
+    try:
+        path = fill_path("/users/{x}/tickets", {"x": value})
+    except UnsafeValue:
+        return
+    assert path.count("/") == 3
+    assert path.isascii()
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "a/../b", "..\\b", "a\nb", "a\0b"])
+def test_a_value_that_leads_elsewhere_is_refused(value: str) -> None:
+    """No value of a source or subject changes the path that is called."""
+    with pytest.raises(UnsafeValue):
+        fill_path("/users/{x}", {"x": value})
+
+
+def test_filters() -> None:
+    """Each filter quotes for its grammar."""
+    names = {"x": 'It\'s "A"', "n": "12", "mail": " Ann@Example.test", "ids": ["1", "2"]}
+
+    assert fill("a {x|json} b", names) == 'a "It\'s \\"A\\"" b'
+    assert fill("a {x|soql} b", names) == "a 'It\\'s \"A\"' b"
+    assert fill('a {x|quoted:""} b', names) == 'a "It\'s ""A""" b'
+    assert fill("/q?{x|query}", names) == "/q?It%27s%20%22A%22"
+    assert fill("id>{n|int}", names) == "id>12"
+    assert fill("m/{mail|md5}", names) == "m/" + fill("{mail|md5}", {"mail": "ann@EXAMPLE.test"})
+    assert fill("{mail|fold}", names) == " ann@example.test"
+    assert fill("tel {mail|digits}.", {"mail": "+49 (30) 1"}) == "tel 49301."
+    with pytest.raises(UnsafeValue):
+        fill("id>{n|int}", {"n": "1 or 1=1"})
+    assert fill_body({"in": "{ids|objects:id}", "a": ["{none}", 5, True]}, names) == {
+        "in": [{"id": "1"}, {"id": "2"}],
+        "a": [5, True],
+    }
+    assert fill_params({"ids": "{ids}", "no": "{none}", "yes": "1"}, names) == {"ids": "1,2", "yes": "1"}
+    assert list(templates.names_in('{"field": {x|json}, "y": {a.b}}')) == ["x", "a.b"]
+
+
+def test_functions_of_expressions() -> None:
+    """The seven own functions; null stays null, and a value of another type is a fault without the value."""
+    item = {"t": "a; b;;c", "b": "aMOk\nIQ==", "n": "+49 30/12", "e": "1790848800", "m": "Ann@X.test", "z": None}
+
+    assert find("split(t, ';')", item) == ["a", "b", "c"]
+    assert find("split(z, ';')", item) == []
+    assert find("base64(b)", item) == "hä!"
+    assert find("digits(n)", item) == "493012"
+    assert find("epoch(e)", item) == "2026-10-01T10:00:00Z"
+    assert find("fold(m)", item) == "ann@x.test"
+    assert find("md5(m)", item) == find("md5(fold(m))", item)
+    assert find("replace(t, ';', '-')", item) == "a- b--c"
+    assert [find(f"{name}(z)", item) for name in ("base64", "digits", "epoch", "fold", "md5")] == [None] * 5
+    with pytest.raises(ValueError, match=r"^epoch\(t\): ValueError$"):
+        find("epoch(t)", item)
+    with pytest.raises(ValueError, match="JMESPathTypeError"):
+        find("split(@, ';')", item)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        ("x", FieldType.STRING, "x"),
+        (7, FieldType.STRING, "7"),
+        (Decimal("1.50"), FieldType.STRING, "1.50"),
+        ("12", FieldType.INTEGER, 12),
+        (Decimal("12.0"), FieldType.INTEGER, 12),
+        ("", FieldType.INTEGER, None),
+        (Decimal("0.1"), FieldType.NUMBER, 0.1),
+        (Decimal("1E+2"), FieldType.DECIMAL, "100"),
+        ("10.10", FieldType.DECIMAL, "10.10"),
+        ("true", FieldType.BOOLEAN, True),
+        (0, FieldType.BOOLEAN, False),
+        ("2026-10-01T10:00:00Z", FieldType.DATE, "2026-10-01"),
+        ({"a": [Decimal("0.5"), None]}, FieldType.OBJECT, {"a": [0.5, None]}),
+        (None, FieldType.DATETIME, None),
+    ],
+)
+def test_values_get_their_declared_type(value: Any, kind: FieldType, expected: Any) -> None:
+    """Numbers in texts, texts of numbers, and exact decimals."""
+    assert converted(value, kind, TimesForm()) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ({}, FieldType.STRING),
+        (True, FieldType.STRING),
+        ("\ud800", FieldType.STRING),
+        ("x", FieldType.INTEGER),
+        (Decimal("1.5"), FieldType.INTEGER),
+        (True, FieldType.INTEGER),
+        ("nan", FieldType.NUMBER),
+        ("Infinity", FieldType.DECIMAL),
+        ("yes", FieldType.BOOLEAN),
+        ("1.10.2026", FieldType.DATE),
+        ("yesterday", FieldType.DATETIME),
+        (["\ud800"], FieldType.OBJECT),
+    ],
+)
+def test_a_value_of_another_type_is_a_fault(value: Any, kind: FieldType) -> None:
+    """Nothing is guessed: such a value becomes null, with a gap."""
+    with pytest.raises(ValueError, match=r"it is not|surrogates"):
+        converted(value, kind, TimesForm())
+
+
+def test_times_are_written_as_they_are_read() -> None:
+    """The bounds of a window in each format."""
+    moment = datetime(2026, 10, 1, 10, tzinfo=UTC)
+    for form in (*times.FORMATS, "pattern:%Y-%m-%d %H:%M:%S"):
+        assert times.parse(times.write(moment, form, "Asia/Jakarta"), form, "Asia/Jakarta") == moment
+
+
+def test_conditions() -> None:
+    """Equal, among, empty, and the value of a parent; ids are equal as number and as text."""
+    item: dict[str, Any] = {"id": 5, "kind": "a", "none": None, "list": ["x", "y"]}
+
+    def fits(**condition: Any) -> bool:
+        return kept([KeepForm(**condition)], item, {"id": "5"})
+
+    assert fits(at="id", equals="5")
+    assert fits(at="id", equals="parent:id")
+    assert fits(at="kind", among=("a", "b"))
+    assert fits(at="list", equals="y")
+    assert fits(at="none", empty=True)
+    assert not fits(at="kind", empty=True)
+    assert not fits(at="none", equals="parent:no")
+
+
+def test_identities_are_compared_by_their_kind() -> None:
+    """Addresses by their normal form, numbers by all digits, everything else as it is."""
+    assert is_same("email", "ann@example.test", "ANN@EXAMPLE.TEST")
+    assert not is_same("email", "ann@example.test", "a\u0144n@example.test")
+    assert is_same("phone", "+4930123456", 4930123456)
+    assert not is_same("phone", "+4930123456", 30123456)
+    assert is_same("id", "7", 7)
+    assert not is_same("id", "a", "A")
+    assert not is_same("id", "True", True)  # a JSON value
+
+
+def test_rates() -> None:
+    """Calls within some seconds."""
+    assert parse_rate("x", "8/s") == Rate("x", 8, 1)
+    assert parse_rate("x", "100/10s") == Rate("x", 100, 10)
+    assert parse_rate("x", "2000/min") == Rate("x", 2000, 60)
+
+
+@given(st.lists(st.integers(0, 50), unique=True), st.integers(1, 7), st.lists(st.integers(0, 2), max_size=9))
+def test_a_list_is_given_once_whatever_shifts(ids: list[int], size: int, growth: list[int]) -> None:
+    """Pages by number, with records added at the beginning between pages: each record of the beginning comes once."""
+    store = [f"r{one}" for one in ids]
+    added, growing = iter(range(1000)), iter(growth)
+
+    def fetch(_part: Part, place: Any) -> SourcePage:
+        page = int(place or 1)
+        found = store[size * (page - 1) : size * page]
+        if found:
+            store[:0] = [f"n{next(added)}" for _ in range(next(growing, 0))]
+        return SourcePage([ListItem(one, one) for one in found], page + 1 if found else None)
+
+    form = RequestForm(get="/x", page=PageForm(kind="number", until_empty=True))
+    pages = list(Listing([Part(("", 0, ""), form, {})], fetch, "x", 1000).pages())
+    given_once = [item.key for page in pages for item in page.items]
+
+    assert [one for one in given_once if one.startswith("r")] == [f"r{one}" for one in ids]
+    assert len(given_once) == len(set(given_once))
+    for page in pages[:-1]:
+        assert page.after is not None
+        assert from_cursor(to_cursor((page.after,)), "x") == (page.after,)
