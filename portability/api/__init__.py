@@ -28,6 +28,7 @@ from portability.api.errors import (
     WrongClock,
 )
 from portability.api.exporters import (
+    ClosingSources,
     CountingExporter,
     DeclaringExporter,
     Exporter,
@@ -113,6 +114,7 @@ __all__ = [
     "Batch",
     "Batched",
     "BrokenPlugin",
+    "ClosingSources",
     "Contact",
     "CountingExporter",
     "Cursor",

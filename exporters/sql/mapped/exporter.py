@@ -6,7 +6,6 @@ import json
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from threading import Lock
 
 from sqlalchemy import Connection, select
 
@@ -74,7 +73,6 @@ class MappedExporter:
         self._form = section.map.form
         self._datasets = tuple(dataset_of_map(self._form, one) for one in self._form.dataset)
         self._compiled: CompiledMap | None = None
-        self._lock = Lock()
         self._reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
 
     @property
@@ -143,15 +141,15 @@ class MappedExporter:
         return any(answers) if answers and None not in answers else None
 
     def _compile(self) -> CompiledMap:
-        with self._lock:
-            if self._compiled is None:
-                section, names = self._section, {used.table for used in used_tables(self._form)}
-                with reading(section.sources.database, f"{section.name}: catalogue") as connection:
-                    catalogue = read_catalogue(connection, names)
-                    section.map.source.refuse(database_faults(self._form, section.database, catalogue))
-                    check_read_only(connection, names)
-                self._compiled = compile_map(self._form, catalogue)
-            return self._compiled
+        # Without a lock: a fork would inherit it, and two threads at once only read the catalogue twice.
+        if self._compiled is None:
+            section, names = self._section, {used.table for used in used_tables(self._form)}
+            with reading(section.sources.database, f"{section.name}: catalogue") as connection:
+                catalogue = read_catalogue(connection, names)
+                section.map.source.refuse(database_faults(self._form, section.database, catalogue))
+                check_read_only(connection, names)
+            self._compiled = compile_map(self._form, catalogue)
+        return self._compiled
 
     def _usable(self) -> CompiledMap:
         """Return the compiled map. Raises SourceUnavailable, SourceRefused."""
@@ -161,10 +159,7 @@ class MappedExporter:
             raise SourceRefused(f"{self._section.name}: {error}", hint=error.hint) from None
 
     def _make_reader(self, tenant: str) -> SqlExporter:
-        compiled, sources = self._usable(), self._section.sources
-        if self._form.session.needs_tenant:
-            settings = {name: value.replace(TENANT, tenant) for name, value in self._form.session.set.items()}
-            sources = replace(sources, database=with_settings(sources.database, settings))
+        compiled, sources = self._usable(), self._sessions(tenant)
         look_ups = [look_up(one, compiled.tables) for one in self._form.identity]
         name = self._section.name
 
@@ -178,6 +173,14 @@ class MappedExporter:
             return any(one.is_known(connection, subject) for one in asked) if asked else None
 
         return SqlExporter(sources, *compiled.sources, finder=find, knower=know)
+
+    def _sessions(self, tenant: str) -> SectionSources:
+        """Return what is read in sessions of a tenant."""
+        sources = self._section.sources
+        if not self._form.session.set:
+            return sources
+        settings = {name: value.replace(TENANT, tenant) for name, value in self._form.session.set.items()}
+        return replace(sources, database=with_settings(sources.database, settings))
 
     def _parts(self, subject: Subject, dataset: Dataset | None = None) -> Iterator[_Part]:
         """Yield what is read for a subject, in a stable order; for a dataset only where the subject can have rows."""
@@ -217,6 +220,6 @@ class MappedExporter:
             return "", after
         try:
             tenant, inner = json.loads(after)
-        except ValueError:
+        except (TypeError, ValueError):
             raise ExporterFault(f"{dataset.name}: invalid cursor: start again without it") from None
         return tenant, inner
