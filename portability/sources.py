@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -43,6 +43,7 @@ class PlatformSources:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._closes: list[Callable[[], None]] = []
 
     @cached_property
     def database(self) -> Engine:
@@ -103,6 +104,12 @@ class PlatformSources:
         self.control.dispose()
         if (shared := self.__dict__.get("shared")) is not None:
             shared.close()
+        for close in self._closes:
+            close()
+
+    def when_closed(self, close: Callable[[], None]) -> None:
+        """Call this whenever connections are closed: an exporter has opened connections of its own."""
+        self._closes.append(close)
 
 
 class DeclaredExporters(Mapping[str, Exporter]):

@@ -37,6 +37,7 @@ from portability.api.errors import (
 )
 from portability.api.exporters import (
     CheckingExporter,
+    ClosingSources,
     CountingExporter,
     DeclaringExporter,
     Exporter,
@@ -131,6 +132,7 @@ __all__ = [
     "BrokenPlugin",
     "CheckedDeclaration",
     "CheckingExporter",
+    "ClosingSources",
     "ConfiguredFactory",
     "Contact",
     "CountingExporter",

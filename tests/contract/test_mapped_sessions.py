@@ -118,6 +118,15 @@ def test_settings_are_gone_after_the_transaction(exporter: MappedExporter) -> No
         assert connection.scalar(text("select current_setting('app.current_org', true)")) in {None, ""}
 
 
+def test_a_setting_without_a_tenant(guarded: Crm) -> None:
+    """A setting that is the same for all subjects is set in each session, too."""
+    session = '[session]\nset = { "app.current_org" = "org_a" }'
+    text_of_map = MAP.read_text().replace("\n[[identity]]", f"\n{session}\n[[identity]]", 1)
+    found = open_crm(guarded, changed=text_of_map)
+    assert ids(found, "contacts", ANN) == ["con_1"]
+    found._section.sources.database.dispose()
+
+
 def test_a_statement_has_a_time_limit(guarded: Crm) -> None:
     """A statement beyond the limit ends, and the export is retried later; the limit is that of the transaction."""
     database = open_database(*kind_of(guarded.reader, "url"), 1)

@@ -14,6 +14,7 @@ import pytest
 from factories import World
 from sqlalchemy import select
 
+from exporters.sql.mapped.exporter import MappedExporter
 from portability.api.errors import BadMap
 from portability.database import models
 from portability.database.engine import reading, writing
@@ -105,6 +106,18 @@ def test_the_map_changes_between_two_volumes(crm_world: World) -> None:
     assert {tuple(task) for task in tasks} == {("id", "deal")}
     with reading(later.engine) as connection:
         assert set(connection.scalars(select(models.source_map.c.sha256))) == {first, second}
+
+
+def test_connections_are_closed_before_a_fork(crm_world: World) -> None:
+    """What the sections have opened is closed with all other connections: a fork would share them."""
+    sources = PlatformSources(crm_world.place.settings)
+    exporter = open_exporters(crm_world.place.settings, sources)["crm"]
+    assert isinstance(exporter, MappedExporter)
+    database = exporter._section.sources.database
+    exporter.prepare()
+    assert database.pool.checkedin() == 1  # type: ignore[attr-defined]  # a queue's method
+    sources.close()
+    assert database.pool.checkedin() == 0  # type: ignore[attr-defined]  # as above
 
 
 def test_a_text_that_is_lost_is_named(crm_world: World) -> None:
