@@ -31,14 +31,9 @@ PRIVATE_NOTE = Named(
     Provenance.DERIVED,
     person=Person.NOTE,
 )
-SESSION_ID = Named(
-    "session_id", "Identifier of the browser session, as in cookies/sessions; it does not give access; null if unknown."
-)
 EMAIL = Named("email", "The e-mail address concerned, as entered.")
 CREATED_AT = Named("created_at", "When the platform stored this record, in UTC.")
 UPDATED_AT = Named("updated_at", "When the record was last changed, in UTC; null if never.")
-FIRST_SEEN_AT = Named("first_seen_at", "When it was first seen, in UTC.")
-LAST_SEEN_AT = Named("last_seen_at", "When it was last seen, in UTC.")
 CURRENCY = Named("currency", "Currency of the amounts, as a code of ISO 4217, such as IDR or EUR.")
 LANGUAGE = Named("language", "Language, as a tag of BCP 47, such as id or en-GB.")
 RETAINED_UNTIL = Named(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Table
 
-from exporters.reference import schema
+from exporters.reference import maps, schema
 from exporters.sql.belonging import (
     AccountBook,
     AddressBook,
@@ -48,7 +48,6 @@ _ACCOUNTS = AccountBook(
     },
 )
 _OF_CALL = ByParent("call_id", "calls/calls")
-_OF_CHAT = ByParent("conversation_id", "chats/conversations")
 _PART_OF_CALL = ByParent("call_id", "calls/calls", is_part=True)
 _PART_OF_CHAT = ByParent("conversation_id", "chats/conversations", is_part=True)
 _OWN_CONTACT = ByColumn("contact_id", CONTACT)
@@ -71,25 +70,13 @@ def _author(table: Table, name: str | None = None) -> Belonging:
     return Belonging(table, None, (ByColumn("user_id", ("user_id",), Within.PLATFORM), by_email, by_sole_email))
 
 
-def _interaction(table: Table, staff: str | None = None) -> Belonging:
-    """Declare rows of a contact, or of its call or chat."""
-    by_staff = (ByColumn(staff, STAFF),) if staff else ()
-    return Belonging(table, TENANT, (_OWN_CONTACT, _OF_CALL, _OF_CHAT), by_staff)
-
-
-def _asset(table: Table) -> Belonging:
-    return Belonging(table, TENANT)
-
-
 BELONGINGS: Mapping[str, Belonging] = {
+    **maps.belongings(),
     "account/profile": _account(schema.users, column="id"),
     "account/organisation": Belonging(
         schema.organisations, "id", (ByParent("id", "account/memberships", key=TENANT, only_if_null="ended_at"),)
     ),
     "account/memberships": _account(schema.memberships, tenant=TENANT),
-    "billing/subscription": _account(schema.subscriptions, tenant=TENANT),
-    "billing/invoices": _account(schema.invoices, tenant=TENANT),
-    "billing/payment_methods": _account(schema.payment_methods, tenant=TENANT),
     "inquiries/inquiries": _author(schema.inquiries, "name"),
     "inquiries/replies": Belonging(schema.inquiry_replies, None, (ByParent("inquiry_id", "inquiries/inquiries"),)),
     "marketing/preferences": _author(schema.marketing_preferences),
@@ -120,10 +107,6 @@ BELONGINGS: Mapping[str, Belonging] = {
     ),
     "chats/messages": Belonging(schema.messages, TENANT, (_PART_OF_CHAT,), (ByColumn("staff_id", STAFF),)),
     "chats/attachments": Belonging(schema.attachments, TENANT, (_PART_OF_CHAT,)),
-    "interactions/tickets": _interaction(schema.tickets, "assignee_id"),
-    "interactions/ai_agent_actions": _interaction(schema.ai_agent_actions),
-    "interactions/satisfaction": _interaction(schema.satisfaction),
-    "interactions/routing_scores": _interaction(schema.routing_scores),
     "crm/contacts": Belonging(schema.contacts, TENANT, (ByColumn("id", CONTACT),)),
     "crm/companies": Belonging(
         schema.companies,
@@ -141,24 +124,6 @@ BELONGINGS: Mapping[str, Belonging] = {
         ),
         (ByColumn("staff_id", STAFF),),
     ),
-    "devices/devices": _account(schema.devices),
-    "devices/ip_addresses": _account(schema.ip_addresses),
-    "devices/user_agents": _account(schema.user_agents),
-    "usage/page_views": _account(schema.page_views),
-    "usage/feature_uses": _account(schema.feature_uses),
-    "usage/clicks": _account(schema.clicks),
-    "usage/navigation_paths": _account(schema.navigation_paths),
-    "performance/api_timings": _account(schema.api_timings),
-    "performance/error_logs": _account(schema.error_logs),
-    "cookies/sessions": _account(schema.cookie_sessions),
-    "cookies/preferences": _account(schema.cookie_preferences),
-    "cookies/analytics_ids": _account(schema.analytics_ids),
-    "trail/processing_trail": _account(schema.processing_trail),
-    "trail/contact_trail": Belonging(schema.contact_trail, TENANT, (_OWN_CONTACT,)),
-    "configuration/agents": _asset(schema.agents),
-    "configuration/flows": _asset(schema.flows),
-    "configuration/roles": _asset(schema.roles),
-    "configuration/integrations": _asset(schema.integrations),
 }
 
 RELATIONS = Relations(BELONGINGS, BOOK)

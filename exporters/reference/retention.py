@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, and_, literal, not_, select
+from sqlalchemy import Column, ColumnElement, FromClause, Table, and_, literal, not_, select
 
 from exporters.reference import schema
 from exporters.sql.identifiers import own
@@ -40,6 +40,11 @@ class AccountClosed:
         return None
 
 
+def account_closed(table: Table, tenant: str | None) -> AccountClosed:
+    """Make the rule of a table whose rows belong to an account: the hook `account_closed` of maps."""
+    return AccountClosed(None if tenant is None else table.c[tenant])
+
+
 ACCOUNT = AccountClosed()
 """The rule for datasets that belong to one person."""
 
@@ -52,6 +57,13 @@ class CompanyClosed:
 
     def past(self, subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
         return None if cutoff is None else _company_closed(subject, self.company, cutoff)
+
+
+def company_closed(table: Table, tenant: str | None) -> CompanyClosed:
+    """Make the rule of a table whose rows belong to a company: the hook `company_closed` of maps."""
+    if tenant is None:
+        raise ValueError(f"{table.name}: no column names the tenant")
+    return CompanyClosed(table.c[tenant])
 
 
 def _company_closed(subject: Subject, company: Column[Any], cutoff: datetime) -> ColumnElement[bool]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text, cast, null
 from sqlalchemy.types import TypeEngine
 
 from exporters.maps.forms import dataset_of
+from exporters.maps.hooks import load_hook
 from exporters.sql.belonging import (
     Belonging,
     ByColumn,
@@ -28,7 +29,6 @@ from exporters.sql.mapped.field_columns import field_column
 from exporters.sql.mapped.forms import (
     ConditionForm,
     FileForm,
-    RetentionForm,
     RowsForm,
     SqlDatasetForm,
     SqlSourceForm,
@@ -42,6 +42,8 @@ from portability.api import Dataset, DisclosureFields, Field, FieldType
 from portability.database.engine import UtcTime
 from portability.people.addresses import EMAIL
 
+RetentionHook: TypeAlias = Callable[[Table, str | None], RowRetention]
+"""Makes the rule of a dataset's table, given the name of the column of its tenant. Group `portability.hooks`."""
 Tables = Mapping[str, Table]
 """The tables by the names that the map gives them, with the columns that it names."""
 
@@ -74,9 +76,10 @@ def dataset_of_map(form: SqlSourceForm, stated: SqlDatasetForm) -> Dataset:
 def compile_map(form: SqlSourceForm, catalogue: Catalogue) -> CompiledMap:
     """Compile a map that fits its database."""
     tables = _tables(form, catalogue)
-    by_name = {one.name: _belonging(one, tables) for one in form.dataset}
+    by_name = {one.name: belonging_of(one, tables) for one in form.dataset}
     relations = Relations(by_name)
-    sources = [_source(form, one, tables, relations) for one in form.dataset if not one.is_draft]
+    offered = (one for one in form.dataset if not one.is_draft)
+    sources = [source_of(form, one, tables, RowFilter(relations, one.name)) for one in offered]
     return CompiledMap(tables, sources, list(by_name.values()))
 
 
@@ -127,23 +130,26 @@ def _type(found: TypeEngine[Any], use: ColumnUse) -> TypeEngine[Any]:
     return Boolean() if use is ColumnUse.TRUTH and kind is FieldType.INTEGER else found
 
 
-def _belonging(stated: SqlDatasetForm, tables: Tables) -> Belonging:
+def belonging_of(stated: SqlDatasetForm, tables: Tables, exporter: str = "") -> Belonging:
+    """Return which rows of a dataset belong to whom; `exporter` precedes the names of datasets of the same map."""
     key, *more = stated.key_columns
     return Belonging(
         tables[stated.table],
         stated.tenant,
-        tuple(_rule(stated, way, tables) for way in stated.rows),
-        tuple(_rule(stated, way, tables) for way in stated.staff),
+        tuple(_rule(stated, way, tables, exporter) for way in stated.rows),
+        tuple(_rule(stated, way, tables, exporter) for way in stated.staff),
         key,
         tuple(more),
         conditions_of(stated.where),
     )
 
 
-def _rule(dataset: SqlDatasetForm, stated: RowsForm, tables: Tables) -> Rule:
+def _rule(dataset: SqlDatasetForm, stated: RowsForm, tables: Tables, exporter: str) -> Rule:
     way: ByColumn | ByParent
     if stated.dataset is not None:
-        way = ByParent(stated.column, stated.dataset, stated.key, stated.only_if_null)
+        is_qualified = "/" in stated.dataset or not exporter
+        parent = stated.dataset if is_qualified else f"{exporter}/{stated.dataset}"
+        way = ByParent(stated.column, parent, stated.key, stated.only_if_null)
     else:
         usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
         is_email = set(stated.identities) == {EMAIL}
@@ -157,9 +163,9 @@ def _rule(dataset: SqlDatasetForm, stated: RowsForm, tables: Tables) -> Rule:
     return ByThrough(tuple(steps), way)
 
 
-def _source(form: SqlSourceForm, stated: SqlDatasetForm, tables: Tables, relations: Relations) -> TableSource:
+def source_of(form: SqlSourceForm, stated: SqlDatasetForm, tables: Tables, rows: RowFilter) -> TableSource:
+    """Return how a dataset is read. Raises BadSetting, DuplicatePlugin, BrokenPlugin for its hooks."""
     table = tables[stated.table]
-    rows = RowFilter(relations, stated.name)
     return TableSource(
         dataset=dataset_of_map(form, stated),
         table=table,
@@ -171,7 +177,7 @@ def _source(form: SqlSourceForm, stated: SqlDatasetForm, tables: Tables, relatio
         created=None if stated.created is None else table.c[stated.created],
         where=rows,
         filter=rows,
-        retention=_retention(stated.retention, table),
+        retention=_retention(stated, table),
         file=_file(stated.file, table),
         deleted=None if stated.deleted is None else table.c[stated.deleted],
         withheld=tuple(table.c[name] for name in stated.withheld if name in table.c),
@@ -179,9 +185,13 @@ def _source(form: SqlSourceForm, stated: SqlDatasetForm, tables: Tables, relatio
     )
 
 
-def _retention(stated: RetentionForm | None, table: Table) -> RowRetention | None:
+def _retention(dataset: SqlDatasetForm, table: Table) -> RowRetention | None:
+    stated = dataset.retention
     if stated is None:
         return None
+    if stated.hook is not None:
+        hook: RetentionHook = load_hook(stated.hook)
+        return hook(table, dataset.tenant)
     hold = None if stated.hold is None else table.c[stated.hold]
     if stated.until is not None:
         return Until(table.c[stated.until], hold)

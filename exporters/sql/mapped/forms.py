@@ -15,6 +15,7 @@ TableName = Annotated[str, StringConstraints(pattern=r"^[^.]{1,100}(\.[^.]{1,100
 """`table` or `schema.table`, as the database writes them."""
 SettingName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
 """A setting of an application: its name has a point, so that it cannot be a setting of the server."""
+DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}(/[A-Za-z0-9_-]{1,100})?$")]
 Scalar: TypeAlias = bool | int | float | str
 TENANT = "{tenant}"
 """In a setting of the session: the tenant of the subject."""
@@ -66,8 +67,8 @@ class RowsForm(MapForm):
     """Kinds of identities that the column may contain."""
     within: Within | None = None
     """Where the identities are valid; default: `tenant` if the dataset has a tenant, else `platform`."""
-    dataset: Name | None = None
-    """The dataset of this map to whose rows the column refers."""
+    dataset: DatasetName | None = None
+    """The dataset to whose rows the column refers: of this map, or of the same platform as `exporter/dataset`."""
     key: ColumnName = "id"
     """The column of the other dataset's table that the reference names."""
     only_if_null: ColumnName | None = None
@@ -95,10 +96,12 @@ class RetentionForm(MapForm):
     """A time or date at which the period of the register begins."""
     hold: ColumnName | None = None
     """A truth value: the row is under a legal hold."""
+    hook: Name | None = None
+    """The name of a hook that makes the rule, where columns of the row are not enough."""
 
     @model_validator(mode="after")
     def _check(self) -> RetentionForm:
-        _require_single(self, "until", "since")
+        _require_single(self, "until", "since", "hook")
         return self
 
 

@@ -90,7 +90,7 @@ def _of_dataset(dataset: SqlDatasetForm) -> Iterator[UsedColumn]:
     if dataset.retention is not None:
         rule = dataset.retention
         uses = {"until": ColumnUse.TIME, "since": ColumnUse.DAY, "hold": ColumnUse.TRUTH}
-        yield from _keys(rule.model_dump(exclude_none=True), "retention", table, uses)
+        yield from _keys(rule.model_dump(exclude_none=True, exclude={"hook"}), "retention", table, uses)
     if dataset.file is not None:
         yield from _keys(dataset.file.model_dump(exclude_none=True), "file", table, {"bytes": ColumnUse.NUMBER})
     yield from _conditions(table, dataset.where)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from exporters.reference import trail
-from exporters.sql.source import TableSource
+from exporters.reference.maps import form_of
+from exporters.sql.mapped.compiling import dataset_of_map
+from exporters.sql.mapped.forms import SqlDatasetForm
 
 
 @pytest.mark.requirement("R25", "R26")
-@pytest.mark.parametrize("source", [trail.OF_USERS, trail.OF_CONTACTS])
-def test_a_trail_declares_who_received_data(source: TableSource) -> None:
+@pytest.mark.parametrize("stated", form_of("trail").dataset, ids=lambda stated: str(stated.name))
+def test_a_trail_declares_who_received_data(stated: SqlDatasetForm) -> None:
     """Both trails, of account holders and of contacts, by the same fields."""
-    declared = source.dataset.disclosures
-    assert declared is not None
-    assert (declared.recipient, declared.at) == ("recipient", "occurred_at")
-    assert {"recipient", "occurred_at"} <= {field.name for field in source.dataset.fields}
+    found = dataset_of_map(form_of("trail"), stated)
+    assert found.disclosures is not None
+    assert (found.disclosures.recipient, found.disclosures.at) == ("recipient", "occurred_at")
+    assert {"recipient", "occurred_at"} <= {field.name for field in found.fields}
