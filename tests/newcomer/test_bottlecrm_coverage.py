@@ -19,7 +19,7 @@ from factories import whole_register
 from test_walk_through import READER, Newcomer
 from workers import READY, Deployment, until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 HERE = Path(__file__).parent
 MAP = (HERE / "bottlecrm.toml").read_text("utf-8")

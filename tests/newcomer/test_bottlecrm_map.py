@@ -117,6 +117,7 @@ def test_a_dataset_has_few_lines() -> None:
 
 
 @pytest.mark.system
+@pytest.mark.timeout(1800)
 def test_bottlecrm_itself(pg_server: servers.Postgres, bottlecrm: str) -> None:
     """BottleCRM as it is installed from PyPI, filled by its own command: each contact gets what the SQL finds."""
     for url, exporter in opened(pg_server, bottlecrm):

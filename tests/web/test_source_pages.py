@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from checked import CheckedExporter, sources_file, undecided_column, undecided_t
 from factories import things
 from served import Served, serving
 
-from portability.api import CoverageFinding, CoverageKind
-from portability.api.errors import SourceRefused
+from portability.api import CoverageFinding, CoverageKind, Exporter
+from portability.api.errors import BadMap, SourceRefused
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.trust import audit
@@ -125,6 +125,18 @@ def test_a_clock_checks_once_a_day_and_after_a_fault_within_the_hour(checked: Se
     assert [tick(checked, crm), tick(checked, crm)] == [1, 0]
     back(checked, tried_seconds=3_700)
     assert tick(checked, crm) == 1
+
+
+def test_sources_that_cannot_be_opened_are_a_fault_of_the_check(checked: Served) -> None:
+    """The clock goes on, and the page shows the code of the error."""
+
+    def broken() -> Mapping[str, Exporter]:
+        raise BadMap("shop.toml:1:1: unknown key 'tabel'")
+
+    with pytest.raises(BadMap):
+        coverage.check_due(checked.world.engine, broken, checked.world.place.settings)
+    with checked.browser("olga", "officer") as visitor:
+        assert "<code>bad_map</code>" in visitor.client.get("/staff/sources").text
 
 
 def test_a_check_whose_process_died_is_made_again(checked: Served, crm: CheckedExporter) -> None:

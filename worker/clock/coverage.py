@@ -42,7 +42,13 @@ def check_due(engine: Engine, exporters: Callable[[], Mapping[str, Exporter]], s
         due = state.claim(connection, names)
     if not due:
         return 0
-    opened = exporters()
+    try:
+        opened = exporters()
+    except PortabilityError as error:
+        with writing(engine) as connection:
+            for name in due:
+                state.record_fault(connection, name, error.code)
+        raise
     patience = SourcePatience(settings.source_retries, seconds=settings.source_seconds)
     for name in due:
         check_source(engine, opened, name, patience)

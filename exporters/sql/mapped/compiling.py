@@ -77,8 +77,8 @@ def compile_map(form: SqlSourceForm, catalogue: Catalogue) -> CompiledMap:
     tables = _tables(form, catalogue)
     by_name = {one.name: belonging_of(one, tables) for one in form.dataset}
     relations = Relations(by_name)
-    named = [one for one in form.dataset if not one.is_draft]
-    sources = [source_of(form, one, tables, RowFilter(relations, one.name)) for one in named]
+    offered = (one for one in form.dataset if not one.is_draft)
+    sources = [source_of(form, one, tables, RowFilter(relations, one.name)) for one in offered]
     return CompiledMap(tables, sources, list(by_name.values()))
 
 
