@@ -5,6 +5,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c '$(FITS)' 2>/dev/null && { echo "$$python"; break; }; done)
 DIR ?= portability-data
+SBOM ?= build/sbom.json
 BIN := .venv/bin
 ROOT_APT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_GET_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends
@@ -39,6 +40,7 @@ test: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## all bu
 test-fast: .venv/dev.stamp ## in a minute, without servers: the unit tests, and those of the house and of the documentation
 	$(PYTEST) -p no:schemathesis -p no:faker -m "not system" -q tests/unit tests/test_*.py
 
+test-systems: PROGRAMS += $(IMAGE_PROGRAMS)
 test-systems: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## those of gigabytes and minutes; 11 GB of disk
 	$(PYTEST) -m system
 
@@ -94,6 +96,9 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 POLICY := /usr/sbin/policy-rc.d
 PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl promtool:promtool kustomize:kustomize unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
 	node:nodejs npm:npm chromium:chromium chromium-headless-shell:chromium-headless-shell
+# What makes container images, 150 MB: for test-systems alone.
+IMAGE_PROGRAMS := buildah:buildah mmdebstrap:mmdebstrap crun:crun /usr/lib/podman/netavark:netavark \
+	/usr/lib/podman/aardvark-dns:aardvark-dns
 programs:
 	@[ "$(APT)" != no ] && $(ROOT_APT) || exit 0; \
 	missing=""; \
@@ -109,10 +114,10 @@ $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json | programs
 	@! command -v npm >/dev/null || npm ci --prefix $(NODE) --loglevel=error --no-audit --no-fund --ignore-scripts && touch $@ 2>/dev/null || \
 		echo "judges for Node: not to be had here"
 
-sbom: .venv/dev.stamp ## the bill of materials of what runs (CycloneDX), from the lock, in ./build/sbom.json
-	mkdir -p build
+sbom: .venv/dev.stamp ## the bill of materials of what runs (CycloneDX), from the lock, in ./build/sbom.json or SBOM=...
+	mkdir -p $(dir $(SBOM))
 	$(BIN)/uv run --quiet --isolated --no-project --with-requirements requirements/sbom.txt cyclonedx-py requirements \
-		--pyproject pyproject.toml --mc-type application --output-reproducible --sv 1.6 -o build/sbom.json requirements/run.txt
+		--pyproject pyproject.toml --mc-type application --output-reproducible --sv 1.6 -o $(SBOM) requirements/run.txt
 
 clean: ## remove the environment, caches and builds; data folders stay
 	rm -rf .venv .cache build dist site *.egg-info

@@ -41,7 +41,10 @@ RULE_HINT = "abandoned uploads cost money until a sweep finds them; see docs/sto
 @shared
 def doctor(context: Context, *, fix: bool, before_start: bool, head: Path | None) -> None:
     """Check settings, databases, storage, queue, keys, plug-ins, sources, processes, mail, login; one line each."""
-    chosen = CHECKS | {AUDIT_HEAD: partial(audit_head, head=head)}
+    chosen = CHECKS | {
+        AUDIT_HEAD: partial(audit_head, head=head),
+        "journal": partial(journal_check.journal, has_clock=not before_start),
+    }
     names = [name for name in chosen if not (before_start and name in RUNNING)]
     findings = {name: _look(name, chosen[name], context, fix=fix) for name in names}
     healthy = all(isinstance(finding, Seen) for finding in findings.values())

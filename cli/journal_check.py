@@ -15,8 +15,8 @@ from portability.journal import comparison, shipping
 LATE = timedelta(seconds=60)
 
 
-def journal(context: Context) -> Seen:
-    """Compare with the journal in storage.
+def journal(context: Context, *, has_clock: bool = True) -> Seen:
+    """Compare with the journal in storage; `has_clock`: a clock should have copied all events there.
 
     Raises: DatabaseBehind; JournalLate if events are not in storage after a minute.
     """
@@ -30,6 +30,8 @@ def journal(context: Context) -> Seen:
     with reading(context.engine) as connection:
         history.check(connection)
         waiting = shipping.waiting(connection)
+    if waiting and not has_clock:
+        return Seen(f"ok: a clock will copy {waiting.events} events")
     if waiting and present - waiting.since > LATE:
         raise shipping.JournalLate(f"{waiting.events} events are not in the journal, the first since {waiting.since}")
     return Seen("ok: the database lacks nothing")

@@ -42,6 +42,13 @@ def image(images: Images) -> str:
     return images.build(fresh_tag(), base=images.make_base())
 
 
+@pytest.fixture(scope="module")
+def container(images: Images, image: str) -> Iterator[Container]:
+    """A container in which several processes run: a copy of the image for each would cost minutes."""
+    with images.container(image) as made:
+        yield made
+
+
 def _owned(folder: Path) -> Path:
     """A folder of the image's user."""
     folder.mkdir()
@@ -50,17 +57,16 @@ def _owned(folder: Path) -> Path:
 
 
 @pytest.mark.timeout(1200)
-def test_the_image_is_small_and_not_root(images: Images, image: str) -> None:
+def test_the_image_is_small_and_not_root(images: Images, image: str, container: Container) -> None:
     """Its user is not root and can write nothing of the program; there is no pip; the health check is that of web."""
     assert images.inspect(image, "{{.OCIv1.Config.User}}") == "10001:10001"
     assert "/healthz/live" in images.inspect(image, "{{.Docker.Config.Healthcheck}}")
-    with images.container(image) as container:
-        assert container.run("id", "-u").strip() == str(USER)
-        assert container.run("portability", "--version").strip().endswith("0.1.0")
-        mayor = "find / -xdev -writable -not -path '/proc/*' -not -path '/tmp*' -not -type l 2>/dev/null || true"
-        assert set(container.run("sh", "-c", mayor).split()) <= {"/var/tmp", "/run/lock", "/dev/shm"}
-        assert container.run("sh", "-c", "ls /opt/portability/bin | grep -c pip || true").strip() == "0"
-        used = int(container.run("sh", "-c", "du -sxb / 2>/dev/null | cut -f1 || true"))
+    assert container.run("id", "-u").strip() == str(USER)
+    assert container.run("portability", "--version").strip().endswith("0.1.0")
+    writable = "find / -xdev -writable -not -path '/proc/*' -not -path '/tmp*' -not -type l 2>/dev/null || true"
+    assert set(container.run("sh", "-c", writable).split()) <= {"/var/tmp", "/run/lock", "/dev/shm"}
+    assert container.run("sh", "-c", "ls /opt/portability/bin | grep -c pip || true").strip() == "0"
+    used = int(container.run("sh", "-c", "du -sxb / 2>/dev/null | cut -f1 || true"))
     assert used < IMAGE_BYTES_MAX
 
 
@@ -73,7 +79,7 @@ def redis_port() -> Iterator[int]:
 
 @pytest.mark.timeout(1200)
 def test_containers_do_the_whole_job(
-    images: Images, image: str, pg_server: servers.Postgres, redis_port: int, s3: servers.S3Server, tmp_path: Path
+    container: Container, pg_server: servers.Postgres, redis_port: int, s3: servers.S3Server, tmp_path: Path
 ) -> None:
     """Upgrade, keys, doctor, web, worker, clock; an archive that verifies with the keys that web publishes; metrics."""
     control, platform = (pg_server.url(pg_server.create_database()) for _ in range(2))
@@ -97,20 +103,18 @@ def test_containers_do_the_whole_job(
     keys, notice = _owned(tmp_path / "keys"), own_notice(tmp_path / "notice")
     volumes = [f"{keys}:/etc/portability/keys", f"{notice}:/etc/portability/notice:ro"]
     with ExitStack() as running:
-        one = running.enter_context(images.container(image))
-        _prepare(one, volumes, settings)
+        _prepare(container, volumes, settings)
         for name in ("web", "worker", "clock"):
             listening = ("--port", str(web_port)) if name == "web" else ()
-            process = running.enter_context(images.container(image))
             log = tmp_path / f"{name}.log"
-            started = process.started("portability", name, *listening, log=log, volumes=volumes, settings=settings)
+            started = container.started("portability", name, *listening, log=log, volumes=volumes, settings=settings)
             running.enter_context(started)
         until(lambda: _answers(f"{url}/healthz/ready"), "web is ready", seconds=60)
-        subject = f"user:{examples.user}"
-        asked = ("portability", "request", "--profile", "access", "--subject", subject, "--wait", "--json")
-        done = json.loads(one.run(*asked, volumes=volumes, settings=settings))
+        asked = ("--profile", "access", "--subject", f"user:{examples.user}", "--include", "account,billing")
+        waiting = ("portability", "request", *asked, "--wait", "--json")
+        done = json.loads(container.run(*waiting, volumes=volumes, settings=settings))
         assert done["state"] == "ready"
-        _is_measured(one, url, volumes, settings)
+        _is_measured(container, url, volumes, settings)
         jwks = Jwks.parse(httpx.get(f"{url}/.well-known/jwks.json").json())
     storage = open_storage(settings["PORTABILITY_STORAGE_URL"])
     (key,) = (found.key for found in storage.list() if found.key.endswith(".zip"))

@@ -98,6 +98,10 @@ def test_a_journal_that_is_late_is_a_fault(made: World, run: Run, monkeypatch: p
     made.request()
     monkeypatch.setattr(journal_check, "LATE", timedelta(seconds=-1))
     assert check(run)["code"] == "journal_late"
+    before = json.loads(run("doctor", "--before-start", "--json").stdout)
+    (found,) = (each for each in before["checks"] if each["check"] == "journal")
+    assert found["ok"]
+    assert found["result"].startswith("ok: a clock will copy ")
     journal_of(made).ship()
     assert check(run)["ok"]
 
