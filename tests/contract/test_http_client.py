@@ -169,7 +169,7 @@ def test_a_post_is_repeated_only_if_it_reads(desk: StandIn) -> None:
     ],
 )
 def test_an_unusable_answer_is_a_refusal(desk: StandIn, answer: Any, error: type[Exception], match: str) -> None:
-    """A refusal, or an answer that is no JSON or too large, is not repeated; the message has no value of it."""
+    """A refusal, or an answer that is not JSON or too large, is not repeated; the message has no value of it."""
     desk.before = lambda _asked: answer
 
     with pytest.raises(error, match=match):
@@ -280,7 +280,7 @@ def test_a_redirect_below_the_base_is_followed(desk: StandIn) -> None:
 
 
 def test_another_host_gets_no_credentials(desk: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file at a host of the map: its URL is signed, and neither login nor headers of ours go there."""
+    """A file at a host of the map: its URL is signed, and it gets neither login nor headers."""
     monkeypatch.setenv("DESK_KEY", "secret-key")
     auth = {"kind": "header", "name": "X-Api-Key", "value": "env:DESK_KEY"}
     with listening() as files:

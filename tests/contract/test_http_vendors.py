@@ -190,7 +190,7 @@ def test_zendesk_rate(zendesk: Zendesk, server: StandIn) -> None:
 
 @pytest.fixture
 def twilio(server: StandIn) -> Twilio:
-    """120 calls to Ann's number, 70 from it, of which one is to herself; recordings, one of them deleted."""
+    """120 calls to Ann's number, 70 from it, with a call to herself; recordings, one of them deleted."""
     made = Twilio(server, ACCOUNT)
     day = "Thu, 01 Oct 2026 10:00:00 +0000"
     more = {"status": "completed", "duration": "61", "start_time": day, "end_time": day, "date_created": day}

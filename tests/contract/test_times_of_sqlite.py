@@ -76,7 +76,7 @@ def test_each_row_is_read_once(notes: MappedExporter) -> None:
     ("began_at", "rows"), [("2026-01-31T10:00:00.3", 1_000), ("2026-01-31T10:00:01", 1_200), ("2026-01-31T09:59", 0)]
 )
 def test_times_are_compared_as_times(notes: MappedExporter, began_at: str, rows: int) -> None:
-    """What was written before the export belongs to it, in whatever form: the T of a text is no later hour."""
+    """What was written before the export belongs to it, in every form: a T in the text makes no later hour."""
     moment = datetime.fromisoformat(began_at).replace(tzinfo=UTC)
     assert len(ids_of_notes(notes, Selection(began_at=moment))) == rows
     assert len(ids_of_notes(notes, Selection(until=moment))) == rows

@@ -127,7 +127,7 @@ def check_places(exporter: HttpExporter, subject: Subject) -> None:
 
 @pytest.mark.system
 def test_a_changed_address_leads_to_its_new_owner_only(exporter: HttpExporter, tracker: LiveSystem) -> None:
-    """Bob takes a new address: he is found by it, and no longer by the old one. A retired person is not found."""
+    """Bob takes a new address: he is found by it, and no longer by the earlier address. A retired person is not found."""
     (bob,) = exporter.identities(person("Bob@Example.test"))
     change(tracker, "PUT", f"/data/user/{bob.value}", json={"address": "bob@new.test"})
 
