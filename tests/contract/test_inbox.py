@@ -26,7 +26,7 @@ SAID = {"statement": "a.b.c", "archive_kind": "user", "volumes": 1}
 
 
 @pytest.fixture
-def offered(made: World) -> str:
+def stored_offer(made: World) -> str:
     """A received transfer that is to be fetched."""
     settings = made.place.settings
     with writing(made.engine) as connection:
@@ -75,7 +75,7 @@ def compared(made: World, identifier: str) -> str:
         return str(received.get(connection, identifier)["comparison"])
 
 
-def test_a_claim_is_of_one_process_until_its_lease_ends(made: World, offered: str) -> None:
+def test_a_claim_is_of_one_process_until_its_lease_ends(made: World, stored_offer: str) -> None:
     """A process whose lease was lost changes nothing."""
     first = work.claim(made.engine, 60)
     assert first is not None
@@ -88,31 +88,31 @@ def test_a_claim_is_of_one_process_until_its_lease_ends(made: World, offered: st
 
     with pytest.raises(WrongState, match="has changed"), writing(made.engine) as connection:
         transition(connection, first, ReceivedState.REFUSED, actor=work.ACTOR)
-    assert state(made, offered) == "offered"
+    assert state(made, stored_offer) == "offered"
 
 
-def test_from_the_offer_to_the_receipt(made: World, offered: str) -> None:
+def test_from_the_offer_to_the_receipt(made: World, stored_offer: str) -> None:
     """The difference is stored until the decision; the import has a message, and one receipt is due."""
     settings = made.place.settings
-    comparison = compared(made, offered)
+    comparison = compared(made, stored_offer)
     fields = {"name": {"theirs": "Ann", "ours": None}}
     records = [{"dataset": f"a/{n % 2}", "what": "new", "id": str(n), "fields": fields} for n in range(60)]
     with writing(made.engine) as connection:
-        differences.store(connection, settings.keys, offered, records)
+        differences.store(connection, settings.keys, stored_offer, records)
     with reading(made.engine) as connection:
-        shown, following = differences.page(connection, settings.keys, offered)
-        rest, last = differences.page(connection, settings.keys, offered, after=following or 0)
-        assert differences.datasets(connection, offered) == {"a/0": 30, "a/1": 30}
+        shown, following = differences.page(connection, settings.keys, stored_offer)
+        rest, last = differences.page(connection, settings.keys, stored_offer, after=following or 0)
+        assert differences.datasets(connection, stored_offer) == {"a/0": 30, "a/1": 30}
     assert ([record["id"] for record in (*shown, *rest)], last) == ([str(n) for n in range(60)], None)
 
     with writing(made.engine) as connection:
-        decisions.accept(connection, offered, comparison=comparison, actor=OFFICER)
+        decisions.accept(connection, stored_offer, comparison=comparison, actor=OFFICER)
     step(made, ReceivedState.IMPORTED, import_id="a" * 16)
 
     with reading(made.engine) as connection:
         assert connection.scalars(select(models.received_difference.c.number)).all() == []
         message = models.notification.c
-        assert connection.scalars(select(message.kind).where(message.occasion == offered)).all() == [
+        assert connection.scalars(select(message.kind).where(message.occasion == stored_offer)).all() == [
             MessageKind.RECEIVED_FOR_YOU
         ]
     row = work.claim(made.engine, 60)
@@ -121,28 +121,31 @@ def test_from_the_offer_to_the_receipt(made: World, offered: str) -> None:
     assert work.claim(made.engine, 60) is None
 
 
-def test_what_is_not_decided_in_time_ends(made: World, offered: str) -> None:
+def test_what_is_not_decided_in_time_ends(made: World, stored_offer: str) -> None:
     """With a receipt that refuses it; an offer that was not fetched ends without."""
-    compared(made, offered)
+    compared(made, stored_offer)
     with writing(made.engine) as connection:
         connection.execute(update(TABLE).values(fetched_at=now(-15 * 86_400)))
         assert work.expire(connection, 14) == 1
-        assert offered not in work.quarantined(connection)
+        assert stored_offer not in work.quarantined(connection)
 
-    assert state(made, offered) == "expired"
+    assert state(made, stored_offer) == "expired"
     row = work.claim(made.engine, 60)
     assert row is not None
     assert row["receipt"] == ReceiptState.QUEUED
 
 
-def test_an_erasure_forgets_a_received_transfer(made: World, offered: str) -> None:
+def test_an_erasure_forgets_a_received_transfer(made: World, stored_offer: str) -> None:
     """With its difference and its messages; that of another subject stays."""
-    compared(made, offered)
+    compared(made, stored_offer)
     with writing(made.engine) as connection:
         differences.store(
-            connection, made.place.settings.keys, offered, [{"dataset": "a", "what": "new", "id": "1", "fields": {}}]
+            connection,
+            made.place.settings.keys,
+            stored_offer,
+            [{"dataset": "a", "what": "new", "id": "1", "fields": {}}],
         )
         received.forget_subject(connection, "user", "usr_2", None)
-        assert received.of_subject(connection, "user", "usr_1") == [offered]
+        assert received.of_subject(connection, "user", "usr_1") == [stored_offer]
         received.forget_subject(connection, "user", "usr_1", None)
         assert received.rows(connection) == []
