@@ -45,7 +45,7 @@ REFUSED = frozenset({Why.FOUR_EYES, Why.OWN_DATA, Why.NOT_ALLOWED, Why.NOT_YOURS
 READS = frozenset(
     {
         *(Action.SEE_OWN, Action.SEE_STATE, Action.LIST_ALL),
-        *(Action.AUDIT_READ, Action.REQUESTS_READ, Action.ERASURE_HOLDS),
+        *(Action.AUDIT_READ, Action.REQUESTS_READ, Action.ERASURE_HOLDS, Action.INBOX),
     }
 )
 

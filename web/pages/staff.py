@@ -78,7 +78,8 @@ def desk(
         request, "desk.html", rows=rows, following=following, counts=counts, state=state, q=q,
         states=[*ExportState], reads_log=may(place, login, Action.REQUESTS_READ),
         sources=bool(declared_names(place.settings)) and may(place, login, Action.SOURCES),
-        recipients=may(place, login, Action.RECIPIENTS), referrals=ActorRole.TENANT_ADMIN in login.roles,
+        recipients=may(place, login, Action.RECIPIENTS), inbox=may(place, login, Action.INBOX),
+        referrals=ActorRole.TENANT_ADMIN in login.roles,
     )  # fmt: skip  # one call
 
 
