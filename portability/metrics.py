@@ -17,7 +17,6 @@ from sqlalchemy import Connection, Engine, case, func, select
 
 from portability.api.coverage import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN
 from portability.api.errors import FormatError, SourceError, all_errors
-from portability.coverage import state as coverage
 from portability.database import deployment, history, incidents, models
 from portability.database.engine import elapsed_seconds, now, reading
 from portability.database.incidents import Incident
@@ -33,7 +32,7 @@ from portability.requests.exports import unanswered
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
 from portability.requests.states import ExportState, TransferState
-from portability.signals import work
+from portability.signals import source_checks, work
 
 EXPORT, VOLUME, GAP, NOTIFICATION = models.export, models.volume, models.gap, models.notification
 SENT, HOOK = models.transfer, models.webhook
@@ -72,7 +71,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             _notices(connection),
             *_inbox(connection),
             *_journal(connection),
-            *_sources(connection),
+            *source_checks.collect(connection),
             *work.collect(connection),
         ]
     return [*counted, _incidents(engine)]
@@ -154,26 +153,6 @@ def _journal(connection: Connection) -> Sequence[Metric]:
             value=held,
         ),
     )
-
-
-def _sources(connection: Connection) -> Sequence[Metric]:
-    """Measure the checks of the declared sources; a source that was never checked has no age."""
-    undecided = GaugeMetricFamily(
-        "portability_source_undecided_columns", "Columns about which no decision has been made", labels=("source",)
-    )
-    faults = GaugeMetricFamily(
-        "portability_source_faults", "Findings by which a map does not fit its source", labels=("source",)
-    )
-    ages = GaugeMetricFamily(
-        "portability_source_check_age_seconds", "Seconds since the last check that ended", labels=("source",)
-    )
-    at = deployment.clock_of(connection)
-    for row in coverage.rows(connection):
-        undecided.add_metric((row["source"],), row["undecided"] or 0)
-        faults.add_metric((row["source"],), row["faults"] or 0)
-        if row["checked_at"] is not None:
-            ages.add_metric((row["source"],), max(0.0, (at - row["checked_at"]).total_seconds()))
-    return undecided, faults, ages
 
 
 def _alarms(connection: Connection) -> Metric:

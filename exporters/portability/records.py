@@ -45,10 +45,8 @@ WITHHELD_TABLES: Mapping[str, str] = {
     "webhook": "calls to a recipient's program, with an encrypted content; transfers are exported",
 }
 """Tables with data of subjects that are not exported, each with the reason."""
-TABLES_WITHOUT_SUBJECT = frozenset(
-    {"audit_head", "deployment", "incident", "recipient", "sender", "signing_key"}
-    | {"source_check", "source_map", "source_secret"}
-)
+_OF_SOURCES = {"source_check", "source_map", "source_secret"}
+TABLES_WITHOUT_SUBJECT = _OF_SOURCES | {"audit_head", "deployment", "incident", "recipient", "sender", "signing_key"}
 """Tables about the deployment itself and its sources, about other providers, and about keys."""
 
 
