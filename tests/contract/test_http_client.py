@@ -56,7 +56,7 @@ FOUND = (Identity("desk", "desk_user", "1", verified=True),)
 
 
 @pytest.fixture
-def help_desk() -> Iterator[StandIn]:
+def remote() -> Iterator[StandIn]:
     with stand_in() as server:
         server.on("/api/users")(lambda _asked: {"items": [{"id": 1, "email": "ann@example.test"}]})
         server.on("/api/tickets")(lambda _asked: {"items": [{"id": 1}]})
@@ -70,48 +70,48 @@ def fails_first(server: StandIn, *answers: Any) -> None:
 
 
 @pytest.mark.parametrize("header", [{"Retry-After": "1"}, {"Retry-After": "0.5"}, {"X-Reset": "0.5"}])
-def test_a_wait_is_obeyed(help_desk: StandIn, header: dict[str, str]) -> None:
+def test_a_wait_is_obeyed(remote: StandIn, header: dict[str, str]) -> None:
     """Seconds of Retry-After, also with a fraction, else the header that the map names."""
-    fails_first(help_desk, (429, header, {}))
+    fails_first(remote, (429, header, {}))
     begun = time.monotonic()
 
-    assert open_source(ONE, help_desk.url).identities(person()) == FOUND
+    assert open_source(ONE, remote.url).identities(person()) == FOUND
     assert time.monotonic() - begun >= float(next(iter(header.values()))) - 0.05
-    assert len(help_desk.asked) == 2
+    assert len(remote.asked) == 2
 
 
-def test_a_wait_past_the_time_limit_is_an_outage_with_the_time_to_come_back(help_desk: StandIn) -> None:
+def test_a_wait_past_the_time_limit_is_an_outage_with_the_time_to_come_back(remote: StandIn) -> None:
     """Nothing sleeps past the host's limit: the export continues later, and a person sees when."""
-    help_desk.before = lambda _asked: (429, {"Retry-After": "3600"}, {})
+    remote.before = lambda _asked: (429, {"Retry-After": "3600"}, {})
     begun = time.monotonic()
 
     with pytest.raises(
         SourceUnavailable, match=r"the source allows no call before \d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z"
     ):
-        open_source(ONE, help_desk.url).identities(person())
+        open_source(ONE, remote.url).identities(person())
     assert time.monotonic() - begun < 2
-    assert len(help_desk.asked) == 1
+    assert len(remote.asked) == 1
 
 
-def test_a_pause_holds_all_readers(help_desk: StandIn) -> None:
+def test_a_pause_holds_all_readers(remote: StandIn) -> None:
     """What one worker hears from the source, all obey: the others do not ask in vain."""
     shared = memory_sources()
-    fails_first(help_desk, (429, {"Retry-After": "1"}, {}))
-    exporters = [open_source(ONE, help_desk.url, shared) for _ in range(4)]
+    fails_first(remote, (429, {"Retry-After": "1"}, {}))
+    exporters = [open_source(ONE, remote.url, shared) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(exporters[0].identities, person())
-        while not help_desk.asked:
+        while not remote.asked:
             time.sleep(0.01)
         time.sleep(0.1)
         others = [pool.submit(one.identities, person()) for one in exporters[1:]]
         assert all(one.result() == FOUND for one in [first, *others])
-    assert len(help_desk.asked) == 5
+    assert len(remote.asked) == 5
 
 
-def test_a_rate_is_shared(help_desk: StandIn) -> None:
+def test_a_rate_is_shared(remote: StandIn) -> None:
     """Five calls a second, whatever the number of readers: 12 calls take two seconds."""
     shared = memory_sources()
-    exporters = [open_source(ONE, help_desk.url, shared, rate="5/s") for _ in range(4)]
+    exporters = [open_source(ONE, remote.url, shared, rate="5/s") for _ in range(4)]
     begun = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(lambda n: exporters[n % 4].identities(person()), range(12)):
@@ -119,11 +119,11 @@ def test_a_rate_is_shared(help_desk: StandIn) -> None:
     assert 2.0 <= time.monotonic() - begun < 4.0
 
 
-def test_a_named_bucket_limits_its_requests_only(help_desk: StandIn) -> None:
+def test_a_named_bucket_limits_its_requests_only(remote: StandIn) -> None:
     """Search has a rate of its own at many vendors; other requests do not wait for it."""
     text = ONE.replace('reset = "X-Reset"', 'buckets = { search = "1/10s" }')
     text = text.replace('get = "/api/users"', 'get = "/api/users"\nbucket = "search"')
-    exporter = open_source(text, help_desk.url, memory_sources(seconds=5.0))
+    exporter = open_source(text, remote.url, memory_sources(seconds=5.0))
     subject = resolved(exporter, person())
 
     assert len(records_of(exporter, "tickets", subject)) == 1
@@ -132,28 +132,28 @@ def test_a_named_bucket_limits_its_requests_only(help_desk: StandIn) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])
-def test_a_passing_fault_is_retried(help_desk: StandIn, status: int) -> None:
+def test_a_passing_fault_is_retried(remote: StandIn, status: int) -> None:
     """A fault of the server is retried at once; more than two are an outage."""
-    fails_first(help_desk, (status, {}, {}), (status, {}, {}))
-    assert open_source(ONE, help_desk.url).identities(person()) == FOUND
+    fails_first(remote, (status, {}, {}), (status, {}, {}))
+    assert open_source(ONE, remote.url).identities(person()) == FOUND
 
-    help_desk.before = lambda _asked: (status, {}, {})
+    remote.before = lambda _asked: (status, {}, {})
     with pytest.raises(SourceUnavailable, match=f"the source answers {status}"):
-        open_source(ONE, help_desk.url).identities(person())
-    assert len(help_desk.asked) == 3 + 3
+        open_source(ONE, remote.url).identities(person())
+    assert len(remote.asked) == 3 + 3
 
 
-def test_a_post_is_repeated_only_if_it_reads(help_desk: StandIn) -> None:
+def test_a_post_is_repeated_only_if_it_reads(remote: StandIn) -> None:
     """A POST may change something: without `reads` it is sent once."""
-    help_desk.before = lambda _asked: (500, {}, {})
+    remote.before = lambda _asked: (500, {}, {})
     text = ONE.replace('get = "/api/users"\nparams = { email', 'post = "/api/users"\nbody = { email')
     for more, calls in (("", 1), ("\nreads = true", 3)):
-        help_desk.asked.clear()
+        remote.asked.clear()
         with pytest.raises(SourceUnavailable):
-            open_source(text.replace('gives = "desk_user"', f'gives = "desk_user"{more}'), help_desk.url).identities(
+            open_source(text.replace('gives = "desk_user"', f'gives = "desk_user"{more}'), remote.url).identities(
                 person()
             )
-        assert len(help_desk.asked) == calls
+        assert len(remote.asked) == calls
 
 
 @pytest.mark.parametrize(
@@ -168,40 +168,40 @@ def test_a_post_is_repeated_only_if_it_reads(help_desk: StandIn) -> None:
         ((200, {}, {"items": ["x" * 2000]}), SourceRefused, "the answer is larger than 2000 bytes"),
     ],
 )
-def test_an_unusable_answer_is_a_refusal(help_desk: StandIn, answer: Any, error: type[Exception], match: str) -> None:
+def test_an_unusable_answer_is_a_refusal(remote: StandIn, answer: Any, error: type[Exception], match: str) -> None:
     """A refusal, or an answer that is not JSON or too large, is not repeated; the message has no value of it."""
-    help_desk.before = lambda _asked: answer
+    remote.before = lambda _asked: answer
 
     with pytest.raises(error, match=match):
-        open_source(ONE, help_desk.url).identities(person())
-    assert len(help_desk.asked) == 1
+        open_source(ONE, remote.url).identities(person())
+    assert len(remote.asked) == 1
 
 
-def test_an_error_with_status_200_is_an_error(help_desk: StandIn) -> None:
+def test_an_error_with_status_200_is_an_error(remote: StandIn) -> None:
     """Some interfaces report errors within a successful answer: the map says where."""
     text = ONE.replace("[limits]", '[error]\nat = "error"\nunavailable = ["ratelimited"]\n[limits]')
-    help_desk.before = lambda _asked: {"error": "ratelimited"}
+    remote.before = lambda _asked: {"error": "ratelimited"}
     with pytest.raises(SourceUnavailable, match="the source reports a passing error"):
-        open_source(text, help_desk.url).identities(person())
-    help_desk.before = lambda _asked: {"error": "not_authed"}
+        open_source(text, remote.url).identities(person())
+    remote.before = lambda _asked: {"error": "not_authed"}
     with pytest.raises(SourceRefused, match="the source reports an error with status 200"):
-        open_source(text, help_desk.url).identities(person())
+        open_source(text, remote.url).identities(person())
 
 
-def test_a_source_that_hangs_is_an_outage(help_desk: StandIn) -> None:
+def test_a_source_that_hangs_is_an_outage(remote: StandIn) -> None:
     """A source that accepts the connection and does not answer."""
     released = threading.Event()
 
     def hang(_handler: BaseHTTPRequestHandler) -> None:
         released.wait(20)
 
-    help_desk.listener.raw = hang
+    remote.listener.raw = hang
     with pytest.raises(SourceUnavailable, match="the source does not answer: ReadTimeout"):
-        open_source(ONE, help_desk.url).identities(person())
+        open_source(ONE, remote.url).identities(person())
     released.set()
 
 
-def test_an_answer_that_drips_ends_in_time(help_desk: StandIn) -> None:
+def test_an_answer_that_drips_ends_in_time(remote: StandIn) -> None:
     """A source that sends a byte now and then keeps each timeout, and not the whole."""
 
     def drip(handler: BaseHTTPRequestHandler) -> None:
@@ -211,10 +211,10 @@ def test_an_answer_that_drips_ends_in_time(help_desk: StandIn) -> None:
             handler.wfile.flush()
             time.sleep(0.05)
 
-    help_desk.listener.raw = drip
+    remote.listener.raw = drip
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="the answer came too slowly"):
-        open_source(ONE, help_desk.url, memory_sources(seconds=1.0)).identities(person())
+        open_source(ONE, remote.url, memory_sources(seconds=1.0)).identities(person())
     assert time.monotonic() - begun < 3
 
 
@@ -239,7 +239,7 @@ def test_an_answer_that_drips_ends_in_time(help_desk: StandIn) -> None:
     ],
 )
 @pytest.mark.parametrize("place", ["next", "redirect", "file"])
-def test_no_answer_leads_to_another_address(help_desk: StandIn, link: Any, place: str) -> None:
+def test_no_answer_leads_to_another_address(remote: StandIn, link: Any, place: str) -> None:
     """Links of pages, redirects and files are followed below base_url and to the hosts of the map only."""
     asked = []
 
@@ -252,8 +252,8 @@ def test_no_answer_leads_to_another_address(help_desk: StandIn, link: Any, place
             "next": link if place == "next" else None,
         }
 
-    help_desk.on("/api/tickets")(answer)
-    exporter = open_source(ONE.replace('"/api', '"'), f"{help_desk.url}/api")
+    remote.on("/api/tickets")(answer)
+    exporter = open_source(ONE.replace('"/api', '"'), f"{remote.url}/api")
     subject = resolved(exporter, person())
 
     with pytest.raises(SourceRefused) as caught:
@@ -268,38 +268,36 @@ def read_with_files(exporter: HttpExporter, subject: Subject) -> None:
             list(file.open(0))
 
 
-def test_a_redirect_below_the_base_is_followed(help_desk: StandIn) -> None:
+def test_a_redirect_below_the_base_is_followed(remote: StandIn) -> None:
     """A GET that moves within the source; a circle ends."""
-    help_desk.on("/api/tickets")(lambda _asked: (307, {"Location": "/api/moved"}, {}))
-    help_desk.on("/api/moved")(lambda _asked: {"items": [{"id": 5}]})
-    assert [one["id"] for one in records_of(open_source(ONE, help_desk.url), "tickets")] == ["5"]
+    remote.on("/api/tickets")(lambda _asked: (307, {"Location": "/api/moved"}, {}))
+    remote.on("/api/moved")(lambda _asked: {"items": [{"id": 5}]})
+    assert [one["id"] for one in records_of(open_source(ONE, remote.url), "tickets")] == ["5"]
 
-    help_desk.on("/api/moved")(lambda _asked: (302, {"Location": "/api/tickets"}, {}))
+    remote.on("/api/moved")(lambda _asked: (302, {"Location": "/api/tickets"}, {}))
     with pytest.raises(SourceRefused, match="the source redirects GET requests"):
-        records_of(open_source(ONE, help_desk.url), "tickets")
+        records_of(open_source(ONE, remote.url), "tickets")
 
 
-def test_another_host_gets_no_credentials(help_desk: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_host_gets_no_credentials(remote: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file at a host of the map: its URL is signed, and it gets neither login nor headers."""
     monkeypatch.setenv("DESK_KEY", "secret-key")
     auth = {"kind": "header", "name": "X-Api-Key", "value": "env:DESK_KEY"}
     with listening() as files:
         files.reply = lambda _heard: (200, {}, b"content")
         url = f"{files.url}/signed?key=1"
-        help_desk.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "file": url}]})
+        remote.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "file": url}]})
         text = ONE.replace("files.example.test", f"127.0.0.1:{files.port}")
-        exporter = open_source(text, help_desk.url, auth=auth)
+        exporter = open_source(text, remote.url, auth=auth)
         (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
 
         assert b"".join(batch.files[0].open(0)) == b"content"
     assert [one.path for one in files.heard] == ["/signed?key=1"]
     assert "x-api-key" not in files.heard[0].headers
-    assert all(one.heard.headers["x-api-key"] == "secret-key" for one in help_desk.asked)
+    assert all(one.heard.headers["x-api-key"] == "secret-key" for one in remote.asked)
 
 
-def test_a_host_that_resolves_to_a_private_network_is_refused(
-    help_desk: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_that_resolves_to_a_private_network_is_refused(remote: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """The map's host belongs to the vendor, its name server may not: the address is checked, and connected to."""
     resolve = socket.getaddrinfo
 
@@ -307,8 +305,8 @@ def test_a_host_that_resolves_to_a_private_network_is_refused(
         return resolve("10.0.0.5" if host == "files.example.test" else host, *more, **named)
 
     monkeypatch.setattr("socket.getaddrinfo", lying)
-    help_desk.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "file": "https://files.example.test/x"}]})
-    exporter = open_source(ONE, help_desk.url)
+    remote.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "file": "https://files.example.test/x"}]})
+    exporter = open_source(ONE, remote.url)
     (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
 
     with pytest.raises(SourceRefused, match="a host of the map resolves to a private network"):
@@ -334,71 +332,71 @@ def test_a_base_must_be_https(base: str) -> None:
     ids=lambda value: value.get("kind", "") if isinstance(value, dict) else "",
 )
 def test_fixed_logins(
-    help_desk: StandIn, auth: dict[str, str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    remote: StandIn, auth: dict[str, str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The five logins without changing tokens."""
     monkeypatch.setenv("DESK_KEY", "kéy")
     monkeypatch.setenv("DESK_PLAIN", "key")
-    open_source(ONE, help_desk.url, auth=auth).identities(person())
-    (asked,) = help_desk.asked
+    open_source(ONE, remote.url, auth=auth).identities(person())
+    (asked,) = remote.asked
 
     found = {**asked.heard.headers, **asked.query}
     assert {name: found.get(name) for name in expected} == expected
     assert ("authorization" in found) == ("authorization" in expected)
 
 
-def test_client_credentials_get_one_token_for_all(help_desk: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_credentials_get_one_token_for_all(remote: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token of the client's own credentials is used until it ends; four readers ask for one."""
     monkeypatch.setenv("DESK_KEY", "secret")
     lifetimes = iter([3600, 3600])
-    help_desk.on("/token")(lambda _asked: {"access_token": f"t{len(help_desk.asked)}", "expires_in": next(lifetimes)})
+    remote.on("/token")(lambda _asked: {"access_token": f"t{len(remote.asked)}", "expires_in": next(lifetimes)})
     auth = {
         "kind": "oauth2",
-        "token_url": f"{help_desk.url}/token",
+        "token_url": f"{remote.url}/token",
         "client_id": "us",
         "client_secret": "env:DESK_KEY",
         "client_in": "header",
         "scope": "read",
     }
     shared = memory_sources()
-    exporters = [open_source(ONE, help_desk.url, shared, auth=auth) for _ in range(4)]
+    exporters = [open_source(ONE, remote.url, shared, auth=auth) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert all(found == FOUND for found in pool.map(lambda one: one.identities(person()), exporters))
-    token = next(one for one in help_desk.asked if one.path == "/token")
+    token = next(one for one in remote.asked if one.path == "/token")
 
-    assert help_desk.paths().count("/token") == 1
+    assert remote.paths().count("/token") == 1
     assert token.heard.body == b"grant_type=client_credentials&scope=read"
     assert token.heard.headers["authorization"] == "Basic dXM6c2VjcmV0"
 
 
-def test_a_refused_refresh_says_what_to_do(help_desk: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_refresh_says_what_to_do(remote: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """A revoked refresh token is a refusal with a hint; a broken token endpoint is an outage and is asked once."""
     monkeypatch.setenv("DESK_KEY", "secret")
     auth = {
         "kind": "oauth2_refresh",
-        "token_url": f"{help_desk.url}/token",
+        "token_url": f"{remote.url}/token",
         "client_id": "us",
         "client_secret": "env:DESK_KEY",
         "refresh_token": "env:DESK_KEY",
     }
-    help_desk.on("/token")(lambda _asked: (400, {}, {"error": "invalid_grant"}))
+    remote.on("/token")(lambda _asked: (400, {}, {"error": "invalid_grant"}))
     with pytest.raises(SourceRefused, match="the token endpoint refuses the login with 400") as caught:
-        open_source(ONE, help_desk.url, auth=auth).identities(person())
+        open_source(ONE, remote.url, auth=auth).identities(person())
     assert caught.value.hint == "authorise this software again in the source, and set the new refresh token"
-    help_desk.on("/token")(lambda _asked: (503, {}, {}))
-    help_desk.asked.clear()
+    remote.on("/token")(lambda _asked: (503, {}, {}))
+    remote.asked.clear()
     with pytest.raises(SourceUnavailable, match="the token endpoint answers 503"):
-        open_source(ONE, help_desk.url, auth=auth).identities(person())
-    assert help_desk.paths() == ["/token"]
+        open_source(ONE, remote.url, auth=auth).identities(person())
+    assert remote.paths() == ["/token"]
 
 
-def test_no_value_is_in_logs_and_errors(help_desk: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_value_is_in_logs_and_errors(remote: StandIn, caplog: pytest.LogCaptureFixture) -> None:
     """Addresses, ids and URLs of a reading are in no log line, and in no message of a fault."""
     caplog.set_level(logging.DEBUG)
     fails_first(
-        help_desk, (500, {}, {}), (429, {"Retry-After": "0"}, {}), None, (403, {}, {"message": "ann@example.test"})
+        remote, (500, {}, {}), (429, {"Retry-After": "0"}, {}), None, (403, {}, {"message": "ann@example.test"})
     )
-    exporter = open_source(ONE, help_desk.url)
+    exporter = open_source(ONE, remote.url)
     subject = resolved(exporter, person())
     with pytest.raises(SourceRefused) as caught:
         records_of(exporter, "tickets", subject)
