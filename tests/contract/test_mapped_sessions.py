@@ -186,7 +186,7 @@ def test_the_lag_of_mariadb(mariadb_server: servers.MariaDB) -> None:
     check_lag(primary, "crm", 1)
     primary.dispose()
     reader = open_database(*kind_of(mariadb_server.url(name, name, password="reader"), "url"), 60)
-    with pytest.raises(SourceRefused, match="the database refuses the query .OperationalError 1227"):
+    with pytest.raises(SourceRefused, match="OperationalError 1227"):
         check_lag(reader, "crm", 1)
     reader.dispose()
 
