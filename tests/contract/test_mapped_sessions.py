@@ -179,6 +179,18 @@ def test_the_lag_of_a_replica(pg_server: servers.Postgres) -> None:
     primary.dispose()
 
 
+def test_the_lag_of_mariadb(mariadb_server: servers.MariaDB) -> None:
+    """A server that replicates from no other is not behind; an account that may not see it measures nothing."""
+    name = mariadb_server.create_database()
+    primary = open_database(*kind_of(mariadb_server.url(name), "url"), 60)
+    check_lag(primary, "crm", 1)
+    primary.dispose()
+    reader = open_database(*kind_of(mariadb_server.url(name, name, password="reader"), "url"), 60)
+    with pytest.raises(SourceRefused, match="OperationalError 1227"):
+        check_lag(reader, "crm", 1)
+    reader.dispose()
+
+
 def _lag_of(database: object) -> str:
     """The refusal, as soon as the standby has received what it does not replay."""
     while True:

@@ -108,6 +108,30 @@ def test_the_map_changes_between_two_volumes(crm_world: World) -> None:
         assert set(connection.scalars(select(models.source_map.c.sha256))) == {first, second}
 
 
+def test_one_export_reads_several_databases(crm_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each section has a database of its own, also where two have the same map; export.json names both maps."""
+    url = f"sqlite:///{crm_world.folder / 'other.db'}"
+    crm_database.fill(url, url).run("delete from tasks where id >= 3")
+    monkeypatch.setenv("OTHER_URL", url)
+    other = SOURCES.replace("[crm]", "[other]").replace("CRM_URL", "OTHER_URL")
+    (crm_world.folder / "sources.toml").write_text(f"{SOURCES}\n{other}")
+    both = started_anew(crm_world)
+    export = both.request("tenant:org_a", profile="switch")
+    both.advance_all()
+
+    closing, tasks = closing_and_tasks(both, export)
+    assert [(one["exporter"], one["name"]) for one in closing["maps"]] == [  # type: ignore[attr-defined]  # a list
+        ("crm", "crm.toml"),
+        ("other", "crm.toml"),
+    ]
+    assert len(tasks) == crm_database.TASKS + 1
+    records = {
+        (line["exporter"], line["dataset"]): line["records"]
+        for line in closing["datasets"]  # type: ignore[attr-defined]  # a list
+    }
+    assert (records["crm", "tasks"], records["other", "tasks"]) == (crm_database.TASKS + 1, 3)
+
+
 def test_connections_are_closed_before_a_fork(crm_world: World) -> None:
     """What the sections have opened is closed with all other connections: a fork would share them."""
     sources = PlatformSources(crm_world.place.settings)
