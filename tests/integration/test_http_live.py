@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import repository
-from exporters.http.tracker_exporter import HttpExporter
 from http_sources import batches_of, ids_of, open_source, person, records_of, resolved
 from live_systems import PASSWORD, LiveSystem, roundup
 
+from exporters.http.exporter import HttpExporter
 from portability.api import Identity, Subject
 
 MAPS = repository.ROOT / "docs" / "examples" / "maps"
@@ -31,7 +31,7 @@ def tracker() -> Iterator[LiveSystem]:
     """A tracker with three people, 45 issues of Ann and 5 of Joann; one of Ann's is retired."""
     with roundup() as system:
         people = {
-            name: system.call("POST", "/data/user", json=person(name, address))["data"]["id"]
+            name: system.call("POST", "/data/user", json=desk_person(name, address))["data"]["id"]
             for name, address in PEOPLE.items()
         }
         for number in range(50):
@@ -40,7 +40,7 @@ def tracker() -> Iterator[LiveSystem]:
         yield system
 
 
-def person(name: str, address: str) -> dict[str, str]:
+def desk_person(name: str, address: str) -> dict[str, str]:
     return {"username": name, "address": address, "phone": "+4912345", "password": "pw-of-" + name, "roles": "User"}
 
 
@@ -129,7 +129,7 @@ def check_places(tracker_exporter: HttpExporter, subject: Subject) -> None:
 
 @pytest.mark.system
 def test_a_changed_address_leads_to_its_new_owner_only(tracker_exporter: HttpExporter, tracker: LiveSystem) -> None:
-    """Bob takes a new address: he is found by it, and no longer by the earlier address. A retired person is not found."""
+    """Bob takes a new address: he is found by it alone. A retired person is not found."""
     (bob,) = tracker_exporter.identities(person("Bob@Example.test"))
     change_record(tracker, "PUT", f"/data/user/{bob.value}", json={"address": "bob@new.test"})
 
@@ -148,7 +148,7 @@ def test_a_real_limit_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     with roundup(calls=20) as system:
         refused: list[int] = []
         system.client.event_hooks["response"] = [lambda answer: refused.append(answer.status_code)]
-        user_id = retried(system, "POST", "/data/user", json=person("ann", "ann@example.test"))["data"]["id"]
+        user_id = retried(system, "POST", "/data/user", json=desk_person("ann", "ann@example.test"))["data"]["id"]
         for number in range(6):
             message = retried(system, "POST", "/data/msg", json={"author": user_id, "content": f"Body {number}"})
             issue = {"title": f"Case {number}", "nosy": [user_id], "messages": [message["data"]["id"]]}
@@ -170,7 +170,7 @@ def test_a_real_tracker_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small tracker from its start to its records: what runs here, runs for all tests of real systems."""
     monkeypatch.setenv("ROUNDUP_PASSWORD", PASSWORD)
     with roundup() as system:
-        ids = [system.call("POST", "/data/user", json=person(*one))["data"]["id"] for one in PEOPLE.items()]
+        ids = [system.call("POST", "/data/user", json=desk_person(*one))["data"]["id"] for one in PEOPLE.items()]
         for number, person_id in enumerate([*ids, ids[0]]):
             fill_issue(system, person_id, number)
         tracker_exporter = open_tracker("roundup", system, auth=LOGIN)

@@ -1,4 +1,4 @@
-"""Exports of a help help_desk, a server for chats and an address book, compared with what the systems themselves say."""
+"""Exports of a help desk, a server for chats and an address book, compared with what the systems themselves say."""
 
 from __future__ import annotations
 
