@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from crm_database import Crm, open_crm
+from crm_database import CrmDatabase, open_crm
 
 from exporters.sql.mapped.exporter import MappedExporter
 from portability.api import Selection, SubjectKind
@@ -54,7 +54,7 @@ def notes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MappedExpo
         rows = [("usr_1", form) for form in FORMS for _ in range(EACH)]
         database.executemany("insert into notes (owner, created_at) values (?, ?)", rows)
     url = f"sqlite:///{tmp_path / 'notes.db'}"
-    opened = open_crm(Crm(url, url), changed=MAP)
+    opened = open_crm(CrmDatabase(url, url), changed=MAP)
     yield opened
     opened._section.sources.database.dispose()
 
