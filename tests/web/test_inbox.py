@@ -28,6 +28,7 @@ from portability.trust import keys
 from portability.trust.signing import TRANSFER_TYPE, sign
 from receiver.importer.database import opened
 from receiver.inbox import service
+from receiver.inbox.quarantine import folder_of
 from receiver.ledger import runs
 
 
@@ -344,8 +345,8 @@ def test_what_no_officer_decides_on_is_refused_in_time(both: Inbox) -> None:
 
 def test_the_quarantine_keeps_no_stray_files(both: Inbox) -> None:
     """A folder without a transfer in quarantine is deleted; other files in the folder are not touched."""
-    stray, foreign = both.service.quarantine / ("rcv_" + "0" * 20), both.service.quarantine / "notes"
-    stray.mkdir(parents=True)
+    stray = folder_of(both.service.quarantine, "rcv_" + "0" * 20)
+    foreign = both.service.quarantine / "notes"
     foreign.mkdir()
     (stray / "volume.zip").write_text("left by a killed process")
 
