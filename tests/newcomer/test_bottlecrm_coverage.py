@@ -16,7 +16,7 @@ import servers
 from archives import export_json, records
 from catalogues_made import shortest
 from factories import whole_register
-from test_walk_through import READER, Newcomer
+from newcomers import READER, Newcomer
 from workers import READY, Deployment, until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
