@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -29,6 +29,7 @@ class PlatformSources:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._closes: list[Callable[[], None]] = []
 
     @cached_property
     def database(self) -> Engine:
@@ -72,6 +73,12 @@ class PlatformSources:
         if self._settings.has_reference:
             self.database.dispose()
         self.control.dispose()
+        for close in self._closes:
+            close()
+
+    def when_closed(self, close: Callable[[], None]) -> None:
+        """Call this whenever connections are closed: an exporter has opened connections of its own."""
+        self._closes.append(close)
 
 
 class DeclaredExporters(Mapping[str, Exporter]):

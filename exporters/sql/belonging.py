@@ -244,7 +244,7 @@ class Relations:
     """None: the source has no people of tenants whose addresses lead to rows."""
 
     def address_book(self) -> AddressBook:
-        """Return the address book. Raises ValueError if there is none."""
+        """Return the address book. Raises ValueError if it is missing."""
         if self.book is None:
             raise ValueError("these relations have no address book")
         return self.book

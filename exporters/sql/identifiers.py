@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, ColumnElement, Enum, Integer, LargeBinary, Uuid, and_, cast
+from sqlalchemy import Boolean, Column, ColumnElement, Enum, Integer, LargeBinary, Text, Uuid, and_, cast
+from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -50,6 +51,8 @@ def fitting(column: Column[Any], values: Sequence[str]) -> Sequence[Any]:
 
 def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
     """Return the condition that a column has one of the values; texts are compared by their bytes."""
+    if isinstance(column.type, CITEXT):
+        column = cast(column, Text)  # it ignores case
     same = column == values[0] if len(values) == 1 else column.in_(values)
     if not all(isinstance(value, str) for value in values) or isinstance(column.type, Uuid):
         return same

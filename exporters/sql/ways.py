@@ -40,7 +40,7 @@ def column_way(belonging: Belonging, rule: ByColumn, found: Mapping[str | None, 
 
 
 def parent_way(belonging: Belonging, rule: ByParent, parent: Belonging, ways: Sequence[Way]) -> Way:
-    """Return the way of rows that refer to a row of the parent to which one of its ways leads."""
+    """Return the way of rows that refer to a row of the parent to which any of its ways leads."""
 
     def make(t: FromClause) -> ColumnElement[bool]:
         p = alias(parent.table, belonging.table, rule)

@@ -37,6 +37,7 @@ from portability.api.errors import (
 )
 from portability.api.exporters import (
     CheckingExporter,
+    ClosingSources,
     CountingExporter,
     DeclaringExporter,
     Exporter,
@@ -126,6 +127,7 @@ __all__ = [
     "BrokenPlugin",
     "CheckedDeclaration",
     "CheckingExporter",
+    "ClosingSources",
     "Contact",
     "CountingExporter",
     "Coverage",

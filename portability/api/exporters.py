@@ -52,6 +52,15 @@ class Sources(Protocol):
 
 
 @runtime_checkable
+class ClosingSources(Sources, Protocol):
+    """Sources that close what an exporter has opened itself: before a worker forks, and at the end."""
+
+    def when_closed(self, close: Callable[[], None]) -> None:
+        """Call `close` whenever connections are closed; what is needed later is opened on demand."""
+        ...
+
+
+@runtime_checkable
 class Exporter(Protocol):
     """Reads one source. Entry point group `portability.exporters`: a factory `(sources: Sources) -> Exporter`.
 

@@ -14,6 +14,7 @@ import pytest
 from factories import World
 from sqlalchemy import select
 
+from exporters.sql.mapped.exporter import MappedExporter
 from portability.api.errors import BadMap
 from portability.database import models
 from portability.database.engine import reading, writing
@@ -41,30 +42,30 @@ def crm_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     (tmp_path / "sources.toml").write_text(SOURCES)
     (tmp_path / "crm.toml").write_text(crm_database.MAP.read_text())
     assert "sql" in find("portability.source_kinds")
-    return reopened(
+    return started_anew(
         factories.world(
             tmp_path, {}, source_url=url, sources=tmp_path / "sources.toml", volume_bytes=65_536, piece_bytes=16_384
         )
     )
 
 
-def reopened(world: World) -> World:
+def started_anew(world: World) -> World:
     """The same deployment after its processes have started anew."""
     _read.cache_clear()
     settings = world.place.settings
     return replace(world, place=replace(world.place, exporters=open_exporters(settings, PlatformSources(settings))))
 
 
-def changed(world: World, old: str, new: str) -> World:
+def with_changed_map(world: World, old: str, new: str) -> World:
     """The deployment with another map."""
     path = world.folder / "crm.toml"
     text = path.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))
-    return reopened(world)
+    return started_anew(world)
 
 
-def document(world: World, export: str) -> tuple[dict[str, object], list[dict[str, object]]]:
+def closing_and_tasks(world: World, export: str) -> tuple[dict[str, object], list[dict[str, object]]]:
     """export.json, and all tasks of the archive."""
     tasks: list[dict[str, object]] = []
     closing: dict[str, object] = {}
@@ -87,10 +88,10 @@ def test_the_map_changes_between_two_volumes(crm_world: World) -> None:
     advance(crm_world.place, held)
     assert crm_world.view(export)["state"] != "ready"
 
-    later = changed(crm_world, 'text = { text = "What was to be done.", third_party = true }\n', "")
+    later = with_changed_map(crm_world, 'text = { text = "What was to be done.", third_party = true }\n', "")
     later.advance_all()
 
-    closing, tasks = document(later, export)
+    closing, tasks = closing_and_tasks(later, export)
     assert len(closing["volumes"]) > 1  # type: ignore[arg-type]  # a list
     assert closing["maps"] == [{"exporter": "crm", "name": "crm.toml", "sha256": first}]
     assert len(tasks) == crm_database.TASKS + 1
@@ -98,12 +99,48 @@ def test_the_map_changes_between_two_volumes(crm_world: World) -> None:
 
     export = later.request("tenant:org_a", profile="switch")
     later.advance_all()
-    closing, tasks = document(later, export)
+    closing, tasks = closing_and_tasks(later, export)
     second = hashlib.sha256((later.folder / "crm.toml").read_bytes()).hexdigest()
     assert closing["maps"] == [{"exporter": "crm", "name": "crm.toml", "sha256": second}]
     assert {tuple(task) for task in tasks} == {("id", "deal")}
     with reading(later.engine) as connection:
         assert set(connection.scalars(select(models.source_map.c.sha256))) == {first, second}
+
+
+def test_one_export_reads_several_databases(crm_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each section has a database of its own, also where two have the same map; export.json names both maps."""
+    url = f"sqlite:///{crm_world.folder / 'other.db'}"
+    crm_database.fill(url, url).run("delete from tasks where id >= 3")
+    monkeypatch.setenv("OTHER_URL", url)
+    other = SOURCES.replace("[crm]", "[other]").replace("CRM_URL", "OTHER_URL")
+    (crm_world.folder / "sources.toml").write_text(f"{SOURCES}\n{other}")
+    both = started_anew(crm_world)
+    export = both.request("tenant:org_a", profile="switch")
+    both.advance_all()
+
+    closing, tasks = closing_and_tasks(both, export)
+    assert [(one["exporter"], one["name"]) for one in closing["maps"]] == [  # type: ignore[attr-defined]  # a list
+        ("crm", "crm.toml"),
+        ("other", "crm.toml"),
+    ]
+    assert len(tasks) == crm_database.TASKS + 1
+    records = {
+        (line["exporter"], line["dataset"]): line["records"]
+        for line in closing["datasets"]  # type: ignore[attr-defined]  # a list
+    }
+    assert (records["crm", "tasks"], records["other", "tasks"]) == (crm_database.TASKS + 1, 3)
+
+
+def test_connections_are_closed_before_a_fork(crm_world: World) -> None:
+    """What the sections have opened is closed with all other connections: a fork would share them."""
+    sources = PlatformSources(crm_world.place.settings)
+    exporter = open_exporters(crm_world.place.settings, sources)["crm"]
+    assert isinstance(exporter, MappedExporter)
+    database = exporter._section.sources.database
+    exporter.prepare()
+    assert database.pool.checkedin() == 1  # type: ignore[attr-defined]  # a queue's method
+    sources.close()
+    assert database.pool.checkedin() == 0  # type: ignore[attr-defined]  # as above
 
 
 def test_a_text_that_is_lost_is_named(crm_world: World) -> None:
@@ -112,7 +149,7 @@ def test_a_text_that_is_lost_is_named(crm_world: World) -> None:
     held = crm_world.claim()
     assert held is not None
     advance(crm_world.place, held)
-    later = changed(crm_world, 'title = "Tasks"', 'title = "Jobs"')
+    later = with_changed_map(crm_world, 'title = "Tasks"', 'title = "Jobs"')
     with writing(later.engine) as connection:
         connection.execute(models.source_map.delete())
     with reading(later.engine) as connection:

@@ -43,11 +43,11 @@ def bottle(pg_server: servers.Postgres) -> Iterator[tuple[str, MappedExporter]]:
     name = pg_server.create_database()
     with pg_server.connect(name) as connection:
         connection.execute((HERE / "bottlecrm.sql").read_text())
-    yield from opened(pg_server, name)
+    yield from opened_crm(pg_server, name)
     pg_server.drop_database(name)
 
 
-def opened(server: servers.Postgres, name: str, text: str | None = None) -> Iterator[tuple[str, MappedExporter]]:
+def opened_crm(server: servers.Postgres, name: str, text: str | None = None) -> Iterator[tuple[str, MappedExporter]]:
     reader = f"reader_{name}"
     with server.connect(name) as connection:
         connection.execute(f"create role {reader} login")
@@ -60,7 +60,7 @@ def opened(server: servers.Postgres, name: str, text: str | None = None) -> Iter
     database.dispose()
 
 
-def judged(url: str, exporter: MappedExporter, contact: str, org: str) -> int:
+def judge_contact(url: str, exporter: MappedExporter, contact: str, org: str) -> int:
     """Compare each dataset of a contact with the SQL; returns the number of rows."""
     subject = sample_subject(SubjectKind.CONTACT, contact, tenant=org)
     rows = 0
@@ -88,7 +88,7 @@ def test_every_contact_gets_their_rows(bottle: tuple[str, MappedExporter]) -> No
     for number in range(40):
         contact = f"20000000-0000-4000-8000-{number:012}"
         own, other = (f"10000000-0000-4000-8000-00000000000{(number + more) % 2}" for more in (0, 1))
-        total += judged(url, exporter, contact, own)
+        total += judge_contact(url, exporter, contact, own)
         assert _ids(exporter, "contacts", sample_subject(SubjectKind.CONTACT, contact, tenant=other)) == []
     assert total > 1000
     subject = sample_subject(
@@ -120,9 +120,9 @@ def test_a_dataset_has_few_lines() -> None:
 @pytest.mark.timeout(1800)
 def test_bottlecrm_itself(pg_server: servers.Postgres, bottlecrm: str) -> None:
     """BottleCRM as it is installed from PyPI, filled by its own command: each contact gets what the SQL finds."""
-    for url, exporter in opened(pg_server, bottlecrm):
+    for url, exporter in opened_crm(pg_server, bottlecrm):
         exporter.prepare()
         with psycopg.connect(url.replace("+psycopg", "")) as connection:
             people = connection.execute("select id, org_id from contacts order by id").fetchall()
         assert people
-        assert sum(judged(url, exporter, str(contact), str(org)) for contact, org in people) > len(people)
+        assert sum(judge_contact(url, exporter, str(contact), str(org)) for contact, org in people) > len(people)

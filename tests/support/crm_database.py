@@ -66,7 +66,7 @@ DEALS = {number: f"00000000-0000-4000-8000-00000000000{number}" for number in ra
 
 
 @dataclass(frozen=True, slots=True)
-class Crm:
+class CrmDatabase:
     """The filled database."""
 
     url: str
@@ -94,9 +94,9 @@ class Crm:
         engine.dispose()
 
 
-def fill(url: str, reader: str) -> Crm:
+def fill(url: str, reader: str) -> CrmDatabase:
     """Make and fill the tables."""
-    crm = Crm(url, reader)
+    crm = CrmDatabase(url, reader)
     engine = crm.engine()
     types = TYPES[engine.dialect.name]
     engine.dispose()
@@ -134,7 +134,7 @@ def _deal(number: int, key: str) -> Row:
     return (key, org, f"Deal {number}", *values, *rest)
 
 
-def open_crm(crm: Crm, *, changed: str | None = None, lag_seconds: float | None = None) -> MappedExporter:
+def open_crm(crm: CrmDatabase, *, changed: str | None = None, lag_seconds: float | None = None) -> MappedExporter:
     """Open the CRM as a source, by its own map or by the text `changed`."""
     found = kind.parse(MapText(MAP.name, MAP.read_text() if changed is None else changed))
     backend, url = kind_of(crm.reader, "url")

@@ -20,7 +20,7 @@ def as_planned(context: WorkerContext, export: RowMapping) -> WorkerContext:
     if not isinstance(current, DeclaredExporters):
         return context
     now = {exporter: one.sha256 for exporter, one in current.maps.items()}
-    # A section that is gone, or that has no map any more, is no exporter of a map.
+    # A section that is gone, or whose source has another kind now, has its own fault.
     changed = {exporter: one for exporter, one in planned.items() if now.get(exporter, one["sha256"]) != one["sha256"]}
     if not changed:
         return context

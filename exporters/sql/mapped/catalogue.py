@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text, types
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
@@ -130,6 +130,8 @@ def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:  # noqa: PLR0911  # a 
             return kind
         case mysql.TINYINT(display_width=1) | types.Boolean():
             return types.Boolean()
+        case postgresql.CITEXT():
+            return kind
         case types.String():
             return types.Text()
         case types.Uuid():

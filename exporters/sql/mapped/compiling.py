@@ -33,7 +33,7 @@ from exporters.sql.mapped.forms import (
     SqlDatasetForm,
     SqlSourceForm,
 )
-from exporters.sql.mapped.uses import TIMES, ColumnUse, used_columns
+from exporters.sql.mapped.uses import TIMES, ColumnNeed, used_columns
 from exporters.sql.retention import Since, Until
 from exporters.sql.row_filter import RowFilter
 from exporters.sql.source import FILE, FILE_TEXT, FileColumns, RowRetention, TableSource
@@ -106,7 +106,7 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Tables:
     names: dict[str, dict[str, TypeEngine[Any]]] = defaultdict(dict)
     for used in used_columns(form):
         if (found := catalogue[used.table].columns.get(used.column)) is not None:
-            is_plain = used.column not in names[used.table] or used.use in {*TIMES, ColumnUse.TRUTH}
+            is_plain = used.column not in names[used.table] or used.use in {*TIMES, ColumnNeed.TRUTH}
             if is_plain:
                 names[used.table][used.column] = _type(found.type, used.use)
     withheld = {(one.table, name): form_ for one in form.dataset for name, form_ in one.withheld.items()}
@@ -122,12 +122,12 @@ def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Tables:
     return tables
 
 
-def _type(found: TypeEngine[Any], use: ColumnUse) -> TypeEngine[Any]:
+def _type(found: TypeEngine[Any], use: ColumnNeed) -> TypeEngine[Any]:
     """Return the type by which a column is compared: the map knows times of SQLite, and truth values in integers."""
     kind = field_type(found)
     if use in TIMES and kind is FieldType.STRING:
         return UtcTime()
-    return Boolean() if use is ColumnUse.TRUTH and kind is FieldType.INTEGER else found
+    return Boolean() if use is ColumnNeed.TRUTH and kind is FieldType.INTEGER else found
 
 
 def belonging_of(stated: SqlDatasetForm, tables: Tables, exporter: str = "") -> Belonging:

@@ -10,17 +10,17 @@ from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
 from exporters.sql.mapped.field_columns import type_fault
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
-from exporters.sql.mapped.uses import TIMES, ColumnUse, UsedColumn, used_columns, used_tables
+from exporters.sql.mapped.uses import TIMES, ColumnNeed, UsedColumn, used_columns, used_tables
 from exporters.sql.values import field_type
 from portability.api import FieldType
 
 TEXT, TIME, DAY = FieldType.STRING, FieldType.DATETIME, FieldType.DATE
 ALLOWED = {
-    ColumnUse.TIME: {TIME},
-    ColumnUse.DAY: {TIME, DAY},
-    ColumnUse.TRUTH: {FieldType.BOOLEAN, FieldType.INTEGER},
-    ColumnUse.MARK: {TIME, DAY, FieldType.BOOLEAN},
-    ColumnUse.NUMBER: {FieldType.INTEGER},
+    ColumnNeed.TIME: {TIME},
+    ColumnNeed.DAY: {TIME, DAY},
+    ColumnNeed.TRUTH: {FieldType.BOOLEAN, FieldType.INTEGER},
+    ColumnNeed.MARK: {TIME, DAY, FieldType.BOOLEAN},
+    ColumnNeed.NUMBER: {FieldType.INTEGER},
 }
 """The types that a column may have, by what the map needs of it."""
 
@@ -49,11 +49,11 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
     found = table.columns.get(used.column)
     if found is None:
         # An account of MariaDB does not see a column without a right to it.
-        if used.use is not ColumnUse.WITHHELD:
+        if used.use is not ColumnNeed.WITHHELD:
             near = get_close_matches(used.column, table.columns, 1)
             hint = f"the nearest name is {near[0]!r}" if near else ""
             yield MapFault(used.path, f"unknown column {used.column!r} of {used.table}", hint)
-    elif used.use is ColumnUse.FIELD:
+    elif used.use is ColumnNeed.FIELD:
         dataset, name = form.dataset[int(used.path[1])], str(used.path[3])
         if fault := type_fault(dataset.fields[name].type, found):
             yield MapFault((*used.path[:4], "type"), f"{name}: {fault}")

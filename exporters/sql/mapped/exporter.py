@@ -6,7 +6,6 @@ import json
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from threading import Lock
 
 from sqlalchemy import Connection, select
 
@@ -78,7 +77,6 @@ class MappedExporter:
         self._form = section.map.form
         self._datasets = tuple(dataset_of_map(self._form, one) for one in self._form.dataset if not one.is_draft)
         self._compiled: CompiledMap | None = None
-        self._lock = Lock()
         self._reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
 
     @property
@@ -170,15 +168,15 @@ class MappedExporter:
         return any(answers) if answers and None not in answers else None
 
     def _compile(self) -> CompiledMap:
-        with self._lock:
-            if self._compiled is None:
-                section, names = self._section, {used.table for used in used_tables(self._form)}
-                with reading(section.sources.database, f"{section.name}: catalogue") as connection:
-                    catalogue = read_catalogue(connection, names)
-                    section.map.source.refuse(database_faults(self._form, section.database, catalogue))
-                    check_read_only(connection, names)
-                self._compiled = compile_map(self._form, catalogue)
-            return self._compiled
+        # Without a lock: a fork would inherit it, and two threads at once only read the catalogue twice.
+        if self._compiled is None:
+            section, names = self._section, {used.table for used in used_tables(self._form)}
+            with reading(section.sources.database, f"{section.name}: catalogue") as connection:
+                catalogue = read_catalogue(connection, names)
+                section.map.source.refuse(database_faults(self._form, section.database, catalogue))
+                check_read_only(connection, names)
+            self._compiled = compile_map(self._form, catalogue)
+        return self._compiled
 
     def _usable(self) -> CompiledMap:
         """Return the compiled map. Raises SourceUnavailable, SourceRefused."""
@@ -249,6 +247,6 @@ class MappedExporter:
             return "", after
         try:
             tenant, inner = json.loads(after)
-        except ValueError:
+        except (TypeError, ValueError):
             raise ExporterFault(f"{dataset.name}: invalid cursor: start again without it") from None
         return tenant, inner

@@ -11,7 +11,7 @@ from exporters.sql.mapped.forms import ConditionForm, RowsForm, SqlDatasetForm, 
 Steps = Sequence[str | int]
 
 
-class ColumnUse(StrEnum):
+class ColumnNeed(StrEnum):
     """What a map needs of a column."""
 
     ANY = "a column"
@@ -26,7 +26,7 @@ class ColumnUse(StrEnum):
     """The account may have no right to see it."""
 
 
-TIMES = frozenset({ColumnUse.TIME, ColumnUse.DAY, ColumnUse.MARK})
+TIMES = frozenset({ColumnNeed.TIME, ColumnNeed.DAY, ColumnNeed.MARK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class UsedColumn:
     path: Steps
     table: str
     column: str
-    use: ColumnUse = ColumnUse.ANY
+    use: ColumnNeed = ColumnNeed.ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def used_columns(form: SqlSourceForm) -> Iterator[UsedColumn]:
         found = [(name, getattr(look_up, name)) for name in ("column", "value", "tenant")]
         uses = [UsedColumn((name,), look_up.table, column) for name, column in found if column is not None]
         if isinstance(look_up.verified, str):
-            uses.append(UsedColumn(("verified",), look_up.table, look_up.verified, ColumnUse.MARK))
+            uses.append(UsedColumn(("verified",), look_up.table, look_up.verified, ColumnNeed.MARK))
         yield from _below(("identity", place), (*uses, *_conditions(look_up.table, look_up.where)))
     for place, dataset in enumerate(form.dataset):
         yield from _below(("dataset", place), _of_dataset(dataset))
@@ -80,25 +80,25 @@ def _of_dataset(dataset: SqlDatasetForm) -> Iterator[UsedColumn]:
     table = dataset.table
     for name, field in dataset.fields.items():
         path = ("fields", name, "column") if field.column else ("fields", name)
-        yield UsedColumn(path, table, dataset.column_of(name), ColumnUse.FIELD)
-    yield from (UsedColumn(("withheld", name), table, name, ColumnUse.WITHHELD) for name in dataset.withheld)
+        yield UsedColumn(path, table, dataset.column_of(name), ColumnNeed.FIELD)
+    yield from (UsedColumn(("withheld", name), table, name, ColumnNeed.WITHHELD) for name in dataset.withheld)
     yield from (UsedColumn(("order",), table, name) for name in dataset.order)
-    times = (("created", ColumnUse.TIME), ("changed", ColumnUse.TIME), ("deleted", ColumnUse.MARK))
-    for key, use in (("tenant", ColumnUse.ANY), *times):
+    times = (("created", ColumnNeed.TIME), ("changed", ColumnNeed.TIME), ("deleted", ColumnNeed.MARK))
+    for key, use in (("tenant", ColumnNeed.ANY), *times):
         if (column := getattr(dataset, key)) is not None:
             yield UsedColumn((key,), table, column, use)
     if dataset.retention is not None:
         rule = dataset.retention
-        uses = {"until": ColumnUse.TIME, "since": ColumnUse.DAY, "hold": ColumnUse.TRUTH}
+        uses = {"until": ColumnNeed.TIME, "since": ColumnNeed.DAY, "hold": ColumnNeed.TRUTH}
         yield from _keys(rule.model_dump(exclude_none=True, exclude={"hook"}), "retention", table, uses)
     if dataset.file is not None:
-        yield from _keys(dataset.file.model_dump(exclude_none=True), "file", table, {"bytes": ColumnUse.NUMBER})
+        yield from _keys(dataset.file.model_dump(exclude_none=True), "file", table, {"bytes": ColumnNeed.NUMBER})
     yield from _conditions(table, dataset.where)
 
 
-def _keys(found: dict[str, str], key: str, table: str, uses: dict[str, ColumnUse]) -> Iterator[UsedColumn]:
+def _keys(found: dict[str, str], key: str, table: str, uses: dict[str, ColumnNeed]) -> Iterator[UsedColumn]:
     for name, column in found.items():
-        yield UsedColumn((key, name), table, column, uses.get(name, ColumnUse.ANY))
+        yield UsedColumn((key, name), table, column, uses.get(name, ColumnNeed.ANY))
 
 
 def _of_way(form: SqlSourceForm, dataset: SqlDatasetForm, way: RowsForm) -> Iterator[UsedColumn]:

@@ -81,7 +81,11 @@ export = Table(
     Column("coverage", JsonType, comment="by source, what its check had found when it was planned; null: no check"),
     Column("erasure_ground", String(16), comment="why its subject may be erased before the delivery: a code"),
     Column("erased_at", UtcTime, comment="since when it is an anonymous row of the request log"),
-    Column("maps", JsonType, comment="the maps of its sources: by exporter, name and SHA-256; null: there are none"),
+    Column(
+        "maps",
+        JsonType,
+        comment="name and SHA-256 of the map of each exporter; null if no map declares a source",
+    ),
     Column("pseudonym_key", String(64), comment="derives its pseudonyms of other people; erasing it unlinks them"),
     Index(None, "state"),
     Index(None, "subject_ref"),

@@ -16,7 +16,7 @@ SECRET = "postgresql://reader:hunter2@db.example/crm"  # made up
 SOURCES = SampleSources(None, MemoryFiles())  # type: ignore[arg-type]  # nothing is read
 
 
-def opened(folder: Path, section: str, **keys: object) -> BadInput:
+def refused_section(folder: Path, section: str, **keys: object) -> BadInput:
     """The error of a section, whose text is in the file and whose keys are those."""
     (folder / "sources.toml").write_text(f"# sources\n[crm]\n{section}")
     (folder / "crm.toml").write_text(crm_database.MAP.read_text())
@@ -29,7 +29,7 @@ def opened(folder: Path, section: str, **keys: object) -> BadInput:
 
 def test_a_secret_in_plain_text(tmp_path: Path) -> None:
     """A URL or storage that is not a reference is refused with its line and column."""
-    error = opened(tmp_path, f'kind = "sql"\nurl = "{SECRET}"\n', url=SECRET)
+    error = refused_section(tmp_path, f'kind = "sql"\nurl = "{SECRET}"\n', url=SECRET)
     assert isinstance(error, BadMap)
     assert str(error).startswith("sources.toml:4:1: url must be a reference, not a value (write env:NAME or file:/path")
 
@@ -38,7 +38,7 @@ def test_a_url_of_another_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """A URL that is malformed, or of a database without support, is refused without the URL."""
     for url in (SECRET.replace("postgresql", "oracle"), "hunter2"):
         monkeypatch.setenv("CRM_URL", url)
-        error = opened(tmp_path, 'url = "env:CRM_URL"\n', url="env:CRM_URL")
+        error = refused_section(tmp_path, 'url = "env:CRM_URL"\n', url="env:CRM_URL")
         assert isinstance(error, BadSetting)
         assert str(error) == "url is not the URL of a database"
 
@@ -59,4 +59,4 @@ def test_keys_of_a_section(
     """Each key is checked when the section is opened; the database is not asked."""
     monkeypatch.setenv("CRM_URL", SECRET)
     monkeypatch.setenv("CRM_FILES", f"file://{tmp_path}")
-    assert message in str(opened(tmp_path, "", **{"url": "env:CRM_URL", **keys}))
+    assert message in str(refused_section(tmp_path, "", **{"url": "env:CRM_URL", **keys}))
