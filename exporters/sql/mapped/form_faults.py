@@ -153,6 +153,12 @@ def _subjects(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault
     if SubjectKind.TENANT in kinds and dataset.tenant is None:
         hint = "name the column with `tenant`, or leave `tenant` out of `kinds`"
         yield MapFault(("name",), f"a tenant gets no row of {dataset.name!r}: no column names the tenant", hint)
+    usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
+    serves_contacts = any(way.dataset or (way.within or usual) is Within.TENANT for way in dataset.rows)
+    if SubjectKind.CONTACT in kinds and dataset.rows and not serves_contacts:
+        hint = "name the column with `tenant`, or leave `contact` out of `kinds`"
+        message = f"a contact gets no row of {dataset.name!r}: its identities are valid at one tenant"
+        yield MapFault(("name",), message, hint)
     if kinds - {SubjectKind.TENANT} and not dataset.rows:
         people = ", ".join(sorted(kinds - {SubjectKind.TENANT}))
         hint = 'add `rows`, or write kinds = ["tenant"]'

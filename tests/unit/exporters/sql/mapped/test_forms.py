@@ -75,6 +75,7 @@ def test_the_example_of_the_page_is_a_map() -> None:
             "11:1: the order contains 'edited', which changes",
         ),
         ('kinds = ["user"]', 'kinds = ["user", "tenant"]', "5:1: a tenant gets no row of 'orders'"),
+        ('kinds = ["user"]', 'kinds = ["user", "contact"]', "5:1: a contact gets no row of 'orders'"),
         (
             'rows = [{ column = "user_id", identities = ["user_id"] }]',
             "",
