@@ -1,4 +1,4 @@
-"""A newcomer's folder: commands run in it, against a database that this software has never seen."""
+"""A person with a database that this software has never seen, who runs the commands of docs/newcomer.md."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ READER = """
 create role {0} login; alter role {0} set default_transaction_read_only = on;
 grant select on all tables in schema public to {0}
 """
+"""Statements that make an account which can only read."""
 
 
 @dataclass

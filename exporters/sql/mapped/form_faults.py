@@ -149,6 +149,8 @@ def _session(form: SqlSourceForm) -> Iterator[MapFault]:
 
 
 def _subjects(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault]:
+    if dataset.is_draft:
+        return  # a person has to decide on it first
     kinds = dataset.kinds or form.kinds
     if SubjectKind.TENANT in kinds and dataset.tenant is None:
         hint = "name the column with `tenant`, or leave `tenant` out of `kinds`"
