@@ -19,7 +19,7 @@ from exporters.http import bodies
 from exporters.http.expressions import find
 from exporters.http.forms import ErrorForm, LimitsForm
 from exporters.http.guard import AllowedUrl, UrlGuard
-from exporters.http.logins import Login
+from exporters.http.logins import SourceLogin
 from exporters.http.waits import TimeBudget, stated_wait
 from portability.api import Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
@@ -84,7 +84,7 @@ class SourceAccess:
 
     name: str
     guard: UrlGuard
-    login: Login
+    login: SourceLogin
     limits: LimitsForm
     rates: Sequence[Rate]
     """At least one; every call takes one of each."""

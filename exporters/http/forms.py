@@ -174,7 +174,7 @@ class HttpFileForm(MapForm):
         return self
 
 
-class RetentionForm(MapForm):
+class HttpRetentionForm(MapForm):
     """The values of an item that say when its retention ends, and whether there is a legal hold."""
 
     since: Expression | None = None
@@ -228,7 +228,7 @@ class HttpDatasetForm(DatasetForm, NodeForm):
     """The field with the time of creation, which never changes: newer records are left out of a running export."""
     deleted: Expression | None = None
     """A value here means that the source has marked the record as deleted."""
-    retention: RetentionForm | None = None
+    retention: HttpRetentionForm | None = None
     fields: dict[Name, HttpFieldForm] = Field(min_length=1)
     file: HttpFileForm | None = None
     parts: tuple[Name, ...] = ()

@@ -73,7 +73,7 @@ class OAuthForm(MapForm):
 LoginForm = Annotated[NoLogin | BasicLogin | BearerLogin | NamedLogin | OAuthForm, Field(discriminator="kind")]
 
 
-class Login(Protocol):
+class SourceLogin(Protocol):
     """What a request of the source gets."""
 
     def headers(self) -> Mapping[str, str]: ...

@@ -9,7 +9,7 @@ from typing import Any
 
 from exporters.http import times
 from exporters.http.expressions import find
-from exporters.http.forms import HttpDatasetForm, HttpFieldForm, HttpSourceForm, RetentionForm
+from exporters.http.forms import HttpDatasetForm, HttpFieldForm, HttpRetentionForm, HttpSourceForm
 from exporters.http.hooks import Hooks
 from exporters.http.matching import PARENT
 from exporters.http.values import converted
@@ -126,7 +126,7 @@ class RecordMaker:
 
     def _is_past(self, item: Any, created: datetime | None, cutoff: datetime | None, moment: datetime) -> bool:  # noqa: ANN401  # as above
         """Return whether the period of an item is over: its own, or that of the register."""
-        retention = self.form.retention or RetentionForm()
+        retention = self.form.retention or HttpRetentionForm()
         if retention.hold is not None and _is_true(retention.hold, item):
             return False
         since, until = self._time(retention.since, item) or created, self._time(retention.until, item)

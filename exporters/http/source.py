@@ -15,7 +15,7 @@ from exporters.http.exporter import HttpExporter, HttpSource
 from exporters.http.forms import HttpSourceForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Hooks
-from exporters.http.logins import Login, LoginForm, NoLogin, OAuthForm, TokenLogin, fixed_login
+from exporters.http.logins import LoginForm, NoLogin, OAuthForm, SourceLogin, TokenLogin, fixed_login
 from exporters.http.rates import parse_rate
 from exporters.maps.forms import MapForm, Name, Text
 from exporters.maps.kinds import MapKind
@@ -93,7 +93,7 @@ def _section(declared: SourceDeclaration) -> HttpSection:
         raise BadSetting(f"{path}: {str(first['msg']).removeprefix('Value error, ')}") from None
 
 
-def _login(name: str, auth: LoginForm, connections: Sources) -> Login:
+def _login(name: str, auth: LoginForm, connections: Sources) -> SourceLogin:
     if not isinstance(auth, OAuthForm):
         return fixed_login(auth)
     if (auth.kind == "oauth2_refresh") != (auth.refresh_token is not None):

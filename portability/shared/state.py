@@ -54,7 +54,7 @@ class DeploymentState:
                 return stored
 
     def close(self) -> None:
-        """Close the connections; new ones are opened on demand."""
+        """Close the connections; they are opened again on demand."""
         self._redis.connection_pool.disconnect()
         self._engine.dispose()
 

@@ -177,7 +177,7 @@ def test_children_are_continued_without_reading_finished_parents(tree: Tree) -> 
 
 @pytest.mark.parametrize("name", ["tickets", "messages"])
 def test_an_expired_place_begins_the_list_again(tree: Tree, name: str) -> None:
-    """A vendor's token lives for minutes, a cursor of ours for days: the list is read again, without what was given."""
+    """A vendor's token lives for minutes, our cursor for days: the list is read again, without what was given."""
     exporter = open_source(TREE, tree.server.url)
     subject = resolved(exporter, person())
     whole = [key for batch in batches_of(exporter, name, subject) for key in keys_of(batch.records)]

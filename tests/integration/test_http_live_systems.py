@@ -30,7 +30,7 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[LiveSystem]:
+def help_desk() -> Iterator[LiveSystem]:
     """Five tickets of Ann, two of Bob; an answer, a comment of staff, and a file."""
     try:
         with request_tracker() as system:
@@ -56,18 +56,18 @@ def fill_desk(system: LiveSystem) -> None:
 
 
 @pytest.fixture
-def desk_exporter(desk: LiveSystem, monkeypatch: pytest.MonkeyPatch) -> HttpExporter:
+def desk_exporter(help_desk: LiveSystem, monkeypatch: pytest.MonkeyPatch) -> HttpExporter:
     monkeypatch.setenv("RT_PASSWORD", "password")
     login = {"kind": "basic", "username": "root", "password": "env:RT_PASSWORD"}
     text = (MAPS / "request_tracker.toml").read_text().replace('per_page = "100"', 'per_page = "2"', 1)
-    return open_source(text, desk.url, memory_sources(seconds=300), auth=login)
+    return open_source(text, help_desk.url, memory_sources(seconds=300), auth=login)
 
 
-def test_a_help_desk_is_exported_as_it_is(desk_exporter: HttpExporter, desk: LiveSystem) -> None:
+def test_a_help_desk_is_exported_as_it_is(desk_exporter: HttpExporter, help_desk: LiveSystem) -> None:
     """Tickets, texts and files of one person, in pages of two; no comment of staff, and nothing of Bob."""
     subject = resolved(desk_exporter, person())
     tickets = records_of(desk_exporter, "tickets", subject)
-    said = [desk.call("GET", f"/ticket/{number}") for number in range(1, 8)]
+    said = [help_desk.call("GET", f"/ticket/{number}") for number in range(1, 8)]
     truth = [one for one in said if one["Requestor"][0]["id"] == "ann" and one["Status"] != "deleted"]
 
     assert [(one["id"], one["subject"]) for one in tickets] == [(str(one["id"]), one["Subject"]) for one in truth]
@@ -79,9 +79,9 @@ def test_a_help_desk_is_exported_as_it_is(desk_exporter: HttpExporter, desk: Liv
     assert b"".join(file.open(100_000)) == SCAN[100_000:]
 
 
-def test_a_crafted_address_finds_nothing_in_a_help_desk(desk_exporter: HttpExporter, desk: LiveSystem) -> None:
+def test_a_crafted_address_finds_nothing_in_a_help_desk(desk_exporter: HttpExporter, help_desk: LiveSystem) -> None:
     """The address that gave all tickets of all customers, put into the query as it is, selects nothing."""
-    everything = desk.call("GET", f"/tickets?query=Requestor.EmailAddress='{INJECTED}'&per_page=100")
+    everything = help_desk.call("GET", f"/tickets?query=Requestor.EmailAddress='{INJECTED}'&per_page=100")
     assert len(everything["items"]) >= 6
 
     for address in (

@@ -71,7 +71,7 @@ RATE = 30
 KILLS = 3
 
 
-class Desk:
+class WorkersDesk:
     """A desk of some users; each call is noted with its time."""
 
     def __init__(self, server: StandIn) -> None:
@@ -115,7 +115,7 @@ def text_of(message: str) -> str:
 
 
 @contextmanager
-def desk_of_workers(folder: Path, redis_url: str, workers: int, rate: int) -> Iterator[tuple[Deployment, Desk]]:
+def desk_of_workers(folder: Path, redis_url: str, workers: int, rate: int) -> Iterator[tuple[Deployment, WorkersDesk]]:
     """Workers whose only source is a desk; each volume has one batch of messages."""
     (folder / "desk.toml").write_text(MAP)
     with stand_in() as server:
@@ -129,7 +129,7 @@ def desk_of_workers(folder: Path, redis_url: str, workers: int, rate: int) -> It
         settings = {"SOURCES": str(folder / "sources.toml"), "NOTICE_DIR": str(register), "VOLUME_BYTES": str(1 << 16)}
         settings["LEASE_SECONDS"] = "2"
         with deployment(folder / "state", workers=workers, REDIS_URL=redis_url, ALLOW_FETCH="1", **settings) as running:
-            yield running, Desk(server)
+            yield running, WorkersDesk(server)
 
 
 def ask(running: Deployment, user: int) -> str:
