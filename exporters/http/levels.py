@@ -14,7 +14,7 @@ from exporters.http.expressions import find, find_all
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask, Hooks
-from exporters.http.listing import Listing, ListItem, ListRequest, SourcePage
+from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
 from exporters.http.records import RecordMaker
 from exporters.http.templates import AbsentName, Names, UnsafeValue
 from exporters.http.walk import WalkContext, named
@@ -85,7 +85,7 @@ class RequestLevel:
     def listing(self, context: WalkContext) -> Listing:
         """Return the list below a parent, or for the subject's identities."""
 
-        def fetch(part: ListRequest, place: JSON) -> SourcePage:
+        def fetch(part: ListPart, place: JSON) -> SourcePage:
             try:
                 return self._fetch(part, place, context)
             except ValueError as error:
@@ -106,7 +106,7 @@ class RequestLevel:
         names = {**context.names, **items[0].names, **named(record, self._form.name), "ids": keys}
         return WalkContext(names, record, items[0].value)
 
-    def _parts(self, context: WalkContext) -> Iterator[ListRequest]:
+    def _parts(self, context: WalkContext) -> Iterator[ListPart]:
         requests = self._form.union or (self._form,)
         values = [AskedValue("")] if self._form.for_each is None else self._reading.asked(self._form.for_each)
         for one in values:
@@ -118,10 +118,10 @@ class RequestLevel:
             for number, request in enumerate(requests):
                 yield from self._windows(one.value, number, request, names)
 
-    def _windows(self, value: str, number: int, request: RequestForm, names: Names) -> Iterator[ListRequest]:
+    def _windows(self, value: str, number: int, request: RequestForm, names: Names) -> Iterator[ListPart]:
         window = request.window
         if window is None:
-            yield ListRequest((value, number, ""), request, names)
+            yield ListPart((value, number, ""), request, names)
             return
         zone = self._reading.source.times.zone
         begin = datetime.fromisoformat(window.start).replace(tzinfo=UTC)
@@ -129,10 +129,10 @@ class RequestLevel:
         while begin <= moment:
             end = begin + timedelta(days=window.days)
             bounds = {"since": times.write(begin, window.format, zone), "until": times.write(end, window.format, zone)}
-            yield ListRequest((value, number, begin.date().isoformat()), request, {**names, **bounds}, (begin, end))
+            yield ListPart((value, number, begin.date().isoformat()), request, {**names, **bounds}, (begin, end))
             begin = end
 
-    def _fetch(self, part: ListRequest, place: JSON, context: WalkContext) -> SourcePage:
+    def _fetch(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         page, form = part.form.page, part.form
         is_first = place is None
         place = paging.first(page) if is_first else place
@@ -155,7 +155,7 @@ class RequestLevel:
         missing = tuple(one for one in context.asked if one not in keys) if following is None and page is None else ()
         return SourcePage(items, following, total if isinstance(total, int) else None, missing)
 
-    def _hooked(self, part: ListRequest, place: JSON, context: WalkContext) -> SourcePage:
+    def _hooked(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         assert self._hooks.pages is not None  # noqa: S101  # for the type checker: the caller has looked
         names = {**self._reading.names, **part.names}
         pages = self._hooks.pages(self._reading.ask, names, place)  # type: ignore[arg-type]  # a place of this hook
@@ -164,7 +164,7 @@ class RequestLevel:
             return SourcePage(())
         return SourcePage([self._item(dict(item), part, context) for item in page.items], page.after)
 
-    def _item(self, value: Any, part: ListRequest, context: WalkContext) -> ListItem:  # noqa: ANN401  # any JSON value
+    def _item(self, value: Any, part: ListPart, context: WalkContext) -> ListItem:  # noqa: ANN401  # any JSON value
         if self._maker is None:
             key = find(self._form.gives, value) if isinstance(self._form, LinksForm) else None
             if isinstance(key, bool) or not isinstance(key, str | int):
@@ -175,13 +175,13 @@ class RequestLevel:
             text = "\0".join(self._maker.key(value, context.record))
         return ListItem(text, value, self._is_wanted(value, part, context), part.names)
 
-    def _is_wanted(self, value: Any, part: ListRequest, context: WalkContext) -> bool:  # noqa: ANN401  # as above
+    def _is_wanted(self, value: Any, part: ListPart, context: WalkContext) -> bool:  # noqa: ANN401  # as above
         fits = matching.verified(self._form.verify, part.names, value) and matching.kept(
             self._form.keep, value, context.record
         )
         return fits and self._is_within(value, part) and self._existed(value, context)
 
-    def _is_within(self, value: Any, part: ListRequest) -> bool:  # noqa: ANN401  # as above
+    def _is_within(self, value: Any, part: ListPart) -> bool:  # noqa: ANN401  # as above
         if part.bounds is None or part.form.window is None:
             return True
         form = self._reading.source.times
@@ -212,7 +212,7 @@ class EachLevel:
             raise SourceRefused(f"{self._name}: an item has another form than the map says: {error}") from None
         values = sorted({str(one) for one in found if isinstance(one, str | int)}, key=lambda one: (len(one), one))
         items = [ListItem(value, value) for value in values]
-        part = ListRequest(("", 0, ""), RequestForm(), {})
+        part = ListPart(("", 0, ""), RequestForm(), {})
         return Listing([part], lambda _part, _place: SourcePage(items), self._name, 1)
 
     def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
@@ -236,12 +236,12 @@ class ShapeLevel:
     def listing(self, context: WalkContext) -> Listing:
         """Return the list with the only item of a parent."""
 
-        def fetch(_part: ListRequest, _place: JSON) -> SourcePage:
+        def fetch(_part: ListPart, _place: JSON) -> SourcePage:
             assert self._hooks.shape is not None  # noqa: S101  # for the type checker: the map was checked
             item = dict(self._hooks.shape(context.record, self._parts(context)))
             return SourcePage([ListItem("\0".join(self._maker.key(item, context.record)), item)])
 
-        return Listing([ListRequest(("", 0, ""), RequestForm(), {})], fetch, self._maker.form.name, 1)
+        return Listing([ListPart(("", 0, ""), RequestForm(), {})], fetch, self._maker.form.name, 1)
 
     def below(self, items: Sequence[ListItem], context: WalkContext) -> WalkContext:
         """Return the same: a shape has nothing below it."""

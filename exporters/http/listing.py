@@ -21,7 +21,7 @@ KEYS_MOST = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class ListRequest:
+class ListPart:
     """One request of a list, for one value and one window of time."""
 
     id: PartId
@@ -72,7 +72,7 @@ class ListPage:
         return self.place.after(keys[: keys.index(item.key) + 1], self.place.page)
 
 
-Fetch: TypeAlias = Callable[[ListRequest, JSON], SourcePage]
+Fetch: TypeAlias = Callable[[ListPart, JSON], SourcePage]
 """Reads the page of a part at a place. Raises PlaceExpired, SourceUnavailable, SourceRefused."""
 
 
@@ -83,7 +83,7 @@ class ListShrank(Exception):
 class Listing:
     """The parts of a list, in their order."""
 
-    def __init__(self, parts: Sequence[ListRequest], fetch: Fetch, what: str, pages_most: int) -> None:
+    def __init__(self, parts: Sequence[ListPart], fetch: Fetch, what: str, pages_most: int) -> None:
         self._parts = sorted(parts, key=_order)
         self._fetch = fetch
         self._what = what
@@ -135,7 +135,7 @@ class Listing:
         seen.add(item.key)
         return True
 
-    def _read(self, part: ListRequest, at: Place, *, enters: bool) -> Iterator[ListPage]:
+    def _read(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         """Yield the pages of a part; if a place has expired, from the beginning, without what came before it."""
         reached, pages = at, self._pages(part, at, enters=enters)
         for _ in range(RESTARTS):
@@ -149,7 +149,7 @@ class Listing:
                 return
         raise SourceUnavailable(f"{self._what}: the list changes faster than it can be read")
 
-    def _again(self, part: ListRequest, reached: Place, *, enters: bool) -> Iterator[ListPage]:
+    def _again(self, part: ListPart, reached: Place, *, enters: bool) -> Iterator[ListPage]:
         """Yield what is behind the last item that is still in the list. Raises SourceRefused if no item is."""
         for key in reversed(reached.kept):
             pages = self._pages(part, Place(part.id), enters=False)
@@ -166,7 +166,7 @@ class Listing:
             )
         yield from self._pages(part, Place(part.id), enters=False)
 
-    def _pages(self, part: ListRequest, at: Place, *, enters: bool) -> Iterator[ListPage]:
+    def _pages(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         place, total = at, None
         for _ in range(self._pages_most):
             found = self._fetch(part, place.page)
@@ -195,7 +195,7 @@ def _behind(items: Sequence[ListItem], kept: Sequence[str], *, enters: bool) -> 
     return items
 
 
-def _order(part: ListRequest) -> tuple[int, str, int, str]:
+def _order(part: ListPart) -> tuple[int, str, int, str]:
     return _order_of(part.id)
 
 

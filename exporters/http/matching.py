@@ -22,7 +22,7 @@ PARENT = "parent:"
 def is_same(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # any JSON value
     """Return whether a value of an answer is the asked identity of a kind.
 
-    A source may give a number without `+`: then all its digits must be those of the asked number, not only the last.
+    A source may give a number without `+`: then all its digits must be those of the asked number, not its last digits.
     """
     if isinstance(found, bool) or not isinstance(found, str | int):
         return False

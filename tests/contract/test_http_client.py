@@ -56,7 +56,7 @@ FOUND = (Identity("desk", "desk_user", "1", verified=True),)
 
 
 @pytest.fixture
-def remote() -> Iterator[StandIn]:
+def stand() -> Iterator[StandIn]:
     with stand_in() as server:
         server.on("/api/users")(lambda _asked: {"items": [{"id": 1, "email": "ann@example.test"}]})
         server.on("/api/tickets")(lambda _asked: {"items": [{"id": 1}]})
@@ -70,48 +70,48 @@ def fails_first(server: StandIn, *answers: Any) -> None:
 
 
 @pytest.mark.parametrize("header", [{"Retry-After": "1"}, {"Retry-After": "0.5"}, {"X-Reset": "0.5"}])
-def test_a_wait_is_obeyed(remote: StandIn, header: dict[str, str]) -> None:
+def test_a_wait_is_obeyed(stand: StandIn, header: dict[str, str]) -> None:
     """Seconds of Retry-After, also with a fraction, else the header that the map names."""
-    fails_first(remote, (429, header, {}))
+    fails_first(stand, (429, header, {}))
     begun = time.monotonic()
 
-    assert open_source(ONE, remote.url).identities(person()) == FOUND
+    assert open_source(ONE, stand.url).identities(person()) == FOUND
     assert time.monotonic() - begun >= float(next(iter(header.values()))) - 0.05
-    assert len(remote.asked) == 2
+    assert len(stand.asked) == 2
 
 
-def test_a_wait_past_the_time_limit_is_an_outage_with_the_time_to_come_back(remote: StandIn) -> None:
+def test_a_wait_past_the_time_limit_is_an_outage_with_the_time_to_come_back(stand: StandIn) -> None:
     """Nothing sleeps past the host's limit: the export continues later, and a person sees when."""
-    remote.before = lambda _asked: (429, {"Retry-After": "3600"}, {})
+    stand.before = lambda _asked: (429, {"Retry-After": "3600"}, {})
     begun = time.monotonic()
 
     with pytest.raises(
         SourceUnavailable, match=r"the source allows no call before \d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z"
     ):
-        open_source(ONE, remote.url).identities(person())
+        open_source(ONE, stand.url).identities(person())
     assert time.monotonic() - begun < 2
-    assert len(remote.asked) == 1
+    assert len(stand.asked) == 1
 
 
-def test_a_pause_holds_all_readers(remote: StandIn) -> None:
+def test_a_pause_holds_all_readers(stand: StandIn) -> None:
     """What one worker hears from the source, all obey: the others do not ask in vain."""
     shared = memory_sources()
-    fails_first(remote, (429, {"Retry-After": "1"}, {}))
-    exporters = [open_source(ONE, remote.url, shared) for _ in range(4)]
+    fails_first(stand, (429, {"Retry-After": "1"}, {}))
+    exporters = [open_source(ONE, stand.url, shared) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(exporters[0].identities, person())
-        while not remote.asked:
+        while not stand.asked:
             time.sleep(0.01)
         time.sleep(0.1)
         others = [pool.submit(one.identities, person()) for one in exporters[1:]]
         assert all(one.result() == FOUND for one in [first, *others])
-    assert len(remote.asked) == 5
+    assert len(stand.asked) == 5
 
 
-def test_a_rate_is_shared(remote: StandIn) -> None:
+def test_a_rate_is_shared(stand: StandIn) -> None:
     """Five calls a second, whatever the number of readers: 12 calls take two seconds."""
     shared = memory_sources()
-    exporters = [open_source(ONE, remote.url, shared, rate="5/s") for _ in range(4)]
+    exporters = [open_source(ONE, stand.url, shared, rate="5/s") for _ in range(4)]
     begun = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(lambda n: exporters[n % 4].identities(person()), range(12)):
@@ -119,11 +119,11 @@ def test_a_rate_is_shared(remote: StandIn) -> None:
     assert 2.0 <= time.monotonic() - begun < 4.0
 
 
-def test_a_named_bucket_limits_its_requests_only(remote: StandIn) -> None:
+def test_a_named_bucket_limits_its_requests_only(stand: StandIn) -> None:
     """Search has a rate of its own at many vendors; other requests do not wait for it."""
     text = ONE.replace('reset = "X-Reset"', 'buckets = { search = "1/10s" }')
     text = text.replace('get = "/api/users"', 'get = "/api/users"\nbucket = "search"')
-    exporter = open_source(text, remote.url, memory_sources(seconds=5.0))
+    exporter = open_source(text, stand.url, memory_sources(seconds=5.0))
     subject = resolved(exporter, person())
 
     assert len(records_of(exporter, "tickets", subject)) == 1
@@ -132,28 +132,28 @@ def test_a_named_bucket_limits_its_requests_only(remote: StandIn) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])
-def test_a_passing_fault_is_retried(remote: StandIn, status: int) -> None:
+def test_a_passing_fault_is_retried(stand: StandIn, status: int) -> None:
     """A fault of the server is retried at once; more than two are an outage."""
-    fails_first(remote, (status, {}, {}), (status, {}, {}))
-    assert open_source(ONE, remote.url).identities(person()) == FOUND
+    fails_first(stand, (status, {}, {}), (status, {}, {}))
+    assert open_source(ONE, stand.url).identities(person()) == FOUND
 
-    remote.before = lambda _asked: (status, {}, {})
+    stand.before = lambda _asked: (status, {}, {})
     with pytest.raises(SourceUnavailable, match=f"the source answers {status}"):
-        open_source(ONE, remote.url).identities(person())
-    assert len(remote.asked) == 3 + 3
+        open_source(ONE, stand.url).identities(person())
+    assert len(stand.asked) == 3 + 3
 
 
-def test_a_post_is_repeated_only_if_it_reads(remote: StandIn) -> None:
+def test_a_post_is_repeated_only_if_it_reads(stand: StandIn) -> None:
     """A POST may change something: without `reads` it is sent once."""
-    remote.before = lambda _asked: (500, {}, {})
+    stand.before = lambda _asked: (500, {}, {})
     text = ONE.replace('get = "/api/users"\nparams = { email', 'post = "/api/users"\nbody = { email')
     for more, calls in (("", 1), ("\nreads = true", 3)):
-        remote.asked.clear()
+        stand.asked.clear()
         with pytest.raises(SourceUnavailable):
-            open_source(text.replace('gives = "desk_user"', f'gives = "desk_user"{more}'), remote.url).identities(
+            open_source(text.replace('gives = "desk_user"', f'gives = "desk_user"{more}'), stand.url).identities(
                 person()
             )
-        assert len(remote.asked) == calls
+        assert len(stand.asked) == calls
 
 
 @pytest.mark.parametrize(
@@ -168,40 +168,40 @@ def test_a_post_is_repeated_only_if_it_reads(remote: StandIn) -> None:
         ((200, {}, {"items": ["x" * 2000]}), SourceRefused, "the answer is larger than 2000 bytes"),
     ],
 )
-def test_an_unusable_answer_is_a_refusal(remote: StandIn, answer: Any, error: type[Exception], match: str) -> None:
-    """A refusal, or an answer that is not JSON or too large, is not repeated; the message has no value of it."""
-    remote.before = lambda _asked: answer
+def test_an_unusable_answer_is_a_refusal(stand: StandIn, answer: Any, error: type[Exception], match: str) -> None:
+    """A refusal, or an answer that cannot be read or is too large, is not repeated; the message has no value of it."""
+    stand.before = lambda _asked: answer
 
     with pytest.raises(error, match=match):
-        open_source(ONE, remote.url).identities(person())
-    assert len(remote.asked) == 1
+        open_source(ONE, stand.url).identities(person())
+    assert len(stand.asked) == 1
 
 
-def test_an_error_with_status_200_is_an_error(remote: StandIn) -> None:
+def test_an_error_with_status_200_is_an_error(stand: StandIn) -> None:
     """Some interfaces report errors within a successful answer: the map says where."""
     text = ONE.replace("[limits]", '[error]\nat = "error"\nunavailable = ["ratelimited"]\n[limits]')
-    remote.before = lambda _asked: {"error": "ratelimited"}
+    stand.before = lambda _asked: {"error": "ratelimited"}
     with pytest.raises(SourceUnavailable, match="the source reports a passing error"):
-        open_source(text, remote.url).identities(person())
-    remote.before = lambda _asked: {"error": "not_authed"}
+        open_source(text, stand.url).identities(person())
+    stand.before = lambda _asked: {"error": "not_authed"}
     with pytest.raises(SourceRefused, match="the source reports an error with status 200"):
-        open_source(text, remote.url).identities(person())
+        open_source(text, stand.url).identities(person())
 
 
-def test_a_source_that_hangs_is_an_outage(remote: StandIn) -> None:
+def test_a_source_that_hangs_is_an_outage(stand: StandIn) -> None:
     """A source that accepts the connection and does not answer."""
     released = threading.Event()
 
     def hang(_handler: BaseHTTPRequestHandler) -> None:
         released.wait(20)
 
-    remote.listener.raw = hang
+    stand.listener.raw = hang
     with pytest.raises(SourceUnavailable, match="the source does not answer: ReadTimeout"):
-        open_source(ONE, remote.url).identities(person())
+        open_source(ONE, stand.url).identities(person())
     released.set()
 
 
-def test_an_answer_that_drips_ends_in_time(remote: StandIn) -> None:
+def test_an_answer_that_drips_ends_in_time(stand: StandIn) -> None:
     """A source that sends a byte now and then keeps each timeout, and not the whole."""
 
     def drip(handler: BaseHTTPRequestHandler) -> None:
@@ -211,10 +211,10 @@ def test_an_answer_that_drips_ends_in_time(remote: StandIn) -> None:
             handler.wfile.flush()
             time.sleep(0.05)
 
-    remote.listener.raw = drip
+    stand.listener.raw = drip
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="the answer came too slowly"):
-        open_source(ONE, remote.url, memory_sources(seconds=1.0)).identities(person())
+        open_source(ONE, stand.url, memory_sources(seconds=1.0)).identities(person())
     assert time.monotonic() - begun < 3
 
 
@@ -239,7 +239,7 @@ def test_an_answer_that_drips_ends_in_time(remote: StandIn) -> None:
     ],
 )
 @pytest.mark.parametrize("place", ["next", "redirect", "file"])
-def test_no_answer_leads_to_another_address(remote: StandIn, link: Any, place: str) -> None:
+def test_no_answer_leads_to_another_address(stand: StandIn, link: Any, place: str) -> None:
     """Links of pages, redirects and files are followed below base_url and to the hosts of the map only."""
     asked = []
 
@@ -252,8 +252,8 @@ def test_no_answer_leads_to_another_address(remote: StandIn, link: Any, place: s
             "next": link if place == "next" else None,
         }
 
-    remote.on("/api/tickets")(answer)
-    exporter = open_source(ONE.replace('"/api', '"'), f"{remote.url}/api")
+    stand.on("/api/tickets")(answer)
+    exporter = open_source(ONE.replace('"/api', '"'), f"{stand.url}/api")
     subject = resolved(exporter, person())
 
     with pytest.raises(SourceRefused) as caught:
@@ -268,36 +268,36 @@ def read_with_files(exporter: HttpExporter, subject: Subject) -> None:
             list(file.open(0))
 
 
-def test_a_redirect_below_the_base_is_followed(remote: StandIn) -> None:
+def test_a_redirect_below_the_base_is_followed(stand: StandIn) -> None:
     """A GET that moves within the source; a circle ends."""
-    remote.on("/api/tickets")(lambda _asked: (307, {"Location": "/api/moved"}, {}))
-    remote.on("/api/moved")(lambda _asked: {"items": [{"id": 5}]})
-    assert [one["id"] for one in records_of(open_source(ONE, remote.url), "tickets")] == ["5"]
+    stand.on("/api/tickets")(lambda _asked: (307, {"Location": "/api/moved"}, {}))
+    stand.on("/api/moved")(lambda _asked: {"items": [{"id": 5}]})
+    assert [one["id"] for one in records_of(open_source(ONE, stand.url), "tickets")] == ["5"]
 
-    remote.on("/api/moved")(lambda _asked: (302, {"Location": "/api/tickets"}, {}))
+    stand.on("/api/moved")(lambda _asked: (302, {"Location": "/api/tickets"}, {}))
     with pytest.raises(SourceRefused, match="the source redirects GET requests"):
-        records_of(open_source(ONE, remote.url), "tickets")
+        records_of(open_source(ONE, stand.url), "tickets")
 
 
-def test_another_host_gets_no_credentials(remote: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file at a host of the map: its URL is signed, and it gets neither login nor headers."""
+def test_another_host_gets_no_credentials(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file at a host of the map: its URL is signed, and neither login nor headers of ours go there."""
     monkeypatch.setenv("DESK_KEY", "secret-key")
     auth = {"kind": "header", "name": "X-Api-Key", "value": "env:DESK_KEY"}
     with listening() as files:
         files.reply = lambda _heard: (200, {}, b"content")
         url = f"{files.url}/signed?key=1"
-        remote.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "file": url}]})
+        stand.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "file": url}]})
         text = ONE.replace("files.example.test", f"127.0.0.1:{files.port}")
-        exporter = open_source(text, remote.url, auth=auth)
+        exporter = open_source(text, stand.url, auth=auth)
         (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
 
         assert b"".join(batch.files[0].open(0)) == b"content"
     assert [one.path for one in files.heard] == ["/signed?key=1"]
     assert "x-api-key" not in files.heard[0].headers
-    assert all(one.heard.headers["x-api-key"] == "secret-key" for one in remote.asked)
+    assert all(one.heard.headers["x-api-key"] == "secret-key" for one in stand.asked)
 
 
-def test_a_host_that_resolves_to_a_private_network_is_refused(remote: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_resolves_to_a_private_network_is_refused(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """The map's host belongs to the vendor, its name server may not: the address is checked, and connected to."""
     resolve = socket.getaddrinfo
 
@@ -305,8 +305,8 @@ def test_a_host_that_resolves_to_a_private_network_is_refused(remote: StandIn, m
         return resolve("10.0.0.5" if host == "files.example.test" else host, *more, **named)
 
     monkeypatch.setattr("socket.getaddrinfo", lying)
-    remote.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "file": "https://files.example.test/x"}]})
-    exporter = open_source(ONE, remote.url)
+    stand.on("/api/tickets")(lambda _asked: {"items": [{"id": 1, "file": "https://files.example.test/x"}]})
+    exporter = open_source(ONE, stand.url)
     (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
 
     with pytest.raises(SourceRefused, match="a host of the map resolves to a private network"):
@@ -332,71 +332,69 @@ def test_a_base_must_be_https(base: str) -> None:
     ids=lambda value: value.get("kind", "") if isinstance(value, dict) else "",
 )
 def test_fixed_logins(
-    remote: StandIn, auth: dict[str, str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    stand: StandIn, auth: dict[str, str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The five logins without changing tokens."""
     monkeypatch.setenv("DESK_KEY", "kéy")
     monkeypatch.setenv("DESK_PLAIN", "key")
-    open_source(ONE, remote.url, auth=auth).identities(person())
-    (asked,) = remote.asked
+    open_source(ONE, stand.url, auth=auth).identities(person())
+    (asked,) = stand.asked
 
     found = {**asked.heard.headers, **asked.query}
     assert {name: found.get(name) for name in expected} == expected
     assert ("authorization" in found) == ("authorization" in expected)
 
 
-def test_client_credentials_get_one_token_for_all(remote: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_credentials_get_one_token_for_all(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token of the client's own credentials is used until it ends; four readers ask for one."""
     monkeypatch.setenv("DESK_KEY", "secret")
     lifetimes = iter([3600, 3600])
-    remote.on("/token")(lambda _asked: {"access_token": f"t{len(remote.asked)}", "expires_in": next(lifetimes)})
+    stand.on("/token")(lambda _asked: {"access_token": f"t{len(stand.asked)}", "expires_in": next(lifetimes)})
     auth = {
         "kind": "oauth2",
-        "token_url": f"{remote.url}/token",
+        "token_url": f"{stand.url}/token",
         "client_id": "us",
         "client_secret": "env:DESK_KEY",
         "client_in": "header",
         "scope": "read",
     }
     shared = memory_sources()
-    exporters = [open_source(ONE, remote.url, shared, auth=auth) for _ in range(4)]
+    exporters = [open_source(ONE, stand.url, shared, auth=auth) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert all(found == FOUND for found in pool.map(lambda one: one.identities(person()), exporters))
-    token = next(one for one in remote.asked if one.path == "/token")
+    token = next(one for one in stand.asked if one.path == "/token")
 
-    assert remote.paths().count("/token") == 1
+    assert stand.paths().count("/token") == 1
     assert token.heard.body == b"grant_type=client_credentials&scope=read"
     assert token.heard.headers["authorization"] == "Basic dXM6c2VjcmV0"
 
 
-def test_a_refused_refresh_says_what_to_do(remote: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_refresh_says_what_to_do(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """A revoked refresh token is a refusal with a hint; a broken token endpoint is an outage and is asked once."""
     monkeypatch.setenv("DESK_KEY", "secret")
     auth = {
         "kind": "oauth2_refresh",
-        "token_url": f"{remote.url}/token",
+        "token_url": f"{stand.url}/token",
         "client_id": "us",
         "client_secret": "env:DESK_KEY",
         "refresh_token": "env:DESK_KEY",
     }
-    remote.on("/token")(lambda _asked: (400, {}, {"error": "invalid_grant"}))
+    stand.on("/token")(lambda _asked: (400, {}, {"error": "invalid_grant"}))
     with pytest.raises(SourceRefused, match="the token endpoint refuses the login with 400") as caught:
-        open_source(ONE, remote.url, auth=auth).identities(person())
+        open_source(ONE, stand.url, auth=auth).identities(person())
     assert caught.value.hint == "authorise this software again in the source, and set the new refresh token"
-    remote.on("/token")(lambda _asked: (503, {}, {}))
-    remote.asked.clear()
+    stand.on("/token")(lambda _asked: (503, {}, {}))
+    stand.asked.clear()
     with pytest.raises(SourceUnavailable, match="the token endpoint answers 503"):
-        open_source(ONE, remote.url, auth=auth).identities(person())
-    assert remote.paths() == ["/token"]
+        open_source(ONE, stand.url, auth=auth).identities(person())
+    assert stand.paths() == ["/token"]
 
 
-def test_no_value_is_in_logs_and_errors(remote: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_value_is_in_logs_and_errors(stand: StandIn, caplog: pytest.LogCaptureFixture) -> None:
     """Addresses, ids and URLs of a reading are in no log line, and in no message of a fault."""
     caplog.set_level(logging.DEBUG)
-    fails_first(
-        remote, (500, {}, {}), (429, {"Retry-After": "0"}, {}), None, (403, {}, {"message": "ann@example.test"})
-    )
-    exporter = open_source(ONE, remote.url)
+    fails_first(stand, (500, {}, {}), (429, {"Retry-After": "0"}, {}), None, (403, {}, {"message": "ann@example.test"}))
+    exporter = open_source(ONE, stand.url)
     subject = resolved(exporter, person())
     with pytest.raises(SourceRefused) as caught:
         records_of(exporter, "tickets", subject)

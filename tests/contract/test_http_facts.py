@@ -62,7 +62,7 @@ BEGAN_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def remote() -> Iterator[StandIn]:
+def stand() -> Iterator[StandIn]:
     with stand_in() as server:
         server.on("/users")(lambda _asked: {"users": [{"id": 7, "address": "ann@example.test"}]})
         server.on("/tickets")(tickets(25))
@@ -80,23 +80,23 @@ def ticket(number: int, **more: Any) -> dict[str, Any]:
     return {**made, **more}
 
 
-def test_a_filter_by_person_is_not_a_wall(remote: StandIn) -> None:
+def test_a_filter_by_person_is_not_a_wall(stand: StandIn) -> None:
     """Fact 1: a look-up finds substrings. Only the hit that has exactly the asked address counts."""
     hits = [{"id": 7, "address": "ann@example.test"}, {"id": 8, "address": "joann@example.test"}]
-    remote.on("/users")(lambda _asked: {"users": [*hits, {"id": 9, "address": None}, {"id": 10}]})
+    stand.on("/users")(lambda _asked: {"users": [*hits, {"id": 9, "address": None}, {"id": 10}]})
 
-    found = open_source(DESK, remote.url).identities(person())
+    found = open_source(DESK, stand.url).identities(person())
 
     assert found == (Identity("desk", "desk_user", "7", verified=True),)
 
 
-def test_records_of_other_people_in_a_list_are_left_out(remote: StandIn) -> None:
+def test_records_of_other_people_in_a_list_are_left_out(stand: StandIn) -> None:
     """Fact 1: a source that ignores the filter gives everyone's records; those of others never come through."""
-    remote.on("/tickets")(
+    stand.on("/tickets")(
         lambda asked: {"items": [ticket(1), ticket(2, owner="8")] if asked.query["after"] == "0" else []}
     )
 
-    assert ids_of(records_of(open_source(DESK, remote.url), "tickets")) == ["1"]
+    assert ids_of(records_of(open_source(DESK, stand.url), "tickets")) == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_records_of_other_people_in_a_list_are_left_out(remote: StandIn) -> None
         (f"{'a' * 308}@example.test", f"Requestor = '{'a' * 308}@example.test'"),
     ],
 )
-def test_values_are_quoted_by_the_grammar(remote: StandIn, address: str, query: str) -> None:
+def test_values_are_quoted_by_the_grammar(stand: StandIn, address: str, query: str) -> None:
     """Fact 2: a crafted address gave the tickets of all customers. Within a query it is one quoted text."""
     text = DESK.replace("query = '{email}'", r"query = '''Requestor = {email|quoted:'\}'''")
 
-    open_source(text, remote.url).identities(person(address))
+    open_source(text, stand.url).identities(person(address))
 
-    assert remote.asked[0].query["query"] == query
+    assert stand.asked[0].query["query"] == query
 
 
 def test_a_value_within_a_query_needs_a_filter() -> None:
@@ -125,85 +125,85 @@ def test_a_value_within_a_query_needs_a_filter() -> None:
         map_of(text)
 
 
-def test_a_value_with_control_characters_is_refused(remote: StandIn) -> None:
+def test_a_value_with_control_characters_is_refused(stand: StandIn) -> None:
     """Fact 2: no grammar has a quoting for NUL; the value is not sent, and not shown."""
     text = DESK.replace("query = '{email}'", r"query = '''Requestor = {email|quoted:'\}'''")
 
     with pytest.raises(SourceRefused, match="a value cannot be asked for: `quoted`: the value has control characters"):
-        open_source(text, remote.url).identities(person("a\0b@example.test"))
-    assert remote.asked == []
+        open_source(text, stand.url).identities(person("a\0b@example.test"))
+    assert stand.asked == []
 
 
 @pytest.mark.parametrize(
     "found", ["ÄNN@example.test", "ann@example.test.evil.test", "ann@ex\u0430mple.test", "nn@example.test"]
 )
-def test_similar_addresses_are_other_people(remote: StandIn, found: str) -> None:
+def test_similar_addresses_are_other_people(stand: StandIn, found: str) -> None:
     """Fact 3: a database takes accents, and some letters of other scripts, for equal. The bytes decide."""
-    remote.on("/users")(lambda _asked: {"users": [{"id": 7, "address": found}]})
+    stand.on("/users")(lambda _asked: {"users": [{"id": 7, "address": found}]})
 
-    assert open_source(DESK, remote.url).identities(person()) == ()
+    assert open_source(DESK, stand.url).identities(person()) == ()
 
 
-def test_an_address_is_asked_for_as_stored_and_folded(remote: StandIn) -> None:
+def test_an_address_is_asked_for_as_stored_and_folded(stand: StandIn) -> None:
     """Fact 4: some sources compare exactly, others fold. Both spellings are asked for; one hit counts once."""
     known = {"Ann@Example.test": 7, "ann@example.test": 7}
-    remote.on("/users")(
+    stand.on("/users")(
         lambda asked: {"users": [{"id": known[asked.query["query"]], "address": asked.query["query"].upper()}]}
     )
 
-    found = open_source(DESK, remote.url).identities(person("Ann@Example.test"))
+    found = open_source(DESK, stand.url).identities(person("Ann@Example.test"))
 
-    assert [asked.query["query"] for asked in remote.asked] == ["Ann@Example.test", "ann@example.test"]
+    assert [asked.query["query"] for asked in stand.asked] == ["Ann@Example.test", "ann@example.test"]
     assert [one.value for one in found] == ["7"]
 
 
-def test_phone_numbers_are_equal_by_all_digits(remote: StandIn) -> None:
+def test_phone_numbers_are_equal_by_all_digits(stand: StandIn) -> None:
     """Fact 4: a source gives +49 30 123456 back as 4930123456. The last digits alone are another person's."""
     text = DESK.replace('from = "email"', 'from = "phone"').replace('"address" = "email"', '"address" = "phone"')
     text = text.replace("'{email}'", "'{phone|digits}'")
     numbers = ["4930123456", "+49 (30) 123456", "30123456", "123456", "14930123456"]
-    remote.on("/users")(lambda _asked: {"users": [{"id": n, "address": number} for n, number in enumerate(numbers)]})
+    stand.on("/users")(lambda _asked: {"users": [{"id": n, "address": number} for n, number in enumerate(numbers)]})
     subject = person("ann@example.test", Identity("account", "phone", "+4930123456", verified=True))
 
-    assert [one.value for one in open_source(text, remote.url).identities(subject)] == ["0", "1"]
+    assert [one.value for one in open_source(text, stand.url).identities(subject)] == ["0", "1"]
 
 
-def test_a_subject_that_is_not_found_is_not_an_outage(remote: StandIn) -> None:
+def test_a_subject_that_is_not_found_is_not_an_outage(stand: StandIn) -> None:
     """Fact 5: `not found` is an answer, also as 404 where the map says so; an outage is an error."""
     text = DESK.replace('items = "users"', 'items = "users"\nnone_on = [404]')
-    remote.on("/users")(lambda _asked: None)
-    exporter = open_source(text, remote.url)
+    stand.on("/users")(lambda _asked: None)
+    exporter = open_source(text, stand.url)
 
     assert exporter.knows(person()) is False
     assert records_of(exporter, "tickets") == []
 
-    remote.on("/users")(lambda _asked: (500, {}, {}))
+    stand.on("/users")(lambda _asked: (500, {}, {}))
     with pytest.raises(SourceUnavailable, match="the source answers 500"):
         exporter.knows(person())
 
 
 @pytest.mark.parametrize("page", ['kind = "cursor", next = "end"', 'kind = "cursor", next = "end", more = "more"'])
-def test_an_empty_page_is_not_the_end(remote: StandIn, page: str) -> None:
+def test_an_empty_page_is_not_the_end(stand: StandIn, page: str) -> None:
     """Fact 6: a page whose items are all filtered out is empty, and the list continues; totals may be null."""
     pages = {
         "": {"items": [ticket(1)], "end": "b", "more": True, "total": None},
         "b": {"items": [], "end": "c", "more": True, "total": 0.0},
         "c": {"items": [ticket(2)], "more": False},
     }
-    remote.on("/tickets")(lambda asked: pages[asked.query.get("after", "")])
+    stand.on("/tickets")(lambda asked: pages[asked.query.get("after", "")])
     text = DESK.replace('kind = "key", key = "id", start = 0, until_empty = true', page)
 
-    assert ids_of(records_of(open_source(text, remote.url), "tickets")) == ["1", "2"]
+    assert ids_of(records_of(open_source(text, stand.url), "tickets")) == ["1", "2"]
 
 
-def test_a_page_that_is_cut_silently_is_not_the_end(remote: StandIn) -> None:
+def test_a_page_that_is_cut_silently_is_not_the_end(stand: StandIn) -> None:
     """Fact 6: a source gives fewer items than were asked for. A short page ends nothing."""
-    remote.on("/tickets")(tickets(25, size=7))
+    stand.on("/tickets")(tickets(25, size=7))
 
-    assert ids_of(records_of(open_source(DESK, remote.url), "tickets")) == [str(n) for n in range(1, 26)]
+    assert ids_of(records_of(open_source(DESK, stand.url), "tickets")) == [str(n) for n in range(1, 26)]
 
 
-def test_key_paging_survives_changes_of_the_list(remote: StandIn) -> None:
+def test_key_paging_survives_changes_of_the_list(stand: StandIn) -> None:
     """Fact 7: records that come and go shift pages, and no key: nothing is lost or doubled."""
     everything = {number: ticket(number) for number in range(1, 31)}
 
@@ -214,13 +214,13 @@ def test_key_paging_survives_changes_of_the_list(remote: StandIn) -> None:
         everything[100] = ticket(100)
         return {"items": found}
 
-    remote.on("/tickets")(page)
+    stand.on("/tickets")(page)
 
-    assert ids_of(records_of(open_source(DESK, remote.url), "tickets")) == [*map(str, range(1, 31)), "100"]
+    assert ids_of(records_of(open_source(DESK, stand.url), "tickets")) == [*map(str, range(1, 31)), "100"]
 
 
 @pytest.mark.parametrize("kind", ["number", "offset"])
-def test_numbered_pages_are_read_again_when_the_list_shrinks(remote: StandIn, kind: str) -> None:
+def test_numbered_pages_are_read_again_when_the_list_shrinks(stand: StandIn, kind: str) -> None:
     """Fact 7: a deleted record moves the others to pages that were read. The total shows it; nothing is lost."""
     everything = [ticket(number) for number in range(1, 31)]
 
@@ -232,13 +232,13 @@ def test_numbered_pages_are_read_again_when_the_list_shrinks(remote: StandIn, ki
             del everything[0:3]
         return found
 
-    remote.on("/tickets")(page)
+    stand.on("/tickets")(page)
     text = DESK.replace('kind = "key", key = "id", start = 0', f'kind = "{kind}", total = "total"')
 
-    assert ids_of(records_of(open_source(text, remote.url), "tickets")) == [str(n) for n in range(1, 31)]
+    assert ids_of(records_of(open_source(text, stand.url), "tickets")) == [str(n) for n in range(1, 31)]
 
 
-def test_numbered_pages_give_no_record_twice_when_the_list_grows(remote: StandIn) -> None:
+def test_numbered_pages_give_no_record_twice_when_the_list_grows(stand: StandIn) -> None:
     """Fact 7: a new record at the beginning moves the others to later pages: they come again, and are given once."""
     everything = [ticket(number) for number in range(1, 21)]
 
@@ -248,9 +248,9 @@ def test_numbered_pages_give_no_record_twice_when_the_list_grows(remote: StandIn
         everything.insert(0, ticket(100 + at, created_at="2026-11-02T00:00:00Z"))
         return {"items": found}
 
-    remote.on("/tickets")(page)
+    stand.on("/tickets")(page)
     text = DESK.replace('kind = "key", key = "id", start = 0', 'kind = "number"')
-    found = ids_of(records_of(open_source(text, remote.url), "tickets", selection=Selection(began_at=BEGAN_AT)))
+    found = ids_of(records_of(open_source(text, stand.url), "tickets", selection=Selection(began_at=BEGAN_AT)))
 
     assert found == [str(n) for n in range(1, 21)]
 
@@ -266,21 +266,19 @@ def test_numbered_pages_give_no_record_twice_when_the_list_grows(remote: StandIn
         ("rfc2822", "UTC", "Thu, 01 Oct 2026 10:00:00 +0000"),
     ],
 )
-def test_times_are_read_by_declared_format_and_zone(remote: StandIn, form: str, zone: str, stated: Any) -> None:
+def test_times_are_read_by_declared_format_and_zone(stand: StandIn, form: str, zone: str, stated: Any) -> None:
     """Fact 8: sources write times in many formats, and some without zone. The archive has UTC."""
-    remote.on("/tickets")(
-        lambda asked: {"items": [ticket(1, created_at=stated)] if asked.query["after"] == "0" else []}
-    )
+    stand.on("/tickets")(lambda asked: {"items": [ticket(1, created_at=stated)] if asked.query["after"] == "0" else []})
     text = DESK.replace("[[identity]]", f'[times]\nformat = "{form}"\nzone = "{zone}"\n[[identity]]')
 
-    found = records_of(open_source(text, remote.url), "tickets")
+    found = records_of(open_source(text, stand.url), "tickets")
 
     assert [one["created_at"] for one in found] == ["2026-10-01T10:00:00Z"]
 
 
-def test_the_engine_bounds_times_itself(remote: StandIn) -> None:
+def test_the_engine_bounds_times_itself(stand: StandIn) -> None:
     """Fact 8: a filter by time in the source may read another zone. The engine compares, and asks for no time."""
-    remote.on("/tickets")(
+    stand.on("/tickets")(
         lambda asked: {
             "items": [
                 ticket(1, created_at="2026-09-30T23:59:59Z"),
@@ -294,14 +292,14 @@ def test_the_engine_bounds_times_itself(remote: StandIn) -> None:
             else []
         }
     )
-    exporter = open_source(DESK, remote.url)
+    exporter = open_source(DESK, stand.url)
     since = datetime(2026, 10, 1, tzinfo=UTC)
 
     assert ids_of(records_of(exporter, "tickets", selection=Selection(since=since, until=BEGAN_AT))) == ["2", "3", "6"]
     (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()), selection=Selection(began_at=BEGAN_AT))
     assert ids_of(batch.records) == ["1", "2", "3", "5", "6"]
     assert batch.remarks == {RowRemark.CREATED_IN_FUTURE: [3]}
-    assert all(set(asked.query) <= {"query", "owner", "after"} for asked in remote.asked)
+    assert all(set(asked.query) <= {"query", "owner", "after"} for asked in stand.asked)
 
 
 FILES = DESK.replace(
@@ -314,7 +312,7 @@ CONTENT = bytes(range(256)) * 10
 
 @pytest.mark.parametrize("resume", ["range", "restart"])
 @pytest.mark.parametrize("knows_ranges", [True, False])
-def test_files_are_read_from_any_byte(remote: StandIn, resume: str, *, knows_ranges: bool) -> None:
+def test_files_are_read_from_any_byte(stand: StandIn, resume: str, *, knows_ranges: bool) -> None:
     """Fact 9: few sources know ranges, and some answer a range with the whole file. The bytes are the same."""
 
     def content(asked: Asked) -> Any:
@@ -325,11 +323,11 @@ def test_files_are_read_from_any_byte(remote: StandIn, resume: str, *, knows_ran
         head = {"ETag": '"1"', "Content-Range": f"bytes {begin}-{len(CONTENT) - 1}/{len(CONTENT)}"}
         return 206, head, CONTENT[begin:]
 
-    remote.on("/files/1")(content)
-    remote.on("/tickets")(
+    stand.on("/files/1")(content)
+    stand.on("/tickets")(
         lambda asked: {"items": [ticket(1, type="image/png; x=y")] if asked.query["after"] == "0" else []}
     )
-    exporter = open_source(FILES.replace("RESUME", resume), remote.url)
+    exporter = open_source(FILES.replace("RESUME", resume), stand.url)
     (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
     (file,) = batch.files
 
@@ -337,31 +335,31 @@ def test_files_are_read_from_any_byte(remote: StandIn, resume: str, *, knows_ran
     assert batch.records[0]["file"] == "1.png"
     assert b"".join(file.open(0)) == CONTENT
     assert b"".join(file.open(1000)) == CONTENT[1000:]
-    assert ("range" in remote.asked[-1].heard.headers) == (resume == "range")
+    assert ("range" in stand.asked[-1].heard.headers) == (resume == "range")
 
 
-def test_a_file_is_bounded_and_its_version_watched(remote: StandIn) -> None:
+def test_a_file_is_bounded_and_its_version_watched(stand: StandIn) -> None:
     """Fact 9: declared sizes may be wrong. More bytes than the map allows, and another version, are faults."""
-    remote.on("/tickets")(lambda asked: {"items": [ticket(1, size="5")] if asked.query["after"] == "0" else []})
-    exporter = open_source(FILES.replace("RESUME", "restart"), remote.url)
+    stand.on("/tickets")(lambda asked: {"items": [ticket(1, size="5")] if asked.query["after"] == "0" else []})
+    exporter = open_source(FILES.replace("RESUME", "restart"), stand.url)
     (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
     (file,) = batch.files
-    remote.on("/files/1")(lambda _asked: (200, {"ETag": '"1"'}, b"0" * 3001))
+    stand.on("/files/1")(lambda _asked: (200, {"ETag": '"1"'}, b"0" * 3001))
 
     assert file.size == 5
     with pytest.raises(SourceRefused, match="the file is larger than 3000 bytes"):
         list(file.open(0))
-    remote.on("/files/1")(lambda _asked: (200, {"ETag": '"2"'}, b"0"))
+    stand.on("/files/1")(lambda _asked: (200, {"ETag": '"2"'}, b"0"))
     with pytest.raises(SourceUnavailable, match="the file has changed while it was read"):
         list(file.open(0))
 
 
-def test_a_file_may_be_base64_within_json(remote: StandIn) -> None:
+def test_a_file_may_be_base64_within_json(stand: StandIn) -> None:
     """Fact 9: some sources give files only as base64 within JSON."""
-    remote.on("/files/1")(lambda _asked: {"Content": base64.b64encode(CONTENT).decode()})
-    remote.on("/tickets")(lambda asked: {"items": [ticket(1)] if asked.query["after"] == "0" else []})
+    stand.on("/files/1")(lambda _asked: {"Content": base64.b64encode(CONTENT).decode()})
+    stand.on("/tickets")(lambda asked: {"items": [ticket(1)] if asked.query["after"] == "0" else []})
     text = FILES.replace('resume = "RESUME"', 'content = "Content"')
-    exporter = open_source(text, remote.url)
+    exporter = open_source(text, stand.url)
     (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
 
     assert b"".join(batch.files[0].open(0)) == CONTENT
@@ -395,7 +393,7 @@ text = { at = "properties.body", text = "Text.", person = "note" }
 """
 
 
-def test_related_records_are_read_in_batches(remote: StandIn) -> None:
+def test_related_records_are_read_in_batches(stand: StandIn) -> None:
     """Fact 10: one call a record is the cost. 250 notes are five calls, and a note that is missing is a gap."""
     everything = [str(number) for number in range(1, 251)]
 
@@ -412,19 +410,19 @@ def test_related_records_are_read_in_batches(remote: StandIn) -> None:
             ]
         }
 
-    remote.on("/links")(links)
-    remote.on("/notes")(notes)
-    exporter = open_source(DESK + BATCHED, remote.url)
+    stand.on("/links")(links)
+    stand.on("/notes")(notes)
+    exporter = open_source(DESK + BATCHED, stand.url)
     subject = resolved(exporter, person())
-    remote.asked.clear()
+    stand.asked.clear()
     (batch,) = batches_of(exporter, "notes", subject)
 
     assert ids_of(batch.records) == [one for one in everything if one != "3"]
     assert [(gap.what, gap.reason) for gap in batch.gaps] == [("notes/3", "missing")]
-    assert remote.paths() == ["/links", "/notes", "/notes", "/links", "/notes"]
+    assert stand.paths() == ["/links", "/notes", "/notes", "/links", "/notes"]
 
 
-def test_a_rotating_refresh_token_is_stored_before_it_is_used(remote: StandIn) -> None:
+def test_a_rotating_refresh_token_is_stored_before_it_is_used(stand: StandIn) -> None:
     """Fact 11: a source accepts each refresh token once. The new pair is stored, and all readers use it."""
     valid = {"refresh": "first", "access": ""}
 
@@ -432,7 +430,7 @@ def test_a_rotating_refresh_token_is_stored_before_it_is_used(remote: StandIn) -
         sent = dict(one.split("=") for one in asked.heard.body.decode().split("&"))
         if sent["refresh_token"] != valid["refresh"]:
             return 400, {}, {"error": "invalid_grant"}
-        number = len(remote.asked)
+        number = len(stand.asked)
         valid.update(refresh=f"refresh{number}", access=f"access{number}")
         return {"access_token": valid["access"], "refresh_token": valid["refresh"], "expires_in": 1800}
 
@@ -440,11 +438,11 @@ def test_a_rotating_refresh_token_is_stored_before_it_is_used(remote: StandIn) -
         is_in = asked.path == "/token" or asked.heard.headers.get("authorization") == f"Bearer {valid['access']}"
         return None if is_in else (401, {}, {})
 
-    remote.before = login
-    remote.on("/token")(token)
+    stand.before = login
+    stand.on("/token")(token)
     auth = {
         "kind": "oauth2_refresh",
-        "token_url": f"{remote.url}/token",
+        "token_url": f"{stand.url}/token",
         "client_id": "us",
         "client_secret": "env:DESK_SECRET",
         "refresh_token": "env:DESK_TOKEN",
@@ -453,33 +451,33 @@ def test_a_rotating_refresh_token_is_stored_before_it_is_used(remote: StandIn) -
         patch.setenv("DESK_SECRET", "secret")
         patch.setenv("DESK_TOKEN", "first")
         shared = memory_sources()
-        first = open_source(DESK, remote.url, shared, auth=auth)
-        second = open_source(DESK, remote.url, shared, auth=auth)
+        first = open_source(DESK, stand.url, shared, auth=auth)
+        second = open_source(DESK, stand.url, shared, auth=auth)
         for exporter in (first, second, first):
             assert len(exporter.identities(person())) == 1
-    assert remote.paths().count("/token") == 1
+    assert stand.paths().count("/token") == 1
     stored = json.loads(shared.shared.secrets["desk"])  # type: ignore[attr-defined]  # the state of tests
     assert (stored["refresh_token"], stored["access_token"]) == (valid["refresh"], valid["access"])
 
     valid["access"] = "revoked by the vendor"
     assert len(second.identities(person())) == 1
-    assert remote.paths().count("/token") == 2
+    assert stand.paths().count("/token") == 2
 
 
 @pytest.mark.parametrize("deleted", ["deleted_at", "state == 'deleted'"])
-def test_deleted_records_are_delivered_and_marked(remote: StandIn, deleted: str) -> None:
+def test_deleted_records_are_delivered_and_marked(stand: StandIn, deleted: str) -> None:
     """Fact 12: a source may still give what was deleted in it. It is delivered, and marked."""
     gone = ticket(2, subject=None, deleted_at="2026-10-02T00:00:00Z", state="deleted")
-    remote.on("/tickets")(lambda asked: {"items": [ticket(1), gone] if asked.query["after"] == "0" else []})
+    stand.on("/tickets")(lambda asked: {"items": [ticket(1), gone] if asked.query["after"] == "0" else []})
     text = DESK.replace('created = "created_at"', f'created = "created_at"\ndeleted = "{deleted}"')
-    exporter = open_source(text, remote.url)
+    exporter = open_source(text, stand.url)
 
     (batch,) = batches_of(exporter, "tickets", resolved(exporter, person()))
 
     assert batch.remarks == {RowRemark.SOFT_DELETED: [1]}
 
 
-def test_a_date_to_retry_after_is_by_the_clock_of_the_source(remote: StandIn) -> None:
+def test_a_date_to_retry_after_is_by_the_clock_of_the_source(stand: StandIn) -> None:
     """A source whose clock is five hours off: the wait is the time between its own two dates."""
     refused = iter([True])
 
@@ -490,14 +488,14 @@ def test_a_date_to_retry_after_is_by_the_clock_of_the_source(remote: StandIn) ->
             return 429, {"Retry-After": later, "Date": format_datetime(now, usegmt=True)}, {}
         return None
 
-    remote.before = limit
+    stand.before = limit
 
-    assert len(open_source(DESK, remote.url).identities(person())) == 1
-    assert len(remote.asked) == 2
+    assert len(open_source(DESK, stand.url).identities(person())) == 1
+    assert len(stand.asked) == 2
 
 
-def test_the_exporter_fulfils_the_contract(remote: StandIn) -> None:
+def test_the_exporter_fulfils_the_contract(stand: StandIn) -> None:
     """The public suite: two readings, each cursor, fewer fields, other subjects."""
-    exporter = open_source(DESK, remote.url)
+    exporter = open_source(DESK, stand.url)
 
     check_exporter(exporter, resolved(exporter, person()))

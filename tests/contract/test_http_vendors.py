@@ -32,7 +32,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         yield found
 
 
-def opened(name: str, server: StandIn, connections: Sources | None = None, **keys: Any) -> HttpExporter:
+def vendor_source(name: str, server: StandIn, connections: Sources | None = None, **keys: Any) -> HttpExporter:
     """The vendor's own map as a deployment opens it; only the hosts of files are those of the stand-in."""
     section = {"map": f"vendor:{name}", "base_url": server.url, "rate": "1000/s", **keys}
     declared = SourceDeclaration(name, "http", section, Path())
@@ -70,7 +70,7 @@ def hubspot(server: StandIn) -> HubSpot:
 
 def test_hubspot(hubspot: HubSpot, server: StandIn) -> None:
     """Look-up by both properties, links in pages, reads in batches, archived records, and files by signed URLs."""
-    exporter = opened("hubspot", server, auth=refreshing(server, "/oauth/v3/token"))
+    exporter = vendor_source("hubspot", server, auth=refreshing(server, "/oauth/v3/token"))
     subject = resolved(exporter, person())
 
     assert [one.value for one in subject.identities if one.kind == "hubspot_contact"] == ["1", "4"]
@@ -94,7 +94,7 @@ def test_hubspot(hubspot: HubSpot, server: StandIn) -> None:
 
 def test_hubspot_search_keeps_its_own_rate(hubspot: HubSpot, server: StandIn) -> None:
     """Search allows four calls a second: nine look-ups take two seconds, and other calls do not wait."""
-    exporter = opened("hubspot", server, auth=refreshing(server, "/oauth/v3/token"))
+    exporter = vendor_source("hubspot", server, auth=refreshing(server, "/oauth/v3/token"))
     begun = time.monotonic()
     for _ in range(9):
         exporter.identities(person())
@@ -106,7 +106,7 @@ def test_hubspot_search_keeps_its_own_rate(hubspot: HubSpot, server: StandIn) ->
 def test_hubspot_expired_token(hubspot: HubSpot, server: StandIn) -> None:
     """An access token lives for 30 minutes, and less if it is revoked: the reading goes on with a new pair."""
     shared = memory_sources()
-    exporters = [opened("hubspot", server, shared, auth=refreshing(server, "/oauth/v3/token")) for _ in range(2)]
+    exporters = [vendor_source("hubspot", server, shared, auth=refreshing(server, "/oauth/v3/token")) for _ in range(2)]
     subject = resolved(exporters[0], person())
     hubspot.tokens.expires_at = 0
 
@@ -147,7 +147,7 @@ def zendesk(server: StandIn) -> Zendesk:
 
 def test_zendesk(zendesk: Zendesk, server: StandIn) -> None:
     """Look-up with a quoted address, cursor pages, public comments, and files that are redirected to another host."""
-    exporter = opened("zendesk", server, auth=refreshing(server, "/oauth/tokens"))
+    exporter = vendor_source("zendesk", server, auth=refreshing(server, "/oauth/tokens"))
     subject = resolved(exporter, person())
 
     assert [one.value for one in subject.identities if one.kind == "zendesk_user"] == ["1"]
@@ -168,11 +168,11 @@ def test_zendesk_rotation_and_expired_cursors(
     """Days later: the cursor is refused with 400, the refresh token has been used; the reading goes on all the same."""
     monkeypatch.setattr("exporters.http.batches.BATCH_RECORDS", 1)
     shared = memory_sources()
-    exporter = opened("zendesk", server, shared, auth=refreshing(server, "/oauth/tokens"))
+    exporter = vendor_source("zendesk", server, shared, auth=refreshing(server, "/oauth/tokens"))
     subject = resolved(exporter, person())
     first, *others = batches_of(exporter, "tickets", subject)
     zendesk.generation, zendesk.tokens.expires_at = 1, 0
-    later = opened("zendesk", server, shared, auth=refreshing(server, "/oauth/tokens"))
+    later = vendor_source("zendesk", server, shared, auth=refreshing(server, "/oauth/tokens"))
 
     rest = ids_of(records_of(later, "tickets", subject, after=first.cursor))
     assert rest == [one["id"] for batch in others for one in batch.records]
@@ -182,7 +182,7 @@ def test_zendesk_rotation_and_expired_cursors(
 def test_zendesk_rate(zendesk: Zendesk, server: StandIn) -> None:
     """The vendor refuses each third call for a while: nothing is lost."""
     zendesk.refuses_every = 3
-    exporter = opened("zendesk", server, auth=refreshing(server, "/oauth/tokens"))
+    exporter = vendor_source("zendesk", server, auth=refreshing(server, "/oauth/tokens"))
 
     assert len(records_of(exporter, "tickets", resolved(exporter, person()))) == 226
     assert zendesk.refused >= 1
@@ -190,7 +190,7 @@ def test_zendesk_rate(zendesk: Zendesk, server: StandIn) -> None:
 
 @pytest.fixture
 def twilio(server: StandIn) -> Twilio:
-    """120 calls to Ann's number, 70 from it, with a call to herself; recordings, one of them deleted."""
+    """120 calls to Ann's number, 70 from it, one to herself; recordings, one of them deleted."""
     made = Twilio(server, ACCOUNT)
     day = "Thu, 01 Oct 2026 10:00:00 +0000"
     more = {"status": "completed", "duration": "61", "start_time": day, "end_time": day, "date_created": day}
@@ -215,7 +215,7 @@ def caller() -> Subject:
 def test_twilio(twilio: Twilio, server: StandIn) -> None:
     """Two lists, one union; pages by relative links; RFC 2822 times; deleted recordings without sound are marked."""
     auth = {"kind": "basic", "username": ACCOUNT, "password": "env:VENDOR_SECRET"}
-    exporter = opened("twilio", server, auth=auth, values={"account": ACCOUNT})
+    exporter = vendor_source("twilio", server, auth=auth, values={"account": ACCOUNT})
     calls = records_of(exporter, "calls", caller())
 
     assert [one["id"] for one in calls] == [f"CA{n}" for n in range(119)] + ["CAself"] + [f"CB{n}" for n in range(69)]
@@ -232,7 +232,7 @@ def test_twilio_fulfils_the_contract(twilio: Twilio, server: StandIn) -> None:
     """The public suite over a union of two lists with pages."""
     twilio.calls = [*twilio.calls[:3], *twilio.calls[118:122]]
     auth = {"kind": "basic", "username": ACCOUNT, "password": "env:VENDOR_SECRET"}
-    exporter = opened("twilio", server, auth=auth, values={"account": ACCOUNT})
+    exporter = vendor_source("twilio", server, auth=auth, values={"account": ACCOUNT})
 
     check_exporter(exporter, caller())
 

@@ -21,7 +21,7 @@ PEOPLE = {"ann": "ann@example.test", "joann": "joann@example.test", "Bob": "Bob@
 PDF = b"%PDF-1.4 " + bytes(range(256)) * 80
 
 
-def open_tracker(name: str, system: LiveSystem, **section: Any) -> HttpExporter:
+def example_source(name: str, system: LiveSystem, **section: Any) -> HttpExporter:
     """The example map of a system."""
     return open_source((MAPS / f"{name}.toml").read_text(), system.url, **section)
 
@@ -31,20 +31,20 @@ def tracker() -> Iterator[LiveSystem]:
     """A tracker with three people, 45 issues of Ann and 5 of Joann; one of Ann's is retired."""
     with roundup() as system:
         people = {
-            name: system.call("POST", "/data/user", json=desk_person(name, address))["data"]["id"]
+            name: system.call("POST", "/data/user", json=account_of(name, address))["data"]["id"]
             for name, address in PEOPLE.items()
         }
         for number in range(50):
             fill_issue(system, people["ann" if number < 45 else "joann"], number)
-        change_record(system, "PATCH", "/data/issue/44", json=RETIRE)
+        alter(system, "PATCH", "/data/issue/44", json=RETIRE)
         yield system
 
 
-def desk_person(name: str, address: str) -> dict[str, str]:
+def account_of(name: str, address: str) -> dict[str, str]:
     return {"username": name, "address": address, "phone": "+4912345", "password": "pw-of-" + name, "roles": "User"}
 
 
-def change_record(system: LiveSystem, method: str, path: str, **more: Any) -> None:
+def alter(system: LiveSystem, method: str, path: str, **more: Any) -> None:
     """A change of a record, which the tracker allows for the version that was read."""
     tag = system.call("GET", path)["data"]["@etag"]
     system.call(method, path, headers={"If-Match": tag}, **more)
@@ -68,7 +68,7 @@ LOGIN = {"kind": "basic", "username": "admin", "password": "env:ROUNDUP_PASSWORD
 @pytest.fixture
 def tracker_exporter(tracker: LiveSystem, monkeypatch: pytest.MonkeyPatch) -> HttpExporter:
     monkeypatch.setenv("ROUNDUP_PASSWORD", PASSWORD)
-    return open_tracker("roundup", tracker, auth=LOGIN)
+    return example_source("roundup", tracker, auth=LOGIN)
 
 
 @pytest.mark.system
@@ -129,15 +129,15 @@ def check_places(tracker_exporter: HttpExporter, subject: Subject) -> None:
 
 @pytest.mark.system
 def test_a_changed_address_leads_to_its_new_owner_only(tracker_exporter: HttpExporter, tracker: LiveSystem) -> None:
-    """Bob takes a new address: he is found by it alone. A retired person is not found."""
+    """Bob takes a new address: he is found by it, and not by the address before. A retired person is not found."""
     (bob,) = tracker_exporter.identities(person("Bob@Example.test"))
-    change_record(tracker, "PUT", f"/data/user/{bob.value}", json={"address": "bob@new.test"})
+    alter(tracker, "PUT", f"/data/user/{bob.value}", json={"address": "bob@new.test"})
 
     assert tracker_exporter.identities(person("bob@new.test")) == (
         Identity("desk", "roundup_user", bob.value, verified=True),
     )
     assert tracker_exporter.identities(person("Bob@Example.test")) == ()
-    change_record(tracker, "PATCH", f"/data/user/{bob.value}", json=RETIRE)
+    alter(tracker, "PATCH", f"/data/user/{bob.value}", json=RETIRE)
     assert tracker_exporter.identities(person("bob@new.test")) == ()
 
 
@@ -148,12 +148,12 @@ def test_a_real_limit_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     with roundup(calls=20) as system:
         refused: list[int] = []
         system.client.event_hooks["response"] = [lambda answer: refused.append(answer.status_code)]
-        user_id = retried(system, "POST", "/data/user", json=desk_person("ann", "ann@example.test"))["data"]["id"]
+        user_id = retried(system, "POST", "/data/user", json=account_of("ann", "ann@example.test"))["data"]["id"]
         for number in range(6):
             message = retried(system, "POST", "/data/msg", json={"author": user_id, "content": f"Body {number}"})
             issue = {"title": f"Case {number}", "nosy": [user_id], "messages": [message["data"]["id"]]}
             retried(system, "POST", "/data/issue", json=issue)
-        tracker_exporter = open_tracker("roundup", system, auth=LOGIN)
+        tracker_exporter = example_source("roundup", system, auth=LOGIN)
         for _ in range(4):
             subject = resolved(tracker_exporter, person())
             assert len(records_of(tracker_exporter, "messages", subject)) == 6
@@ -170,10 +170,10 @@ def test_a_real_tracker_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small tracker from its start to its records: what runs here, runs for all tests of real systems."""
     monkeypatch.setenv("ROUNDUP_PASSWORD", PASSWORD)
     with roundup() as system:
-        ids = [system.call("POST", "/data/user", json=desk_person(*one))["data"]["id"] for one in PEOPLE.items()]
+        ids = [system.call("POST", "/data/user", json=account_of(*one))["data"]["id"] for one in PEOPLE.items()]
         for number, person_id in enumerate([*ids, ids[0]]):
             fill_issue(system, person_id, number)
-        tracker_exporter = open_tracker("roundup", system, auth=LOGIN)
+        tracker_exporter = example_source("roundup", system, auth=LOGIN)
 
         check_places(tracker_exporter, resolved(tracker_exporter, person()))
         assert [one["text"] for one in records_of(tracker_exporter, "messages")] == ["Body 0 é", "Body 3 é"]

@@ -26,7 +26,7 @@ from portability.database.engine import open_engine, reading
 from portability.law import notice
 
 MAP = """
-title = "CountedDesk"
+title = "Desk"
 role = "controller"
 kinds = ["email"]
 
@@ -71,7 +71,7 @@ RATE = 30
 KILLS = 3
 
 
-class CountedDesk:
+class WorkersDesk:
     """A desk of some users; each call is noted with its time."""
 
     def __init__(self, server: StandIn) -> None:
@@ -115,7 +115,7 @@ def text_of(message: str) -> str:
 
 
 @contextmanager
-def desk_of_workers(folder: Path, redis_url: str, workers: int, rate: int) -> Iterator[tuple[Deployment, CountedDesk]]:
+def desk_of_workers(folder: Path, redis_url: str, workers: int, rate: int) -> Iterator[tuple[Deployment, WorkersDesk]]:
     """Workers whose only source is a desk; each volume has one batch of messages."""
     (folder / "desk.toml").write_text(MAP)
     with stand_in() as server:
@@ -129,7 +129,7 @@ def desk_of_workers(folder: Path, redis_url: str, workers: int, rate: int) -> It
         settings = {"SOURCES": str(folder / "sources.toml"), "NOTICE_DIR": str(register), "VOLUME_BYTES": str(1 << 16)}
         settings["LEASE_SECONDS"] = "2"
         with deployment(folder / "state", workers=workers, REDIS_URL=redis_url, ALLOW_FETCH="1", **settings) as running:
-            yield running, CountedDesk(server)
+            yield running, WorkersDesk(server)
 
 
 def ask(running: Deployment, user: int) -> str:

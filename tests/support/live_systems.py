@@ -66,7 +66,7 @@ def roundup(calls: int = 0) -> Iterator[LiveSystem]:
     with folder_of("roundup") as folder:
         tracker, (port,) = folder / "desk", free_ports(1)
         admin = [Path(sys.executable).with_name("roundup-admin"), "-i", tracker]
-        run_command([*admin, "install", "classic", "sqlite"])
+        run_program([*admin, "install", "classic", "sqlite"])
         options = {
             "web": f"http://127.0.0.1:{port}/desk/",
             "domain": "example.test",
@@ -80,7 +80,7 @@ def roundup(calls: int = 0) -> Iterator[LiveSystem]:
         for name, value in options.items():
             text = re.sub(rf"(?m)^#?{name} =.*$", f"{name} = {value}", text)
         config.write_text(text)
-        run_command([*admin, "initialise", PASSWORD])
+        run_program([*admin, "initialise", PASSWORD])
         (folder / "serve.py").write_text(SERVE_ROUNDUP)
         url = f"http://127.0.0.1:{port}/desk/rest"
         headers = {
@@ -97,8 +97,8 @@ def roundup(calls: int = 0) -> Iterator[LiveSystem]:
             yield LiveSystem(url, client)
 
 
-def run_command(command: list[Any], environment: Mapping[str, str] | None = None) -> None:
-    done = subprocess.run(
+def run_program(command: list[Any], environment: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run_program(
         list(map(str, command)), capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
     )
     assert done.returncode == 0, f"{command[0]}: {done.stdout[-500:]}{done.stderr[-1500:]}"
@@ -138,7 +138,7 @@ def request_tracker() -> Iterator[LiveSystem]:
         config.write_text(RT_CONFIG.replace("{folder}", str(folder)).replace("{port}", str(port)))
         environment = {"RT_SITE_CONFIG": str(config), "RT_SITE_CONFIG_DIR": str(folder / "none")}
         setup = ["/usr/sbin/rt-setup-database-5", "--action", "init", "--datadir", RT_LIBRARY / "etc", "--skip-create"]
-        run_command([*setup, "--dba", "root", "--dba-password", ""], environment)
+        run_program([*setup, "--dba", "root", "--dba-password", ""], environment)
         url = f"http://127.0.0.1:{port}/REST/2.0"
         server = [str(RT_LIBRARY / "libexec" / "rt-server"), "--server", "Starlet", "--host", "127.0.0.1"]
         command = [*server, "--port", str(port), "--max-workers", "2"]
@@ -184,11 +184,11 @@ def synapse(rate: float = 1000, burst: int = 1000) -> Iterator[tuple[LiveSystem,
         config.write_text(SYNAPSE_CONFIG.format(port=port, folder=folder, rate=rate, burst=burst))
         (folder / "log.yaml").write_text(SYNAPSE_LOG % folder)
         command = [str(python), "-m", "synapse.app.homeserver", "-c", str(config)]
-        run_command([*command, "--generate-keys"])
+        run_program([*command, "--generate-keys"])
         url = f"http://127.0.0.1:{port}"
         with running(command, folder, lambda: _answers(f"{url}/health")):
             admin = ["-u", "admin", "-p", PASSWORD, "-a", url]
-            run_command([python.with_name("register_new_matrix_user"), "-c", config, *admin])
+            run_program([python.with_name("register_new_matrix_user"), "-c", config, *admin])
             token = matrix_login(url, "admin", PASSWORD)
             with httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
                 yield LiveSystem(url, client), token

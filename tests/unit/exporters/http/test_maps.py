@@ -128,7 +128,7 @@ def test_a_fault_has_its_place(case: str) -> None:
     assert message in str(caught.value)
 
 
-def opened(tmp_path: Path, **keys: object) -> None:
+def open_section(tmp_path: Path, **keys: object) -> None:
     (tmp_path / "desk.toml").write_text(GOOD)
     section = {"map": "desk.toml", "values": {"account": "7"}, **keys}
     connections = SampleSources(None, MemoryFiles())  # type: ignore[arg-type]  # no database is asked
@@ -155,9 +155,9 @@ def opened(tmp_path: Path, **keys: object) -> None:
 def test_a_wrong_section_starts_nothing(tmp_path: Path, keys: dict[str, object], message: str) -> None:
     """Keys, references and rates of the file of sources are checked at the start; no value is repeated."""
     with pytest.raises((BadSetting, BadMap), match=message.replace("[", r"\[")) as caught:
-        opened(tmp_path, **keys)
+        open_section(tmp_path, **keys)
     assert "plain" not in str(caught.value)
-    opened(tmp_path)
+    open_section(tmp_path)
 
 
 def test_the_schema_describes_every_table() -> None:

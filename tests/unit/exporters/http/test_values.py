@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exporters.http import templates, times
 from exporters.http.expressions import find
 from exporters.http.forms import KeepForm, PageForm, RequestForm, TimesForm
-from exporters.http.listing import Listing, ListItem, ListRequest, SourcePage
+from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
 from exporters.http.matching import is_same, kept
 from exporters.http.places import from_cursor, to_cursor
 from exporters.http.rates import parse_rate
@@ -190,7 +190,7 @@ def test_a_list_is_given_once_whatever_shifts(ids: list[int], size: int, growth:
     store = [f"r{one}" for one in ids]
     added, growing = iter(range(1000)), iter(growth)
 
-    def fetch(_part: ListRequest, place: Any) -> SourcePage:
+    def fetch(_part: ListPart, place: Any) -> SourcePage:
         page = int(place or 1)
         found = store[size * (page - 1) : size * page]
         if found:
@@ -198,7 +198,7 @@ def test_a_list_is_given_once_whatever_shifts(ids: list[int], size: int, growth:
         return SourcePage([ListItem(one, one) for one in found], page + 1 if found else None)
 
     form = RequestForm(get="/x", page=PageForm(kind="number", until_empty=True))
-    pages = list(Listing([ListRequest(("", 0, ""), form, {})], fetch, "x", 1000).pages())
+    pages = list(Listing([ListPart(("", 0, ""), form, {})], fetch, "x", 1000).pages())
     given_once = [item.key for page in pages for item in page.items]
 
     assert [one for one in given_once if one.startswith("r")] == [f"r{one}" for one in ids]
