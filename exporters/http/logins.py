@@ -20,9 +20,9 @@ from pydantic import Field
 from exporters.http import bodies
 from exporters.http.guard import AllowedUrl
 from exporters.maps.forms import MapForm, Text
-from portability.api.references import is_reference, resolve
 from portability.api import RENEWAL_SECONDS, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
+from portability.api.references import is_reference, resolve
 
 TOKEN_BYTES_MAX = 65_536
 

@@ -20,9 +20,9 @@ from exporters.http.rates import parse_rate
 from exporters.maps.forms import MapForm, Name, Text
 from exporters.maps.kinds import MapKind
 from exporters.maps.reading import Map, open_map
-from portability.api.references import is_reference, resolve
 from portability.api import SourceDeclaration, Sources
 from portability.api.errors import BadSetting
+from portability.api.references import is_reference, resolve
 
 VENDORS = Path(__file__).parent / "vendors"
 BUILT_IN = "vendor:"
