@@ -40,7 +40,7 @@ for _library in ("httpx", "httpcore"):
     logging.getLogger(_library).setLevel(logging.WARNING)
 
 
-class PlaceExpired(SourceRefused):
+class PlaceExpired(Exception):
     """The source refuses a request for a later page: its token may have expired."""
 
 

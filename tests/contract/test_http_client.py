@@ -280,7 +280,7 @@ def test_a_redirect_below_the_base_is_followed(stand: StandIn) -> None:
 
 
 def test_another_host_gets_no_credentials(stand: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file at a host of the map: its URL is signed, and neither login nor headers of ours go there."""
+    """A file at a host of the map: its URL is signed, and neither our login nor our headers go there."""
     monkeypatch.setenv("DESK_KEY", "secret-key")
     auth = {"kind": "header", "name": "X-Api-Key", "value": "env:DESK_KEY"}
     with listening() as files:
