@@ -98,7 +98,7 @@ def roundup(calls: int = 0) -> Iterator[LiveSystem]:
 
 
 def run_program(command: list[Any], environment: Mapping[str, str] | None = None) -> None:
-    done = subprocess.run_program(
+    done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
     )
     assert done.returncode == 0, f"{command[0]}: {done.stdout[-500:]}{done.stderr[-1500:]}"
