@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -17,20 +18,19 @@ from portability.api.errors import (
     BrokenPlugin,
     DuplicatePlugin,
     PortabilityError,
-    SourceUnavailable,
 )
 from portability.api.storages import Storage
 from portability.database.engine import open_engine
-from portability.errors import BadSource, QueueUnavailable, UnknownExporter
+from portability.errors import BadSource, UnknownExporter
 from portability.plugins import EXPORTERS, SOURCE_KINDS, Plugin, checked_exporter, find, load_exporters, pick
-from portability.queue import connect, redis_url
 from portability.settings import Settings
-from portability.shared.secrets import SealedSecrets
-from portability.shared.state import DeploymentState
 from portability.source_file import OWN_RECORDS, read_sections
 from portability.source_trust import SourceTrust, undecided, use_of
 from portability.storage import open_storage, prepare
 from portability.storage.source_files import StorageFiles
+
+if TYPE_CHECKING:
+    from portability.shared.state import DeploymentState
 
 PACKAGED = "python"
 """The kind of sources that are exporters of installed packages."""
@@ -80,12 +80,11 @@ class PlatformSources:
     @cached_property
     def shared(self) -> DeploymentState:
         """Return what all workers share. Raises SourceUnavailable if the embedded Valkey is down."""
-        try:
-            redis = connect(redis_url(self._settings))
-        except QueueUnavailable as error:
-            raise SourceUnavailable(str(error), hint=error.hint) from None
+        # Few sources need it, and its libraries take a fifth of a second to load.
+        from portability.shared.state import open_state  # noqa: PLC0415  # as said above
+
         engine = open_engine(self._settings.database, prepared=self._settings.prepared_statements)
-        return DeploymentState(redis, SealedSecrets(engine, self._settings.keys), engine)
+        return open_state(self._settings, engine)
 
     @property
     def seconds(self) -> float:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import stamina
@@ -24,6 +24,7 @@ from exporters.http.waits import TimeBudget, stated_wait
 from portability.api import Rate, SharedState, Sources
 from portability.api.errors import SourceRefused, SourceUnavailable
 
+T = TypeVar("T")
 ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 0.2
 WAITS_MOST = 20
@@ -40,7 +41,7 @@ for _library in ("httpx", "httpcore"):
     logging.getLogger(_library).setLevel(logging.WARNING)
 
 
-class PlaceExpired(SourceRefused):
+class PlaceExpired(Exception):
     """The source refuses a request for a later page: its token may have expired."""
 
 
@@ -118,21 +119,18 @@ class SourceClient:
 
     def json(self, call: HttpCall) -> HttpPage | None:
         """Return a JSON answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
-        limit = call.most_bytes or self._access.limits.page_bytes
-        with self.stream(call) as response:
-            if response is None:
-                return None
-            body = b"".join(self._blocks(response, limit, call.what))
-            page = HttpPage(bodies.parsed(body, call.what), str(call.url.url), response.headers)
+        found = self._retried(call, self._whole)
+        if found is None:
+            return None
+        headers, body = found
+        page = HttpPage(bodies.parsed(body, call.what), call.url.url, headers)
         self._check_error(page, call.what)
         return page
 
     def body(self, call: HttpCall) -> bytes | None:
         """Return the bytes of an answer; None for a status of `none_on`. Raises SourceUnavailable, SourceRefused."""
-        with self.stream(call) as response:
-            if response is None:
-                return None
-            return b"".join(self._blocks(response, call.most_bytes or self._access.limits.page_bytes, call.what))
+        found = self._retried(call, self._whole)
+        return None if found is None else found[1]
 
     @contextmanager
     def stream(self, call: HttpCall) -> Iterator[httpx.Response | None]:
@@ -141,7 +139,7 @@ class SourceClient:
         Raises: SourceUnavailable, SourceRefused, PlaceExpired. Faults of the network within the block become
         SourceUnavailable.
         """
-        response = self._answer(call)
+        response = self._retried(call, self._postponed)
         try:
             yield None if response.status_code in call.none_on else response
         except httpx.TransportError as error:
@@ -149,7 +147,8 @@ class SourceClient:
         finally:
             response.close()
 
-    def _answer(self, call: HttpCall) -> httpx.Response:
+    def _retried(self, call: HttpCall, read: Callable[[HttpCall], T]) -> T:
+        """Return what `read` returns; passing faults are retried. Raises SourceUnavailable, and as `read` does."""
         attempts = ATTEMPTS if call.is_repeatable else 1
         try:
             for attempt in stamina.retry_context(
@@ -160,10 +159,24 @@ class SourceClient:
                 wait_jitter=FIRST_PAUSE_SECONDS,
             ):
                 with attempt:
-                    return self._postponed(call)
+                    return read(call)
         except PassingFault as fault:
             raise SourceUnavailable(f"{call.what}: {fault}") from None
         raise AssertionError  # the last attempt returns or raises
+
+    def _whole(self, call: HttpCall) -> tuple[httpx.Headers, bytes] | None:
+        """Return the headers and the whole body of an answer. Raises PassingFault if the connection breaks."""
+        response = self._postponed(call)
+        ends_at = time.monotonic() + max(0.1, self.budget.left_seconds)
+        limit = call.most_bytes or self._access.limits.page_bytes
+        try:
+            if response.status_code in call.none_on:
+                return None
+            return response.headers, b"".join(bodies.blocks(response, limit, ends_at, call.what))
+        except httpx.TransportError as error:
+            raise PassingFault(f"the connection broke: {type(error).__name__}") from None
+        finally:
+            response.close()
 
     def _postponed(self, call: HttpCall) -> httpx.Response:
         """Send until the source neither asks to wait nor redirects. Raises PassingFault, and as `stream` does."""
@@ -261,7 +274,3 @@ class SourceClient:
         if found in form.unavailable:
             raise SourceUnavailable(f"{what}: the source reports a passing error")
         raise SourceRefused(f"{what}: the source reports an error with status 200")
-
-    def _blocks(self, response: httpx.Response, most_bytes: int, what: str) -> Iterator[bytes]:
-        ends_at = time.monotonic() + max(0.1, self.budget.left_seconds)
-        return bodies.blocks(response, most_bytes, ends_at, what)

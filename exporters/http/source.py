@@ -20,11 +20,12 @@ from exporters.http.rates import parse_rate
 from exporters.maps.forms import MapForm, Name, Text
 from exporters.maps.kinds import MapKind
 from exporters.maps.reading import Map, open_map
-from portability.api import SourceDeclaration, Sources
+from portability.api import SourceDeclaration, Sources, SubjectKind
 from portability.api.errors import BadSetting
 from portability.api.references import is_reference, resolve
 
 VENDORS = Path(__file__).parent / "vendors"
+OF_TENANTS = frozenset({SubjectKind.CONTACT, SubjectKind.TENANT})
 BUILT_IN = "vendor:"
 """Prefix of a map that this software contains: `vendor:hubspot`."""
 
@@ -69,6 +70,7 @@ def make(declared: SourceDeclaration, found: Map[HttpSourceForm], connections: S
 
 def exporter_of(name: str, section: HttpSection, source: HttpSourceForm, connections: Sources) -> HttpExporter:
     """Make the exporter of a map. Raises BadSetting."""
+    source = _without_tenants(section, source)
     base_url = section.base_url or source.base_url
     if base_url is None:
         raise BadSetting("base_url is missing: the map has none", hint="set base_url in the file of sources")
@@ -82,6 +84,22 @@ def exporter_of(name: str, section: HttpSection, source: HttpSourceForm, connect
     access = SourceAccess(name, guard, login, source.limits, (rate,), connections, source.error, source.headers)
     hooks = {one.name: Hooks.of(one.hooks) for one in source.dataset}
     return HttpExporter(HttpSource(name, source, access, buckets, _values(section, source), section.tenant, hooks))
+
+
+def _without_tenants(section: HttpSection, source: HttpSourceForm) -> HttpSourceForm:
+    """Return the map without contacts and tenants where no tenant is known: they would find nothing, without a word.
+
+    Raises: BadSetting if no kind of subject is left.
+    """
+    if section.tenant is not None or any(one.tenant is not None for one in source.identity):
+        return source
+    kinds = {"kinds": source.kinds - OF_TENANTS}
+    datasets = [
+        one if one.kinds is None else one.model_copy(update={"kinds": one.kinds - OF_TENANTS}) for one in source.dataset
+    ]
+    if not kinds["kinds"] or any(one.kinds is not None and not one.kinds for one in datasets):
+        raise BadSetting("tenant is missing: the map is about contacts or tenants", hint="set it to whose data this is")
+    return source.model_copy(update={**kinds, "dataset": tuple(datasets)})
 
 
 def _section(declared: SourceDeclaration) -> HttpSection:

@@ -11,7 +11,9 @@ from sqlalchemy import Engine
 
 from portability.api.errors import SourceUnavailable
 from portability.api.shared import RENEWAL_SECONDS, Rate
-from portability.errors import DatabaseUnavailable, NoSigningKey
+from portability.errors import DatabaseUnavailable, NoSigningKey, QueueUnavailable
+from portability.queue import connect, redis_url
+from portability.settings import Settings
 from portability.shared.rates import SharedRates
 from portability.shared.secrets import SealedSecrets
 
@@ -57,6 +59,15 @@ class DeploymentState:
         """Close the connections; they are opened again on demand."""
         self._redis.connection_pool.disconnect()
         self._engine.dispose()
+
+
+def open_state(settings: Settings, engine: Engine) -> DeploymentState:
+    """Open the state of a deployment. Raises SourceUnavailable if the embedded Valkey is down."""
+    try:
+        redis = connect(redis_url(settings))
+    except QueueUnavailable as error:
+        raise SourceUnavailable(str(error), hint=error.hint) from None
+    return DeploymentState(redis, SealedSecrets(engine, settings.keys), engine)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from http_sources import (
     resolved,
     stand_in,
 )
+from listener import Heard, Reply
 
 from exporters.http import batches
 from exporters.http.asking import HookCalls
@@ -319,6 +321,32 @@ def test_what_was_read_before_a_fault_is_delivered(tree: Tree, monkeypatch: pyte
         next(reading)
     tree.server.on("/tickets/*")(works)
     assert ids_of(records_of(exporter, "messages", subject, after=batch.cursor)) == MESSAGES[12:]
+
+
+def test_records_are_the_same_behind_a_bad_network(tree: Tree) -> None:
+    """Each third call fails: 503, 429, 502, or an answer that is cut. The records are equal, each once."""
+    calls = count()
+    answer = tree.server.listener.reply
+
+    def fails(heard: Heard) -> Reply:
+        match next(calls) % 12:
+            case 2:
+                return 503, {"Retry-After": "0.01"}, b""
+            case 5:
+                return 429, {"Retry-After": "0.01"}, b""
+            case 8:
+                return 502, {}, b"<html>"
+            case 11:
+                return 200, {"Content-Length": "5000"}, b'{"items": ['
+        return answer(heard)
+
+    exporter = open_source(TREE, tree.server.url)
+    subject = resolved(exporter, person())
+    tree.server.listener.reply = fails
+
+    assert keys_of(records_of(exporter, "messages", subject)) == MESSAGES
+    assert keys_of(records_of(exporter, "files", subject)) == FILES
+    assert next(calls) > 100
 
 
 def test_a_value_of_another_type_is_a_gap(tree: Tree) -> None:

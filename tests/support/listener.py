@@ -62,9 +62,8 @@ def listening(tls: ssl.SSLContext | None = None) -> Iterator[Listener]:
                 return
             status, extra, content = listener.reply(heard)
             self.send_response(status)
-            for name, value in extra.items():
+            for name, value in {"Content-Length": str(len(content)), **extra}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
 

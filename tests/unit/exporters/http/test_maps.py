@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exporters.http.source import make, open_http
+from exporters.http.source import HttpSection, exporter_of, make, open_http
 from exporters.maps.reading import MapText
-from portability.api import SourceDeclaration
+from portability.api import SourceDeclaration, SubjectKind
 from portability.api.errors import BadMap, BadSetting
 from portability.testing import MemoryFiles, SampleSources
 
@@ -158,6 +158,18 @@ def test_a_wrong_section_starts_nothing(tmp_path: Path, keys: dict[str, object],
         open_section(tmp_path, **keys)
     assert "plain" not in str(caught.value)
     open_section(tmp_path)
+
+
+def test_a_source_without_a_tenant_has_nothing_for_contacts() -> None:
+    """An identity of a tenant counts at its own source: so such a map says that it does not apply to contacts."""
+    form = open_http.parse(MapText("test.toml", GOOD.replace('["email"]', '["contact", "email"]'))).form
+    connections = SampleSources(None, MemoryFiles())  # type: ignore[arg-type]  # no database is asked
+    for tenant, kinds in ((None, {"email"}), ("ten_1", {"contact", "email"})):
+        section = HttpSection(map="x", values={"account": "7"}, tenant=tenant)
+        assert exporter_of("desk", section, form, connections).subject_kinds == kinds
+    only = form.model_copy(update={"kinds": frozenset({SubjectKind.CONTACT})})
+    with pytest.raises(BadSetting, match="tenant is missing: the map is about contacts or tenants"):
+        exporter_of("desk", HttpSection(map="x", values={"account": "7"}), only, connections)
 
 
 def test_the_schema_describes_every_table() -> None:
