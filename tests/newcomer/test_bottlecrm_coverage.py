@@ -135,7 +135,7 @@ def test_decisions_make_an_export_complete(newcomer: Newcomer) -> None:
     assert before["faults"] == 0
     up = newcomer.here.start("up", "--workers", "1")
     until(lambda: newcomer.here.log.exists() and "open http://" in newcomer.here.log.read_text(), "the pages are up")
-    partial = exported(newcomer, "partial")
+    partial = contact_export(newcomer, "partial")
     up.terminate()
     up.wait(60)
     assert {gap["reason"] for gap in partial["gaps"]} == {"coverage_undecided"}
@@ -146,13 +146,13 @@ def test_decisions_make_an_export_complete(newcomer: Newcomer) -> None:
     newcomer.here.log.unlink()
     up = newcomer.here.start("up", "--workers", "1")
     until(lambda: newcomer.here.log.exists() and "open http://" in newcomer.here.log.read_text(), "the pages are up")
-    complete = exported(newcomer, "complete")
+    complete = contact_export(newcomer, "complete")
     up.terminate()
     up.wait(60)
     assert (complete["complete"], complete["gaps"]) == (True, [])
 
 
-def exported(newcomer: Newcomer, name: str) -> dict[str, Any]:
+def contact_export(newcomer: Newcomer, name: str) -> dict[str, Any]:
     """The document of an export of a contact that has a sale; its archive is verified and has the viewer."""
     with newcomer.server.connect(newcomer.database) as connection:
         found = connection.execute(
