@@ -52,8 +52,11 @@ class Sources(Protocol):
 
 
 @runtime_checkable
-class ClosingSources(Sources, Protocol):
-    """Sources that close what an exporter has opened itself: before a worker forks, and at the end."""
+class ClosingSources(Protocol):
+    """Sources that close what an exporter has opened itself: before a worker forks, and at the end.
+
+    It has no other members, so that a check for it opens no connection.
+    """
 
     def when_closed(self, close: Callable[[], None]) -> None:
         """Call `close` whenever connections are closed; what is needed later is opened on demand."""

@@ -180,10 +180,10 @@ def test_an_account_that_may_write_is_refused(crm: CrmDatabase) -> None:
     found = open_crm(CrmDatabase(crm.url, crm.url))
     try:
         if crm.url.startswith("sqlite"):
-            found.check()
+            found.prepare()
             return
         with pytest.raises(BadMap, match="the account of the source may write"):
-            found.check()
+            found.prepare()
         with pytest.raises(SourceRefused, match="may write"):
             ids_of_map(found, "tasks", ANN)
     finally:
@@ -215,7 +215,7 @@ def test_faults_that_the_database_shows(crm: CrmDatabase, fault: str) -> None:
     found = open_crm(crm, changed=text_of_map.replace(old, new))
     try:
         with pytest.raises(BadMap) as refused:
-            found.check()
+            found.prepare()
     finally:
         found._section.sources.database.dispose()
     assert expected in str(refused.value)

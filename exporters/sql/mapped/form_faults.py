@@ -157,7 +157,7 @@ def _subjects(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault
         yield MapFault(("name",), f"a tenant gets no row of {dataset.name!r}: no column names the tenant", hint)
     usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
     serves_contacts = any(way.dataset or (way.within or usual) is Within.TENANT for way in dataset.rows)
-    if SubjectKind.CONTACT in kinds and dataset.rows and not serves_contacts:
+    if SubjectKind.CONTACT in kinds and dataset.rows and dataset.fields and not serves_contacts:
         hint = "name the column with `tenant`, or leave `contact` out of `kinds`"
         message = f"a contact gets no row of {dataset.name!r}: its identities are valid at one tenant"
         yield MapFault(("name",), message, hint)

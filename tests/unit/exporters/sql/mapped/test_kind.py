@@ -7,9 +7,12 @@ from pathlib import Path
 import crm_database
 import pytest
 
+from exporters.sql.mapped.exporter import MappedExporter
 from exporters.sql.mapped.kind import kind
 from portability.api import SourceDeclaration
 from portability.api.errors import BadInput, BadMap, BadSetting
+from portability.settings import load_settings
+from portability.sources import PlatformSources
 from portability.testing import MemoryFiles, SampleSources
 
 SECRET = "postgresql://reader:hunter2@db.example/crm"  # made up
@@ -60,3 +63,19 @@ def test_keys_of_a_section(
     monkeypatch.setenv("CRM_URL", SECRET)
     monkeypatch.setenv("CRM_FILES", f"file://{tmp_path}")
     assert message in str(refused_section(tmp_path, "", **{"url": "env:CRM_URL", **keys}))
+
+
+def test_a_section_needs_no_other_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment without a platform database and recordings opens a section, and closes what it has opened."""
+    url = f"sqlite:///{tmp_path / 'crm.db'}"
+    crm_database.fill(url, url)
+    monkeypatch.setenv("CRM_URL", url)
+    monkeypatch.setenv("CRM_FILES", f"file://{tmp_path}")
+    (tmp_path / "crm.toml").write_text(crm_database.MAP.read_text())
+    keys = {"map": "crm.toml", "url": "env:CRM_URL", "files": "env:CRM_FILES"}
+    sources = PlatformSources(load_settings(dir=tmp_path, sources=tmp_path / "sources.toml"))
+    exporter = kind(SourceDeclaration("crm", "sql", keys, tmp_path), sources)
+    assert isinstance(exporter, MappedExporter)
+    exporter.prepare()
+    sources.close()
+    assert exporter._section.sources.database.pool.checkedin() == 0  # type: ignore[attr-defined]  # a queue's method
