@@ -83,7 +83,7 @@ def newcomer(
     made.change(f"drop owned by {reader}; drop role {reader}")
 
 
-def check_source(newcomer: Newcomer, *, expect: int) -> Any:
+def checked(newcomer: Newcomer, *, expect: int) -> Any:
     (source,) = json.loads(newcomer.run("source", "check", "--json", expect=expect))["sources"]
     return source
 
@@ -98,7 +98,7 @@ def test_every_table_that_can_reach_the_subject_has_a_path(newcomer: Newcomer) -
     document = tomllib.loads(text)
     proposed = {one["table"] for one in document["dataset"]} | set(re.findall(r'^# table = "(.+)"', text, re.MULTILINE))
     lengths = reachable(newcomer.server, newcomer.database, "contacts")
-    source = check_source(newcomer, expect=1)
+    source = checked(newcomer, expect=1)
 
     assert took < SECONDS_MAX
     assert len(lengths) > 100
@@ -131,28 +131,28 @@ def test_decisions_make_an_export_complete(newcomer: Newcomer) -> None:
     """With a map of four datasets the export is partial; with a decision on the rest it is complete, and verifies."""
     folder = newcomer.here.folder
     (folder / "crm.toml").write_text(MAP)
-    before = check_source(newcomer, expect=1)
+    before = checked(newcomer, expect=1)
     assert before["faults"] == 0
     up = newcomer.here.start("up", "--workers", "1")
     until(lambda: newcomer.here.log.exists() and "open http://" in newcomer.here.log.read_text(), "the pages are up")
-    partial = export_contact(newcomer, "partial")
+    partial = contact_export(newcomer, "partial")
     up.terminate()
     up.wait(60)
     assert {gap["reason"] for gap in partial["gaps"]} == {"coverage_undecided"}
 
     (folder / "crm.toml").write_text(decided(before["findings"]))
-    after = check_source(newcomer, expect=0)
+    after = checked(newcomer, expect=0)
     assert (after["state"], after["undecided"]) == ("complete", 0)
     newcomer.here.log.unlink()
     up = newcomer.here.start("up", "--workers", "1")
     until(lambda: newcomer.here.log.exists() and "open http://" in newcomer.here.log.read_text(), "the pages are up")
-    complete = export_contact(newcomer, "complete")
+    complete = contact_export(newcomer, "complete")
     up.terminate()
     up.wait(60)
     assert (complete["complete"], complete["gaps"]) == (True, [])
 
 
-def export_contact(newcomer: Newcomer, name: str) -> dict[str, Any]:
+def contact_export(newcomer: Newcomer, name: str) -> dict[str, Any]:
     """The document of an export of a contact that has a sale; its archive is verified and has the viewer."""
     with newcomer.server.connect(newcomer.database) as connection:
         found = connection.execute(

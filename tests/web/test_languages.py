@@ -122,7 +122,8 @@ def test_each_page_is_in_each_language(served: Served, filled: Filled, rendered:
     with served.browser("olga", "officer", "auditor") as visitor:
         visitor.client.headers.update(spoken)
         exports = (f"/staff/exports/{each}" for each in (filled.ready, filled.waiting, filled.denied))
-        for path in ("/staff", "/staff?state=all", "/staff/new", "/staff/recipients", "/staff/audit?check=1", *exports):
+        desk = ("/staff", "/staff?state=all", "/staff/new", "/staff/recipients", "/staff/sources")
+        for path in (*desk, "/staff/audit?check=1", *exports):
             check(visitor.client.get(path), language)
     with served.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
         visitor.client.headers.update(spoken)

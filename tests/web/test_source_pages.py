@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from checked import CheckedExporter, sources_file, undecided_column, undecided_table
 from factories import things
 from served import Served, serving
+from untranslated import left_in_source, texts_of
 
+from portability import locale
 from portability.api import CoverageFinding, CoverageKind, Exporter
 from portability.api.errors import BadMap, SourceRefused
 from portability.database import models
@@ -101,6 +104,21 @@ def test_the_role_decides(checked: Served) -> None:
         assert "second factor" in visitor.send(f"/staff/sources/{NAME}/test").text
     with checked.browser("olga", "officer") as visitor:
         assert visitor.send("/staff/sources/unknown/test").status_code == 400
+
+
+@pytest.mark.parametrize("language", locale.languages())
+def test_the_page_is_in_each_language(checked: Served, crm: CheckedExporter, language: str) -> None:
+    """Every kind of finding has its words, and no sentence is left in English."""
+    crm.found = [CoverageFinding(kind, "contacts", "fax", "contacts") for kind in CoverageKind]
+    tick(checked, crm)
+    with checked.browser("olga", "officer") as visitor:
+        visitor.client.headers["Accept-Language"] = language
+        visitor.send(f"/staff/sources/{NAME}/test")
+        page = visitor.client.get("/staff/sources").text
+
+    assert language == locale.SOURCE or left_in_source(texts_of(page, language), language) == []
+    for kind in CoverageKind:
+        assert locale.text(language, f"pages.finding_{kind}") in html.unescape(page)
 
 
 def test_the_register_publishes_the_state(checked: Served, crm: CheckedExporter) -> None:

@@ -9,7 +9,7 @@ from exporters.sql.mapped.databases import SectionSources, kind_of, open_databas
 from exporters.sql.mapped.exporter import MappedExporter, MappedSection
 from exporters.sql.mapped.form_faults import form_faults
 from exporters.sql.mapped.forms import SqlSourceForm
-from portability.api import Exporter, SourceDeclaration, Sources
+from portability.api import ClosingSources, Exporter, SourceDeclaration, Sources
 from portability.api.errors import BadSetting
 from portability.storage import open_storage
 from portability.storage.source_files import StorageFiles
@@ -29,9 +29,8 @@ def open_mapped(declared: SourceDeclaration, found: Map[SqlSourceForm], connecti
             f"the dataset {with_file!r} has files, and the section has no `files`", hint="see docs/maps.md"
         )
     database = open_database(backend, url, found.form.session.statement_seconds)
-    # `isinstance` would ask for the platform's database, which a deployment without a reference platform does not have.
-    if callable(when_closed := getattr(connections, "when_closed", None)):
-        when_closed(database.dispose)
+    if isinstance(connections, ClosingSources):
+        connections.when_closed(database.dispose)
     sources = SectionSources(
         database,
         connections,
