@@ -241,6 +241,23 @@ def test_a_union_gives_no_record_twice(tree: Tree) -> None:
     assert ids_of(records_of(exporter, "calls", subject, after=first.cursor)) == ["4"]
 
 
+def test_the_next_page_may_be_in_a_header(tree: Tree) -> None:
+    """RFC 8288: the link with the relation `next`, among others and in any order."""
+
+    def page(asked: Asked) -> Any:
+        number = int(asked.query.get("page", 1))
+        links = f'<{tree.server.url}/users/1/tickets?page=1>; rel="first"'
+        if number < 3:
+            links += f', </users/1/tickets?page={number + 1}>; title="x"; rel="next"'
+        return 200, {"Link": links}, {"items": [{"id": number}]}
+
+    tree.server.on("/users/1/tickets")(page)
+    text = TREE.replace('kind = "cursor", next = "next"', 'kind = "link", header = true')
+    text = text.replace('params = { cursor = "{after}" }\n', "")
+
+    assert ids_of(records_of(open_source(text, tree.server.url), "tickets")) == ["1", "2", "3"]
+
+
 def test_windows_of_time_cover_everything_once(tree: Tree) -> None:
     """A list of limited length is read in windows; a record at a bound comes once, though both windows contain it."""
     text = TREE.partition("[[dataset]]")[0] + (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,8 @@ from http_sources import batches_of, ids_of, open_source, person, records_of, re
 from live_systems import PASSWORD, LiveSystem, roundup
 
 from exporters.http.exporter import HttpExporter
+from exporters.http.source import open_http
+from exporters.maps.reading import MapText
 from portability.api import Identity, Subject
 
 MAPS = repository.ROOT / "docs" / "examples" / "maps"
@@ -181,5 +182,5 @@ def test_a_real_tracker_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_example_map_is_valid() -> None:
     """The maps of the documentation are read without a fault."""
-    for path in sorted(Path(MAPS).glob("*.toml")):
-        assert open_source(path.read_text(), "https://desk.example.test").datasets
+    for path in sorted(MAPS.glob("*.toml")):
+        assert open_http.parse(MapText(path.name, path.read_text())).form.dataset
