@@ -4,6 +4,8 @@ An exporter reads one source and does not know about ZIP, storage, queues or law
 `portability.testing` checks that exporters, formats and storages fulfil the contracts of these protocols.
 """
 
+from typing import TYPE_CHECKING
+
 from portability.api.coverage import (
     COVERAGE_UNDECIDED,
     COVERAGE_UNKNOWN,
@@ -74,7 +76,6 @@ from portability.api.nouns import (
     Slice,
     Subject,
 )
-from portability.api.plugin_settings import ConfiguredFactory, PluginSettings, Secret, SettingDescription, configured
 from portability.api.rows import SAFE_INTEGER, Batched, Rows
 from portability.api.shared import RENEWAL_SECONDS, Rate, SharedState
 from portability.api.storages import (
@@ -112,6 +113,15 @@ from portability.api.tags import (
     WithheldKind,
 )
 from portability.api.values import RecordChecker
+
+if TYPE_CHECKING:
+    from portability.api.plugin_settings import (
+        ConfiguredFactory,
+        PluginSettings,
+        Secret,
+        SettingDescription,
+        configured,
+    )
 
 __all__ = [
     "ADDRESS_KINDS",
@@ -223,3 +233,12 @@ __all__ = [
     "configured",
     "probe",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load settings of plug-ins on demand: their library takes a tenth of a second, and `verify` does not need it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from portability.api import plugin_settings  # noqa: PLC0415  # as said above
+
+    return getattr(plugin_settings, name)

@@ -83,7 +83,7 @@ def newcomer(
     made.change(f"drop owned by {reader}; drop role {reader}")
 
 
-def checked(newcomer: Newcomer, *, expect: int) -> Any:
+def check_source(newcomer: Newcomer, *, expect: int) -> Any:
     (source,) = json.loads(newcomer.run("source", "check", "--json", expect=expect))["sources"]
     return source
 
@@ -98,7 +98,7 @@ def test_every_table_that_can_reach_the_subject_has_a_path(newcomer: Newcomer) -
     document = tomllib.loads(text)
     proposed = {one["table"] for one in document["dataset"]} | set(re.findall(r'^# table = "(.+)"', text, re.MULTILINE))
     lengths = reachable(newcomer.server, newcomer.database, "contacts")
-    source = checked(newcomer, expect=1)
+    source = check_source(newcomer, expect=1)
 
     assert took < SECONDS_MAX
     assert len(lengths) > 100
@@ -131,7 +131,7 @@ def test_decisions_make_an_export_complete(newcomer: Newcomer) -> None:
     """With a map of four datasets the export is partial; with a decision on the rest it is complete, and verifies."""
     folder = newcomer.here.folder
     (folder / "crm.toml").write_text(MAP)
-    before = checked(newcomer, expect=1)
+    before = check_source(newcomer, expect=1)
     assert before["faults"] == 0
     up = newcomer.here.start("up", "--workers", "1")
     until(lambda: newcomer.here.log.exists() and "open http://" in newcomer.here.log.read_text(), "the pages are up")
@@ -141,7 +141,7 @@ def test_decisions_make_an_export_complete(newcomer: Newcomer) -> None:
     assert {gap["reason"] for gap in partial["gaps"]} == {"coverage_undecided"}
 
     (folder / "crm.toml").write_text(decided(before["findings"]))
-    after = checked(newcomer, expect=0)
+    after = check_source(newcomer, expect=0)
     assert (after["state"], after["undecided"]) == ("complete", 0)
     newcomer.here.log.unlink()
     up = newcomer.here.start("up", "--workers", "1")
