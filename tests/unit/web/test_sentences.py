@@ -12,8 +12,9 @@ from jinja2 import Environment, nodes
 from repository import ROOT
 
 from portability import locale
-from portability.api import ADDRESS_KINDS, SubjectKind
+from portability.api import ADDRESS_KINDS, CoverageKind, SubjectKind
 from portability.api.errors import all_errors
+from portability.inbox.states import ReceivedState
 from portability.law.countries import Mechanism
 from portability.law.profiles import Profile
 from portability.law.tenants import InformGround
@@ -37,7 +38,7 @@ ANSWERS = {f"ready_{answer}" for answer in ExportAnswer} - {"ready_complete"}
 STATES = {*map(str, ExportState), *ANSWERS, "cancelling"}
 TRANSFERS = set(map(str, TransferState))
 ACTIONS = re.findall(r"`([a-z_]+\.[a-z_]+)`", (ROOT / "docs" / "audit.md").read_text().partition("## Events")[2])
-OF_NO_EXPORT = ("erasure", "hold", "instruction", "key", "mandate", "recipient")
+OF_NO_EXPORT = (*("erasure", "hold", "instruction", "key", "mandate", "received", "recipient", "sender"),)
 """Events that no timeline of a request shows."""
 FAMILIES: dict[str, set[str]] = {
     "address_label": {*map(str, ADDRESS_KINDS), "both"},
@@ -47,7 +48,10 @@ FAMILIES: dict[str, set[str]] = {
     "count": {"open", "overdue", "soon", "review", "failed"},
     "dataset": set(map(str, DatasetState)),
     "event": {each.replace(".", "_") for each in ACTIONS if each.partition(".")[0] not in OF_NO_EXPORT},
+    "decline": {"unknown_subject", "not_wanted", "wrong_content", "other"},
+    "difference": {"new", "differs", "deleted_here", "quarantined", "taken", "kept", "conflict"},
     "fault": {str(status) for status in {*STATUS.values(), 400, 405, 413}},
+    "finding": set(map(str, CoverageKind)),
     "format": set(acceptance.DEFAULT_FORMATS),
     "ground": set(map(str, InformGround)),
     "home": {"1", "2", "3", "1_text", "2_text", "3_text"},
@@ -56,6 +60,12 @@ FAMILIES: dict[str, set[str]] = {
     "message": {*map(str, MessageKind)} - {*map(str, HIDDEN)},
     "part": set(find(EXPORTERS)),
     "profile": {f"{profile}{end}" for profile in Profile for end in ("", "_text")},
+    "receipt": {"queued", "sent", "failed"},
+    "received": set(map(str, ReceivedState)),
+    "received_conflict": {"keep", "take"},
+    "received_count": {"new", "changed", "same", "kept", "conflicts", "refused", "quarantined"},
+    "received_notice": {"withdrawn", "expired", "rectified", "erased"},
+    "received_tell": set(map(str, ReceivedState)),
     "recipient": {"waiting", "approved", "removed"},
     "referral": set(map(str, ReferralState)),
     "refusal": set(map(str, RefusalReason)),
@@ -63,6 +73,7 @@ FAMILIES: dict[str, set[str]] = {
     "review_reason": set(map(str, ReviewReason)),
     "role": {*ROLES, "clock", "link", "transfer", "worker"},
     "short": set(map(str, Profile)),
+    "source": {"complete", "undecided", "coverage_unknown"},
     "state": {*STATES, "log_in"},
     "tell": {*STATES, "log_in"},
     "transfer": TRANSFERS,

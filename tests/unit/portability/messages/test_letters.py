@@ -21,6 +21,7 @@ FACTS = {
     "at": "A",
     "device": "V",
     "recipient": "R",
+    "sender": "S",
 }
 
 
