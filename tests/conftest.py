@@ -71,6 +71,9 @@ def _no_connection_outlives_its_test() -> Iterator[None]:
     event.listen(Pool, "connect", remember)
     yield
     event.remove(Pool, "connect", remember)
+    for thread in threading.enumerate():
+        if thread.name == "journal":
+            thread.join(10)  # it may be at work with a connection that the test has opened
     for connection, entry, thread in opened:
         # A server that outlives the test may be at work with its own: SQLite does not survive that.
         if thread is threading.current_thread() or not thread.is_alive():
