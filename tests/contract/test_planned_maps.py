@@ -25,6 +25,7 @@ from worker.export import advance
 from worker.plan.planned_maps import as_planned
 
 SOURCES = """[crm]
+trusts = []
 kind = "sql"
 url = "env:CRM_URL"
 map = "crm.toml"
