@@ -77,7 +77,7 @@ def _forget_imports(context: Context, whom: Whom) -> int:
     It is repeated by each call of the command, because the clock does not know that database.
     """
     into = database_of(context.settings)
-    return 0 if into is None else forget_imports(into, *astuple(whom))
+    return forget_imports(into, *astuple(whom)) if into else 0
 
 
 def _carry_on(context: Context, erasure_id: str) -> StorageError | None:

@@ -27,10 +27,10 @@ JOURNAL_KEY = "import-journal.key"
 def service_of(context: Context) -> ReceivingService:
     """Return the receiving service of a deployment. Raises NoInbox, BadInput, BadSetting."""
     settings = context.settings
-    if settings.inbox_identity is None:
+    if not settings.inbox_identity:
         raise NoInbox("this deployment receives no transfers")
     into = database_of(settings)
-    if into is None:
+    if not into:
         raise BadSetting("PORTABILITY_INBOX_INTO: required with INBOX_IDENTITY outside the embedded stack")
     return ReceivingService(
         engine=context.engine,
@@ -48,15 +48,15 @@ def service_of(context: Context) -> ReceivingService:
 def answers_of(context: Context) -> ReceiverAnswers | None:
     """Return what answers challenges and notices; None: this deployment receives no transfers. Raises BadInput."""
     settings = context.settings
-    if settings.inbox_identity is None:
-        return None
-    return ReceiverAnswers(load_identities(settings.inbox_identity), _receipt_key(context), _audience(settings))
+    if settings.inbox_identity:
+        return ReceiverAnswers(load_identities(settings.inbox_identity), _receipt_key(context), _audience(settings))
+    return None
 
 
 def database_of(settings: Settings) -> str | None:
     """Return the URL of the platform's database that transfers are imported into; None: it is not set."""
-    has_own = settings.embedded and settings.source_url is None and settings.sources is None
-    return settings.inbox_into or (settings.source if has_own else None)
+    is_embedded_platform = settings.embedded and not (settings.source_url or settings.sources)
+    return settings.inbox_into or (settings.source if is_embedded_platform else None)
 
 
 def journal_key_of(settings: Settings) -> Path:

@@ -66,11 +66,11 @@ def propose_command(
     finally:
         engine.dispose()
     text = draft(found)
-    if target is None and not context.json:
+    if target:
+        target.write_text(text, "utf-8")
+    elif not context.json:
         click.echo(text, nl=False)
         return
-    if target is not None:
-        target.write_text(text, "utf-8")
     counts = {"tables": len(found.catalogue.tables), "datasets": len(found.certain), "unclear": len(found.unclear)}
     context.result({**counts, "apart": len(found.apart), "draft": text}, lambda: _print(context, found, target))
 

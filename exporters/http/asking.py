@@ -22,8 +22,8 @@ class HookCalls:
 
     def json(self, path: str, *, params: Mapping[str, str] | None = None, body: JSON = None) -> Any:  # noqa: ANN401  # any JSON value
         """Return the JSON answer of a GET, or of a POST if there is a body. Raises SourceUnavailable, SourceRefused."""
-        method = "GET" if body is None else "POST"
-        page = self.client.json(self._call(method, path, params=params or {}, body=body))
+        has_body = body is not None
+        page = self.client.json(self._call("POST" if has_body else "GET", path, params=params or {}, body=body))
         return page.value if page is not None else None
 
     def content(

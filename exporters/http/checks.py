@@ -60,7 +60,8 @@ def _bad_identity(form: HttpSourceForm, identity: IdentityForm, path: Path) -> I
 
 
 def _bad_node(form: HttpSourceForm, node: LinksForm | HttpDatasetForm, nodes: Nodes, path: Path) -> Iterator[MapFault]:
-    if (node.for_each is None) == (node.parent is None):
+    stated = [name for name in (node.for_each, node.parent) if name is not None]
+    if len(stated) != 1:
         yield MapFault(path, f"{node.name} needs one of `for_each` and `parent`")
         return
     if node.parent is not None and not _is_tree(node, nodes):
