@@ -97,6 +97,18 @@ class Context:
         deployment.check_store(self.engine, storage)
         return storage
 
+    def ensure_key(self, purpose: str, *, actor: str) -> None:
+        """Check that a key signs for a purpose; on the embedded stack, make it. Raises NoSigningKey elsewhere."""
+        from portability.database.engine import writing  # noqa: PLC0415  # as in _load_settings
+        from portability.trust import keys  # noqa: PLC0415  # as above
+
+        folder = self.settings.keys
+        with writing(self.engine) as connection:
+            if self.settings.embedded:
+                keys.ensure(connection, folder, purposes=(purpose,), actor=actor)
+            else:
+                keys.signing(connection, folder, purpose=purpose)
+
     @contextmanager
     def shipped(self) -> Iterator[None]:
         """Wait at the end until what the block has recorded is in the journal, two seconds at the most.

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping
 
 from cli.context import Context, one_of, shared
 from cli.permission import AS, permit_any
-from cli.receiving_service import make_receipt_key, service_of
+from cli.receiving_service import service_of
 from portability import logs
 from portability.api import JSON
 from portability.database.engine import reading, writing
@@ -39,7 +39,7 @@ def run(context: Context) -> None:
     """Fetch, compare and import received transfers until stopped. Several may run on one machine."""
     logs.configure()
     made = service_of(context)
-    make_receipt_key(context)
+    context.ensure_key("receipt", actor="operator:inbox")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from cli.context import Context
 from portability.api.errors import BadSetting
-from portability.database.engine import reading, writing
-from portability.errors import NoSigningKey
+from portability.database.engine import reading
 from portability.inbox.offers import NoInbox
 from portability.settings import Settings
 from portability.trust import keys
@@ -62,18 +61,6 @@ def database_of(settings: Settings) -> str | None:
 def journal_key_of(settings: Settings) -> Path:
     """Return the path of the key file of the journal that can undo imports."""
     return settings.inbox_journal_key or settings.dir / JOURNAL_KEY
-
-
-def make_receipt_key(context: Context) -> None:
-    """Make the key of receipts on the embedded stack. Raises NoSigningKey elsewhere."""
-    settings = context.settings
-    with writing(context.engine) as connection:
-        try:
-            keys.signing(connection, settings.keys, purpose="receipt")
-        except NoSigningKey:
-            if not settings.embedded:
-                raise
-            keys.new(connection, settings.keys, purpose="receipt", actor="operator:inbox")
 
 
 def _receipt_key(context: Context) -> Callable[[], ECKey]:

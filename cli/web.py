@@ -15,12 +15,9 @@ from cli.context import Context, shared
 from cli.receiving_service import answers_of
 from portability import logs
 from portability.api.errors import BadInput
-from portability.database.engine import writing
-from portability.errors import NoSigningKey
 from portability.law import notice
 from portability.processes import report_ready
 from portability.setting_values import listening_address
-from portability.trust import keys
 from web.app import create_app
 
 STOP_SECONDS = 10
@@ -37,7 +34,7 @@ def web(context: Context, host: str | None, port: int | None, fd: int | None) ->
     inherited = None if fd is None else [_socket(fd)]
     exporters = context.exporters  # before a key is made, so that a wrong deployment does not start
     notice.check(context.notice, exporters, embedded=context.settings.embedded, laws=context.settings.laws)
-    make_link_key(context)
+    context.ensure_key("link", actor="operator:web")
     settings = context.settings
     usual_host, usual_port = listening_address(settings.base_url)
     app = create_app(settings, storage=context.storage, answers=answers_of(context))
@@ -79,15 +76,3 @@ def _socket(fd: int) -> socket.socket:
             return lent
         lent.close()
     raise BadInput(f"file descriptor {fd} is not a listening socket", hint="remove --fd to listen at --host and --port")
-
-
-def make_link_key(context: Context) -> None:
-    """Make the key of links and sessions on the embedded stack. Raises NoSigningKey elsewhere."""
-    settings = context.settings
-    with writing(context.engine) as connection:
-        try:
-            keys.signing(connection, settings.keys, purpose="link")
-        except NoSigningKey:
-            if not settings.embedded:
-                raise
-            keys.new(connection, settings.keys, purpose="link", actor="operator:web")
