@@ -7,7 +7,6 @@ A kill repeats at most the open volume: its copy's row exists before the first b
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select, update
 
 from portability.api.errors import PortabilityError
-from portability.database import history, incidents, models
+from portability.database import history, incidents, leases, models
 from portability.database.engine import now, reading, writing
 from portability.database.incidents import Incident
 from portability.errors import DatabaseUnavailable, Draining, LeaseLost, VolumeFault
@@ -30,7 +29,7 @@ from portability.trust import audit
 from worker.claim.claims import new_token
 from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS, UNKNOWN_UPLOAD
 from worker.claim.lease import Lease
-from worker.close.failure import DOUBLINGS_MAX, tries
+from worker.close.failure import tries
 from worker.context import WorkerContext
 from worker.write import object_keys
 from worker.write.encryption import EncryptedSink, VolumeSource, encrypt
@@ -65,10 +64,8 @@ class TransferClaim:
 
 def claimable() -> ColumnElement[bool]:
     """Return the condition for claimable transfers: queued, without a valid lease, and of a ready export."""
-    free = or_(TABLE.c.lease_until.is_(None), TABLE.c.lease_until < now())
-    due = or_(TABLE.c.not_before.is_(None), TABLE.c.not_before <= now())
     ready = select(EXPORT.c.id).where(EXPORT.c.id == TABLE.c.export_id, EXPORT.c.state == ExportState.READY).exists()
-    return and_(TABLE.c.state == TransferState.QUEUED, free, due, ready)
+    return and_(TABLE.c.state == TransferState.QUEUED, leases.is_available(TABLE), ready)
 
 
 def claim(engine: Engine, owner: str, lease_seconds: float) -> TransferClaim | None:
@@ -255,9 +252,7 @@ def _fail(context: WorkerContext, claim: TransferClaim, error: PortabilityError)
     given_up = not error.retryable or attempts >= tries(error, context.settings.attempts_max)
     values: dict[str, Any] = {"owner": None, "lease_until": None, "error_code": error.code}
     if not given_up:
-        jitter = 0.5 + secrets.randbelow(1000) / 1000
-        doublings = min(attempts - 1, DOUBLINGS_MAX)
-        wait_seconds = min(BACKOFF_MAX_SECONDS, context.settings.backoff_seconds * 2**doublings) * jitter
+        wait_seconds = leases.backoff_seconds(context.settings.backoff_seconds, attempts, BACKOFF_MAX_SECONDS)
         values |= {"not_before": now(wait_seconds)}
     with writing(context.engine) as connection:
         row = _write(connection, claim, **values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, select
 
 from portability.api import JSON
 from portability.api.errors import BadInput
@@ -32,7 +32,7 @@ class UnknownReceived(BadInput):
 
 def get(connection: Connection, identifier: str, *, lock: bool = False) -> RowMapping:
     """Return a received transfer, with name, issuer and key set of its sender; locked. Raises UnknownReceived."""
-    query = _with_sender().where(TABLE.c.id == identifier)
+    query = with_sender().where(TABLE.c.id == identifier)
     row = connection.execute(query.with_for_update(of=TABLE) if lock else query).mappings().one_or_none()
     if row is None:
         raise UnknownReceived("unknown received transfer: none has this id")
@@ -42,7 +42,7 @@ def get(connection: Connection, identifier: str, *, lock: bool = False) -> RowMa
 def rows(connection: Connection) -> Sequence[RowMapping]:
     """Return the newest received transfers, those that await a decision first."""
     waits = TABLE.c.state.in_(QUARANTINED)
-    query = _with_sender().order_by(waits.desc(), TABLE.c.created_at.desc(), TABLE.c.id)
+    query = with_sender().order_by(waits.desc(), TABLE.c.created_at.desc(), TABLE.c.id)
     return connection.execute(query.limit(LISTED)).mappings().all()
 
 
@@ -105,6 +105,7 @@ def forget_subject(connection: Connection, kind: str, identifier: str, tenant: s
     forget(connection, subject_locks.of(TABLE, kind, identifier, tenant))
 
 
-def _with_sender() -> Any:  # noqa: ANN401  # a select of some columns of two tables
+def with_sender() -> Select[Any]:
+    """Return the query for received transfers, with name, issuer and key set of their senders."""
     columns = (SENDER.c[name].label(f"sender_{name}") for name in _SENDER_COLUMNS)
     return select(TABLE, *columns).join(SENDER, SENDER.c.id == TABLE.c.sender_id)

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, or_, select, update
 
-from portability.database import history, models
-from portability.database.engine import now, reading, writing
+from portability.database import leases, models
+from portability.database.engine import now, writing
 from portability.inbox import received
 from portability.inbox.states import QUARANTINED, UNDECIDED, WORK, ReceiptState, ReceivedState
 from portability.inbox.transition import transition
@@ -19,7 +19,6 @@ TABLE = models.received_transfer
 ACTOR = "inbox"
 DAY_SECONDS = 86_400
 BACKOFF_MAX_SECONDS = 3600
-DOUBLINGS_MAX = 16
 RECEIPTED_SECONDS = 30 * DAY_SECONDS
 """How long after the offer a sender accepts a receipt."""
 
@@ -29,19 +28,8 @@ def claim(engine: Engine, lease_seconds: float) -> RowMapping | None:
 
     Raises: DatabaseUnavailable, DatabaseBehind.
     """
-    chosen = select(TABLE.c.id).where(_due()).order_by(TABLE.c.created_at, TABLE.c.id).limit(1)
-    with reading(engine) as connection:
-        history.check(connection)
-        if not connection.scalar(chosen):
-            return None
-    with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            chosen = chosen.with_for_update(skip_locked=True)
-        taken = {"token": secrets.token_hex(16), "lease_until": now(lease_seconds), "attempts": TABLE.c.attempts + 1}
-        identifier = connection.scalar(chosen)
-        if not connection.execute(update(TABLE).where(TABLE.c.id == identifier, _due()).values(**taken)).rowcount:
-            return None
-        return received.get(connection, str(identifier))
+    token = secrets.token_hex(16)
+    return leases.take(engine, TABLE, _due(), lease_seconds, received.with_sender(), token=token)
 
 
 def renew(engine: Engine, row: Mapping[Any, Any], lease_seconds: float) -> bool:
@@ -53,8 +41,7 @@ def renew(engine: Engine, row: Mapping[Any, Any], lease_seconds: float) -> bool:
 
 def postpone(engine: Engine, row: Mapping[Any, Any], code: str, backoff_seconds: float) -> None:
     """Release a claim and try again later: the wait doubles, up to an hour."""
-    doublings = min(row["attempts"] - 1, DOUBLINGS_MAX)
-    wait_seconds = min(BACKOFF_MAX_SECONDS, backoff_seconds * 2**doublings)
+    wait_seconds = leases.backoff_seconds(backoff_seconds, row["attempts"], BACKOFF_MAX_SECONDS)
     later = {"lease_until": None, "token": None, "not_before": now(wait_seconds), "error_code": code}
     with writing(engine) as connection:
         connection.execute(update(TABLE).where(*_same(row)).values(**later))
@@ -74,7 +61,9 @@ def settle_receipt(engine: Engine, row: Mapping[Any, Any], state: ReceiptState, 
 
 def expire(connection: Connection, days: int) -> int:
     """End offers that were not fetched in time, and transfers that no officer has decided on; returns how many."""
-    unfetched = and_(TABLE.c.state == ReceivedState.OFFERED, TABLE.c.offer_ends_at < now(-DAY_SECONDS), _free())
+    unfetched = and_(
+        TABLE.c.state == ReceivedState.OFFERED, TABLE.c.offer_ends_at < now(-DAY_SECONDS), leases.is_free(TABLE)
+    )
     undecided = and_(TABLE.c.state.in_(UNDECIDED), TABLE.c.fetched_at < now(-days * DAY_SECONDS))
     found = connection.execute(select(TABLE).where(or_(unfetched, undecided)).with_for_update()).mappings().all()
     for row in found:
@@ -88,13 +77,7 @@ def quarantined(connection: Connection) -> frozenset[str]:
 
 
 def _due() -> ColumnElement[bool]:
-    rested = or_(TABLE.c.not_before.is_(None), TABLE.c.not_before <= now())
-    is_work = or_(TABLE.c.state.in_(WORK), TABLE.c.receipt == ReceiptState.QUEUED)
-    return and_(is_work, _free(), rested)
-
-
-def _free() -> ColumnElement[bool]:
-    return or_(TABLE.c.lease_until.is_(None), TABLE.c.lease_until < now())
+    return and_(or_(TABLE.c.state.in_(WORK), TABLE.c.receipt == ReceiptState.QUEUED), leases.is_available(TABLE))
 
 
 def _same(row: Mapping[Any, Any]) -> tuple[ColumnElement[bool], ...]:

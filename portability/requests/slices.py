@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from portability.database import models
+from portability.database import leases, models
 from portability.database.engine import now
 from portability.requests.states import ONGOING, SliceState
 
@@ -23,9 +23,7 @@ Frozen = Mapping[str, Any]
 
 def claimable() -> ColumnElement[bool]:
     """Return the condition for claimable slices: open, without a valid lease, not backing off, of a known version."""
-    free = or_(SLICE.c.lease_until.is_(None), SLICE.c.lease_until < now())
-    due = or_(SLICE.c.not_before.is_(None), SLICE.c.not_before <= now())
-    return and_(SLICE.c.state == SliceState.OPEN, free, due, SLICE.c.version <= VERSION)
+    return and_(SLICE.c.state == SliceState.OPEN, leases.is_available(SLICE), SLICE.c.version <= VERSION)
 
 
 def group(tenant: str | None) -> str:

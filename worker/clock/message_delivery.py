@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import ColumnElement, Engine, RowMapping, and_, case, or_, select, update
 
 from portability.api.errors import PortabilityError
-from portability.database import history, incidents, models
+from portability.database import history, incidents, leases, models
 from portability.database.engine import elapsed_seconds, now, reading, writing
 from portability.database.incidents import Incident
 from portability.messages import mail, sms
@@ -133,14 +133,12 @@ def claim(
 
 
 def _due(channel: Channel) -> ColumnElement[bool]:
-    free = or_(TABLE.c.lease_until.is_(None), TABLE.c.lease_until < now())
-    rested = or_(TABLE.c.not_before.is_(None), TABLE.c.not_before <= now())
     # The person is informed first that a tenant will be.
     first = TABLE.alias()
     told = (first.c.export_id == TABLE.c.export_id, first.c.kind == MessageKind.ACKNOWLEDGED)
     waits = select(first.c.id).where(*told, first.c.state == MessageState.QUEUED).exists()
     is_turn = or_(TABLE.c.kind != MessageKind.REFERRED, ~waits)
-    return and_(TABLE.c.state == MessageState.QUEUED, TABLE.c.channel == channel, free, rested, is_turn)
+    return and_(TABLE.c.state == MessageState.QUEUED, TABLE.c.channel == channel, leases.is_available(TABLE), is_turn)
 
 
 def _something_due(engine: Engine, channel: Channel) -> bool:

@@ -6,17 +6,16 @@ Several clocks may run. A table of them has the columns `state`, `attempts`, `le
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, and_, or_, select, update
+from sqlalchemy import Engine, RowMapping, Select, Table, and_, update
 
 from portability.api.errors import PortabilityError
-from portability.database import history
-from portability.database.engine import elapsed_seconds, now, reading, writing
+from portability.database import leases
+from portability.database.engine import elapsed_seconds, now, writing
 from portability.settings import Settings
 
 log = structlog.get_logger()
@@ -24,7 +23,6 @@ QUEUED = "queued"
 LEASE_SECONDS = 60.0
 """Longer than any attempt: portability/safe_http.py limits its time."""
 BACKOFF_MAX_SECONDS = 3600
-DOUBLINGS_MAX = 16
 
 
 def repeat(send_next: Callable[[], bool], name: str, settings: Settings, stop: threading.Event) -> None:
@@ -52,38 +50,15 @@ def take(engine: Engine, table: Table, what: Select[Any]) -> RowMapping | None:
 
     `what` selects the rows of the table with what is needed to send them. Raises DatabaseUnavailable, DatabaseBehind.
     """
-    chosen = select(table.c.id).where(_due(table)).order_by(table.c.created_at, table.c.id).limit(1)
-    with reading(engine) as connection:
-        history.check(connection)
-        if not connection.scalar(chosen):
-            return None
-    with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            chosen = chosen.with_for_update(skip_locked=True)
-        this = table.c.id == connection.scalar(chosen)
-        taken = {"lease_until": now(LEASE_SECONDS), "attempts": table.c.attempts + 1}
-        if not connection.execute(update(table).where(this, _due(table)).values(**taken)).rowcount:
-            return None
-        age = elapsed_seconds(table.c.created_at, now()).label("age_seconds")
-        return connection.execute(what.add_columns(age).where(this)).mappings().one()
+    due = and_(table.c.state == QUEUED, leases.is_available(table))
+    age = elapsed_seconds(table.c.created_at, now()).label("age_seconds")
+    return leases.take(engine, table, due, LEASE_SECONDS, what.add_columns(age))
 
 
 def postpone(engine: Engine, settings: Settings, table: Table, row: RowMapping, code: str) -> None:
     """Retry a row later, unless another clock has taken it meanwhile."""
     matching = (table.c.id == row["id"], table.c.attempts == row["attempts"], table.c.state == QUEUED)
-    later = {"lease_until": None, "not_before": now(_wait_seconds(settings, row["attempts"])), "reason": code}
+    wait_seconds = leases.backoff_seconds(settings.backoff_seconds, row["attempts"], BACKOFF_MAX_SECONDS)
+    later = {"lease_until": None, "not_before": now(wait_seconds), "reason": code}
     with writing(engine) as connection:
         connection.execute(update(table).where(*matching).values(**later))
-
-
-def _due(table: Table) -> ColumnElement[bool]:
-    free = or_(table.c.lease_until.is_(None), table.c.lease_until < now())
-    rested = or_(table.c.not_before.is_(None), table.c.not_before <= now())
-    return and_(table.c.state == QUEUED, free, rested)
-
-
-def _wait_seconds(settings: Settings, attempts: int) -> float:
-    """Return how long to wait after this many attempts: doubled each time, up to an hour, and spread by chance."""
-    jitter = 0.5 + secrets.randbelow(1000) / 1000
-    doublings = min(attempts - 1, DOUBLINGS_MAX)
-    return float(min(BACKOFF_MAX_SECONDS, settings.backoff_seconds * 2**doublings) * jitter)

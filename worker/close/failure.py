@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import suppress
 
 import structlog
@@ -14,7 +13,7 @@ from portability.api.errors import (
     StorageUnavailable,
     WrongClock,
 )
-from portability.database import incidents
+from portability.database import incidents, leases
 from portability.database.engine import writing
 from portability.database.incidents import Incident
 from portability.errors import Cancelled, Draining, NoSigningKey, VolumeFault
@@ -32,7 +31,6 @@ OUTAGES = (StorageUnavailable, StorageFull, WrongClock, NoSigningKey, RevisionCl
 """Errors of services that are down or full: retried longer, because an operator has to act first."""
 OUTAGE_TRIES = 8
 """How many times more attempts they get than internal faults; with waits of 300 s these are some hours."""
-DOUBLINGS_MAX = 16
 
 
 def check_tries(context: WorkerContext, claim: Claim) -> None:
@@ -72,9 +70,7 @@ def fail(context: WorkerContext, claim: Claim, error: PortabilityError) -> None:
     if not error.retryable or claim.attempts >= tries(error, context.settings.attempts_max):
         end(context, claim, ExportState.FAILED, error)
         return
-    jitter = 0.5 + secrets.randbelow(1000) / 1000
-    doublings = min(claim.attempts - 1, DOUBLINGS_MAX)
-    wait_seconds = min(BACKOFF_MAX_SECONDS, context.settings.backoff_seconds * 2**doublings) * jitter
+    wait_seconds = leases.backoff_seconds(context.settings.backoff_seconds, claim.attempts, BACKOFF_MAX_SECONDS)
     if isinstance(error, RevisionClosed):
         wait_seconds = max(wait_seconds, error.retry_after.total_seconds())
     with writing(context.engine) as connection:
