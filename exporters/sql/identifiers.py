@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 
 from portability.api import Subject, SubjectKind
 
@@ -65,6 +66,11 @@ class same_bytes(FunctionElement[bool]):  # noqa: N801  # named like an SQL func
     type = Boolean()
     name = "same_bytes"
     inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> same_bytes:
+        """Return itself: the library would compare it with 1 where booleans are numbers, and no index could serve."""
+        del against
+        return self
 
 
 @compiles(same_bytes)
