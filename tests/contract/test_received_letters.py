@@ -10,6 +10,7 @@ from babel.messages.pofile import read_po
 from desks import SameContact, mailing
 from factories import World
 from postbox import Postbox, bodies
+from received_steps import recorded_sender, undone
 from repository import ROOT, table
 from sqlalchemy import select, update
 from transferring import OWNER, Provider, authorised, encrypted, ready, sending_world, started
@@ -62,6 +63,7 @@ def everything_happens(made: World, other: Provider) -> None:
             connection.execute(update(models.export).where(same).values(state=state))
             for kind in kinds:
                 outbox.queue(connection, MessageKind(kind), ended)
+    undone(made, recorded_sender(made), "user:usr_1")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -8,25 +8,21 @@ from typing import Any
 
 import orjson
 from provoking import Stage, provokes
+from received_steps import ORIGIN, SECRET, fetched, offered, step, webhook
 from sqlalchemy import update
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.inbox import offers, received, senders, work
-from portability.inbox.offers import SignedWebhook
 from portability.inbox.states import ReceiptState, ReceivedState
-from portability.inbox.transition import transition
 
 OFFICER = ("olga", "officer")
-ORIGIN = "https://8.8.8.8"
-"""A public address, which nothing is asked of."""
-SAID = {"statement": "a.b.c", "archive_kind": "user", "volumes": 1, "files": 2}
 
 
 def _sender(stage: Stage) -> Mapping[Any, Any]:
     """A sender that a command has recorded."""
     secret = stage.folder / "secret.txt"
-    secret.write_text("whsec_" + "A" * 43 + "=")
+    secret.write_text(SECRET)
     issuer = f"https://{secrets.token_hex(4)}.example"
     keys = ("--jwks-url", f"{ORIGIN}/jwks.json")
     added = stage.command("senders", "add", "--name", "A", "--issuer", issuer, *keys, "--secret", str(secret), "--json")
@@ -34,33 +30,12 @@ def _sender(stage: Stage) -> Mapping[Any, Any]:
         return senders.get(connection, orjson.loads(added.output)["id"])
 
 
-def _webhook(sender: Mapping[Any, Any], kind: str, sent_id: str) -> SignedWebhook:
-    data = {"transfer": sent_id, "url": f"{ORIGIN}/d/x", "expires_at": "2099-01-01T00:00:00Z"}
-    return SignedWebhook(sender, secrets.token_hex(8), kind, data, b"")  # type: ignore[arg-type]  # a mapping is enough
-
-
-def _offered(stage: Stage, sender: Mapping[Any, Any] | None = None) -> tuple[str, SignedWebhook]:
-    """An offer of a sender; returns the id here, and the webhook."""
-    webhook = _webhook(sender or _sender(stage), offers.OFFERED, f"trf_{secrets.token_hex(10)}")
-    with writing(stage.world.engine) as connection:
-        return offers.store(connection, stage.world.place.settings, webhook), webhook
-
-
-def _step(
-    stage: Stage, identifier: str, to: ReceivedState, detail: Mapping[str, Any] | None = None, **columns: Any
-) -> None:
-    """What the receiving service does, without its files."""
-    with writing(stage.world.engine) as connection:
-        row = received.get(connection, identifier, lock=True)
-        transition(connection, row, to, actor=work.ACTOR, detail=detail, columns=columns)
-
-
 def _compared(stage: Stage) -> str:
     """A received transfer that an officer can decide on."""
-    identifier, _ = _offered(stage)
-    _step(stage, identifier, ReceivedState.FETCHED, {"volumes": 1, "files": 2}, fetched_at=now(), **SAID)
+    identifier, _ = offered(stage.world, _sender(stage))
+    fetched(stage.world, identifier)
     stage.call("POST", f"/v1/inbox/{identifier}/target", *OFFICER, json={"subject": f"user:{stage.person()}"})
-    _step(stage, identifier, ReceivedState.COMPARED)
+    step(stage.world, identifier, ReceivedState.COMPARED)
     return identifier
 
 
@@ -78,8 +53,8 @@ def a_sender(stage: Stage) -> None:
 
 @provokes("received.offered", "received.refused")
 def an_offer_that_a_check_refuses(stage: Stage) -> None:
-    identifier, _ = _offered(stage)
-    _step(stage, identifier, ReceivedState.REFUSED, {"code": "wrong_key"}, error_code="wrong_key")
+    identifier, _ = offered(stage.world, _sender(stage))
+    step(stage.world, identifier, ReceivedState.REFUSED, {"code": "wrong_key"}, error_code="wrong_key")
 
 
 @provokes("received.fetched", "received.assigned", "received.declined")
@@ -91,20 +66,20 @@ def a_refusal_by_an_officer(stage: Stage) -> None:
 @provokes("received.accepted", "received.imported", "received.undo_asked", "received.undone")
 def an_import_that_is_undone(stage: Stage) -> None:
     identifier = _accepted(stage)
-    _step(stage, identifier, ReceivedState.IMPORTED, {"import": "a" * 16}, import_id="a" * 16)
+    step(stage.world, identifier, ReceivedState.IMPORTED, {"import": "a" * 16}, import_id="a" * 16)
     stage.call("POST", f"/v1/inbox/{identifier}/undo", *OFFICER)
-    _step(stage, identifier, ReceivedState.UNDONE)
+    step(stage.world, identifier, ReceivedState.UNDONE)
 
 
 @provokes("received.failed")
 def an_import_that_fails(stage: Stage) -> None:
-    _step(stage, _accepted(stage), ReceivedState.FETCHED, {"code": "bad_archive"})
+    step(stage.world, _accepted(stage), ReceivedState.FETCHED, {"code": "bad_archive"})
 
 
 @provokes("received.noticed", "received.withdrawn")
 def a_notice_before_the_import(stage: Stage) -> None:
-    identifier, webhook = _offered(stage)
-    notice = _webhook(webhook.sender, "transfer.withdrawn", str(webhook.data["transfer"]))
+    identifier, offer = offered(stage.world, _sender(stage))
+    notice = webhook(offer.sender, "transfer.withdrawn", str(offer.data["transfer"]))
     with writing(stage.world.engine) as connection:
         offers.note(connection, notice)
     with reading(stage.world.engine) as connection:
@@ -113,7 +88,7 @@ def a_notice_before_the_import(stage: Stage) -> None:
 
 @provokes("received.expired")
 def an_offer_that_was_not_fetched(stage: Stage) -> None:
-    identifier, _ = _offered(stage)
+    identifier, _ = offered(stage.world, _sender(stage))
     table = models.received_transfer
     with writing(stage.world.engine) as connection:
         connection.execute(update(table).where(table.c.id == identifier).values(offer_ends_at=now(-172_800)))

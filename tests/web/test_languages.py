@@ -12,6 +12,7 @@ import httpx
 import pytest
 from factories import MadeUpExporter, things
 from jinja2 import Environment, Template
+from received_steps import compared, recorded_sender
 from repository import ROOT
 from sending import sender
 from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
@@ -29,12 +30,13 @@ TEMPLATES = {path.name for path in (ROOT / "web" / "templates").glob("*.html")}
 
 @dataclass(frozen=True)
 class Filled:
-    """Requests in the states that pages show in different ways."""
+    """Requests and a received transfer in the states that pages show in different ways."""
 
     ready: str
     waiting: str
     denied: str
     of_contact: str
+    received: str
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def filled(served: Served, other: Provider) -> Filled:
-    """A sent copy, a request in review, a refused one, and a contact's."""
+    """A sent copy, a request in review, a refused one, a contact's, and a copy that another provider sent."""
     ready = served.ready(profile="portability")
     with served.browser(OWNER) as visitor:
         sent = {"recipient": other.recipient, "agreed": "yes"}
@@ -63,7 +65,8 @@ def filled(served: Served, other: Provider) -> Filled:
         reviews.note(connection, row, [(unclear, "calls/calls")])
         agreed = {**row, "tell_tenants": True}
         referrals.note(connection, served.world.place.settings, agreed, {TENANT: ["con_17"]})
-    return Filled(ready, waiting, denied, served.ready(f"contact:{CONTACT}", tenant=TENANT))
+    received = compared(served.world, recorded_sender(served.world), f"user:{OWNER}")
+    return Filled(ready, waiting, denied, served.ready(f"contact:{CONTACT}", tenant=TENANT), received)
 
 
 @pytest.fixture
@@ -123,7 +126,8 @@ def test_each_page_is_in_each_language(served: Served, filled: Filled, rendered:
         visitor.client.headers.update(spoken)
         exports = (f"/staff/exports/{each}" for each in (filled.ready, filled.waiting, filled.denied))
         desk = ("/staff", "/staff?state=all", "/staff/new", "/staff/recipients", "/staff/sources")
-        for path in (*desk, "/staff/audit?check=1", *exports):
+        inbox = ("/staff/inbox", f"/staff/inbox/{filled.received}")
+        for path in (*desk, *inbox, "/staff/audit?check=1", *exports):
             check(visitor.client.get(path), language)
     with served.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
         visitor.client.headers.update(spoken)
