@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from cli import checks, journal_check, pooler_check, running_checks
+from cli import checks, inbox_check, journal_check, pooler_check, running_checks
 from cli.audit import FILE
 from cli.audit_check import audit_head
 from cli.checks import Check, Seen
@@ -190,6 +190,7 @@ CHECKS: dict[str, Check] = {
     "clock": running_checks.clock,
     "notice": checks.notice_register,
     "directory": checks.directory,
+    "inbox": inbox_check.inbox,
     "mail": checks.mail_server,
     "sms": checks.sms_gateway,
     "login": checks.login,

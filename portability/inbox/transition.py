@@ -18,7 +18,7 @@ from portability.messages import outbox
 from portability.trust import audit
 
 TABLE, DIFFERENCE = models.received_transfer, models.received_difference
-RESTED: Mapping[str, Any] = {"token": None, "lease_until": None, "not_before": None, "attempts": 0}
+RELEASED: Mapping[str, Any] = {"token": None, "lease_until": None, "attempts": 0}
 
 
 def transition(
@@ -45,7 +45,7 @@ def transition(
     before, meaning = ReceivedState(row["state"]), RECEIVED[to]
     if to not in RECEIVED[before].next:
         raise WrongState(f"received transfer {row['id']} is {before}: it cannot become {to}")
-    values = {"state": to, **RESTED, **_entering(row, to), **(columns or {})}
+    values = {"state": to, **RELEASED, "not_before": now(), **_entering(row, to), **(columns or {})}
     same = (TABLE.c.id == row["id"], TABLE.c.state == before, TABLE.c.token.is_not_distinct_from(row["token"]))
     if not connection.execute(update(TABLE).where(*same).values(**values)).rowcount:
         raise WrongState(f"received transfer {row['id']} has changed since it was read")

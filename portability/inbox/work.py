@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, or_, select, update
 
 from portability.database import leases, models
-from portability.database.engine import now, writing
+from portability.database.engine import elapsed_seconds, now, writing
 from portability.inbox import received
 from portability.inbox.states import QUARANTINED, UNDECIDED, WORK, ReceiptState, ReceivedState
 from portability.inbox.transition import transition
@@ -74,6 +74,12 @@ def expire(connection: Connection, days: int) -> int:
 def quarantined(connection: Connection) -> frozenset[str]:
     """Return the ids of received transfers whose files are kept."""
     return frozenset(connection.scalars(select(TABLE.c.id).where(TABLE.c.state.in_(QUARANTINED))))
+
+
+def oldest_due_seconds(connection: Connection) -> float:
+    """Return for how many seconds the oldest received transfer with something to do has waited; 0 if none waits."""
+    since = func.min(TABLE.c.not_before)  # set by each change of state and each failure
+    return max(0.0, connection.scalar(select(elapsed_seconds(since, now())).where(_due())) or 0.0)
 
 
 def _due() -> ColumnElement[bool]:

@@ -16,6 +16,7 @@ from portability.api.errors import PortabilityError, SourceError, all_errors
 from portability.database import models
 from portability.database.engine import elapsed_seconds, now
 from portability.errors import ControlError
+from portability.inbox import work as received_work
 from portability.law.scan_rules import ScanBlocked
 from portability.requests import exports, slices
 from portability.requests.states import ONGOING, OPEN, ExportState, SliceState, TransferState
@@ -37,6 +38,7 @@ def collect(connection: Connection) -> Sequence[Metric]:
         *_errors(connection),
         *_sources(connection),
         _transfers(connection),
+        _received(connection),
         _sweep(connection),
         *_keys(connection),
     ]
@@ -139,6 +141,14 @@ def _transfers(connection: Connection) -> Metric:
         "portability_oldest_queued_transfer_age_seconds",
         "Seconds since the oldest transfer of a ready export could be made, or was last worked on; 0 if none waits",
         value=_age_seconds(connection, _since(TRANSFER), TRANSFER.c.state == TransferState.QUEUED, ready),
+    )
+
+
+def _received(connection: Connection) -> Metric:
+    return GaugeMetricFamily(
+        "portability_oldest_received_work_age_seconds",
+        "Seconds since the receiving service could work on the oldest received transfer; 0 if none waits",
+        value=received_work.oldest_due_seconds(connection),
     )
 
 

@@ -12,11 +12,13 @@ import pytest
 from factories import World
 from heartbeats import WORKER, report_processes
 from prometheus_client.core import Metric
+from received_steps import fetched, offered_here, recorded_sender, step
 from sqlalchemy import Engine, delete, insert, select, update
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import QueueUnavailable
+from portability.inbox.states import ReceivedState
 from portability.queue import CLOCK_KEY, WakeUps, connect, open_queue, wake
 from portability.requests.states import ExportState, SliceState
 from portability.signals import services, work
@@ -141,6 +143,21 @@ def test_keys_and_sweeps_have_an_age(made: World) -> None:
 
 def no_redis() -> WakeUps:
     raise QueueUnavailable("no Valkey is running")
+
+
+def test_a_received_transfer_waits_since_its_last_change(made: World) -> None:
+    """For the receiving service: an offer at once, an officer's choice from then; what it works on does not wait."""
+    name, table = "portability_oldest_received_work_age_seconds", models.received_transfer
+    assert signals(made.engine)[name] == {(): 0}
+    identifier, _ = offered_here(made, recorded_sender(made))
+    set_rows(made.engine, table, created_at=now(-9000), not_before=now(-100))
+    assert signals(made.engine)[name][()] == pytest.approx(100, abs=20)
+    fetched(made, identifier)
+    assert signals(made.engine)[name] == {(): 0}
+    step(made, identifier, ReceivedState.COMPARING)
+    assert signals(made.engine)[name][()] == pytest.approx(0, abs=20)
+    set_rows(made.engine, table, not_before=now(-100), lease_until=now(60))
+    assert signals(made.engine)[name] == {(): 0}
 
 
 def test_a_service_that_is_away_is_named(made: World, redis_url: str, tmp_path: Path) -> None:

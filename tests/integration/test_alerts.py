@@ -48,6 +48,7 @@ HEALTHY = {
     "portability_oldest_queued_notification_age_seconds": 60,
     "portability_oldest_queued_transfer_age_seconds": 60,
     "portability_oldest_queued_webhook_age_seconds": 60,
+    "portability_oldest_received_work_age_seconds": 60,
     **{
         f'portability_incidents_total{{kind="{kind}"}}': 9
         for kind in (
@@ -97,6 +98,7 @@ FAULTS: tuple[tuple[str, Mapping[str, float], int], ...] = (
     ("TransfersStuck", {"portability_oldest_queued_transfer_age_seconds": 3601}, 0),
     ("TransfersFail", {'portability_incidents_total{kind="transfer_failed"}': 10}, 0),
     ("WebhookWaits", {"portability_oldest_queued_webhook_age_seconds": 3601}, 0),
+    ("InboxWaits", {"portability_oldest_received_work_age_seconds": 901}, 0),
     ("RetentionPast", {'portability_incidents_total{kind="past_retention"}': 10}, 0),
 )
 """The alert, what then differs from a healthy deployment, and for how many minutes the alert waits."""

@@ -1,8 +1,9 @@
-"""What the doctor says of mail, login, keys, buckets and clocks."""
+"""What the doctor says of mail, login, keys, buckets, clocks and the receiving service."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,20 +12,25 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
+from factories import MadeUpExporter, world
 from postbox import open_postbox
+from received_steps import offered_here, recorded_sender
 from sqlalchemy import update
 
-from cli import checks
+from cli import checks, inbox_check
 from cli.context import Context
-from portability.api.errors import BadSetting, StorageRefused, WrongClock
+from portability.api.errors import BadInput, BadSetting, StorageRefused, WrongClock
 from portability.database import deployment, models
-from portability.database.engine import writing
+from portability.database.engine import now, writing
 from portability.errors import NoSigningKey
 from portability.messages.mail import MailUnavailable
+from portability.queue import NotRunning
 from portability.settings import load_settings
 from portability.storage.s3.bucket import S3Storage
 from portability.trust import keys
+from receiver.importer.faults import BadTarget
 
 
 def context(folder: Path, **settings: Any) -> Context:
@@ -172,3 +178,28 @@ def test_clocks_that_drift_are_reported(tmp_path: Path, monkeypatch: pytest.Monk
     assert "the database" in checks.clocks(context(tmp_path, redis_url=redis_url)).result
     monkeypatch.undo()
     assert checks.clocks(context(tmp_path, redis_url=redis_url)).result == "ok"
+
+
+def test_what_the_receiving_service_needs_is_reported(tmp_path: Path) -> None:
+    """Age keys that can be read, a key for receipts, the platform's database, and a process that works."""
+    made = world(tmp_path, {"made": MadeUpExporter([])})
+    assert "not used" in inbox_check.inbox(context(tmp_path)).result
+    key = tmp_path / "age.txt"
+    one = context(tmp_path, inbox_identity=key, inbox_into=f"sqlite:///{tmp_path / 'platform.db'}")
+    with pytest.raises(BadInput, match=r"age\.txt"):
+        inbox_check.inbox(one)
+    key.write_text(f"{pyrage.x25519.Identity.generate()}\n")
+    with sqlite3.connect(tmp_path / "platform.db") as connection:
+        connection.execute("CREATE TABLE users (id TEXT)")
+    with pytest.raises(BadTarget):
+        inbox_check.inbox(one)
+    (tmp_path / "platform.db").unlink()
+    assert inbox_check.inbox(one).hint.startswith("`portability keys new --purpose receipt`")
+    with writing(made.engine) as connection:
+        keys.ensure(connection, made.place.settings.keys, purposes=("receipt", "link"), actor="operator:test")
+    assert inbox_check.inbox(one).result == "ok"
+    offered_here(made, recorded_sender(made))
+    with writing(made.engine) as connection:
+        connection.execute(update(models.received_transfer).values(not_before=now(-960)))
+    with pytest.raises(NotRunning, match="16 minutes"):
+        inbox_check.inbox(one)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 from provoking import Stage, provokes
-from received_steps import ORIGIN, SECRET, fetched, offered, step, webhook
+from received_steps import ORIGIN, SECRET, fetched, offered_here, step, webhook
 from sqlalchemy import update
 
 from portability.database import models
@@ -32,7 +32,7 @@ def _sender(stage: Stage) -> Mapping[Any, Any]:
 
 def _compared(stage: Stage) -> str:
     """A received transfer that an officer can decide on."""
-    identifier, _ = offered(stage.world, _sender(stage))
+    identifier, _ = offered_here(stage.world, _sender(stage))
     fetched(stage.world, identifier)
     stage.call("POST", f"/v1/inbox/{identifier}/target", *OFFICER, json={"subject": f"user:{stage.person()}"})
     step(stage.world, identifier, ReceivedState.COMPARED)
@@ -53,7 +53,7 @@ def a_sender(stage: Stage) -> None:
 
 @provokes("received.offered", "received.refused")
 def an_offer_that_a_check_refuses(stage: Stage) -> None:
-    identifier, _ = offered(stage.world, _sender(stage))
+    identifier, _ = offered_here(stage.world, _sender(stage))
     step(stage.world, identifier, ReceivedState.REFUSED, {"code": "wrong_key"}, error_code="wrong_key")
 
 
@@ -78,7 +78,7 @@ def an_import_that_fails(stage: Stage) -> None:
 
 @provokes("received.noticed", "received.withdrawn")
 def a_notice_before_the_import(stage: Stage) -> None:
-    identifier, offer = offered(stage.world, _sender(stage))
+    identifier, offer = offered_here(stage.world, _sender(stage))
     notice = webhook(offer.sender, "transfer.withdrawn", str(offer.data["transfer"]))
     with writing(stage.world.engine) as connection:
         offers.note(connection, notice)
@@ -88,7 +88,7 @@ def a_notice_before_the_import(stage: Stage) -> None:
 
 @provokes("received.expired")
 def an_offer_that_was_not_fetched(stage: Stage) -> None:
-    identifier, _ = offered(stage.world, _sender(stage))
+    identifier, _ = offered_here(stage.world, _sender(stage))
     table = models.received_transfer
     with writing(stage.world.engine) as connection:
         connection.execute(update(table).where(table.c.id == identifier).values(offer_ends_at=now(-172_800)))

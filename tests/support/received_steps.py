@@ -36,7 +36,7 @@ def webhook(sender: Mapping[Any, Any], kind: str, sent_id: str) -> SignedWebhook
     return SignedWebhook(sender, secrets.token_hex(8), kind, data, b"")  # type: ignore[arg-type]  # a mapping is enough
 
 
-def offered(world: World, sender: Mapping[Any, Any]) -> tuple[str, SignedWebhook]:
+def offered_here(world: World, sender: Mapping[Any, Any]) -> tuple[str, SignedWebhook]:
     """An offer of a sender; returns the id here, and the webhook."""
     said = webhook(sender, offers.OFFERED, f"trf_{secrets.token_hex(10)}")
     with writing(world.engine) as connection:
@@ -57,9 +57,9 @@ def fetched(world: World, identifier: str) -> None:
     step(world, identifier, ReceivedState.FETCHED, {"volumes": 1, "files": 2}, fetched_at=now(), **FETCHED)
 
 
-def compared(world: World, sender: Mapping[Any, Any], subject: str) -> str:
+def decidable(world: World, sender: Mapping[Any, Any], subject: str) -> str:
     """A received transfer about a subject that an officer can decide on; returns its id."""
-    identifier, _ = offered(world, sender)
+    identifier, _ = offered_here(world, sender)
     fetched(world, identifier)
     chosen: dict[str, Any] = {"tenant": None, "company": None, "on_conflict": "keep", "actor": "officer:olga"}
     with writing(world.engine) as connection:
@@ -70,6 +70,6 @@ def compared(world: World, sender: Mapping[Any, Any], subject: str) -> str:
 
 def undone(world: World, sender: Mapping[Any, Any], subject: str) -> None:
     """A transfer that was imported for a subject, and whose import was undone."""
-    identifier = compared(world, sender, subject)
+    identifier = decidable(world, sender, subject)
     for state in (ReceivedState.IMPORTING, ReceivedState.IMPORTED, ReceivedState.UNDOING, ReceivedState.UNDONE):
         step(world, identifier, state)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from factories import MadeUpExporter, things
 from jinja2 import Environment, Template
-from received_steps import compared, recorded_sender
+from received_steps import decidable, recorded_sender
 from repository import ROOT
 from sending import sender
 from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
@@ -65,7 +65,7 @@ def filled(served: Served, other: Provider) -> Filled:
         reviews.note(connection, row, [(unclear, "calls/calls")])
         agreed = {**row, "tell_tenants": True}
         referrals.note(connection, served.world.place.settings, agreed, {TENANT: ["con_17"]})
-    received = compared(served.world, recorded_sender(served.world), f"user:{OWNER}")
+    received = decidable(served.world, recorded_sender(served.world), f"user:{OWNER}")
     return Filled(ready, waiting, denied, served.ready(f"contact:{CONTACT}", tenant=TENANT), received)
 
 

@@ -1,0 +1,42 @@
+"""Check of `portability doctor`: what the receiving service needs, and whether it works."""
+
+from __future__ import annotations
+
+from cli.checks import Seen
+from cli.context import Context
+from cli.receiving_service import database_of
+from portability.database.engine import reading
+from portability.errors import NoSigningKey
+from portability.inbox import work
+from portability.queue import NotRunning
+from portability.trust import keys
+from receiver.fetch.decryption import load_identities
+from receiver.importer.database import opened
+
+LATE_SECONDS = 900
+KEY_HINT = "`portability keys new --purpose receipt` makes one"
+
+
+def inbox(context: Context) -> Seen:
+    """Check age keys, receipt key, platform database, and that no work waits for long.
+
+    Raises: BadInput for the file of age keys; BadTarget for the platform's database; NotRunning.
+    """
+    settings = context.settings
+    if not settings.inbox_identity:
+        return Seen("not used: this deployment receives no transfers")
+    load_identities(settings.inbox_identity)
+    # Only the machine of the receiving service knows the platform's database.
+    if into := database_of(settings):
+        with opened(into, make=False):
+            pass
+    with reading(context.engine) as connection:
+        waited_seconds = work.oldest_due_seconds(connection)
+        try:
+            keys.signing(connection, settings.keys, purpose="receipt")
+        except NoSigningKey:
+            return Seen("no receipt can be signed: there is no key for it", KEY_HINT)
+    if waited_seconds > LATE_SECONDS:
+        hint = "start `portability inbox run`, and look at its log"
+        raise NotRunning(f"received transfers have waited for {waited_seconds / 60:.0f} minutes", hint=hint)
+    return Seen()
