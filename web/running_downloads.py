@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portability.delivery import downloads
+from portability.tracing import traces
 from web.context import AppContext
 
 RECORDED_SECONDS = 60.0
@@ -21,10 +22,12 @@ class RunningDownload:
     place: AppContext
     id: str
     """Of the download that the request belongs to."""
+    export_id: str
     first: int
     """The offset of its first byte in the volume."""
     recorded: int = 0
     """How many of its bytes are recorded."""
+    began_ns: int = field(default_factory=time.time_ns)
     recorded_at: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -42,7 +45,7 @@ class RunningDownload:
         """Record the request before its first byte is sent. Raises DatabaseUnavailable."""
         with place.writing() as connection:
             identifier = downloads.begin(connection, link, volume, claim, device=device, by_storage=by_storage)
-        return cls(place, identifier, first)
+        return cls(place, identifier, link["export_id"], first)
 
     def sent(self, total: int) -> None:
         """Record what was sent so far, at most once a minute. Raises DatabaseUnavailable."""
@@ -52,6 +55,7 @@ class RunningDownload:
     def ended(self, total: int) -> None:
         """Record what was sent in all. Raises DatabaseUnavailable."""
         self._record(total, is_over=True)
+        traces.record("download", self.export_id, self.began_ns, bytes=total)
 
     def _record(self, total: int, *, is_over: bool) -> None:
         first, count = self.first + self.recorded, total - self.recorded

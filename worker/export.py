@@ -30,6 +30,7 @@ from portability.database.engine import reading
 from portability.database.incidents import Incident
 from portability.errors import DatabaseUnavailable, LeaseLost, VolumeFault
 from portability.requests import exports
+from portability.tracing import traces
 from portability.trust import keys
 from worker import prepare
 from worker.claim import fenced_writes
@@ -53,7 +54,10 @@ log = structlog.get_logger()
 def advance(context: WorkerContext, claim: Claim) -> int:
     """Write the next volume of a claimed slice; returns how many workers to wake at once."""
     try:
-        with Lease(context.engine, claim, context.settings.lease_seconds).renewed() as lease:
+        with (
+            Lease(context.engine, claim, context.settings.lease_seconds).renewed() as lease,
+            traces.span("volume", claim.id, slice=claim.number, attempt=claim.attempts),
+        ):
             try:
                 return step(context, claim, lease)
             except LeaseLost:
@@ -79,7 +83,8 @@ def step(context: WorkerContext, claim: Claim, lease: Lease) -> int:
     context = as_planned(context, claim.export)
     job = prepare.job(context, claim, lease.check, lease.report_wait)
     if claim.slice["readings"] is None:
-        planned = prepare.write_plan(context, claim, job)
+        with traces.span("plan"):
+            planned = prepare.write_plan(context, claim, job)
         if planned is None:
             return 0
         job, more_slices = planned
@@ -108,7 +113,8 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
         rows = closing_volume.rows_to_close(context, claim) if volume.is_read else None
         commit = draft_commit(row, volume, closes=rows is not None)
         if commit.closes or volume.has_members or commit.counts:
-            sealed, stored_object = _seal(context, claim, volume, upload, commit, rows)
+            with traces.span("seal", volume=row["number"]):
+                sealed, stored_object = _seal(context, claim, volume, upload, commit, rows)
             commit = replace(commit, sealed=sealed, etag=stored_object.etag)
         else:
             upload.abort()
@@ -116,7 +122,8 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
     if commit.closes:
         closing_marker.place(context.engine, context.storage, row)
     try:
-        more = apply_commit(context, claim, commit)
+        with traces.span("commit"):
+            more = apply_commit(context, claim, commit)
     except LeaseLost:
         # It was published after the lease expired: the next claim may have looked for it too early.
         with suppress(StorageError):
@@ -125,6 +132,7 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
         raise
     if commit.sealed is not None:
         if rows is not None:
+            traces.record_export(claim.id, claim.export["created_at"])
             closing_volume.report_remarks(context, claim, commit, rows)
         excerpts.discard(context.storage, own[-1:] if rows is None else [old["object_key"] for old in rows.volumes])
         log.info("volume.stored", export=claim.id, slice=claim.number, volume=row["number"], bytes=commit.sealed.bytes)
@@ -154,7 +162,8 @@ def _seal(
     if files.document is None or files.document["gaps"]:
         # For the closing volume, and for the closing volume of a retry of gaps.
         excerpts.save(context.storage, commit.volume["object_key"], volume.excerpts)
-    in_storage = upload.complete()
+    with traces.span("store", bytes=sealed.bytes):
+        in_storage = upload.complete()
     if in_storage.bytes != sealed.bytes:
         raise VolumeFault(f"{sealed.name}: {sealed.bytes} bytes were written, but storage has {in_storage.bytes}")
     return sealed, in_storage

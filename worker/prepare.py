@@ -27,6 +27,7 @@ from portability.requests import approvals, exports, instructions, reviews, slic
 from portability.requests.instructions import Order
 from portability.requests.states import DatasetState
 from portability.settings import Settings
+from portability.tracing import traces
 from portability.trust import keys
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
@@ -281,6 +282,7 @@ def retention_cutoff(notice: Register | None, began_at: datetime | None, line: P
 
 def _report_gap(context: WorkerContext, line: PlanLine, code: str) -> None:
     log.warning("source.gap", exporter=line.exporter, dataset=line.dataset.name, code=code)
+    traces.fault(code)
     if code in INCIDENTS:
         incidents.count(context.engine, INCIDENTS[code])
 

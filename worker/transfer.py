@@ -24,6 +24,7 @@ from portability.errors import DatabaseUnavailable, Draining, LeaseLost, VolumeF
 from portability.requests import exports
 from portability.requests.states import ExportState, TransferState, VolumeState
 from portability.requests.transition import begin_volume, drop_volume, store_volume, transition_transfer
+from portability.tracing import traces
 from portability.transfers import recipients, sending
 from portability.trust import audit
 from worker.claim.claims import new_token
@@ -95,7 +96,7 @@ def advance(context: WorkerContext, claim: TransferClaim) -> bool:
     """Encrypt the next volume, or offer a complete transfer; returns whether to wake another worker at once."""
     lease = Lease(context.engine, claim, context.settings.lease_seconds, partial(_renew, context.engine, claim))
     try:
-        with lease.renewed():
+        with lease.renewed(), traces.span("transfer", claim.id, attempt=claim.row["attempts"]):
             return _advance(context, claim, lease)
     except LeaseLost:
         # Also for a transfer that was revoked meanwhile: the clock deletes stored copies.

@@ -5,6 +5,7 @@ The transaction that stores the request decides who may ask, under which mandate
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -19,6 +20,7 @@ from portability.requests.acceptance import Request
 from portability.requests.login_strength import Auth
 from portability.requests.policy import Actor, ActorRole, Facts
 from portability.settings import Settings
+from portability.tracing import traces
 
 OPEN_MAX = 5
 """Open requests of one subject. More would only fill the queue: each is answered with all data of the subject."""
@@ -42,6 +44,7 @@ def take(
 
     Raises: NotAllowed, ReasonRequired, StepUpRequired, MandateRefused, ErasureRunning, TooManyExports.
     """
+    began_ns = time.time_ns()
     if mandate_id is not None:
         mandates.check(connection, mandate_id, request, actor=actor)
     facts = Facts(
@@ -60,6 +63,7 @@ def take(
             outbox.queue(connection, MessageKind.ADDRESS_CHANGED, export_id)
         causes = approvals.needed(settings, actor, request, contact_changed_at=contact_changed_at)
         approvals.ask(connection, export_id, causes, actor=actor)
+    traces.record("accept", export_id, began_ns, new=is_new)
     return export_id, is_new
 
 

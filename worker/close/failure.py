@@ -19,6 +19,7 @@ from portability.database.incidents import Incident
 from portability.errors import Cancelled, Draining, NoSigningKey, VolumeFault
 from portability.law.scan_rules import ScanBlocked
 from portability.requests.states import ExportState
+from portability.tracing import traces
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.claim.fenced_writes import BACKOFF_MAX_SECONDS
@@ -63,6 +64,7 @@ def handle(context: WorkerContext, claim: Claim, error: Exception) -> int:
 def fail(context: WorkerContext, claim: Claim, error: PortabilityError) -> None:
     """Release the slice for a retry, or end the export after a permanent error or too many attempts."""
     log.warning("volume.failed", export=claim.id, slice=claim.number, code=error.code, attempt=claim.attempts)
+    traces.fault(error.code)
     if isinstance(error, StorageFull):
         incidents.count(context.engine, Incident.STORAGE_FULL)
     if isinstance(error, ScanBlocked):
@@ -86,6 +88,7 @@ def end(context: WorkerContext, claim: Claim, state: ExportState, error: Portabi
     """End an export without an archive: first the state, so that no worker continues, then its stored objects."""
     with writing(context.engine) as connection:
         fenced_writes.end(connection, claim, state, error)
+    traces.record_export(claim.id, claim.export["created_at"], state if error is None else error.code)
     with suppress(StorageError):
         withdraw_all(context.engine, context.storage, claim.id)
     log.info("export.ended", export=claim.id, state=state, code=None if error is None else error.code)

@@ -18,6 +18,7 @@ from portability.queue import MESSAGE_VERSION, connect, open_queue, redis_url, w
 from portability.settings import Settings, load_settings
 from portability.sources import PlatformSources, open_exporters
 from portability.storage import open_storage
+from portability.tracing import traces
 from worker import export, transfer
 from worker.claim import claims
 from worker.claim.heartbeat import process_heartbeat
@@ -33,6 +34,13 @@ ID = re.compile(r"[a-z0-9]{1,64}")
 
 def advance(export_id: object = None, version: object = 1, /, *_others: object, **_more: object) -> None:
     """Claim a transfer or the slice whose turn it is, write one volume, wake the next worker; ignores its arguments."""
+    try:
+        _advance(export_id, version)
+    finally:
+        traces.flush()  # RQ ends this process without exit handlers
+
+
+def _advance(export_id: object, version: object) -> None:
     context = workplace()
     deployment.check_store(context.engine, context.storage)
     process_heartbeat.beat()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from portability.api import NEEDS_REVIEW, Gap
 from portability.requests.states import DatasetState
+from portability.tracing import traces
 from worker.plan.position import Missed, OpenFiles, Position, Reading
 from worker.read.reader import Reader
 from worker.write import documents, pieces, read_again
@@ -38,7 +39,8 @@ def fill(volume: OpenVolume) -> None:
                 _leave_open(run)
                 continue
             if line.state is DatasetState.PENDING:
-                _read(run)
+                with traces.span("read", ends_with=VolumeFull, dataset=line.name):
+                    _read(run)
             if line.state is DatasetState.PENDING or line.withdrawn:
                 _end(run)
             volume.position = Position(volume.position.reading + 1)

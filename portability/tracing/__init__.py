@@ -1,0 +1,1 @@
+"""Traces for OpenTelemetry: what an export spends its time on, from the request to the download."""
