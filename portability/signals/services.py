@@ -7,10 +7,11 @@ ANSWER_SECONDS, so that the other figures arrive before a scrape times out.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from redis.exceptions import RedisError
@@ -44,6 +45,12 @@ class ServiceProbe(Generic[Answer]):
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._answer: Answer | None = None
+        self._seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the service took for its last answer, or for its last failure."""
+        return self._seconds
 
     def answer(self, seconds: float = ANSWER_SECONDS) -> Answer | None:
         """Return the answer; None if the service fails, or does not answer within `seconds`."""
@@ -59,8 +66,10 @@ class ServiceProbe(Generic[Answer]):
             return self._answer
 
     def _run(self) -> None:
+        began = time.monotonic()
         with suppress(PortabilityError, RedisError, OSError):
             self._answer = self._ask()
+        self._seconds = time.monotonic() - began
 
 
 class Services:
@@ -76,11 +85,19 @@ class Services:
         up = GaugeMetricFamily(
             "portability_service_up", "1 if the service answers the process that reports this", labels=("service",)
         )
+        took = GaugeMetricFamily(
+            "portability_service_seconds",
+            "Seconds until the service answered this report; no value while it is away",
+            labels=("service",),
+        )
         found = (self._database.answer(), self._redis.answer(), self._storage.answer())
-        for name, answer in zip(("database", "redis", "storage"), found, strict=True):
+        probes: tuple[ServiceProbe[Any], ...] = (self._database, self._redis, self._storage)
+        for name, probe, answer in zip(("database", "redis", "storage"), probes, found, strict=True):
             up.add_metric((name,), int(answer is not None))
+            if answer is not None:
+                took.add_metric((name,), probe.seconds)
         _, heartbeats, space = found
-        return [up, *_heartbeats(heartbeats), *_space(space)]
+        return [up, took, *_heartbeats(heartbeats), *_space(space)]
 
 
 def _database(engine: Engine) -> bool:

@@ -15,6 +15,7 @@ from prometheus_client.core import Metric
 from received_steps import fetched, offered_here, recorded_sender, step
 from sqlalchemy import Engine, delete, insert, select, update
 
+from portability.api.storages import Storage
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import QueueUnavailable
@@ -179,6 +180,19 @@ def test_a_service_that_is_away_is_named(made: World, redis_url: str, tmp_path: 
     found = values(Services(made.engine, no_redis, lambda: LocalStorage(tmp_path / "file" / "below")).collect())
     assert found["portability_service_up"] == {("database",): 1, ("redis",): 0, ("storage",): 1}
     assert found["portability_workers"] == found["portability_wake_ups"] == {}
+    assert set(found["portability_service_seconds"]) == {("database",), ("storage",)}
+
+
+def test_a_service_that_is_slow_is_named(made: World, tmp_path: Path) -> None:
+    """The time of its answer, not of those beside it."""
+
+    def after_a_while() -> Storage:
+        threading.Event().wait(0.3)
+        return LocalStorage(tmp_path)
+
+    seconds = values(Services(made.engine, no_redis, after_a_while).collect())["portability_service_seconds"]
+    assert 0.3 <= seconds[("storage",)] < 3
+    assert seconds[("database",)] < seconds[("storage",)]
 
 
 def test_a_bucket_that_does_not_exist_is_away(made: World, s3_url: str) -> None:

@@ -22,6 +22,7 @@ OTHERS = {"node_textfile_mtime_seconds"}
 """Metrics of other software: the node exporter's."""
 HEALTHY = {
     **{f'portability_service_up{{service="{name}"}}': 1 for name in ("database", "redis", "storage")},
+    **{f'portability_service_seconds{{service="{name}"}}': 0.1 for name in ("database", "redis", "storage")},
     **{f'portability_signing_keys{{purpose="{name}"}}': 1 for name in ("archive", "link", "audit", "transfer")},
     'portability_signing_key_age_seconds{purpose="archive"}': 300 * 86_400,
     "portability_workers": 2,
@@ -64,6 +65,7 @@ FAULTS: tuple[tuple[str, Mapping[str, float], int], ...] = (
     ("DatabaseAway", {'portability_service_up{service="database"}': 0}, 1),
     ("RedisAway", {'portability_service_up{service="redis"}': 0}, 2),
     ("StorageAway", {'portability_service_up{service="storage"}': 0}, 2),
+    ("ServiceSlow", {'portability_service_seconds{service="storage"}': 1.1}, 5),
     ("WorkersAway", {"portability_workers": 0}, 2),
     ("ClockAway", {"portability_clock_up": 0}, 1),
     ("WorkersCrash", {'portability_incidents_total{kind="horse_died"}': 13}, 0),
@@ -159,7 +161,7 @@ def test_an_alert_says_what_hurts() -> None:
         assert set(notes) == {"summary", "description", "runbook_url"}
         assert notes["runbook_url"] == f"docs/runbooks/{rule['alert']}.md"
         shown = set(re.findall(r"\$labels\.(\w+)", notes["description"]))
-        assert shown <= {"code", "kind", "source", "reason", "purpose"}, rule["alert"]
+        assert shown <= {"code", "kind", "source", "reason", "purpose", "service"}, rule["alert"]
 
 
 def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
