@@ -86,7 +86,7 @@ COMPILE := $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version
 lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hashes
 	$(COMPILE) -o requirements/run.txt pyproject.toml requirements/build.in
 	$(COMPILE) --extra embedded -o requirements/embedded.txt pyproject.toml requirements/build.in
-	$(COMPILE) --extra embedded --extra otlp --extra dev --extra docs -o requirements/dev.txt pyproject.toml requirements/build.in
+	$(COMPILE) --extra embedded --extra otlp --extra pkcs11 --extra dev --extra docs -o requirements/dev.txt pyproject.toml requirements/build.in
 	$(COMPILE) --extra mutants -c requirements/dev.txt -o requirements/mutants.txt pyproject.toml
 	$(COMPILE) --extra sbom -c requirements/dev.txt -o requirements/sbom.txt pyproject.toml
 
@@ -94,7 +94,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 # machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself. No service is started:
 # invoke-rc.d asks the policy, which containers of Debian have already. Without it nginx would listen on port 80.
 POLICY := /usr/sbin/policy-rc.d
-PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl promtool:promtool kustomize:kustomize unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
+PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl promtool:promtool softhsm2-util:softhsm2 kustomize:kustomize unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
 	node:nodejs npm:npm chromium:chromium chromium-headless-shell:chromium-headless-shell
 # What makes container images, 150 MB, and a clock that runs faster: for test-systems alone.
 SYSTEM_PROGRAMS := faketime:faketime buildah:buildah mmdebstrap:mmdebstrap crun:crun /usr/lib/podman/netavark:netavark \

@@ -30,6 +30,7 @@ from portability.requests import approvals
 from portability.sources import PlatformSources
 from portability.storage import open_storage
 from portability.trust import keys
+from portability.trust.signing import PROBE_TYPE, sign
 
 DISCOVERY = "/.well-known/openid-configuration"
 DISCOVERY_SECONDS = 10.0
@@ -165,8 +166,10 @@ def people_keys(context: Context) -> Seen:
 
 def _aged(context: Context, purpose: str) -> Seen:
     with reading(context.engine) as connection:
-        kid = keys.signing(connection, context.settings.keys, purpose=purpose).kid
+        key = keys.signing(connection, context.settings.keys, purpose=purpose)
+        kid = key.kid
         (row,) = (row for row in keys.listed(connection, purpose) if row["kid"] == kid)
+    sign({"iat": int(datetime.now(UTC).timestamp())}, key, typ=PROBE_TYPE)  # its key store may not answer
     days = (datetime.now(UTC) - row["created_at"]).days
     return Seen(f"ok, but {days} days old", ROTATE_HINT) if days > KEY_DAYS else Seen()
 

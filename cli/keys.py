@@ -18,11 +18,16 @@ def keys_group() -> None:
 
 @keys_group.command("new")
 @click.option("--purpose", default="archive", show_default=True, help="archive, link, transfer, receipt or audit.")
+@click.option("--external", metavar="URI", help="Use a key of a key store: pkcs11:... or aws-kms:ARN.")
 @shared
-def new(context: Context, purpose: str) -> None:
+def new(context: Context, purpose: str, external: str | None) -> None:
     """Make a key that signs from now on; its predecessor retires."""
+    folder, actor = context.settings.keys, _actor(context)
     with writing(context.engine) as connection:
-        kid = keys.new(connection, context.settings.keys, purpose=purpose, actor=_actor(context))
+        if external is None:
+            kid = keys.new(connection, folder, purpose=purpose, actor=actor)
+        else:
+            kid = keys.register(connection, folder, external, purpose=purpose, actor=actor)
     context.result({"kid": kid}, lambda: context.console.print(kid, markup=False))
 
 

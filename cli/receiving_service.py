@@ -18,7 +18,7 @@ from receiver.inbox.answers import ReceiverAnswers
 from receiver.inbox.steps import ReceivingService
 
 if TYPE_CHECKING:
-    from joserfc.jwk import ECKey
+    from portability.trust.signing import SigningKey
 
 JOURNAL_KEY = "import-journal.key"
 
@@ -63,8 +63,8 @@ def journal_key_of(settings: Settings) -> Path:
     return settings.inbox_journal_key or settings.dir / JOURNAL_KEY
 
 
-def _receipt_key(context: Context) -> Callable[[], ECKey]:
-    def key() -> ECKey:
+def _receipt_key(context: Context) -> Callable[[], SigningKey]:
+    def key() -> SigningKey:
         with reading(context.engine) as connection:
             return keys.signing(connection, context.settings.keys, purpose="receipt")
 

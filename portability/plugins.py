@@ -32,11 +32,12 @@ SOURCE_KINDS = "portability.source_kinds"
 FORMATS = "portability.formats"
 STORAGES = "portability.storages"
 DIRECTORIES = "portability.directory"
+KEY_STORES = "portability.key_stores"
 HOOKS = "portability.hooks"
 """Code that a map of a source names, where a declaration is not enough."""
 CATALOGUES = plugin_catalogues.GROUP
 """Packages with translations of their datasets."""
-GROUPS = (EXPORTERS, SOURCE_KINDS, FORMATS, STORAGES, DIRECTORIES, HOOKS, CATALOGUES)
+GROUPS = (EXPORTERS, SOURCE_KINDS, FORMATS, STORAGES, DIRECTORIES, KEY_STORES, HOOKS, CATALOGUES)
 """All groups of entry points of plug-ins."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """Names of exporters and datasets: they become folders and files in every archive."""

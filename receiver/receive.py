@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
-from joserfc.jwk import ECKey
 
 from portability.api.errors import BadInput, PortabilityError
-from portability.trust.signing import Jwks
+from portability.trust.signing import Jwks, SigningKey
 from receiver.faults import ArchiveTooLarge, BadStatement, SenderRefused, TransferRefused, WrongAudience
 from receiver.fetch import papers, receipt, statement
 from receiver.fetch.decryption import unseal
@@ -50,7 +49,7 @@ class ReceivingParty:
     """The required issuer of statement and archive; None: the origin of the link."""
     jwks: Jwks | None = None
     """The issuer's keys; None: those that the sender publishes."""
-    receipt_key: ECKey | None = None
+    receipt_key: SigningKey | None = None
     confirms: bool = True
     """Whether a complete transfer is receipted at once; a refusal always is."""
     transfer: str | None = None

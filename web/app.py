@@ -64,7 +64,8 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     _ = place.brand  # read at the start: a missing file ends it
     secure = settings.base_url.startswith("https:")
     with reading(place.engine) as connection:
-        secret = session_secret(keys.signing(connection, settings.keys, purpose="link"))
+        kid = keys.signing(connection, settings.keys, purpose="link").kid or ""
+    secret = session_secret(keys.private(settings.keys, kid))
     app.add_middleware(
         SessionMiddleware,
         secret_key=secret,

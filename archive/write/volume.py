@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from itertools import chain
 
 import orjson
-from joserfc.jwk import ECKey
 
 from archive import bag, counts
 from archive.counts import DatasetCount
@@ -25,7 +24,7 @@ from portability.api import JSON
 from portability.api.storages import BLOCK_BYTES
 from portability.errors import VolumeFault
 from portability.locale import languages, text
-from portability.trust.signing import ARCHIVE_TYPE, sign
+from portability.trust.signing import ARCHIVE_TYPE, SigningKey, sign
 
 __all__ = ["MEMBER_BYTES", "Content", "Member", "SealedVolume", "Volume", "VolumeMetadata"]
 
@@ -117,7 +116,7 @@ class Volume:
 
     def seal(
         self,
-        key: ECKey,
+        key: SigningKey,
         *,
         counted: Sequence[DatasetCount] | None = None,
         closing: Mapping[str, JSON] | None = None,

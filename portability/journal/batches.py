@@ -17,13 +17,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from joserfc.jwk import ECKey
-
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.storages import Storage
 from portability.trust import keys
-from portability.trust.signing import JOURNAL_TYPE, Jwks, PublicKey, check, sign
+from portability.trust.signing import JOURNAL_TYPE, Jwks, PublicKey, SigningKey, check, sign
 
 FOLDER = "journal"
 KEPT_DAYS = 90
@@ -80,7 +78,7 @@ def signed(
     images: Mapping[str, JSON],
     *,
     issuer: str,
-    key: ECKey,
+    key: SigningKey,
 ) -> bytes:
     """Return a batch as it is stored.
 
@@ -135,5 +133,5 @@ def read(storage: Storage, name: BatchName, keys_folder: Path) -> tuple[Mapping[
 
 def _known(keys_folder: Path) -> Jwks:
     """Return the keys that may have signed a batch: files on this machine, which write access to storage cannot add."""
-    files = (path.stem for path in sorted(keys_folder.glob("audit-*.pem")))
-    return Jwks({kid: PublicKey(keys.private(keys_folder, kid), None, None) for kid in files if KID.fullmatch(kid)})
+    found = (kid for kid in keys.kids(keys_folder, "audit") if KID.fullmatch(kid))
+    return Jwks({kid: PublicKey(keys.known(keys_folder, kid), None, None) for kid in found})

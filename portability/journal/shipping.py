@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 
 import orjson
-from joserfc.jwk import ECKey
 from sqlalchemy import Connection, Engine, RowMapping, exists, func, select, update
 
 from portability.api import JSON
@@ -30,6 +29,7 @@ from portability.journal.images import Image, ImageScope
 from portability.people import subjects
 from portability.trust import audit, keys
 from portability.trust.audit import Head
+from portability.trust.signing import SigningKey
 
 TABLE, EVENT = models.journal, models.audit_event
 
@@ -216,7 +216,7 @@ class _Chain:
         self._digest = ""
 
     def append(
-        self, events: Sequence[Mapping[str, JSON]], sealed: Mapping[str, JSON], *, issuer: str, key: ECKey
+        self, events: Sequence[Mapping[str, JSON]], sealed: Mapping[str, JSON], *, issuer: str, key: SigningKey
     ) -> None:
         """Sign and store the next batch. Raises StorageError."""
         number = self._number + 1

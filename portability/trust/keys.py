@@ -1,12 +1,12 @@
-"""Signing keys: private keys are PEM files that never leave their folder, public keys are in database and JWKS."""
+"""Signing keys: private keys are PEM files in a folder, or in a key store; public keys are in database and JWKS."""
 
 from __future__ import annotations
 
 import hmac
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -19,12 +19,17 @@ from portability.api.errors import BadInput
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.errors import NoSigningKey, UnknownKey, WrongState
-from portability.trust import audit
-from portability.trust.signing import Jwks, PublicKey
+from portability.trust import audit, external_keys
+from portability.trust.external_keys import ExternalKey
+from portability.trust.signing import Jwks, PublicKey, SigningKey
 
 TABLE = models.signing_key
 PURPOSES = ("archive", "link", "transfer", "receipt", "audit")
 METRICS_PURPOSE = b"portability metrics 1"
+SIGNING_ONLY = ("archive", "transfer", "receipt", "audit")
+"""Purposes whose keys can be in a key store. Keys for links also encrypt, which needs the private half."""
+SUFFIXES = (".pem", external_keys.SUFFIX)
+"""Of files in the keys folder: private keys, and references to keys in key stores."""
 PUBLISHED = frozenset({"archive", "transfer", "receipt", "audit"})
 """Purposes whose public keys are in the JWKS; link keys are internal."""
 
@@ -33,9 +38,27 @@ def new(connection: Connection, folder: Path, *, purpose: str = "archive", actor
     """Make an ES256 key that signs from now on, retire its predecessor, and return the kid. Raises BadInput."""
     if purpose not in PURPOSES:
         raise BadInput(f"unknown purpose of a key: {purpose!r}", hint=f"known purposes: {', '.join(PURPOSES)}")
-    active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
-    connection.execute(update(TABLE).where(*active).values(retired_at=datetime.now(UTC)))
+    _retire_active(connection, purpose)
     kid = add(connection, folder, purpose=purpose)
+    audit.record(connection, "key.created", actor=actor, detail={"kid": kid})
+    return kid
+
+
+def register(connection: Connection, folder: Path, uri: str, *, purpose: str = "archive", actor: str) -> str:
+    """Let a key of a key store sign from now on, retire its predecessor, and return the kid.
+
+    Raises: BadInput for a purpose whose key also encrypts; BadSetting for the URI; NoSigningKey if it does not sign.
+    """
+    if purpose not in SIGNING_ONLY:
+        hint = f"purposes that can be in a key store: {', '.join(SIGNING_ONLY)}"
+        raise BadInput(f"the key for {purpose} also encrypts, and is a file", hint=hint)
+    moment = datetime.now(UTC)
+    kid = _new_kid(purpose, moment)
+    key = external_keys.found(kid, uri)
+    _retire_active(connection, purpose)
+    _write(folder / f"{kid}{external_keys.SUFFIX}", external_keys.written(key))
+    row = {"kid": kid, "purpose": purpose, "public_jwk": key.public.as_dict(private=False), "created_at": moment}
+    connection.execute(insert(TABLE).values(row))
     audit.record(connection, "key.created", actor=actor, detail={"kid": kid})
     return kid
 
@@ -43,9 +66,9 @@ def new(connection: Connection, folder: Path, *, purpose: str = "archive", actor
 def add(connection: Connection, folder: Path, *, purpose: str = "archive") -> str:
     """Make an ES256 key without retiring others, and return the kid; the newest key signs."""
     moment = datetime.now(UTC)
-    kid = f"{purpose}-{moment:%Y%m%d}-{secrets.token_hex(4)}"
+    kid = _new_kid(purpose, moment)
     key = ECKey.generate_key("P-256", {"kid": kid, "use": "sig", "alg": "ES256"})
-    _write_private(folder / f"{kid}.pem", key.as_pem(private=True))
+    _write(folder / f"{kid}.pem", key.as_pem(private=True))
     row = {"kid": kid, "purpose": purpose, "public_jwk": key.as_dict(private=False), "created_at": moment}
     connection.execute(insert(TABLE).values(row))
     return kid
@@ -60,19 +83,44 @@ def ensure(connection: Connection, folder: Path, *, purposes: Sequence[str] = PU
             new(connection, folder, purpose=purpose, actor=actor)
 
 
-def signing(connection: Connection, folder: Path, *, purpose: str = "archive") -> ECKey:
+def signing(connection: Connection, folder: Path, *, purpose: str = "archive") -> SigningKey:
     """Return the newest active key of a purpose. Raises NoSigningKey, also if its file is not on this machine."""
     rows = [row for row in listed(connection, purpose) if row["retired_at"] is None and row["revoked_at"] is None]
     if not rows:
         hint = f"`portability keys new --purpose {purpose}` makes one"
         raise NoSigningKey(f"no active key for the purpose {purpose}", hint=hint)
-    return private(folder, rows[-1]["kid"])
+    return _signing(folder, rows[-1]["kid"])
 
 
 def private(folder: Path, kid: str) -> ECKey:
     """Return the private key of a kid in the database. Raises NoSigningKey if its file is not on this machine."""
-    try:
+    with _named(kid):
         return _read_private(folder / f"{kid}.pem")
+
+
+def known(folder: Path, kid: str) -> ECKey:
+    """Return a key of this machine to check signatures with. Raises NoSigningKey if its file is not here."""
+    key = _signing(folder, kid)
+    return key if isinstance(key, ECKey) else key.public
+
+
+def kids(folder: Path, purpose: str) -> Sequence[str]:
+    """Return the kids of a purpose whose files are in the folder."""
+    found = (path.name for path in folder.glob(f"{purpose}-*"))
+    names = (name.removesuffix(suffix) for name in found for suffix in SUFFIXES if name.endswith(suffix))
+    return sorted(names)
+
+
+def _signing(folder: Path, kid: str) -> ECKey | ExternalKey:
+    path = folder / f"{kid}{external_keys.SUFFIX}"
+    with _named(kid):
+        return external_keys.read(path) if path.exists() else _read_private(folder / f"{kid}.pem")
+
+
+@contextmanager
+def _named(kid: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         hint = "copy the folder PORTABILITY_KEYS_DIR to every machine that signs"
         raise NoSigningKey(f"cannot read the private key {kid}: {type(error).__name__}", hint=hint) from None
@@ -83,11 +131,11 @@ def own(connection: Connection, folder: Path, *, purpose: str) -> Jwks:
 
     Keys that exist only in the database do not count: write access to the database is not enough to forge a signature.
     """
-    known: dict[str, PublicKey] = {}
+    here: dict[str, PublicKey] = {}
     for row in listed(connection, purpose):
         with suppress(NoSigningKey):
-            known[row["kid"]] = PublicKey(private(folder, row["kid"]), row["retired_at"], row["revoked_at"])
-    return Jwks(known)
+            here[row["kid"]] = PublicKey(known(folder, row["kid"]), row["retired_at"], row["revoked_at"])
+    return Jwks(here)
 
 
 def listed(connection: Connection, purpose: str | None = None) -> Sequence[RowMapping]:
@@ -121,6 +169,15 @@ def _published(row: RowMapping) -> Mapping[str, JSON]:
     return {**row["public_jwk"], **ended}
 
 
+def _new_kid(purpose: str, moment: datetime) -> str:
+    return f"{purpose}-{moment:%Y%m%d}-{secrets.token_hex(4)}"
+
+
+def _retire_active(connection: Connection, purpose: str) -> None:
+    active = (TABLE.c.purpose == purpose, TABLE.c.retired_at.is_(None), TABLE.c.revoked_at.is_(None))
+    connection.execute(update(TABLE).where(*active).values(retired_at=datetime.now(UTC)))
+
+
 def _end(connection: Connection, kid: str, column: str, actor: str) -> None:
     rows = [row for row in listed(connection) if row["kid"] == kid]
     if not rows:
@@ -137,10 +194,10 @@ def _read_private(path: Path) -> ECKey:
     return ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
 
 
-def _write_private(path: Path, pem: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
+        file.write(content)
         folder = path.parent.stat()
         if os.geteuid() == 0 and folder.st_uid != 0:
             # Root makes it for the account of the processes, which owns the folder.
@@ -154,7 +211,7 @@ def check_files(folder: Path) -> None:
     """
     try:
         owner = folder.stat().st_uid
-        found = sorted(folder.glob("*.pem"))
+        found = sorted(path for suffix in SUFFIXES for path in folder.glob(f"*{suffix}"))
         for path in found:
             status = path.stat()
             if status.st_mode & 0o077:

@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import orjson
 from joserfc import jws
@@ -31,10 +31,25 @@ TRANSFER_TYPE = "portability-transfer+jwt"
 RECEIPT_TYPE = "portability-receipt+jwt"
 CHALLENGE_TYPE = "portability-challenge+jwt"
 ROTATION_TYPE = "portability-rotation+jwt"
+PROBE_TYPE = "portability-probe+jwt"
+"""Of a token that states nothing: `portability doctor` looks whether a key signs."""
 NOTICE_TYPE = "portability-notice+jwt"
 SKEW_SECONDS = 300
 """Tolerated difference between the clock of the party that signed and ours."""
 _HEADER = frozenset({"alg", "kid", "typ"})
+
+
+class RemoteSigner(Protocol):
+    """A key whose private half is elsewhere."""
+
+    @property
+    def kid(self) -> str: ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature ES256 of a message: the 64 bytes of r and s. Raises NoSigningKey."""
+
+
+SigningKey: TypeAlias = ECKey | RemoteSigner
 
 
 class SignatureFault(PortabilityError):
@@ -97,10 +112,16 @@ class Jwks:
         return cls(keys)
 
 
-def sign(claims: Mapping[str, JSON], key: ECKey, *, typ: str) -> str:
-    """Sign the claims as a compact JWS, with `alg`, `kid` and `typ` in its header. `key` has a `kid`."""
-    header = {"alg": ALGORITHM, "kid": key.kid, "typ": typ}
-    return jws.serialize_compact(header, orjson.dumps(claims), key, algorithms=ALGORITHMS)
+def sign(claims: Mapping[str, JSON], key: SigningKey, *, typ: str) -> str:
+    """Sign the claims as a compact JWS, with `alg`, `kid` and `typ` in its header. `key` has a `kid`.
+
+    Raises: NoSigningKey if the key is elsewhere, and is not there.
+    """
+    header, payload = {"alg": ALGORITHM, "kid": key.kid, "typ": typ}, orjson.dumps(claims)
+    if isinstance(key, ECKey):
+        return jws.serialize_compact(header, payload, key, algorithms=ALGORITHMS)
+    signed = b".".join(_encoded(part) for part in (orjson.dumps(header), payload))
+    return b".".join((signed, _encoded(key.sign(signed)))).decode()
 
 
 def check(token: str, jwks: Jwks, *, typ: str) -> Mapping[str, Any]:
@@ -184,6 +205,10 @@ def _json_object(data: bytes, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SignatureFault(f"the {what} is not a JSON object")
     return value
+
+
+def _encoded(part: bytes) -> bytes:
+    return urlsafe_b64encode(part).rstrip(b"=")
 
 
 def _decoded(part: str, fault: str) -> bytes:

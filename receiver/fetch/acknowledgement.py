@@ -6,15 +6,14 @@ import hashlib
 import time
 
 import orjson
-from joserfc.jwk import ECKey
 
 from portability.api.errors import BadInput
-from portability.trust.signing import NOTICE_TYPE, sign
+from portability.trust.signing import NOTICE_TYPE, SigningKey, sign
 
 KINDS = frozenset({"withdrawn", "expired", "rectified", "erased"})
 
 
-def acknowledge(body: bytes, key: ECKey, *, audience: str) -> str:
+def acknowledge(body: bytes, key: SigningKey, *, audience: str) -> str:
     """Return the answer to a notice: it states that we have received these bytes.
 
     Args:

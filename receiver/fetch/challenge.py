@@ -10,18 +10,17 @@ from collections.abc import Sequence
 
 import orjson
 import pyrage
-from joserfc.jwk import ECKey
 from pyrage import x25519
 
 from portability.api import JSON
 from portability.api.errors import BadInput
-from portability.trust.signing import CHALLENGE_TYPE, ROTATION_TYPE, sign
+from portability.trust.signing import CHALLENGE_TYPE, ROTATION_TYPE, SigningKey, sign
 
 CHALLENGE = "recipient.challenge"
 BEGIN = "recipient-challenge-1"
 
 
-def answer(body: bytes, identities: Sequence[x25519.Identity], key: ECKey, *, audience: str) -> str:
+def answer(body: bytes, identities: Sequence[x25519.Identity], key: SigningKey, *, audience: str) -> str:
     """Return the answer to a challenge: its text is decrypted, and its SHA-256 is signed.
 
     Only a text that begins as challenges do, for this audience, is answered: nothing else is decrypted for a sender.
@@ -47,7 +46,7 @@ def answer(body: bytes, identities: Sequence[x25519.Identity], key: ECKey, *, au
 
 
 def rotation(
-    key: ECKey, *, audience: str, issuer: str, recipient: str, replaces: str, age_key: str, **addresses: str
+    key: SigningKey, *, audience: str, issuer: str, recipient: str, replaces: str, age_key: str, **addresses: str
 ) -> str:
     """Return the statement that gives us a new age key at a sender.
 

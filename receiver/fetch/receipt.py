@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey
 
 from portability.api import JSON
 from portability.api.errors import BadInput
-from portability.trust.signing import RECEIPT_TYPE, sign
+from portability.trust.signing import RECEIPT_TYPE, SigningKey, sign
 
 KEY_BYTES = 1 << 14
 KINDS = "a private JWK, or <kid>.pem as `portability keys new --purpose receipt` makes it"
@@ -50,7 +50,7 @@ def load_key(path: Path) -> ECKey:
 
 
 def signed(
-    statement: Receipted, key: ECKey, *, volumes: int, possession: str | None = None, code: str | None = None
+    statement: Receipted, key: SigningKey, *, volumes: int, possession: str | None = None, code: str | None = None
 ) -> str:
     """Sign the receipt; with a code it states that the transfer is refused.
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from joserfc.jwk import ECKey
-
+from portability.trust.signing import SigningKey
 from receiver.fetch import challenge
 from receiver.fetch.acknowledgement import acknowledge
 
@@ -20,7 +19,7 @@ class ReceiverAnswers:
     """The keys of this side, for webhooks whose signature was checked."""
 
     identities: Sequence[x25519.Identity]
-    receipt_key: Callable[[], ECKey]
+    receipt_key: Callable[[], SigningKey]
     """Returns the key that signs. Raises NoSigningKey."""
     audience: str
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from joserfc.jwk import ECKey
 from sqlalchemy import Engine, RowMapping
 
 from portability.api import SubjectKind
@@ -27,6 +26,7 @@ from portability.safe_http import SafeHttpClient
 from portability.settings import Settings
 from portability.storage import open_storage
 from portability.transfers import key_sets
+from portability.trust.signing import SigningKey
 from receiver.binding.target import ImportTarget
 from receiver.faults import SenderRefused, TransferRefused
 from receiver.fetch import papers, receipt
@@ -63,7 +63,7 @@ class ReceivingService:
     engine: Engine
     settings: Settings
     identities: Sequence[x25519.Identity]
-    receipt_key: Callable[[], ECKey]
+    receipt_key: Callable[[], SigningKey]
     """Returns the key that signs receipts. Raises NoSigningKey."""
     audience: str
     into: str

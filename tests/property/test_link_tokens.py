@@ -58,7 +58,7 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
         keys.ensure(connection, folder, actor="operator:test")
         connection.execute(models.export.update().values(state="ready", ended_at=now()))
         link = links.issue(connection, folder, export_id, audience="login", ttl_seconds=600, actor="operator:test")
-        key = keys.signing(connection, folder, purpose="link")
+        key = keys.private(folder, keys.signing(connection, folder, purpose="link").kid or "")
         jwks = keys.own(connection, folder, purpose="link")
     return Issued(made, link, jwks, key)
 

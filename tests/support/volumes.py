@@ -16,7 +16,7 @@ from archive.parts import Content, SealedVolume, VolumeMetadata
 from archive.verify.archives import Verification, verify
 from archive.write.volume import Volume
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Role
-from portability.trust.signing import Jwks
+from portability.trust.signing import Jwks, SigningKey
 
 MOMENT = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 LINES = b'{"id":"c1","seconds":60,"paid":"10.50"}\n{"id":"c2","seconds":null,"paid":null}\n'
@@ -113,7 +113,7 @@ def write_volume(
     members: Mapping[str, tuple[bytes, str]] = MEMBERS,
     counted: Sequence[DatasetCount] | None = None,
     closing: Mapping[str, JSON] | None = None,
-    key: ECKey = KEY,
+    key: SigningKey = KEY,
 ) -> tuple[Path, SealedVolume]:
     """One sealed volume in a folder."""
     of = of or envelope()
@@ -125,7 +125,9 @@ def write_volume(
         return path, volume.seal(key, counted=counted, closing=closing)
 
 
-def write_archive(folder: Path, volumes: int = 1, *, of: VolumeMetadata | None = None, key: ECKey = KEY) -> list[Path]:
+def write_archive(
+    folder: Path, volumes: int = 1, *, of: VolumeMetadata | None = None, key: SigningKey = KEY
+) -> list[Path]:
     """A whole archive in a folder; the last volume is the closing one."""
     of = of or envelope()
     paths: list[Path] = []

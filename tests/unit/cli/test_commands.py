@@ -176,7 +176,7 @@ def test_metrics_are_for_prometheus_and_for_machines(run: Run, made: World) -> N
 
     assert samples["portability_exports", ("profile", "access"), ("state", "queued")] == 1
     assert document.keys() == samples.keys()
-    ages = {key for key in samples if str(key[0]).endswith(("_age_seconds", "_free_bytes"))}
+    ages = {key for key in samples if str(key[0]).endswith(("_age_seconds", "_free_bytes", "_service_seconds"))}
     assert {key: value for key, value in document.items() if key not in ages} == {
         key: value for key, value in samples.items() if key not in ages
     }
