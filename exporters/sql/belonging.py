@@ -74,19 +74,23 @@ class ByParent:
 
 @dataclass(frozen=True, slots=True)
 class RowCondition:
-    """A condition on a column; exactly one of the three is set."""
+    """A condition on a column; exactly one of the four is set."""
 
     column: str
     among: tuple[Scalar, ...] = ()
     """The values that it may have."""
     is_null: bool = False
     is_not_null: bool = False
+    other_than: Scalar | None = None
+    """It must be NULL or have another value."""
 
     def on(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition on a table or an alias of it."""
         column = table.c[self.column]
         if self.is_null:
             return column.is_(None)
+        if self.other_than is not None:
+            return column.is_distinct_from(self.other_than)
         return column.is_not(None) if self.is_not_null else column.in_(self.among)
 
 
@@ -131,10 +135,7 @@ class ByAddress:
     at: tuple[str, ...]
     """Columns with the time of the row: the first that has a value."""
     gives: str
-    when: tuple[str, str] | None = None
-    """A column and the value that it must have."""
-    unless: tuple[str, str] | None = None
-    """A column and a value that it must not have."""
+    where: tuple[RowCondition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +213,8 @@ class AddressBook:
     table: Table
     addresses: Mapping[str, AddressColumns]
     """By kind: `email` and `phone`."""
-    until: str
-    """The column with the end of the person's record: the address was theirs until then."""
+    until: str | None
+    """The column with the end of the person's record: the address was theirs until then. None: records have no end."""
     identity: str
     """The kind of identity of the person's record."""
     duplicate: str

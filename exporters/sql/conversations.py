@@ -50,6 +50,8 @@ Parts: TypeAlias = Mapping[str, Sequence[Record]]
 """Records of the datasets that belong to one conversation, by dataset."""
 Party: TypeAlias = dict[str, JSON]
 """A party with `staff` and `speaker` beside the fields of docs/vcon.md, until `people` separates them."""
+ConversationShape: TypeAlias = Callable[[Record, Parts], Record]
+"""Makes the record of docs/vcon.md of a conversation's row and its parts. Group `portability.hooks`."""
 Found: TypeAlias = Mapping[StatedFile, File | Gap]
 """Files in the file store, by the names in rows."""
 Place: TypeAlias = tuple[JSON, JSON]
@@ -76,7 +78,7 @@ class Whole:
     """The field of the parts that refers to the conversation."""
     spoken: str
     """The part with a field `text`, which determines the size of a conversation."""
-    shape: Callable[[Record, Parts], Record]
+    shape: ConversationShape
 
 
 def dataset(
@@ -249,7 +251,7 @@ def named(record: Record, **names: str) -> dict[str, JSON]:
 def _fitting(connection: Connection, whole: Whole, parents: Sequence[TakenColumns]) -> int:
     """Return how many of the conversations fit into one batch: at least one, if there is any."""
     spoken = whole.parts[whole.spoken]
-    columns = {column.name: column for column in spoken.columns}
+    columns = dict(zip((field.name for field in spoken.dataset.fields), spoken.columns, strict=False))
     link, size = columns[whole.link], func.coalesce(func.sum(func.length(columns["text"])), 0)
     query = select(link, size + SEGMENT_BYTES * func.count()).select_from(spoken.origin).group_by(link)
     sizes = dict(tuple(row) for row in connection.execute(query.where(_of(whole, parents))))
@@ -271,7 +273,9 @@ def _children(
 def _of_part(
     connection: Connection, whole: Whole, source: TableSource, parents: Sequence[TakenColumns], selection: Selection
 ) -> Mapping[JSON, Sequence[TakenColumns]]:
-    wanted = and_(_of(whole, parents), *existing(source, selection))
+    stated = () if source.filter is None else source.filter.belonging.where
+    conditions = (condition.on(source.table) for condition in stated)
+    wanted = and_(_of(whole, parents), *existing(source, selection), *conditions)
     found: dict[JSON, list[TakenColumns]] = {}
     for one in take(source, connection.execute(statement(source, wanted, None)).all()):
         found.setdefault(one.record[whole.link], []).append(one)

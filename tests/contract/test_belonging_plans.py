@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Select, case, func, select
 
-from exporters.reference import calls, crm, row_filters, schema
-from exporters.reference.maps import form_of
-from exporters.sql.mapped.compiling import source_of
+from exporters.reference import schema
+from exporters.reference.maps import TABLES, form_of, relations
+from exporters.sql.mapped.compiling import sources_of
 from exporters.sql.rows import rows_of, statement
 from exporters.sql.source import TableSource
 from portability.api import Identity, Selection, Subject, SubjectKind
@@ -19,14 +19,9 @@ from portability.database.engine import open_engine
 from portability.testing import sample_subject
 
 SOURCES = {
-    f"{module.__name__.rpartition('.')[2]}/{source.dataset.name}": source
-    for module in (calls, crm)
-    for source in module.SOURCES
-}
-SOURCES |= {
-    name: source_of(form_of("interactions"), stated, schema.metadata.tables, row_filters.rows(name))
-    for stated in form_of("interactions").dataset
-    for name in (f"interactions/{stated.name}",)
+    f"{name}/{source.dataset.name}": source
+    for name in ("calls", "crm", "interactions")
+    for source in sources_of(form_of(name), TABLES, relations(), name)
 }
 CONTACT = sample_subject(
     SubjectKind.CONTACT,

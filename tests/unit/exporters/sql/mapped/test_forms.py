@@ -49,7 +49,7 @@ def test_a_good_map_is_parsed() -> None:
     """The defaults: the key is `id`, the order is that of the key, a field is the column of its name, and a text."""
     found = KIND.parse(MapText("shop.toml", HEAD + ORDERS + LINES)).form.dataset[1]
     assert (found.key, found.order_columns, found.column_of("id")) == (("id",), ["id"], "id")
-    assert found.rows[0].key == "id"
+    assert found.exact_rows[0].key == "id"
 
 
 def test_the_example_of_the_page_is_a_map() -> None:
