@@ -1,6 +1,6 @@
 """Belonging: declares which rows of a dataset belong to a person. Data only; `exporters.sql.row_filter` compiles it.
 
-Each class has a form in TOML with the same names, so that a map can say the same (docs/source-schema.md, "Belonging").
+Each class has a form in maps with the same names (docs/maps.md).
 """
 
 from __future__ import annotations

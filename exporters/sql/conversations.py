@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from exporters.sql.creation import existing
 from exporters.sql.cursors import cursor
 from exporters.sql.faults import UndecodableText, reading
 from exporters.sql.files import StatedFile, find_all
+from exporters.sql.identifiers import names_any
 from exporters.sql.marks import Marks, remarks, remarks_of
 from exporters.sql.rows import TakenColumns, rows_of, statement, take
 from exporters.sql.source import FILE, TableSource
@@ -282,8 +283,8 @@ def _of_part(
     return found
 
 
-def _of(whole: Whole, parents: Sequence[TakenColumns]) -> Any:  # noqa: ANN401  # a ColumnElement[bool], of a Column[Any]
-    return whole.parent.order[-1].in_([one.record["id"] for one in parents])
+def _of(whole: Whole, parents: Sequence[TakenColumns]) -> ColumnElement[bool]:
+    return names_any(whole.parent.order[-1], [str(one.record["id"]) for one in parents])
 
 
 def _record(

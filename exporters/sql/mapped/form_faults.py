@@ -11,7 +11,7 @@ from exporters.sql.belonging import Within
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.part_faults import part_faults
 from exporters.sql.mapped.people_faults import people_faults
-from exporters.sql.mapped.way_forms import RowsForm
+from exporters.sql.mapped.way_forms import RowsForm, SoleAddressRowsForm, WayForm
 from exporters.sql.source import FILE
 from portability.api import FieldType, SubjectKind
 from portability.api.tags import REDACTABLE
@@ -160,8 +160,7 @@ def _subjects(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault
     if SubjectKind.TENANT in kinds and dataset.tenant is None:
         hint = "name the column with `tenant`, or leave `tenant` out of `kinds`"
         yield MapFault(("name",), f"a tenant gets no row of {dataset.name!r}: no column names the tenant", hint)
-    usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
-    serves_contacts = any(way.dataset or (way.within or usual) is Within.TENANT for way in dataset.exact_rows)
+    serves_contacts = any(_serves_contacts(dataset, way) for way in dataset.rows)
     if SubjectKind.CONTACT in kinds and dataset.rows and dataset.fields and not serves_contacts:
         hint = "name the column with `tenant`, or leave `contact` out of `kinds`"
         message = f"a contact gets no row of {dataset.name!r}: its identities are valid at one tenant"
@@ -170,6 +169,14 @@ def _subjects(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault
         people = ", ".join(sorted(kinds - {SubjectKind.TENANT}))
         hint = 'add `rows`, or write kinds = ["tenant"]'
         yield MapFault(("name",), f"no row of {dataset.name!r} belongs to a person ({people})", hint)
+
+
+def _serves_contacts(dataset: SqlDatasetForm, way: WayForm) -> bool:
+    """Return whether a way leads from identities at one tenant."""
+    if not isinstance(way, RowsForm):
+        return not isinstance(way, SoleAddressRowsForm)
+    usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
+    return bool(way.dataset) or (way.within or usual) is Within.TENANT
 
 
 def _way(form: SqlSourceForm, path: Sequence[str | int], dataset: SqlDatasetForm, way: RowsForm) -> Iterator[MapFault]:

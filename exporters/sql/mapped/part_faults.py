@@ -24,14 +24,14 @@ def _parts(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault]:
     own = {one.name: one.table for one in form.dataset}
     for count, way in enumerate(way for way in dataset.exact_rows if way.part):
         at = ("rows", dataset.rows.index(way), "part")
-        if way.dataset is None or way.through:
-            yield MapFault(at, "a row is a `part` of a row of another dataset, without `through`")
+        if way.dataset is None or way.through or way.only_if_null is not None:
+            yield MapFault(at, "a `part` names a row of another dataset, without `through` and `only_if_null`")
         elif way.dataset not in own:
-            yield MapFault(at, "a row is a `part` of a row of the same map")
+            yield MapFault(at, "a `part` belongs to a row of the same map")
         elif own[way.dataset] == dataset.table:
-            yield MapFault(at, "a row is a `part` of a row of another table")
+            yield MapFault(at, "a `part` belongs to a row of another table")
         if count:
-            yield MapFault(at, "a row is a `part` of one other row")
+            yield MapFault(at, "a `part` belongs to one other row")
     for number, way in enumerate(dataset.staff):
         if way.part:
             yield MapFault(("staff", number, "part"), "`part` is for `rows`")
