@@ -260,20 +260,6 @@ class Relations:
         given = (rule.gives for rule in rules if isinstance(rule, ByAddress | ByMember))
         return frozenset([*given, *([] if self.book is None else [self.book.duplicate])])
 
-    def reviewed(self, exporter: str) -> Mapping[str, str]:
-        """Return the kinds of identities that an exporter finds by comparing addresses, with the records' datasets."""
-        of_exporter = {name: one for name, one in self.belongings.items() if name.startswith(f"{exporter}/")}
-        found = {
-            rule.gives: name
-            for name, one in of_exporter.items()
-            for rule in one.person
-            if isinstance(rule, ByAddress | ByMember)
-        }
-        for name, one in of_exporter.items():
-            if self.book is not None and one.table is self.book.table:
-                found[self.book.duplicate] = name
-        return found
-
     def kinds(self, dataset: str) -> frozenset[str]:
         """Return the kinds of identities by which rows of a dataset are selected, over all parents."""
         found: set[str] = set()
