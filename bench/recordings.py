@@ -24,7 +24,7 @@ from sqlalchemy import create_engine
 from bench.figures import Figure, interleaved
 from bench.surroundings import Surroundings, surroundings
 from demo.vault import store
-from exporters.reference import calls, schema
+from exporters.reference import declared, schema
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -65,7 +65,7 @@ def _place(around: Surroundings, files: int) -> Iterator[StoredRecordings]:
     settings = load_settings(dir=around.folder, source_url=source, recordings_url=recordings)
     made = world(
         around.folder,
-        {"calls": calls.exporter(PlatformSources(settings))},
+        {"calls": declared.calls(PlatformSources(settings))},
         storage=open_storage(around.s3.url("bench")),
         database_url=around.postgres.url(around.postgres.create_database()),
         source_url=source,

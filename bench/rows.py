@@ -26,12 +26,16 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from bench.figures import Figure, interleaved
 from bench.surroundings import Surroundings, surroundings
-from exporters.reference import row_filters, schema
+from exporters.reference import schema
+from exporters.sql.belonging import Relations
 from exporters.sql.columns import ExactNumeric, created, link, moments, table, texts
 from exporters.sql.columns import text as words
 from exporters.sql.exporter import SqlExporter
-from exporters.sql.source import Named, TableSource, table_source
-from portability.api import Provenance, Role
+from exporters.sql.mapped.belongings import belonging_of
+from exporters.sql.mapped.compiling import sources_of
+from exporters.sql.mapped.forms import SqlSourceForm
+from exporters.sql.source import TableSource
+from exporters.sql.values import field_type
 from portability.database.engine import JsonType
 from portability.processes import settle
 from portability.settings import load_settings
@@ -141,17 +145,22 @@ def place_in(around: Surroundings, rows: int) -> Iterator[StoredRows]:
 
 
 def _source() -> TableSource:
-    return table_source(
-        MADE,
-        "rows",
-        "Rows",
-        "Rows of the bench.",
-        *(Named(column.name, "A value.") for column in MADE.columns),
-        provenance=Provenance.OBSERVED,
-        role=Role.CONTROLLER,
-        kinds=row_filters.USERS,
-        where=row_filters.owned(user=MADE.c.user_id),
-    )
+    """Return how the rows are read: by a map, as those of any company."""
+    stated = {
+        "name": "rows",
+        "title": "Rows",
+        "description": "Rows of the bench.",
+        "provenance": "observed",
+        "table": MADE.name,
+        "rows": [{"column": "user_id", "identities": ["user_id"]}],
+        "order": ["created_at", "id"],
+        "created": "created_at",
+        "fields": {column.name: {"type": field_type(column.type), "text": "A value."} for column in MADE.columns},
+    }
+    text_of_map = json.dumps({"title": "Bench", "role": "controller", "kinds": ["user"], "dataset": [stated]})
+    form, tables = SqlSourceForm.model_validate_json(text_of_map), {MADE.name: MADE}
+    relations = Relations({"rows": belonging_of(form.dataset[0], tables)})
+    return sources_of(form, tables, relations)[0]
 
 
 def _filled(pg: Postgres, rows: int) -> str:

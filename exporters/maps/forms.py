@@ -18,6 +18,10 @@ Pointer = Annotated[str, StringConstraints(pattern=r"^(/[^/]+)+$")]
 """A JSON Pointer without indexes."""
 
 
+ALTERNATIVE = "form of "
+"""Begin of the tags of alternative forms of a value: errors of pydantic have them among the steps to the value."""
+
+
 class MapForm(BaseModel):
     """A table of a map: unknown keys are faults, and values are not converted."""
 

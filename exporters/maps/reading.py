@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from exporters.maps.forms import ALTERNATIVE
 from exporters.maps.positions import Path as Steps
 from exporters.maps.positions import position
 from portability.api import SourceMap
@@ -83,7 +84,7 @@ def parse_map(source: MapText, form: type[Form]) -> Map[Form]:
 
 
 def _fault(error: Any) -> MapFault:  # noqa: ANN401  # a TypedDict of the library that may change
-    steps: Sequence[str | int] = error["loc"]
+    steps = [step for step in error["loc"] if not str(step).startswith(ALTERNATIVE)]
     key = steps[-1] if steps else "the map"
     match error["type"]:
         case "extra_forbidden":

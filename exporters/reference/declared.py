@@ -1,32 +1,38 @@
-"""Exporters of the reference platform that a map declares; the rest has modules of its own."""
+"""The exporters of the reference platform: each is a map on the tables of its schema."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from exporters.reference import row_filters, schema
-from exporters.reference.maps import form_of
+from exporters.reference.maps import TABLES, address_users, form_of, relations
 from exporters.sql.exporter import SqlExporter
-from exporters.sql.mapped.compiling import source_of
-from portability.api import STAFF_IDENTITY, Exporter, Sources
+from exporters.sql.mapped.compiling import sources_of
+from exporters.sql.mapped.documents import whole_of
+from exporters.sql.mapped.identification import Identification, use_of
+from portability.api import Exporter, Sources
 
 
 def open_declared(name: str, sources: Sources) -> Exporter:
     """Make the exporter of a map. Raises BadMap, and BadSetting for its hooks."""
-    form, tables = form_of(name), schema.metadata.tables
-    read = [source_of(form, one, tables, row_filters.rows(f"{name}/{one.name}")) for one in form.dataset]
-    by, has_staff = row_filters.selects_by(name), any(one.staff for one in form.dataset)
-    if not has_staff:
-        return SqlExporter(sources, *read, selects_by=by)
-    find = row_filters.finder(name)
-    return SqlExporter(sources, *read, selects_by=by, finder=find, finds=frozenset({STAFF_IDENTITY}))
+    form = form_of(name)
+    read = sources_of(form, TABLES, relations(), name)
+    use = use_of(form, name, frozenset().union(*(relations().kinds(f"{name}/{one.name}") for one in form.dataset)))
+    found = Identification(name, form, TABLES, relations(), address_users(), f"{name}/")
+    finder, knower = found.find if use.finds else None, found.knows if found.can_tell else None
+    return SqlExporter(sources, *read, use=use, finder=finder, knower=knower, whole=whole_of(form, read))
 
 
+account = partial(open_declared, "account")
 billing = partial(open_declared, "billing")
+calls = partial(open_declared, "calls")
+chats = partial(open_declared, "chats")
 configuration = partial(open_declared, "configuration")
 cookies = partial(open_declared, "cookies")
+crm = partial(open_declared, "crm")
 devices = partial(open_declared, "devices")
+inquiries = partial(open_declared, "inquiries")
 interactions = partial(open_declared, "interactions")
+marketing = partial(open_declared, "marketing")
 performance = partial(open_declared, "performance")
 trail = partial(open_declared, "trail")
 usage = partial(open_declared, "usage")

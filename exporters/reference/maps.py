@@ -1,21 +1,24 @@
-"""Maps of the reference platform: the datasets that a file declares, on the tables of its schema."""
+"""The maps of the reference platform, on the tables of its schema: what they declare, and which rows belong to whom."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
 from exporters.maps.reading import MapText, parse_map
 from exporters.reference import schema
-from exporters.sql.belonging import Belonging
-from exporters.sql.mapped.compiling import belonging_of
+from exporters.sql.belonging import Relations
+from exporters.sql.mapped.belongings import accounts_of, belonging_of, book_of
 from exporters.sql.mapped.forms import SqlSourceForm
+from exporters.sql.sole_addresses import AddressUsers
 
 NAMES: Sequence[str] = (
-    *("billing", "configuration", "cookies", "devices", "interactions", "performance", "trail", "usage"),
+    *("account", "billing", "calls", "chats", "configuration", "cookies", "crm", "devices", "inquiries"),
+    *("interactions", "marketing", "performance", "trail", "usage"),
 )
-"""Exporters that a map declares, `<name>.toml` beside this module."""
+"""The exporters, `<name>.toml` beside this module."""
+TABLES = schema.metadata.tables
 
 
 @cache
@@ -25,12 +28,20 @@ def form_of(name: str) -> SqlSourceForm:
     return parse_map(MapText(f"{name}.toml", text), SqlSourceForm).form
 
 
-def belongings() -> Mapping[str, Belonging]:
-    """Return which rows belong to whom, by dataset: `exporter/dataset`."""
-    return dict(_belongings())
+@cache
+def relations() -> Relations:
+    """Return which rows of each dataset, `exporter/dataset`, belong to whom, and who has which address at a tenant."""
+    found = {
+        f"{name}/{stated.name}": belonging_of(stated, TABLES, name)
+        for name in NAMES
+        for stated in form_of(name).dataset
+    }
+    books = filter(None, (book_of(form_of(name), TABLES) for name in NAMES))
+    return Relations(found, next(books, None))
 
 
-def _belongings() -> Iterator[tuple[str, Belonging]]:
-    for name in NAMES:
-        for stated in form_of(name).dataset:
-            yield f"{name}/{stated.name}", belonging_of(stated, schema.metadata.tables, name)
+@cache
+def address_users() -> AddressUsers:
+    """Return who uses addresses: the accounts, and the rows that may have no account."""
+    accounts = filter(None, (accounts_of(form_of(name), TABLES) for name in NAMES))
+    return AddressUsers(next(accounts, None), list(relations().belongings.values()))

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, cast, or_, select
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, null, or_, select
 
 from exporters.sql.addresses import Owner, had_it_together, is_of_one, same_name
-from exporters.sql.belonging import AddressBook, Belonging, ByAddress, ByColumn, ByMember
+from exporters.sql.belonging import AddressBook, Belonging, ByAddress, ByMember
 from exporters.sql.columns import folded
-from exporters.sql.identifiers import at_tenants
+from exporters.sql.identifiers import at_tenants, names_any, written
 from exporters.sql.values import exact
 from portability.api import Identity, Subject, SubjectKind
 from portability.people.addresses import EMAIL, fold, is_national, normal
@@ -70,7 +70,9 @@ def _read_known_addresses(
     found: dict[tuple[str, bytes], KnownAddress] = {}
     t = book.table
     for kind, columns in book.addresses.items():
-        chosen = and_(t.c[book.tenant] == tenant, t.c[book.key].in_(own), t.c[columns.since].is_not(None))
+        chosen = and_(
+            names_any(t.c[book.tenant], [tenant]), names_any(t.c[book.key], own), t.c[columns.since].is_not(None)
+        )
         for (address,) in connection.execute(select(t.c[columns.address]).where(chosen).order_by(t.c[book.key])):
             if not isinstance(address, str) or not address.strip():
                 continue
@@ -141,18 +143,6 @@ def _matches(
     return [*_by_member(connection, belonging, rule, tenant, own, known)]
 
 
-def staff_tenants(connection: Connection, belongings: Sequence[Belonging], user: str) -> Iterator[str]:
-    """Yield the tenants where a row names this user as a member of staff."""
-    for belonging in belongings:
-        t = belonging.table
-        for rule in belonging.staff:
-            if isinstance(rule, ByColumn) and belonging.tenant is not None:
-                tenant = t.c[belonging.tenant]
-                yield from connection.scalars(
-                    select(tenant).where(t.c[rule.column] == user).distinct().order_by(tenant)
-                )
-
-
 def identities(source: str, found: Iterator[tuple[str, str, str, bool]]) -> Iterator[Identity]:
     """Make identities of matches."""
     for tenant, kind, key, is_certain in found:
@@ -168,16 +158,13 @@ def _by_address(
     known: Sequence[KnownAddress],
 ) -> Iterator[tuple[str, bool]]:
     t = belonging.table
-    columns = [t.c[belonging.key], t.c[rule.address], *(exact(t.c[name]) for name in rule.at)]
+    columns = [written(t.c[belonging.key]), t.c[rule.address], *(exact(t.c[name]) for name in rule.at)]
     for one in known:
         if one.kind != rule.identity:
             continue
-        conditions = [t.c[belonging.tenant or ""] == tenant, t.c[rule.unlinked].is_(None)]
+        conditions = [names_any(t.c[belonging.tenant or ""], [tenant]), t.c[rule.unlinked].is_(None)]
         conditions.append(may_contain(t.c[rule.address], one.kind, one.address))
-        if rule.when is not None:
-            conditions.append(t.c[rule.when[0]] == rule.when[1])
-        if rule.unless is not None:
-            conditions.append(t.c[rule.unless[0]].is_distinct_from(rule.unless[1]))
+        conditions += [condition.on(t) for condition in (*rule.where, *belonging.where)]
         for key, address, *times in connection.execute(
             select(*columns).where(*conditions).order_by(t.c[belonging.key])
         ):
@@ -200,8 +187,9 @@ def _by_member(
     text = cast(t.c[rule.members], Text)
     candidates: list[ColumnElement[bool]] = [text.contains(key, autoescape=True) for key in own]
     candidates += [may_contain(text, one.kind, one.address) for one in searched]
-    columns = [t.c[belonging.key], text, *(exact(t.c[name]) for name in rule.at)]
-    conditions = (t.c[belonging.tenant or ""] == tenant, or_(*candidates))
+    columns = [written(t.c[belonging.key]), text, *(exact(t.c[name]) for name in rule.at)]
+    conditions = [names_any(t.c[belonging.tenant or ""], [tenant]), or_(*candidates)]
+    conditions += [condition.on(t) for condition in belonging.where]
     rows = select(*columns).where(*conditions).order_by(t.c[belonging.key])
     for key, members, *times in connection.execute(rows):
         words = set(_words(members))
@@ -217,8 +205,10 @@ def _by_member(
 def _owners(connection: Connection, book: AddressBook, tenant: str, one: KnownAddress) -> Iterator[Owner]:
     """Yield everyone at the tenant who has this address."""
     t, columns = book.table, book.addresses[one.kind]
-    asked = (t.c[book.key], t.c[columns.address], exact(t.c[columns.since]), exact(t.c[book.until]), t.c[book.name])
-    rows = select(*asked).where(t.c[book.tenant] == tenant, may_contain(t.c[columns.address], one.kind, one.address))
+    until = null() if book.until is None else exact(t.c[book.until])
+    asked = (written(t.c[book.key]), t.c[columns.address], exact(t.c[columns.since]), until, t.c[book.name])
+    at_tenant = names_any(t.c[book.tenant], [tenant])
+    rows = select(*asked).where(at_tenant, may_contain(t.c[columns.address], one.kind, one.address))
     for key, other, since, until, name in connection.execute(rows.order_by(t.c[book.key])):
         if one.equals(other):
             yield Owner(key, _time(since), _time(until), name)
@@ -228,12 +218,14 @@ def _with_proved_email(
     connection: Connection, book: AddressBook, tenant: str, keys: Collection[str], own: Collection[str]
 ) -> Iterator[str]:
     """Yield those records that have proved another e-mail address than the subject: they are other people."""
+    if EMAIL not in book.addresses:
+        return
     t, email = book.table, book.addresses[EMAIL]
-    proved = (t.c[book.tenant] == tenant, t.c[email.since].is_not(None))
-    columns = (t.c[book.key], t.c[email.address])
-    mine = connection.execute(select(*columns).where(*proved, t.c[book.key].in_(own)))
+    proved = (names_any(t.c[book.tenant], [tenant]), t.c[email.since].is_not(None))
+    columns = (written(t.c[book.key]), t.c[email.address])
+    mine = connection.execute(select(*columns).where(*proved, names_any(t.c[book.key], [*own])))
     own_forms = {normal(EMAIL, address) for _key, address in mine if address}
-    for key, address in connection.execute(select(*columns).where(*proved, t.c[book.key].in_(keys))):
+    for key, address in connection.execute(select(*columns).where(*proved, names_any(t.c[book.key], [*keys]))):
         if address and normal(EMAIL, address) not in own_forms:
             yield key
 

@@ -1,6 +1,6 @@
 """Belonging: declares which rows of a dataset belong to a person. Data only; `exporters.sql.row_filter` compiles it.
 
-Each class has a form in TOML with the same names, so that a map can say the same (docs/source-schema.md, "Belonging").
+Each class has a form in maps with the same names (docs/maps.md).
 """
 
 from __future__ import annotations
@@ -74,19 +74,23 @@ class ByParent:
 
 @dataclass(frozen=True, slots=True)
 class RowCondition:
-    """A condition on a column; exactly one of the three is set."""
+    """A condition on a column; exactly one of the four is set."""
 
     column: str
     among: tuple[Scalar, ...] = ()
     """The values that it may have."""
     is_null: bool = False
     is_not_null: bool = False
+    other_than: Scalar | None = None
+    """It must be NULL or have another value."""
 
     def on(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition on a table or an alias of it."""
         column = table.c[self.column]
         if self.is_null:
             return column.is_(None)
+        if self.other_than is not None:
+            return column.is_distinct_from(self.other_than)
         return column.is_not(None) if self.is_not_null else column.in_(self.among)
 
 
@@ -131,10 +135,7 @@ class ByAddress:
     at: tuple[str, ...]
     """Columns with the time of the row: the first that has a value."""
     gives: str
-    when: tuple[str, str] | None = None
-    """A column and the value that it must have."""
-    unless: tuple[str, str] | None = None
-    """A column and a value that it must not have."""
+    where: tuple[RowCondition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +213,8 @@ class AddressBook:
     table: Table
     addresses: Mapping[str, AddressColumns]
     """By kind: `email` and `phone`."""
-    until: str
-    """The column with the end of the person's record: the address was theirs until then."""
+    until: str | None
+    """The column with the end of the person's record: the address was theirs until then. None: records have no end."""
     identity: str
     """The kind of identity of the person's record."""
     duplicate: str
@@ -258,20 +259,6 @@ class Relations:
         rules = (rule for belonging in self.belongings.values() for rule in belonging.person)
         given = (rule.gives for rule in rules if isinstance(rule, ByAddress | ByMember))
         return frozenset([*given, *([] if self.book is None else [self.book.duplicate])])
-
-    def reviewed(self, exporter: str) -> Mapping[str, str]:
-        """Return the kinds of identities that an exporter finds by comparing addresses, with the records' datasets."""
-        of_exporter = {name: one for name, one in self.belongings.items() if name.startswith(f"{exporter}/")}
-        found = {
-            rule.gives: name
-            for name, one in of_exporter.items()
-            for rule in one.person
-            if isinstance(rule, ByAddress | ByMember)
-        }
-        for name, one in of_exporter.items():
-            if self.book is not None and one.table is self.book.table:
-                found[self.book.duplicate] = name
-        return found
 
     def kinds(self, dataset: str) -> frozenset[str]:
         """Return the kinds of identities by which rows of a dataset are selected, over all parents."""

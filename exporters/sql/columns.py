@@ -73,7 +73,7 @@ def _utc_text_sqlite(element: utc_text, compiler: SQLCompiler, **options: Any) -
     return f"coalesce(strftime('%Y-%m-%d %H:%M:%f', {stored}) || '000', {stored})"
 
 
-def moment_of(column: Column[Any]) -> ColumnElement[Any]:
+def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return what to compare with a time: the column, or its time if the source writes times in several forms."""
     return utc_text(column) if isinstance(column.type, SourceTime) else column
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from exporters.sql.creation import existing
 from exporters.sql.cursors import cursor
 from exporters.sql.faults import UndecodableText, reading
 from exporters.sql.files import StatedFile, find_all
+from exporters.sql.identifiers import names_any
 from exporters.sql.marks import Marks, remarks, remarks_of
 from exporters.sql.rows import TakenColumns, rows_of, statement, take
 from exporters.sql.source import FILE, TableSource
@@ -50,6 +51,8 @@ Parts: TypeAlias = Mapping[str, Sequence[Record]]
 """Records of the datasets that belong to one conversation, by dataset."""
 Party: TypeAlias = dict[str, JSON]
 """A party with `staff` and `speaker` beside the fields of docs/vcon.md, until `people` separates them."""
+ConversationShape: TypeAlias = Callable[[Record, Parts], Record]
+"""Makes the record of docs/vcon.md of a conversation's row and its parts. Group `portability.hooks`."""
 Found: TypeAlias = Mapping[StatedFile, File | Gap]
 """Files in the file store, by the names in rows."""
 Place: TypeAlias = tuple[JSON, JSON]
@@ -76,7 +79,7 @@ class Whole:
     """The field of the parts that refers to the conversation."""
     spoken: str
     """The part with a field `text`, which determines the size of a conversation."""
-    shape: Callable[[Record, Parts], Record]
+    shape: ConversationShape
 
 
 def dataset(
@@ -249,7 +252,7 @@ def named(record: Record, **names: str) -> dict[str, JSON]:
 def _fitting(connection: Connection, whole: Whole, parents: Sequence[TakenColumns]) -> int:
     """Return how many of the conversations fit into one batch: at least one, if there is any."""
     spoken = whole.parts[whole.spoken]
-    columns = {column.name: column for column in spoken.columns}
+    columns = dict(zip((field.name for field in spoken.dataset.fields), spoken.columns, strict=False))
     link, size = columns[whole.link], func.coalesce(func.sum(func.length(columns["text"])), 0)
     query = select(link, size + SEGMENT_BYTES * func.count()).select_from(spoken.origin).group_by(link)
     sizes = dict(tuple(row) for row in connection.execute(query.where(_of(whole, parents))))
@@ -271,15 +274,17 @@ def _children(
 def _of_part(
     connection: Connection, whole: Whole, source: TableSource, parents: Sequence[TakenColumns], selection: Selection
 ) -> Mapping[JSON, Sequence[TakenColumns]]:
-    wanted = and_(_of(whole, parents), *existing(source, selection))
+    stated = () if source.filter is None else source.filter.belonging.where
+    conditions = (condition.on(source.table) for condition in stated)
+    wanted = and_(_of(whole, parents), *existing(source, selection), *conditions)
     found: dict[JSON, list[TakenColumns]] = {}
     for one in take(source, connection.execute(statement(source, wanted, None)).all()):
         found.setdefault(one.record[whole.link], []).append(one)
     return found
 
 
-def _of(whole: Whole, parents: Sequence[TakenColumns]) -> Any:  # noqa: ANN401  # a ColumnElement[bool], of a Column[Any]
-    return whole.parent.order[-1].in_([one.record["id"] for one in parents])
+def _of(whole: Whole, parents: Sequence[TakenColumns]) -> ColumnElement[bool]:
+    return names_any(whole.parent.order[-1], [str(one.record["id"]) for one in parents])
 
 
 def _record(

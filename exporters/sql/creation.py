@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Table, and_, not_, or_
-from sqlalchemy.sql import visitors
+from sqlalchemy import Column, ColumnElement, and_, not_, or_
 
 from exporters.sql.columns import moment_of
 from exporters.sql.source import TableSource
@@ -35,24 +33,19 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
     """Yield the conditions that leave out rows created since the export began, and rows that belong to such a row.
 
     A creation time later than now is a wrong time of the source: the row cannot have been created since then, so it
-    belongs to the export. A row that belongs to a newer row of a joined table is left out with it, so a row is never
-    there without its parent. A parent that is missing has no creation time, and leaves nothing out.
+    belongs to the export. A row that is a part of a newer row is left out with it, so a row is never there without its
+    parent. A parent that is missing has no creation time, and leaves nothing out.
     """
     if selection.began_at is None or source.created is None:
         return
     present = datetime.now(UTC) + CLOCK_TOLERANCE
     own = moment_of(source.created)
     yield not_(and_(own > selection.began_at, own <= present))
-    for created in _creation_times_of_parents(source.origin, source.created.table):
+    if source.created_of_parent is not None:
+        created = moment_of(source.created_of_parent)
         yield or_(created.is_(None), created <= selection.began_at, created > present)
 
 
 def in_future(created: Column[Any]) -> ColumnElement[bool]:
     """Return the condition for rows whose own creation time has not come yet."""
     return moment_of(created) > datetime.now(UTC) + CLOCK_TOLERANCE
-
-
-@cache
-def _creation_times_of_parents(origin: FromClause, own: FromClause) -> tuple[ColumnElement[Any], ...]:
-    tables = (part for part in visitors.iterate(origin) if isinstance(part, Table))
-    return tuple(table.c.created_at for table in tables if table is not own and "created_at" in table.c)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise, starmap
@@ -54,19 +54,17 @@ class SqlExporter:
         self,
         sources: Sources,
         *tables: TableSource,
-        selects_by: frozenset[str] | None = None,
+        use: IdentityUse | None = None,
         finder: Finder | None = None,
-        finds: frozenset[str] | None = None,
-        whole: Whole | None = None,
         knower: Knower | None = None,
-        reviewed: Mapping[str, str] | None = None,
+        whole: Whole | None = None,
     ) -> None:
         self._sources = sources
         self._tables = {table.dataset.name: table for table in tables}
         self._finder = finder
         self._knower = knower
         self._whole = whole
-        self._use = IdentityUse(selects_by, finds if finder else frozenset(), reviewed or {})
+        self._use = use or IdentityUse()
 
     @property
     def identity_use(self) -> IdentityUse:

@@ -6,7 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, ColumnElement, Enum, Integer, LargeBinary, Text, Uuid, and_, cast
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Enum,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    Uuid,
+    and_,
+    cast,
+    false,
+)
 from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -35,7 +47,7 @@ def at_tenants(subject: Subject, kinds: Collection[str], *, verified: bool = Tru
     return {tenant: tuple(values) for tenant, values in found.items()}
 
 
-def fitting(column: Column[Any], values: Sequence[str]) -> Sequence[Any]:
+def fitting(column: ColumnElement[Any], values: Sequence[str]) -> Sequence[Any]:
     """Return the values that the column can contain, as its type has them.
 
     A number or UUID that is written in another way is another identity: `007` is not 7.
@@ -58,6 +70,17 @@ def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement
     if not all(isinstance(value, str) for value in values) or isinstance(column.type, Uuid):
         return same
     return same_bytes(same, cast(column, LargeBinary).in_([value.encode() for value in values]))
+
+
+def names_any(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of the identifiers, in the form of its type."""
+    found = fitting(column, values)
+    return is_among(column, found) if found else false()
+
+
+def written(column: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return the identifiers of a column as texts."""
+    return column if isinstance(column.type, String) else cast(column, Text)
 
 
 class same_bytes(FunctionElement[bool]):  # noqa: N801  # named like an SQL function

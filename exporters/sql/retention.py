@@ -5,6 +5,7 @@ The register of the notice states the length of each period; these rules name th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,9 +22,11 @@ class Until:
 
     until: Column[Any]
     hold: Column[Any] | None = None
+    where: Sequence[ColumnElement[bool]] = ()
+    """Conditions for the rows that have a period."""
 
     def past(self, _subject: Subject, moment: datetime, _cutoff: datetime | None) -> ColumnElement[bool]:
-        return _without_hold(moment_of(self.until) <= moment, self.hold)
+        return _without_hold(and_(*self.where, moment_of(self.until) <= moment), self.hold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,15 @@ class Since:
     """The period begins with a time or date in the row, and has not begun while that is NULL."""
 
     begin: Column[Any]
-    only: ColumnElement[bool] | None = None
-    """Only for rows that fulfil this."""
     hold: Column[Any] | None = None
+    where: Sequence[ColumnElement[bool]] = ()
+    """Conditions for the rows that have a period."""
 
     def past(self, _subject: Subject, _moment: datetime, cutoff: datetime | None) -> ColumnElement[bool] | None:
         if not cutoff:
             return None
         past = moment_of(self.begin) <= (cutoff.date() if isinstance(self.begin.type, Date) else cutoff)
-        return _without_hold(past if self.only is None else and_(self.only, past), self.hold)
+        return _without_hold(and_(*self.where, past), self.hold)
 
 
 def _without_hold(past: ColumnElement[bool], hold: Column[Any] | None) -> ColumnElement[bool]:

@@ -138,7 +138,8 @@ class RowFilter:
         """Return the condition on the columns of the joined parent, whose rows lead to the subject."""
         parent = self._relations.belongings[self._joined or ""]
         ways = list(self._ways(parent, parent.person, subject))
-        return any_way(parent, ways, parent.table)
+        rows = any_way(parent, ways, parent.table)
+        return None if rows is None else limited(self._belonging, self._belonging.table, rows)
 
     def _all_ways(self, subject: Subject) -> Iterator[Way]:
         yield from self._ways(self._belonging, self._belonging.person, subject)

@@ -19,6 +19,7 @@ from exporters.sql.address_matches import may_contain
 from exporters.sql.addresses import same_name
 from exporters.sql.belonging import AccountBook, AddressBook, Belonging, BySoleAddress, shared, sole
 from exporters.sql.columns import folded
+from exporters.sql.identifiers import written
 from portability.api import ADDRESS_KINDS, Identity, Subject
 from portability.people.addresses import EMAIL, fold, normal
 
@@ -27,7 +28,8 @@ from portability.people.addresses import EMAIL, fold, normal
 class AddressUsers:
     """Who uses addresses: the accounts, and the rows that may have no account."""
 
-    accounts: AccountBook
+    accounts: AccountBook | None
+    """None: the source has no accounts."""
     belongings: Collection[Belonging]
 
 
@@ -50,7 +52,8 @@ def identities(connection: Connection, source: str, users: AddressUsers, subject
     """
     for kind, address in _proved(subject):
         use = _use(connection, users, kind, address)
-        yield from (Identity(source, users.accounts.identity, key, verified=True) for key in use.owners)
+        if users.accounts is not None:
+            yield from (Identity(source, users.accounts.identity, key, verified=True) for key in use.owners)
         question = Identity(source, shared(kind), kind, verified=False)
         if use.is_shared and use.notations:
             yield question
@@ -76,10 +79,11 @@ def records(
     """
     for kind, address in _proved(subject):
         use = _use(connection, users, kind, address)
-        if use.owners:
+        if use.owners or kind not in book.addresses:
             continue
         t, columns = book.table, book.addresses[kind]
-        asked = select(t.c[book.tenant], t.c[book.key], t.c[book.name], t.c[columns.since], t.c[columns.address])
+        named = (written(t.c[book.tenant]), written(t.c[book.key]), t.c[book.name])
+        asked = select(*named, t.c[columns.since], t.c[columns.address])
         rows = asked.where(may_be(t.c[columns.address], kind, address)).order_by(t.c[book.tenant], t.c[book.key])
         same = (row for row in connection.execute(rows).all() if _is_same(kind, row[-1], address))
         for tenant, group in groupby(same, itemgetter(0)):
@@ -106,10 +110,12 @@ def _proved(subject: Subject) -> Iterator[tuple[str, str]]:
         yield from ((kind, address) for address in subject.verified(kind))
 
 
-def _accounts(connection: Connection, book: AccountBook, kind: str, address: str) -> Iterator[tuple[str, bool]]:
+def _accounts(connection: Connection, book: AccountBook | None, kind: str, address: str) -> Iterator[tuple[str, bool]]:
     """Yield the accounts with an address, and whether the account has proved it."""
+    if book is None or kind not in book.addresses:
+        return
     t, columns = book.table, book.addresses[kind]
-    asked = (t.c[book.key], t.c[columns.address], t.c[columns.since].is_not(None))
+    asked = (written(t.c[book.key]), t.c[columns.address], t.c[columns.since].is_not(None))
     for key, found, is_proved in connection.execute(
         select(*asked).where(may_be(t.c[columns.address], kind, address)).order_by(t.c[book.key])
     ):
@@ -128,7 +134,8 @@ def _uses(
             t: Table = belonging.table
             name: ColumnElement[Any] = literal(None, Text()) if rule.name is None else t.c[rule.name]
             asked = select(t.c[rule.sole_address], t.c[rule.unlinked], name)
-            rows = asked.where(may_be(t.c[rule.sole_address], kind, address)).distinct()
+            conditions = (condition.on(t) for condition in belonging.where)
+            rows = asked.where(may_be(t.c[rule.sole_address], kind, address), *conditions).distinct()
             for notation, account, given in connection.execute(rows.order_by(*rows.selected_columns)):
                 if _is_same(kind, notation, address):
                     yield notation, account, given

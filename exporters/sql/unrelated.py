@@ -22,7 +22,8 @@ from exporters.sql.belonging import (
     Rule,
     Within,
 )
-from exporters.sql.columns import alias, folded, json_texts
+from exporters.sql.columns import alias, folded, json_texts, moment_of
+from exporters.sql.identifiers import names_any, written
 from portability.people.addresses import EMAIL
 
 _SEPARATORS = ("tel:", "(0)", " ", "-", "(", ")", ".", "/")
@@ -100,20 +101,17 @@ def _has_parent(relations: Relations, rule: ByParent, t: FromClause, tenant: str
     if not ways or parent.tenant is None:
         return None
     of_person = select(p.c[rule.key].label("key")).select_from(_joined(p, ways))
-    parents = of_person.where(p.c[parent.tenant] == tenant, _any(ways)).distinct().subquery()
+    parents = of_person.where(names_any(p.c[parent.tenant], [tenant]), _any(ways)).distinct().subquery()
     return _JoinedWay(parents.c.key.is_not(None), [(parents, parents.c.key == t.c[rule.column])])
 
 
 def _has_address(relations: Relations, rule: ByAddress, t: FromClause, tenant: str) -> _JoinedWay:
     """Return the way of rows whose address is that of exactly one person, who had proved it by then."""
     people = _people(relations.address_book(), rule.identity, tenant)
-    moment = func.coalesce(*(t.c[name] for name in rule.at))
+    moment = func.coalesce(*(moment_of(t.c[name]) for name in rule.at))
     # Not NULL: its negation would not be true.
     conditions = [t.c[rule.unlinked].is_(None), func.coalesce(people.c.since <= moment, false())]
-    if rule.when is not None:
-        conditions.append(t.c[rule.when[0]] == rule.when[1])
-    if rule.unless is not None:
-        conditions.append(t.c[rule.unless[0]].is_distinct_from(rule.unless[1]))
+    conditions += [condition.on(t) for condition in rule.where]
     is_theirs = people.c.address == _form(rule.identity, t.c[rule.address])
     return _JoinedWay(and_(*conditions), [(people, and_(t.c[rule.unlinked].is_(None), is_theirs))])
 
@@ -124,8 +122,9 @@ def _has_member(relations: Relations, belonging: Belonging, rule: ByMember, t: F
     b = alias(book.table, rule, "named")
     m = alias(belonging.table, rule)
     texts = json_texts(m.c[rule.members]).table_valued("value", name="texts")
-    moment = func.coalesce(*(m.c[name] for name in rule.at))
-    named = select(1).select_from(b).where(b.c[book.key] == texts.c.value, b.c[book.tenant] == tenant)
+    moment = func.coalesce(*(moment_of(m.c[name]) for name in rule.at))
+    is_key = written(b.c[book.key]) == texts.c.value
+    named = select(1).select_from(b).where(is_key, names_any(b.c[book.tenant], [tenant]))
     found = [_JoinedWay(named.correlate(texts).exists())]
     for kind in sorted(book.addresses.keys() & set(rule.identities)):
         people = _people(book, kind, tenant)
@@ -135,7 +134,7 @@ def _has_member(relations: Relations, belonging: Belonging, rule: ByMember, t: F
         is_proved = func.coalesce(people.c.since <= moment, false())
         found.append(_JoinedWay(is_proved, [(people, and_(likely, is_theirs))]))
     naming = select(m.c[belonging.key].label("key")).select_from(_joined(m.join(texts, true()), found))
-    members = naming.where(m.c[belonging.tenant or ""] == tenant, _any(found)).distinct().subquery()
+    members = naming.where(names_any(m.c[belonging.tenant or ""], [tenant]), _any(found)).distinct().subquery()
     return _JoinedWay(members.c.key.is_not(None), [(members, members.c.key == t.c[belonging.key])])
 
 
@@ -143,10 +142,9 @@ def _people(book: AddressBook, kind: str, tenant: str) -> FromClause:
     """Return a table of the addresses that exactly one person of the tenant has, and since when it is proved."""
     columns, b = book.addresses[kind], alias(book.table, kind)
     address = _form(kind, b.c[columns.address]).label("address")
-    since = func.min(b.c[columns.since]).label("since")
-    return (
-        select(address, since).where(b.c[book.tenant] == tenant).group_by(address).having(func.count() == 1).subquery()
-    )
+    since = func.min(moment_of(b.c[columns.since])).label("since")
+    at_tenant = select(address, since).where(names_any(b.c[book.tenant], [tenant]))
+    return at_tenant.group_by(address).having(func.count() == 1).subquery()
 
 
 def _form(kind: str, address: ColumnElement[str]) -> ColumnElement[str]:

@@ -118,7 +118,7 @@ def sole_address_way(belonging: Belonging, rule: BySoleAddress, subject: Subject
         return None
 
     def make(t: FromClause) -> ColumnElement[bool]:
-        return and_(t.c[rule.unlinked].is_(None), t.c[rule.sole_address].in_(notations))
+        return and_(t.c[rule.unlinked].is_(None), is_among(t.c[rule.sole_address], notations))
 
     # A row that someone must review is named by its key: the address is personal data.
     return Way(belonging.key, make)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Select, case, func, select
 
-from exporters.reference import calls, crm, row_filters, schema
-from exporters.reference.maps import form_of
-from exporters.sql.mapped.compiling import source_of
+from exporters.reference import schema
+from exporters.reference.maps import TABLES, form_of, relations
+from exporters.sql.mapped.compiling import sources_of
+from exporters.sql.mapped.look_ups import look_up
 from exporters.sql.rows import rows_of, statement
 from exporters.sql.source import TableSource
 from portability.api import Identity, Selection, Subject, SubjectKind
@@ -19,14 +20,9 @@ from portability.database.engine import open_engine
 from portability.testing import sample_subject
 
 SOURCES = {
-    f"{module.__name__.rpartition('.')[2]}/{source.dataset.name}": source
-    for module in (calls, crm)
-    for source in module.SOURCES
-}
-SOURCES |= {
-    name: source_of(form_of("interactions"), stated, schema.metadata.tables, row_filters.rows(name))
-    for stated in form_of("interactions").dataset
-    for name in (f"interactions/{stated.name}",)
+    f"{name}/{source.dataset.name}": source
+    for name in ("calls", "crm", "interactions")
+    for source in sources_of(form_of(name), TABLES, relations(), name)
 }
 CONTACT = sample_subject(
     SubjectKind.CONTACT,
@@ -112,6 +108,20 @@ def test_rows_without_a_person_are_counted_without_a_search_for_each_row(large_p
         by_row = [below for line, below in pairwise(lines) if "SubPlan" in line and ":" not in line]
         assert by_row, dataset
         assert not [step for step in by_row if "Scan using" not in step and "Seq Scan on contacts" not in step], dataset
+
+
+def test_a_user_s_contacts_are_found_by_an_index(large_platform: Engine) -> None:
+    """A proved address is looked up in all notations of its domain, without reading the contacts of all tenants."""
+    with large_platform.begin() as connection:
+        connection.exec_driver_sql("UPDATE contacts SET email = id || '@example.org', email_verified_at = created_at")
+    with large_platform.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE contacts")
+    (first, *_) = (look_up(one, TABLES) for one in form_of("crm").identity if one.kind == "email")
+    conditions = first._conditions(Identity("account", "email", "con_7@example.org", verified=True))
+    assert conditions is not None
+    plan = explained(large_platform, select(first.value).where(*conditions))
+    assert "contacts_by_email" in plan, plan
+    assert "Seq Scan" not in plan, plan
 
 
 def test_a_tenant_s_condition_is_its_column() -> None:

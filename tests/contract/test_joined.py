@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, insert
 
-from exporters.reference import calls, schema
+from exporters.reference import schema
+from exporters.reference.maps import TABLES, form_of, relations
 from exporters.sql import joined, pages
+from exporters.sql.mapped.compiling import sources_of
 from exporters.sql.rows import rows_of
 from portability.api import Batch, Dataset, Exporter, Selection
 from portability.api.errors import SourceUnavailable
@@ -168,7 +170,7 @@ def test_no_answer_is_much_larger_than_a_batch(pg_platform: Engine) -> None:
     """Rows that are far larger than those before do not come all at once: the server counts their bytes."""
     sizes = [10] * 70 + [100_000] * 200
     fill_calls(pg_platform, *({"outcome": "x" * size} for size in sizes))
-    table = calls.SOURCES[0]
+    table = sources_of(form_of("calls"), TABLES, relations(), "calls")[0]
     rows = rows_of(table, platform.TENANT, EVERYTHING, joined.behind(table))
     assert rows is not None
     query = joined.query(table, rows, pg_platform, 1 << 20)

@@ -11,21 +11,14 @@ from volumes import closing_document, envelope
 
 from archive.parts import Content, Member
 from archive.viewer.pages import pages
-from exporters.reference import account, calls, chats, crm, inquiries
-from exporters.reference.maps import form_of
+from exporters.reference.maps import NAMES, form_of
 from exporters.sql.mapped.compiling import dataset_of_map
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind
 from worker.plan.plan import PlanLine
 from worker.write.excerpts import Excerpts
 
 BUILT_IN: Mapping[str, Sequence[Dataset]] = {
-    "account": (account.PROFILE.dataset, account.ORGANISATION.dataset),
-    "calls": tuple(source.dataset for source in calls.SOURCES),
-    "chats": tuple(source.dataset for source in chats.SOURCES),
-    "crm": tuple(source.dataset for source in crm.SOURCES),
-    "devices": tuple(dataset_of_map(form_of("devices"), one) for one in form_of("devices").dataset),
-    "inquiries": tuple(source.dataset for source in inquiries.SOURCES),
-    "usage": tuple(dataset_of_map(form_of("usage"), one) for one in form_of("usage").dataset),
+    name: tuple(dataset_of_map(form_of(name), one) for one in form_of(name).dataset) for name in NAMES
 }
 
 

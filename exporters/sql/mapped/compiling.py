@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text, cast, null
+from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, FromClause, MetaData, Table, Text, and_, cast, null
+from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.types import TypeEngine
 
 from exporters.maps.forms import dataset_of
 from exporters.maps.hooks import load_hook
-from exporters.sql.belonging import (
-    Belonging,
-    ByColumn,
-    ByParent,
-    ByThrough,
-    Relations,
-    RowCondition,
-    Rule,
-    Step,
-    Within,
-)
+from exporters.sql.belonging import AccountBook, Belonging, Relations
 from exporters.sql.columns import NEVER, WITHHELD, SourceTime
-from exporters.sql.mapped.catalogue import Catalogue
-from exporters.sql.mapped.field_columns import field_column
-from exporters.sql.mapped.forms import (
-    ConditionForm,
-    FileForm,
-    RowsForm,
-    SqlDatasetForm,
-    SqlSourceForm,
+from exporters.sql.conversations import Whole
+from exporters.sql.mapped.belongings import (
+    Tables,
+    accounts_of,
+    belonging_of,
+    book_of,
+    conditions_of,
+    qualified,
+    step_of,
 )
+from exporters.sql.mapped.catalogue import Catalogue
+from exporters.sql.mapped.documents import documents_of, whole_of
+from exporters.sql.mapped.field_columns import field_column, joined_column
+from exporters.sql.mapped.forms import FileForm, SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.uses import TIMES, ColumnNeed, used_columns
 from exporters.sql.retention import Since, Until
 from exporters.sql.row_filter import RowFilter
 from exporters.sql.source import FILE, FILE_TEXT, FileColumns, RowRetention, TableSource
 from exporters.sql.values import field_type
 from portability.api import Dataset, DisclosureFields, Field, FieldType
-from portability.people.addresses import EMAIL
 
 RetentionHook: TypeAlias = Callable[[Table, str | None], RowRetention]
 """Makes the rule of a dataset's table, given the name of the column of its tenant. Group `portability.hooks`."""
-Tables = Mapping[str, Table]
-"""The tables by the names that the map gives them, with the columns that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +46,14 @@ class CompiledMap:
 
     tables: Tables
     sources: Sequence[TableSource]
-    belongings: Sequence[Belonging]
+    relations: Relations
+    accounts: AccountBook | None
+    whole: Whole | None
+
+    @property
+    def belongings(self) -> Sequence[Belonging]:
+        """Return which rows of each dataset belong to whom."""
+        return list(self.relations.belongings.values())
 
 
 def dataset_of_map(form: SqlSourceForm, stated: SqlDatasetForm) -> Dataset:
@@ -72,32 +72,24 @@ def dataset_of_map(form: SqlSourceForm, stated: SqlDatasetForm) -> Dataset:
     )
 
 
+def datasets_of_map(form: SqlSourceForm) -> Sequence[Dataset]:
+    """Return the datasets that a map offers: without drafts, and with the documents of its conversations."""
+    found = [dataset_of_map(form, one) for one in form.dataset if not one.is_draft]
+    return found if form.conversations is None else [*found, documents_of(form, form.conversations)]
+
+
 def compile_map(form: SqlSourceForm, catalogue: Catalogue) -> CompiledMap:
     """Compile a map that fits its database."""
     tables = _tables(form, catalogue)
     by_name = {one.name: belonging_of(one, tables) for one in form.dataset}
-    relations = Relations(by_name)
-    offered = (one for one in form.dataset if not one.is_draft)
-    sources = [source_of(form, one, tables, RowFilter(relations, one.name)) for one in offered]
-    return CompiledMap(tables, sources, list(by_name.values()))
+    relations = Relations(by_name, book_of(form, tables))
+    sources = sources_of(form, tables, relations)
+    return CompiledMap(tables, sources, relations, accounts_of(form, tables), whole_of(form, sources))
 
 
-def kinds_of(form: SqlSourceForm) -> frozenset[str]:
-    """Return the kinds of identities by which the rows of the map are selected."""
-    return frozenset(kind for _, _, way in form.steps() for kind in way.identities)
-
-
-def conditions_of(stated: Iterable[ConditionForm]) -> tuple[RowCondition, ...]:
-    """Return the conditions that a map states."""
-    return tuple(
-        RowCondition(
-            one.column,
-            (one.equals,) if one.equals is not None else one.among or (),
-            is_null=one.null is True,
-            is_not_null=one.null is False,
-        )
-        for one in stated
-    )
+def sources_of(form: SqlSourceForm, tables: Tables, relations: Relations, exporter: str = "") -> Sequence[TableSource]:
+    """Return how the datasets of a map are read. Raises BadSetting, DuplicatePlugin, BrokenPlugin for their hooks."""
+    return [source_of(form, one, tables, relations, exporter) for one in form.dataset if not one.is_draft]
 
 
 def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Tables:
@@ -129,78 +121,94 @@ def _type(found: TypeEngine[Any], use: ColumnNeed) -> TypeEngine[Any]:
     return Boolean() if use is ColumnNeed.TRUTH and kind is FieldType.INTEGER else found
 
 
-def belonging_of(stated: SqlDatasetForm, tables: Tables, exporter: str = "") -> Belonging:
-    """Return which rows of a dataset belong to whom; `exporter` precedes the names of datasets of the same map."""
-    key, *more = stated.key_columns
-    return Belonging(
-        tables[stated.table],
-        stated.tenant,
-        tuple(_rule(stated, way, tables, exporter) for way in stated.rows),
-        tuple(_rule(stated, way, tables, exporter) for way in stated.staff),
-        key,
-        tuple(more),
-        conditions_of(stated.where),
-    )
+def source_of(
+    form: SqlSourceForm, stated: SqlDatasetForm, tables: Tables, relations: Relations, exporter: str = ""
+) -> TableSource:
+    """Return how a dataset is read; `exporter` precedes its name in the relations.
 
-
-def _rule(dataset: SqlDatasetForm, stated: RowsForm, tables: Tables, exporter: str) -> Rule:
-    way: ByColumn | ByParent
-    if stated.dataset is not None:
-        is_qualified = "/" in stated.dataset or not exporter
-        parent = stated.dataset if is_qualified else f"{exporter}/{stated.dataset}"
-        way = ByParent(stated.column, parent, stated.key, stated.only_if_null)
-    else:
-        usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
-        is_email = set(stated.identities) == {EMAIL}
-        within = stated.within or usual
-        way = ByColumn(
-            stated.column, stated.identities, within, is_email, stated.only_if_null, within is Within.PLATFORM
-        )
-    if not stated.through:
-        return way
-    steps = (Step(tables[one.table], one.here, one.key, one.tenant, conditions_of(one.where)) for one in stated.through)
-    return ByThrough(tuple(steps), way)
-
-
-def source_of(form: SqlSourceForm, stated: SqlDatasetForm, tables: Tables, rows: RowFilter) -> TableSource:
-    """Return how a dataset is read. Raises BadSetting, DuplicatePlugin, BrokenPlugin for its hooks."""
-    table = tables[stated.table]
+    Raises: BadSetting, DuplicatePlugin, BrokenPlugin for its hooks.
+    """
+    table, parent = tables[stated.table], _parent(form, stated)
+    joined = None if parent is None else qualified(exporter, parent.name)
+    rows = RowFilter(relations, qualified(exporter, stated.name), joined)
+    created_of_parent = None if parent is None or parent.created is None else tables[parent.table].c[parent.created]
     return TableSource(
         dataset=dataset_of_map(form, stated),
         table=table,
-        columns=tuple(
-            field_column(table.c[stated.column_of(name)], field.type) for name, field in stated.fields.items()
-        ),
-        origin=table,
+        columns=tuple(_value(stated, name, tables) for name in stated.fields),
+        origin=_origin(stated, parent, tables),
         order=tuple(table.c[name] for name in stated.order_columns),
         created=None if stated.created is None else table.c[stated.created],
         where=rows,
         filter=rows,
-        retention=_retention(stated, table),
+        retention=_retention(stated, parent, tables),
         file=_file(stated.file, table),
         deleted=None if stated.deleted is None else table.c[stated.deleted],
         withheld=tuple(table.c[name] for name in stated.withheld if name in table.c),
         changed=None if stated.changed is None else table.c[stated.changed],
+        created_of_parent=created_of_parent,
     )
 
 
-def _retention(dataset: SqlDatasetForm, table: Table) -> RowRetention | None:
-    stated = dataset.retention
+def _parent(form: SqlSourceForm, stated: SqlDatasetForm) -> SqlDatasetForm | None:
+    """Return the dataset of whose rows the rows are a part."""
+    way = stated.part_of
+    return None if way is None else next(one for one in form.dataset if one.name == way.dataset)
+
+
+def _value(stated: SqlDatasetForm, name: str, tables: Tables) -> NamedColumn[Any]:
+    """Return what is selected for a field."""
+    field, own = stated.fields[name], stated.own_columns.get(name)
+    column = None if own is None else tables[stated.table].c[own]
+    if stated.join is None or field.joined is None:
+        return field_column(tables[stated.table].c[stated.column_of(name)], field.type)
+    return joined_column(name, tables[stated.join.table].c[field.joined], column, field.type)
+
+
+def _origin(stated: SqlDatasetForm, parent: SqlDatasetForm | None, tables: Tables) -> FromClause:
+    """Return the dataset's table with the row of which its row is a part, and with the row of its `join`.
+
+    Both are outer joins, because the other row may be missing. All sides name the same tenant.
+    """
+    table = tables[stated.table]
+    origin: FromClause = table
+    tenant = None if stated.tenant is None else table.c[stated.tenant]
+    if parent is not None and stated.part_of is not None:
+        p = tables[parent.table]
+        same = [table.c[stated.part_of.column] == p.c[stated.part_of.key]]
+        if tenant is not None and parent.tenant is not None:
+            same.append(tenant == p.c[parent.tenant])
+        origin = origin.outerjoin(p, and_(*same))
+    if stated.join is not None:
+        step = step_of(stated.join, tables)
+        same = [table.c[step.key] == step.table.c[step.here], *(one.on(step.table) for one in step.where)]
+        if tenant is not None and step.tenant is not None:
+            same.append(tenant == step.table.c[step.tenant])
+        origin = origin.outerjoin(step.table, and_(*same))
+    return origin
+
+
+def _retention(dataset: SqlDatasetForm, parent: SqlDatasetForm | None, tables: Tables) -> RowRetention | None:
+    """Return the rule of a dataset; a part has that of the row to which it belongs, unless it has a rule itself."""
+    stated, table = dataset.retention, tables[dataset.table]
     if stated is None:
-        return None
+        return None if parent is None else _retention(parent, None, tables)
     if stated.hook is not None:
         hook: RetentionHook = load_hook(stated.hook)
         return hook(table, dataset.tenant)
     hold = None if stated.hold is None else table.c[stated.hold]
+    where = tuple(one.on(table) for one in conditions_of(stated.where))
     if stated.until is not None:
-        return Until(table.c[stated.until], hold)
-    return Since(table.c[stated.since or ""], hold=hold)
+        return Until(table.c[stated.until], hold, where)
+    return Since(table.c[stated.since or ""], hold, where)
 
 
 def _file(stated: FileForm | None, table: Table) -> FileColumns | None:
     if stated is None:
         return None
     texts = [cast(null(), Text) if name is None else table.c[name] for name in (stated.media_type, stated.sha256)]
-    # Sizes are compared and added up beyond the range of a short integer.
-    size = cast(null() if stated.bytes is None else table.c[stated.bytes], BigInteger)
+    size: ColumnElement[Any] = null() if stated.bytes is None else table.c[stated.bytes]
+    if not isinstance(size.type, BigInteger):
+        # Sizes are compared and added up beyond the range of a short integer.
+        size = cast(size, BigInteger)
     return FileColumns(table.c[stated.key], texts[0], size, texts[1])

@@ -87,7 +87,7 @@ def slow(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFinding]
         table, order = catalogue.tables.get(dataset.table), tuple(dataset.order_columns)
         if table is None or table.is_view or not dataset.fields:
             continue
-        selecting = [way.column for way in dataset.rows if not way.through] + [dataset.tenant or ""]
+        selecting = [way.column for way in dataset.exact_rows if not way.through] + [dataset.tenant or ""]
         if not any(table.has_index(columns) for columns in (order, *((first, *order) for first in selecting))):
             yield CoverageFinding(CoverageKind.NO_INDEX, dataset.table, dataset=dataset.name, detail=", ".join(order))
 
@@ -159,7 +159,7 @@ def _columns(table: CatalogueTable, datasets: Sequence[SqlDatasetForm]) -> Itera
 
 
 def _decided(dataset: SqlDatasetForm) -> frozenset[str]:
-    return frozenset({*map(dataset.column_of, dataset.fields), *dataset.withheld, *dataset.internal})
+    return frozenset({*dataset.own_columns.values(), *dataset.withheld, *dataset.internal})
 
 
 def _implied(dataset: SqlDatasetForm) -> frozenset[str]:

@@ -7,10 +7,11 @@ from difflib import get_close_matches
 
 from exporters.maps.reading import MapFault
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
-from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
+from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.field_columns import type_fault
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.uses import TIMES, ColumnNeed, UsedColumn, used_columns, used_tables
+from exporters.sql.mapped.way_forms import MemberRowsForm
 from exporters.sql.values import field_type
 from portability.api import FieldType
 
@@ -29,6 +30,20 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
     """Yield every fault, each with its place in the map. `kind` is that of the database."""
     if form.session.set and kind != POSTGRESQL:
         yield MapFault(("session", "set"), f"{kind} has no settings of a transaction", "`set` is for PostgreSQL")
+    yield from _tables(form, catalogue)
+    for one in used_columns(form):
+        if one.table in catalogue:
+            yield from _column(form, one, catalogue[one.table], kind)
+    for place, dataset in enumerate(form.dataset):
+        if dataset.table in catalogue:
+            yield from _order(place, dataset, catalogue[dataset.table])
+        yield from _join(place, dataset, catalogue)
+    yield from _pairs(form, catalogue)
+    if kind == MYSQL:
+        yield from _members(form)
+
+
+def _tables(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:
     for used in used_tables(form):
         if used.table not in catalogue:
             hint = "the account may lack the right to see it; `schema.table` names a table of another schema"
@@ -36,13 +51,6 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
         elif catalogue[used.table].hides_rows and not form.session.set and not form.session.shows_all_rows:
             hint = "write the settings of the policies into [session], or shows_all_rows = true if they hide nothing"
             yield MapFault(used.path, f"row-level security hides rows of {used.table!r} from this account", hint)
-    for one in used_columns(form):
-        if one.table in catalogue:
-            yield from _column(form, one, catalogue[one.table], kind)
-    for place, dataset in enumerate(form.dataset):
-        if dataset.table in catalogue:
-            yield from _order(place, dataset, catalogue[dataset.table])
-    yield from _pairs(form, catalogue)
 
 
 def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str) -> Iterator[MapFault]:
@@ -77,6 +85,22 @@ def _order(place: int, dataset: SqlDatasetForm, table: FoundTable) -> Iterator[M
         yield MapFault(
             ("dataset", place, "name"), f"the key {', '.join(key)} does not identify a row of {dataset.table}"
         )
+
+
+def _join(place: int, dataset: SqlDatasetForm, catalogue: Catalogue) -> Iterator[MapFault]:
+    step = dataset.join
+    if step is None or step.table not in catalogue or step.here not in catalogue[step.table].columns:
+        return
+    at = ("dataset", place, "join", "here")
+    if not catalogue[step.table].identifies([step.here]):
+        yield MapFault(at, f"several rows of {step.table} may have the same {step.here}: rows would come twice")
+    yield from _pair(catalogue, at, (dataset.table, step.key), (step.table, step.here))
+
+
+def _members(form: SqlSourceForm) -> Iterator[MapFault]:
+    for path, _, way in form.ways():
+        if isinstance(way, MemberRowsForm):
+            yield MapFault((*path, "members"), f"{MYSQL} cannot search all texts of a JSON value")
 
 
 def _pairs(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[MapFault]:

@@ -7,23 +7,23 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from exporters.maps.reading import Map
 from exporters.sql import catalogue
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
-from exporters.sql.identifiers import REQUESTED
 from exporters.sql.mapped import coverage
+from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
-from exporters.sql.mapped.compiling import CompiledMap, compile_map, dataset_of_map, kinds_of
+from exporters.sql.mapped.compiling import CompiledMap, compile_map, datasets_of_map
 from exporters.sql.mapped.database_faults import database_faults
 from exporters.sql.mapped.databases import SectionSources, check_lag, with_settings
 from exporters.sql.mapped.forms import TENANT, SqlSourceForm
-from exporters.sql.mapped.look_ups import look_up, staff_identities
+from exporters.sql.mapped.identification import Identification, use_of
 from exporters.sql.mapped.uses import used_tables
+from exporters.sql.sole_addresses import AddressUsers
 from portability.api import (
-    STAFF_IDENTITY,
     Batch,
     CheckedDeclaration,
     Coverage,
@@ -75,7 +75,7 @@ class MappedExporter:
     def __init__(self, section: MappedSection) -> None:
         self._section = section
         self._form = section.map.form
-        self._datasets = tuple(dataset_of_map(self._form, one) for one in self._form.dataset if not one.is_draft)
+        self._datasets = tuple(datasets_of_map(self._form))
         self._compiled: CompiledMap | None = None
         self._reader = lru_cache(maxsize=READERS_MAX)(self._make_reader)
 
@@ -89,12 +89,8 @@ class MappedExporter:
 
     @property
     def identity_use(self) -> IdentityUse:
-        """Return the kinds that its rows and look-ups use, and those that it finds."""
-        found = {one.gives for one in self._form.identity}
-        if any(one.staff for one in self._form.dataset):
-            found.add(STAFF_IDENTITY)
-        used = kinds_of(self._form) | {one.kind for one in self._form.identity}
-        return IdentityUse(used - REQUESTED, frozenset(found))
+        """Return the kinds that it uses and finds, and those that name records that a person must review."""
+        return use_of(self._form, self._section.name, kinds_of(self._form))
 
     @property
     def declaration(self) -> CheckedDeclaration:
@@ -147,8 +143,8 @@ class MappedExporter:
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
         """Count records and the stated bytes of their files."""
         sizes = [part.reader.count(part.subject, dataset, selection) for part in self._parts(subject, dataset)]
-        of_files = [size.bytes for size in sizes if size.bytes is not None]
-        return Size(sum(size.records for size in sizes), sum(of_files) if len(of_files) == len(sizes) else None)
+        records, of_files = sum(size.records for size in sizes), [size.bytes for size in sizes]
+        return Size(records, _total(of_files), _total([size.unrelated for size in sizes]) if sizes else None)
 
     def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
         """Return at most `n` slices of about equal weight; one if several tenants are read."""
@@ -187,19 +183,9 @@ class MappedExporter:
 
     def _make_reader(self, tenant: str) -> SqlExporter:
         compiled, sources = self._usable(), self._sessions(tenant)
-        look_ups = [look_up(one, compiled.tables) for one in self._form.identity]
-        name = self._section.name
-
-        def find(connection: Connection, subject: Subject) -> Iterator[Identity]:
-            for one in look_ups:
-                yield from one.identities(connection, name, subject)
-            yield from staff_identities(connection, name, compiled.belongings, subject)
-
-        def know(connection: Connection, subject: Subject) -> bool | None:
-            asked = [one for one in look_ups if one.kind == subject.identities[0].kind]
-            return any(one.is_known(connection, subject) for one in asked) if asked else None
-
-        return SqlExporter(sources, *compiled.sources, finder=find, knower=know)
+        users = AddressUsers(compiled.accounts, compiled.belongings)
+        found = Identification(self._section.name, self._form, compiled.tables, compiled.relations, users)
+        return SqlExporter(sources, *compiled.sources, finder=found.find, knower=found.knows, whole=compiled.whole)
 
     def _sessions(self, tenant: str) -> SectionSources:
         """Return what is read in sessions of a tenant."""
@@ -221,7 +207,10 @@ class MappedExporter:
                 yield _Part(tenant, part, self._reader(tenant))
 
     def _may_have_rows(self, subject: Subject, dataset: Dataset) -> bool:
-        found = [one for one in self._usable().sources if one.dataset.name == dataset.name]
+        compiled = self._usable()
+        found = [one for one in compiled.sources if one.dataset.name == dataset.name]
+        if compiled.whole is not None and compiled.whole.dataset.name == dataset.name:
+            found = [compiled.whole.parent]
         return any(one.where(subject) is not None for one in found)
 
     def _tenants(self, subject: Subject) -> Sequence[str]:
@@ -250,3 +239,9 @@ class MappedExporter:
         except (TypeError, ValueError):
             raise ExporterFault(f"{dataset.name}: invalid cursor: start again without it") from None
         return tenant, inner
+
+
+def _total(numbers: Sequence[int | None]) -> int | None:
+    """Return the sum; None if a number is not known."""
+    known = [one for one in numbers if one is not None]
+    return sum(known) if len(known) == len(numbers) else None

@@ -60,3 +60,11 @@ def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[A
     # A number is written as text by the database, and checked as what the field is.
     is_written = own is not FieldType.STRING and wanted in {FieldType.STRING, FieldType.DECIMAL}
     return type_coerce(cast(column, Text) if is_written else column, TYPES[wanted]).label(column.name)
+
+
+def joined_column(
+    name: str, joined: Column[Any], own: Column[Any] | None, stated: FieldType | None
+) -> NamedColumn[Any]:
+    """Return what is selected for a field of a joined table: its value, or where that is NULL the row's own."""
+    values = [field_column(column, stated) for column in (joined, own) if column is not None]
+    return (func.coalesce(*values) if own is not None else values[0]).label(name)

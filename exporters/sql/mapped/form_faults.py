@@ -8,7 +8,10 @@ from graphlib import CycleError, TopologicalSorter
 
 from exporters.maps.reading import MapFault
 from exporters.sql.belonging import Within
-from exporters.sql.mapped.forms import RowsForm, SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.part_faults import part_faults
+from exporters.sql.mapped.people_faults import people_faults
+from exporters.sql.mapped.way_forms import RowsForm, SoleAddressRowsForm, WayForm
 from exporters.sql.source import FILE
 from portability.api import FieldType, SubjectKind
 from portability.api.tags import REDACTABLE
@@ -33,6 +36,8 @@ def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
             yield MapFault((*at, *fault.path), fault.message, fault.hint)
     for path, dataset, way in form.steps():
         yield from _way(form, path, dataset, way)
+    yield from people_faults(form)
+    yield from part_faults(form)
 
 
 def _names(form: SqlSourceForm) -> Iterator[MapFault]:
@@ -51,7 +56,7 @@ def _names(form: SqlSourceForm) -> Iterator[MapFault]:
 def _decisions(form: SqlSourceForm) -> Iterator[MapFault]:
     named = {*form.tables.internal, *(one.table for one in form.dataset)}
     for one in form.dataset:
-        names = (*map(one.column_of, one.fields), *one.withheld, *one.internal)
+        names = (*one.own_columns.values(), *one.withheld, *one.internal)
         named |= {f"{one.table}.{name}" for name in names}
     for place, decision in enumerate(form.decision):
         if unknown := [name for name in decision.about if name not in named]:
@@ -81,7 +86,7 @@ def _circles(form: SqlSourceForm) -> Iterator[MapFault]:
 
 def _columns(dataset: SqlDatasetForm) -> Iterator[MapFault]:
     groups: Mapping[str, Iterable[str]] = {
-        "fields": [dataset.column_of(name) for name in dataset.fields],
+        "fields": dataset.own_columns.values(),
         "withheld": dataset.withheld,
         "internal": dataset.internal,
         "undecided": dataset.undecided,
@@ -100,7 +105,7 @@ def _key(dataset: SqlDatasetForm, group: str, column: str) -> str:
     """Return the last key in the group that names the column."""
     if group != "fields":
         return column
-    return [name for name in dataset.fields if dataset.column_of(name) == column][-1]
+    return [name for name, own in dataset.own_columns.items() if own == column][-1]
 
 
 def _fields(dataset: SqlDatasetForm) -> Iterator[MapFault]:
@@ -155,8 +160,7 @@ def _subjects(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault
     if SubjectKind.TENANT in kinds and dataset.tenant is None:
         hint = "name the column with `tenant`, or leave `tenant` out of `kinds`"
         yield MapFault(("name",), f"a tenant gets no row of {dataset.name!r}: no column names the tenant", hint)
-    usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
-    serves_contacts = any(way.dataset or (way.within or usual) is Within.TENANT for way in dataset.rows)
+    serves_contacts = any(_serves_contacts(dataset, way) for way in dataset.rows)
     if SubjectKind.CONTACT in kinds and dataset.rows and dataset.fields and not serves_contacts:
         hint = "name the column with `tenant`, or leave `contact` out of `kinds`"
         message = f"a contact gets no row of {dataset.name!r}: its identities are valid at one tenant"
@@ -165,6 +169,14 @@ def _subjects(form: SqlSourceForm, dataset: SqlDatasetForm) -> Iterator[MapFault
         people = ", ".join(sorted(kinds - {SubjectKind.TENANT}))
         hint = 'add `rows`, or write kinds = ["tenant"]'
         yield MapFault(("name",), f"no row of {dataset.name!r} belongs to a person ({people})", hint)
+
+
+def _serves_contacts(dataset: SqlDatasetForm, way: WayForm) -> bool:
+    """Return whether a way leads from identities at one tenant."""
+    if not isinstance(way, RowsForm):
+        return not isinstance(way, SoleAddressRowsForm)
+    usual = Within.PLATFORM if dataset.tenant is None else Within.TENANT
+    return bool(way.dataset) or (way.within or usual) is Within.TENANT
 
 
 def _way(form: SqlSourceForm, path: Sequence[str | int], dataset: SqlDatasetForm, way: RowsForm) -> Iterator[MapFault]:

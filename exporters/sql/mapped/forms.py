@@ -3,88 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, WithheldForm
-from exporters.sql.belonging import Within
+from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm, SqlIdentityForm
+from exporters.sql.mapped.way_forms import (
+    ColumnName,
+    ConditionForm,
+    RowsForm,
+    StepForm,
+    TableName,
+    WayForm,
+    require_single,
+)
 
-ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-TableName = Annotated[str, StringConstraints(pattern=r"^[^.]{1,100}(\.[^.]{1,100})?$")]
-"""`table` or `schema.table`, as the database writes them."""
 SettingName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
 """A setting of an application: its name has a point, so that it cannot be a setting of the server."""
-DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}(/[A-Za-z0-9_-]{1,100})?$")]
-Scalar: TypeAlias = bool | int | float | str
 TENANT = "{tenant}"
 """In a setting of the session: the tenant of the subject."""
-
-
-def _require_single(form: MapForm, *names: str) -> None:
-    """Raise ValueError unless exactly one of the keys has a value."""
-    stated = [name for name in names if name in form.model_fields_set]
-    if len(stated) != 1:
-        found = " and ".join(stated) or "no such key"
-        raise ValueError(f"write exactly one of {', '.join(names)}, found {found}")
-
-
-class ConditionForm(MapForm):
-    """A condition on a column."""
-
-    column: ColumnName
-    equals: Scalar | None = None
-    among: tuple[Scalar, ...] | None = Field(default=None, min_length=1)
-    null: bool | None = None
-    """True: the column must be NULL; false: it must have a value."""
-
-    @model_validator(mode="after")
-    def _check(self) -> ConditionForm:
-        _require_single(self, "equals", "among", "null")
-        return self
-
-
-class StepForm(MapForm):
-    """A table between a dataset and the column that decides, such as the table of a relation of many to many."""
-
-    table: TableName
-    here: ColumnName
-    """The column of this table that equals `key`."""
-    key: ColumnName = "id"
-    """The column of the table before this step; before the first step, of the dataset's table."""
-    tenant: ColumnName | None = None
-    """The column of this table that names the tenant: it must equal the tenant of the row."""
-    where: tuple[ConditionForm, ...] = ()
-
-
-class RowsForm(MapForm):
-    """A way by which rows lead to a person: by a verified identity, or by a row of another dataset."""
-
-    through: tuple[StepForm, ...] = ()
-    column: ColumnName
-    """Of the dataset's table; with `through`, of the last step's table."""
-    identities: tuple[Name, ...] = Field(default=(), min_length=1)
-    """Kinds of identities that the column may contain."""
-    within: Within | None = None
-    """Where the identities are valid; default: `tenant` if the dataset has a tenant, else `platform`."""
-    dataset: DatasetName | None = None
-    """The dataset to whose rows the column refers: of this map, or of the same platform as `exporter/dataset`."""
-    key: ColumnName = "id"
-    """The column of the other dataset's table that the reference names."""
-    only_if_null: ColumnName | None = None
-    """A column that must be NULL: with `dataset` of the other dataset's table, else of the table of `column`."""
-
-    @model_validator(mode="after")
-    def _check(self) -> RowsForm:
-        _require_single(self, "identities", "dataset")
-        return self
 
 
 class SqlFieldForm(FieldForm):
     """A field: a column of the table. Without `type` it is a text."""
 
     column: ColumnName | None = None
-    """Default: the column with the field's name."""
+    """Default: the column with the field's name, unless `joined` gives the value."""
+    joined: ColumnName | None = None
+    """A column of the table that `join` names: its value, or where that is NULL the value of `column`."""
 
 
 class RetentionForm(MapForm):
@@ -96,12 +43,14 @@ class RetentionForm(MapForm):
     """A time or date at which the period of the register begins."""
     hold: ColumnName | None = None
     """A truth value: the row is under a legal hold."""
+    where: tuple[ConditionForm, ...] = ()
+    """Conditions for the rows that have a period; other rows have none."""
     hook: Name | None = None
     """The name of a hook that makes the rule, where columns of the row are not enough."""
 
     @model_validator(mode="after")
     def _check(self) -> RetentionForm:
-        _require_single(self, "until", "since", "hook")
+        require_single(self, "until", "since", "hook")
         return self
 
 
@@ -121,23 +70,6 @@ class DisclosuresForm(MapForm):
     at: Name | None = None
 
 
-class SqlIdentityForm(MapForm):
-    """A look-up: rows whose `column` contains a verified identity of the subject give another identity."""
-
-    table: TableName
-    kind: Name = Field(alias="from")
-    """The kind of the identity that `column` contains."""
-    column: ColumnName
-    value: ColumnName
-    """The column with the identity that is found."""
-    gives: Name
-    """Its kind."""
-    tenant: ColumnName | None = None
-    verified: ColumnName | bool
-    """A column that is true, or a time that is set, if the found identity is proved; or the same for all rows."""
-    where: tuple[ConditionForm, ...] = ()
-
-
 class TenantsForm(MapForm):
     """A table that lists all tenants, which the account can read without settings of a session."""
 
@@ -151,7 +83,7 @@ class SqlSessionForm(MapForm):
     set: Mapping[SettingName, str] = Field(default_factory=dict)
     """Settings of PostgreSQL, such as those of row-level security; `{tenant}` is the tenant of the subject."""
     tenants: TenantsForm | None = None
-    """For subjects without a tenant: they are looked for at each tenant."""
+    """For subjects without a tenant: they are looked for at each tenant. Other tenants are not known."""
     shows_all_rows: bool = False
     """Whether the policies of row-level security show all rows to this account, without any setting."""
     statement_seconds: int = Field(default=60, ge=1, le=3600)
@@ -176,7 +108,7 @@ class SqlDatasetForm(DatasetForm):
     table: TableName
     tenant: ColumnName | None = None
     """The column that names the tenant: a tenant gets all rows that name it."""
-    rows: tuple[RowsForm, ...] = ()
+    rows: tuple[WayForm, ...] = ()
     staff: tuple[RowsForm, ...] = ()
     """How rows lead to a member of the tenant's staff; the tenant decides about these rows."""
     where: tuple[ConditionForm, ...] = ()
@@ -192,6 +124,8 @@ class SqlDatasetForm(DatasetForm):
     retention: RetentionForm | None = None
     file: FileForm | None = None
     disclosures: DisclosuresForm | None = None
+    join: StepForm | None = None
+    """A table with at most one row for each row of the dataset, for fields with `joined`."""
     fields: Mapping[Name, SqlFieldForm] = Field(default_factory=dict)
     """Without any field the dataset is a draft: it is not exported, and may be a step of other paths."""
     withheld: Mapping[ColumnName, WithheldForm] = Field(default_factory=dict)
@@ -202,6 +136,22 @@ class SqlDatasetForm(DatasetForm):
     def column_of(self, field: str) -> str:
         """Return the column of a field."""
         return (self.fields[field].column if field in self.fields else None) or field
+
+    @property
+    def own_columns(self) -> Mapping[str, str]:
+        """Return the columns of the dataset's table by the fields that they give."""
+        own = (name for name, field in self.fields.items() if field.column or not field.joined)
+        return {name: self.column_of(name) for name in own}
+
+    @property
+    def exact_rows(self) -> Sequence[RowsForm]:
+        """Return the ways of rows by a column, without those that compare addresses."""
+        return [way for way in self.rows if isinstance(way, RowsForm)]
+
+    @property
+    def part_of(self) -> RowsForm | None:
+        """Return the way to the row of which a row is a part."""
+        return next((way for way in self.exact_rows if way.part), None)
 
     @property
     def is_draft(self) -> bool:
@@ -224,17 +174,42 @@ class SqlDatasetForm(DatasetForm):
         return self.order or self.key_columns
 
 
+class ConversationsForm(MapForm):
+    """Conversations with all their parts as one record each, for formats that make documents: the dataset `vcon`."""
+
+    title: Text
+    description: Text
+    dataset: Name
+    """The dataset with a row for each conversation. Datasets whose rows are `part` of such a row are its parts."""
+    spoken: Name
+    """The part with a field `text`, which determines the size of a conversation."""
+    shape: Name
+    """The name of the hook that makes the record of docs/vcon.md."""
+
+
 class SqlSourceForm(SourceForm):
     """A map of a database."""
 
     session: SqlSessionForm = SqlSessionForm()
+    people: PeopleForm | None = None
+    accounts: AccountsForm | None = None
     identity: tuple[SqlIdentityForm, ...] = ()
     dataset: tuple[SqlDatasetForm, ...] = ()
+    conversations: ConversationsForm | None = None
     tables: TablesForm = TablesForm()
 
-    def steps(self) -> Iterator[tuple[Sequence[str | int], SqlDatasetForm, RowsForm]]:
+    def ways(self) -> Iterator[tuple[Sequence[str | int], SqlDatasetForm, WayForm]]:
         """Yield all ways of rows and staff, each with its place in the map and its dataset."""
         for place, dataset in enumerate(self.dataset):
-            for part in ("rows", "staff"):
-                for number, way in enumerate(getattr(dataset, part)):
-                    yield ("dataset", place, part, number), dataset, way
+            for number, way in enumerate(dataset.rows):
+                yield ("dataset", place, "rows", number), dataset, way
+            for number, step in enumerate(dataset.staff):
+                yield ("dataset", place, "staff", number), dataset, step
+
+    def steps(self) -> Iterator[tuple[Sequence[str | int], SqlDatasetForm, RowsForm]]:
+        """Yield those of them that are by a column."""
+        return ((path, dataset, way) for path, dataset, way in self.ways() if isinstance(way, RowsForm))
+
+    def parts(self, name: str) -> Sequence[SqlDatasetForm]:
+        """Return the datasets whose rows are a part of a row of this dataset."""
+        return [one for one in self.dataset if one.part_of is not None and one.part_of.dataset == name]

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, ColumnElement, Connection, String, Table, Text, cast, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, select
 
 from exporters.sql.belonging import Belonging, ByColumn, RowCondition
-from exporters.sql.identifiers import fitting, is_among, own
-from exporters.sql.mapped.compiling import Tables, conditions_of
-from exporters.sql.mapped.forms import SqlIdentityForm
+from exporters.sql.identifiers import fitting, is_among, own, written
+from exporters.sql.mapped.belongings import Tables, conditions_of
+from exporters.sql.mapped.people_forms import SqlIdentityForm
 from exporters.sql.marks import is_set
 from exporters.sql.sole_addresses import may_be
 from portability.api import ADDRESS_KINDS, STAFF_IDENTITY, Identity, Subject, SubjectKind
@@ -33,12 +33,19 @@ class LookUp:
     tenant: Column[str] | None
     verified: Column[str] | bool
     where: tuple[RowCondition, ...]
+    kinds: frozenset[SubjectKind] | None
+    """Kinds of subjects for which it is made; None: all."""
+
+    def serves(self, subject: Subject) -> bool:
+        """Return whether it is made for a subject."""
+        return self.kinds is None or subject.kind in self.kinds
 
     def identities(self, connection: Connection, source: str, subject: Subject) -> Iterator[Identity]:
         """Yield the identities that the rows of the subject give, in a stable order."""
-        for known in self._known(subject):
+        for known in self._known(subject) if self.serves(subject) else ():
             for value, tenant, is_verified in self._rows(connection, known):
-                yield Identity(source, self.gives, value, verified=is_verified, tenant=tenant)
+                if value:
+                    yield Identity(source, self.gives, value, verified=is_verified, tenant=tenant)
 
     def is_known(self, connection: Connection, subject: Subject) -> bool:
         """Return whether a row contains the identity that the request names."""
@@ -52,18 +59,18 @@ class LookUp:
                 yield one
 
     def _rows(self, connection: Connection, known: Identity) -> Iterator[tuple[str, str | None, bool]]:
-        """Yield (value, tenant, whether it is proved) of the rows that contain an identity."""
+        """Yield (value, tenant, whether it is proved) of the rows that contain an identity; empty without a value."""
         conditions = self._conditions(known)
         if conditions is None:
             return
-        texts: Sequence[ColumnElement[str]] = [_text(self.column), _text(self.value)]
-        tenant = [] if self.tenant is None else [_text(self.tenant)]
+        texts: Sequence[ColumnElement[str]] = [written(self.column), written(self.value)]
+        tenant = [] if self.tenant is None else [written(self.tenant)]
         proved = [] if isinstance(self.verified, bool) else [is_set(self.verified)]
         rows = select(*texts, *proved, *tenant).where(*conditions).order_by(self.value)
         for found, value, *others in connection.execute(rows):
             is_verified = self.verified if isinstance(self.verified, bool) else bool(others[0])
-            if _is_same(known, found) and value is not None:
-                yield str(value), str(others[-1]) if tenant else None, is_verified
+            if _is_same(known, found):
+                yield value or "", str(others[-1]) if tenant else None, is_verified
 
     def _conditions(self, known: Identity) -> list[ColumnElement[bool]] | None:
         """Return the conditions for rows that may contain an identity; None: no row can."""
@@ -95,6 +102,7 @@ def look_up(stated: SqlIdentityForm, tables: Tables) -> LookUp:
         None if stated.tenant is None else table.c[stated.tenant],
         table.c[stated.verified] if isinstance(stated.verified, str) else stated.verified,
         conditions_of(stated.where),
+        stated.kinds,
     )
 
 
@@ -112,13 +120,9 @@ def staff_identities(
     for account in accounts:
         for tenant, column in rules:
             if named := fitting(column, [account]):
-                rows = select(_text(tenant)).where(is_among(column, named)).distinct().order_by(_text(tenant))
+                rows = select(written(tenant)).where(is_among(column, named)).distinct().order_by(written(tenant))
                 for found in connection.scalars(rows):
                     yield Identity(source, STAFF_IDENTITY, account, verified=True, tenant=found)
-
-
-def _text(column: Column[str]) -> ColumnElement[str]:
-    return column if isinstance(column.type, String) else cast(column, Text)
 
 
 def _is_same(known: Identity, found: object) -> bool:

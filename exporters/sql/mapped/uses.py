@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from exporters.sql.mapped.forms import ConditionForm, RowsForm, SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm
+from exporters.sql.mapped.way_forms import (
+    AddressRowsForm,
+    ConditionForm,
+    MemberRowsForm,
+    RowsForm,
+    SoleAddressRowsForm,
+    WayForm,
+)
 
 Steps = Sequence[str | int]
 
@@ -51,10 +60,15 @@ def used_tables(form: SqlSourceForm) -> Iterator[UsedTable]:
     """Yield every table that is read, each time it is named."""
     if form.session.tenants is not None:
         yield UsedTable(("session", "tenants", "table"), form.session.tenants.table)
+    for key, stated in (("people", form.people), ("accounts", form.accounts)):
+        if stated is not None:
+            yield UsedTable((key, "table"), stated.table)
     for place, look_up in enumerate(form.identity):
         yield UsedTable(("identity", place, "table"), look_up.table)
     for place, dataset in enumerate(form.dataset):
         yield UsedTable(("dataset", place, "table"), dataset.table)
+        if dataset.join is not None:
+            yield UsedTable(("dataset", place, "join", "table"), dataset.join.table)
     for path, _, way in form.steps():
         for number, step in enumerate(way.through):
             yield UsedTable((*path, "through", number, "table"), step.table)
@@ -64,6 +78,12 @@ def used_columns(form: SqlSourceForm) -> Iterator[UsedColumn]:
     """Yield every column that is read, each time it is named."""
     if form.session.tenants is not None:
         yield UsedColumn(("session", "tenants", "column"), form.session.tenants.table, form.session.tenants.column)
+    if form.people is not None:
+        yield from _of_people("people", form.people, ("key", "tenant", "name"))
+        if form.people.until is not None:
+            yield UsedColumn(("people", "until"), form.people.table, form.people.until, ColumnNeed.TIME)
+    if form.accounts is not None:
+        yield from _of_people("accounts", form.accounts, ("key",))
     for place, look_up in enumerate(form.identity):
         found = [(name, getattr(look_up, name)) for name in ("column", "value", "tenant")]
         uses = [UsedColumn((name,), look_up.table, column) for name, column in found if column is not None]
@@ -72,15 +92,24 @@ def used_columns(form: SqlSourceForm) -> Iterator[UsedColumn]:
         yield from _below(("identity", place), (*uses, *_conditions(look_up.table, look_up.where)))
     for place, dataset in enumerate(form.dataset):
         yield from _below(("dataset", place), _of_dataset(dataset))
-    for path, dataset, way in form.steps():
+    for path, dataset, way in form.ways():
         yield from _below(path, _of_way(form, dataset, way))
+
+
+def _of_people(part: str, stated: PeopleForm | AccountsForm, keys: Sequence[str]) -> Iterator[UsedColumn]:
+    for key in keys:
+        yield UsedColumn((part, key), stated.table, getattr(stated, key))
+    for kind, columns in stated.addresses.items():
+        yield UsedColumn((part, "addresses", kind, "column"), stated.table, columns.column)
+        yield UsedColumn((part, "addresses", kind, "since"), stated.table, columns.since, ColumnNeed.TIME)
 
 
 def _of_dataset(dataset: SqlDatasetForm) -> Iterator[UsedColumn]:
     table = dataset.table
-    for name, field in dataset.fields.items():
-        path = ("fields", name, "column") if field.column else ("fields", name)
-        yield UsedColumn(path, table, dataset.column_of(name), ColumnNeed.FIELD)
+    for name, column in dataset.own_columns.items():
+        path = ("fields", name, "column") if dataset.fields[name].column else ("fields", name)
+        yield UsedColumn(path, table, column, ColumnNeed.FIELD)
+    yield from _of_join(dataset)
     yield from (UsedColumn(("withheld", name), table, name, ColumnNeed.WITHHELD) for name in dataset.withheld)
     yield from (UsedColumn(("order",), table, name) for name in dataset.order)
     times = (("created", ColumnNeed.TIME), ("changed", ColumnNeed.TIME), ("deleted", ColumnNeed.MARK))
@@ -90,7 +119,8 @@ def _of_dataset(dataset: SqlDatasetForm) -> Iterator[UsedColumn]:
     if dataset.retention is not None:
         rule = dataset.retention
         uses = {"until": ColumnNeed.TIME, "since": ColumnNeed.DAY, "hold": ColumnNeed.TRUTH}
-        yield from _keys(rule.model_dump(exclude_none=True, exclude={"hook"}), "retention", table, uses)
+        yield from _keys(rule.model_dump(exclude_none=True, exclude={"hook", "where"}), "retention", table, uses)
+        yield from _below(("retention",), _conditions(table, rule.where))
     if dataset.file is not None:
         yield from _keys(dataset.file.model_dump(exclude_none=True), "file", table, {"bytes": ColumnNeed.NUMBER})
     yield from _conditions(table, dataset.where)
@@ -101,7 +131,34 @@ def _keys(found: dict[str, str], key: str, table: str, uses: dict[str, ColumnNee
         yield UsedColumn((key, name), table, column, uses.get(name, ColumnNeed.ANY))
 
 
-def _of_way(form: SqlSourceForm, dataset: SqlDatasetForm, way: RowsForm) -> Iterator[UsedColumn]:
+def _of_join(dataset: SqlDatasetForm) -> Iterator[UsedColumn]:
+    join = dataset.join
+    if join is None:
+        return
+    found = [UsedColumn(("key",), dataset.table, join.key), UsedColumn(("here",), join.table, join.here)]
+    if join.tenant is not None:
+        found.append(UsedColumn(("tenant",), join.table, join.tenant))
+    yield from _below(("join",), (*found, *_conditions(join.table, join.where)))
+    for name, field in dataset.fields.items():
+        if field.joined is not None:
+            yield UsedColumn(("fields", name, "joined"), join.table, field.joined, ColumnNeed.FIELD)
+
+
+def _of_way(form: SqlSourceForm, dataset: SqlDatasetForm, way: WayForm) -> Iterator[UsedColumn]:
+    if isinstance(way, RowsForm):
+        yield from _of_step(form, dataset, way)
+        return
+    keys = ("sole_address", "unlinked", "name") if isinstance(way, SoleAddressRowsForm) else ("address", "unlinked")
+    for key in ("members",) if isinstance(way, MemberRowsForm) else keys:
+        if (column := getattr(way, key)) is not None:
+            yield UsedColumn((key,), dataset.table, column)
+    for column in () if isinstance(way, SoleAddressRowsForm) else way.at:
+        yield UsedColumn(("at",), dataset.table, column, ColumnNeed.TIME)
+    if isinstance(way, AddressRowsForm):
+        yield from _conditions(dataset.table, way.where)
+
+
+def _of_step(form: SqlSourceForm, dataset: SqlDatasetForm, way: RowsForm) -> Iterator[UsedColumn]:
     table = dataset.table
     for number, step in enumerate(way.through):
         at = ("through", number)

@@ -10,16 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from vcon_schemas import faults
 
-from exporters.reference import row_filters
 from exporters.sql import conversations
 from formats import vcon
 from formats.vcon import format as vcon_format
-from portability.api import Dataset, Field, FieldType, Provenance, Role
+from portability.api import Dataset, Field, FieldType, Provenance, Role, SubjectKind
 from portability.api.errors import FormatError
 from portability.testing import check_document_format
 
 DATASET = conversations.dataset(
-    "Calls as vCon", "Calls.", provenance=Provenance.OBSERVED, role=Role.BOTH, kinds=row_filters.EVERYONE
+    "Calls as vCon", "Calls.", provenance=Provenance.OBSERVED, role=Role.BOTH, kinds=frozenset(SubjectKind)
 )
 SHA256 = "ab" * 32
 RECORDING = {

@@ -36,6 +36,48 @@ rows = [{ column = "order_id", dataset = "orders" }]
 [dataset.fields]
 id = { text = "Identifier." }
 """
+PARTS = """
+[[dataset]]
+name = "calls"
+title = "Calls"
+description = "Calls with you."
+provenance = "observed"
+kinds = ["contact"]
+table = "calls"
+tenant = "org"
+rows = [{ address = "number", identity = "phone", unlinked = "who", at = ["at"], gives = "call_key" }]
+[dataset.fields]
+id = { text = "Identifier." }
+
+[[dataset]]
+name = "said"
+title = "Said"
+description = "What was said."
+provenance = "observed"
+kinds = ["contact"]
+table = "said"
+tenant = "org"
+rows = [{ column = "call", dataset = "calls", part = true }]
+join = { table = "agents", here = "code", key = "agent" }
+[dataset.fields]
+id = { text = "Identifier." }
+call = { text = "The call." }
+text = { text = "What was said." }
+agent = { joined = "name", text = "Who said it." }
+
+[conversations]
+title = "Calls"
+description = "Calls as documents."
+dataset = "calls"
+spoken = "said"
+shape = "call"
+
+[people]
+table = "calls"
+tenant = "org"
+name = "who"
+addresses.phone = { column = "number", since = "at" }
+"""
 KIND = MapKind(SqlSourceForm, lambda *_: pytest.fail("not opened"), form_faults)
 
 
@@ -49,7 +91,7 @@ def test_a_good_map_is_parsed() -> None:
     """The defaults: the key is `id`, the order is that of the key, a field is the column of its name, and a text."""
     found = KIND.parse(MapText("shop.toml", HEAD + ORDERS + LINES)).form.dataset[1]
     assert (found.key, found.order_columns, found.column_of("id")) == (("id",), ["id"], "id")
-    assert found.rows[0].key == "id"
+    assert found.exact_rows[0].key == "id"
 
 
 def test_the_example_of_the_page_is_a_map() -> None:
@@ -107,6 +149,44 @@ def test_faults(old: str, new: str, fault: str) -> None:
     at = text.index(old) if old in ORDERS or old in HEAD else text.rindex(old)
     changed = text[:at] + new + text[at + len(old) :]
     assert any(line.startswith(f"shop.toml:{fault}") for line in _faults(changed)), _faults(changed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("gives =", "give =", "13:82: unknown key 'give'"),
+        (', gives = "call_key"', "", "13:1: the key 'gives' is missing"),
+        ('identity = "phone"', 'identity = "post"', "13:31: identity: input should be 'email' or 'phone'"),
+        ("at = [", "at = [], when = [", "13:69: at: tuple should have at least 1 item"),
+        ('[people]\ntable = "calls"', '[people]\ntable = "folk"', "41:1: the table 'folk' is not that of a dataset"),
+        ('address = "number", identity', 'sole_address = "number", identity', "13:74: unknown key 'at'"),
+        ("part = true", 'part = true, only_if_null = "x"', "25:47: a `part` names a row of another dataset"),
+        ('dataset = "calls", part', 'dataset = "said", part', "25:46: a `part` belongs to a row of another table"),
+        ('table = "agents"', 'table = "said"', "26:10: 'said' is the table of the dataset itself"),
+        ('table = "agents"', 'table = "calls"', "26:10: 'calls' is the table of the row"),
+        ("join = {", "x = {", "26:1: unknown key 'x'"),
+        ('dataset = "calls"\nspoken', 'dataset = "call"\nspoken', "36:1: unknown dataset 'call'"),
+        ('spoken = "said"', 'spoken = "calls"', "37:1: 'calls' is not a part with a field `text`"),
+        ('call = { text = "The call." }', "", "36:1: all parts of 'calls' name it by a field"),
+        ('name = "said"', 'name = "vcon"', "36:1: the conversations are the dataset 'vcon'"),
+    ],
+)
+def test_faults_of_addresses_and_parts(old: str, new: str, fault: str) -> None:
+    """Each fault is at its key, also within the alternatives of `rows`."""
+    text = HEAD.replace('kinds = ["user"]', 'kinds = ["contact"]') + PARTS
+    KIND.parse(MapText("shop.toml", text))
+    changed = text.replace(old, new, 1)
+    assert changed != text
+    assert any(line.startswith(f"shop.toml:{fault}") for line in _faults(changed)), _faults(changed)
+
+
+@pytest.mark.parametrize(("key", "missing"), [("address", "people"), ("sole_address", "accounts")])
+def test_addresses_need_to_be_someones(key: str, missing: str) -> None:
+    """A way by an address needs the table of people or of accounts; without it, no address would ever lead to a row."""
+    more = ', at = ["at"], gives = "order_key"' if key == "address" else ""
+    way = f'{{ {key} = "mail", identity = "email", unlinked = "user_id"{more} }}'
+    text = HEAD + ORDERS.replace("rows = [", f"rows = [{way}, ")
+    assert f"the map states no {missing} (write [{missing}])" in "".join(_faults(text))
 
 
 @pytest.mark.parametrize("name", ["statement_timeout", "app.x; drop table users", "role"])

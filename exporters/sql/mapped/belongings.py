@@ -1,0 +1,145 @@
+"""Compiles what a map says of people: which rows belong to whom, and which person or account has which address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from sqlalchemy import Table
+
+from exporters.sql.belonging import (
+    AccountBook,
+    AddressBook,
+    AddressColumns,
+    Belonging,
+    ByAddress,
+    ByColumn,
+    ByMember,
+    ByParent,
+    BySoleAddress,
+    ByThrough,
+    RowCondition,
+    Rule,
+    Step,
+    Within,
+    sole,
+)
+from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
+from exporters.sql.mapped.people_forms import AddressForm
+from exporters.sql.mapped.way_forms import (
+    AddressKind,
+    ConditionForm,
+    MemberRowsForm,
+    RowsForm,
+    SoleAddressRowsForm,
+    StepForm,
+    WayForm,
+)
+from portability.people.addresses import EMAIL
+
+Tables = Mapping[str, Table]
+"""The tables by the names that the map gives them, with the columns that it names."""
+
+
+def kinds_of(form: SqlSourceForm) -> frozenset[str]:
+    """Return the kinds of identities by which the rows of the map are selected."""
+    return frozenset(kind for _, _, way in form.ways() for kind in _kinds(way))
+
+
+def conditions_of(stated: Iterable[ConditionForm]) -> tuple[RowCondition, ...]:
+    """Return the conditions that a map states."""
+    return tuple(
+        RowCondition(
+            one.column,
+            (one.equals,) if one.equals is not None else one.among or (),
+            is_null=one.null is True,
+            is_not_null=one.null is False,
+            other_than=one.other_than,
+        )
+        for one in stated
+    )
+
+
+def qualified(exporter: str, dataset: str) -> str:
+    """Return the name of a dataset of the map, or of another map of the same platform, among all relations."""
+    return dataset if "/" in dataset or not exporter else f"{exporter}/{dataset}"
+
+
+def belonging_of(stated: SqlDatasetForm, tables: Tables, exporter: str = "") -> Belonging:
+    """Return which rows of a dataset belong to whom; `exporter` precedes the names of datasets of the same map."""
+    key, *more = stated.key_columns
+    return Belonging(
+        tables[stated.table],
+        stated.tenant,
+        tuple(_rule(stated, way, tables, exporter) for way in stated.rows),
+        tuple(_by_column(stated, way, tables, exporter) for way in stated.staff),
+        key,
+        tuple(more),
+        conditions_of(stated.where),
+    )
+
+
+def book_of(form: SqlSourceForm, tables: Tables) -> AddressBook | None:
+    """Return who has which address at a tenant; None if the map states no people."""
+    people = form.people
+    if people is None:
+        return None
+    return AddressBook(
+        tables[people.table],
+        _addresses(people.addresses),
+        until=people.until,
+        identity=people.identity,
+        duplicate=people.duplicate,
+        name=people.name,
+        tenant=people.tenant,
+        key=people.key,
+    )
+
+
+def accounts_of(form: SqlSourceForm, tables: Tables) -> AccountBook | None:
+    """Return which account has which address; None if the map states no accounts."""
+    accounts = form.accounts
+    if accounts is None:
+        return None
+    return AccountBook(tables[accounts.table], _addresses(accounts.addresses), accounts.identity, accounts.key)
+
+
+def step_of(stated: StepForm, tables: Tables) -> Step:
+    """Return a table on the way from a row to what decides."""
+    return Step(tables[stated.table], stated.here, stated.key, stated.tenant, conditions_of(stated.where))
+
+
+def _addresses(stated: Mapping[AddressKind, AddressForm]) -> Mapping[str, AddressColumns]:
+    return {str(kind): AddressColumns(one.column, one.since) for kind, one in stated.items()}
+
+
+def _kinds(way: WayForm) -> Iterator[str]:
+    if isinstance(way, RowsForm):
+        yield from way.identities
+    else:
+        yield sole(way.identity) if isinstance(way, SoleAddressRowsForm) else way.gives
+
+
+def _rule(dataset: SqlDatasetForm, stated: WayForm, tables: Tables, exporter: str) -> Rule:
+    if isinstance(stated, RowsForm):
+        return _by_column(dataset, stated, tables, exporter)
+    if isinstance(stated, SoleAddressRowsForm):
+        return BySoleAddress(stated.sole_address, stated.identity, stated.unlinked, stated.name)
+    if isinstance(stated, MemberRowsForm):
+        return ByMember(stated.members, stated.identities, stated.at, stated.gives)
+    where = conditions_of(stated.where)
+    return ByAddress(stated.address, stated.identity, stated.unlinked, stated.at, stated.gives, where)
+
+
+def _by_column(dataset: SqlDatasetForm, stated: RowsForm, tables: Tables, exporter: str) -> Rule:
+    way: ByColumn | ByParent
+    if stated.dataset is not None:
+        parent = qualified(exporter, stated.dataset)
+        way = ByParent(stated.column, parent, stated.key, stated.only_if_null, stated.part)
+    else:
+        within = stated.within or (Within.PLATFORM if dataset.tenant is None else Within.TENANT)
+        is_email = set(stated.identities) == {EMAIL}
+        # Where a sole address decides, it alone decides for subjects that are an address.
+        has_sole = any(isinstance(one, SoleAddressRowsForm) for one in dataset.rows)
+        serves_addresses = within is Within.PLATFORM and not has_sole
+        way = ByColumn(stated.column, stated.identities, within, is_email, stated.only_if_null, serves_addresses)
+    return ByThrough(tuple(step_of(one, tables) for one in stated.through), way) if stated.through else way
