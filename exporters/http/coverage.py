@@ -155,7 +155,7 @@ def _decided(source: HttpSourceForm, form: HttpDatasetForm) -> frozenset[str]:
     texts: list[str | None] = [one.at or name for name, one in form.fields.items()]
     texts += [one.at or name for name, one in form.withheld.items()]
     texts += [*form.verify, *(one.at for one in form.keep), form.deleted]
-    texts += [form.page and form.page.key, form.window and form.window.at]
+    texts += [form.page.key if form.page else None, form.window.at if form.window else None]
     if form.retention is not None:
         texts += form.retention.model_dump().values()
     if form.file is not None:

@@ -219,7 +219,7 @@ def test_twilio(twilio: Twilio, server: StandIn) -> None:
     calls = records_of(exporter, "calls", caller())
 
     assert [one["id"] for one in calls] == [f"CA{n}" for n in range(119)] + ["CAself"] + [f"CB{n}" for n in range(69)]
-    assert (calls[0]["seconds"], calls[0]["began_at"]) == (61, "2026-10-01T10:00:00Z")
+    assert (calls[0]["seconds"], calls[0]["began_at"]) == (61, "2026-10-01T10:00:00.000000Z")
     (batch,) = batches_of(exporter, "recordings", caller())
     assert [(one["id"], one["file"]) for one in batch.records] == [("RE1", "RE1.wav"), ("RE2", None)]
     assert batch.remarks == {RowRemark.SOFT_DELETED: [1]}

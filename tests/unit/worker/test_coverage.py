@@ -128,7 +128,7 @@ def test_a_check_that_fails_allows_no_complete(tmp_path: Path, fault: Exception,
 
 
 def test_a_check_that_could_list_a_part_only_is_no_gap_when_it_fails(tmp_path: Path) -> None:
-    """What the source stores beside its declaration is unknown with and without it: no later check could close a gap."""
+    """What else the source stores is unknown with and without the check: no later check could close a gap."""
     exporter = CheckedExporter(
         things(3), fault=SourceRefused("no"), declaration=CheckedDeclaration("1" * 64, lists_all=False)
     )
