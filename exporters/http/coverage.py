@@ -37,7 +37,7 @@ class CheckedPerson:
     """The identities with which a check asks: those of the person for tests, else identities of no one."""
 
     stated: Mapping[str, str] = field(repr=False)
-    """The person for tests, by kind of identity; empty: there is none."""
+    """The person for tests, by kind of identity; empty without one."""
     tenant: str | None
     _found: dict[str, list[AskedValue]] = field(default_factory=dict, repr=False)
 
@@ -111,7 +111,9 @@ class SourceCheck:
         faulty = {column for _, gaps in items for column in gaps}
         for column in sorted(faulty):
             kind = form.fields[column].type
-            yield CoverageFinding(CoverageKind.WRONG_TYPE, name, column, name, detail=f"a value that is no {kind}")
+            yield CoverageFinding(
+                CoverageKind.WRONG_TYPE, name, column, name, detail=f"a value is not of the type {kind}"
+            )
 
     def _items(self, form: HttpDatasetForm) -> Iterator[tuple[Any, Sequence[str]]]:
         """Yield the person's items, each with the fields that its values do not fit; of no one the first page alone."""

@@ -97,4 +97,4 @@ class CheckedDeclaration:
     tables: frozenset[str] = frozenset()
     """The tables of the database on which it decides."""
     lists_all: bool = True
-    """Whether a check lists all that the source stores. Where it cannot, a check that fails is no gap in exports."""
+    """Whether a check lists all that the source stores. Where it cannot, a failed check makes no gap in exports."""

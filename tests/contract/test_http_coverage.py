@@ -77,19 +77,19 @@ def desk() -> Iterator[StandIn]:
         yield server
 
 
-def checked(desk: StandIn, person: Mapping[str, str] = TESTER, text: str = MAP) -> Coverage:
+def check_of_desk(desk: StandIn, person: Mapping[str, str] = TESTER, text: str = MAP) -> Coverage:
     exporter = open_source(text, desk.url, check=person)
     assert isinstance(exporter, CheckingExporter)
     return exporter.check()
 
 
-def faults(coverage: Coverage) -> list[Found]:
+def costing_data(coverage: Coverage) -> list[Found]:
     return [(str(one.kind), one.table, one.column, one.dataset) for one in coverage.findings if one.kind not in REMARKS]
 
 
 def test_a_map_that_fits_has_no_finding(desk: StandIn) -> None:
     """Fields, what is withheld, what is internal, and what only verifies are decided; no other person is asked for."""
-    coverage = checked(desk)
+    coverage = check_of_desk(desk)
 
     assert coverage.findings == ()
     assert coverage.is_described is False
@@ -99,28 +99,28 @@ def test_a_map_that_fits_has_no_finding(desk: StandIn) -> None:
 def test_a_value_that_the_map_does_not_name_is_undecided(desk: StandIn) -> None:
     """It is named with its type and never with its value, and the source is undecided, although it lists nothing."""
     desk.on("/users/7/tickets")(lambda _asked: {"tickets": [{**TICKET, "mood": "secret words"}]})
-    coverage = checked(desk)
+    coverage = check_of_desk(desk)
     declaration = open_source(MAP, desk.url).declaration
 
-    assert faults(coverage) == [("undecided_column", "tickets", "mood", "tickets")]
+    assert costing_data(coverage) == [("undecided_column", "tickets", "mood", "tickets")]
     assert coverage.findings[0].detail == "str"
     assert (coverage.undecided, state_after(CheckedSource(declaration, coverage).coverage)) == (1, "undecided")
 
 
 def test_what_the_map_lists_as_undecided_is_undecided_without_a_request(desk: StandIn) -> None:
-    """A name in `undecided` is no decision; it comes once, although the records have it, too."""
+    """A name in `undecided` decides nothing; it comes once, although the records have it, too."""
     desk.on("/users/7/tickets")(lambda _asked: {"tickets": [{**TICKET, "mood": 1}]})
     text = MAP.replace('created = "created_at"\n', 'created = "created_at"\nundecided = ["mood"]\n')
 
     for person in ({}, TESTER):
-        assert faults(checked(desk, person, text)) == [("undecided_column", "tickets", "mood", "tickets")]
+        assert costing_data(check_of_desk(desk, person, text)) == [("undecided_column", "tickets", "mood", "tickets")]
 
 
 def test_a_renamed_value_is_missing_and_undecided(desk: StandIn) -> None:
     """Its field would be null for ever; and the new name is not decided."""
     desk.on("/tickets/1/messages")(lambda _asked: {"messages": [{"id": 1, "content": "text"}]})
 
-    assert faults(checked(desk)) == [
+    assert costing_data(check_of_desk(desk)) == [
         ("undecided_column", "messages", "content", "messages"),
         ("missing_column", "messages", "text", "messages"),
     ]
@@ -129,7 +129,7 @@ def test_a_renamed_value_is_missing_and_undecided(desk: StandIn) -> None:
 def test_a_value_of_another_type_does_not_fit(desk: StandIn) -> None:
     desk.on("/users/7/tickets")(lambda _asked: {"tickets": [{**TICKET, "created_at": "yesterday"}]})
 
-    assert faults(checked(desk)) == [("wrong_type", "tickets", "created_at", "tickets")]
+    assert costing_data(check_of_desk(desk)) == [("wrong_type", "tickets", "created_at", "tickets")]
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,18 @@ def test_a_value_of_another_type_does_not_fit(desk: StandIn) -> None:
 def test_each_dataset_has_its_own_fault(desk: StandIn, answer: Any, seen: str) -> None:
     """The other dataset fits; the fault says what the source answered, and no value."""
     desk.on("/tickets/1/messages")(lambda _asked: answer)
-    coverage = checked(desk)
+    coverage = check_of_desk(desk)
 
-    assert faults(coverage) == [("query_refused", "messages", "", "messages")]
+    assert costing_data(coverage) == [("query_refused", "messages", "", "messages")]
     assert [one.detail for one in coverage.findings] == [seen]
 
 
 def test_a_look_up_that_does_not_find_the_person_does_not_fit(desk: StandIn) -> None:
     """An address that the source does not find, or a `verify` that never fits: everyone would get nothing."""
     text = MAP.replace('verify = { "email" = "email" }', 'verify = { "mail" = "email" }')
-    coverage = checked(desk, TESTER, text)
+    coverage = check_of_desk(desk, TESTER, text)
 
-    assert faults(coverage) == [("unfit", "/users", "", "")]
+    assert costing_data(coverage) == [("unfit", "/users", "", "")]
     assert [str(one.kind) for one in coverage.findings][1:] == ["not_compared", "not_compared"]
 
 
@@ -163,28 +163,28 @@ def test_a_look_up_that_is_refused_is_a_fault(desk: StandIn) -> None:
     desk.on("/users")(lambda _asked: (403, {}, {}))
 
     for person in ({}, TESTER):
-        assert ("query_refused", "/users", "", "") in faults(checked(desk, person))
+        assert ("query_refused", "/users", "", "") in costing_data(check_of_desk(desk, person))
 
 
 def test_without_a_person_for_tests_only_refusals_are_seen(desk: StandIn) -> None:
-    """No one is asked for: an identifier that the source does not know is no fault, and nothing is compared."""
-    coverage = checked(desk, {})
+    """No one is asked for: an identifier that the source does not know is a normal answer, and nothing is compared."""
+    coverage = check_of_desk(desk, {})
 
-    assert faults(coverage) == []
+    assert costing_data(coverage) == []
     assert [(str(one.kind), one.dataset) for one in coverage.findings] == [
         ("not_compared", "tickets"),
         ("not_compared", "messages"),
     ]
     assert [asked.query.get("email") for asked in desk.asked[:2]] == ["no-one@coverage.invalid", None]
     desk.on("/users/0/tickets")(lambda _asked: (403, {}, {}))
-    assert ("query_refused", "tickets", "", "tickets") in faults(checked(desk, {}))
+    assert ("query_refused", "tickets", "", "tickets") in costing_data(check_of_desk(desk, {}))
 
 
 def test_an_answer_about_no_one_is_compared_with_nothing(desk: StandIn) -> None:
     """A source that gives any record for an unknown identifier: that record is another person's."""
     desk.on("/users/0/tickets")(lambda _asked: {"tickets": [{**TICKET, "owner": {"id": 0}, "mood": 1}]})
 
-    assert faults(checked(desk, {})) == []
+    assert costing_data(check_of_desk(desk, {})) == []
 
 
 def test_an_outage_is_no_finding(desk: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_an_outage_is_no_finding(desk: StandIn, monkeypatch: pytest.MonkeyPatch)
     desk.on("/users/7/tickets")(lambda _asked: (500, {}, {}))
 
     with pytest.raises(SourceUnavailable, match="tickets: the source answers 500"):
-        checked(desk)
+        check_of_desk(desk)
 
 
 @pytest.mark.parametrize(

@@ -57,19 +57,19 @@ def of_database(pg_server: servers.Postgres, bottlecrm: str) -> Iterator[MappedE
 
 
 @pytest.fixture
-def proxy(bottlecrm_api: BottleApi) -> Iterator[HttpFaults]:
+def crm_proxy(bottlecrm_api: BottleApi) -> Iterator[HttpFaults]:
     with HttpFaults(bottlecrm_api.port) as running:
         yield running
 
 
 @pytest.fixture
 def over_http(
-    bottlecrm_api: BottleApi, proxy: HttpFaults, monkeypatch: pytest.MonkeyPatch
+    bottlecrm_api: BottleApi, crm_proxy: HttpFaults, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., HttpExporter]:
     """Opens the API by its map."""
     monkeypatch.setenv("CRM_TOKEN", bottlecrm_api.token)
     keys = {"auth": {"kind": "bearer", "token": "env:CRM_TOKEN"}, "tenant": bottlecrm_api.org}
-    return lambda **section: open_source(MAP, proxy.endpoint, memory_sources(600), **keys, **section)
+    return lambda **section: open_source(MAP, crm_proxy.endpoint, memory_sources(600), **keys, **section)
 
 
 @pytest.fixture
@@ -92,7 +92,10 @@ def of_one_form(found: Mapping[str, Sequence[Record]]) -> Mapping[str, Sequence[
 
 
 def test_the_records_are_those_of_the_database(
-    of_database: MappedExporter, over_http: Callable[..., HttpExporter], proxy: HttpFaults, people: Sequence[Subject]
+    of_database: MappedExporter,
+    over_http: Callable[..., HttpExporter],
+    crm_proxy: HttpFaults,
+    people: Sequence[Subject],
 ) -> None:
     """429, 503, a cut answer and 401 at each contact: every record, field by field, is that of the database."""
     of_api = over_http()
@@ -100,7 +103,7 @@ def test_the_records_are_those_of_the_database(
     for subject in people:
         expected = of_one_form(read_through(of_database, subject))
         person = known(of_api, subject)
-        rules = break_each(proxy)
+        rules = break_each(crm_proxy)
         assert of_one_form(read_through(of_api, person)) == expected
         assert [rule.used for rule in rules] == [1] * len(FAULTS)
         counts.update({name: len(records) for name, records in expected.items()})

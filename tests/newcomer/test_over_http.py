@@ -33,7 +33,7 @@ insert into opportunity_contacts select 100 + n, ('44444444-0000-4000-8000-00000
 
 
 @pytest.fixture
-def database(pg_server: servers.Postgres) -> Iterator[CheckedDatabase]:
+def sales_database(pg_server: servers.Postgres) -> Iterator[CheckedDatabase]:
     """The CRM, with seven more sales at the first company, four of them with the first contact."""
     made = CheckedDatabase(pg_server, pg_server.create_database())
     made.run(SEVERAL_PAGES)
@@ -43,9 +43,11 @@ def database(pg_server: servers.Postgres) -> Iterator[CheckedDatabase]:
 
 
 @pytest.fixture
-def api(database: CheckedDatabase, pg_server: servers.Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+def api(
+    sales_database: CheckedDatabase, pg_server: servers.Postgres, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StandIn]:
     monkeypatch.setenv("CRM_TOKEN", TOKEN)
-    with crm_interface(pg_server, database.name, ORG.format(1)) as server:
+    with crm_interface(pg_server, sales_database.name, ORG.format(1)) as server:
         yield server
 
 
@@ -53,32 +55,32 @@ def over_http(url: str, **section: Any) -> HttpExporter:
     return open_source(MAP, url, auth={"kind": "bearer", "token": "env:CRM_TOKEN"}, tenant=ORG.format(1), **section)
 
 
-def contact(number: int, found: HttpExporter | None = None, org: int = 1) -> Subject:
+def crm_contact(number: int, found: HttpExporter | None = None, org: int = 1) -> Subject:
     """A contact, with what the source finds for it."""
     subject = sample_subject(SubjectKind.CONTACT, CONTACT.format(number), tenant=ORG.format(org))
     more = () if found is None else tuple(found.identities(subject))
     return Subject(subject.kind, subject.tenant, subject.ref, (*subject.identities, *more))
 
 
-def test_the_records_are_those_of_the_database(database: CheckedDatabase, api: StandIn) -> None:
+def test_the_records_are_those_of_the_database(sales_database: CheckedDatabase, api: StandIn) -> None:
     """Each contact of the company, in pages of two: every dataset has the same records by both maps."""
-    of_sql, of_http = database.exporter(), over_http(api.url)
+    of_sql, of_http = sales_database.exporter(), over_http(api.url)
     counts = []
     for number in (1, 2):
-        expected = read_through(of_sql, contact(number))
-        assert read_through(of_http, contact(number, of_http)) == expected
+        expected = read_through(of_sql, crm_contact(number))
+        assert read_through(of_http, crm_contact(number, of_http)) == expected
         counts.append([len(records) for records in expected.values()])
 
     assert counts == [[1, 6, 2], [1, 1, 1]]
-    check_exporter(of_http, contact(1, of_http))
+    check_exporter(of_http, crm_contact(1, of_http))
 
 
-def test_faults_on_the_way_change_no_record(database: CheckedDatabase, api: StandIn) -> None:
+def test_faults_on_the_way_change_no_record(sales_database: CheckedDatabase, api: StandIn) -> None:
     """429, 503, a cut stream and 401 at the list of sales: the reading waits, repeats, or goes on where it was."""
-    expected = read_through(database.exporter(), contact(1))
+    expected = read_through(sales_database.exporter(), crm_contact(1))
     with HttpFaults(api.listener.port) as proxy:
         of_http = over_http(proxy.endpoint)
-        subject = contact(1, of_http)
+        subject = crm_contact(1, of_http)
         rules = break_each(proxy, lambda request: request.path == "/api/opportunities/")
 
         assert read_through(of_http, subject) == expected
@@ -89,19 +91,18 @@ def test_a_contact_of_another_company_is_unknown(api: StandIn) -> None:
     """The token is of one company: another one's contact is not found, and neither is an id that does not exist."""
     of_http = over_http(api.url)
 
-    assert [of_http.knows(contact(number)) for number in (1, 3, 9)] == [True, False, False]
-    assert of_http.identities(contact(1, org=2)) == ()
-    assert [len(records) for records in read_through(of_http, contact(3, of_http)).values()] == [0, 0, 0]
+    assert [of_http.knows(crm_contact(number)) for number in (1, 3, 9)] == [True, False, False]
+    assert of_http.identities(crm_contact(1, org=2)) == ()
+    assert [len(records) for records in read_through(of_http, crm_contact(3, of_http)).values()] == [0, 0, 0]
 
 
-def test_the_check_compares_the_interface_with_the_map(database: CheckedDatabase, api: StandIn) -> None:
+def test_the_check_compares_the_interface_with_the_map(sales_database: CheckedDatabase, api: StandIn) -> None:
     """Everything is decided; a column that comes with a release is undecided in the interface as in the database."""
     checked = over_http(api.url, check={"contact_id": CONTACT.format(1)})
-    # A sale names its contacts, by which the map verifies it.
     assert checked.check().findings == ()
 
-    database.run("alter table contacts add linkedin_url text")
-    for coverage in (checked.check(), database.exporter().check()):
+    sales_database.run("alter table contacts add linkedin_url text")
+    for coverage in (checked.check(), sales_database.exporter().check()):
         assert [(str(one.kind), one.column, one.dataset) for one in coverage.findings] == [
             ("undecided_column", "linkedin_url", "contacts")
         ]

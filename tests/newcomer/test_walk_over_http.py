@@ -31,7 +31,7 @@ PARTIAL = 3
 
 
 @pytest.fixture
-def proxy(pg_server: servers.Postgres) -> Iterator[tuple[HttpFaults, str]]:
+def api_proxy(pg_server: servers.Postgres) -> Iterator[tuple[HttpFaults, str]]:
     """The proxy before the API of a CRM, and the name of its database."""
     name = pg_server.create_database()
     with pg_server.connect(name) as connection:
@@ -43,10 +43,10 @@ def proxy(pg_server: servers.Postgres) -> Iterator[tuple[HttpFaults, str]]:
 
 @pytest.fixture
 def newcomer(
-    pg_server: servers.Postgres, proxy: tuple[HttpFaults, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pg_server: servers.Postgres, api_proxy: tuple[HttpFaults, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Newcomer]:
     """Someone at the second half of the page, with the database and the API as sources."""
-    faults, name = proxy
+    faults, name = api_proxy
     reader = f"reader_{name}"
     folder = tmp_path / "portability-data"
     folder.mkdir()
@@ -74,16 +74,16 @@ def test_the_map_of_the_page_is_that_of_the_tests() -> None:
     assert [part for part in parts if part.strip() not in text] == []
 
 
-def test_the_records_are_those_of_the_database(newcomer: Newcomer, proxy: tuple[HttpFaults, str]) -> None:
+def test_the_records_are_those_of_the_database(newcomer: Newcomer, api_proxy: tuple[HttpFaults, str]) -> None:
     """Check, export through 429, 503, a cut answer and 401, fetch what is missing, verify: equal records of both."""
     up = newcomer.here.start("up", "--workers", "1")
     until(lambda: newcomer.here.log.exists() and "open http://" in newcomer.here.log.read_text(), "the pages are up")
     assert "coverage_unknown" in newcomer.next()
-    rules = break_each(proxy[0], lambda request: request.path == "/api/opportunities/")
+    rules = break_each(api_proxy[0], lambda request: request.path == "/api/opportunities/")
     newcomer.next(CONTACT=CONTACT, TENANT=TENANT, expect=PARTIAL)
     (export,) = json.loads(newcomer.run("list", "--json"))
     newcomer.next(EXPORT=export["id"])
-    document = export_json(archives(newcomer))
+    document = export_json(fetched_archives(newcomer))
     assert [rule.used for rule in rules] == [1, 1, 1, 1]
     assert [(gap["what"], gap["reason"]) for gap in document["gaps"]] == [
         ("crm_api/opportunity: the rest of its records", "source_refused")
@@ -96,7 +96,7 @@ def test_the_records_are_those_of_the_database(newcomer: Newcomer, proxy: tuple[
     assert next(newcomer.commands, None) is None
     up.terminate()
     up.wait(60)
-    paths = archives(newcomer)
+    paths = fetched_archives(newcomer)
     assert (export_json(paths)["complete"], export_json(paths)["gaps"]) == (True, [])
     for dataset in DATASETS:
         of_database, of_api = (by_id(records(paths, source, dataset)) for source in ("crm", "crm_api"))
@@ -105,7 +105,7 @@ def test_the_records_are_those_of_the_database(newcomer: Newcomer, proxy: tuple[
     see_contact(newcomer.here.folder / "unpacked", paths)
 
 
-def archives(newcomer: Newcomer) -> Sequence[Path]:
+def fetched_archives(newcomer: Newcomer) -> Sequence[Path]:
     return sorted((newcomer.here.folder / "archive-http").rglob("*.zip"))
 
 
