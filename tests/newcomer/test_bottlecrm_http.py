@@ -124,7 +124,7 @@ def test_the_map_fulfils_the_contract(over_http: Callable[..., HttpExporter], pe
 def test_the_check_names_what_no_one_has_decided(
     over_http: Callable[..., HttpExporter], people: Sequence[Subject]
 ) -> None:
-    """The API has the values that the map lists as undecided, and no others: the check of each contact says so."""
+    """Every value of the API's records is a field, internal, or listed as undecided, until each dataset was compared."""
     listed = {(one["name"], name) for one in tomllib.loads(MAP)["dataset"] for name in one["undecided"]}
     compared: set[str] = set()
     for subject in people:
@@ -135,4 +135,6 @@ def test_the_check_names_what_no_one_has_decided(
 
         assert {(one.dataset, one.column) for one in others} == listed
         assert {one.kind for one in others} == {CoverageKind.UNDECIDED_COLUMN}
+        if compared == {dataset for dataset, _ in listed}:
+            break
     assert compared == {dataset for dataset, _ in listed}
