@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import httpx
 import servers
+from repository import ROOT
 from servers.process import ServerMissing, free_ports, running
 
 VERSION = "1.35.0"
 ADMIN = "admin@example.test"
+CACHE = ROOT / ".cache" / "bottlecrm" / VERSION
 SEED = ("--email", ADMIN, "--contacts", "60", "--opportunities", "60", "--leads", "5")
 
 
@@ -48,26 +51,51 @@ class BottleApi:
 
 
 def installed(folder: Path, server: servers.Postgres) -> BottleCrm:
-    """Install it, and fill a new database by its own command: minutes. BOTTLECRM_VENV names a venv that has it.
+    """Install it, and fill a new database by its own command: minutes, and then seconds from what `.cache` keeps.
 
-    Raises: ServerMissing without Python 3.13.
+    BOTTLECRM_VENV names a venv that has it. Raises: ServerMissing without Python 3.13.
     """
-    venv = Path(os.environ.get("BOTTLECRM_VENV", folder / "venv"))
-    if not venv.exists():
-        python = shutil.which("python3.13")
-        if python is None:
-            raise ServerMissing("django-crm needs Python 3.12 or later: install python3.13 and python3.13-venv")
-        subprocess.run([python, "-m", "venv", venv], check=True)
-        subprocess.run([venv / "bin/pip", "install", "-q", f"django-crm=={VERSION}"], check=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     name = server.create_database()
     with server.connect(name) as connection:
         # Of another test of the same server.
         connection.execute("do $$ begin create role crm login; exception when duplicate_object then null; end $$")
         connection.execute(f"alter database {name} owner to crm")
-    made = BottleCrm(venv, folder, name, _settings(server, name))
-    made.admin("migrate")
-    made.admin("seed_data", *SEED)
+    with (CACHE / "lock").open("w") as lock:
+        # Of several processes one installs and fills; the others take what it has made.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = BottleCrm(_venv(), folder, name, _settings(server, name))
+        _fill(made, server)
     return made
+
+
+def _venv() -> Path:
+    if stated := os.environ.get("BOTTLECRM_VENV"):
+        return Path(stated)
+    venv, complete = CACHE / "venv", CACHE / "venv" / "complete"
+    if not complete.exists():
+        python = shutil.which("python3.13")
+        if python is None:
+            raise ServerMissing("django-crm needs Python 3.12 or later: install python3.13 and python3.13-venv")
+        subprocess.run([python, "-m", "venv", "--clear", venv], check=True)
+        subprocess.run([venv / "bin/pip", "install", "-q", f"django-crm=={VERSION}"], check=True)
+        complete.touch()
+    return venv
+
+
+def _fill(crm: BottleCrm, server: servers.Postgres) -> None:
+    """Run its migrations and fill it, or take the tables and rows of an earlier run."""
+    dump = CACHE / "filled.sql"
+    address = ["-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres"]
+    if not dump.exists():
+        crm.admin("migrate")
+        crm.admin("seed_data", *SEED)
+        partial = dump.with_suffix(".partial")
+        subprocess.run(["pg_dump", *address, "-f", partial, crm.database], check=True)
+        partial.rename(dump)
+        return
+    quiet = ["-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull]
+    subprocess.run(["psql", *address, *quiet, "-f", dump, crm.database], check=True)
 
 
 @contextmanager

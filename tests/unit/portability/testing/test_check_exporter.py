@@ -155,12 +155,15 @@ def test_a_contract_violation_is_named(exporter: Notes, promise: str) -> None:
     assert "note 1" not in str(caught.value)
 
 
+UNDECIDED_FAX = CoverageFinding(CoverageKind.UNDECIDED_COLUMN, "notes", "fax", "notes")
+
+
 @dataclass
 class CheckedNotes(Notes):
     """Notes that are compared with what their source has."""
 
     sha256: str = "0" * 64
-    finding: CoverageFinding = CoverageFinding(CoverageKind.UNDECIDED_COLUMN, "notes", "fax", "notes")
+    finding: CoverageFinding = UNDECIDED_FAX
 
     @property
     def declaration(self) -> CheckedDeclaration:
@@ -175,9 +178,9 @@ def test_findings_of_a_check_are_about_the_exporter() -> None:
     check_exporter(CheckedNotes(), USER)
     check_exporter(CheckedNotes(finding=CoverageFinding(CoverageKind.UNDECIDED_TABLE, "calls")), USER)
 
-    with pytest.raises(AssertionError, match="declaration.sha256 is not a SHA-256"):
+    with pytest.raises(AssertionError, match=r"declaration\.sha256 is not a SHA-256"):
         check_exporter(CheckedNotes(sha256=""), USER)
-    with pytest.raises(AssertionError, match="check.. names a dataset that the exporter does not have"):
+    with pytest.raises(AssertionError, match=r"check\(\) names a dataset that the exporter does not have"):
         check_exporter(CheckedNotes(finding=CoverageFinding(CoverageKind.UNFIT, "calls", dataset="calls")), USER)
 
 
