@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,6 +12,7 @@ from exporters.http import look_ups, walk
 from exporters.http.asking import HookCalls
 from exporters.http.batches import BatchCollector
 from exporters.http.client import SourceAccess, SourceClient
+from exporters.http.coverage import CheckedPerson, SourceCheck
 from exporters.http.files import SourceFile, file_of
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm
 from exporters.http.hooks import Hooks
@@ -21,6 +22,8 @@ from exporters.http.records import MadeRecord, RecordMaker
 from exporters.http.walk import Level, WalkContext, WalkedPage
 from portability.api import (
     Batch,
+    CheckedDeclaration,
+    Coverage,
     Cursor,
     Dataset,
     File,
@@ -52,6 +55,10 @@ class HttpSource:
     tenant: str | None
     hooks: Mapping[str, Hooks]
     """By dataset."""
+    map_sha256: str = ""
+    """Of the text of the map."""
+    person: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """A person for tests, by kind of identity: a check reads its records."""
 
 
 class HttpExporter:
@@ -80,6 +87,23 @@ class HttpExporter:
         used = {node.for_each for node in self._nodes.values() if node.for_each}
         return IdentityUse(frozenset(asked | used), frozenset(one.gives for one in self._form.identity))
 
+    @property
+    def declaration(self) -> CheckedDeclaration:
+        """Return the hash of the map. What else an interface has is not known, so that a check lists a part of it."""
+        return CheckedDeclaration(self.source.map_sha256, lists_all=False)
+
+    def check(self) -> Coverage:
+        """Ask for the person for tests, or for no one, and compare the answers with the map.
+
+        Raises: SourceUnavailable.
+        """
+        source = self.source
+        person = CheckedPerson(source.person, source.tenant)
+        with closing(SourceClient(source.access)) as client:
+            reading = self._reading(client, person.asked, ALL)
+            checked = SourceCheck(source.name, self._form, person, reading, self._makers, self._levels)
+            return Coverage(tuple(checked.findings()), is_described=False)
+
     def export(
         self, subject: Subject, dataset: Dataset, selection: Selection, *, after: Cursor | None = None
     ) -> Generator[Batch, None, None]:
@@ -92,7 +116,7 @@ class HttpExporter:
         start = None if after is None else from_cursor(after, dataset.name)
         withheld = [one.name for one in maker.dataset.withheld]
         with closing(SourceClient(self.source.access)) as client:
-            reading = self._reading(client, subject, selection)
+            reading = self._reading(client, partial(self._asked, subject), selection)
             collected = BatchCollector()
             try:
                 for page in walk.walk(self._levels(maker.form, reading), start):
@@ -112,7 +136,7 @@ class HttpExporter:
     def identities(self, subject: Subject) -> Sequence[Identity]:
         """Return who the subject is in this source. Raises SourceUnavailable, SourceRefused."""
         with closing(SourceClient(self.source.access)) as client:
-            reading = self._reading(client, subject, ALL)
+            reading = self._reading(client, partial(self._asked, subject), ALL)
             found = [
                 each
                 for form in self._form.identity
@@ -125,10 +149,11 @@ class HttpExporter:
         asked = [one for one in self._form.identity if self._asked(subject, one.asked)]
         return bool(self.identities(subject)) if asked else None
 
-    def _reading(self, client: SourceClient, subject: Subject, selection: Selection) -> ReadingContext:
+    def _reading(
+        self, client: SourceClient, asked: Callable[[str], Sequence[AskedValue]], selection: Selection
+    ) -> ReadingContext:
         source = self.source
         calls = HookCalls(client, source.access.guard, source.name)
-        asked = partial(self._asked, subject)
         return ReadingContext(
             *(source.form, source.access.guard, client, source.buckets, source.values, selection, asked, calls)
         )

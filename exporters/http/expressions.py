@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any
@@ -62,6 +63,13 @@ class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library ha
         return None if text is None else text.replace(old, new)
 
 
+SIDE_BY_SIDE = frozenset(
+    {
+        *("or_expression", "and_expression", "comparator", "function_expression"),
+        *("multi_select_list", "multi_select_dict"),
+    }
+)
+"""Nodes of a syntax tree whose children all begin with the same value."""
 _OPTIONS = jmespath.Options(custom_functions=MapFunctions())
 
 
@@ -96,6 +104,23 @@ def find_all(expression: str, value: JSON) -> list[Any]:
     if found is None:
         return []
     return found if isinstance(found, list) else [found]
+
+
+def roots(expression: str) -> frozenset[str]:
+    """Return the names that an expression takes from the value itself: `a` and `c` of `a.b || c[0].d`."""
+    return frozenset(_roots(_compiled(expression).parsed))
+
+
+def _roots(node: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of a node of the syntax tree; behind a name, an index or a filter begins another value."""
+    match node["type"]:
+        case "field":
+            yield node["value"]
+        case kind:
+            # Of two values in a row, as in `a.b`, only the first is taken from the value itself.
+            count = None if kind in SIDE_BY_SIDE else 1
+            for child in node["children"][:count]:
+                yield from _roots(child)
 
 
 def digits(text: str) -> str:

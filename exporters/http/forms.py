@@ -14,6 +14,8 @@ from portability.api import FieldType
 
 PathTemplate = Annotated[str, StringConstraints(pattern=r"^/[!-~]*$")]
 """A path below `base_url`, with placeholders."""
+AskedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,100})?$")]
+"""A kind of identity, or a field of a parent: `tickets.id`."""
 Status = Annotated[int, Field(ge=300, le=599)]
 MEBIBYTE = 1 << 20
 
@@ -207,7 +209,7 @@ class NodeForm(RequestForm):
     """How many values one request contains: `{ids}`."""
     union: tuple[RequestForm, ...] = ()
     """Several requests instead of one; a record that two of them give comes once."""
-    verify: dict[Expression, Name] = Field(default_factory=dict)
+    verify: dict[Expression, AskedName] = Field(default_factory=dict)
     scoped: bool = False
     """The path names the person, and the answer does not: there is nothing to verify."""
     keep: tuple[KeepForm, ...] = ()

@@ -47,6 +47,8 @@ class ReadingContext:
     asked: Callable[[str], Sequence[AskedValue]]
     """The subject's verified identities of a kind."""
     ask: Ask
+    none_on: Sequence[int] = ()
+    """Statuses that mean "no item", beside those of each request."""
 
     def call(
         self, what: str, form: RequestForm, names: Names, link: JSON = None, *, is_place: bool = False
@@ -67,7 +69,8 @@ class ReadingContext:
         rates = () if form.bucket is None else (self.buckets[form.bucket],)
         repeatable = method == "GET" or form.reads
         headers = form.headers
-        return HttpCall(what, url, method, params, body, headers, rates, repeatable, form.none_on, is_place)
+        none_on = (*form.none_on, *self.none_on)
+        return HttpCall(what, url, method, params, body, headers, rates, repeatable, none_on, is_place)
 
 
 class RequestLevel:

@@ -44,6 +44,8 @@ class HttpSection(MapForm):
     """The tenant whose data the source has; default: the source is the platform's own."""
     values: dict[Name, Text] = Field(default_factory=dict)
     """Values of the names that the map asks for, or references."""
+    check: dict[Name, Text] = Field(default_factory=dict)
+    """A person for tests in the source, by kind of identity; values or references. Checks read its records."""
 
 
 class HttpMapKind(MapKind[HttpSourceForm]):
@@ -65,11 +67,13 @@ class HttpMapKind(MapKind[HttpSourceForm]):
 
 def make(declared: SourceDeclaration, found: Map[HttpSourceForm], connections: Sources) -> HttpExporter:
     """Make the exporter of a section and its map. Raises BadSetting."""
-    return exporter_of(declared.name, _section(declared), found.form, connections)
+    return exporter_of(declared.name, _section(declared), found.form, connections, found.source.sha256)
 
 
-def exporter_of(name: str, section: HttpSection, source: HttpSourceForm, connections: Sources) -> HttpExporter:
-    """Make the exporter of a map. Raises BadSetting."""
+def exporter_of(
+    name: str, section: HttpSection, source: HttpSourceForm, connections: Sources, map_sha256: str = ""
+) -> HttpExporter:
+    """Make the exporter of a map, whose text has this hash. Raises BadSetting."""
     source = _without_tenants(section, source)
     base_url = section.base_url or source.base_url
     if base_url is None:
@@ -83,7 +87,9 @@ def exporter_of(name: str, section: HttpSection, source: HttpSourceForm, connect
     login = _login(name, section.auth, connections)
     access = SourceAccess(name, guard, login, source.limits, (rate,), connections, source.error, source.headers)
     hooks = {one.name: Hooks.of(one.hooks) for one in source.dataset}
-    return HttpExporter(HttpSource(name, source, access, buckets, _values(section, source), section.tenant, hooks))
+    person = {kind: _value(text, f"check.{kind}") for kind, text in section.check.items()}
+    values = _values(section, source)
+    return HttpExporter(HttpSource(name, source, access, buckets, values, section.tenant, hooks, map_sha256, person))
 
 
 def _without_tenants(section: HttpSection, source: HttpSourceForm) -> HttpSourceForm:

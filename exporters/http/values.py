@@ -11,7 +11,7 @@ from typing import Any
 from exporters.http import times
 from exporters.http.forms import TimesForm
 from portability.api import JSON, FieldType
-from portability.api.times import rfc3339
+from portability.api.times import microseconds
 
 WORDS = {"true": True, "false": False}
 
@@ -24,7 +24,7 @@ def converted(value: Any, kind: FieldType, form: TimesForm) -> JSON:  # noqa: AN
     if value is None or (value == "" and kind is not FieldType.STRING):
         return None
     if kind is FieldType.DATETIME:
-        return rfc3339(times.parse(value, form.format, form.zone))
+        return microseconds(times.parse(value, form.format, form.zone))
     try:
         return _CONVERTERS[kind](value)
     except (ValueError, TypeError, ArithmeticError):

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, TypeAlias
 
 import orjson
@@ -19,6 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from portability.api import JSON, FieldType
+from portability.api.times import microseconds
 
 Converter: TypeAlias = Callable[[object], JSON]
 """Converts a value as `exact` selects it, not NULL; raises one of NOT_JSON if JSON cannot represent it."""
@@ -94,10 +95,10 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
 
 
 def rfc3339(value: datetime) -> str:
-    """Write a time in UTC with microseconds: `2026-11-24T08:30:00.123456Z` (RFC 3339 section 5.6)."""
+    """Write a time in UTC with microseconds. Raises ValueError for a time without time zone."""
     if value.tzinfo is None:
         raise ValueError("a time without time zone")
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return microseconds(value)
 
 
 def _text(value: object) -> JSON:

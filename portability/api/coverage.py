@@ -28,6 +28,8 @@ class CoverageKind(StrEnum):
     """Something else of the declaration does not fit, such as an order that is not unique."""
     QUERY_REFUSED = "query_refused"
     """The source refuses the query of a dataset."""
+    NOT_COMPARED = "not_compared"
+    """There was no record to compare with what is declared."""
     NO_INDEX = "no_index"
     """No index has the order of reading: each batch sorts the table."""
     WRITABLE = "writable"
@@ -37,7 +39,7 @@ class CoverageKind(StrEnum):
 
 
 UNDECIDED = frozenset({CoverageKind.UNDECIDED_TABLE, CoverageKind.UNDECIDED_COLUMN})
-REMARKS = frozenset({CoverageKind.NO_INDEX, CoverageKind.WRITABLE, CoverageKind.UNSIGNED})
+REMARKS = frozenset({CoverageKind.NOT_COMPARED, CoverageKind.NO_INDEX, CoverageKind.WRITABLE, CoverageKind.UNSIGNED})
 """What costs speed, safety or evidence, and no data."""
 FAULTS = frozenset(CoverageKind) - UNDECIDED - REMARKS
 """What costs data: the declaration does not fit the source."""
@@ -94,3 +96,5 @@ class CheckedDeclaration:
     """Names the database, without credentials: declarations of one database decide on its tables together."""
     tables: frozenset[str] = frozenset()
     """The tables of the database on which it decides."""
+    lists_all: bool = True
+    """Whether a check lists all that the source stores. Where it cannot, a failed check makes no gap in exports."""

@@ -8,3 +8,8 @@ from datetime import UTC, datetime
 def rfc3339(moment: datetime | None) -> str | None:
     """Return a time as RFC 3339 in UTC with `Z`; None stays None."""
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def microseconds(moment: datetime) -> str:
+    """Return a time as RFC 3339 in UTC with microseconds, as all records have it: `2026-11-24T08:30:00.123456Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -43,16 +43,20 @@ class CoverageState(StrEnum):
 
 def state_after(coverage: Coverage) -> CoverageState:
     """Return the state that a check gives its source."""
-    if not coverage.is_described:
-        return CoverageState.UNKNOWN
-    return CoverageState.UNDECIDED if coverage.undecided else CoverageState.COMPLETE
+    return _state(coverage.undecided, is_described=coverage.is_described)
 
 
 def state_of(row: RowMapping | None) -> CoverageState:
     """Return the state of a row; None: the source has no row yet."""
-    if row is None or row["checked_at"] is None or not row["described"]:
+    if row is None or row["checked_at"] is None:
         return CoverageState.UNKNOWN
-    return CoverageState.UNDECIDED if row["undecided"] else CoverageState.COMPLETE
+    return _state(row["undecided"], is_described=row["described"])
+
+
+def _state(undecided: int, *, is_described: bool) -> CoverageState:
+    if undecided:
+        return CoverageState.UNDECIDED
+    return CoverageState.COMPLETE if is_described else CoverageState.UNKNOWN
 
 
 def rows(connection: Connection) -> Sequence[RowMapping]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 
-from portability.api import Dataset, Exporter, Field, FieldType, SubjectKind
+from portability.api import CheckingExporter, Dataset, Exporter, Field, FieldType, SubjectKind
 from portability.api.tags import REDACTABLE
 from portability.testing.reading import require
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
 SLUG = re.compile(r"[a-z0-9_-]+")
 """Names of what is withheld: catalogues have them in their codes."""
 
@@ -41,6 +42,24 @@ def check_shape(exporter: object) -> None:
     )
     for dataset in exporter.datasets:
         _check_dataset(exporter, dataset)
+
+
+def check_coverage(exporter: CheckingExporter) -> None:
+    """Check that it names what it declares by a hash, and that its findings are about its datasets.
+
+    Raises: AssertionError; SourceUnavailable, SourceRefused as the exporter's own check does.
+    """
+    require(
+        SHA256.fullmatch(exporter.declaration.sha256) is not None,
+        "declaration.sha256 is not a SHA-256 in lower-case hexadecimal",
+        "give the hash of what you declare: a check counts for this declaration only",
+    )
+    named = {finding.dataset for finding in exporter.check().findings}
+    require(
+        named <= {"", *(dataset.name for dataset in exporter.datasets)},
+        "check() names a dataset that the exporter does not have",
+        "leave `dataset` empty for what no dataset reads",
+    )
 
 
 def _check_dataset(exporter: Exporter, dataset: Dataset) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 
 from portability.api import (
     Batch,
+    CheckingExporter,
     CountingExporter,
     Dataset,
     Exporter,
@@ -18,7 +19,7 @@ from portability.api import (
     SubjectKind,
 )
 from portability.api.rows import text
-from portability.testing.declarations import check_shape
+from portability.testing.declarations import check_coverage, check_shape
 from portability.testing.files import check_files
 from portability.testing.reading import DatasetReading, reported, require, retried
 from portability.testing.samples import other_subjects
@@ -70,6 +71,8 @@ def check_exporter(
     )
     if isinstance(exporter, ResolvingExporter):
         _check_identities(exporter, subject)
+    if isinstance(exporter, CheckingExporter):
+        check_coverage(exporter)
 
 
 def _check_reading(read: DatasetReading, batches: Sequence[Batch], held: Callable[[], int] | None) -> None:

@@ -273,7 +273,7 @@ def test_times_are_read_by_declared_format_and_zone(stand: StandIn, form: str, z
 
     found = records_of(open_source(text, stand.url), "tickets")
 
-    assert [one["created_at"] for one in found] == ["2026-10-01T10:00:00Z"]
+    assert [one["created_at"] for one in found] == ["2026-10-01T10:00:00.000000Z"]
 
 
 def test_the_engine_bounds_times_itself(stand: StandIn) -> None:

@@ -16,7 +16,8 @@ from exporters.http import source
 from exporters.http.exporter import HttpExporter
 from exporters.http.expressions import find
 from exporters.maps.reading import MapText
-from portability.api import Identity, RowRemark, SourceDeclaration, Sources, Subject, SubjectKind
+from portability.api import CoverageKind, Identity, RowRemark, SourceDeclaration, Sources, Subject, SubjectKind
+from portability.api.coverage import FAULTS
 from portability.testing import check_exporter, sample_subject
 
 ACCOUNT = "AC" + "0" * 32
@@ -219,7 +220,7 @@ def test_twilio(twilio: Twilio, server: StandIn) -> None:
     calls = records_of(exporter, "calls", caller())
 
     assert [one["id"] for one in calls] == [f"CA{n}" for n in range(119)] + ["CAself"] + [f"CB{n}" for n in range(69)]
-    assert (calls[0]["seconds"], calls[0]["began_at"]) == (61, "2026-10-01T10:00:00Z")
+    assert (calls[0]["seconds"], calls[0]["began_at"]) == (61, "2026-10-01T10:00:00.000000Z")
     (batch,) = batches_of(exporter, "recordings", caller())
     assert [(one["id"], one["file"]) for one in batch.records] == [("RE1", "RE1.wav"), ("RE2", None)]
     assert batch.remarks == {RowRemark.SOFT_DELETED: [1]}
@@ -235,6 +236,35 @@ def test_twilio_fulfils_the_contract(twilio: Twilio, server: StandIn) -> None:
     exporter = vendor_source("twilio", server, auth=auth, values={"account": ACCOUNT})
 
     check_exporter(exporter, caller())
+
+
+@pytest.mark.parametrize(
+    ("name", "token_path", "tester"),
+    [
+        ("hubspot", "/oauth/v3/token", {"email": "ann@example.test"}),
+        ("zendesk", "/oauth/tokens", {"email": "ann@example.test"}),
+        ("twilio", None, {"phone": PHONE}),
+    ],
+)
+def test_a_check_finds_no_fault(
+    name: str, token_path: str | None, tester: dict[str, str], server: StandIn, request: pytest.FixtureRequest
+) -> None:
+    """Each look-up and dataset of a vendor's map is asked for the person for tests, and for no one."""
+    request.getfixturevalue(name)
+    auth: dict[str, str] = {"kind": "basic", "username": ACCOUNT, "password": "env:VENDOR_SECRET"}
+    keys: dict[str, Any] = {"auth": refreshing(server, token_path)} if token_path else {"auth": auth}
+    values = {"values": {"account": ACCOUNT}} if name == "twilio" else {}
+    left: list[int] = []
+    # The refresh token is valid once: the second check needs what the first has stored.
+    shared = memory_sources()
+    for check in (tester, {}):
+        exporter = vendor_source(name, server, shared, check=check, **keys, **values)
+        findings = exporter.check().findings
+        left.append(sum(one.kind is CoverageKind.NOT_COMPARED for one in findings))
+
+        # The records of the stand-ins do not have every value that the vendor's have.
+        assert [one for one in findings if one.kind in FAULTS - {CoverageKind.MISSING_COLUMN}] == []
+    assert left[0] < left[1] == len(exporter.datasets)
 
 
 @pytest.mark.parametrize("path", sorted(source.VENDORS.glob("*.toml")), ids=lambda path: path.stem)

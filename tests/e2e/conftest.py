@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from judges.programs import NODE_MODULES, library, missing, program
-from playwright.sync_api import Browser, expect, sync_playwright
+from browsing import chromium
+from judges.programs import NODE_MODULES, missing
+from playwright.sync_api import Browser, expect
 from postbox import Postbox, open_postbox
 
 # A busy machine is not a fault of a page.
@@ -17,13 +17,9 @@ expect.set_options(timeout=60_000)
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium without a window, where possible the build that has no windows: it takes a quarter of the CPU time."""
-    library("playwright")
-    path = shutil.which("chromium-headless-shell") or program("chromium", package="chromium-headless-shell")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
+    """The browser of all tests of a process."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ id = { text = "Identifier." }
 text = { text = "Text." }
 """
 USERS, TICKETS, MESSAGES = 4, 40, 5
-RATE = 30
+RATE, WORKERS = 30, 4
 KILLS = 3
 
 
@@ -177,15 +177,15 @@ def living(running: Deployment) -> list[int]:
 @pytest.mark.system
 def test_four_workers_keep_one_rate(tmp_path: Path, redis_url: str) -> None:
     """Four exports at a time, by four workers: no second has more calls than the rate, and the rate is used."""
-    with desk_of_workers(tmp_path, redis_url, workers=4, rate=RATE) as (running, desk):
+    with desk_of_workers(tmp_path, redis_url, workers=WORKERS, rate=RATE) as (running, desk):
         identifiers = [ask(running, user) for user in range(1, USERS + 1)]
         for user, identifier in enumerate(identifiers, start=1):
             tickets, messages, document = read_back(running, identifier, tmp_path / f"out{user}")
             assert (len(tickets), len(set(messages))) == (TICKETS, TICKETS * MESSAGES)
             assert document["complete"] is True
     windows = [sum(begin <= at < begin + 1.0 for at in desk.times) for begin in desk.times]
-    # A call is counted when it is allowed, and noted when it arrives.
-    assert max(windows) <= RATE * 1.1
+    # A call is counted when it is allowed, and noted when it arrives: each worker may have one on the way.
+    assert max(windows) <= RATE + WORKERS
     assert len(desk.times) >= USERS * (TICKETS * 2 + 2 * 6 + 1)
     busy = [later - earlier for earlier, later in pairwise(sorted(desk.times))]
     assert sorted(busy)[len(busy) // 2] < 3 / RATE

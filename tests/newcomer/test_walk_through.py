@@ -1,9 +1,8 @@
-"""The walk-through of docs/newcomer.md: its commands take an unknown database to a verified archive."""
+"""The first half of docs/newcomer.md: its commands take an unknown database to a verified archive."""
 
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +11,11 @@ import pytest
 import servers
 from archives import export_json, records
 from factories import whole_register
-from newcomers import READER, Newcomer
+from newcomers import COMMAND, CONTACT, OF_DATABASE, READER, TENANT, TOML, Newcomer
 from repository import ROOT
 from workers import READY, Deployment, until
 
 NEWCOMER = ROOT / "tests" / "newcomer"
-PAGE = (ROOT / "docs" / "newcomer.md").read_text("utf-8")
-COMMAND = re.compile(r"^\$ portability (.+)$", re.MULTILINE)
-CONTACT, TENANT = "33333333-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000001"
 
 
 @pytest.fixture
@@ -30,7 +26,7 @@ def newcomer(pg_server: servers.Postgres, tmp_path: Path, monkeypatch: pytest.Mo
     folder.mkdir()
     notice = whole_register(tmp_path / "notice", "crm/contacts", "crm/opportunity", "crm/comment", "portability")
     settings = {"SOURCES": str(folder / "sources.toml"), "NOTICE_DIR": str(notice), "CLOCK_SECONDS": "0.3"}
-    made = Newcomer(Deployment(folder, settings), pg_server, name, iter(COMMAND.findall(PAGE)))
+    made = Newcomer(Deployment(folder, settings), pg_server, name, iter(COMMAND.findall(OF_DATABASE)))
     made.change((NEWCOMER / "crm.sql").read_text("utf-8"))
     made.change(READER.format(reader))
     monkeypatch.setenv("CRM_URL", pg_server.url(name).replace("postgres@", f"{reader}@"))
@@ -42,9 +38,9 @@ def newcomer(pg_server: servers.Postgres, tmp_path: Path, monkeypatch: pytest.Mo
 def test_from_a_database_to_a_verified_archive(newcomer: Newcomer) -> None:
     """Propose, declare, check, decide, check, export, verify, read; then a column is new."""
     folder = newcomer.here.folder
-    assert "Every column is undecided" in PAGE
+    assert "Every column is undecided" in OF_DATABASE
     newcomer.next()
-    (folder / "sources.toml").write_text(PAGE.partition("```toml\n")[2].partition("```")[0])
+    (folder / "sources.toml").write_text(TOML.findall(OF_DATABASE)[0])
     assert "undecided" in newcomer.next(expect=1)
     (folder / "crm.toml").write_text((NEWCOMER / "decided.toml").read_text("utf-8"))
     assert "complete" in newcomer.next()

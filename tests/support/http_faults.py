@@ -16,6 +16,7 @@ from loopback import HEAD_BYTES_MAX, Loopback, reset
 _BLOCK_BYTES = 65_536
 _REFUSAL = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>on purpose</Message></Error>"
 _FULL = b"<?xml version='1.0'?><Error><Code>QuotaExceeded</Code><Message>on purpose</Message></Error>"
+_JSON = b'{"detail": "on purpose"}'
 _ANSWERS_WITHOUT_BODY = {204, 304}
 _SLOW_BYTES, _SLOW_SECONDS = 1_000, 0.1
 
@@ -57,6 +58,21 @@ class Break(StrEnum):
     """403 `QuotaExceeded`, and the server never sees it."""
     LIE = "lie"
     """The answer has another ETag than the object."""
+    LIMIT = "limit"
+    """429 with `Retry-After: 1`, and the server never sees it."""
+    UNAUTHORIZED = "unauthorized"
+    """401, and the server never sees it."""
+    CUT_ANSWER = "cut answer"
+    """The connection is reset when half of the answer's body has passed."""
+
+
+_REFUSALS = {
+    Break.REFUSE: ("503 Slow Down", {"content-type": "application/xml", "retry-after": "1"}, _REFUSAL),
+    Break.FULL: ("403 Forbidden", {"content-type": "application/xml"}, _FULL),
+    Break.LIMIT: ("429 Too Many Requests", {"content-type": "application/json", "retry-after": "1"}, _JSON),
+    Break.UNAUTHORIZED: ("401 Unauthorized", {"content-type": "application/json"}, _JSON),
+}
+"""Status, headers and body of an answer that the server did not give."""
 
 
 @dataclass
@@ -120,9 +136,9 @@ class HttpFaults:
             down.out.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if rule and how is Break.SLOW:
             await asyncio.sleep(rule.seconds)
-        if how in {Break.REFUSE, Break.FULL}:
+        if how in _REFUSALS:
             await up.body(headers, None)
-            await down.refuse(method, is_full=how is Break.FULL)
+            await down.refuse(method, how)
             return True
         up.send_head(line, headers)
         size = int(headers.get("content-length", "0"))
@@ -136,12 +152,13 @@ class HttpFaults:
         has_body = method != "HEAD" and code not in _ANSWERS_WITHOUT_BODY
         if how is Break.LOSE_ANSWER:
             await down.body(answer if has_body else {}, None)
-            await down.refuse(method)
+            await down.refuse(method, Break.REFUSE)
             return True
         if how is Break.LIE and "etag" in answer:
             answer["etag"] = '"00000000000000000000000000000000"'
         down.send_head(status, answer)
-        await down.body(answer if has_body else {}, down.out)
+        cut_after = int(answer.get("content-length", "0")) // 2 if how is Break.CUT_ANSWER else None
+        await down.body(answer if has_body else {}, down.out, cut_after)
         return True
 
     def _count(self, size: int) -> None:
@@ -193,7 +210,8 @@ class _Way:
         size, passed = int(headers.get("content-length", "0")), 0
         while passed < size:
             is_narrow = time.monotonic() < narrow_until
-            block = await self.into.readexactly(min(_SLOW_BYTES if is_narrow else _BLOCK_BYTES, size - passed))
+            end = size if cut_after is None else max(cut_after, passed + 1)
+            block = await self.into.readexactly(min(_SLOW_BYTES if is_narrow else _BLOCK_BYTES, end - passed))
             if is_narrow:
                 await asyncio.sleep(_SLOW_SECONDS)
             passed += len(block)
@@ -217,12 +235,11 @@ class _Way:
                 out.write(block)
                 await out.drain()
 
-    async def refuse(self, method: str, *, is_full: bool = False) -> None:
-        """Tell the client 503, as S3 does when it is overloaded, or that the bucket is full."""
-        refusal = _FULL if is_full else _REFUSAL
+    async def refuse(self, method: str, how: Break) -> None:
+        """Answer in place of the server."""
+        status, headers, refusal = _REFUSALS[how]
         body = b"" if method == "HEAD" else refusal
-        head = {"content-type": "application/xml", "content-length": str(len(body))}
-        self.send_head("HTTP/1.1 403 Forbidden" if is_full else "HTTP/1.1 503 Slow Down", head)
+        self.send_head(f"HTTP/1.1 {status}", {**headers, "content-length": str(len(body))})
         self.out.write(body)
         with suppress(ConnectionError):
             await self.out.drain()

@@ -110,7 +110,8 @@ def open_source(text: str, base_url: str, connections: Sources | None = None, **
     """The exporter `desk` of a map's text."""
     keys = {"map": "test.toml", "base_url": base_url, "rate": "1000/s", **section}
     form = HttpSection.model_validate_json(json.dumps(keys))
-    return exporter_of("desk", form, map_of(text).form, connections or memory_sources())
+    found = map_of(text)
+    return exporter_of("desk", form, found.form, connections or memory_sources(), found.source.sha256)
 
 
 def person(address: str = "ann@example.test", *more: Identity) -> Subject:

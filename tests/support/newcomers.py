@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import re
 from collections.abc import Iterator
+from contextlib import chdir
 from dataclasses import dataclass
 
 import servers
 from repository import ROOT
-from workers import Deployment, command
+from workers import Deployment
+
+OF_DATABASE, OF_HTTP = (ROOT / "docs" / "newcomer.md").read_text("utf-8").split("## 7. ")
+"""The halves of the page."""
+COMMAND = re.compile(r"^\$ portability (.+)$", re.MULTILINE)
+TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CONTACT, TENANT = "33333333-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000001"
+"""The subject of the page, in tests/newcomer/crm.sql."""
 
 READER = """
 create role {0} login; alter role {0} set default_transaction_read_only = on;
@@ -36,13 +43,9 @@ class Newcomer:
         return self.run(*line.split(), expect=expect)
 
     def run(self, *arguments: str, expect: int | tuple[int, ...] = 0) -> str:
-        environment = {**self.here.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
-        done = subprocess.run(
-            command(*arguments), env=environment, cwd=self.here.folder, capture_output=True, text=True, check=False
-        )
-        expected = (expect,) if isinstance(expect, int) else expect
-        assert done.returncode in expected, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        """Run a command in the folder; returns what it printed."""
+        with chdir(self.here.folder):
+            return self.here.run(*arguments, expect=expect).stdout
 
     def change(self, statements: str) -> None:
         with self.server.connect(self.database) as connection:

@@ -62,7 +62,9 @@ def _of_source(context: WorkerContext, name: str, patience: SourcePatience) -> P
     if not is_valid:
         code = check_source(context.engine, context.exporters, name, patience)
         if code is not None:
-            return PlannedCoverage(name, CoverageState.UNKNOWN, error=code)
+            # Where a check could list a part only, its failure hides no more than its success would.
+            is_gap = declaration.error is not None or declaration.get().lists_all
+            return PlannedCoverage(name, CoverageState.UNKNOWN, error=code if is_gap else None)
         with reading(context.engine) as connection:
             row = state.find(connection, name)
     if row is None:

@@ -127,6 +127,17 @@ def test_a_check_that_fails_allows_no_complete(tmp_path: Path, fault: Exception,
         assert (row["error_code"], row["checked_at"]) == (code, None)
 
 
+def test_a_check_that_could_list_a_part_only_is_no_gap_when_it_fails(tmp_path: Path) -> None:
+    """What else the source stores is unknown with and without the check: no later check could close a gap."""
+    exporter = CheckedExporter(
+        things(3), fault=SourceRefused("no"), declaration=CheckedDeclaration("1" * 64, lists_all=False)
+    )
+    document = made_export(checked_world(tmp_path, {"made": exporter}))
+
+    assert (document["complete"], document["gaps"]) == (True, [])
+    assert [one["state"] for one in document["coverage"]] == ["coverage_unknown"]
+
+
 def test_a_source_that_cannot_be_described_says_so(tmp_path: Path) -> None:
     """Its coverage is unknown; that alone is not a gap, because no check could ever close it."""
     document = made_export(checked_world(tmp_path, {"made": MadeUpExporter(things(1))}))

@@ -7,6 +7,10 @@ import pytest
 
 from portability.api import (
     Batch,
+    CheckedDeclaration,
+    Coverage,
+    CoverageFinding,
+    CoverageKind,
     Dataset,
     Field,
     FieldType,
@@ -149,6 +153,35 @@ def test_a_contract_violation_is_named(exporter: Notes, promise: str) -> None:
     with pytest.raises(AssertionError, match=promise) as caught:
         check_exporter(exporter, USER)
     assert "note 1" not in str(caught.value)
+
+
+UNDECIDED_FAX = CoverageFinding(CoverageKind.UNDECIDED_COLUMN, "notes", "fax", "notes")
+
+
+@dataclass
+class CheckedNotes(Notes):
+    """Notes that are compared with what their source has."""
+
+    sha256: str = "0" * 64
+    finding: CoverageFinding = UNDECIDED_FAX
+
+    @property
+    def declaration(self) -> CheckedDeclaration:
+        return CheckedDeclaration(self.sha256)
+
+    def check(self) -> Coverage:
+        return Coverage((self.finding,))
+
+
+def test_findings_of_a_check_are_about_the_exporter() -> None:
+    """What is declared has a hash, and a finding names a dataset of the exporter, or none."""
+    check_exporter(CheckedNotes(), USER)
+    check_exporter(CheckedNotes(finding=CoverageFinding(CoverageKind.UNDECIDED_TABLE, "calls")), USER)
+
+    with pytest.raises(AssertionError, match=r"declaration\.sha256 is not a SHA-256"):
+        check_exporter(CheckedNotes(sha256=""), USER)
+    with pytest.raises(AssertionError, match=r"check\(\) names a dataset that the exporter does not have"):
+        check_exporter(CheckedNotes(finding=CoverageFinding(CoverageKind.UNFIT, "calls", dataset="calls")), USER)
 
 
 def test_files_that_share_what_they_read_from() -> None:
