@@ -21,12 +21,12 @@ from sqlalchemy.exc import IntegrityError
 
 from portability.api.errors import PortabilityError
 from portability.api.storages import Storage
-from portability.database import history, models
+from portability.database import history, models, named_locks
 from portability.database.engine import reading, undone, writing
 from portability.journal import comparison, images
 from portability.journal.comparison import LostPart
 from portability.journal.images import ImageScope
-from portability.people import sessions, subject_locks, subjects
+from portability.people import sessions, subjects
 from portability.retention import erasures
 from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasures import Whom
@@ -106,7 +106,7 @@ def reconcile(
         compared = history.name(connection)
     part, broken = comparison.read(engine, storage, keys_folder, force=force)
     with undone(engine) if dry_run else nullcontext(), writing(engine) as connection:
-        subject_locks.lock(connection)
+        named_locks.lock_everything(connection)
         outcomes = _restore(connection, part, actor=actor)
         found = [LostEvent.of(event, outcomes[hashed]) for hashed, event in part.events.items()]
         _remember(connection, part, outcomes)

@@ -13,7 +13,7 @@ from portability.api import Sources, SubjectKind
 from portability.api.errors import SourceError
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
-from portability.people import directory
+from portability.people import directory, subject_locks
 from portability.requests import acceptance, approvals, mandates, policy
 from portability.requests.acceptance import Request
 from portability.requests.login_strength import Auth
@@ -43,6 +43,8 @@ def take(
     Raises: NotAllowed, ReasonRequired, StepUpRequired, MandateRefused, ErasureRunning, TooManyExports.
     """
     if mandate_id is not None:
+        # Of the agent, too: an erasure deletes the mandates of the person that they name.
+        subject_locks.lock(connection, request.subject, (SubjectKind.USER, actor.id, None))
         mandates.check(connection, mandate_id, request, actor=actor)
     facts = Facts(
         request.subject_kind,
