@@ -1,6 +1,7 @@
 """`intake`: requests accepted by eight processes at once, compared with one process, on one PostgreSQL that syncs.
 
-Each process accepts the requests of different people, each in one transaction, as the API does after the login.
+Each process accepts the requests of different people, each in one transaction, as the API does after the login. One
+more process chains the events of the audit log meanwhile, as a clock does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import orjson
@@ -26,6 +28,8 @@ from portability.requests import acceptance, intake
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor, ActorRole
 from portability.settings import load_settings
+from portability.trust import audit
+from worker.clock.journal import EVERY_SECONDS
 
 PROCESSES = (1, 2, 4, 8)
 SECONDS = 4.0
@@ -34,7 +38,8 @@ DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 """Settings of PostgreSQL as in production: a commit waits for the disk."""
 WARM_UP = 20
 TARGET = 1 / 1.6
-COMMAND = "from bench.intake import work; work()"
+ACCEPTING = "from bench.intake import work; work()"
+CHAINING = "from bench.intake import chain; chain()"
 
 
 def measure(*, long: bool) -> Figure:
@@ -51,7 +56,8 @@ def _rate(server: Postgres, count: int, seconds: float) -> float:
     url = server.url(server.create_database())
     engine = open_engine(url)
     upgrade(engine)
-    found = _together(count, [url, str(seconds)])
+    with _chaining(url):
+        found = _together(count, [url, str(seconds)])
     with reading(engine) as connection:
         stored = connection.execute(select(func.count()).select_from(models.export)).scalar_one()
     engine.dispose()
@@ -71,10 +77,21 @@ def _rate(server: Postgres, count: int, seconds: float) -> float:
     return rate
 
 
+@contextmanager
+def _chaining(url: str) -> Iterator[None]:
+    begin = partial(die_with_parent, os.getpid())
+    process = subprocess.Popen([sys.executable, "-c", CHAINING, url], preexec_fn=begin)  # noqa: PLW1509  # only a prctl
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def _together(count: int, arguments: Sequence[str]) -> list[dict[str, float]]:
     """Run `work` in processes that begin together; returns what each printed."""
     begin = partial(die_with_parent, os.getpid())
-    command = [sys.executable, "-c", COMMAND, *arguments]
+    command = [sys.executable, "-c", ACCEPTING, *arguments]
     started = [
         subprocess.Popen([*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=begin)  # noqa: PLW1509  # only a prctl
         for number in range(count)
@@ -86,6 +103,14 @@ def _together(count: int, arguments: Sequence[str]) -> list[dict[str, float]]:
         each.stdin.write(b"\n")  # type: ignore[union-attr]  # a pipe
         each.stdin.flush()  # type: ignore[union-attr]  # as above
     return [orjson.loads(each.communicate()[0]) for each in started]
+
+
+def chain() -> None:
+    """Chain recorded events until stopped."""
+    engine = open_engine(sys.argv[1])
+    while True:
+        audit.chain_all(engine)
+        time.sleep(EVERY_SECONDS)
 
 
 def work() -> None:

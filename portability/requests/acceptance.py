@@ -225,7 +225,7 @@ def _open_twin(connection: Connection, request: Request, ref: str) -> str | None
 def _ready_in_a_month(connection: Connection, ref: str) -> int:
     """Count successful exports only: failed, cancelled or denied exports gave no copy (GDPR Art. 12(5), 15(3))."""
     table = models.export
-    ready = exists().where(models.audit_event.c.export_id == table.c.id, models.audit_event.c.action == "export.ready")
+    ready = exists().where(audit.LOG.c.export_id == table.c.id, audit.LOG.c.action == "export.ready")
     recent = (table.c.subject_ref == ref, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
     return connection.execute(select(func.count()).select_from(table).where(*recent)).scalar_one()
 

@@ -16,7 +16,7 @@ from portability.database.engine import open_engine, reading, undone, writing
 from portability.errors import DatabaseUnavailable
 from portability.people import subject_locks
 from portability.people.subject_locks import SubjectName
-from portability.requests import acceptance, intake, mandates
+from portability.requests import acceptance, intake, mandates, slices
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.retention import erasures, legal_holds
@@ -85,6 +85,10 @@ def asking(subject: SubjectName, actor: Actor | None = None) -> Callable[[Connec
         (locking(CONTACT), locking(ACME), True),
         (locking(ACME), locking(CONTACT), True),
         (locking(ACME), locking(("tenant", "other", "other")), False),
+        (asking(JANE), asking(JANE), True),
+        (asking(JANE), asking(JOHN), False),
+        (asking(CONTACT), asking(OTHER_CONTACT), False),
+        (asking(JANE), named_locks.lock_everything, True),
         (locking(JANE), named_locks.lock_everything, True),
         (named_locks.lock_everything, locking(JANE), True),
     ],
@@ -93,6 +97,10 @@ def test_subjects_wait_for_themselves_and_for_their_tenant(
     made: World, first: Callable[[Connection], Any], second: Callable[[Connection], Any], *, expected: bool
 ) -> None:
     """One subject waits for itself, a contact for its tenant, and each for what excludes everything; others do not."""
+    with writing(made.engine) as connection:
+        # The very first request of a group inserts the row of its turn.
+        for group in ("", "acme"):
+            slices.enter_turns(connection, group)
     assert waits(made, first, second) is expected
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, or_, select
 
 from portability.database import deployment, models
 from portability.database.engine import reading, writing
@@ -83,9 +83,10 @@ def _over(before: datetime) -> Sequence[ColumnElement[bool]]:
     stored = select(VOLUME.c.id).where(VOLUME.c.export_id == EXPORT.c.id).exists()
     unattested = select(GONE.c.id).where(GONE.c.export_id == EXPORT.c.id, GONE.c.attestation_id.is_(None)).exists()
     breached = select(RECALL.c.id).where(RECALL.c.export_id == EXPORT.c.id, RECALL.c.closed_at.is_(None)).exists()
-    ended_at = func.coalesce(EXPORT.c.ended_at, EXPORT.c.created_at)
+    # In two conditions, each of which an index answers. An export of version 0.1 may have no end.
+    is_over = or_(EXPORT.c.ended_at < before, and_(EXPORT.c.ended_at.is_(None), EXPORT.c.created_at < before))
     unsent = recipient_notices.unsettled(EXPORT.c.id)
-    over = (EXPORT.c.state.in_(DISCARDED), ended_at < before, ~subject_locks.held())
+    over = (EXPORT.c.state.in_(DISCARDED), is_over, ~subject_locks.held())
     return (*over, ~stored, ~unattested, ~breached, ~unsent)
 
 
