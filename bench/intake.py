@@ -23,7 +23,7 @@ from bench.figures import Figure, machine
 from portability.database import models
 from portability.database.engine import open_engine, reading, writing
 from portability.database.migrations import upgrade
-from portability.processes import die_with_parent
+from portability.processes import die_with_parent, settle
 from portability.requests import acceptance, intake
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor, ActorRole
@@ -126,6 +126,7 @@ def work() -> None:
 
     for number in range(WARM_UP):
         accept(number)
+    settle()
     print("ready", flush=True)
     sys.stdin.readline()
     began, cpu, accepted, slowest = time.perf_counter(), time.process_time(), 0, 0.0

@@ -1,12 +1,24 @@
-"""A control database with many exports that have ended, and the statements that a piece of work executes there."""
+"""A control database with many exports that have ended, what happens there all the time, and its statements."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from factories import World
 from sqlalchemy import Connection, Engine, event
+
+from portability.database.engine import reading, writing
+from portability.people import subject_locks
+from portability.queue import WakeUps
+from portability.requests import acceptance, exports, intake, request_log
+from portability.requests.login_strength import PRESENT
+from portability.requests.policy import Actor
+from portability.requests.request_log import Scope
+from portability.trust import audit
+from worker.claim import claims
+from worker.clock import dispatch, expiry, purge
 
 GROWING = frozenset({"export", "slice", "audit_event", "notification", "subject_ref"})
 """Tables with a row for each export that has ended."""
@@ -60,7 +72,8 @@ def scanned(connection: Connection, statement: str, parameters: Any) -> Sequence
     """Return the growing tables that PostgreSQL would read from one end to the other for a statement."""
     if not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
         return []
-    (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalars().one()
+    once = parameters[0] if isinstance(parameters, list) else parameters
+    (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", once).scalars().one()
     return [*_scanned(plan["Plan"])]
 
 
@@ -69,3 +82,55 @@ def _scanned(node: dict[str, Any]) -> Iterator[str]:
         yield node["Relation Name"]
     for part in node.get("Plans", ()):
         yield from _scanned(part)
+
+
+def _accept(made: World, _queue: WakeUps) -> None:
+    wanted = acceptance.check(profile="access", subject="user:usr_old7")
+    with writing(made.engine) as connection:
+        actor = Actor("subject", "usr_old7")
+        intake.take(connection, made.place.settings, wanted, actor=actor, auth=PRESENT)
+
+
+def _read_log(made: World, _queue: WakeUps) -> None:
+    with reading(made.engine) as connection:
+        for scope in (Scope(), Scope(subject_ref="sub_old7"), Scope(tenant="ten_1")):
+            _rows, following = request_log.page(connection, scope, limit=3)
+            if following:
+                request_log.page(connection, scope, after=following, limit=3)
+
+
+def _read_desk(made: World, _queue: WakeUps) -> None:
+    with reading(made.engine) as connection:
+        request_log.by_due_date(connection, Scope())
+        request_log.counts(connection, Scope())
+        exports.recent(connection)
+        audit.events(connection, export_id="old7")
+
+
+def _claim(made: World, _queue: WakeUps) -> None:
+    assert claims.claim(made.engine, "test", 60)
+
+
+def _dispatch(made: World, queue: WakeUps) -> None:
+    assert dispatch.dispatch(made.engine, queue) == 2
+
+
+def _expire(made: World, _queue: WakeUps) -> None:
+    expiry.announce(made.engine, made.place.settings)
+    expiry.expire(made.engine, made.place.settings)
+
+
+def _purge(made: World, _queue: WakeUps) -> None:
+    assert purge.purge(made.engine, 24) == 0
+
+
+def _chain(made: World, _queue: WakeUps) -> None:
+    audit.chain_all(made.engine)
+    with reading(made.engine) as connection:
+        subject_locks.check_not_erasing(connection, "user", "usr_old7", None)
+
+
+HOT: tuple[Callable[[World, WakeUps], None], ...] = (
+    *(_accept, _read_log, _read_desk, _claim, _dispatch, _expire, _purge, _chain),
+)
+"""What happens at each request, claim, page and round of the clock."""

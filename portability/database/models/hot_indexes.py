@@ -31,6 +31,8 @@ INDEXES = (
         func.coalesce(slice.c.claimed_at, slice.c.created_at),
         where="state = 'open' AND (large OR further)",
     ).ddl_if(dialect="postgresql"),
+    # The volumes that a tenant is writing now (worker/claim/claims.py).
+    _partial("slice_leased_idx", slice.c.tenant, where="lease_until IS NOT NULL"),
     # Slices to wake workers for, the oldest first (worker/clock/dispatch.py).
     _partial("slice_open_idx", slice.c.created_at, where="state = 'open'"),
     # Requests without an answer, the most urgent first (portability/requests/request_log.py).

@@ -14,6 +14,7 @@ DISCARDED = "state IN ('cancelled', 'denied', 'expired', 'failed', 'recalled')"
 PARTIAL: tuple[tuple[str, str, list[str | TextClause], str], ...] = (
     ("slice_next_idx", "slice", ["tenant", WAITED_SINCE], "state = 'open' AND NOT (large OR further)"),
     ("slice_next_yielding_idx", "slice", ["tenant", WAITED_SINCE], "state = 'open' AND (large OR further)"),
+    ("slice_leased_idx", "slice", ["tenant"], "lease_until IS NOT NULL"),
     ("slice_open_idx", "slice", ["created_at"], "state = 'open'"),
     ("export_unanswered_idx", "export", ["due_at", "id"], UNANSWERED),
     ("export_ready_idx", "export", ["ended_at"], "state = 'ready'"),
