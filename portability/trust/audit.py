@@ -159,7 +159,7 @@ def chain_all(engine: Engine) -> int:
 
 def has_unchained(connection: Connection) -> bool:
     """Return whether recorded events are not in the chain yet."""
-    return bool(connection.scalar(select(exists().where(UNCHAINED.c.id > 0))))
+    return bool(connection.scalar(select(exists(select(UNCHAINED.c.id)))))
 
 
 def ids_of(connection: Connection, entries: Sequence[str]) -> Sequence[int | None]:

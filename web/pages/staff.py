@@ -187,7 +187,7 @@ def log(
     with place.reading() as connection:
         newest = audit.head(connection).event_id
         begin = after or max(0, newest - EVENTS)
-        events = audit.events(connection, after=begin, limit=EVENTS)
+        events = audit.chained(connection, after=begin, limit=EVENTS)
         verdict = audit.verify(connection) if check else None
     earlier = max(0, begin - EVENTS) if begin else None
     return rendering.page(request, "audit.html", events=events[::-1], earlier=earlier, verdict=verdict, begin=begin)
