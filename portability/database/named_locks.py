@@ -19,7 +19,7 @@ def lock(connection: Connection, *names: str, shared: Collection[str] = ()) -> N
     """Take the locks of some names alone, and of others together with all transactions that share them too.
 
     They are taken in the order of their names, so call it once in a transaction. A name leads to its lock through the
-    deployment's salt, so that the server's own views and messages identify nobody.
+    deployment's salt, so that no person can be found by the server's own views and messages.
     """
     if connection.dialect.name != "postgresql":
         return

@@ -23,7 +23,6 @@ from portability.law.regime import Regime, SubjectFacts
 from portability.law.regimes import DEFAULT_REGIMES, Law, applying
 from portability.messages import outbox
 from portability.people import subject_locks, subjects
-from portability.people.subject_locks import SubjectName
 from portability.plugins import check_exporter_names, check_format_names
 from portability.requests import slices
 from portability.requests.policy import Actor
@@ -63,10 +62,6 @@ class Request:
     @property
     def due_at(self) -> datetime:
         return self.due.at
-
-    @property
-    def subject(self) -> SubjectName:
-        return self.subject_kind, self.subject_id, self.tenant
 
 
 def check(
@@ -138,9 +133,9 @@ def accept(
     Raises: ErasureRunning, TooManyExports.
     """
     # Locked, so that of two simultaneous requests the second sees the first one's row.
-    subject_locks.lock(connection, request.subject)
-    subject_locks.check_not_erasing(connection, *request.subject)
-    ref = subjects.pairwise_ref(connection, *request.subject)
+    subject_locks.lock(connection, whom := (request.subject_kind, request.subject_id, request.tenant))
+    subject_locks.check_not_erasing(connection, *whom)
+    ref = subjects.pairwise_ref(connection, *whom)
     if (same := _open_twin(connection, request, ref)) is not None:
         audit.record(connection, "request.repeated", actor=str(actor), export_id=same)
         return same, False

@@ -44,7 +44,8 @@ def take(
     """
     if mandate_id is not None:
         # Of the agent, too: an erasure deletes the mandates of the person that they name.
-        subject_locks.lock(connection, request.subject, (SubjectKind.USER, actor.id, None))
+        whom = (request.subject_kind, request.subject_id, request.tenant)
+        subject_locks.lock(connection, whom, (SubjectKind.USER, actor.id, None))
         mandates.check(connection, mandate_id, request, actor=actor)
     facts = Facts(
         request.subject_kind,

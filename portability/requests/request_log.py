@@ -92,7 +92,7 @@ def page(
         conditions.append(or_(EXPORT.c.id == search, EXPORT.c.subject_ref == search))
     if after is not None:
         at, last = _decoded(after)
-        # One comparison of both, which an index answers: a later page costs the same as the first one.
+        # One comparison of both, which an index answers: each page costs the same.
         conditions.append(tuple_(EXPORT.c.created_at, EXPORT.c.id) < tuple_(literal(at, UtcTime()), literal(last)))
     query = _answered().where(*conditions).order_by(EXPORT.c.created_at.desc(), EXPORT.c.id.desc())
     rows = connection.execute(query.limit(limit + 1)).mappings().all()

@@ -132,7 +132,7 @@ def chain(connection: Connection) -> int:
     """Append recorded events to the chain in their order, at most CHAINED_AT_ONCE; returns how many.
 
     Those who chain take turns, and see all events that are committed when their turn comes: an event is never chained
-    after another one that its transaction could see.
+    before an event that its transaction could see.
     """
     if not has_unchained(connection):
         return 0
@@ -206,7 +206,7 @@ def events(
 ) -> Sequence[RowMapping]:
     """Return events in the order of recording; `after` is the id of the last event already seen.
 
-    The last events may not be in the chain yet: `id`, `prev_hash` and `hash` are None.
+    The last events may not be in the chain yet: they have None as `id`, `prev_hash` and `hash`.
     """
     # First: an event that is chained between the two statements is found twice, and not lost.
     recorded = connection.execute(_matching(RECORDED, export_id, since).order_by(UNCHAINED.c.id)).mappings().all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from factories import World
-from long_history import HOT, fill, recorded, scanned
+from long_history import HOT, fill_history, scanned, statements_of
 
 from portability.database.engine import reading, undone
 from portability.queue import connect, open_queue
@@ -16,12 +16,12 @@ ENDED = 20_000
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
 def test_no_hot_statement_reads_a_growing_table_from_one_end_to_the_other(made: World, redis_url: str) -> None:
     """Twenty thousand exports have ended, two are queued: EXPLAIN of each statement names indexes only."""
-    fill(made.engine, ENDED)
+    fill_history(made.engine, ENDED)
     for number in (1, 2):
         made.request(f"user:usr_{number}")
     found: list[tuple[str, str, object]] = []
     for act in HOT:
-        with undone(made.engine), recorded(made.engine) as statements:
+        with undone(made.engine), statements_of(made.engine) as statements:
             act(made, open_queue(connect(redis_url)))
         found += [(act.__name__, *each) for each in statements]
     with reading(made.engine) as connection:

@@ -49,7 +49,7 @@ for since in asked:
 
 
 def waits(made: World, first: Callable[[Connection], Any], second: Callable[[Connection], Any]) -> bool:
-    """Return whether the second transaction waits for the first one, which has not ended; both are undone."""
+    """Return whether the second transaction waits for the first transaction, which has not ended; both are undone."""
     has_waited = False
     with undone(made.engine), writing(made.engine) as connection:
         first(connection)
@@ -106,7 +106,7 @@ def test_subjects_wait_for_themselves_and_for_their_tenant(
 
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
 def test_request_erasure_and_hold_of_a_subject_wait_for_each_other(made: World) -> None:
-    """Whichever of the three begins second waits for the first one, and then sees its row."""
+    """Whichever of the three begins second waits until the first ends, and then sees its row."""
     acts: list[Callable[[Connection], Any]] = [
         asking(JANE),
         lambda c: erasures.begin(c, Whom(*JANE), reason="x", actor=TEST, cancel_running=True, ground="subject"),

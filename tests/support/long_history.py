@@ -44,7 +44,7 @@ FILL = (
 )
 
 
-def fill(engine: Engine, count: int) -> None:
+def fill_history(engine: Engine, count: int) -> None:
     """Insert exports that ended in the last year, with a slice, a message and an event each; PostgreSQL only."""
     with engine.begin() as connection:
         for statement in FILL:
@@ -54,7 +54,7 @@ def fill(engine: Engine, count: int) -> None:
 
 
 @contextmanager
-def recorded(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+def statements_of(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
     """Collect the statements of the block, with their parameters."""
     found: list[tuple[str, Any]] = []
 

@@ -178,7 +178,7 @@ def _next_of(
         if export["state"] not in OPEN:
             slices.end_all(connection, export["id"])
             return None, True
-        # Another worker may have claimed the slice just before the export was locked: then the next one.
+        # Another worker may have claimed the slice just before the export was locked: then the next export.
         if (row := _take(connection, export, owner, lease_seconds, small_only=small_only)) is None:
             continue
         # Another claim of the same group at this moment writes the same time: no claim waits for it.
@@ -213,7 +213,7 @@ def _lock_next(connection: Connection, tenant: str, *, small_only: bool) -> RowM
     """Return the export whose slice is the tenant's next one, locked; None: nothing is claimable.
 
     Workers that claim for people at the same moment pass by each other's exports. If all of them are locked, the worker
-    waits for the next one: another slice of it may be left.
+    waits for the next export: another slice of it may be left.
     """
     found = None if _is_limited(tenant) else _next_export(connection, tenant, small_only=small_only, is_locked=True)
     found = found or _next_export(connection, tenant, small_only=small_only, is_locked=False)
