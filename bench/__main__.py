@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import growth, recordings, rows, rss, scan, seed, size, slices, small, verify
+from bench import growth, history, intake, recordings, rows, rss, scan, seed, size, slices, small, verify
 from bench.figures import Figure
 from portability import logs
 
@@ -26,6 +26,8 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "verify": verify.measure,
     "size": size.measure,
     "seed": seed.measure,
+    "intake": intake.measure,
+    "history": history.measure,
 }
 
 

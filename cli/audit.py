@@ -32,6 +32,7 @@ def audit_group() -> None:
 @shared
 def show(context: Context, identifier: str | None, after: int | None, limit: int) -> None:
     """Show the events of one export, or all, in order."""
+    audit.chain_all(context.engine)
     with reading(context.engine) as connection:
         events = audit.events(connection, export_id=identifier, after=after, limit=limit)
     document: list[JSON] = [audit.view(event) for event in events]
@@ -52,6 +53,7 @@ def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, 
     It detects an edit, a deletion, a reordering or a truncation, and an export that the log does not explain. Without a
     head that was stored elsewhere, it cannot detect that the whole log was rewritten.
     """
+    audit.chain_all(context.engine)
     with reading(context.engine) as connection:
         anchor = None
         if outside_head is not None:
@@ -65,6 +67,7 @@ def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, 
     document: JSON = {
         "ok": is_ok,
         "events": verdict.events,
+        "unchained": verdict.unchained,
         "head": {"event": verdict.head.event_id, "hash": verdict.head.hash},
         "outside_head": outside_head is not None,
         "exports": compared.exports,
@@ -80,6 +83,8 @@ def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, 
             say(f"export {contradiction.export_id}: {contradiction.code}")
         objects = "storage not compared" if no_storage else f"{compared.objects} objects"
         say(f"{'ok' if is_ok else 'NOT OK'}: {verdict.events} events, {compared.exports} exports, {objects}")
+        if verdict.unchained:
+            say(f"{verdict.unchained} more events were recorded meanwhile, and are not in the chain yet")
         if not outside_head:
             say("no outside head was given: it is not proven that the log was not rewritten as a whole")
 
@@ -92,6 +97,7 @@ def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, 
 @shared
 def head(context: Context) -> None:
     """Print the signed head of the log: store it where no one with write access to the database can change it."""
+    audit.chain_all(context.engine)
     with reading(context.engine) as connection:
         token = audit_heads.signed(connection, context.settings.keys, context.settings.iss)
         seen = audit.head(connection)

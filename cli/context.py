@@ -122,7 +122,7 @@ class Context:
                 if events:
                     self._ship(events)
 
-    def _ship(self, events: Sequence[tuple[int, str]]) -> None:
+    def _ship(self, events: Sequence[str]) -> None:
         from portability.journal.shipping import Journal  # noqa: PLC0415  # as in _load_settings
 
         Journal(self.engine, lambda: self.storage, self.settings.keys, self.settings.iss).flush(events)

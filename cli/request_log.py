@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import click
 
@@ -32,12 +33,12 @@ SHOWN = {
 def list_requests(context: Context, claimed: str | None, *, as_csv: bool) -> None:
     """List all requests with their answers, the newest first (CCPA regulation 7101)."""
     permit_any(context, claimed, Action.REQUESTS_READ)
-    with reading(context.engine) as connection:
-        rows = list(request_log.every(connection, request_log.Scope()))
     if as_csv and not context.json:
-        click.echo(request_log.table(rows), nl=False)
+        for part in request_log.tables(partial(reading, context.engine), request_log.Scope()):
+            click.echo(part, nl=False)
         return
-    documents = [request_log.document(row) for row in rows]
+    with reading(context.engine) as connection:
+        documents = [request_log.document(row) for row in request_log.every(connection, request_log.Scope())]
     context.result({"requests": list(documents)}, lambda: context.table("Requests", list(SHOWN), _cells(documents)))
 
 

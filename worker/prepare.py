@@ -28,7 +28,7 @@ from portability.requests.instructions import Order
 from portability.requests.states import DatasetState
 from portability.settings import Settings
 from portability.tracing import traces
-from portability.trust import keys
+from portability.trust import audit, keys
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.context import WorkerContext
@@ -193,6 +193,8 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
 
     Raises: LeaseLost, SourceError if a source gives no answer and no other one knows the subject.
     """
+    # What was recorded about the request before its begin is read from the chain, as part of its subject's data.
+    audit.chain_all(context.engine)
     division = divide(context, unplanned)
     if _is_unknown(context, claim, unplanned, division):
         with writing(context.engine) as connection:

@@ -22,6 +22,7 @@ RECIPIENT, ORDER, HOLD, RECALL = models.recipient.c, models.instruction.c, model
 ATTESTATION, RECEIVED, SENDER = models.attestation.c, models.received_transfer.c, models.sender.c
 
 WITHHELD_TABLES: Mapping[str, str] = {
+    "audit_unchained": "events that the audit log chains within a moment; they are exported from there",
     "code": "a one-time code is a secret until it is used; `links` and the events say when the archive was opened",
     "download": "counts the bytes of running downloads and is deleted within a day; `downloads` has each download",
     "erasure": "no export begins while an erasure runs, and at its end the row names no subject",

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_noted: ContextVar[list[tuple[int, str]] | None] = ContextVar("noted", default=None)
+_noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
 
 
 @contextmanager
-def noting() -> Iterator[list[tuple[int, str]]]:
-    """Collect id and hash of the events that this block commits, and threads that have its context."""
-    found: list[tuple[int, str]] = []
+def noting() -> Iterator[list[str]]:
+    """Collect the entries of the events that this block commits, and threads that have its context."""
+    found: list[str] = []
     token = _noted.set(found)
     try:
         yield found
@@ -20,11 +20,11 @@ def noting() -> Iterator[list[tuple[int, str]]]:
         _noted.reset(token)
 
 
-def note(event_id: int, hashed: str) -> None:
+def note(entry: str) -> None:
     """Note an event that the present transaction records; outside of `noting` nothing happens."""
     found = _noted.get()
     if isinstance(found, list):
-        found.append((event_id, hashed))
+        found.append(entry)
 
 
 @contextmanager

@@ -19,12 +19,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from portability.api import SubjectKind
-from portability.database import models
+from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import LinkInvalid, NoSigningKey, TooManyAttempts
 from portability.messages import outbox
 from portability.messages.outbox import Channel
-from portability.people import subject_locks
 from portability.requests import exports
 from portability.trust import audit, keys
 
@@ -40,6 +39,8 @@ KEPT_SECONDS = 86_400
 """How long a code of an address is kept, with the address: longer than the hour in which codes are counted."""
 LOGIN_PAGE = "/login/address"
 """Where people without account enter their address, and then the code."""
+ADDRESS_CODES = "codes of addresses"
+"""Name of the lock under which codes of addresses are counted."""
 OF_ADDRESS = "address"
 """The actor in the audit log: a person who is known by an address only, which the log must not contain."""
 
@@ -78,8 +79,8 @@ def send_to_address(
 
     Raises: TooManyAttempts; NoSigningKey.
     """
-    # Locked, so that simultaneous requests are counted one after the other.
-    subject_locks.lock(connection)
+    # Locked, so that simultaneous requests are counted one after the other: all addresses have one limit together.
+    named_locks.lock(connection, ADDRESS_CODES)
     of_address = (TABLE.c.subject_kind == kind) & (TABLE.c.subject_id == address)
     _check_sent(connection, of_address, SENT_MAX)
     _check_sent(connection, TABLE.c.subject_kind.is_not(None), per_hour)

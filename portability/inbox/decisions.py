@@ -60,7 +60,7 @@ def assign(
         raise BadInput(f"unknown rule {on_conflict!r} for conflicts: use keep or take")
     if company and (kind not in COMPANY_OF or not subjects.ID.fullmatch(company)):
         raise BadInput("a company is named only for the archive of an account, by its id")
-    subject_locks.lock(connection)
+    subject_locks.lock(connection, (kind, subject_id, of_tenant))
     row = received.get(connection, identifier, lock=True)
     if row["archive_kind"] and row["archive_kind"] != kind:
         raise BadInput(f"the archive is about a {row['archive_kind']}, and the target is a {kind}")
@@ -82,7 +82,9 @@ def accept(connection: Connection, identifier: str, *, comparison: str, actor: s
 
     `comparison` is the id of that difference. Raises UnknownReceived, WrongState, ErasureRunning.
     """
-    subject_locks.lock(connection)
+    # Before the row is locked. Another target since then means another comparison, which is refused below.
+    if (target := received.get(connection, identifier))["subject_kind"]:
+        subject_locks.lock(connection, subject_locks.name_of_row(target))
     row = received.get(connection, identifier, lock=True)
     if _is_done(row, {ReceivedState.IMPORTING, ReceivedState.IMPORTED}):
         return

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, select
 
 from portability.api.errors import BadInput, ObjectMissing
 from portability.api.storages import Storage
@@ -22,6 +22,8 @@ from portability.database.engine import reading, writing
 from portability.journal import batches, images, seals
 from portability.journal.batches import BatchName
 from portability.journal.images import Image, ImageScope
+from portability.trust import audit
+from portability.trust.audit import LOG
 from portability.trust.signing import SignatureFault
 
 EVENT, LOST = models.audit_event, models.lost_event
@@ -70,6 +72,7 @@ class _SealedImage:
 
 def lost(engine: Engine, storage: Storage) -> Sequence[BatchName]:
     """Return the batches whose last event the database lacks, by listing only. Raises StorageError."""
+    audit.chain_all(engine)
     return _missing(engine, _listed(engine, storage))
 
 
@@ -78,7 +81,8 @@ def _listed(engine: Engine, storage: Storage) -> Sequence[BatchName]:
     with reading(engine) as connection:
         began_at = select(models.deployment.c.created_at)
         own = deployment.identity(connection)
-        newest_at = connection.scalar(select(func.max(EVENT.c.at))) or connection.execute(began_at).scalar_one()
+        newest = select(EVENT.c.at).order_by(EVENT.c.id.desc()).limit(1)
+        newest_at = connection.scalar(newest) or connection.execute(began_at).scalar_one()
     return list(batches.listed(storage, own, (newest_at - MARGIN).date()))
 
 
@@ -171,6 +175,12 @@ def _forget_known(connection: Connection, part: LostPart) -> None:
         for column in (EVENT.c.hash, LOST.c.hash):
             for known in connection.scalars(select(column).where(column.in_(page))):
                 del part.events[known]
+    # A backup may have an event that was not in the chain yet: it has another hash then.
+    entries = {event["entry"]: hashed for hashed, event in part.events.items() if event.get("entry")}
+    for start in range(0, len(entries), PAGE):
+        page = list(entries)[start : start + PAGE]
+        for entry in connection.scalars(select(LOG.c.entry).where(LOG.c.entry.in_(page))):
+            del part.events[entries[entry]]
 
 
 def _open(

@@ -21,18 +21,18 @@ from sqlalchemy.exc import IntegrityError
 
 from portability.api.errors import PortabilityError
 from portability.api.storages import Storage
-from portability.database import history, models
+from portability.database import history, models, named_locks
 from portability.database.engine import reading, undone, writing
 from portability.journal import comparison, images
 from portability.journal.comparison import LostPart
 from portability.journal.images import ImageScope
-from portability.people import sessions, subject_locks, subjects
+from portability.people import sessions, subjects
 from portability.retention import erasures
 from portability.retention.erasure_holds import ErasureGround
 from portability.retention.erasures import Whom
 from portability.trust import audit
 
-EVENT, LOST, EXPORT = models.audit_event, models.lost_event, models.export
+LOG, LOST, EXPORT = audit.LOG, models.lost_event, models.export
 ACTION = "database.reconciled"
 ERASURE = "erasure.begun"
 LOST_ID = "lost_id"
@@ -104,9 +104,10 @@ def reconcile(
     """
     with reading(engine) as connection:
         compared = history.name(connection)
+    audit.chain_all(engine)
     part, broken = comparison.read(engine, storage, keys_folder, force=force)
     with undone(engine) if dry_run else nullcontext(), writing(engine) as connection:
-        subject_locks.lock(connection)
+        named_locks.lock_everything(connection)
         outcomes = _restore(connection, part, actor=actor)
         found = [LostEvent.of(event, outcomes[hashed]) for hashed, event in part.events.items()]
         _remember(connection, part, outcomes)
@@ -148,7 +149,7 @@ def _changed(connection: Connection, part: LostPart) -> set[ImageScope]:
     if not part.events:
         return set()
     since = min(event["id"] for event in part.events.values()) - 1
-    newer = connection.execute(select(EVENT).where(EVENT.c.id > since)).mappings()
+    newer = connection.execute(select(LOG).where(LOG.c.id > since)).mappings()
     return {
         scope
         for event in newer

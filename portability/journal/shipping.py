@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import orjson
-from sqlalchemy import Connection, Engine, RowMapping, exists, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, exists, func, select, union_all, update
 
 from portability.api import JSON
 from portability.api.errors import PortabilityError
@@ -28,7 +28,6 @@ from portability.journal import batches, images, seals
 from portability.journal.images import Image, ImageScope
 from portability.people import subjects
 from portability.trust import audit, keys
-from portability.trust.audit import Head
 from portability.trust.signing import SigningKey
 
 TABLE, EVENT = models.journal, models.audit_event
@@ -62,21 +61,21 @@ class Journal:
         self._rounds = 0
         self._faults = 0
 
-    def flush(self, events: Sequence[tuple[int, str]] = (), seconds: float = WAIT_SECONDS) -> bool:
+    def flush(self, entries: Sequence[str] = (), seconds: float = WAIT_SECONDS) -> bool:
         """Ship what is committed; returns whether all of it is in storage after `seconds` at the latest.
 
         One thread ships for all that wait: while storage hangs, they give up one by one.
 
         Args:
-            events: id and hash of the events that the caller has committed; default: all that the database has.
+            entries: of the events that the caller has committed; default: all that the database has.
             seconds: how long to wait.
 
         Raises: DatabaseBehind if the database does not have one of these events any more.
         """
         until = time.monotonic() + seconds
         try:
-            wanted_id = self._last_of(events)
-            while not self._has(wanted_id):
+            newest_id = 0 if entries else self._newest_id()
+            while not self._has(entries, newest_id):
                 if not self._wait_for_round(until):
                     return False
         except DatabaseBehind:
@@ -85,16 +84,20 @@ class Journal:
             return False
         return True
 
-    def _last_of(self, events: Sequence[tuple[int, str]]) -> int:
+    def _newest_id(self) -> int:
+        audit.chain_all(self._engine)
         with reading(self._engine) as connection:
-            if not all(audit.contains(connection, Head(*event)) for event in events):
-                raise DatabaseBehind("the change was lost in a failover of the control database: repeat it")
-            return max((event_id for event_id, _ in events), default=audit.head(connection).event_id)
+            return audit.head(connection).event_id
 
-    def _has(self, event_id: int) -> bool:
+    def _has(self, entries: Sequence[str], newest_id: int) -> bool:
+        """Return whether these events, and all up to an id, are in storage. Raises DatabaseBehind."""
         # The database says it: after a failover ids are given again, so no process may remember them.
         with reading(self._engine) as connection:
-            return bool(connection.execute(select(TABLE.c.shipped_id >= event_id)).scalar_one())
+            shipped_id: int = connection.execute(select(TABLE.c.shipped_id)).scalar_one()
+            ids = audit.ids_of(connection, entries)
+        if len(ids) < len(entries):
+            raise DatabaseBehind("the change was lost in a failover of the control database: repeat it")
+        return newest_id <= shipped_id and all(each is not None and each <= shipped_id for each in ids)
 
     def _wait_for_round(self, until: float) -> bool:
         """Wait for the end of the round that is shipping, or of a new one; returns whether it was in time and ended."""
@@ -114,6 +117,7 @@ class Journal:
         Raises: NoSigningKey, StorageError, DatabaseUnavailable.
         """
         with self._shipping:
+            audit.chain_all(self._engine)
             shipped = 0
             while count := self._ship_batch():
                 shipped += count
@@ -195,7 +199,7 @@ class _Batch:
     def read(cls, connection: Connection) -> _Batch:
         """Read it in a snapshot."""
         shipped_id = connection.execute(select(TABLE.c.shipped_id)).scalar_one()
-        events = audit.events(connection, after=shipped_id, limit=EVENTS_MAX)
+        events = audit.chained(connection, after=shipped_id, limit=EVENTS_MAX)
         found = _images(connection, events)
         refs = {scope: images.stored_ref(connection, scope, image) for scope, image in found.items()}
         unnamed = (
@@ -237,8 +241,8 @@ class Waiting:
 def waiting(connection: Connection) -> Waiting | None:
     """Return what is not in storage yet; None: all is."""
     shipped_id = select(TABLE.c.shipped_id).scalar_subquery()
-    query = select(func.count(), func.min(EVENT.c.at)).where(EVENT.c.id > shipped_id)
-    count, since = connection.execute(query).one()
+    late = union_all(select(EVENT.c.at).where(EVENT.c.id > shipped_id), select(audit.UNCHAINED.c.at)).subquery()
+    count, since = connection.execute(select(func.count(), func.min(late.c.at))).one()
     return Waiting(count, since) if count else None
 
 
@@ -262,4 +266,7 @@ def _images(connection: Connection, events: Sequence[RowMapping]) -> dict[ImageS
         later = select(EVENT.c.export_id).where(EVENT.c.id > last, EVENT.c.export_id.in_([s.id for s in passing]))
         busy = set(connection.scalars(later))
         passing = {scope: alone for scope, alone in passing.items() if scope.id not in busy}
+    recorded = connection.execute(select(audit.UNCHAINED)).mappings()
+    following = {scope for event in recorded for scope in images.scopes(event)}
+    passing = {scope: alone for scope, alone in passing.items() if scope not in following}
     return {scope: images.take(connection, scope, passing=alone) for scope, alone in passing.items()}

@@ -18,8 +18,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from portability.api import SubjectKind
 from portability.database import models
 from portability.database.engine import now
+from portability.trust import audit
 
-TABLE, EXPORT, AUDIT = models.notification, models.export, models.audit_event
+TABLE, EXPORT, AUDIT = models.notification, models.export, audit.LOG
 
 
 class MessageKind(StrEnum):

@@ -1,26 +1,44 @@
 """Mutual exclusion of legal hold, erasure, request and retry for the same subject (requirements R5 and R8).
 
-Each of them first takes the deployment's lock (a retry: the lock of its export, which an erasure takes too) and then
-looks for the others. If two start at the same moment, the second sees the first one's row and is refused.
+Each of them first takes the lock of its subject (a retry: the lock of its export, which an erasure takes too) and then
+looks for the others. If two start at the same moment, the second sees the first one's row and is refused. Transactions
+about different subjects do not wait for each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
 
-from portability.database import models
+from portability.api import SubjectKind
+from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import ErasureRunning, OnLegalHold
 
+SubjectName: TypeAlias = tuple[str, str, str | None]
+"""Kind, id and tenant of a subject."""
 HOLD, ERASURE, EXPORT = models.legal_hold, models.erasure, models.export
 
 
-def lock(connection: Connection) -> None:
-    """Take the deployment's lock until the transaction ends: the first lock in the order of locks."""
-    connection.execute(select(models.deployment.c.id).with_for_update())
+def lock(connection: Connection, *subjects: SubjectName) -> None:
+    """Take the locks of some subjects until the transaction ends: the first locks in the order of locks.
+
+    Each subject is its kind, id and tenant. All subjects of a tenant share the tenant's lock: what concerns a whole
+    tenant excludes them. Call it once in a transaction, because locks are taken in one order.
+    """
+    tenants = {_name(SubjectKind.TENANT, tenant, tenant) for _kind, _id, tenant in subjects if tenant is not None}
+    named_locks.lock(connection, *(_name(*subject) for subject in subjects), shared=tenants)
+
+
+def name_of_row(row: Mapping[Any, Any]) -> SubjectName:
+    """Return the subject of a row of any table."""
+    return row["subject_kind"], row["subject_id"], row["tenant"]
+
+
+def _name(kind: str, identifier: str, tenant: str | None) -> str:
+    return "\t".join(("subject", kind, tenant or "", identifier))
 
 
 def of(table: Table, kind: str, identifier: str, tenant: str | None) -> ColumnElement[bool]:

@@ -133,9 +133,9 @@ def accept(
     Raises: ErasureRunning, TooManyExports.
     """
     # Locked, so that of two simultaneous requests the second sees the first one's row.
-    subject_locks.lock(connection)
-    subject_locks.check_not_erasing(connection, request.subject_kind, request.subject_id, request.tenant)
-    ref = subjects.pairwise_ref(connection, request.subject_kind, request.subject_id, request.tenant)
+    subject_locks.lock(connection, whom := (request.subject_kind, request.subject_id, request.tenant))
+    subject_locks.check_not_erasing(connection, *whom)
+    ref = subjects.pairwise_ref(connection, *whom)
     if (same := _open_twin(connection, request, ref)) is not None:
         audit.record(connection, "request.repeated", actor=str(actor), export_id=same)
         return same, False
@@ -220,7 +220,7 @@ def _open_twin(connection: Connection, request: Request, ref: str) -> str | None
 def _ready_in_a_month(connection: Connection, ref: str) -> int:
     """Count successful exports only: failed, cancelled or denied exports gave no copy (GDPR Art. 12(5), 15(3))."""
     table = models.export
-    ready = exists().where(models.audit_event.c.export_id == table.c.id, models.audit_event.c.action == "export.ready")
+    ready = exists().where(audit.LOG.c.export_id == table.c.id, audit.LOG.c.action == "export.ready")
     recent = (table.c.subject_ref == ref, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
     return connection.execute(select(func.count()).select_from(table).where(*recent)).scalar_one()
 

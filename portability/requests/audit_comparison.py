@@ -13,9 +13,9 @@ from portability.api.errors import ObjectMissing
 from portability.api.storages import Storage
 from portability.database import models
 from portability.requests.states import EXPORTS, REFERRED, DatasetState, ExportState, VolumeState
-from portability.trust.audit import FAULTS_MAX
+from portability.trust.audit import FAULTS_MAX, LOG
 
-EXPORT, VOLUME, LEDGER, GAP, EVENT = models.export, models.volume, models.ledger, models.gap, models.audit_event
+EXPORT, VOLUME, LEDGER, GAP = models.export, models.volume, models.ledger, models.gap
 ACCEPTED, PURGED = "request.accepted", "request.purged"
 _COMPLETE = frozenset({DatasetState.COMPLETE, DatasetState.WITH_REMARKS, DatasetState.EMPTY})
 
@@ -62,7 +62,7 @@ def compare(connection: Connection, storage: Storage | None) -> Comparison:
 def _actions(connection: Connection) -> Mapping[str, Sequence[str]]:
     """Return the actions of each export's events, in order."""
     found: dict[str, list[str]] = defaultdict(list)
-    query = select(EVENT.c.export_id, EVENT.c.action).where(EVENT.c.export_id.is_not(None)).order_by(EVENT.c.id)
+    query = select(LOG.c.export_id, LOG.c.action).where(LOG.c.export_id.is_not(None)).order_by(LOG.c.id)
     for export_id, action in connection.execute(query):
         found[export_id].append(action)
     return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from portability.api.errors import BadInput
-from portability.database import models
+from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import KeyReused
 from portability.people.actor_names import issuer_of
@@ -28,10 +28,10 @@ def once(connection: Connection, key: str, body: bytes, *, actor: str, make: Cal
     """
     if not 0 < len(key) <= KEY_MAX or not key.isascii() or not key.isprintable():
         raise BadInput(f"invalid idempotency key: use 1 to {KEY_MAX} printable ASCII characters")
-    # Locked, like the acceptance of requests; this is the first lock in the order of locks.
-    connection.execute(select(models.deployment.c.id).with_for_update())
-    connection.execute(delete(TABLE).where(TABLE.c.created_at < now(-KEPT_SECONDS)))
     digest, body_digest = _sha256(f"{issuer_of(actor)}\0{actor}\0{key}".encode()), _sha256(body)
+    # Before the lock of the subject: of two requests with one key the second sees the first one's row.
+    named_locks.lock(connection, f"key {digest}")
+    connection.execute(delete(TABLE).where(TABLE.c.digest == digest, _is_outdated()))
     known = connection.execute(select(TABLE).where(TABLE.c.digest == digest)).mappings().one_or_none()
     if known is not None:
         if known["request_sha256"] != body_digest:
@@ -41,6 +41,20 @@ def once(connection: Connection, key: str, body: bytes, *, actor: str, make: Cal
     values = {"digest": digest, "request_sha256": body_digest, "export_id": export_id, "created_at": now()}
     connection.execute(insert(TABLE).values(**values))
     return export_id, True
+
+
+def has_outdated(connection: Connection) -> bool:
+    """Return whether `purge` would delete a key."""
+    return connection.scalar(select(TABLE.c.digest).where(_is_outdated()).limit(1)) is not None
+
+
+def purge(connection: Connection) -> None:
+    """Delete the keys that are no longer valid."""
+    connection.execute(delete(TABLE).where(_is_outdated()))
+
+
+def _is_outdated() -> ColumnElement[bool]:
+    return TABLE.c.created_at < now(-KEPT_SECONDS)
 
 
 def _sha256(data: bytes) -> str:

@@ -14,7 +14,7 @@ from portability.api import Sources, SubjectKind
 from portability.api.errors import SourceError
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
-from portability.people import directory
+from portability.people import directory, subject_locks
 from portability.requests import acceptance, approvals, mandates, policy
 from portability.requests.acceptance import Request
 from portability.requests.login_strength import Auth
@@ -46,6 +46,9 @@ def take(
     """
     began_ns = time.time_ns()
     if mandate_id is not None:
+        # Of the agent, too: an erasure deletes the mandates of the person that they name.
+        whom = (request.subject_kind, request.subject_id, request.tenant)
+        subject_locks.lock(connection, whom, (SubjectKind.USER, actor.id, None))
         mandates.check(connection, mandate_id, request, actor=actor)
     facts = Facts(
         request.subject_kind,

@@ -6,25 +6,27 @@ import base64
 import binascii
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, or_, select, tuple_
 
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
 from portability.database import models
-from portability.database.engine import now
+from portability.database.engine import UtcTime, now
 from portability.errors import AddressOfAccount
 from portability.requests.exports import unanswered
 from portability.requests.outcome import UNDELIVERED, OwnOutcome
-from portability.requests.states import ExportState
+from portability.requests.states import UNANSWERED, ExportState
+from portability.trust import audit
 
-EXPORT, EVENT, APPROVAL = models.export, models.audit_event, models.approval
+EXPORT, EVENT, APPROVAL = models.export, audit.LOG, models.approval
 DAY_SECONDS = 86_400
 TEXTS = ("id", "state", "complete", "profile", "subject_kind", "subject_ref", "channel", "error_code")
 OUTCOME = ("outcome_own", "outcome_processor")
@@ -90,7 +92,8 @@ def page(
         conditions.append(or_(EXPORT.c.id == search, EXPORT.c.subject_ref == search))
     if after is not None:
         at, last = _decoded(after)
-        conditions.append(or_(EXPORT.c.created_at < at, and_(EXPORT.c.created_at == at, EXPORT.c.id < last)))
+        # One comparison of both, which an index answers: each page costs the same.
+        conditions.append(tuple_(EXPORT.c.created_at, EXPORT.c.id) < tuple_(literal(at, UtcTime()), literal(last)))
     query = _answered().where(*conditions).order_by(EXPORT.c.created_at.desc(), EXPORT.c.id.desc())
     rows = connection.execute(query.limit(limit + 1)).mappings().all()
     following = _encoded(rows[limit - 1]) if len(rows) > limit else None
@@ -105,6 +108,17 @@ def every(connection: Connection, scope: Scope) -> Iterator[RowMapping]:
         yield from rows
         if after is None:
             return
+
+
+def tables(transaction: Callable[[], AbstractContextManager[Connection]], scope: Scope) -> Iterator[str]:
+    """Yield the whole log as CSV in parts, each read in a short transaction of its own: no reader holds one open."""
+    after: str | None = None
+    is_first = True
+    while is_first or after:
+        with transaction() as connection:
+            rows, after = page(connection, scope, after=after, limit=PAGE)
+        yield table(rows, with_header=is_first)
+        is_first = False
 
 
 def by_due_date(connection: Connection, scope: Scope, *, limit: int = 200) -> Sequence[RowMapping]:
@@ -124,7 +138,8 @@ def counts(connection: Connection, scope: Scope) -> Mapping[str, int]:
         func.count().filter(EXPORT.c.state == "review").label("review"),
         func.count().filter(EXPORT.c.state == "failed").label("failed"),
     )
-    return dict(connection.execute(query.where(*scope.condition())).mappings().one())
+    query = query.where(*scope.condition(), EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None))
+    return dict(connection.execute(query).mappings().one())
 
 
 def document(row: RowMapping) -> dict[str, JSON]:
@@ -161,11 +176,12 @@ def _by_outcome(row: Mapping[Any, Any]) -> AnswerNature:
     return AnswerNature.COMPLIED_IN_PART if row["outcome_own"] == OwnOutcome.PARTIAL else AnswerNature.COMPLIED
 
 
-def table(rows: Iterable[RowMapping]) -> str:
+def table(rows: Iterable[RowMapping], *, with_header: bool = True) -> str:
     """Write the log as CSV (RFC 4180) with a header line; no cell is interpreted as a formula by a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
+    if with_header:
+        writer.writerow(COLUMNS)
     for row in rows:
         content = document(row)
         writer.writerow([_cell(content[name]) for name in COLUMNS])

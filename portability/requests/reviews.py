@@ -120,7 +120,7 @@ def decide(
         raise BadInput(f"invalid reason {reason!r} of a review", hint=f"known reasons: {', '.join(ReviewReason)}")
     if reason == ReviewReason.UNPROVEN and decision is ReviewState.THEIRS:
         raise BadInput("a record that is not proven to be the subject's is not delivered", hint="use --not-theirs")
-    subject_locks.lock(connection)
+    subject_locks.lock(connection, subject_locks.name_of_row(exports.get(connection, export_id)))
     export = exports.lock(connection, export_id)
     rows = {row["id"]: row for row in of(connection, export)} if export["erased_at"] is None else {}
     if review_id not in rows:

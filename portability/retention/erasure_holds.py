@@ -121,8 +121,8 @@ def _undelivered() -> ColumnElement[bool]:
     stored = (VOLUME.c.export_id == EXPORT.c.id, VOLUME.c.state == VolumeState.STORED)
     volumes = select(func.count()).select_from(VOLUME).where(*stored).scalar_subquery()
     received = select(sent.c.id).where(sent.c.export_id == EXPORT.c.id, sent.c.state == TransferState.DELIVERED)
-    fetched = models.audit_event
-    taken = select(fetched.c.id).where(fetched.c.export_id == EXPORT.c.id, fetched.c.action == "export.fetched")
+    fetched = audit.LOG
+    taken = select(fetched.c.entry).where(fetched.c.export_id == EXPORT.c.id, fetched.c.action == "export.fetched")
     is_delivered = or_(downloaded >= volumes, received.exists(), taken.exists())
     return and_(EXPORT.c.state == ExportState.READY, EXPORT.c.erased_at.is_(None), ~is_delivered)
 

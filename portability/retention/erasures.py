@@ -107,7 +107,7 @@ def begin(
     """
     if not reason.strip():
         raise ReasonRequired("an erasure needs a reason: the request and its reference")
-    subject_locks.lock(connection)
+    subject_locks.lock(connection, (whom.kind, whom.id, whom.tenant))
     begun = select(TABLE.c.id).where(subject_locks.of(TABLE, whom.kind, whom.id, whom.tenant), _begun())
     if (known := connection.scalar(begun)) is not None:
         return str(known)
@@ -202,8 +202,13 @@ def _is_stored(connection: Connection, export_id: str) -> bool:
 
 def finish(connection: Connection, erasure_id: str) -> bool:
     """End an erasure without remaining exports, and anonymise its row; returns whether it was done now."""
-    subject_locks.lock(connection)
-    row = connection.execute(select(TABLE).where(TABLE.c.id == erasure_id, _begun())).mappings().one_or_none()
+    running = select(TABLE).where(TABLE.c.id == erasure_id, _begun())
+    row = connection.execute(running).mappings().one_or_none()
+    if row is None:
+        return False
+    subject_locks.lock(connection, subject_locks.name_of_row(row))
+    # Again under the lock: another clock may have ended it.
+    row = connection.execute(running).mappings().one_or_none()
     if row is None or exports_of(connection, row):
         return False
     whom = Whom(row["subject_kind"], row["subject_id"], row["tenant"])

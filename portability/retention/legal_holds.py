@@ -37,7 +37,7 @@ def add(
         raise ReasonRequired("a legal hold needs a reason: the case and its reference")
     if until is not None and until <= datetime.now(UTC):
         raise BadDate("the end of a legal hold must be in the future")
-    subject_locks.lock(connection)
+    subject_locks.lock(connection, (kind, identifier, owner))
     subject_locks.check_not_erasing(connection, kind, identifier, owner)
     ref = subjects.pairwise_ref(connection, kind, identifier, owner)
     hold_id = f"hld_{secrets.token_hex(10)}"
@@ -50,7 +50,6 @@ def add(
 
 def release(connection: Connection, hold_id: str, *, actor: str) -> None:
     """Release a hold. Raises UnknownHold, also for a released one."""
-    subject_locks.lock(connection)
     ended = update(TABLE).where(TABLE.c.id == hold_id, TABLE.c.released_at.is_(None))
     if connection.execute(ended.values(released_at=now(), released_by=actor)).rowcount == 0:
         raise UnknownHold(f"no active legal hold has the id {hold_id!r}")

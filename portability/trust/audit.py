@@ -2,29 +2,63 @@
 
 Each event contains the hash of the previous one, so that an edit, a deletion or a reordering is detected (R49).
 The database refuses changes by triggers; the chain also detects changes by a person who can disable triggers.
+
+On PostgreSQL a transaction records its events without any lock, and `chain` appends them to the chain within a moment:
+transactions do not wait for each other. On SQLite, where they do anyway, an event is chained as it is recorded.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    String,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
 
 from portability.api import JSON, SubjectKind
 from portability.database import models
-from portability.database.engine import now
+from portability.database.engine import now, reading, writing
 from portability.database.noted import note
 from portability.people import subjects
 from portability.people.actor_names import issuer_of, short_issuer
 
 Detail = Mapping[str, str | int | bool | None]
 """Opaque ids, codes and counts."""
-EVENT, HEAD = models.audit_event, models.audit_head
+EVENT, UNCHAINED, HEAD = models.audit_event, models.audit_unchained, models.audit_head
+SAID = ("entry", "at", "actor", "action", "export_id", "detail")
+"""Columns of an event before and after it is chained."""
+UNCHAINED_IDS = literal(2**62, BigInteger)
+"""More than the id of any event in the chain."""
+NO_ID = cast(null(), BigInteger).label("id")
+NO_HASHES = [cast(null(), String(64)).label(name) for name in ("prev_hash", "hash")]
+RECORDED: Select[*tuple[Any, ...]] = select(NO_ID, *NO_HASHES, *(UNCHAINED.c[name] for name in SAID))
+LOG = union_all(
+    select(EVENT.c.id, *(EVENT.c[name] for name in SAID)),
+    select(UNCHAINED.c.id + UNCHAINED_IDS, *(UNCHAINED.c[name] for name in SAID)),
+).subquery("audit_log")
+"""All events, whether they are in the chain yet or not: for questions about an export. Their ids give their order."""
+CHAINED_AT_ONCE = 1000
 NOTHING = "0" * 64
 """The first event's value in place of the previous hash."""
 READ_AT_ONCE = 1000
@@ -55,6 +89,8 @@ class Verdict:
     events: int
     head: Head
     faults: tuple[ChainFault, ...]
+    unchained: int = 0
+    """Recorded events that are not in the chain yet, as there may be for a moment."""
 
     @property
     def ok(self) -> bool:
@@ -73,26 +109,84 @@ def record(
 
     `detail` contains opaque ids, codes and counts only, never personal data. A subject who acts is named by the
     pseudonym of their exports, which cannot be resolved once the deployment's salt is deleted. If the actor is an
-    `ActorName` with an issuer, the detail `issuer` tells two people of two issuers apart. The head of the log stays
-    locked until the transaction ends: take every other lock first (deployment, turn, export, slice, log).
+    `ActorName` with an issuer, the detail `issuer` tells two people of two issuers apart. Take every other lock first
+    (subject, turn, export, slice): what is recorded later about the same thing is then chained later, too.
     """
     issuer = {"issuer": short_issuer(known)} if (known := issuer_of(actor)) else {}
-    # Before the head is locked: a subject's first event creates a pseudonym, which waits for others that do the same.
-    actor = _unnamed(connection, actor)
-    query = select(HEAD.c.event_id, HEAD.c.hash, now().label("at")).with_for_update()
-    head = connection.execute(query).mappings().one()
+    entry = secrets.token_hex(16)
     event: dict[str, Any] = {
-        "id": head["event_id"] + 1,
-        "at": head["at"],
-        "actor": actor,
+        "entry": entry,
+        "actor": _unnamed(connection, actor),
         "action": action,
         "export_id": export_id,
         "detail": {**(detail or {}), **issuer},
     }
-    hashed = digest(head["hash"], event)
-    connection.execute(insert(EVENT).values(**event, prev_hash=head["hash"], hash=hashed))
-    connection.execute(update(HEAD).values(event_id=event["id"], hash=hashed))
-    note(event["id"], hashed)
+    if connection.dialect.name == "postgresql":
+        connection.execute(insert(UNCHAINED).values(**event, at=now()))
+    else:
+        _append(connection, _locked_head(connection), [event | {"at": connection.scalar(select(now()))}])
+    note(entry)
+
+
+def chain(connection: Connection) -> int:
+    """Append recorded events to the chain in their order, at most CHAINED_AT_ONCE; returns how many.
+
+    Those who chain take turns, and see all events that are committed when their turn comes: an event is never chained
+    before an event that its transaction could see.
+    """
+    if not has_unchained(connection):
+        return 0
+    head = _locked_head(connection)
+    query = select(UNCHAINED).order_by(UNCHAINED.c.id).limit(CHAINED_AT_ONCE)
+    found = [dict(row) for row in connection.execute(query).mappings()]
+    if found:
+        _append(connection, head, [{name: value for name, value in row.items() if name != "id"} for row in found])
+        connection.execute(delete(UNCHAINED).where(UNCHAINED.c.id.in_([row["id"] for row in found])))
+    return len(found)
+
+
+def chain_all(engine: Engine) -> int:
+    """Append all recorded events in transactions of their own; returns how many. Raises DatabaseUnavailable."""
+    chained = 0
+    with reading(engine) as connection:
+        is_behind = has_unchained(connection)
+    while is_behind:
+        with writing(engine) as connection:
+            count = chain(connection)
+        chained, is_behind = chained + count, count == CHAINED_AT_ONCE
+    return chained
+
+
+def has_unchained(connection: Connection) -> bool:
+    """Return whether recorded events are not in the chain yet."""
+    return bool(connection.scalar(select(exists(select(UNCHAINED.c.id)))))
+
+
+def ids_of(connection: Connection, entries: Sequence[str]) -> Sequence[int | None]:
+    """Return the ids of the events with these entries, None for each that is not in the chain yet.
+
+    An entry that the database does not have is left out.
+    """
+    # One statement, so that an event that is chained meanwhile is found once.
+    both = union_all(
+        select(EVENT.c.id).where(EVENT.c.entry.in_(entries)),
+        select(NO_ID).select_from(UNCHAINED).where(UNCHAINED.c.entry.in_(entries)),
+    )
+    return connection.scalars(both).all()
+
+
+def _locked_head(connection: Connection) -> Head:
+    return Head(*connection.execute(select(HEAD.c.event_id, HEAD.c.hash).with_for_update()).one())
+
+
+def _append(connection: Connection, last: Head, recorded: Sequence[Mapping[str, Any]]) -> None:
+    rows: list[Mapping[str, Any]] = []
+    for event in recorded:
+        numbered = {**event, "id": last.event_id + 1}
+        last_hash, last = last.hash, Head(numbered["id"], digest(last.hash, numbered))
+        rows.append({**numbered, "prev_hash": last_hash, "hash": last.hash})
+    connection.execute(insert(EVENT), rows)
+    connection.execute(update(HEAD).values(event_id=last.event_id, hash=last.hash))
 
 
 def _unnamed(connection: Connection, actor: str) -> str:
@@ -110,22 +204,43 @@ def events(
     after: int | None = None,
     limit: int | None = None,
 ) -> Sequence[RowMapping]:
-    """Return events in the order of writing; `after` is the id of the last event already seen."""
-    query = select(EVENT).order_by(EVENT.c.id)
-    if export_id is not None:
-        query = query.where(EVENT.c.export_id == export_id)
-    if since is not None:
-        query = query.where(EVENT.c.at >= since)
+    """Return events in the order of recording; `after` is the id of the last event already seen.
+
+    The last events may not be in the chain yet: they have None as `id`, `prev_hash` and `hash`.
+    """
+    # First: an event that is chained between the two statements is found twice, and not lost.
+    recorded = connection.execute(_matching(RECORDED, export_id, since).order_by(UNCHAINED.c.id)).mappings().all()
+    found = chained(connection, export_id=export_id, since=since, after=after, limit=limit)
+    known = {event["entry"] for event in found}
+    latest = [event for event in recorded if event["entry"] not in known]
+    return [*found, *latest][:limit]
+
+
+def chained(
+    connection: Connection,
+    *,
+    export_id: str | None = None,
+    since: datetime | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> Sequence[RowMapping]:
+    """Return the same without events that are not in the chain yet."""
+    query = _matching(select(EVENT), export_id, since).order_by(EVENT.c.id)
     if after is not None:
         query = query.where(EVENT.c.id > after)
-    if limit is not None:
-        query = query.limit(limit)
-    return connection.execute(query).mappings().all()
+    return connection.execute(query if limit is None else query.limit(limit)).mappings().all()
+
+
+def _matching(query: Select[Any], export_id: str | None, since: datetime | None) -> Select[Any]:
+    columns = query.selected_columns
+    if export_id is not None:
+        query = query.where(columns.export_id == export_id)
+    return query if since is None else query.where(columns.at >= since)
 
 
 def view(event: RowMapping) -> dict[str, JSON]:
     """Return an event as JSON, for `--json` and the API."""
-    return {**_hashed(event), "prev_hash": event["prev_hash"], "hash": event["hash"]}
+    return {**_hashed(event), **{name: event[name] for name in ("prev_hash", "hash", "entry")}}
 
 
 def head(connection: Connection) -> Head:
@@ -169,7 +284,8 @@ def verify(connection: Connection, *, anchor: Head | None = None, since: Head | 
         faults.append(ChainFault("truncated", anchor.event_id))
     elif anchor is not None and not anchored and not any(fault.code == "rewritten" for fault in faults):
         faults.append(ChainFault("broken", anchor.event_id))
-    return Verdict(count, last, tuple(faults[:FAULTS_MAX]))
+    unchained = connection.execute(select(func.count()).select_from(UNCHAINED)).scalar_one()
+    return Verdict(count, last, tuple(faults[:FAULTS_MAX]), unchained)
 
 
 def digest(previous: str, event: Mapping[Any, Any]) -> str:
@@ -188,6 +304,6 @@ def _hashed(event: Mapping[Any, Any]) -> dict[str, JSON]:
 
 
 def _walk(connection: Connection, after: int) -> Iterator[RowMapping]:
-    while page := events(connection, after=after, limit=READ_AT_ONCE):
+    while page := chained(connection, after=after, limit=READ_AT_ONCE):
         yield from page
         after = page[-1]["id"]

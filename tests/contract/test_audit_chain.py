@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from simultaneous import in_threads
+from simultaneous import in_processes
 from sqlalchemy import Connection, Engine, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from portability.api import SubjectKind
 from portability.database import migrations, models
@@ -32,6 +33,7 @@ class Log:
     ids: list[int]
 
     def verify(self, anchor: Head | None = None) -> audit.Verdict:
+        audit.chain_all(self.engine)
         with reading(self.engine) as connection:
             return audit.verify(connection, anchor=anchor)
 
@@ -56,6 +58,7 @@ def log(control_engine: Engine) -> Log:
         for number in range(10):
             detail: audit.Detail = {"number": number, "code": None, "is_last": number == 9, "word": "é\"'"}
             audit.record(connection, "thing.done", actor="operator:test", export_id="e" * 24, detail=detail)
+        audit.chain(connection)
         ids = list(connection.scalars(select(EVENT.c.id).order_by(EVENT.c.id)))
     return Log(control_engine, ids)
 
@@ -172,19 +175,69 @@ def test_an_anchor_stays_good_while_the_log_grows(log: Log) -> None:
     assert log.verify(anchor).ok
 
 
+WRITE = """
+from portability.database.engine import open_engine, writing
+from portability.trust import audit
+engine, number = open_engine(sys.argv[1]), os.getpid()
+begin()
+for step in range(10):
+    with writing(engine) as connection:
+        audit.record(connection, "thing.done", actor=f"worker:{number}", detail={"step": step})
+    audit.chain_all(engine)
+"""
+
+
 def test_many_writers_make_one_chain(control_url: str, log: Log) -> None:
-    """Transactions that write to the log at the same moment are ordered; none is lost, none forks the chain."""
-
-    def write(number: int) -> None:
-        engine = open_engine(control_url)
-        for _ in range(10):
-            with writing(engine) as connection:
-                audit.record(connection, "thing.done", actor=f"worker:{number}")
-        engine.dispose()
-
-    in_threads(4, write)
+    """Four processes record and chain at the same moment: no event is lost or twice, and each one's stay in order."""
+    in_processes(4, f"import os\n{WRITE}", control_url)
     verdict = log.verify()
-    assert (verdict.ok, verdict.events) == (True, 50)
+    assert (verdict.ok, verdict.events, verdict.unchained) == (True, 50, 0)
+    with reading(log.engine) as connection:
+        events = audit.chained(connection, after=log.ids[-1])
+    steps: dict[str, list[object]] = {}
+    for event in events:
+        steps.setdefault(event["actor"], []).append(event["detail"]["step"])
+    assert list(steps.values()) == [list(range(10))] * 4
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+def test_transactions_that_record_do_not_wait_for_each_other(control_url: str, log: Log) -> None:
+    """The one that commits first is chained first, whichever recorded first; until then both are in the log."""
+    other = open_engine(control_url)
+    with writing(log.engine) as connection:
+        audit.record(connection, "thing.first", actor="worker")
+        with writing(other) as beside:
+            audit.record(beside, "thing.second", actor="worker")
+        assert audit.chain_all(other) == 1
+    with reading(other) as beside:
+        latest = audit.events(beside, after=log.ids[-1])
+        verdict = audit.verify(beside)
+    other.dispose()
+    assert [(event["id"], event["action"]) for event in latest] == [(11, "thing.second"), (None, "thing.first")]
+    assert (verdict.ok, verdict.events, verdict.unchained) == (True, 11, 1)
+    assert (log.verify().events, log.verify().unchained) == (12, 0)
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("statement", ["DELETE FROM audit_unchained", "UPDATE audit_unchained SET actor = 'x'"])
+def test_a_recorded_event_stays_as_it_is_until_it_is_chained(log: Log, statement: str) -> None:
+    """The database refuses to delete or change it, so that no event can disappear before it has its place."""
+    with writing(log.engine) as connection:
+        audit.record(connection, "thing.done", actor="worker")
+    with pytest.raises(DBAPIError, match="stays until it is chained"), writing(log.engine) as connection:
+        connection.execute(text(statement))
+    assert log.verify().events == 11
+
+
+def test_more_events_than_one_transaction_chains(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are chained in several transactions."""
+    monkeypatch.setattr(audit, "CHAINED_AT_ONCE", 2)
+    with writing(log.engine) as connection:
+        for _ in range(5):
+            audit.record(connection, "thing.done", actor="worker")
+    assert audit.chain_all(log.engine) in {0, 5}
+    verdict = log.verify()
+    assert (verdict.ok, verdict.events, verdict.unchained) == (True, 15, 0)
 
 
 def test_what_is_rolled_back_leaves_no_hole(log: Log) -> None:

@@ -12,7 +12,7 @@ import pytest
 from factories import MadeUpExporter, World, things, world
 from faults import FaultyStorage
 from going_back import Backups, contents, journal_of, reconciled
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, event, select, text
 
 from portability.api.storages import Storage, StoredObject, put
 from portability.database import deployment, history, models
@@ -457,6 +457,47 @@ def test_a_change_that_a_failover_loses_at_once_is_not_answered(made: World, bac
     made.request("user:usr_2")
     with pytest.raises(DatabaseBehind):
         journal_of(made).flush(events)
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+def test_an_image_shows_no_more_than_the_events_of_its_batch(
+    made: World, backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an event of an export is not in the chain yet, no batch has the image: it comes with that event."""
+    journal_of(made).ship()
+    before = backups.take()
+    identifier = made.request(JANE)
+    audit.chain_all(made.engine)
+    with writing(made.engine) as connection:
+        exports.cancel(connection, identifier, actor=TEST)
+    with monkeypatch.context() as patched:
+        patched.setattr(audit, "chain_all", lambda _engine: 0)
+        assert journal_of(made).ship() == 1
+    after = backups.take()
+    backups.restore(before)
+    assert [event.outcome for event in reconciled(made).events] == [LossOutcome.MISSING]
+    backups.restore(after)
+    assert journal_of(made).ship() == 2
+    backups.restore(before)
+    assert {event.outcome for event in reconciled(made).events} == {LossOutcome.RESTORED}
+    assert made.view(identifier)["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+def test_an_event_that_a_backup_has_unchained_is_not_lost(made: World, backups: Backups) -> None:
+    """Restored, it gets its place after another event, and so another hash than in the journal."""
+    journal_of(made).ship()
+    made.request(JANE)
+    before = backups.take()
+    assert journal_of(made).ship() == 1
+    backups.restore(before)
+    with writing(made.engine) as connection:
+        audit.record(connection, "key.created", actor=TEST)
+        connection.execute(text("ALTER TABLE audit_unchained DISABLE TRIGGER ALL"))
+        connection.execute(text("UPDATE audit_unchained SET id = 100 - id"))
+    assert reconciled(made).events == []
+    with reading(made.engine) as connection:
+        assert [event["action"] for event in audit.chained(connection)][-2:] == ["key.created", "request.accepted"]
 
 
 def _fail_later(made: World) -> None:

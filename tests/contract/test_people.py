@@ -143,7 +143,7 @@ def test_a_code_is_good_once(people: People, link: dict[Any, Any]) -> None:
 def test_a_code_is_not_stored(people: People, link: dict[Any, Any]) -> None:
     """Neither with its row, nor with the message that brings it, nor in the audit log."""
     code = people.send(link)
-    tables = (models.code, models.notification, models.audit_event)
+    tables = (models.code, models.notification, models.audit_event, models.audit_unchained)
     with reading(people.world.engine) as connection:
         assert not any(code in str(connection.execute(select(table)).all()) for table in tables)
 

@@ -94,7 +94,7 @@ def test_the_whole_record_goes_and_the_pseudonym_with_the_last(made: World) -> N
     with reading(made.engine) as connection:
         assert subjects.pairwise_ref(connection, "user", "usr_1", None) == ref
         for table in models.metadata.sorted_tables:
-            if "export_id" in table.c and table is not models.audit_event:
+            if "export_id" in table.c and table not in {models.audit_event, models.audit_unchained}:
                 assert set(connection.scalars(select(table.c.export_id))) <= {second}
     with writing(made.engine) as connection:
         connection.execute(update(EXPORT).values(ended_at=now(-900 * DAY)))

@@ -100,7 +100,7 @@ def test_the_webhook_secret_is_not_in_the_database(made: World) -> None:
     with reading(made.engine) as connection:
         row = recipients.get(connection, identifier)
         rows = [str(dict(each)) for each in connection.execute(select(models.recipient)).mappings()]
-        rows += [str(dict(each)) for each in connection.execute(select(models.audit_event)).mappings()]
+        rows += [str(dict(each)) for each in connection.execute(select(audit.LOG)).mappings()]
 
     assert recipients.webhook_secret(made.place.settings.keys, row) == secret
     assert not any(secret in row or secret.removeprefix("whsec_") in row for row in rows)

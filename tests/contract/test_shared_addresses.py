@@ -15,7 +15,6 @@ from gap_sources import retry_gaps
 from sqlalchemy import Engine, select
 
 from exporters.reference import schema
-from portability.database import models
 from portability.database.engine import reading, writing
 from portability.requests import exports, reviews
 from portability.requests.policy import Actor
@@ -88,7 +87,7 @@ def test_what_is_theirs_is_delivered_once(made: World) -> None:
     }
     assert (document["complete"], document["gaps"]) == (True, [])
     with reading(made.engine) as connection:
-        events = connection.execute(select(models.audit_event)).all()
+        events = connection.execute(select(audit.LOG)).all()
         assert audit.verify(connection).ok
     assert "review.decided" in str(events)
     assert READER not in str(events)

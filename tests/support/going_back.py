@@ -77,7 +77,7 @@ PROCESS = frozenset({"owner", "fence", "token", "lease_until", "claimed_at", "wo
 COUNTED = frozenset({"gap", "link_claim", "deadline_event", "deleted_volume", "transfer_receipt"})
 """Tables whose ids are counted, and given anew."""
 APART = {"audit_event", "audit_head", "journal", "lost_event", "subject_ref", "incident", "turn", "code"}
-APART |= {"idempotency_key"}
+APART |= {"idempotency_key", "audit_unchained"}
 """Tables that are not restored exactly: the log, pseudonyms, counts of the deployment, what is valid for minutes."""
 
 

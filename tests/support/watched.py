@@ -22,6 +22,7 @@ from portability.requests import acceptance, exports
 from portability.requests.policy import Actor
 from portability.storage import open_storage
 from portability.storage.local import LocalStorage
+from portability.trust import audit
 
 SLOW = SeedPlan(tenants=1, users=1, contacts=10, calls=60, recordings=60, recording_seconds=(60, 60))
 QUICK = SeedPlan(tenants=1, users=1, contacts=2, calls=2, recordings=0)
@@ -89,8 +90,8 @@ class Watched:
 
     def made_once(self, identifier: str) -> None:
         """One volume, one end in the audit log, and nothing else of it in storage."""
-        volumes, audit = models.volume, models.audit_event
-        ended = (audit.c.export_id == identifier, audit.c.action == "export.ready")
+        volumes, log = models.volume, audit.LOG
+        ended = (log.c.export_id == identifier, log.c.action == "export.ready")
         with reading(self.engine) as connection:
             keys = list(connection.scalars(select(volumes.c.object_key).where(volumes.c.export_id == identifier)))
             ends = connection.scalar(select(func.count()).where(*ended))

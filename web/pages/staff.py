@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
@@ -187,7 +187,7 @@ def log(
     with place.reading() as connection:
         newest = audit.head(connection).event_id
         begin = after or max(0, newest - EVENTS)
-        events = audit.events(connection, after=begin, limit=EVENTS)
+        events = audit.chained(connection, after=begin, limit=EVENTS)
         verdict = audit.verify(connection) if check else None
     earlier = max(0, begin - EVENTS) if begin else None
     return rendering.page(request, "audit.html", events=events[::-1], earlier=earlier, verdict=verdict, begin=begin)
@@ -197,10 +197,9 @@ def log(
 def request_log_csv(place: CurrentContext, login: LoggedIn) -> Response:
     """Return the whole request log as a table."""
     permit(place, login, Action.REQUESTS_READ)
-    with place.reading() as connection:
-        table = request_log.table(request_log.every(connection, request_log.Scope()))
+    parts = request_log.tables(place.reading, request_log.Scope())
     headers = {"Content-Disposition": 'attachment; filename="requests.csv"'}
-    return Response(table, 200, headers, "text/csv; charset=utf-8")
+    return StreamingResponse(parts, 200, headers, "text/csv; charset=utf-8")
 
 
 ACTIONS = {

@@ -3,7 +3,8 @@
 A claim sets a lease by the database's clock, increments the slice's fence and sets a random token; from then on every
 write of this worker carries both (worker/claim/fenced_writes.py). The fence orders the claims of one history. After a
 failover that lost the last commits two claims have the same fence: the token tells them apart. Locks are taken in one
-order everywhere: turn, export, slice.
+order everywhere: turn, export, slice. A tenant's turn is locked, because the tenant's volumes are counted; claims for
+people do not wait for each other.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
@@ -19,9 +21,10 @@ from sqlalchemy import (
     RowMapping,
     Select,
     and_,
-    case,
     exists,
+    false,
     func,
+    not_,
     or_,
     select,
     true,
@@ -36,8 +39,12 @@ from portability.requests.states import OPEN, ExportState
 from portability.requests.transition import transition
 
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
+WAITED_SINCE = func.coalesce(SLICE.c.claimed_at, SLICE.c.created_at)
+YIELDS = or_(SLICE.c.large, SLICE.c.further)
 TENANTS_MAX = 20
 """How many tenants a worker tries in one call."""
+TRIES = 8
+"""How many exports a worker tries of which others have just claimed the last slice."""
 YIELDS_SECONDS = 600
 """How long a slice of a large export, or of a person's further request, gives way to others of its tenant."""
 
@@ -137,7 +144,8 @@ def claim_of(
     Raises: DatabaseUnavailable.
     """
     with writing(engine) as connection:
-        connection.execute(select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update())
+        if _is_limited(tenant):
+            connection.execute(select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update())
         # Checked again under the lock: other workers may have claimed meanwhile.
         may_claim = and_(history.known(), _has_room(TURN.c.tenant, tenant_volumes_max))
         if not connection.scalar(select(may_claim).where(TURN.c.tenant == tenant)):
@@ -146,6 +154,11 @@ def claim_of(
     if is_ended:
         incidents.count(engine, Incident.UNKNOWN_STATE)
     return claimed
+
+
+def _is_limited(tenant: str) -> bool:
+    """Return whether the volumes of a group are limited. People with an account have no common limit, and no lock."""
+    return tenant != slices.group(None)
 
 
 def _has_room(tenant: ColumnElement[str], tenant_volumes_max: int) -> ColumnElement[bool]:
@@ -158,20 +171,29 @@ def _next_of(
     connection: Connection, tenant: str, owner: str, lease_seconds: float, *, small_only: bool
 ) -> tuple[Claim | None, bool]:
     """Claim the tenant's next slice; also return whether its export is in an impossible state."""
-    waited_since = func.coalesce(SLICE.c.claimed_at, SLICE.c.created_at)
-    yields = and_(or_(SLICE.c.large, SLICE.c.further), waited_since > now(-YIELDS_SECONDS))
-    lets_pass = case((yields, 1), else_=0)
-    of_tenant = (SLICE.c.tenant == tenant, claimable(small_only=small_only))
-    chosen = select(SLICE.c.export_id, SLICE.c.number).where(*of_tenant)
-    chosen = chosen.order_by(lets_pass, waited_since, SLICE.c.export_id, SLICE.c.number).limit(1)
-    found = connection.execute(chosen).one_or_none()
-    if found is None:
-        return None, False
-    locked = select(EXPORT).where(EXPORT.c.id == found.export_id).with_for_update()
-    export = connection.execute(locked).mappings().one()
-    if export["state"] not in OPEN:
-        slices.end_all(connection, found.export_id)
-        return None, True
+    for _ in range(TRIES):
+        export = _lock_next(connection, tenant, small_only=small_only)
+        if export is None:
+            return None, False
+        if export["state"] not in OPEN:
+            slices.end_all(connection, export["id"])
+            return None, True
+        # Another worker may have claimed the slice just before the export was locked: then the next export.
+        if (row := _take(connection, export, owner, lease_seconds, small_only=small_only)) is None:
+            continue
+        # Another claim of the same group at this moment writes the same time: no claim waits for it.
+        own = select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update(skip_locked=True)
+        connection.execute(update(TURN).where(TURN.c.tenant == own.scalar_subquery()).values(served_at=now()))
+        if export["state"] == ExportState.QUEUED:
+            export = transition(connection, export, ExportState.RUNNING, actor=owner, columns={"began_at": now()})
+        return Claim(export, row), False
+    return None, False
+
+
+def _take(
+    connection: Connection, export: RowMapping, owner: str, lease_seconds: float, *, small_only: bool
+) -> RowMapping | None:
+    """Claim the slice of a locked export that has waited longest; None: none of its slices is claimable."""
     taken = {
         "owner": owner,
         "fence": SLICE.c.fence + 1,
@@ -181,11 +203,37 @@ def _next_of(
         "claimed_at": now(),
         "progress": None,
     }
-    this = and_(SLICE.c.export_id == found.export_id, SLICE.c.number == found.number, claimable())
-    row = connection.execute(update(SLICE).where(this).values(**taken).returning(SLICE)).mappings().one_or_none()
-    if row is None:
-        return None, False
-    connection.execute(update(TURN).where(TURN.c.tenant == tenant).values(served_at=now()))
-    if export["state"] == ExportState.QUEUED:
-        export = transition(connection, export, ExportState.RUNNING, actor=owner, columns={"began_at": now()})
-    return Claim(export, row), False
+    of_export = and_(SLICE.c.export_id == export["id"], claimable(small_only=small_only))
+    oldest = select(SLICE.c.number).where(of_export).order_by(WAITED_SINCE, SLICE.c.number).limit(1)
+    this = and_(of_export, SLICE.c.number == oldest.scalar_subquery())
+    return connection.execute(update(SLICE).where(this).values(**taken).returning(SLICE)).mappings().one_or_none()
+
+
+def _lock_next(connection: Connection, tenant: str, *, small_only: bool) -> RowMapping | None:
+    """Return the export whose slice is the tenant's next one, locked; None: nothing is claimable.
+
+    Workers that claim for people at the same moment pass by each other's exports. If all of them are locked, the worker
+    waits for the next export: another slice of it may be left.
+    """
+    found = None if _is_limited(tenant) else _next_export(connection, tenant, small_only=small_only, is_locked=True)
+    found = found or _next_export(connection, tenant, small_only=small_only, is_locked=False)
+    if found is None:
+        return None
+    return connection.execute(select(EXPORT).where(EXPORT.c.id == found).with_for_update()).mappings().one()
+
+
+def _next_export(connection: Connection, tenant: str, *, small_only: bool, is_locked: bool) -> str | None:
+    """Return the id of the export to claim, of those that no other transaction has locked, and lock it (`is_locked`).
+
+    Slices that yield are read separately from the others, because each of both has an index in the order of waiting.
+    """
+    found: list[tuple[bool, datetime, str]] = []
+    for yields in (False, True):
+        which = (SLICE.c.tenant == tenant, YIELDS if yields else not_(YIELDS), claimable(small_only=small_only))
+        gives_way = now(-YIELDS_SECONDS) < WAITED_SINCE if yields else false()
+        query = select(gives_way, WAITED_SINCE, SLICE.c.export_id).where(*which)
+        query = query.order_by(WAITED_SINCE, SLICE.c.export_id, SLICE.c.number).limit(1)
+        if is_locked:
+            query = query.join(EXPORT, EXPORT.c.id == SLICE.c.export_id).with_for_update(of=EXPORT, skip_locked=True)
+        found += [tuple(row) for row in connection.execute(query)]
+    return min(found)[2] if found else None

@@ -40,6 +40,7 @@ NOTICE_SECONDS = EXPIRY_NOTICE.total_seconds()
 def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings, stop: threading.Event) -> None:
     """Announce and end what is due, every minute until stopped; while a service is down, wait."""
     while not stop.is_set():
+        is_full = False
         try:
             with reading(engine) as connection:
                 history.check(connection)
@@ -51,11 +52,13 @@ def run(engine: Engine, open_storage: Callable[[], Storage], settings: Settings,
             if any(done := (announced, ended, gone, unfetched, copies, purged)):
                 names = ("announced", "expired", "volumes", "unfetched", "copies", "purged")
                 log.info("expire.done", **dict(zip(names, done, strict=True)))
+            # More may be due than one round takes.
+            is_full = any(count >= PAGE for count in (announced, ended, purged))
         except PortabilityError as error:
             log.warning("expire.waits", code=error.code)
         except Exception as error:
             log.exception("expire.failed", error=type(error).__name__)
-        stop.wait(EVERY_SECONDS)
+        stop.wait(0 if is_full else EVERY_SECONDS)
 
 
 def announce(engine: Engine, settings: Settings) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, or_, select
 
 from portability.database import deployment, models
 from portability.database.engine import reading, writing
@@ -14,7 +14,7 @@ from portability.inbox import received
 from portability.law import deadlines
 from portability.messages import outbox, recipient_notices
 from portability.people import sessions, subject_locks, subjects
-from portability.requests import exports
+from portability.requests import exports, idempotency
 from portability.requests.states import DISCARDED
 from portability.retention import anonymise
 from portability.trust import audit
@@ -29,10 +29,12 @@ def purge(engine: Engine, months: int) -> int:
     """Delete records of requests that ended `months` ago; returns how many. Raises DatabaseUnavailable."""
     before = _months_ago(deployment.clock(engine), months)
     with reading(engine) as connection:
-        found = connection.scalars(select(EXPORT.c.id).where(*_over(before)).limit(PAGE)).all()
+        found = connection.execute(select(EXPORT).where(*_over(before)).limit(PAGE)).mappings().all()
     gone = 0
-    for export_id in found:
+    for export_id, subject in ((row["id"], subject_locks.name_of_row(row)) for row in found):
         with writing(engine) as connection:
+            # A request that is accepted meanwhile keeps the subject's pseudonym.
+            subject_locks.lock(connection, subject)
             row = exports.lock(connection, export_id)
             # Checked again under the lock: a retry, a hold or a recall may have begun meanwhile.
             if connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id, *_over(before))) is None:
@@ -45,6 +47,7 @@ def purge(engine: Engine, months: int) -> int:
             gone += 1
     _purge_what_ended(engine, before)
     _purge_logins(engine)
+    _purge_keys(engine)
     _end_downloads(engine)
     return gone
 
@@ -67,14 +70,23 @@ def _purge_logins(engine: Engine) -> None:
         sessions.purge(connection)
 
 
+def _purge_keys(engine: Engine) -> None:
+    with reading(engine) as connection:
+        if not idempotency.has_outdated(connection):
+            return
+    with writing(engine) as connection:
+        idempotency.purge(connection)
+
+
 def _over(before: datetime) -> Sequence[ColumnElement[bool]]:
     """Return the conditions for an export: ended before, nothing stored, unattested or unsent, no hold, no breach."""
     stored = select(VOLUME.c.id).where(VOLUME.c.export_id == EXPORT.c.id).exists()
     unattested = select(GONE.c.id).where(GONE.c.export_id == EXPORT.c.id, GONE.c.attestation_id.is_(None)).exists()
     breached = select(RECALL.c.id).where(RECALL.c.export_id == EXPORT.c.id, RECALL.c.closed_at.is_(None)).exists()
-    ended_at = func.coalesce(EXPORT.c.ended_at, EXPORT.c.created_at)
+    # In two conditions, each of which an index answers. An export of version 0.1 may have no end.
+    is_over = or_(EXPORT.c.ended_at < before, and_(EXPORT.c.ended_at.is_(None), EXPORT.c.created_at < before))
     unsent = recipient_notices.unsettled(EXPORT.c.id)
-    over = (EXPORT.c.state.in_(DISCARDED), ended_at < before, ~subject_locks.held())
+    over = (EXPORT.c.state.in_(DISCARDED), is_over, ~subject_locks.held())
     return (*over, ~stored, ~unattested, ~breached, ~unsent)
 
 

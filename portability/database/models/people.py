@@ -22,7 +22,23 @@ audit_event = Table(
     Column("detail", JsonType, nullable=False, comment="opaque ids, codes and counts only"),
     Column("prev_hash", String(64), nullable=False, comment="of the previous event; unique: the chain cannot fork"),
     Column("hash", String(64), nullable=False, comment="SHA-256 over prev_hash and this event (docs/audit.md)"),
+    Column("entry", String(32), comment="its identity since it was recorded; null: recorded by an older version"),
     UniqueConstraint("prev_hash"),
+    Index(None, "export_id"),
+    Index(None, "entry", unique=True),
+)
+
+audit_unchained = Table(
+    "audit_unchained",
+    metadata,
+    Column("id", BigSerial, primary_key=True, comment="the order in which events were recorded"),
+    Column("entry", String(32), nullable=False, comment="random: its identity before and after it is chained"),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("export_id", String(32)),
+    Column("detail", JsonType, nullable=False, comment="opaque ids, codes and counts only"),
+    Index(None, "entry", unique=True),
     Index(None, "export_id"),
 )
 

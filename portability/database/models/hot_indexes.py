@@ -1,0 +1,55 @@
+"""Indexes of the hot statements: what is asked at each request, claim and round of the clock reads no ended export.
+
+Almost all rows of a deployment are ended exports. Each index has only the rows of a state in which something can
+happen, or the order in which a page is read, so the statements cost the same however many exports have ended
+(docs/capacity.md). tests/contract/test_hot_statements.py has the statements.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, TextClause, func, text
+
+from portability.database.models.work import export, slice  # noqa: A004  # the project's noun, as in models/work.py
+
+
+def _partial(name: str, *columns: object, where: str) -> Index:
+    condition: TextClause = text(where)
+    return Index(name, *columns, postgresql_where=condition, sqlite_where=condition)  # type: ignore[arg-type]  # columns
+
+
+INDEXES = (
+    # The next slice of a tenant, of those that yield and of the others (worker/claim/claims.py).
+    _partial(
+        "slice_next_idx",
+        slice.c.tenant,
+        func.coalesce(slice.c.claimed_at, slice.c.created_at),
+        where="state = 'open' AND NOT (large OR further)",
+    ).ddl_if(dialect="postgresql"),
+    _partial(
+        "slice_next_yielding_idx",
+        slice.c.tenant,
+        func.coalesce(slice.c.claimed_at, slice.c.created_at),
+        where="state = 'open' AND (large OR further)",
+    ).ddl_if(dialect="postgresql"),
+    # The volumes that a tenant is writing now (worker/claim/claims.py).
+    _partial("slice_leased_idx", slice.c.tenant, where="lease_until IS NOT NULL"),
+    # Slices to wake workers for, the oldest first (worker/clock/dispatch.py).
+    _partial("slice_open_idx", slice.c.created_at, where="state = 'open'"),
+    # Requests without an answer, the most urgent first (portability/requests/request_log.py).
+    _partial(
+        "export_unanswered_idx",
+        export.c.due_at,
+        export.c.id,
+        where="state IN ('queued', 'review', 'running', 'closing', 'failed') AND erased_at IS NULL",
+    ),
+    # Archives that end soon, and records whose time is over (worker/clock/expiry.py, purge.py).
+    _partial("export_ready_idx", export.c.ended_at, where="state = 'ready'"),
+    _partial(
+        "export_discarded_idx",
+        export.c.ended_at,
+        where="state IN ('cancelled', 'denied', 'expired', 'failed', 'recalled')",
+    ),
+    # Pages of the request log, the newest first.
+    Index("export_newest_idx", export.c.created_at, export.c.id),
+    Index("export_newest_of_tenant_idx", export.c.tenant, export.c.created_at, export.c.id),
+)

@@ -1,0 +1,40 @@
+"""Locks by name until the end of a transaction: PostgreSQL's advisory locks, of which two names do not share one.
+
+On SQLite nothing is locked here: a transaction that writes already excludes all others (`BEGIN IMMEDIATE`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from portability.database import models
+
+EVERYTHING = "everything"
+"""Each transaction with a named lock shares it, so that one transaction can wait for all others and exclude them."""
+
+
+def lock(connection: Connection, *names: str, shared: Collection[str] = ()) -> None:
+    """Take the locks of some names alone, and of others together with all transactions that share them too.
+
+    They are taken in the order of their names, so call it once in a transaction. A name leads to its lock through the
+    deployment's salt, so that no person can be found by the server's own views and messages.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    alone = set(names)
+    ordered = sorted({EVERYTHING, *alone, *shared}, key=lambda name: (name != EVERYTHING, name))
+    # The server evaluates the list from left to right.
+    taken = (_taken(name, is_shared=name not in alone) for name in ordered)
+    connection.execute(select(*taken).select_from(models.deployment))
+
+
+def lock_everything(connection: Connection) -> None:
+    """Exclude all transactions with a named lock."""
+    lock(connection, EVERYTHING)
+
+
+def _taken(name: str, *, is_shared: bool) -> ColumnElement[object]:
+    function = func.pg_advisory_xact_lock_shared if is_shared else func.pg_advisory_xact_lock
+    return function(func.hashtextextended(models.deployment.c.pairwise_salt.concat(name), 0))

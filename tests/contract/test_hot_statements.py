@@ -1,0 +1,30 @@
+"""Hot statements on PostgreSQL: each of them reads an index, however many exports have ended (docs/capacity.md)."""
+
+from __future__ import annotations
+
+import pytest
+from factories import World
+from long_history import HOT, fill_history, scanned, statements_of
+
+from portability.database.engine import reading, undone
+from portability.queue import connect, open_queue
+
+ENDED = 20_000
+"""Exports that have ended: enough for the planner to prefer an index."""
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+def test_no_hot_statement_reads_a_growing_table_from_one_end_to_the_other(made: World, redis_url: str) -> None:
+    """Twenty thousand exports have ended, two are queued: EXPLAIN of each statement names indexes only."""
+    fill_history(made.engine, ENDED)
+    for number in (1, 2):
+        made.request(f"user:usr_{number}")
+    found: list[tuple[str, str, object]] = []
+    for act in HOT:
+        with undone(made.engine), statements_of(made.engine) as statements:
+            act(made, open_queue(connect(redis_url)))
+        found += [(act.__name__, *each) for each in statements]
+    with reading(made.engine) as connection:
+        slow = {(name, statement) for name, statement, given in found if scanned(connection, statement, given)}
+    assert slow == set()
+    assert {name for name, *_ in found} == {act.__name__ for act in HOT}

@@ -1,0 +1,136 @@
+"""A control database with many exports that have ended, what happens there all the time, and its statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from factories import World
+from sqlalchemy import Connection, Engine, event
+
+from portability.database.engine import reading, writing
+from portability.people import subject_locks
+from portability.queue import WakeUps
+from portability.requests import acceptance, exports, intake, request_log
+from portability.requests.login_strength import PRESENT
+from portability.requests.policy import Actor
+from portability.requests.request_log import Scope
+from portability.trust import audit
+from worker.claim import claims
+from worker.clock import dispatch, expiry, purge
+
+GROWING = frozenset({"export", "slice", "audit_event", "notification", "subject_ref"})
+"""Tables with a row for each export that has ended."""
+FILL = (
+    """INSERT INTO export (id, profile, subject_kind, subject_id, subject_ref, formats, require_complete, channel,
+      requested_by, received_at, due_at, created_at, began_at, ended_at, state, complete, volume_counter, revision)
+    SELECT 'old' || n, 'access', 'user', 'usr_old' || n, 'sub_old' || n, '["jsonl"]', false, 'api', 'subject:sub_old',
+      at, at + interval '30 days', at, at, at + interval '1 hour',
+      (ARRAY['expired', 'expired', 'expired', 'cancelled', 'failed'])[1 + n %% 5], true, 1, 1
+    FROM (SELECT n, now() - interval '1 year' + n * (interval '11 months' / %(count)s::int) AS at
+      FROM generate_series(1, %(count)s::int) n) made""",
+    "UPDATE export SET erased_at = now(), error_code = 'x' WHERE state = 'failed'",
+    "INSERT INTO subject_ref (digest, ref) SELECT 'old' || n, 'sub_old' || n FROM generate_series(1, %(count)s::int) n",
+    """INSERT INTO slice (export_id, number, tenant, state, large, version, fence, attempts, created_at, claimed_at)
+    SELECT id, 0, '', 'done', false, 2, 1, 0, created_at, began_at FROM export""",
+    """INSERT INTO notification (id, export_id, kind, occasion, channel, state, attempts, created_at)
+    SELECT 'ntf_' || id, id, 'ready', '1.1', 'mail', 'sent', 1, created_at FROM export""",
+    """INSERT INTO audit_event (id, at, actor, action, export_id, detail, prev_hash, hash)
+    SELECT n, now() - interval '1 year', 'worker', 'export.ready', 'old' || n, '{}', 'p' || n, 'h' || n
+    FROM generate_series(1, %(count)s::int) n""",
+    "UPDATE audit_head SET event_id = %(count)s, hash = 'h' || %(count)s::int",
+    "UPDATE journal SET shipped_id = %(count)s",
+)
+
+
+def fill_history(engine: Engine, count: int) -> None:
+    """Insert exports that ended in the last year, with a slice, a message and an event each; PostgreSQL only."""
+    with engine.begin() as connection:
+        for statement in FILL:
+            connection.exec_driver_sql(statement, {"count": count})
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+
+
+@contextmanager
+def statements_of(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements of the block, with their parameters."""
+    found: list[tuple[str, Any]] = []
+
+    def remember(_connection: object, _cursor: object, statement: str, parameters: Any, *_others: object) -> None:
+        found.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", remember)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", remember)
+
+
+def scanned(connection: Connection, statement: str, parameters: Any) -> Sequence[str]:
+    """Return the growing tables that PostgreSQL would read from one end to the other for a statement."""
+    if not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
+        return []
+    once = parameters[0] if isinstance(parameters, list) else parameters
+    (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", once).scalars().one()
+    return [*_scanned(plan["Plan"])]
+
+
+def _scanned(node: dict[str, Any]) -> Iterator[str]:
+    if node["Node Type"] == "Seq Scan" and node["Relation Name"] in GROWING:
+        yield node["Relation Name"]
+    for part in node.get("Plans", ()):
+        yield from _scanned(part)
+
+
+def _accept(made: World, _queue: WakeUps) -> None:
+    wanted = acceptance.check(profile="access", subject="user:usr_old7")
+    with writing(made.engine) as connection:
+        actor = Actor("subject", "usr_old7")
+        intake.take(connection, made.place.settings, wanted, actor=actor, auth=PRESENT)
+
+
+def _read_log(made: World, _queue: WakeUps) -> None:
+    with reading(made.engine) as connection:
+        for scope in (Scope(), Scope(subject_ref="sub_old7"), Scope(tenant="ten_1")):
+            _rows, following = request_log.page(connection, scope, limit=3)
+            if following:
+                request_log.page(connection, scope, after=following, limit=3)
+
+
+def _read_desk(made: World, _queue: WakeUps) -> None:
+    with reading(made.engine) as connection:
+        request_log.by_due_date(connection, Scope())
+        request_log.counts(connection, Scope())
+        exports.recent(connection)
+        audit.events(connection, export_id="old7")
+
+
+def _claim(made: World, _queue: WakeUps) -> None:
+    assert claims.claim(made.engine, "test", 60)
+
+
+def _dispatch(made: World, queue: WakeUps) -> None:
+    assert dispatch.dispatch(made.engine, queue) == 2
+
+
+def _expire(made: World, _queue: WakeUps) -> None:
+    expiry.announce(made.engine, made.place.settings)
+    expiry.expire(made.engine, made.place.settings)
+
+
+def _purge(made: World, _queue: WakeUps) -> None:
+    assert purge.purge(made.engine, 24) == 0
+
+
+def _chain(made: World, _queue: WakeUps) -> None:
+    audit.chain_all(made.engine)
+    with reading(made.engine) as connection:
+        subject_locks.check_not_erasing(connection, "user", "usr_old7", None)
+
+
+HOT: tuple[Callable[[World, WakeUps], None], ...] = (
+    *(_accept, _read_log, _read_desk, _claim, _dispatch, _expire, _purge, _chain),
+)
+"""What happens at each request, claim, page and round of the clock."""
