@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import orjson
 
-from formats.values import encode_records, malformed
-from portability.api import JSON, Dataset, Field, FieldType, Record, rows
+from formats.values import RecordWriter, malformed
+from portability.api import JSON, Dataset, Field, FieldType, FormatWriter, Record, Sink, Unit, encoded, rows
 
 Cell = tuple[str, bool]
 """A cell without its quotes, and whether it had quotes."""
@@ -42,8 +42,7 @@ _CELL = re.compile(r'(?:"([^"]*+(?:""[^"]*+)*+)"|([^",\r\n]*+))(,|\r\n)')
 class Csv:
     """The format `csv`."""
 
-    streams = True
-    """It yields a block as soon as it has one, so it can be fed batch by batch (worker/write/pieces.py)."""
+    unit = Unit.PIECE
 
     @property
     def suffix(self) -> str:
@@ -60,14 +59,11 @@ class Csv:
 
         Raises: FormatError for NaN, infinity, lone surrogates, undeclared fields and values of another type.
         """
-        types = [field.type for field in dataset.fields]
-        names = [field.name for field in dataset.fields]
+        return encoded(self, dataset, records)
 
-        def line(values: Sequence[JSON]) -> bytes:
-            return (",".join(map(_cell, types, values)) + "\r\n").encode()
-
-        head = ",".join(name if _HEADER.fullmatch(name) else _quoted(name) for name in names) + "\r\n"
-        return encode_records(dataset, records, line, whole=partial(_lines, types), head=head.encode())
+    def open(self, out: Sink) -> FormatWriter:
+        """Write blocks of at least 256 KiB, except the last; only the header without records."""
+        return RecordWriter(out, _line, whole=lambda dataset: partial(_lines, _types(dataset)), head=_head)
 
     def decode(self, dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[Record]:
         """Yield the records of a whole document, given in one piece or in blocks cut anywhere.
@@ -87,6 +83,24 @@ class Csv:
             except _WrongCell as wrong:
                 raise malformed(dataset, number, f"not a valid {wrong.field.type}", wrong.field) from None
             yield dict(zip(names, values, strict=True))
+
+
+def _types(dataset: Dataset) -> Sequence[FieldType]:
+    return [field.type for field in dataset.fields]
+
+
+def _head(dataset: Dataset) -> bytes:
+    names = [field.name for field in dataset.fields]
+    return (",".join(name if _HEADER.fullmatch(name) else _quoted(name) for name in names) + "\r\n").encode()
+
+
+def _line(dataset: Dataset) -> Callable[[Sequence[JSON]], bytes]:
+    types = _types(dataset)
+
+    def line(values: Sequence[JSON]) -> bytes:
+        return (",".join(map(_cell, types, values)) + "\r\n").encode()
+
+    return line
 
 
 class _WrongCell(Exception):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from archive.write.volume import MEMBER_BYTES, Volume
-from portability.api import Cursor, DocumentFormat, Exporter, Format, Gap, Selection
+from portability.api import Cursor, DocumentFormat, Exporter, Format, Gap, Selection, WriterFormat
 from portability.people.resolution import Unresolved
 from worker.plan.coverage import PlannedCoverage, gaps
 from worker.plan.plan import ExportPlan, PlanLine
@@ -43,7 +43,7 @@ class SliceJob:
     readings: Sequence[Reading]
     """The readings of this slice, in this order."""
     exporters: Mapping[str, Exporter]
-    formats: Mapping[str, Format]
+    formats: Mapping[str, Format | WriterFormat]
     selection: Selection
     limits: VolumeLimits
     patience: SourcePatience
