@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from io import RawIOBase
+from typing import Any
 
 import orjson
 
@@ -70,6 +72,33 @@ class RecordWriter:
     def _flush(self) -> None:
         self._out.write(bytes(self._block))
         self._block.clear()
+
+
+class UnseekableStream(RawIOBase):
+    """A stream for libraries that write to files; it has no positions, so they never go back."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write: Callable[[bytes], object] | None = write
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any, /) -> int:  # noqa: ANN401  # any buffer
+        if self._write is not None:
+            self._write(bytes(block))
+        return len(block)
+
+    def drop(self) -> None:
+        """Ignore what the library writes from now on, such as the end of a file that is given up."""
+        self._write = None
+
+
+def columns_of(checker: RecordChecker, records: Sequence[Record]) -> Sequence[Sequence[JSON]]:
+    """Return a batch by column, in the order of the declared fields. Raises FormatError as `RecordChecker` does."""
+    if isinstance(records, Rows) and checker.knows(records):
+        checker.count += len(records)
+        return records.columns
+    return list(zip(*map(checker.values, records), strict=True))
 
 
 def dataset_names(dataset: Dataset) -> frozenset[str]:

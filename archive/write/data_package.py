@@ -81,6 +81,8 @@ def _resource(name: str, member: Member) -> dict[str, JSON]:
         resource |= {"format": "jsonl", "x-json-schema": schema_path(content.exporter, dataset)}
     if content.corrects:
         resource["x-corrects"] = True
+    if content.form is not None:
+        resource |= {"x-form": content.form, "x-losses": dict(content.losses)}
     if content.file is not None:
         resource["x-file"] = content.file
     return resource

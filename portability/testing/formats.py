@@ -145,7 +145,7 @@ def _check_batching(form: AnyPieceFormat) -> None:
     for size in (1, 7, 100):
         batches = [records[begin : begin + size] for begin in range(0, 100, size)]
         require(_encoded(form, Batched(batches)) == whole, f"in batches of {size} records the bytes differ")
-        require(_encoded(form, Batched(map(_rows, batches))) == whole, f"in Rows of {size} records the bytes differ")
+        require(_encoded(form, Batched(map(rows_of, batches))) == whole, f"in Rows of {size} records the bytes differ")
 
 
 def _check_several_at_once(form: AnyPieceFormat) -> None:
@@ -251,7 +251,8 @@ def _field(name: str) -> Field:
     return next(field for field in FIELDS if field.name == name)
 
 
-def _rows(records: Sequence[Record]) -> Rows:
+def rows_of(records: Sequence[Record]) -> Rows:
+    """Return records of SAMPLE with all fields as `Rows`."""
     columns = [[record[name] for record in records] for name in VALUES]
     return Rows(list(VALUES), columns, bytes(lines(list(VALUES), columns)))
 

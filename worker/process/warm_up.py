@@ -24,7 +24,7 @@ from portability.law.profiles import Profile
 from portability.people import resolution
 from portability.plugins import load_document_formats, load_formats
 from portability.processes import settle
-from portability.requests.acceptance import DEFAULT_FORMATS
+from portability.requests.forms import DEFAULT_FORMATS
 from portability.requests.instructions import Order
 from portability.requests.states import DatasetState
 from portability.sources import PlatformSources

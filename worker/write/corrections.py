@@ -87,8 +87,9 @@ def _is_writable(job: SliceJob, dataset: Dataset, record: Record) -> bool:
 def _piece(job: SliceJob, dataset: Dataset, records: list[Record]) -> DatasetPiece:
     """Make the members of these records: a table for each format, or a document of each record."""
     bodies, made = {}, []
+    batches = () if dataset.documents else (records,)
     if dataset.documents:
         made = [one for record in records for one in documents.of_record(dataset, record, job.document_formats)[0]]
     else:
         bodies = {name: list(encoded(form, dataset, records)) for name, form in job.formats.items()}
-    return DatasetPiece(len(records), bodies, None, None, (), (), head=records, documents=made)
+    return DatasetPiece(len(records), bodies, None, None, (), (), batches=batches, head=records, documents=made)

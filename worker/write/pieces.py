@@ -66,6 +66,8 @@ class DatasetPiece:
     shortfalls: tuple[Shortfall, ...]
     last_records: int = 0
     """Number of records of the last batch."""
+    batches: Sequence[Sequence[Record]] = field(default=(), repr=False)
+    """The records, slim where they are rows, for the forms of the volume; empty if it has none."""
     head: Sequence[Record] = field(default=(), repr=False)
     """The first records, for the viewer's excerpt."""
     documents: Sequence[tuple[DocumentFormat, Document]] = field(default=(), repr=False)
@@ -112,12 +114,15 @@ def read(
     size_bytes: int,
     screen: Screen,
     redact: Redact = as_it_is,
+    *,
+    keep: bool = False,
 ) -> DatasetPiece:
     """Read batches until the first format has `size_bytes`, a batch has files, or the source ends.
 
     The size of a `Format` is unknown before its end: then the sizes of the batches, each encoded alone, are added.
 
     A record that a format cannot represent is the exporter's fault: the piece and the reading end before its batch.
+    `keep` asks for the records of the piece too.
     Raises ScanBlocked.
     """
     arrived = _Arrivals([], [reader.after], [], [], [])
@@ -141,6 +146,7 @@ def read(
         files=batches[-1].files if batches else (),
         shortfalls=tuple(shortfalls(batches, cursors)),
         last_records=len(batches[-1].records) if batches else 0,
+        batches=[batch.records for batch in batches] if keep else (),
         head=tuple(head),
         redactions=sum((counts.masked for counts in arrived.counts[:count]), Counter()),
         findings=sum((counts.reported for counts in arrived.counts[:count]), Counter()),
