@@ -3,7 +3,8 @@
 
 Text is always quoted; numbers, dates and booleans are unquoted; an unquoted empty cell is NULL, `""` is the empty text.
 Objects are JSON text. A quoted cell that a spreadsheet could take for a formula gets a leading `'`. So does a cell
-that begins with `'`, so that every cell that begins with `'` has exactly one too many (OWASP, CSV Injection).
+that begins with `'`, so that every cell that begins with `'` has exactly one too many (OWASP, CSV Injection). Phone
+numbers such as `+62 812-3456` stay as they are: they can run nothing, and programs need them (ADR 67).
 
 Python's own csv cannot distinguish NULL from the empty text before 3.12, hence the small encoder and parser.
 """
@@ -27,6 +28,8 @@ Cell = tuple[str, bool]
 # Spreadsheets skip blanks, controls and zero-width characters before they look for a formula.
 _SKIPPED = r"\s\x00-\x20\x7f-\xa0\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 _FORMULA = re.compile(rf"'|[{_SKIPPED}]*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # full-width characters begin formulas too
+_NUMBER = re.compile(r"\+[0-9][0-9 ()-]{4,22}")
+"""A phone number: no function, no reference to a cell and no command can be made of these characters."""
 _RISKY = re.compile(rf"['{_SKIPPED}=+\-@＝＋－＠]")  # noqa: RUF001  # as above
 """How a formula, or the mark against one, may begin."""
 _BARE = {
@@ -160,7 +163,7 @@ def _needs_care(column: Sequence[str]) -> bool:
 
 
 def _quoted(text: str) -> str:
-    if not text[:1].isalnum() and _FORMULA.match(text):
+    if not text[:1].isalnum() and _FORMULA.match(text) and not _NUMBER.fullmatch(text):
         text = f"'{text}"
     return '"' + text.replace('"', '""') + '"'
 
