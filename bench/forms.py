@@ -1,4 +1,4 @@
-"""`forms`, `forms_rss`: the cost of a person's default forms beside JSON Lines, and the memory of all forms together."""
+"""`forms`, `forms_rss`: the cost of a person's default forms beside JSON Lines, and the memory of all forms."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from worker.write.forms import VolumeForms
 RECORD_BYTES = 470
 """The size of records that the target refers to."""
 TARGET_US = 30.0
-TARGET_MB = 100
-"""Of 1,000,000 records, above the memory at the beginning: the worker has 220 MB, and 120 at the beginning."""
+TARGET_MB = 40
+"""Above the memory at the beginning, whatever the number of records."""
 ALL_FORMS = ("xlsx", "sqlite", "vcard", "icalendar", "eml")
 
 

@@ -122,7 +122,7 @@ def _address(name: JSON, address: JSON) -> Address:
     shown = _one_line(name)
     try:
         return Address(shown, addr_spec=str(address)) if isinstance(address, str) else Address(shown, "unknown", DOMAIN)
-    except Exception:  # noqa: BLE001  # the parser raises many types for what is no address
+    except Exception:  # noqa: BLE001  # the parser raises many types for an invalid address
         return Address(shown, "unknown", DOMAIN)
 
 

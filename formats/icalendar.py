@@ -31,7 +31,7 @@ class Icalendar:
         return "text/calendar"
 
     def open(self, out: Sink) -> FormatWriter:
-        """Begin a calendar; there is none without a meeting."""
+        """Begin a calendar; without a meeting it has no file."""
         return LinesWriter(out, NAME, _knows, _HEAD, _FOOT)
 
 
@@ -52,7 +52,7 @@ def _event(record: Record, identifier: str) -> Iterator[str]:
         raise NotWritable("without_time")
     stamp = utc(record.get("updated_at")) or utc(record.get("created_at")) or begin
     yield from ("BEGIN:VEVENT", f"UID:{identifier}", f"DTSTAMP:{stamp}", f"DTSTART:{begin}")
-    # An end that is not after the beginning is no valid one.
+    # An end must be after the beginning.
     if (end := utc(record.get("ends_at"))) and end > begin:
         yield f"DTEND:{end}"
     for name, field in (("SUMMARY", "subject"), ("DESCRIPTION", "body"), ("LOCATION", "location")):

@@ -32,7 +32,7 @@ class Vcard:
         return "text/vcard"
 
     def open(self, out: Sink) -> FormatWriter:
-        """Begin a file of cards; there is none without a contact."""
+        """Begin a file of cards; without a contact it has no file."""
         return LinesWriter(out, NAME, _knows, (), ())
 
 

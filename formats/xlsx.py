@@ -252,7 +252,7 @@ def _escaped(value: str, losses: Counter[str]) -> str:
 def _picture(found: re.Match[str]) -> str:
     """Return the visible sign of a control character, which XML cannot hold."""
     code = ord(found[0])
-    return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"  # noqa: PLR2004  # the first character that is no control
+    return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"  # noqa: PLR2004  # the first printable character
 
 
 def _sheet_name(wanted: str, taken: set[str]) -> str:

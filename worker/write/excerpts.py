@@ -84,6 +84,8 @@ class Excerpts:
         """Record the locations of a volume's files: pieces of records, recordings and attachments."""
         for member in members:
             content = member.content
+            if content.form is not None:
+                continue  # the viewer shows records, not copies of them
             kept = self._of(content.exporter, content.dataset.name)
             if content.corrects and content.dataset.documents:
                 # A document is delivered again under its path: the viewer links the newest.

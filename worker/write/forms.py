@@ -19,6 +19,7 @@ from archive.parts import FORMS, REFUSED, Content
 from archive.write.volume import Volume
 from portability.api import Dataset, Record, WriterFormat
 from portability.api.errors import FormatError
+from portability.api.rows import Rows
 from portability.errors import VolumeFault
 from portability.locale import languages, text
 
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 SPOOL_BYTES = 4 << 20
 """What a form has in memory; the rest is in an unnamed file of the folder for temporary files."""
 BLOCK_BYTES = 1 << 20
+PART_ROWS = 1_000
 
 
 class VolumeForms:
@@ -51,8 +53,9 @@ class VolumeForms:
     def write(self, exporter: str, dataset: Dataset, batches: Iterable[Sequence[Record]]) -> None:
         """Give the records of a piece to every form. Raises VolumeFault if there is no room for temporary files."""
         for records in batches:
-            for form in self._forms:
-                form.write(exporter, dataset, records)
+            for part in _parts(records):
+                for form in self._forms:
+                    form.write(exporter, dataset, part)
 
     def add_to(self, output: Volume) -> None:
         """Finish the forms and write their files to the volume."""
@@ -63,6 +66,13 @@ class VolumeForms:
         """Free what the forms hold. Safe to call twice."""
         for form in self._forms:
             form.release()
+
+
+def _parts(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield a batch in small parts: their values need ten times the memory of their lines."""
+    if isinstance(records, Rows):
+        return records.parts(PART_ROWS)
+    return (records[begin : begin + PART_ROWS] for begin in range(0, len(records), PART_ROWS))
 
 
 class _OpenForm:
@@ -143,7 +153,7 @@ class _Spool:
     """The sink of a form: one temporary file for all that it writes, and the files that it hands over."""
 
     def __init__(self) -> None:
-        self._own = cast("BinaryIO", SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115  # `close` closes it
+        self._own = cast("BinaryIO", SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115  # the method close closes it
         self._files: list[_SpooledFile] = []
         self._own_size = 0
 

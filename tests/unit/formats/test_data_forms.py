@@ -22,7 +22,7 @@ HUGE: Record = VALUES | {"integer": 10**30, "number": 3, "string": "", "decimal"
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def forms_database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A database of two datasets: two batches of the first, one of the second."""
     files = written_files(
         sqlite.format, [(SAMPLE, [[VALUES, NULLS], [HUGE]]), (dataset("others"), [[{"id": "1", "text": None}]])]
@@ -32,22 +32,22 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def test_sqlite_keeps_every_value(database: sqlite3.Connection) -> None:
+def test_sqlite_keeps_every_value(forms_database: sqlite3.Connection) -> None:
     """Numbers keep their type, an integer of more than 64 bits is its digits, and NULL is not the empty text."""
-    assert database.execute("pragma integrity_check").fetchall() == [("ok",)]
+    assert forms_database.execute("pragma integrity_check").fetchall() == [("ok",)]
     columns = [field.name for field in SAMPLE.fields]
-    rows = [dict(zip(columns, row, strict=True)) for row in database.execute("select * from exporter_things")]
+    rows = [dict(zip(columns, row, strict=True)) for row in forms_database.execute("select * from exporter_things")]
     as_stored: Record = {"boolean": 0, "object": '{"a":[1,null,{"b":"c"}]}'}
     assert rows == [{**VALUES, **as_stored}, NULLS, {**HUGE, **as_stored, "integer": str(10**30)}]
     assert [type(row["number"]) for row in rows] == [float, type(None), int]
 
 
-def test_sqlite_says_what_it_holds(database: sqlite3.Connection) -> None:
+def test_sqlite_says_what_it_holds(forms_database: sqlite3.Connection) -> None:
     """`_datasets` names the dataset of each table, and `_fields` explains each column."""
-    tables = database.execute("select name, exporter, dataset from _datasets").fetchall()
+    tables = forms_database.execute("select name, exporter, dataset from _datasets").fetchall()
     names = ("things", "others")
     assert tables == [(f"exporter_{name}", "exporter", name) for name in names]
-    described = database.execute("select description from _fields where field = 'date'").fetchall()
+    described = forms_database.execute("select description from _fields where field = 'date'").fetchall()
     assert described == [("A date.",)]
 
 

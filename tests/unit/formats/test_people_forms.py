@@ -35,14 +35,14 @@ CONTACT: dict[str, JSON] = {
 }
 
 
-def made(name: str, fields: Sequence[str]) -> Dataset:
+def known_by(name: str, fields: Sequence[str]) -> Dataset:
     types = {"tags": FieldType.OBJECT}
     declared = tuple(Field(f, types.get(f, FieldType.STRING), f"Its {f}.", Provenance.PROVIDED) for f in fields)
     return Dataset(name, name.title(), f"Made-up {name}.", declared, Provenance.PROVIDED, Role.CONTROLLER, ("id",))
 
 
 def cards(*records: Record) -> bytes:
-    return written_files(vcard_form, [(made("contacts", list(CONTACT)), [records])]).get("contacts.vcf", b"")
+    return written_files(vcard_form, [(known_by("contacts", list(CONTACT)), [records])]).get("contacts.vcf", b"")
 
 
 def test_vobject_reads_every_contact() -> None:
@@ -67,7 +67,7 @@ def test_a_card_is_the_same_in_every_export() -> None:
 
 
 def test_a_contact_without_name_has_its_address() -> None:
-    """FN is obligatory; a record without name, address and number is no contact, and makes no file."""
+    """FN is obligatory; a record without name, address and number makes no card."""
     (card,) = vobject.readComponents(cards({"id": "1", "email": "ann@example.test", "phone": "0800 FLOWER"}).decode())
     assert (card.fn.value, card.tel.value) == ("ann@example.test", "0800 FLOWER")
     assert cards({"id": "1", "company_name": "Ends"}) == b""
@@ -92,9 +92,9 @@ MEETING: dict[str, JSON] = {
 
 
 def test_icalendar_reads_every_meeting() -> None:
-    """A meeting is an event in UTC; mails and notes are none."""
+    """A meeting is an event in UTC; mails and notes are left out."""
     mail = {**MEETING, "id": "act_2", "kind": "email"}
-    files = written_files(calendar_form, [(made("activities", list(MEETING)), [[MEETING, mail]])])
+    files = written_files(calendar_form, [(known_by("activities", list(MEETING)), [[MEETING, mail]])])
     calendar = icalendar.Calendar.from_ical(files["appointments.ics"])
     (event,) = calendar.walk("VEVENT")
     assert calendar.errors == event.errors == []
@@ -108,7 +108,7 @@ def test_a_meeting_without_time_is_counted() -> None:
     """It cannot be in a calendar; the archive says how many."""
     out = MemorySink()
     writer = calendar_form.open(out)
-    writer.begin("crm", made("activities", list(MEETING)))
+    writer.begin("crm", known_by("activities", list(MEETING)))
     writer.write([{**MEETING, "occurred_at": value} for value in (None, "soon", "2026-03-01T08:30:05")])
     assert (writer.close(), out.files) == ({"without_time": 3}, {})
 
@@ -118,7 +118,7 @@ def test_an_end_is_after_the_beginning() -> None:
     fields = ["id", "subject", "starts_at", "ends_at"]
     times = [("2026-03-01T08:00:00Z", "2026-03-01T09:00:00Z"), ("2026-03-01T08:00:00Z", "2026-03-01T08:00:00Z")]
     records = [{"id": str(n), "starts_at": begin, "ends_at": end} for n, (begin, end) in enumerate(times)]
-    body = written_files(calendar_form, [(made("visits", fields), [records])])["appointments.ics"]
+    body = written_files(calendar_form, [(known_by("visits", fields), [records])])["appointments.ics"]
     assert ["DTEND" in event for event in icalendar.Calendar.from_ical(body).walk("VEVENT")] == [True, False]
 
 
@@ -133,14 +133,16 @@ INQUIRY: dict[str, JSON] = {
 REPLY: dict[str, JSON] = {"id": "rep_1", "inquiry_id": "inq/1", "author": "staff", "body": "Yes.", "sent_at": None}
 
 
-def messages(*batches: tuple[Dataset, list[Record]]) -> list[EmailMessage]:
+def rebuilt(*batches: tuple[Dataset, list[Record]]) -> list[EmailMessage]:
     files = written_files(eml.format, [(dataset, [records]) for dataset, records in batches])
     return [email.message_from_bytes(body, policy=default) for body in files.values()]
 
 
 def test_email_reads_every_message() -> None:
     """A text of any characters arrives whole, no header is injected, and a reply follows its inquiry."""
-    inquiry, reply = messages((made("inquiries", list(INQUIRY)), [INQUIRY]), (made("replies", list(REPLY)), [REPLY]))
+    inquiry, reply = rebuilt(
+        (known_by("inquiries", list(INQUIRY)), [INQUIRY]), (known_by("replies", list(REPLY)), [REPLY])
+    )
     assert inquiry.defects == reply.defects == []
     assert inquiry["Subject"] == str(INQUIRY["subject"]).strip()
     assert inquiry["Bcc"] is None
@@ -154,7 +156,7 @@ def test_email_reads_every_message() -> None:
 @pytest.mark.parametrize("address", [None, "", "no address", "a@b@c", "<a@b>", "a b@c.test", "\u2603@x.test"])
 def test_a_wrong_address_is_no_fault(address: str | None) -> None:
     """The message then has an address that cannot exist."""
-    (message,) = messages((made("inquiries", list(INQUIRY)), [{**INQUIRY, "email": address}]))
+    (message,) = rebuilt((known_by("inquiries", list(INQUIRY)), [{**INQUIRY, "email": address}]))
     assert message["From"].addresses[0].addr_spec in {"unknown@portability.invalid", "\u2603@x.test"}
 
 
@@ -163,6 +165,6 @@ def test_a_volume_has_a_bounded_number_of_messages(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(eml, "FILES_MAX", 2)
     out = MemorySink()
     writer = eml.format.open(out)
-    writer.begin("exporter", made("inquiries", list(INQUIRY)))
+    writer.begin("exporter", known_by("inquiries", list(INQUIRY)))
     writer.write([{**INQUIRY, "id": str(number)} for number in range(5)])
     assert (len(out.files), writer.close()) == (2, {"rows_cut": 3})

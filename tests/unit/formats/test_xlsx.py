@@ -46,7 +46,7 @@ SHOWN = TRAPS | {"large": str(2**60), "tags": '["a",{"b":"1152921504606846976"}]
 """What a reader sees: all of it unchanged, but for these two as texts."""
 
 
-def table(name: str, fields: Sequence[str]) -> Dataset:
+def typed(name: str, fields: Sequence[str]) -> Dataset:
     declared = tuple(Field(f, TYPES.get(f, FieldType.STRING), f"Its {f}.", Provenance.PROVIDED) for f in fields)
     return Dataset(name, name.title(), f"Made-up {name}.", declared, Provenance.PROVIDED, Role.CONTROLLER, ("id",))
 
@@ -59,7 +59,7 @@ def workbook(*parts: tuple[Dataset, list[Record]]) -> bytes:
 
 def test_openpyxl_reads_every_trap_as_it_is() -> None:
     """Leading zeros, formulas, 29 digits, combining marks, texts from right to left and NULL stay what they are."""
-    book = openpyxl.load_workbook(BytesIO(workbook((table("traps", list(TRAPS)), [TRAPS]))))
+    book = openpyxl.load_workbook(BytesIO(workbook((typed("traps", list(TRAPS)), [TRAPS]))))
     assert book.sheetnames == ["About", "exporter.traps", "Fields"]
     head, row = book["exporter.traps"].iter_rows()
     assert [cell.value for cell in head] == list(TRAPS)
@@ -73,7 +73,7 @@ def test_openpyxl_reads_every_trap_as_it_is() -> None:
 
 def test_calamine_reads_every_trap_as_it_is() -> None:
     """So does a second reader, which decodes the escape."""
-    book = CalamineWorkbook.from_filelike(BytesIO(workbook((table("traps", list(TRAPS)), [TRAPS]))))
+    book = CalamineWorkbook.from_filelike(BytesIO(workbook((typed("traps", list(TRAPS)), [TRAPS]))))
     rows = book.get_sheet_by_name("exporter.traps").to_python()
     assert rows[0] == list(TRAPS)
     assert dict(zip(TRAPS, rows[1], strict=True)) == SHOWN | {"null": ""}
@@ -81,7 +81,7 @@ def test_calamine_reads_every_trap_as_it_is() -> None:
 
 def test_sheets_say_what_they_hold() -> None:
     """The first sheet names the others, the last explains their fields; equal names get a number."""
-    first, second = table("a" * 40, ["id"]), table("a" * 41, ["id"])
+    first, second = typed("a" * 40, ["id"]), typed("a" * 41, ["id"])
     book = openpyxl.load_workbook(BytesIO(workbook((first, [{"id": "1"}]), (second, [{"id": "2"}, {"id": "3"}]))))
     names = ["exporter." + "a" * 22, "exporter." + "a" * 20 + " 2"]
     assert book.sheetnames == ["About", *names, "Fields"]
@@ -105,7 +105,7 @@ def test_what_a_cell_cannot_hold_is_cut_and_counted(value: str, shown: str, loss
     """A cell has 32,767 UTF-16 units, and XML has no control characters: nothing is lost without a count."""
     out = MemorySink()
     writer = xlsx.format.open(out)
-    writer.begin("exporter", table("texts", ["id"]))
+    writer.begin("exporter", typed("texts", ["id"]))
     writer.write([{"id": value}])
     assert writer.close() == losses
     book = openpyxl.load_workbook(BytesIO(out.files["my-data.xlsx"]))
@@ -119,7 +119,7 @@ def test_rows_beyond_the_cap_are_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     out = MemorySink()
     writer = xlsx.format.open(out)
     for name in ("one", "two"):
-        writer.begin("exporter", table(name, ["id"]))
+        writer.begin("exporter", typed(name, ["id"]))
         writer.write([{"id": "1"}, {"id": "2"}])
         writer.write([])
     assert writer.close() == {"rows_cut": 1}
@@ -131,7 +131,7 @@ def test_rows_beyond_the_cap_are_counted(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_every_part_is_there() -> None:
     """The relations and content types name the sheets in the file, which Excel demands."""
-    with ZipFile(BytesIO(workbook((table("things", ["id"]), [{"id": "1"}])))) as parts:
+    with ZipFile(BytesIO(workbook((typed("things", ["id"]), [{"id": "1"}])))) as parts:
         sheets = {name for name in parts.namelist() if name.startswith("xl/worksheets/")}
         assert sheets == {f"xl/worksheets/sheet{number}.xml" for number in (1, 2, 3)}
         assert {info.date_time for info in parts.infolist()} == {(1980, 1, 1, 0, 0, 0)}

@@ -24,7 +24,7 @@ from worker.write.forms import VolumeForms
 CARD = "4111 1111 1111 1111"
 
 
-def archive(made: World, *names: str, **asked: Any) -> list[ZipFile]:
+def volumes_with(made: World, *names: str, **asked: Any) -> list[ZipFile]:
     """Make an export in JSON Lines and these forms, and verify it."""
     identifier = made.request(formats=["jsonl", *names], **asked)
     made.advance_all()
@@ -33,20 +33,20 @@ def archive(made: World, *names: str, **asked: Any) -> list[ZipFile]:
     return [ZipFile(volume) for volume in volumes]
 
 
-def member(volume: ZipFile, end: str) -> bytes:
+def content_of(volume: ZipFile, end: str) -> bytes:
     (name,) = [name for name in volume.namelist() if name.endswith(end)]
     return volume.read(name)
 
 
 def cells(volume: ZipFile) -> Sequence[Sequence[object]]:
-    sheet = openpyxl.load_workbook(BytesIO(member(volume, "/data/my-data.xlsx")))["made.things"]
+    sheet = openpyxl.load_workbook(BytesIO(content_of(volume, "/data/my-data.xlsx")))["made.things"]
     return [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2)]
 
 
 def test_an_archive_has_the_forms_that_are_asked_for(tmp_path: Path) -> None:
     """Each has every record; the data package and the page name it, and the counts are those of the tables."""
     made = world_of(tmp_path, MadeUpExporter(things(50), batch_records=7, files={2: [file("a.wav", b"RIFF")]}))
-    (volume,) = archive(made, "xlsx", "sqlite", "vcard")
+    (volume,) = volumes_with(made, "xlsx", "sqlite", "vcard")
 
     records = [
         orjson.loads(line) for name in volume.namelist() if name.endswith(".jsonl") for line in volume.open(name)
@@ -54,21 +54,21 @@ def test_an_archive_has_the_forms_that_are_asked_for(tmp_path: Path) -> None:
     assert len(records) == 50
     assert cells(volume) == [[record["id"], record["text"]] for record in records]
     with closing(sqlite3.connect(":memory:")) as database:
-        database.deserialize(member(volume, "/data/my-data.sqlite"))
+        database.deserialize(content_of(volume, "/data/my-data.sqlite"))
         assert database.execute("select count(*) from made_things").fetchone() == (50,)
     assert [name for name in volume.namelist() if name.endswith(".vcf")] == [], "nothing here is a contact"
 
-    package = orjson.loads(member(volume, "/datapackage.json"))
+    package = orjson.loads(content_of(volume, "/datapackage.json"))
     named = {one["path"]: (one["x-form"], one["x-losses"]) for one in package["resources"] if "x-form" in one}
     assert named == {
         "data/my-data.xlsx": ("xlsx", {}),
         "data/my-data.sqlite": ("sqlite", {}),
     }
-    page = member(volume, "/README.html").decode()
+    page = content_of(volume, "/README.html").decode()
     assert 'href="data/my-data.xlsx"' in page
     assert "a sheet for each kind of data" in page
     assert FORMS[1].description not in page
-    counted = orjson.loads(member(volume, "/counts.json"))
+    counted = orjson.loads(content_of(volume, "/counts.json"))
     assert [(one["dataset"], one["records"]) for one in counted["datasets"]] == [("things", 50)]
 
 
@@ -76,7 +76,7 @@ def test_each_volume_has_its_own_workbook(tmp_path: Path) -> None:
     """Together they have every record once; what waits in the forms counts when a volume is full."""
     records = [{**thing, "text": "x" * 20_000} for thing in things(200)]
     made = world_of(tmp_path, MadeUpExporter(records, batch_records=10), volume_bytes=65_536, piece_bytes=1)
-    volumes = archive(made, "sqlite", "xlsx")
+    volumes = volumes_with(made, "sqlite", "xlsx")
     assert len(volumes) > 3
     rows = [row[0] for volume in volumes for row in cells(volume)]
     assert rows == [record["id"] for record in records]
@@ -85,8 +85,8 @@ def test_each_volume_has_its_own_workbook(tmp_path: Path) -> None:
 def test_forms_have_what_the_tables_have(tmp_path: Path) -> None:
     """The scan masks a card number before any form is written: it is nowhere in the unpacked files."""
     made = world_of(tmp_path, MadeUpExporter([{"id": "1", "text": f"pay {CARD} now"}], batch_records=1))
-    (volume,) = archive(made, "xlsx", "sqlite")
-    with ZipFile(BytesIO(member(volume, "/data/my-data.xlsx"))) as book:
+    (volume,) = volumes_with(made, "xlsx", "sqlite")
+    with ZipFile(BytesIO(content_of(volume, "/data/my-data.xlsx"))) as book:
         parts = [book.read(name) for name in book.namelist()]
     bodies = [*parts, *(volume.read(name) for name in volume.namelist())]
     assert not [body for body in bodies if CARD.encode() in body]
@@ -98,11 +98,11 @@ def test_a_batch_that_a_table_refuses_is_in_no_form(tmp_path: Path) -> None:
     """Forms get a piece only when every format of tables has taken it."""
     records: list[Record] = [*things(6), {"id": "bad", "text": {"no": "text"}}, *things(3)]
     made = world_of(tmp_path, MadeUpExporter(records, batch_records=3))
-    (volume,) = archive(made, "xlsx")
+    (volume,) = volumes_with(made, "xlsx")
     assert len(cells(volume)) == 6
 
 
-class Picky:
+class RefusingForm:
     """A form that refuses a record, after it wrote some bytes."""
 
     suffix, media_type, unit, held = ".picky", "text/x-picky", Unit.VOLUME, 0
@@ -110,7 +110,7 @@ class Picky:
     def __init__(self) -> None:
         self.ended: list[str] = []
 
-    def open(self, out: Sink) -> Picky:
+    def open(self, out: Sink) -> RefusingForm:
         self._out = out
         return self
 
@@ -132,23 +132,23 @@ class Picky:
 
 def test_a_form_that_refuses_a_value_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The archive is complete without it, and a file in its place says so."""
-    picky = Picky()
+    picky = RefusingForm()
     monkeypatch.setattr("worker.prepare.load_forms", lambda _names: {"picky": picky})
     made = world_of(tmp_path, MadeUpExporter(things(9), batch_records=3))
-    (volume,) = archive(made)
+    (volume,) = volumes_with(made)
     assert [name for name in volume.namelist() if name.endswith(".picky")] == []
-    assert b"could not be made" in member(volume, "/data/picky-missing.txt")
-    assert "could not be made" in member(volume, "/README.html").decode()
+    assert b"could not be made" in content_of(volume, "/data/picky-missing.txt")
+    assert "could not be made" in content_of(volume, "/README.html").decode()
     assert set(picky.ended) == {"abort"}
-    assert orjson.loads(member(volume, "/export.json"))["outcome"]["own"] == "complete"
+    assert orjson.loads(content_of(volume, "/export.json"))["outcome"]["own"] == "complete"
 
 
 def test_losses_of_a_stranger_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A code without a sentence is shown as it is."""
-    monkeypatch.setattr("worker.prepare.load_forms", lambda _names: {"picky": Picky()})
-    (volume,) = archive(world_of(tmp_path, MadeUpExporter(things(3), batch_records=3)))
-    assert member(volume, "/data/x.picky") == b"some" * 3
-    page = member(volume, "/README.html").decode()
+    monkeypatch.setattr("worker.prepare.load_forms", lambda _names: {"picky": RefusingForm()})
+    (volume,) = volumes_with(world_of(tmp_path, MadeUpExporter(things(3), batch_records=3)))
+    assert content_of(volume, "/data/x.picky") == b"some" * 3
+    page = content_of(volume, "/README.html").decode()
     assert "1 times: <code>odd</code>" in page
     assert "in the form <code>picky</code>" in page
 
