@@ -86,7 +86,8 @@ COMPILE := $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version
 lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hashes
 	$(COMPILE) -o requirements/run.txt pyproject.toml requirements/build.in
 	$(COMPILE) --extra embedded -o requirements/embedded.txt pyproject.toml requirements/build.in
-	$(COMPILE) --extra embedded --extra otlp --extra pkcs11 --extra dev --extra docs -o requirements/dev.txt pyproject.toml requirements/build.in
+	$(COMPILE) --extra embedded --extra otlp --extra pkcs11 --extra parquet --extra dev --extra docs -o requirements/dev.txt \
+		pyproject.toml requirements/build.in
 	$(COMPILE) --extra mutants -c requirements/dev.txt -o requirements/mutants.txt pyproject.toml
 	$(COMPILE) --extra sbom -c requirements/dev.txt -o requirements/sbom.txt pyproject.toml
 

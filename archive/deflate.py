@@ -21,6 +21,11 @@ SOUND_LEVEL = 3
 """For media that shrink, as uncompressed sound does: isal leaves a tenth less of it than at level 1."""
 STORED_LEVEL = 0
 """Stored blocks inside a deflate stream: for what does not shrink. ZIP's own STORED cannot be streamed to Java."""
+PACKED_MEDIA = (
+    *("audio/", "video/", "image/", "application/zip", "application/gzip", "application/vnd.apache.parquet"),
+    "application/vnd.openxmlformats-officedocument.",
+)
+"""How media types begin that are usually compressed already."""
 LEVELS = (FAST_LEVEL, SOUND_LEVEL)
 """Levels that compress."""
 SAMPLE_BYTES = 1 << 16
@@ -88,6 +93,11 @@ def compressor(level: int) -> Compressor:
         return zlib.compressobj(STORED_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     packer: Compressor = codec.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer
+
+
+def is_packed(media_type: str) -> bool:
+    """Whether files of a media type are usually compressed already: their beginning then decides about the level."""
+    return media_type.startswith(PACKED_MEDIA)
 
 
 def media_level(beginning: bytes) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -75,6 +76,10 @@ class Content:
     state: MemberState = "complete"
     corrects: bool = False
     """True where its records replace records with the same key in earlier volumes."""
+    form: str | None = None
+    """The name of the form, where the member is a copy of records of this volume for a purpose."""
+    losses: Mapping[str, int] = field(default_factory=dict)
+    """How often something in a form is not as in the records, by code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,21 @@ NO_DATA = Content(
     ),
     media_type="text/plain",
 )
+FORMS = (
+    "portability",
+    Dataset(
+        name="forms",
+        title="Other forms of the data",
+        description="Copies of the records of this volume for a purpose, such as a workbook or an address book.",
+        fields=(),
+        provenance=Provenance.OBSERVED,
+        role=Role.CONTROLLER,
+        key=(),
+    ),
+)
+"""What members in other forms belong to: they hold records of several datasets."""
+REFUSED = "refused"
+"""The loss of a form that a value made impossible: its file says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import growth, history, intake, recordings, rows, rss, scan, seed, size, slices, small, verify
+from bench import forms, growth, history, intake, recordings, rows, rss, scan, seed, size, slices, small, verify
 from bench.figures import Figure
 from portability import logs
 
@@ -18,6 +18,8 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "rows_jsonl_csv": rows.measure_both,
     "rows_cpu": rows.measure_cpu,
     "scan": scan.measure,
+    "forms": forms.measure,
+    "forms_rss": forms.measure_rss,
     "slices": slices.measure,
     "small": small.measure,
     "growth": growth.measure,

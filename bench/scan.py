@@ -10,6 +10,7 @@ from functools import partial
 from bench.figures import Figure
 from bench.scan_corpus import cases
 from bench.scan_records import Lines, platform
+from portability.api import encoded
 from portability.api.rows import Batched
 from portability.plugins import load_formats
 from worker.read.screening import Screen
@@ -29,13 +30,13 @@ def measure(*, long: bool) -> Figure:
         for records in piece.batches:
             screen.records(piece.dataset, records, Counts())
 
-    def encoded(piece: Lines) -> None:
+    def written(piece: Lines) -> None:
         for form in formats.values():
-            b"".join(form.encode(piece.dataset, Batched(piece.batches)))
+            b"".join(encoded(form, piece.dataset, Batched(piece.batches)))
 
     runs = 100 if long else 20
     ours = sum(_least(partial(scanned, piece), runs) for piece in pieces) * scale
-    theirs = sum(_least(partial(encoded, piece), runs // 4) for piece in pieces) * scale
+    theirs = sum(_least(partial(written, piece), runs // 4) for piece in pieces) * scale
     for line in corpus():
         print(line)
     return Figure("scan", ours, theirs, TARGET_US / theirs, "us", runs)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from demo.plan import SeedPlan
 from demo.seed import seed
-from portability.api import Dataset, Record, Selection, SubjectKind
+from portability.api import Dataset, Record, Selection, SubjectKind, encoded
 from portability.api.nouns import first_identity
 from portability.api.rows import Batched
 from portability.database import migrations
@@ -52,4 +52,4 @@ def platform() -> Iterator[Lines]:
                     continue
                 batches = tuple(batch.records for batch in exporter.export(subject, dataset, Selection()))
                 if batches:
-                    yield Lines(dataset, batches, sum(map(len, form.encode(dataset, Batched(batches)))))
+                    yield Lines(dataset, batches, sum(map(len, encoded(form, dataset, Batched(batches)))))

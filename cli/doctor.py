@@ -23,7 +23,7 @@ from portability.database import migrations
 from portability.database.engine import open_engine, reading
 from portability.errors import BadSource, DatabaseUnavailable, QueueUnavailable
 from portability.queue import connect, redis_url
-from portability.requests.acceptance import DEFAULT_FORMATS
+from portability.requests.forms import DEFAULT_FORMATS
 from portability.sources import PlatformSources
 from portability.storage import open_storage
 

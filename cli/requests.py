@@ -36,7 +36,9 @@ ONLY_REFERRED = 5
 @click.option("--subject", required=True, help="user:ID, contact:ID, tenant:ID, email:ADDRESS or phone:NUMBER.")
 @click.option("--tenant", help="The contact's tenant.")
 @click.option("--include", help="Exporters, separated by commas; default: all.")
-@click.option("--format", "formats", default=",".join(acceptance.DEFAULT_FORMATS), show_default=True, help="Formats.")
+@click.option(
+    "--format", "formats", help="Formats, separated by commas, such as jsonl,csv,xlsx; default: the profile's."
+)
 @click.option("--since", help="Only records from then on: a date or an RFC 3339 time.")
 @click.option("--until", help="Only records before then.")
 @click.option("--reason", help="Why, if another person asks for the subject.")

@@ -3,7 +3,8 @@
 
 Text is always quoted; numbers, dates and booleans are unquoted; an unquoted empty cell is NULL, `""` is the empty text.
 Objects are JSON text. A quoted cell that a spreadsheet could take for a formula gets a leading `'`. So does a cell
-that begins with `'`, so that every cell that begins with `'` has exactly one too many (OWASP, CSV Injection).
+that begins with `'`, so that every cell that begins with `'` has exactly one too many (OWASP, CSV Injection). Phone
+numbers such as `+62 812-3456` stay as they are: they can run nothing, and programs need them (ADR 67).
 
 Python's own csv cannot distinguish NULL from the empty text before 3.12, hence the small encoder and parser.
 """
@@ -12,14 +13,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import orjson
 
-from formats.values import encode_records, malformed
-from portability.api import JSON, Dataset, Field, FieldType, Record, rows
+from formats.values import RecordWriter, malformed
+from portability.api import JSON, Dataset, Field, FieldType, FormatWriter, Record, Sink, Unit, encoded, rows
 
 Cell = tuple[str, bool]
 """A cell without its quotes, and whether it had quotes."""
@@ -27,6 +28,8 @@ Cell = tuple[str, bool]
 # Spreadsheets skip blanks, controls and zero-width characters before they look for a formula.
 _SKIPPED = r"\s\x00-\x20\x7f-\xa0\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 _FORMULA = re.compile(rf"'|[{_SKIPPED}]*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # full-width characters begin formulas too
+_NUMBER = re.compile(r"\+[0-9][0-9 ()-]{4,22}")
+"""A phone number: no function, no reference to a cell and no command can be made of these characters."""
 _RISKY = re.compile(rf"['{_SKIPPED}=+\-@＝＋－＠]")  # noqa: RUF001  # as above
 """How a formula, or the mark against one, may begin."""
 _BARE = {
@@ -42,8 +45,7 @@ _CELL = re.compile(r'(?:"([^"]*+(?:""[^"]*+)*+)"|([^",\r\n]*+))(,|\r\n)')
 class Csv:
     """The format `csv`."""
 
-    streams = True
-    """It yields a block as soon as it has one, so it can be fed batch by batch (worker/write/pieces.py)."""
+    unit = Unit.PIECE
 
     @property
     def suffix(self) -> str:
@@ -60,14 +62,11 @@ class Csv:
 
         Raises: FormatError for NaN, infinity, lone surrogates, undeclared fields and values of another type.
         """
-        types = [field.type for field in dataset.fields]
-        names = [field.name for field in dataset.fields]
+        return encoded(self, dataset, records)
 
-        def line(values: Sequence[JSON]) -> bytes:
-            return (",".join(map(_cell, types, values)) + "\r\n").encode()
-
-        head = ",".join(name if _HEADER.fullmatch(name) else _quoted(name) for name in names) + "\r\n"
-        return encode_records(dataset, records, line, whole=partial(_lines, types), head=head.encode())
+    def open(self, out: Sink) -> FormatWriter:
+        """Write blocks of at least 256 KiB, except the last; only the header without records."""
+        return RecordWriter(out, _line, whole=lambda dataset: partial(_lines, _types(dataset)), head=_head)
 
     def decode(self, dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[Record]:
         """Yield the records of a whole document, given in one piece or in blocks cut anywhere.
@@ -87,6 +86,24 @@ class Csv:
             except _WrongCell as wrong:
                 raise malformed(dataset, number, f"not a valid {wrong.field.type}", wrong.field) from None
             yield dict(zip(names, values, strict=True))
+
+
+def _types(dataset: Dataset) -> Sequence[FieldType]:
+    return [field.type for field in dataset.fields]
+
+
+def _head(dataset: Dataset) -> bytes:
+    names = [field.name for field in dataset.fields]
+    return (",".join(name if _HEADER.fullmatch(name) else _quoted(name) for name in names) + "\r\n").encode()
+
+
+def _line(dataset: Dataset) -> Callable[[Sequence[JSON]], bytes]:
+    types = _types(dataset)
+
+    def line(values: Sequence[JSON]) -> bytes:
+        return (",".join(map(_cell, types, values)) + "\r\n").encode()
+
+    return line
 
 
 class _WrongCell(Exception):
@@ -146,7 +163,7 @@ def _needs_care(column: Sequence[str]) -> bool:
 
 
 def _quoted(text: str) -> str:
-    if not text[:1].isalnum() and _FORMULA.match(text):
+    if not text[:1].isalnum() and _FORMULA.match(text) and not _NUMBER.fullmatch(text):
         text = f"'{text}"
     return '"' + text.replace('"', '""') + '"'
 

@@ -6,13 +6,13 @@ Integers beyond 2^53 - 1 are strings; in an integer or number field they are rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import orjson
 
-from formats.values import dataset_names, encode_records, malformed
-from portability.api import Dataset, FieldType, Record, rows
+from formats.values import RecordWriter, dataset_names, malformed
+from portability.api import JSON, Dataset, FieldType, FormatWriter, Record, Sink, Unit, encoded, rows
 
 _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 
@@ -20,8 +20,7 @@ _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 class JsonLines:
     """The format `jsonl`."""
 
-    streams = True
-    """It yields a block as soon as it has one, so it can be fed batch by batch (worker/write/pieces.py)."""
+    unit = Unit.PIECE
 
     @property
     def suffix(self) -> str:
@@ -36,9 +35,11 @@ class JsonLines:
 
         Raises: FormatError for NaN, infinity, lone surrogates, undeclared fields and values of another type.
         """
-        names = [str.__str__(field.name) for field in dataset.fields]  # orjson refuses subclasses as keys
+        return encoded(self, dataset, records)
 
-        return encode_records(dataset, records, partial(rows.line, names), whole=_text)
+    def open(self, out: Sink) -> FormatWriter:
+        """Write blocks of at least 256 KiB, except the last; nothing without records."""
+        return RecordWriter(out, _line, whole=lambda _dataset: _text)
 
     def decode(self, dataset: Dataset, data: bytes | Iterable[bytes]) -> Iterator[Record]:
         """Yield the records of a whole document, given in one piece or in blocks cut anywhere.
@@ -61,6 +62,11 @@ class JsonLines:
                     except ValueError:
                         raise malformed(dataset, number, "not an integer", field) from None
             yield record
+
+
+def _line(dataset: Dataset) -> Callable[[Sequence[JSON]], bytes]:
+    names = [str.__str__(field.name) for field in dataset.fields]  # orjson refuses subclasses as keys
+    return partial(rows.line, names)
 
 
 def _text(batch: rows.Rows) -> bytes:

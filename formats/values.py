@@ -2,52 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from io import RawIOBase
+from typing import Any
 
 import orjson
 
-from portability.api import JSON, Dataset, Field, Record, RecordChecker
+from portability.api import JSON, Dataset, Field, Record, RecordChecker, Sink
 from portability.api.errors import FormatError
-from portability.api.rows import Batched, Rows
+from portability.api.rows import Rows
 
 BLOCK_BYTES = 256 << 10
 
 
-def encode_records(
-    dataset: Dataset,
-    records: Iterable[Record],
-    line: Callable[[Sequence[JSON]], bytes],
-    *,
-    whole: Callable[[Rows], bytes] | None = None,
-    head: bytes = b"",
-) -> Iterator[bytes]:
-    """Yield blocks of at least BLOCK_BYTES, except the last; `line` gets a record's values in declared order.
+class RecordWriter:
+    """Packs the text of records into blocks of at least BLOCK_BYTES, except the last: a writer of pieces.
 
-    `whole` gets rows with all declared fields in order, whose types their source has checked.
-
-    Raises: FormatError for a value that does not fit its field; it names dataset, field and record, not the value.
+    `line` gets a record's values in declared order. `whole` gets rows with all declared fields in order, whose types
+    their source has checked.
     """
-    checker = RecordChecker(dataset)
-    block = bytearray(head)
-    for batch in records.batches() if isinstance(records, Batched) else [records]:
-        if whole is not None and isinstance(batch, Rows) and checker.knows(batch):
-            checker.count += len(batch)
-            text = whole(batch)
+
+    def __init__(
+        self,
+        out: Sink,
+        line: Callable[[Dataset], Callable[[Sequence[JSON]], bytes]],
+        *,
+        whole: Callable[[Dataset], Callable[[Rows], bytes]] | None = None,
+        head: Callable[[Dataset], bytes] = lambda _dataset: b"",
+    ) -> None:
+        self._out, self._line_of, self._whole_of, self._head_of = out, line, whole, head
+        self._block = bytearray()
+
+    @property
+    def held(self) -> int:
+        return len(self._block)
+
+    def begin(self, exporter: str, dataset: Dataset) -> None:  # noqa: ARG002  # the host names the file
+        self._checker = RecordChecker(dataset)
+        self._line = self._line_of(dataset)
+        self._whole = None if self._whole_of is None else self._whole_of(dataset)
+        self._block += self._head_of(dataset)
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Raise FormatError for a value that does not fit its field; it names field and record, not the value."""
+        checker, block = self._checker, self._block
+        if self._whole is not None and isinstance(records, Rows) and checker.knows(records):
+            checker.count += len(records)
+            text = self._whole(records)
             if not block and len(text) >= BLOCK_BYTES:
-                yield text  # without a copy, which would cost as much as hashing
+                self._out.write(text)  # without a copy, which would cost as much as hashing
             else:
                 block += text
         else:
-            for record in batch:
-                block += line(checker.values(record))
+            for record in records:
+                block += self._line(checker.values(record))
                 if len(block) >= BLOCK_BYTES:
-                    yield bytes(block)
-                    block.clear()
+                    self._flush()
         if len(block) >= BLOCK_BYTES:
-            yield bytes(block)
-            block.clear()
-    if block:
-        yield bytes(block)
+            self._flush()
+
+    def close(self) -> Mapping[str, int]:
+        if self._block:
+            self._flush()
+        return {}
+
+    def abort(self) -> None:
+        self._block.clear()
+
+    def _flush(self) -> None:
+        self._out.write(bytes(self._block))
+        self._block.clear()
+
+
+class UnseekableStream(RawIOBase):
+    """A stream for libraries that write to files; it has no positions, so they never go back."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write: Callable[[bytes], object] | None = write
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any, /) -> int:  # noqa: ANN401  # any buffer
+        if self._write is not None:
+            self._write(bytes(block))
+        return len(block)
+
+    def drop(self) -> None:
+        """Ignore what the library writes from now on, such as the end of a file that is given up."""
+        self._write = None
+
+
+def columns_of(checker: RecordChecker, records: Sequence[Record]) -> Sequence[Sequence[JSON]]:
+    """Return a batch by column, in the order of the declared fields. Raises FormatError as `RecordChecker` does."""
+    if isinstance(records, Rows) and checker.knows(records):
+        checker.count += len(records)
+        return records.columns
+    return list(zip(*map(checker.values, records), strict=True))
 
 
 def dataset_names(dataset: Dataset) -> frozenset[str]:

@@ -14,8 +14,8 @@ from functools import cache
 from hashlib import sha256
 from typing import TypeAlias
 
-from formats.values import encode_records, json_text
-from portability.api import JSON, Dataset, Document, Record
+from formats.values import json_text
+from portability.api import JSON, Dataset, Document, Record, RecordChecker
 from portability.api.errors import FormatError
 from portability.settings import load_settings
 
@@ -75,12 +75,9 @@ class Vcon:
         if not {"id", "kind", "parties", "dialog"} <= {field.name for field in dataset.fields}:
             return
         names = [field.name for field in dataset.fields]
-
-        def body(values: Sequence[JSON]) -> bytes:
-            return json_text(_vcon(dataset, dict(zip(names, values, strict=True))))
-
         # What JSON Lines refuses is refused here too, before a document is made.
-        whole = b"".join(encode_records(dataset, [record], body))
+        values = RecordChecker(dataset).values(record)
+        whole = json_text(_vcon(dataset, dict(zip(names, values, strict=True))))
         yield Document(f"{record['id']}{self.suffix}", whole)
 
 

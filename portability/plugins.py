@@ -21,6 +21,8 @@ from portability.api import (
     NestedKey,
     Person,
     Sources,
+    Unit,
+    WriterFormat,
 )
 from portability.api.errors import BrokenPlugin, DuplicatePlugin, PortabilityError
 from portability.api.tags import REDACTABLE
@@ -42,8 +44,10 @@ GROUPS = (EXPORTERS, SOURCE_KINDS, FORMATS, STORAGES, DIRECTORIES, KEY_STORES, H
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """Names of exporters and datasets: they become folders and files in every archive."""
 
-Formats = Mapping[str, Format]
+Formats = Mapping[str, Format | WriterFormat]
 DocumentFormats = Mapping[str, DocumentFormat]
+Forms = Mapping[str, WriterFormat]
+AnyFormat = Format | WriterFormat | DocumentFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,27 +124,45 @@ def check_format_names(names: Sequence[str]) -> list[str]:
 
 
 def load_formats(names: Sequence[str]) -> Formats:
-    """Load formats of records by name, in the given order, without documents'. Raises UnknownFormat, BrokenPlugin."""
-    return {name: loaded for name, loaded in _formats(names).items() if isinstance(loaded, Format)}
+    """Load formats of records by name, in the given order, without the others. Raises UnknownFormat, BrokenPlugin."""
+    return {
+        name: loaded
+        for name, loaded in _formats(names).items()
+        if isinstance(loaded, Format | WriterFormat) and not _is_form(loaded)
+    }
 
 
 def load_document_formats(names: Sequence[str]) -> DocumentFormats:
-    """Load document formats by name, in the given order, without record formats. Raises UnknownFormat, BrokenPlugin."""
+    """Load document formats by name, in the given order, without the others. Raises UnknownFormat, BrokenPlugin."""
     return {name: loaded for name, loaded in _formats(names).items() if isinstance(loaded, DocumentFormat)}
 
 
-def load_all_formats() -> Mapping[str, Format | DocumentFormat]:
+def load_forms(names: Sequence[str]) -> Forms:
+    """Load forms of volumes by name, in the given order, without the others. Raises UnknownFormat, BrokenPlugin."""
+    return {
+        name: loaded
+        for name, loaded in _formats(names).items()
+        if isinstance(loaded, WriterFormat) and _is_form(loaded)
+    }
+
+
+def load_all_formats() -> Mapping[str, AnyFormat]:
     """Load every installed format by name. Raises DuplicatePlugin, BrokenPlugin."""
     return _formats(list(find(FORMATS)))
 
 
-def _formats(names: Sequence[str]) -> Mapping[str, Format | DocumentFormat]:
+def _is_form(loaded: AnyFormat) -> bool:
+    """Return whether a format is a copy beside those that hold every value."""
+    return isinstance(loaded, WriterFormat) and loaded.unit is not Unit.PIECE
+
+
+def _formats(names: Sequence[str]) -> Mapping[str, AnyFormat]:
     found = find(FORMATS)
-    formats: dict[str, Format | DocumentFormat] = {}
+    formats: dict[str, AnyFormat] = {}
     for name in check_format_names(names):
         loaded = found[name].load()
-        if not isinstance(loaded, Format | DocumentFormat):
-            raise BrokenPlugin(f"format plug-in {name!r} implements neither Format nor DocumentFormat")
+        if not isinstance(loaded, Format | WriterFormat | DocumentFormat):
+            raise BrokenPlugin(f"format plug-in {name!r} implements none of Format, WriterFormat and DocumentFormat")
         formats[name] = loaded
     return formats
 

@@ -16,7 +16,7 @@ Each step calls only modules of rooms below it. A fault of a source becomes a ga
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import structlog
@@ -45,6 +45,7 @@ from worker.plan.position import Position
 from worker.write import closing_marker, excerpts
 from worker.write.begin import begin, describe, withdraw_abandoned
 from worker.write.collect import fill
+from worker.write.forms import VolumeForms
 from worker.write.open_volume import OpenVolume, SliceJob
 from worker.write.uploads import aborted_on_error
 
@@ -103,12 +104,13 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
     own = [row["object_key"] for row in stored if row["slice"] == claim.number]
     kept = excerpts.load(context.storage, own)
     row, upload = begin(context, claim, envelope, withdraw_abandoned(context, claim, abandoned))
-    with aborted_on_error(upload):
+    with aborted_on_error(upload), closing(VolumeForms(job.forms)) as forms:
         output = Volume(envelope, row["number"], upload.write)
-        volume = OpenVolume(job, output, Position.from_json(claim.slice["position"]), kept)
+        volume = OpenVolume(job, output, Position.from_json(claim.slice["position"]), kept, forms)
         lease.progress = volume.progress
         # Read and write.
         fill(volume)
+        forms.add_to(output)
         # Close and seal.
         rows = closing_volume.rows_to_close(context, claim) if volume.is_read else None
         commit = draft_commit(row, volume, closes=rows is not None)

@@ -22,7 +22,7 @@ from portability.law.notice import Register
 from portability.law.profiles import Profile
 from portability.people import resolution
 from portability.people.resolution import Resolution, Unresolved
-from portability.plugins import load_document_formats, load_formats
+from portability.plugins import load_document_formats, load_formats, load_forms
 from portability.requests import approvals, exports, instructions, reviews, slices
 from portability.requests.instructions import Order
 from portability.requests.states import DatasetState
@@ -88,7 +88,6 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
     reviewed = _resolve(context, claim, resolving, begun_without)
     found = reviewed.found
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
-
     make = partial(_make_plan, context, export, bool(formats), bool(documents))
 
     made = make(found.subject, orders, context.notice)
@@ -104,6 +103,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         patience=patience,
         check=check,
         document_formats=documents,
+        forms=load_forms(export["formats"]),
         screen=screen(context.settings, export["profile"]),
         report_gap=partial(_report_gap, context),
         redact=redaction.redact(context.engine, claim.id, Profile(export["profile"]), found.subject),

@@ -27,7 +27,7 @@ CSV_DIALECT: dict[str, JSON] = {
     "x-null": 'NULL is an empty cell without quotes; an empty text is ""',
     "x-defused": (
         "A text that a spreadsheet would run as a formula, and a text that begins with ', begins with an additional '; "
-        "remove it. JSON Lines has every value unchanged."
+        "remove it. Phone numbers such as +62 812-3456 are unchanged. JSON Lines has every value unchanged."
     ),
 }
 
@@ -81,6 +81,8 @@ def _resource(name: str, member: Member) -> dict[str, JSON]:
         resource |= {"format": "jsonl", "x-json-schema": schema_path(content.exporter, dataset)}
     if content.corrects:
         resource["x-corrects"] = True
+    if content.form is not None:
+        resource |= {"x-form": content.form, "x-losses": dict(content.losses)}
     if content.file is not None:
         resource["x-file"] = content.file
     return resource

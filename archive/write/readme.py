@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from archive.parts import FORMAT, Member, VolumeMetadata
+from archive.parts import FORMAT, REFUSED, Member, VolumeMetadata
 from archive.waiting import records_by_dataset
 from archive.write.templates import render
 from portability.api import JSON, Dataset
@@ -50,10 +50,26 @@ class Section:
         return max(self.corrected.values(), default=0)
 
 
+@dataclass(slots=True)
+class Form:
+    """One form of a volume's records, as the page shows it."""
+
+    name: str
+    path: str
+    """Of its first file."""
+    losses: Mapping[str, int]
+    files: int = 0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the file only says that the form could not be made."""
+        return REFUSED in self.losses
+
+
 def readme(
     envelope: VolumeMetadata,
     number: int,
-    members: Iterable[Member],
+    members: Sequence[Member],
     closing: Mapping[str, JSON] | None = None,
     *,
     has_viewer: bool = False,
@@ -79,13 +95,23 @@ def readme(
         closing=closing and {**dict.fromkeys(OPTIONAL, ()), **closing, "datasets": _lines(closing)},
         waiting=records_by_dataset(closing) if closing else (),
         volumes=len(volumes) if isinstance(volumes, list | tuple) else 0,
-        sections=_sections(members),
+        sections=_sections(member for member in members if member.content.form is None),
+        forms_of_volume=_forms(members),
         has_viewer=has_viewer,
         has_notice=has_notice,
         gaps_shown=GAPS_SHOWN,
         format=FORMAT,
         jwks_url=f"{envelope.issuer.rstrip('/')}/.well-known/jwks.json",
     )
+
+
+def _forms(members: Iterable[Member]) -> list[Form]:
+    forms: dict[str, Form] = {}
+    for member in members:
+        if (name := member.content.form) is not None:
+            form = forms.setdefault(name, Form(name, member.path, member.content.losses))
+            form.files += 1
+    return list(forms.values())
 
 
 def _sections(members: Iterable[Member]) -> list[Section]:

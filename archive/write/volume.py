@@ -13,7 +13,7 @@ import orjson
 
 from archive import bag, counts
 from archive.counts import DatasetCount
-from archive.deflate import FAST_LEVEL, STORED_LEVEL, media_level, new_zip
+from archive.deflate import FAST_LEVEL, STORED_LEVEL, is_packed, media_level, new_zip
 from archive.names import FULL_PATH_CHARS, MemberNames, is_safe
 from archive.parts import FORMAT, NO_DATA, NO_DATA_PATH, Content, Member, SealedVolume, VolumeMetadata
 from archive.write.data_package import data_package
@@ -34,7 +34,6 @@ INPUT_BYTES = 1 << 16
 """Smaller blocks are joined before they are compressed, because each block costs a hand-off."""
 LARGE_BYTES = BLOCK_BYTES // 4
 """Larger chunks are written unchanged, because joining them would copy them without a benefit."""
-_PACKED_MEDIA = ("audio/", "video/", "image/", "application/zip", "application/gzip")
 
 
 class Volume:
@@ -108,7 +107,7 @@ class Volume:
         with self._poisoned_unless_done():
             if isinstance(content, Content):
                 media_type = media_type or content.media_type
-            if (media_type or "").startswith(_PACKED_MEDIA):
+            if is_packed(media_type or ""):
                 blocks = _joined(blocks)
                 beginning = next(blocks, b"")
                 return self._add(path, chain([beginning], blocks), content, media_level(beginning))

@@ -55,7 +55,7 @@ from portability.api.exporters import (
     SourceMap,
     Sources,
 )
-from portability.api.formats import Document, DocumentFormat, Format, StreamingFormat
+from portability.api.formats import Document, DocumentFormat, Format
 from portability.api.nouns import (
     JSON,
     NEEDS_REVIEW,
@@ -113,6 +113,7 @@ from portability.api.tags import (
     WithheldKind,
 )
 from portability.api.values import RecordChecker
+from portability.api.writers import FormatWriter, Sink, Unit, WriterFormat, encoded
 
 if TYPE_CHECKING:
     from portability.api.plugin_settings import (
@@ -167,6 +168,7 @@ __all__ = [
     "ForeignStore",
     "Format",
     "FormatError",
+    "FormatWriter",
     "Gap",
     "GuardedStorage",
     "IdentifiedStorage",
@@ -200,6 +202,7 @@ __all__ = [
     "Selection",
     "SettingDescription",
     "SharedState",
+    "Sink",
     "Size",
     "Slice",
     "SlicingExporter",
@@ -219,18 +222,20 @@ __all__ = [
     "StorageSpace",
     "StorageUnavailable",
     "StoredObject",
-    "StreamingFormat",
     "Subject",
     "SubjectKind",
+    "Unit",
     "Upload",
     "VersionedStorage",
     "Withheld",
     "WithheldKind",
+    "WriterFormat",
     "WrongClock",
     "bad_url",
     "check_key",
     "check_prefix",
     "configured",
+    "encoded",
     "probe",
 ]
 

@@ -13,6 +13,9 @@ from portability.api.nouns import Dataset, Record
 class Format(Protocol):
     """Turns records into bytes. Entry point group `portability.formats`: the object itself.
 
+    The host calls it for each piece of a dataset, when all records of the piece are known. A format that can take each
+    batch as it arrives is a `WriterFormat` instead, and needs less memory.
+
     The host shares one object between all datasets and threads, and it may run several `encode` at the same time.
     """
 
@@ -41,20 +44,6 @@ class Format(Protocol):
             FormatError: the format cannot represent a value without loss, or the dataset does not declare a field
                 (`RecordChecker` finds both).
         """
-        ...
-
-
-@runtime_checkable
-class StreamingFormat(Format, Protocol):
-    """Optional: a format that yields a block as soon as it has one, while records are still arriving.
-
-    The host feeds it records until the resulting blocks fill a piece. A format that does not stream gets each piece
-    when all its records are known; the host then also encodes each batch alone to measure its size.
-    """
-
-    @property
-    def streams(self) -> bool:
-        """Return whether the format streams."""
         ...
 
 

@@ -60,6 +60,16 @@ class Rows(Sequence[Record]):
         """
         return Rows(self.names, None, self.lines, numbers=numbers)
 
+    def parts(self, count: int) -> Iterator[Rows]:
+        """Yield the rows in parts of at most `count`, each with its values: those of slim rows are parsed once."""
+        lines = self.lines.splitlines(keepends=True)
+        for begin in range(0, len(lines), count):
+            text = b"".join(lines[begin : begin + count])
+            if self._columns is None:
+                yield Rows(self.names, Rows(self.names, None, text, numbers=self._numbers).columns, text)
+            else:
+                yield Rows(self.names, [column[begin : begin + count] for column in self._columns], text)
+
     def __len__(self) -> int:
         return self.lines.count(b"\n") if self._columns is None else len(self._columns[0])
 

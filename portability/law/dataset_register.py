@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
-from portability.api import JSON, Dataset, DocumentFormat, Exporter, Field, Format, Provenance, Withheld
+from portability.api import JSON, Dataset, DocumentFormat, Exporter, Field, Format, Provenance, Withheld, WriterFormat
 from portability.law.notice import PORTABLE, DatasetEntry, Register
 from portability.locale import SOURCE, translations
 
@@ -29,7 +29,7 @@ STANDARDS = (
 
 
 def document(
-    exporters: Mapping[str, Exporter], formats: Mapping[str, Format | DocumentFormat], notice: Register
+    exporters: Mapping[str, Exporter], formats: Mapping[str, Format | WriterFormat | DocumentFormat], notice: Register
 ) -> dict[str, JSON]:
     """Return the register as it is published; its SHA-256 changes with its content."""
     content: dict[str, JSON] = {

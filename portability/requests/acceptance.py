@@ -23,13 +23,13 @@ from portability.law.regime import Regime, SubjectFacts
 from portability.law.regimes import DEFAULT_REGIMES, Law, applying
 from portability.messages import outbox
 from portability.people import subject_locks, subjects
-from portability.plugins import check_exporter_names, check_format_names
+from portability.plugins import check_exporter_names
 from portability.requests import slices
+from portability.requests.forms import check_formats
 from portability.requests.policy import Actor
 from portability.requests.states import ONGOING, ExportState
 from portability.trust import audit
 
-DEFAULT_FORMATS = ("jsonl", "csv", "vcon")
 MONTH_DAYS = 30
 CHANNEL = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -70,7 +70,7 @@ def check(
     subject: str,
     tenant: str | None = None,
     include: Sequence[str] | None = None,
-    formats: Sequence[str] = DEFAULT_FORMATS,
+    formats: Sequence[str] | None = None,
     since: str | None = None,
     until: str | None = None,
     require_complete: bool = False,
@@ -86,7 +86,8 @@ def check(
 ) -> Request:
     """Check a caller's input and return the request, due by the strictest of the regimes that apply to the subject.
 
-    Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat, UnknownRegime, BadDate, BadInput.
+    Without formats it has those of its profile. Raises: UnknownProfile, BadSubject, UnknownExporter, UnknownFormat,
+    MissingExtra, UnknownRegime, BadDate, BadInput.
     """
     chosen = _profile(profile)
     kind, identifier, owner = subjects.parse(subject, tenant)
@@ -101,7 +102,7 @@ def check(
         subject_id=identifier,
         tenant=owner,
         include=_include(include, exporters),
-        formats=_formats(formats),
+        formats=check_formats(chosen, formats),
         since=begin,
         until=end,
         require_complete=require_complete,
@@ -267,12 +268,6 @@ def _channel(name: str) -> str:
             "invalid channel: use 1 to 32 of the characters a-z 0-9 _ -", hint="for example cli, email, letter, phone"
         )
     return name
-
-
-def _formats(names: Sequence[str]) -> tuple[str, ...]:
-    if not names:
-        raise BadInput("the list of formats is empty", hint=f"remove --format to use {', '.join(DEFAULT_FORMATS)}")
-    return tuple(check_format_names(names))
 
 
 def _period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:

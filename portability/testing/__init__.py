@@ -6,6 +6,7 @@ from portability.testing.documents import check_document_format
 from portability.testing.exporters import check_exporter
 from portability.testing.faults import check_faults
 from portability.testing.formats import check_format
+from portability.testing.forms import check_form
 from portability.testing.samples import MemoryFiles, MemoryState, SampleSources, other_subjects, sample_subject
 from portability.testing.sections import check_source_kind, declared_section, open_section
 from portability.testing.source_faults import FaultMode, SourceFaults
@@ -20,6 +21,7 @@ __all__ = [
     "check_document_format",
     "check_exporter",
     "check_faults",
+    "check_form",
     "check_format",
     "check_source_kind",
     "check_storage",

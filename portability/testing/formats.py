@@ -21,11 +21,14 @@ from portability.api import (
     Record,
     Role,
     Rows,
-    StreamingFormat,
+    Unit,
+    WriterFormat,
+    encoded,
 )
 from portability.api.rows import lines
 from portability.testing.reading import require
 
+AnyPieceFormat: TypeAlias = Format | WriterFormat
 Decode: TypeAlias = Callable[[Dataset, bytes], Iterable[Record]]
 
 BLOCK_BYTES = 256 << 10
@@ -96,8 +99,8 @@ REFUSED: Sequence[tuple[str, Any]] = (
 """Invalid values of each type."""
 
 
-def check_format(form: Format, *, decode: Decode | None = None) -> None:
-    """Check that a format of records fulfils the contract of `portability.api.Format`.
+def check_format(form: AnyPieceFormat, *, decode: Decode | None = None) -> None:
+    """Check that a format of records fulfils the contract of `portability.api.Format`, or a writer that of pieces.
 
     Args:
         form: the object of its entry point.
@@ -114,40 +117,40 @@ def check_format(form: Format, *, decode: Decode | None = None) -> None:
 
 
 def _check_shape(form: object) -> None:
-    if not isinstance(form, Format):
+    if not isinstance(form, Format | WriterFormat):
         raise AssertionError(f"{type(form).__name__} lacks a member of the protocol Format")  # noqa: TRY004  # part of the contract
     require(bool(SUFFIX.fullmatch(str(form.suffix))), "the suffix must look like .jsonl")
     require(bool(MEDIA_TYPE.fullmatch(str(form.media_type))), "the media type must look like application/jsonl")
-    if isinstance(form, StreamingFormat):
-        require(type(form.streams) is bool, "`streams` must be True or False")
+    if isinstance(form, WriterFormat):
+        require(form.unit is Unit.PIECE, "a writer with a larger unit than a piece is a form: use check_form")
 
 
-def _check_empty(form: Format) -> None:
+def _check_empty(form: AnyPieceFormat) -> None:
     require(_encoded(form, []) == _encoded(form, iter(())), "without records, a list and an iterator differ")
     require(_encoded(form, []) != _encoded(form, [VALUES]), "a document with a record equals the empty document")
 
 
-def _check_blocks(form: Format) -> None:
-    blocks = list(form.encode(SAMPLE, [VALUES] * 5000))
+def _check_blocks(form: AnyPieceFormat) -> None:
+    blocks = list(encoded(form, SAMPLE, [VALUES] * 5000))
     require(all(type(block) is bytes for block in blocks), "a block is not bytes")
     require(
         all(len(block) >= BLOCK_BYTES for block in blocks[:-1]), "a block other than the last is smaller than 256 KiB"
     )
 
 
-def _check_batching(form: Format) -> None:
+def _check_batching(form: AnyPieceFormat) -> None:
     records: list[Record] = [VALUES | {"integer": number} for number in range(100)]
     whole = _encoded(form, records)
     require(_encoded(form, iter(records)) == whole, "the bytes differ between two runs")
     for size in (1, 7, 100):
         batches = [records[begin : begin + size] for begin in range(0, 100, size)]
         require(_encoded(form, Batched(batches)) == whole, f"in batches of {size} records the bytes differ")
-        require(_encoded(form, Batched(map(_rows, batches))) == whole, f"in Rows of {size} records the bytes differ")
+        require(_encoded(form, Batched(map(rows_of, batches))) == whole, f"in Rows of {size} records the bytes differ")
 
 
-def _check_several_at_once(form: Format) -> None:
+def _check_several_at_once(form: AnyPieceFormat) -> None:
     records: Sequence[Sequence[Record]] = [[VALUES] * 2500, [dict.fromkeys(VALUES)] * 5000]
-    encoders = [form.encode(SAMPLE, run) for run in records]
+    encoders = [encoded(form, SAMPLE, run) for run in records]
     bodies = [bytearray(), bytearray()]
     waiting = [0, 1]
     while waiting:
@@ -159,7 +162,7 @@ def _check_several_at_once(form: Format) -> None:
     require(list(map(bytes, bodies)) == whole, "two documents that are written at the same time get mixed")
 
 
-def _check_fields(form: Format) -> None:
+def _check_fields(form: AnyPieceFormat) -> None:
     """Check that a missing field is NULL, and that the order of a record's fields does not matter."""
     require(
         _encoded(form, [dict(reversed(VALUES.items()))]) == _encoded(form, [VALUES]),
@@ -169,7 +172,7 @@ def _check_fields(form: Format) -> None:
     require(len({_encoded(form, [VALUES] * count) for count in range(4)}) == 4, "the number of records is lost")  # noqa: PLR2004  # the range above
 
 
-def _check_distinct(form: Format) -> None:
+def _check_distinct(form: AnyPieceFormat) -> None:
     for name, values in DISTINCT.items():
         alone = Dataset("things", "Things", "Things.", (_field(name),), Provenance.PROVIDED, Role.CONTROLLER, (name,))
         documents = [_encoded(form, [{name: value}], alone) for value in (None, *values)]
@@ -179,7 +182,7 @@ def _check_distinct(form: Format) -> None:
             require(_encoded(form, pair, alone) != _encoded(form, turned, alone), "the order of records is lost")
 
 
-def _check_refusals(form: Format) -> None:
+def _check_refusals(form: AnyPieceFormat) -> None:
     for name, value in REFUSED:
         _check_refused(
             form, [VALUES, VALUES | {name: value}], f"things.{name}, record 2: ", f"{name} is {_kind(value)}"
@@ -191,9 +194,9 @@ def _check_refusals(form: Format) -> None:
     _check_refused(form, [{"canary": 1}], "things, record 1: ", "a field is not declared")
 
 
-def _check_refused(form: Format, records: Sequence[Any], begins: str, what: str) -> None:
+def _check_refused(form: AnyPieceFormat, records: Sequence[Any], begins: str, what: str) -> None:
     try:
-        for _block in form.encode(SAMPLE, records):
+        for _block in encoded(form, SAMPLE, records):
             pass
     except FormatError as error:
         require(str(error).startswith(begins), f"{what}: the error message must begin with {begins!r}")
@@ -206,9 +209,9 @@ def _check_refused(form: Format, records: Sequence[Any], begins: str, what: str)
         raise AssertionError(f"{what}: it is written instead of raising FormatError")
 
 
-def _check_streaming(form: Format) -> None:
-    """Check that a streaming format encodes 50 MB of records in the memory of a few."""
-    if not isinstance(form, StreamingFormat) or not form.streams:
+def _check_streaming(form: AnyPieceFormat) -> None:
+    """Check that a writer encodes 50 MB of records in the memory of a few."""
+    if not isinstance(form, WriterFormat):
         return
     taken = 0
 
@@ -219,17 +222,17 @@ def _check_streaming(form: Format) -> None:
 
     tracemalloc.start()
     try:
-        blocks = form.encode(SAMPLE, records())
+        blocks = encoded(form, SAMPLE, records())
         total = len(next(blocks, b""))
-        require(taken <= 10, "`streams` is True, but it yields no block within 10 MiB of records")  # noqa: PLR2004  # the number in the text
+        require(taken <= 10, "the writer writes no block within 10 MiB of records")  # noqa: PLR2004  # the number in the text
         total += sum(map(len, blocks))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    require(peak < 25 << 20, f"`streams` is True, but it needs {peak >> 20} MiB of memory for 50 MiB of records")
+    require(peak < 25 << 20, f"the writer needs {peak >> 20} MiB of memory for 50 MiB of records")
 
 
-def _check_round_trip(form: Format, decode: Decode) -> None:
+def _check_round_trip(form: AnyPieceFormat, decode: Decode) -> None:
     require(list(decode(SAMPLE, _encoded(form, []))) == [], "decoding a document without records gives something else")
     records: list[Record] = [VALUES, dict.fromkeys(VALUES), dict(reversed(VALUES.items())), {}]
     wanted = [VALUES, dict.fromkeys(VALUES), VALUES, dict.fromkeys(VALUES)]
@@ -240,15 +243,16 @@ def _check_round_trip(form: Format, decode: Decode) -> None:
         require(same, f"decoding values of type {name} gives something else")
 
 
-def _encoded(form: Format, records: Iterable[Record], dataset: Dataset = SAMPLE) -> bytes:
-    return b"".join(form.encode(dataset, records))
+def _encoded(form: AnyPieceFormat, records: Iterable[Record], dataset: Dataset = SAMPLE) -> bytes:
+    return b"".join(encoded(form, dataset, records))
 
 
 def _field(name: str) -> Field:
     return next(field for field in FIELDS if field.name == name)
 
 
-def _rows(records: Sequence[Record]) -> Rows:
+def rows_of(records: Sequence[Record]) -> Rows:
+    """Return records of SAMPLE with all fields as `Rows`."""
     columns = [[record[name] for record in records] for name in VALUES]
     return Rows(list(VALUES), columns, bytes(lines(list(VALUES), columns)))
 
@@ -257,7 +261,7 @@ def _kind(value: object) -> str:
     return f"{type(value).__name__}, which is not allowed"
 
 
-FORMAT_RULES: Sequence[Callable[[Format], None]] = (
+FORMAT_RULES: Sequence[Callable[[AnyPieceFormat], None]] = (
     _check_shape,
     _check_blocks,
     _check_empty,

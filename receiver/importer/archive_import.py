@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection, Table
 
-from archive.parts import NO_DATA
+from archive.parts import FORMS, NO_DATA
 from portability.api.errors import BadInput
 from portability.api.storages import Storage
 from portability.trust.signing import Jwks
@@ -163,8 +163,8 @@ class _Import:
 
 def left(exporter: str, dataset: str, table: Table | None, media_types: frozenset[str]) -> Iterator[Left]:
     """Yield why a dataset is not imported."""
-    if (exporter, dataset) == (NO_DATA.exporter, NO_DATA.dataset.name):
-        return  # the file that says that a volume contains no data
+    if (exporter, dataset) in {(NO_DATA.exporter, NO_DATA.dataset.name), (FORMS[0], FORMS[1].name)}:
+        return  # the file that says that a volume contains no data, and copies of its records
     if media_types and all("vcon" in media_type for media_type in media_types):
         yield Left(exporter, dataset, "another form of imported records")
     elif table is not None and JSON_LINES in media_types:

@@ -85,7 +85,7 @@ def test_an_export_runs_through_all_examples(tmp_path: Path, monkeypatch: pytest
     exporters = load_exporters(PlatformSources(settings), ["helpdesk"])
     platform = world(tmp_path, exporters, storage=open_storage(settings.storage))
 
-    identifier = platform.request(formats=["sqlite"])
+    identifier = platform.request(formats=["database"])
     platform.advance_all()
 
     shown = platform.view(identifier)

@@ -12,6 +12,7 @@ import redis
 from archives import export_json, members, records
 from factories import World, world
 from sqlalchemy import create_engine, select, update
+from unpacked_forms import inside
 from workers import deployment
 
 from demo.plan import Examples, SeedPlan
@@ -21,6 +22,7 @@ from portability.database.engine import writing
 from portability.law.profiles import Profile
 from portability.plugins import load_exporters
 from portability.requests import instructions
+from portability.requests.forms import offered_formats
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage
@@ -68,13 +70,18 @@ def test_no_canary_is_in_any_byte_of_any_archive(seeded_platform: tuple[World, E
             subjects += [(f"user:{u}", None) for u in source.scalars(select(schema.users.c.id))]
             contacts = source.execute(select(schema.contacts.c.id, schema.contacts.c.tenant_id))
             subjects += [(f"contact:{contact}", tenant) for contact, tenant in contacts]
-    identifiers = [made.request(s, tenant=t, profile=profile, formats=["jsonl", "csv"]) for s, t in subjects]
+    formats = [name for name in offered_formats(profile) if name != "vcon"]
+    identifiers = [made.request(s, tenant=t, profile=profile, formats=formats) for s, t in subjects]
     made.advance_all()
 
+    forms: set[str] = set()
     for identifier in identifiers:
         assert made.view(identifier)["state"] == "ready"
         for name, body in members(made.fetch(identifier)):
-            assert not CANARY.search(body), f"{identifier}: {name}"
+            for path, content in ((name, body), *inside(name, body)):
+                forms.update([path.rpartition(".")[2]])
+                assert not CANARY.search(content), f"{identifier}: {path}"
+    assert forms >= {"xlsx", "sqlite/rows", "eml/text", "vcf"} or forms >= {"sqlite/rows", "parquet/rows", "vcf"}
 
 
 def test_a_deployment_leaves_no_canary_and_no_name_in_logs_and_redis(tmp_path: Path, redis_url: str) -> None:

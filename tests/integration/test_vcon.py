@@ -20,7 +20,7 @@ from exporters.reference import schema
 from portability.database.engine import writing
 from portability.plugins import load_exporters
 from portability.requests import instructions
-from portability.requests.acceptance import DEFAULT_FORMATS
+from portability.requests.forms import DEFAULT_FORMATS
 from portability.settings import load_settings
 from portability.sources import PlatformSources
 from portability.storage import open_storage

@@ -11,7 +11,7 @@ from record_strategies import datasets_with_records
 
 from formats.csv import format as csv
 from formats.jsonl import format as jsonl
-from portability.api import Dataset, Field, FieldType, Format, Provenance, Record, Role
+from portability.api import JSON, Dataset, Field, FieldType, Format, Provenance, Record, Role
 from portability.api.rows import Batched, Rows, line, lines, text
 
 KINDS = {"id": FieldType.INTEGER, "custom": FieldType.OBJECT, "rate": FieldType.NUMBER}
@@ -82,3 +82,17 @@ def test_rows_look_like_records(drawn: tuple[Dataset, list[Record]]) -> None:
 
 def rows_of_some(records: list[dict[str, Any]], names: list[str]) -> bytes:
     return b"".join(line(names, [record[name] for name in names]) for record in records)
+
+
+@pytest.mark.parametrize("slim", ["slim", "whole"])
+def test_parts_are_the_same_rows(slim: str) -> None:
+    """Rows in parts of any size have the same values and lines, also integers beyond 2^53."""
+    names = ["id", "number"]
+    columns: list[list[JSON]] = [[str(n) for n in range(5)], [2**60, None, 1, -(2**60), 3]]
+    whole = Rows(names, columns, bytes(lines(names, columns)))
+    cut = whole.slim(frozenset({"number"})) if slim == "slim" else whole
+    for count in (1, 2, 5, 9):
+        parts = list(cut.parts(count))
+        assert [record for part in parts for record in part] == list(whole)
+        assert b"".join(part.lines for part in parts) == whole.lines
+        assert max(map(len, parts)) == min(count, 5)

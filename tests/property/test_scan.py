@@ -12,7 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_strategies import TEXTS, datasets_with_records
 
-from portability.api import JSON, Dataset, FieldType, Format, Record, Selection, Subject, SubjectKind, rows
+from portability import api
+from portability.api import (
+    JSON,
+    Dataset,
+    FieldType,
+    Format,
+    Record,
+    Selection,
+    Subject,
+    SubjectKind,
+    WriterFormat,
+    rows,
+)
 from portability.plugins import load_formats
 from worker.plan.plan import PlanLine
 from worker.read.reader import Reader, SourcePatience
@@ -42,7 +54,7 @@ PLANTS: Mapping[FieldType, Callable[[str, str], JSON]] = {
 
 
 @cache
-def formats(*names: str) -> Mapping[str, Format]:
+def formats(*names: str) -> Mapping[str, Format | WriterFormat]:
     return load_formats(names)
 
 
@@ -70,7 +82,7 @@ def read_piece(dataset: Dataset, records: list[Record], *names: str) -> DatasetP
 
 
 def encoded(dataset: Dataset, records: list[Record], name: str) -> bytes:
-    return b"".join(formats(name)[name].encode(dataset, records))
+    return b"".join(api.encoded(formats(name)[name], dataset, records))
 
 
 def into(draw: Any, value: JSON, text: str) -> JSON:  # hypothesis' own

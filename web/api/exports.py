@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -16,7 +15,7 @@ from portability.api.times import rfc3339
 from portability.delivery import links
 from portability.errors import UnknownExport, UnknownLink
 from portability.law.profiles import Profile
-from portability.requests import acceptance, approvals, exports, request_log, retries
+from portability.requests import approvals, exports, request_log, retries
 from portability.requests.approvals import DenialBasis
 from portability.requests.policy import Action
 from portability.requests.states import ExportState
@@ -53,7 +52,7 @@ class ExportRequestBody(Body):
         None, description="Exporters; default: all"
     )
     formats: Annotated[list[texts.FormatName], Field(max_length=20), AT_LEAST_ONE] | None = Field(
-        None, description="Default: all"
+        None, description="Default: those of the profile"
     )
     since: texts.DayOrTime | None = Field(None, description="Only records from then on: a date or an RFC 3339 time")
     until: texts.DayOrTime | None = Field(None, description="Only records before then")
@@ -112,9 +111,8 @@ def ask(
 ) -> Response:
     """Request an export. If the same request is open already, the answer is its export."""
     given = asked.model_dump(exclude_none=True)
-    formats: Sequence[str] = given.pop("formats", acceptance.DEFAULT_FORMATS)
     mandate_id = given.pop("mandate", None)
-    wanted = asking.wanted(place, formats=formats, **given)
+    wanted = asking.wanted(place, **given)
     body = orjson.dumps(asked.model_dump())
     identifier, is_new, actor = asking.accept(
         place, login, wanted, mandate_id=mandate_id, key=idempotency_key, body=body

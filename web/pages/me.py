@@ -19,7 +19,7 @@ from portability.law import tenants
 from portability.law.deadlines import kept_until
 from portability.law.profiles import Profile
 from portability.messages import outbox
-from portability.requests import acceptance, approvals, exports, request_log, slices
+from portability.requests import approvals, exports, forms, request_log, slices
 from portability.requests.policy import Action, ActorRole
 from portability.requests.states import ONGOING, DatasetState, ExportState
 from web import asking, rendering
@@ -33,6 +33,8 @@ from web.visibility import found
 
 router = APIRouter(prefix="/me", include_in_schema=False)
 SHOWN = 20
+CHECKED = forms.default_formats(Profile.ACCESS)
+"""Formats that are chosen when the page opens: those of the profile that is."""
 SHOWN_FIRST = ("pending", "partial", "refused", "needs_instruction", "with_remarks", "complete", "empty")
 """A part with datasets in several states shows the first of these."""
 Names = Annotated[list[str], Field(max_length=100)]
@@ -63,6 +65,7 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         newest = [row["id"] for row in rows]
         occasions = [*(row["id"] for row in consents), *received.of_subject(connection, login.kind, login.id)]
         recent = outbox.messages(connection, newest, occasions)[-SHOWN:]
+    profiles = [Profile.ACCESS, Profile.PORTABILITY, *([Profile.SWITCH] if _company(login) else [])]
     return rendering.page(
         request,
         "me.html",
@@ -70,8 +73,9 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         exports=rows,
         messages=recent[::-1],
         parts_offered=place.offered(login.kind),
-        formats=acceptance.DEFAULT_FORMATS,
-        profiles=["access", "portability", *(["switch"] if _company(login) else [])],
+        formats=list(dict.fromkeys(name for profile in profiles for name in forms.offered_formats(profile))),
+        formats_checked=CHECKED,
+        profiles=profiles,
         latest=asking.due_at(place, Profile.ACCESS),
         rights=place.rights,
         has_contract=tenants.load(place.settings.tenants_file).has_contract(None),
@@ -89,7 +93,7 @@ def ask(request: Request, place: CurrentContext, login: LoggedIn, asked: Annotat
         profile=asked.profile,
         subject=f"tenant:{company}" if company else login.subject,
         include=None if whole or not asked.include else asked.include,
-        formats=asked.formats or acceptance.DEFAULT_FORMATS,
+        formats=_formats(asked),
         since=asked.since or None,
         until=asked.until or None,
         tell_tenants=bool(asked.tell_tenants),
@@ -100,6 +104,18 @@ def ask(request: Request, place: CurrentContext, login: LoggedIn, asked: Annotat
     if not is_new:
         rendering.flash(request, "asked_already")
     return rendering.see_other(f"/me/exports/{identifier}")
+
+
+def _formats(asked: MyRequestForm) -> list[str] | None:
+    """Return the formats that the person chose; None if they left the choice as it was: then the profile decides.
+
+    The form has one list for all profiles, so what another profile would allow is left out.
+    """
+    if not asked.formats or set(asked.formats) == set(CHECKED):
+        return None
+    known = {name for profile in Profile for name in forms.offered_formats(profile)}
+    allowed = forms.offered_formats(Profile(asked.profile)) if asked.profile in list(Profile) else known
+    return [name for name in asked.formats if name in allowed or name not in known]
 
 
 @router.get("/exports/{export_id}")

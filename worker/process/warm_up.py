@@ -22,9 +22,9 @@ from portability.api.errors import PortabilityError, SourceStalled
 from portability.api.nouns import first_identity
 from portability.law.profiles import Profile
 from portability.people import resolution
-from portability.plugins import load_document_formats, load_formats
+from portability.plugins import load_document_formats, load_formats, load_forms
 from portability.processes import settle
-from portability.requests.acceptance import DEFAULT_FORMATS
+from portability.requests.forms import DEFAULT_FORMATS, DEFAULT_FORMS
 from portability.requests.instructions import Order
 from portability.requests.states import DatasetState
 from portability.sources import PlatformSources
@@ -125,6 +125,7 @@ def _read(context: WorkerContext, subject: Subject, profile: Profile, check: Che
         patience=SourcePatience(retries=0, seconds=settings.source_seconds, check=check),
         check=check,
         document_formats=load_document_formats(DEFAULT_FORMATS),
+        forms=load_forms([name for names in DEFAULT_FORMS.values() for name in names]),
         screen=prepare.screen(settings, profile),
         retention_cutoff=partial(prepare.retention_cutoff, context.notice, at),
     )

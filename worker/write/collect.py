@@ -140,7 +140,9 @@ def _read_piece(run: DatasetRun, reader: Reader) -> DatasetPiece:
     job, dataset = run.volume.job, run.line.dataset
     if dataset.documents:
         return documents.read(reader, dataset, job.document_formats, job.screen, job.redact)
-    return pieces.read(reader, dataset, job.formats, job.limits.piece_bytes, job.screen, job.redact)
+    return pieces.read(
+        reader, dataset, job.formats, job.limits.piece_bytes, job.screen, job.redact, keep=bool(run.volume.forms)
+    )
 
 
 def _write_piece(run: DatasetRun, piece: DatasetPiece, *, last: bool) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from portability.api import JSON, Batch, Dataset, Record
+from portability.api import JSON, Batch, Dataset, Record, encoded
 from portability.api.errors import FormatError
 from worker.read.screening.values import Counts
 from worker.write import disclosures, documents
@@ -77,7 +77,7 @@ def _is_writable(job: SliceJob, dataset: Dataset, record: Record) -> bool:
         return bool(made) and reason is None
     try:
         for form in job.formats.values():
-            for _block in form.encode(dataset, [record]):
+            for _block in encoded(form, dataset, [record]):
                 pass
     except FormatError:
         return False
@@ -87,8 +87,9 @@ def _is_writable(job: SliceJob, dataset: Dataset, record: Record) -> bool:
 def _piece(job: SliceJob, dataset: Dataset, records: list[Record]) -> DatasetPiece:
     """Make the members of these records: a table for each format, or a document of each record."""
     bodies, made = {}, []
+    batches = () if dataset.documents else (records,)
     if dataset.documents:
         made = [one for record in records for one in documents.of_record(dataset, record, job.document_formats)[0]]
     else:
-        bodies = {name: list(form.encode(dataset, records)) for name, form in job.formats.items()}
-    return DatasetPiece(len(records), bodies, None, None, (), (), head=records, documents=made)
+        bodies = {name: list(encoded(form, dataset, records)) for name, form in job.formats.items()}
+    return DatasetPiece(len(records), bodies, None, None, (), (), batches=batches, head=records, documents=made)

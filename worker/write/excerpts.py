@@ -20,7 +20,7 @@ from sqlalchemy import RowMapping
 
 from archive.parts import Member
 from archive.viewer.parts import Cut, Excerpt, Shown
-from portability.api import JSON, Dataset, FieldType, Format, Record
+from portability.api import JSON, Dataset, FieldType, Format, Record, WriterFormat, encoded
 from portability.api.errors import FormatError, ObjectMissing, StorageError
 from portability.api.storages import Storage
 from portability.errors import VolumeFault
@@ -84,6 +84,8 @@ class Excerpts:
         """Record the locations of a volume's files: pieces of records, recordings and attachments."""
         for member in members:
             content = member.content
+            if content.form is not None:
+                continue  # the viewer shows records, not copies of them
             kept = self._of(content.exporter, content.dataset.name)
             if content.corrects and content.dataset.documents:
                 # A document is delivered again under its path: the viewer links the newest.
@@ -151,12 +153,12 @@ class Excerpts:
         row = len(kept.lines)
         shortened = [_shortened(record, dataset, row + place, cuts) for place, record in enumerate(records)]
         try:
-            encoded = b"".join(_json_lines().encode(dataset, shortened))
+            text = b"".join(encoded(_json_lines(), dataset, shortened))
         except FormatError:
             # Only if the export has no JSON Lines; its own formats contain all the records.
             kept.full = True
             return
-        self._keep_lines(kept, encoded.split(b"\n")[:-1])
+        self._keep_lines(kept, text.split(b"\n")[:-1])
         kept.cuts += [cut for cut in cuts if cut.row < len(kept.lines)]
 
     def _keep_lines(self, kept: _Kept, lines: Iterable[bytes]) -> None:
@@ -171,7 +173,7 @@ class Excerpts:
 
     def _replace(self, kept: _Kept, dataset: Dataset, row: int, record: Record) -> None:
         cuts: list[Cut] = []
-        line = b"".join(_json_lines().encode(dataset, [_shortened(record, dataset, row, cuts)])).rstrip(b"\n")
+        line = b"".join(encoded(_json_lines(), dataset, [_shortened(record, dataset, row, cuts)])).rstrip(b"\n")
         for count in (len(line), -len(kept.lines[row])):
             kept.bytes += count
             self._bytes += count
@@ -251,7 +253,7 @@ def _key(record: Record, dataset: Dataset) -> tuple[str, ...]:
 
 
 @cache
-def _json_lines() -> Format:
+def _json_lines() -> Format | WriterFormat:
     return load_formats([JSON_LINES])[JSON_LINES]
 
 

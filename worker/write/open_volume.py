@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from archive.write.volume import MEMBER_BYTES, Volume
-from portability.api import Cursor, DocumentFormat, Exporter, Format, Gap, Selection
+from portability.api import Cursor, DocumentFormat, Exporter, Format, Gap, Selection, WriterFormat
 from portability.people.resolution import Unresolved
 from worker.plan.coverage import PlannedCoverage, gaps
 from worker.plan.plan import ExportPlan, PlanLine
@@ -18,6 +18,7 @@ from worker.read.reader import Reader, SourcePatience
 from worker.read.redaction import Redact, as_it_is
 from worker.read.screening import Screen
 from worker.write.excerpts import Excerpts
+from worker.write.forms import VolumeForms
 from worker.write.ledger import LedgerTally, Missing
 
 
@@ -43,12 +44,13 @@ class SliceJob:
     readings: Sequence[Reading]
     """The readings of this slice, in this order."""
     exporters: Mapping[str, Exporter]
-    formats: Mapping[str, Format]
+    formats: Mapping[str, Format | WriterFormat]
     selection: Selection
     limits: VolumeLimits
     patience: SourcePatience
     check: Callable[[], None]
     document_formats: Mapping[str, DocumentFormat] = field(default_factory=dict)
+    forms: Mapping[str, WriterFormat] = field(default_factory=dict)
     screen: Screen = field(default_factory=Screen)
     """Scans all outgoing data."""
     report_gap: Callable[[PlanLine, str], None] = lambda _line, _code: None
@@ -107,6 +109,8 @@ class OpenVolume:
     output: Volume
     position: Position
     excerpts: Excerpts = field(default_factory=Excerpts)
+    forms: VolumeForms = field(default_factory=VolumeForms)
+    """Copies of the records for a purpose; their files are added at the end."""
     tallies: dict[int, LedgerTally] = field(default_factory=dict)
     """Tallies for the ledger, by the ordinal of the line."""
 
@@ -121,9 +125,9 @@ class OpenVolume:
 
     def require_room(self, members: int, size_bytes: int = 0) -> None:
         """Check that `members` members of this size still fit; the first member always fits. Raises VolumeFull."""
-        limits, written = self.job.limits, self.output.bytes_written
+        limits, written = self.job.limits, self.output.bytes_written + self.forms.bytes
         fits_bytes = written < limits.volume_bytes and written + size_bytes <= limits.volume_bytes
-        fits = fits_bytes and self.output.members + members <= limits.volume_members
+        fits = fits_bytes and self.output.members + self.forms.members + members <= limits.volume_members
         if self.has_members and not fits:
             raise VolumeFull
 

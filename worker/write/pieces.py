@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -18,12 +18,15 @@ from portability.api import (
     FieldType,
     File,
     Format,
+    FormatWriter,
     Gap,
     Record,
-    StreamingFormat,
+    WriterFormat,
+    encoded,
 )
 from portability.api.errors import ExporterFault, FormatError
 from portability.api.rows import Batched, Rows
+from portability.api.writers import BlockSink
 from worker.read.reader import Reader
 from worker.read.redaction import Redact, as_it_is
 from worker.read.screening import Screen
@@ -63,6 +66,8 @@ class DatasetPiece:
     shortfalls: tuple[Shortfall, ...]
     last_records: int = 0
     """Number of records of the last batch."""
+    batches: Sequence[Sequence[Record]] = field(default=(), repr=False)
+    """The records, slim where they are rows, for the forms of the volume; empty if it has none."""
     head: Sequence[Record] = field(default=(), repr=False)
     """The first records, for the viewer's excerpt."""
     documents: Sequence[tuple[DocumentFormat, Document]] = field(default=(), repr=False)
@@ -105,30 +110,32 @@ class _Arrivals:
 def read(
     reader: Reader,
     dataset: Dataset,
-    formats: Mapping[str, Format],
+    formats: Mapping[str, Format | WriterFormat],
     size_bytes: int,
     screen: Screen,
     redact: Redact = as_it_is,
+    *,
+    keep: bool = False,
 ) -> DatasetPiece:
     """Read batches until the first format has `size_bytes`, a batch has files, or the source ends.
 
-    The size of a format that does not stream is unknown before its end: then the sizes of the batches, each encoded
-    alone, are added.
+    The size of a `Format` is unknown before its end: then the sizes of the batches, each encoded alone, are added.
 
     A record that a format cannot represent is the exporter's fault: the piece and the reading end before its batch.
+    `keep` asks for the records of the piece too.
     Raises ScanBlocked.
     """
     arrived = _Arrivals([], [reader.after], [], [], [])
     batches, cursors = arrived.batches, arrived.cursors
     try:
         arriving = _arriving(reader, dataset, redact, screen, arrived)
-        bodies = _encode_while_reading(arriving, batches, dataset, formats, size_bytes)
+        bodies = _write_while_reading(arriving, dataset, formats, size_bytes)
         head = arrived.head
     except FormatError:
         sound, fault = _sound(batches, dataset, formats)
         reader.stop(ExporterFault(str(fault)))
         batches = list(sound)
-        bodies = {name: list(form.encode(dataset, _records(batches))) for name, form in formats.items()}
+        bodies = {name: list(encoded(form, dataset, _records(batches))) for name, form in formats.items()}
         head = list(islice(_records(batches), RECORDS_MAX))
     count = len(batches)
     return DatasetPiece(
@@ -139,6 +146,7 @@ def read(
         files=batches[-1].files if batches else (),
         shortfalls=tuple(shortfalls(batches, cursors)),
         last_records=len(batches[-1].records) if batches else 0,
+        batches=[batch.records for batch in batches] if keep else (),
         head=tuple(head),
         redactions=sum((counts.masked for counts in arrived.counts[:count]), Counter()),
         findings=sum((counts.reported for counts in arrived.counts[:count]), Counter()),
@@ -173,7 +181,7 @@ def _arriving(reader: Reader, dataset: Dataset, redact: Redact, screen: Screen, 
         counts = Counts(masked=redactions)
         # Batch by batch, not all together: meanwhile the source reads on.
         screened = screen.batch(dataset, redacted, counts)
-        arrived.batches.append(_slim(dataset, screened))
+        arrived.batches.append(replace(screened, records=_slim(dataset, screened.records)))
         arrived.cursors.append(screened.cursor)
         arrived.counts.append(counts)
         arrived.recipients.append(disclosures.recipients(dataset, screened.records))
@@ -181,90 +189,77 @@ def _arriving(reader: Reader, dataset: Dataset, redact: Redact, screen: Screen, 
         yield screened
 
 
-def _slim(dataset: Dataset, batch: Batch) -> Batch:
-    if not isinstance(batch.records, Rows):
-        return batch
-    numbers = frozenset(field.name for field in dataset.fields if field.type in _NUMBERS)
-    return replace(batch, records=batch.records.slim(numbers))
+def _slim(dataset: Dataset, records: Sequence[Record]) -> Sequence[Record]:
+    if not isinstance(records, Rows):
+        return records
+    return records.slim(frozenset(field.name for field in dataset.fields if field.type in _NUMBERS))
 
 
-def _encode_while_reading(
-    batches: Iterator[Batch],
-    arrived: Sequence[Batch],
-    dataset: Dataset,
-    formats: Mapping[str, Format],
-    size_bytes: int,
+def _write_while_reading(
+    batches: Iterator[Batch], dataset: Dataset, formats: Mapping[str, Format | WriterFormat], size_bytes: int
 ) -> Mapping[str, Sequence[bytes]]:
-    """Encode with streaming formats, which take each batch soon after it arrives and need not keep it."""
-    bodies: dict[str, list[bytes]] = {name: [] for name in formats}
+    """Give each batch to every writer, until the first format has `size_bytes` or a batch has files."""
+    outs = {name: BlockSink() for name in formats}
+    writers = {name: _writer(form, outs[name], dataset) for name, form in formats.items()}
     first = next(iter(formats))
-    in_step = [name for name, form in formats.items() if isinstance(form, StreamingFormat) and form.streams]
-
-    def size_with(before: int, batch: Batch) -> int:
-        if first in in_step:
-            return sum(map(len, bodies[first]))
-        return before + sum(map(len, formats[first].encode(dataset, batch.records)))
-
-    shared = _Shared(_until_full(batches, size_bytes, size_with), in_step)
-    encoders = {name: formats[name].encode(dataset, Batched(shared.of(name))) for name in in_step}
-    for leader in in_step[:1]:
-        for block in encoders[leader]:
-            bodies[leader].append(block)
-            for other in in_step[1:]:
-                while shared.taken[other] < shared.taken[leader] and (text := next(encoders[other], None)) is not None:
-                    bodies[other].append(text)
-    while shared.pull():
-        pass  # no format streams: the sizes of the batches decide where the piece ends
-    for name, form in formats.items():
-        # A format that yields nothing before its end would otherwise read the whole source for its first block.
-        bodies[name] += encoders[name] if name in in_step else form.encode(dataset, _records(arrived))
-    return bodies
-
-
-def _until_full(
-    batches: Iterator[Batch], size_bytes: int, size_with: Callable[[int, Batch], int]
-) -> Iterator[Sequence[Record]]:
-    """Yield batches until they have `size_bytes`, or a batch has files; a size is known once a batch is consumed."""
+    pulled = formats[first] if isinstance(writers[first], _PulledWriter) else None
     size = 0
-    while size < size_bytes and (batch := next(batches, None)) is not None:
-        yield batch.records
-        if batch.files:
-            return
-        size = size_with(size, batch)
+    try:
+        while size < size_bytes and (batch := next(batches, None)) is not None:
+            for writer in writers.values():
+                writer.write(batch.records)
+            if batch.files:
+                break
+            more = 0 if pulled is None else sum(map(len, encoded(pulled, dataset, batch.records)))
+            size = outs[first].bytes if pulled is None else size + more
+        for writer in writers.values():
+            writer.close()
+    except BaseException:
+        for writer in writers.values():
+            writer.abort()
+        raise
+    return {name: out.blocks for name, out in outs.items()}
 
 
-class _Shared:
-    """Records for several formats with different speeds; unlike tee, it frees what all have consumed at once."""
+class _PulledWriter:
+    """The writer of a `Format`: it keeps the batches of one piece and encodes them at its end."""
 
-    def __init__(self, arriving: Iterator[Sequence[Record]], names: Iterable[str]) -> None:
-        self._arriving = arriving
-        self._waiting: dict[str, deque[Sequence[Record]]] = {name: deque() for name in names}
-        self.taken = dict.fromkeys(self._waiting, 0)
-        """Number of batches consumed by each format."""
+    def __init__(self, form: Format, out: BlockSink) -> None:
+        self._form, self._out = form, out
+        self._batches: list[Sequence[Record]] = []
 
-    def of(self, name: str) -> Iterator[Sequence[Record]]:
-        """Yield all batches that arrive, for one format."""
-        while self._waiting[name] or self.pull():
-            self.taken[name] += 1
-            yield self._waiting[name].popleft()
+    @property
+    def held(self) -> int:
+        return 0
 
-    def pull(self) -> bool:
-        """Read the next batch for all formats; False at the end."""
-        records = next(self._arriving, None)
-        if records is None:
-            return False
-        for queue in self._waiting.values():
-            queue.append(records)
-        return True
+    def begin(self, exporter: str, dataset: Dataset) -> None:  # noqa: ARG002  # the host names the file
+        self._dataset = dataset
+
+    def write(self, records: Sequence[Record]) -> None:
+        self._batches.append(_slim(self._dataset, records))
+
+    def close(self) -> Mapping[str, int]:
+        for block in self._form.encode(self._dataset, Batched(self._batches)):
+            self._out.write(block)
+        return {}
+
+    def abort(self) -> None:
+        self._batches.clear()
+
+
+def _writer(form: Format | WriterFormat, out: BlockSink, dataset: Dataset) -> FormatWriter:
+    writer = form.open(out) if isinstance(form, WriterFormat) else _PulledWriter(form, out)
+    writer.begin("", dataset)
+    return writer
 
 
 def _sound(
-    batches: Sequence[Batch], dataset: Dataset, formats: Mapping[str, Format]
+    batches: Sequence[Batch], dataset: Dataset, formats: Mapping[str, Format | WriterFormat]
 ) -> tuple[Sequence[Batch], FormatError]:
     for count, batch in enumerate(batches):
         try:
             for form in formats.values():
-                for _block in form.encode(dataset, batch.records):
+                for _block in encoded(form, dataset, batch.records):
                     pass
         except FormatError as fault:
             return batches[:count], fault

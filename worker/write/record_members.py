@@ -21,6 +21,7 @@ def write_members(run: DatasetRun, piece: DatasetPiece, name: str, *, corrects: 
     else:
         volume.excerpts.take(line.exporter, line.dataset, piece.head)
     tally.records += new if corrects else piece.records
+    volume.forms.write(line.exporter, line.dataset, piece.batches)
     for form_name, blocks in piece.bodies.items():
         form = volume.job.formats[form_name]
         content = Content(line.exporter, line.dataset, form.media_type, records=piece.records, corrects=corrects)

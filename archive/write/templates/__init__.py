@@ -34,10 +34,16 @@ def render(template: str, *, accent: str, **context: Any) -> bytes:  # noqa: ANN
     return _environment.get_template(template).render(context).encode()
 
 
-def say(language: str, code: str, **values: object) -> Markup:
+def say(language: str, code: str, /, **values: object) -> Markup:
     """Return a sentence of the catalogue `archive` as HTML; what its placeholders stand for is escaped."""
     marked = _marked(language, f"archive.{code}")
     return marked.format_map(values) if values else marked
+
+
+def say_or(language: str, code: str, detail: str, /, **values: object) -> Markup:
+    """Return the sentence `<code>_<detail>`, or that of `code` where plug-ins bring along a detail without one."""
+    own = f"{code}_{detail}"
+    return say(language, code if find(language, f"archive.{own}") is None else own, **values)
 
 
 def state(language: str, code: str) -> str:
@@ -89,6 +95,7 @@ _environment = Environment(
 )
 _environment.globals |= {
     "say": say,
+    "say_or": say_or,
     "state": state,
     "reason": reason,
     "read": read,

@@ -49,6 +49,21 @@ def test_a_leading_quote_is_doubled(text: str) -> None:
     assert decoded(FieldType.STRING, b"f0\r\n" + line) == [text]
 
 
+@pytest.mark.parametrize("number", ["+6281234567890", "+62 812-3456-7890", "+49 (30) 901820", "+1-555-0100", "+12345"])
+def test_phone_numbers_stay(number: str) -> None:
+    """Programs read them as they are: of digits, blanks, hyphens and brackets no formula can do anything."""
+    assert encoded(FieldType.STRING, number) == f'"{number}"\r\n'.encode()
+    assert decoded(FieldType.STRING, f'f0\r\n"\'{number}"\r\n'.encode()) == [number], "as archives had it before"
+
+
+@pytest.mark.parametrize(
+    "text", ["+1234", "+62812=1", "+62812+A1", "+62 812,A", "+cmd|' /C calc'!A0", "-62812345", "+1" * 9]
+)
+def test_other_texts_with_a_plus_are_defused(text: str) -> None:
+    """Only what can be nothing but a number is left alone."""
+    assert encoded(FieldType.STRING, text).startswith(b"\"'")
+
+
 @pytest.mark.parametrize("text", ["plain", "a=b", "1+1", "user@example.com", " 'x", "x\n=1", "62-1"])
 def test_other_text_stays(text: str) -> None:
     """What no spreadsheet takes for a formula stands as it is."""

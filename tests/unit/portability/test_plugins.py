@@ -230,7 +230,7 @@ def test_a_format_without_its_shape_is_broken(install: Install) -> None:
     """A format is an object with suffix, media type, and `encode` or `documents`."""
     install(FORMATS, other=object())
     for load in (load_formats, load_document_formats):
-        with pytest.raises(BrokenPlugin, match="'other' implements neither Format nor DocumentFormat"):
+        with pytest.raises(BrokenPlugin, match="'other' implements none of Format, WriterFormat and DocumentFormat"):
             load(["other"])
 
 

@@ -20,7 +20,7 @@ from portability.law.profiles import Profile
 from portability.law.tenants import InformGround
 from portability.messages.outbox import HIDDEN, MessageKind
 from portability.plugins import EXPORTERS, find
-from portability.requests import acceptance
+from portability.requests import forms
 from portability.requests.approvals import Cause, DenialBasis
 from portability.requests.outcome import ExportAnswer
 from portability.requests.policy import ROLES
@@ -52,7 +52,7 @@ FAMILIES: dict[str, set[str]] = {
     "difference": {"new", "differs", "deleted_here", "quarantined", "taken", "kept", "conflict"},
     "fault": {str(status) for status in {*STATUS.values(), 400, 405, 413}},
     "finding": set(map(str, CoverageKind)),
-    "format": set(acceptance.DEFAULT_FORMATS),
+    "format": set(forms.DEFAULT_FORMATS) | forms.BUILT_IN,
     "ground": set(map(str, InformGround)),
     "home": {"1", "2", "3", "1_text", "2_text", "3_text"},
     "kind": set(map(str, SubjectKind)),

@@ -400,3 +400,4 @@ def test_records_of_requests_are_reported_as_left_out() -> None:
     (left,) = archive_import.left("portability", "requests", None, lines)
     assert (left.dataset, left.reason) == ("requests", "the reference schema has no table for it")
     assert [*archive_import.left("portability", "empty", None, frozenset({"text/plain"}))] == []
+    assert [*archive_import.left("portability", "forms", None, frozenset({"text/vcard"}))] == [], "copies of records"

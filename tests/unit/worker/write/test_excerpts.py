@@ -14,7 +14,7 @@ from record_strategies import datasets_with_records
 import worker.write.excerpts as excerpts_module
 from archive.parts import Content, Member
 from archive.viewer.parts import Cut, Excerpt
-from portability.api import Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind
+from portability.api import Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind, encoded
 from portability.errors import VolumeFault
 from portability.plugins import load_formats
 from portability.storage.local import LocalStorage
@@ -60,7 +60,7 @@ def test_the_first_records_are_kept_as_json_lines(made: tuple[Dataset, list[Reco
     place = data.draw(st.integers(0, len(records)))
     for part in (records[:place], records[place:]):
         excerpts.take("made", of, part)
-    expected = b"".join(JSON_LINES.encode(of, records))
+    expected = b"".join(encoded(JSON_LINES, of, records))
     assert b"".join(kept + b"\n" for kept in only(excerpts, of).lines) == expected
 
 

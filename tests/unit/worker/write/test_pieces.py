@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,20 +14,21 @@ from portability.api import (
     Dataset,
     Field,
     FieldType,
-    Format,
     Gap,
     Provenance,
     Record,
     Role,
     RowRemark,
     Selection,
+    Sink,
     Subject,
     SubjectKind,
+    Unit,
 )
 from portability.api.errors import ExporterFault, FormatError
 from portability.api.rows import Batched, Rows
 from portability.api.rows import lines as rows_as_lines
-from portability.plugins import load_formats
+from portability.plugins import Formats, load_formats
 from worker.plan.plan import PlanLine
 from worker.read.reader import Reader, SourcePatience
 from worker.read.screening import Screen
@@ -38,7 +39,7 @@ WITH_ANY = dataset("things", Role.CONTROLLER, Field("any", FieldType.OBJECT, "An
 
 
 @pytest.fixture(scope="module")
-def formats() -> Mapping[str, Format]:
+def formats() -> Formats:
     return load_formats(["jsonl", "csv"])
 
 
@@ -48,7 +49,7 @@ def reader(exporter: MadeUpExporter) -> Reader:
     return Reader(exporter, line, Selection(), None, SourcePatience(0, lambda _seconds: None))
 
 
-def read_piece(made: Reader, formats: Mapping[str, Format], size_bytes: int = 1 << 20) -> DatasetPiece:
+def read_piece(made: Reader, formats: Formats, size_bytes: int = 1 << 20) -> DatasetPiece:
     return pieces.read(made, WITH_ANY, formats, size_bytes, Screen())
 
 
@@ -56,7 +57,7 @@ def lines(piece: DatasetPiece) -> int:
     return b"".join(piece.bodies["jsonl"]).count(b"\n")
 
 
-def test_a_piece_ends_with_the_batch_that_fills_it(formats: Mapping[str, Format]) -> None:
+def test_a_piece_ends_with_the_batch_that_fills_it(formats: Formats) -> None:
     """Whole batches only, in the bytes of every format; the next piece begins after its cursor."""
     # A format gives out blocks of 256 KiB: only then is a piece's size known.
     source = [{**thing, "text": str(thing["text"]) * 2000} for thing in things(10)]
@@ -68,7 +69,7 @@ def test_a_piece_ends_with_the_batch_that_fills_it(formats: Mapping[str, Format]
     assert b"".join(first.bodies["csv"]).count(b"\r\n") == 3 + 1
 
 
-def test_a_batch_with_files_ends_its_piece(formats: Mapping[str, Format]) -> None:
+def test_a_batch_with_files_ends_its_piece(formats: Formats) -> None:
     """Files come right after their records: from the cursor before the batch they can be asked for again."""
     made = reader(MadeUpExporter(things(9), batch_records=3, files={1: [file("a.wav", b"x")]}))
     first, second = read_piece(made, formats), read_piece(made, formats)
@@ -77,50 +78,85 @@ def test_a_batch_with_files_ends_its_piece(formats: Mapping[str, Format]) -> Non
     assert (second.records, second.files) == (3, ())
 
 
+class TakingWriter:
+    """A writer that notes which batches it takes, and writes a block after some of them."""
+
+    suffix, media_type, unit, held = ".taken", "text/plain", Unit.PIECE, 0
+
+    def __init__(self, name: str, taken: list[tuple[str, int]], block_batches: int) -> None:
+        self._name, self._taken, self._block_batches, self._count = name, taken, block_batches, 0
+
+    def open(self, out: Sink) -> TakingWriter:
+        self._out = out
+        return self
+
+    def begin(self, exporter: str, dataset: Dataset) -> None:
+        assert (exporter, dataset.name) == ("", "things")
+
+    def write(self, _records: Sequence[Record]) -> None:
+        self._count += 1
+        self._taken.append((self._name, self._count))
+        if self._count % self._block_batches == 0:
+            self._out.write(b"x" * self._block_batches)
+
+    def close(self) -> Mapping[str, int]:
+        self._taken.append((self._name, 0))
+        return {}
+
+    def abort(self) -> None:
+        self._taken.append((self._name, -1))
+
+
 class TakingFormat:
-    """A format that writes down which batches it takes."""
+    """A format that notes which batches it takes."""
 
-    suffix, media_type = ".taken", "text/plain"
+    suffix, media_type = ".pulled", "text/plain"
 
-    def __init__(self, name: str, taken: list[tuple[str, int]], block_batches: int, *, streams: bool = True) -> None:
-        self._name, self._taken, self._block_batches, self.streams = name, taken, block_batches, streams
+    def __init__(self, taken: list[tuple[str, int]]) -> None:
+        self._taken = taken
 
     def encode(self, _dataset: Dataset, records: Iterable[Record]) -> Iterator[bytes]:
         assert isinstance(records, Batched)
-        for number, _batch in enumerate(records.batches(), 1):
-            self._taken.append((self._name, number))
-            if number % self._block_batches == 0:
-                yield b"x" * self._block_batches
-
-    def decode(self, _dataset: Dataset, _data: bytes | Iterable[bytes]) -> Iterator[Record]:
-        raise NotImplementedError
+        self._taken.extend(("pulled", number) for number, _batch in enumerate(records.batches(), 1))
+        yield b""
 
 
-def test_formats_that_stream_take_batches_in_step() -> None:
-    """None of them waits for the end of another; one that yields nothing before its end comes last."""
+def test_writers_take_each_batch_as_it_arrives() -> None:
+    """None of them waits for the end of another; a format that is called once gets all batches of the piece."""
     taken: list[tuple[str, int]] = []
-    formats = {
-        "a": TakingFormat("a", taken, 1),
-        "b": TakingFormat("b", taken, 1),
-        "c": TakingFormat("c", taken, 99, streams=False),
-    }
+    formats: Formats = {"a": TakingWriter("a", taken, 1), "b": TakingWriter("b", taken, 1), "c": TakingFormat(taken)}
 
     piece = read_piece(reader(MadeUpExporter(things(12), batch_records=3)), formats)
 
     in_turn = [(name, number) for number in range(1, 5) for name in "ab"]
-    assert taken == in_turn + [("c", number) for number in range(1, 5)]
+    assert taken == [*in_turn, ("a", 0), ("b", 0), *(("pulled", number) for number in range(1, 5))]
     assert {name: sum(map(len, blocks)) for name, blocks in piece.bodies.items()} == {"a": 4, "b": 4, "c": 0}
 
 
 def test_the_first_format_ends_a_piece_for_all() -> None:
-    """A format that is ahead of the first, because it needs more for a block, reads at most one batch more."""
+    """The bytes that it has written decide: one that writes a block of three batches reads three."""
     taken: list[tuple[str, int]] = []
-    formats = {"a": TakingFormat("a", taken, 1), "b": TakingFormat("b", taken, 3)}
+    formats = {"a": TakingWriter("a", taken, 3), "b": TakingWriter("b", taken, 1)}
 
     piece = read_piece(reader(MadeUpExporter(things(30), batch_records=3)), formats, 2)
 
-    assert piece.records == 3 * max(number for _name, number in taken)
-    assert {name: max(n for by, n in taken if by == name) for name in formats} == {"a": 3, "b": 3}
+    assert piece.records == 9
+    assert {name: sum(map(len, blocks)) for name, blocks in piece.bodies.items()} == {"a": 3, "b": 3}
+
+
+def test_writers_are_given_up_if_the_source_stops() -> None:
+    """What a writer holds, such as a file, is free before the error is raised."""
+    taken: list[tuple[str, int]] = []
+
+    class Stopping(Screen):
+        def batch(self, *_given: Any) -> Batch:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        pieces.read(
+            reader(MadeUpExporter(things(3))), WITH_ANY, {"a": TakingWriter("a", taken, 1)}, 1 << 20, Stopping()
+        )
+    assert taken == [("a", -1)]
 
 
 class JsonArray:
@@ -182,13 +218,13 @@ def test_a_format_that_does_not_stream_gets_large_integers_as_they_are() -> None
     assert [record["text"] for record in read_back] == ["1", None]
 
 
-def test_nothing_is_an_empty_piece(formats: Mapping[str, Format]) -> None:
+def test_nothing_is_an_empty_piece(formats: Formats) -> None:
     """A source that gives nothing leaves no records and no cursor."""
     piece = read_piece(reader(MadeUpExporter([])), formats)
     assert (piece.records, piece.cursor, piece.files, piece.shortfalls) == (0, None, (), ())
 
 
-def test_gaps_of_all_batches_are_kept(formats: Mapping[str, Format]) -> None:
+def test_gaps_of_all_batches_are_kept(formats: Formats) -> None:
     """The gaps of a batch are reported, wherever the piece ends, with the cursor to read it again."""
     gaps = {0: [Gap("thing_0", "missing")], 1: [Gap("thing_4", "changed")]}
     first, second = read_piece(reader(MadeUpExporter(things(6), gaps=gaps)), formats).shortfalls
@@ -202,9 +238,7 @@ def test_gaps_of_all_batches_are_kept(formats: Mapping[str, Format]) -> None:
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("bad_batch", [0, 1, 2])
-def test_a_value_that_is_no_json_ends_the_piece_before_its_batch(
-    formats: Mapping[str, Format], value: Any, bad_batch: int
-) -> None:
+def test_a_value_that_is_no_json_ends_the_piece_before_its_batch(formats: Formats, value: Any, bad_batch: int) -> None:
     """Every whole batch before it is kept in every format; the run ends there, as the exporter's fault."""
     source: list[Record] = [{**thing, "any": None} for thing in things(9)]
     source[bad_batch * 3 + 1] = {**source[bad_batch * 3 + 1], "any": value}
@@ -220,7 +254,9 @@ def test_a_value_that_is_no_json_ends_the_piece_before_its_batch(
     assert "jane" not in str(made.fault)
 
 
-def test_a_value_that_only_the_second_format_refuses_ends_the_piece_too(formats: Mapping[str, Format]) -> None:
+def test_a_value_that_only_the_second_format_refuses_ends_the_piece_too(
+    formats: Formats,
+) -> None:
     """The copies in all formats hold the same records, or a reader could not trust either."""
 
     class Picky:

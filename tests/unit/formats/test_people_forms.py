@@ -1,0 +1,170 @@
+"""vCard, iCalendar and EML as other programs read them: vobject, icalendar and Python's email."""
+
+from __future__ import annotations
+
+import email
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import default
+
+import icalendar
+import pytest
+import vobject
+
+from formats import eml
+from formats.content_lines import folded
+from formats.icalendar import format as calendar_form
+from formats.vcard import format as vcard_form
+from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role
+from portability.testing.forms import MemorySink, written_files
+
+CONTACT: dict[str, JSON] = {
+    "id": "con_1",
+    "tenant_id": "ten_1",
+    "full_name": "Müller, Ann; d\u2019Arc \U0001f600" + " von Hohenstein" * 8,
+    "email": "ann@example.test",
+    "phone": "+6281234567890",
+    "company_name": "Ends; Ltd, Inc",
+    "job_title": "Head\nof it",
+    "address": "Jl. Sudirman 1, Jakarta",
+    "born_on": "1990-02-03",
+    "language": "id",
+    "tags": ["vip", "a,b"],
+    "updated_at": "2026-03-01T08:30:05.123456Z",
+}
+
+
+def known_by(name: str, fields: Sequence[str]) -> Dataset:
+    types = {"tags": FieldType.OBJECT}
+    declared = tuple(Field(f, types.get(f, FieldType.STRING), f"Its {f}.", Provenance.PROVIDED) for f in fields)
+    return Dataset(name, name.title(), f"Made-up {name}.", declared, Provenance.PROVIDED, Role.CONTROLLER, ("id",))
+
+
+def cards(*records: Record) -> bytes:
+    return written_files(vcard_form, [(known_by("contacts", list(CONTACT)), [records])]).get("contacts.vcf", b"")
+
+
+def test_vobject_reads_every_contact() -> None:
+    """Commas, semicolons, line breaks and names of any length arrive as they were."""
+    first, second = vobject.readComponents(cards(CONTACT, {**CONTACT, "id": "con_2"}).decode())
+    assert first.version.value == "4.0"
+    assert first.fn.value == CONTACT["full_name"]
+    assert first.email.value == CONTACT["email"]
+    assert first.tel.value == "tel:+6281234567890"
+    assert first.org.value == ["Ends; Ltd, Inc"]
+    assert first.title.value == "Head\nof it"
+    assert first.adr.value.street == "Jl. Sudirman 1, Jakarta"
+    assert (first.bday.value, first.rev.value) == ("19900203", "20260301T083005Z")
+    assert first.categories.value == ["vip", "a,b"]
+    assert first.uid.value.startswith("urn:uuid:")
+    assert first.uid.value != second.uid.value
+
+
+def test_a_card_is_the_same_in_every_export() -> None:
+    """An address book then replaces its earlier copy of the contact."""
+    assert cards(CONTACT) == cards(CONTACT)
+
+
+def test_a_contact_without_name_has_its_address() -> None:
+    """FN is obligatory; a record without name, address and number makes no card."""
+    (card,) = vobject.readComponents(cards({"id": "1", "email": "ann@example.test", "phone": "0800 FLOWER"}).decode())
+    assert (card.fn.value, card.tel.value) == ("ann@example.test", "0800 FLOWER")
+    assert cards({"id": "1", "company_name": "Ends"}) == b""
+
+
+def test_lines_are_folded_between_characters() -> None:
+    """No line has more than 75 octets, and each is valid UTF-8 by itself."""
+    body = folded(["NOTE:" + "é\U0001f600" * 100])
+    assert max(len(line) for line in body.split(b"\r\n")) <= 75
+    assert [line.decode() for line in body.split(b"\r\n")]
+    assert body.replace(b"\r\n ", b"").decode() == "NOTE:" + "é\U0001f600" * 100 + "\r\n"
+
+
+MEETING: dict[str, JSON] = {
+    "id": "act_1",
+    "kind": "meeting",
+    "subject": "Plans; prices, and \\ more",
+    "body": "Bring:\n- a pen",
+    "occurred_at": "2026-03-01T15:30:05+07:00",
+    "created_at": "2026-02-01T00:00:00Z",
+}
+
+
+def test_icalendar_reads_every_meeting() -> None:
+    """A meeting is an event in UTC; mails and notes are left out."""
+    mail = {**MEETING, "id": "act_2", "kind": "email"}
+    files = written_files(calendar_form, [(known_by("activities", list(MEETING)), [[MEETING, mail]])])
+    calendar = icalendar.Calendar.from_ical(files["appointments.ics"])
+    (event,) = calendar.walk("VEVENT")
+    assert calendar.errors == event.errors == []
+    assert str(event["SUMMARY"]) == MEETING["subject"]
+    assert str(event["DESCRIPTION"]) == MEETING["body"]
+    assert event.decoded("DTSTART") == datetime(2026, 3, 1, 8, 30, 5, tzinfo=UTC)
+    assert event.decoded("DTSTAMP") == datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def test_a_meeting_without_time_is_counted() -> None:
+    """It cannot be in a calendar; the archive says how many."""
+    out = MemorySink()
+    writer = calendar_form.open(out)
+    writer.begin("crm", known_by("activities", list(MEETING)))
+    writer.write([{**MEETING, "occurred_at": value} for value in (None, "soon", "2026-03-01T08:30:05")])
+    assert (writer.close(), out.files) == ({"without_time": 3}, {})
+
+
+def test_an_end_is_after_the_beginning() -> None:
+    """DTEND before DTSTART is invalid, so it is left out."""
+    fields = ["id", "subject", "starts_at", "ends_at"]
+    times = [("2026-03-01T08:00:00Z", "2026-03-01T09:00:00Z"), ("2026-03-01T08:00:00Z", "2026-03-01T08:00:00Z")]
+    records = [{"id": str(n), "starts_at": begin, "ends_at": end} for n, (begin, end) in enumerate(times)]
+    body = written_files(calendar_form, [(known_by("visits", fields), [records])])["appointments.ics"]
+    assert ["DTEND" in event for event in icalendar.Calendar.from_ical(body).walk("VEVENT")] == [True, False]
+
+
+INQUIRY: dict[str, JSON] = {
+    "id": "inq/1",
+    "email": "ann@example.test",
+    "name": "Ann\r\nBcc: eve@example.test",
+    "subject": "Halo \u05e9\u05dc\u05d5\u05dd " + "very long " * 30,
+    "message": "From here\n.\r\n=1+1 \U0001f600",
+    "created_at": "2026-03-01T08:30:05Z",
+}
+REPLY: dict[str, JSON] = {"id": "rep_1", "inquiry_id": "inq/1", "author": "staff", "body": "Yes.", "sent_at": None}
+
+
+def rebuilt(*batches: tuple[Dataset, list[Record]]) -> list[EmailMessage]:
+    files = written_files(eml.format, [(dataset, [records]) for dataset, records in batches])
+    return [email.message_from_bytes(body, policy=default) for body in files.values()]
+
+
+def test_email_reads_every_message() -> None:
+    """A text of any characters arrives whole, no header is injected, and a reply follows its inquiry."""
+    inquiry, reply = rebuilt(
+        (known_by("inquiries", list(INQUIRY)), [INQUIRY]), (known_by("replies", list(REPLY)), [REPLY])
+    )
+    assert inquiry.defects == reply.defects == []
+    assert inquiry["Subject"] == str(INQUIRY["subject"]).strip()
+    assert inquiry["Bcc"] is None
+    assert inquiry["From"].addresses[0].addr_spec == "ann@example.test"
+    assert inquiry["Date"].datetime == datetime(2026, 3, 1, 8, 30, 5, tzinfo=UTC)
+    assert inquiry.get_content().splitlines() == ["From here", ".", "=1+1 \U0001f600"]
+    assert inquiry["X-Rebuilt-From"] == "exporter/inquiries"
+    assert reply["In-Reply-To"] == inquiry["Message-ID"]
+
+
+@pytest.mark.parametrize("address", [None, "", "no address", "a@b@c", "<a@b>", "a b@c.test", "\u2603@x.test"])
+def test_a_wrong_address_is_no_fault(address: str | None) -> None:
+    """The message then has an address that cannot exist."""
+    (message,) = rebuilt((known_by("inquiries", list(INQUIRY)), [{**INQUIRY, "email": address}]))
+    assert message["From"].addresses[0].addr_spec in {"unknown@portability.invalid", "\u2603@x.test"}
+
+
+def test_a_volume_has_a_bounded_number_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are only in the tables, and counted."""
+    monkeypatch.setattr(eml, "FILES_MAX", 2)
+    out = MemorySink()
+    writer = eml.format.open(out)
+    writer.begin("exporter", known_by("inquiries", list(INQUIRY)))
+    writer.write([{**INQUIRY, "id": str(number)} for number in range(5)])
+    assert (len(out.files), writer.close()) == (2, {"rows_cut": 3})
