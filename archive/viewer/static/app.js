@@ -9,9 +9,9 @@
 
   const tabs = () => [OVERVIEW, ...portability.groups().keys()];
 
-  /* `#calls/cal_1` as ["calls", "cal_1"]. */
+  /* `#calls/cal_1/seg_2` as {tab, chosen, item}; `#crm/?contacts/con_1` as {tab, record: ["contacts", "con_1"]}. */
   function address() {
-    const [tab, rest] = location.hash.slice(1).split(/\/(.*)/s);
+    const [tab, ...rest] = location.hash.slice(1).split("/");
     const decoded = (text) => {
       try {
         return decodeURIComponent(text);
@@ -20,11 +20,13 @@
       }
     };
     const named = decoded(tab);
-    return [tabs().includes(named) ? named : OVERVIEW, rest ? decoded(rest) : null];
+    const [first, second] = rest.map(decoded);
+    const place = rest[0]?.startsWith("?") ? { record: [first.slice(1), second ?? ""] } : { chosen: first || null, item: second ?? null };
+    return { tab: tabs().includes(named) ? named : OVERVIEW, chosen: null, item: null, record: null, ...place };
   }
 
   function drawSide() {
-    const [chosen] = address();
+    const { tab: chosen } = address();
     const input = h("input", { type: "search", id: "everywhere", placeholder: t("searchAll"), "aria-label": t("searchAll"), value: query });
     let waiting = null;
     input.addEventListener("input", () => {
@@ -80,9 +82,9 @@
   }
 
   function drawMain() {
-    const [tab, chosen] = address();
-    main.replaceChildren(query ? portability.search(query, (dataset) => openDataset(dataset))
-      : tab === OVERVIEW ? portability.overview() : portability.groupPage(tab, chosen));
+    const place = address();
+    const { tab } = place;
+    main.replaceChildren(query ? portability.search(query) : tab === OVERVIEW ? portability.overview() : portability.groupPage(tab, place));
     if (tab === OVERVIEW && !query) portability.drawWhen();
     for (const each of side.querySelectorAll("[role=tab]")) {
       const isChosen = each.dataset.tab === tab;
@@ -94,16 +96,12 @@
     document.title = `${name} – ${t(portability.export.subject_kind === "tenant" ? "companyData" : "yourData")}`;
   }
 
-  function openDataset(dataset) {
-    open(dataset.exporter);
-    query = "";
+  /* Search everything for a text, as if the reader had typed it. */
+  function lookFor(text) {
+    query = text;
+    side.querySelector("#everywhere").value = text;
     drawMain();
-    const heading = document.getElementById(`d-${dataset.id}`);
-    if (heading === null) return;
-    for (let box = heading.closest("details"); box !== null; box = box.parentElement.closest("details")) box.open = true;
-    heading.tabIndex = -1;
-    heading.focus();
-    heading.scrollIntoView();
+    main.focus();
   }
 
   function drawAll() {
@@ -136,14 +134,16 @@
     addEventListener("hashchange", () => {
       query = "";
       drawMain();
-      const [tab, chosen] = address();
+      const { tab, chosen, item, record } = address();
       // A chosen conversation gets the focus, so that it can be read; a chosen tab keeps it.
-      if (chosen !== null) main.querySelector(".talk")?.focus({ preventScroll: innerWidth > 700 });
+      if (record !== null) main.querySelector(".single")?.focus();
+      else if (chosen !== null) main.querySelector(".talk")?.focus({ preventScroll: innerWidth > 700 });
       else if (!side.contains(document.activeElement)) main.focus();
-      if (chosen === null || innerWidth <= 700) scrollTo(0, 0);
+      if (item === null && (chosen === null || innerWidth <= 700)) scrollTo(0, 0);
       document.getElementById(`tab-${tab}`)?.scrollIntoView({ block: "nearest", inline: "center" });
     });
   }
 
+  Object.assign(portability, { lookFor });
   addEventListener("DOMContentLoaded", start);
 })();

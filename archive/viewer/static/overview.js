@@ -197,23 +197,14 @@
       about.notice ? h("p", {}, h("a", { href: `notice.html#${portability.language}` }, t("notice"))) : null);
   }
 
-  /* The timeline of everything, once the page stands: it has to read all datasets. */
+  /* The timeline of everything, once the page stands: it may have to read many records. */
   function drawWhen() {
-    const moments = [];
-    const left = [...portability.datasets.values()].filter((dataset) => dataset.lines.length > 0);
     const place = document.getElementById("when");
-    function step() {
+    setTimeout(() => {
       if (place === null || !place.isConnected) return;
-      const dataset = left.shift();
-      if (dataset === undefined) {
-        const chart = moments.length >= 8 ? portability.timeline(moments, t("when")) : null;
-        if (chart) place.replaceChildren(chart);
-        return;
-      }
-      moments.push(...portability.moments(dataset));
-      setTimeout(step);
-    }
-    step();
+      const chart = portability.timeline(portability.points([...portability.datasets.values()]), t("when"));
+      if (chart) place.replaceChildren(chart);
+    });
   }
 
   Object.assign(portability, { overview, drawWhen, pill, subjectName: name });

@@ -4,6 +4,7 @@
   const { h, visible, t, sentence, count, bytes, button, code, own } = portability;
   const CELL_CHARACTERS = 240;
   const PROSE_CHARACTERS = 1500;
+  const SHOWN_MAX = 200_000;
   const PIECES_NAMED = 3;
   // By the file's own ending, which decides what a browser makes of it, not by what its sender called it.
   const AUDIO = /\.(wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac)$/i;
@@ -11,7 +12,9 @@
   const LINKED = /\.(txt|csv|jsonl|json|pdf|wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac|png|jpe?g|gif|webp)$/i;
 
   /* A text, shortened with a button; `whole` says how long it is where the page holds only its beginning. */
-  function prose(text, { characters = PROSE_CHARACTERS, whole = null, dataset = null } = {}) {
+  function prose(all, { characters = PROSE_CHARACTERS, whole: known = null, dataset = null } = {}) {
+    const text = all.length > SHOWN_MAX ? all.slice(0, SHOWN_MAX) : all;
+    const whole = known ?? (all.length > SHOWN_MAX ? all.length : null);
     const place = h("span", { dir: "auto", class: "text" });
     const rest = whole === null ? null : h("small", { class: "note" }, sentence("cut", {
       n: count(text.length), total: count(whole), file: pointer(dataset),
