@@ -190,6 +190,12 @@ class ViewerIndex:
             known = orjson.loads(facts) if facts else [None] * (len(talk.facts) + 1)
             yield [parent, time, known[1:], said, known[0] or words, place, found]
 
+    def listed_ids(self, exporter: str) -> Iterator[list[JSON]]:
+        """Yield [id, place in `listed`] of each conversation, in the order of the ids."""
+        ranked = f"select id, row_number() over () - 1 as place from ({_ALL_TALKS})"  # noqa: S608
+        rows = self._database.execute(f"select id, place from ({ranked}) order by id", {"exporter": exporter})  # noqa: S608
+        return (list(row) for row in rows)
+
     def files(self, exporter: str, dataset: str) -> Iterator[Shown]:
         """Yield the files of a dataset in the order of their names."""
         columns = "path, volume, bytes, media_type, null, name, state"
@@ -250,5 +256,5 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     for block in blocks:
         *lines, pending = (pending + unpacker.decompress(block)).split(b"\n")
         yield from lines
-    if not unpacker.eof or pending:
-        raise DamagedIndex("an index that ends early")
+    if not unpacker.eof or unpacker.unused_data or pending:
+        raise DamagedIndex("an index that ends elsewhere")

@@ -17,8 +17,10 @@ from portability.api import JSON
 
 T = TypeVar("T")
 
-ENTRIES = 1_000
+ENTRIES = 250
 """Number of entries in one part."""
+IDS = 2_000
+"""Number of identifiers in one part."""
 
 
 class ViewerLists:
@@ -29,6 +31,7 @@ class ViewerLists:
         self._here = here
         self._count = 0
         self._talks: dict[str, list[int]] = {exporter: [] for exporter in TALKS}
+        self._ids: dict[str, list[Sequence[JSON]]] = {exporter: [] for exporter in TALKS}
         self._totals = dict.fromkeys(TALKS, 0)
         self._files: defaultdict[tuple[str, str], list[Sequence[JSON]]] = defaultdict(list)
 
@@ -41,6 +44,9 @@ class ViewerLists:
                 self._totals[exporter] += len(part)
                 yield self._part(part)
                 self._talks[exporter].append(self._count)
+            for ids in _parts(self._index.listed_ids(exporter), IDS):
+                yield self._part(ids)
+                self._ids[exporter].append((ids[0][0], self._count))
         for excerpt in excerpts:
             name = (excerpt.exporter, excerpt.dataset.name)
             for files in _parts(self._index.files(*name)) if excerpt.more_members else ():
@@ -50,7 +56,13 @@ class ViewerLists:
     def talks(self) -> dict[str, JSON]:
         """Return by exporter what conversations are made of, and in which parts their list is."""
         return {
-            exporter: {**talk.to_json(), "total": self._totals[exporter], "parts": self._talks[exporter]}
+            exporter: {
+                **talk.to_json(),
+                "total": self._totals[exporter],
+                "parts": self._talks[exporter],
+                "size": ENTRIES,
+                "ids": self._ids[exporter],
+            }
             for exporter, talk in TALKS.items()
         }
 
@@ -85,6 +97,6 @@ def pointer(file: Shown, here: str) -> dict[str, JSON]:
     }
 
 
-def _parts(entries: Iterator[T]) -> Iterator[list[T]]:
+def _parts(entries: Iterator[T], size: int = ENTRIES) -> Iterator[list[T]]:
     for first in entries:
-        yield [first, *islice(entries, ENTRIES - 1)]
+        yield [first, *islice(entries, size - 1)]

@@ -205,7 +205,7 @@ def test_a_table_is_searched_sorted_and_paged(browser: Browser, person: str) -> 
 
 
 def test_search_leads_to_the_message_the_second_and_the_record(browser: Browser, person: str) -> None:
-    """One field searches all datasets; a result opens the chat at its message, the call at its second, or the record."""
+    """A result opens the chat at its message, the call at its second, or the record alone."""
     with opened(browser, person) as page:
         for title, heading, shown in (
             ("Messages", "javascript:window.pwned=1", ".bubbles .target"),

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import RowMapping
 
 from archive.viewer.index import DamagedIndex, ViewerIndex
-from archive.viewer.shards import cut, path, script
+from archive.viewer.shards import cut, path, script, values
 from portability.api import Dataset, Record
 from portability.api.errors import ObjectMissing, StorageError
 from portability.api.storages import Storage
@@ -57,8 +57,8 @@ class Shards:
         for text in cut(bodies.get(JSON_LINES, ())):
             self._count += 1
             place = (self._output.name, self._count)
-            self._output.tag(path(self._count), script(f"{place[0]}/{path(self._count)}", text))
             rows = orjson.loads(b"[" + text[:-1].replace(b"\n", b",") + b"]")
+            self._output.tag(path(self._count), script(f"{place[0]}/{path(self._count)}", values(rows)))
             self.index.add(exporter, dataset, place, rows, corrects=corrects, earlier=earlier)
             earlier = ()
 

@@ -1,7 +1,7 @@
 "use strict";
 /* The records of a dataset wherever they are: a reference is {part, row}, in a shard or in what the page has anyway. */
 (() => {
-  const { own, shards } = portability;
+  const { shards } = portability;
 
   const parts = (dataset) => (dataset.isSharded ? dataset.about.shards.length : 1);
   const volumeOf = (dataset, place) => dataset.about.shards[place][0];
@@ -46,32 +46,36 @@
 
   const wordsOf = (query) => query.toLowerCase().split(/\s+/).filter(Boolean);
 
-  /* All records, part after part: {place, part, rows, missing}. `query` leaves those that contain each of its words.
-     A text of JSON is searched before it is parsed: what a word is in a record, its escaped form is in the text. */
-  async function* scan(dataset, query = "") {
+  /* A text of JSON is searched before it is parsed: what a word is in a record, its escaped form is in the text. */
+  function searcher(query) {
     const wanted = wordsOf(query);
-    const escaped = wanted.map((word) => JSON.stringify(word).slice(1, -1));
-    const holds = (text) => escaped.every((word) => text.includes(word));
-    const matches = (record) => {
-      const text = words(Object.values(record)).toLowerCase();
-      return wanted.every((word) => text.includes(word));
+    const patterns = wanted.map((word) => new RegExp(RegExp.escape?.(JSON.stringify(word).slice(1, -1)) ?? JSON.stringify(word).slice(1, -1).replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"), "iu"));
+    return {
+      isEmpty: wanted.length === 0,
+      may: (text) => patterns.every((pattern) => pattern.test(text)),
+      matches(record) {
+        const text = words(Object.values(record)).toLowerCase();
+        return wanted.every((word) => text.includes(word));
+      },
     };
+  }
+
+  /* All records, part after part: {place, part, rows, missing}. `query` leaves those that contain each of its words. */
+  async function* scan(dataset, query = "") {
+    const { isEmpty, may, matches } = searcher(query);
     if (!dataset.isSharded) {
       yield { place: 0, part: dataset, rows: [...dataset.rows.keys()].filter((row) => matches(dataset.rows[row])), missing: null };
       return;
     }
     const corrected = await corrections(dataset);
     for await (const [place, text] of shards.texts(dataset)) {
-      if (text === null) {
-        yield { place, part: null, rows: [], missing: volumeOf(dataset, place) };
-        continue;
-      }
-      if (!holds(text.toLowerCase())) {
-        yield { place, part: null, rows: [], missing: null };
+      if (text === null || !may(text)) {
+        yield { place, part: null, rows: [], missing: text === null ? volumeOf(dataset, place) : null };
         continue;
       }
       const part = await partOf(dataset, place);
-      const found = part.lines.map((line, row) => row).filter((row) => wanted.length === 0 || (holds(part.lines[row].toLowerCase()) && matches(JSON.parse(part.lines[row]))));
+      const all = [...part.lines.keys()];
+      const found = isEmpty ? all : all.filter((row) => may(part.lines[row]) && matches(part.record(row)));
       yield { place, part, rows: found.filter((row) => isNewest(corrected, part, place, row)), missing: null };
     }
   }
@@ -82,7 +86,7 @@
     if (known !== undefined) return newest(dataset, known.place, known.row);
     const [name] = dataset.about.key.slice(-1);
     for await (const { part, rows } of scan(dataset, id)) {
-      const row = rows.find((each) => String(own(part.rows[each], name)) === id);
+      const row = rows.find((each) => String(part.value(each, name)) === id);
       if (row !== undefined) return { part, row };
     }
     return null;

@@ -25,14 +25,20 @@ const portability = (() => {
       if (!parts.some((known) => known.path === file.path)) this.files.set(file.name, [...parts, file]);
     }
 
-    /* The same dataset with the records of one shard. */
+    /* The same dataset with the records of one shard, whose lines have the values in the order of the fields. */
     part(place, lines) {
-      const own = { lines, place, whole: this, cuts: new Map(), parsed: undefined };
-      return Object.assign(Object.create(this), own);
+      return Object.assign(Object.create(this), { lines, place, whole: this, cuts: new Map(), parsed: undefined, known: [] });
+    }
+
+    /* One record; those of a shard are parsed one by one. */
+    record(index) {
+      if (this.whole === undefined) return this.rows[index];
+      this.known[index] ??= Object.fromEntries(JSON.parse(this.lines[index]).map((value, place) => [this.fields[place].name, value]));
+      return this.known[index];
     }
 
     get rows() {
-      this.parsed ??= this.lines.map((line) => JSON.parse(line));
+      this.parsed ??= this.whole === undefined ? this.lines.map((line) => JSON.parse(line)) : this.lines.map((_, index) => this.record(index));
       return this.parsed;
     }
 
@@ -62,7 +68,7 @@ const portability = (() => {
     }
 
     value(index, name) {
-      return own(this.rows[index], name);
+      return own(this.record(index), name);
     }
 
     has(name) {

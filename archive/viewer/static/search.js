@@ -16,7 +16,9 @@
     running += 1;
     const mine = running;
     const stop = button(t("stop"), () => { running += 1; stop.hidden = true; }, { class: "link" });
-    const searched = [...portability.datasets.values()].filter((dataset) => dataset.lines.length > 0);
+    // First what was said, which people look for most.
+    const isSaid = ({ exporter, name }) => (Object.hasOwn(portability.export.talks, exporter) && portability.export.talks[exporter].said === name ? 0 : 1);
+    const searched = [...portability.datasets.values()].filter((dataset) => dataset.lines.length > 0).sort((a, b) => isSaid(a) - isSaid(b));
     const parts = searched.reduce((sum, dataset) => sum + records.parts(dataset), 0);
     let [total, done] = [0, 0];
 
@@ -78,7 +80,7 @@
 
   /* One result: the words in their context, and the way to the record. */
   function hit(part, place, row, query) {
-    const record = part.rows[row];
+    const record = part.record(row);
     const words = records.wordsOf(query);
     const holding = part.fields.map((field) => [field, plain(own(record, field.name))]).filter(([, text]) => words.some((word) => text.toLowerCase().includes(word)));
     const best = holding.filter(([field]) => field.type === "string" && !/(^|_)id$/.test(field.name));

@@ -2,7 +2,6 @@
 /* Conversations as data: their list, the newest first, and what belongs to one of them. */
 (() => {
   const { records, shards, moment } = portability;
-  const LISTED = 1000;
   const SORTED_MAX = 5000;
   const string = (found) => (typeof found === "string" && found.trim() !== "" ? found : null);
 
@@ -52,16 +51,19 @@
       yield* made.own.slice(from);
       return;
     }
-    for (let place = Math.floor(from / LISTED); place < made.kind.parts.length; place += 1) {
-      const part = await shards.list(made.kind.parts[place]);
-      yield* part.slice(Math.max(from - place * LISTED, 0));
+    const { parts, size } = made.kind;
+    for (let place = Math.floor(from / size); place < parts.length; place += 1) {
+      const part = await shards.list(parts[place]);
+      yield* part.slice(Math.max(from - place * size, 0));
     }
   }
 
   /* The entry with an id, or null. */
   async function entryOf(made, id) {
-    for await (const entry of entries(made)) if (String(entry[0]) === id) return entry;
-    return null;
+    if (made.own) return made.own.find(([each]) => String(each) === id) ?? null;
+    const last = made.kind.ids.findLast(([first]) => first <= id);
+    const found = last && (await shards.list(last[1])).find(([each]) => each === id);
+    return found ? (await entries(made, found[1]).next()).value : null;
   }
 
   /* A conversation: its own record, and references to what belongs to it. `missing` are the volumes that are not there. */

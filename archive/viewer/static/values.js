@@ -130,7 +130,7 @@
   /* All fields of a record, with their descriptions as help. */
   function fieldList(dataset, index, { skip = [], nulls = true } = {}) {
     const all = dataset.fields.filter((field) => !skip.includes(field.name));
-    const shown = all.filter((field) => nulls || own(dataset.rows[index], field.name) !== null);
+    const shown = all.filter((field) => nulls || own(dataset.record(index), field.name) !== null);
     const empty = all.filter((field) => !shown.includes(field)).map((field) => portability.columnHead(field));
     return h("div", {},
       h("dl", { class: "fields" }, shown.map((field) => h("div", {},
