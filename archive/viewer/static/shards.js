@@ -81,7 +81,7 @@
   }
 
   Object.assign(portability, {
-    shards: { list, part, texts },
+    shards: { load, list, part, texts },
     /* A shard's script calls this with its name and its lines. */
     arrive(name, text) {
       arrived.set(name, text);
