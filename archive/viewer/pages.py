@@ -23,7 +23,7 @@ from portability.locale import SOURCE, languages, text, translations
 INDEX = "index.html"
 SCRIPTS = (
     *("registry.js", "shards.js", "records.js", "page.js", "values.js", "charts.js", "table.js"),
-    *("talks.js", "talk.js", "group.js", "waiting.js", "overview.js", "search.js", "app.js"),
+    *("talks.js", "subtitles.js", "talk.js", "group.js", "waiting.js", "overview.js", "search.js", "app.js"),
 )
 """In the order of loading: each uses only what stands before it. The catalogue stands behind the first."""
 CATALOGUE = "viewer/catalogue.js"

@@ -13,8 +13,8 @@ import orjson
 from archive.viewer.script import REGISTRY, literal
 from portability.api import JSON
 
-SHARD_BYTES = 1 << 20
-"""Size from which a shard ends, as JSON Lines; the shard has about half of it. Browsers load it in 10 to 20 ms."""
+SHARD_BYTES = 512 << 10
+"""Size from which a shard ends, as JSON Lines; its script has about half of it, which browsers load in some 10 ms."""
 
 
 def path(number: int, folder: str = "rows") -> str:

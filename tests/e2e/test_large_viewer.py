@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browsing import opened
 from playwright.sync_api import Browser, expect
-from viewed import BUILT_IN, Unpacked, plain_dataset
+from viewed import BUILT_IN, Unpacked, plain_dataset, sound
 
 from portability.api import Record
 
@@ -128,7 +128,7 @@ def test_a_table_has_all_rows(browser: Browser, large: str) -> None:
         expect(table.get_by_role("columnheader", name="N", exact=True)).to_have_attribute("aria-sort", "ascending")
         head.click()
         expect(table.locator("tbody tr").first).to_contain_text("4999")
-        table.get_by_role("searchbox").fill("row 4321")
+        table.get_by_role("searchbox").fill("t4321")
         expect(table.get_by_role("status")).to_have_text("1\u20131 of 1")
         expect(table.locator("tbody tr")).to_contain_text("row 4321")
 
@@ -222,3 +222,71 @@ def test_only_shards_are_loaded(browser: Browser, large: str) -> None:
     assert page.evaluate(LOAD, ["absent", "viewer/rows/00001.js"]) == "Error"
     assert page.evaluate(ANOTHER_POLICY) == "TypeError"
     context.close()
+
+
+def spoken(folder: Path, seconds: float) -> str:
+    """A call with a recording of this length and three segments; returns the address of its viewer."""
+    archive = Unpacked(folder)
+    archive.add("calls", "calls", [{"id": "k1", "direction": "inbound", "started_at": "2026-01-01T00:00:00Z"}])
+    starts = (0.0, 0.2, 61.5)
+    archive.add(
+        "calls",
+        "transcripts",
+        [
+            {
+                "id": f"s{n}",
+                "call_id": "k1",
+                "position": n,
+                "speaker": "contact",
+                "starts_seconds": at,
+                "text": f"<b>{n} &\n",
+            }
+            for n, at in enumerate(starts)
+        ],
+    )
+    archive.add("calls", "recordings", [{"id": "r1", "call_id": "k1", "file": "r1.wav"}])
+    archive.add_file(1, "calls", "recordings", "r1.wav", sound(folder, seconds), "audio/wav")
+    return f"{archive.write()}#calls/k1"
+
+
+def test_a_transcript_is_saved_as_subtitles(browser: Browser, tmp_path: Path) -> None:
+    """WebVTT: a cue for each segment with its speaker, from its second to the next; markup is text."""
+    with opened(browser, spoken(tmp_path, 0.5)) as page:
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save the transcript as subtitles (WebVTT)").click()
+        assert saved.value.suggested_filename == "k1.vtt"
+        assert saved.value.path().read_text() == (
+            "WEBVTT\n\n"
+            "00:00:00.000 --> 00:00:00.200\n<v You>&lt;b&gt;0 &amp;\n\n"
+            "00:00:00.200 --> 00:01:01.500\n<v You>&lt;b&gt;1 &amp;\n\n"
+            "00:01:01.500 --> 00:01:06.500\n<v You>&lt;b&gt;2 &amp;\n"
+        )
+        page.locator(".talk audio").evaluate(
+            "audio => { audio.currentTime = 0.3; audio.dispatchEvent(new Event('timeupdate')); }"
+        )
+        expect(page.locator(".cue")).to_have_text("You: <b>1 &")
+
+
+def test_an_empty_recording_says_so(browser: Browser, tmp_path: Path) -> None:
+    """A WAV with a head and no sound is no fault of the browser."""
+    with opened(browser, spoken(tmp_path, 0)) as page:
+        expect(page.get_by_text("The recording is empty: it has no sound.")).to_be_visible()
+
+
+def test_a_search_result_in_a_call_leads_to_its_second(browser: Browser, tmp_path: Path) -> None:
+    """The recording stands where the words were said."""
+    with opened(browser, spoken(tmp_path, 0.5).partition("#")[0]) as page:
+        page.get_by_label("Search all data").fill("<b>1")
+        page.locator(".results li a").click()
+        expect(page.locator(".bubbles .target")).to_contain_text("<b>1 &")
+        expect(page.locator(".talk audio")).to_have_js_property("currentTime", 0.2)
+
+
+def test_a_conversation_is_printed_alone(browser: Browser, large: str) -> None:
+    """Neither the list, nor the tables, nor the side: its words on pages of their own."""
+    with opened(browser, f"{large}#chats/c0002") as page:
+        expect(page.locator(".talk h3")).to_have_text("Subject 2")
+        page.emulate_media(media="print")
+        expect(page.locator(".talk .bubbles")).to_be_visible()
+        for hidden in (".list", ".side", ".tables", ".printer"):
+            expect(page.locator(hidden).first).to_be_hidden()

@@ -31,7 +31,7 @@
     let waiting = null;
     input.addEventListener("input", () => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => { query = input.value.trim(); drawMain(); }, 150);
+      waiting = setTimeout(() => { query = input.value.trim(); drawMain(); }, 200);
     });
     const tenant = portability.export.subject_kind === "tenant";
     side.replaceChildren(

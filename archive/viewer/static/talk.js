@@ -147,7 +147,7 @@
         h("p", { class: "note" }, time(entry[1]), " · ", h("bdi", {}, visible(factLine(talks, entry)))),
         button(t("print"), async () => { await spoken.drawAll(); print(); }, { class: "link printer" })),
       [...talk.missing].map((volume) => h("p", { class: "note warn" }, t("unpackPart", { volume }))),
-      kind.sound ? h("section", { class: "sound" }, players.length ? players : h("p", { class: "note" }, t("noRecording"))) : null,
+      kind.sound ? h("section", { class: "sound" }, players.length ? players : h("p", { class: "note" }, t("noRecording")), spoken.subtitles) : null,
       h("h4", {}, t(kind.heading)),
       spoken,
       kind.sound ? null : loose(talks, talk),
@@ -206,14 +206,15 @@
     await draw(item);
     if (audio !== null) follow(audio, list);
     const drawAll = async () => { while (!more.hidden) await draw(); };
-    return Object.assign(box, { drawAll });
+    const subtitles = kindOf(talks).sound && list.children.length > 0 ? portability.subtitles(audio, list, drawAll, String(talk.entry[0])) : null;
+    return Object.assign(box, { drawAll, subtitles });
   }
 
   function heard(talks, { part, row }) {
     const of = (name) => (part.has(name) ? part.value(row, name) : null);
     const { kind } = talks;
     return {
-      who: String(of(kind.who) ?? ""), staff: string(of("staff_id")), text: of(kind.text), at: of(kind.at), dataset: part, whole: part.cuts.get(`${row}/${kind.text}`),
+      who: String(of(kind.who) ?? ""), staff: string(of("staff_id")), text: of(kind.text), at: of(kind.at), end: of("ends_seconds"), dataset: part, whole: part.cuts.get(`${row}/${kind.text}`),
       deleted: of("deleted_at") !== null, edited: of("edited_at") !== null, id: of("id"),
     };
   }
@@ -223,7 +224,7 @@
     const system = said.who === "system";
     const attached = said.id === undefined || kindOf(talks).sound ? [] : attachments(talks, talk, said.id);
     const marks = [said.edited ? t("edited") : null, said.deleted ? t("deleted") : null].filter(Boolean).join(", ");
-    return h("li", { class: system ? "system" : mine ? "mine" : "theirs", "data-at": typeof said.at === "number" ? said.at : null, "data-id": said.id },
+    return h("li", { class: system ? "system" : mine ? "mine" : "theirs", "data-at": typeof said.at === "number" ? said.at : null, "data-end": typeof said.end === "number" ? said.end : null, "data-id": said.id },
       h("div", { class: "said" },
         h("p", { class: "who" }, h("bdi", {}, visible(speaker(said, mine))), " ", when(said.at, audio)),
         h("div", { class: "words" }, said.text === null || said.text === "" ? h("span", { class: "none" }, `(${t(said.text === null ? "noValue" : "empty")})`)

@@ -5,11 +5,12 @@
   const CELL_CHARACTERS = 240;
   const PROSE_CHARACTERS = 1500;
   const SHOWN_MAX = 200_000;
+  const HEAD_BYTES = 128;
   const PIECES_NAMED = 3;
   // By the file's own ending, which decides what a browser makes of it, not by what its sender called it.
   const AUDIO = /\.(wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac)$/i;
-  const IMAGE = /\.(png|jpe?g|gif|webp)$/i;
-  const LINKED = /\.(txt|csv|jsonl|json|pdf|wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac|png|jpe?g|gif|webp)$/i;
+  const IMAGE = /\.(png|jpe?g|gif|webp|avif|bmp)$/i;
+  const LINKED = /\.(txt|csv|jsonl|json|vtt|pdf|wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac|png|jpe?g|gif|webp|avif|bmp)$/i;
 
   /* A text, shortened with a button; `whole` says how long it is where the page holds only its beginning. */
   function prose(all, { characters = PROSE_CHARACTERS, whole: known = null, dataset = null } = {}) {
@@ -108,7 +109,11 @@
     const failed = (key) => () => notes.append(" ", h("span", { class: "warn" }, ...trouble(file, key)));
     // A browser calls a file without a byte a failure of the network.
     if (file.bytes === 0) return [link(file), notes, h("small", { class: "note warn" }, t("emptyFile"))];
-    if (AUDIO.test(file.path)) return [player(file, preload, failed("unplayable")), notes];
+    if (AUDIO.test(file.path)) {
+      // Of a head without sound, Chromium says that it never ends.
+      const silent = ({ target }) => { if (target.duration === 0 || (target.duration === Infinity && file.bytes < HEAD_BYTES)) notes.append(" ", h("span", { class: "warn" }, t("emptyRecording"))); };
+      return [player(file, preload, { error: failed("unplayable"), loadedmetadata: silent }), notes];
+    }
     if (IMAGE.test(file.path)) {
       const picture = h("img", { src: file.path, alt: file.name ?? "", loading: "lazy", on: { error: failed("unshown") } });
       return [h("a", { href: file.path, target: "_blank", rel: "noopener noreferrer", class: "picture" }, picture), notes];
@@ -122,9 +127,8 @@
     return sentence(key, { file: code(file.path) });
   }
 
-  function player(file, preload, failed) {
-    const attributes = { controls: true, preload, src: file.path, "aria-label": `${t("recording")} ${file.name ?? ""}` };
-    return h("audio", { ...attributes, on: { error: failed } });
+  function player(file, preload, on) {
+    return h("audio", { controls: true, preload, src: file.path, "aria-label": `${t("recording")} ${file.name ?? ""}`, on });
   }
 
   /* All fields of a record, with their descriptions as help. */
