@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from browsing import opened
+from judges.programs import node, run
 from playwright.sync_api import Browser, expect
 from viewed import BUILT_IN, Unpacked, plain_dataset, sound
 
-from portability.api import Record
+from portability.api import JSON, Record
 
 CHATS = 3_000
 RARE = "zanzibar"
@@ -290,3 +292,67 @@ def test_a_conversation_is_printed_alone(browser: Browser, large: str) -> None:
         expect(page.locator(".talk .bubbles")).to_be_visible()
         for hidden in (".list", ".side", ".tables", ".printer"):
             expect(page.locator(hidden).first).to_be_hidden()
+
+
+def test_records_that_belong_together_lead_to_each_other(browser: Browser, tmp_path: Path) -> None:
+    """From a chat to its contact, and from the contact to all that names it; calls are counted as calls."""
+    archive = Unpacked(tmp_path)
+    archive.add("crm", "contacts", [{"id": "con_1", "full_name": "Ana"}, {"id": "con_2", "full_name": "Budi"}])
+    archive.add("chats", "conversations", [{**chat(2), "contact_id": "con_2"}])
+    archive.add("chats", "messages", [{"id": f"m{n}", "conversation_id": "c0002", "text": "Halo"} for n in range(7)])
+    index = archive.write(subject_kind="tenant")
+    with opened(browser, f"{index}#chats/c0002") as page:
+        expect(page.get_by_role("tab", name="Chats")).to_have_text("Chats1")
+        page.locator(".connections").get_by_role("link", name="con_2").click()
+        expect(page.locator(".single .fields")).to_contain_text("Budi")
+        page.get_by_role("button", name="Search for everything that names this record").click()
+        expect(page.get_by_role("status").first).to_have_text("2 results")
+        page.locator(".results li a").first.click()
+        expect(page.locator(".single .fields")).to_contain_text("Budi")
+
+
+def test_each_rule_has_its_sentence(browser: Browser, tmp_path: Path) -> None:
+    """Pseudonyms of staff are no masked values; the rules for secrets of software are one sentence."""
+    archive = Unpacked(tmp_path)
+    archive.add("calls", "calls", [{"id": "k1"}])
+    line: JSON = {
+        "exporter": "calls",
+        "dataset": "calls",
+        "title": "Calls",
+        "records": 1,
+        "state": "with_remarks",
+        "redactions": {"staff-pseudonym": 18, "jwt": 2, "aws-key": 1},
+    }
+    with opened(browser, archive.write(datasets=[line])) as page:
+        expect(page.get_by_text("staff appear as “Agent 1”, “Agent 2” and so on: 18")).to_be_visible()
+        expect(page.get_by_text("passwords and keys of software, masked: 3")).to_be_visible()
+
+
+def test_firefox_shows_it_as_well(large: str, tmp_path: Path) -> None:
+    """With the file policy that readers have: lists, a chat of another volume, a word, a table; nothing is logged."""
+    firefox = shutil.which("firefox-esr") or shutil.which("firefox")
+    if firefox is None:
+        pytest.skip("Firefox is not installed, so it cannot judge; to get it: apt-get install firefox-esr")
+    program, script = node("firefox.mjs")
+    look = """async (chat) => {
+        const until = async (ready) => {
+            for (let tries = 0; !ready() && tries < 400; tries += 1) await new Promise((done) => setTimeout(done, 25));
+        };
+        location.hash = `#chats/${chat}`;
+        await until(() => document.querySelectorAll(".bubbles li").length === 3);
+        const said = document.querySelector(".bubbles").textContent;
+        const input = document.getElementById("everywhere");
+        input.value = "zanzibar";
+        input.dispatchEvent(new Event("input"));
+        await until(() => document.querySelector(".results mark"));
+        const found = document.querySelectorAll(".results li").length;
+        location.hash = "#strange";
+        await until(() => document.querySelectorAll(".tablebox tbody tr").length === 25);
+        const fetched = await fetch("README.html").then(() => true, () => false);
+        return JSON.stringify({ said, found, rows: document.querySelector(".tablebox .status").textContent, fetched });
+    }"""
+    seen = json.loads(run([program, "--experimental-websocket", script, firefox, tmp_path, large, "c2999", look]))
+    assert "message 2 of chat 2999" in seen["said"]
+    assert (seen["found"], seen["rows"], seen["fetched"]) == (1, "1\u201325 of 5,000", False)
+    assert [fault for fault in seen["faults"] if "README.html" not in fault] == []
+    assert [url for url in seen["requests"] if not url.startswith(("file:", "data:"))] == []

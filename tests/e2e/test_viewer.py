@@ -438,7 +438,7 @@ def test_what_is_withheld_is_described(browser: Browser, tmp_path: Path) -> None
         expect(page.get_by_role("heading", name="Stored but not delivered")).to_be_visible()
         expect(page.get_by_text("a bcrypt hash of your password: lets a thief")).to_be_visible()
         expect(page.locator(".pill.with_remarks")).to_have_text("complete, with remarks")
-        expect(page.get_by_text("Values replaced by a mark or a pseudonym: 1")).to_be_visible()
+        expect(page.get_by_text("numbers of payment cards, masked: 1")).to_be_visible()
 
 
 def test_a_hundred_thousand_rows(browser: Browser, tmp_path: Path) -> None:

@@ -50,7 +50,10 @@
 
   function tabButton(tab, isChosen) {
     const lines = portability.export.datasets.filter((line) => line.exporter === tab);
-    const records = lines.reduce((sum, line) => sum + (line.records ?? 0), 0);
+    // Calls are counted as calls, and not with their segments and recordings.
+    const parent = Object.hasOwn(portability.export.talks, tab) ? portability.export.talks[tab].parent : null;
+    const counted = lines.some((line) => line.dataset === parent && line.records > 0) ? lines.filter((line) => line.dataset === parent) : lines;
+    const records = counted.reduce((sum, line) => sum + (line.records ?? 0), 0);
     const bad = lines.some((line) => !["complete", "with_remarks", "empty"].includes(line.state));
     return button([
       icon(tab), h("span", { class: "label" }, tab === OVERVIEW ? t("overview") : portability.group(tab)),
@@ -131,6 +134,12 @@
     document.body.append(skip, side, h("div", { class: "content" }, main, h("footer", {}, zone)));
     drawAll();
     side.querySelector("[aria-selected=true]").scrollIntoView({ block: "nearest", inline: "center" });
+    // A link to where the reader came from changes no address: it ends the search all the same.
+    main.addEventListener("click", (event) => {
+      if (query === "" || event.target.closest("a")?.getAttribute("href") !== location.hash) return;
+      query = "";
+      drawMain();
+    });
     addEventListener("hashchange", () => {
       query = "";
       drawMain();

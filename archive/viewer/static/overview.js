@@ -100,9 +100,19 @@
       h("span", { class: `pill ${kind}` }, visible(word("states", line.state))),
       reason ? h("small", { class: "note" }, visible(reason)) : null,
       ...Object.entries(line.remarks ?? {}).filter(([, n]) => n > 0).map(([name, n]) => h("small", { class: "note" }, visible(word("remarks", name).replace("{count}", count(n))))),
-      line.redactions ? h("small", { class: "note" }, sentence("marks", { n: count(Object.values(line.redactions).reduce((a, b) => a + b, 0)) })) : null,
+      ...redacted(line.redactions ?? {}).map((text) => h("small", { class: "note" }, visible(text))),
       line.tenants?.length ? h("small", { class: "note" }, visible(line.tenants.map(company).join(", "))) : null,
     ];
+  }
+
+  /* A sentence for each rule that replaced values; the rules for secrets of software are one. */
+  function redacted(redactions) {
+    const counted = new Map();
+    for (const [rule, n] of Object.entries(redactions)) {
+      const code = word("redactions", rule) === rule ? "secret" : rule;
+      counted.set(code, (counted.get(code) ?? 0) + n);
+    }
+    return [...counted].filter(([, n]) => n > 0).map(([code, n]) => word("redactions", code).replace("{count}", count(n)));
   }
 
   /* The ledger's lines, those of one exporter with one result together. */

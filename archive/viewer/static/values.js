@@ -6,6 +6,11 @@
   const PROSE_CHARACTERS = 1500;
   const SHOWN_MAX = 200_000;
   const HEAD_BYTES = 128;
+  /* Fields that name a record of a dataset. */
+  const LINKS = {
+    contact_id: "crm.contacts", deal_id: "crm.deals", company_id: "crm.companies", ticket_id: "interactions.tickets",
+    call_id: "calls.calls", conversation_id: "chats.conversations", inquiry_id: "inquiries.inquiries",
+  };
   const PIECES_NAMED = 3;
   // By the file's own ending, which decides what a browser makes of it, not by what its sender called it.
   const AUDIO = /\.(wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac)$/i;
@@ -51,7 +56,17 @@
     if (field.type === "decimal") return h("span", { title: found, class: "number" }, grouped(found));
     if (typeof found === "number") return h("span", { title: String(found), class: "number" }, portability.format("number", found));
     if (typeof found === "object") return tree(found, characters);
+    const address = linkOf(field.name, found);
+    if (address !== null) return h("a", { href: address, dir: "auto" }, visible(found));
     return prose(String(found), { characters, whole, dataset });
+  }
+
+  /* The address of the record that a field names, if this archive has its dataset. */
+  function linkOf(name, found) {
+    const target = Object.hasOwn(LINKS, name) ? portability.datasets.get(LINKS[name]) : undefined;
+    if (target === undefined || target.lines.length === 0 || typeof found !== "string") return null;
+    const talks = portability.export.talks[target.exporter];
+    return talks?.parent === target.name ? `#${target.exporter}/${encodeURIComponent(found)}` : `#${target.exporter}/?${target.name}/${encodeURIComponent(found)}`;
   }
 
   function date(text) {
@@ -145,5 +160,5 @@
     );
   }
 
-  Object.assign(portability, { prose, value, pointer, link, media, player, fieldList, isAudio: (path) => AUDIO.test(path), trouble });
+  Object.assign(portability, { prose, value, pointer, link, linkOf, media, player, fieldList, isAudio: (path) => AUDIO.test(path), trouble });
 })();
