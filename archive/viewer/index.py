@@ -6,6 +6,7 @@ It is a temporary database on disk, so that its memory does not grow with the nu
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import zlib
 from collections import Counter, defaultdict
@@ -28,6 +29,8 @@ VALUE_CHARS = 120
 """Of a value that a chart counts."""
 VALUES_SHOWN = 8
 BATCH = 500
+_LATE = re.compile(r"(updated|retained|closed|ended|deleted|removed|expires|email_|phone_)")
+"""Beginnings of the names of times that no chart shows: they say what became of a record later (registry.js)."""
 _TABLES = {
     "shard": "exporter, dataset, volume, number, rows, corrects",
     "talk": "exporter, id, at, facts, volume, number, row",
@@ -239,13 +242,13 @@ def _sums(exporter: str, dataset: Dataset, rows: Iterable[Mapping[str, Any]]) ->
     """Count the records by field and month, and by the values of a charted field."""
     records, counted = list(rows), Counter[tuple[str, str]]()
     for field in dataset.fields:
-        if field.type in {FieldType.DATETIME, FieldType.DATE}:
+        if field.type in {FieldType.DATETIME, FieldType.DATE} and not _LATE.match(field.name):
             length = len("2026-01")
         elif CHARTED.get((exporter, dataset.name)) == field.name:
             length = VALUE_CHARS
         else:
             continue
-        values = Counter(value[:length] for record in records if isinstance(value := record.get(field.name), str))
+        values = Counter([value[:length] for record in records if isinstance(value := record.get(field.name), str)])
         counted.update({(field.name, value): n for value, n in values.items()})
     return counted
 

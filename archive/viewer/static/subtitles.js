@@ -27,7 +27,7 @@
 
   /* What is being said, as a line under the player, and a button that saves everything. */
   function subtitles(audio, list, drawAll, id) {
-    const line = h("p", { class: "cue", "aria-hidden": "true", dir: "auto" });
+    const line = h("p", { class: "cue", "aria-hidden": "true", dir: "auto", hidden: audio === null });
     if (audio !== null) {
       audio.addEventListener("timeupdate", () => {
         const now = cues(list).filter(({ from, to }) => from <= audio.currentTime && audio.currentTime < to).at(-1);
