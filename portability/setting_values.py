@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError
 from portability import brand
 from portability.api import ADDRESS_KINDS
 from portability.law.countries import COUNTRIES
+from portability.law.profiles import Profile
 from portability.law.regime import Regime
 from portability.law.regimes import known_with, named
 from portability.law.scan_rules import checked_actions
@@ -120,6 +121,12 @@ def _address_kinds(text: str) -> str:
     return text
 
 
+def _profiles(text: str) -> str:
+    if not set(listed(text)) <= set(Profile):
+        raise ValueError(f"needs some of {', '.join(Profile)}, separated by commas, or nothing")
+    return text
+
+
 def _mailbox(text: str) -> str:
     message = EmailMessage(policy=SMTP)
     with suppress(ValueError, IndexError):
@@ -184,6 +191,7 @@ WebUrl = Annotated[str, AfterValidator(_url_with("http", "https"))]
 SmtpUrl = Annotated[str, AfterValidator(_smtp_url)]
 SmsUrl = Annotated[str, AfterValidator(_sms_url)]
 AddressKinds = Annotated[str, AfterValidator(_address_kinds)]
+Profiles = Annotated[str, AfterValidator(_profiles)]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 ScanActions = Annotated[str, AfterValidator(checked_actions)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]

@@ -122,7 +122,7 @@ class SendingSettings(BaseSettings):
     )
     review_exporters: str = Field(
         "",
-        description="Exporters whose data about others is reviewed before a person's copy is made, separated by commas",
+        description="Exporters whose data about others is reviewed for a person's copy, separated by commas",
     )
     contact_change_seconds: int = Field(
         14 * DAY, description="How long after a change of contact data a request by staff needs a second person", ge=0
@@ -153,10 +153,11 @@ class SendingSettings(BaseSettings):
     tenant_volumes_max: int = Field(
         4, description="Volumes of one tenant that are written at the same time; people with an account: no limit", ge=1
     )
-    small_only: bool = Field(
-        default=False, description="This worker writes no volumes of large exports: it is reserved for small exports"
-    )
+    small_only: bool = Field(default=False, description="This worker is reserved for small exports")
     piece_bytes: int = Field(16 * MIB, description="Size of a dataset's piece in the first format", ge=1)
+    viewer_excerpts: kinds.Profiles = Field(
+        "", description="Profiles whose viewer shows an excerpt and not all records, separated by commas"
+    )
     lease_seconds: float = Field(60, description="How long a worker's claim is valid without renewal", ge=1)
     drain_seconds: float = Field(20, description="How long a stopping worker can continue its open volume", ge=0)
     attempts_max: int = Field(

@@ -42,11 +42,12 @@ from worker.close.commit import VolumeCommit, apply_commit, draft_commit
 from worker.context import WorkerContext
 from worker.plan.planned_maps import as_planned
 from worker.plan.position import Position
-from worker.write import closing_marker, excerpts
+from worker.write import closing_marker, excerpts, shards
 from worker.write.begin import begin, describe, withdraw_abandoned
 from worker.write.collect import fill
 from worker.write.forms import VolumeForms
 from worker.write.open_volume import OpenVolume, SliceJob
+from worker.write.shards import Shards
 from worker.write.uploads import aborted_on_error
 
 log = structlog.get_logger()
@@ -107,6 +108,7 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
     with aborted_on_error(upload), closing(VolumeForms(job.forms)) as forms:
         output = Volume(envelope, row["number"], upload.write)
         volume = OpenVolume(job, output, Position.from_json(claim.slice["position"]), kept, forms)
+        volume.shards = Shards(output) if job.has_shards else None
         lease.progress = volume.progress
         # Read and write.
         fill(volume)
@@ -136,7 +138,9 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
         if rows is not None:
             traces.record_export(claim.id, claim.export["created_at"])
             closing_volume.report_remarks(context, claim, commit, rows)
-        excerpts.discard(context.storage, own[-1:] if rows is None else [old["object_key"] for old in rows.volumes])
+        old = [] if rows is None else [row["object_key"] for row in rows.volumes]
+        excerpts.discard(context.storage, own[-1:] if rows is None else old)
+        shards.discard(context.storage, old)
         log.info("volume.stored", export=claim.id, slice=claim.number, volume=row["number"], bytes=commit.sealed.bytes)
     return more
 
@@ -153,6 +157,8 @@ def _seal(
     check = volume.job.check
     check()
     volume.excerpts.note(volume.output.name, volume.output.payload)
+    if volume.shards is not None:
+        volume.shards.index.note(volume.output.name, volume.output.payload)
     files = ClosingFiles() if rows is None else closing_volume.make_files(context, claim, volume, commit, rows)
     with reading(context.engine) as connection:
         # Read only now: the key of the beginning may have been retired meanwhile.
@@ -164,6 +170,8 @@ def _seal(
     if files.document is None or files.document["gaps"]:
         # For the closing volume, and for the closing volume of a retry of gaps.
         excerpts.save(context.storage, commit.volume["object_key"], volume.excerpts)
+        if volume.shards is not None:
+            shards.save(context.storage, commit.volume["object_key"], files.index or volume.shards.index)
     with traces.span("store", bytes=sealed.bytes):
         in_storage = upload.complete()
     if in_storage.bytes != sealed.bytes:

@@ -26,6 +26,7 @@ from portability.plugins import load_document_formats, load_formats, load_forms
 from portability.requests import approvals, exports, instructions, reviews, slices
 from portability.requests.instructions import Order
 from portability.requests.states import DatasetState
+from portability.setting_values import listed
 from portability.settings import Settings
 from portability.tracing import traces
 from portability.trust import audit, keys
@@ -113,6 +114,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
         begins_at=at,
         retention_cutoff=partial(retention_cutoff, context.notice, export["began_at"]),
         reviewed=reviewed.number,
+        has_shards=export["profile"] not in listed(settings.viewer_excerpts),
         is_review_lost=reviewed.is_lost,
         coverage=tuple(PlannedCoverage(**one) for one in export["coverage"] or ()),
         plan_for=_plans_for(make, resolving, found.unresolved, orders, reviewed.rows, begun),

@@ -32,6 +32,7 @@ def _of(language: str) -> dict[str, JSON]:
         "strings": {code: text for code, text in all_sentences.items() if not code.startswith(GROUPS)},
         "states": {**section(language, "archive.states")},
         "remarks": {**section(language, "archive.remarks")},
+        "redactions": {**section(language, "archive.redactions")},
         "reasons": {**section(language, "archive.reasons")},
         "referrals": {**section(language, "archive.referrals")},
         "reviews": {**section(language, "archive.reviews")},

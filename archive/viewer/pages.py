@@ -12,7 +12,9 @@ from markupsafe import Markup, escape
 from archive.names import MemberNames
 from archive.parts import VolumeMetadata
 from archive.viewer.catalogue import catalogue
-from archive.viewer.parts import Excerpt, Shown
+from archive.viewer.index import ViewerIndex
+from archive.viewer.lists import ViewerLists, pointer
+from archive.viewer.parts import Excerpt
 from archive.viewer.script import call
 from archive.waiting import records_by_dataset
 from portability.api import JSON, Dataset
@@ -20,8 +22,8 @@ from portability.locale import SOURCE, languages, text, translations
 
 INDEX = "index.html"
 SCRIPTS = (
-    *("registry.js", "page.js", "values.js", "charts.js"),
-    *("table.js", "talk.js", "group.js", "waiting.js", "overview.js", "search.js", "app.js"),
+    *("registry.js", "shards.js", "records.js", "page.js", "values.js", "charts.js", "table.js"),
+    *("talks.js", "subtitles.js", "talk.js", "group.js", "waiting.js", "overview.js", "search.js", "app.js"),
 )
 """In the order of loading: each uses only what stands before it. The catalogue stands behind the first."""
 CATALOGUE = "viewer/catalogue.js"
@@ -32,7 +34,12 @@ _environment = Environment(loader=FileSystemLoader(_STATIC), autoescape=True, un
 
 
 def pages(
-    envelope: VolumeMetadata, export: Mapping[str, JSON], excerpts: Iterable[Excerpt], *, has_notice: bool = False
+    envelope: VolumeMetadata,
+    export: Mapping[str, JSON],
+    excerpts: Iterable[Excerpt],
+    index: ViewerIndex | None = None,
+    *,
+    has_notice: bool = False,
 ) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Yield the viewer's files as (path in the closing volume, blocks), to be written in this order.
 
@@ -40,6 +47,7 @@ def pages(
         envelope: of the closing volume.
         export: the document `export.json`; the last of its `volumes` is the closing volume.
         excerpts: one for each dataset that the export looked for, in the order of the ledger.
+        index: of all records of the archive; None: the viewer shows the excerpts.
         has_notice: whether notice.html lies beside the page, which then leads there.
     """
     here = _closing_volume(export)
@@ -52,9 +60,12 @@ def pages(
     for path in code:
         yield path, [(_STATIC / Path(path).name).read_bytes()]
     yield "viewer/style.css", [(_STATIC / "style.css").read_bytes(), envelope.brand.style.encode()]
-    yield about, call("begin", {**_about(envelope, export, here), "notice": has_notice})
-    for path, excerpt in data.items():
-        yield path, call("add", _described(excerpt, here), excerpt.lines)
+    lists = ViewerLists(index, here)
+    yield from lists.write(data.values())
+    yield about, call("begin", {**_about(envelope, export, here), "notice": has_notice, "talks": lists.talks()})
+    for script_path, excerpt in data.items():
+        found = lists.of(excerpt.exporter, excerpt.dataset.name)
+        yield script_path, call("add", {**_described(excerpt, here), **found}, excerpt.lines)
 
 
 def _index(scripts: Sequence[str]) -> bytes:
@@ -67,9 +78,9 @@ def _index(scripts: Sequence[str]) -> bytes:
         for language in languages()
     }
     without = {language: (title, said.format(folder=data, readme=readme)) for language, (title, said) in plain.items()}
-    return (
-        _environment.get_template(INDEX).render(scripts=scripts, nonce=nonce, without=without, source=SOURCE).encode()
-    )
+    alone = [(language, title, text(language, "viewer.alone")) for language, (title, _said) in plain.items()]
+    page = _environment.get_template(INDEX)
+    return page.render(scripts=scripts, nonce=nonce, without=without, alone=alone, source=SOURCE).encode()
 
 
 def _closing_volume(export: Mapping[str, JSON]) -> str:
@@ -109,8 +120,8 @@ def _described(excerpt: Excerpt, here: str) -> dict[str, JSON]:
         "exporter": excerpt.exporter,
         **_meaning(excerpt.exporter, dataset),
         "cuts": [[cut.row, cut.field, cut.characters] for cut in excerpt.cuts],
-        "pieces": [_pointer(member, here) for member in excerpt.members if member.records is not None],
-        "files": [_pointer(member, here) for member in excerpt.members if member.records is None],
+        "pieces": [pointer(member, here) for member in excerpt.members if member.records is not None],
+        "files": [pointer(member, here) for member in excerpt.members if member.records is None],
         "more": excerpt.more_members,
     }
 
@@ -135,17 +146,4 @@ def _meaning(exporter: str, dataset: Dataset) -> dict[str, JSON]:
             }
             for field in dataset.fields
         ],
-    }
-
-
-def _pointer(member: Shown, here: str) -> dict[str, JSON]:
-    return {
-        # Volumes are extracted side by side: files of another volume are reached through the folder above.
-        "path": member.path if member.volume == here else f"../{member.volume}/{member.path}",
-        "volume": None if member.volume == here else member.volume,
-        "bytes": member.bytes,
-        "media_type": member.media_type,
-        "records": member.records,
-        "name": member.file,
-        "state": member.state,
     }

@@ -18,10 +18,10 @@ from archive.names import FULL_PATH_CHARS, MemberNames, is_safe
 from archive.parts import FORMAT, NO_DATA, NO_DATA_PATH, Content, Member, SealedVolume, VolumeMetadata
 from archive.write.data_package import data_package
 from archive.write.notice import notice_files
+from archive.write.output import VolumeOutput
 from archive.write.readme import readme
 from archive.write.schemas import json_schema, schema_path
 from portability.api import JSON
-from portability.api.storages import BLOCK_BYTES
 from portability.errors import VolumeFault
 from portability.locale import languages, text
 from portability.trust.signing import ARCHIVE_TYPE, SigningKey, sign
@@ -32,8 +32,6 @@ MEMBER_BYTES = 2_000_000_000
 """Maximum size of a member: every size stays in 31 bits, which Java's streaming reader and macOS need."""
 INPUT_BYTES = 1 << 16
 """Smaller blocks are joined before they are compressed, because each block costs a hand-off."""
-LARGE_BYTES = BLOCK_BYTES // 4
-"""Larger chunks are written unchanged, because joining them would copy them without a benefit."""
 
 
 class Volume:
@@ -47,7 +45,7 @@ class Volume:
         self._envelope = envelope
         self._number = number
         self._name = envelope.volume_name(number)
-        self._output = _Output(write)
+        self._output = VolumeOutput(write)
         self._zip = new_zip()
         self._names = MemberNames()
         self._payload: list[Member] = []
@@ -112,6 +110,11 @@ class Volume:
                 beginning = next(blocks, b"")
                 return self._add(path, chain([beginning], blocks), content, media_level(beginning))
             return self._add(path, blocks, content, FAST_LEVEL)
+
+    def tag(self, path: str, blocks: Iterable[bytes]) -> None:
+        """Write a tag file among the members: a file that only the tag manifest lists. Raises as `add` does."""
+        with self._poisoned_unless_done():
+            self._tag(path, blocks)
 
     def seal(
         self,
@@ -258,42 +261,6 @@ class Volume:
             wrong.append("volumes")
         if wrong:
             raise VolumeFault(f"export.json of volume {self._name} is about another export: {', '.join(wrong)} differ")
-
-
-class _Output:
-    """The output of a volume: joined to large blocks, counted and hashed."""
-
-    def __init__(self, write: Callable[[bytes], object]) -> None:
-        self.bytes = 0
-        self._write = write
-        self._sha256 = hashlib.sha256()
-        self._pending = bytearray()
-
-    def extend(self, chunks: Iterable[bytes]) -> None:
-        for chunk in chunks:
-            self.bytes += len(chunk)
-            if len(chunk) >= LARGE_BYTES:
-                self.flush()
-                self._give(chunk)
-                continue
-            self._pending += chunk
-            if len(self._pending) >= BLOCK_BYTES:
-                self.flush()
-
-    def flush(self) -> None:
-        block = bytes(self._pending)
-        self._pending.clear()
-        self._give(block)
-
-    def _give(self, block: bytes) -> None:
-        self._sha256.update(block)
-        self._write(block)
-
-    def sha256(self) -> str:
-        """Return the SHA-256 of everything so far."""
-        digest = self._sha256.copy()
-        digest.update(self._pending)
-        return digest.hexdigest()
 
 
 class _Measured:

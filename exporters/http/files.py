@@ -15,7 +15,7 @@ from exporters.http.expressions import find
 from exporters.http.forms import HttpFileForm, RequestForm
 from exporters.http.records import MadeRecord
 from exporters.http.templates import Names
-from exporters.maps.media_types import EXTENSIONS, OPAQUE, SHA256
+from exporters.maps.media_types import SHA256, file_name, known_type
 from portability.api import File
 from portability.api.errors import SourceRefused, SourceUnavailable
 
@@ -112,14 +112,12 @@ def file_of(source_file: SourceFile, made: MadeRecord, name: str) -> File | None
     form = source_file.form
     if form.when is not None and not _stated(form.when, made.item):
         return None
-    stated = form.fixed_media_type or _stated(form.media_type, made.item)
-    media_type = stated.partition(";")[0].strip().lower() if isinstance(stated, str) else ""
-    extension = EXTENSIONS.get(media_type)
+    media_type = known_type(form.fixed_media_type or _stated(form.media_type, made.item))
     size, sha256 = _stated(form.bytes, made.item), _stated(form.sha256, made.item)
     has_size = str(size).isascii() and str(size).isdigit()
     return File(
-        name=f"{name}.{extension or 'bin'}",
-        media_type=media_type if extension else OPAQUE,
+        name=file_name(name, media_type),
+        media_type=media_type,
         size=int(size) if has_size else None,
         open=source_file.open,
         sha256=sha256 if isinstance(sha256, str) and SHA256.fullmatch(sha256) else None,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from exporters.maps.media_types import EXTENSIONS, OPAQUE, SHA256
+from exporters.maps.media_types import OPAQUE, SHA256, file_name, known_type, type_of_bytes
 from portability.api import File, FileStore, Gap
 from portability.api.errors import SourceRefused
 
@@ -52,15 +52,29 @@ def find(files: FileStore, stated: StatedFile) -> File | Gap:
     if found is None:
         return Gap(stated.what, "missing")
     stored_bytes, etag = found
-    extension = EXTENSIONS.get(stated.media_type or "")
+    media_type = known_type(stated.media_type)
+    if media_type == OPAQUE and stated.media_type in {None, "", OPAQUE}:
+        media_type = _seen_type(files, stated.storage_key, etag)
     return File(
-        name=f"{stated.id}.{extension or 'bin'}",
-        media_type=stated.media_type if stated.media_type and extension else OPAQUE,
+        name=file_name(stated.id, media_type),
+        media_type=media_type,
         size=stored_bytes if stated.bytes is None or stated.bytes < 0 else stated.bytes,
         open=partial(files.read, stated.storage_key, etag=etag),
         etag=etag,
         sha256=stated.sha256 if stated.sha256 and SHA256.fullmatch(stated.sha256) else None,
     )
+
+
+def _seen_type(files: FileStore, storage_key: str, etag: str | None) -> str:
+    """Return the type that the first bytes of a file show, if its row states none. Raises SourceUnavailable."""
+    try:
+        blocks = files.read(storage_key, etag=etag)
+        beginning = next(blocks, b"")
+    except SourceRefused:
+        return OPAQUE  # the reading of the file reports it
+    if isinstance(blocks, Generator):
+        blocks.close()
+    return type_of_bytes(beginning)
 
 
 def find_all(files: FileStore, stated_files: Sequence[StatedFile]) -> list[File | Gap]:

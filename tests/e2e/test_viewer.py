@@ -169,9 +169,9 @@ def test_a_huge_value_is_shortened_with_the_way_to_all_of_it(browser: Browser, p
     with opened(browser, f"{person}#chats/c1") as page:
         bubble = page.locator(".bubbles li").last
         bubble.get_by_role("button", name="Show all (10,000,000 characters)").click()
-        assert len(bubble.locator(".text").inner_text()) == 20_000
+        assert len(bubble.locator(".text").inner_text()) == 200_000
         expect(bubble.locator(".note")).to_have_text(
-            re.compile("first 20,000 of 10,000,000 characters. The whole text is in .*data/chats/messages.jsonl.")
+            re.compile("first 200,000 of 10,000,000 characters. The whole text is in .*data/chats/messages.jsonl.")
         )
 
 
@@ -199,19 +199,28 @@ def test_a_table_is_searched_sorted_and_paged(browser: Browser, person: str) -> 
         expect(table.locator("tbody tr").first).to_contain_text("59")
         expect(head).to_be_focused()
         table.get_by_role("searchbox").fill("nowhere to be found")
-        expect(table.get_by_role("status")).to_have_text("No matching records on this page.")
+        expect(table.get_by_role("status")).to_have_text("No matching records.")
         table.get_by_role("searchbox").fill("مرحبا")
         expect(table.get_by_role("status")).to_contain_text("of 7")
 
 
-def test_search_in_everything_leads_to_the_table(browser: Browser, person: str) -> None:
-    """One field searches all datasets and opens the chosen one with the search in it."""
+def test_search_leads_to_the_message_the_second_and_the_record(browser: Browser, person: str) -> None:
+    """A result opens the chat at its message, the call at its second, or the record alone."""
     with opened(browser, person) as page:
-        page.get_by_label("Search all data").fill("gnp.exe")
-        results = page.locator(".results")
-        expect(results.get_by_role("heading")).to_have_count(3)
-        results.get_by_role("button", name="Messages").click()
-        expect(page.get_by_label("Search in Messages")).to_have_value("gnp.exe")
+        for title, heading, shown in (
+            ("Messages", "javascript:window.pwned=1", ".bubbles .target"),
+            ("Call transcripts", "Incoming call · +62811", ".bubbles .target"),
+            ("Hostile", None, ".single .fields"),
+        ):
+            page.get_by_label("Search all data").fill("gnp.exe")
+            results = page.locator(".results section", has_text=title if heading else "<script>")
+            expect(page.get_by_role("status").first).to_have_text("12 results")
+            link = results.locator("li a").last
+            expect(link.locator("mark").first).to_have_text("gnp.exe")
+            link.click()
+            expect(page.locator(shown)).to_contain_text("gnp.exe")
+            if heading:
+                expect(page.locator(".talk h3")).to_have_text(heading)
 
 
 def test_the_keyboard_reaches_everything(browser: Browser, person: str) -> None:
@@ -429,7 +438,7 @@ def test_what_is_withheld_is_described(browser: Browser, tmp_path: Path) -> None
         expect(page.get_by_role("heading", name="Stored but not delivered")).to_be_visible()
         expect(page.get_by_text("a bcrypt hash of your password: lets a thief")).to_be_visible()
         expect(page.locator(".pill.with_remarks")).to_have_text("complete, with remarks")
-        expect(page.get_by_text("Values replaced by a mark or a pseudonym: 1")).to_be_visible()
+        expect(page.get_by_text("numbers of payment cards, masked: 1")).to_be_visible()
 
 
 def test_a_hundred_thousand_rows(browser: Browser, tmp_path: Path) -> None:

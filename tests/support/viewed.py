@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
 from volumes import closing_document, envelope
 
 from archive.parts import Content, Member
@@ -16,10 +17,29 @@ from exporters.sql.mapped.compiling import dataset_of_map
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind
 from worker.plan.plan import PlanLine
 from worker.write.excerpts import Excerpts
+from worker.write.shards import Shards
 
 BUILT_IN: Mapping[str, Sequence[Dataset]] = {
     name: tuple(dataset_of_map(form_of(name), one) for one in form_of(name).dataset) for name in NAMES
 }
+
+
+@dataclass(slots=True)
+class UnpackedVolume:
+    """A folder that takes tag files."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The volume's name."""
+        return self.folder.name
+
+    def tag(self, path: str, blocks: Iterable[bytes]) -> None:
+        """Write a file."""
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"".join(blocks))
 
 
 @dataclass(slots=True)
@@ -29,9 +49,14 @@ class Unpacked:
     folder: Path
     excerpts: Excerpts = field(default_factory=Excerpts)
     lines: list[tuple[str, Dataset, int]] = field(default_factory=list)
+    shards: Shards | None = field(init=False)
+    """Those of the first volume; None: an archive without shards."""
+
+    def __post_init__(self) -> None:
+        self.shards = Shards(UnpackedVolume(self.volume(1)))
 
     @property
-    def index(self) -> str:
+    def first_page(self) -> str:
         """The address of the first page."""
         return (self.volume(2) / "index.html").as_uri()
 
@@ -48,18 +73,33 @@ class Unpacked:
         self.lines.append((exporter, dataset, count))
         complete = [{**dict.fromkeys((f.name for f in dataset.fields), None), **record} for record in records]
         self.excerpts.take(exporter, dataset, complete)
+        self._shard(exporter, dataset, complete)
         piece = Content(exporter, dataset, "application/jsonl", records=count)
         self.excerpts.note(self.volume(1).name, [Member(f"data/{exporter}/{dataset.name}.jsonl", 1, "00", piece)])
 
+    def correct(self, exporter: str, dataset: Dataset, before: Sequence[Record], after: Sequence[Record]) -> None:
+        """Replace records that were added by others with the same keys."""
+        self.excerpts.correct(exporter, dataset, after)
+        self._shard(exporter, dataset, after, earlier=before)
+
+    def _shard(
+        self, exporter: str, dataset: Dataset, records: Sequence[Record], *, earlier: Sequence[Record] | None = None
+    ) -> None:
+        if self.shards is not None:
+            lines = [orjson.dumps(record) + b"\n" for record in records]
+            self.shards.take(exporter, dataset, {"jsonl": lines}, corrects=earlier is not None, earlier=earlier or ())
+
     def add_file(self, number: int, exporter: str, dataset: str, name: str, body: bytes, media_type: str) -> None:
         """A File of a dataset, in one of the volumes."""
-        path = f"data/{exporter}/{dataset}/{name}"
-        target = self.volume(number) / path
+        inside = f"data/{exporter}/{dataset}/{name}"
+        target = self.volume(number) / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(body)
         of = next(d for d in BUILT_IN[exporter] if d.name == dataset)
-        content = Content(exporter, of, media_type, file=name)
-        self.excerpts.note(self.volume(number).name, [Member(path, len(body), "00", content)])
+        member = Member(inside, len(body), "00", Content(exporter, of, media_type, file=name))
+        self.excerpts.note(self.volume(number).name, [member])
+        if self.shards is not None:
+            self.shards.index.note(self.volume(number).name, [member])
 
     def write(self, **changes: JSON) -> str:
         """Write the viewer; returns its address. `changes` are fields of export.json."""
@@ -79,11 +119,10 @@ class Unpacked:
         document = closing_document(envelope(), 2, (), **{"datasets": datasets, **changes})
         subject = Subject(SubjectKind.USER, None, "sub_1")
         plan = [PlanLine(exporter, dataset, frozenset(), subject) for exporter, dataset, _ in self.lines]
-        for path, blocks in pages(envelope(), document, self.excerpts.shown(plan)):
-            target = self.volume(2) / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(b"".join(blocks))
-        return self.index
+        index = None if self.shards is None else self.shards.index
+        for inside, blocks in pages(envelope(), document, self.excerpts.shown(plan), index):
+            UnpackedVolume(self.volume(2)).tag(inside, blocks)
+        return self.first_page
 
 
 def plain_dataset(name: str, title: str) -> Dataset:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy import RowMapping
 
+from archive.viewer.index import ViewerIndex
 from archive.viewer.pages import pages
 from archive.write.notice import document as notice_document
 from portability.api import JSON, RowRemark
@@ -25,7 +26,7 @@ from worker.claim.claims import Claim
 from worker.close import closing_document, stored_volumes
 from worker.close.commit import VolumeCommit
 from worker.context import WorkerContext
-from worker.write import excerpts, ledger
+from worker.write import excerpts, ledger, shards
 from worker.write.open_volume import OpenVolume
 
 log = structlog.get_logger()
@@ -58,6 +59,8 @@ class ClosingFiles:
     """notice.json."""
     viewer: Iterable[tuple[str, Iterable[bytes]]] | None = None
     """(path, blocks) of each file."""
+    index: ViewerIndex | None = None
+    """The viewer's index of the whole archive."""
 
 
 def rows_to_close(context: WorkerContext, claim: Claim) -> ClosingRows | None:
@@ -111,6 +114,9 @@ def make_files(
         covered=volume.job.coverage,
     )
     excerpts.absorb(context.storage, volume.excerpts, rows.volumes, export["revision"])
+    index = None
+    if volume.shards is not None:
+        index = shards.merge(context.storage, volume.shards.index, rows.volumes, export["revision"])
     envelope = volume.output.envelope
     return ClosingFiles(
         document,
@@ -118,7 +124,8 @@ def make_files(
             *(envelope, document, context.notice, closing_document.notice_lines(plan.lines, lines)),
             _rights_giving(context, export),
         ),
-        pages(envelope, document, volume.excerpts.shown(plan.lines), has_notice=True),
+        pages(envelope, document, volume.excerpts.shown(plan.lines), index, has_notice=True),
+        index,
     )
 
 

@@ -33,7 +33,7 @@ def write(
     represent is left out. Raises: VolumeFull before anything is written; ScanBlocked.
     """
     job, dataset = run.volume.job, run.line.dataset
-    _before, earlier = _delivered(job, dataset, [_without(records[key], lacking[key], dataset) for key in lacking])
+    before, earlier = _delivered(job, dataset, [_without(records[key], lacking[key], dataset) for key in lacking])
     found, counts = _delivered(job, dataset, [records[key] for key in lacking])
     made = {key: record for key, record in zip(lacking, found, strict=True) if _is_writable(job, dataset, record)}
     if not made:
@@ -41,7 +41,8 @@ def write(
     piece = _piece(job, dataset, [*made.values()])
     run.volume.require_room(piece.members)
     new = max(0, len(made) - delivered)
-    write_members(run, piece, f"-{run.reading.label}-correction", corrects=True, new=new)
+    replaced = [record for key, record in zip(lacking, before, strict=True) if key in made]
+    write_members(run, piece, f"-{run.reading.label}-correction", corrects=True, new=new, earlier=replaced)
     # The other values of these records were counted when they were first delivered.
     run.tally.redactions += counts.masked - earlier.masked
     run.tally.findings += counts.reported - earlier.reported

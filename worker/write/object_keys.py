@@ -1,4 +1,4 @@
-"""Keys of stored objects: `<export>/<number>.<fence>.<random>`, and `.zip`, `.excerpt` or `.age`.
+"""Keys of stored objects: `<export>/<number>.<fence>.<random>`, and `.zip`, `.excerpt`, `.index` or `.age`.
 
 The marker of a closing is `<export>/<revision>.closing`. A sweep deletes only objects with such keys, because a bucket
 may contain objects of other programs.
@@ -10,7 +10,7 @@ import re
 import secrets
 
 _EXPORT = r"[a-z2-7]{24}"
-_VOLUME = re.compile(rf"({_EXPORT}/[0-9]{{5,}}\.[0-9]+\.[0-9a-f]{{8}})\.(zip|excerpt)")
+_VOLUME = re.compile(rf"({_EXPORT}/[0-9]{{5,}}\.[0-9]+\.[0-9a-f]{{8}})\.(zip|excerpt|index)")
 _COPY = re.compile(rf"{_EXPORT}/[0-9]{{5,}}\.[0-9]+\.[0-9a-f]{{8}}\.age")
 _MARKER = re.compile(rf"({_EXPORT})/[0-9]+\.closing")
 _FOLDER = re.compile(rf"{_EXPORT}")
@@ -43,13 +43,13 @@ def is_copy(key: str) -> bool:
 
 
 def volume_of(key: str) -> str | None:
-    """Return the key of the volume that a volume or an excerpt belongs to; None for another program's key."""
+    """Return the key of the volume that a volume, an excerpt or an index belongs to; None for another program's key."""
     match = _VOLUME.fullmatch(key)
     return None if match is None else f"{match[1]}.zip"
 
 
 def is_volume(key: str) -> bool:
-    """Return whether one of our keys is a volume's, and not an excerpt's."""
+    """Return whether one of our keys is a volume's, and not what is beside it."""
     return key.endswith(".zip")
 
 

@@ -20,6 +20,7 @@ from worker.read.screening import Screen
 from worker.write.excerpts import Excerpts
 from worker.write.forms import VolumeForms
 from worker.write.ledger import LedgerTally, Missing
+from worker.write.shards import Shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class SliceJob:
     """Rows of the export's gaps when this volume began, by id; only while there is something to read."""
     reviewed: int = 0
     """The number of the last decision on reviews that applies."""
+    has_shards: bool = True
+    """Whether the viewer shows all records."""
     is_review_lost: bool = False
     """Whether the source no longer shows a record as unclear whose gap is to be filled: such gaps stay open."""
     coverage: tuple[PlannedCoverage, ...] = ()
@@ -113,6 +116,8 @@ class OpenVolume:
     """Copies of the records for a purpose; their files are added at the end."""
     tallies: dict[int, LedgerTally] = field(default_factory=dict)
     """Tallies for the ledger, by the ordinal of the line."""
+    shards: Shards | None = None
+    """All records for the viewer; None: it shows the excerpt."""
 
     @property
     def has_members(self) -> bool:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from archive.parts import Content
+from portability.api import Record
 from worker.write.open_volume import DatasetRun
 from worker.write.pieces import DatasetPiece
 
 
-def write_members(run: DatasetRun, piece: DatasetPiece, name: str, *, corrects: bool = False, new: int = 0) -> None:
+def write_members(
+    run: DatasetRun,
+    piece: DatasetPiece,
+    name: str,
+    *,
+    corrects: bool = False,
+    new: int = 0,
+    earlier: Sequence[Record] = (),
+) -> None:
     """Write the members of a piece; `name` follows the dataset's name in the paths of its tables.
 
     Records of a piece that `corrects` replace records with the same key: they are counted as corrections, except `new`
-    records, and the viewer shows them in place of the earlier records.
+    records, and the viewer shows them in place of the `earlier` records.
     """
     volume, line, tally = run.volume, run.line, run.tally
     folder = f"{line.exporter}/"
@@ -27,6 +38,8 @@ def write_members(run: DatasetRun, piece: DatasetPiece, name: str, *, corrects: 
         content = Content(line.exporter, line.dataset, form.media_type, records=piece.records, corrects=corrects)
         volume.output.add(f"{folder}{line.dataset.name}{name}{form.suffix}", blocks, content)
         tally.bytes += sum(map(len, blocks))
+    if volume.shards is not None:
+        volume.shards.take(line.exporter, line.dataset, piece.bodies, corrects=corrects, earlier=earlier)
     for maker, document in piece.documents:
         content = Content(line.exporter, line.dataset, maker.media_type, records=1, corrects=corrects)
         volume.output.add(f"{folder}{line.dataset.name}/{document.name}", [document.body], content)

@@ -17,7 +17,7 @@ from portability.retention import attestations
 from portability.transfers import sending
 from portability.trust import audit
 from worker.claim.fenced_writes import ACTOR, UNKNOWN_UPLOAD
-from worker.write import closing_marker, excerpts
+from worker.write import closing_marker, excerpts, shards
 
 EXPORT, VOLUME, TRANSFER, COPY = models.export, models.volume, models.transfer, models.transfer_copy
 
@@ -104,6 +104,7 @@ def withdraw(storage: Storage, row: RowMapping) -> None:
     """
     withdraw_object(storage, row)
     excerpts.withdraw(storage, row["object_key"])
+    shards.withdraw(storage, row["object_key"])
     closing_marker.remove(storage, row)
 
 

@@ -9,9 +9,9 @@
 
   const tabs = () => [OVERVIEW, ...portability.groups().keys()];
 
-  /* `#calls/cal_1` as ["calls", "cal_1"]. */
+  /* `#calls/cal_1/seg_2` as {tab, chosen, item}; `#crm/?contacts/con_1` as {tab, record: ["contacts", "con_1"]}. */
   function address() {
-    const [tab, rest] = location.hash.slice(1).split(/\/(.*)/s);
+    const [tab, ...rest] = location.hash.slice(1).split("/");
     const decoded = (text) => {
       try {
         return decodeURIComponent(text);
@@ -20,16 +20,18 @@
       }
     };
     const named = decoded(tab);
-    return [tabs().includes(named) ? named : OVERVIEW, rest ? decoded(rest) : null];
+    const [first, second] = rest.map(decoded);
+    const place = rest[0]?.startsWith("?") ? { record: [first.slice(1), second ?? ""] } : { chosen: first || null, item: second ?? null };
+    return { tab: tabs().includes(named) ? named : OVERVIEW, chosen: null, item: null, record: null, ...place };
   }
 
   function drawSide() {
-    const [chosen] = address();
+    const { tab: chosen } = address();
     const input = h("input", { type: "search", id: "everywhere", placeholder: t("searchAll"), "aria-label": t("searchAll"), value: query });
     let waiting = null;
     input.addEventListener("input", () => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => { query = input.value.trim(); drawMain(); }, 150);
+      waiting = setTimeout(() => { query = input.value.trim(); drawMain(); }, 200);
     });
     const tenant = portability.export.subject_kind === "tenant";
     side.replaceChildren(
@@ -48,7 +50,10 @@
 
   function tabButton(tab, isChosen) {
     const lines = portability.export.datasets.filter((line) => line.exporter === tab);
-    const records = lines.reduce((sum, line) => sum + (line.records ?? 0), 0);
+    // Calls are counted as calls, and not with their segments and recordings.
+    const parent = Object.hasOwn(portability.export.talks, tab) ? portability.export.talks[tab].parent : null;
+    const counted = lines.some((line) => line.dataset === parent && line.records > 0) ? lines.filter((line) => line.dataset === parent) : lines;
+    const records = counted.reduce((sum, line) => sum + (line.records ?? 0), 0);
     const bad = lines.some((line) => !["complete", "with_remarks", "empty"].includes(line.state));
     return button([
       icon(tab), h("span", { class: "label" }, tab === OVERVIEW ? t("overview") : portability.group(tab)),
@@ -80,9 +85,9 @@
   }
 
   function drawMain() {
-    const [tab, chosen] = address();
-    main.replaceChildren(query ? portability.search(query, (dataset) => openDataset(dataset))
-      : tab === OVERVIEW ? portability.overview() : portability.groupPage(tab, chosen));
+    const place = address();
+    const { tab } = place;
+    main.replaceChildren(query ? portability.search(query) : tab === OVERVIEW ? portability.overview() : portability.groupPage(tab, place));
     if (tab === OVERVIEW && !query) portability.drawWhen();
     for (const each of side.querySelectorAll("[role=tab]")) {
       const isChosen = each.dataset.tab === tab;
@@ -94,16 +99,12 @@
     document.title = `${name} – ${t(portability.export.subject_kind === "tenant" ? "companyData" : "yourData")}`;
   }
 
-  function openDataset(dataset) {
-    open(dataset.exporter);
-    query = "";
+  /* Search everything for a text, as if the reader had typed it. */
+  function lookFor(text) {
+    query = text;
+    side.querySelector("#everywhere").value = text;
     drawMain();
-    const heading = document.getElementById(`d-${dataset.id}`);
-    if (heading === null) return;
-    for (let box = heading.closest("details"); box !== null; box = box.parentElement.closest("details")) box.open = true;
-    heading.tabIndex = -1;
-    heading.focus();
-    heading.scrollIntoView();
+    main.focus();
   }
 
   function drawAll() {
@@ -133,17 +134,25 @@
     document.body.append(skip, side, h("div", { class: "content" }, main, h("footer", {}, zone)));
     drawAll();
     side.querySelector("[aria-selected=true]").scrollIntoView({ block: "nearest", inline: "center" });
+    // A link to where the reader came from changes no address: it ends the search all the same.
+    main.addEventListener("click", (event) => {
+      if (query === "" || event.target.closest("a")?.getAttribute("href") !== location.hash) return;
+      query = "";
+      drawMain();
+    });
     addEventListener("hashchange", () => {
       query = "";
       drawMain();
-      const [tab, chosen] = address();
+      const { tab, chosen, item, record } = address();
       // A chosen conversation gets the focus, so that it can be read; a chosen tab keeps it.
-      if (chosen !== null) main.querySelector(".talk")?.focus({ preventScroll: innerWidth > 700 });
+      if (record !== null) main.querySelector(".single")?.focus();
+      else if (chosen !== null) main.querySelector(".talk")?.focus({ preventScroll: innerWidth > 700 });
       else if (!side.contains(document.activeElement)) main.focus();
-      if (chosen === null || innerWidth <= 700) scrollTo(0, 0);
+      if (item === null && (chosen === null || innerWidth <= 700)) scrollTo(0, 0);
       document.getElementById(`tab-${tab}`)?.scrollIntoView({ block: "nearest", inline: "center" });
     });
   }
 
+  Object.assign(portability, { lookFor });
   addEventListener("DOMContentLoaded", start);
 })();

@@ -5,18 +5,21 @@
   const DAY = 86_400_000;
   const BARS_MAX = 96;
   const HEIGHT = 96;
+  const THINGS_MIN = 8;
 
-  /* When things happened: `moments` are dates. Days, weeks, months or years, whatever leaves few enough bars. */
-  function timeline(moments, heading) {
-    if (moments.length < 2) return null;
-    const first = new Date(Math.min(...extent(moments)));
-    const last = new Date(Math.max(...extent(moments)));
-    const unit = ["day", "week", "month", "year"].find((u) => steps(u, first, last) <= BARS_MAX) ?? "year";
+  /* When things happened. Days, weeks, months or years, whatever leaves few enough bars; months at least where only
+     they are known. Too few things make no chart. */
+  function timeline({ points, isExact }, heading) {
+    if (points.reduce((sum, { n }) => sum + n, 0) < THINGS_MIN || points.length < 2) return null;
+    const [low, high] = extent(points);
+    const [first, last] = [new Date(low), new Date(high)];
+    const units = isExact ? ["day", "week", "month", "year"] : ["month", "year"];
+    const unit = units.find((u) => steps(u, first, last) <= BARS_MAX) ?? "year";
     const begins = begun(unit, first);
     const bars = Array.from({ length: Math.min(steps(unit, first, last), 400) }, () => 0);
-    for (const moment of moments) {
-      const place = steps(unit, begins, moment) - 1;
-      if (place < bars.length) bars[place] += 1;
+    for (const { at, n } of points) {
+      const place = steps(unit, begins, at) - 1;
+      if (place < bars.length) bars[place] += n;
     }
     const most = Math.max(...bars);
     const width = 100 / bars.length;
@@ -34,13 +37,19 @@
     );
   }
 
-  function extent(moments) {
+  function extent(points) {
     let [low, high] = [Infinity, -Infinity];
-    for (const moment of moments) {
-      low = Math.min(low, moment.getTime());
-      high = Math.max(high, moment.getTime());
+    for (const { at } of points) {
+      low = Math.min(low, at.getTime());
+      high = Math.max(high, at.getTime());
     }
     return [low, high];
+  }
+
+  /* The beginning of a month such as 2026-01, or null for anything else. */
+  function firstOf(month) {
+    const [, year, number] = /^(\d{4})-(\d\d)$/.exec(month) ?? [];
+    return year === undefined ? null : new Date(Number(year), Number(number) - 1, 1);
   }
 
   function begun(unit, moment) {
@@ -65,11 +74,16 @@
     return Math.round((b - a) / DAY / (unit === "week" ? 7 : 1)) + 1;
   }
 
-  /* What comes up most often. */
-  function top(values, heading, most = 8) {
-    const counted = new Map();
-    for (const found of values) if (found !== null && found !== "") counted.set(String(found), (counted.get(String(found)) ?? 0) + 1);
-    const rows = [...counted].sort((a, b) => b[1] - a[1]).slice(0, most);
+  /* How often each value comes up. */
+  function tally(values) {
+    const counted = {};
+    for (const found of values) if (typeof found === "string" && found !== "") counted[found] = (Object.hasOwn(counted, found) ? counted[found] : 0) + 1;
+    return counted;
+  }
+
+  /* What comes up most often, of counts by value. */
+  function top(counted, heading, most = 8) {
+    const rows = Object.entries(counted).sort((a, b) => b[1] - a[1]).slice(0, most);
     if (rows.length < 2) return null;
     return h("figure", { class: "chart" },
       h("figcaption", {}, h("strong", {}, heading)),
@@ -103,5 +117,5 @@
     );
   }
 
-  Object.assign(portability, { timeline, top, spans });
+  Object.assign(portability, { timeline, firstOf, tally, top, spans });
 })();

@@ -1,7 +1,7 @@
 "use strict";
 /* One part of the data: the datasets of an exporter, as conversations, cards, charts and tables. */
 (() => {
-  const { h, t, visible, count, moment, extent, own } = portability;
+  const { h, t, visible, count, moment, extent, own, records } = portability;
   const CARD_RECORDS = 2;
   const FILES_LISTED = 50;
 
@@ -20,15 +20,33 @@
 
   const kept = new Map();
 
-  function group(exporter, chosen) {
+  /* A part; `chosen` is the id of a conversation and `item` that of a message, or `record` is a record by [dataset, id]. */
+  function group(exporter, { chosen = null, item = null, record = null } = {}) {
     const datasets = groups().get(exporter) ?? [];
-    if (!kept.has(exporter)) kept.set(exporter, portability.talk(datasets, exporter));
+    if (!kept.has(exporter)) kept.set(exporter, portability.talks.of(datasets, exporter));
     const talks = kept.get(exporter);
     const sections = datasets.map((dataset) => section(dataset, talks !== null));
     return h("div", { class: "group" },
       h("h2", {}, portability.group(exporter)),
-      talks === null ? charts(datasets) : portability.panes(talks, chosen),
+      record === null ? null : single(datasets, ...record),
+      talks === null ? charts(datasets) : record === null ? portability.panes(talks, chosen, item) : null,
       talks === null ? sections : h("details", { class: "tables" }, h("summary", {}, t("tables")), sections));
+  }
+
+  /* One record that a link leads to, with all of its fields. */
+  function single(datasets, name, id) {
+    const dataset = datasets.find((each) => each.name === name);
+    const box = h("section", { class: "card single", tabindex: "-1" }, h("p", { class: "note" }, t("searching")));
+    const fill = async () => {
+      const found = dataset === undefined ? null : await records.find(dataset, id).catch(() => null);
+      if (found !== null && dataset.has("file")) await records.findFiles(dataset, [found.part.value(found.row, "file")]);
+      box.replaceChildren(...found === null ? [h("p", { class: "note warn" }, t("recordNotHere"))] : [
+        h("h3", {}, portability.title(dataset)),
+        portability.fieldList(found.part, found.row, { nulls: false }),
+        h("p", {}, portability.button(t("related"), () => portability.lookFor(id), { class: "link" })),
+      ]);
+    };
+    return Object.assign(box, { ready: fill() });
   }
 
   function section(dataset, isPlain) {
@@ -39,7 +57,7 @@
     return h("section", { class: "dataset", "aria-labelledby": `d-${dataset.id}` }, heading, about,
       state(dataset),
       shown === 0 ? nothing(dataset)
-        : shown <= CARD_RECORDS && dataset.total === shown && !isPlain ? cards(dataset) : portability.table(dataset),
+        : shown <= CARD_RECORDS && dataset.isWhole && !isPlain ? cards(dataset) : portability.table(dataset),
       shown === 0 ? null : extent(dataset),
       loose(dataset));
   }
@@ -75,11 +93,11 @@
   function charts(datasets) {
     const of = (name) => datasets.find((dataset) => dataset.name === name && dataset.lines.length > 0);
     const column = (dataset, name) => (dataset?.has(name) ? dataset.rows.map((row) => own(row, name)) : []);
-    const figures = [];
-    const dated = datasets.flatMap((dataset) => moments(dataset));
-    if (dated.length >= 8) figures.push(portability.timeline(dated, t("when")));
+    const figures = [portability.timeline(points(datasets), t("when"))];
     for (const [dataset, name] of [[of("feature_uses"), "feature"], [of("page_views"), "title"], [of("api_timings"), "route"], [of("error_logs"), "error"], [of("tickets"), "status"]]) {
-      if (dataset) figures.push(portability.top(column(dataset, name).filter((v) => typeof v === "string"), t("topOf", { title: portability.title(dataset) })));
+      if (!dataset) continue;
+      const counted = dataset.about.sums?.[name] ?? (dataset.isWhole ? portability.tally(column(dataset, name)) : {});
+      figures.push(portability.top(counted, t("topOf", { title: portability.title(dataset) })));
     }
     for (const [name, shown] of [["devices", ["browser", "operating_system"]], ["ip_addresses", ["address", "city"]]]) {
       const dataset = of(name);
@@ -97,11 +115,19 @@
     }));
   }
 
-  /* When the records of a dataset happened. */
-  function moments(dataset) {
-    const name = dataset.moment;
-    return name === null ? [] : dataset.rows.map((row) => moment(own(row, name))).filter(Boolean);
+  /* When the records of datasets happened, as {at, n}: each record, or where the page lacks some, months and counts.
+     A dataset of which neither is known is left out: the beginning of it would look like a decline. */
+  function points(datasets) {
+    const dated = datasets.filter((dataset) => dataset.lines.length > 0 && dataset.moment !== null);
+    const isExact = dated.every((dataset) => dataset.isWhole);
+    const found = dated.flatMap((dataset) => {
+      const months = Object.entries(dataset.about.sums?.[dataset.moment] ?? {});
+      if (!isExact && months.length > 0) return months.map(([month, n]) => ({ at: portability.firstOf(month), n })).filter(({ at }) => at !== null);
+      if (!dataset.isWhole) return [];
+      return dataset.rows.map((row) => moment(own(row, dataset.moment))).filter(Boolean).map((at) => ({ at, n: 1 }));
+    });
+    return { points: found, isExact };
   }
 
-  Object.assign(portability, { groups, groupPage: group, moments });
+  Object.assign(portability, { groups, groupPage: group, points });
 })();

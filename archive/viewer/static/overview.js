@@ -100,9 +100,19 @@
       h("span", { class: `pill ${kind}` }, visible(word("states", line.state))),
       reason ? h("small", { class: "note" }, visible(reason)) : null,
       ...Object.entries(line.remarks ?? {}).filter(([, n]) => n > 0).map(([name, n]) => h("small", { class: "note" }, visible(word("remarks", name).replace("{count}", count(n))))),
-      line.redactions ? h("small", { class: "note" }, sentence("marks", { n: count(Object.values(line.redactions).reduce((a, b) => a + b, 0)) })) : null,
+      ...redacted(line.redactions ?? {}).map((text) => h("small", { class: "note" }, visible(text))),
       line.tenants?.length ? h("small", { class: "note" }, visible(line.tenants.map(company).join(", "))) : null,
     ];
+  }
+
+  /* A sentence for each rule that replaced values; the rules for secrets of software are one. */
+  function redacted(redactions) {
+    const counted = new Map();
+    for (const [rule, n] of Object.entries(redactions)) {
+      const code = word("redactions", rule) === rule ? "secret" : rule;
+      counted.set(code, (counted.get(code) ?? 0) + n);
+    }
+    return [...counted].filter(([, n]) => n > 0).map(([code, n]) => word("redactions", code).replace("{count}", count(n)));
   }
 
   /* The ledger's lines, those of one exporter with one result together. */
@@ -197,23 +207,14 @@
       about.notice ? h("p", {}, h("a", { href: `notice.html#${portability.language}` }, t("notice"))) : null);
   }
 
-  /* The timeline of everything, once the page stands: it has to read all datasets. */
+  /* The timeline of everything, once the page stands: it may have to read many records. */
   function drawWhen() {
-    const moments = [];
-    const left = [...portability.datasets.values()].filter((dataset) => dataset.lines.length > 0);
     const place = document.getElementById("when");
-    function step() {
+    setTimeout(() => {
       if (place === null || !place.isConnected) return;
-      const dataset = left.shift();
-      if (dataset === undefined) {
-        const chart = moments.length >= 8 ? portability.timeline(moments, t("when")) : null;
-        if (chart) place.replaceChildren(chart);
-        return;
-      }
-      moments.push(...portability.moments(dataset));
-      setTimeout(step);
-    }
-    step();
+      const chart = portability.timeline(portability.points([...portability.datasets.values()]), t("when"));
+      if (chart) place.replaceChildren(chart);
+    });
   }
 
   Object.assign(portability, { overview, drawWhen, pill, subjectName: name });

@@ -1,5 +1,6 @@
 "use strict";
-/* The one global name. Data scripts call `translate`, `begin` and `add`; the other scripts hang their functions on it. */
+/* The one global name. Data scripts call `translate`, `begin`, `add` and `arrive`; the other scripts hang their functions
+   on it. */
 const portability = (() => {
   const own = (record, name) => (Object.hasOwn(record, name) ? record[name] : null);
 
@@ -15,20 +16,30 @@ const portability = (() => {
       this.view = { query: "", sort: null, down: false, page: 0, all: false };
       this.cuts = new Map(about.cuts.map(([row, field, characters]) => [`${row}/${field}`, characters]));
       this.files = new Map();
-      for (const file of about.files) {
-        if (file.name === null) continue;
-        this.files.set(file.name, [...(this.files.get(file.name) ?? []), file]);
-      }
+      for (const file of about.files) this.addFile(file);
+    }
+
+    addFile(file) {
+      if (file.name === null) return;
+      const parts = this.files.get(file.name) ?? [];
+      if (!parts.some((known) => known.path === file.path)) this.files.set(file.name, [...parts, file]);
+    }
+
+    /* The same dataset with the records of one shard, whose lines have the values in the order of the fields. */
+    part(place, lines) {
+      return Object.assign(Object.create(this), { lines, place, whole: this, cuts: new Map(), parsed: undefined, known: [] });
+    }
+
+    /* One record; those of a shard are parsed one by one. */
+    record(index) {
+      if (this.whole === undefined) return this.rows[index];
+      this.known[index] ??= Object.fromEntries(JSON.parse(this.lines[index]).map((value, place) => [this.fields[place].name, value]));
+      return this.known[index];
     }
 
     get rows() {
-      this.parsed ??= this.lines.map((line) => JSON.parse(line));
+      this.parsed ??= this.whole === undefined ? this.lines.map((line) => JSON.parse(line)) : this.lines.map((_, index) => this.record(index));
       return this.parsed;
-    }
-
-    get texts() {
-      this.searched ??= this.rows.map((row) => words(Object.values(row)).toLowerCase());
-      return this.searched;
     }
 
     get ledger() {
@@ -40,22 +51,33 @@ const portability = (() => {
       return Math.max(this.ledger?.records ?? 0, this.lines.length);
     }
 
+    /* Whether the page has all records already. */
+    get isWhole() {
+      return this.lines.length >= this.total && this.cuts.size === 0;
+    }
+
+    /* Whether shards have the records. */
+    get isSharded() {
+      return (this.about.shards ?? []).length > 0;
+    }
+
+    /* The number of records that the page can show. */
+    get reach() {
+      const rows = (this.about.shards ?? []).reduce((sum, [, , n, corrects]) => sum + (corrects ? 0 : n), 0);
+      return Math.max(rows, this.lines.length);
+    }
+
     value(index, name) {
-      return own(this.rows[index], name);
+      return own(this.record(index), name);
     }
 
     has(name) {
       return this.fields.some((field) => field.name === name);
     }
 
-    /* Indices of the records that hold every word of a query. */
-    find(query) {
-      const wanted = query.toLowerCase().split(/\s+/).filter(Boolean);
-      const found = [];
-      this.texts.forEach((text, index) => {
-        if (wanted.every((word) => text.includes(word))) found.push(index);
-      });
-      return found;
+    /* What identifies a record, as a text. */
+    key(index) {
+      return JSON.stringify(this.about.key.map((name) => String(this.value(index, name))));
     }
 
     /* The field that tells when a record happened, if there is one. */
@@ -69,13 +91,6 @@ const portability = (() => {
       }
       return this.found;
     }
-  }
-
-  function words(value) {
-    if (value === null || value === undefined) return "";
-    if (Array.isArray(value)) return value.map(words).join(" ");
-    if (typeof value === "object") return words(Object.entries(value).flat());
-    return String(value);
   }
 
   return {

@@ -1,9 +1,10 @@
 "use strict";
 /* A dataset as a table: searched, sorted and paged; each row opens to all of its fields. */
 (() => {
-  const { h, t, visible, count, button, columnHead, value, pointer, sentence, fieldList } = portability;
+  const { h, t, visible, count, button, columnHead, value, pointer, sentence, fieldList, records } = portability;
   const pageRows = () => (matchMedia("(max-width: 44rem)").matches ? 10 : 25);
   const COLUMNS_SHOWN = 6;
+  const COLLATED_MAX = 20_000;
   // What a reader looks for first, where the declared order does not begin with it.
   const BEST = {
     "billing.invoices": ["number", "issued_on", "status", "total", "currency", "due_on", "paid_at"],
@@ -17,8 +18,10 @@
   const DULL = /^(id|.*_id|sha256|position|legal_hold|retained_until|updated_at|created_at)$/;
 
   function columns(dataset, all) {
-    const filled = dataset.fields.filter((field) => dataset.rows.some((row) => portability.own(row, field.name) !== null));
-    if (all) return filled;
+    const isFilled = (field) => dataset.rows.some((row) => portability.own(row, field.name) !== null);
+    // What the first records lack, later records may have.
+    if (all) return dataset.isWhole ? dataset.fields.filter(isFilled) : dataset.fields;
+    const filled = dataset.fields.filter(isFilled);
     const best = Object.hasOwn(BEST, dataset.id) ? BEST[dataset.id] : null;
     const chosen = best?.map((name) => filled.find((field) => field.name === name)).filter(Boolean) ?? [];
     if (chosen.length > 0) return chosen;
@@ -30,20 +33,51 @@
     return when === undefined || picked.includes(when) ? picked : [...picked.slice(0, COLUMNS_SHOWN - 1), when];
   }
 
-  function sorted(dataset, indices) {
-    const { sort, down } = dataset.view;
+  /* The order of the rows that a view shows: places of records, or null for all as they are stored. */
+  async function ordered(dataset, report, isStopped) {
+    const { query, sort, down } = dataset.view;
     const field = dataset.fields.find((f) => f.name === sort);
-    if (field === undefined) return indices;
-    const compare = comparison(field);
-    const key = (index) => dataset.value(index, sort);
-    const [empty, filled] = [indices.filter((i) => key(i) === null), indices.filter((i) => key(i) !== null)];
-    filled.sort((a, b) => compare(key(a), key(b)) * (down ? -1 : 1) || a - b);
-    return [...filled, ...empty];
+    if (query === "" && field === undefined) return null;
+    const found = [];
+    for await (const { place, part, rows, missing } of records.scan(dataset, query)) {
+      if (isStopped()) return found;
+      if (missing !== null) report.missing.add(missing);
+      for (const row of rows) found.push({ place, row, key: field === undefined ? null : part.value(row, sort) });
+    }
+    if (field === undefined) return found;
+    const compare = comparison(field, found.length);
+    const filled = found.filter(({ key }) => key !== null);
+    filled.sort((a, b) => compare(a.key, b.key) * (down ? -1 : 1) || a.place - b.place || a.row - b.row);
+    return [...filled, ...found.filter(({ key }) => key === null)];
   }
 
-  function comparison(field) {
+  /* References to the records from a place on, as they are stored; those that a correction replaced are left out. */
+  async function stored(dataset, from, rows, report) {
+    const found = [];
+    const corrected = await records.corrections(dataset);
+    let begin = 0;
+    for (let place = 0; place < records.parts(dataset) && begin < from + rows; place += 1) {
+      const size = dataset.isSharded ? dataset.about.shards[place][2] : dataset.rows.length;
+      if (begin + size > from) {
+        try {
+          const part = await records.partOf(dataset, place);
+          for (let row = Math.max(from - begin, 0); row < Math.min(size, from + rows - begin); row += 1) {
+            if (records.isNewest(corrected, part, place, row)) found.push({ part, row });
+          }
+        } catch {
+          report.missing.add(records.volumeOf(dataset, place));
+        }
+      }
+      begin += size;
+    }
+    return found;
+  }
+
+  /* Texts of many rows are compared by their letters, not by the rules of a language: those take seconds. */
+  function comparison(field, rows) {
     if (["integer", "number", "decimal"].includes(field.type)) return (a, b) => Number(a) - Number(b);
     if (field.type === "datetime" || field.type === "date") return (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+    if (rows > COLLATED_MAX) return (a, b) => (String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0);
     const { compare } = new Intl.Collator(portability.language, { numeric: true });
     const text = (found) => (typeof found === "object" ? JSON.stringify(found) : String(found)).slice(0, 200);
     return (a, b) => compare(text(a), text(b));
@@ -55,19 +89,34 @@
     const title = portability.title(dataset);
     const body = h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": title });
     const status = h("p", { class: "status", role: "status" });
+    const warning = h("div", {});
     const pager = h("div", { class: "pager" });
-    const found = () => (view.query === "" ? [...dataset.rows.keys()] : dataset.find(view.query));
+    let [run, order, orderOf] = [0, null, ""];
 
-    function draw(focus) {
-      const indices = sorted(dataset, found());
+    async function draw(focus) {
+      run += 1;
+      const mine = run;
+      const report = { missing: new Set() };
+      const wanted = JSON.stringify([view.query, view.sort, view.down]);
+      if (wanted !== orderOf) {
+        if (!dataset.isWhole) status.textContent = t("searching");
+        order = await ordered(dataset, report, () => mine !== run);
+        orderOf = wanted;
+      }
+      const all = dataset.isSharded ? dataset.about.shards.reduce((sum, [, , n]) => sum + n, 0) : dataset.rows.length;
+      const total = order === null ? all : order.length;
       const rows = pageRows();
-      const pages = Math.max(Math.ceil(indices.length / rows), 1);
+      const pages = Math.max(Math.ceil(total / rows), 1);
       view.page = Math.min(view.page, pages - 1);
       const from = view.page * rows;
-      const shown = indices.slice(from, from + rows);
+      const shown = order === null ? await stored(dataset, from, rows, report)
+        : await Promise.all(order.slice(from, from + rows).map(async ({ place, row }) => ({ part: await records.partOf(dataset, place), row })));
+      if (dataset.has("file")) await records.findFiles(dataset, shown.map(({ part, row }) => part.value(row, "file")));
+      if (mine !== run) return;
       body.replaceChildren(grid(dataset, shown, title, draw));
-      status.textContent = indices.length === 0 ? t("noResults")
-        : t("page", { from: count(from + 1), to: count(from + shown.length), n: count(indices.length) });
+      status.textContent = total === 0 ? t("noResults")
+        : t("page", { from: count(from + 1), to: count(Math.min(from + rows, total)), n: count(total) });
+      warning.replaceChildren(...[...report.missing].map((volume) => h("p", { class: "note warn" }, t("unpackPart", { volume }))));
       const turn = (by) => () => { view.page += by; draw(by < 0 ? "previous" : "next"); };
       pager.replaceChildren(
         button(t("previous"), turn(-1), { "data-focus": "previous", disabled: view.page === 0 }),
@@ -79,7 +128,7 @@
       else if (focus) body.focus();
     }
 
-    const box = h("div", { class: "tablebox" }, tools(dataset, title, draw), status, body, pager, meanings(dataset));
+    const box = h("div", { class: "tablebox" }, tools(dataset, title, draw), status, warning, body, pager, meanings(dataset));
     draw();
     return box;
   }
@@ -98,7 +147,7 @@
       columns(dataset, true).length > columns(dataset, false).length ? h("label", { class: "check" }, all, ` ${t("showAllColumns")}`) : null);
   }
 
-  function grid(dataset, indices, title, draw) {
+  function grid(dataset, found, title, draw) {
     const view = dataset.view;
     const shown = columns(dataset, view.all);
     const head = shown.map((field) => {
@@ -114,19 +163,19 @@
     return h("table", { role: "table" },
       h("caption", { class: "unseen" }, title),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { role: "columnheader", scope: "col" }, h("span", { class: "unseen" }, t("details"))), head)),
-      h("tbody", { role: "rowgroup" }, indices.map((index) => row(dataset, index, shown))));
+      h("tbody", { role: "rowgroup" }, found.map((ref) => row(ref, shown))));
   }
 
   const numeric = (field) => (["integer", "number", "decimal"].includes(field.type) ? "number" : null);
 
-  function row(dataset, index, shown) {
+  function row({ part, row: index }, shown) {
     const opener = button("", () => toggle(), { class: "opener", "aria-expanded": "false", "aria-label": t("details") });
     const line = h("tr", { role: "row" }, h("td", { role: "cell", class: "open" }, opener), shown.map((field) =>
-      h("td", { role: "cell", class: numeric(field), "data-label": columnHead(field) }, value(dataset, index, field))));
+      h("td", { role: "cell", class: numeric(field), "data-label": columnHead(field) }, value(part, index, field))));
     let opened = null;
     function toggle() {
       if (opened === null) {
-        opened = h("tr", { role: "row", class: "opened" }, h("td", { role: "cell", colspan: shown.length + 1 }, fieldList(dataset, index)));
+        opened = h("tr", { role: "row", class: "opened" }, h("td", { role: "cell", colspan: shown.length + 1 }, fieldList(part, index)));
         line.after(opened);
       } else {
         opened.remove();
@@ -147,7 +196,7 @@
 
   /* How much of a dataset the page shows, and where all of it is. */
   function extent(dataset) {
-    const shown = dataset.lines.length;
+    const shown = dataset.reach;
     const file = pointer(dataset);
     if (shown > 0 && shown < dataset.total) return h("p", { class: "capped" }, sentence("capped", { n: count(shown), total: count(dataset.total), file }));
     if (dataset.about.pieces.length === 0) return null;

@@ -1,189 +1,239 @@
 "use strict";
 /* Conversations: a list on the one side; what was said, and the recording, on the other. */
 (() => {
-  const { h, t, visible, count, button, prose, moment, time, duration, sentence, pointer } = portability;
+  const { h, t, visible, count, button, prose, time, duration, sentence, pointer, records, talks: model } = portability;
+  const { fact, string } = model;
   const LIST_ROWS = 50;
   const BUBBLES = 200;
   const SNIPPET_CHARACTERS = 90;
-  /* How the datasets of an exporter make conversations. */
-  const KINDS = {
-    calls: {
-      parent: "calls", said: "transcripts", files: "recordings", notes: "analyses", link: "call_id", who: "speaker",
-      text: "text", at: "starts_seconds", name: callName, facts: callFacts, heading: "transcript", nothing: "noTranscript", sound: true,
-    },
-    chats: {
-      parent: "conversations", said: "messages", files: "attachments", link: "conversation_id", who: "sender",
-      text: "text", at: "sent_at", name: chatName, facts: chatFacts, heading: "messages", nothing: "noMessages",
-    },
-    inquiries: {
-      parent: "inquiries", said: "replies", link: "inquiry_id", who: "author", text: "body", at: "sent_at",
-      first: "message", name: chatName, facts: chatFacts, heading: "messages", nothing: "noMessages",
-    },
-  };
   const MINE = /^(contact|customer|caller|requester|user|visitor)$/;
+  /* What the page says of the conversations of an exporter. */
+  const chat = { name: chatName, facts: ["channel", "status", "department"], heading: "messages", nothing: "noMessages", sound: false };
+  const KINDS = {
+    calls: { name: callName, facts: ["duration_seconds", "status", "outcome"], heading: "transcript", nothing: "noTranscript", sound: true },
+    chats: chat,
+    inquiries: chat,
+  };
 
-  /* What a group's datasets make, or null where they are others than this page knows. */
-  function talk(datasets, tab) {
-    const kind = Object.hasOwn(KINDS, tab) ? KINDS[tab] : null;
-    const of = (name) => datasets.find((dataset) => dataset.name === name) ?? null;
-    if (kind === null || !of(kind.parent)?.has("id") || of(kind.parent).lines.length === 0) return null;
-    const said = of(kind.said);
-    const known = said !== null && [kind.link, kind.who, kind.text].every((name) => said.has(name));
-    const talks = { kind, tab, parent: of(kind.parent), said: known ? said : null, files: of(kind.files), notes: of(kind.notes), shown: LIST_ROWS, query: "" };
-    for (const child of ["said", "files", "notes"]) talks[`${child}Of`] = children(talks[child], kind.link);
-    return talks;
+  function callName(talks, entry) {
+    const direction = fact(talks, entry, "direction");
+    const number = string(fact(talks, entry, direction === "outbound" ? "called_number" : "caller_number"));
+    return [t(direction === "outbound" || direction === "inbound" ? direction : "call"), number].filter(Boolean).join(" · ");
   }
 
-  function children(dataset, link) {
-    const found = new Map();
-    if (!dataset?.has(link)) return found;
-    dataset.rows.forEach((_, index) => {
-      const id = dataset.value(index, link);
-      if (!found.has(id)) found.set(id, []);
-      found.get(id).push(index);
-    });
-    return found;
+  /* A chat without a subject is named by its first words. */
+  function chatName(talks, entry) {
+    return string(fact(talks, entry, "subject")) ?? entry[4] ?? t("untitled");
   }
 
-  const field = (talks, index, name) => talks.parent.value(index, name);
-  const string = (found) => (typeof found === "string" && found.trim() !== "" ? found : null);
-
-  function callName(talks, index) {
-    const out = field(talks, index, "direction") === "outbound";
-    const number = string(field(talks, index, out ? "called_number" : "caller_number"));
-    return [t(out ? "outbound" : field(talks, index, "direction") === "inbound" ? "inbound" : "call"), number].filter(Boolean).join(" · ");
-  }
-
-  function callFacts(talks, index) {
-    const seconds = field(talks, index, "duration_seconds");
-    return [typeof seconds === "number" ? duration(seconds) : null, ...["status", "outcome"].map((n) => string(field(talks, index, n)))];
-  }
-
-  function chatName(talks, index) {
-    return string(field(talks, index, "subject")) ?? t("untitled");
-  }
-
-  function chatFacts(talks, index) {
-    return ["channel", "status", "department"].map((name) => string(field(talks, index, name)));
-  }
-
-  const line = (parts) => parts.filter(Boolean).map((part) => portability.label(part).slice(0, 80)).join(" · ");
+  const kindOf = (talks) => KINDS[talks.tab];
+  const nameOf = (talks, entry) => begin(kindOf(talks).name(talks, entry));
   const begin = (text) => (text.length > SNIPPET_CHARACTERS ? `${text.slice(0, SNIPPET_CHARACTERS)}…` : text);
 
-  function newestFirst(talks) {
-    const at = (index) => moment(field(talks, index, talks.parent.moment))?.getTime() ?? 0;
-    return [...talks.parent.rows.keys()].sort((a, b) => at(b) - at(a) || a - b);
+  function factLine(talks, entry) {
+    const shown = kindOf(talks).facts.map((name) => {
+      const found = fact(talks, entry, name);
+      if (name === "duration_seconds") return typeof found === "number" ? duration(found) : null;
+      return string(found) && portability.label(found).slice(0, 80);
+    });
+    return shown.filter(Boolean).join(" · ");
   }
 
-  function matching(talks) {
-    if (talks.query === "") return newestFirst(talks);
-    const own = new Set(talks.parent.find(talks.query));
-    const said = new Set((talks.said?.find(talks.query) ?? []).map((index) => talks.said.value(index, talks.kind.link)));
-    return newestFirst(talks).filter((index) => own.has(index) || said.has(field(talks, index, "id")));
-  }
+  const address = (talks, id, item = null) => `#${talks.tab}/${encodeURIComponent(id)}${item === null ? "" : `/${encodeURIComponent(item)}`}`;
 
-  /* The two panes; `chosen` is the id of the open conversation, null for the list alone on a narrow screen. */
-  function panes(talks, chosen) {
-    const rows = newestFirst(talks);
-    const index = chosen === null ? rows[0] : rows.find((row) => String(field(talks, row, "id")) === chosen) ?? rows[0];
+  /* The two panes; `chosen` is the id of the open conversation, null for the newest; `item` is a message to show. */
+  function panes(talks, chosen, item) {
     const list = h("ol", { class: "talks" });
     const status = h("p", { class: "status", role: "status" });
-    const more = button("", () => { talks.shown += LIST_ROWS; draw(); }, { class: "link" });
-    function draw() {
-      const found = matching(talks);
-      list.replaceChildren(...found.slice(0, talks.shown).map((row) => entry(talks, row, row === index)));
-      status.textContent = found.length === 0 ? t("noResults") : t("foundList", { n: count(found.length), total: count(rows.length) });
-      more.hidden = found.length <= talks.shown;
-      more.textContent = t("showMore", { n: count(Math.min(LIST_ROWS, found.length - talks.shown)) });
+    const article = h("article", { class: "talk", tabindex: "-1", "aria-busy": "true" });
+    const more = button("", () => grow(), { class: "link", hidden: true });
+    let [found, shown, open, run] = [null, 0, chosen, 0];
+
+    /* Append the next entries; `found` are those of a search, null for all. */
+    async function grow() {
+      const mine = run;
+      const added = [];
+      for await (const entry of found === null ? model.entries(talks, shown) : found.slice(shown)) {
+        if (added.length === LIST_ROWS) break;
+        added.push(entry);
+      }
+      if (mine !== run) return;
+      shown += added.length;
+      const total = found === null ? talks.total : found.length;
+      list.append(...added.map((entry) => entryOf(talks, entry, String(entry[0]) === open)));
+      status.textContent = total === 0 ? t("noResults") : t("foundList", { n: count(total), total: count(talks.total) });
+      more.hidden = shown >= total;
+      more.textContent = t("showMore", { n: count(Math.min(LIST_ROWS, total - shown)) });
     }
+
+    async function filter() {
+      run += 1;
+      const mine = run;
+      list.replaceChildren();
+      shown = 0;
+      found = talks.query === "" ? null : [];
+      if (found !== null) {
+        status.textContent = t("searching");
+        const ids = await matching(talks, () => mine !== run);
+        if (mine !== run) return;
+        for await (const entry of model.entries(talks)) if (ids.has(String(entry[0]))) found.push(entry);
+      }
+      if (mine === run) await grow();
+    }
+
+    async function fill() {
+      const first = async () => (await model.entries(talks).next()).value;
+      const entry = chosen === null ? await first() : await model.entryOf(talks, chosen);
+      if (entry === null) article.replaceChildren(backLink(talks), h("p", { class: "note warn" }, t("notInArchive")));
+      else {
+        open = String(entry[0]);
+        article.replaceChildren(...await conversation(talks, entry, item));
+      }
+      article.removeAttribute("aria-busy");
+      for (const link of list.querySelectorAll("a")) {
+        if (link.getAttribute("href") === address(talks, open)) link.setAttribute("aria-current", "true");
+      }
+      article.querySelector(".target")?.scrollIntoView({ block: "center" });
+    }
+
     const input = h("input", { type: "search", placeholder: t("filter"), "aria-label": t("filter"), value: talks.query });
-    input.addEventListener("input", () => { talks.query = input.value; talks.shown = LIST_ROWS; draw(); });
-    draw();
-    return h("div", { class: chosen === null ? "panes" : "panes chosen" },
-      h("div", { class: "list" }, input, status, list, more, portability.extent(talks.parent)),
-      h("article", { class: "talk", tabindex: "-1" }, conversation(talks, index)));
+    let waiting = null;
+    input.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => { talks.query = input.value.trim(); filter(); }, 150);
+    });
+    const ready = Promise.all([filter(), fill()]).catch(() => {
+      article.replaceChildren(h("p", { class: "note warn" }, t("unreadable")));
+    });
+    const box = h("div", { class: chosen === null ? "panes" : "panes chosen" },
+      h("div", { class: "list" }, input, status, list, more, portability.extent(talks.parent)), article);
+    return Object.assign(box, { ready });
   }
 
-  function entry(talks, index, isOpen) {
-    const id = String(field(talks, index, "id"));
-    const last = talks.saidOf.get(field(talks, index, "id"))?.at(-1);
-    const said = last === undefined ? null : string(talks.said.value(last, talks.kind.text));
-    return h("li", {}, h("a", { href: `#${talks.tab}/${encodeURIComponent(id)}`, "aria-current": isOpen ? "true" : null },
-      h("span", { class: "row" }, h("strong", { dir: "auto" }, visible(begin(talks.kind.name(talks, index)))), time(field(talks, index, talks.parent.moment), "day")),
-      h("small", { dir: "auto" }, visible(line(talks.kind.facts(talks, index)))),
-      said === null ? null : h("small", { class: "snippet", dir: "auto" }, visible(begin(said)))));
+  /* The ids of the conversations that contain each word: in their own record, or in what was said. */
+  async function matching(talks, isStopped) {
+    const ids = new Set();
+    for (const [dataset, link] of [[talks.parent, "id"], [talks.said, talks.kind.link]]) {
+      if (dataset === null) continue;
+      for await (const { part, rows } of records.scan(dataset, talks.query)) {
+        if (isStopped()) return ids;
+        for (const row of rows) ids.add(String(part.value(row, link)));
+      }
+    }
+    return ids;
   }
 
-  function conversation(talks, index) {
-    const { kind } = talks;
-    const id = field(talks, index, "id");
-    const players = recordings(talks, id);
+  function entryOf(talks, entry, isOpen) {
+    const [id, at, , , words] = entry;
+    const name = nameOf(talks, entry);
+    return h("li", {}, h("a", { href: address(talks, id), "aria-current": isOpen ? "true" : null },
+      h("span", { class: "row" }, h("strong", { dir: "auto" }, visible(name)), time(at, "day")),
+      h("small", { dir: "auto" }, visible(factLine(talks, entry))),
+      words === null || words === name ? null : h("small", { class: "snippet", dir: "auto" }, visible(begin(words)))));
+  }
+
+  const backLink = (talks) => h("a", { href: `#${talks.tab}`, class: "back" }, `← ${t("back")}`);
+
+  async function conversation(talks, entry, item) {
+    const kind = kindOf(talks);
+    const talk = await model.read(talks, entry);
+    const players = kind.sound ? talk.files.map((ref) => h("div", {}, fileOf(talks, ref))) : [];
+    const audio = players.flatMap((box) => [...box.querySelectorAll("audio")])[0] ?? null;
+    const spoken = await speech(talks, talk, audio, item);
     return [
-      h("a", { href: `#${talks.tab}`, class: "back" }, `← ${t("back")}`),
+      backLink(talks),
       h("header", {},
-        h("h3", { dir: "auto" }, visible(kind.name(talks, index))),
-        h("p", { class: "note" }, time(field(talks, index, talks.parent.moment)), " · ", h("bdi", {}, visible(line(kind.facts(talks, index)))))),
-      kind.sound ? h("section", { class: "sound" }, players.length ? players : h("p", { class: "note" }, t("noRecording"))) : null,
+        h("h3", { dir: "auto" }, visible(nameOf(talks, entry))),
+        h("p", { class: "note" }, time(entry[1]), " · ", h("bdi", {}, visible(factLine(talks, entry)))),
+        connections(talk, button(t("print"), async () => { await spoken.drawAll(); print(); }, { class: "link printer" }))),
+      [...talk.missing].map((volume) => h("p", { class: "note warn" }, t("unpackPart", { volume }))),
+      kind.sound ? h("section", { class: "sound" }, players.length ? players : h("p", { class: "note" }, t("noRecording")), spoken.subtitles) : null,
       h("h4", {}, t(kind.heading)),
-      speech(talks, index, players.flatMap((box) => [...box.querySelectorAll("audio")])[0] ?? null),
-      kind.sound ? null : loose(talks, id),
-      conclusions(talks, id),
-      h("details", {}, h("summary", {}, t("allFields")), portability.fieldList(talks.parent, index)),
-    ];
+      spoken,
+      kind.sound ? null : loose(talks, talk),
+      conclusions(talks, talk),
+      talk.parent === null ? null : h("details", {}, h("summary", {}, t("allFields")), portability.fieldList(talk.parent.part, talk.parent.row)),
+    ].flat().filter(Boolean);
   }
 
-  function recordings(talks, id) {
-    if (!talks.kind.sound) return [];
-    return (talks.filesOf.get(id) ?? []).map((index) => h("div", {}, fileOf(talks, index)));
+  /* What a conversation is connected with: the contact that it names, and all that names it. */
+  function connections(talk, printer) {
+    const id = String(talk.entry[0]);
+    const fields = talk.parent === null ? [] : talk.parent.part.fields.filter((field) => portability.linkOf(field.name, talk.parent.part.value(talk.parent.row, field.name)) !== null);
+    return h("p", { class: "note connections" },
+      fields.map((field) => [visible(portability.columnHead(field)), ": ", portability.value(talk.parent.part, talk.parent.row, field), " · "]),
+      button(t("related"), () => portability.lookFor(id), { class: "link" }), " · ", printer);
   }
 
   /* The file of a record of recordings or attachments, or why there is none. */
-  function fileOf(talks, index) {
-    const name = talks.files.value(index, "file");
-    if (talks.files.files.has(name)) return portability.value(talks.files, index, { name: "file", type: "string" }, { preload: "metadata" });
-    const gap = portability.export.gaps.find((g) => g.exporter === talks.files.exporter && typeof g.what === "string"
-      && [name, talks.files.value(index, "id")].some((n) => g.what === `${talks.files.name}/${n}`));
+  function fileOf(talks, { part, row }) {
+    const name = part.value(row, "file");
+    if (part.files.has(name)) return portability.value(part, row, { name: "file", type: "string" }, { preload: "metadata" });
+    const gap = portability.export.gaps.find((g) => g.exporter === part.exporter && typeof g.what === "string"
+      && [name, part.value(row, "id")].some((n) => g.what === `${part.name}/${n}`));
     return h("p", { class: "note warn" }, t("notHere"), gap ? ` ${portability.word("reasons", gap.reason)}` : null);
   }
 
-  function speech(talks, index, audio) {
+  async function speech(talks, talk, audio, item) {
     const { kind } = talks;
-    const rows = talks.saidOf.get(field(talks, index, "id")) ?? [];
-    const own = kind.first && string(field(talks, index, kind.first));
-    const first = own ? [bubble(talks, { who: "requester", text: own, at: field(talks, index, talks.parent.moment), dataset: talks.parent, whole: talks.parent.cuts.get(`${index}/${kind.first}`) })] : [];
-    if (rows.length + first.length === 0) {
-      const rest = talks.said !== null && talks.said.lines.length < talks.said.total;
-      return h("p", { class: "note" }, t(kind.nothing), " ", rest ? sentence("notShown", { file: pointer(talks.said) }) : null);
+    const own = kind.first && talk.parent ? string(talk.parent.part.value(talk.parent.row, kind.first)) : null;
+    const first = own ? [{ who: "requester", text: own, at: talk.entry[1], dataset: talk.parent.part, whole: talk.parent.part.cuts.get(`${talk.parent.row}/${kind.first}`) }] : [];
+    const list = h("ol", { class: "bubbles" }, first.map((said) => bubble(talks, talk, said)));
+    const more = button("", () => draw(), { class: "link", hidden: true });
+    const rest = talks.said !== null && talks.said.reach < talks.said.total;
+    const note = h("p", { class: "note", hidden: true }, t(kindOf(talks).nothing), " ",
+      rest ? sentence("notShown", { file: pointer(talks.said) }) : null);
+    const box = h("div", {}, list, note, more);
+    const waiting = [];
+    let [drawn, ended] = [0, false];
+
+    async function draw(target = null) {
+      do {
+        while (waiting.length < BUBBLES && !ended) {
+          const { done, value } = await talk.said.next();
+          ended = done;
+          if (!done) waiting.push(...value);
+        }
+        const some = waiting.splice(0, BUBBLES);
+        list.append(...some.map((ref) => bubble(talks, talk, heard(talks, ref), audio)));
+        drawn += some.length;
+      } while (target !== null && !mark(target) && (waiting.length > 0 || !ended));
+      more.hidden = waiting.length === 0 && ended;
+      more.textContent = t("showMore", { n: count(Math.min(BUBBLES, Math.max(talk.count - drawn, 1))) });
+      note.hidden = list.children.length > 0;
     }
-    const list = h("ol", { class: "bubbles" }, first);
-    const more = button("", () => draw(), { class: "link" });
-    let drawn = 0;
-    function draw() {
-      list.append(...rows.slice(drawn, drawn + BUBBLES).map((row) => bubble(talks, heard(talks, row), audio)));
-      drawn = Math.min(drawn + BUBBLES, rows.length);
-      more.hidden = drawn === rows.length;
-      more.textContent = t("showMore", { n: count(Math.min(BUBBLES, rows.length - drawn)) });
+
+    /* Show the message that the address names; a recording goes to its second. */
+    function mark(id) {
+      const found = [...list.children].find((each) => each.dataset.id === id);
+      if (found === undefined) return false;
+      found.classList.add("target");
+      if (audio !== null && found.dataset.at !== undefined) audio.currentTime = Number(found.dataset.at);
+      return true;
     }
-    draw();
+
+    await draw(item);
     if (audio !== null) follow(audio, list);
-    return h("div", {}, list, more);
+    const drawAll = async () => { while (!more.hidden) await draw(); };
+    const subtitles = kindOf(talks).sound && list.children.length > 0 ? portability.subtitles(audio, list, drawAll, String(talk.entry[0])) : null;
+    return Object.assign(box, { drawAll, subtitles });
   }
 
-  function heard(talks, row) {
-    const of = (name) => (talks.said.has(name) ? talks.said.value(row, name) : null);
+  function heard(talks, { part, row }) {
+    const of = (name) => (part.has(name) ? part.value(row, name) : null);
     const { kind } = talks;
     return {
-      who: String(of(kind.who) ?? ""), staff: string(of("staff_id")), text: of(kind.text), at: of(kind.at), dataset: talks.said, whole: talks.said.cuts.get(`${row}/${kind.text}`),
+      who: String(of(kind.who) ?? ""), staff: string(of("staff_id")), text: of(kind.text), at: of(kind.at), end: of("ends_seconds"), dataset: part, whole: part.cuts.get(`${row}/${kind.text}`),
       deleted: of("deleted_at") !== null, edited: of("edited_at") !== null, id: of("id"),
     };
   }
 
-  function bubble(talks, said, audio = null) {
+  function bubble(talks, talk, said, audio = null) {
     const mine = MINE.test(said.who);
     const system = said.who === "system";
-    const attached = said.id === undefined || talks.kind.sound ? [] : attachments(talks, said.id);
+    const attached = said.id === undefined || kindOf(talks).sound ? [] : attachments(talks, talk, said.id);
     const marks = [said.edited ? t("edited") : null, said.deleted ? t("deleted") : null].filter(Boolean).join(", ");
-    return h("li", { class: system ? "system" : mine ? "mine" : "theirs", "data-at": typeof said.at === "number" ? said.at : null },
+    return h("li", { class: system ? "system" : mine ? "mine" : "theirs", "data-at": typeof said.at === "number" ? said.at : null, "data-end": typeof said.end === "number" ? said.end : null, "data-id": said.id },
       h("div", { class: "said" },
         h("p", { class: "who" }, h("bdi", {}, visible(speaker(said, mine))), " ", when(said.at, audio)),
         h("div", { class: "words" }, said.text === null || said.text === "" ? h("span", { class: "none" }, `(${t(said.text === null ? "noValue" : "empty")})`)
@@ -220,30 +270,28 @@
     });
   }
 
-  function attachments(talks, message) {
-    if (!talks.files?.has("message_id")) return [];
-    talks.byMessage ??= children(talks.files, "message_id");
-    return (talks.byMessage.get(message) ?? []).map((index) => attachment(talks, index));
+  function attachments(talks, talk, message) {
+    const own = talk.files.filter(({ part, row }) => part.has("message_id") && part.value(row, "message_id") === message);
+    for (const ref of own) ref.isShown = true;
+    return own.map((ref) => attachment(talks, ref));
   }
 
-  function attachment(talks, index) {
-    const name = talks.files.value(index, "file_name");
-    return h("div", { class: "attachment" }, fileOf(talks, index), string(name) ? h("small", { class: "note", dir: "auto" }, visible(begin(name))) : null);
+  function attachment(talks, ref) {
+    const name = ref.part.value(ref.row, "file_name");
+    return h("div", { class: "attachment" }, fileOf(talks, ref), string(name) ? h("small", { class: "note", dir: "auto" }, visible(begin(name))) : null);
   }
 
   /* Attachments of a conversation that belong to no message shown. */
-  function loose(talks, id) {
-    const shown = new Set((talks.saidOf.get(id) ?? []).map((row) => talks.said.value(row, "id")));
-    const rows = (talks.filesOf.get(id) ?? []).filter((index) => !shown.has(talks.files.value(index, "message_id")));
-    return rows.length ? h("section", {}, h("h4", {}, t("attachments")), rows.map((index) => attachment(talks, index))) : null;
+  function loose(talks, talk) {
+    const rows = talk.files.filter((ref) => !ref.isShown);
+    return rows.length ? h("section", {}, h("h4", {}, t("attachments")), rows.map((ref) => attachment(talks, ref))) : null;
   }
 
-  function conclusions(talks, id) {
-    const rows = talks.notesOf.get(id) ?? [];
-    if (rows.length === 0) return null;
+  function conclusions(talks, talk) {
+    if (talk.notes.length === 0) return null;
     const skip = ["id", "tenant_id", talks.kind.link, "created_at"];
-    return h("section", { class: "card" }, h("h4", {}, t("conclusions")), rows.map((index) => portability.fieldList(talks.notes, index, { skip, nulls: false })));
+    return h("section", { class: "card" }, h("h4", {}, t("conclusions")), talk.notes.map(({ part, row }) => portability.fieldList(part, row, { skip, nulls: false })));
   }
 
-  Object.assign(portability, { talk, panes });
+  Object.assign(portability, { panes, talkAddress: address });
 })();

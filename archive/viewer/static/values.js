@@ -4,14 +4,23 @@
   const { h, visible, t, sentence, count, bytes, button, code, own } = portability;
   const CELL_CHARACTERS = 240;
   const PROSE_CHARACTERS = 1500;
+  const SHOWN_MAX = 200_000;
+  const HEAD_BYTES = 128;
+  /* Fields that name a record of a dataset. */
+  const LINKS = {
+    contact_id: "crm.contacts", deal_id: "crm.deals", company_id: "crm.companies", ticket_id: "interactions.tickets",
+    call_id: "calls.calls", conversation_id: "chats.conversations", inquiry_id: "inquiries.inquiries",
+  };
   const PIECES_NAMED = 3;
   // By the file's own ending, which decides what a browser makes of it, not by what its sender called it.
   const AUDIO = /\.(wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac)$/i;
-  const IMAGE = /\.(png|jpe?g|gif|webp)$/i;
-  const LINKED = /\.(txt|csv|jsonl|json|pdf|wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac|png|jpe?g|gif|webp)$/i;
+  const IMAGE = /\.(png|jpe?g|gif|webp|avif|bmp)$/i;
+  const LINKED = /\.(txt|csv|jsonl|json|vtt|pdf|wav|mp3|ogg|oga|opus|m4a|flac|webm|mp4|aac|png|jpe?g|gif|webp|avif|bmp)$/i;
 
   /* A text, shortened with a button; `whole` says how long it is where the page holds only its beginning. */
-  function prose(text, { characters = PROSE_CHARACTERS, whole = null, dataset = null } = {}) {
+  function prose(all, { characters = PROSE_CHARACTERS, whole: known = null, dataset = null } = {}) {
+    const text = all.length > SHOWN_MAX ? all.slice(0, SHOWN_MAX) : all;
+    const whole = known ?? (all.length > SHOWN_MAX ? all.length : null);
     const place = h("span", { dir: "auto", class: "text" });
     const rest = whole === null ? null : h("small", { class: "note" }, sentence("cut", {
       n: count(text.length), total: count(whole), file: pointer(dataset),
@@ -47,7 +56,17 @@
     if (field.type === "decimal") return h("span", { title: found, class: "number" }, grouped(found));
     if (typeof found === "number") return h("span", { title: String(found), class: "number" }, portability.format("number", found));
     if (typeof found === "object") return tree(found, characters);
+    const address = linkOf(field.name, found);
+    if (address !== null) return h("a", { href: address, dir: "auto" }, visible(found));
     return prose(String(found), { characters, whole, dataset });
+  }
+
+  /* The address of the record that a field names, if this archive has its dataset. */
+  function linkOf(name, found) {
+    const target = Object.hasOwn(LINKS, name) ? portability.datasets.get(LINKS[name]) : undefined;
+    if (target === undefined || target.lines.length === 0 || typeof found !== "string") return null;
+    const talks = portability.export.talks[target.exporter];
+    return talks?.parent === target.name ? `#${target.exporter}/${encodeURIComponent(found)}` : `#${target.exporter}/?${target.name}/${encodeURIComponent(found)}`;
   }
 
   function date(text) {
@@ -105,7 +124,11 @@
     const failed = (key) => () => notes.append(" ", h("span", { class: "warn" }, ...trouble(file, key)));
     // A browser calls a file without a byte a failure of the network.
     if (file.bytes === 0) return [link(file), notes, h("small", { class: "note warn" }, t("emptyFile"))];
-    if (AUDIO.test(file.path)) return [player(file, preload, failed("unplayable")), notes];
+    if (AUDIO.test(file.path)) {
+      // Of a head without sound, Chromium says that it never ends.
+      const silent = ({ target }) => { if (target.duration === 0 || (target.duration === Infinity && file.bytes < HEAD_BYTES)) notes.append(" ", h("span", { class: "warn" }, t("emptyRecording"))); };
+      return [player(file, preload, { error: failed("unplayable"), loadedmetadata: silent }), notes];
+    }
     if (IMAGE.test(file.path)) {
       const picture = h("img", { src: file.path, alt: file.name ?? "", loading: "lazy", on: { error: failed("unshown") } });
       return [h("a", { href: file.path, target: "_blank", rel: "noopener noreferrer", class: "picture" }, picture), notes];
@@ -119,15 +142,14 @@
     return sentence(key, { file: code(file.path) });
   }
 
-  function player(file, preload, failed) {
-    const attributes = { controls: true, preload, src: file.path, "aria-label": `${t("recording")} ${file.name ?? ""}` };
-    return h("audio", { ...attributes, on: { error: failed } });
+  function player(file, preload, on) {
+    return h("audio", { controls: true, preload, src: file.path, "aria-label": `${t("recording")} ${file.name ?? ""}`, on });
   }
 
   /* All fields of a record, with their descriptions as help. */
   function fieldList(dataset, index, { skip = [], nulls = true } = {}) {
     const all = dataset.fields.filter((field) => !skip.includes(field.name));
-    const shown = all.filter((field) => nulls || own(dataset.rows[index], field.name) !== null);
+    const shown = all.filter((field) => nulls || own(dataset.record(index), field.name) !== null);
     const empty = all.filter((field) => !shown.includes(field)).map((field) => portability.columnHead(field));
     return h("div", {},
       h("dl", { class: "fields" }, shown.map((field) => h("div", {},
@@ -138,5 +160,5 @@
     );
   }
 
-  Object.assign(portability, { prose, value, pointer, link, media, player, fieldList, isAudio: (path) => AUDIO.test(path), trouble });
+  Object.assign(portability, { prose, value, pointer, link, linkOf, media, player, fieldList, isAudio: (path) => AUDIO.test(path), trouble });
 })();

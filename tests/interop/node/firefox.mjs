@@ -1,9 +1,12 @@
-// node --experimental-websocket firefox.mjs FIREFOX PROFILE ADDRESS CALL: what a Firefox without a window makes of a
-// viewer. It visits every tab, then a call, by WebDriver BiDi (W3C), and prints one JSON object.
+// node --experimental-websocket firefox.mjs FIREFOX PROFILE ADDRESS CALL [FUNCTION]: what a Firefox without a window makes of a
+// viewer. It visits every tab, then a call, or calls the function with it, by WebDriver BiDi (W3C), and prints one JSON
+// object. Its files are strangers to each other, as for every reader: programs that start Firefox switch that off.
 import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-const [firefox, profile, address, call] = process.argv.slice(2);
+const [firefox, profile, address, call, given] = process.argv.slice(2);
+writeFileSync(`${profile}/user.js`, 'user_pref("security.fileuri.strict_origin_policy", true);\n');
 
 // In the page: every tab with all that can be opened; how long the recording of the call is.
 async function visit(call) {
@@ -67,7 +70,7 @@ await ask("session.subscribe", {
 const { context } = await ask("browsingContext.create", { type: "tab" });
 await ask("browsingContext.navigate", { context, url: address, wait: "complete" });
 const visited = await ask("script.evaluate", {
-  expression: `(${visit})(${JSON.stringify(call)})`, target: { context }, awaitPromise: true,
+  expression: `(${given ?? visit})(${JSON.stringify(call)})`, target: { context }, awaitPromise: true,
 });
 if (visited.type !== "success") throw new Error(visited.exceptionDetails.text);
 console.log(JSON.stringify({ ...JSON.parse(visited.result.value), faults, requests }));

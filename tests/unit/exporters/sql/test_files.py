@@ -93,7 +93,7 @@ def test_the_row_s_statement_is_passed_on() -> None:
         ("text/html", "rec_1.bin", "application/octet-stream"),
         ("application/x-msdownload", "rec_1.bin", "application/octet-stream"),
         ("audio/../../exe", "rec_1.bin", "application/octet-stream"),
-        ("AUDIO/WAV\n", "rec_1.bin", "application/octet-stream"),
+        ("AUDIO/WAV\n", "rec_1.wav", "audio/wav"),
         ("", "rec_1.bin", "application/octet-stream"),
         (None, "rec_1.bin", "application/octet-stream"),
     ],

@@ -271,7 +271,7 @@ def test_numbers_of_volumes_have_no_holes(tmp_path: Path) -> None:
     """A volume that went wrong gives its number back: the archive counts 1, 2, 3."""
 
     def fail(operation: Operation, times: int) -> None:
-        if operation == "complete" and times % 3 == 1:
+        if operation == "complete" and times % 4 == 1:
             raise StorageUnavailable("away")
 
     exporter = MadeUpExporter(things(3), files={0: [file(f"{n}.wav", secrets.token_bytes(70_000)) for n in range(3)]})
