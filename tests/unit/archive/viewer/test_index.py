@@ -8,14 +8,14 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from viewed import BUILT_IN
 
 from archive.viewer.index import DamagedIndex, ViewerIndex
 from archive.viewer.shards import SHARD_BYTES, cut
-from exporters.reference import calls, chats
 from portability.api import Dataset, Record
 
-CONVERSATIONS, MESSAGES = (source.dataset for source in chats.SOURCES[:2])
-CALLS = calls.SOURCES[0].dataset
+CONVERSATIONS, MESSAGES = BUILT_IN["chats"][:2]
+CALLS = BUILT_IN["calls"][0]
 HOME = "e-001"
 
 
