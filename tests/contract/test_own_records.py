@@ -11,12 +11,14 @@ from exporters.portability.records import TABLES
 from portability.api import Selection, SubjectKind
 from portability.testing import sample_subject
 from portability.testing.exporters import check_exporter
+from portability.trust import audit
 
 
 @pytest.mark.requirement("R4")
 def test_the_contract_of_exporters_is_kept(made: World) -> None:
     """The public contract suite, and the counts of all datasets, with a row in every dataset of a person."""
     request_with_everything(made)
+    audit.chain_all(made.engine)
     own, jane = OwnRecords(lambda: made.engine, TABLES), sample_subject(SubjectKind.USER, "usr_jane")
     selection = Selection(began_at=present(made))
     check_exporter(own, jane, selection=selection)
