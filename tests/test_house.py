@@ -26,7 +26,7 @@ from cli.main import main
 MODULE_LINES = 330
 FUNCTION_LINES = 50
 SAME_HELPERS = 3
-LOCKS = {"run": (), "embedded": ("embedded",), "dev": ("embedded", "dev", "docs")}
+LOCKS = {"run": (), "embedded": ("embedded",), "dev": ("embedded", "parquet", "dev", "docs")}
 """What each lock file has beside the dependencies: extras of pyproject.toml."""
 
 # What starts a server, a browser or a partner on loopback, of tests/support and of the libraries.
