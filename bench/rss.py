@@ -22,6 +22,8 @@ from bench.surroundings import surroundings
 from demo.plan import Examples
 from demo.seed import seed
 from exporters.reference.schema import recordings
+from portability.law.profiles import Profile
+from portability.requests.forms import offered_formats
 from portability.storage import open_storage
 
 MB = 1_000_000
@@ -45,8 +47,9 @@ class GrowingContact:
     def peak_mb(self, files: int) -> float:
         """Return the maximum memory of the worker's largest process while it exports `files` recordings."""
         self._record(files)
-        subject = (f"contact:{self.whose.contact}", self.whose.contact_tenant)
-        return _peak_bytes(self.running.worker_pid, lambda: self.running.export(subject[0], tenant=subject[1])) / MB
+        asked = {"tenant": self.whose.contact_tenant, "formats": offered_formats(Profile.ACCESS)}
+        subject = f"contact:{self.whose.contact}"
+        return _peak_bytes(self.running.worker_pid, lambda: self.running.export(subject, **asked)) / MB
 
     def _record(self, files: int) -> None:
         with self.source.begin() as connection:
