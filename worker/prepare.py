@@ -88,7 +88,6 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
     reviewed = _resolve(context, claim, resolving, begun_without)
     found = reviewed.found
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
-
     make = partial(_make_plan, context, export, bool(formats), bool(documents))
 
     made = make(found.subject, orders, context.notice)
