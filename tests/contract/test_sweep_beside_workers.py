@@ -70,7 +70,7 @@ def test_sweeps_do_no_harm_to_workers(made: World, control_url: str) -> None:
 
 
 def test_every_object_of_a_worker_has_a_name_that_a_sweep_knows(made: World) -> None:
-    """Volumes, excerpts and indexes of an open export that is then abandoned: a name that no pattern matches would stay."""
+    """Volumes, excerpts and indexes of an open export that is abandoned: a name that no pattern matches would stay."""
     identifier = made.request()
     held = made.claim()
     assert held is not None
