@@ -19,7 +19,7 @@ import orjson
 
 from archive.parts import Member
 from archive.viewer.parts import Shown
-from archive.viewer.talks import CHARTED, TALKS, Talk
+from archive.viewer.talks import CHARTED, TALKS, TalkForm
 from portability.api import JSON, Dataset, FieldType
 
 VERSION = 1
@@ -160,8 +160,8 @@ class ViewerIndex:
         of = {"exporter": exporter, "dataset": dataset, "field": charted, "most": VALUES_SHOWN}
         found: defaultdict[str, dict[str, JSON]] = defaultdict(dict)
         where = "exporter = :exporter and dataset = :dataset and n > 0"
-        months = f"select field, value, n from sums where {where} and field is not :field"  # noqa: S608
-        values = f"select field, value, n from sums where {where} and field = :field order by n desc limit :most"  # noqa: S608
+        months = f"select field, value, n from sums where {where} and field is not :field"  # noqa: S608  # names of this module
+        values = f"select field, value, n from sums where {where} and field = :field order by n desc limit :most"  # noqa: S608  # names of this module
         for statement in (months, values):
             for field, value, n in self._database.execute(statement, of):
                 found[field][value] = n
@@ -172,7 +172,7 @@ class ViewerIndex:
 
         An entry is [id, time, facts, number of messages, first words, place, runs]. A place is [shard, row], or null; a
         run is [dataset, shard, row, rows]: consecutive records of it in a shard. `dataset` is an index into
-        `Talk.children`, and `shard` into the shards of the dataset.
+        `TalkForm.children`, and `shard` into the shards of the dataset.
         """
         talk, shards = TALKS[exporter], self.shards()
         at = {
@@ -182,7 +182,7 @@ class ViewerIndex:
         }
         corrections = {(shard.volume, shard.number) for places in shards.values() for shard in places if shard.corrects}
         columns = "dataset, volume, number, row, rows, words"
-        runs = f"select {columns} from run where exporter = ? and parent = ? order by rowid"  # noqa: S608
+        runs = f"select {columns} from run where exporter = ? and parent = ? order by rowid"  # noqa: S608  # names of this module
         for parent, time, facts, volume, number, row in self._database.execute(_ALL_TALKS, {"exporter": exporter}):
             found, said, words = [], 0, None
             for dataset, *shard, begin, rows, beginning in self._database.execute(runs, (exporter, parent)):
@@ -195,14 +195,14 @@ class ViewerIndex:
 
     def listed_ids(self, exporter: str) -> Iterator[list[JSON]]:
         """Yield [id, place in `listed`] of each conversation, in the order of the ids."""
-        ranked = f"select id, row_number() over () - 1 as place from ({_ALL_TALKS})"  # noqa: S608
-        rows = self._database.execute(f"select id, place from ({ranked}) order by id", {"exporter": exporter})  # noqa: S608
+        ranked = f"select id, row_number() over () - 1 as place from ({_ALL_TALKS})"  # noqa: S608  # names of this module
+        rows = self._database.execute(f"select id, place from ({ranked}) order by id", {"exporter": exporter})  # noqa: S608  # names of this module
         return (list(row) for row in rows)
 
     def files(self, exporter: str, dataset: str) -> Iterator[Shown]:
         """Yield the files of a dataset in the order of their names."""
         columns = "path, volume, bytes, media_type, null, name, state"
-        statement = f"select {columns} from file where exporter = ? and dataset = ? order by name, rowid"  # noqa: S608
+        statement = f"select {columns} from file where exporter = ? and dataset = ? order by name, rowid"  # noqa: S608  # names of this module
         return (Shown(*row) for row in self._database.execute(statement, (exporter, dataset)))
 
     def _insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -210,7 +210,7 @@ class ViewerIndex:
 
 
 def _listed(
-    talk: Talk, exporter: str, place: tuple[str, int], rows: Sequence[Mapping[str, Any]]
+    talk: TalkForm, exporter: str, place: tuple[str, int], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[Sequence[Any]]:
     for row, record in enumerate(rows):
         at = next((found for name in talk.moments if (found := record.get(name))), None)
@@ -220,7 +220,7 @@ def _listed(
 
 
 def _runs(
-    talk: Talk, exporter: str, dataset: str, place: tuple[str, int], rows: Sequence[Mapping[str, Any]]
+    talk: TalkForm, exporter: str, dataset: str, place: tuple[str, int], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[Sequence[Any]]:
     row = 0
     for parent, some in groupby(rows, key=lambda record: record.get(talk.link)):

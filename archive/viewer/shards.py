@@ -23,7 +23,7 @@ def path(number: int, folder: str = "rows") -> str:
 
 
 def cut(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a member of JSON Lines in shards; a longer line is a shard of its own."""
+    """Yield the lines of a member of JSON Lines in shards: each ends with the line that fills it."""
     pending = bytearray()
     for block in blocks:
         begin = 0

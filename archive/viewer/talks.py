@@ -9,7 +9,7 @@ from portability.api import JSON
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class TalkForm:
     """The datasets of one exporter that make conversations, and the fields that connect them."""
 
     parent: str
@@ -43,8 +43,8 @@ class Talk:
         return {**{name: getattr(self, name) for name in names}, "moments": self.moments, "facts": self.facts}
 
 
-TALKS: Mapping[str, Talk] = {
-    "calls": Talk(
+TALKS: Mapping[str, TalkForm] = {
+    "calls": TalkForm(
         "calls",
         "transcripts",
         "call_id",
@@ -56,7 +56,7 @@ TALKS: Mapping[str, Talk] = {
         files="recordings",
         notes="analyses",
     ),
-    "chats": Talk(
+    "chats": TalkForm(
         "conversations",
         "messages",
         "conversation_id",
@@ -67,7 +67,7 @@ TALKS: Mapping[str, Talk] = {
         facts=("subject", "channel", "status", "department"),
         files="attachments",
     ),
-    "inquiries": Talk(
+    "inquiries": TalkForm(
         "inquiries",
         "replies",
         "inquiry_id",

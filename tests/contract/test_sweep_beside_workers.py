@@ -70,14 +70,14 @@ def test_sweeps_do_no_harm_to_workers(made: World, control_url: str) -> None:
 
 
 def test_every_object_of_a_worker_has_a_name_that_a_sweep_knows(made: World) -> None:
-    """Volumes and excerpts of an open export that is then abandoned: a name that no pattern matches would stay."""
+    """Volumes, excerpts and indexes of an open export that is abandoned: a name that no pattern matches would stay."""
     identifier = made.request()
     held = made.claim()
     assert held is not None
     assert export.advance(made.place, held)
-    assert len(keys(made)) == 2
+    assert len(keys(made)) == 3
     Shelf(made, AgedStorage(made.place.storage)).becomes(identifier, "cancelled")
-    assert found(sweep(made.engine, made.place.storage, actor="clock")) == {"volume": 1, "excerpt": 1, "row": 1}
+    assert found(sweep(made.engine, made.place.storage, actor="clock")) == {"volume": 1, "excerpt": 2, "row": 1}
     assert keys(made) == set()
 
 
@@ -109,7 +109,7 @@ def test_an_end_that_storage_did_not_let_happen(made: World, monkeypatch: pytest
         patch.setattr(type(made.place.storage), "delete", away)
         failure.end(made.place, again, ExportState.CANCELLED)
     assert made.view(identifier)["state"] == "cancelled"
-    assert len(keys(made)) == 2
+    assert len(keys(made)) == 3
     sweep(made.engine, made.place.storage, actor="clock")
     assert keys(made) == set()
     assert made.view(identifier)["volumes"] == []

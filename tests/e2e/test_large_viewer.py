@@ -167,7 +167,7 @@ def test_a_volume_that_is_not_extracted_is_named(browser: Browser, tmp_path: Pat
 
 
 def test_a_corrected_message_replaces_its_first_form(browser: Browser, tmp_path: Path) -> None:
-    """The text came with a retry: the chat has it once, in its place, and a search finds it and not the old one."""
+    """The text came with a retry: the chat has it once, in its place, and a search finds it and not its first form."""
     made = company(tmp_path)
     (messages,) = [dataset for dataset in BUILT_IN["chats"] if dataset.name == "messages"]
     first = {
@@ -270,7 +270,7 @@ def test_a_transcript_is_saved_as_subtitles(browser: Browser, tmp_path: Path) ->
 
 
 def test_an_empty_recording_says_so(browser: Browser, tmp_path: Path) -> None:
-    """A WAV with a head and no sound is no fault of the browser."""
+    """A WAV with a head and no sound has an explanation of its own."""
     with opened(browser, spoken(tmp_path, 0)) as page:
         expect(page.get_by_text("The recording is empty: it has no sound.")).to_be_visible()
 
@@ -312,7 +312,7 @@ def test_records_that_belong_together_lead_to_each_other(browser: Browser, tmp_p
 
 
 def test_each_rule_has_its_sentence(browser: Browser, tmp_path: Path) -> None:
-    """Pseudonyms of staff are no masked values; the rules for secrets of software are one sentence."""
+    """Pseudonyms of staff have a sentence of their own; the rules for secrets of software are one sentence."""
     archive = Unpacked(tmp_path)
     archive.add("calls", "calls", [{"id": "k1"}])
     line: JSON = {

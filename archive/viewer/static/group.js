@@ -117,9 +117,8 @@
 
   /* When the records of datasets happened, as {at, n}: each record, or where the page lacks some, months and counts.
      A dataset of which neither is known is left out: the beginning of it would look like a decline. */
-  function points(datasets) {
+  function points(datasets, isExact = datasets.every((dataset) => dataset.isWhole)) {
     const dated = datasets.filter((dataset) => dataset.lines.length > 0 && dataset.moment !== null);
-    const isExact = dated.every((dataset) => dataset.isWhole);
     const found = dated.flatMap((dataset) => {
       const months = Object.entries(dataset.about.sums?.[dataset.moment] ?? {});
       if (!isExact && months.length > 0) return months.map(([month, n]) => ({ at: portability.firstOf(month), n })).filter(({ at }) => at !== null);

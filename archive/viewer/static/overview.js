@@ -207,14 +207,26 @@
       about.notice ? h("p", {}, h("a", { href: `notice.html#${portability.language}` }, t("notice"))) : null);
   }
 
-  /* The timeline of everything, once the page stands: it may have to read many records. */
+  /* The timeline of everything, once the page stands: it may have to read many records, dataset after dataset with a
+     pause between, so that the page never stands still. */
   function drawWhen() {
     const place = document.getElementById("when");
-    setTimeout(() => {
+    const all = [...portability.datasets.values()];
+    const exact = all.every((dataset) => dataset.isWhole);
+    const left = [...all];
+    const found = [];
+    function step() {
       if (place === null || !place.isConnected) return;
-      const chart = portability.timeline(portability.points([...portability.datasets.values()]), t("when"));
+      const dataset = left.shift();
+      if (dataset !== undefined) {
+        found.push(...portability.points([dataset], exact).points);
+        setTimeout(step);
+        return;
+      }
+      const chart = portability.timeline({ points: found, isExact: exact }, t("when"));
       if (chart) place.replaceChildren(chart);
-    });
+    }
+    setTimeout(step);
   }
 
   Object.assign(portability, { overview, drawWhen, pill, subjectName: name });

@@ -41,7 +41,7 @@ def test_types_are_known_in_every_spelling(stated: object, known: str) -> None:
 
 
 def test_every_alias_is_of_a_known_type() -> None:
-    """An alias gives a type with an extension, and is none itself."""
+    """An alias gives a type with an extension, and has no extension itself."""
     assert set(ALIASES.values()) <= set(EXTENSIONS)
     assert not set(ALIASES) & set(EXTENSIONS)
 
