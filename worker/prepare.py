@@ -90,7 +90,6 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
     found = reviewed.found
     formats, documents = load_formats(export["formats"]), load_document_formats(export["formats"])
     make = partial(_make_plan, context, export, bool(formats), bool(documents))
-
     made = make(found.subject, orders, context.notice)
     return SliceJob(
         plan=made

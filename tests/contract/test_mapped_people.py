@@ -27,7 +27,7 @@ MEMBERS = '  { members = "people", identities = ["email", "phone"], at = ["held_
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "mysql"])
-def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CrmDatabase:
+def filled_desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CrmDatabase:
     """The filled phone desk; its reader has no right to write."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('desk') / 'desk.db'}"
@@ -54,17 +54,19 @@ def shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def phones(desk: CrmDatabase) -> Iterator[MappedExporter]:
+def phones(filled_desk: CrmDatabase) -> Iterator[MappedExporter]:
     """The source; MariaDB cannot search the texts of a JSON value."""
-    found = phones_by(desk, phone_desk.MAP.read_text().replace(MEMBERS if "mysql" in desk.url else "never", ""))
+    found = phones_by(
+        filled_desk, phone_desk.MAP.read_text().replace(MEMBERS if "mysql" in filled_desk.url else "never", "")
+    )
     yield found
     found._section.sources.database.dispose()
 
 
-def phones_by(desk: CrmDatabase, text: str) -> MappedExporter:
+def phones_by(filled_desk: CrmDatabase, text: str) -> MappedExporter:
     """Open the source by a map."""
     found = kind.parse(MapText("phone_desk.toml", text))
-    backend, url = kind_of(desk.reader, "url")
+    backend, url = kind_of(filled_desk.reader, "url")
     database = open_database(backend, url, 60)
     files = MemoryFiles({})
     sources = SectionSources(database, SampleSources(database, files), files)
@@ -152,13 +154,13 @@ def test_documents_of_conversations(phones: MappedExporter) -> None:
     ]
 
 
-def test_members_of_a_json_value(desk: CrmDatabase, phones: MappedExporter) -> None:
+def test_members_of_a_json_value(filled_desk: CrmDatabase, phones: MappedExporter) -> None:
     """An address in a list of participants leads to the row; on MariaDB a map cannot say it."""
-    if "mysql" not in desk.url:
+    if "mysql" not in filled_desk.url:
         assert ids_read(phones, "meetings", ann(phones)) == [1, 3]
         return
     with pytest.raises(BadMap, match=r"phone_desk\.toml:\d+:\d+: mysql cannot search all texts of a JSON value"):
-        phones_by(desk, phone_desk.MAP.read_text()).prepare()
+        phones_by(filled_desk, phone_desk.MAP.read_text()).prepare()
 
 
 def test_rows_of_a_tenant_without_a_person_are_counted(phones: MappedExporter) -> None:
@@ -208,10 +210,10 @@ def test_who_is_known(phones: MappedExporter) -> None:
     assert [phones.knows(one) for one in unknown] == [False] * 4
 
 
-def test_a_join_that_repeats_rows_is_refused(desk: CrmDatabase) -> None:
+def test_a_join_that_repeats_rows_is_refused(filled_desk: CrmDatabase) -> None:
     """Another table may have several rows for each row: then a row would come twice."""
     text = phone_desk.MAP.read_text().replace(MEMBERS, "").replace('here = "code"', 'here = "team"')
     with pytest.raises(BadMap, match="several rows of agents may have the same team: rows would come twice"):
-        phones_by(desk, text).prepare()
+        phones_by(filled_desk, text).prepare()
     with pytest.raises(SourceRefused):
-        ann(phones_by(desk, text))
+        ann(phones_by(filled_desk, text))
