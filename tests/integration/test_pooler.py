@@ -143,6 +143,7 @@ def test_the_log_is_one_chain_through_a_pooler(pooler: servers.Pooler, database:
         for _ in range(20):
             with writing(engine) as connection:
                 audit.record(connection, "request.accepted", actor=f"operator:{number}")
+            audit.chain_all(engine)
         engine.dispose()
 
     in_threads(6, append)

@@ -20,7 +20,7 @@
   /* A text, shortened with a button; `whole` says how long it is where the page holds only its beginning. */
   function prose(all, { characters = PROSE_CHARACTERS, whole: known = null, dataset = null } = {}) {
     const text = all.length > SHOWN_MAX ? all.slice(0, SHOWN_MAX) : all;
-    const whole = known ?? (all.length > SHOWN_MAX ? all.length : null);
+    const whole = known ?? (all.length > SHOWN_MAX ? characterCount(all) : null);
     const place = h("span", { dir: "auto", class: "text" });
     const rest = whole === null ? null : h("small", { class: "note" }, sentence("cut", {
       n: count(text.length), total: count(whole), file: pointer(dataset),
@@ -41,6 +41,13 @@
     }
     draw(false);
     return h("span", {}, place, " ", more, rest);
+  }
+
+  /* The number of characters of a text, as other programs count them: some take two of JavaScript's units. */
+  function characterCount(text) {
+    let found = text.length;
+    for (const _pair of text.matchAll(/[\ud800-\udbff][\udc00-\udfff]/g)) found -= 1;
+    return found;
   }
 
   /* The value of a field in a record of a dataset. */
