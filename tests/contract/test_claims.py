@@ -16,6 +16,7 @@ from portability.database import incidents, models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.errors import LeaseLost
 from portability.requests import acceptance, exports, slices
+from portability.requests.forms import DEFAULT_FORMATS
 from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.requests.transition import store_volume
@@ -491,7 +492,7 @@ def test_a_reading_comes_back_from_the_row_as_it_was(made: World, read: Reading)
 
 def test_those_who_ask_the_same_at_once_get_one_export(made: World) -> None:
     """A double click is one request: the second waits until the first has been written, and finds it."""
-    wanted = acceptance.check(profile="access", subject="user:usr_1")
+    wanted = acceptance.check(profile="access", subject="user:usr_1", formats=DEFAULT_FORMATS)
     with ThreadPoolExecutor(1) as pool:
         with writing(made.engine) as connection:
             first, is_new = acceptance.accept(connection, wanted, actor=Actor("operator", "test"))
