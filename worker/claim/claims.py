@@ -172,7 +172,7 @@ def _next_of(
 ) -> tuple[Claim | None, bool]:
     """Claim the tenant's next slice; also return whether its export is in an impossible state."""
     for _ in range(TRIES):
-        export = _lock_next(connection, tenant, small_only=small_only)
+        export = lock_next(connection, tenant, small_only=small_only)
         if export is None:
             return None, False
         if export["state"] not in OPEN:
@@ -209,7 +209,7 @@ def _take(
     return connection.execute(update(SLICE).where(this).values(**taken).returning(SLICE)).mappings().one_or_none()
 
 
-def _lock_next(connection: Connection, tenant: str, *, small_only: bool) -> RowMapping | None:
+def lock_next(connection: Connection, tenant: str, *, small_only: bool) -> RowMapping | None:
     """Return the export whose slice is the tenant's next one, locked; None: nothing is claimable.
 
     Workers that claim for people at the same moment pass by each other's exports. If all of them are locked, the worker
