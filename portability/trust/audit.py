@@ -121,7 +121,7 @@ def record(
         "export_id": export_id,
         "detail": {**(detail or {}), **issuer},
     }
-    if connection.dialect.name == "postgresql":
+    if _chains_later(connection.dialect.name):
         connection.execute(insert(UNCHAINED).values(**event, at=now()))
     else:
         _append(connection, _locked_head(connection), [event | {"at": connection.scalar(select(now()))}])
@@ -148,6 +148,8 @@ def chain(connection: Connection) -> int:
 def chain_all(engine: Engine) -> int:
     """Append all recorded events in transactions of their own; returns how many. Raises DatabaseUnavailable."""
     chained = 0
+    if not _chains_later(engine.dialect.name):
+        return chained
     with reading(engine) as connection:
         is_behind = has_unchained(connection)
     while is_behind:
@@ -155,6 +157,10 @@ def chain_all(engine: Engine) -> int:
             count = chain(connection)
         chained, is_behind = chained + count, count == CHAINED_AT_ONCE
     return chained
+
+
+def _chains_later(dialect: str) -> bool:
+    return dialect == "postgresql"
 
 
 def has_unchained(connection: Connection) -> bool:
