@@ -12,7 +12,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
@@ -215,25 +214,32 @@ def lock_next(connection: Connection, tenant: str, *, small_only: bool) -> RowMa
     Workers that claim for people at the same moment pass by each other's exports. If all of them are locked, the worker
     waits for the next export: another slice of it may be left.
     """
-    found = None if _is_limited(tenant) else _next_export(connection, tenant, small_only=small_only, is_locked=True)
-    found = found or _next_export(connection, tenant, small_only=small_only, is_locked=False)
+    if not _is_limited(tenant):
+        locked = _next_export(connection, tenant, small_only=small_only, is_locked=True)
+        if locked is not None:
+            return locked
+    found = _next_export(connection, tenant, small_only=small_only, is_locked=False)
     if found is None:
         return None
-    return connection.execute(select(EXPORT).where(EXPORT.c.id == found).with_for_update()).mappings().one()
+    same = EXPORT.c.id == found["export_id"]
+    return connection.execute(select(EXPORT).where(same).with_for_update()).mappings().one()
 
 
-def _next_export(connection: Connection, tenant: str, *, small_only: bool, is_locked: bool) -> str | None:
-    """Return the id of the export to claim, of those that no other transaction has locked, and lock it (`is_locked`).
+def _next_export(connection: Connection, tenant: str, *, small_only: bool, is_locked: bool) -> RowMapping | None:
+    """Return the `export_id` of the export to claim; `is_locked`: with its row, of those that no one else has locked.
 
     Slices that yield are read separately from the others, because each of both has an index in the order of waiting.
     """
-    found: list[tuple[bool, datetime, str]] = []
+    found: list[RowMapping] = []
     for yields in (False, True):
         which = (SLICE.c.tenant == tenant, YIELDS if yields else not_(YIELDS), claimable(small_only=small_only))
         gives_way = now(-YIELDS_SECONDS) < WAITED_SINCE if yields else false()
-        query = select(gives_way, WAITED_SINCE, SLICE.c.export_id).where(*which)
+        query = select(gives_way.label("gives_way"), WAITED_SINCE.label("waited_since"), SLICE.c.export_id).where(
+            *which
+        )
         query = query.order_by(WAITED_SINCE, SLICE.c.export_id, SLICE.c.number).limit(1)
         if is_locked:
-            query = query.join(EXPORT, EXPORT.c.id == SLICE.c.export_id).with_for_update(of=EXPORT, skip_locked=True)
-        found += [tuple(row) for row in connection.execute(query)]
-    return min(found)[2] if found else None
+            query = query.add_columns(EXPORT).join(EXPORT, EXPORT.c.id == SLICE.c.export_id)
+            query = query.with_for_update(of=EXPORT, skip_locked=True)
+        found += connection.execute(query).mappings()
+    return min(found, key=lambda row: (row["gives_way"], row["waited_since"], row["export_id"]), default=None)

@@ -29,7 +29,6 @@ class TextLines:
 
     suffix: Any = ".lines"
     media_type: Any = "application/jsonl"
-    streams: Any = True
     line: Callable[[dict[str, Any]], str] = as_line
     head: Callable[[], str] = str
     block_bytes: int = BLOCK_BYTES
@@ -75,9 +74,9 @@ def with_booleans_as_integers(_dataset: Dataset, _number: int, record: Record) -
 
 
 def test_a_sound_format_passes() -> None:
-    """A format that keeps its promises passes, with and without a way to read it back; it need not stream."""
+    """A format that keeps its promises passes, with and without a way to read it back; it may give all at once."""
     check_format(TextLines())
-    check_format(TextLines(streams=False, block_bytes=1 << 60), decode=decode)
+    check_format(TextLines(block_bytes=1 << 60), decode=decode)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,6 @@ def test_a_sound_format_passes() -> None:
         (TextLines(suffix="./lines"), "suffix"),
         (TextLines(suffix=None), "suffix"),
         (TextLines(media_type="lines"), "media type"),
-        (TextLines(streams="yes"), "`streams` must be True or False"),
         (TextLines(head=lambda: str(next(RUNS))), "a list and an iterator differ"),
         (TextLines(line=lambda _values: ""), "NULL|number of records|different values|the order"),
         (TextLines(block_bytes=1000), "smaller than 256 KiB"),
@@ -101,7 +99,6 @@ def test_a_sound_format_passes() -> None:
         (TextLines(refuses=lambda _error: ValueError("no")), "raises ValueError instead of FormatError"),
         (TextLines(refuses=lambda _error: FormatError("no")), "must begin with 'things.string, record 2: '"),
         (TextLines(refuses=lambda error: FormatError(f"{error} canary")), "contains the value"),
-        (TextLines(block_bytes=1 << 60), "yields no block within 10 MiB"),
     ],
 )
 def test_a_contract_violation_is_found(broken: Any, promise: str) -> None:
