@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from served import OWNER, Served
 
 from portability import logs
@@ -52,11 +53,14 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Any:
     root = logging.getLogger()
     before = list(root.handlers)
     logs.configure()
+    # A cached logger would keep this configuration beyond the tests of this module.
+    structlog.configure(cache_logger_on_first_use=False)
     # In this mode a closed handler does not open the file again for a thread of the server that still logs.
     handler = logging.FileHandler(file, mode="w")
     handler.setFormatter(root.handlers[0].formatter)
     root.addHandler(handler)
     yield file
+    structlog.reset_defaults()
     root.handlers[:] = before
     handler.close()
 
