@@ -97,7 +97,7 @@ def _together(count: int, arguments: Sequence[str]) -> list[dict[str, float]]:
         for number in range(count)
     ]
     for each in started:
-        if each.stdout is None or each.stdout.readline() != b"ready\n":
+        if not (each.stdout and each.stdout.readline() == b"ready\n"):
             raise RuntimeError("a process did not begin")
     for each in started:
         each.stdin.write(b"\n")  # type: ignore[union-attr]  # a pipe

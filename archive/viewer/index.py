@@ -189,7 +189,7 @@ class ViewerIndex:
                 found.append([talk.children.index(dataset), at[dataset, *shard], begin, rows])
                 if dataset == talk.said and tuple(shard) not in corrections:
                     said, words = said + rows, words or beginning
-            place = None if volume is None else [at[talk.parent, volume, number], row]
+            place = [at[talk.parent, volume, number], row] if volume else None
             known = orjson.loads(facts) if facts else [None] * (len(talk.facts) + 1)
             yield [parent, time, known[1:], said, known[0] or words, place, found]
 
@@ -231,7 +231,7 @@ def _runs(
 
 
 def _id(value: Any) -> str | None:  # noqa: ANN401  # a value of a record
-    return None if value is None else str(value)
+    return str(value) if value is not None else None
 
 
 def _words(value: Any) -> str | None:  # noqa: ANN401  # a value of a record

@@ -37,19 +37,21 @@ class ViewerLists:
 
     def write(self, excerpts: Iterable[Excerpt]) -> Iterator[tuple[str, Iterable[bytes]]]:
         """Yield (path, blocks) of each part: all conversations, and the files of datasets whose excerpt lacks some."""
-        if self._index is None:
-            return
+        if self._index:
+            yield from self._parts_of(self._index, excerpts)
+
+    def _parts_of(self, index: ViewerIndex, excerpts: Iterable[Excerpt]) -> Iterator[tuple[str, Iterable[bytes]]]:
         for exporter in TALKS:
-            for part in _parts(self._index.listed(exporter)):
+            for part in _parts(index.listed(exporter)):
                 self._totals[exporter] += len(part)
                 yield self._part(part)
                 self._talks[exporter].append(self._count)
-            for ids in _parts(self._index.listed_ids(exporter), IDS):
+            for ids in _parts(index.listed_ids(exporter), IDS):
                 yield self._part(ids)
                 self._ids[exporter].append((ids[0][0], self._count))
         for excerpt in excerpts:
             name = (excerpt.exporter, excerpt.dataset.name)
-            for files in _parts(self._index.files(*name)) if excerpt.more_members else ():
+            for files in _parts(index.files(*name)) if excerpt.more_members else ():
                 yield self._part([pointer(file, self._here) for file in files])
                 self._files[name].append((files[0].file, self._count))
 
@@ -68,7 +70,7 @@ class ViewerLists:
 
     def of(self, exporter: str, dataset: str) -> Mapping[str, JSON]:
         """Return where all records and files of a dataset are, and its sums; nothing without an index."""
-        if self._index is None:
+        if not self._index:
             return {}
         places = self._index.shards().get((exporter, dataset), ())
         return {

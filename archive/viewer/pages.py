@@ -116,12 +116,13 @@ def _without_counts(volume: JSON) -> JSON:
 
 def _described(excerpt: Excerpt, here: str) -> dict[str, JSON]:
     dataset = excerpt.dataset
+    pieces = [member for member in excerpt.members if member.records is not None]
     return {
         "exporter": excerpt.exporter,
         **_meaning(excerpt.exporter, dataset),
         "cuts": [[cut.row, cut.field, cut.characters] for cut in excerpt.cuts],
-        "pieces": [pointer(member, here) for member in excerpt.members if member.records is not None],
-        "files": [pointer(member, here) for member in excerpt.members if member.records is None],
+        "pieces": [pointer(member, here) for member in pieces],
+        "files": [pointer(member, here) for member in excerpt.members if member not in pieces],
         "more": excerpt.more_members,
     }
 

@@ -95,7 +95,7 @@ def readme(
         closing=closing and {**dict.fromkeys(OPTIONAL, ()), **closing, "datasets": _lines(closing)},
         waiting=records_by_dataset(closing) if closing else (),
         volumes=len(volumes) if isinstance(volumes, list | tuple) else 0,
-        sections=_sections(member for member in members if member.content.form is None),
+        sections=_sections(member for member in members if not member.content.form),
         forms_of_volume=_forms(members),
         has_viewer=has_viewer,
         has_notice=has_notice,

@@ -43,7 +43,7 @@ def say(language: str, code: str, /, **values: object) -> Markup:
 def say_or(language: str, code: str, detail: str, /, **values: object) -> Markup:
     """Return the sentence `<code>_<detail>`, or that of `code` where plug-ins bring along a detail without one."""
     own = f"{code}_{detail}"
-    return say(language, code if find(language, f"archive.{own}") is None else own, **values)
+    return say(language, own if find(language, f"archive.{own}") else code, **values)
 
 
 def state(language: str, code: str) -> str:
