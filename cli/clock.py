@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ from portability import logs
 from portability.api.storages import Storage
 from portability.journal.shipping import Journal
 from portability.people.directory import load_directory
-from portability.processes import report_ready
+from portability.processes import report_ready, stop_event
 from portability.queue import connect, open_queue, redis_url
 from portability.sources import PlatformSources
 from worker.clock import (
@@ -37,9 +36,7 @@ def clock(context: Context) -> None:
     """Run regular tasks: wake workers, send mail, check sources, delete what has expired, sweep. Several may run."""
     logs.configure()
     _ = context.exporters  # checked once here, so that a wrong deployment does not start
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = stop_event()
     queue = open_queue(connect(redis_url(context.settings)))
     _start(context, stop)
     report_ready()

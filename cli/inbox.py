@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +17,7 @@ from portability.database.engine import reading, writing
 from portability.inbox import decisions, differences, received
 from portability.inbox.decisions import ConflictRule
 from portability.inbox.states import DeclineReason
-from portability.processes import report_ready
+from portability.processes import report_ready, stop_event
 from portability.requests import actors, policy
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Action, Facts
@@ -40,9 +38,7 @@ def run(context: Context) -> None:
     logs.configure()
     made = service_of(context)
     context.ensure_key("receipt", actor="operator:inbox")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = stop_event()
     report_ready()
     service.run(made, stop)
 

@@ -1,4 +1,4 @@
-"""Operating system settings of a process: it ends with its parent, reports when it is ready, and allocates memory."""
+"""Operating system settings of a process: when it ends, how it reports that it is ready, how it allocates memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import os
 import signal
 import socket
 import sys
+import threading
 from contextlib import suppress
+from queue import SimpleQueue
 
 PR_SET_PDEATHSIG = 1
 M_ARENA_MAX = -8
@@ -26,6 +28,26 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # the parent ended before prctl was called
             os._exit(1)
+
+
+def stop_event() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set, for the main thread of a process.
+
+    A thread of its own sets it. A signal handler runs between any two instructions of the main thread, which may hold
+    the event's lock at that moment: a handler that sets the event would then wait for that lock without end.
+    `SimpleQueue.put` is reentrant.
+    """
+    stop = threading.Event()
+    signals: SimpleQueue[int] = SimpleQueue()
+
+    def set_after_signal() -> None:
+        signals.get()
+        stop.set()
+
+    threading.Thread(target=set_after_signal, name="signals", daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: signals.put(number))
+    return stop
 
 
 def report_ready() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,39 @@ for thread in threads:
     thread.join()
 CDLL(None).malloc_stats()
 """
+
+
+SIGNALLED = """
+import os, signal, sys, threading
+from portability.processes import stop_event
+
+stop = stop_event()
+sent = []
+
+def interrupt(frame, event, _argument):
+    if "threading" in frame.f_code.co_filename and frame.f_code.co_name in ("wait", "__enter__", "__exit__"):
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            sent.append(frame.f_lasti)
+            if len(sent) == int(sys.argv[1]):
+                os.kill(os.getpid(), int(sys.argv[2]))
+        return interrupt
+
+sys.settrace(interrupt)
+while not stop.wait(0.01):
+    pass
+sys.settrace(None)
+print("stopped after", len(sent))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("instruction", [1, 7, 20, 40, 60, 80, 100])
+def test_a_signal_stops_a_process_at_any_instruction(number: int, instruction: int) -> None:
+    """Also while the main thread holds the lock of the event that it waits for."""
+    command = [sys.executable, "-c", SIGNALLED, str(instruction), str(int(number))]
+    stopped = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert int(stopped.split()[-1]) >= instruction
 
 
 def test_all_threads_take_memory_from_one_arena() -> None:
