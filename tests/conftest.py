@@ -14,6 +14,7 @@ import one_writer
 import pytest
 import redis
 import servers
+import shared_work
 import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -48,6 +49,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the unit tests last: their files take seconds, so no process is left with a file of minutes at the end."""
     items.sort(key=lambda item: Path(__file__).parent / "unit" in item.path.parents)
+
+
+def pytest_collection_finish() -> None:
+    """Collected tests stay until the end."""
+    shared_work.spare_collector()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sharing() -> Iterator[None]:
+    with shared_work.sharing():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

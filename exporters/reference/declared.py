@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
+from functools import cache, partial
 
 from exporters.reference.maps import TABLES, address_users, form_of, relations
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.mapped.compiling import sources_of
 from exporters.sql.mapped.documents import whole_of
 from exporters.sql.mapped.identification import Identification, use_of
+from exporters.sql.source import TableSource
 from portability.api import Exporter, Sources
 
 
 def open_declared(name: str, sources: Sources) -> Exporter:
     """Make the exporter of a map. Raises BadMap, and BadSetting for its hooks."""
     form = form_of(name)
-    read = sources_of(form, TABLES, relations(), name)
+    read = _sources_of(name)
     use = use_of(form, name, frozenset().union(*(relations().kinds(f"{name}/{one.name}") for one in form.dataset)))
     found = Identification(name, form, TABLES, relations(), address_users(), f"{name}/")
     finder, knower = found.find if use.finds else None, found.knows if found.can_tell else None
     return SqlExporter(sources, *read, use=use, finder=finder, knower=knower, whole=whole_of(form, read))
+
+
+@cache
+def _sources_of(name: str) -> Sequence[TableSource]:
+    return sources_of(form_of(name), TABLES, relations(), name)
 
 
 account = partial(open_declared, "account")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
@@ -137,7 +138,7 @@ class SqlDatasetForm(DatasetForm):
         """Return the column of a field."""
         return (self.fields[field].column if field in self.fields else None) or field
 
-    @property
+    @cached_property
     def own_columns(self) -> Mapping[str, str]:
         """Return the columns of the dataset's table by the fields that they give."""
         own = (name for name, field in self.fields.items() if field.column or not field.joined)
