@@ -48,7 +48,8 @@ def answers_of(context: Context) -> ReceiverAnswers | None:
     """Return what answers challenges and notices; None: this deployment receives no transfers. Raises BadInput."""
     settings = context.settings
     if settings.inbox_identity:
-        return ReceiverAnswers(load_identities(settings.inbox_identity), _receipt_key(context), _audience(settings))
+        identities, key = load_identities(settings.inbox_identity), _receipt_key(context)
+        return ReceiverAnswers(identities, key, _audience(settings), settings.brand, settings.base_url)
     return None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
 
 import click
 from sqlalchemy import RowMapping
@@ -15,9 +15,9 @@ from portability.api.errors import PortabilityError
 from portability.database.engine import reading, writing
 from portability.law.countries import Mechanism
 from portability.messages import recipient_notices
-from portability.requests.policy import Action
+from portability.requests.policy import Action, Actor
 from portability.safe_http import SafeHttpClient
-from portability.transfers import proofs
+from portability.transfers import proofs, provider_documents
 from portability.transfers import recipients as others
 
 STATEMENT_BYTES = 1 << 14
@@ -43,8 +43,49 @@ def recipients() -> None:
 def add(context: Context, claimed: str | None, datasets: str | None, **details: str) -> None:
     """Record a recipient; another person approves it. Its webhook secret is shown only once."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
-    settings = context.settings
-    scope = None if datasets is None else datasets.split(",")
+    _record(context, actor, datasets, details)
+
+
+@recipients.command("discover")
+@click.argument("domain")
+@click.option("--url", help="URL of its document; default: https://DOMAIN/.well-known/portability.")
+@click.option("--name", help="The provider's name, as shown to people; default: as its document says.")
+@click.option("--country", required=True, help="Country that the data goes to: ID, DE ...")
+@click.option("--mechanism", type=one_of(Mechanism), help="Legal ground; default: adequacy of its country.")
+@click.option("--safeguard", help="Reference of the contract or rules, for scc and binding_rules.")
+@click.option("--datasets", help="What it may receive, separated by commas: calls,chats/messages; default: everything.")
+@AS
+@shared
+def discover(
+    context: Context, claimed: str | None, datasets: str | None, domain: str, url: str | None, **details: str | None
+) -> None:
+    """Record a recipient by the signed document at its domain; another person approves it, as with `add`."""
+    actor = permit_any(context, claimed, Action.RECIPIENTS)
+    found = provider_documents.discover(SafeHttpClient.of(context.settings), domain.lower(), url)
+    stated = {name: getattr(found, name) for name in ("domain", "age_key", "jwks_url", "webhook_url")}
+    _record(context, actor, datasets, {**details, **stated, "name": details["name"] or found.name})
+
+
+@recipients.command("refresh")
+@click.argument("identifier", metavar="RECIPIENT")
+@click.option("--url", help="URL of its document; default: https://DOMAIN/.well-known/portability.")
+@AS
+@shared
+def refresh(context: Context, identifier: str, claimed: str | None, url: str | None) -> None:
+    """Give a recipient the new keys and addresses of its document, which its recorded key set has signed."""
+    actor = permit_any(context, claimed, Action.RECIPIENTS)
+    with reading(context.engine) as connection:
+        row = others.approved(connection, identifier)
+    changed = provider_documents.renewed(SafeHttpClient.of(context.settings), context.settings, row, url)
+    if changed is not None:
+        with writing(context.engine) as connection:
+            proofs.rotate(connection, row, changed, actor=str(actor))
+            row = others.get(connection, row["id"])
+    context.result({**others.view(row), "changed": changed is not None}, lambda: _show(context, [row]))
+
+
+def _record(context: Context, actor: Actor, datasets: str | None, details: Mapping[str, Any]) -> None:
+    settings, scope = context.settings, None if datasets is None else datasets.split(",")
     entry = others.checked(
         SafeHttpClient.of(settings), settings.country, datasets=scope, exporters=context.exporters, **details
     )

@@ -33,7 +33,11 @@ from web.provider import OpenIdProvider
 
 
 class WebhookAnswers(Protocol):
-    """Answers to a sender's webhooks whose signature was checked. They need keys that only the receiving side knows."""
+    """Answers that need keys which only the receiving side knows: to webhooks whose signature was checked."""
+
+    def document(self) -> str:
+        """Return the signed document about this provider. Raises NoSigningKey."""
+        ...
 
     def to_challenge(self, body: bytes) -> str:
         """Return the proof that our keys and the webhook belong together. Raises BadInput, NoSigningKey."""

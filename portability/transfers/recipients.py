@@ -289,14 +289,14 @@ def _ground(country: str, home: str | None, mechanism: str | None, safeguard: st
 
 def check_addresses(client: SafeHttpClient, domain: str, jwks_url: str, webhook_url: str) -> None:
     """Check the addresses of a recipient outside of a transaction. Raises AddressRefused, RemoteUnavailable."""
-    _check_domain(client, domain, jwks_url)
+    check_domain(client, domain, jwks_url)
     # Checks that need no network come first, so that a name that does not resolve hides no other fault.
     client.target(webhook_url)
     client.check(webhook_url)
     client.check(jwks_url)
 
 
-def _check_domain(client: SafeHttpClient, domain: str, jwks_url: str) -> None:
+def check_domain(client: SafeHttpClient, domain: str, jwks_url: str) -> None:
     """Check that the key set is on the recipient's domain or below it: the owner of the domain owns the keys."""
     if client.target(f"https://{domain}").host != domain:
         raise AddressRefused("the domain is not a valid host name")

@@ -1,4 +1,4 @@
-"""Answers to a sender's webhooks that are signed at once: challenges and notices."""
+"""What the receiving side signs at once: answers to challenges and notices, and the document about itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portability.trust.signing import SigningKey
+from portability.transfers import provider_documents
+from portability.trust.signing import PROVIDER_TYPE, SigningKey, sign
 from receiver.fetch import challenge
 from receiver.fetch.acknowledgement import acknowledge
 
@@ -22,6 +23,15 @@ class ReceiverAnswers:
     receipt_key: Callable[[], SigningKey]
     """Returns the key that signs. Raises NoSigningKey."""
     audience: str
+    name: str
+    """As people know this provider."""
+    base_url: str
+
+    def document(self) -> str:
+        """Return the signed document about this provider, with the first age key. Raises NoSigningKey."""
+        first = str(self.identities[0].to_public())
+        claims = provider_documents.claims(self.audience, self.name, first, self.base_url)
+        return sign(claims, self.receipt_key(), typ=PROVIDER_TYPE)
 
     def to_challenge(self, body: bytes) -> str:
         """Return the proof that our keys and the webhook belong together. Raises BadInput, NoSigningKey."""

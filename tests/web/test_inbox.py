@@ -70,6 +70,22 @@ def test_what_an_officer_accepts_is_imported_and_receipted(both: Inbox) -> None:
     assert not (both.service.quarantine / identifier).exists()
 
 
+@pytest.mark.requirement("R46")
+def test_each_side_states_what_the_other_one_records(both: Inbox) -> None:
+    """The receiver publishes key, key set and webhook, signed; who receives nothing publishes nothing."""
+    answer = httpx.get(f"{both.receiver.url}/.well-known/portability")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/jose")
+    key = jwt.PyJWKClient(f"{both.receiver.url}/.well-known/jwks.json").get_signing_key_from_jwt(answer.text)
+    claims = jwt.decode(answer.text, key, ["ES256"])
+    assert jwt.get_unverified_header(answer.text)["typ"] == "portability-provider+jwt"
+    assert claims["exp"] - claims["iat"] == 7 * 86_400
+    assert claims["webhook_url"] == f"{both.receiver.url}/v1/inbox"
+    assert claims["jwks_url"] == f"{both.receiver.url}/.well-known/jwks.json"
+    assert (claims["formats"], claims["age_key"][:4]) == (["portability/1"], "age1")
+    refused = httpx.get(f"{both.sender.url}/.well-known/portability")
+    assert (refused.status_code, refused.json()["code"]) == (404, "no_inbox")
+
+
 def test_a_value_of_the_archive_replaces_one_here_only_by_choice(both: Inbox) -> None:
     """`keep` leaves the account as it is, `take` changes what an archive may set, and undoing restores it."""
     _, kept = both.imported()

@@ -1,4 +1,4 @@
-"""Addresses without login: public keys, health, metrics, the dataset register, laws, the meaning of problems."""
+"""Addresses without login: public keys, provider document, health, metrics, register, laws, the meaning of problems."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from sqlalchemy import select
 from portability import metrics
 from portability.api.errors import PortabilityError, all_errors
 from portability.database import models
+from portability.inbox.offers import NoInbox
+from portability.transfers import provider_documents
 from portability.trust import keys
 from web import rendering
 from web.answers import UNCHANGED, problem_answers
@@ -45,6 +47,15 @@ def jwks(place: CurrentContext) -> Response:
     with place.reading() as connection:
         document = keys.jwks(connection)
     return rendering.json_answer(document, headers=SHARED, media_type=KeySetResponse.media_type)
+
+
+# docs/transfers.md describes it: other providers read it, and a client of the API does not.
+@router.get(provider_documents.PATH, include_in_schema=False)
+def provider_document(place: CurrentContext) -> Response:
+    """Return what other providers need to send transfers here, signed; 404 where this deployment receives none."""
+    if place.answers is None:
+        raise NoInbox("this deployment receives no transfers")
+    return Response(place.answers.document(), media_type="application/jose", headers=SHARED)
 
 
 @router.get(

@@ -1,0 +1,147 @@
+"""Documents of providers at `/.well-known/portability`: what they state about themselves, signed by their key sets.
+
+The document of a new provider is signed by a key set on its domain; a person approves it as any recipient. The document
+of a recorded recipient is signed by the recorded key set, so that no other party can change what is recorded (ADR 77).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from portability.api import JSON
+from portability.errors import WrongState
+from portability.safe_http import RemoteUnavailable, SafeHttpClient
+from portability.settings import Settings
+from portability.transfers import age_keys, key_sets, proofs, recipients
+from portability.transfers.proofs import KeyRotation
+from portability.trust.signing import PROVIDER_TYPE, Jwks, SignatureFault, check, check_clock, unverified
+
+PATH = "/.well-known/portability"
+VALID_SECONDS = 7 * 86_400
+"""How long a document is valid; providers make it anew at each request."""
+VALID_SECONDS_MAX = 30 * 86_400
+TEXT_MAX = 500
+FORMATS = ("portability/1",)
+"""The formats of archives that this software sends and receives."""
+OK = 200
+TEXTS = ("iss", "name", "age_key", "jwks_url", "webhook_url")
+
+
+class WrongProvider(WrongState):
+    """A provider document that does not hold for its domain, or for the recipient that is recorded."""
+
+    code = "wrong_provider"
+    default_hint = "see its claims in docs/transfers.md#discovery"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderDocument:
+    """What a provider states about itself."""
+
+    domain: str
+    name: str
+    age_key: str
+    jwks_url: str
+    webhook_url: str
+    issued_at: datetime
+
+
+def claims(domain: str, name: str, age_key: str, base_url: str) -> Mapping[str, JSON]:
+    """Return the claims of the document of a deployment of this software, valid from now on."""
+    base, present = base_url.rstrip("/"), int(time.time())
+    return {
+        "iss": domain,
+        "iat": present,
+        "exp": present + VALID_SECONDS,
+        "name": name,
+        "age_key": age_key,
+        "jwks_url": f"{base}/.well-known/jwks.json",
+        "webhook_url": f"{base}/v1/inbox",
+        "formats": list(FORMATS),
+    }
+
+
+def discover(client: SafeHttpClient, domain: str, url: str | None = None) -> ProviderDocument:
+    """Fetch and check the document of a provider that is not recorded. It sends requests.
+
+    Call it outside of a transaction.
+
+    Args:
+        client: with the limits of this deployment.
+        domain: of the provider.
+        url: where its document is, on its domain or below; default: `https://DOMAIN/.well-known/portability`.
+
+    Raises: WrongProvider, WeakKey, ClockSkew, AddressRefused, RemoteUnavailable.
+    """
+    token = _fetched(client, domain, url)
+    try:
+        where = unverified(token, typ=PROVIDER_TYPE).get("jwks_url")
+    except SignatureFault as fault:
+        raise WrongProvider(f"the provider document is not valid: {fault.fault}") from None
+    if not isinstance(where, str):
+        raise WrongProvider("claim jwks_url: it must be a text")
+    # Before it is fetched: only the owner of the domain can say which keys are the provider's.
+    recipients.check_domain(client, domain, where)
+    return _checked(client, domain, token, key_sets.fetch(client, where))
+
+
+def renewed(
+    client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any], url: str | None = None
+) -> KeyRotation | None:
+    """Return the new values that a recipient states, once it has answered a challenge for them; None: no change.
+
+    It sends requests: call it outside of a transaction.
+
+    Raises: WrongProvider, NotProven, WeakKey, ClockSkew, AddressRefused, RemoteUnavailable, NoSigningKey.
+    """
+    token = _fetched(client, row["domain"], url)
+    document = _checked(client, row["domain"], token, key_sets.fetch(client, row["jwks_url"]))
+    changed = {name: getattr(document, name) for name in KeyRotation.__dataclass_fields__}
+    if all(row[name] == value for name, value in changed.items()):
+        return None
+    if row["rotated_at"] is not None and document.issued_at <= row["rotated_at"]:
+        raise WrongProvider("claim iat: the provider document is older than the last change of the key")
+    proofs.challenge(client, settings, {**row, **changed})
+    return KeyRotation(**changed)
+
+
+def _fetched(client: SafeHttpClient, domain: str, url: str | None) -> str:
+    where = url or f"https://{domain}{PATH}"
+    recipients.check_domain(client, domain, where)
+    answer = client.get(where, headers={"Accept": "application/jose"})
+    if answer.status != OK:
+        raise RemoteUnavailable(f"cannot fetch the provider document: status {answer.status}")
+    return answer.body.decode("ascii", "replace").strip()
+
+
+def _checked(client: SafeHttpClient, domain: str, token: str, jwks: Jwks) -> ProviderDocument:
+    try:
+        stated = check(token, jwks, typ=PROVIDER_TYPE)
+    except SignatureFault as fault:
+        raise WrongProvider(f"the provider document is not signed by the provider's key set: {fault.fault}") from None
+    texts = [stated.get(name) for name in TEXTS]
+    if not all(isinstance(text, str) and 0 < len(text) <= TEXT_MAX for text in texts):
+        raise WrongProvider(f"claims {', '.join(TEXTS)}: they must be texts of 1 to {TEXT_MAX} characters")
+    issuer, name, age_key, jwks_url, webhook_url = map(str, texts)
+    if issuer != domain:
+        raise WrongProvider("claim iss: the provider document is for another domain")
+    issued_at = _check_times(stated)
+    formats = stated.get("formats")
+    if not isinstance(formats, list) or not set(FORMATS).intersection(map(str, formats)):
+        raise WrongProvider(f"claim formats: the provider reads no format that is sent here: {', '.join(FORMATS)}")
+    recipients.check_addresses(client, domain, jwks_url, webhook_url)
+    return ProviderDocument(domain, name, age_keys.checked(age_key), jwks_url, webhook_url, issued_at)
+
+
+def _check_times(stated: Mapping[str, Any]) -> datetime:
+    issued, expires = stated["iat"], stated.get("exp")
+    check_clock(issued, what="the provider document")
+    if type(expires) is not int or not issued < expires <= issued + VALID_SECONDS_MAX:
+        raise WrongProvider("claim exp: it must be at most 30 days after iat")
+    if expires < time.time():
+        raise WrongProvider("claim exp: the provider document is stale")
+    return datetime.fromtimestamp(issued, UTC)
