@@ -196,7 +196,10 @@ def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping, pres
     }
     with writing(context.engine) as connection:
         transfer = _write(connection, claim, age_key=func.coalesce(TABLE.c.age_key, present_key))
-        return begin_volume(connection, COPY, row), str(transfer["age_key"])
+        begun = begin_volume(connection, COPY, row, condition=select(TABLE.c.id).where(TABLE.c.id == transfer["id"]))
+    if begun is None:
+        raise LeaseLost(f"transfer {claim.transfer_id} is gone")
+    return begun, str(transfer["age_key"])
 
 
 def _withdraw_abandoned(context: WorkerContext, claim: TransferClaim) -> None:

@@ -46,6 +46,7 @@ from portability.people.actor_names import issuer_of, short_issuer
 Detail = Mapping[str, str | int | bool | None]
 """Opaque ids, codes and counts."""
 EVENT, UNCHAINED, HEAD = models.audit_event, models.audit_unchained, models.audit_head
+EXPORT = models.export
 SAID = ("entry", "at", "actor", "action", "export_id", "detail")
 """Columns of an event before and after it is chained."""
 UNCHAINED_IDS = literal(2**62, BigInteger)
@@ -134,8 +135,6 @@ def chain(connection: Connection) -> int:
     Those who chain take turns, and see all events that are committed when their turn comes: an event is never chained
     before an event that its transaction could see.
     """
-    if not has_unchained(connection):
-        return 0
     head = _locked_head(connection)
     query = select(UNCHAINED).order_by(UNCHAINED.c.id).limit(CHAINED_AT_ONCE)
     found = [dict(row) for row in connection.execute(query).mappings()]
@@ -157,6 +156,17 @@ def chain_all(engine: Engine) -> int:
             count = chain(connection)
         chained, is_behind = chained + count, count == CHAINED_AT_ONCE
     return chained
+
+
+def chain_of(engine: Engine, subject_ref: str) -> None:
+    """Do the same if events of a subject's exports are not in the chain yet. Raises DatabaseUnavailable."""
+    if not _chains_later(engine.dialect.name):
+        return
+    own = UNCHAINED.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.subject_ref == subject_ref))
+    with reading(engine) as connection:
+        is_behind = connection.scalar(select(exists().where(own)))
+    if is_behind:
+        chain_all(engine)
 
 
 def _chains_later(dialect: str) -> bool:

@@ -49,7 +49,7 @@ def export(context: WorkerContext, seconds_max: float) -> None:
     there, limit = replace(context, storage=Nowhere(), exporters=exporters), context.settings.tenant_volumes_max
     with undone(there.engine), writing(there.engine) as connection:
         # By themselves and shortly: these hold locks that others wait for, or pass by.
-        claims.lock_next(connection, slices.group(None), small_only=False)
+        claims.lock_next(connection, claims.Ranks(slices.group(None), limit))
         audit.record(connection, "request.accepted", actor="warm-up")
         audit.chain(connection)
     with undone(there.engine):
