@@ -8,7 +8,22 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import forms, growth, history, intake, recordings, rows, rss, scan, seed, size, slices, small, verify
+from bench import (
+    forms,
+    growth,
+    history,
+    intake,
+    recordings,
+    rows,
+    rss,
+    scan,
+    seed,
+    size,
+    slices,
+    small,
+    statements,
+    verify,
+)
 from bench.figures import Figure
 from portability import logs
 
@@ -22,6 +37,7 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "forms_rss": forms.measure_rss,
     "slices": slices.measure,
     "small": small.measure,
+    "statements": statements.measure,
     "growth": growth.measure,
     "rss": rss.measure,
     "rss_growth": rss.measure_growth,

@@ -75,9 +75,10 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
     export, settings = claim.export, context.settings
     patience = SourcePatience(settings.source_retries, seconds=settings.source_seconds, check=check, report=report)
     with reading(context.engine) as connection:
-        keys.signing(connection, settings.keys)  # reports a missing key before hours of reading
         orders = instructions.orders(connection)
         is_planned = claim.slice["readings"] is not None
+        if is_planned:
+            keys.signing(connection, settings.keys)  # reports a missing key before hours of reading
         begun = exports.ledger(connection, claim.id) if is_planned else ()
         # Only an earlier claim can have asked.
         unknown_approved = claim.fence > 1 and approvals.is_unknown_approved(connection, claim.id)
@@ -195,8 +196,12 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
     Raises: LeaseLost, SourceError if a source gives no answer and no other one knows the subject.
     """
     # What was recorded about the request before its begin is read from the chain, as part of its subject's data.
-    audit.chain_of(context.engine, claim.export["subject_ref"])
+    if claim.has_unchained:
+        audit.chain_all(context.engine)
     division = divide(context, unplanned)
+    if _may_take_long(context, division):
+        with reading(context.engine) as connection:
+            keys.signing(connection, context.settings.keys)  # as in `job`; a short reading sees it when it is sealed
     if _is_unknown(context, claim, unplanned, division):
         with writing(context.engine) as connection:
             export = fenced_writes.lock(connection, claim)
@@ -278,6 +283,11 @@ def _is_large(context: WorkerContext, division: Division) -> bool:
     """Return whether several volumes are expected, as far as known."""
     known = sum((one.records or 0) * RECORD_BYTES + (one.bytes or 0) for one in division.expected)
     return bool(division.cut) or known > context.settings.volume_bytes
+
+
+def _may_take_long(context: WorkerContext, division: Division) -> bool:
+    """Return whether the reading may take hours: several volumes are expected, or a number of records is unknown."""
+    return _is_large(context, division) or any(one.records is None for one in division.expected)
 
 
 def retention_cutoff(notice: Register | None, began_at: datetime | None, line: PlanLine) -> datetime | None:

@@ -72,9 +72,6 @@ def claimable() -> ColumnElement[bool]:
 def claim(engine: Engine, owner: str, lease_seconds: float) -> TransferClaim | None:
     """Claim the transfer that has waited longest; None without a claimable transfer. Raises DatabaseUnavailable."""
     chosen = select(TABLE.c.id).where(claimable()).order_by(TABLE.c.claimed_at.asc().nulls_first(), TABLE.c.created_at)
-    with reading(engine) as connection:
-        if connection.scalar(chosen.limit(1)) is None:
-            return None
     taken = {
         "owner": owner,
         "fence": TABLE.c.fence + 1,

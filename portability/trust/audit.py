@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Engine,
     RowMapping,
@@ -158,19 +159,15 @@ def chain_all(engine: Engine) -> int:
     return chained
 
 
-def chain_of(engine: Engine, subject_ref: str) -> None:
-    """Do the same if events of a subject's exports are not in the chain yet. Raises DatabaseUnavailable."""
-    if not _chains_later(engine.dialect.name):
-        return
-    own = UNCHAINED.c.export_id.in_(select(EXPORT.c.id).where(EXPORT.c.subject_ref == subject_ref))
-    with reading(engine) as connection:
-        is_behind = connection.scalar(select(exists().where(own)))
-    if is_behind:
-        chain_all(engine)
-
-
 def _chains_later(dialect: str) -> bool:
     return dialect == "postgresql"
+
+
+def is_unchained(subject_ref: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition: events of a subject's exports are not in the chain yet."""
+    own = EXPORT.alias()
+    exports = select(own.c.id).where(own.c.subject_ref == subject_ref).correlate(subject_ref.table)
+    return exists().where(UNCHAINED.c.export_id.in_(exports)).correlate(subject_ref.table)
 
 
 def has_unchained(connection: Connection) -> bool:

@@ -39,10 +39,12 @@ from portability.database.incidents import Incident
 from portability.requests import slices
 from portability.requests.states import OPEN, ExportState
 from portability.requests.transition import transition
+from portability.trust import audit
 
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
 WAITED_SINCE = func.coalesce(SLICE.c.claimed_at, SLICE.c.created_at)
 YIELDS = or_(SLICE.c.large, SLICE.c.further)
+IS_UNCHAINED = audit.is_unchained(EXPORT.c.subject_ref).label("has_unchained")
 TENANTS_MAX = 20
 """How many tenants a worker tries in one call."""
 TRIES = 8
@@ -59,6 +61,8 @@ class Claim:
     slice: RowMapping
     others_wait: bool = False
     """Whether more slices were waiting when it was made."""
+    has_unchained: bool = False
+    """Whether events of the subject's exports were not in the chain of the audit log yet."""
 
     @property
     def id(self) -> str:
@@ -104,16 +108,15 @@ def claimable(*, small_only: bool = False) -> ColumnElement[bool]:
     return and_(slices.claimable(), SLICE.c.large.is_(False) if small_only else true())
 
 
-def waiting_tenants(tenant_volumes_max: int, *, small_only: bool = False) -> Select[str, bool]:
+def waiting_tenants(tenant_volumes_max: int, *, small_only: bool = False) -> Select[Any]:
     """Select tenants with a claimable slice and room for one more volume, the one with the oldest turn first.
 
-    Beside each: whether it has more than one claimable slice.
+    Beside each: whether it has more than one claimable slice, and its last turn.
     """
     of_tenant = (SLICE.c.tenant == TURN.c.tenant, claimable(small_only=small_only))
-    second = exists(select(SLICE.c.number).where(*of_tenant).offset(1).correlate(TURN))
-    query = select(TURN.c.tenant, second).where(
-        exists().where(*of_tenant), _has_room(TURN.c.tenant, tenant_volumes_max)
-    )
+    second = exists(select(SLICE.c.number).where(*of_tenant).offset(1).correlate(TURN)).label("has_more")
+    is_first, has_room = exists().where(*of_tenant), _has_room(TURN.c.tenant, tenant_volumes_max)
+    query = select(TURN.c.tenant, second, TURN.c.served_at).where(is_first, has_room)
     return query.order_by(TURN.c.served_at.asc().nulls_first(), TURN.c.tenant).limit(TENANTS_MAX)
 
 
@@ -124,7 +127,27 @@ def claim(
 
     Raises: DatabaseUnavailable.
     """
-    tenants = waiting(engine, tenant_volumes_max, small_only=small_only)
+    with reading(engine) as connection:
+        found = connection.execute(waiting_tenants(tenant_volumes_max, small_only=small_only)).all()
+    tenants = [(row.tenant, row.has_more) for row in found]
+    return claim_first(
+        engine, tenants, owner, lease_seconds, tenant_volumes_max=tenant_volumes_max, small_only=small_only
+    )
+
+
+def claim_first(
+    engine: Engine,
+    tenants: Sequence[tuple[str, bool]],
+    owner: str,
+    lease_seconds: float,
+    *,
+    tenant_volumes_max: int,
+    small_only: bool,
+) -> Claim | None:
+    """Claim for the first of the waiting tenants that has a slice; beside each: whether it has more than one.
+
+    Raises: DatabaseUnavailable.
+    """
     for tenant, has_more in tenants:
         # One transaction each, so that a worker never locks the turns of two tenants.
         claimed = claim_of(
@@ -133,13 +156,6 @@ def claim(
         if claimed is not None:
             return replace(claimed, others_wait=has_more or len(tenants) > 1)
     return None
-
-
-def waiting(engine: Engine, tenant_volumes_max: int, *, small_only: bool = False) -> Sequence[tuple[str, bool]]:
-    """Return the tenants to try, in order, and whether each has more than one slice. Raises DatabaseUnavailable."""
-    with reading(engine) as connection:
-        found = connection.execute(waiting_tenants(tenant_volumes_max, small_only=small_only))
-        return [(tenant, has_more) for tenant, has_more in found]
 
 
 def claim_of(
@@ -189,13 +205,18 @@ class Ranks:
         """Select the export of the next slice, locked: it waits for another transaction that has locked the export."""
         ranked = union_all(*(select(self._first(yields=yields).subquery()) for yields in (False, True))).subquery()
         chosen = select(ranked.c.export_id).order_by(ranked.c.gives_way, ranked.c.waited_since, ranked.c.export_id)
-        return select(EXPORT).where(EXPORT.c.id == chosen.limit(1).scalar_subquery()).with_for_update()
+        query = select(EXPORT, IS_UNCHAINED).where(EXPORT.c.id == chosen.limit(1).scalar_subquery())
+        return query.with_for_update(of=EXPORT)
 
     def free_exports(self) -> Select[Any]:
         """Select the same of the exports that no other transaction has locked, of both kinds of slices."""
         both = []
         for yields in (False, True):
-            first = self._first(yields=yields).add_columns(EXPORT).join(EXPORT, EXPORT.c.id == SLICE.c.export_id)
+            first = (
+                self._first(yields=yields)
+                .add_columns(EXPORT, IS_UNCHAINED)
+                .join(EXPORT, EXPORT.c.id == SLICE.c.export_id)
+            )
             both.append(first.with_for_update(of=EXPORT, skip_locked=True).cte("yielding" if yields else "others"))
         return union_all(*(select(found) for found in both))  # type: ignore[return-value]  # executed like a SELECT
 
@@ -221,8 +242,8 @@ def _next_of(connection: Connection, ranks: Ranks, owner: str, lease_seconds: fl
     Raises: _NothingClaimed.
     """
     for _ in range(TRIES):
-        export = lock_next(connection, ranks)
-        if export is None:
+        found = export = lock_next(connection, ranks)
+        if found is None or export is None:
             raise _NothingClaimed
         if export["state"] not in OPEN:
             slices.end_all(connection, export["id"])
@@ -236,7 +257,7 @@ def _next_of(connection: Connection, ranks: Ranks, owner: str, lease_seconds: fl
             connection.execute(update(TURN).where(TURN.c.tenant == own.scalar_subquery()).values(served_at=now()))
         if export["state"] == ExportState.QUEUED:
             export = transition(connection, export, ExportState.RUNNING, actor=owner, columns={"began_at": now()})
-        return Claim(export, row)
+        return Claim(export, row, has_unchained=found["has_unchained"])
     raise _NothingClaimed
 
 

@@ -26,6 +26,7 @@ from worker.claim import claims
 from worker.claim.lease import Lease
 from worker.context import WorkerContext
 from worker.export import step
+from worker.process.waiting import waiting_work
 
 SYNTHETIC = f"synthetic{secrets.token_hex(10)}"
 """Id of the user, the contact, the tenant and the export; no real one has it."""
@@ -54,7 +55,7 @@ def export(context: WorkerContext, seconds_max: float) -> None:
         audit.chain(connection)
     with undone(there.engine):
         _ask(there)
-        claims.waiting(there.engine, limit)
+        waiting_work(there.engine, limit, small_only=False)
         claim = claims.claim_of(
             there.engine, SYNTHETIC, "warm-up", context.settings.lease_seconds, tenant_volumes_max=limit
         )

@@ -25,6 +25,7 @@ from worker.claim import claims
 from worker.claim.heartbeat import process_heartbeat
 from worker.context import WorkerContext
 from worker.process import source_check
+from worker.process.waiting import waiting_work
 from worker.process.warm_up import warm_process
 from worker.read import bounded_calls
 from worker.read.reader import SourcePatience
@@ -73,11 +74,14 @@ def _advance(context: WorkerContext) -> str | None:
     settings = context.settings
     limit, small_only = settings.tenant_volumes_max, settings.small_only
     # A transfer needs one worker at a time and little of it: it goes first, except on a worker reserved for people.
-    if not small_only and (sent := _sent_on(context, owner)):
+    work = waiting_work(context.engine, limit, small_only=small_only)
+    if work.has_transfer and not small_only and (sent := _sent_on(context, owner)):
         return sent
-    claim = claims.claim(context.engine, owner, settings.lease_seconds, tenant_volumes_max=limit, small_only=small_only)
+    claim = claims.claim_first(
+        *(context.engine, work.tenants, owner, settings.lease_seconds), tenant_volumes_max=limit, small_only=small_only
+    )
     if claim is None:
-        return _sent_on(context, owner) if small_only else None
+        return _sent_on(context, owner) if small_only and work.has_transfer else None
     if claim.others_wait:
         process_heartbeat.announce_more()
     if more := export.advance(context, claim):
