@@ -22,6 +22,7 @@ from bench import (
     slices,
     small,
     statements,
+    throughput,
     verify,
 )
 from bench.figures import Figure
@@ -38,6 +39,7 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "slices": slices.measure,
     "small": small.measure,
     "statements": statements.measure,
+    "throughput": throughput.measure,
     "growth": growth.measure,
     "rss": rss.measure,
     "rss_growth": rss.measure_growth,
