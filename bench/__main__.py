@@ -8,7 +8,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import forms, growth, history, intake, recordings, rows, rss, scan, seed, size, slices, small, verify
+from bench import (
+    forms,
+    growth,
+    history,
+    intake,
+    recordings,
+    rows,
+    rss,
+    scan,
+    seed,
+    size,
+    slices,
+    small,
+    statements,
+    throughput,
+    verify,
+)
 from bench.figures import Figure
 from portability import logs
 
@@ -22,6 +38,8 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "forms_rss": forms.measure_rss,
     "slices": slices.measure,
     "small": small.measure,
+    "statements": statements.measure,
+    "throughput": throughput.measure,
     "growth": growth.measure,
     "rss": rss.measure,
     "rss_growth": rss.measure_growth,

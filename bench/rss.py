@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from small_exports import PLAN, instructed
 from sqlalchemy import Engine, create_engine, func, insert, select
 from workers import children
 
 from bench.figures import Figure
-from bench.small import PLAN, instructed
 from bench.stack import BenchStack, stack
 from bench.surroundings import surroundings
 from demo.plan import Examples
@@ -89,7 +89,7 @@ def _place() -> Iterator[GrowingContact]:
         whose = seed(url, open_storage(folder.as_uri()), PLAN).examples
         source = create_engine(url)
         with stack(around, SOURCE_URL=url, RECORDINGS_URL=folder.as_uri()) as running:
-            instructed(running, whose)
+            instructed(running.made.engine, whose)
             yield GrowingContact(running, whose, source, folder)
         source.dispose()
 

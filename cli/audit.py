@@ -45,22 +45,35 @@ def show(context: Context, identifier: str | None, after: int | None, limit: int
     "--head", "outside_head", type=FILE, help="A signed head that was stored elsewhere (`portability audit head`)."
 )
 @click.option("--jwks", "jwks_file", type=FILE, help="Keys to check the head with; default: the keys in the database.")
+@click.option(
+    "--from",
+    "from_file",
+    type=FILE,
+    help="A signed head up to which the log was verified before: only what came later is verified.",
+)
 @click.option("--no-storage", is_flag=True, help="Do not compare with the objects in storage.")
 @shared
-def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, no_storage: bool) -> None:
+def verify(
+    context: Context, outside_head: Path | None, jwks_file: Path | None, from_file: Path | None, no_storage: bool
+) -> None:
     """Check the whole chain, and compare it with exports, ledger and storage.
 
     It detects an edit, a deletion, a reordering or a truncation, and an export that the log does not explain. Without a
-    head that was stored elsewhere, it cannot detect that the whole log was rewritten.
+    head that was stored elsewhere, it cannot detect that the whole log was rewritten. With --from it reads only the
+    events after a head, and compares the exports that they name; the log must contain this head.
     """
+    if outside_head and from_file:
+        raise BadInput("--head and --from exclude each other", hint="--from checks that the log contains its head")
     audit.chain_all(context.engine)
     with reading(context.engine) as connection:
-        anchor = None
-        if outside_head is not None:
-            jwks = read_jwks(jwks_file) if jwks_file else None
-            anchor = audit_heads.read(connection, outside_head.read_text(errors="replace"), jwks=jwks)
-        verdict = audit.verify(connection, anchor=anchor)
-        compared = audit_comparison.compare(connection, None if no_storage else context.storage)
+        jwks = read_jwks(jwks_file) if jwks_file else None
+        named = outside_head or from_file
+        kept = audit_heads.read(connection, named.read_text(errors="replace"), jwks=jwks) if named else None
+        since = kept if from_file else None
+        if since is not None:
+            audit_heads.check_contained(connection, since)
+        verdict = audit.verify(connection, anchor=None if from_file else kept, since=since)
+        compared = audit_comparison.compare(connection, None if no_storage else context.storage, since=since)
     is_ok = verdict.ok and not compared.faults
     faults: list[JSON] = [{"code": fault.code, "event": fault.event_id} for fault in verdict.faults]
     faults += [{"code": fault.code, "export": fault.export_id} for fault in compared.faults]
@@ -69,7 +82,8 @@ def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, 
         "events": verdict.events,
         "unchained": verdict.unchained,
         "head": {"event": verdict.head.event_id, "hash": verdict.head.hash},
-        "outside_head": outside_head is not None,
+        "outside_head": named is not None,
+        "from_event": None if since is None else since.event_id,
         "exports": compared.exports,
         "objects": None if no_storage else compared.objects,
         "faults": faults,
@@ -82,10 +96,11 @@ def verify(context: Context, outside_head: Path | None, jwks_file: Path | None, 
         for contradiction in compared.faults:
             say(f"export {contradiction.export_id}: {contradiction.code}")
         objects = "storage not compared" if no_storage else f"{compared.objects} objects"
-        say(f"{'ok' if is_ok else 'NOT OK'}: {verdict.events} events, {compared.exports} exports, {objects}")
+        after = f" after event {since.event_id}" if since else ""
+        say(f"{'ok' if is_ok else 'NOT OK'}: {verdict.events} events{after}, {compared.exports} exports, {objects}")
         if verdict.unchained:
             say(f"{verdict.unchained} more events were recorded meanwhile, and are not in the chain yet")
-        if not outside_head:
+        if not named:
             say("no outside head was given: it is not proven that the log was not rewritten as a whole")
 
     context.result(document, human)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from textwrap import indent
 
 import click
+import orjson
+from sqlalchemy import RowMapping
 
 from cli.context import Context, shared
 from cli.permission import AS, permit_any
@@ -37,9 +40,24 @@ def list_requests(context: Context, claimed: str | None, *, as_csv: bool) -> Non
         for part in request_log.tables(partial(reading, context.engine), request_log.Scope()):
             click.echo(part, nl=False)
         return
-    with reading(context.engine) as connection:
-        documents = [request_log.document(row) for row in request_log.every(connection, request_log.Scope())]
-    context.result({"requests": list(documents)}, lambda: context.table("Requests", list(SHOWN), _cells(documents)))
+    pages = request_log.pages(partial(reading, context.engine), request_log.Scope())
+    if context.json:
+        for part in _json(row for page in pages for row in page):
+            click.echo(part, nl=False)
+        return
+    for page in pages:
+        # One table for each page, so that the whole log is never in memory.
+        context.table("Requests", list(SHOWN), _cells([request_log.document(row) for row in page]))
+
+
+def _json(rows: Iterable[RowMapping]) -> Iterator[str]:
+    """Yield a JSON document of all requests in parts."""
+    separator = '{\n  "requests": ['
+    for row in rows:
+        stated = orjson.dumps(request_log.document(row), option=orjson.OPT_INDENT_2).decode()
+        yield f"{separator}\n{indent(stated, '    ')}"
+        separator = ","
+    yield '{\n  "requests": []\n}\n' if separator != "," else "\n  ]\n}\n"
 
 
 def _cells(documents: Sequence[Mapping[str, JSON]]) -> list[list[object]]:

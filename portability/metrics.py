@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
 
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -31,10 +33,11 @@ from portability.requests import approvals
 from portability.requests.exports import unanswered
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
-from portability.requests.states import ExportState, TransferState
-from portability.signals import source_checks, work
+from portability.requests.states import OPEN, UNANSWERED, ExportState, TransferState
+from portability.signals import history_counts, source_checks, work
+from portability.signals.history_counts import Counts
 
-EXPORT, VOLUME, GAP, NOTIFICATION = models.export, models.volume, models.gap, models.notification
+EXPORT, NOTIFICATION = models.export, models.notification
 SENT, HOOK = models.transfer, models.webhook
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -59,17 +62,24 @@ OTHER = "other"
 def collect(engine: Engine) -> Sequence[Metric]:
     """Return all metrics as of now, with every known label, 0 where there is nothing. Raises DatabaseUnavailable."""
     with reading(engine) as connection:
+        counts = history_counts.present(connection)
         counted = [
-            *_exports(connection),
+            *_exports(connection, counts),
             _alarms(connection),
             *_decisions(connection),
             _seconds_to_ready(connection),
-            *_volumes(connection),
-            _gaps(connection),
-            *_notifications(connection),
-            *_transfers(connection),
-            _notices(connection),
-            *_inbox(connection),
+            *_volumes(counts),
+            _gaps(counts),
+            *_notifications(connection, counts),
+            *_transfers(connection, counts),
+            _by_state(
+                GaugeMetricFamily(
+                    "portability_recipient_notices", "Notices to recipients about changes, by state", labels=("state",)
+                ),
+                counts["recipient_notice"],
+                NoticeState,
+            ),
+            *_inbox(connection, counts),
             *_journal(connection),
             *source_checks.collect(connection),
             *work.collect(connection),
@@ -99,21 +109,26 @@ class _Collected(Collector):
         return self._metrics
 
 
-def _exports(connection: Connection) -> Sequence[Metric]:
+def _exports(connection: Connection, history: Counts) -> Sequence[Metric]:
     waits = unanswered()
     query = select(
         EXPORT.c.state,
         EXPORT.c.profile,
         func.count().label("exports"),
-        func.count().filter(EXPORT.c.complete.is_(False)).label("with_gaps"),
         func.count().filter(waits, EXPORT.c.due_at < now()).label("overdue"),
         elapsed_seconds(func.min(case((waits, EXPORT.c.received_at))), now()).label("age_seconds"),
     )
-    rows = connection.execute(query.group_by(EXPORT.c.state, EXPORT.c.profile)).all()
+    # The condition of an index: of exports that have ended, only those that failed are read.
+    waiting = query.where(EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None))
+    rows = connection.execute(waiting.group_by(EXPORT.c.state, EXPORT.c.profile)).all()
     exports = GaugeMetricFamily("portability_exports", "Exports by state and profile", labels=("state", "profile"))
     counts: Counter[tuple[str, str]] = Counter({(state, profile): 0 for state in ExportState for profile in Profile})
-    for row in rows:
-        counts[_known(row.state, (*ExportState,)), _known(row.profile, (*Profile,))] += row.exports
+    ended = [(state, profile, count) for state, profile, count, _ in history["export"] if state not in OPEN]
+    for state, profile, count in [
+        *ended,
+        *((row.state, row.profile, row.exports) for row in rows if row.state in OPEN),
+    ]:
+        counts[_known(state, (*ExportState,)), _known(profile, (*Profile,))] += count
     for labels, count in counts.items():
         exports.add_metric(labels, count)
     return (
@@ -132,7 +147,7 @@ def _exports(connection: Connection) -> Sequence[Metric]:
         GaugeMetricFamily(
             "portability_exports_with_gaps",
             "Exports that are ready and incomplete",
-            value=sum(row.with_gaps for row in rows if row.state == ExportState.READY),
+            value=sum(with_gaps for state, _, _, with_gaps in history["export"] if state == ExportState.READY),
         ),
     )
 
@@ -199,7 +214,9 @@ def _seconds_to_ready(connection: Connection) -> Metric:
     seconds = elapsed_seconds(EXPORT.c.received_at, EXPORT.c.ended_at)
     within = (func.count().filter(seconds <= bound) for bound in BUCKETS_SECONDS)
     query = select(EXPORT.c.profile, func.sum(seconds), *within, func.count())
-    query = query.where(EXPORT.c.state == ExportState.READY, EXPORT.c.ended_at >= now(-WINDOW_SECONDS))
+    # In a subquery the time is read once, so that it is a bound of the index.
+    since = select(now(-WINDOW_SECONDS)).scalar_subquery()
+    query = query.where(EXPORT.c.state == ExportState.READY, EXPORT.c.ended_at >= since)
     found = {profile: figures for profile, *figures in connection.execute(query.group_by(EXPORT.c.profile))}
     # Not all exports ever, unlike histograms of processes: the counts fall when an export leaves the window.
     metric = HistogramMetricFamily(
@@ -214,9 +231,8 @@ def _seconds_to_ready(connection: Connection) -> Metric:
     return metric
 
 
-def _volumes(connection: Connection) -> Sequence[Metric]:
-    query = select(VOLUME.c.state, func.count(), func.coalesce(func.sum(VOLUME.c.bytes), 0)).group_by(VOLUME.c.state)
-    found = {state: (count, total) for state, count, total in connection.execute(query)}
+def _volumes(history: Counts) -> Sequence[Metric]:
+    found = {state: (count, total) for state, _, count, total in history["volume"]}
     volumes = GaugeMetricFamily(
         "portability_volumes", "Volumes by state: `writing` is an open upload", labels=("state",)
     )
@@ -226,32 +242,31 @@ def _volumes(connection: Connection) -> Sequence[Metric]:
     return volumes, GaugeMetricFamily("portability_stored_bytes", "Bytes of all stored volumes", value=stored)
 
 
-def _gaps(connection: Connection) -> Metric:
-    rows = connection.execute(select(GAP.c.reason, func.count()).group_by(GAP.c.reason))
+def _gaps(history: Counts) -> Metric:
     known = gap_reasons()
     counts = Counter(dict.fromkeys(known, 0))
-    for reason, count in rows:
+    for reason, _, count, _ in history["gap"]:
         counts[_known(reason, known)] += count
     return _by_one_label(GaugeMetricFamily("portability_gaps", "Gaps by reason", labels=("reason",)), counts)
 
 
-def _notifications(connection: Connection) -> Sequence[Metric]:
-    query = select(
-        NOTIFICATION.c.state,
-        NOTIFICATION.c.kind,
-        func.count(),
-        elapsed_seconds(func.min(NOTIFICATION.c.created_at), now()),
+def _notifications(connection: Connection, history: Counts) -> Sequence[Metric]:
+    age_seconds = elapsed_seconds(func.min(NOTIFICATION.c.created_at), now())
+    query = select(NOTIFICATION.c.state, NOTIFICATION.c.kind, func.count(), age_seconds)
+    queued = query.where(NOTIFICATION.c.state == MessageState.QUEUED).group_by(
+        NOTIFICATION.c.state, NOTIFICATION.c.kind
     )
-    rows = connection.execute(query.group_by(NOTIFICATION.c.state, NOTIFICATION.c.kind)).all()
+    waiting = connection.execute(queued).all()
+    ended = [row for row in history["notification"] if row[0] != MessageState.QUEUED]
     counts: Counter[tuple[str, str]] = Counter({(state, kind): 0 for state in MessageState for kind in MessageKind})
-    for state, kind, count, _age_seconds in rows:
+    for state, kind, count, _ in [*ended, *waiting]:
         counts[_known(state, (*MessageState,)), _known(kind, (*MessageKind,))] += count
     notifications = GaugeMetricFamily(
         "portability_notifications", "Messages to people about their exports", labels=("state", "kind")
     )
     for labels, count in counts.items():
         notifications.add_metric(labels, count)
-    oldest = max([0.0, *(age_seconds for state, _kind, _count, age_seconds in rows if state == MessageState.QUEUED)])
+    oldest = max([0.0, *(row[3] for row in waiting)])
     return notifications, GaugeMetricFamily(
         "portability_oldest_queued_notification_age_seconds",
         "Seconds since the oldest unsent notification was queued; 0 if none waits",
@@ -259,42 +274,25 @@ def _notifications(connection: Connection) -> Sequence[Metric]:
     )
 
 
-def _transfers(connection: Connection) -> Sequence[Metric]:
-    counts = Counter(dict.fromkeys(map(str, TransferState), 0))
-    for state, count in connection.execute(select(SENT.c.state, func.count()).group_by(SENT.c.state)):
-        counts[_known(state, (*TransferState,))] += count
+def _transfers(connection: Connection, history: Counts) -> Sequence[Metric]:
     waiting = elapsed_seconds(func.min(HOOK.c.created_at), now())
     age_seconds = connection.scalar(select(waiting).where(HOOK.c.state == "queued"))
     sent = GaugeMetricFamily("portability_transfers", "Transfers to other providers by state", labels=("state",))
-    return _by_one_label(sent, counts), GaugeMetricFamily(
+    return _by_state(sent, history["transfer"], TransferState), GaugeMetricFamily(
         "portability_oldest_queued_webhook_age_seconds",
         "Seconds since the oldest unsent webhook was queued; 0 if none waits",
         value=max(0.0, age_seconds or 0.0),
     )
 
 
-def _notices(connection: Connection) -> Metric:
-    table = models.recipient_notice
-    counts = Counter(dict.fromkeys(map(str, NoticeState), 0))
-    for state, count in connection.execute(select(table.c.state, func.count()).group_by(table.c.state)):
-        counts[_known(state, (*NoticeState,))] += count
-    metric = GaugeMetricFamily(
-        "portability_recipient_notices", "Notices to recipients about changes, by state", labels=("state",)
-    )
-    return _by_one_label(metric, counts)
-
-
-def _inbox(connection: Connection) -> Sequence[Metric]:
+def _inbox(connection: Connection, history: Counts) -> Sequence[Metric]:
     table = models.received_transfer
-    counts = Counter(dict.fromkeys(map(str, ReceivedState), 0))
-    for state, count in connection.execute(select(table.c.state, func.count()).group_by(table.c.state)):
-        counts[_known(state, (*ReceivedState,))] += count
     waiting = elapsed_seconds(func.min(table.c.fetched_at), now())
     age_seconds = connection.scalar(select(waiting).where(table.c.state.in_(UNDECIDED)))
     received = GaugeMetricFamily(
         "portability_received_transfers", "Transfers from other providers by state", labels=("state",)
     )
-    return _by_one_label(received, counts), GaugeMetricFamily(
+    return _by_state(received, history["received_transfer"], ReceivedState), GaugeMetricFamily(
         "portability_oldest_undecided_received_transfer_age_seconds",
         "Seconds since the oldest received transfer without decision was fetched; 0 if none waits",
         value=max(0.0, age_seconds or 0.0),
@@ -307,6 +305,14 @@ def _incidents(engine: Engine) -> Metric:
         CounterMetricFamily("portability_incidents", "Events that should not happen, by kind", labels=("kind",)),
         counts,
     )
+
+
+def _by_state(metric: GaugeMetricFamily, rows: Sequence[Sequence[Any]], states: type[StrEnum]) -> Metric:
+    """Add the counts of the last count by state, with 0 for states without rows."""
+    counts = Counter(dict.fromkeys(map(str, states), 0))
+    for state, _, count, _ in rows:
+        counts[_known(state, (*states,))] += count
+    return _by_one_label(metric, counts)
 
 
 def _by_one_label(

@@ -100,11 +100,11 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
     # Begin.
     envelope = describe(context, claim)
     with reading(context.engine) as connection:
-        stored = exports.stored_volumes(connection, claim.id)
-        abandoned = fenced_writes.abandoned(connection, claim)
-    own = [row["object_key"] for row in stored if row["slice"] == claim.number]
+        export = exports.begun(connection, claim.id)
+    own = [row["object_key"] for row in export.stored if row["slice"] == claim.number]
     kept = excerpts.load(context.storage, own)
-    row, upload = begin(context, claim, envelope, withdraw_abandoned(context, claim, abandoned))
+    left = withdraw_abandoned(context, claim, fenced_writes.abandoned(export, claim))
+    row, upload = begin(context, claim, envelope, left)
     with aborted_on_error(upload), closing(VolumeForms(job.forms)) as forms:
         output = Volume(envelope, row["number"], upload.write)
         volume = OpenVolume(job, output, Position.from_json(claim.slice["position"]), kept, forms)
@@ -114,8 +114,8 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
         fill(volume)
         forms.add_to(output)
         # Close and seal.
-        rows = closing_volume.rows_to_close(context, claim) if volume.is_read else None
-        commit = draft_commit(row, volume, closes=rows is not None)
+        rows = closing_volume.rows_to_close(context, claim, export) if volume.is_read else None
+        commit = draft_commit(row, volume, lines=None if rows is None else rows.lines)
         if commit.closes or volume.has_members or commit.counts:
             with traces.span("seal", volume=row["number"]):
                 sealed, stored_object = _seal(context, claim, volume, upload, commit, rows)

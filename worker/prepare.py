@@ -23,7 +23,7 @@ from portability.law.profiles import Profile
 from portability.people import resolution
 from portability.people.resolution import Resolution, Unresolved
 from portability.plugins import load_document_formats, load_formats, load_forms
-from portability.requests import approvals, exports, instructions, reviews, slices
+from portability.requests import approvals, exports, instructions, planned_maps, reviews, slices
 from portability.requests.instructions import Order
 from portability.requests.states import DatasetState
 from portability.setting_values import listed
@@ -33,9 +33,10 @@ from portability.trust import audit, keys
 from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.context import WorkerContext
-from worker.plan import plan, planned_maps
+from worker.plan import plan
 from worker.plan.coverage import PlannedCoverage
 from worker.plan.plan import ExportPlan, PlanLine
+from worker.plan.planned_maps import to_store
 from worker.plan.position import Position, Reading
 from worker.plan.slicing import RECORD_BYTES, SliceOffer, how_many, offered
 from worker.read import coverage, identities, redaction
@@ -74,9 +75,11 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
     export, settings = claim.export, context.settings
     patience = SourcePatience(settings.source_retries, seconds=settings.source_seconds, check=check, report=report)
     with reading(context.engine) as connection:
-        keys.signing(connection, settings.keys)  # reports a missing key before hours of reading
         orders = instructions.orders(connection)
-        begun = exports.ledger(connection, claim.id)
+        is_planned = claim.slice["readings"] is not None
+        if is_planned:
+            keys.signing(connection, settings.keys)  # reports a missing key before hours of reading
+        begun = exports.ledger(connection, claim.id) if is_planned else ()
         # Only an earlier claim can have asked.
         unknown_approved = claim.fence > 1 and approvals.is_unknown_approved(connection, claim.id)
         readings = tuple(map(Reading.from_json, claim.slice["readings"] or ()))
@@ -92,9 +95,7 @@ def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unr
     make = partial(_make_plan, context, export, bool(formats), bool(documents))
     made = make(found.subject, orders, context.notice)
     return SliceJob(
-        plan=made
-        if claim.slice["readings"] is None
-        else plan.as_begun(make(found.subject, orders), begun, made.omissions),
+        plan=plan.as_begun(make(found.subject, orders), begun, made.omissions) if is_planned else made,
         readings=readings,
         exporters=context.exporters,
         formats=formats,
@@ -195,8 +196,12 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
     Raises: LeaseLost, SourceError if a source gives no answer and no other one knows the subject.
     """
     # What was recorded about the request before its begin is read from the chain, as part of its subject's data.
-    audit.chain_all(context.engine)
+    if claim.has_unchained:
+        audit.chain_all(context.engine)
     division = divide(context, unplanned)
+    if _may_take_long(context, division):
+        with reading(context.engine) as connection:
+            keys.signing(connection, context.settings.keys)  # as in `job`; a short reading sees it when it is sealed
     if _is_unknown(context, claim, unplanned, division):
         with writing(context.engine) as connection:
             export = fenced_writes.lock(connection, claim)
@@ -205,17 +210,21 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
         return None
     own = [run.to_json() for run in division.own]
     covered = coverage.of_plan(context, unplanned.plan, unplanned.patience)
+    of_slice = {"readings": own, "large": _is_large(context, division)}
+    of_export: dict[str, object] = {
+        "open_slices": len(division.cut),
+        "reviewed": unplanned.reviewed,
+        "coverage": [one.to_json() for one in covered] or None,
+    }
+    maps = to_store(context, claim.export)
     with writing(context.engine) as connection:
-        export = fenced_writes.lock(connection, claim, readings=own, large=_is_large(context, division))
+        if maps or any(claim.export[name] != value for name, value in of_export.items()):
+            fenced_writes.lock(connection, claim, **of_slice)
+            of_export |= {"maps": planned_maps.store(connection, maps)} if maps else {}
+            fenced_writes.write_export(connection, claim, **of_export)
+        else:
+            fenced_writes.write(connection, claim, **of_slice)
         ledger.open_lines(connection, claim.id, unplanned.plan, division.expected, [*division.own, *division.cut])
-        changed = {
-            "open_slices": len(division.cut),
-            "reviewed": unplanned.reviewed,
-            "coverage": [one.to_json() for one in covered] or None,
-            "maps": planned_maps.keep(connection, context, export),
-        }
-        if any(export[name] != value for name, value in changed.items()):
-            fenced_writes.write_export(connection, claim, **changed)
         if division.cut:
             slices.open_more(connection, claim.id, [run.to_json() for run in division.cut])
             # Its own part is read when its turn comes, like the parts of the others.
@@ -274,6 +283,11 @@ def _is_large(context: WorkerContext, division: Division) -> bool:
     """Return whether several volumes are expected, as far as known."""
     known = sum((one.records or 0) * RECORD_BYTES + (one.bytes or 0) for one in division.expected)
     return bool(division.cut) or known > context.settings.volume_bytes
+
+
+def _may_take_long(context: WorkerContext, division: Division) -> bool:
+    """Return whether the reading may take hours: several volumes are expected, or a number of records is unknown."""
+    return _is_large(context, division) or any(one.records is None for one in division.expected)
 
 
 def retention_cutoff(notice: Register | None, began_at: datetime | None, line: PlanLine) -> datetime | None:

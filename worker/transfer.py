@@ -72,9 +72,6 @@ def claimable() -> ColumnElement[bool]:
 def claim(engine: Engine, owner: str, lease_seconds: float) -> TransferClaim | None:
     """Claim the transfer that has waited longest; None without a claimable transfer. Raises DatabaseUnavailable."""
     chosen = select(TABLE.c.id).where(claimable()).order_by(TABLE.c.claimed_at.asc().nulls_first(), TABLE.c.created_at)
-    with reading(engine) as connection:
-        if connection.scalar(chosen.limit(1)) is None:
-            return None
     taken = {
         "owner": owner,
         "fence": TABLE.c.fence + 1,
@@ -196,7 +193,10 @@ def _note(context: WorkerContext, claim: TransferClaim, volume: RowMapping, pres
     }
     with writing(context.engine) as connection:
         transfer = _write(connection, claim, age_key=func.coalesce(TABLE.c.age_key, present_key))
-        return begin_volume(connection, COPY, row), str(transfer["age_key"])
+        begun = begin_volume(connection, COPY, row, condition=select(TABLE.c.id).where(TABLE.c.id == transfer["id"]))
+    if begun is None:
+        raise LeaseLost(f"transfer {claim.transfer_id} is gone")
+    return begun, str(transfer["age_key"])
 
 
 def _withdraw_abandoned(context: WorkerContext, claim: TransferClaim) -> None:

@@ -218,7 +218,7 @@ def _with_proved_email(
     connection: Connection, book: AddressBook, tenant: str, keys: Collection[str], own: Collection[str]
 ) -> Iterator[str]:
     """Yield those records that have proved another e-mail address than the subject: they are other people."""
-    if EMAIL not in book.addresses:
+    if EMAIL not in book.addresses or not keys:
         return
     t, email = book.table, book.addresses[EMAIL]
     proved = (names_any(t.c[book.tenant], [tenant]), t.c[email.since].is_not(None))

@@ -8,17 +8,18 @@ from dataclasses import replace
 from itertools import pairwise, starmap
 from typing import TypeAlias
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection
 
 from exporters.sql import conversations, reviews
 from exporters.sql.conversations import Whole
+from exporters.sql.counts import DatasetCounter
 from exporters.sql.cursors import cursor
 from exporters.sql.faults import reading
 from exporters.sql.files import find_all, stated_file
 from exporters.sql.marks import remarks, withheld
 from exporters.sql.pages import Page, Pages
 from exporters.sql.rows import identifier, key, named, rows_of
-from exporters.sql.slices import cuts, stated_bytes
+from exporters.sql.slices import cuts
 from exporters.sql.source import FILE, TableSource
 from portability.api import (
     JSON,
@@ -61,6 +62,7 @@ class SqlExporter:
     ) -> None:
         self._sources = sources
         self._tables = {table.dataset.name: table for table in tables}
+        self._counter = DatasetCounter(sources, tables)
         self._finder = finder
         self._knower = knower
         self._whole = whole
@@ -107,18 +109,7 @@ class SqlExporter:
 
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
         """Count records, the bytes of their files if they have any, and a tenant's records that lead to no person."""
-        table = self._table(dataset)
-        rows = rows_of(table, subject, selection)
-        if rows is None:
-            return Size(0, 0)
-        files = func.coalesce(func.sum(stated_bytes(table.file)), 0) if table.file else func.count()
-        unrelated = table.filter.unrelated(subject, table.origin) if table.filter else None
-        origin, numbers = table.origin, [func.count(), files]
-        if unrelated:
-            origin, numbers = unrelated.rows, [*numbers, func.count(case((unrelated.condition, 1)))]
-        with reading(self._sources.database, table.dataset.name, single=True) as connection:
-            found = connection.execute(select(*numbers).select_from(origin).where(rows)).one()
-        return Size(found[0], int(found[1]) if table.file else None, found[2] if unrelated else None)
+        return self._counter.count(self._table(dataset), subject, selection)
 
     def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
         """Return at most `n` slices of about equal weight, each with at least one record; one if it cannot be cut.

@@ -26,9 +26,12 @@ def check_store(engine: Engine, storage: Storage) -> None:
     if not isinstance(storage, IdentifiedStorage):
         return
     seen = storage.store_id()
-    with writing(engine) as connection:
-        connection.execute(update(TABLE).where(TABLE.c.store_id.is_(None)).values(store_id=seen))
-        known = connection.execute(select(TABLE.c.store_id)).scalar_one()
+    with reading(engine) as connection:
+        known = connection.scalar(select(TABLE.c.store_id))
+    if known is None:
+        with writing(engine) as connection:
+            connection.execute(update(TABLE).where(TABLE.c.store_id.is_(None)).values(store_id=seen))
+            known = connection.execute(select(TABLE.c.store_id)).scalar_one()
     if known != seen:
         incidents.count(engine, Incident.FOREIGN_STORE)
         raise ForeignStore(f"the storage has id {seen}, but the database expects id {known}")

@@ -14,12 +14,15 @@ from psycopg import Connection as Driver
 from psycopg.pq import ExecStatus
 from psycopg.sql import quote
 from sqlalchemy import Connection, func, select, true
+from sqlalchemy.pool import ConnectionPoolEntry
 
 SETS_TIMES = "portability_sets_times"
 READ_ONLY = {"postgresql_readonly": True, SETS_TIMES: True}
 """Execution options of an engine whose transactions begin with BEGIN READ ONLY and with TIMES."""
 TIMES = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
 """Settings of a transaction that reads another system: in which form it writes times as text."""
+KEEPS_TIMES = "portability_keeps_times"
+"""Noted for a connection whose session has TIMES: its transactions need not set them."""
 SINGLE = f"SET TRANSACTION READ ONLY; {TIMES}; "
 """Before a single statement of the same message: PostgreSQL runs all statements of a message as one transaction."""
 SETTINGS = "portability_settings"
@@ -66,8 +69,16 @@ def set_settings(connection: Connection) -> None:
 
 def set_times(connection: Connection) -> None:
     """Set how the beginning transaction writes times; a single statement without BEGIN has them in its message."""
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+    is_single = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+    if not is_single and not connection.info.get(KEEPS_TIMES):
         connection.exec_driver_sql(TIMES)
+
+
+def keep_times(driver: Driver[Any], record: ConnectionPoolEntry) -> None:
+    """Set for a new connection how all its transactions write times, unless it is one to a pooler."""
+    if not is_behind_pooler(driver):
+        answer = driver.pgconn.exec_(TIMES.replace("SET LOCAL", "SET").encode())
+        record.info[KEEPS_TIMES] = answer.status == ExecStatus.COMMAND_OK
 
 
 def limit_preparation(*, prepared: bool | None) -> Callable[[Driver[Any], object], None]:

@@ -12,7 +12,20 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    String,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.api import SubjectKind
@@ -108,9 +121,10 @@ def queue(
     call it before the audit log is written.
     """
     insert_once = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    present, subject_kind = _present(connection, export_id)
-    by_sms = subject_kind == SubjectKind.PHONE and kind is not MessageKind.REFERRED
-    row = _row(kind, occasion or present, Channel.SMS if by_sms else Channel.MAIL)
+    of_subject = select(EXPORT.c.subject_kind).where(EXPORT.c.id == export_id).scalar_subquery()
+    by_kind = case((of_subject == SubjectKind.PHONE, Channel.SMS), else_=Channel.MAIL)
+    channel = Channel.MAIL if kind is MessageKind.REFERRED else by_kind
+    row = _row(kind, occasion or _present(export_id), channel)
     once = insert_once(TABLE).values(row | {"export_id": export_id, "device": device})
     once = once.on_conflict_do_nothing(index_elements=["export_id", "kind", "occasion"])
     return connection.execute(once.returning(TABLE.c.id)).scalar_one_or_none()
@@ -161,7 +175,9 @@ def _about(kinds: Sequence[MessageKind]) -> ColumnElement[bool]:
     return and_(TABLE.c.export_id.is_(None), TABLE.c.kind.in_(kinds))
 
 
-def _row(kind: MessageKind, occasion: str, channel: Channel) -> dict[str, object]:
+def _row(
+    kind: MessageKind, occasion: str | ColumnElement[str], channel: Channel | ColumnElement[str]
+) -> dict[str, object]:
     return {
         "id": f"ntf_{secrets.token_hex(16)}",
         "kind": kind,
@@ -175,16 +191,15 @@ def _row(kind: MessageKind, occasion: str, channel: Channel) -> dict[str, object
 
 def present_occasion(connection: Connection, export_id: str) -> str:
     """Return the attempt and the archive's revision: a retried export sends all messages again."""
-    return _present(connection, export_id)[0]
+    return connection.execute(select(_present(export_id))).scalar_one()
 
 
-def _present(connection: Connection, export_id: str) -> tuple[str, str]:
-    """Return the present occasion of an export, and the kind of its subject."""
+def _present(export_id: str) -> ColumnElement[str]:
+    """Return the same as a part of a statement."""
     retried = (AUDIT.c.export_id == export_id, AUDIT.c.action == "export.retried")
     retries = select(func.count()).select_from(AUDIT).where(*retried).scalar_subquery()
-    query = select(retries, EXPORT.c.revision, EXPORT.c.subject_kind).where(EXPORT.c.id == export_id)
-    again, revision, kind = connection.execute(query).one()
-    return f"{1 + again}.{revision}", kind
+    occasion = cast(1 + retries, String).concat(".").concat(cast(EXPORT.c.revision, String))
+    return select(occasion).where(EXPORT.c.id == export_id).scalar_subquery()
 
 
 def messages(connection: Connection, export_ids: Sequence[str], occasions: Sequence[str] = ()) -> Sequence[RowMapping]:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from portability.database import models
 from portability.errors import LeaseLost
@@ -28,9 +28,11 @@ def numbers(connection: Connection, export_id: str, kind: str, values: Iterable[
     key = _key(connection, export_id)
     digests = {value: _digest(key, kind, value) for value in values}
     matching = (TABLE.c.export_id == export_id, TABLE.c.kind == kind)
-    found = select(TABLE.c.digest, TABLE.c.number).where(*matching, TABLE.c.digest.in_(list(digests.values())))
-    known: dict[str, int] = {row.digest: row.number for row in connection.execute(found)}
-    last = connection.scalar(select(func.max(TABLE.c.number)).where(*matching)) or 0
+    last_number = select(func.max(TABLE.c.number)).where(*matching).scalar_subquery()
+    wanted = or_(TABLE.c.digest.in_(list(digests.values())), TABLE.c.number == last_number)
+    found = connection.execute(select(TABLE.c.digest, TABLE.c.number).where(*matching, wanted))
+    known: dict[str, int] = {row.digest: row.number for row in found}
+    last = max(known.values(), default=0)
     new = dict.fromkeys(digest for digest in digests.values() if digest not in known)
     given = {digest: number for number, digest in enumerate(new, last + 1)}
     if given:
@@ -49,16 +51,15 @@ def forget(connection: Connection, export_id: str) -> None:
 def _key(connection: Connection, export_id: str) -> bytes:
     """Return the export's key, made at first use; locks the export."""
     matching = EXPORT.c.id == export_id
-    query = select(EXPORT.c.began_at, EXPORT.c.ended_at, EXPORT.c.pseudonym_key).where(matching).with_for_update()
-    # A failover may have lost the row of an export that a worker still writes.
-    began_at, ended_at, key = connection.execute(query).one_or_none() or (None, None, None)
     # A worker that lost its lease must not leave a key behind that would never be erased.
-    if began_at is None or ended_at is not None:
+    is_running = and_(EXPORT.c.began_at.is_not(None), EXPORT.c.ended_at.is_(None))
+    key = func.coalesce(EXPORT.c.pseudonym_key, secrets.token_hex(KEY_BYTES))
+    keyed = update(EXPORT).where(matching, is_running).values(pseudonym_key=key).returning(EXPORT.c.pseudonym_key)
+    found: str | None = connection.scalar(keyed)
+    # A failover may have lost the row of an export that a worker still writes.
+    if found is None:
         raise LeaseLost(f"export {export_id} is not running: no pseudonyms can be assigned")
-    if key is None:
-        key = secrets.token_hex(KEY_BYTES)
-        connection.execute(update(EXPORT).where(matching).values(pseudonym_key=key))
-    return bytes.fromhex(key)
+    return bytes.fromhex(found)
 
 
 def _digest(key: bytes, kind: str, value: str) -> str:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, select, true
 
 from portability.api.errors import ObjectMissing
 from portability.api.storages import Storage
 from portability.database import models
 from portability.requests.states import EXPORTS, REFERRED, DatasetState, ExportState, VolumeState
-from portability.trust.audit import FAULTS_MAX, LOG
+from portability.trust.audit import FAULTS_MAX, LOG, Head
 
 EXPORT, VOLUME, LEDGER, GAP = models.export, models.volume, models.ledger, models.gap
 ACCEPTED, PURGED = "request.accepted", "request.purged"
 _COMPLETE = frozenset({DatasetState.COMPLETE, DatasetState.WITH_REMARKS, DatasetState.EMPTY})
+
+
+Among: TypeAlias = Callable[[ColumnElement[str]], ColumnElement[bool]]
+"""Makes the condition that a column names one of the compared exports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,10 @@ class Comparison:
     faults: tuple[ComparisonFault, ...]
 
 
-def compare(connection: Connection, storage: Storage | None) -> Comparison:
+def compare(connection: Connection, storage: Storage | None, *, since: Head | None = None) -> Comparison:
     """Compare every export with its events, its ledger and, with a storage, its objects.
+
+    With `since`, only the exports that later events name. A change without event is found by the comparison of all.
 
     Unrecorded: no event says that the request was accepted. State differs: the events do not lead to its state.
     Ledger differs: the export is complete, and its ledger or a gap says that something is missing. Object missing or
@@ -48,21 +54,28 @@ def compare(connection: Connection, storage: Storage | None) -> Comparison:
 
     Raises: StorageError.
     """
-    rows = connection.execute(select(EXPORT).order_by(EXPORT.c.id)).mappings().all()
-    actions = _actions(connection)
-    volumes = _stored(connection) if storage is not None else []
+    later = None if since is None else select(LOG.c.export_id).where(LOG.c.id > since.event_id)
+
+    def among(column: ColumnElement[str]) -> ColumnElement[bool]:
+        return true() if later is None else column.in_(later)
+
+    query = select(EXPORT).where(among(EXPORT.c.id)).order_by(EXPORT.c.id)
+    rows = connection.execute(query).mappings().all()
+    actions = _actions(connection, among)
+    volumes = _stored(connection, among) if storage is not None else []
     faults = [
         *_of_events(rows, actions),
-        *_of_ledgers(connection, rows),
+        *_of_ledgers(connection, rows, among),
         *(_of_objects(storage, volumes) if storage is not None else ()),
     ]
     return Comparison(len(rows), len(volumes), tuple(faults[:FAULTS_MAX]))
 
 
-def _actions(connection: Connection) -> Mapping[str, Sequence[str]]:
+def _actions(connection: Connection, among: Among) -> Mapping[str, Sequence[str]]:
     """Return the actions of each export's events, in order."""
     found: dict[str, list[str]] = defaultdict(list)
-    query = select(LOG.c.export_id, LOG.c.action).where(LOG.c.export_id.is_not(None)).order_by(LOG.c.id)
+    query = select(LOG.c.export_id, LOG.c.action).where(LOG.c.export_id.is_not(None), among(LOG.c.export_id))
+    query = query.order_by(LOG.c.id)
     for export_id, action in connection.execute(query):
         found[export_id].append(action)
     return found
@@ -100,10 +113,11 @@ def _with_silent(states: frozenset[ExportState]) -> frozenset[ExportState]:
         states |= more
 
 
-def _of_ledgers(connection: Connection, rows: Iterable[RowMapping]) -> Iterator[ComparisonFault]:
-    gaps = set(connection.scalars(select(GAP.c.export_id).distinct()))
+def _of_ledgers(connection: Connection, rows: Iterable[RowMapping], among: Among) -> Iterator[ComparisonFault]:
+    gaps = set(connection.scalars(select(GAP.c.export_id).where(among(GAP.c.export_id)).distinct()))
     states: dict[str, set[str]] = defaultdict(set)
-    for export_id, state in connection.execute(select(LEDGER.c.export_id, LEDGER.c.state)):
+    lines = select(LEDGER.c.export_id, LEDGER.c.state).where(among(LEDGER.c.export_id))
+    for export_id, state in connection.execute(lines):
         states[export_id].add(state)
     for row in rows:
         if row["state"] != ExportState.READY or row["complete"] is not True:
@@ -114,8 +128,8 @@ def _of_ledgers(connection: Connection, rows: Iterable[RowMapping]) -> Iterator[
             yield ComparisonFault("ledger_differs", row["id"])
 
 
-def _stored(connection: Connection) -> Sequence[RowMapping]:
-    kept = select(EXPORT.c.id).where(EXPORT.c.state == ExportState.READY)
+def _stored(connection: Connection, among: Among) -> Sequence[RowMapping]:
+    kept = select(EXPORT.c.id).where(EXPORT.c.state == ExportState.READY, among(EXPORT.c.id))
     query = select(VOLUME).where(VOLUME.c.state == VolumeState.STORED, VOLUME.c.export_id.in_(kept))
     return connection.execute(query.order_by(VOLUME.c.export_id, VOLUME.c.number)).mappings().all()
 

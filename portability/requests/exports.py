@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.omissions import explanation
 from portability.requests import slices
+from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import (
     CANCELLABLE,
     REFERRED,
@@ -58,6 +60,34 @@ def stored_volumes(connection: Connection, identifier: str) -> Sequence[RowMappi
     """Return the volumes that storage has confirmed, in order."""
     query = select(VOLUME).where(VOLUME.c.export_id == identifier, VOLUME.c.state == VolumeState.STORED)
     return connection.execute(query.order_by(VOLUME.c.number)).mappings().all()
+
+
+@dataclass(frozen=True, slots=True)
+class BegunExport:
+    """What a worker reads of an export before it writes a volume."""
+
+    open_slices: int
+    """How many slices besides slice 0 are not read yet."""
+    maps: PlannedMaps | None
+    """The maps with which it was planned."""
+    reviewed: int
+    """The number of the last decision on a review that it was planned with."""
+    stored: Sequence[RowMapping]
+    """The volumes that storage has confirmed, in order."""
+    writing: Sequence[RowMapping]
+    """The volumes that are not stored yet, in order."""
+
+
+def begun(connection: Connection, identifier: str) -> BegunExport:
+    """Return an export with its volumes, by one statement. Raises UnknownExport."""
+    of_export = EXPORT.outerjoin(VOLUME, VOLUME.c.export_id == EXPORT.c.id)
+    query = select(VOLUME, EXPORT.c.open_slices, EXPORT.c.maps, EXPORT.c.reviewed).select_from(of_export)
+    rows = connection.execute(query.where(EXPORT.c.id == identifier).order_by(VOLUME.c.number)).mappings().all()
+    if not rows:
+        raise UnknownExport(f"no export has the id {identifier!r}")
+    of_state = {state: [row for row in rows if row["state"] == state] for state in VolumeState}
+    first, stored, writing = rows[0], of_state[VolumeState.STORED], of_state[VolumeState.WRITING]
+    return BegunExport(first["open_slices"], first["maps"], first["reviewed"], stored, writing)
 
 
 def ledger(connection: Connection, identifier: str) -> Sequence[RowMapping]:

@@ -20,9 +20,10 @@ PlannedMaps = Mapping[str, Mapping[str, str]]
 def store(connection: Connection, maps: Mapping[str, SourceMap]) -> PlannedMaps:
     """Store the texts that are not stored yet; returns what an export refers to."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    for one in maps.values():
-        row = {"sha256": one.sha256, "name": one.name, "text": one.text}
-        connection.execute(insert(TABLE).values(**row, created_at=now()).on_conflict_do_nothing())
+    texts = {one.sha256: {"sha256": one.sha256, "name": one.name, "text": one.text} for one in maps.values()}
+    if texts:
+        rows = [{**row, "created_at": now()} for row in texts.values()]
+        connection.execute(insert(TABLE).values(rows).on_conflict_do_nothing())
     return {exporter: {"name": one.name, "sha256": one.sha256} for exporter, one in maps.items()}
 
 

@@ -100,25 +100,26 @@ def page(
     return rows[:limit], following
 
 
-def every(connection: Connection, scope: Scope) -> Iterator[RowMapping]:
-    """Yield all requests, the newest first, reading page by page."""
-    after: str | None = None
-    while True:
-        rows, after = page(connection, scope, after=after, limit=PAGE)
-        yield from rows
-        if after is None:
-            return
+def pages(
+    transaction: Callable[[], AbstractContextManager[Connection]], scope: Scope
+) -> Iterator[Sequence[RowMapping]]:
+    """Yield all requests in pages, the newest first, each read in a short transaction: no reader holds one open.
 
-
-def tables(transaction: Callable[[], AbstractContextManager[Connection]], scope: Scope) -> Iterator[str]:
-    """Yield the whole log as CSV in parts, each read in a short transaction of its own: no reader holds one open."""
+    At least one page is given, which is empty if there is no request.
+    """
     after: str | None = None
     is_first = True
     while is_first or after:
         with transaction() as connection:
             rows, after = page(connection, scope, after=after, limit=PAGE)
-        yield table(rows, with_header=is_first)
+        yield rows
         is_first = False
+
+
+def tables(transaction: Callable[[], AbstractContextManager[Connection]], scope: Scope) -> Iterator[str]:
+    """Yield the whole log as CSV in parts."""
+    for number, rows in enumerate(pages(transaction, scope)):
+        yield table(rows, with_header=number == 0)
 
 
 def by_due_date(connection: Connection, scope: Scope, *, limit: int = 200) -> Sequence[RowMapping]:

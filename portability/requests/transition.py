@@ -12,7 +12,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, case, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    case,
+    delete,
+    exists,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 
 from portability.api.errors import PortabilityError
 from portability.database import models
@@ -214,18 +229,36 @@ def transition_transfer(
         audit.record(connection, event, actor=actor, export_id=transfer["export_id"], detail=content)
 
 
-def begin_volume(connection: Connection, table: Table, values: Mapping[str, object]) -> RowMapping:
+def begin_volume(
+    connection: Connection, table: Table, values: Mapping[str, object], *, condition: Select[Any]
+) -> RowMapping | None:
     """Insert the row of a volume, or of an encrypted copy (`table`), before its upload begins; returns the row.
 
-    Its id is random: a sequence may give the same number again after a failover.
+    `condition` selects the row of the claim, which is locked; None: it selects none, and nothing was inserted. The
+    volume's id is random: a sequence may give the same number again after a failover.
     """
-    row = {**values, "id": 1 + secrets.randbelow(ROW_IDS), "state": VolumeState.WRITING, "began_at": now()}
-    return connection.execute(insert(table).values(**row).returning(table)).mappings().one()
+    row = {**values, "id": 1 + secrets.randbelow(ROW_IDS), "state": VolumeState.WRITING}
+    columns: list[ColumnElement[Any]] = [literal(value, table.c[name].type) for name, value in row.items()]
+    given = condition.with_only_columns(*columns, now()).with_for_update()
+    begun = insert(table).from_select([*row, "began_at"], given).returning(table)
+    return connection.execute(begun).mappings().one_or_none()
 
 
-def store_volume(connection: Connection, table: Table, row: Mapping[Any, Any], values: Mapping[str, object]) -> None:
-    """Record that storage confirmed a volume or copy. Raises LeaseLost if its row is gone or already stored."""
-    statement = update(table).where(*_same(table, row), _may_become(table, VolumeState.STORED))
+def store_volume(
+    connection: Connection,
+    table: Table,
+    row: Mapping[Any, Any],
+    values: Mapping[str, object],
+    *,
+    condition: Select[Any] | None = None,
+) -> None:
+    """Record that storage confirmed a volume or copy.
+
+    `condition` selects the row of the claim, which is locked. Raises LeaseLost if it selects none, or the row of the
+    volume is gone or already stored.
+    """
+    own = true() if condition is None else exists(condition.with_for_update())
+    statement = update(table).where(*_same(table, row), _may_become(table, VolumeState.STORED), own)
     if connection.execute(statement.values(**values, state=VolumeState.STORED, stored_at=now())).rowcount != 1:
         raise LeaseLost(f"{table.name} {row['id']} is no longer being written")
 

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Engine,
     RowMapping,
@@ -46,6 +47,7 @@ from portability.people.actor_names import issuer_of, short_issuer
 Detail = Mapping[str, str | int | bool | None]
 """Opaque ids, codes and counts."""
 EVENT, UNCHAINED, HEAD = models.audit_event, models.audit_unchained, models.audit_head
+EXPORT = models.export
 SAID = ("entry", "at", "actor", "action", "export_id", "detail")
 """Columns of an event before and after it is chained."""
 UNCHAINED_IDS = literal(2**62, BigInteger)
@@ -134,8 +136,6 @@ def chain(connection: Connection) -> int:
     Those who chain take turns, and see all events that are committed when their turn comes: an event is never chained
     before an event that its transaction could see.
     """
-    if not has_unchained(connection):
-        return 0
     head = _locked_head(connection)
     query = select(UNCHAINED).order_by(UNCHAINED.c.id).limit(CHAINED_AT_ONCE)
     found = [dict(row) for row in connection.execute(query).mappings()]
@@ -161,6 +161,13 @@ def chain_all(engine: Engine) -> int:
 
 def _chains_later(dialect: str) -> bool:
     return dialect == "postgresql"
+
+
+def is_unchained(subject_ref: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition: events of a subject's exports are not in the chain yet."""
+    own = EXPORT.alias()
+    exports = select(own.c.id).where(own.c.subject_ref == subject_ref).correlate(subject_ref.table)
+    return exists().where(UNCHAINED.c.export_id.in_(exports)).correlate(subject_ref.table)
 
 
 def has_unchained(connection: Connection) -> bool:

@@ -44,3 +44,9 @@ def read(connection: Connection, token: str, *, jwks: Jwks | None = None) -> Hea
     if type(event_id) is not int or not isinstance(hashed, str):
         raise BadInput("the signed head names no event")
     return Head(event_id, hashed)
+
+
+def check_contained(connection: Connection, head: Head) -> None:
+    """Check that the log contains the event of a head, with its hash. Raises AuditDiffers."""
+    if not audit.contains(connection, head):
+        raise AuditDiffers(f"the audit log does not contain event {head.event_id} with the hash of the kept head")

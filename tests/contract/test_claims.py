@@ -210,8 +210,8 @@ def test_a_lost_claim_withdraws_nothing_of_its_successor(made: World, lose: Call
     heir = claimed(made)
     begun, upload = begin(made.place, heir, describe(made.place, heir), None)
     with reading(made.engine) as connection:
-        found = fenced_writes.abandoned(connection, zombie)
-        assert fenced_writes.abandoned(connection, heir) == []
+        found = fenced_writes.abandoned(exports.begun(connection, zombie.id), zombie)
+        assert fenced_writes.abandoned(exports.begun(connection, heir.id), heir) == []
     with pytest.raises(LeaseLost):
         withdraw_abandoned(made.place, zombie, found)
     assert [one.key for one in made.place.storage.uploads()] == [begun["object_key"]]
@@ -300,11 +300,11 @@ def test_a_volume_is_known_before_its_upload_begins(made: World) -> None:
     change_slices(made, identifier, lease_until=now(-1))
     heir = claimed(made)
     with reading(made.engine) as connection:
-        (left,) = fenced_writes.abandoned(connection, heir)
+        (left,) = fenced_writes.abandoned(exports.begun(connection, heir.id), heir)
     assert (left["number"], left["fence"], left["state"], left["upload_id"]) == (1, 1, "writing", "u")
     give(made, heir, lambda connection, held: fenced_writes.forget_volume(connection, held, left))
     with reading(made.engine) as connection:
-        assert fenced_writes.abandoned(connection, heir) == []
+        assert fenced_writes.abandoned(exports.begun(connection, heir.id), heir) == []
 
 
 def test_no_two_slices_get_the_same_volume_number(made: World) -> None:

@@ -15,13 +15,14 @@ from sqlalchemy import Boolean, Engine, Integer, String, Table, delete, func, in
 
 from portability import metrics
 from portability.database import history, incidents, models
-from portability.database.engine import UtcTime, reading, writing
+from portability.database.engine import UtcTime, now, reading, writing
 from portability.database.incidents import Incident
 from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.profiles import Profile
 from portability.metrics import BUCKETS_SECONDS, WINDOW_SECONDS
 from portability.requests.states import ExportState
+from portability.signals import history_counts
 
 EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
 PLAIN_COUNTS_MAX = 25
@@ -320,3 +321,24 @@ def test_the_journal_has_figures(made: World) -> None:
     values = exposed(made.engine)
     assert [*values["portability_database_behind"].values()] == [0.0]
     assert [*values["portability_oldest_unshipped_event_age_seconds"].values()] == [0.0]
+
+
+def test_what_has_ended_is_as_a_clock_counted_it_and_what_waits_is_as_it_is(made: World) -> None:
+    """A scrape does not read the history; without a count of the last hour it counts itself."""
+    made.request("user:usr_1")
+    ended = [row for row in some_exports(30) if row["state"] in ENDED]
+    store(made.engine, EXPORT, ended)
+
+    def count(state: str) -> float:
+        return sum(n for labels, n in exposed(made.engine)["portability_exports"].items() if ("state", state) in labels)
+
+    expired = sum(row["state"] == "expired" for row in ended)
+    assert (count("queued"), count("expired")) == (1, expired)
+    history_counts.count(made.engine)
+    with writing(made.engine) as connection:
+        connection.execute(delete(EXPORT).where(EXPORT.c.state == "expired"))
+    made.request("user:usr_2")
+    assert (count("queued"), count("expired")) == (2, expired)
+    with writing(made.engine) as connection:
+        connection.execute(update(models.deployment).values(counted_at=now(-history_counts.STALE_SECONDS - 1)))
+    assert (count("queued"), count("expired")) == (2, 0)

@@ -211,7 +211,7 @@ def test_the_log_has_the_fields_of_the_law(made: World) -> None:
             approvals.deny(connection, denied, reason="who are you?", actor=OLGA, basis="mood")
         approvals.deny(connection, denied, reason="=we could not verify you", actor=OLGA, basis="identity")
     with reading(made.engine) as connection:
-        rows = list(request_log.every(connection, Scope()))
+        rows = list(request_log.page(connection, Scope(), limit=1000)[0])
         answered_at = audit.events(connection, export_id=ready)[-1]["at"]
     log = {row["id"]: row for row in csv.DictReader(io.StringIO(request_log.table(rows), newline=""))}
 
@@ -229,7 +229,7 @@ def recall_and_expire(made: World, identifier: str) -> dict[str, object]:
     with writing(made.engine) as connection:
         recalls.recall(connection, identifier, reason="x", actor=TEST)
     with reading(made.engine) as connection:
-        (row,) = (r for r in request_log.every(connection, Scope()) if r["id"] == identifier)
+        (row,) = (r for r in request_log.page(connection, Scope(), limit=1000)[0] if r["id"] == identifier)
         return dict(request_log.document(row))
 
 
@@ -240,5 +240,5 @@ def test_an_archive_with_gaps_is_an_answer_in_part(made: World) -> None:
     with writing(made.engine) as connection:
         connection.execute(update(EXPORT).values(complete=False, outcome_own="partial"))
     with reading(made.engine) as connection:
-        (row,) = request_log.every(connection, Scope())
+        (row,) = request_log.page(connection, Scope(), limit=1000)[0]
         assert request_log.document(row)["response"] == "complied_in_part"

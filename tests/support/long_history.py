@@ -9,6 +9,7 @@ from typing import Any
 from factories import World
 from sqlalchemy import Connection, Engine, event
 
+from portability import metrics
 from portability.database.engine import reading, writing
 from portability.people import subject_locks
 from portability.queue import WakeUps
@@ -16,6 +17,7 @@ from portability.requests import acceptance, exports, intake, request_log
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.requests.request_log import Scope
+from portability.signals import history_counts
 from portability.trust import audit
 from worker.claim import claims
 from worker.clock import dispatch, expiry, purge
@@ -49,6 +51,7 @@ def fill_history(engine: Engine, count: int) -> None:
     with engine.begin() as connection:
         for statement in FILL:
             connection.exec_driver_sql(statement, {"count": count})
+    history_counts.count(engine)  # as a clock has done
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("VACUUM ANALYZE")
 
@@ -124,6 +127,10 @@ def _purge(made: World, _queue: WakeUps) -> None:
     assert purge.purge(made.engine, 24) == 0
 
 
+def _measure(made: World, _queue: WakeUps) -> None:
+    metrics.collect(made.engine)
+
+
 def _chain(made: World, _queue: WakeUps) -> None:
     audit.chain_all(made.engine)
     with reading(made.engine) as connection:
@@ -131,6 +138,6 @@ def _chain(made: World, _queue: WakeUps) -> None:
 
 
 HOT: tuple[Callable[[World, WakeUps], None], ...] = (
-    *(_accept, _read_log, _read_desk, _claim, _dispatch, _expire, _purge, _chain),
+    *(_accept, _read_log, _read_desk, _claim, _dispatch, _expire, _purge, _measure, _chain),
 )
 """What happens at each request, claim, page and round of the clock."""

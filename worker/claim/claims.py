@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,10 +24,12 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    literal,
     not_,
     or_,
     select,
     true,
+    union_all,
     update,
 )
 
@@ -36,10 +39,12 @@ from portability.database.incidents import Incident
 from portability.requests import slices
 from portability.requests.states import OPEN, ExportState
 from portability.requests.transition import transition
+from portability.trust import audit
 
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
 WAITED_SINCE = func.coalesce(SLICE.c.claimed_at, SLICE.c.created_at)
 YIELDS = or_(SLICE.c.large, SLICE.c.further)
+IS_UNCHAINED = audit.is_unchained(EXPORT.c.subject_ref).label("has_unchained")
 TENANTS_MAX = 20
 """How many tenants a worker tries in one call."""
 TRIES = 8
@@ -54,6 +59,10 @@ class Claim:
 
     export: RowMapping
     slice: RowMapping
+    others_wait: bool = False
+    """Whether more slices were waiting when it was made."""
+    has_unchained: bool = False
+    """Whether events of the subject's exports were not in the chain of the audit log yet."""
 
     @property
     def id(self) -> str:
@@ -99,10 +108,15 @@ def claimable(*, small_only: bool = False) -> ColumnElement[bool]:
     return and_(slices.claimable(), SLICE.c.large.is_(False) if small_only else true())
 
 
-def waiting_tenants(tenant_volumes_max: int, *, small_only: bool = False) -> Select[str]:
-    """Select tenants with a claimable slice and room for one more volume, the one with the oldest turn first."""
-    something = exists().where(SLICE.c.tenant == TURN.c.tenant, claimable(small_only=small_only))
-    query = select(TURN.c.tenant).where(something, _has_room(TURN.c.tenant, tenant_volumes_max))
+def waiting_tenants(tenant_volumes_max: int, *, small_only: bool = False) -> Select[Any]:
+    """Select tenants with a claimable slice and room for one more volume, the one with the oldest turn first.
+
+    Beside each: whether it has more than one claimable slice, and its last turn.
+    """
+    of_tenant = (SLICE.c.tenant == TURN.c.tenant, claimable(small_only=small_only))
+    second = exists(select(SLICE.c.number).where(*of_tenant).offset(1).correlate(TURN)).label("has_more")
+    is_first, has_room = exists().where(*of_tenant), _has_room(TURN.c.tenant, tenant_volumes_max)
+    query = select(TURN.c.tenant, second, TURN.c.served_at).where(is_first, has_room)
     return query.order_by(TURN.c.served_at.asc().nulls_first(), TURN.c.tenant).limit(TENANTS_MAX)
 
 
@@ -113,20 +127,35 @@ def claim(
 
     Raises: DatabaseUnavailable.
     """
-    for tenant in waiting(engine, tenant_volumes_max, small_only=small_only):
+    with reading(engine) as connection:
+        found = connection.execute(waiting_tenants(tenant_volumes_max, small_only=small_only)).all()
+    tenants = [(row.tenant, row.has_more) for row in found]
+    return claim_first(
+        engine, tenants, owner, lease_seconds, tenant_volumes_max=tenant_volumes_max, small_only=small_only
+    )
+
+
+def claim_first(
+    engine: Engine,
+    tenants: Sequence[tuple[str, bool]],
+    owner: str,
+    lease_seconds: float,
+    *,
+    tenant_volumes_max: int,
+    small_only: bool,
+) -> Claim | None:
+    """Claim for the first of the waiting tenants that has a slice; beside each: whether it has more than one.
+
+    Raises: DatabaseUnavailable.
+    """
+    for tenant, has_more in tenants:
         # One transaction each, so that a worker never locks the turns of two tenants.
         claimed = claim_of(
             engine, tenant, owner, lease_seconds, tenant_volumes_max=tenant_volumes_max, small_only=small_only
         )
         if claimed is not None:
-            return claimed
+            return replace(claimed, others_wait=has_more or len(tenants) > 1)
     return None
-
-
-def waiting(engine: Engine, tenant_volumes_max: int, *, small_only: bool = False) -> Sequence[str]:
-    """Return the tenants to try, in order. Raises DatabaseUnavailable."""
-    with reading(engine) as connection:
-        return connection.scalars(waiting_tenants(tenant_volumes_max, small_only=small_only)).all()
 
 
 def claim_of(
@@ -142,22 +171,63 @@ def claim_of(
 
     Raises: DatabaseUnavailable.
     """
-    with writing(engine) as connection:
-        if _is_limited(tenant):
-            connection.execute(select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update())
-        # Checked again under the lock: other workers may have claimed meanwhile.
-        may_claim = and_(history.known(), _has_room(TURN.c.tenant, tenant_volumes_max))
-        if not connection.scalar(select(may_claim).where(TURN.c.tenant == tenant)):
-            return None
-        claimed, is_ended = _next_of(connection, tenant, owner, lease_seconds, small_only=small_only)
-    if is_ended:
+    ranks = Ranks(tenant, tenant_volumes_max, small_only=small_only)
+    try:
+        with writing(engine) as connection:
+            if ranks.is_limited:
+                connection.execute(update(TURN).where(TURN.c.tenant == tenant).values(served_at=now()))
+            claimed = _next_of(connection, ranks, owner, lease_seconds)
+    except _NothingClaimed:
+        return None
+    if claimed is None:
         incidents.count(engine, Incident.UNKNOWN_STATE)
     return claimed
 
 
-def _is_limited(tenant: str) -> bool:
-    """Return whether the volumes of a group are limited. People with an account have no common limit, and no lock."""
-    return tenant != slices.group(None)
+class _NothingClaimed(Exception):
+    """The tenant has no slice now: its turn is rolled back, so that it keeps its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The slices of a tenant in the order in which they are claimed."""
+
+    tenant: str
+    volumes_max: int
+    small_only: bool = False
+
+    @property
+    def is_limited(self) -> bool:
+        """Return whether the tenant's volumes are limited. People with an account have no common limit, and no lock."""
+        return self.tenant != slices.group(None)
+
+    def next_export(self) -> Select[Any]:
+        """Select the export of the next slice, locked: it waits for another transaction that has locked the export."""
+        ranked = union_all(*(select(self._first(yields=yields).subquery()) for yields in (False, True))).subquery()
+        chosen = select(ranked.c.export_id).order_by(ranked.c.gives_way, ranked.c.waited_since, ranked.c.export_id)
+        query = select(EXPORT, IS_UNCHAINED).where(EXPORT.c.id == chosen.limit(1).scalar_subquery())
+        return query.with_for_update(of=EXPORT)
+
+    def free_exports(self) -> Select[Any]:
+        """Select the same of the exports that no other transaction has locked, of both kinds of slices."""
+        both = []
+        for yields in (False, True):
+            first = (
+                self._first(yields=yields)
+                .add_columns(EXPORT, IS_UNCHAINED)
+                .join(EXPORT, EXPORT.c.id == SLICE.c.export_id)
+            )
+            both.append(first.with_for_update(of=EXPORT, skip_locked=True).cte("yielding" if yields else "others"))
+        return union_all(*(select(found) for found in both))  # type: ignore[return-value]  # executed like a SELECT
+
+    def _first(self, *, yields: bool) -> Select[Any]:
+        """Select the first slice that yields, or the first other slice: both have an index in the order of waiting."""
+        may_claim = and_(history.known(), _has_room(literal(self.tenant), self.volumes_max))
+        which = (SLICE.c.tenant == self.tenant, YIELDS if yields else not_(YIELDS), may_claim)
+        gives_way = now(-YIELDS_SECONDS) < WAITED_SINCE if yields else false()
+        query = select(gives_way.label("gives_way"), WAITED_SINCE.label("waited_since"), SLICE.c.export_id)
+        query = query.where(*which, claimable(small_only=self.small_only))
+        return query.order_by(WAITED_SINCE, SLICE.c.export_id, SLICE.c.number).limit(1)
 
 
 def _has_room(tenant: ColumnElement[str], tenant_volumes_max: int) -> ColumnElement[bool]:
@@ -166,27 +236,29 @@ def _has_room(tenant: ColumnElement[str], tenant_volumes_max: int) -> ColumnElem
     return or_(tenant == slices.group(None), running < tenant_volumes_max)
 
 
-def _next_of(
-    connection: Connection, tenant: str, owner: str, lease_seconds: float, *, small_only: bool
-) -> tuple[Claim | None, bool]:
-    """Claim the tenant's next slice; also return whether its export is in an impossible state."""
+def _next_of(connection: Connection, ranks: Ranks, owner: str, lease_seconds: float) -> Claim | None:
+    """Claim the tenant's next slice; None: its export was in an impossible state, and is ended now.
+
+    Raises: _NothingClaimed.
+    """
     for _ in range(TRIES):
-        export = lock_next(connection, tenant, small_only=small_only)
-        if export is None:
-            return None, False
+        found = export = lock_next(connection, ranks)
+        if found is None or export is None:
+            raise _NothingClaimed
         if export["state"] not in OPEN:
             slices.end_all(connection, export["id"])
-            return None, True
+            return None
         # Another worker may have claimed the slice just before the export was locked: then the next export.
-        if (row := _take(connection, export, owner, lease_seconds, small_only=small_only)) is None:
+        if (row := _take(connection, export, owner, lease_seconds, small_only=ranks.small_only)) is None:
             continue
-        # Another claim of the same group at this moment writes the same time: no claim waits for it.
-        own = select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update(skip_locked=True)
-        connection.execute(update(TURN).where(TURN.c.tenant == own.scalar_subquery()).values(served_at=now()))
+        if not ranks.is_limited:
+            # Another claim of the same group at this moment writes the same time: no claim waits for it.
+            own = select(TURN.c.tenant).where(TURN.c.tenant == ranks.tenant).with_for_update(skip_locked=True)
+            connection.execute(update(TURN).where(TURN.c.tenant == own.scalar_subquery()).values(served_at=now()))
         if export["state"] == ExportState.QUEUED:
             export = transition(connection, export, ExportState.RUNNING, actor=owner, columns={"began_at": now()})
-        return Claim(export, row), False
-    return None, False
+        return Claim(export, row, has_unchained=found["has_unchained"])
+    raise _NothingClaimed
 
 
 def _take(
@@ -208,38 +280,15 @@ def _take(
     return connection.execute(update(SLICE).where(this).values(**taken).returning(SLICE)).mappings().one_or_none()
 
 
-def lock_next(connection: Connection, tenant: str, *, small_only: bool) -> RowMapping | None:
-    """Return the export whose slice is the tenant's next one, locked; None: nothing is claimable.
+def lock_next(connection: Connection, ranks: Ranks) -> RowMapping | None:
+    """Return the export whose slice is the tenant's next one, locked; None: nothing is claimable, or there is no room.
 
     Workers that claim for people at the same moment pass by each other's exports. If all of them are locked, the worker
-    waits for the next export: another slice of it may be left.
+    waits for the next export: another slice of it may be left. Room is counted under the lock of the tenant's turn:
+    other workers may have claimed before.
     """
-    if not _is_limited(tenant):
-        locked = _next_export(connection, tenant, small_only=small_only, is_locked=True)
-        if locked is not None:
-            return locked
-    found = _next_export(connection, tenant, small_only=small_only, is_locked=False)
-    if found is None:
-        return None
-    same = EXPORT.c.id == found["export_id"]
-    return connection.execute(select(EXPORT).where(same).with_for_update()).mappings().one()
-
-
-def _next_export(connection: Connection, tenant: str, *, small_only: bool, is_locked: bool) -> RowMapping | None:
-    """Return the `export_id` of the export to claim; `is_locked`: with its row, of those that no one else has locked.
-
-    Slices that yield are read separately from the others, because each of both has an index in the order of waiting.
-    """
-    found: list[RowMapping] = []
-    for yields in (False, True):
-        which = (SLICE.c.tenant == tenant, YIELDS if yields else not_(YIELDS), claimable(small_only=small_only))
-        gives_way = now(-YIELDS_SECONDS) < WAITED_SINCE if yields else false()
-        query = select(gives_way.label("gives_way"), WAITED_SINCE.label("waited_since"), SLICE.c.export_id).where(
-            *which
-        )
-        query = query.order_by(WAITED_SINCE, SLICE.c.export_id, SLICE.c.number).limit(1)
-        if is_locked:
-            query = query.add_columns(EXPORT).join(EXPORT, EXPORT.c.id == SLICE.c.export_id)
-            query = query.with_for_update(of=EXPORT, skip_locked=True)
-        found += connection.execute(query).mappings()
-    return min(found, key=lambda row: (row["gives_way"], row["waited_since"], row["export_id"]), default=None)
+    if not ranks.is_limited:
+        free = connection.execute(ranks.free_exports()).mappings().all()
+        if free:
+            return min(free, key=lambda row: (row["gives_way"], row["waited_since"], row["export_id"]))
+    return connection.execute(ranks.next_export()).mappings().one_or_none()

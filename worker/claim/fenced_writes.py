@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from sqlalchemy import Connection, Engine, RowMapping, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, exists, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import history, models
@@ -18,6 +18,7 @@ from portability.database.engine import now, writing
 from portability.errors import AddressOfAccount, LeaseLost
 from portability.messages.outbox import MessageKind
 from portability.requests import slices
+from portability.requests.exports import BegunExport
 from portability.requests.states import ExportState, SliceState, VolumeState
 from portability.requests.transition import begin_volume, drop_volume, transition
 from portability.trust import audit
@@ -34,14 +35,24 @@ VolumeNames: TypeAlias = Callable[[int], tuple[str, str]]
 
 def renew(engine: Engine, claim: Claim, lease_seconds: float, progress: Mapping[str, int | str | None]) -> bool:
     """Renew the lease and store the progress; returns whether cancellation was requested. Raises LeaseLost."""
+    cancelled = select(EXPORT.c.cancel_requested_at).where(EXPORT.c.id == SLICE.c.export_id).scalar_subquery()
+    renewed = update(SLICE).where(*_fenced(claim)).values(lease_until=now(lease_seconds), progress=dict(progress))
     with writing(engine) as connection:
-        write(connection, claim, lease_until=now(lease_seconds), progress=dict(progress))
-        query = select(EXPORT.c.cancel_requested_at).where(EXPORT.c.id == claim.id)
-        return connection.scalar(query) is not None
+        found = connection.execute(renewed.returning(cancelled)).all()
+    if not found:
+        raise _lost(claim)
+    return found[0][0] is not None
 
 
 def lock(connection: Connection, claim: Claim, **values: object) -> RowMapping:
-    """Lock the export and then its slice under the fence, and change it; returns the export's row. Raises LeaseLost.
+    """Lock the export and then its slice under the fence, and change it; returns the export's row. Raises LeaseLost."""
+    row = lock_export(connection, claim)
+    write(connection, claim, **values)
+    return row
+
+
+def lock_export(connection: Connection, claim: Claim) -> RowMapping:
+    """Lock the export alone, before a statement that has the condition `own`; returns its row. Raises LeaseLost.
 
     The claim is also lost if the database continues another history: it may have lost commits since the claim.
     """
@@ -50,13 +61,19 @@ def lock(connection: Connection, claim: Claim, **values: object) -> RowMapping:
     row = connection.execute(locked).mappings().one_or_none()
     if not (row and row["is_known"]):
         raise LeaseLost(f"the control database was promoted or restored since slice {claim.number} was claimed")
-    write(connection, claim, **values)
     return row
 
 
 def write(connection: Connection, claim: Claim, **values: object) -> None:
     """Change the slice under the fence; without values, only check and lock it. Raises LeaseLost."""
-    fenced = update(SLICE).where(
+    fenced = update(SLICE).where(*_fenced(claim))
+    if connection.execute(fenced.values(fence=claim.fence, **values)).rowcount != 1:
+        raise _lost(claim)
+
+
+def _fenced(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for the slice as this claim owns it, in the history in which it was claimed."""
+    return (
         SLICE.c.export_id == claim.id,
         SLICE.c.number == claim.number,
         SLICE.c.fence == claim.fence,
@@ -64,11 +81,19 @@ def write(connection: Connection, claim: Claim, **values: object) -> None:
         SLICE.c.state == SliceState.OPEN,
         # A released slice has no owner: the renewing thread must not lease it again.
         SLICE.c.lease_until.is_not(None),
+        history.known(),
     )
-    if connection.execute(fenced.values(fence=claim.fence, **values)).rowcount != 1:
-        raise LeaseLost(
-            f"slice {claim.number} of export {claim.id} no longer belongs to this worker (fence {claim.fence})"
-        )
+
+
+def own(claim: Claim) -> Select[int]:
+    """Select the slice if this claim still owns it, as a condition of a statement that locks it."""
+    return select(SLICE.c.number).where(*_fenced(claim))
+
+
+def _lost(claim: Claim) -> LeaseLost:
+    return LeaseLost(
+        f"slice {claim.number} of export {claim.id} no longer belongs to this worker (fence {claim.fence})"
+    )
 
 
 def write_export(connection: Connection, claim: Claim, **values: object) -> None:
@@ -155,7 +180,6 @@ def reserve_volume(connection: Connection, claim: Claim, number: int | None, nam
     if not counted_now:
         raise LeaseLost(f"the control database has no export {claim.id} any more")
     counter, revision = counted_now
-    write(connection, claim)
     number = counter if number is None else number
     object_key, name = names(number)
     row = {
@@ -170,28 +194,31 @@ def reserve_volume(connection: Connection, claim: Claim, number: int | None, nam
         "closing": False,
         "name": name,
     }
-    return begin_volume(connection, VOLUME, row)
+    # Inserted only if the slice is still this worker's, and with the slice locked.
+    begun = begin_volume(connection, VOLUME, row, condition=own(claim))
+    if begun is None:
+        raise _lost(claim)
+    return begun
 
 
 def note_upload(connection: Connection, claim: Claim, volume: RowMapping, upload_id: str) -> None:
     """Store the id of the upload that has begun, before its first byte is sent. Raises LeaseLost."""
-    write(connection, claim)
     begun = update(VOLUME).where(
-        VOLUME.c.id == volume["id"], VOLUME.c.token == claim.token, VOLUME.c.state == VolumeState.WRITING
+        VOLUME.c.id == volume["id"],
+        VOLUME.c.token == claim.token,
+        VOLUME.c.state == VolumeState.WRITING,
+        exists(own(claim).with_for_update()),
     )
     if connection.execute(begun.values(upload_id=upload_id)).rowcount != 1:
-        raise LeaseLost(f"volume {volume['id']} of export {claim.id} is no longer being written")
+        raise LeaseLost(f"volume {volume['id']} of export {claim.id} is no longer written by this worker")
 
 
-def abandoned(connection: Connection, claim: Claim) -> list[RowMapping]:
+def abandoned(export: BegunExport, claim: Claim) -> list[RowMapping]:
     """Return volumes of this slice that other claims began and never stored.
 
     A worker that has lost its claim finds those of its successor, too: `write` comes before anything is withdrawn.
     """
-    of_slice = (VOLUME.c.export_id == claim.id, VOLUME.c.slice == claim.number)
-    of_others = VOLUME.c.token.is_distinct_from(claim.token)
-    begun = select(VOLUME).where(*of_slice, VOLUME.c.state == VolumeState.WRITING, of_others)
-    return list(connection.execute(begun.order_by(VOLUME.c.number)).mappings())
+    return [row for row in export.writing if row["slice"] == claim.number and row["token"] != claim.token]
 
 
 def forget_volume(connection: Connection, claim: Claim, row: RowMapping) -> None:

@@ -1,4 +1,7 @@
-"""The heartbeat of a child process: a counter in memory shared with its parent, increased while it is alive."""
+"""The heartbeat of a child process: a counter in memory shared with its parent, increased while it is alive.
+
+Beside it the child announces that more work waits, so that the parent makes another child for it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,15 @@ class Heartbeat:
     def beat(self) -> None:
         """Signal that the process is alive."""
         self._beats[0] += 1
+
+    def announce_more(self) -> None:
+        """Tell the parent that more work waits than this process does."""
+        self._beats[1] = 1
+
+    def take_more(self) -> bool:
+        """Return whether the child has announced more work, and forget it."""
+        more, self._beats[1] = bool(self._beats[1]), 0
+        return more
 
     @property
     def beats(self) -> int:

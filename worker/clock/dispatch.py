@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, or_, select, tuple_, update
 from portability.database import models
 from portability.database.engine import now, writing
 from portability.errors import DatabaseUnavailable, QueueUnavailable
-from portability.queue import WakeUps, beat_clock, waiting_wake_ups, wake
+from portability.queue import WakeUps, beat_clock, count_workers, waiting_wake_ups, wake
 from portability.requests import deadline_events
 from portability.settings import Settings
 from worker import transfer
@@ -24,6 +24,9 @@ from worker.claim.claims import claimable
 log = structlog.get_logger()
 SLICE, TRANSFER = models.slice, models.transfer
 BATCH = 500
+PER_WORKER = 2
+FEW = 20
+"""Wake-ups that are pending even if no worker has a heartbeat in Redis."""
 REPEAT_SECONDS = 10.0
 """How long a wake-up counts as pending: meanwhile no clock sends another wake-up."""
 REPEAT_EMPTY_SECONDS = 2.0
@@ -36,12 +39,13 @@ REFRESH_SECONDS = 60.0
 def dispatch(engine: Engine, queue: WakeUps) -> int:
     """Send a wake-up for each claimable slice and transfer without a recent one; returns how many were sent.
 
-    At most BATCH are pending: workers claim by SQL, so each wake-up serves the slice whose turn it is.
+    Workers claim by SQL: each wake-up serves the slice whose turn it is, and then others while any wait. So a few for
+    each worker are pending, at most BATCH.
 
     Raises: DatabaseUnavailable, QueueUnavailable.
     """
     waiting_already = waiting_wake_ups(queue)
-    room = BATCH - waiting_already
+    room = min(BATCH, max(FEW, PER_WORKER * count_workers(queue))) - waiting_already
     if room <= 0:
         return 0
     repeat_seconds = REPEAT_SECONDS if waiting_already else REPEAT_EMPTY_SECONDS

@@ -21,6 +21,7 @@ from portability.law import tenants
 from portability.law.regime import Regime, SubjectFacts
 from portability.law.regimes import giving_rights
 from portability.requests import exports, reviews
+from portability.requests.exports import BegunExport
 from portability.requests.planned_maps import PlannedMaps
 from worker.claim.claims import Claim
 from worker.close import closing_document, stored_volumes
@@ -63,18 +64,20 @@ class ClosingFiles:
     """The viewer's index of the whole archive."""
 
 
-def rows_to_close(context: WorkerContext, claim: Claim) -> ClosingRows | None:
+def rows_to_close(context: WorkerContext, claim: Claim, export: BegunExport) -> ClosingRows | None:
     """Read what the closing volume describes; None while other slices are read. Slice 0 is the one that closes."""
     if claim.number:
         return None
     with reading(context.engine) as connection:
-        export = exports.get(connection, claim.id)
-        if export["open_slices"]:
+        if export.open_slices:
+            # Other slices may have stored volumes while this volume was filled: its list names them too.
+            export = exports.begun(connection, claim.id)
+        if export.open_slices:
             return None
-        # Other slices may have stored volumes while this volume was filled: its list names them too.
-        stored = exports.stored_volumes(connection, claim.id)
-        lines, gaps = exports.ledger(connection, claim.id), exports.gaps(connection, claim.id)
-        return ClosingRows(stored, lines, gaps, reviews.examined(connection, export), export["maps"])
+        lines = exports.ledger(connection, claim.id)
+        gaps = exports.gaps(connection, claim.id) if any(line["gaps"] for line in lines) else ()
+        reviewed = reviews.examined(connection, {**claim.export, "reviewed": export.reviewed})
+    return ClosingRows(export.stored, lines, gaps, reviewed, export.maps)
 
 
 def report_remarks(context: WorkerContext, claim: Claim, commit: VolumeCommit, rows: ClosingRows) -> None:

@@ -68,6 +68,8 @@ class VolumeCommit:
     plan: ExportPlan
     unknown: bool
     """Whether no source knew the subject, and a person approved the export."""
+    lines: Sequence[RowMapping] | None = None
+    """The ledger as the closing volume states it: no other slice adds to it any more. None: other slices may."""
     unclear: Sequence[tuple[Identity, str]] = ()
     """The identities that name records for a review, with the records' datasets; noted with the closing volume."""
 
@@ -85,11 +87,12 @@ class VolumeCommit:
         return ledger.counts(self.plan, self.tallies)
 
 
-def draft_commit(row: RowMapping, volume: OpenVolume, *, closes: bool) -> VolumeCommit:
-    """Make the commit of a volume that is filled and not sealed yet."""
+def draft_commit(row: RowMapping, volume: OpenVolume, lines: Sequence[RowMapping] | None) -> VolumeCommit:
+    """Make the commit of a volume that is filled and not sealed yet; `lines` is the ledger for a closing volume."""
+    closes = lines is not None
     following = NextStep.END_EXPORT if closes else NextStep.END_SLICE
-    lines = volume.job.plan.lines
-    read = (line.subject for line in lines if line.state is DatasetState.PENDING)
+    planned = volume.job.plan.lines
+    read = (line.subject for line in planned if line.state is DatasetState.PENDING)
     return VolumeCommit(
         volume=row,
         sealed=None,
@@ -101,8 +104,9 @@ def draft_commit(row: RowMapping, volume: OpenVolume, *, closes: bool) -> Volume
         next_step=following if volume.is_read else NextStep.GO_ON,
         plan=volume.job.plan,
         unknown=volume.job.unknown_approved,
+        lines=lines,
         unclear=tuple(identities.unclear(read, volume.job.exporters.values())) if closes else (),
-        referred=_referred(lines) if closes else {},
+        referred=_referred(planned) if closes else {},
     )
 
 
@@ -118,12 +122,13 @@ def _referred(lines: Sequence[PlanLine]) -> Mapping[str, Sequence[str]]:
 def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> int:
     """Write the commit in one transaction; returns how many workers to wake. Raises LeaseLost."""
     with writing(context.engine) as connection:
-        export = fenced_writes.lock(connection, claim)
+        export = fenced_writes.lock_export(connection, claim)
         if commit.sealed is None:
             fenced_writes.forget_volume(connection, claim, commit.volume)
         else:
-            store_volume(connection, VOLUME, commit.volume, _columns(commit, commit.sealed))
-        lines = ledger.add(connection, claim.id, commit.tallies, commit.gaps, commit.filled)
+            own = fenced_writes.own(claim)
+            store_volume(connection, VOLUME, commit.volume, _columns(commit, commit.sealed), condition=own)
+        lines = ledger.add(connection, claim.id, commit.tallies, commit.gaps, commit.filled, commit.lines)
         position = commit.position.to_json()
         match commit.next_step:
             case NextStep.GO_ON:

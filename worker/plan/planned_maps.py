@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import RowMapping
 
+from portability.api import SourceMap
 from portability.database.engine import reading
 from portability.requests import planned_maps
 from portability.requests.planned_maps import PlannedMaps
@@ -29,11 +31,8 @@ def as_planned(context: WorkerContext, export: RowMapping) -> WorkerContext:
     return replace(context, exporters=current.with_maps(maps))
 
 
-def keep(connection: Connection, context: WorkerContext, export: RowMapping) -> PlannedMaps | None:
-    """Return the maps to which an export refers from its plan on, and store their texts; None without maps."""
-    if export["maps"] is not None:
-        kept: PlannedMaps = export["maps"]
-        return kept
-    if not isinstance(context.exporters, DeclaredExporters) or not context.exporters.maps:
-        return None
-    return planned_maps.store(connection, context.exporters.maps)
+def to_store(context: WorkerContext, export: RowMapping) -> Mapping[str, SourceMap]:
+    """Return the maps to which an export refers from its plan on, by exporter; empty if it refers to maps already."""
+    if export["maps"] is not None or not isinstance(context.exporters, DeclaredExporters):
+        return {}
+    return context.exporters.maps

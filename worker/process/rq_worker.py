@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 import time
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from redis import Redis
@@ -29,11 +30,11 @@ from portability.database.engine import open_engine
 from portability.database.incidents import Incident
 from portability.errors import QueueUnavailable
 from portability.processes import die_with_parent, report_ready
-from portability.queue import AllowedJob, open_queue
+from portability.queue import AllowedJob, open_queue, wake
 from portability.settings import Settings
 from worker.claim.heartbeat import Watch, process_heartbeat
 from worker.claim.lease import drain
-from worker.process import tasks  # noqa: F401  # imported before the fork: a job then starts in milliseconds
+from worker.process import tasks  # imported before the fork: a job then starts in milliseconds
 
 log = structlog.get_logger()
 
@@ -43,6 +44,10 @@ SILENT_SECONDS_MIN = 10.0
 """Extra time for the first heartbeat of a child process on a busy machine."""
 AGAIN_SECONDS = (1.0, 10.0)
 """The shortest and the longest wait before RQ's worker is started again."""
+FOLLOW_SECONDS = 10.0
+"""How long one wake-up makes new children, each for one claim, while more work waits."""
+HEARTBEAT_SECONDS = 60
+"""Added by RQ to the time until the next heartbeat."""
 REDIS_AWAY = (RedisAway, RedisSilent)
 
 
@@ -55,6 +60,8 @@ class ExportWorker(Worker):
     """Set permanently by the first signal; the worker that follows this one sees it, too."""
     _watch = Watch(process_heartbeat)
     _is_stalled = False
+    _is_follower = False
+    """Whether the child is a later one of its message."""
     _parent_pid = 0
     """The worker's pid for its child process: RQ's own `pid` is sometimes read again from Redis."""
 
@@ -104,7 +111,8 @@ class ExportWorker(Worker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Fork a child process for an allowed message; others are refused."""
         if isinstance(job, AllowedJob) and job.is_ours:
-            self._watch, self._is_stalled, self._parent_pid = Watch(process_heartbeat), False, os.getpid()
+            self._watch, self._is_stalled, self._is_follower = Watch(process_heartbeat), False, False
+            self._parent_pid = os.getpid()
             super().execute_job(job, queue)
         else:
             self._refuse(job.id.encode())
@@ -135,7 +143,51 @@ class ExportWorker(Worker):
             self.note(Incident.FORGED_MESSAGE)
         return bool(removed)
 
-    # The child process ("work horse" in RQ)
+    # The child processes ("work horses" in RQ)
+
+    def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
+        """Wait for the child; if it announced more work, make another child for the same wake-up (ADR 73)."""
+        until = time.monotonic() + FOLLOW_SECONDS
+        process_heartbeat.take_more()
+        super().monitor_work_horse(job, queue, execution)
+        while process_heartbeat.take_more() and not self.stopping.is_set():
+            if time.monotonic() > until:
+                # RQ's own turn: it cleans up and beats between two messages.
+                with suppress(QueueUnavailable):
+                    wake(open_queue(self.connection), str(job.args[0]) if job.args else "")
+                return
+            self._fork_follower()
+            super().monitor_work_horse(job, queue, execution)
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        """Wait for a child. RQ knows only the first child of a message: the death of a later one is counted here."""
+        pid, status, usage = super().wait_for_horse()
+        if self._is_follower and status:
+            self._report_lost(None, status)
+        return pid, status, usage
+
+    def _fork_follower(self) -> None:
+        self._watch, self._is_stalled, self._is_follower = Watch(process_heartbeat), False, True
+        child = os.fork()
+        if not child:
+            os.setpgrp()
+            self._follow()
+        self._horse_pid = child
+
+    def _follow(self) -> NoReturn:
+        """In a later child: claim and write without RQ, whose message the first child has finished."""
+        status = os.EX_SOFTWARE
+        try:
+            die_with_parent(self._parent_pid)
+            random.seed()
+            self.setup_work_horse_signals()
+            tasks.follow()
+            status = os.EX_OK
+        except Exception as error:
+            log.exception("job.failed", code=getattr(error, "code", None))
+            status = os.EX_OK
+        finally:
+            os._exit(status)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """In the child: end with the parent after any kind of kill; an orphan would work beside its successor."""
@@ -155,12 +207,18 @@ class ExportWorker(Worker):
             os.kill(self.horse_pid, signal.SIGKILL)
             return
         with suppress(RedisError):
-            super().maintain_heartbeats(job, execution)
+            if self._is_follower:
+                self.heartbeat(self.job_monitoring_interval + HEARTBEAT_SECONDS)
+            else:
+                super().maintain_heartbeats(job, execution)
 
     def handle_work_horse_killed(self, job: Job, _pid: int, status: int, _usage: object) -> None:
         """Count a death that the child could not report. Its export continues after the lease has expired."""
+        self._report_lost(job.id, status)
+
+    def _report_lost(self, job: str | None, status: int) -> None:
         kind = Incident.HORSE_STALLED if self._is_stalled else Incident.HORSE_DIED
-        log.error("horse.lost", kind=kind, job=job.id, status=status)
+        log.error("horse.lost", kind=kind, job=job, status=status)
         self.note(kind)
 
     def handle_exception(

@@ -26,6 +26,7 @@ from worker.claim import claims
 from worker.claim.lease import Lease
 from worker.context import WorkerContext
 from worker.export import step
+from worker.process.waiting import waiting_work
 
 SYNTHETIC = f"synthetic{secrets.token_hex(10)}"
 """Id of the user, the contact, the tenant and the export; no real one has it."""
@@ -49,12 +50,12 @@ def export(context: WorkerContext, seconds_max: float) -> None:
     there, limit = replace(context, storage=Nowhere(), exporters=exporters), context.settings.tenant_volumes_max
     with undone(there.engine), writing(there.engine) as connection:
         # By themselves and shortly: these hold locks that others wait for, or pass by.
-        claims.lock_next(connection, slices.group(None), small_only=False)
+        claims.lock_next(connection, claims.Ranks(slices.group(None), limit))
         audit.record(connection, "request.accepted", actor="warm-up")
         audit.chain(connection)
     with undone(there.engine):
         _ask(there)
-        claims.waiting(there.engine, limit)
+        waiting_work(there.engine, limit, small_only=False)
         claim = claims.claim_of(
             there.engine, SYNTHETIC, "warm-up", context.settings.lease_seconds, tenant_volumes_max=limit
         )

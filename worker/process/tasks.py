@@ -6,6 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from sqlalchemy import Engine, select
@@ -24,6 +25,7 @@ from worker.claim import claims
 from worker.claim.heartbeat import process_heartbeat
 from worker.context import WorkerContext
 from worker.process import source_check
+from worker.process.waiting import waiting_work
 from worker.process.warm_up import warm_process
 from worker.read import bounded_calls
 from worker.read.reader import SourcePatience
@@ -34,53 +36,76 @@ ID = re.compile(r"[a-z0-9]{1,64}")
 
 def advance(export_id: object = None, version: object = 1, /, *_others: object, **_more: object) -> None:
     """Claim a transfer or the slice whose turn it is, write one volume, wake the next worker; ignores its arguments."""
+    with _flushed_traces():
+        context = _checked()
+        if version != MESSAGE_VERSION:
+            incidents.count(context.engine, Incident.FOREIGN_MESSAGE)
+        claimed_id = _advance(context)
+        # Seldom: with several messages at a time, each claim may be that of another message.
+        if claimed_id != export_id and not _is_known(context.engine, export_id):
+            incidents.count(context.engine, Incident.UNKNOWN_EXPORT)
+
+
+def follow() -> None:
+    """Do the same in the next child process for the same wake-up (ADR 73)."""
+    with _flushed_traces():
+        _advance(_checked())
+
+
+@contextmanager
+def _flushed_traces() -> Iterator[None]:
     try:
-        _advance(export_id, version)
+        yield
     finally:
-        traces.flush()  # RQ ends this process without exit handlers
+        traces.flush()  # these processes end without exit handlers
 
 
-def _advance(export_id: object, version: object) -> None:
+def _checked() -> WorkerContext:
+    """Return the context with a checked storage. Raises ForeignStore."""
     context = workplace()
     deployment.check_store(context.engine, context.storage)
     process_heartbeat.beat()
-    for incident in _unexpected(context.engine, export_id, version):
-        incidents.count(context.engine, incident)
+    return context
+
+
+def _advance(context: WorkerContext) -> str | None:
+    """Claim and write; returns the id of the export of the claim."""
     owner = f"{socket.gethostname()}:{os.getpid()}"
     settings = context.settings
     limit, small_only = settings.tenant_volumes_max, settings.small_only
     # A transfer needs one worker at a time and little of it: it goes first, except on a worker reserved for people.
-    if not small_only and _sent_on(context, owner):
-        return
-    claim = claims.claim(context.engine, owner, settings.lease_seconds, tenant_volumes_max=limit, small_only=small_only)
+    work = waiting_work(context.engine, limit, small_only=small_only)
+    if work.has_transfer and not small_only and (sent := _sent_on(context, owner)):
+        return sent
+    claim = claims.claim_first(
+        *(context.engine, work.tenants, owner, settings.lease_seconds), tenant_volumes_max=limit, small_only=small_only
+    )
     if claim is None:
-        if small_only:
-            _sent_on(context, owner)
-    elif more := export.advance(context, claim):
+        return _sent_on(context, owner) if small_only and work.has_transfer else None
+    if claim.others_wait:
+        process_heartbeat.announce_more()
+    if more := export.advance(context, claim):
         wake_next(context.settings, claim.id, more)
+    return claim.id
 
 
-def _sent_on(context: WorkerContext, owner: str) -> bool:
-    """Continue a transfer if one is claimable."""
+def _sent_on(context: WorkerContext, owner: str) -> str | None:
+    """Continue a transfer if one is claimable; returns the id of its export."""
     sent = transfer.claim(context.engine, owner, context.settings.lease_seconds)
     if sent is None:
-        return False
+        return None
     if transfer.advance(context, sent):
         wake_next(context.settings, sent.id, 1)
-    return True
+    return sent.id
 
 
-def _unexpected(engine: Engine, export_id: object, version: object) -> Iterator[Incident]:
-    """Yield signs that another program writes to this queue. They do not change what is claimed."""
-    if version != MESSAGE_VERSION:
-        yield Incident.FOREIGN_MESSAGE
+def _is_known(engine: Engine, export_id: object) -> bool:
+    """Return whether an export has this id; otherwise another program writes to this queue, which changes no claim."""
     # An invalid id is not looked up: the database may not be able to compare it.
     if not isinstance(export_id, str) or not ID.fullmatch(export_id):
-        yield Incident.UNKNOWN_EXPORT
-        return
+        return False
     with reading(engine) as connection:
-        if connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id)) is None:
-            yield Incident.UNKNOWN_EXPORT
+        return connection.scalar(select(EXPORT.c.id).where(EXPORT.c.id == export_id)) is not None
 
 
 def check_sources() -> None:

@@ -193,19 +193,21 @@ def add(
     tallies: Mapping[int, LedgerTally],
     gaps: Sequence[Mapping[str, Any]],
     filled: Sequence[int],
+    known: Sequence[RowMapping] | None = None,
 ) -> list[dict[str, Any]]:
     """Add a volume's tallies and gaps, and delete the gaps that it filled; returns all lines afterwards.
 
-    The caller has locked the export, because slices add to the same lines. Raises: LeaseLost if a line or a filled gap
-    is not there: the export was continued by others.
+    The caller has locked the export, because slices add to the same lines. `known`: the lines if no other slice does.
+
+    Raises: LeaseLost if a line or a filled gap is not there: the export was continued by others.
     """
-    lines = merge(exports.ledger(connection, export_id), tallies)
+    lines = merge(exports.ledger(connection, export_id) if known is None else known, tallies)
+    is_same = tallies.keys() <= {line["ordinal"] for line in lines}
     if changed := [line for line in lines if line["ordinal"] in tallies]:
         by_ordinal = update(LEDGER).where(LEDGER.c.export_id == export_id, LEDGER.c.ordinal == bindparam("line"))
         values = [{"line": line["ordinal"], **{name: line[name] for name in CHANGING}} for line in changed]
-        connection.execute(by_ordinal, values)
+        is_same = connection.execute(by_ordinal, values).rowcount == len(changed) and is_same
     closing = delete(GAP).where(GAP.c.export_id == export_id, GAP.c.id.in_(filled))
-    is_same = tallies.keys() <= {line["ordinal"] for line in lines}
     if not is_same or (filled and connection.execute(closing).rowcount != len(filled)):
         raise LeaseLost(f"export {export_id}: its ledger is not the one that this volume began with")
     if gaps:

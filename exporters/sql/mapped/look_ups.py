@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, select
 
@@ -18,6 +19,7 @@ from exporters.sql.marks import is_set
 from exporters.sql.sole_addresses import may_be
 from portability.api import ADDRESS_KINDS, STAFF_IDENTITY, Identity, Subject, SubjectKind
 from portability.people.addresses import normal
+from portability.people.resolution import shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,14 @@ class LookUp:
     def identities(self, connection: Connection, source: str, subject: Subject) -> Iterator[Identity]:
         """Yield the identities that the rows of the subject give, in a stable order."""
         for known in self._known(subject) if self.serves(subject) else ():
-            for value, tenant, is_verified in self._rows(connection, known):
+            # Several exporters of a platform state the same look-up: it is made once in a round of a resolution.
+            key = ("look-up", connection.engine, self.column, self.value, self.tenant, self.verified, self.where, known)
+            for value, tenant, is_verified in shared(key, partial(self._found, connection, known)):
                 if value:
                     yield Identity(source, self.gives, value, verified=is_verified, tenant=tenant)
+
+    def _found(self, connection: Connection, known: Identity) -> Sequence[tuple[str, str | None, bool]]:
+        return [*self._rows(connection, known)]
 
     def is_known(self, connection: Connection, subject: Subject) -> bool:
         """Return whether a row contains the identity that the request names."""

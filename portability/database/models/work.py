@@ -32,6 +32,8 @@ deployment = Table(
     Column("store_id", String(64), comment="of the file:// storage that holds the archives"),
     Column("created_at", UtcTime, nullable=False),
     Column("swept_at", UtcTime, comment="when a clock last swept the storage"),
+    Column("counts", JsonType, comment="rows by table and state, for the metrics (portability/signals/)"),
+    Column("counted_at", UtcTime, comment="when a clock last counted them"),
 )
 
 export = Table(

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from portability.database.engine import reading, writing
 from portability.delivery import links
 from portability.errors import LinkInvalid
-from portability.requests import actors, approvals
+from portability.requests import actors, approvals, request_log
 from portability.requests.approvals import Cause
 from portability.requests.policy import Actor
 from portability.trust import audit
@@ -173,3 +173,36 @@ def test_staff_say_why_they_ask(run: Run, made: World) -> None:
     assert answer(run(*asked, "--reason", "ticket 7", "--json"))["state"] == "queued"
     with reading(made.engine) as connection:
         assert audit.events(connection)[-1]["actor"] == "staff:sue"
+
+
+def test_the_log_is_verified_from_a_kept_head(run: Run, made: World, ready_export: str, tmp_path: Path) -> None:
+    """Only later events are read, and the exports that they name compared; a head that is not in the log is refused."""
+    assert ready_export
+    first, other = tmp_path / "first.jwt", tmp_path / "other.jwt"
+    first.write_text(run("audit", "head").stdout)
+    verified = answer(run("audit", "verify", "--json"))["head"]["event"]
+    made.request("user:usr_2")
+    other.write_text(run("audit", "head").stdout)
+    report = answer(run("audit", "verify", "--from", str(first), "--json"))
+    assert (report["ok"], report["from_event"], report["outside_head"]) == (True, verified, True)
+    assert (report["events"], report["exports"], report["objects"]) == (report["head"]["event"] - verified, 1, 0)
+    assert f"events after event {verified}, 1 exports" in run("audit", "verify", "--from", str(first)).stdout
+    assert run("audit", "verify", "--from", str(first), "--head", str(other)).exit_code == 2
+    with writing(made.engine) as connection:
+        connection.execute(text("DROP TRIGGER audit_event_append_only_update"))
+        connection.execute(text("UPDATE audit_event SET actor = 'x' WHERE id = 1"))  # before the head
+    assert answer(run("audit", "verify", "--from", str(first), "--json"))["ok"]
+    with writing(made.engine) as connection:
+        connection.execute(text("UPDATE audit_event SET hash = 'x' WHERE id = :id"), {"id": verified})
+    assert "[audit_differs]" in run("audit", "verify", "--from", str(first)).output
+
+
+def test_the_request_log_is_printed_page_by_page(run: Run, made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As JSON one document, as text a table for each page; without a request both are empty."""
+    monkeypatch.setattr(request_log, "PAGE", 2)
+    assert answer(run("requests", "--json")) == {"requests": []}
+    asked = [made.request(f"user:usr_{number}") for number in range(5)]
+    assert [row["id"] for row in answer(run("requests", "--json"))["requests"]] == asked[::-1]
+    shown = run("requests").stdout
+    assert shown.count("Requests") == 3
+    assert all(identifier in shown for identifier in asked)

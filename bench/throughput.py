@@ -1,0 +1,126 @@
+"""`throughput`: small exports by two workers from a queue: one export costs the same however many wait.
+
+A clock chains and dispatches, as in a deployment. Each export is a person's, in a process of its own. Printed: exports
+per second, and seconds of processor of the workers for each. The processor's time is compared, because other programs
+on the machine do not change it much.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import orjson
+import servers
+from factories import World, world
+from redis import Redis
+from rq import Worker
+from small_exports import PLAN
+from sqlalchemy import create_engine, func, select
+from workers import own_notice
+
+from bench.figures import Figure, machine
+from bench.surroundings import Surroundings, surroundings
+from bench.worker import COMMAND
+from demo.seed import seed
+from exporters.reference.schema import users
+from portability.database import models
+from portability.database.engine import reading
+from portability.processes import die_with_parent
+from portability.queue import connect
+from portability.storage import open_storage
+
+QUEUED = (60, 240)
+LONG_QUEUED = (60, 1_000, 10_000, 100_000)
+WORKERS = 2
+CLOCK = "import sys; from cli.main import main; main(['clock'])"
+PAUSE_SECONDS = 0.2
+WAIT_SECONDS = 48 * 3600.0
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def measure(*, long: bool) -> Figure:
+    """Measure seconds of processor for an export; print it for each length of the queue."""
+    costs = [_costs(count) for count in (LONG_QUEUED if long else QUEUED)]
+    return Figure("throughput", costs[-1], costs[0], 1.1, "s", 1)
+
+
+def _costs(count: int) -> float:
+    """Return the workers' seconds of processor for one of `count` queued exports."""
+    with surroundings() as around, servers.valkey() as valkey, connect(valkey.url) as redis:
+        made = _deployed(around, valkey.url, count)
+        with _running(around, redis) as pids:
+            before, began = _cpu_seconds(pids), time.perf_counter()
+            _wait(lambda: _ready(made) == count)
+            seconds, cpu = time.perf_counter() - began, _cpu_seconds(pids) - before
+        made.engine.dispose()
+    line = {"queued": count, "per_second": round(count / seconds, 2), "cpu_ms": round(1000 * cpu / count, 1)}
+    print(orjson.dumps(line | {"machine": machine()}).decode(), flush=True)
+    return cpu / count
+
+
+def _deployed(around: Surroundings, redis_url: str, count: int) -> World:
+    """Make a deployment whose queue has an export of each of `count` people."""
+    source, control = (around.postgres.url(around.postgres.create_database()) for _ in range(2))
+    archives, recordings = around.s3.url("archives"), around.s3.url("recordings")
+    seed(source, open_storage(recordings), replace(PLAN, users=count))
+    settings = {"DIR": str(around.folder), "DATABASE_URL": control, "REDIS_URL": redis_url, "STORAGE_URL": archives}
+    settings |= {"SOURCE_URL": source, "RECORDINGS_URL": recordings, "CLOCK_SECONDS": "1"}
+    settings["NOTICE_DIR"] = str(own_notice(around.folder / "notice"))
+    os.environ.update({f"PORTABILITY_{name}": value for name, value in settings.items()})
+    made = world(around.folder, {}, storage=open_storage(archives), database_url=control).with_all_keys()
+    engine = create_engine(source)
+    with engine.connect() as connection:
+        people = connection.scalars(select(users.c.id).limit(count)).all()
+    engine.dispose()
+    for person in people:
+        made.request(f"user:{person}")
+    return made
+
+
+@contextmanager
+def _running(around: Surroundings, redis: Redis) -> Iterator[Sequence[int]]:
+    """Start workers, and a clock when they listen; yields the workers' pids."""
+    with (around.folder / "processes.log").open("wb") as log:
+
+        def start(command: str) -> subprocess.Popen[bytes]:
+            begin = partial(die_with_parent, os.getpid())
+            return subprocess.Popen([sys.executable, "-c", command], stdout=log, stderr=log, preexec_fn=begin)  # noqa: PLW1509  # only a prctl
+
+        started = [start(COMMAND) for _ in range(WORKERS)]
+        try:
+            _wait(lambda: len(Worker.all(connection=redis)) == WORKERS)
+            started.append(start(CLOCK))
+            yield [process.pid for process in started[:WORKERS]]
+        finally:
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait()
+
+
+def _ready(made: World) -> int:
+    ended = select(func.count()).select_from(models.export).where(models.export.c.state == "ready")
+    with reading(made.engine) as connection:
+        return connection.execute(ended).scalar_one()
+
+
+def _cpu_seconds(pids: Sequence[int]) -> float:
+    """Return the processor time of processes and of their children that have ended (proc(5), fields 14 to 17)."""
+    fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids)
+    return sum(int(ticks) for row in fields for ticks in row[11:15]) / TICK
+
+
+def _wait(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {WAIT_SECONDS} s")
+        time.sleep(PAUSE_SECONDS)

@@ -1,0 +1,44 @@
+"""What one small export costs the databases: a figure that grows unseen with each convenient query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from servers.databases import Postgres
+from servers.s3 import S3Server
+from small_exports import small_export
+
+PSEUDONYMS = {"SELECT pseudonym": 2, "INSERT pseudonym": 2}
+"""Two of the datasets name other people; each also locks the export once."""
+FIXED = {
+    "SELECT anon_1": 1,  # what waits
+    "UPDATE turn": 1,
+    "SELECT export": 2,  # locked by the claim, and by the commit
+    "UPDATE slice": 3,  # claimed, planned, ended
+    "UPDATE export": 3,  # running, a number for a volume, ready
+    "SELECT instruction": 1,
+    "INSERT ledger": 1,
+    "SELECT volume": 1,
+    "INSERT volume": 1,
+    "SELECT ledger": 1,
+    "SELECT signing_key": 1,
+    "UPDATE volume": 1,
+    "UPDATE ledger": 1,
+    "INSERT notification": 1,
+    "INSERT audit_unchained": 1,
+}
+"""The statements of every small export: twenty."""
+
+
+def test_a_small_export_executes_twenty_statements_besides_those_for_its_data(
+    tmp_path: Path, pg_server: Postgres, s3_server: S3Server, redis_url: str
+) -> None:
+    """From claim to ready: six more for pseudonyms, four for own records, 44 on the source for its 17 datasets."""
+    with small_export(tmp_path, pg_server, s3_server, redis_url) as running:
+        running.count()  # what a process caches
+        found = running.count()
+    assert sum(FIXED.values()) == 20
+    assert found.datasets == 34
+    assert found.kinds == FIXED | PSEUDONYMS | {"UPDATE export": 5}
+    assert len(found.own) == 4
+    assert len(found.source) == 44
