@@ -30,7 +30,8 @@ from web.logins import Login
 HERE = Path(__file__).parent
 LOCAL = re.compile(r"/(?:me|staff|d)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
 LOCAL_LENGTH = 2000
-FLASH = "flash"
+FLASH, ALERT = "flash", "alert"
+"""Names in the session of what the next page shows: what was done, or what went wrong."""
 WAIT_SECONDS = 60
 """When a visitor is asked to try again, where an answer has no header Retry-After."""
 DESK = {ActorRole.TENANT_ADMIN, ActorRole.STAFF, ActorRole.OFFICER}
@@ -101,7 +102,8 @@ def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN40
         "brand": request.app.state.place.brand,
         "address_kinds": request.app.state.place.settings.address_kinds,
         "rooms": {"desk": bool(roles & DESK), "audit": bool(roles & AUDIT)},
-        "flash": request.session.pop(FLASH, None),
+        FLASH: request.session.pop(FLASH, None),
+        ALERT: request.session.pop(ALERT, None),
         "path": request.url.path,
     }
     return _environment().get_template(template).render({**shared, **context})
@@ -146,6 +148,11 @@ def _fault_sentence(status: int, code: str) -> str:
 def flash(request: Request, name: str) -> None:
     """Show the sentence of a name on the next page."""
     request.session[FLASH] = name
+
+
+def alert(request: Request, name: str) -> None:
+    """Show the sentence of a name on the next page as an error."""
+    request.session[ALERT] = name
 
 
 def see_other(url: str) -> Response:
