@@ -181,8 +181,8 @@ def _came_from(request: Request) -> str:
     match room, rest:
         case (("me" | "staff"), ["exports", export_id, *_]):
             return f"/{room}/exports/{export_id}"
-        case "staff", ["recipients" | "sources" as part, *_]:
-            return f"/staff/{part}"
+        case "staff", ["recipients" | "sources" | "bulk" | "search" as part, *_]:
+            return "/staff" if part in {"bulk", "search"} else f"/staff/{part}"
         case "staff", ["inbox", received_id, *_]:
             return f"/staff/inbox/{received_id}"
         case "staff", _:

@@ -179,9 +179,7 @@ def begun(
     return rendering.see_other(f"/d/{token}/volumes/{number}?claim={claim}")
 
 
-def _refusal(
-    request: Request, place: AppContext, connection: Connection, link: RowMapping
-) -> dict[str, object] | None:
+def _refusal(request: Request, place: AppContext, connection: Connection, link: RowMapping) -> dict[str, object] | None:
     export = exports.get(connection, link["export_id"])
     return copy_status.refusal(connection, place, export, rendering.language(request))
 
