@@ -19,7 +19,7 @@ class FoundAccounts:
     """What the sources know of a text that may be an address."""
 
     addresses: tuple[tuple[SubjectKind, str], ...] = ()
-    """The text as an address of each kind, in its normal form; empty: it is none."""
+    """The text as an address of each kind, in its normal form; empty for another text."""
     accounts: tuple[str, ...] = ()
     """Ids of account holders, in order."""
     unresolved: tuple[str, ...] = ()

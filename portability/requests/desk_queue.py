@@ -109,7 +109,7 @@ class DeskList:
 def page(
     connection: Connection, scope: Scope, wanted: DeskList, *, after: str | None = None, limit: int = PAGE
 ) -> tuple[Sequence[RowMapping], str | None]:
-    """Return a page of a list, and the cursor of the next page; None: there is none. Raises BadInput for a cursor."""
+    """Return a page of a list, and the cursor of the next page (None after the last). Raises BadInput for a cursor."""
     order = wanted.order
     column, is_descending = _COLUMNS[order.removeprefix("-")], order.startswith("-")
     query = select(EXPORT).where(*scope.condition(), *wanted.conditions())

@@ -35,7 +35,7 @@ class CopyEstimate:
 
 
 def typical(connection: Connection, profile: str, kind: str, subject_ref: str | None = None) -> CopyEstimate:
-    """Estimate a copy that is not made yet: its size as the subject's last one, its time as that of recent ones.
+    """Estimate a copy that is not made yet: its size as the subject's last copy, its time as recent copies.
 
     Args:
         connection: any transaction.
@@ -86,7 +86,7 @@ def _sized(connection: Connection, exports: Any) -> Sequence[RowMapping]:  # noq
 
 
 def _last_size(connection: Connection, profile: str, subject_ref: str) -> int | None:
-    """Return the bytes of the subject's newest archive for this profile; None: there is none."""
+    """Return the bytes of the subject's newest archive for this profile; None without an archive."""
     own = (EXPORT.c.subject_ref == subject_ref, EXPORT.c.profile == profile, EXPORT.c.state == ExportState.READY)
     last = select(EXPORT).where(*own).order_by(EXPORT.c.ended_at.desc()).limit(1).subquery()
     found = _sized(connection, last)

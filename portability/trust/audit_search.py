@@ -47,7 +47,7 @@ class EventFilter:
 def page(
     connection: Connection, wanted: EventFilter, *, before: int | None = None, limit: int = PAGE
 ) -> tuple[Sequence[RowMapping], int | None]:
-    """Return events, the newest first, and the id before which the next page begins; None: there is none.
+    """Return events, the newest first, and the id before which the next page begins; None after the last page.
 
     Args:
         connection: any transaction.

@@ -112,7 +112,7 @@ def refusal(connection: Connection, place: AppContext, row: RowMapping, language
 
 
 def kept(place: AppContext, row: RowMapping) -> datetime | None:
-    """Return until when the archive can be downloaded; None: there is none."""
+    """Return until when the archive can be downloaded; None without an archive."""
     if row["state"] != ExportState.READY or row["ended_at"] is None:
         return None
     return kept_until(row["ended_at"], place.settings.ttl_seconds(row["subject_kind"]), row["retrieval_ends_at"])

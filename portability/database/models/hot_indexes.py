@@ -55,12 +55,8 @@ INDEXES = (
     Index("export_newest_of_tenant_idx", export.c.tenant, export.c.created_at, export.c.id),
     # What a member of staff works on, and the search by a beginning or a word (portability/requests/desk_queue.py).
     _partial("export_assignee_idx", export.c.assignee, export.c.due_at, where="assignee IS NOT NULL"),
-    Index("export_id_begin_idx", export.c.id, postgresql_ops={"id": "varchar_pattern_ops"}).ddl_if(
-        dialect="postgresql"
-    ),
-    Index(
-        "export_subject_ref_begin_idx", export.c.subject_ref, postgresql_ops={"subject_ref": "varchar_pattern_ops"}
-    ).ddl_if(dialect="postgresql"),
+    Index("export_id_begin_idx", export.c.id, postgresql_ops={"id": "varchar_pattern_ops"}),
+    Index("export_subject_ref_begin_idx", export.c.subject_ref, postgresql_ops={"subject_ref": "varchar_pattern_ops"}),
     Index(
         "export_reason_words_idx", text("to_tsvector('simple', reason)"), _table=export, postgresql_using="gin"
     ).ddl_if(dialect="postgresql"),

@@ -17,10 +17,9 @@ def upgrade() -> None:
     op.create_index("audit_event_actor_idx", "audit_event", ["actor", "id"])
     op.create_index("audit_event_action_idx", "audit_event", ["action", "id"])
     op.create_index("audit_event_at_idx", "audit_event", ["at"])
-    if op.get_bind().dialect.name != "postgresql":
-        return
     for column in ("id", "subject_ref"):
         begins = {column: "varchar_pattern_ops"}
         op.create_index(f"export_{column}_begin_idx", "export", [column], postgresql_ops=begins)
-    words = [text("to_tsvector('simple', reason)")]
-    op.create_index("export_reason_words_idx", "export", words, postgresql_using="gin")
+    if op.get_bind().dialect.name == "postgresql":
+        words = [text("to_tsvector('simple', reason)")]
+        op.create_index("export_reason_words_idx", "export", words, postgresql_using="gin")
