@@ -30,7 +30,7 @@ from portability.database.engine import UtcTime, now
 from portability.requests import exports, page_cursors
 from portability.requests.exports import unanswered
 from portability.requests.request_log import DAY_SECONDS, Scope
-from portability.requests.states import ExportState
+from portability.requests.states import UNANSWERED, ExportState
 from portability.trust import audit
 
 EXPORT = models.export
@@ -102,6 +102,10 @@ class DeskList:
                 return (unanswered(), EXPORT.c.due_at >= now(), EXPORT.c.due_at < now(DAY_SECONDS))
             case DeskView.ASSIGNED:
                 return (unanswered(), EXPORT.c.assignee == self.assignee)
+            case ExportState.REVIEW | ExportState.FAILED:
+                # As they are counted: a record whose subject was erased needs nothing any more.
+                living = (EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None))
+                return (EXPORT.c.state == self.view, *living)
             case _:
                 return (EXPORT.c.state == self.view,)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from factories import MadeUpExporter, things
@@ -106,25 +107,25 @@ def test_several_requests_are_taken_and_cancelled_after_a_question(staffed: Serv
     """The first answer asks and changes nothing; the second does it, and says for which it could not."""
     waiting, ended = _made(staffed, "user:usr_bulk_1"), _made(staffed, "user:usr_bulk_2", state="expired")
     with staffed.browser("sam", "staff") as visitor:
-        both = {"selected": [waiting, ended]}
+        both: dict[str, Any] = {"selected": [waiting, ended]}
         assert "Selected requests: 2" in visitor.send("/staff/bulk", what="cancel", **both).text
         assert staffed.world.view(waiting)["state"] == "queued"
         visitor.send("/staff/bulk", what="assign", confirmed="yes", selected=[waiting])
         assert waiting in visitor.client.get("/staff", params={"state": "assigned"}).text
         done = visitor.send("/staff/bulk", what="cancel", confirmed="yes", **both).text
         assert "Done for 1 of 2." in done
-        assert "wrong_state" in done
+        assert "its status does not allow this" in done
         assert "Select at least one request" in visitor.send("/staff/bulk", what="cancel").text
         assert visitor.send("/staff/bulk", what="erase", **both).status_code == 400
     assert staffed.world.view(waiting)["state"] == "cancelled"
 
 
 def test_only_who_may_approve_approves_several(staffed: Served) -> None:
-    """Support selects and confirms: the row says not_allowed, and nothing was approved."""
+    """Support selects and confirms: the row says so, and nothing was approved."""
     export_id = _made(staffed, "user:usr_bulk_3", state="review")
     with staffed.browser("sam", "staff") as visitor:
         answer = visitor.send("/staff/bulk", what="approve", confirmed="yes", selected=[export_id])
-    assert "not_allowed" in answer.text
+    assert "you may not do this here" in answer.text
     assert staffed.world.view(export_id)["state"] == "review"
 
 
