@@ -91,23 +91,19 @@ class DeskList:
         return DeskSort(self.sort) if self.sort in possible else usual
 
     def conditions(self) -> Sequence[ColumnElement[bool]]:
-        match self.view:
-            case DeskView.ALL:
-                return ()
-            case DeskView.OPEN:
-                return (unanswered(),)
-            case DeskView.OVERDUE:
-                return (unanswered(), EXPORT.c.due_at < now())
-            case DeskView.SOON:
-                return (unanswered(), EXPORT.c.due_at >= now(), EXPORT.c.due_at < now(DAY_SECONDS))
-            case DeskView.ASSIGNED:
-                return (unanswered(), EXPORT.c.assignee == self.assignee)
-            case ExportState.REVIEW | ExportState.FAILED:
-                # As they are counted: a record whose subject was erased needs nothing any more.
-                living = (EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None))
-                return (EXPORT.c.state == self.view, *living)
-            case _:
-                return (EXPORT.c.state == self.view,)
+        # Failed and waiting as they are counted: a record whose subject was erased needs nothing any more.
+        of_state = (EXPORT.c.state == self.view,)
+        living = (*of_state, EXPORT.c.state.in_(UNANSWERED), EXPORT.c.erased_at.is_(None))
+        found: dict[str, Sequence[ColumnElement[bool]]] = {
+            DeskView.ALL: (),
+            DeskView.OPEN: (unanswered(),),
+            DeskView.OVERDUE: (unanswered(), EXPORT.c.due_at < now()),
+            DeskView.SOON: (unanswered(), EXPORT.c.due_at >= now(), EXPORT.c.due_at < now(DAY_SECONDS)),
+            DeskView.ASSIGNED: (unanswered(), EXPORT.c.assignee == self.assignee),
+            ExportState.REVIEW: living,
+            ExportState.FAILED: living,
+        }
+        return found.get(self.view, of_state)
 
 
 def page(
