@@ -31,7 +31,8 @@ from web.context import AppContext, WebhookAnswers
 from web.headers import Guarded
 from web.journal import Shipped
 from web.observations import Observations, Observed
-from web.pages import address_login, brand, download, login, me, my_sessions, my_transfers, staff
+from web.pages import address_login, brand, desk, download, login, me, my_sessions, my_transfers, staff
+from web.pages import audit as desk_audit
 from web.pages import inbox as desk_inbox
 from web.pages import recipients as desk_recipients
 from web.pages import referrals as desk_referrals
@@ -82,8 +83,8 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     problems.handle(app)
     openapi.document(app)
     own = (login, address_login, my_sessions, me, my_transfers)
-    desk = (desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
-    for room in (brand, *own, *desk, download, exports, erasure_holds, recipients, transfers, inbox, public):
+    of_staff = (desk, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
+    for room in (brand, *own, *of_staff, download, exports, erasure_holds, recipients, transfers, inbox, public):
         app.include_router(room.router)
     app.include_router(transfers.receiving)
     app.include_router(inbox.receiving)

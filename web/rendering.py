@@ -30,7 +30,8 @@ from web.logins import Login
 HERE = Path(__file__).parent
 LOCAL = re.compile(r"/(?:me|staff|d)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
 LOCAL_LENGTH = 2000
-FLASH = "flash"
+FLASH, ALERT = "flash", "alert"
+"""Names in the session of what the next page shows: what was done, or what went wrong."""
 WAIT_SECONDS = 60
 """When a visitor is asked to try again, where an answer has no header Retry-After."""
 DESK = {ActorRole.TENANT_ADMIN, ActorRole.STAFF, ActorRole.OFFICER}
@@ -101,7 +102,8 @@ def text(request: Request, template: str, **context: Any) -> str:  # noqa: ANN40
         "brand": request.app.state.place.brand,
         "address_kinds": request.app.state.place.settings.address_kinds,
         "rooms": {"desk": bool(roles & DESK), "audit": bool(roles & AUDIT)},
-        "flash": request.session.pop(FLASH, None),
+        FLASH: request.session.pop(FLASH, None),
+        ALERT: request.session.pop(ALERT, None),
         "path": request.url.path,
     }
     return _environment().get_template(template).render({**shared, **context})
@@ -148,6 +150,11 @@ def flash(request: Request, name: str) -> None:
     request.session[FLASH] = name
 
 
+def alert(request: Request, name: str) -> None:
+    """Show the sentence of a name on the next page as an error."""
+    request.session[ALERT] = name
+
+
 def see_other(url: str) -> Response:
     """Redirect with status 303: reloading the next page does not send a form again."""
     return RedirectResponse(url, HTTPStatus.SEE_OTHER)
@@ -174,8 +181,8 @@ def _came_from(request: Request) -> str:
     match room, rest:
         case (("me" | "staff"), ["exports", export_id, *_]):
             return f"/{room}/exports/{export_id}"
-        case "staff", ["recipients" | "sources" as part, *_]:
-            return f"/staff/{part}"
+        case "staff", ["recipients" | "sources" | "bulk" | "search" as part, *_]:
+            return "/staff" if part in {"bulk", "search"} else f"/staff/{part}"
         case "staff", ["inbox", received_id, *_]:
             return f"/staff/inbox/{received_id}"
         case "staff", _:

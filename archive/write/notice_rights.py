@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from portability.api import JSON
 from portability.law.notice import Register, Right
-from portability.law.notice.entries import Authority
 from portability.law.regime import Regime
 from portability.law.rights import RightCode
 
@@ -67,15 +66,7 @@ def _law(right: Right, regimes: Sequence[Regime]) -> str:
 
 def authorities(register: Register, regimes: Sequence[Regime]) -> list[JSON]:
     """Return where to complain: the authorities of the subject's laws, and those that are for every law."""
-    return [
-        one.model_dump(mode="json", exclude={"regimes"})
-        for one in register.authorities.values()
-        if not one.regimes or not regimes or _is_for(one, regimes)
-    ]
-
-
-def _is_for(authority: Authority, regimes: Iterable[Regime]) -> bool:
-    return any(regime.name in authority.regimes for regime in regimes)
+    return [one.model_dump(mode="json", exclude={"regimes"}) for one in register.authorities_under(regimes)]
 
 
 def _plain(right: Right) -> dict[str, JSON]:

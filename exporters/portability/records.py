@@ -11,12 +11,8 @@ from portability.api import Subject, SubjectKind, Withheld, WithheldKind
 from portability.database import models
 
 EXPORT, LINK, CLAIM, CODE = models.export.c, models.link.c, models.link_claim.c, models.code.c
-APPROVAL, EVENT, MESSAGE, AUDIT = (
-    models.approval.c,
-    models.deadline_event.c,
-    models.notification.c,
-    models.audit_event.c,
-)
+APPROVAL, EVENT = models.approval.c, models.deadline_event.c
+MESSAGE, AUDIT = models.notification.c, models.audit_event.c
 MANDATE, CONSENT, SENT, RECEIPT = models.mandate.c, models.authorisation.c, models.transfer.c, models.transfer_receipt.c
 RECIPIENT, ORDER, HOLD, RECALL = models.recipient.c, models.instruction.c, models.legal_hold.c, models.recall.c
 ATTESTATION, RECEIVED, SENDER = models.attestation.c, models.received_transfer.c, models.sender.c
@@ -103,7 +99,8 @@ TABLES: tuple[OwnTable, ...] = (
         created=EXPORT.created_at,
         where=about(models.export),
         withheld=[
-            _secret("pseudonym_key", "a key that derives the pseudonyms of other people", "it would identify them")
+            _secret("pseudonym_key", "a key that derives the pseudonyms of other people", "it would identify them"),
+            Withheld("assignee", "who works on the request", "it names a member of staff", WithheldKind.OTHER_PERSON),
         ],
     ),
     own_table(

@@ -56,6 +56,8 @@ CLIENT_BITS = 64
 LINK = AttemptRule("link", 120, 60)
 """Wrong links for one address, and parts of a volume for one link."""
 REQUEST = AttemptRule("request", 60, 60)
+RETRY = AttemptRule("retry", 5, 3600)
+"""Readings of what a copy lacks, for each copy: while one runs, the copy cannot be downloaded."""
 INBOX = AttemptRule("inbox", 120, 60)
 """Webhooks from one address."""
 RECEIPT = AttemptRule("receipt", 20, 300)

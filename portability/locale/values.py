@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Literal
@@ -69,6 +71,14 @@ def ahead(language: str, seconds: float) -> str:
     if whole > MINUTE_SECONDS:
         whole = math.ceil(whole / MINUTE_SECONDS) * MINUTE_SECONDS
     return dates.format_timedelta(timedelta(seconds=whole), threshold=1, add_direction=True, locale=_locale(language))
+
+
+@cache
+def countries(language: str, codes: frozenset[str]) -> Sequence[tuple[str, str]]:
+    """Return countries by their codes (ISO 3166-1) as (code, name), in the order of a list in that language."""
+    names = _locale(language).territories
+    named = [(code, str(names.get(code, code))) for code in codes]
+    return sorted(named, key=lambda country: (unicodedata.normalize("NFKD", country[1]).casefold(), country[0]))
 
 
 @cache

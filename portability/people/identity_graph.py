@@ -196,13 +196,13 @@ def _addresses_of_others(
             proved[address].append(node)
     for (kind, form), group in list(proved.items())[:ADDRESSES_MAX]:
         asked = Subject(kind, None, subject.ref, (first_identity(kind, form, None),))
-        owned = [name for name, owners in _owners(asked, exporters, ask, unresolved) if owners - own]
+        owned = [name for name, owners in owners(asked, exporters, ask, unresolved) if owners - own]
         if owned:
             sources = tuple(dict.fromkeys([*_sources(group), *owned]))
             yield IdentityConflict(ConflictCode.ADDRESS_OF_ANOTHER, _numbers(group), sources)
 
 
-def _owners(
+def owners(
     asked: Subject, exporters: Mapping[str, Exporter], ask: Ask, unresolved: dict[str, Unresolved]
 ) -> Iterator[tuple[str, set[str]]]:
     """Yield the accounts that have proved an address, by source."""

@@ -100,7 +100,10 @@ _DECISIONS = (
 _OF_PEOPLE = (Action.DECIDE_REVIEW, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.INBOX)
 _DECIDE = dict.fromkeys((*_DECISIONS, *_SENDING, *_OF_PEOPLE, Action.SEE_IDENTITIES), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ, Action.SOURCES), Reach.ANY)
-_OWN = (Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE, *_SENDING)
+_OWN = (
+    *(Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.RETRY, Action.LINK, Action.REVOKE),
+    *_SENDING,
+)
 _RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ, Action.TEST_SOURCE)
 
 RIGHTS: Mapping[ActorRole, Mapping[Action, Reach]] = {

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, or_, select, tuple_
 
 from portability.api import JSON
-from portability.api.errors import BadInput
 from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import UtcTime, now
 from portability.errors import AddressOfAccount
+from portability.requests import page_cursors
 from portability.requests.exports import unanswered
 from portability.requests.outcome import UNDELIVERED, OwnOutcome
 from portability.requests.states import UNANSWERED, ExportState
@@ -91,12 +88,14 @@ def page(
     if search:
         conditions.append(or_(EXPORT.c.id == search, EXPORT.c.subject_ref == search))
     if after is not None:
-        at, last = _decoded(after)
+        at, last = page_cursors.decoded(after)
         # One comparison of both, which an index answers: each page costs the same.
         conditions.append(tuple_(EXPORT.c.created_at, EXPORT.c.id) < tuple_(literal(at, UtcTime()), literal(last)))
     query = _answered().where(*conditions).order_by(EXPORT.c.created_at.desc(), EXPORT.c.id.desc())
     rows = connection.execute(query.limit(limit + 1)).mappings().all()
-    following = _encoded(rows[limit - 1]) if len(rows) > limit else None
+    following = (
+        page_cursors.encoded(rows[limit - 1]["created_at"], rows[limit - 1]["id"]) if len(rows) > limit else None
+    )
     return rows[:limit], following
 
 
@@ -209,20 +208,3 @@ def _role(row: RowMapping) -> str:
 def _cell(value: JSON) -> str:
     content = "" if value is None else str(value)
     return f"'{content}" if content.startswith(FORMULA) else content
-
-
-def _encoded(row: RowMapping) -> str:
-    named = f"{row['created_at'].isoformat()} {row['id']}"
-    return base64.urlsafe_b64encode(named.encode()).decode().rstrip("=")
-
-
-def _decoded(cursor: str) -> tuple[datetime, str]:
-    try:
-        named = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        at, _, last = named.partition(" ")
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is not None and last.isalnum():
-            return moment, last
-    except (ValueError, binascii.Error):
-        pass
-    raise BadInput("invalid cursor", hint="use `next` of the previous page, or start again without a cursor")

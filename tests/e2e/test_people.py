@@ -187,6 +187,8 @@ def test_a_company_leaves_and_an_officer_decides(browser: Browser, stack: Visite
         officer.goto(f"{stack.url}/staff/exports/{page.url.rpartition('/')[2]}")
         officer.get_by_label("Reason (the person reads it)").fill("The contract does not name you.")
         follow(officer, officer.get_by_role("button", name="Refuse"))
+        expect(officer.get_by_role("heading", name="Refuse this request?")).to_be_visible()
+        follow(officer, officer.get_by_role("button", name="Refuse"))
         page.reload()
         expect(page.get_by_role("heading", name="Refused")).to_be_visible()
         expect(page.get_by_text("The contract does not name you.")).to_be_visible()
@@ -202,7 +204,8 @@ def test_every_page_is_accessible(browser: Browser, stack: VisitedStack, axe: st
         log_in(page, stack, "officer", stack.user)
         page.goto(f"{stack.url}/me")
         ask(page)
-        for path in (page.url, "/me", "/staff", "/staff?state=all", "/staff/new", "/staff/audit?check=1", "/nothing"):
+        audit = ("/staff/audit?check=1", "/staff/audit?person=worker")
+        for path in (page.url, "/me", "/staff", "/staff?state=all", "/staff/new", *audit, "/nothing"):
             page.goto(path if path.startswith("http") else f"{stack.url}{path}")
             check_accessible(page, axe)
         page.goto(f"{stack.url}/staff?state=all")
@@ -237,7 +240,7 @@ def record(page: Page, stack: VisitedStack, other: Provider) -> None:
     follow(page, page.get_by_role("link", name="Other providers"))
     page.get_by_label("Name", exact=True).fill("Other Care")
     page.get_by_label("Domain", exact=True).fill("localhost")
-    page.get_by_label("Country").fill("DE")
+    page.get_by_label("Country").select_option("DE")
     page.get_by_label("Public key").fill(str(other.identity.to_public()))
     page.get_by_label("Key set").fill(f"{other.server.url}/jwks.json")
     page.get_by_label("Webhook").fill(f"{other.server.url}/hook")

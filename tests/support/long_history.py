@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date
 from typing import Any
 
 from factories import World
@@ -13,12 +14,14 @@ from portability import metrics
 from portability.database.engine import reading, writing
 from portability.people import subject_locks
 from portability.queue import WakeUps
-from portability.requests import acceptance, exports, intake, request_log
+from portability.requests import acceptance, desk_queue, estimates, exports, intake, request_log
+from portability.requests.desk_queue import DeskList, DeskSort, DeskView
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.requests.request_log import Scope
 from portability.signals import history_counts
-from portability.trust import audit
+from portability.trust import audit, audit_search
+from portability.trust.audit_search import EventFilter
 from worker.claim import claims
 from worker.clock import dispatch, expiry, purge
 
@@ -110,6 +113,23 @@ def _read_desk(made: World, _queue: WakeUps) -> None:
         audit.events(connection, export_id="old7")
 
 
+def _search(made: World, _queue: WakeUps) -> None:
+    with reading(made.engine) as connection:
+        for view in (*DeskView, "failed", "ready"):
+            for sort in DeskSort:
+                desk_queue.page(connection, Scope(), DeskList(view, sort, "sam"), limit=3)
+        for text in ("old7", "sub_old7", "usr_old7", "T-4711"):
+            desk_queue.find(connection, Scope(), text, ["ann@mail.example"])
+        desk_queue.others(connection, Scope(), {"subject_ref": "sub_old7", "id": "old7"})
+        estimates.typical(connection, "access", "user", "sub_old7")
+        for wanted in (EventFilter(), EventFilter("sam"), EventFilter("usr_old7"), EventFilter("old7"), OF_A_DAY):
+            audit_search.page(connection, wanted)
+        audit_search.actions(connection)
+
+
+OF_A_DAY = EventFilter(action="export.denied", day=date(2026, 11, 1), zone=UTC)
+
+
 def _claim(made: World, _queue: WakeUps) -> None:
     assert claims.claim(made.engine, "test", 60)
 
@@ -138,6 +158,6 @@ def _chain(made: World, _queue: WakeUps) -> None:
 
 
 HOT: tuple[Callable[[World, WakeUps], None], ...] = (
-    *(_accept, _read_log, _read_desk, _claim, _dispatch, _expire, _purge, _measure, _chain),
+    *(_accept, _read_log, _read_desk, _search, _claim, _dispatch, _expire, _purge, _measure, _chain),
 )
 """What happens at each request, claim, page and round of the clock."""

@@ -43,6 +43,15 @@ def the_same_request_twice(stage: Stage) -> None:
     assert stage.ask(person) == stage.ask(person, status=200)
 
 
+@provokes("desk.searched", "subject.looked_up", "export.assigned")
+def staff_who_search_and_take_a_request(stage: Stage) -> None:
+    identifier = stage.ask(stage.person())
+    with stage.browser("sam", "staff") as visitor:
+        visitor.send("/staff/search", q=identifier[:8])
+        visitor.send("/staff/look-up", address="ann@mail.example")
+        visitor.send(f"/staff/exports/{identifier}/assignment/me")
+
+
 @provokes("approval.asked", "export.approved")
 def an_approval(stage: Stage) -> None:
     identifier = stage.ask(stage.person(), "chats")

@@ -16,7 +16,7 @@ FORMS: tuple[tuple[str, dict[str, str] | None], ...] = (
     ("/me/exports/{export}/transfers", {"recipient": "other.example", "agreed": "yes"}),
     ("/me/exports/{export}/volumes/1", {}),
     ("/staff/exports/{export}/cancel", {}),
-    ("/staff/exports/{export}/recall", {"reason": "wrong person"}),
+    ("/staff/exports/{export}/recall", {"reason": "wrong person", "confirmed": "yes"}),
 )
 
 

@@ -68,7 +68,10 @@ def test_a_refusal_has_its_reason_and_remedies(strict: Served) -> None:
         assert visitor.send(f"/staff/exports/{export_id}/deny", reason=" ").status_code == 400
         assert visitor.send(f"/staff/exports/{export_id}/deny", reason="Daily.", basis="whim").status_code == 400
         refused = {"reason": "Asked for daily.", "basis": "excessive"}
-        assert visitor.send(f"/staff/exports/{export_id}/deny", **refused).status_code == 303
+        asked = visitor.send(f"/staff/exports/{export_id}/deny", **refused)
+        assert "Refuse this request?" in asked.text
+        assert strict.world.view(export_id)["state"] == "queued"
+        assert visitor.send(f"/staff/exports/{export_id}/deny", **refused, confirmed="yes").status_code == 303
         log = visitor.client.get("/staff/requests.csv").text
     assert next(line for line in log.splitlines() if export_id in line).count("excessive") == 1
     with strict.browser(OWNER) as visitor:
@@ -83,7 +86,9 @@ def test_a_recall_ends_everything(served: Served) -> None:
     export_id = served.ready()
     token = served.link(export_id).token
     with served.browser("olga", "officer") as visitor:
-        assert visitor.send(f"/staff/exports/{export_id}/recall", reason="sent to another").status_code == 303
+        recalled = {"reason": "sent to another"}
+        assert "Recall this archive?" in visitor.send(f"/staff/exports/{export_id}/recall", **recalled).text
+        assert visitor.send(f"/staff/exports/{export_id}/recall", **recalled, confirmed="yes").status_code == 303
     with served.browser(OWNER) as visitor:
         assert visitor.client.get(f"/d/{token}").status_code == 404
         assert "Withdrawn" in visitor.client.get(f"/me/exports/{export_id}").text
@@ -91,7 +96,7 @@ def test_a_recall_ends_everything(served: Served) -> None:
 
 
 def test_the_queue_is_by_due_date_and_searched_by_reference(served: Served) -> None:
-    """The oldest first; a request or a subject is found by its opaque reference alone."""
+    """The oldest first; a request is found by each reference as a screen shows it, and by the id of its person."""
     late = served.world.request("user:usr_late", received_at="2026-01-01")
     soon = served.world.request("user:usr_soon")
     subject = served.world.view(soon)["subject"]
@@ -99,11 +104,13 @@ def test_the_queue_is_by_due_date_and_searched_by_reference(served: Served) -> N
         queue = visitor.client.get("/staff").text
         assert queue.index(late) < queue.index(soon)
         assert "overdue" in queue
-        for reference in (soon, subject):
-            found = visitor.client.get("/staff", params={"q": reference}).text
-            assert soon in found
-            assert late not in found
-        assert soon not in visitor.client.get("/staff", params={"q": "usr_soon"}).text
+        for text in (soon, soon[:8], subject, subject[:12], "usr_soon"):
+            for found in (
+                visitor.client.get("/staff", params={"q": text}).text,
+                visitor.send("/staff/search", q=text).text,
+            ):
+                assert f"/staff/exports/{soon}" in found
+                assert f"/staff/exports/{late}" not in found
 
 
 def test_an_administrator_sees_their_company_alone(served: Served) -> None:

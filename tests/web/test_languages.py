@@ -58,7 +58,7 @@ def filled(served: Served, other: Provider) -> Filled:
         waiting = visitor.send("/staff/exports", page="/staff/new", **asked).headers["location"].rpartition("/")[2]
     denied = served.world.request(f"user:{OWNER}")
     with served.browser("olga", "officer") as visitor:
-        assert visitor.send(f"/staff/exports/{denied}/deny", reason="Not you.").status_code == 303
+        assert visitor.send(f"/staff/exports/{denied}/deny", reason="Not you.", confirmed="yes").status_code == 303
     with writing(served.world.engine) as connection:
         row = exports.get(connection, ready)
         unclear = Identity("calls", "call_id", "call_9", tenant=TENANT)

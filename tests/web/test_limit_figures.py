@@ -82,6 +82,12 @@ def requests_since(served: Served, since: Callable[[int], str]) -> Answers:
             yield visitor.client.post("/me/exports", data=form)
 
 
+def retries(served: Served) -> Answers:
+    export_id = served.ready()
+    while True:
+        yield served.call("POST", f"/v1/exports/{export_id}/retry", json={"gaps": True})
+
+
 def receipts(served: Served) -> Answers:
     address = f"{served.url}/v1/transfers/trf_00000000000000000000/receipt"
     while True:
@@ -99,6 +105,7 @@ ATTEMPTS: dict[str, Callable[[Served], Answers]] = {
     "parts": parts,
     "requests": lambda served: requests_since(served, lambda _number: "2020-01-01"),
     "open_requests": lambda served: requests_since(served, lambda number: f"2021-01-{number:02}"),
+    "retries": retries,
     "receipts": receipts,
 }
 

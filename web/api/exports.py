@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 
 from portability.api import JSON
 from portability.api.times import rfc3339
-from portability.delivery import links
+from portability.delivery import limits, links
 from portability.errors import UnknownExport, UnknownLink
 from portability.law.profiles import Profile
 from portability.requests import approvals, exports, request_log, retries
@@ -193,6 +193,7 @@ def recall(place: CurrentContext, login: Caller, export_id: ExportId, why: Reaso
 @router.post("/exports/{export_id}/retry", operation_id="retry_export", **CHANGED)
 def retry(place: CurrentContext, login: Caller, export_id: ExportId, what: RetryBody | None = None) -> Response:
     """Retry a failed export, or fetch the missing data of a ready one."""
+    place.limits.attempt(limits.RETRY, export_id)
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.RETRY)
         if what is not None and what.gaps:

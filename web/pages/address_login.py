@@ -47,7 +47,7 @@ def send(request: Request, place: CurrentContext, address: Annotated[str, Form(m
     except BadSubject:
         normal = ""
     if not normal or kind not in place.settings.address_kinds:
-        rendering.flash(request, "address_invalid")
+        rendering.alert(request, "address_invalid")
         return rendering.see_other(codes.LOGIN_PAGE)
     settings, language = place.settings, rendering.language(request)
     with place.writing() as connection:
@@ -67,7 +67,7 @@ def check(request: Request, place: CurrentContext, code: Annotated[str, Form(max
         ref = subjects.pairwise_ref(connection, *proved, None) if proved else None
     if not proved:
         place.limits.attempt(limits.CODE, *counted)
-        rendering.flash(request, "code_wrong")
+        rendering.alert(request, "code_wrong")
         return rendering.see_other(codes.LOGIN_PAGE)
     kind, address = proved
     moment = int(time.time())

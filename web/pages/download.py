@@ -20,7 +20,7 @@ from portability.delivery import codes, limits, links
 from portability.delivery.links import Audience
 from portability.errors import LinkInvalid
 from portability.people.actor_names import ADDRESS_ISSUER
-from portability.requests import approvals
+from portability.requests import exports
 from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import sending
 from web import problems, rendering, sessions
@@ -28,7 +28,7 @@ from web.auth import NotLoggedIn, OurForm, check_form, permit
 from web.context import AppContext, CurrentContext
 from web.headers import policy_with_forms_to
 from web.logins import Login
-from web.pages import otp_session
+from web.pages import copy_status, otp_session
 from web.ranges import Part, Unsatisfiable, wanted
 from web.running_downloads import RunningDownload
 from web.stream import VolumeStream
@@ -46,7 +46,7 @@ def landing(request: Request, place: CurrentContext, token: str) -> Response:
     with place.reading() as connection:
         link = _resolved(request, place, connection, token)
         volumes = links.volumes(connection, link)
-        denial = approvals.denial(connection, link["export_id"])
+        denial = _refusal(request, place, connection, link)
     if problems.for_programs(request) or link["audience"] == Audience.RECIPIENT:
         return rendering.json_answer({**_document(link, volumes), **_transfer(place, link, token)})
     login = sessions.login_of(request, place)
@@ -91,7 +91,7 @@ def check_code(
         otp_session.confirm(request, link)
     else:
         place.limits.attempt(limits.CODE, *counted)
-        rendering.flash(request, "code_wrong")
+        rendering.alert(request, "code_wrong")
     return rendering.see_other(f"/d/{token}")
 
 
@@ -177,6 +177,11 @@ def begun(
     limits = {"claims_max": settings.link_claims_max, "claim_seconds": settings.link_claim_seconds}
     claim = links.claim(connection, link, number, actor=actor, **limits)
     return rendering.see_other(f"/d/{token}/volumes/{number}?claim={claim}")
+
+
+def _refusal(request: Request, place: AppContext, connection: Connection, link: RowMapping) -> dict[str, object] | None:
+    export = exports.get(connection, link["export_id"])
+    return copy_status.refusal(connection, place, export, rendering.language(request))
 
 
 def _resolved(request: Request, place: AppContext, connection: Connection, token: str) -> RowMapping:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -13,30 +12,29 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
 from portability.api import SubjectKind
-from portability.delivery import links
+from portability.delivery import limits, links
 from portability.inbox import received
 from portability.law import tenants
-from portability.law.deadlines import kept_until
 from portability.law.profiles import Profile
 from portability.messages import outbox
-from portability.requests import approvals, exports, forms, request_log, slices
+from portability.requests import estimates, exports, forms, request_log, retries
 from portability.requests.policy import Action, ActorRole
 from portability.requests.states import ONGOING, DatasetState, ExportState
 from web import asking, rendering
 from web.auth import LoggedIn, OurForm
-from web.context import AppContext, CurrentContext
+from web.context import CurrentContext
 from web.logins import Login
-from web.pages import download, my_transfers
+from web.pages import copy_status, download, my_transfers
 from web.pages.download import VolumeNumber
 from web.scopes import own_scope
 from web.visibility import found
 
 router = APIRouter(prefix="/me", include_in_schema=False)
 SHOWN = 20
+MESSAGES = 5
+"""The newest messages that the page shows at once; the others are folded."""
 CHECKED = forms.default_formats(Profile.ACCESS)
 """Formats that are chosen when the page opens: those of the profile that is."""
-SHOWN_FIRST = ("pending", "partial", "refused", "needs_instruction", "with_remarks", "complete", "empty")
-"""A part with datasets in several states shows the first of these."""
 Names = Annotated[list[str], Field(max_length=100)]
 Word = Annotated[str, Field(max_length=20)]
 
@@ -65,6 +63,8 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         newest = [row["id"] for row in rows]
         occasions = [*(row["id"] for row in consents), *received.of_subject(connection, login.kind, login.id)]
         recent = outbox.messages(connection, newest, occasions)[-SHOWN:]
+        next_copy = estimates.typical(connection, Profile.ACCESS, login.kind, own_scope(connection, login).subject_ref)
+        sizes = _parts_of_last(connection, rows)
     profiles = [Profile.ACCESS, Profile.PORTABILITY, *([Profile.SWITCH] if _company(login) else [])]
     return rendering.page(
         request,
@@ -72,6 +72,9 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         current=current,
         exports=rows,
         messages=recent[::-1],
+        messages_shown=MESSAGES,
+        next_copy=next_copy,
+        sizes=sizes,
         parts_offered=place.offered(login.kind),
         formats=list(dict.fromkeys(name for profile in profiles for name in forms.offered_formats(profile))),
         formats_checked=CHECKED,
@@ -123,8 +126,12 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
     """Show a copy: its status, its contents, and until when it is available."""
     with place.reading() as connection:
         row, _actor = found(place, login, connection, export_id, Action.SEE_OWN)
-        status, lines = _standing(connection, row), exports.ledger(connection, export_id)
-        denial = approvals.denial(connection, export_id)
+        status, lines = copy_status.standing(connection, row), exports.ledger(connection, export_id)
+        chosen = rendering.language(request)
+        missing = copy_status.missing(connection, export_id, chosen) if row["state"] == ExportState.READY else []
+        can_retry = bool(missing) and retries.count_fillable(connection, row) > 0
+        denial = copy_status.refusal(connection, place, row, chosen)
+        downloads = copy_status.downloads(connection, export_id)
         sending = my_transfers.transfer_view(connection, row)
     waiting = [line for line in lines if line["state"] == DatasetState.NEEDS_INSTRUCTION]
     to_ask = sorted({tenant for line in waiting for tenant in line["tenants"] or ()})
@@ -132,10 +139,13 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
         request,
         "my_export.html",
         **status,
-        groups=_groups(lines),
+        groups=copy_status.groups(lines),
         tenants_to_ask=[tenants.load(place.settings.tenants_file).named(tenant) for tenant in to_ask],
-        kept_until=_kept_until(place, row),
+        kept_until=copy_status.kept(place, row),
         denial=denial,
+        missing=missing,
+        can_retry=can_retry,
+        downloads=downloads,
         staff=False,
         rights=place.rights,
         today=datetime.now(UTC).date(),
@@ -154,7 +164,7 @@ def standing(
     """Return the part of the page that changes, for the script that polls."""
     with place.reading() as connection:
         row, _actor = found(place, login, connection, export_id, Action.SEE_OWN)
-        status = _standing(connection, row)
+        status = copy_status.standing(connection, row)
     piece = rendering.text(request, "standing.html", **status, compact=False)
     return rendering.polled(piece.encode(), "text/html; charset=utf-8", if_none_match)
 
@@ -166,6 +176,18 @@ def cancel(request: Request, place: CurrentContext, login: LoggedIn, export_id: 
         row, actor = found(place, login, connection, export_id, Action.CANCEL)
         exports.cancel(connection, row["id"], actor=str(actor))
     rendering.flash(request, "cancelled_now")
+    return rendering.see_other(f"/me/exports/{export_id}")
+
+
+@router.post("/exports/{export_id}/gaps", dependencies=[OurForm])
+def retry(request: Request, place: CurrentContext, login: LoggedIn, export_id: str) -> Response:
+    """Read again what the copy lacks; what is found becomes its next revision."""
+    place.limits.attempt(limits.RETRY, export_id)
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.RETRY)
+        retries.retry_gaps(connection, row["id"], actor=str(actor))
+    place.wake(export_id)
+    rendering.flash(request, "retried")
     return rendering.see_other(f"/me/exports/{export_id}")
 
 
@@ -209,36 +231,11 @@ def _company(login: Login) -> str | None:
 def _current(connection: Connection, rows: list[RowMapping]) -> dict[str, Any] | None:
     """Return what the page shows first: the newest open request, else the newest request."""
     chosen = next((row for row in rows if row["state"] in ONGOING), rows[0] if rows else None)
-    return None if chosen is None else _standing(connection, chosen)
+    return None if chosen is None else copy_status.standing(connection, chosen)
 
 
-def _standing(connection: Connection, row: RowMapping) -> dict[str, Any]:
-    progress = exports.progress(exports.ledger(connection, row["id"]), slices.of(connection, row["id"]))
-    done, of_all = progress["records"] or 0, progress["records_expected"]
-    if not of_all:
-        done, of_all = progress["datasets"] or 0, progress["datasets_expected"]
-    volumes = exports.stored_volumes(connection, row["id"]) if row["state"] == ExportState.READY else ()
-    percent = min(99, 100 * done // of_all) if of_all else 0
-    return {"row": row, "view": {"progress": progress}, "percent": percent, "volumes": volumes}
-
-
-def _groups(lines: Sequence[RowMapping]) -> list[dict[str, Any]]:
-    """Return the ledger by part: people look for their calls, not for the tables that store them."""
-    groups: dict[str, list[RowMapping]] = {}
-    for line in lines:
-        groups.setdefault(line["exporter"], []).append(line)
-    return [
-        {
-            "exporter": exporter,
-            "state": min((line["state"] for line in members), key=SHOWN_FIRST.index),
-            "records": sum(line["records"] for line in members),
-            "files": sum(line["files"] for line in members),
-        }
-        for exporter, members in groups.items()
-    ]
-
-
-def _kept_until(place: AppContext, row: RowMapping) -> datetime | None:
-    if row["state"] != ExportState.READY or row["ended_at"] is None:
-        return None
-    return kept_until(row["ended_at"], place.settings.ttl_seconds(row["subject_kind"]), row["retrieval_ends_at"])
+def _parts_of_last(connection: Connection, rows: list[RowMapping]) -> dict[str, int]:
+    """Return the bytes of each part in the newest copy that is ready, before compression."""
+    last = next((row["id"] for row in rows if row["state"] == ExportState.READY), None)
+    parts = copy_status.groups(exports.ledger(connection, last)) if last else []
+    return {part["exporter"]: part["bytes"] for part in parts if part["bytes"]}

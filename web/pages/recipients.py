@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from portability.api.errors import BadInput
-from portability.law.countries import Mechanism
+from portability.law.countries import COUNTRIES, Mechanism
+from portability.locale import values
 from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
 from portability.transfers import recipients
@@ -98,4 +99,7 @@ def _page(request: Request, place: AppContext, *, secret: str | None = None) -> 
     with place.reading() as connection:
         found = recipients.rows(connection)
     rows = [{**recipients.view(row), "proven_at": row["proven_at"]} for row in found]
-    return rendering.page(request, "recipients.html", rows=rows, secret=secret, mechanisms=[*Mechanism])
+    countries = values.countries(rendering.language(request), COUNTRIES)
+    return rendering.page(
+        request, "recipients.html", rows=rows, secret=secret, mechanisms=[*Mechanism], countries=countries
+    )

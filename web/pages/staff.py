@@ -1,42 +1,39 @@
-"""`/staff`: the queue of requests, requests for others, decisions; the status of an export, never its contents."""
+"""`/staff/new`, `/staff/exports`: requests for others, decisions; the status of an export, never its contents."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
 from portability.api.errors import BadInput
 from portability.delivery import links
-from portability.requests import approvals, exports, request_log, retries, reviews, slices
+from portability.errors import ReasonRequired
+from portability.people import account_search
+from portability.requests import approvals, desk_queue, estimates, exports, retries, reviews, slices
 from portability.requests.policy import Action, Actor, ActorRole
 from portability.requests.reviews import ReviewState
 from portability.requests.states import CANCELLABLE, RECALLABLE, UNBEGUN, ExportState
 from portability.retention import recalls
-from portability.sources import declared_names
 from portability.trust import audit
 from web import asking, rendering
 from web.auth import LoggedIn, OurForm, may, permit
 from web.context import AppContext, CurrentContext
 from web.logins import Login
+from web.pages.desk import TEXT, check_desk
 from web.scopes import listing_scope
 from web.visibility import facts_of, found
 
 router = APIRouter(prefix="/staff", include_in_schema=False)
 
-OPEN = "open"
-EVENTS = 200
-EVENT_MAX = 2**63 - 1
-"""The greatest id that the database can count."""
 CHANNELS = ("email", "letter", "phone", "page")
-TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 Text = Annotated[str, Form(max_length=1000, pattern=TEXT)]
+Address = Annotated[str, Form(max_length=250, pattern=TEXT)]
 Short = Annotated[str, Field(max_length=250, pattern=r"^[!-~]*$")]
-Cursor = Annotated[str, Query(max_length=200)]
 
 
 class StaffRequestForm(BaseModel):
@@ -53,41 +50,21 @@ class StaffRequestForm(BaseModel):
     tell_tenants: Short = ""
 
 
-@router.get("")
-def desk(
-    request: Request,
-    place: CurrentContext,
-    login: LoggedIn,
-    state: Annotated[str, Query(max_length=20)] = OPEN,
-    q: Annotated[str, Query(max_length=64)] = "",
-    cursor: Cursor = "",
-) -> Response:
-    """Show the queue by due date, or what a search or a state finds, the newest first."""
-    _check_desk(place, login)
-    with place.reading() as connection:
-        scope = listing_scope(place, connection, login)
-        if state == OPEN and not q:
-            rows, following = request_log.by_due_date(connection, scope), None
-        else:
-            states = (state,) if state in {*ExportState} and not q else None
-            rows, following = request_log.page(
-                connection, scope, states=states, search=q.strip() or None, after=cursor or None
-            )
-        counts = request_log.counts(connection, scope)
-    return rendering.page(
-        request, "desk.html", rows=rows, following=following, counts=counts, state=state, q=q,
-        states=[*ExportState], reads_log=may(place, login, Action.REQUESTS_READ),
-        sources=bool(declared_names(place.settings)) and may(place, login, Action.SOURCES),
-        recipients=may(place, login, Action.RECIPIENTS), inbox=may(place, login, Action.INBOX),
-        referrals=ActorRole.TENANT_ADMIN in login.roles,
-    )  # fmt: skip  # one call
-
-
 @router.get("/new")
 def new(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
     """Show the form for a new request."""
-    _check_desk(place, login)
-    return rendering.page(request, "new.html", channels=CHANNELS, today=datetime.now(UTC).date(), tenant=_tenant(login))
+    check_desk(place, login)
+    return _form(request, place, login)
+
+
+@router.post("/look-up", dependencies=[OurForm])
+def look_up(request: Request, place: CurrentContext, login: LoggedIn, address: Address = "") -> Response:
+    """Show the form with the accounts that have proved an address. It is sent in a form: no URL has it."""
+    actor = permit(place, login, Action.LIST_ALL)
+    known = account_search.of_text(address.strip(), place.exporters)
+    count = str(len(known.accounts))
+    place.observations.note("subject.looked_up", str(actor), None, found=count)
+    return _form(request, place, login, address=address.strip(), known=known)
 
 
 @router.post("/exports", dependencies=[OurForm])
@@ -128,6 +105,9 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
             "bases": list(approvals.DenialBasis),
             "reviews": reviews.of(connection, row),
             "review_reasons": list(reviews.ReviewReason),
+            "others": desk_queue.others(connection, listing_scope(place, connection, login), row),
+            "expected": estimates.typical(connection, row["profile"], row["subject_kind"], row["subject_ref"]),
+            "assigns": may(place, login, Action.LIST_ALL),
         }
     return rendering.page(request, "desk_export.html", **status, staff=True, kept_until=None)
 
@@ -141,15 +121,31 @@ def act(
     what: str,
     reason: Text = "",
     basis: Text = "other",
+    confirmed: Text = "",
 ) -> Response:
-    """Do what a button says."""
+    """Do what a button says; what ends a request for good asks first."""
     action = ACTIONS.get(what)
     if action is None:
         raise BadInput(f"unknown action {what!r}: use one of {', '.join(ACTIONS)}")
+    if what in CONFIRMED and confirmed != "yes":
+        return _ask(request, place, login, export_id, what, action, reason=reason.strip(), basis=basis)
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, action)
         _do(connection, row["id"], what, actor, reason.strip(), basis)
     place.wake(export_id)
+    rendering.flash(request, "done")
+    return rendering.see_other(f"/staff/exports/{export_id}")
+
+
+@router.post("/exports/{export_id}/assignment/{whom}", dependencies=[OurForm])
+def assign(request: Request, place: CurrentContext, login: LoggedIn, export_id: str, whom: str) -> Response:
+    """Take a request, or give it back."""
+    if whom not in {"me", "none"}:
+        raise BadInput(f"unknown assignment {whom!r}: use me or none")
+    with place.writing() as connection:
+        row, actor = found(place, login, connection, export_id, Action.SEE_STATE)
+        permit(place, login, Action.LIST_ALL)
+        desk_queue.assign(connection, row["id"], login.id if whom == "me" else None, actor=str(actor))
     rendering.flash(request, "done")
     return rendering.see_other(f"/staff/exports/{export_id}")
 
@@ -174,34 +170,6 @@ def decide(
     return rendering.see_other(f"/staff/exports/{export_id}")
 
 
-@router.get("/audit")
-def log(
-    request: Request,
-    place: CurrentContext,
-    login: LoggedIn,
-    after: Annotated[int, Query(ge=0, le=EVENT_MAX)] = 0,
-    check: str = "",
-) -> Response:
-    """Show the audit log, and on request whether its chain is unbroken."""
-    permit(place, login, Action.AUDIT_READ)
-    with place.reading() as connection:
-        newest = audit.head(connection).event_id
-        begin = after or max(0, newest - EVENTS)
-        events = audit.chained(connection, after=begin, limit=EVENTS)
-        verdict = audit.verify(connection) if check else None
-    earlier = max(0, begin - EVENTS) if begin else None
-    return rendering.page(request, "audit.html", events=events[::-1], earlier=earlier, verdict=verdict, begin=begin)
-
-
-@router.get("/requests.csv")
-def request_log_csv(place: CurrentContext, login: LoggedIn) -> Response:
-    """Return the whole request log as a table."""
-    permit(place, login, Action.REQUESTS_READ)
-    parts = request_log.tables(place.reading, request_log.Scope())
-    headers = {"Content-Disposition": 'attachment; filename="requests.csv"'}
-    return StreamingResponse(parts, 200, headers, "text/csv; charset=utf-8")
-
-
 ACTIONS = {
     "cancel": Action.CANCEL,
     "retry": Action.RETRY,
@@ -211,6 +179,31 @@ ACTIONS = {
     "deny": Action.DENY,
     "recall": Action.RECALL,
 }
+
+
+CONFIRMED = frozenset({"deny", "recall"})
+"""Actions that end a request for good."""
+
+
+def _ask(
+    request: Request,
+    place: AppContext,
+    login: Login,
+    export_id: str,
+    what: str,
+    action: Action,
+    *,
+    reason: str,
+    basis: str,
+) -> Response:
+    """Show what an action does, and ask whether it is meant. Raises as the action for a reason or ground that lacks."""
+    with place.reading() as connection:
+        row, _actor = found(place, login, connection, export_id, action)
+    if not reason:
+        raise ReasonRequired("a reason is required")
+    if what == "deny" and basis not in {*approvals.DenialBasis}:
+        raise BadInput(f"unknown basis {basis!r}: use one of {', '.join(approvals.DenialBasis)}")
+    return rendering.page(request, "confirm.html", row=row, what=what, reason=reason, basis=basis)
 
 
 def _do(connection: Connection, export_id: str, what: str, as_whom: Actor, reason: str, basis: str) -> None:
@@ -252,9 +245,18 @@ def _possible(place: AppContext, login: Login, connection: Connection, row: RowM
     return {**possible, "review": may(place, login, Action.DECIDE_REVIEW, facts)}
 
 
-def _check_desk(place: AppContext, login: Login) -> None:
-    if ActorRole.TENANT_ADMIN not in login.roles:
-        permit(place, login, Action.LIST_ALL)
+def _form(
+    request: Request,
+    place: AppContext,
+    login: Login,
+    *,
+    address: str = "",
+    known: account_search.FoundAccounts | None = None,
+) -> Response:
+    return rendering.page(
+        request, "new.html", channels=CHANNELS, today=datetime.now(UTC).date(), tenant=_tenant(login),
+        address=address, known=known, looks_up=may(place, login, Action.LIST_ALL),
+    )  # fmt: skip  # one call
 
 
 def _tenant(login: Login) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index, TextClause, func, text
 
+from portability.database.models.people import audit_event
 from portability.database.models.work import export, slice  # noqa: A004  # the project's noun, as in models/work.py
 
 
@@ -52,4 +53,15 @@ INDEXES = (
     # Pages of the request log, the newest first.
     Index("export_newest_idx", export.c.created_at, export.c.id),
     Index("export_newest_of_tenant_idx", export.c.tenant, export.c.created_at, export.c.id),
+    # What a member of staff works on, and the search by a beginning or a word (portability/requests/desk_queue.py).
+    _partial("export_assignee_idx", export.c.assignee, export.c.due_at, where="assignee IS NOT NULL"),
+    Index("export_id_begin_idx", export.c.id, postgresql_ops={"id": "varchar_pattern_ops"}),
+    Index("export_subject_ref_begin_idx", export.c.subject_ref, postgresql_ops={"subject_ref": "varchar_pattern_ops"}),
+    Index(
+        "export_reason_words_idx", text("to_tsvector('simple', reason)"), _table=export, postgresql_using="gin"
+    ).ddl_if(dialect="postgresql"),
+    # Events of a person, of an action and of a day (portability/trust/audit_search.py).
+    Index("audit_event_actor_idx", audit_event.c.actor, audit_event.c.id),
+    Index("audit_event_action_idx", audit_event.c.action, audit_event.c.id),
+    Index("audit_event_at_idx", audit_event.c.at),
 )

@@ -88,6 +88,7 @@ export = Table(
         JsonType,
         comment="name and SHA-256 of the map of each exporter; null if no map declares a source",
     ),
+    Column("assignee", String(200), comment="id of the member of staff who works on it"),
     Column("pseudonym_key", String(64), comment="derives its pseudonyms of other people; erasing it unlinks them"),
     Index(None, "state"),
     Index(None, "subject_ref"),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints,
 from pydantic_core import PydanticCustomError
 
 from portability.law.deadlines import months_later
+from portability.law.regime import Regime
 from portability.law.rights import RightCode
 from portability.locale import SOURCE
 
@@ -256,6 +257,12 @@ class Register(RegisterEntry):
         """Return `Selection.retention_cutoff` for an export that began at a moment; None without an entry."""
         entry = self.entry(exporter, dataset)
         return None if entry is None else self.retention[entry.retention].cutoff(moment)
+
+    def authorities_under(self, regimes: Sequence[Regime]) -> Sequence[Authority]:
+        """Return where to complain under the subject's laws, and the authorities of every law; without laws: all."""
+        names = {regime.name for regime in regimes}
+        every = self.authorities.values()
+        return [one for one in every if not one.regimes or not names or not names.isdisjoint(one.regimes)]
 
     def bases_of(self, exporter: str, dataset: str) -> frozenset[BasisKind]:
         """Return the kinds of legal basis on which a dataset is processed; empty for a dataset without an entry."""

@@ -48,7 +48,7 @@ ACTORS = {
 }
 AUTHS = [Auth(strong, fresh) for strong, fresh in product((False, True), repeat=2)]
 OWN = {
-    *(Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.LINK, Action.REVOKE),
+    *(Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.RETRY, Action.LINK, Action.REVOKE),
     *(Action.AUTHORISE, Action.SEND),
 }
 HANDLE = {Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE, Action.CREATE_FOR_OTHER}
@@ -61,7 +61,10 @@ DECIDE = {
 RUN = {Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ}
 READ = {Action.AUDIT_READ, Action.REQUESTS_READ, Action.SOURCES}
 OFFICER = HANDLE | DECIDE | {Action.METRICS_READ}
-ADMIN = {Action.CREATE_FOR_OTHER, Action.CREATE_TENANT, Action.INSTRUCT, Action.SEE_STATE, Action.CANCEL, Action.REVOKE}
+ADMIN = {
+    *(Action.CREATE_FOR_OTHER, Action.CREATE_TENANT, Action.INSTRUCT, Action.SEE_STATE, Action.CANCEL),
+    *(Action.RETRY, Action.REVOKE),
+}
 EVERYWHERE = {"staff": HANDLE, "officer": OFFICER, "auditor": READ, "operator": HANDLE | DECIDE | RUN}
 EXPECTED: dict[tuple[str, str], set[Action]] = {
     ("the user", "user"): OWN | {Action.CREATE_OWN},

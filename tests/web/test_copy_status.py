@@ -1,0 +1,143 @@
+"""What a person's pages show of a copy: what is missing, that it is late, how long it takes, who downloaded it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from factories import MadeUpExporter, things
+from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
+from workers import until
+
+from portability.api import Gap
+from portability.database import models
+from portability.database.engine import writing
+from portability.requests import approvals, exports
+from portability.requests.policy import Actor
+
+
+@dataclass
+class Lacking:
+    """A server whose source lacks a thing, until `gaps` is cleared."""
+
+    server: Served
+    gaps: dict[int, list[Gap]]
+
+
+@pytest.fixture
+def lacking(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lacking]:
+    gaps = {0: [Gap("thing", "source_unavailable", retryable=True), Gap("other", "missing")]}
+    exporters = {"made_up": MadeUpExporter(things(5), gaps=gaps)}
+    with serving(
+        tmp_path_factory.mktemp("lacking"), redis_server, exporters=exporters, contact="dpo@t.example"
+    ) as made:
+        yield Lacking(made, gaps)
+
+
+def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> None:
+    """Each reason in words with its count; the person's own button makes the next revision, which has everything."""
+    server = lacking.server
+    export_id = server.ready()
+    page = f"/me/exports/{export_id}"
+    with server.browser(OWNER) as visitor:
+        shown = visitor.client.get(page).text
+        assert "The system that stores it did not answer." in shown
+        assert "The file was not found in its place." in shown
+        assert shown.count("1 missing") == 2
+        lacking.gaps.clear()
+        assert visitor.send(f"{page}/gaps").status_code == 303
+        assert "reading what is missing again" in visitor.client.get(page).text
+        server.world.advance_all()
+        assert "did not answer" not in visitor.client.get(page).text
+    assert server.world.view(export_id)["revision"] == 2
+
+
+def test_only_the_person_reads_their_copy_again(lacking: Lacking) -> None:
+    """Another person gets the answer for a copy that does not exist."""
+    export_id = lacking.server.ready()
+    with lacking.server.browser(OTHER) as visitor:
+        assert visitor.send(f"/me/exports/{export_id}/gaps").status_code == 404
+    assert lacking.server.world.view(export_id)["revision"] == 1
+
+
+def test_a_late_copy_apologises(served: Served) -> None:
+    """It names the day that has passed and whom to ask, and no longer a day on which it would be ready."""
+    export_id = served.world.request(f"user:{OWNER}", since="2022-01-01")
+    with served.browser(OWNER) as visitor:
+        assert "Ready by" in visitor.client.get("/me").text
+        _change(served, export_id, due_at=datetime(2026, 1, 31, tzinfo=UTC))
+        page = visitor.client.get(f"/me/exports/{export_id}").text.partition('id="refusal"')[0]
+    assert "We are sorry" in page
+    assert "31 January 2026" in page
+    assert '<p class="soft">Ready by' not in page
+    _cancel(served, export_id)
+
+
+def test_size_and_time_are_estimated_before_and_during(served: Served) -> None:
+    """By three copies of 40 minutes: the form says both, a copy that waits says both, one at half says its own pace."""
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    for number in range(3):
+        made = served.ready(f"user:usr_measured_{number}")
+        _change(served, made, began_at=began, ended_at=began + timedelta(minutes=40))
+        with writing(served.world.engine) as connection:
+            of_export = models.volume.c.export_id == made
+            connection.execute(models.volume.update().where(of_export).values(bytes=2_500_000))
+    with served.browser("usr_new") as visitor:
+        form = visitor.client.get("/me").text
+        assert "about 2.5 MB" in form
+        assert "take about 40 minutes" in form
+        address = visitor.send("/me/exports", page="/me", profile="access").headers["location"]
+        assert "About 40 minutes left." in visitor.client.get(address).text
+        _change(served, address[-24:], state="running", began_at=datetime.now(UTC) - timedelta(minutes=30))
+        assert "About 9 minutes left." in visitor.client.get(address).text
+        _change(served, address[-24:], state="queued")
+    _cancel(served, address[-24:])
+
+
+def test_a_refusal_names_ground_and_authorities_in_the_persons_language(served: Served) -> None:
+    """German: the ground, the words of the officer, and the authorities of the register with their addresses."""
+    export_id = served.world.request(f"user:{OTHER}", since="2023-01-01")
+    with writing(served.world.engine) as connection:
+        approvals.deny(connection, export_id, reason="Ticket 9", actor=Actor("officer", "olga"), basis="identity")
+    with served.browser(OTHER) as visitor:
+        page = visitor.client.get(f"/me/exports/{export_id}", headers={"Accept-Language": "de"}).text
+    assert "Ticket 9" in page
+    assert "Die Identität" in page
+    assert "edpb.europa.eu" in page
+    assert "European Economic Area" not in page
+
+
+def test_the_downloads_of_a_copy_are_listed(served: Served) -> None:
+    """Each with its time, device and file; before the first there is no list."""
+    export_id = served.ready(f"user:{OWNER}", since="2024-01-01")
+    page = f"/me/exports/{export_id}"
+    with served.browser(OWNER) as visitor:
+        assert 'id="downloads"' not in visitor.client.get(page).text
+        claimed = visitor.send(f"{page}/volumes/1").headers["location"]
+        assert visitor.client.get(claimed).status_code == 200
+        until(lambda: "Downloads (1)" in visitor.client.get(page).text, "the end of the download is recorded")
+        assert "file 1 · complete" in visitor.client.get(page).text
+
+
+def test_a_wrong_code_is_an_error(served: Served) -> None:
+    """It has the role of an alert, belongs to the field, and is not in the box of what was done."""
+    link = served.link(served.ready(f"contact:{CONTACT}", tenant=TENANT), audience="code")
+    page = f"/d/{link.token}"
+    with served.browser() as visitor:
+        visitor.send(f"{page}/code", page=page)
+        visitor.send(f"{page}/code/check", page=page, code="00000000")
+        shown = visitor.client.get(page).text
+    assert '<p class="flash error" role="alert" id="alert">This code is wrong' in shown
+    assert 'aria-invalid="true" aria-describedby="alert"' in shown
+
+
+def _change(served: Served, export_id: str, **values: object) -> None:
+    with writing(served.world.engine) as connection:
+        connection.execute(models.export.update().where(models.export.c.id == export_id).values(**values))
+
+
+def _cancel(served: Served, export_id: str) -> None:
+    with writing(served.world.engine) as connection:
+        exports.cancel(connection, export_id, actor="operator:test")

@@ -1,0 +1,195 @@
+"""The lists of people who work on requests: search, tiles, order, pages, assignment, several at once, look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from factories import MadeUpExporter, things
+from served import OTHER, OWNER, TENANT, Served, serving
+from sqlalchemy import select
+
+from portability.api import Identity, SubjectKind
+from portability.database import models
+from portability.database.engine import reading, writing
+from portability.requests import desk_queue
+from portability.trust import audit
+
+MAIL = "ann.owner@mail.example"
+
+
+class AddressedExporter(MadeUpExporter):
+    """Knows one account by its address."""
+
+    def identities(self, subject: object) -> list[Identity]:
+        known = subject.verified("email")  # type: ignore[attr-defined]  # a Subject
+        return [Identity("made_up", "user_id", OWNER, verified=True)] if MAIL in known else []
+
+
+@pytest.fixture(scope="module")
+def staffed(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose source knows the owner's address."""
+    exporters = {"made_up": AddressedExporter(things(5), subject_kinds=frozenset(SubjectKind))}
+    with serving(tmp_path_factory.mktemp("desk"), redis_server, exporters=exporters) as server:
+        vars(server.app.state.place)["exporters"] = exporters  # the server has those of the platform
+        yield server
+
+
+def _made(staffed: Served, subject: str, **values: object) -> str:
+    """A request that waits, with some values of its row."""
+    export_id = staffed.world.request(subject, reason=values.pop("reason", None))
+    with writing(staffed.world.engine) as connection:
+        if values:
+            connection.execute(models.export.update().where(models.export.c.id == export_id).values(**values))
+    return export_id
+
+
+def test_a_request_is_found_by_what_a_caller_says(staffed: Served) -> None:
+    """The address of the account, an address without account, the number of the ticket; the log has no such text."""
+    of_owner = _made(staffed, f"user:{OWNER}")
+    of_address = _made(staffed, "email:no.account@mail.example", reason="letter, T-4711")
+    with staffed.browser("sam", "staff") as visitor:
+        for text, found in ((MAIL.title(), of_owner), ("No.Account@mail.example", of_address), ("T-4711", of_address)):
+            page = visitor.send("/staff/search", q=text).text
+            assert page.count('href="/staff/exports/') == 1
+            assert f"/staff/exports/{found}" in page
+        assert "no request for this" in visitor.send("/staff/search", q="nothing@mail.example").text
+    with reading(staffed.world.engine) as connection:
+        events = [dict(event) for event in audit.events(connection) if event["action"] == "desk.searched"]
+    assert {event["actor"] for event in events} == {"staff:sam"}
+    assert "mail.example" not in str(events)
+
+
+def test_a_tile_opens_what_it_counts(staffed: Served) -> None:
+    """Overdue, due within a day and failed: each list has its requests and no others."""
+    now = datetime.now(UTC)
+    late = _made(staffed, "user:usr_tile_1", due_at=now - timedelta(days=1))
+    soon = _made(staffed, "user:usr_tile_2", due_at=now + timedelta(hours=3))
+    failed = _made(staffed, "user:usr_tile_3", state="failed", error_code="source_error")
+    lists = {"overdue": late, "soon": soon, "failed": failed}
+    with staffed.browser("sam", "staff") as visitor:
+        front = visitor.client.get("/staff").text
+        for name, own in lists.items():
+            assert f'href="/staff?state={name}"' in front
+            page = visitor.client.get("/staff", params={"state": name}).text
+            assert [other for other in lists.values() if f"/staff/exports/{other}" in page] == [own]
+
+
+def test_a_list_is_sorted_and_paged(staffed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each order, pages of two have each request once."""
+    monkeypatch.setattr(desk_queue.page, "__kwdefaults__", {"after": None, "limit": 2})
+    with reading(staffed.world.engine) as connection:
+        waiting = connection.execute(select(models.export).where(models.export.c.state == "queued")).mappings().all()
+    rows = {row["id"]: row for row in waiting}
+    with staffed.browser("sam", "staff") as visitor:
+        for sort, key in (
+            ("due", "due_at"),
+            ("-due", "due_at"),
+            ("received", "created_at"),
+            ("-received", "created_at"),
+        ):
+            found, cursor = list[str](), "first"
+            while cursor:
+                asked = {"sort": sort} if cursor == "first" else {"sort": sort, "cursor": cursor}
+                page = visitor.client.get("/staff", params=asked).text
+                found += [part[:24] for part in page.split('href="/staff/exports/')[1:]]
+                cursor = page.partition("&amp;cursor=")[2].partition('"')[0]
+            assert len(found) == len(set(found))
+            assert {*rows} <= {*found}
+            times = [rows[each][key] for each in found if each in rows]
+            assert times == sorted(times, reverse=sort.startswith("-"))
+        assert visitor.client.get("/staff", params={"cursor": "x"}).status_code == 400
+
+
+def test_several_requests_are_taken_and_cancelled_after_a_question(staffed: Served) -> None:
+    """The first answer asks and changes nothing; the second does it, and says for which it could not."""
+    waiting, ended = _made(staffed, "user:usr_bulk_1"), _made(staffed, "user:usr_bulk_2", state="expired")
+    with staffed.browser("sam", "staff") as visitor:
+        both: dict[str, Any] = {"selected": [waiting, ended]}
+        assert "Selected requests: 2" in visitor.send("/staff/bulk", what="cancel", **both).text
+        assert staffed.world.view(waiting)["state"] == "queued"
+        visitor.send("/staff/bulk", what="assign", confirmed="yes", selected=[waiting])
+        assert waiting in visitor.client.get("/staff", params={"state": "assigned"}).text
+        done = visitor.send("/staff/bulk", what="cancel", confirmed="yes", **both).text
+        assert "Done for 1 of 2." in done
+        assert "its status does not allow this" in done
+        assert "Select at least one request" in visitor.send("/staff/bulk", what="cancel").text
+        assert visitor.send("/staff/bulk", what="erase", **both).status_code == 400
+    assert staffed.world.view(waiting)["state"] == "cancelled"
+
+
+def test_only_who_may_approve_approves_several(staffed: Served) -> None:
+    """Support selects and confirms: the row says so, and nothing was approved."""
+    export_id = _made(staffed, "user:usr_bulk_3", state="review")
+    with staffed.browser("sam", "staff") as visitor:
+        answer = visitor.send("/staff/bulk", what="approve", confirmed="yes", selected=[export_id])
+    assert "you may not do this here" in answer.text
+    assert staffed.world.view(export_id)["state"] == "review"
+
+
+def test_staff_look_an_account_up_and_the_public_cannot(staffed: Served) -> None:
+    """The form is filled with the account; it is recorded without the address; a person without the role gets 403."""
+    with staffed.browser("sam", "staff") as visitor:
+        page = visitor.send("/staff/look-up", page="/staff/new", address=MAIL).text
+        assert f'name="id" value="{OWNER}"' in page
+        none = visitor.send("/staff/look-up", page="/staff/new", address="No.One@mail.example").text
+        assert 'name="id" value="no.one@mail.example"' in none
+        assert '<option value="email" selected>' in none
+    with staffed.browser(OTHER) as visitor:
+        assert visitor.send("/staff/look-up", address=MAIL).status_code == 403
+    with staffed.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
+        assert visitor.send("/staff/look-up", address=MAIL).status_code == 403
+    with reading(staffed.world.engine) as connection:
+        events = [event for event in audit.events(connection) if event["action"] == "subject.looked_up"]
+    assert {event["detail"]["found"] for event in events} == {"0", "1"}
+
+
+def test_a_request_is_taken_and_given_back(staffed: Served) -> None:
+    """Its page says who works on it, what it covers, how large it will be, and what else the person asked for."""
+    first = _made(staffed, "user:usr_taken", state="expired")
+    export_id = staffed.world.request("user:usr_taken", include=["calls"], since="2026-01-01")
+    address = f"/staff/exports/{export_id}"
+    with staffed.browser("sam", "staff") as visitor:
+        assert visitor.send(f"{address}/assignment/me").status_code == 303
+        page = visitor.client.get(address).text
+        assert "Assigned to sam" in page
+        assert "<dd>Phone calls" in page
+        assert "1 January 2026" in page
+        assert f"/staff/exports/{first}" in page
+        visitor.send(f"{address}/assignment/none")
+        assert "Not assigned" in visitor.client.get(address).text
+        assert visitor.send(f"{address}/assignment/boss").status_code == 400
+    with staffed.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
+        assert visitor.send(f"{address}/assignment/me").status_code == 404
+
+
+def test_the_audit_page_is_filtered_and_paged(staffed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who acted, by whom a request is about, by action and by day; pages have each event once."""
+    export_id = _made(staffed, "user:usr_audited")
+    with staffed.browser("sam", "staff") as visitor:
+        visitor.send(f"/staff/exports/{export_id}/assignment/me")
+    with staffed.browser("ann", "auditor") as visitor:
+
+        def shown(**asked: str) -> str:
+            return str(visitor.client.get("/staff/audit", params=asked).text.partition('<ol class="log"')[2])
+
+        for person in ("usr_audited", export_id, export_id[:8]):
+            about = shown(person=person)
+            assert about.count("request.accepted") == 1
+            assert "export.assigned" in about
+        by_sam = shown(person="sam", action="export.assigned")
+        assert "staff:sam" in by_sam
+        assert "request.accepted" not in by_sam
+        assert "request.accepted" in shown(day=str(datetime.now(UTC).date()))
+        assert shown(day="2020-01-01") == ""
+        assert visitor.client.get("/staff/audit", params={"day": "soon"}).status_code == 400
+        assert "request.accepted" in shown(person="usr_audited", action="", day="")
+        monkeypatch.setattr("portability.trust.audit_search.page.__kwdefaults__", {"before": None, "limit": 2})
+        first = visitor.client.get("/staff/audit").text
+        before = first.partition("before=")[2].partition('"')[0]
+        second = visitor.client.get("/staff/audit", params={"before": before}).text
+        numbers = [part.partition("<")[0] for page in (first, second) for part in page.split("<summary>#")[1:]]
+        assert [int(number) for number in numbers] == sorted({int(number) for number in numbers}, reverse=True)
+        assert len(numbers) == 4

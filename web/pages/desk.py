@@ -1,0 +1,179 @@
+"""`/staff`: the lists of requests, sorted and page by page; the search; actions on several requests at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, RowMapping
+
+from portability.api.errors import BadInput, PortabilityError
+from portability.errors import StepUpRequired
+from portability.people import account_search
+from portability.requests import approvals, desk_queue, exports, request_log
+from portability.requests.desk_queue import DeskList, DeskSort, DeskView
+from portability.requests.policy import Action, Actor, ActorRole
+from portability.requests.states import ExportState
+from portability.sources import declared_names
+from web import rendering
+from web.auth import LoggedIn, OurForm, may, permit
+from web.context import AppContext, CurrentContext
+from web.logins import Login
+from web.scopes import listing_scope
+from web.visibility import found
+
+router = APIRouter(prefix="/staff", include_in_schema=False)
+
+SELECTED_MAX = 50
+TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+Cursor = Annotated[str, Query(max_length=200)]
+Searched = Annotated[str, Form(max_length=200, pattern=TEXT)]
+BULK: dict[str, Action] = {
+    "approve": Action.APPROVE,
+    "cancel": Action.CANCEL,
+    "assign": Action.SEE_STATE,
+    "release": Action.SEE_STATE,
+}
+"""What can be done with several requests at once, and the action that each of them needs."""
+
+
+class BulkForm(BaseModel):
+    """The fields of an action on several requests."""
+
+    csrf: str = ""
+    what: Annotated[str, Field(max_length=20)]
+    selected: Annotated[list[Annotated[str, Field(max_length=32)]], Field(max_length=SELECTED_MAX)] = []
+    confirmed: Annotated[str, Field(max_length=8)] = ""
+
+
+@router.get("")
+def desk(
+    request: Request,
+    place: CurrentContext,
+    login: LoggedIn,
+    state: Annotated[str, Query(max_length=20)] = DeskView.OPEN,
+    sort: Annotated[str, Query(max_length=20)] = "",
+    q: Annotated[str, Query(max_length=200)] = "",
+    cursor: Cursor = "",
+) -> Response:
+    """Show a list of requests, or those whose reference begins with a text."""
+    check_desk(place, login)
+    view = state if state in {*DeskView, *ExportState} else DeskView.OPEN
+    wanted = DeskList(view, sort, login.id)
+    with place.reading() as connection:
+        scope = listing_scope(place, connection, login)
+        if text := q.strip():
+            rows, following = desk_queue.find(connection, scope, text), None
+        else:
+            rows, following = desk_queue.page(connection, scope, wanted, after=cursor or None)
+        counts = request_log.counts(connection, scope)
+    if q.strip():
+        _note_search(place, login, len(rows))
+    return _page(request, place, login, rows=rows, following=following, counts=counts, wanted=wanted, q=q)
+
+
+@router.post("/search", dependencies=[OurForm])
+def search(request: Request, place: CurrentContext, login: LoggedIn, q: Searched = "") -> Response:
+    """Show the requests that a text names: an address is sent in a form, so that it stands in no URL and no log."""
+    check_desk(place, login)
+    text = q.strip()
+    if not text:
+        return rendering.see_other("/staff")
+    known = account_search.FoundAccounts()
+    if may(place, login, Action.LIST_ALL):
+        known = account_search.of_text(text, place.exporters)
+    with place.reading() as connection:
+        scope = listing_scope(place, connection, login)
+        ids = [*(form for _kind, form in known.addresses), *known.accounts]
+        rows, counts = desk_queue.find(connection, scope, text, ids), request_log.counts(connection, scope)
+    _note_search(place, login, len(rows))
+    wanted = DeskList(DeskView.ALL, "", login.id)
+    more = {"q": text, "unresolved": known.unresolved}
+    return _page(request, place, login, rows=rows, following=None, counts=counts, wanted=wanted, **more)
+
+
+@router.post("/bulk", dependencies=[OurForm])
+def bulk(request: Request, place: CurrentContext, login: LoggedIn, form: Annotated[BulkForm, Form()]) -> Response:
+    """Do the same with several requests: the first answer asks, the second says what became of each."""
+    action = BULK.get(form.what)
+    if action is None:
+        raise BadInput(f"unknown action {form.what!r}: use one of {', '.join(BULK)}")
+    check_desk(place, login)
+    results = None
+    if form.confirmed == "yes":
+        results = {identifier: _one(place, login, identifier, form.what, action) for identifier in form.selected}
+    with place.reading() as connection:
+        rows = [found(place, login, connection, identifier, Action.SEE_STATE)[0] for identifier in form.selected]
+    return rendering.page(request, "bulk.html", what=form.what, rows=rows, results=results)
+
+
+@router.get("/requests.csv")
+def request_log_csv(place: CurrentContext, login: LoggedIn) -> Response:
+    """Return the whole request log as a table."""
+    permit(place, login, Action.REQUESTS_READ)
+    parts = request_log.tables(place.reading, request_log.Scope())
+    headers = {"Content-Disposition": 'attachment; filename="requests.csv"'}
+    return StreamingResponse(parts, 200, headers, "text/csv; charset=utf-8")
+
+
+def check_desk(place: AppContext, login: Login) -> None:
+    """Check that a person works on requests. Raises NotAllowed."""
+    if ActorRole.TENANT_ADMIN not in login.roles:
+        permit(place, login, Action.LIST_ALL)
+
+
+def _page(
+    request: Request,
+    place: AppContext,
+    login: Login,
+    *,
+    wanted: DeskList,
+    unresolved: Sequence[str] = (),
+    **shown: Any,  # noqa: ANN401  # what a template shows is of any kind
+) -> Response:
+    usual = {"state": wanted.view, "sort": wanted.sort}
+    return rendering.page(
+        request, "desk.html", **shown, state=wanted.view, order=wanted.order, sorts=DeskSort, states=[*ExportState],
+        sortable=wanted.is_unanswered, unresolved=unresolved, assigns=may(place, login, Action.LIST_ALL),
+        more=urlencode({name: value for name, value in usual.items() if value}),
+        reads_log=may(place, login, Action.REQUESTS_READ),
+        sources=bool(declared_names(place.settings)) and may(place, login, Action.SOURCES),
+        recipients=may(place, login, Action.RECIPIENTS), inbox=may(place, login, Action.INBOX),
+        referrals=ActorRole.TENANT_ADMIN in login.roles,
+    )  # fmt: skip  # one call
+
+
+def _one(place: AppContext, login: Login, identifier: str, what: str, action: Action) -> str:
+    """Do it with one request; returns the code of the sentence that says what became of it."""
+    try:
+        with place.writing() as connection:
+            row, actor = found(place, login, connection, identifier, action)
+            _DOES[what](connection, row, actor, login)
+    except StepUpRequired:
+        raise
+    except PortabilityError as error:
+        return error.code
+    place.wake(identifier)
+    return "done"
+
+
+def _assign(connection: Connection, row: RowMapping, actor: Actor, login: Login) -> None:
+    desk_queue.assign(connection, row["id"], login.id, actor=str(actor))
+
+
+_DOES: dict[str, Callable[[Connection, RowMapping, Actor, Login], object]] = {
+    "approve": lambda connection, row, actor, _login: approvals.approve(connection, row["id"], actor=actor),
+    "cancel": lambda connection, row, actor, _login: exports.cancel(connection, row["id"], actor=str(actor)),
+    "assign": _assign,
+    "release": lambda connection, row, actor, _login: desk_queue.assign(connection, row["id"], None, actor=str(actor)),
+}
+
+
+def _note_search(place: AppContext, login: Login, count: int) -> None:
+    """Note for the audit log that a person searched; the text may be personal data and is not recorded."""
+    actor = [*login.actors()][-1]
+    place.observations.note("desk.searched", str(actor), None, found=str(min(count, desk_queue.FOUND_MAX)))
