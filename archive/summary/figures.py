@@ -119,9 +119,9 @@ def subject_name(kind: str, first_record: Callable[[DatasetName], bytes | None])
     return _first_text(COMPANY_NAMES if kind == COMPANY else PERSON_NAMES, first_record)
 
 
-def subject_language(first_record: Callable[[DatasetName], bytes | None]) -> str | None:
+def subject_language(kind: str, first_record: Callable[[DatasetName], bytes | None]) -> str | None:
     """Return the tag of a person's language where the data has it; arguments as of `subject_name`."""
-    return _first_text(LANGUAGES, first_record)
+    return None if kind == COMPANY else _first_text(LANGUAGES, first_record)
 
 
 def _first_text(places: Places, first_record: Callable[[DatasetName], bytes | None]) -> str | None:

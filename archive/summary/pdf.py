@@ -61,7 +61,6 @@ def _shown(one: SummaryText, envelope: VolumeMetadata) -> dict[str, JSON]:
         **one.to_json(),
         "accent": envelope.brand.accent,
         "issuer": readable(envelope.sender),
-        "heading": f"{say('readme.title')}: {one.titles['title']}",
         "questions": say("summary.questions", contact=contact, export=envelope.export),
         "files": say("summary.files"),
         "boxes": say("summary.boxes"),

@@ -12,7 +12,7 @@ from babel import Locale
 
 from archive.parts import VolumeMetadata
 from archive.summary.chart import Axis, axis, extent, heights
-from archive.summary.figures import Counted, Grounded, KindFigures, Months, Summary, joined
+from archive.summary.figures import COMPANY, Counted, Grounded, KindFigures, Months, Summary, joined
 from portability.api import JSON
 from portability.law.omissions import explanation
 from portability.locale import find, text, values
@@ -26,7 +26,7 @@ GROUPS_SHOWN = 7
 """What fits on two pages with the texts above."""
 HEADS = ("summary.kind", "readme.records", "readme.files", "summary.period", "summary.by_month")
 TITLES = (
-    *("title", "kinds", "missing", "nothing_missing", "undelivered", "nothing_undelivered"),
+    *("kinds", "missing", "nothing_missing", "undelivered", "nothing_undelivered"),
     *("figures", "when", "pdf"),
 )
 _DASH = "\N{EN DASH}"
@@ -80,6 +80,7 @@ class SummaryText:
 
     language: str
     direction: str
+    heading: str
     titles: Mapping[str, str]
     """Headings and sentences by the end of their code."""
     heads: Sequence[str]
@@ -114,13 +115,14 @@ class ArchiveSummary:
 def worded(summary: Summary, export: Mapping[str, Any], envelope: VolumeMetadata, language: str) -> SummaryText:
     """Return the summary in a language; `export` is the document export.json."""
     shared = axis(summary.months)
-    own = "viewer.companyData" if export["subject_kind"] == "tenant" else "viewer.yourData"
+    own = text(language, "viewer.companyData" if export["subject_kind"] == COMPANY else "viewer.yourData")
     return SummaryText(
         language,
         str(Locale.parse(language, sep="-").text_direction),
+        f"{own}: {text(language, 'archive.summary.title')}",
         {name: text(language, f"archive.summary.{name}") for name in TITLES},
         [text(language, f"archive.{code}") for code in HEADS],
-        readable(summary.name) if summary.name else text(language, own),
+        readable(summary.name) if summary.name else own,
         text(language, f"archive.profiles.{envelope.profile}"),
         _facts(summary, language),
         _outcome(export, language),

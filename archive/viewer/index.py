@@ -30,8 +30,9 @@ VALUE_CHARS = 120
 VALUES_SHOWN = 8
 _TIMES = frozenset({FieldType.DATETIME, FieldType.DATE})
 BATCH = 500
-_LATE = re.compile(r"(updated|retained|closed|ended|deleted|removed|expires|email_|phone_)")
-"""Beginnings of the names of times that no chart shows: they say what became of a record later (registry.js)."""
+_LATE = re.compile(r"(updated|retained|closed|ended|deleted|removed|expires|email_|phone_|born|birth|closes|due|last_)")
+"""Beginnings of the names of times that no chart shows: what became of a record later, what is planned, a birthday
+(registry.js)."""
 _TABLES = {
     "shard": "exporter, dataset, volume, number, rows, corrects",
     "talk": "exporter, id, at, facts, volume, number, row",

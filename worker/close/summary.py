@@ -42,10 +42,11 @@ def make_summary(
     def months(exporter: str, dataset: Dataset) -> Mapping[str, int]:
         return index.months(exporter, dataset) if index is not None else {}
 
-    name = subject_name(str(document["subject_kind"]), first_record)
+    kind = str(document["subject_kind"])
+    name = subject_name(kind, first_record)
     summary = summarize(document, [(one.exporter, one.dataset) for one in shown.values()], months, name)
     texts = {language: worded(summary, document, envelope, language) for language in locale.languages()}
-    language = locale.nearest([export["language"] or subject_language(first_record) or ""])
+    language = locale.nearest([export["language"] or subject_language(kind, first_record) or ""])
     try:
         typeset = pdf(texts[language], envelope)
     except TypesettingFailed as error:

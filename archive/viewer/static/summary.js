@@ -15,14 +15,15 @@
   function contents(about) {
     const one = texts(about);
     if (one === null || one.kinds.length === 0) return null;
-    const heads = one.chart ? one.heads : one.heads.slice(0, -1);
+    const heads = [0, 1, 2, ...one.chart ? [4] : []].map((place) => one.heads[place]);
     const isNumber = (place) => (place === 1 || place === 2 ? "number" : null);
     return h("section", { "aria-labelledby": "kinds" }, h("h3", { id: "kinds" }, one.titles.kinds),
       h("div", { class: "wide", tabindex: "0", role: "group", "aria-labelledby": "kinds" }, h("table", { class: "kinds" },
         h("thead", {}, h("tr", {}, heads.map((head, place) => h("th", { scope: "col", class: isNumber(place) }, head)))),
         h("tbody", {}, one.kinds.map((kind) => h("tr", {},
-          h("th", { scope: "row" }, kind.exporter ? h("a", { href: `#${encodeURIComponent(kind.exporter)}` }, visible(kind.title)) : kind.title),
-          h("td", { class: "number" }, kind.records), h("td", { class: "number" }, kind.files), h("td", {}, kind.period),
+          h("th", { scope: "row" }, kind.exporter ? h("a", { href: `#${encodeURIComponent(kind.exporter)}` }, visible(kind.title)) : kind.title,
+            h("small", { class: "note" }, kind.period)),
+          h("td", { class: "number" }, kind.records), h("td", { class: "number" }, kind.files),
           one.chart ? h("td", {}, bars(kind.bars)) : null))))),
       about.summary.pdf ? h("p", { class: "note" }, h("a", { href: about.summary.pdf.path, hreflang: about.summary.pdf.language }, one.titles.pdf)) : null);
   }
