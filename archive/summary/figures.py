@@ -79,7 +79,7 @@ def summarize(
     months: Callable[[str, Dataset], Months],
     name: str | None,
 ) -> Summary:
-    """Sum up an export.
+    """Sum up an export. Documents, such as a vCon for each call, are copies of records and not counted.
 
     Args:
         export: the document export.json.
@@ -88,7 +88,14 @@ def summarize(
         name: of the subject.
     """
     lines: Sequence[Mapping[str, Any]] = export["datasets"]
-    by_name = {(exporter, dataset.name): months(exporter, dataset) for exporter, dataset in datasets}
+    by_name: dict[DatasetName, Months] = {}
+    documents: set[DatasetName] = set()
+    for exporter, dataset in datasets:
+        if dataset.documents:
+            documents.add((exporter, dataset.name))
+        else:
+            by_name[exporter, dataset.name] = months(exporter, dataset)
+    counted = [line for line in lines if _name(line) not in documents]
     titles = {(line["exporter"], line["dataset"]): line for line in lines}
     replaced: Counter[str] = Counter()
     for line in lines:
@@ -96,9 +103,9 @@ def summarize(
     not_theirs = [one for one in export.get("reviews") or () if one["decision"] == "not_theirs"]
     return Summary(
         name=name,
-        kinds=_kinds(lines, by_name),
-        records=sum(line["records"] for line in lines),
-        files=sum(line["files"] for line in lines),
+        kinds=_kinds(counted, by_name),
+        records=sum(line["records"] for line in counted),
+        files=sum(line["files"] for line in counted),
         bytes=sum(line["bytes"] for line in lines),
         months=joined(by_name.values()),
         missing=_grounded((gap["reason"], titles.get(_name(gap), gap), 1) for gap in export["gaps"]),

@@ -107,6 +107,7 @@ class ArchiveSummary:
 
     texts: Mapping[str, SummaryText]
     """By language."""
+    records: int
     pdf: bytes | None
     """None: it could not be made."""
     pdf_language: str

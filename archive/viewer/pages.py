@@ -126,7 +126,8 @@ def _summary(summary: ArchiveSummary | None) -> JSON:
     if summary is None:
         return None
     pdf = {"path": PDF_PATH, "language": summary.pdf_language} if summary.pdf is not None else None
-    return {"texts": {language: one.to_json() for language, one in summary.texts.items()}, "pdf": pdf}
+    texts: dict[str, JSON] = {language: one.to_json() for language, one in summary.texts.items()}
+    return {"texts": texts, "records": summary.records, "pdf": pdf}
 
 
 def _without_counts(volume: JSON) -> JSON:

@@ -52,4 +52,4 @@ def make_summary(
     except TypesettingFailed as error:
         log.warning("summary.failed", export=export["id"], detail=str(error))
         typeset = None
-    return ArchiveSummary(texts, typeset, language)
+    return ArchiveSummary(texts, summary.records, typeset, language)

@@ -72,7 +72,7 @@
     const of = (exporter, dataset) => about.datasets.find((line) => line.exporter === exporter && line.dataset === dataset && line.records > 0)?.records ?? 0;
     const sum = (field) => about.datasets.reduce((total, line) => total + (line[field] ?? 0), 0);
     const all = [
-      ["records", count(sum("records")), null], ["calls", of("calls", "calls") && count(of("calls", "calls")), "calls"],
+      ["records", count(about.summary?.records ?? sum("records")), null], ["calls", of("calls", "calls") && count(of("calls", "calls")), "calls"],
       ["chats", of("chats", "conversations") && count(of("chats", "conversations")), "chats"],
       ["inquiries", of("inquiries", "inquiries") && count(of("inquiries", "inquiries")), "inquiries"],
       ["files", sum("files") && count(sum("files")), null], ["size", bytes(sum("bytes")), null],
