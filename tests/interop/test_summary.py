@@ -41,8 +41,6 @@ HAPPENED: Mapping[str, str] = {
     "usage/navigation_paths": "began_at",
 }
 """When a record happened, by dataset, as a person would say."""
-COLUMNS = 5
-"""A kind's cells: its name, its period, records, files, small bars."""
 OWN = "portability"
 """The exporter of records of requests, which all happened while the test ran."""
 NAMES = {
@@ -60,20 +58,23 @@ NOW = {f"{datetime.now(UTC) - timedelta(days=days):%B %Y}" for days in (0, 1)}
 
 
 class SummaryTables(HTMLParser):
-    """The cells of the tables in the English section of README.html, row by row."""
+    """The cells of the tables in the English section of README.html, row by row, by the table's class."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[list[str]] = []
+        self.rows: dict[str, list[list[str]]] = {"kinds": [], "": []}
+        self._table: list[list[str]] = []
         self._is_english = self._is_cell = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "section":
             self._is_english = dict(attrs)["id"] == "en"
-        if self._is_english and tag == "tr":
-            self.rows.append([])
-        if self._is_english and tag in {"td", "small"} and self.rows:
-            self.rows[-1].append("")
+        if tag == "table":
+            self._table = self.rows[dict(attrs).get("class") or ""] if self._is_english else []
+        if tag == "tr":
+            self._table.append([])
+        if tag in {"td", "small"} and self._table:
+            self._table[-1].append("")
             self._is_cell = True
 
     def handle_endtag(self, tag: str) -> None:
@@ -81,7 +82,7 @@ class SummaryTables(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._is_cell:
-            self.rows[-1][-1] += data
+            self._table[-1][-1] += data
 
 
 @pytest.fixture(params=CASES)
@@ -89,8 +90,8 @@ def judged(request: pytest.FixtureRequest, archives: Mapping[str, Archive]) -> A
     return archives[request.param]
 
 
-def tables(archive: Archive) -> list[list[str]]:
-    """The rows of the closing volume's page."""
+def tables(archive: Archive) -> Mapping[str, list[list[str]]]:
+    """The rows of the closing volume's page, by the class of their table."""
     pages = [body for name, body in members(archive.volumes) if name == "README.html"]
     found = SummaryTables()
     found.feed(pages[-1].decode())
@@ -114,9 +115,9 @@ def test_the_figures_are_those_of_the_records(judged: Archive) -> None:
 
     rows = tables(judged)
     names = {NAMES.get(exporter, exporter): n for exporter, n in by_kind.items()}
-    kinds = {row[0]: int(row[2].replace(",", "")) for row in rows if len(row) == COLUMNS and row[0] in names}
+    kinds = {row[0]: int(row[2].replace(",", "")) for row in rows["kinds"] if row}
     assert kinds == names
-    months = {row[0]: int(row[1].replace(",", "")) for row in rows if len(row) == 2 and MONTH.fullmatch(row[0])}
+    months = {row[0]: int(row[1].replace(",", "")) for row in rows[""] if len(row) == 2 and MONTH.fullmatch(row[0])}
     assert sum(by_month.values()) > 20
     assert {month: n for month, n in months.items() if month not in NOW} == dict(by_month)
 
