@@ -110,7 +110,7 @@ def summarize(
         months=joined(by_name.values()),
         missing=_grounded((gap["reason"], titles.get(_name(gap), gap), 1) for gap in export["gaps"]),
         left_out=_grounded((left["reason"], left, 0) for left in export.get("not_included") or ()),
-        withheld=_grounded((one["kind"], one, one["records"] or 0) for one in export.get("withheld") or ()),
+        withheld=_grounded((one["kind"], one, one.get("records") or 0) for one in export.get("withheld") or ()),
         examined=_grounded((one["reason"], titles.get(_name(one), one), one["records"]) for one in not_theirs),
         replaced=+replaced,
     )
@@ -121,7 +121,7 @@ def subject_name(kind: str, first_record: Callable[[DatasetName], bytes | None])
 
     Args:
         kind: of the subject, as export.json names it.
-        first_record: returns a dataset's first record as JSON; None where there is none.
+        first_record: returns a dataset's first record as JSON; None without one.
     """
     return _first_text(COMPANY_NAMES if kind == COMPANY else PERSON_NAMES, first_record)
 

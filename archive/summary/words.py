@@ -87,6 +87,8 @@ class SummaryText:
     """Of the columns of `kinds`."""
     name: str
     about: str
+    period: str
+    """Of the records that have a date; empty without one."""
     facts: Sequence[tuple[str, str]]
     """What it says first: period and totals, each with its name."""
     outcome: str
@@ -116,6 +118,8 @@ class ArchiveSummary:
 def worded(summary: Summary, export: Mapping[str, Any], envelope: VolumeMetadata, language: str) -> SummaryText:
     """Return the summary in a language; `export` is the document export.json."""
     shared = axis(summary.months)
+    between = extent(summary.months)
+    period = _period(between, language) if between else ""
     own = text(language, "viewer.companyData" if export["subject_kind"] == COMPANY else "viewer.yourData")
     return SummaryText(
         language,
@@ -125,7 +129,8 @@ def worded(summary: Summary, export: Mapping[str, Any], envelope: VolumeMetadata
         [text(language, f"archive.{code}") for code in HEADS],
         readable(summary.name) if summary.name else own,
         text(language, f"archive.profiles.{envelope.profile}"),
-        _facts(summary, language),
+        period,
+        _facts(summary, period, language),
         _outcome(export, language),
         export["outcome"]["own"] == "partial",
         _kinds(summary.kinds, shared, language),
@@ -141,10 +146,8 @@ def readable(value: str, characters: int = TEXT_CHARS) -> str:
     return _HIDDEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", shown)
 
 
-def _facts(summary: Summary, language: str) -> list[tuple[str, str]]:
-    facts = []
-    if between := extent(summary.months):
-        facts.append((text(language, "archive.summary.period"), _period(between, language)))
+def _facts(summary: Summary, period: str, language: str) -> list[tuple[str, str]]:
+    facts = [(text(language, "archive.summary.period"), period)] if period else []
     facts.append((text(language, "archive.readme.records"), values.number(language, summary.records)))
     if summary.files:
         facts.append((text(language, "archive.readme.files"), values.number(language, summary.files)))
@@ -153,7 +156,7 @@ def _facts(summary: Summary, language: str) -> list[tuple[str, str]]:
 
 def _period(between: tuple[str, str], language: str) -> str:
     first, last = (values.month(language, at) for at in between)
-    return first if first == last else text(language, "archive.summary.from_to", first=first, last=last)
+    return first if first == last else f"{first} {_DASH} {last}"
 
 
 def _outcome(export: Mapping[str, Any], language: str) -> str:

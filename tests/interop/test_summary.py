@@ -90,7 +90,7 @@ def judged(request: pytest.FixtureRequest, archives: Mapping[str, Archive]) -> A
     return archives[request.param]
 
 
-def tables(archive: Archive) -> Mapping[str, list[list[str]]]:
+def page_rows(archive: Archive) -> Mapping[str, list[list[str]]]:
     """The rows of the closing volume's page, by the class of their table."""
     pages = [body for name, body in members(archive.volumes) if name == "README.html"]
     found = SummaryTables()
@@ -98,7 +98,7 @@ def tables(archive: Archive) -> Mapping[str, list[list[str]]]:
     return found.rows
 
 
-def records(archive: Archive) -> Iterator[tuple[str, str, Mapping[str, object]]]:
+def every_record(archive: Archive) -> Iterator[tuple[str, str, Mapping[str, object]]]:
     """(exporter, dataset, record) of every line of JSON Lines."""
     for name, body in members(archive.volumes):
         if found := re.fullmatch(r"data/(\w+)/(\w+?)(-(s\d+-|r\d+-\d+-)?\d{4})?\.jsonl", name):
@@ -108,12 +108,12 @@ def records(archive: Archive) -> Iterator[tuple[str, str, Mapping[str, object]]]
 def test_the_figures_are_those_of_the_records(judged: Archive) -> None:
     """Read line by line, without this software: the records of each kind, and those of each month."""
     by_kind, by_month = Counter[str](), Counter[str]()
-    for exporter, name, record in records(judged):
+    for exporter, name, record in every_record(judged):
         by_kind[exporter] += 1
         if exporter != OWN and (at := record[HAPPENED[f"{exporter}/{name}"]]):
             by_month[f"{date.fromisoformat(str(at)[:10]):%B %Y}"] += 1
 
-    rows = tables(judged)
+    rows = page_rows(judged)
     names = {NAMES.get(exporter, exporter): n for exporter, n in by_kind.items()}
     kinds = {row[0]: int(row[2].replace(",", "")) for row in rows["kinds"] if row}
     assert kinds == names
@@ -132,4 +132,4 @@ def test_the_pdf_is_sound_and_has_the_same_figures(judged: Archive, tmp_path: Pa
     assert re.search(r"^Pages: +[12]$", facts, re.MULTILINE)
     text = run([program("pdftotext", package="poppler-utils"), "-layout", path, "-"])
     shown = Counter(word.replace(".", ",") for word in text.split())
-    assert Counter(f"{n:,}" for n in Counter(exporter for exporter, _, _ in records(judged)).values()) <= shown
+    assert Counter(f"{n:,}" for n in Counter(exporter for exporter, _, _ in every_record(judged)).values()) <= shown

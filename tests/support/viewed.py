@@ -133,7 +133,10 @@ class Unpacked:
         """The summary without its PDF."""
         index = None if self.shards is None else self.shards.index
         datasets = [(exporter, dataset) for exporter, dataset, _ in self.lines]
-        figures = summarize(document, datasets, lambda *of: {} if index is None else index.months(*of), None)
+        lines = [{"files": 0, "bytes": 0, **line} for line in document["datasets"]]  # type: ignore[dict-item, union-attr]  # of JSON
+        figures = summarize(
+            {**document, "datasets": lines}, datasets, lambda *of: {} if index is None else index.months(*of), None
+        )
         texts = {tag: worded(figures, document, envelope(), tag) for tag in languages()}
         return ArchiveSummary(texts, figures.records, None, SOURCE)
 

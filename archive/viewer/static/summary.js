@@ -9,7 +9,7 @@
   /* The name of the time of the records, for the first lines of the page. */
   function period(about) {
     const one = texts(about);
-    return one?.chart ? `${one.heads[3]}: ${one.facts[0][1]}` : null;
+    return one?.period ? `${one.heads[3]}: ${one.period}` : null;
   }
 
   function contents(about) {

@@ -26,7 +26,7 @@ def summary(lines: Sequence[Mapping[str, JSON]] = (LINE,), **export: JSON) -> Su
 
 
 def test_figures_are_the_sums_of_the_ledger() -> None:
-    """All lines of an exporter are one kind, in the order of the ledger; an exporter without data is none."""
+    """All lines of an exporter are one kind, in the order of the ledger; an exporter without data is left out."""
     chats = {**LINE, "exporter": "chats", "dataset": "messages", "records": 5, "files": 0}
     empty = {**LINE, "exporter": "crm", "records": 0, "files": 0}
     found = summary([LINE, empty, chats, {**LINE, "dataset": "recordings", "files": 4}])
@@ -45,7 +45,7 @@ def test_what_is_absent_is_grouped_by_its_reason() -> None:
     """Gaps of a dataset are counted with its title; the reason of most datasets comes first."""
     gap = {"exporter": "calls", "dataset": "calls", "what": "c1", "reason": "missing"}
     other = {**gap, "dataset": "recordings", "reason": "truncated"}
-    secret = {
+    secret: Mapping[str, JSON] = {
         "exporter": "account",
         "dataset": "profile",
         "name": "hash",
@@ -124,7 +124,7 @@ def test_a_wrong_date_does_not_squeeze_the_chart() -> None:
 
 @pytest.mark.parametrize("months", [{}, {"2026-01": 100}, {"2026-01": 3, "2026-02": 4}, {"not a ti": 9, "2026-13": 9}])
 def test_too_little_makes_no_chart(months: Mapping[str, int]) -> None:
-    """One month, fewer than eight records, or values that are no months."""
+    """One month, fewer than eight records, or values that name something else."""
     assert axis(months) is None
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,14 @@ from portability.law.omissions import explanation
 from portability.locale import find, languages, text
 
 PAGE_SCRIPT = Path(viewer.__file__).parent / "static" / "page.js"
+LINE: Mapping[str, Any] = {
+    "exporter": "calls",
+    "dataset": "calls",
+    "title": "Calls",
+    "records": 2,
+    "files": 1,
+    "bytes": 9,
+}
 MONTHS = {"2026-01": 5, "2026-03": 7}
 
 
@@ -28,13 +37,13 @@ def test_the_summary_says_who_since_when_and_how_much() -> None:
     """Name, period and totals, in the reader's language."""
     assert words().name == "Ann"
     assert words().facts == [
-        ("Period", "January 2026 to March 2026"),
+        ("Period", "January 2026 \N{EN DASH} March 2026"),
         ("Records", "2"),
         ("Files", "1"),
         ("Size", "100 bytes"),
     ]
-    assert words("de").facts[0] == ("Zeitraum", "Januar 2026 bis März 2026")
-    assert words("id").facts[0] == ("Periode", "Januari 2026 sampai Maret 2026")
+    assert words("de").facts[0] == ("Zeitraum", "Januar 2026 \N{EN DASH} März 2026")
+    assert words("id").facts[0] == ("Periode", "Januari 2026 \N{EN DASH} Maret 2026")
     assert words(name=None).name == "Your data"
     assert words(name=None, subject_kind="tenant").heading == f"{text('en', 'viewer.companyData')}: At a glance"
 
@@ -70,8 +79,8 @@ def test_what_is_missing_has_its_reason_and_its_number() -> None:
 
 def test_what_is_not_delivered_has_its_ground() -> None:
     """Replaced values, records of other people, datasets that a rule leaves out, secrets."""
-    left = {"exporter": "crm", "dataset": "deals", "title": "Deals", "reason": "derived"}
-    left |= {"translations": {"title": {"id": "Transaksi"}}}
+    named = {"exporter": "crm", "dataset": "deals", "title": "Deals", "reason": "derived"}
+    left: Mapping[str, Any] = {**named, "translations": {"title": {"id": "Transaksi"}}}
     secret = {
         "exporter": "account",
         "dataset": "profile",
@@ -81,9 +90,9 @@ def test_what_is_not_delivered_has_its_ground() -> None:
         "records": 1,
     }
     line = {
-        **closing_document(envelope(), 1)["datasets"][0],
+        **LINE,
         "redactions": {"other-person": 2, "aws-key": 1, "gcp-key": 1},
-    }  # type: ignore[dict-item, index]  # of JSON
+    }
     shown = words("id", datasets=[line], not_included=[left], withheld=[secret]).undelivered
     assert [one.what for one in shown] == [
         "rincian tentang orang lain, diganti dengan tanda: 2; kata sandi dan kunci perangkat lunak, disamarkan: 2",

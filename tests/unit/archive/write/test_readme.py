@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -265,8 +266,8 @@ def test_the_summary_comes_first_in_every_language() -> None:
 def test_a_summary_runs_nothing() -> None:
     """Names and titles of the data are text; the page has no script, no style attribute and no request."""
     gap = {"exporter": "calls", "dataset": "calls", "what": "c9", "reason": "missing"}
-    line = {"exporter": "calls", "dataset": "calls", "title": HOSTILE, "state": "partial"}
-    line |= {"records": 2, "files": 0, "bytes": 0, "gaps": 1}
+    named = {"exporter": "calls", "dataset": "calls", "title": HOSTILE, "state": "partial"}
+    line: Mapping[str, Any] = {**named, "records": 2, "files": 0, "bytes": 0, "gaps": 1}
     found = summed(HOSTILE, datasets=[line], gaps=[gap])
     tags = PageTags()
     tags.feed(found)

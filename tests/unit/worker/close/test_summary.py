@@ -13,7 +13,7 @@ from archive.summary.pdf import TypesettingFailed
 from worker.close import summary
 
 
-def exported(folder: Path) -> dict[str, bytes]:
+def closed(folder: Path) -> dict[str, bytes]:
     """The members of an archive of five records."""
     made = world_of(folder, MadeUpExporter(things(5)))
     identifier = made.request("user:usr_1")
@@ -23,7 +23,7 @@ def exported(folder: Path) -> dict[str, bytes]:
 
 def test_the_closing_volume_has_a_summary_as_a_pdf(tmp_path: Path) -> None:
     """The tag manifest, and so the signature, covers it; README.html leads to it."""
-    found = exported(tmp_path)
+    found = closed(tmp_path)
     assert found["summary.pdf"].startswith(b"%PDF-1.7")
     assert b" summary.pdf\n" in found["tagmanifest-sha256.txt"]
     assert b'href="summary.pdf"' in found["README.html"]
@@ -37,7 +37,7 @@ def test_an_export_without_a_typesetter_is_whole(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(summary, "pdf", fail)
     with capture_logs() as logs:
-        found = exported(tmp_path)
+        found = closed(tmp_path)
     assert "summary.pdf" not in found
     assert b"summary.pdf" not in found["README.html"]
     assert b'class="glance"' in found["README.html"]
