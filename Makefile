@@ -95,7 +95,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 # machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself. No service is started:
 # invoke-rc.d asks the policy, which containers of Debian have already. Without it nginx would listen on port 80.
 POLICY := /usr/sbin/policy-rc.d
-PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl promtool:promtool softhsm2-util:softhsm2 kustomize:kustomize unzip:unzip zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
+PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl promtool:promtool softhsm2-util:softhsm2 kustomize:kustomize unzip:unzip qpdf:qpdf pdftotext:poppler-utils zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
 	node:nodejs npm:npm chromium:chromium chromium-headless-shell:chromium-headless-shell
 # What makes container images, 150 MB, and a clock that runs faster: for test-systems alone.
 SYSTEM_PROGRAMS := faketime:faketime buildah:buildah mmdebstrap:mmdebstrap crun:crun /usr/lib/podman/netavark:netavark \

@@ -31,7 +31,7 @@ class WorkerContext:
         """How the issuer presents itself in archives."""
         settings = self.settings
         style = accent_style(settings.brand_colour, settings.brand_colour_dark)
-        return ArchiveBrand(settings.brand_name, settings.brand_archive_prefix, style)
+        return ArchiveBrand(settings.brand_name, settings.brand_archive_prefix, style, settings.brand_colour)
 
     @property
     def trust(self) -> SourceTrust:

@@ -164,7 +164,12 @@ def _seal(
         # Read only now: the key of the beginning may have been retired meanwhile.
         key = keys.signing(connection, context.settings.keys)
     sealed = volume.output.seal(
-        key, counted=commit.counts, closing=files.document, notice=files.notice, viewer=files.viewer
+        key,
+        counted=commit.counts,
+        closing=files.document,
+        notice=files.notice,
+        summary=files.summary,
+        viewer=files.viewer,
     )
     check()
     if files.document is None or files.document["gaps"]:

@@ -28,9 +28,11 @@ WORDS_CHARS = 90
 VALUE_CHARS = 120
 """Of a value that a chart counts."""
 VALUES_SHOWN = 8
+_TIMES = frozenset({FieldType.DATETIME, FieldType.DATE})
 BATCH = 500
-_LATE = re.compile(r"(updated|retained|closed|ended|deleted|removed|expires|email_|phone_)")
-"""Beginnings of the names of times that no chart shows: they say what became of a record later (registry.js)."""
+_LATE = re.compile(r"(updated|retained|closed|ended|deleted|removed|expires|email_|phone_|born|birth|closes|due|last_)")
+"""Beginnings of the names of times that no chart shows: what became of a record later, what is planned, a birthday
+(registry.js)."""
 _TABLES = {
     "shard": "exporter, dataset, volume, number, rows, corrects",
     "talk": "exporter, id, at, facts, volume, number, row",
@@ -154,11 +156,11 @@ class ViewerIndex:
             found[exporter, dataset].append(ShardPlace(volume, number, rows, bool(corrects)))
         return found
 
-    def sums(self, exporter: str, dataset: str) -> dict[str, JSON]:
+    def sums(self, exporter: str, dataset: str) -> Mapping[str, Mapping[str, int]]:
         """Return by field the counts by month, or for a charted field those of its most frequent values."""
         charted = CHARTED.get((exporter, dataset))
         of = {"exporter": exporter, "dataset": dataset, "field": charted, "most": VALUES_SHOWN}
-        found: defaultdict[str, dict[str, JSON]] = defaultdict(dict)
+        found: defaultdict[str, dict[str, int]] = defaultdict(dict)
         where = "exporter = :exporter and dataset = :dataset and n > 0"
         months = f"select field, value, n from sums where {where} and field is not :field"  # noqa: S608  # names of this module
         values = f"select field, value, n from sums where {where} and field = :field order by n desc limit :most"  # noqa: S608  # names of this module
@@ -166,6 +168,14 @@ class ViewerIndex:
             for field, value, n in self._database.execute(statement, of):
                 found[field][value] = n
         return dict(found)
+
+    def months(self, exporter: str, dataset: Dataset) -> Mapping[str, int]:
+        """Return the numbers of a dataset's records by the month in which they happened, as the viewer's charts do."""
+        found = self.sums(exporter, dataset.name)
+        times = [field.name for field in dataset.fields if field.type in _TIMES and field.name in found]
+        named = next((name for name in times if not name.startswith("created_")), None)
+        chosen = named or ("created_at" if "created_at" in times else None)
+        return found[chosen] if chosen else {}
 
     def listed(self, exporter: str) -> Iterator[list[JSON]]:
         """Yield an entry for each conversation, the newest first.
@@ -242,7 +252,7 @@ def _sums(exporter: str, dataset: Dataset, rows: Iterable[Mapping[str, Any]]) ->
     """Count the records by field and month, and by the values of a charted field."""
     records, counted = list(rows), Counter[tuple[str, str]]()
     for field in dataset.fields:
-        if field.type in {FieldType.DATETIME, FieldType.DATE} and not _LATE.match(field.name):
+        if field.type in _TIMES and not _LATE.match(field.name):
             length = len("2026-01")
         elif CHARTED.get((exporter, dataset.name)) == field.name:
             length = VALUE_CHARS

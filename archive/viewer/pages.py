@@ -11,6 +11,8 @@ from markupsafe import Markup, escape
 
 from archive.names import MemberNames
 from archive.parts import VolumeMetadata
+from archive.summary.pdf import PATH as PDF_PATH
+from archive.summary.words import ArchiveSummary
 from archive.viewer.catalogue import catalogue
 from archive.viewer.index import ViewerIndex
 from archive.viewer.lists import ViewerLists, pointer
@@ -23,7 +25,17 @@ from portability.locale import SOURCE, languages, text, translations
 INDEX = "index.html"
 SCRIPTS = (
     *("registry.js", "shards.js", "records.js", "page.js", "values.js", "charts.js", "table.js"),
-    *("talks.js", "subtitles.js", "talk.js", "group.js", "waiting.js", "overview.js", "search.js", "app.js"),
+    *(
+        "talks.js",
+        "subtitles.js",
+        "talk.js",
+        "group.js",
+        "waiting.js",
+        "summary.js",
+        "overview.js",
+        "search.js",
+        "app.js",
+    ),
 )
 """In the order of loading: each uses only what stands before it. The catalogue stands behind the first."""
 CATALOGUE = "viewer/catalogue.js"
@@ -39,6 +51,7 @@ def pages(
     excerpts: Iterable[Excerpt],
     index: ViewerIndex | None = None,
     *,
+    summary: ArchiveSummary | None = None,
     has_notice: bool = False,
 ) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Yield the viewer's files as (path in the closing volume, blocks), to be written in this order.
@@ -48,6 +61,7 @@ def pages(
         export: the document `export.json`; the last of its `volumes` is the closing volume.
         excerpts: one for each dataset that the export looked for, in the order of the ledger.
         index: of all records of the archive; None: the viewer shows the excerpts.
+        summary: what the first page shows at a glance.
         has_notice: whether notice.html lies beside the page, which then leads there.
     """
     here = _closing_volume(export)
@@ -62,7 +76,8 @@ def pages(
     yield "viewer/style.css", [(_STATIC / "style.css").read_bytes(), envelope.brand.style.encode()]
     lists = ViewerLists(index, here)
     yield from lists.write(data.values())
-    yield about, call("begin", {**_about(envelope, export, here), "notice": has_notice, "talks": lists.talks()})
+    further = {"summary": _summary(summary), "notice": has_notice, "talks": lists.talks()}
+    yield about, call("begin", {**_about(envelope, export, here), **further})
     for script_path, excerpt in data.items():
         found = lists.of(excerpt.exporter, excerpt.dataset.name)
         yield script_path, call("add", {**_described(excerpt, here), **found}, excerpt.lines)
@@ -105,6 +120,14 @@ def _about(envelope: VolumeMetadata, export: Mapping[str, JSON], here: str) -> d
         "produced_at": envelope.produced_at.isoformat().replace("+00:00", "Z"),
         "name": here,
     }
+
+
+def _summary(summary: ArchiveSummary | None) -> JSON:
+    if summary is None:
+        return None
+    pdf = {"path": PDF_PATH, "language": summary.pdf_language} if summary.pdf is not None else None
+    texts: dict[str, JSON] = {language: one.to_json() for language, one in summary.texts.items()}
+    return {"texts": texts, "records": summary.records, "pdf": pdf}
 
 
 def _without_counts(volume: JSON) -> JSON:

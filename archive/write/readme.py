@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archive.parts import FORMAT, REFUSED, Member, VolumeMetadata
+from archive.summary.words import ArchiveSummary
 from archive.waiting import records_by_dataset
 from archive.write.templates import render
 from portability.api import JSON, Dataset
@@ -72,6 +73,7 @@ def readme(
     members: Sequence[Member],
     closing: Mapping[str, JSON] | None = None,
     *,
+    summary: ArchiveSummary | None = None,
     has_viewer: bool = False,
     has_notice: bool = False,
 ) -> bytes:
@@ -82,6 +84,7 @@ def readme(
         number: of the volume, from 1.
         members: the payload files of the volume.
         closing: export.json, in the closing volume.
+        summary: what the closing volume shows first.
         has_viewer: whether index.html lies beside the page, which then leads there.
         has_notice: whether notice.html does.
     """
@@ -92,6 +95,7 @@ def readme(
         envelope=envelope,
         name=envelope.volume_name(number),
         volume=number,
+        summary=summary,
         closing=closing and {**dict.fromkeys(OPTIONAL, ()), **closing, "datasets": _lines(closing)},
         waiting=records_by_dataset(closing) if closing else (),
         volumes=len(volumes) if isinstance(volumes, list | tuple) else 0,

@@ -16,6 +16,8 @@ from archive.counts import DatasetCount
 from archive.deflate import FAST_LEVEL, STORED_LEVEL, is_packed, media_level, new_zip
 from archive.names import FULL_PATH_CHARS, MemberNames, is_safe
 from archive.parts import FORMAT, NO_DATA, NO_DATA_PATH, Content, Member, SealedVolume, VolumeMetadata
+from archive.summary.pdf import PATH as PDF_PATH
+from archive.summary.words import ArchiveSummary
 from archive.write.data_package import data_package
 from archive.write.notice import notice_files
 from archive.write.output import VolumeOutput
@@ -123,20 +125,21 @@ class Volume:
         counted: Sequence[DatasetCount] | None = None,
         closing: Mapping[str, JSON] | None = None,
         notice: Mapping[str, JSON] | None = None,
+        summary: ArchiveSummary | None = None,
         viewer: Iterable[tuple[str, Iterable[bytes]]] | None = None,
     ) -> SealedVolume:
         """Describe, sign and finish the volume; nothing can be added any more.
 
         `counted` are the counts of its datasets, for counts.json: every volume of an export has them. `closing` is the
         document export.json; a volume that has one is the closing volume, and may have a notice, the
-        document notice.json, and a viewer: its files as (path, blocks).
+        document notice.json, a summary, and a viewer: its files as (path, blocks).
 
         Raises: VolumeFault where the volume is poisoned, or `closing` is not about this export.
         """
         with self._poisoned_unless_done():
             if closing is not None:
                 self._check_closing(closing)
-            self._describe(closing, has_viewer=viewer is not None, has_notice=notice is not None)
+            self._describe(closing, summary, has_viewer=viewer is not None, has_notice=notice is not None)
             if counted is not None:
                 self._tag(bag.COUNTS, counts.document(counted, self._payload))
             for path, body in notice_files(self._envelope, notice).items() if notice else ():
@@ -198,9 +201,12 @@ class Volume:
         _, self._tags[path] = self._entry(path, blocks, FAST_LEVEL)
         return self._tags[path]
 
-    def _describe(self, closing: Mapping[str, JSON] | None, **has: bool) -> None:
-        """Write what people and programs read first: README.html, schemas, datapackage.json, export.json."""
-        self._tag(bag.README, [readme(self._envelope, self._number, self._payload, closing, **has)])
+    def _describe(self, closing: Mapping[str, JSON] | None, summary: ArchiveSummary | None, **has: bool) -> None:
+        """Write what people and programs read first: README.html and summary.pdf, schemas, and the lists of files."""
+        page = readme(self._envelope, self._number, self._payload, closing, summary=summary, **has)
+        self._tag(bag.README, [page])
+        if summary is not None and summary.pdf is not None:
+            self._tag(PDF_PATH, [summary.pdf])
         if not self._payload:
             sentences = [f"{text(language, 'archive.readme.no_contents')}\n".encode() for language in languages()]
             self._add(NO_DATA_PATH, sentences, NO_DATA, FAST_LEVEL)

@@ -34,6 +34,13 @@ def date(language: str, at: datetime) -> str:
     return dates.format_date(at, "long", locale=_locale(language))
 
 
+def month(language: str, at: str) -> str:
+    """Return a month, given as `2026-11`, as people write it: `November 2026`; a year stays as it is."""
+    if "-" not in at:
+        return at
+    return str(dates.format_skeleton("yMMMM", datetime.fromisoformat(f"{at}-01"), locale=_locale(language)))
+
+
 def moment(language: str, at: datetime) -> str:
     """Return a time with its day, in UTC: `25 November 2026, 17:45 UTC`."""
     at, locale = at.astimezone(UTC), _locale(language)

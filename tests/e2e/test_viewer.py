@@ -113,6 +113,17 @@ def test_what_is_missing_is_reported_in_words(browser: Browser, person: str) -> 
         expect(page.get_by_text("This page shows the first 60 of 103,412 records.")).to_be_visible()
 
 
+def test_the_first_page_sums_up_what_there_is(browser: Browser, person: str) -> None:
+    """Each kind with its records, its time and small bars; it leads to the kind, in the reader's language."""
+    with opened(browser, person, locale="de") as page:
+        row = page.get_by_role("region", name="Was er enthält").get_by_role("row").filter(has_text="Anrufe")
+        expect(row.get_by_role("cell").first).to_have_text("40")
+        expect(row.locator("small")).to_have_text("Januar 2026 \N{EN DASH} April 2026")
+        expect(page.get_by_text("Zeitraum: Januar 2026 \N{EN DASH} April 2026")).to_be_visible()
+        row.get_by_role("link").click()
+        expect(page.get_by_role("heading", level=2)).to_have_text("Anrufe")
+
+
 def test_recordings_play_beside_what_was_said(browser: Browser, person: str) -> None:
     """Sound of this volume and of the next one loads; a broken or missing one is explained, without other effects."""
     with opened(browser, person) as page:
@@ -438,7 +449,8 @@ def test_what_is_withheld_is_described(browser: Browser, tmp_path: Path) -> None
         expect(page.get_by_role("heading", name="Stored but not delivered")).to_be_visible()
         expect(page.get_by_text("a bcrypt hash of your password: lets a thief")).to_be_visible()
         expect(page.locator(".pill.with_remarks")).to_have_text("complete, with remarks")
-        expect(page.get_by_text("numbers of payment cards, masked: 1")).to_be_visible()
+        results = page.get_by_role("region", name="Datasets and results")
+        expect(results.get_by_text("numbers of payment cards, masked: 1")).to_be_visible()
 
 
 def test_a_hundred_thousand_rows(browser: Browser, tmp_path: Path) -> None:

@@ -75,12 +75,15 @@ def test_no_canary_is_in_any_byte_of_any_archive(seeded_platform: tuple[World, E
     made.advance_all()
 
     forms: set[str] = set()
+    summaries = 0
     for identifier in identifiers:
         assert made.view(identifier)["state"] == "ready"
         for name, body in members(made.fetch(identifier)):
             for path, content in ((name, body), *inside(name, body)):
                 forms.update([path.rpartition(".")[2]])
+                summaries += path == "summary.pdf/text" and len(content) > 200
                 assert not CANARY.search(content), f"{identifier}: {path}"
+    assert summaries == len(identifiers)
     assert forms >= {"xlsx", "sqlite/rows", "eml/text", "vcf"} or forms >= {"sqlite/rows", "parquet/rows", "vcf"}
 
 

@@ -11,10 +11,13 @@ import orjson
 from volumes import closing_document, envelope
 
 from archive.parts import Content, Member
+from archive.summary.figures import summarize
+from archive.summary.words import ArchiveSummary, worded
 from archive.viewer.pages import pages
 from exporters.reference.maps import NAMES, form_of
 from exporters.sql.mapped.compiling import dataset_of_map
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind
+from portability.locale import SOURCE, languages
 from worker.plan.plan import PlanLine
 from worker.write.excerpts import Excerpts
 from worker.write.shards import Shards
@@ -120,9 +123,22 @@ class Unpacked:
         subject = Subject(SubjectKind.USER, None, "sub_1")
         plan = [PlanLine(exporter, dataset, frozenset(), subject) for exporter, dataset, _ in self.lines]
         index = None if self.shards is None else self.shards.index
-        for inside, blocks in pages(envelope(), document, self.excerpts.shown(plan), index):
+        for inside, blocks in pages(
+            envelope(), document, self.excerpts.shown(plan), index, summary=self._sum(document)
+        ):
             UnpackedVolume(self.volume(2)).tag(inside, blocks)
         return self.first_page
+
+    def _sum(self, document: Mapping[str, JSON]) -> ArchiveSummary:
+        """The summary without its PDF."""
+        index = None if self.shards is None else self.shards.index
+        datasets = [(exporter, dataset) for exporter, dataset, _ in self.lines]
+        lines = [{"files": 0, "bytes": 0, **line} for line in document["datasets"]]  # type: ignore[dict-item, union-attr]  # of JSON
+        figures = summarize(
+            {**document, "datasets": lines}, datasets, lambda *of: {} if index is None else index.months(*of), None
+        )
+        texts = {tag: worded(figures, document, envelope(), tag) for tag in languages()}
+        return ArchiveSummary(texts, figures.records, None, SOURCE)
 
 
 def plain_dataset(name: str, title: str) -> Dataset:

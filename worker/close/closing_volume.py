@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy import RowMapping
 
+from archive.summary.words import ArchiveSummary
 from archive.viewer.index import ViewerIndex
 from archive.viewer.pages import pages
 from archive.write.notice import document as notice_document
@@ -26,6 +27,7 @@ from portability.requests.planned_maps import PlannedMaps
 from worker.claim.claims import Claim
 from worker.close import closing_document, stored_volumes
 from worker.close.commit import VolumeCommit
+from worker.close.summary import make_summary
 from worker.context import WorkerContext
 from worker.write import excerpts, ledger, shards
 from worker.write.open_volume import OpenVolume
@@ -58,6 +60,8 @@ class ClosingFiles:
     """export.json."""
     notice: Mapping[str, JSON] | None = None
     """notice.json."""
+    summary: ArchiveSummary | None = None
+    """What README.html and the viewer show first, and summary.pdf."""
     viewer: Iterable[tuple[str, Iterable[bytes]]] | None = None
     """(path, blocks) of each file."""
     index: ViewerIndex | None = None
@@ -121,13 +125,15 @@ def make_files(
     if volume.shards is not None:
         index = shards.merge(context.storage, volume.shards.index, rows.volumes, export["revision"])
     envelope = volume.output.envelope
+    summary = make_summary(export, plan, document, volume.excerpts, index, envelope)
     return ClosingFiles(
         document,
         notice_document(
             *(envelope, document, context.notice, closing_document.notice_lines(plan.lines, lines)),
             _rights_giving(context, export),
         ),
-        pages(envelope, document, volume.excerpts.shown(plan.lines), index, has_notice=True),
+        summary,
+        pages(envelope, document, volume.excerpts.shown(plan.lines), index, summary=summary, has_notice=True),
         index,
     )
 

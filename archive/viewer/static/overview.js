@@ -21,7 +21,8 @@
     return h("div", { class: "overview" }, hero(about), verdict(about), tiles(about),
       h("div", { class: "cards two" }, glance("account.profile"), glance("account.organisation"), portability.datasets.get("account.profile")?.lines.length ? null : glance("crm.contacts")),
       h("div", { class: "charts", id: "when" }),
-      portability.waiting(about), missing(about), ledger(about), coverage(about), leftOut(about), withheld(about), facts(about), questions(about));
+      portability.summary.contents(about),
+      portability.waiting(about), missing(about), portability.summary.undelivered(about), ledger(about), coverage(about), leftOut(about), withheld(about), facts(about), questions(about));
   }
 
   function hero(about) {
@@ -29,7 +30,8 @@
     return h("header", { class: "hero" },
       h("p", { class: "eyebrow" }, visible(profile)),
       h("h2", { class: "name", dir: "auto" }, visible(name())),
-      h("p", { class: "note" }, sentence("from", { issuer: h("bdi", {}, visible(about.brand || host(about.issuer))) }), " · ", sentence("made", { time: time(about.produced_at) })));
+      h("p", { class: "note" }, sentence("from", { issuer: h("bdi", {}, visible(about.brand || host(about.issuer))) }), " · ", sentence("made", { time: time(about.produced_at) })),
+      portability.summary.period(about) ? h("p", { class: "note" }, portability.summary.period(about)) : null);
   }
 
   const host = (url) => String(url).replace(/^https?:\/\//, "").replace(/\/$/, "");
@@ -70,7 +72,7 @@
     const of = (exporter, dataset) => about.datasets.find((line) => line.exporter === exporter && line.dataset === dataset && line.records > 0)?.records ?? 0;
     const sum = (field) => about.datasets.reduce((total, line) => total + (line[field] ?? 0), 0);
     const all = [
-      ["records", count(sum("records")), null], ["calls", of("calls", "calls") && count(of("calls", "calls")), "calls"],
+      ["records", count(about.summary?.records ?? sum("records")), null], ["calls", of("calls", "calls") && count(of("calls", "calls")), "calls"],
       ["chats", of("chats", "conversations") && count(of("chats", "conversations")), "chats"],
       ["inquiries", of("inquiries", "inquiries") && count(of("inquiries", "inquiries")), "inquiries"],
       ["files", sum("files") && count(sum("files")), null], ["size", bytes(sum("bytes")), null],

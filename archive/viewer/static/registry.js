@@ -84,7 +84,7 @@ const portability = (() => {
     get moment() {
       if (this.found === undefined) {
         const times = this.fields.filter((field) => field.type === "datetime" || field.type === "date");
-        const late = /^(created|updated|retained|closed|ended|deleted|removed|expires|email_|phone_)/;
+        const late = /^(created|updated|retained|closed|ended|deleted|removed|expires|email_|phone_|born|birth|closes|due|last_)/;
         const filled = (field) => this.rows.some((row) => own(row, field.name) !== null);
         const best = times.find((field) => !late.test(field.name) && filled(field));
         this.found = best?.name ?? times.find((field) => field.name === "created_at")?.name ?? null;

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy import text
 
 revision = "0024_desk"
-down_revision = "0022_hot_indexes"
+down_revision = "0023_history_counts"
 
 
 def upgrade() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -12,12 +13,25 @@ from markupsafe import Markup, escape
 from page_tags import PageTags
 
 from archive.parts import Member
+from archive.summary.figures import summarize
+from archive.summary.words import ArchiveSummary, worded
 from archive.write.readme import GAPS_SHOWN, PATHS_SHOWN, readme
 from archive.write.templates import say
 from portability.law.omissions import explanation
-from portability.locale import SOURCE, languages, own_name, translated
+from portability.locale import SOURCE, languages, own_name, text, translated
 
 MEMBER = Member("data/calls/calls.jsonl", 10, "0" * 64, volumes.content("application/jsonl"))
+
+HOSTILE = "<script>x</script><b>&\"'"
+
+
+def summed(name: str | None = None, **closing: Any) -> str:
+    """The page of a closing volume with a summary, whose records are of two months."""
+    document = volumes.closing_document(volumes.envelope(), 1) | closing
+    figures = summarize(document, [("calls", volumes.CALLS)], lambda *_of: {"2026-01": 5, "2026-02": 7}, name)
+    texts = {language: worded(figures, document, volumes.envelope(), language) for language in languages()}
+    summary = ArchiveSummary(texts, figures.records, b"%PDF", "de")
+    return readme(volumes.envelope(), 1, [MEMBER], document, summary=summary).decode()
 
 
 def page(members: list[Member] | None = None, **closing: Any) -> str:
@@ -229,3 +243,34 @@ def test_each_language_says_how_to_check_to_correct_and_whom_to_ask() -> None:
     assert "menghentikan pemasaran" in text
     for field in volumes.CALLS.key:
         assert text.count(f"identified by: <code>{field}</code>") == 1
+
+
+def test_the_summary_comes_first_in_every_language() -> None:
+    """Name, chart and kinds are above all tables; the chart is a picture with words, and a table has its figures."""
+    sections = by_language(summed("Ann"))
+    assert sections.keys() == {*languages()}
+    for language, section in sections.items():
+        assert section.index("<bdi>Ann</bdi>") < section.index("<svg") < section.index('<table class="kinds">')
+        assert section.index('<table class="kinds">') < section.index("<details><summary><h2>")
+        assert section.count('role="img"') == 1
+        assert section.count("<rect") == 2
+        assert (
+            f'href="summary.pdf" hreflang="de" type="application/pdf">{text(language, "archive.summary.pdf")}'
+            in section
+        )
+        assert (f"({own_name('de')})" in section) == (language != "de")
+        for n in (5, 7):
+            assert f'<td class="number">{n}</td>' in section
+
+
+def test_a_summary_runs_nothing() -> None:
+    """Names and titles of the data are text; the page has no script, no style attribute and no request."""
+    gap = {"exporter": "calls", "dataset": "calls", "what": "c9", "reason": "missing"}
+    named = {"exporter": "calls", "dataset": "calls", "title": HOSTILE, "state": "partial"}
+    line: Mapping[str, Any] = {**named, "records": 2, "files": 0, "bytes": 0, "gaps": 1}
+    found = summed(HOSTILE, datasets=[line], gaps=[gap])
+    tags = PageTags()
+    tags.feed(found)
+    assert tags.names.isdisjoint({"script", "img", "iframe", "link", "form", "b"})
+    assert " style=" not in found
+    assert found.count(f"<bdi>{escape(HOSTILE)}</bdi>") == len(languages())

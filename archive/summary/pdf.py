@@ -1,0 +1,69 @@
+"""The summary as a PDF of one or two pages, typeset in a process of its own.
+
+Only that process has the memory of the typesetter, 40 MB, and a fault of its native code ends nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from archive.parts import VolumeMetadata
+from archive.summary.words import SummaryText, readable
+from portability.api import JSON
+from portability.locale import text
+from portability.locale.values import moment
+
+PATH = "summary.pdf"
+TIMEOUT_SECONDS = 30
+_FOLDER = Path(__file__).parent
+_PROGRAM, _TEMPLATE = _FOLDER / "typeset.py", _FOLDER / "summary.typ"
+
+
+class TypesettingFailed(RuntimeError):
+    """The PDF cannot be made here: its process failed or took too long, or the typesetter is not installed."""
+
+
+def pdf(one: SummaryText, envelope: VolumeMetadata) -> bytes:
+    """Typeset the summary; `envelope` is of the closing volume. Raises TypesettingFailed."""
+    job = {"template": _TEMPLATE.read_text("utf-8"), "about": _shown(one, envelope)}
+    try:
+        # This interpreter, and a program of this package.
+        done = subprocess.run(
+            [sys.executable, "-I", str(_PROGRAM)],
+            input=json.dumps(job).encode(),
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            env={},
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        # The message may quote a text of the data; the type of the fault does not.
+        fault = error.stderr.decode(errors="replace").strip().rpartition("\n")[2].partition(":")[0]
+        raise TypesettingFailed(f"the program for {PATH} ended with {error.returncode}: {fault}") from None
+    except subprocess.TimeoutExpired:
+        raise TypesettingFailed(f"the program for {PATH} took longer than {TIMEOUT_SECONDS} s") from None
+    except OSError as error:
+        raise TypesettingFailed(f"the program for {PATH} cannot start: {error.strerror}") from None
+    return done.stdout
+
+
+def _shown(one: SummaryText, envelope: VolumeMetadata) -> dict[str, JSON]:
+    """Return everything that summary.typ shows."""
+
+    def say(code: str, **values: object) -> str:
+        return text(one.language, f"archive.{code}", **values)
+
+    contact = readable(envelope.contact or envelope.issuer)
+    return {
+        **one.to_json(),
+        "accent": envelope.brand.accent,
+        "issuer": readable(envelope.sender),
+        "questions": say("summary.questions", contact=contact, export=envelope.export),
+        "files": say("summary.files"),
+        "boxes": say("summary.boxes"),
+        "page": say("summary.page"),
+        "footer": f"{say('readme.made')}: {moment(one.language, envelope.produced_at)}",
+    }

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+from pypdf.generic import StreamObject
+from volumes import CALLS, closing_document, envelope
+
+from archive.summary import pdf as module
+from archive.summary import typeset
+from archive.summary.figures import summarize
+from archive.summary.pdf import TypesettingFailed, pdf
+from archive.summary.words import GROUPS_SHOWN, worded
+from portability.law.omissions import OmissionReason
+from portability.locale import languages
+from portability.metrics import gap_reasons
+
+MONTHS = {f"{year}-{month:02}": month for year in range(2022, 2027) for month in range(1, 13)}
+
+
+def made(name: str = "Ann", language: str = "en", **export: Any) -> PdfReader:
+    document = closing_document(envelope(), 1) | export
+    summary = summarize(document, [("calls", CALLS)], lambda *_of: MONTHS, name)
+    return PdfReader(BytesIO(pdf(worded(summary, document, envelope(), language), envelope())))
+
+
+def is_accessible(found: PdfReader) -> bool:
+    """Whether it says that it is PDF/UA, and is tagged."""
+    metadata = found.root_object["/Metadata"].get_object()
+    assert isinstance(metadata, StreamObject)
+    return b"pdfuaid:part" in metadata.get_data() and "/StructTreeRoot" in found.root_object
+
+
+def text_of(of: PdfReader) -> str:
+    return "\n".join(page.extract_text() for page in of.pages)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_page_is_in_the_readers_language(language: str) -> None:
+    """One page, tagged for readers of screens (PDF/UA-1), with language, title and all letters of that language."""
+    said = {
+        "en": ("What is not delivered, and why", "January 2022 \N{EN DASH} December 2026", "Page 1 of 1"),
+        "de": (
+            "Was nicht ausgeliefert wird, und warum",
+            "Januar 2022 \N{EN DASH} Dezember 2026",
+            "Größe",
+            "Seite 1 von 1",
+        ),
+        "id": ("Apa yang tidak diserahkan, dan mengapa", "Januari 2022 \N{EN DASH} Desember 2026", "Halaman 1 dari 1"),
+    }
+    found = made("Ännchen Müller-Großmann", language)
+    assert str(found.root_object["/Lang"]) == language
+    assert is_accessible(found)
+    assert len(found.pages) == 1
+    for each in ("Ännchen Müller-Großmann", *said[language]):
+        assert each in text_of(found)
+
+
+@pytest.mark.parametrize("name", ["محمد بن عبد الله", "דוד כהן", "Дмитрий", "Ολυμπία"])
+def test_other_scripts_are_letters(name: str) -> None:
+    """Arabic, Hebrew, Cyrillic and Greek need no fonts but those of the library, and stay accessible text."""
+    found = made(name)
+    assert is_accessible(found)
+    letters = "".join(name.split())
+    assert sorted(letters) in (sorted("".join(line.split())) for line in text_of(found).splitlines())
+
+
+def test_a_letter_without_a_font_is_a_box() -> None:
+    """A code that Unicode has not assigned is in no font: it keeps its place, and a sentence says what the box is."""
+    found = text_of(made("Ann \u0378 Lee"))
+    assert re.search("Ann . Lee", found, re.DOTALL)
+    assert "A box stands for a letter" in " ".join(found.split())
+    assert "A box stands" not in text_of(made())
+
+
+def test_the_longest_summary_has_two_pages() -> None:
+    """Every reason, forty kinds, long words everywhere."""
+    lines = [
+        {
+            "exporter": f"a_long_exporter_{n}",
+            "dataset": "d",
+            "title": "W" * 99,
+            "records": 10**9,
+            "files": 10**9,
+            "bytes": 1,
+            "gaps": 1,
+        }
+        for n in range(40)
+    ]
+    gaps = [
+        {"exporter": f"a_long_exporter_{n}", "dataset": "d", "what": "w", "reason": reason}
+        for reason in gap_reasons()
+        for n in range(9)
+    ]
+    left = [
+        {"exporter": "e", "dataset": f"d{n}", "title": "Übermäßig lang " * 9, "reason": reason}
+        for reason in OmissionReason
+        for n in range(9)
+    ]
+    found = made("Maximilian " * 30, "de", datasets=lines, gaps=gaps, not_included=left)
+    assert len(found.pages) == 2
+    assert text_of(found).count("und ") > GROUPS_SHOWN
+
+
+def test_markup_of_the_data_is_text() -> None:
+    """The typesetter's own language does nothing: names are values, not code."""
+    name = '#panic() *x* $y$ `z` #read("/etc/passwd")'
+    assert " ".join(name.split()) in " ".join(text_of(made(name)).split())
+
+
+def test_a_fault_of_the_program_is_named_without_its_texts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The message has the kind of fault; the program's own message may quote the data."""
+    template = tmp_path / "broken.typ"
+    template.write_text('#panic(json(bytes(sys.inputs.at("about"))).name)')
+    monkeypatch.setattr(module, "_TEMPLATE", template)
+    with pytest.raises(TypesettingFailed, match=r"^the program for summary.pdf ended with 1: typst.TypstError$"):
+        made("Ann Secret")
+
+
+def test_a_program_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the limit, with a fault of its own."""
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.001)
+    with pytest.raises(TypesettingFailed, match="took longer"):
+        made()
+
+
+def test_a_program_that_cannot_start_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without memory for it."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(TypesettingFailed, match="cannot start"):
+        made()
+
+
+def test_the_program_imports_nothing_of_the_engine() -> None:
+    """It starts for each export: it has the standard library and the typesetter."""
+    listing = "import sys, runpy; runpy.run_path(sys.argv[1]); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-I", "-c", listing, typeset.__file__], capture_output=True, check=True)
+    loaded = {name.partition(".")[0] for name in ran.stdout.decode().split()}
+    assert "typst" in loaded
+    assert loaded.isdisjoint({"portability", "archive", "worker", "babel", "sqlalchemy"})
