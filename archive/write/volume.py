@@ -17,6 +17,7 @@ from archive.deflate import FAST_LEVEL, STORED_LEVEL, is_packed, media_level, ne
 from archive.names import FULL_PATH_CHARS, MemberNames, is_safe
 from archive.parts import FORMAT, NO_DATA, NO_DATA_PATH, Content, Member, SealedVolume, VolumeMetadata
 from archive.write.data_package import data_package
+from archive.write.facts import VolumeFacts
 from archive.write.notice import notice_files
 from archive.write.output import VolumeOutput
 from archive.write.readme import readme
@@ -55,6 +56,8 @@ class Volume:
             raise VolumeFault(f"{self._name!r} cannot be the name of a volume")
         self._payload_bytes = 0
         self._usable = True
+        self.facts = VolumeFacts()
+        """What is true of its records; the writer of records adds them."""
 
     @property
     def envelope(self) -> VolumeMetadata:
@@ -207,10 +210,10 @@ class Volume:
         described = {(c.exporter, c.dataset.name): c for m in self._payload if (c := m.content).records is not None}
         # A document's shape is its format's: the schema of the record that it was made of would describe no file.
         for content in (content for content in described.values() if not content.dataset.documents):
-            schema = json_schema(content.exporter, content.dataset)
+            schema = json_schema(content.exporter, content.dataset, self.facts)
             path = schema_path(content.exporter, content.dataset)
             self._tag(path, [orjson.dumps(schema, option=orjson.OPT_INDENT_2)])
-        self._tag(bag.DATA_PACKAGE, data_package(self._envelope, self._name, self._payload))
+        self._tag(bag.DATA_PACKAGE, data_package(self._envelope, self._name, self._payload, self.facts))
         if closing is not None:
             self._tag(bag.EXPORT, [orjson.dumps(closing, option=orjson.OPT_INDENT_2)])
 

@@ -12,6 +12,7 @@ from volumes import closing_document, envelope
 
 from archive.parts import Content, Member
 from archive.viewer.pages import pages
+from archive.write.facts import VolumeFacts
 from exporters.reference.maps import NAMES, form_of
 from exporters.sql.mapped.compiling import dataset_of_map
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind
@@ -29,6 +30,7 @@ class UnpackedVolume:
     """A folder that takes tag files."""
 
     folder: Path
+    facts: VolumeFacts = field(default_factory=VolumeFacts)
 
     @property
     def name(self) -> str:
