@@ -18,6 +18,7 @@ from archive.names import FULL_PATH_CHARS, MemberNames, is_safe
 from archive.parts import FORMAT, NO_DATA, NO_DATA_PATH, Content, Member, SealedVolume, VolumeMetadata
 from archive.write.data_package import data_package
 from archive.write.facts import VolumeFacts
+from archive.write.loading import loading_files
 from archive.write.notice import notice_files
 from archive.write.output import VolumeOutput
 from archive.write.readme import readme
@@ -203,7 +204,9 @@ class Volume:
 
     def _describe(self, closing: Mapping[str, JSON] | None, **has: bool) -> None:
         """Write what people and programs read first: README.html, schemas, datapackage.json, export.json."""
-        self._tag(bag.README, [readme(self._envelope, self._number, self._payload, closing, **has)])
+        programs = loading_files(self._name, self._payload)
+        page = readme(self._envelope, self._number, self._payload, closing, has_programs=bool(programs), **has)
+        self._tag(bag.README, [page])
         if not self._payload:
             sentences = [f"{text(language, 'archive.readme.no_contents')}\n".encode() for language in languages()]
             self._add(NO_DATA_PATH, sentences, NO_DATA, FAST_LEVEL)
@@ -214,6 +217,8 @@ class Volume:
             path = schema_path(content.exporter, content.dataset)
             self._tag(path, [orjson.dumps(schema, option=orjson.OPT_INDENT_2)])
         self._tag(bag.DATA_PACKAGE, data_package(self._envelope, self._name, self._payload, self.facts))
+        for path, program in programs.items():
+            self._tag(path, [program])
         if closing is not None:
             self._tag(bag.EXPORT, [orjson.dumps(closing, option=orjson.OPT_INDENT_2)])
 

@@ -41,6 +41,11 @@ def of_value(exporter: str, dataset: Dataset, field: Field, value: FieldValue) -
     return {SOURCE: value.label, **by_language(f"{_code(exporter, dataset)}.values.{field.name}.{value.value}")}
 
 
+def in_language(texts: Mapping[str, str], language: str) -> str:
+    """Return the text of a language, else that of SOURCE."""
+    return texts.get(language) or texts[SOURCE]
+
+
 def label(name: str) -> str:
     """Return the name of a field as words: `started_at` as `Started at`, as the viewer does (page.js)."""
     words = _CAPITALS.sub(lambda found: found[0].upper(), name.replace("_", " "))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir, closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import jsonschema
 import pytest
 from judges.cases import Archive
 from judges.programs import library, module, node, run
 from judges.tables import FORMATS, Row, by_polars, by_python, is_the_value, tables
+
+from archive.write.load import load
 
 
 @pytest.mark.requirement("R32")
@@ -66,6 +71,24 @@ def test_polars_distinguishes_null_from_the_empty_text(archives: Mapping[str, Ar
     }
 
     assert (found[None], found[""]) == (None, "")
+
+
+@pytest.mark.requirement("R32")
+def test_duckdb_and_sqlite_load_every_record(bags: list[Path], tmp_path: Path) -> None:
+    """By the programs in the archive, with hostile texts too: as many rows in each table as its pieces have records."""
+    expected = Counter[str]()
+    for bag in bags:
+        for table in tables(bag):
+            expected[f"{table.schema['$id'].split(':')[-2]}_{table.schema['$id'].split(':')[-1]}"] += table.records
+    with closing(duckdb.connect()) as database:
+        for bag in (bag for bag in bags if (bag / "load.sql").exists()):
+            with chdir(bag):
+                database.execute((bag / "load.sql").read_text())
+        counted = "select table_name, estimated_size from duckdb_tables()"
+        loaded = dict(database.execute(counted).fetchall())
+
+    assert loaded == expected
+    assert load(str(tmp_path / "my-data.sqlite"), bags[-1]) == expected
 
 
 @pytest.mark.requirement("R32")

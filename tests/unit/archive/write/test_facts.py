@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from unittest.mock import patch
 
 import pytest
@@ -24,7 +25,7 @@ CALLS = _table("calls", STATUS)
 PARTS = _table("parts", _text("call_id", refers_to="made/calls"))
 
 
-def _facts(calls: list[Record], parts: list[Record]) -> VolumeFacts:
+def _facts(calls: Sequence[Record], parts: Sequence[Record]) -> VolumeFacts:
     found = VolumeFacts()
     for record in calls:
         found.add("made", CALLS, [record])
