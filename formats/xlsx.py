@@ -110,7 +110,8 @@ class XlsxWriter:
             data = list(self._sheets)
             self._end_with("About", [*_sentences(), [], *_contents(data)], 4)
             self._end_with("Fields", list(_fields(data)), 3 + 2 * len(languages()))
-            self._end_with("Values", list(_values(data)), 3 + len(languages()))
+            if len(values := list(_values(data))) > 1:
+                self._end_with("Values", values, 3 + len(languages()))
             about, *meanings = self._sheets[len(data) :]
             listed = [about, *data, *meanings]
             numbers = [(sheet.name, sheet.number) for sheet in listed]
@@ -277,13 +278,13 @@ def _contents(sheets: Iterable[_Sheet]) -> Iterable[Sequence[JSON]]:
 
 def _fields(sheets: Iterable[_Sheet]) -> Iterable[Sequence[JSON]]:
     """Yield the names for people and the meanings of each field, in every language."""
-    yield ["sheet", "field", "type", *(f"name ({tag})" for tag in languages()), *languages()]
+    yield ["sheet", "field", "type", *languages(), *(f"name ({tag})" for tag in languages())]
     for name, exporter, dataset in _described(sheets):
         for field in dataset.fields:
             translations = of_field(exporter, dataset, field).get("description", {})
             names = [in_language(of_label(field.name), tag) for tag in languages()]
             meanings = [translations.get(tag, field.description) for tag in languages()]
-            yield [name, field.name, field.type, *names, *meanings]
+            yield [name, field.name, field.type, *meanings, *names]
 
 
 def _values(sheets: Iterable[_Sheet]) -> Iterable[Sequence[JSON]]:
