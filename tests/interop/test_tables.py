@@ -105,7 +105,7 @@ def test_ajv_compiles_each_schema_in_strict_mode(bags: list[Path]) -> None:
 def test_frictionless_validates_the_data_package(bags: list[Path]) -> None:
     """Data Package v2 by its own tool: the descriptor, sizes, hashes, each cell by its Table Schema, foreign keys.
 
-    A file that a customer sent is no table to it, whatever its name and content.
+    It does not read a file that a customer sent as a table, whatever its name and content.
     """
     for bag in bags:
         report = validated(bag)

@@ -33,14 +33,14 @@ def _said(call: str | None, begin: float | None, end: float | None, text: str | 
     return {**values, "starts_seconds": begin, "ends_seconds": end, "text": text}
 
 
-def _files(*segments: Record) -> dict[str, str]:
+def _subtitles_of(*segments: Record) -> dict[str, str]:
     found = written_files(subtitles, [(SEGMENTS, [segments])])
     return {name: body.decode() for name, body in found.items()}
 
 
 def test_each_call_is_a_file_of_its_segments() -> None:
     """Cues in the order of their beginnings, with who spoke; markup and empty lines of a text cannot end a cue."""
-    files = _files(
+    files = _subtitles_of(
         _said("call_1", 3725.5, None, "Bye & thanks", "Speaker 1"),
         _said("call_1", 0.0, 1.25, "Hello\n\n00:00 --> <b>you</b>", "ai_agent"),
         _said("call_1", 2.0, 2.0, "Yes"),
@@ -59,7 +59,8 @@ def test_each_call_is_a_file_of_its_segments() -> None:
 def test_segments_without_time_or_words_are_no_cues() -> None:
     """A call without any other segment has no file: the tables have them."""
     assert (
-        _files(_said("call_1", None, 1.0, "x"), _said("call_1", 1.0, 2.0, " "), _said("call_1", -1.0, 2.0, "x")) == {}
+        _subtitles_of(_said("call_1", None, 1.0, "x"), _said("call_1", 1.0, 2.0, " "), _said("call_1", -1.0, 2.0, "x"))
+        == {}
     )
 
 

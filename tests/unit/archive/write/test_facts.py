@@ -16,13 +16,13 @@ def _text(name: str, **more: object) -> Field:
     return Field(name, FieldType.STRING, "A text.", Provenance.PROVIDED, **more)  # type: ignore[arg-type]  # as given
 
 
-def _table(name: str, *fields: Field) -> Dataset:
+def _table_of(name: str, *fields: Field) -> Dataset:
     return Dataset(name, name, "Records.", (_text("id"), *fields), Provenance.PROVIDED, Role.CONTROLLER, ("id",))
 
 
 STATUS = _text("status", values=(FieldValue("open", "Open"), FieldValue("closed", "Closed")))
-CALLS = _table("calls", STATUS)
-PARTS = _table("parts", _text("call_id", refers_to="made/calls"))
+CALLS = _table_of("calls", STATUS)
+PARTS = _table_of("parts", _text("call_id", refers_to="made/calls"))
 
 
 def _facts(calls: Sequence[Record], parts: Sequence[Record]) -> VolumeFacts:

@@ -158,7 +158,7 @@ def test_pandas_gets_exact_values(unpacked: Sequence[Path]) -> None:
 
 
 def test_a_missing_volume_is_named(unpacked: Sequence[Path], tmp_path: Path) -> None:
-    """A person who unpacked one volume of two hears which one is missing."""
+    """A person who unpacked one volume of two reads which volume is missing."""
     for folder, missing in ((unpacked[0], ["the closing volume"]), (unpacked[1], [unpacked[0].name])):
         alone = tmp_path / folder.name / folder.name
         alone.parent.mkdir()
