@@ -1,8 +1,8 @@
 """Load the records of this export into an SQLite database: `python load.py my-data.sqlite`.
 
 It needs Python 3.9 or later and nothing else. It reads the JSON Lines of all volumes of the export whose folders are
-beside this folder, in their order; a corrected record replaces the earlier record. Each dataset becomes a table, such as
-`calls_calls`. Texts, decimals, times and JSON are TEXT, and integers of more than 64 bits too.
+beside this folder, in their order. A corrected record replaces the earlier record. Each dataset becomes a table, such
+as `calls_calls`. Texts, decimals, times and JSON are TEXT, and integers of more than 64 bits too.
 
 In a program, `records` gives the records of a dataset as dictionaries:
 

@@ -58,10 +58,9 @@ def test_each_call_is_a_file_of_its_segments() -> None:
 
 def test_segments_without_time_or_words_are_no_cues() -> None:
     """A call without any other segment has no file: the tables have them."""
-    assert (
-        _subtitles_of(_said("call_1", None, 1.0, "x"), _said("call_1", 1.0, 2.0, " "), _said("call_1", -1.0, 2.0, "x"))
-        == {}
-    )
+    nothing = [_said("call_1", None, 1.0, "x"), _said("call_1", 1.0, 2.0, " "), _said("call_1", -1.0, 2.0, "x")]
+
+    assert _subtitles_of(*nothing) == {}
 
 
 def test_calls_beyond_the_bound_are_counted() -> None:
