@@ -10,6 +10,7 @@ BIN := .venv/bin
 ROOT_APT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_GET_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends
 NODE := tests/interop/node
+VCON := .cache/judges/vcon
 # A file stays in one process, which starts its servers once; tests/conftest.py puts the short files last.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 # A machine may forbid compiled modules; then each process that a test starts compiles the project again.
@@ -20,7 +21,7 @@ STACK ?= servers
 POINTS ?= 100
 SAMPLE ?= 300
 
-.PHONY: help demo run test test-fast test-systems chaos kills mutants bench bench-long check docs site locale lock sbom programs clean
+.PHONY: help demo run test judges test-fast test-systems chaos kills mutants bench bench-long check docs site locale lock sbom programs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -34,14 +35,14 @@ run: .venv/run.stamp ## the processes of the Procfile (web, worker, clock), on t
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start release
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start web worker clock
 
-test: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## all but those of gigabytes, on real servers that the tests start
+test: .venv/dev.stamp programs judges ## all but those of gigabytes, on real servers that the tests start
 	$(PYTEST) -m "not system"
 
 test-fast: .venv/dev.stamp ## in a minute, without servers: the unit tests, and those of the house and of the documentation
 	$(PYTEST) -p no:schemathesis -p no:faker -m "not system" -q tests/unit tests/test_*.py
 
 test-systems: PROGRAMS += $(SYSTEM_PROGRAMS)
-test-systems: .venv/dev.stamp programs $(NODE)/node_modules/.package-lock.json ## those of gigabytes and minutes; 11 GB of disk
+test-systems: .venv/dev.stamp programs judges ## those of gigabytes and minutes; 11 GB of disk
 	$(PYTEST) -m system
 
 chaos: .venv/dev.stamp programs ## kills, outages, slow and lost answers at seeded moments: SEEDS=20 SEED=0 STACK=servers|embedded|cluster
@@ -90,6 +91,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 		pyproject.toml requirements/build.in
 	$(COMPILE) --extra mutants -c requirements/dev.txt -o requirements/mutants.txt pyproject.toml
 	$(COMPILE) --extra sbom -c requirements/dev.txt -o requirements/sbom.txt pyproject.toml
+	$(COMPILE) --python-version 3.12 -o requirements/vcon.txt requirements/vcon.in
 
 # Servers and judges of the tests, as program:package. As root on Debian what is missing is installed; APT=no leaves the
 # machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself. No service is started:
@@ -110,10 +112,16 @@ programs:
 	apt-get update -q; \
 	for package in $$missing; do $(APT_GET_INSTALL) "$$package" || echo "$$package: not to be had here"; done
 
-# Without npm nothing is made, and the tests say so.
+judges: $(NODE)/node_modules/.package-lock.json $(VCON)/judge.stamp ## libraries that judge archives in the tests, beside the Python environment
+
+# Without npm, or without Python 3.12, nothing is made, and the tests say so.
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json | programs
 	@! command -v npm >/dev/null || npm ci --prefix $(NODE) --loglevel=error --no-audit --no-fund --ignore-scripts && touch $@ 2>/dev/null || \
 		echo "judges for Node: not to be had here"
+$(VCON)/judge.stamp: requirements/vcon.txt | .venv/dev.stamp
+	@$(BIN)/uv venv --quiet --clear --python '>=3.12' --no-python-downloads $(VCON) && \
+		VIRTUAL_ENV=$(VCON) $(BIN)/uv pip install --quiet --require-hashes -r requirements/vcon.txt && touch $@ || \
+		echo "the library vcon: not to be had here"
 
 sbom: .venv/dev.stamp ## the bill of materials of what runs (CycloneDX), from the lock, in ./build/sbom.json or SBOM=...
 	mkdir -p $(dir $(SBOM))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from formats.values import columns_of
 from portability.api import Dataset, FieldType, FormatError, FormatWriter, Record, RecordChecker, Sink, Unit, rows
+from portability.locale.translations import of_label, of_value
 
 NAME = "my-data.sqlite"
 APPLICATION_ID = 0x506F7274
@@ -32,6 +33,7 @@ _SETTINGS = (
 _TABLES = (
     "create table _datasets (name text, exporter text, dataset text, title text, description text) strict",
     "create table _fields (name text, column_name text, field text, type text, description text) strict",
+    "create table _labels (name text, field text, value text, language text, label text) strict",
 )
 # ANY keeps each value as it is given: an integer of more than 64 bits is a text, and 3 differs from 3.0.
 _COLUMN_TYPES = {FieldType.INTEGER: "ANY", FieldType.NUMBER: "ANY", FieldType.BOOLEAN: "INTEGER"}
@@ -99,6 +101,7 @@ class SqliteWriter:
                 for column, field in zip(columns, dataset.fields, strict=True)
             ]
             database.executemany("insert into _fields values (?,?,?,?,?)", fields)
+            database.executemany("insert into _labels values (?,?,?,?,?)", _labels(table, exporter, dataset))
         marks = ",".join("?" for _column in columns)
         self._insert = f"insert into {_quoted(self._tables[key])} values ({marks})"  # noqa: S608  # quoted names and question marks
         self._checker = RecordChecker(dataset)
@@ -150,6 +153,16 @@ def _unique(names: Any) -> list[str]:  # noqa: ANN401  # any iterable of names
             unique = f"{name}_{number}"
         found[unique.lower()] = unique
     return list(found.values())
+
+
+def _labels(table: str, exporter: str, dataset: Dataset) -> Iterator[tuple[str, str, str | None, str, str]]:
+    """Yield the names of fields, with NULL as their value, and the labels of values, in all languages."""
+    for field in dataset.fields:
+        labels = {None: of_label(field.name)} | {
+            one.value: of_value(exporter, dataset, field, one) for one in field.values
+        }
+        for value, texts in labels.items():
+            yield from ((table, field.name, value, language, text) for language, text in texts.items())
 
 
 def _table_name(exporter: str, dataset: str) -> str:

@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import TypeAlias
 
 from formats.values import json_text
+from formats.vcon_media import media_type_of
 from portability.api import JSON, Dataset, Document, Record, RecordChecker
 from portability.api.errors import FormatError
 from portability.settings import load_settings
@@ -26,6 +27,8 @@ EXTENSION = "portability"
 EXTENSIONS = ("CC", EXTENSION)
 """Extension CC: `role` of a party (draft-ietf-vcon-cc-extension-02)."""
 CHANNELS_MAX = 64
+PURPOSE = "file sent in the conversation"
+"""The purpose of each attachment."""
 
 PARTIES: Mapping[JSON, tuple[str, str]] = {
     "contact": ("customer", "person"),
@@ -36,13 +39,6 @@ PARTIES: Mapping[JSON, tuple[str, str]] = {
     "speaker": ("thirdparty", "person"),
 }
 """CC's role and the core's type of a party, by its role in the record; a source's own word is kept as role."""
-MEDIA_TYPES: Mapping[str, str] = {
-    "audio/wav": "audio/x-wav",
-    "audio/mpeg": "audio/x-mp3",
-    "audio/mp4": "audio/x-mp4",
-    "video/mp4": "video/x-mp4",
-}
-"""The media types that the draft suggests for others in use (section on mediatype of a Dialog Object)."""
 DISPOSITIONS: Mapping[JSON, str] = {
     "missed": "no-answer",
     "busy": "busy",
@@ -53,7 +49,6 @@ DISPOSITIONS: Mapping[JSON, str] = {
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PLACE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 """A file in the exporter's folder: a name with other characters is not the one in the archive."""
-MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
 
 
 class Vcon:
@@ -98,8 +93,10 @@ def _vcon(dataset: Dataset, record: Record) -> Object:
         raise FormatError(f"{dataset.name}: a conversation without an id or without any time")
     parties = list(_parties(record))
     dialog = _dialog(record, begin, len(parties))
+    is_silent = record["kind"] == "call" and not dialog
     created_at = _time(record.get("created_at")) or begin
     analysis = _objects(record, "analysis")
+    conclusions = _conclusions(analysis, dialog, made_by)
     changes = [record.get("ended_at"), *(one["start"] for one in dialog), *(one.get("created_at") for one in analysis)]
     return _known(
         uuid=_uuid(record),
@@ -109,7 +106,7 @@ def _vcon(dataset: Dataset, record: Record) -> Object:
         extensions=list(EXTENSIONS),
         parties=parties,
         dialog=dialog or None,
-        analysis=[*_transcripts(record, dialog, len(parties), made_by), *_conclusions(analysis, made_by)] or None,
+        analysis=[*_transcripts(record, dialog, len(parties), made_by), *conclusions] or None,
         attachments=_attachments(record, spoken, dialog, begin) or None,
         portability=_known(
             id=identifier,
@@ -117,6 +114,8 @@ def _vcon(dataset: Dataset, record: Record) -> Object:
             tenant_id=_text(record.get("tenant_id")),
             status=_text(record.get("status")),
             language=_text(record.get("language")),
+            started_at=begin if is_silent else None,
+            seconds=_seconds(record.get("seconds")) if is_silent else None,
             ended_at=_time(record.get("ended_at")),
         ),
     )
@@ -155,48 +154,43 @@ def _party(party: Object, name: str | None) -> Object:
 
 
 def _dialog(record: Record, begin: str, parties: int) -> list[Object]:
-    """Return recordings if there are any, else what was said or written, else an entry for a call without content."""
+    """Return recordings if there are any, else what was said or written, else why a call failed."""
     same: Object = {"application": _text(record.get("channel"))}
     recordings = [_recording(one, begin, parties) for one in _objects(record, "recordings")]
     dialog = recordings or [_message(one, begin, parties) for one in _objects(record, "dialog")]
     if not dialog and record["kind"] == "call":
-        dialog = [_silence(record, begin, parties)]
+        dialog = [*_failure(record, begin, parties)]
     return [_known(**one, **same) for one in dialog]
 
 
 def _recording(recording: Object, begin: str, parties: int) -> Object:
-    everybody: list[JSON] = list(range(parties))
-    channels = recording.get("channels")
-    several = isinstance(channels, int) and 1 < channels <= CHANNELS_MAX
     return {
         "type": "recording",
         "start": _time(recording.get("started_at")) or begin,
         "duration": _seconds(recording.get("seconds")),
-        # It is unknown which side is on which channel; the draft still requires an entry for each channel.
-        "parties": [everybody] * channels if isinstance(channels, int) and several else everybody,
+        "parties": [*range(parties)],
         **_file(recording),
     }
 
 
 def _message(message: Object, begin: str, parties: int) -> Object:
-    text = _text(message.get("text"))
+    text, party = _text(message.get("text")), _place(message.get("party"), parties)
     return {
         "type": "text",
         "start": _time(message.get("started_at")) or begin,
         "duration": _seconds(message.get("seconds")),
-        "parties": _place(message.get("party"), parties),
+        "parties": None if party is None else [party],
         "message_id": _text(message.get("id")),
-        **({} if text is None else {"mediatype": "text/plain", "body": text, "encoding": "none"}),
+        "mediatype": "text/plain",
+        **({} if text is None else {"body": text, "encoding": "none"}),
     }
 
 
-def _silence(record: Record, begin: str, parties: int) -> Object:
-    """Return the entry for a call without sound or text: it failed, or it took place and this is all."""
-    everybody: list[JSON] = list(range(parties))
+def _failure(record: Record, begin: str, parties: int) -> Iterator[Object]:
+    """Yield why a call failed; a call that took place and left no content has no dialog: the extension says when."""
     disposition = DISPOSITIONS.get(_text(record.get("status")))
     if disposition is not None:
-        return {"type": "incomplete", "start": begin, "parties": everybody, "disposition": disposition}
-    return {"type": "recording", "start": begin, "duration": _seconds(record.get("seconds")), "parties": everybody}
+        yield {"type": "incomplete", "start": begin, "parties": [*range(parties)], "disposition": disposition}
 
 
 def _transcripts(record: Record, dialog: Sequence[Object], parties: int, made_by: str) -> Iterator[Object]:
@@ -226,10 +220,11 @@ def _transcripts(record: Record, dialog: Sequence[Object], parties: int, made_by
     }
 
 
-def _conclusions(analyses: Sequence[Object], made_by: str) -> Iterator[Object]:
-    """Yield derived data; the record contains it only if the profile includes it."""
+def _conclusions(analyses: Sequence[Object], dialog: Sequence[Object], made_by: str) -> Iterator[Object]:
+    """Yield derived data, each of the whole dialog; the record contains it only if the profile includes it."""
+    about: list[JSON] = [*range(len(dialog))]
     for analysis in analyses:
-        origin = _known(vendor=made_by, product=_text(analysis.get("model")))
+        origin = _known(dialog=about, vendor=made_by, product=_text(analysis.get("model")))
         if (summary := _text(analysis.get("summary"))) is not None:
             yield {"type": "summary", **origin, "mediatype": "text/plain", "encoding": "none", "body": summary}
         for kind, names in (("sentiment", ("sentiment", "sentiment_score")), ("report", ("intent", "topics"))):
@@ -246,13 +241,17 @@ def _attachments(record: Record, spoken: Sequence[Object], dialog: Sequence[Obje
     found: list[Object] = []
     for sent in _objects(record, "attachments"):
         place = places.get(_text(sent.get("message_id")), 0)
-        party = dialog[place].get("parties")
+        wrote = dialog[place].get("parties")
         found.append(
             {
+                "purpose": PURPOSE,
                 "start": _time(sent.get("sent_at")) or begin,
-                "party": party if isinstance(party, int) else 0,
+                "party": wrote[0] if isinstance(wrote, list) and wrote else 0,
                 "dialog": place,
                 **_file(sent),
+                # The library of the working group demands a body or a URL; the content is the file.
+                "encoding": "none",
+                "body": "",
             }
         )
     return found
@@ -260,18 +259,20 @@ def _attachments(record: Record, spoken: Sequence[Object], dialog: Sequence[Obje
 
 def _file(record: Object) -> Object:
     """Return a file's path from the document's folder, and its identity (in sha256sum's notation)."""
-    media_type, name = (_text(record.get("media_type")) or "").lower(), _matching(PLACE, record.get("file"))
-    known = MEDIA_TYPE.fullmatch(media_type) is not None
+    name = _matching(PLACE, record.get("file"))
     size = record.get("bytes")
     counted = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+    channels = record.get("channels")
+    several = isinstance(channels, int) and 1 < channels <= CHANNELS_MAX
     identity = _known(
         id=_text(record.get("id")),
         file_name=_text(record.get("file_name")),
         bytes=size if counted else None,
         sha256=_matching(SHA256, record.get("sha256")),
+        channels=channels if several else None,
     )
     return _known(
-        mediatype=MEDIA_TYPES.get(media_type, media_type) if known else "application/octet-stream",
+        mediatype=media_type_of(_text(record.get("media_type")), name),
         filename=None if name is None else f"../{name}",
         portability=identity or None,
     )

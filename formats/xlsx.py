@@ -16,7 +16,7 @@ from formats.values import UnseekableStream, columns_of
 from formats.xlsx_parts import MAIN, PARTS, content_types, relations, workbook
 from portability.api import JSON, Dataset, FieldType, FormatWriter, Record, RecordChecker, Sink, Unit, rows
 from portability.locale import languages, text
-from portability.locale.translations import of_field
+from portability.locale.translations import in_language, of_field, of_label, of_value
 
 NAME = "my-data.xlsx"
 ROWS_MAX = 200_000
@@ -109,9 +109,11 @@ class XlsxWriter:
             self._end_sheet()
             data = list(self._sheets)
             self._end_with("About", [*_sentences(), [], *_contents(data)], 4)
-            self._end_with("Fields", list(_fields(data)), 3 + len(languages()))
-            about, fields = self._sheets[-2:]
-            listed = [about, *data, fields]
+            self._end_with("Fields", list(_fields(data)), 3 + 2 * len(languages()))
+            if len(values := list(_values(data))) > 1:
+                self._end_with("Values", values, 3 + len(languages()))
+            about, *meanings = self._sheets[len(data) :]
+            listed = [about, *data, *meanings]
             numbers = [(sheet.name, sheet.number) for sheet in listed]
             parts = {
                 **PARTS,
@@ -257,7 +259,7 @@ def _picture(found: re.Match[str]) -> str:
 
 def _sheet_name(wanted: str, taken: set[str]) -> str:
     name, number = wanted[:SHEET_NAME_MAX], 1
-    while name.lower() in taken | {"about", "fields"}:
+    while name.lower() in taken | {"about", "fields", "values"}:
         number += 1
         name = wanted[: SHEET_NAME_MAX - len(f" {number}")] + f" {number}"
     return name
@@ -275,15 +277,29 @@ def _contents(sheets: Iterable[_Sheet]) -> Iterable[Sequence[JSON]]:
 
 
 def _fields(sheets: Iterable[_Sheet]) -> Iterable[Sequence[JSON]]:
-    yield ["sheet", "field", "type", *languages()]
-    for sheet in sheets:
-        exporter, dataset = sheet.describes or ("", None)
-        if dataset is None:
-            continue
+    """Yield the names for people and the meanings of each field, in every language."""
+    yield ["sheet", "field", "type", *languages(), *(f"name ({tag})" for tag in languages())]
+    for name, exporter, dataset in _described(sheets):
         for field in dataset.fields:
             translations = of_field(exporter, dataset, field).get("description", {})
+            names = [in_language(of_label(field.name), tag) for tag in languages()]
             meanings = [translations.get(tag, field.description) for tag in languages()]
-            yield [sheet.name, field.name, field.type, *meanings]
+            yield [name, field.name, field.type, *meanings, *names]
+
+
+def _values(sheets: Iterable[_Sheet]) -> Iterable[Sequence[JSON]]:
+    """Yield the labels of the values of fields that have few, in every language."""
+    yield ["sheet", "field", "value", *languages()]
+    for name, exporter, dataset in _described(sheets):
+        for field in dataset.fields:
+            for one in field.values:
+                labels = of_value(exporter, dataset, field, one)
+                yield [name, field.name, one.value, *(in_language(labels, tag) for tag in languages())]
+
+
+def _described(sheets: Iterable[_Sheet]) -> Iterable[tuple[str, str, Dataset]]:
+    """Yield name, exporter and dataset of each sheet with data."""
+    return ((sheet.name, *sheet.describes) for sheet in sheets if sheet.describes is not None)
 
 
 format = Xlsx()  # noqa: A001  # the name in the entry point and the plug-in guide

@@ -165,6 +165,7 @@ def _meaning(exporter: str, dataset: Dataset) -> dict[str, JSON]:
                 "type": field.type,
                 "description": field.description,
                 "translations": {**translations.of_field(exporter, dataset, field)},
+                "labels": {one.value: translations.of_value(exporter, dataset, field, one) for one in field.values},
                 "provenance": field.provenance,
                 "third_party": field.third_party,
             }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 
 import orjson
 
 from archive.names import MemberNames
 from archive.parts import FORMAT, Member, VolumeMetadata
-from archive.write.schemas import schema_path, table_schema
+from archive.write.facts import VolumeFacts
+from archive.write.schemas import schema_path, table_schema, translated
 from portability.api import JSON
 from portability.law.notice import Register, iri
+from portability.locale.translations import of_dataset
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 CSV = "text/csv"
@@ -32,7 +34,11 @@ CSV_DIALECT: dict[str, JSON] = {
 }
 
 
-def data_package(envelope: VolumeMetadata, name: str, members: Iterable[Member]) -> Iterator[bytes]:
+Table = tuple[str, str, str]
+"""Exporter, dataset and media type."""
+
+
+def data_package(envelope: VolumeMetadata, name: str, members: Sequence[Member], facts: VolumeFacts) -> Iterator[bytes]:
     """Yield the document in blocks, so that memory does not grow with the number of members."""
     head = {
         "$schema": PROFILE,
@@ -45,22 +51,53 @@ def data_package(envelope: VolumeMetadata, name: str, members: Iterable[Member])
         "x-subject": envelope.subject,
     }
     yield orjson.dumps(head)[:-1] + b',"resources":['
-    names = MemberNames()
     processing = cache(partial(_processing, envelope.register))
-    for index, member in enumerate(members):
-        resource = _resource(names.claim(member.path.lower().replace("/", ".")), member)
+    targets = _whole_tables(members)
+    for index, (resource_name, member) in enumerate(_named(members)):
+        resource = _resource(resource_name, member)
+        if is_table(member):
+            resource |= _table(member, targets, facts)
         resource |= processing(member.content.exporter, member.content.dataset.name)
         yield (b",\n" if index else b"\n") + orjson.dumps(resource)
     yield b"\n]}\n"
 
 
+def is_table(member: Member) -> bool:
+    """Return whether a member has the records of a dataset as lines; a file that a customer sent never does."""
+    content = member.content
+    is_of_records = content.records is not None and content.file is None and content.form is None
+    return is_of_records and not content.dataset.documents and _media_type(member) in {CSV, JSON_LINES}
+
+
+def _media_type(member: Member) -> str:
+    return member.content.media_type.partition(";")[0]
+
+
+def _named(members: Sequence[Member]) -> Iterator[tuple[str, Member]]:
+    names = MemberNames()
+    return ((names.claim(member.path.lower().replace("/", ".")), member) for member in members)
+
+
+def _whole_tables(members: Sequence[Member]) -> Mapping[Table, str]:
+    """Return the resources that foreign keys may name: those that have all records of their dataset."""
+    found: dict[Table, str | None] = {}
+    for name, member in _named(members):
+        if is_table(member):
+            table = (member.content.exporter, member.content.dataset.name, _media_type(member))
+            found[table] = None if table in found else name
+    return {table: name for table, name in found.items() if name is not None}
+
+
 def _resource(name: str, member: Member) -> dict[str, JSON]:
     content, dataset = member.content, member.content.dataset
-    media_type = content.media_type.partition(";")[0]
+    media_type = _media_type(member)
     resource: dict[str, JSON] = {
         "name": name,
         "path": member.path,
         "title": dataset.title,
+        **translated(of_dataset(content.exporter, dataset)),
+        # Programs would guess a table by the ending of a name.
+        "format": "bin",
         "mediatype": media_type,
         "bytes": member.bytes,
         "hash": f"sha256:{member.sha256}",
@@ -71,14 +108,8 @@ def _resource(name: str, member: Member) -> dict[str, JSON]:
         "x-records": content.records,
         "x-state": content.state,
     }
-    if media_type in TEXT:
+    if media_type in TEXT and content.file is None:
         resource["encoding"] = "utf-8"
-    if media_type in {CSV, JSON_LINES}:
-        resource |= {"type": "table", "schema": table_schema(content.exporter, dataset)}
-    if media_type == CSV:
-        resource |= {"format": "csv", "dialect": CSV_DIALECT}
-    elif media_type == JSON_LINES:
-        resource |= {"format": "jsonl", "x-json-schema": schema_path(content.exporter, dataset)}
     if content.corrects:
         resource["x-corrects"] = True
     if content.form is not None:
@@ -86,6 +117,30 @@ def _resource(name: str, member: Member) -> dict[str, JSON]:
     if content.file is not None:
         resource["x-file"] = content.file
     return resource
+
+
+def _table(member: Member, targets: Mapping[Table, str], facts: VolumeFacts) -> dict[str, JSON]:
+    content = member.content
+    schema = table_schema(content.exporter, content.dataset, facts)
+    if keys := _foreign_keys(member, targets, facts):
+        schema["foreignKeys"] = keys
+    table: dict[str, JSON] = {"type": "table", "schema": schema}
+    if _media_type(member) == CSV:
+        return table | {"format": "csv", "dialect": CSV_DIALECT}
+    return table | {"format": "jsonl", "x-json-schema": schema_path(content.exporter, content.dataset)}
+
+
+def _foreign_keys(member: Member, targets: Mapping[Table, str], facts: VolumeFacts) -> list[JSON]:
+    """Return the references that lead to a record of this volume, each of them."""
+    content = member.content
+    keys: list[JSON] = []
+    for field in content.dataset.fields:
+        exporter, _, dataset = (field.refers_to or "").partition("/")
+        target = targets.get((exporter, dataset, _media_type(member)))
+        key = facts.key_of(content.exporter, content.dataset, field.name) if target else None
+        if key is not None and (exporter, dataset) != (content.exporter, content.dataset.name):
+            keys.append({"fields": [field.name], "reference": {"resource": target, "fields": [key]}})
+    return keys
 
 
 def _processing(register: Register | None, exporter: str, dataset: str) -> dict[str, JSON]:

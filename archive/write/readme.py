@@ -76,6 +76,7 @@ def readme(
     summary: ArchiveSummary | None = None,
     has_viewer: bool = False,
     has_notice: bool = False,
+    has_programs: bool = False,
 ) -> bytes:
     """Write the page of a volume.
 
@@ -87,6 +88,7 @@ def readme(
         summary: what the closing volume shows first.
         has_viewer: whether index.html lies beside the page, which then leads there.
         has_notice: whether notice.html does.
+        has_programs: whether programs that load the tables do.
     """
     volumes = closing["volumes"] if closing else ()
     return render(
@@ -103,6 +105,7 @@ def readme(
         forms_of_volume=_forms(members),
         has_viewer=has_viewer,
         has_notice=has_notice,
+        has_programs=has_programs,
         gaps_shown=GAPS_SHOWN,
         format=FORMAT,
         jwks_url=f"{envelope.issuer.rstrip('/')}/.well-known/jwks.json",

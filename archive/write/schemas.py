@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from archive.write.facts import VolumeFacts
 from portability.api import JSON, Dataset, Field, FieldType
 from portability.locale import translations
+from portability.locale.translations import label, of_label, of_value
 
 EXACT_INTEGER = 2**53 - 1
 """The greatest integer that every JSON reader keeps (RFC 8259 section 6); formats write greater integers as strings."""
@@ -13,10 +15,10 @@ EXACT_INTEGER = 2**53 - 1
 _JSON_TYPES: Mapping[FieldType, Mapping[str, JSON]] = {
     FieldType.STRING: {"type": ["string", "null"]},
     FieldType.INTEGER: {
-        "type": ["integer", "string", "null"],
-        "minimum": -EXACT_INTEGER,
-        "maximum": EXACT_INTEGER,
-        "pattern": "^-?[0-9]+$",
+        "anyOf": [
+            {"type": ["integer", "null"], "minimum": -EXACT_INTEGER, "maximum": EXACT_INTEGER},
+            {"type": "string", "pattern": "^-?[0-9]+$"},
+        ]
     },
     FieldType.NUMBER: {"type": ["number", "null"]},
     FieldType.DECIMAL: {"type": ["string", "null"], "pattern": "^-?[0-9]+(\\.[0-9]+)?([Ee][+-]?[0-9]+)?$"},
@@ -42,35 +44,42 @@ def schema_path(exporter: str, dataset: Dataset) -> str:
     return f"schemas/{exporter}/{dataset.name}.schema.json"
 
 
-def json_schema(exporter: str, dataset: Dataset) -> dict[str, JSON]:
-    """Make the JSON Schema of a record. Every value may be null: a source that lost a value must be exportable."""
+def json_schema(exporter: str, dataset: Dataset, facts: VolumeFacts) -> dict[str, JSON]:
+    """Make the JSON Schema of a record, with standard keywords only: validators in strict mode refuse others.
+
+    Every value may be null: a source that lost a value must be exportable.
+    """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:portability:1:{exporter}:{dataset.name}",
         "title": dataset.title,
         "description": dataset.description,
-        **_translated(translations.of_dataset(exporter, dataset)),
         "type": "object",
         # orjson refuses subclasses as keys, and columns of a database's own reflection have such names.
         "properties": {
-            str.__str__(field.name): {**_JSON_TYPES[field.type], **_meaning(exporter, dataset, field)}
+            str.__str__(field.name): {
+                "title": label(field.name),
+                "description": field.description,
+                **_JSON_TYPES[field.type],
+                **(_constants(field) if facts.has_known_values(exporter, dataset, field.name) else {}),
+            }
             for field in dataset.fields
         },
         "required": list(dataset.key),
         "additionalProperties": False,
-        "x-exporter": exporter,
-        "x-dataset": dataset.name,
-        "x-provenance": dataset.provenance,
-        "x-role": dataset.role,
-        "x-key": list(dataset.key),
     }
 
 
-def table_schema(exporter: str, dataset: Dataset) -> dict[str, JSON]:
+def table_schema(exporter: str, dataset: Dataset, facts: VolumeFacts) -> dict[str, JSON]:
     """Make the Table Schema of the dataset's CSV, whose NULL is an empty cell without quotes."""
     return {
         "fields": [
-            {"name": field.name, "type": _TABLE_TYPES[field.type], **_meaning(exporter, dataset, field)}
+            {
+                "name": field.name,
+                "type": _TABLE_TYPES[field.type],
+                **_meaning(exporter, dataset, field),
+                **(_enumeration(field) if facts.has_known_values(exporter, dataset, field.name) else {}),
+            }
             for field in dataset.fields
         ],
         "primaryKey": list(dataset.key),
@@ -78,16 +87,39 @@ def table_schema(exporter: str, dataset: Dataset) -> dict[str, JSON]:
     }
 
 
-def _meaning(exporter: str, dataset: Dataset, field: Field) -> dict[str, JSON]:
+def translated(texts: translations.Translations) -> dict[str, JSON]:
+    """Name the translations as an extension: Table Schema has no keyword for them."""
+    return {"x-translations": {**texts}} if texts else {}
+
+
+def _constants(field: Field) -> dict[str, JSON]:
+    known: list[JSON] = [{"const": one.value, "title": one.label} for one in field.values]
+    return {"oneOf": [*known, {"type": "null"}]}
+
+
+def _enumeration(field: Field) -> dict[str, JSON]:
     return {
-        "description": field.description,
-        **_translated(translations.of_field(exporter, dataset, field)),
-        "x-provenance": field.provenance,
-        "x-third-party": field.third_party,
-        **({} if field.person is None else {"x-person": field.person}),
+        "constraints": {"enum": [one.value for one in field.values]},
+        "categories": [{"value": one.value, "label": one.label} for one in field.values],
     }
 
 
-def _translated(texts: translations.Translations) -> dict[str, JSON]:
-    """Name the translations as an extension: neither JSON Schema nor Table Schema has a keyword for them."""
-    return {"x-translations": {**texts}} if texts else {}
+def _meaning(exporter: str, dataset: Dataset, field: Field) -> dict[str, JSON]:
+    title, *others = of_label(field.name).items()
+    texts = translations.of_field(exporter, dataset, field)
+    return {
+        "title": title[1],
+        "description": field.description,
+        **translated({**({"title": dict(others)} if others else {}), **texts}),
+        "x-provenance": field.provenance,
+        "x-third-party": field.third_party,
+        **({} if field.person is None else {"x-person": field.person}),
+        **({} if field.refers_to is None else {"x-refers-to": field.refers_to}),
+        **_labels(exporter, dataset, field),
+    }
+
+
+def _labels(exporter: str, dataset: Dataset, field: Field) -> dict[str, JSON]:
+    """Return the labels of a field's values in all languages; `categories` have a label in one language only."""
+    labels: dict[str, JSON] = {one.value: of_value(exporter, dataset, field, one) for one in field.values}
+    return {"x-labels": labels} if labels else {}

@@ -19,6 +19,8 @@ from archive.parts import FORMAT, NO_DATA, NO_DATA_PATH, Content, Member, Sealed
 from archive.summary.pdf import PATH as PDF_PATH
 from archive.summary.words import ArchiveSummary
 from archive.write.data_package import data_package
+from archive.write.facts import VolumeFacts
+from archive.write.loading import loading_files
 from archive.write.notice import notice_files
 from archive.write.output import VolumeOutput
 from archive.write.readme import readme
@@ -57,6 +59,8 @@ class Volume:
             raise VolumeFault(f"{self._name!r} cannot be the name of a volume")
         self._payload_bytes = 0
         self._usable = True
+        self.facts = VolumeFacts()
+        """What is true of its records; the writer of records adds them."""
 
     @property
     def envelope(self) -> VolumeMetadata:
@@ -203,6 +207,8 @@ class Volume:
 
     def _describe(self, closing: Mapping[str, JSON] | None, summary: ArchiveSummary | None, **has: bool) -> None:
         """Write what people and programs read first: README.html and summary.pdf, schemas, and the lists of files."""
+        programs = loading_files(self._name, self._payload)
+        has = {**has, "has_programs": bool(programs)}
         page = readme(self._envelope, self._number, self._payload, closing, summary=summary, **has)
         self._tag(bag.README, [page])
         if summary is not None and summary.pdf is not None:
@@ -213,10 +219,12 @@ class Volume:
         described = {(c.exporter, c.dataset.name): c for m in self._payload if (c := m.content).records is not None}
         # A document's shape is its format's: the schema of the record that it was made of would describe no file.
         for content in (content for content in described.values() if not content.dataset.documents):
-            schema = json_schema(content.exporter, content.dataset)
+            schema = json_schema(content.exporter, content.dataset, self.facts)
             path = schema_path(content.exporter, content.dataset)
             self._tag(path, [orjson.dumps(schema, option=orjson.OPT_INDENT_2)])
-        self._tag(bag.DATA_PACKAGE, data_package(self._envelope, self._name, self._payload))
+        self._tag(bag.DATA_PACKAGE, data_package(self._envelope, self._name, self._payload, self.facts))
+        for path, program in programs.items():
+            self._tag(path, [program])
         if closing is not None:
             self._tag(bag.EXPORT, [orjson.dumps(closing, option=orjson.OPT_INDENT_2)])
 

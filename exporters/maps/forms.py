@@ -6,18 +6,28 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from portability import api
-from portability.api import FieldType, NestedKey, Person, Provenance, Role, SubjectKind, Withheld, WithheldKind
+from portability.api import (
+    FieldType,
+    FieldValue,
+    NestedKey,
+    Person,
+    Provenance,
+    Role,
+    SubjectKind,
+    Withheld,
+    WithheldKind,
+)
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
 """A name that becomes a folder or file in every archive."""
 Pointer = Annotated[str, StringConstraints(pattern=r"^(/[^/]+)+$")]
 """A JSON Pointer without indexes."""
-
-
+DatasetPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}/[A-Za-z0-9_-]{1,100}$")]
+"""A dataset of any source: `exporter/dataset`."""
 ALTERNATIVE = "form of "
 """Begin of the tags of alternative forms of a value: errors of pydantic have them among the steps to the value."""
 
@@ -43,6 +53,16 @@ class FieldForm(MapForm):
     """The keys of its JSON values; default: any."""
     keys_about_others: tuple[Pointer, ...] = ()
     """Further keys, whose values are about other people."""
+    values: Mapping[Text, Text] = Field(default_factory=dict)
+    """The values of a text that the source writes, each with a label for people; default: any."""
+    refers_to: DatasetPath | None = None
+    """The dataset whose records the value identifies."""
+
+    @model_validator(mode="after")
+    def _check_values(self) -> FieldForm:
+        if self.values and self.type not in {None, FieldType.STRING}:
+            raise ValueError("values are for texts")
+        return self
 
     def field(self, name: str, kind: FieldType, provenance: Provenance) -> api.Field:
         """Return the field of the plug-in API; `kind` and `provenance` apply where the map states none."""
@@ -52,7 +72,8 @@ class FieldForm(MapForm):
             keys = (*map(NestedKey, self.keys or ()), *others)
         is_third_party = self.third_party or self.person is not None
         described = (name, self.type or kind, self.text, self.provenance or provenance)
-        return api.Field(*described, is_third_party, self.person, keys)
+        values = tuple(FieldValue(value, label) for value, label in self.values.items())
+        return api.Field(*described, is_third_party, self.person, keys, values, self.refers_to)
 
 
 class WithheldForm(MapForm):

@@ -121,6 +121,15 @@ class NestedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldValue:
+    """A value that a field of texts may have, and what people read for it."""
+
+    value: str
+    label: str
+    """In English; catalogues translate it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One named column of a dataset. A column that is not declared is not exported."""
 
@@ -137,6 +146,10 @@ class Field:
 
     In the texts of these values, addresses of other people are masked. `switch` contains all keys. For objects.
     """
+    values: tuple[FieldValue, ...] = ()
+    """The values that the source writes, with their labels; empty: any. Records with other values are delivered."""
+    refers_to: str | None = None
+    """The dataset whose records the value identifies, as `exporter/dataset`. The archive may lack such a record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,19 @@ proposed for JSON Schema: `{"title": {"id": "Profil akun"}}` beside `"title": "A
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import TypeAlias
 
-from portability.api import Dataset, Field, Withheld
+from portability.api import Dataset, Field, FieldValue, Withheld
 from portability.locale import SOURCE, languages, translated
 
 Translations: TypeAlias = dict[str, dict[str, str]]
 """By the name of the text, then by language; SOURCE is not among the languages."""
+COLUMNS = "data.columns"
+"""Codes of names of fields, as heads of columns."""
+_CAPITALS = re.compile(r"\b(id|ip|url|urls|mfa|ai|api|sha256)\b")
 
 
 def of_dataset(exporter: str, dataset: Dataset) -> Translations:
@@ -25,6 +29,27 @@ def of_dataset(exporter: str, dataset: Dataset) -> Translations:
 def of_field(exporter: str, dataset: Dataset, field: Field) -> Translations:
     """Return the translations of a field's description."""
     return _translations(_code(exporter, dataset), description=f"fields.{field.name}")
+
+
+def of_label(name: str) -> dict[str, str]:
+    """Return the names of a field for people, by language: SOURCE too, which has the field's own name as words."""
+    return {SOURCE: label(name), **by_language(f"{COLUMNS}.{name}")}
+
+
+def of_value(exporter: str, dataset: Dataset, field: Field, value: FieldValue) -> dict[str, str]:
+    """Return the labels of a field's value by language, SOURCE too."""
+    return {SOURCE: value.label, **by_language(f"{_code(exporter, dataset)}.values.{field.name}.{value.value}")}
+
+
+def in_language(texts: Mapping[str, str], language: str) -> str:
+    """Return the text of a language, else that of SOURCE."""
+    return texts.get(language) or texts[SOURCE]
+
+
+def label(name: str) -> str:
+    """Return the name of a field as words: `started_at` as `Started at`, as the viewer does (page.js)."""
+    words = _CAPITALS.sub(lambda found: found[0].upper(), name.replace("_", " "))
+    return words[:1].upper() + words[1:]
 
 
 def of_withheld(exporter: str, dataset: Dataset, withheld: Withheld) -> Translations:

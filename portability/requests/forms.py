@@ -13,8 +13,8 @@ from portability.plugins import check_format_names, load_document_formats, load_
 DEFAULT_FORMATS = ("jsonl", "csv", "vcon")
 """Formats of every profile: together they hold every value."""
 DEFAULT_FORMS: Mapping[Profile, tuple[str, ...]] = {
-    Profile.ACCESS: ("xlsx",),
-    Profile.PORTABILITY: ("vcard", "icalendar"),
+    Profile.ACCESS: ("xlsx", "webvtt"),
+    Profile.PORTABILITY: ("vcard", "icalendar", "webvtt"),
     Profile.SWITCH: (),
 }
 """Forms that a request gets without asking, by profile."""

@@ -15,8 +15,9 @@ TIME = "2026-03-01T08:30:05Z"
 KNOWN: dict[str, tuple[Dataset, list[Record]]] = {}
 
 
-def _known(form: str, **values: str) -> None:
-    fields = tuple(Field(name, FieldType.STRING, f"Its {name}.", Provenance.PROVIDED) for name in values)
+def _known(form: str, **values: str | float) -> None:
+    kinds = {str: FieldType.STRING, float: FieldType.NUMBER}
+    fields = tuple(Field(name, kinds[type(one)], f"Its {name}.", Provenance.PROVIDED) for name, one in values.items())
     dataset = Dataset("known", "Known", "Known.", fields, Provenance.PROVIDED, Role.CONTROLLER, ("id",))
     KNOWN[form] = (dataset, [values])
 
@@ -24,6 +25,7 @@ def _known(form: str, **values: str) -> None:
 _known("vcard", id="1", full_name="Ann", phone="+6281234567890")
 _known("icalendar", id="1", kind="meeting", subject="Plans", occurred_at=TIME)
 _known("eml", id="1", email="ann@example.test", subject="Help", message="Please.", created_at=TIME)
+_known("webvtt", id="1", call_id="call_1", starts_seconds=0.0, text="Hello")
 
 
 @pytest.mark.parametrize("name", list(load_forms(list(find(FORMATS)))))

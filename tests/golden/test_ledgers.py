@@ -157,12 +157,16 @@ def _lines(paths: list[Path]) -> dict[str, dict[str, Any]]:
 def _provenances(paths: list[Path]) -> set[str]:
     found = set()
     for name, body in members(paths):
-        if name.startswith("schemas/"):
-            schema = json.loads(body)
-            key = set(schema.get("required", ()))
-            found |= {field["x-provenance"] for one, field in schema["properties"].items() if one not in key}
         if name == "datapackage.json":
-            found |= {resource["x-provenance"] for resource in json.loads(body)["resources"]}
+            resources = json.loads(body)["resources"]
+            schemas = [resource["schema"] for resource in resources if "schema" in resource]
+            found |= {resource["x-provenance"] for resource in resources}
+            found |= {
+                field["x-provenance"]
+                for schema in schemas
+                for field in schema["fields"]
+                if field["name"] not in schema["primaryKey"]
+            }
     return found
 
 

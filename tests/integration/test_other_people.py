@@ -286,7 +286,9 @@ def test_what_was_redacted_is_counted_by_rule(archives: Archives) -> None:
 def test_the_schema_marks_fields_about_other_people(archives: Archives) -> None:
     """Fields about other people are marked for machine readers, with how they were redacted."""
     held = dict(members(archives["Ana at A"]))
-    fields = json.loads(held["schemas/calls/transcripts.schema.json"])["properties"]
+    resources = {one["path"]: one for one in json.loads(held["datapackage.json"])["resources"]}
+    described = resources["data/calls/transcripts.jsonl"]["schema"]["fields"]
+    fields = {field["name"]: field for field in described}
     assert (fields["staff_id"]["x-third-party"], fields["staff_id"]["x-person"]) == (True, "staff")
     assert fields["speaker"]["x-person"] == "speaker"
     assert "x-person" not in fields["text"]

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir, closing
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import jsonschema
 import pytest
 from judges.cases import Archive
-from judges.programs import library, module, run
+from judges.programs import library, module, node, run
 from judges.tables import FORMATS, Row, by_polars, by_python, is_the_value, tables
+
+from archive.write.load import load
 
 
 @pytest.mark.requirement("R32")
@@ -67,12 +74,67 @@ def test_polars_distinguishes_null_from_the_empty_text(archives: Mapping[str, Ar
 
 
 @pytest.mark.requirement("R32")
-def test_frictionless_validates_the_data_package(bags: list[Path]) -> None:
-    """Data Package v2 by its own tool: the descriptor, sizes, hashes, and every cell by its Table Schema."""
-    frictionless = module("frictionless")
-    library("jsonlines")  # its reader of JSON Lines
+def test_duckdb_and_sqlite_load_every_record(bags: list[Path], tmp_path: Path) -> None:
+    """By the programs in the archive, with hostile texts too: as many rows in each table as its pieces have records."""
+    expected = Counter[str]()
     for bag in bags:
-        report = json.loads(run([*frictionless, "validate", "datapackage.json", "--json"], cwd=bag))
+        for table in tables(bag):
+            expected[f"{table.schema['$id'].split(':')[-2]}_{table.schema['$id'].split(':')[-1]}"] += table.records
+    with closing(duckdb.connect()) as database:
+        for bag in (bag for bag in bags if (bag / "load.sql").exists()):
+            with chdir(bag):
+                database.execute((bag / "load.sql").read_text())
+        counted = "select table_name, estimated_size from duckdb_tables()"
+        loaded = dict(database.execute(counted).fetchall())
+
+    assert loaded == expected
+    assert load(str(tmp_path / "my-data.sqlite"), bags[-1]) == expected
+
+
+@pytest.mark.requirement("R32")
+def test_ajv_compiles_each_schema_in_strict_mode(bags: list[Path]) -> None:
+    """Also that of the notice: no unknown keyword, no union of types; and every line is valid by it."""
+    report = json.loads(run([*node("schemas.cjs"), *bags]))
+
+    assert report["faults"] == []
+    assert report["records"] == sum(table.records for bag in bags for table in tables(bag))
+    assert report["schemas"] == sum(1 for bag in bags for _path in (bag / "schemas").rglob("*.json"))
+
+
+@pytest.mark.requirement("R32")
+def test_frictionless_validates_the_data_package(bags: list[Path]) -> None:
+    """Data Package v2 by its own tool: the descriptor, sizes, hashes, each cell by its Table Schema, foreign keys.
+
+    It does not read a file that a customer sent as a table, whatever its name and content.
+    """
+    for bag in bags:
+        report = validated(bag)
 
         assert (report["valid"], report["warnings"]) == (True, [])
         assert report["stats"]["tasks"] == len(json.loads((bag / "datapackage.json").read_text())["resources"])
+
+
+@pytest.mark.requirement("R32")
+def test_frictionless_finds_a_record_that_leads_nowhere(archives: Mapping[str, Archive], tmp_path: Path) -> None:
+    """The data package states foreign keys and enumerations, so a lost call and an unknown word are errors."""
+    (bag,) = archives["portability of a contact"].unpacked(tmp_path)
+    calls, text = bag / "data/calls/calls.csv", (bag / "data/calls/calls.csv").read_text()
+
+    calls.write_text(text.replace("inbound", "sideways").replace("outbound", "sideways"))
+    assert {error["type"] for error in errors_of(bag)} >= {"constraint-error"}
+    calls.write_text(text.splitlines(keepends=True)[0])
+    assert {error["type"] for error in errors_of(bag)} >= {"foreign-key"}
+
+
+def validated(bag: Path) -> dict[str, Any]:
+    """What frictionless says of a bag."""
+    frictionless = module("frictionless")
+    library("jsonlines")  # its reader of JSON Lines
+    command = [*frictionless, "validate", "datapackage.json", "--json"]
+    done = subprocess.run(command, cwd=bag, capture_output=True, check=False)
+    return dict(json.loads(done.stdout))
+
+
+def errors_of(bag: Path) -> list[dict[str, Any]]:
+    """All errors that frictionless finds."""
+    return [error for task in validated(bag)["tasks"] for error in task["errors"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -174,6 +174,19 @@ def _hostile(folder: Path) -> Archive:
     return _made_up(folder, MadeUpExporter(records, files=files, datasets=(described,)))
 
 
+def _files_of_customers(folder: Path) -> Archive:
+    """Files that are tables and documents by their names, and broken."""
+    sent = {
+        "table.csv": ("text/csv", b'a,b\n1\n"x\n,,,,\n'),
+        "lines.jsonl": ("application/jsonl", b'{"a": 1}\nnot json\n'),
+        "document.json": ("application/json", b"not json"),
+        "book.xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"PK not a workbook"),
+        "notes.txt": ("text/plain", b"caf\xe9"),
+    }
+    files = {0: [replace(file(name, body), media_type=kind) for name, (kind, body) in sent.items()]}
+    return _made_up(folder, MadeUpExporter(things(1), files=files))
+
+
 def _hostile_names(longest: int) -> Iterator[str]:
     yield from ("../../x.wav", "/etc/passwd", "C:\\CON\\aux.txt", "CON", "nul.wav", "a:b.wav", "a b.wav", ".hidden")
     yield from ("Call.WAV", "call.wav", "CALL.wav", "call", "call/inner.wav", "dot.", "what?.wav", "")
@@ -235,6 +248,7 @@ SHORT: Mapping[str, Case] = {
     "one record": _one_record,
     "many volumes": _many_volumes,
     "hostile texts and names": _hostile,
+    "files of customers": _files_of_customers,
     "a person with hostile text everywhere": _person,
 }
 LONG: Mapping[str, Case] = {

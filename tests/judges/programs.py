@@ -13,7 +13,8 @@ from typing import IO, NoReturn
 
 import pytest
 
-SOURCES = Path(__file__).parents[1] / "interop"
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "tests" / "interop"
 """Where the sources of judges in other languages lie."""
 NODE_MODULES = SOURCES / "node" / "node_modules"
 
@@ -29,6 +30,19 @@ def node(script: str) -> Sequence[str | Path]:
     if not NODE_MODULES.exists():
         missing("yauzl and jose", "npm ci --prefix tests/interop/node")
     return [found, SOURCES / "node" / script]
+
+
+def vcon_library() -> Sequence[str | Path]:
+    """The beginning of a command that judges vCons by the working group's library, in an environment of its own.
+
+    It needs Python 3.12, which not every machine has.
+    """
+    found = ROOT / ".cache" / "judges" / "vcon" / "bin" / "python"
+    if not found.exists():
+        if not any(map(shutil.which, ("python3.12", "python3.13", "python3.14"))):
+            pytest.skip("the library vcon needs Python 3.12, so it cannot judge")
+        missing("the library vcon", "make judges")
+    return [found, "-I", SOURCES / "vcon_library.py"]
 
 
 def module(name: str) -> Sequence[str | Path]:

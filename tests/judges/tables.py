@@ -71,5 +71,5 @@ def is_the_value(cell: str | None, value: object, field: Mapping[str, Any]) -> b
     if value is None:
         return not cell
     text = (cell or "").removeprefix("'")
-    is_text = isinstance(value, str) and "type" in field
+    is_text = isinstance(value, str) and bool({"type", "anyOf"} & field.keys())
     return text == value if is_text else bool(json.loads(text) == value)

@@ -136,6 +136,8 @@ def _data() -> Iterator[tuple[str, str]]:
             yield f"{code}.title", dataset.title
             yield f"{code}.description", dataset.description
             yield from ((f"{code}.fields.{field.name}", field.description) for field in dataset.fields)
+            for field in dataset.fields:
+                yield from ((f"{code}.values.{field.name}.{one.value}", one.label) for one in field.values)
             for withheld in dataset.withheld:
                 yield f"{code}.withheld.{withheld.name}.what", withheld.what
                 yield f"{code}.withheld.{withheld.name}.reason", withheld.reason

@@ -14,6 +14,7 @@ from archive.parts import Content, Member
 from archive.summary.figures import summarize
 from archive.summary.words import ArchiveSummary, worded
 from archive.viewer.pages import pages
+from archive.write.facts import VolumeFacts
 from exporters.reference.maps import NAMES, form_of
 from exporters.sql.mapped.compiling import dataset_of_map
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role, Subject, SubjectKind
@@ -32,6 +33,7 @@ class UnpackedVolume:
     """A folder that takes tag files."""
 
     folder: Path
+    facts: VolumeFacts = field(default_factory=VolumeFacts)
 
     @property
     def name(self) -> str:

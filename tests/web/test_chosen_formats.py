@@ -12,7 +12,7 @@ from portability.database import models
 from portability.database.engine import reading
 
 TABLES = ["jsonl", "csv", "vcon"]
-CHECKED = [*TABLES, "xlsx"]
+CHECKED = [*TABLES, "xlsx", "webvtt"]
 
 
 def stored_formats(served: Served, visitor: Browser, profile: str, formats: list[str]) -> list[str]:
@@ -39,7 +39,7 @@ def test_the_page_names_what_each_format_is_for(served: Served) -> None:
     [
         ("access", CHECKED, CHECKED),
         ("access", [], CHECKED),
-        ("portability", CHECKED, [*TABLES, "vcard", "icalendar"]),
+        ("portability", CHECKED, [*TABLES, "vcard", "icalendar", "webvtt"]),
         ("portability", ["jsonl", "xlsx"], ["jsonl", "xlsx"]),
         ("access", ["jsonl", "parquet", "eml"], ["jsonl", "eml"]),
     ],

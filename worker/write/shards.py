@@ -15,6 +15,7 @@ from sqlalchemy import RowMapping
 
 from archive.viewer.index import DamagedIndex, ViewerIndex
 from archive.viewer.shards import cut, path, script, values
+from archive.write.facts import VolumeFacts
 from portability.api import Dataset, Record
 from portability.api.errors import ObjectMissing, StorageError
 from portability.api.storages import Storage
@@ -30,6 +31,8 @@ class TagFiles(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def facts(self) -> VolumeFacts: ...
     def tag(self, path: str, blocks: Iterable[bytes]) -> None: ...
 
 
@@ -59,6 +62,7 @@ class Shards:
             place = (self._output.name, self._count)
             rows = orjson.loads(b"[" + text[:-1].replace(b"\n", b",") + b"]")
             self._output.tag(path(self._count), script(f"{place[0]}/{path(self._count)}", values(rows)))
+            self._output.facts.add(exporter, dataset, rows)
             self.index.add(exporter, dataset, place, rows, corrects=corrects, earlier=earlier)
             earlier = ()
 

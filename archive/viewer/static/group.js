@@ -97,7 +97,7 @@
     for (const [dataset, name] of [[of("feature_uses"), "feature"], [of("page_views"), "title"], [of("api_timings"), "route"], [of("error_logs"), "error"], [of("tickets"), "status"]]) {
       if (!dataset) continue;
       const counted = dataset.about.sums?.[name] ?? (dataset.isWhole ? portability.tally(column(dataset, name)) : {});
-      figures.push(portability.top(counted, t("topOf", { title: portability.title(dataset) })));
+      figures.push(portability.top(named(dataset, name, counted), t("topOf", { title: portability.title(dataset) })));
     }
     for (const [name, shown] of [["devices", ["browser", "operating_system"]], ["ip_addresses", ["address", "city"]]]) {
       const dataset = of(name);
@@ -105,6 +105,17 @@
     }
     const drawn = figures.filter(Boolean);
     return drawn.length ? h("div", { class: "charts" }, drawn) : null;
+  }
+
+  /* Counts by the labels of a field's values, in place of the values. */
+  function named(dataset, name, counted) {
+    const field = dataset.fields.find((one) => one.name === name);
+    const found = {};
+    for (const [value, n] of Object.entries(counted)) {
+      const shown = portability.labelOf(field ?? {}, value) ?? value;
+      found[shown] = (found[shown] ?? 0) + n;
+    }
+    return found;
   }
 
   function spanned(dataset, names) {

@@ -50,6 +50,12 @@
     return found;
   }
 
+  /* What the reader's language calls a value of a field, or null. */
+  function labelOf(field, found) {
+    const labels = own(field.labels ?? {}, found);
+    return labels === null ? null : labels[portability.language] ?? labels[portability.source];
+  }
+
   /* The value of a field in a record of a dataset. */
   function value(dataset, index, field, { characters = CELL_CHARACTERS, preload = "none" } = {}) {
     const found = dataset.value(index, field.name);
@@ -63,6 +69,8 @@
     if (field.type === "decimal") return h("span", { title: found, class: "number" }, grouped(found));
     if (typeof found === "number") return h("span", { title: String(found), class: "number" }, portability.format("number", found));
     if (typeof found === "object") return tree(found, characters);
+    const named = labelOf(field, found);
+    if (named !== null) return h("span", { title: found }, named);
     const address = linkOf(field.name, found);
     if (address !== null) return h("a", { href: address, dir: "auto" }, visible(found));
     return prose(String(found), { characters, whole, dataset });
@@ -167,5 +175,5 @@
     );
   }
 
-  Object.assign(portability, { prose, value, pointer, link, linkOf, media, player, fieldList, isAudio: (path) => AUDIO.test(path), trouble });
+  Object.assign(portability, { prose, value, labelOf, pointer, link, linkOf, media, player, fieldList, isAudio: (path) => AUDIO.test(path), trouble });
 })();

@@ -122,7 +122,7 @@ def test_a_chat_is_text_with_its_files() -> None:
     """Each message is a dialog of its writer; NULL, the empty text and text differ; files belong to messages."""
     vcon = document_of(CHAT)
     assert [one.get("body") for one in vcon["dialog"]] == ["Halo", "", None]
-    assert [one.get("parties") for one in vcon["dialog"]] == [0, 1, None]
+    assert [one.get("parties") for one in vcon["dialog"]] == [[0], [1], None]
     assert [one["message_id"] for one in vcon["dialog"]] == ["m1", "m2", "m3"]
     assert {one["application"] for one in vcon["dialog"]} == {"whatsapp"}
     assert vcon["subject"] == "Pesanan"
@@ -176,22 +176,44 @@ def test_a_recording_whose_file_is_missing_has_no_file_name() -> None:
         ("busy", ("incomplete", "busy")),
         ("voicemail", ("incomplete", "voicemail-no-message")),
         ("failed", ("incomplete", "failed")),
-        ("completed", ("recording", None)),
-        (None, ("recording", None)),
     ],
 )
 def test_a_call_of_which_nothing_is_held(status: str | None, expected: tuple[str, str | None]) -> None:
-    """A failed call says why; a call that took place says when and how long."""
+    """A failed call says why."""
     (silence,) = document_of(CALL | {"status": status, "recordings": [], "dialog": []})["dialog"]
     assert (silence["type"], silence.get("disposition")) == expected
 
 
-def test_a_recording_of_several_channels() -> None:
-    """The draft requires an entry for each channel; the assignment of people to channels is unknown."""
-    (recording,) = document_of(CALL | {"recordings": [RECORDING | {"channels": 2}]})["dialog"]
-    assert recording["parties"] == [[0, 1], [0, 1]]
-    (recording,) = document_of(CALL | {"recordings": [RECORDING | {"channels": 10**9}]})["dialog"]
+@pytest.mark.parametrize("status", ["completed", None])
+def test_a_call_that_took_place_says_when_and_how_long(status: str | None) -> None:
+    """Without stored content it has no dialog, which would need a media type; conclusions are about none."""
+    vcon = document_of(CALL | {"status": status, "recordings": [], "dialog": []})
+    assert "dialog" not in vcon
+    assert (vcon["portability"]["started_at"], vcon["portability"]["seconds"]) == (CALL["started_at"], 12.5)
+    assert [one["dialog"] for one in vcon["analysis"]] == [[]] * 3
+
+
+@pytest.mark.parametrize(("channels", "stated"), [(2, 2), (1, None), (10**9, None), (None, None)])
+def test_a_recording_of_several_channels(channels: int | None, stated: int | None) -> None:
+    """All parties take part in it: the assignment of people to channels is unknown."""
+    (recording,) = document_of(CALL | {"recordings": [RECORDING | {"channels": channels}]})["dialog"]
     assert recording["parties"] == [0, 1]
+    assert recording["portability"].get("channels") == stated
+
+
+@pytest.mark.parametrize(
+    ("stated", "file", "expected"),
+    [
+        (None, "recordings/rec_1.mp3", "audio/x-mp3"),
+        ("", "recordings/rec_1.wav", "audio/x-wav"),
+        ("audio/flac", "recordings/rec_1.flac", "audio/flac"),
+        (None, "recordings/rec_1.bin", "application/octet-stream"),
+    ],
+)
+def test_the_media_type_of_a_recording(stated: str | None, file: str, expected: str) -> None:
+    """What the source states, else what the name says that the archive gave the file."""
+    (recording,) = document_of(CALL | {"recordings": [RECORDING | {"media_type": stated, "file": file}]})["dialog"]
+    assert recording["mediatype"] == expected
 
 
 def test_missing_times_are_those_of_the_conversation() -> None:

@@ -9,6 +9,7 @@ from zipfile import ZipFile
 import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
+from viewed import BUILT_IN
 
 from formats import xlsx
 from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record, Role
@@ -89,6 +90,27 @@ def test_sheets_say_what_they_hold() -> None:
     assert about[-2:] == [[names[0], first.title, "1", "0"], [names[1], second.title, "2", "0"]]
     fields = [[cell.value for cell in row][:4] for row in book["Fields"].iter_rows()]
     assert fields[1] == [names[0], "id", "string", "Its id."]
+
+
+def test_the_last_sheets_have_the_words_of_every_language() -> None:
+    """The heads of columns are the names of fields; a reader finds their names and those of values in any language."""
+    (calls,) = (one for one in BUILT_IN["calls"] if one.name == "calls")
+    book = openpyxl.load_workbook(BytesIO(b"".join(_of_calls(calls))))
+    fields, values = ([[cell.value for cell in row] for row in book[name].iter_rows()] for name in ("Fields", "Values"))
+    place = fields[0].index("name (id)")
+
+    assert book.sheetnames == ["About", "calls.calls", "Fields", "Values"]
+    assert next(row[place] for row in fields if row[1] == "started_at") == "Dimulai pada"
+    assert ["calls.calls", "status", "missed"] in [row[:3] for row in values]
+    assert next(row for row in values if row[2] == "missed")[values[0].index("id")] == "Tak terjawab"
+
+
+def _of_calls(calls: Dataset) -> Sequence[bytes]:
+    out = MemorySink()
+    writer = xlsx.format.open(out)
+    writer.begin("calls", calls)
+    writer.close()
+    return [bytes(file) for file in out.files.values()]
 
 
 @pytest.mark.parametrize(

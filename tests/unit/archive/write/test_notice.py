@@ -19,6 +19,7 @@ from archive.parts import Member
 from archive.recipients import RecipientTally
 from archive.write import notice
 from archive.write.data_package import data_package
+from archive.write.facts import VolumeFacts
 from archive.write.notice import NoticeLine
 from archive.write.templates import say
 from archive.write.volume import Volume
@@ -356,7 +357,7 @@ def test_each_resource_says_why_and_for_how_long_its_data_is_held() -> None:
     unregistered = replace(volumes.content("application/jsonl"), exporter="made")
     members = [Member("data/a.jsonl", 1, "0" * 64, content) for content in (volumes.content("text/csv"), unregistered)]
     of = replace(volumes.envelope(), register=load())
-    resource, nothing = orjson.loads(b"".join(data_package(of, "volume-001", members)))["resources"]
+    resource, nothing = orjson.loads(b"".join(data_package(of, "volume-001", members, VolumeFacts())))["resources"]
     assert resource["x-legal-basis"] == ["contract"]
     assert resource["x-retention"] == {"begins": "record_created", "shortest": "P1Y", "longest": "P7Y"}
     assert "https://w3id.org/dpv/legal/eu/gdpr#A6-1-b" in resource["x-dpv"]

@@ -270,14 +270,18 @@ def test_the_package_describes_every_member(tmp_path: Path) -> None:
 def test_the_schema_describes_every_field(tmp_path: Path) -> None:
     """The meaning, the origin and the subject of every column are stated."""
     path, _ = volumes.write_volume(tmp_path)
-    schema = json.loads(opened(path)["schemas/calls/calls.schema.json"])
+    files = opened(path)
+    schema = json.loads(files["schemas/calls/calls.schema.json"])
+    resources = {resource["path"]: resource for resource in json.loads(files["datapackage.json"])["resources"]}
+    columns = {column["name"]: column for column in resources["data/calls/calls.csv"]["schema"]["fields"]}
     assert schema["additionalProperties"] is False
     for field in volumes.CALLS.fields:
-        described = schema["properties"][field.name]
-        assert described["description"] == field.description
-        assert described["x-provenance"] == field.provenance
-        assert described["x-third-party"] is field.third_party
-        assert "null" in described["type"]
+        described, column = schema["properties"][field.name], columns[field.name]
+        assert described["description"] == column["description"] == field.description
+        assert described["title"] == column["title"]
+        assert column["x-provenance"] == field.provenance
+        assert column["x-third-party"] is field.third_party
+        assert "null" in str(described)
 
 
 def test_the_bound_given_to_the_zip_writer_causes_no_warning(caplog: pytest.LogCaptureFixture) -> None:

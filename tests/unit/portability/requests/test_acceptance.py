@@ -110,6 +110,6 @@ def test_what_is_not_asked_for_is_not_done() -> None:
     """Companies are informed only if the person agrees; an archive may have gaps; it has all data, with a workbook."""
     wanted = check(**asked())
     assert (wanted.tell_tenants, wanted.require_complete, wanted.include) == (False, False, None)
-    assert (wanted.formats, wanted.channel) == (("jsonl", "csv", "vcon", "xlsx"), "cli")
+    assert (wanted.formats, wanted.channel) == (("jsonl", "csv", "vcon", "xlsx", "webvtt"), "cli")
     assert (wanted.since, wanted.until, wanted.residence, wanted.reason) == (None, None, None, None)
     assert check(**asked(tell_tenants=True, require_complete=True)).tell_tenants

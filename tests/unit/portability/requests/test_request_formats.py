@@ -17,8 +17,8 @@ from portability.requests.forms import check_formats, default_formats, offered_f
 def test_each_profile_has_its_forms() -> None:
     """A person gets a workbook, or files for their programs; a company gets tables unless it asks for more."""
     tables = ("jsonl", "csv", "vcon")
-    assert check_formats(Profile.ACCESS, None) == (*tables, "xlsx")
-    assert check_formats(Profile.PORTABILITY, None) == (*tables, "vcard", "icalendar")
+    assert check_formats(Profile.ACCESS, None) == (*tables, "xlsx", "webvtt")
+    assert check_formats(Profile.PORTABILITY, None) == (*tables, "vcard", "icalendar", "webvtt")
     assert check_formats(Profile.SWITCH, None) == tables
 
 

@@ -1,0 +1,131 @@
+"""Load the records of this export into an SQLite database: `python load.py my-data.sqlite`.
+
+It needs Python 3.9 or later and nothing else. It reads the JSON Lines of all volumes of the export whose folders are
+beside this folder, in their order. A corrected record replaces the earlier record. Each dataset becomes a table, such
+as `calls_calls`. Texts, decimals, times and JSON are TEXT, and integers of more than 64 bits too.
+
+In a program, `records` gives the records of a dataset as dictionaries:
+
+    from load import records
+    frame = pandas.DataFrame(records("calls", "calls"), dtype=object)
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+Resource = dict[str, Any]
+HERE = Path(__file__).resolve().parent
+BATCH = 10_000
+
+
+def volumes(folder: Path = HERE) -> Sequence[Path]:
+    """Return the folders of the export's volumes beside `folder`, in their order."""
+    mine = _package(folder)["id"]
+    beside = (path.parent for path in folder.parent.glob("*/datapackage.json"))
+    return sorted((path for path in beside if _package(path)["id"] == mine), key=_number)
+
+
+def missing(folder: Path = HERE) -> Sequence[str]:
+    """Return the names of the volumes that the export lists and that are not beside `folder`."""
+    there = volumes(folder)
+    lists = [json.loads((path / "export.json").read_text("utf-8")) for path in there if (path / "export.json").exists()]
+    if not lists:
+        return ["the closing volume"]
+    newest = max(lists, key=lambda document: document["revision"])
+    return [volume["name"] for volume in newest["volumes"] if volume["name"] not in {path.name for path in there}]
+
+
+def tables(folder: Path = HERE) -> dict[tuple[str, str], list[tuple[Path, Resource]]]:
+    """Return the files of JSON Lines by exporter and dataset, each with its description."""
+    found: dict[tuple[str, str], list[tuple[Path, Resource]]] = {}
+    for volume in volumes(folder):
+        for resource in _package(volume)["resources"]:
+            if resource.get("type") == "table" and resource["format"] == "jsonl":
+                named = (resource["x-exporter"], resource["x-dataset"])
+                found.setdefault(named, []).append((volume / resource["path"], resource))
+    return found
+
+
+def records(exporter: str, dataset: str, folder: Path = HERE) -> Iterator[dict[str, Any]]:
+    """Yield the records of a dataset as they are now: integers as integers, all other values as in the JSON Lines."""
+    pieces = tables(folder)[exporter, dataset]
+    schema = pieces[0][1]["schema"]
+    key, integers = schema["primaryKey"], [one["name"] for one in schema["fields"] if one["type"] == "integer"]
+    newest: dict[tuple[str, ...], dict[str, Any]] = {}
+    for path, resource in pieces:
+        if resource.get("x-corrects"):
+            newest.update({_key(record, key): record for record in _lines(path, integers)})
+    for path, resource in pieces:
+        if not resource.get("x-corrects"):
+            for record in _lines(path, integers):
+                yield newest.pop(_key(record, key), record) if newest else record
+    yield from newest.values()
+
+
+def load(target: str, folder: Path = HERE) -> dict[str, int]:
+    """Write a table of each dataset into the database `target`, in place of an earlier table; returns their rows."""
+    counts = {}
+    with closing(sqlite3.connect(target)) as database, database:
+        for (exporter, dataset), pieces in tables(folder).items():
+            fields = pieces[0][1]["schema"]["fields"]
+            table = _quoted(f"{exporter}_{dataset}")
+            columns = ", ".join(f"{_quoted(one['name'])} {_affinity(one['type'])}" for one in fields)
+            database.execute(f"drop table if exists {table}")
+            database.execute(f"create table {table} ({columns})")
+            insert = f"insert into {table} values ({', '.join('?' * len(fields))})"  # noqa: S608  # quoted names
+            rows = ([_cell(record.get(one["name"])) for one in fields] for record in records(exporter, dataset, folder))
+            counts[f"{exporter}_{dataset}"] = database.executemany(insert, rows).rowcount
+    return counts
+
+
+def _package(folder: Path) -> Any:  # noqa: ANN401  # JSON
+    return json.loads((folder / "datapackage.json").read_text("utf-8"))
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
+
+
+def _lines(path: Path, integers: Sequence[str]) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            record = json.loads(line)
+            for name in integers:
+                if isinstance(record.get(name), str):
+                    record[name] = int(record[name])
+            yield record
+
+
+def _key(record: dict[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(record.get(name)) for name in names)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _affinity(kind: str) -> str:
+    return {"integer": "", "number": "", "boolean": "INTEGER"}.get(kind, "TEXT")
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401  # any value of JSON
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    is_large = isinstance(value, int) and not -(2**63) <= value < 2**63
+    return str(value) if is_large else value
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:  # noqa: PLR2004  # the program and the file
+        sys.exit("usage: python load.py my-data.sqlite")
+    for name, rows in load(sys.argv[1]).items():
+        sys.stdout.write(f"{name}: {rows} rows\n")
+    for volume in missing():
+        sys.stderr.write(f"warning: {volume} is not beside this folder, so its records are not loaded\n")

@@ -1,0 +1,76 @@
+"""Transcripts as WebVTT: every segment of a call is a cue, in the order of the call."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+from formats import webvtt
+from formats.webvtt import format as subtitles
+from portability.api import Dataset, Field, FieldType, FieldValue, Provenance, Record, Role
+from portability.testing.forms import MemorySink, written_files
+
+SPEAKERS = (FieldValue("ai_agent", "AI agent"),)
+SEGMENTS = Dataset(
+    "transcripts",
+    "Transcripts",
+    "What was said.",
+    (
+        Field("id", FieldType.STRING, "Its id.", Provenance.OBSERVED),
+        Field("call_id", FieldType.STRING, "The call.", Provenance.OBSERVED),
+        Field("speaker", FieldType.STRING, "Who spoke.", Provenance.OBSERVED, values=SPEAKERS),
+        Field("starts_seconds", FieldType.NUMBER, "Its beginning.", Provenance.OBSERVED),
+        Field("ends_seconds", FieldType.NUMBER, "Its end.", Provenance.OBSERVED),
+        Field("text", FieldType.STRING, "The words.", Provenance.OBSERVED),
+    ),
+    Provenance.OBSERVED,
+    Role.BOTH,
+    ("id",),
+)
+
+
+def _said(call: str | None, begin: float | None, end: float | None, text: str | None, speaker: str = "") -> Record:
+    values = {"id": "s", "call_id": call, "speaker": speaker or None}
+    return {**values, "starts_seconds": begin, "ends_seconds": end, "text": text}
+
+
+def _subtitles_of(*segments: Record) -> dict[str, str]:
+    found = written_files(subtitles, [(SEGMENTS, [segments])])
+    return {name: body.decode() for name, body in found.items()}
+
+
+def test_each_call_is_a_file_of_its_segments() -> None:
+    """Cues in the order of their beginnings, with who spoke; markup and empty lines of a text cannot end a cue."""
+    files = _subtitles_of(
+        _said("call_1", 3725.5, None, "Bye & thanks", "Speaker 1"),
+        _said("call_1", 0.0, 1.25, "Hello\n\n00:00 --> <b>you</b>", "ai_agent"),
+        _said("call_1", 2.0, 2.0, "Yes"),
+        _said("call_2", 0.0, 1.0, "Halo"),
+    )
+
+    assert files == {
+        "transcripts/exporter/call_1.vtt": "WEBVTT\n\n"
+        "00:00:00.000 --> 00:00:01.250\n<v AI agent>Hello 00:00 --&gt; &lt;b&gt;you&lt;/b&gt;\n\n"
+        "00:00:02.000 --> 01:02:05.500\nYes\n\n"
+        "01:02:05.500 --> 01:02:10.500\n<v Speaker 1>Bye &amp; thanks\n",
+        "transcripts/exporter/call_2.vtt": "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nHalo\n",
+    }
+
+
+def test_segments_without_time_or_words_are_no_cues() -> None:
+    """A call without any other segment has no file: the tables have them."""
+    nothing = [_said("call_1", None, 1.0, "x"), _said("call_1", 1.0, 2.0, " "), _said("call_1", -1.0, 2.0, "x")]
+
+    assert _subtitles_of(*nothing) == {}
+
+
+def test_calls_beyond_the_bound_are_counted() -> None:
+    """As many files as a volume may have; the records of the others are losses."""
+    out = MemorySink()
+    with patch.object(webvtt, "FILES_MAX", 1):
+        writer = subtitles.open(out)
+        writer.begin("calls", SEGMENTS)
+        writer.write([_said("call_1", 0.0, 1.0, "a"), _said("call_2", 0.0, 1.0, "b"), _said("call_2", 1.0, 2.0, "c")])
+
+        assert writer.held == 2
+        assert writer.close() == {"rows_cut": 2}
+    assert (list(out.files), writer.held) == (["transcripts/calls/call_1.vtt"], 0)
