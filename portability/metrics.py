@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, case, func, select
 
@@ -32,17 +32,13 @@ from portability.requests.exports import unanswered
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
 from portability.requests.states import ExportState, TransferState
-from portability.signals import source_checks, work
+from portability.signals import source_checks, time_to_ready, work
 
 EXPORT, VOLUME, GAP, NOTIFICATION = models.export, models.volume, models.gap, models.notification
 SENT, HOOK = models.transfer, models.webhook
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The content type of `exposition`."""
-
-WINDOW_SECONDS = 7 * 86400
-BUCKETS_SECONDS = (10.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 172800.0, 259200.0)
-"""From ten seconds to the three days until an export is due."""
 
 ALARMS = {Alarm.HALF: deadlines.HALF, Alarm.MOST: deadlines.MOST, Alarm.MISSED: 1.0}
 """The minimum share of its time that an export has used."""
@@ -63,7 +59,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             *_exports(connection),
             _alarms(connection),
             *_decisions(connection),
-            _seconds_to_ready(connection),
+            *time_to_ready.collect(connection),
             *_volumes(connection),
             _gaps(connection),
             *_notifications(connection),
@@ -193,25 +189,6 @@ def _decisions(connection: Connection) -> Sequence[Metric]:
             value=connection.execute(overdue).scalar_one(),
         ),
     )
-
-
-def _seconds_to_ready(connection: Connection) -> Metric:
-    seconds = elapsed_seconds(EXPORT.c.received_at, EXPORT.c.ended_at)
-    within = (func.count().filter(seconds <= bound) for bound in BUCKETS_SECONDS)
-    query = select(EXPORT.c.profile, func.sum(seconds), *within, func.count())
-    query = query.where(EXPORT.c.state == ExportState.READY, EXPORT.c.ended_at >= now(-WINDOW_SECONDS))
-    found = {profile: figures for profile, *figures in connection.execute(query.group_by(EXPORT.c.profile))}
-    # Not all exports ever, unlike histograms of processes: the counts fall when an export leaves the window.
-    metric = HistogramMetricFamily(
-        "portability_export_seconds",
-        f"Seconds from receipt to ready, of exports that became ready in the last {WINDOW_SECONDS // 86400} days",
-        labels=("profile",),
-    )
-    bounds = [*map(str, BUCKETS_SECONDS), "+Inf"]
-    for profile in Profile:
-        total, *counts = found.get(profile, [0.0] * (1 + len(bounds)))
-        metric.add_metric((profile,), list(zip(bounds, counts, strict=True)), total)
-    return metric
 
 
 def _volumes(connection: Connection) -> Sequence[Metric]:
