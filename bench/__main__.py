@@ -8,7 +8,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import forms, growth, history, intake, recordings, rows, rss, scan, seed, size, slices, small, verify
+from bench import (
+    forms,
+    growth,
+    history,
+    intake,
+    recordings,
+    rows,
+    rss,
+    scan,
+    seed,
+    simulate,
+    simulated,
+    size,
+    slices,
+    small,
+    verify,
+)
 from bench.figures import Figure
 from portability import logs
 
@@ -30,6 +46,8 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "seed": seed.measure,
     "intake": intake.measure,
     "history": history.measure,
+    "simulate": simulate.measure,
+    "simulated": simulated.measure,
 }
 
 

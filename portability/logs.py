@@ -43,10 +43,9 @@ def configure(level: str = "INFO") -> None:
 def _without_messages_of_errors(record: logging.LogRecord) -> bool:
     """Name the type of an error that a library's line quotes, as RQ's lines about Redis do; keep every record."""
     if isinstance(record.args, tuple):
-        kinds = [type(value).__name__ for value in record.args if isinstance(value, BaseException)]
-        record.args = tuple(type(value).__name__ if isinstance(value, BaseException) else value for value in record.args)
-        if kinds:
-            record.quoted_error = kinds[0]
+        for error in (value for value in record.args if isinstance(value, BaseException)):
+            record.quoted_error = type(error).__name__
+        record.args = tuple(type(each).__name__ if isinstance(each, BaseException) else each for each in record.args)
     return True
 
 

@@ -1,4 +1,4 @@
-"""A year of requests: people and tenants by size, days and nights, bursts, companies that switch. All made by a seed."""
+"""A year of requests: people and tenants by size, days and nights, bursts, companies that switch. Made by a seed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BY_HOUR = (1, 1, 1, 1, 1, 2, 4, 7, 10, 11, 11, 10, 9, 10, 10, 10, 9, 8, 8, 7, 6,
 """How many requests come in each hour of a day, relative to the others."""
 ON_WEEKENDS = 0.35
 """How many requests come on a Saturday or Sunday, relative to a working day."""
-MONDAY = 0
-"""The year begins on a Monday."""
+SATURDAY = 5
+"""Of the days of a week from 0, of which the year begins with the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +147,4 @@ class _Tenants:
 
 def is_weekend(day: int) -> bool:
     """Return whether a day of the year, from 0, is a Saturday or a Sunday."""
-    return (MONDAY + day) % 7 >= 5
+    return day % 7 >= SATURDAY

@@ -1,7 +1,7 @@
 """The events of a simulated deployment: requests arrive, workers claim and write volumes, services fail, exports end.
 
-The order of claims is that of the product (`turns`), and so are the cut of datasets into slices, back-off, the number of
-attempts, and deadlines. A worker claims as soon as it is free: the wake-up takes no time. A queue of events needs
+The order of claims is that of the product (`turns`), and so are the cut of datasets into slices, back-off, the number
+of attempts, and deadlines. A worker claims as soon as it is free: the wake-up takes no time. A queue of events needs
 no library: all that `simpy` would add are processes that wait, and here only events wait.
 """
 
@@ -59,22 +59,22 @@ class DeploymentPlan:
     workers: int
     reserved: int = 0
     """Further workers, for small exports only."""
-    cost: VolumeCost = VolumeCost()  # noqa: RUF009  # frozen
+    cost: VolumeCost = VolumeCost()
     outages: Sequence[tuple[float, float]] = ()
     """When storage is away, from and until, in seconds since the year began."""
     deaths: float = 0.0001
     """The share of volumes whose worker dies half-way."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class SimulatedExport(WaitingExport):
     """An export with what remains of its slices."""
 
-    request: SimulatedRequest | None = None
+    request: SimulatedRequest
+    accepted_at: float
     left: list[int] = field(default_factory=list)
     """Bytes by slice that are not stored yet."""
     attempts: list[int] = field(default_factory=list)
-    accepted_at: float = 0.0
     claimed_at: float | None = None
     ended_at: float | None = None
     is_failed: bool = False
@@ -98,7 +98,7 @@ class YearOutcome:
 
 def simulate(deployed: DeploymentPlan, asked: Sequence[SimulatedRequest], *, seed: int = 0) -> YearOutcome:
     """Let a deployment answer these requests, the earliest first, until all have ended."""
-    return _Year(deployed, Random(seed)).run(asked)
+    return _Year(deployed, Random(seed)).run(asked)  # noqa: S311  # a simulation
 
 
 class _Year:
@@ -141,9 +141,8 @@ class _Year:
             self._accept(at, request)
 
     def _accept(self, at: float, request: SimulatedRequest) -> None:
-        export = SimulatedExport(
-            f"{len(self._exports):09}", slices.group(request.tenant), request=request, accepted_at=at
-        )
+        identifier, group = f"{len(self._exports):09}", slices.group(request.tenant)
+        export = SimulatedExport(identifier, group, request=request, accepted_at=at)
         self._exports.append(export)
         is_further = self._open_of[request.subject] > 0
         self._open_of[request.subject] += 1
@@ -267,7 +266,7 @@ class _Year:
     def _end(self, at: float, export: SimulatedExport) -> None:
         if not export.is_ended:
             export.ended_at = at
-            self._open_of[export.request.subject] -= 1  # type: ignore[union-attr]  # each has one
+            self._open_of[export.request.subject] -= 1
         for part in export.parts:
             self._turns.withdraw(part)
 
@@ -295,7 +294,7 @@ class _Year:
 
     def _is_missed(self, export: SimulatedExport) -> bool:
         request = export.request
-        if export.is_failed or request is None or export.ended_at is None:
+        if export.is_failed or export.ended_at is None:
             return True
         kind = "tenant" if request.profile == "switch" else "contact" if request.tenant else "user"
         laws = self._laws(request.profile, kind)

@@ -191,7 +191,7 @@ def test_waiting_is_a_histogram_of_a_week(migrated_engine: Engine) -> None:
 
 
 def test_waiting_is_a_histogram_by_size_too(migrated_engine: Engine) -> None:
-    """By the bytes of all stored volumes of an archive; a volume that is written does not count, nor an older archive."""
+    """By the bytes of all stored volumes of an archive. Open uploads and archives of last week do not count."""
     now = datetime.now(UTC)
     sizes = {
         "a": ("10MB", 20, [10_000_000]),

@@ -67,8 +67,9 @@ class BothOrders:
 
     def claim(self, chance: Random) -> None:
         small_only = chance.random() < 0.3
-        options = {"tenant_volumes_max": VOLUMES_MAX, "small_only": small_only}
-        claim = claims.claim(self.made.engine, "test", LEASE_SECONDS, **options)
+        claim = claims.claim(
+            self.made.engine, "test", LEASE_SECONDS, tenant_volumes_max=VOLUMES_MAX, small_only=small_only
+        )
         part = self.turns.claim(self.at, small_only=small_only)
         expected = None if part is None else (part.export.id, part.number)
         assert (claim and (claim.id, claim.number)) == expected
@@ -123,8 +124,8 @@ class BothOrders:
     def wait(self, _chance: Random) -> None:
         """Time passes: each moment in the database lies further back. Leases end, and what rested does not any more."""
         self.at += STEP_SECONDS
-        for table, names in ((SLICE, ("created_at", "claimed_at", "lease_until", "not_before")), (TURN, ("served_at",))):
-            self._move(table, names)
+        self._move(SLICE, ("created_at", "claimed_at", "lease_until", "not_before"))
+        self._move(TURN, ("served_at",))
         for claim, ends_at in self.held:
             if ends_at < self.at:
                 self.turns.release(part := self.parts[claim.id, claim.number])

@@ -33,7 +33,6 @@ def test_a_line_is_one_json_object_without_messages_of_errors() -> None:
     assert b"hunter2" not in done.stderr
 
 
-
 RQ_SCRIPT = """
 import logging, warnings
 from redis.exceptions import ConnectionError
@@ -54,7 +53,7 @@ warnings.warn("something is old")
 
 
 def test_lines_of_rq_and_warnings_have_the_same_form() -> None:
-    """RQ adds no handler of its own. Its lines name their logger and the type of the error, and quote no message."""
+    """RQ adds no handler of its own. Its lines name their logger and the type of an error, and quote no message."""
     done = subprocess.run([sys.executable, "-c", RQ_SCRIPT], capture_output=True, check=True)
     assert done.stdout == b""
     away, fault, warning = [orjson.loads(line) for line in done.stderr.splitlines()]
@@ -62,7 +61,10 @@ def test_lines_of_rq_and_warnings_have_the_same_form() -> None:
         "Worker w: could not connect: ConnectionError retrying in 2 seconds",
         "ConnectionError",
     )
-    assert (fault["event"], fault["error"]) == ("Worker w: found an unhandled exception, quitting...", "ConnectionError")
+    assert (fault["event"], fault["error"]) == (
+        "Worker w: found an unhandled exception, quitting...",
+        "ConnectionError",
+    )
     assert [line["logger"] for line in (away, fault, warning)] == ["rq.worker", "rq.worker", "py.warnings"]
     assert [line["level"] for line in (away, fault, warning)] == ["error", "error", "warning"]
     assert b"hunter2" not in done.stderr
