@@ -21,7 +21,7 @@ STACK ?= servers
 POINTS ?= 100
 SAMPLE ?= 300
 
-.PHONY: help demo run test judges test-fast test-systems chaos kills mutants bench bench-long check docs site locale lock sbom programs clean
+.PHONY: help demo run test judges test-fast test-systems chaos kills mutants bench bench-long simulate check docs site locale lock sbom programs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -56,6 +56,9 @@ mutants: .venv/mutants.stamp ## change the rules one by one, and name the change
 
 bench: .venv/dev.stamp programs ## figures against plain tools, one line of JSON each; FIGURES="slices ..." or all
 	PYTHONPATH=.:tests:tests/support $(BIN)/python -m bench $(FIGURES)
+
+simulate: .venv/dev.stamp ## a year of a million requests in a minute, under the rules of claims and deadlines; no servers
+	PYTHONPATH=.:tests:tests/support $(BIN)/python -m bench simulate
 
 bench-long: .venv/dev.stamp programs ## the same with more data and more runs
 	PYTHONPATH=.:tests:tests/support $(BIN)/python -m bench --long $(FIGURES)

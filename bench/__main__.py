@@ -18,6 +18,8 @@ from bench import (
     rss,
     scan,
     seed,
+    simulate,
+    simulated,
     size,
     slices,
     small,
@@ -48,6 +50,8 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "seed": seed.measure,
     "intake": intake.measure,
     "history": history.measure,
+    "simulate": simulate.measure,
+    "simulated": simulated.measure,
 }
 
 

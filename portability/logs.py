@@ -12,14 +12,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure(level: str = "INFO") -> None:
-    """Configure logging for the processes of the Procfile; loggers of libraries get the same format."""
+    """Configure logging for the processes of the Procfile; loggers of libraries and warnings get the same format."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.CallsiteParameterAdder([structlog.processors.CallsiteParameter.PROCESS]),
     ]
     render = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, _with_error_of_message],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _without_message,
@@ -28,6 +28,8 @@ def configure(level: str = "INFO") -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(render)
+    handler.addFilter(_without_messages_of_errors)
+    logging.captureWarnings(capture=True)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for talkative in ("rq", "httpx", "alembic"):  # they log whole URLs with their queries
         logging.getLogger(talkative).setLevel(logging.WARNING)
@@ -36,6 +38,22 @@ def configure(level: str = "INFO") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _without_messages_of_errors(record: logging.LogRecord) -> bool:
+    """Name the type of an error that a library's line quotes, as RQ's lines about Redis do; keep every record."""
+    if isinstance(record.args, tuple):
+        for error in (value for value in record.args if isinstance(value, BaseException)):
+            record.quoted_error = type(error).__name__
+        record.args = tuple(type(each).__name__ if isinstance(each, BaseException) else each for each in record.args)
+    return True
+
+
+def _with_error_of_message(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Give the type of the error that a line quotes a field of its own."""
+    if (kind := getattr(event["_record"], "quoted_error", None)) is not None:
+        event["error"] = kind
+    return event
 
 
 def _without_message(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from prometheus_client import generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, case, func, select
 
@@ -34,7 +34,7 @@ from portability.requests.exports import unanswered
 from portability.requests.referrals import ReferralState
 from portability.requests.reviews import ReviewState
 from portability.requests.states import OPEN, UNANSWERED, ExportState, TransferState
-from portability.signals import history_counts, source_checks, work
+from portability.signals import history_counts, source_checks, time_to_ready, work
 from portability.signals.history_counts import Counts
 
 EXPORT, NOTIFICATION = models.export, models.notification
@@ -42,10 +42,6 @@ SENT, HOOK = models.transfer, models.webhook
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The content type of `exposition`."""
-
-WINDOW_SECONDS = 7 * 86400
-BUCKETS_SECONDS = (10.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 172800.0, 259200.0)
-"""From ten seconds to the three days until an export is due."""
 
 ALARMS = {Alarm.HALF: deadlines.HALF, Alarm.MOST: deadlines.MOST, Alarm.MISSED: 1.0}
 """The minimum share of its time that an export has used."""
@@ -67,7 +63,7 @@ def collect(engine: Engine) -> Sequence[Metric]:
             *_exports(connection, counts),
             _alarms(connection),
             *_decisions(connection),
-            _seconds_to_ready(connection),
+            *time_to_ready.collect(connection),
             *_volumes(counts),
             _gaps(counts),
             *_notifications(connection, counts),
@@ -208,27 +204,6 @@ def _decisions(connection: Connection) -> Sequence[Metric]:
             value=connection.execute(overdue).scalar_one(),
         ),
     )
-
-
-def _seconds_to_ready(connection: Connection) -> Metric:
-    seconds = elapsed_seconds(EXPORT.c.received_at, EXPORT.c.ended_at)
-    within = (func.count().filter(seconds <= bound) for bound in BUCKETS_SECONDS)
-    query = select(EXPORT.c.profile, func.sum(seconds), *within, func.count())
-    # In a subquery the time is read once, so that it is a bound of the index.
-    since = select(now(-WINDOW_SECONDS)).scalar_subquery()
-    query = query.where(EXPORT.c.state == ExportState.READY, EXPORT.c.ended_at >= since)
-    found = {profile: figures for profile, *figures in connection.execute(query.group_by(EXPORT.c.profile))}
-    # Not all exports ever, unlike histograms of processes: the counts fall when an export leaves the window.
-    metric = HistogramMetricFamily(
-        "portability_export_seconds",
-        f"Seconds from receipt to ready, of exports that became ready in the last {WINDOW_SECONDS // 86400} days",
-        labels=("profile",),
-    )
-    bounds = [*map(str, BUCKETS_SECONDS), "+Inf"]
-    for profile in Profile:
-        total, *counts = found.get(profile, [0.0] * (1 + len(bounds)))
-        metric.add_metric((profile,), list(zip(bounds, counts, strict=True)), total)
-    return metric
 
 
 def _volumes(history: Counts) -> Sequence[Metric]:

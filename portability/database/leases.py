@@ -6,6 +6,7 @@ A table of such rows has the columns `id`, `created_at`, `attempts`, `lease_unti
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, and_, or_, select, update
@@ -55,7 +56,12 @@ def take(
         return connection.execute(what.where(this)).mappings().one()
 
 
-def backoff_seconds(first: float, attempts: int, longest: float) -> float:
-    """Return how long to wait after this many attempts: doubled each time up to `longest`, and spread by chance."""
-    jitter = 0.5 + secrets.randbelow(1000) / 1000
+def backoff_seconds(
+    first: float, attempts: int, longest: float, *, below: Callable[[int], int] = secrets.randbelow
+) -> float:
+    """Return how long to wait after this many attempts: doubled each time up to `longest`, and spread by chance.
+
+    `below` returns a random number below its argument.
+    """
+    jitter = 0.5 + below(1000) / 1000
     return float(min(longest, first * 2 ** min(attempts - 1, DOUBLINGS_MAX)) * jitter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, exists, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.database import leases, models
@@ -14,8 +14,12 @@ from portability.requests.states import ONGOING, SliceState
 
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
 
-VERSION = 2
-"""Format version of the readings and positions in a row. A worker of an older version ignores newer rows."""
+VERSION = 3
+"""The newest version of rows that this worker understands. A worker ignores newer rows: a newer worker claims them."""
+READINGS_VERSION = 2
+"""The version in which readings and positions have their present form."""
+READINGS_VERSION_FORMATS = frozenset({"jsonl", "csv", "vcon"})
+"""The formats of archives that workers of this version know."""
 
 Frozen = Mapping[str, Any]
 """A reading in the form of the row (worker/plan/position.py)."""
@@ -40,10 +44,21 @@ def open_first(connection: Connection, export_id: str, tenant: str | None) -> No
     """
     enter_turns(connection, group(tenant))
     this, other = EXPORT.alias(), EXPORT.alias()
-    of_subject = (this.c.id == export_id, other.c.subject_ref == this.c.subject_ref)
-    earlier = select(other.c.id).where(*of_subject, other.c.id != export_id, other.c.state.in_(ONGOING)).limit(1)
-    is_further = connection.scalar(earlier) is not None
-    connection.execute(insert(SLICE).values(_row(export_id, 0, group(tenant)) | {"further": is_further}))
+    of_subject = (other.c.subject_ref == this.c.subject_ref, other.c.id != export_id)
+    earlier = exists().where(*of_subject, other.c.state.in_(ONGOING))
+    asked = select(this.c.formats, earlier.label("is_further")).where(this.c.id == export_id)
+    formats, is_further = connection.execute(asked).one()
+    row = _row(export_id, 0, group(tenant), _version(formats))
+    connection.execute(insert(SLICE).values(row | {"further": is_further}))
+
+
+def _version(formats: Sequence[str]) -> int:
+    """Return the version of an export's rows: the oldest whose workers know its formats.
+
+    While two releases run, and after a way back, a worker of the earlier release would fail an export whose formats it
+    does not know.
+    """
+    return READINGS_VERSION if READINGS_VERSION_FORMATS.issuperset(formats) else VERSION
 
 
 def enter_turns(connection: Connection, tenant: str) -> None:
@@ -54,11 +69,10 @@ def enter_turns(connection: Connection, tenant: str) -> None:
 
 def open_more(connection: Connection, export_id: str, readings: Sequence[Frozen]) -> None:
     """Insert a slice for each list of readings, numbered after the existing slices. The export is locked."""
-    tenant, last = connection.execute(
-        select(func.max(SLICE.c.tenant), func.max(SLICE.c.number)).where(SLICE.c.export_id == export_id)
-    ).one()
+    newest = select(func.max(SLICE.c.tenant), func.max(SLICE.c.number), func.max(SLICE.c.version))
+    tenant, last, version = connection.execute(newest.where(SLICE.c.export_id == export_id)).one()
     rows = [
-        {**_row(export_id, last + 1 + place, tenant), "readings": [reading], "large": True}
+        {**_row(export_id, last + 1 + place, tenant, version), "readings": [reading], "large": True}
         for place, reading in enumerate(readings)
     ]
     connection.execute(insert(SLICE).values(rows))
@@ -108,18 +122,19 @@ def reopen_first(connection: Connection, export_id: str, readings: Sequence[Froz
     """Restart slice 0 with these readings, or with planning. Its fence keeps counting: old workers may be alive."""
     fresh = {"readings": readings, "position": None, "attempts": 0, "not_before": None, "woken_at": None}
     statement = update(SLICE).where(SLICE.c.export_id == export_id, SLICE.c.number == 0)
-    values = {"state": SliceState.OPEN, "version": VERSION, "fence": SLICE.c.fence + 1, "token": None}
+    version = case((SLICE.c.version < READINGS_VERSION, READINGS_VERSION), else_=SLICE.c.version)
+    values = {"state": SliceState.OPEN, "version": version, "fence": SLICE.c.fence + 1, "token": None}
     connection.execute(statement.values(**values, **fresh, created_at=now()))
 
 
-def _row(export_id: str, number: int, tenant: str) -> dict[str, object]:
+def _row(export_id: str, number: int, tenant: str, version: int) -> dict[str, object]:
     return {
         "export_id": export_id,
         "number": number,
         "tenant": tenant,
         "state": SliceState.OPEN,
         "large": False,
-        "version": VERSION,
+        "version": version,
         "fence": 0,
         "attempts": 0,
         "created_at": now(),

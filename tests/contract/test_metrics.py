@@ -20,9 +20,9 @@ from portability.database.incidents import Incident
 from portability.law import deadlines
 from portability.law.deadlines import Alarm
 from portability.law.profiles import Profile
-from portability.metrics import BUCKETS_SECONDS, WINDOW_SECONDS
 from portability.requests.states import ExportState
 from portability.signals import history_counts
+from portability.signals.time_to_ready import BUCKETS_SECONDS, WINDOW_SECONDS
 
 EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
 PLAIN_COUNTS_MAX = 25
@@ -189,6 +189,43 @@ def test_waiting_is_a_histogram_of_a_week(migrated_engine: Engine) -> None:
         assert values["portability_export_seconds_bucket"][by(profile=profile, le="+Inf")] == len(took)
         assert values["portability_export_seconds_count"][by(profile=profile)] == len(took)
         assert values["portability_export_seconds_sum"][by(profile=profile)] == pytest.approx(sum(took), abs=0.1)
+
+
+def test_waiting_is_a_histogram_by_size_too(migrated_engine: Engine) -> None:
+    """By the bytes of all stored volumes of an archive. Open uploads and archives of last week do not count."""
+    now = datetime.now(UTC)
+    sizes = {
+        "a": ("10MB", 20, [10_000_000]),
+        "b": ("1GB", 200, [10_000_001]),
+        "c": ("1GB", 2000, [600_000_000, 400_000_000]),
+        "d": ("100GB", 3000, [999_999_999, 2]),
+        "e": ("larger", 100_000, [60_000_000_000, 40_000_000_001]),
+        "f": ("10MB", 30, []),
+    }
+    ready = {"state": ExportState.READY, "profile": Profile.ACCESS}
+    exports = [
+        a_row(EXPORT, id=name, ended_at=now - DAY, received_at=now - DAY - timedelta(seconds=took), **ready)
+        for name, (_size, took, _volumes) in sizes.items()
+    ]
+    exports.append(a_row(EXPORT, id="old", ended_at=now - 8 * DAY, received_at=now - 9 * DAY, **ready))
+    exports.append(a_row(EXPORT, id="open", received_at=now, ended_at=None, state=ExportState.RUNNING))
+    store(migrated_engine, EXPORT, exports)
+    volumes = {(name, number): size for name, (*_, found) in sizes.items() for number, size in enumerate(found)}
+    volumes |= {("old", 0): 1, ("open", 0): 1}
+    rows = [
+        a_row(VOLUME, export_id=name, object_key=f"{name}{number}", bytes=size, state="stored")
+        for (name, number), size in volumes.items()
+    ]
+    store(migrated_engine, VOLUME, [*rows, a_row(VOLUME, export_id="f", object_key="f", bytes=10**12, state="writing")])
+    values = exposed(migrated_engine)
+
+    names = ("10MB", "1GB", "100GB", "larger")
+    counts = {name: values["portability_ready_seconds_count"][by(size=name)] for name in names}
+    assert counts == {"10MB": 2, "1GB": 2, "100GB": 1, "larger": 1}
+    buckets = values["portability_ready_seconds_bucket"]
+    within = {bound: buckets[by(size="1GB", le=bound)] for bound in ("60.0", "300.0", "1800.0", "3600.0", "+Inf")}
+    assert within == {"60.0": 0, "300.0": 1, "1800.0": 1, "3600.0": 2, "+Inf": 2}
+    assert values["portability_ready_seconds_sum"][by(size="1GB")] == pytest.approx(2200, abs=0.1)
 
 
 def test_volumes_and_their_bytes(migrated_engine: Engine) -> None:

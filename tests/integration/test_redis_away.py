@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import orjson
 import pytest
 import servers
 from rq.exceptions import StopRequested
@@ -36,7 +37,10 @@ def place(tmp_path_factory: pytest.TempPathFactory, redis: servers.Valkey) -> It
 
 
 def test_a_worker_outlives_redis(place: Watched, redis: servers.Valkey) -> None:
-    """The export in hand ends while Redis is down; what is asked for meanwhile is made once it is back."""
+    """The export in hand ends while Redis is down; what is asked for meanwhile is made once it is back.
+
+    Each line of the log is a JSON object, those of RQ too.
+    """
     first = place.ask()
     place.working()
     redis.process.stop()
@@ -51,6 +55,9 @@ def test_a_worker_outlives_redis(place: Watched, redis: servers.Valkey) -> None:
         place.made_once(identifier)
     assert all(process.poll() is None for process in place.deployed.processes)
     assert place.counts() == {}
+    lines = [orjson.loads(line) for line in place.deployed.log.read_bytes().splitlines()]
+    of_rq = [line for line in lines if line.get("logger") == "rq.worker"]
+    assert {line["error"] for line in of_rq} == {"ConnectionError"}
 
 
 @pytest.mark.parametrize("when", ["idle", "working"])

@@ -1,0 +1,1 @@
+"""A simulated deployment: a year of requests by events, under the rules that order claims and set deadlines."""
