@@ -196,6 +196,14 @@ def test_files_that_lie_are_harmless(browser: Browser, person: str) -> None:
         assert page.locator("a[href$='.html']").count() == 0
 
 
+def test_values_are_shown_in_the_readers_language(browser: Browser, person: str) -> None:
+    """The data always says `inbound`, and the page says what that means; a value that no one declared stays."""
+    for language, shown in (("en", "Inbound"), ("id", "Masuk"), ("de", "Eingehend")):
+        with opened(browser, f"{person}#calls/other", locale=language) as page:
+            expect(page.locator(".talk").get_by_text(shown, exact=True).first).to_have_attribute("title", "inbound")
+            expect(page.locator(".talk").get_by_text("solved").first).to_be_visible()
+
+
 def test_a_table_is_searched_sorted_and_paged(browser: Browser, person: str) -> None:
     """Search counts what it finds, a column's head sorts both ways and says so, pages hold 25 rows."""
     with opened(browser, f"{person}#strange") as page:
