@@ -75,6 +75,8 @@ class TwoReleases:
 
     old: ReleasedCode
     new: ReleasedCode
+    deployed: Deployment
+    """Commands of the new release, without the time to import it."""
     url: str
     source_url: str
     engine: Engine
@@ -121,9 +123,9 @@ class TwoReleases:
         """Fetch all archives, and let the code of both releases verify each."""
         folders = [folder / identifier for identifier in self.asked]
         for each in folders:
-            self.new.run("fetch", each.name, "--to", str(each))
+            self.deployed.run("fetch", each.name, "--to", str(each))
         jwks = folder / "jwks.json"
-        jwks.write_text(self.new.run("keys", "jwks"))
+        jwks.write_text(self.deployed.run("keys", "jwks").stdout)
         for code in (self.old, self.new):
             assert code.execute(VERIFY, str(jwks), *map(str, folders)).splitlines() == ["True ()"] * len(folders)
 
@@ -168,11 +170,11 @@ def both(tmp_path: Path, pg_server: servers.Postgres, redis_url: str) -> Iterato
     seed(platform, None, PLAN)
     urls = {"DATABASE_URL": control, "SOURCE_URL": platform, "REDIS_URL": redis_url}
     settings = SETTINGS | urls | {"STORAGE_URL": f"file://{tmp_path}/archives", "BASE_URL": "http://127.0.0.1:8000"}
-    environment = Deployment(tmp_path / "state", settings).environment
-    old = ReleasedCode(release(), environment, tmp_path / "old.log")
-    new = ReleasedCode(ROOT, environment, tmp_path / "new.log")
+    deployed = Deployment(tmp_path / "state", settings)
+    old = ReleasedCode(release(), deployed.environment, tmp_path / "old.log")
+    new = ReleasedCode(ROOT, deployed.environment, tmp_path / "new.log")
     engine = open_engine(control)
-    yield TwoReleases(old, new, control, platform, engine)
+    yield TwoReleases(old, new, deployed, control, platform, engine)
     engine.dispose()
 
 
@@ -203,7 +205,7 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
         with running(both.old):
             (switch, *_) = both.ask(both.old, first, *people[:3])
             both.half_way(switch)
-            both.new.run("db", "upgrade")
+            both.deployed.run("db", "upgrade")
             both.half_way(switch)
             new_processes.enter_context(running(both.new))
             (switch, *_) = both.ask(both.old, second, *people[3:6])
