@@ -131,7 +131,7 @@ class TwoReleases:
 
 
 @contextmanager
-def running(code: ReleasedCode, **settings: str) -> Iterator[None]:
+def at_work(code: ReleasedCode, **settings: str) -> Iterator[None]:
     """A worker, a clock and a web process of a release: each begins, and none ends by itself."""
     port = free_port()
     commands = (("worker",), ("clock",), ("web", "--port", str(port)))
@@ -202,12 +202,12 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
     for purpose in ("archive", "link", "audit"):
         both.old.run("keys", "new", "--purpose", purpose)
     with ExitStack() as new_processes:
-        with running(both.old):
+        with at_work(both.old):
             (switch, *_) = both.ask(both.old, first, *people[:3])
             both.half_way(switch)
             both.deployed.run("db", "upgrade")
             both.half_way(switch)
-            new_processes.enter_context(running(both.new))
+            new_processes.enter_context(at_work(both.new))
             (switch, *_) = both.ask(both.old, second, *people[3:6])
             both.ask(both.new, *people[6:9])
             both.half_way(switch)
@@ -216,7 +216,7 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
         (switch,) = both.ask(both.new, third)
         both.half_way(switch)
         go_back(both.url)
-        with running(both.old, PORTABILITY_DATABASE_URL=f"{both.url}?options=-csearch_path%3Dbefore_upgrade%2Cpublic"):
+        with at_work(both.old, PORTABILITY_DATABASE_URL=f"{both.url}?options=-csearch_path%3Dbefore_upgrade%2Cpublic"):
             new_processes.close()
             both.ask(both.old, *people[11:13])
             both.all_ready()
