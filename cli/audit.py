@@ -69,8 +69,7 @@ def verify(
         raise BadInput("--head and --from exclude each other", hint="--from checks that the log contains its head")
     audit.chain_all(context.engine)
     with reading(context.engine) as connection:
-        jwks = read_jwks(jwks_file) if jwks_file else None
-        named = outside_head or from_file
+        named, jwks = outside_head or from_file, read_jwks(jwks_file) if jwks_file else None
         kept = audit_heads.read(connection, named.read_text(errors="replace"), jwks=jwks) if named else None
         since = kept if from_file else None
         if since is not None:
