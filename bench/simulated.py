@@ -1,4 +1,4 @@
-"""`simulated`: requests of tenants and of people wait for two real workers, and for two simulated ones.
+"""`simulated`: requests of tenants and of people wait for two real workers, and for two simulated workers.
 
 The simulation gets the cost of a job from the real run, whose workers were busy all the time. What is compared is who
 waits how long: the figure is how far the mean waits of the groups differ, and each group's waits are printed.

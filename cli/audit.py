@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.database.engine import reading
 from portability.requests import audit_comparison
+from portability.requests.audit_comparison import Comparison
 from portability.trust import audit, audit_heads
+from portability.trust.audit import Verdict
 from portability.trust.signing import Jwks
 
 SHOWN = ("id", "at", "actor", "action", "export_id")
@@ -66,8 +69,7 @@ def verify(
         raise BadInput("--head and --from exclude each other", hint="--from checks that the log contains its head")
     audit.chain_all(context.engine)
     with reading(context.engine) as connection:
-        jwks = read_jwks(jwks_file) if jwks_file else None
-        named = outside_head or from_file
+        named, jwks = outside_head or from_file, read_jwks(jwks_file) if jwks_file else None
         kept = audit_heads.read(connection, named.read_text(errors="replace"), jwks=jwks) if named else None
         since = kept if from_file else None
         if since is not None:
@@ -91,10 +93,8 @@ def verify(
 
     def human() -> None:
         say = partial(context.console.print, markup=False)
-        for fault in verdict.faults:
-            say(f"event {fault.event_id}: {fault.code}")
-        for contradiction in compared.faults:
-            say(f"export {contradiction.export_id}: {contradiction.code}")
+        for line in _faults(verdict, compared):
+            say(line)
         objects = "storage not compared" if no_storage else f"{compared.objects} objects"
         after = f" after event {since.event_id}" if since else ""
         say(f"{'ok' if is_ok else 'NOT OK'}: {verdict.events} events{after}, {compared.exports} exports, {objects}")
@@ -106,6 +106,12 @@ def verify(
     context.result(document, human)
     if not is_ok:
         raise SystemExit(1)
+
+
+def _faults(verdict: Verdict, compared: Comparison) -> Iterator[str]:
+    """Yield a line for each fault of the chain and of the comparison."""
+    yield from (f"event {fault.event_id}: {fault.code}" for fault in verdict.faults)
+    yield from (f"export {fault.export_id}: {fault.code}" for fault in compared.faults)
 
 
 @audit_group.command("head")

@@ -21,7 +21,7 @@ NEVER = -math.inf
 PEOPLE = slices.group(None)
 
 
-class Yielding(IntEnum):
+class YieldKind(IntEnum):
     """How a slice stands to others of its group."""
 
     NO = 0
@@ -31,7 +31,7 @@ class Yielding(IntEnum):
     """Of a large export: it gives way too, and workers that are reserved for small exports leave it."""
 
 
-_KINDS = tuple(Yielding)
+_KINDS = tuple(YieldKind)
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +52,7 @@ class SimulatedSlice:
     number: int
     waited_since: float
     """When it was claimed last, or created."""
-    yielding: Yielding = Yielding.NO
+    yielding: YieldKind = YieldKind.NO
     is_claimable: bool = False
 
 
@@ -68,13 +68,13 @@ class _Turn:
     served_at: float = NEVER
     running: int = 0
     """Slices with a valid lease."""
-    waiting: tuple[list[_Entry], ...] = field(default_factory=lambda: tuple([] for _ in Yielding))
-    claimable: list[int] = field(default_factory=lambda: [0] * len(Yielding))
+    waiting: tuple[list[_Entry], ...] = field(default_factory=lambda: tuple([] for _ in YieldKind))
+    claimable: list[int] = field(default_factory=lambda: [0] * len(YieldKind))
     """How many slices of each kind are claimable."""
     listed: list[bool] = field(default_factory=lambda: [False, False])
     """Whether it is in the heaps of turns: of all workers, and of those for small exports."""
 
-    def first(self, yielding: Yielding) -> _Entry | None:
+    def first(self, yielding: YieldKind) -> _Entry | None:
         """Return the slice of a kind that has waited longest; entries that are out of date are dropped."""
         heap = self.waiting[yielding]
         while heap:
@@ -90,7 +90,7 @@ class _Turn:
         return bool(plain or further or (large and not small_only))
 
 
-class Turns:
+class SimulatedTurns:
     """All groups with their waiting slices. A claim takes logarithmic time."""
 
     def __init__(self, tenant_volumes_max: int) -> None:
@@ -139,7 +139,7 @@ class Turns:
 
     def _take(self, turn: _Turn, at: float, *, small_only: bool) -> SimulatedSlice:
         export = _next_export(turn, at, small_only=small_only)
-        limit = Yielding.FURTHER if small_only else Yielding.LARGE
+        limit = YieldKind.FURTHER if small_only else YieldKind.LARGE
         free = [part for part in export.parts if part.is_claimable and part.yielding <= limit]
         part = free[0] if len(free) == 1 else min(free, key=lambda part: (part.waited_since, part.number))
         self.withdraw(part)
@@ -165,10 +165,10 @@ class Turns:
 def _next_export(turn: _Turn, at: float, *, small_only: bool) -> WaitingExport:
     """Return the export whose slice has waited longest, those that give way after the others."""
     keys: list[tuple[bool, float, str, WaitingExport]] = []
-    for kind in _KINDS[: Yielding.LARGE if small_only else None]:
+    for kind in _KINDS[: YieldKind.LARGE if small_only else None]:
         if not turn.claimable[kind] or (first := turn.first(kind)) is None:
             continue
         since, identifier, *_, part = first
-        gives_way = kind is not Yielding.NO and at - YIELDS_SECONDS < since
+        gives_way = kind is not YieldKind.NO and at - YIELDS_SECONDS < since
         keys.append((gives_way, since, identifier, part.export))
     return min(keys, key=lambda key: key[:3])[3]

@@ -17,7 +17,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from bench.simulation.turns import SimulatedSlice, Turns, WaitingExport, Yielding
+from bench.simulation.turns import SimulatedSlice, SimulatedTurns, WaitingExport, YieldKind
 from bench.simulation.workload import DAY_SECONDS, HOUR_SECONDS, MB, SimulatedRequest
 from portability.api.errors import StorageUnavailable
 from portability.database import leases
@@ -104,7 +104,7 @@ def simulate(deployed: DeploymentPlan, asked: Sequence[SimulatedRequest], *, see
 class _Year:
     def __init__(self, deployed: DeploymentPlan, chance: Random) -> None:
         self._deployed, self._settings, self._chance = deployed, deployed.settings, chance
-        self._turns = Turns(self._settings.tenant_volumes_max)
+        self._turns = SimulatedTurns(self._settings.tenant_volumes_max)
         self._events: list[tuple[float, int, Callable[[float, Any], None], Any]] = []
         self._numbers = count()
         self._idle = [deployed.workers, deployed.reserved]
@@ -146,9 +146,9 @@ class _Year:
         self._exports.append(export)
         is_further = self._open_of[request.subject] > 0
         self._open_of[request.subject] += 1
-        self._open(export, at, request.bytes, Yielding.FURTHER if is_further else Yielding.NO)
+        self._open(export, at, request.bytes, YieldKind.FURTHER if is_further else YieldKind.NO)
 
-    def _open(self, export: SimulatedExport, at: float, size: int, yielding: Yielding) -> None:
+    def _open(self, export: SimulatedExport, at: float, size: int, yielding: YieldKind) -> None:
         part = SimulatedSlice(export, len(export.parts), at, yielding)
         export.parts.append(part)
         export.left.append(size)
@@ -207,12 +207,12 @@ class _Year:
         export: Any = part.export
         export.left[0] = sizes[0]
         for size in sizes[1:]:
-            self._open(export, at, size, Yielding.LARGE)
-        part.yielding = Yielding.LARGE
+            self._open(export, at, size, YieldKind.LARGE)
+        part.yielding = YieldKind.LARGE
         self._turns.offer(part)
 
     def _store(self, at: float, what: tuple[SimulatedSlice, bool, int]) -> None:
-        """A volume is stored: the slice goes on, waits for the others, or was the last one."""
+        """A volume is stored: the slice goes on, waits for the others, or ends the export."""
         part, small_only, size = what
         self._idle[small_only] += 1
         self._turns.release(part)
@@ -224,7 +224,7 @@ class _Year:
         export.attempts[part.number] = 0
         first = export.parts[0]
         if export.left[part.number] > 0:
-            part.yielding = Yielding.LARGE
+            part.yielding = YieldKind.LARGE
             self._turns.offer(part)
         elif any(export.left[1:]):
             return

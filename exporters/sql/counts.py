@@ -22,7 +22,7 @@ class DatasetCounter:
     """Counts the records of an exporter's tables.
 
     An export counts each dataset once, one after the other, so the first count of a person's export asks for all of
-    them. A tenant has so many records that each count needs the time limit of a call for itself.
+    them. The records of a tenant are many: each count needs the time limit of a call for itself.
     """
 
     def __init__(self, sources: Sources, tables: Sequence[TableSource]) -> None:

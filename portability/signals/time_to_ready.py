@@ -18,7 +18,7 @@ WINDOW_SECONDS = 7 * 86400
 BUCKETS_SECONDS = (10.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 172800.0, 259200.0)
 """From ten seconds to the three days until an export is due."""
 SIZES: Mapping[str, float] = {"10MB": 1e7, "1GB": 1e9, "100GB": 1e11, "larger": math.inf}
-"""Classes of archives, the smallest first, by the most bytes that one has."""
+"""Classes of archives, the smallest first, by their most bytes."""
 
 
 def collect(connection: Connection) -> Sequence[Metric]:

@@ -12,7 +12,7 @@ import pytest
 from factories import World
 from sqlalchemy import Connection, Table, select, update
 
-from bench.simulation.turns import SimulatedSlice, Turns, WaitingExport, Yielding
+from bench.simulation.turns import SimulatedSlice, SimulatedTurns, WaitingExport, YieldKind
 from portability.api.errors import StorageUnavailable
 from portability.database import models
 from portability.database.engine import writing
@@ -37,7 +37,7 @@ class BothOrders:
     """A control database and the simulation's order, to which the same happens."""
 
     made: World
-    turns: Turns
+    turns: SimulatedTurns
     at: float = 0.0
     parts: dict[tuple[str, int], SimulatedSlice] = field(default_factory=dict)
     held: list[tuple[Claim, float]] = field(default_factory=list)
@@ -57,9 +57,9 @@ class BothOrders:
             is_further = slices.of(connection, identifier)[0]["further"]
         self.seen["further"] += is_further
         export = WaitingExport(identifier, slices.group(tenant))
-        self._open(export, 0, Yielding.FURTHER if is_further else Yielding.NO)
+        self._open(export, 0, YieldKind.FURTHER if is_further else YieldKind.NO)
 
-    def _open(self, export: WaitingExport, number: int, yielding: Yielding) -> None:
+    def _open(self, export: WaitingExport, number: int, yielding: YieldKind) -> None:
         part = SimulatedSlice(export, number, self.at, yielding)
         export.parts.append(part)
         self.parts[export.id, number] = part
@@ -99,14 +99,14 @@ class BothOrders:
         fenced_writes.write_export(connection, claim, open_slices=2)
         fenced_writes.release(connection, claim, attempts=0)
         for number in (1, 2):
-            self._open(part.export, number, Yielding.LARGE)
-        part.yielding = Yielding.LARGE
+            self._open(part.export, number, YieldKind.LARGE)
+        part.yielding = YieldKind.LARGE
         self.turns.offer(part)
 
     def _volume(self, connection: Connection, claim: Claim, part: SimulatedSlice) -> None:
         fenced_writes.lock(connection, claim)
         fenced_writes.settle(connection, claim, large=True)
-        part.yielding = Yielding.LARGE
+        part.yielding = YieldKind.LARGE
         self.turns.offer(part)
 
     def _failed(self, connection: Connection, claim: Claim, part: SimulatedSlice) -> None:
@@ -150,7 +150,7 @@ class BothOrders:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_simulation_claims_what_the_product_claims(made: World, seed: int) -> None:
     """Requests, cuts, volumes, failures, dead workers, waiting: after any of them both claim the same slice next."""
-    chance, both = Random(seed), BothOrders(made, Turns(VOLUMES_MAX))
+    chance, both = Random(seed), BothOrders(made, SimulatedTurns(VOLUMES_MAX))
     events = (both.request, both.request, both.claim, both.claim, both.claim, both.give_back, both.give_back, both.wait)
     for _ in range(EVENTS):
         chance.choice(events)(chance)

@@ -190,7 +190,7 @@ def test_a_company_leaves_and_an_officer_decides(browser: Browser, stack: Visite
         expect(officer.get_by_role("heading", name="Refuse this request?")).to_be_visible()
         follow(officer, officer.get_by_role("button", name="Refuse"))
         page.reload()
-        expect(page.get_by_role("heading", name="Refused")).to_be_visible()
+        expect(page.get_by_role("heading", name="Refused", exact=True)).to_be_visible()
         expect(page.get_by_text("The contract does not name you.")).to_be_visible()
 
 

@@ -25,7 +25,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterat
         yield running
 
 
-def ask(alone: Watched, count: int) -> list[str]:
+def different_requests(alone: Watched, count: int) -> list[str]:
     """Requests that differ: an open request would be returned instead of an identical one."""
     asked = []
     with writing(alone.engine) as connection:
@@ -41,7 +41,7 @@ def test_one_wake_up_serves_all_that_waits_each_in_a_process_of_its_own(alone: W
 
     After 10 s the worker sends itself a second message.
     """
-    asked = ask(alone, 5)
+    asked = different_requests(alone, 5)
     alone.redis.flushdb()
     wake(open_queue(alone.redis), asked[0])
     until(lambda: all(alone.state(identifier) == "ready" for identifier in asked), "all are ready", seconds=60)
@@ -55,7 +55,7 @@ def test_one_wake_up_serves_all_that_waits_each_in_a_process_of_its_own(alone: W
 def test_the_death_of_a_later_child_is_counted(alone: Watched) -> None:
     """RQ knows only the first child of a message: the worker counts the others, and goes on."""
     before = alone.counts().get("horse_died", 0)
-    asked = ask(alone, 8)
+    asked = different_requests(alone, 8)
     wake(open_queue(alone.redis), asked[0])
     seen: set[int] = set()
 

@@ -75,6 +75,8 @@ class TwoReleases:
 
     old: ReleasedCode
     new: ReleasedCode
+    deployed: Deployment
+    """Commands of the new release, without the time to import it."""
     url: str
     source_url: str
     engine: Engine
@@ -121,15 +123,15 @@ class TwoReleases:
         """Fetch all archives, and let the code of both releases verify each."""
         folders = [folder / identifier for identifier in self.asked]
         for each in folders:
-            self.new.run("fetch", each.name, "--to", str(each))
+            self.deployed.run("fetch", each.name, "--to", str(each))
         jwks = folder / "jwks.json"
-        jwks.write_text(self.new.run("keys", "jwks"))
+        jwks.write_text(self.deployed.run("keys", "jwks").stdout)
         for code in (self.old, self.new):
             assert code.execute(VERIFY, str(jwks), *map(str, folders)).splitlines() == ["True ()"] * len(folders)
 
 
 @contextmanager
-def running(code: ReleasedCode, **settings: str) -> Iterator[None]:
+def at_work(code: ReleasedCode, **settings: str) -> Iterator[None]:
     """A worker, a clock and a web process of a release: each begins, and none ends by itself."""
     port = free_port()
     commands = (("worker",), ("clock",), ("web", "--port", str(port)))
@@ -168,11 +170,11 @@ def both(tmp_path: Path, pg_server: servers.Postgres, redis_url: str) -> Iterato
     seed(platform, None, PLAN)
     urls = {"DATABASE_URL": control, "SOURCE_URL": platform, "REDIS_URL": redis_url}
     settings = SETTINGS | urls | {"STORAGE_URL": f"file://{tmp_path}/archives", "BASE_URL": "http://127.0.0.1:8000"}
-    environment = Deployment(tmp_path / "state", settings).environment
-    old = ReleasedCode(release(), environment, tmp_path / "old.log")
-    new = ReleasedCode(ROOT, environment, tmp_path / "new.log")
+    deployed = Deployment(tmp_path / "state", settings)
+    old = ReleasedCode(release(), deployed.environment, tmp_path / "old.log")
+    new = ReleasedCode(ROOT, deployed.environment, tmp_path / "new.log")
     engine = open_engine(control)
-    yield TwoReleases(old, new, control, platform, engine)
+    yield TwoReleases(old, new, deployed, control, platform, engine)
     engine.dispose()
 
 
@@ -200,12 +202,12 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
     for purpose in ("archive", "link", "audit"):
         both.old.run("keys", "new", "--purpose", purpose)
     with ExitStack() as new_processes:
-        with running(both.old):
+        with at_work(both.old):
             (switch, *_) = both.ask(both.old, first, *people[:3])
             both.half_way(switch)
-            both.new.run("db", "upgrade")
+            both.deployed.run("db", "upgrade")
             both.half_way(switch)
-            new_processes.enter_context(running(both.new))
+            new_processes.enter_context(at_work(both.new))
             (switch, *_) = both.ask(both.old, second, *people[3:6])
             both.ask(both.new, *people[6:9])
             both.half_way(switch)
@@ -214,7 +216,7 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
         (switch,) = both.ask(both.new, third)
         both.half_way(switch)
         go_back(both.url)
-        with running(both.old, PORTABILITY_DATABASE_URL=f"{both.url}?options=-csearch_path%3Dbefore_upgrade%2Cpublic"):
+        with at_work(both.old, PORTABILITY_DATABASE_URL=f"{both.url}?options=-csearch_path%3Dbefore_upgrade%2Cpublic"):
             new_processes.close()
             both.ask(both.old, *people[11:13])
             both.all_ready()

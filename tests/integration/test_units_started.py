@@ -29,7 +29,7 @@ def test_units_start_restart_and_do_the_job(tmp_path: Path, pg_server: servers.P
         pytest.skip("needs root, systemd, and control groups of version 2 that it may divide")
     (port,), queue = free_ports(1), Path(redis_url.removeprefix("unix://").partition("?")[0]).parent
     platform = pg_server.url(pg_server.create_database())
-    whose = seed(platform, None, SeedPlan()).examples
+    whose = f"user:{seed(platform, None, SeedPlan()).examples.user}"
     settings = {
         "DATABASE_URL": pg_server.url(pg_server.create_database()),
         "SOURCE_URL": platform,
@@ -47,9 +47,8 @@ def test_units_start_restart_and_do_the_job(tmp_path: Path, pg_server: servers.P
     with systemd_units.started(tmp_path, UNITS, named, [queue]) as units:
         until(lambda: all(map(units.pid, UNITS)), "all units are ready", seconds=180)
         assert httpx.get(f"{settings['BASE_URL']}/healthz/ready").status_code == 200
-        deployed.run("request", "--subject", f"user:{whose.user}", "--wait", expect=READY)
+        deployed.run("request", "--profile", "access", "--subject", whose, "--wait", expect=READY)
         killed = units.pid(WORKER)
         units.kill(WORKER)
         until(lambda: units.pid(WORKER) not in {0, killed}, f"{WORKER} is ready again", seconds=180)
-        of_tenant = ("--subject", f"contact:{whose.contact}", "--tenant", whose.contact_tenant)
-        deployed.run("request", *of_tenant, "--wait", expect=READY)
+        deployed.run("request", "--profile", "portability", "--subject", whose, "--wait", expect=READY)

@@ -83,7 +83,8 @@ class _Texts(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named: Mapping[str, str | None] = dict(attrs)
-        spoken = (named.get("lang") or self._spoken()).partition("-")[0]
+        # Names that no catalogue has, such as those of countries in CLDR, are not translated further.
+        spoken = "" if named.get("translate") == "no" else (named.get("lang") or self._spoken()).partition("-")[0]
         self._end_block(tag)
         if tag not in VOID:
             self._open.append((tag, spoken))

@@ -129,6 +129,13 @@ def test_each_page_is_in_each_language(served: Served, filled: Filled, rendered:
         inbox = ("/staff/inbox", f"/staff/inbox/{filled.received}")
         for path in (*desk, *inbox, "/staff/audit?check=1", *exports):
             check(visitor.client.get(path), language)
+        check(visitor.send("/staff/search", page="/staff", q="ann@mail.example"), language)
+        check(visitor.send("/staff/look-up", page="/staff/new", address="ann@mail.example"), language)
+        for what in ("approve", "cancel", "assign", "release"):
+            check(visitor.send("/staff/bulk", page="/staff", what=what, selected=filled.waiting), language)
+        for what in ("deny", "recall"):
+            export_id = filled.waiting if what == "deny" else filled.ready
+            check(visitor.send(f"/staff/exports/{export_id}/{what}", page="/staff", reason="12"), language)
     with served.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
         visitor.client.headers.update(spoken)
         check(visitor.client.get("/staff/referrals"), language)

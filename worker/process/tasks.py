@@ -76,6 +76,8 @@ def _advance(context: WorkerContext) -> str | None:
     # A transfer needs one worker at a time and little of it: it goes first, except on a worker reserved for people.
     work = waiting_work(context.engine, limit, small_only=small_only)
     if work.has_transfer and not small_only and (sent := _sent_on(context, owner)):
+        if work.tenants:
+            process_heartbeat.announce_more()
         return sent
     claim = claims.claim_first(
         *(context.engine, work.tenants, owner, settings.lease_seconds), tenant_volumes_max=limit, small_only=small_only
