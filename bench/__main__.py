@@ -26,6 +26,7 @@ from bench import (
     statements,
     throughput,
     verify,
+    viewer,
 )
 from bench.figures import Figure
 from portability import logs
@@ -52,6 +53,9 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "history": history.measure,
     "simulate": simulate.measure,
     "simulated": simulated.measure,
+    "viewer_view": viewer.measure_view,
+    "viewer_chat": viewer.measure_chat,
+    "viewer_word": viewer.measure_word,
 }
 
 

@@ -324,8 +324,8 @@ def test_each_rule_has_its_sentence(browser: Browser, tmp_path: Path) -> None:
         "redactions": {"staff-pseudonym": 18, "jwt": 2, "aws-key": 1},
     }
     with opened(browser, archive.write(datasets=[line])) as page:
-        expect(page.get_by_text("staff appear as “Agent 1”, “Agent 2” and so on: 18")).to_be_visible()
-        expect(page.get_by_text("passwords and keys of software, masked: 3")).to_be_visible()
+        expect(page.get_by_text("staff appear as “Agent 1”, “Agent 2” and so on: 18", exact=True)).to_be_visible()
+        expect(page.get_by_text("passwords and keys of software, masked: 3", exact=True)).to_be_visible()
 
 
 def test_firefox_shows_it_as_well(large: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 
-STATEMENTS_MAX = 5000
+STATEMENTS_MAX = 1500
 COLLECT_AFTER = 20_000
 """Container objects before the garbage collector runs; an hour of tests makes many, and most outlive their test."""
 DIALECT_PARTS = (

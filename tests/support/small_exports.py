@@ -24,6 +24,7 @@ from portability.requests import exports, instructions
 from portability.storage import open_storage
 from portability.trust import audit
 from worker.process import tasks
+from worker.read import bounded_calls
 
 PLAN = SeedPlan(
     tenants=1,
@@ -137,6 +138,9 @@ def small_export(folder: Path, postgres: Postgres, s3: S3Server, redis_url: str)
         try:
             yield SmallExport(made, whose)
         finally:
-            tasks.workplace().engine.dispose()
+            context, sources = tasks._opened()
+            bounded_calls.dismiss()
+            sources.close()
+            context.engine.dispose()
             tasks._opened.cache_clear()
             made.engine.dispose()

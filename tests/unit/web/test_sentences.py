@@ -28,6 +28,7 @@ from portability.requests.referrals import ReferralState, RefusalReason
 from portability.requests.reviews import ReviewReason, ReviewState
 from portability.requests.states import DatasetState, ExportState, TransferState
 from portability.transfers.sending import TransferStep
+from web.pages.desk import BULK
 from web.pages.staff import CHANNELS
 from web.problems import STATUS
 
@@ -43,14 +44,18 @@ OF_NO_EXPORT = (*("erasure", "hold", "instruction", "key", "mandate", "received"
 FAMILIES: dict[str, set[str]] = {
     "address_label": {*map(str, ADDRESS_KINDS), "both"},
     "basis": set(map(str, DenialBasis)),
+    "bulk": set(BULK),
+    "bulk_why": {"not_allowed", "wrong_state"},
     "cause": set(map(str, Cause)),
     "channel": {*CHANNELS, "cli", "api"},
+    "confirm": {"deny", "deny_lead", "recall", "recall_lead"},
     "count": {"open", "overdue", "soon", "review", "failed"},
     "dataset": set(map(str, DatasetState)),
     "event": {each.replace(".", "_") for each in ACTIONS if each.partition(".")[0] not in OF_NO_EXPORT},
     "decline": {"unknown_subject", "not_wanted", "wrong_content", "other"},
     "difference": {"new", "differs", "deleted_here", "quarantined", "taken", "kept", "conflict"},
     "fault": {str(status) for status in {*STATUS.values(), 400, 405, 413}},
+    "filter": {"open", "overdue", "soon", "assigned", "all"},
     "finding": set(map(str, CoverageKind)),
     "format": set(forms.DEFAULT_FORMATS) | forms.BUILT_IN,
     "ground": set(map(str, InformGround)),
@@ -122,7 +127,8 @@ def calls(name: str) -> Iterator[tuple[str, nodes.Call]]:
 def in_templates() -> set[str]:
     """Return the names, or prefixes with `*`, of the sentences in all templates."""
     found = {name for _template, call in calls("_") for name in names(call.args[0])}
-    found |= {name for _template, call in calls("dated") for name in names(call.args[0])}
+    for macro in ("dated", "timed"):
+        found |= {name for _template, call in calls(macro) for name in names(call.args[0])}
     return found | {f"{name}_*" for _template, call in calls("label") for name in names(call.args[0])}
 
 

@@ -205,8 +205,8 @@ def test_a_small_export_asks_the_control_database_seldom(tmp_path: Path) -> None
     assert held is not None
     export.advance(made.place, held)
     transactions = asked.count("BEGIN")
-    assert transactions <= 10
-    assert len(asked) - transactions <= 38
+    assert transactions <= 11
+    assert len(asked) - transactions <= 25
     assert made.view(identifier)["state"] == "ready"
 
 
