@@ -31,6 +31,7 @@
     let waiting = null;
     input.addEventListener("input", () => {
       clearTimeout(waiting);
+      portability.prepareSearch();
       waiting = setTimeout(() => { query = input.value.trim(); drawMain(); }, 200);
     });
     const tenant = portability.export.subject_kind === "tenant";

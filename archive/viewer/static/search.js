@@ -6,7 +6,35 @@
   const MORE = 50;
   const AROUND = 60;
   const FIELDS = 3;
+  const FRAME_EVERY_MS = 250;
+  const READ_AHEAD = 40;
   let running = 0;
+  let reading = false;
+
+  /* Let the browser draw: it prefers shards that have arrived. A page in the background draws nothing. */
+  const drawn = () => new Promise((resolve) => {
+    requestAnimationFrame(() => setTimeout(resolve));
+    setTimeout(resolve, FRAME_EVERY_MS);
+  });
+
+  /* The datasets in the order of the search: first what was said, which people look for most. */
+  function inOrder() {
+    const isSaid = ({ exporter, name }) => (Object.hasOwn(portability.export.talks, exporter) && portability.export.talks[exporter].said === name ? 0 : 1);
+    return [...portability.datasets.values()].filter((dataset) => dataset.lines.length > 0).sort((a, b) => isSaid(a) - isSaid(b));
+  }
+
+  /* While someone types: read the first shards of the search. */
+  async function prepareSearch() {
+    const [first] = inOrder();
+    if (reading || first === undefined || !first.isSharded) return;
+    reading = true;
+    let read = 0;
+    for await (const text of portability.shards.texts(first)) {
+      read += text === null ? 0 : 1;
+      if (read === READ_AHEAD) break;
+    }
+    reading = false;
+  }
 
   function search(query) {
     const results = h("div", { class: "results" });
@@ -16,11 +44,9 @@
     running += 1;
     const mine = running;
     const stop = button(t("stop"), () => { running += 1; stop.hidden = true; }, { class: "link" });
-    // First what was said, which people look for most.
-    const isSaid = ({ exporter, name }) => (Object.hasOwn(portability.export.talks, exporter) && portability.export.talks[exporter].said === name ? 0 : 1);
-    const searched = [...portability.datasets.values()].filter((dataset) => dataset.lines.length > 0).sort((a, b) => isSaid(a) - isSaid(b));
+    const searched = inOrder();
     const parts = searched.reduce((sum, dataset) => sum + records.parts(dataset), 0);
-    let [total, done] = [0, 0];
+    let [total, done, frame] = [0, 0, performance.now()];
 
     async function run() {
       for (const dataset of searched) {
@@ -38,6 +64,10 @@
             total += rows.length;
           }
           status.textContent = t("searched", { n: count(done), total: count(parts) });
+          if (box?.hasNew() || performance.now() - frame > FRAME_EVERY_MS) {
+            await drawn();
+            frame = performance.now();
+          }
         }
         await new Promise((resolve) => { setTimeout(resolve); });
         if (mine !== running) return;
@@ -55,7 +85,7 @@
     const found = [];
     const list = h("ul", { class: "snippets" });
     const number = h("small", { class: "count" });
-    let shown = 0;
+    let [shown, seen] = [0, 0];
     const more = button("", async () => { await show(MORE); }, { class: "link", hidden: true });
     async function show(rows, part = null) {
       const some = found.slice(shown, shown + rows);
@@ -74,6 +104,12 @@
         found.push(...rows);
         if (shown < SHOWN) show(SHOWN - shown, part);
         else update();
+      },
+      /* Whether results are shown that were not when this was asked before. */
+      hasNew() {
+        const isNew = shown > seen;
+        seen = shown;
+        return isNew;
       },
     };
   }
@@ -134,5 +170,5 @@
     return `#${encodeURIComponent(part.exporter)}/?${encodeURIComponent(part.name)}/${encodeURIComponent(id)}`;
   }
 
-  Object.assign(portability, { search, recordAddress });
+  Object.assign(portability, { search, prepareSearch, recordAddress });
 })();

@@ -102,9 +102,9 @@
       clearTimeout(waiting);
       waiting = setTimeout(() => { talks.query = input.value.trim(); filter(); }, 150);
     });
-    const ready = Promise.all([filter(), fill()]).catch(() => {
-      article.replaceChildren(h("p", { class: "note warn" }, t("unreadable")));
-    });
+    // First the conversation that was asked for, then the list.
+    const unreadable = () => article.replaceChildren(h("p", { class: "note warn" }, t("unreadable")));
+    const ready = fill().catch(unreadable).then(filter).catch(unreadable);
     const box = h("div", { class: chosen === null ? "panes" : "panes chosen" },
       h("div", { class: "list" }, input, status, list, more, portability.extent(talks.parent)), article);
     return Object.assign(box, { ready });
