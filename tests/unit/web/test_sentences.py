@@ -127,7 +127,7 @@ def calls(name: str) -> Iterator[tuple[str, nodes.Call]]:
 def in_templates() -> set[str]:
     """Return the names, or prefixes with `*`, of the sentences in all templates."""
     found = {name for _template, call in calls("_") for name in names(call.args[0])}
-    for macro in ("dated", "timed"):
+    for macro in ("dated", "timed", "sorted_by"):
         found |= {name for _template, call in calls(macro) for name in names(call.args[0])}
     return found | {f"{name}_*" for _template, call in calls("label") for name in names(call.args[0])}
 
