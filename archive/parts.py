@@ -83,6 +83,11 @@ class Content:
     losses: Mapping[str, int] = field(default_factory=dict)
     """How often something in a form is not as in the records, by code."""
 
+    @property
+    def has_dataset_records(self) -> bool:
+        """Whether the member has the records of its dataset, and is neither a File nor a form."""
+        return self.records is not None and not self.file and not self.form
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

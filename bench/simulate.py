@@ -64,8 +64,8 @@ def _year(workers: int, cost: VolumeCost, asked: Sequence[SimulatedRequest], **l
 
 
 def _limit(workers: int, share: int | None) -> dict[str, int]:
-    """Return the setting by which a tenant gets at most this share of the workers (2: a half); None: the default."""
-    return {} if share is None else {"tenant_volumes_max": max(1, workers // share)}
+    """Return the setting that gives a tenant at most one of `share` parts of the workers; none for the default."""
+    return {"tenant_volumes_max": max(1, workers // share)} if share else {}
 
 
 def _report(name: str, workers: int, outcome: YearOutcome) -> None:

@@ -14,7 +14,7 @@ from statistics import fmean
 
 import orjson
 import servers
-from sqlalchemy import Engine, RowMapping, create_engine, select
+from sqlalchemy import Engine, RowMapping, create_engine, func, select
 from workers import Deployment, deployment, until
 
 from bench.figures import Figure
@@ -96,7 +96,7 @@ def _ask(engine: Engine, subjects: Mapping[str | None, Sequence[str]], size: int
 def _wait(running: Deployment, engine: Engine) -> None:
     def is_over() -> bool:
         with reading(engine) as connection:
-            return connection.scalar(select(EXPORT.c.id).where(EXPORT.c.ended_at.is_(None)).limit(1)) is None
+            return not connection.scalar(select(func.count()).where(EXPORT.c.ended_at.is_(None)))
 
     until(is_over, f"all exports end ({running.log})", seconds=1800)
 

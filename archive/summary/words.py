@@ -117,7 +117,7 @@ class ArchiveSummary:
 
 def worded(summary: Summary, export: Mapping[str, Any], envelope: VolumeMetadata, language: str) -> SummaryText:
     """Return the summary in a language; `export` is the document export.json."""
-    shared = axis(summary.months)
+    time_axis = axis(summary.months)
     between = extent(summary.months)
     period = _period(between, language) if between else ""
     own = text(language, "viewer.companyData" if export["subject_kind"] == COMPANY else "viewer.yourData")
@@ -133,8 +133,8 @@ def worded(summary: Summary, export: Mapping[str, Any], envelope: VolumeMetadata
         _facts(summary, period, language),
         _outcome(export, language),
         export["outcome"]["own"] == "partial",
-        _kinds(summary.kinds, shared, language),
-        None if shared is None else _chart(summary.months, shared, language),
+        _kinds(summary.kinds, time_axis, language),
+        _chart(summary.months, time_axis, language) if time_axis else None,
         _missing(summary, export, language),
         _undelivered(summary, language),
     )
@@ -166,19 +166,19 @@ def _outcome(export: Mapping[str, Any], language: str) -> str:
     return find(language, f"archive.summary.outcome_{own}") or text(language, "archive.summary.outcome_partial")
 
 
-def _kinds(kinds: Sequence[KindFigures], shared: Axis | None, language: str) -> list[KindRow]:
+def _kinds(kinds: Sequence[KindFigures], time_axis: Axis | None, language: str) -> list[KindRow]:
     """Return a row for each kind, in their order; if they are too many, those with fewest records share a row."""
     kept = sorted(kinds, key=lambda kind: kind.records, reverse=True)[:KINDS_SHOWN]
-    rows = [_kind(kind, shared, language) for kind in kinds if kind in kept]
+    rows = [_kind(kind, time_axis, language) for kind in kinds if kind in kept]
     if rest := [kind for kind in kinds if kind not in kept]:
         records, files = sum(kind.records for kind in rest), sum(kind.files for kind in rest)
         together = KindFigures("", records, files, joined(kind.months for kind in rest))
         title = text(language, "archive.summary.more", count=values.number(language, len(rest)))
-        rows.append(replace(_kind(together, shared, language), title=title))
+        rows.append(replace(_kind(together, time_axis, language), title=title))
     return rows
 
 
-def _kind(kind: KindFigures, shared: Axis | None, language: str) -> KindRow:
+def _kind(kind: KindFigures, time_axis: Axis | None, language: str) -> KindRow:
     between = extent(kind.months)
     return KindRow(
         kind.exporter,
@@ -186,14 +186,14 @@ def _kind(kind: KindFigures, shared: Axis | None, language: str) -> KindRow:
         values.number(language, kind.records),
         values.number(language, kind.files) if kind.files else _DASH,
         _period(between, language) if between else _DASH,
-        heights(shared.bars(kind.months)) if shared else [],
+        heights(time_axis.bars(kind.months)) if time_axis else [],
     )
 
 
-def _chart(months: Months, shared: Axis, language: str) -> ChartText:
-    bars = shared.bars(months)
-    names = [values.month(language, shared.name(place)) for place in range(shared.count)]
-    note = text(language, "viewer.whenLong", unit=text(language, f"viewer.{shared.unit}"))
+def _chart(months: Months, time_axis: Axis, language: str) -> ChartText:
+    bars = time_axis.bars(months)
+    names = [values.month(language, time_axis.name(place)) for place in range(time_axis.count)]
+    note = text(language, "viewer.whenLong", unit=text(language, f"viewer.{time_axis.unit}"))
     most = text(language, "viewer.most", n=values.number(language, max(bars)))
     title, span = text(language, "viewer.when"), f"{names[0]} {_DASH} {names[-1]}"
     outside = sum(months.values()) - sum(bars)

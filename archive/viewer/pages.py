@@ -76,7 +76,7 @@ def pages(
     yield "viewer/style.css", [(_STATIC / "style.css").read_bytes(), envelope.brand.style.encode()]
     lists = ViewerLists(index, here)
     yield from lists.write(data.values())
-    further = {"summary": _summary(summary), "notice": has_notice, "talks": lists.talks()}
+    further = {"summary": _summary(summary) if summary else None, "notice": has_notice, "talks": lists.talks()}
     yield about, call("begin", {**_about(envelope, export, here), **further})
     for script_path, excerpt in data.items():
         found = lists.of(excerpt.exporter, excerpt.dataset.name)
@@ -122,10 +122,8 @@ def _about(envelope: VolumeMetadata, export: Mapping[str, JSON], here: str) -> d
     }
 
 
-def _summary(summary: ArchiveSummary | None) -> JSON:
-    if summary is None:
-        return None
-    pdf = {"path": PDF_PATH, "language": summary.pdf_language} if summary.pdf is not None else None
+def _summary(summary: ArchiveSummary) -> JSON:
+    pdf = {"path": PDF_PATH, "language": summary.pdf_language} if summary.pdf else None
     texts: dict[str, JSON] = {language: one.to_json() for language, one in summary.texts.items()}
     return {"texts": texts, "records": summary.records, "pdf": pdf}
 

@@ -64,9 +64,8 @@ def data_package(envelope: VolumeMetadata, name: str, members: Sequence[Member],
 
 def is_table(member: Member) -> bool:
     """Return whether a member has the records of a dataset as lines; a file that a customer sent never does."""
-    content = member.content
-    is_of_records = content.records is not None and content.file is None and content.form is None
-    return is_of_records and not content.dataset.documents and _media_type(member) in {CSV, JSON_LINES}
+    is_table_format = _media_type(member) in {CSV, JSON_LINES}
+    return is_table_format and member.content.has_dataset_records and not member.content.dataset.documents
 
 
 def _media_type(member: Member) -> str:
@@ -108,13 +107,13 @@ def _resource(name: str, member: Member) -> dict[str, JSON]:
         "x-records": content.records,
         "x-state": content.state,
     }
-    if media_type in TEXT and content.file is None:
+    if media_type in TEXT and not content.file:  # the encoding of a customer's text is unknown
         resource["encoding"] = "utf-8"
     if content.corrects:
         resource["x-corrects"] = True
-    if content.form is not None:
+    if content.form:
         resource |= {"x-form": content.form, "x-losses": dict(content.losses)}
-    if content.file is not None:
+    if content.file:
         resource["x-file"] = content.file
     return resource
 

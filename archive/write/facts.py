@@ -51,12 +51,14 @@ class VolumeFacts:
 
     def key_of(self, exporter: str, dataset: Dataset, field: str) -> str | None:
         """Return the key field of the dataset that a field refers to; None unless every value leads to a record."""
-        of = next((one for one in dataset.fields if one.name == field), None)
-        if of is None or of.refers_to not in self._types or self._is_too_much:
+        name = (exporter, dataset.name)
+        referring = {each.name: each for each in dataset.fields}[field]
+        target = referring.refers_to or ""
+        if self._is_too_much or name not in self._seen or target not in self._types:
             return None
-        key, kind = self._types[of.refers_to]
-        leads = self._references[(exporter, dataset.name), field] <= self._keys[of.refers_to]
-        return key if leads and kind is of.type and (exporter, dataset.name) in self._seen else None
+        key, key_type = self._types[target]
+        every_reference_leads = self._references[name, field] <= self._keys[target]
+        return key if every_reference_leads and key_type is referring.type else None
 
     def _compare(self, name: Name, dataset: Dataset, rows: list[Mapping[str, Any]]) -> None:
         path = "/".join(name)

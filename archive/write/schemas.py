@@ -113,8 +113,8 @@ def _meaning(exporter: str, dataset: Dataset, field: Field) -> dict[str, JSON]:
         **translated({**({"title": dict(others)} if others else {}), **texts}),
         "x-provenance": field.provenance,
         "x-third-party": field.third_party,
-        **({} if field.person is None else {"x-person": field.person}),
-        **({} if field.refers_to is None else {"x-refers-to": field.refers_to}),
+        **({"x-person": field.person} if field.person else {}),
+        **({"x-refers-to": field.refers_to} if field.refers_to else {}),
         **_labels(exporter, dataset, field),
     }
 
