@@ -26,8 +26,8 @@ class ArchiveBrand:
     """What the names of volumes begin with."""
     style: str = ""
     """A rule with the issuer's colours for the pages of the archive (portability/brand.py)."""
-    accent: str = "#2447b2"
-    """The issuer's colour on paper."""
+    accent: str = ""
+    """The issuer's colour on paper; empty: the usual colour."""
 
 
 @dataclass(frozen=True, slots=True)

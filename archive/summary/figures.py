@@ -96,7 +96,7 @@ def summarize(
         else:
             by_name[exporter, dataset.name] = months(exporter, dataset)
     counted = [line for line in lines if _name(line) not in documents]
-    titles = {(line["exporter"], line["dataset"]): line for line in lines}
+    titles = {_name(line): line for line in lines}
     replaced: Counter[str] = Counter()
     for line in lines:
         replaced.update(line.get("redactions") or {})

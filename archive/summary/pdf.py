@@ -13,6 +13,7 @@ from pathlib import Path
 from archive.parts import VolumeMetadata
 from archive.summary.words import SummaryText, readable
 from portability.api import JSON
+from portability.brand import LIGHT
 from portability.locale import text
 from portability.locale.values import moment
 
@@ -59,7 +60,7 @@ def _shown(one: SummaryText, envelope: VolumeMetadata) -> dict[str, JSON]:
     contact = readable(envelope.contact or envelope.issuer)
     return {
         **one.to_json(),
-        "accent": envelope.brand.accent,
+        "accent": envelope.brand.accent or LIGHT,
         "issuer": readable(envelope.sender),
         "questions": say("summary.questions", contact=contact, export=envelope.export),
         "files": say("summary.files"),

@@ -114,8 +114,8 @@ def _errors(connection: Connection) -> Sequence[Metric]:
 
 def _sources(connection: Connection) -> Sequence[Metric]:
     codes = [error.code for error in all_errors() if issubclass(error, SourceError) and error.__module__ in _OURS]
-    # Each part has an index. In a subquery the time is read once, so that it is a bound of the index.
-    since = select(now(-GAPS_SECONDS)).scalar_subquery()
+    # Each part has an index. As a value the time is a bound of it, and says to the planner how few exports it leads to.
+    since = connection.scalar(select(now(-GAPS_SECONDS)))
     lately = union_all(
         select(EXPORT.c.id).where(EXPORT.c.state.in_(ONGOING), EXPORT.c.erased_at.is_(None)),
         *(

@@ -55,11 +55,14 @@ def test_the_page_says_what_is_missing_and_reads_it_again(lacking: Lacking) -> N
 
 
 def test_only_the_person_reads_their_copy_again(lacking: Lacking) -> None:
-    """Another person gets the answer for a copy that does not exist."""
+    """Another person gets the answer for a copy that does not exist, and does not use up the person's attempts."""
     export_id = lacking.server.ready()
     with lacking.server.browser(OTHER) as visitor:
-        assert visitor.send(f"/me/exports/{export_id}/gaps").status_code == 404
+        for _more_than_the_person_may in range(6):
+            assert visitor.send(f"/me/exports/{export_id}/gaps").status_code == 404
     assert lacking.server.world.view(export_id)["revision"] == 1
+    with lacking.server.browser(OWNER) as visitor:
+        assert visitor.send(f"/me/exports/{export_id}/gaps").status_code == 303
 
 
 def test_a_late_copy_apologises(served: Served) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from factories import MadeUpExporter, things
-from served import OTHER, OWNER, TENANT, Served, serving
+from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
 from sqlalchemy import select
 
 from portability.api import Identity, SubjectKind
 from portability.database import models
 from portability.database.engine import reading, writing
-from portability.requests import desk_queue
+from portability.requests import desk_queue, exports
 from portability.trust import audit
 
 MAIL = "ann.owner@mail.example"
@@ -127,6 +127,16 @@ def test_only_who_may_approve_approves_several(staffed: Served) -> None:
         answer = visitor.send("/staff/bulk", what="approve", confirmed="yes", selected=[export_id])
     assert "you may not do this here" in answer.text
     assert staffed.world.view(export_id)["state"] == "review"
+
+
+def test_an_administrator_assigns_nothing(staffed: Served) -> None:
+    """The desk of a company's administrator lists its requests; those who work on them are the platform's staff."""
+    export_id = staffed.world.request(f"contact:{CONTACT}", tenant=TENANT, since="2026-02-01")
+    with staffed.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
+        answer = visitor.send("/staff/bulk", what="assign", confirmed="yes", selected=[export_id])
+    assert "Done for 0 of 1." in answer.text
+    with reading(staffed.world.engine) as connection:
+        assert exports.get(connection, export_id)["assignee"] is None
 
 
 def test_staff_look_an_account_up_and_the_public_cannot(staffed: Served) -> None:

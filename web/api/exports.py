@@ -193,9 +193,9 @@ def recall(place: CurrentContext, login: Caller, export_id: ExportId, why: Reaso
 @router.post("/exports/{export_id}/retry", operation_id="retry_export", **CHANGED)
 def retry(place: CurrentContext, login: Caller, export_id: ExportId, what: RetryBody | None = None) -> Response:
     """Retry a failed export, or fetch the missing data of a ready one."""
-    place.limits.attempt(limits.RETRY, export_id)
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.RETRY)
+        place.limits.attempt(limits.RETRY, row["id"])  # counted only for those who may: others could use it up
         if what is not None and what.gaps:
             retries.retry_gaps(connection, row["id"], actor=str(actor))
         else:

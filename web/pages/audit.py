@@ -22,8 +22,6 @@ router = APIRouter(prefix="/staff/audit", include_in_schema=False)
 EVENT_MAX = 2**63 - 1
 """The greatest id that the database can count."""
 Word = Annotated[str, Query(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-
-
 Day = Annotated[str, Query(max_length=10)]
 """As a form sends it: empty, or ISO 8601."""
 

@@ -39,6 +39,8 @@ BULK: dict[str, Action] = {
     "release": Action.SEE_STATE,
 }
 """What can be done with several requests at once, and the action that each of them needs."""
+ASSIGNING = frozenset({"assign", "release"})
+"""Only people who work on the requests of all tenants assign them."""
 
 
 class BulkForm(BaseModel):
@@ -152,6 +154,8 @@ def _one(place: AppContext, login: Login, identifier: str, what: str, action: Ac
     try:
         with place.writing() as connection:
             row, actor = found(place, login, connection, identifier, action)
+            if what in ASSIGNING:
+                permit(place, login, Action.LIST_ALL)
             _DOES[what](connection, row, actor, login)
     except StepUpRequired:
         raise

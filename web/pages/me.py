@@ -182,9 +182,9 @@ def cancel(request: Request, place: CurrentContext, login: LoggedIn, export_id: 
 @router.post("/exports/{export_id}/gaps", dependencies=[OurForm])
 def retry(request: Request, place: CurrentContext, login: LoggedIn, export_id: str) -> Response:
     """Read again what the copy lacks; what is found becomes its next revision."""
-    place.limits.attempt(limits.RETRY, export_id)
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.RETRY)
+        place.limits.attempt(limits.RETRY, row["id"])
         retries.retry_gaps(connection, row["id"], actor=str(actor))
     place.wake(export_id)
     rendering.flash(request, "retried")

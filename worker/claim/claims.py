@@ -242,9 +242,10 @@ def _next_of(connection: Connection, ranks: Ranks, owner: str, lease_seconds: fl
     Raises: _NothingClaimed.
     """
     for _ in range(TRIES):
-        found = export = lock_next(connection, ranks)
-        if found is None or export is None:
+        found = lock_next(connection, ranks)
+        if not found:
             raise _NothingClaimed
+        export = found
         if export["state"] not in OPEN:
             slices.end_all(connection, export["id"])
             return None
