@@ -56,6 +56,13 @@ def pytest_collection_finish() -> None:
     shared_work.spare_collector()
 
 
+@pytest.fixture
+def own_statements() -> Iterator[None]:
+    """The engines of this test share no compiled statements with others."""
+    with shared_work.own_statements():
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _sharing() -> Iterator[None]:
     with shared_work.sharing():

@@ -1,7 +1,7 @@
 """The order of claims in memory: the same as `worker.claim.claims` has in SQL.
 
 The product asks its database for the next slice each time. A simulation claims millions of times, so it keeps the
-waiting slices in heaps. `tests/property/test_simulated_turns.py` lets both claim after the same events, on PostgreSQL
+waiting slices in heaps. `tests/contract/test_simulated_turns.py` lets both claim after the same events, on PostgreSQL
 and on SQLite, and compares each claim. Times are seconds; SQL's NULL of a turn that was never served is -infinity.
 """
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from claiming import claim_next
 from factories import World
 from simultaneous import in_processes, in_threads
 from sqlalchemy import Connection, RowMapping, text, update
@@ -30,10 +31,10 @@ EXPORT, SLICE, VOLUME = models.export, models.slice, models.volume
 CLAIM = """
 from portability.database.engine import open_engine
 from portability.requests.policy import Actor
-from worker.claim import claims
+from claiming import claim_next
 engine = open_engine(sys.argv[1])
 begin()
-held = claims.claim(engine, "process", 60)
+held = claim_next(engine, "process", 60)
 print(held.id if held else "nothing")
 """
 
@@ -93,7 +94,7 @@ def test_of_eight_threads_one_gets_the_export(made: World, control_url: str) -> 
     def claim(_number: int) -> Claim | None:
         engine = open_engine(control_url)
         try:
-            return claims.claim(engine, "thread", 60)
+            return claim_next(engine, "thread", 60)
         finally:
             engine.dispose()
 
@@ -115,7 +116,7 @@ def test_eight_threads_get_eight_exports(made: World, control_url: str) -> None:
     def claim(_number: int) -> str | None:
         engine = open_engine(control_url)
         try:
-            held = claims.claim(engine, "thread", 60)
+            held = claim_next(engine, "thread", 60)
             return None if held is None else held.id
         finally:
             engine.dispose()
@@ -388,11 +389,11 @@ def test_one_tenant_does_not_take_every_worker(made: World) -> None:
     for number in range(5):
         of_tenant(made, "ten_a", number)
         made.request(f"user:usr_{number}")
-    held = [claims.claim(made.engine, "test", 60, tenant_volumes_max=2) for _ in range(10)]
+    held = [claim_next(made.engine, "test", 60, tenant_volumes_max=2) for _ in range(10)]
     tenants = [one.export["tenant"] for one in held if one is not None]
     assert (tenants.count("ten_a"), tenants.count(None)) == (2, 5)
     change_slices(made, next(one.id for one in held if one and one.export["tenant"]), lease_until=now(-1))
-    assert claims.claim(made.engine, "test", 60, tenant_volumes_max=2) is not None
+    assert claim_next(made.engine, "test", 60, tenant_volumes_max=2) is not None
 
 
 def test_the_limit_holds_for_those_who_claim_at_once(made: World, control_url: str) -> None:
@@ -403,7 +404,7 @@ def test_the_limit_holds_for_those_who_claim_at_once(made: World, control_url: s
     def claim(_number: int) -> bool:
         engine = open_engine(control_url)
         try:
-            return claims.claim(engine, "thread", 60, tenant_volumes_max=3) is not None
+            return claim_next(engine, "thread", 60, tenant_volumes_max=3) is not None
         finally:
             engine.dispose()
 
@@ -416,7 +417,7 @@ def test_small_exports_pass_large_ones(made: World) -> None:
     change_slices(made, large, large=True, created_at=now(-100))
     small = of_tenant(made, "ten_a", 2)
     assert claimed(made).id == small
-    assert claims.claim(made.engine, "test", 60, small_only=True) is None
+    assert claim_next(made.engine, "test", 60, small_only=True) is None
     assert claimed(made).id == large
     change_slices(made, large, lease_until=None, claimed_at=now(-claims.YIELDS_SECONDS - 1))
     of_tenant(made, "ten_a", 3)
@@ -526,6 +527,6 @@ def test_a_worker_for_small_exports_looks_past_tenants_with_large_ones(made: Wor
     with writing(made.engine) as connection:
         connection.execute(update(models.turn).values(served_at=now(-100)))
     small = of_tenant(made, "ten_zzz", 1)
-    held = claims.claim(made.engine, "test", 60, small_only=True)
+    held = claim_next(made.engine, "test", 60, small_only=True)
     assert held is not None
     assert held.id == small

@@ -52,6 +52,7 @@ def test_nothing_is_written_to_a_disk(made: World, tmp_path: Path, monkeypatch: 
     assert sorted(made.place.settings.keys.iterdir()) == keys
 
 
+@pytest.mark.usefixtures("own_statements")
 def test_a_job_compiles_no_statement_after_it(made: World) -> None:
     """From the claim to the commit all statements on the control database have been compiled before."""
     warm_process(made.place, PlatformSources(made.place.settings))

@@ -9,6 +9,7 @@ from datetime import timedelta
 from random import Random
 
 import pytest
+from claiming import claim_next
 from factories import World
 from sqlalchemy import Connection, Table, select, update
 
@@ -18,7 +19,7 @@ from portability.database import models
 from portability.database.engine import writing
 from portability.requests import slices
 from portability.requests.states import ExportState
-from worker.claim import claims, fenced_writes
+from worker.claim import fenced_writes
 from worker.claim.claims import Claim
 from worker.plan.position import Reading
 
@@ -67,7 +68,7 @@ class BothOrders:
 
     def claim(self, chance: Random) -> None:
         small_only = chance.random() < 0.3
-        claim = claims.claim(
+        claim = claim_next(
             self.made.engine, "test", LEASE_SECONDS, tenant_volumes_max=VOLUMES_MAX, small_only=small_only
         )
         part = self.turns.claim(self.at, small_only=small_only)

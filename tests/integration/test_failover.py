@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import servers
 from archives import export_json, records
+from claiming import claim_next
 from factories import MadeUpExporter, World, large_things, world
 from faults import FaultyStorage
 from going_back import journal_of, reconciled
@@ -130,7 +131,7 @@ def test_commits_that_a_failover_loses_are_restored(cluster: servers.Cluster, tm
     cluster.fail_over()
     until(lambda: is_claimable(made), "the pool has found the new primary")
 
-    assert claims.claim(made.engine, "new", 60) is None
+    assert claim_next(made.engine, "new", 60) is None
     with pytest.raises(LeaseLost), writing(made.engine) as connection:
         fenced_writes.lock(connection, held)
     assert not comparison.settle(made.engine, made.place.storage)
@@ -162,7 +163,7 @@ def test_a_failover_that_loses_nothing_stops_nothing(cluster: servers.Cluster, t
     cluster.part()
     cluster.fail_over()
     until(lambda: is_claimable(made), "the pool has found the new primary")
-    assert claims.claim(made.engine, "new", 60) is None
+    assert claim_next(made.engine, "new", 60) is None
 
     stop, ready = threading.Event(), threading.Event()
     ready.set()
@@ -177,7 +178,7 @@ def test_a_failover_that_loses_nothing_stops_nothing(cluster: servers.Cluster, t
 
 
 def claimed(made: World, owner: str) -> claims.Claim:
-    held = claims.claim(made.engine, owner, 60)
+    held = claim_next(made.engine, owner, 60)
     assert held is not None
     return held
 

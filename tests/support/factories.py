@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from claiming import claim_next
 from migrated import migrate
 from sqlalchemy import Engine
 
@@ -188,7 +189,7 @@ class World:
             return acceptance.accept(connection, wanted, actor=Actor("operator", "test"))[0]
 
     def claim(self, lease_seconds: float = 60) -> claims.Claim | None:
-        return claims.claim(self.engine, "test", lease_seconds)
+        return claim_next(self.engine, "test", lease_seconds)
 
     def advance_all(self, most: int = 1000) -> int:
         """What workers do: claim and advance until nothing is claimable; returns how many claims it took."""

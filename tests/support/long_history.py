@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, date
 from typing import Any
 
+from claiming import claim_next
 from factories import World
 from sqlalchemy import Connection, Engine, event
 
@@ -22,7 +23,6 @@ from portability.requests.request_log import Scope
 from portability.signals import history_counts
 from portability.trust import audit, audit_search
 from portability.trust.audit_search import EventFilter
-from worker.claim import claims
 from worker.clock import dispatch, expiry, purge
 
 GROWING = frozenset({"export", "slice", "audit_event", "notification", "subject_ref"})
@@ -131,7 +131,7 @@ OF_A_DAY = EventFilter(action="export.denied", day=date(2026, 11, 1), zone=UTC)
 
 
 def _claim(made: World, _queue: WakeUps) -> None:
-    assert claims.claim(made.engine, "test", 60)
+    assert claim_next(made.engine, "test", 60)
 
 
 def _dispatch(made: World, queue: WakeUps) -> None:

@@ -40,13 +40,28 @@ def spare_collector() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
+_compiled: LRUCache[Any, Any] = LRUCache(STATEMENTS_MAX)
+_shared = [True]
+
+
+@contextmanager
+def own_statements() -> Iterator[None]:
+    """Let each engine compile its statements itself, for tests about what has been compiled."""
+    _shared[0] = False
+    yield
+    _shared[0] = True
+
+
 @contextmanager
 def sharing() -> Iterator[None]:
     """Share compiled statements between engines for alike databases, and the TLS context between clients of httpx."""
-    compiled: LRUCache[Any, Any] = LRUCache(STATEMENTS_MAX)
 
     def share(connection: Connection) -> None:
-        connection.engine._compiled_cache = compiled
+        engine = connection.engine
+        if _shared[0]:
+            engine._compiled_cache = _compiled
+        elif engine._compiled_cache is _compiled:
+            engine._compiled_cache = LRUCache(STATEMENTS_MAX)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DefaultDialect, "__eq__", _are_alike)  # a dialect is a part of the key of a compiled statement

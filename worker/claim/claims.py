@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from portability.database import history, incidents, models
-from portability.database.engine import now, reading, writing
+from portability.database.engine import now, writing
 from portability.database.incidents import Incident
 from portability.requests import slices
 from portability.requests.states import OPEN, ExportState
@@ -118,21 +118,6 @@ def waiting_tenants(tenant_volumes_max: int, *, small_only: bool = False) -> Sel
     is_first, has_room = exists().where(*of_tenant), _has_room(TURN.c.tenant, tenant_volumes_max)
     query = select(TURN.c.tenant, second, TURN.c.served_at).where(is_first, has_room)
     return query.order_by(TURN.c.served_at.asc().nulls_first(), TURN.c.tenant).limit(TENANTS_MAX)
-
-
-def claim(
-    engine: Engine, owner: str, lease_seconds: float, *, tenant_volumes_max: int = 4, small_only: bool = False
-) -> Claim | None:
-    """Claim the slice whose turn it is; None if there is nothing to do. `small_only`: not of a large export.
-
-    Raises: DatabaseUnavailable.
-    """
-    with reading(engine) as connection:
-        found = connection.execute(waiting_tenants(tenant_volumes_max, small_only=small_only)).all()
-    tenants = [(row.tenant, row.has_more) for row in found]
-    return claim_first(
-        engine, tenants, owner, lease_seconds, tenant_volumes_max=tenant_volumes_max, small_only=small_only
-    )
 
 
 def claim_first(
@@ -253,13 +238,20 @@ def _next_of(connection: Connection, ranks: Ranks, owner: str, lease_seconds: fl
         if (row := _take(connection, export, owner, lease_seconds, small_only=ranks.small_only)) is None:
             continue
         if not ranks.is_limited:
-            # Another claim of the same group at this moment writes the same time: no claim waits for it.
-            own = select(TURN.c.tenant).where(TURN.c.tenant == ranks.tenant).with_for_update(skip_locked=True)
-            connection.execute(update(TURN).where(TURN.c.tenant == own.scalar_subquery()).values(served_at=now()))
+            note_turn(connection, ranks.tenant)
         if export["state"] == ExportState.QUEUED:
             export = transition(connection, export, ExportState.RUNNING, actor=owner, columns={"began_at": now()})
         return Claim(export, row, has_unchained=found["has_unchained"])
     raise _NothingClaimed
+
+
+def note_turn(connection: Connection, tenant: str) -> None:
+    """Note that a group without a limit was served.
+
+    Another claim of the same group at this moment writes the same time: no claim waits for it.
+    """
+    own = select(TURN.c.tenant).where(TURN.c.tenant == tenant).with_for_update(skip_locked=True)
+    connection.execute(update(TURN).where(TURN.c.tenant == own.scalar_subquery()).values(served_at=now()))
 
 
 def _take(

@@ -51,8 +51,10 @@ def export(context: WorkerContext, seconds_max: float) -> None:
     with undone(there.engine), writing(there.engine) as connection:
         # By themselves and shortly: these hold locks that others wait for, or pass by.
         claims.lock_next(connection, claims.Ranks(slices.group(None), limit))
+        claims.note_turn(connection, slices.group(None))
         audit.record(connection, "request.accepted", actor="warm-up")
         audit.chain(connection)
+        audit.has_unchained(connection)
     with undone(there.engine):
         _ask(there)
         waiting_work(there.engine, limit, small_only=False)
