@@ -53,9 +53,7 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "history": history.measure,
     "simulate": simulate.measure,
     "simulated": simulated.measure,
-    "viewer_view": viewer.measure_view,
-    "viewer_chat": viewer.measure_chat,
-    "viewer_word": viewer.measure_word,
+    **viewer.FIGURES,
 }
 
 

@@ -29,7 +29,7 @@ from portability.storage import open_storage
 MB = 1_000_000
 FILE_BYTES = 10 * MB
 SMALL_FILES, LARGE_FILES = 10, 50
-"""Enough that the 24 MiB buffers of an upload are full in both."""
+"""Enough that the 18 MiB buffers of an upload are full in both."""
 LONG_SMALL_FILES, LONG_LARGE_FILES = 100, 1_000
 TARGET_MB = 220
 LOOK_SECONDS = 0.02

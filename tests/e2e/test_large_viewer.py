@@ -16,6 +16,7 @@ from viewed import BUILT_IN, Unpacked, plain_dataset, sound
 from portability.api import JSON, Record
 
 CHATS = 3_000
+WORKERS = 3
 RARE = "zanzibar"
 
 
@@ -29,24 +30,25 @@ def chat(number: int) -> Record:
     }
 
 
+def message(number: int, place: int) -> Record:
+    return {
+        "id": f"m{number:04}-{place}",
+        "conversation_id": f"c{number:04}",
+        "position": place,
+        "sender": "contact" if place % 2 else "ai_agent",
+        "text": f"message {place} of chat {number}" + (f" {RARE}" if (number, place) == (2_500, 2) else ""),
+        "sent_at": chat(number)["opened_at"],
+    }
+
+
 def company(folder: Path, *, with_shards: bool = True) -> Unpacked:
-    """3,000 chats of 3 messages over 5 years, as many in each month, and a table of 5,000 rows."""
-    archive = Unpacked(folder)
-    archive.shards = archive.shards if with_shards else None
-    archive.add("chats", "conversations", [chat(number) for number in range(CHATS)])
-    messages: list[Record] = [
-        {
-            "id": f"m{number:04}-{place}",
-            "conversation_id": f"c{number:04}",
-            "position": place,
-            "sender": "contact" if place % 2 else "ai_agent",
-            "text": f"message {place} of chat {number}" + (f" {RARE}" if (number, place) == (2_500, 2) else ""),
-            "sent_at": chat(number)["opened_at"],
-        }
-        for number in range(CHATS)
-        for place in range(3)
-    ]
-    archive.add("chats", "messages", messages)
+    """3,000 chats of 3 messages over 5 years, as many in each month, by three workers, and a table of 5,000 rows."""
+    archive = Unpacked(folder, volumes=WORKERS + 1, with_shards=with_shards)
+    for worker in range(WORKERS):
+        numbers = range(worker, CHATS, WORKERS)
+        archive.add("chats", "conversations", [chat(number) for number in numbers], volume=worker + 1)
+        messages = [message(number, place) for number in numbers for place in range(3)]
+        archive.add("chats", "messages", messages, volume=worker + 1)
     rows: list[Record] = [{"id": f"t{n:04}", "text": f"row {n}", "n": (n * 7) % 5_000} for n in range(5_000)]
     archive.add("strange", plain_dataset("things", "Things"), rows)
     return archive
@@ -156,13 +158,13 @@ def test_a_volume_that_is_not_extracted_is_named(browser: Browser, tmp_path: Pat
     """All chats are listed; one whose volume is not beside this one says which volume it needs."""
     made = company(tmp_path)
     index = made.write(subject_kind="tenant")
-    shutil.rmtree(made.volume(1))
+    shutil.rmtree(made.volume(2))
     context = browser.new_context(locale="en-GB")
     page = context.new_page()
     page.goto(f"{index}#chats/c0001")
     expect(page.locator(".list .status")).to_have_text("3,000 of 3,000")
     expect(page.locator(".talk h3")).to_have_text("message 0 of chat 1")
-    expect(page.locator(".talk .warn").first).to_contain_text(f"in volume {made.volume(1).name}")
+    expect(page.locator(".talk .warn").first).to_contain_text(f"in volume {made.volume(2).name}")
     context.close()
 
 
@@ -193,7 +195,7 @@ def test_the_page_alone_says_what_to_do(browser: Browser, tmp_path: Path) -> Non
     made = company(tmp_path / "made")
     made.write()
     alone = tmp_path / "index.html"
-    shutil.copy(made.volume(2) / "index.html", alone)
+    shutil.copy(made.last / "index.html", alone)
     context = browser.new_context()
     page = context.new_page()
     page.goto(alone.as_uri())

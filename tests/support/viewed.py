@@ -13,6 +13,7 @@ from volumes import closing_document, envelope
 from archive.parts import Content, Member
 from archive.summary.figures import summarize
 from archive.summary.words import ArchiveSummary, worded
+from archive.viewer.index import ViewerIndex
 from archive.viewer.pages import pages
 from archive.write.facts import VolumeFacts
 from exporters.reference.maps import NAMES, form_of
@@ -49,38 +50,48 @@ class UnpackedVolume:
 
 @dataclass(slots=True)
 class Unpacked:
-    """An archive of two volumes that lie side by side; the viewer is in the second."""
+    """An archive of volumes that lie side by side, as several workers write them; the viewer is in the last."""
 
     folder: Path
+    volumes: int = 2
+    with_shards: bool = True
     excerpts: Excerpts = field(default_factory=Excerpts)
-    lines: list[tuple[str, Dataset, int]] = field(default_factory=list)
-    shards: Shards | None = field(init=False)
-    """Those of the first volume; None: an archive without shards."""
+    lines: dict[tuple[str, str], tuple[Dataset, int]] = field(default_factory=dict)
+    shards: Mapping[int, Shards] = field(init=False)
+    """Those of each volume before the last; none: an archive without shards."""
 
     def __post_init__(self) -> None:
-        self.shards = Shards(UnpackedVolume(self.volume(1)))
+        with_shards = range(1, self.volumes) if self.with_shards else ()
+        self.shards = {number: Shards(UnpackedVolume(self.volume(number))) for number in with_shards}
 
     @property
-    def first_page(self) -> str:
-        """The address of the first page."""
-        return (self.volume(2) / "index.html").as_uri()
+    def last(self) -> Path:
+        """The folder of the closing volume."""
+        return self.volume(self.volumes)
 
     def volume(self, number: int) -> Path:
         """A volume's folder."""
         return self.folder / envelope().volume_name(number)
 
     def add(
-        self, exporter: str, name: str | Dataset, records: Sequence[Record] = (), *, total: int | None = None
+        self,
+        exporter: str,
+        name: str | Dataset,
+        records: Sequence[Record] = (),
+        *,
+        total: int | None = None,
+        volume: int = 1,
     ) -> None:
-        """A dataset with its records; `total` says how many the archive holds where that is more."""
+        """Records of a dataset in a volume; `total` says how many the archive holds where that is more."""
         dataset = name if isinstance(name, Dataset) else next(d for d in BUILT_IN[exporter] if d.name == name)
         count = len(records) if total is None else total
-        self.lines.append((exporter, dataset, count))
+        before = self.lines.get((exporter, dataset.name), (dataset, 0))[1]
+        self.lines[exporter, dataset.name] = (dataset, before + count)
         complete = [{**dict.fromkeys((f.name for f in dataset.fields), None), **record} for record in records]
         self.excerpts.take(exporter, dataset, complete)
-        self._shard(exporter, dataset, complete)
+        self._shard(exporter, dataset, complete, volume=volume)
         piece = Content(exporter, dataset, "application/jsonl", records=count)
-        self.excerpts.note(self.volume(1).name, [Member(f"data/{exporter}/{dataset.name}.jsonl", 1, "00", piece)])
+        self.excerpts.note(self.volume(volume).name, [Member(f"data/{exporter}/{dataset.name}.jsonl", 1, "00", piece)])
 
     def correct(self, exporter: str, dataset: Dataset, before: Sequence[Record], after: Sequence[Record]) -> None:
         """Replace records that were added by others with the same keys."""
@@ -88,11 +99,17 @@ class Unpacked:
         self._shard(exporter, dataset, after, earlier=before)
 
     def _shard(
-        self, exporter: str, dataset: Dataset, records: Sequence[Record], *, earlier: Sequence[Record] | None = None
+        self,
+        exporter: str,
+        dataset: Dataset,
+        records: Sequence[Record],
+        *,
+        volume: int = 1,
+        earlier: Sequence[Record] | None = None,
     ) -> None:
-        if self.shards is not None:
-            lines = [orjson.dumps(record) + b"\n" for record in records]
-            self.shards.take(exporter, dataset, {"jsonl": lines}, corrects=earlier is not None, earlier=earlier or ())
+        if volume in self.shards:
+            bodies = {"jsonl": [orjson.dumps(record) + b"\n" for record in records]}
+            self.shards[volume].take(exporter, dataset, bodies, corrects=earlier is not None, earlier=earlier or ())
 
     def add_file(self, number: int, exporter: str, dataset: str, name: str, body: bytes, media_type: str) -> None:
         """A File of a dataset, in one of the volumes."""
@@ -103,8 +120,8 @@ class Unpacked:
         of = next(d for d in BUILT_IN[exporter] if d.name == dataset)
         member = Member(inside, len(body), "00", Content(exporter, of, media_type, file=name))
         self.excerpts.note(self.volume(number).name, [member])
-        if self.shards is not None:
-            self.shards.index.note(self.volume(number).name, [member])
+        if number in self.shards:
+            self.shards[number].index.note(self.volume(number).name, [member])
 
     def write(self, **changes: JSON) -> str:
         """Write the viewer; returns its address. `changes` are fields of export.json."""
@@ -119,28 +136,38 @@ class Unpacked:
                 "bytes": 0,
                 "gaps": 0,
             }
-            for exporter, dataset, total in self.lines
+            for (exporter, _name), (dataset, total) in self.lines.items()
         ]
-        document = closing_document(envelope(), 2, (), **{"datasets": datasets, **changes})
+        document = closing_document(envelope(), self.volumes, (), **{"datasets": datasets, **changes})
         subject = Subject(SubjectKind.USER, None, "sub_1")
-        plan = [PlanLine(exporter, dataset, frozenset(), subject) for exporter, dataset, _ in self.lines]
-        index = None if self.shards is None else self.shards.index
-        for inside, blocks in pages(
-            envelope(), document, self.excerpts.shown(plan), index, summary=self._sum(document)
-        ):
-            UnpackedVolume(self.volume(2)).tag(inside, blocks)
-        return self.first_page
+        known = [(exporter, dataset) for (exporter, _name), (dataset, _total) in self.lines.items()]
+        plan = [PlanLine(exporter, dataset, frozenset(), subject) for exporter, dataset in known]
+        index = self._merged()
+        summary = _summary(document, known, index)
+        for inside, blocks in pages(envelope(), document, self.excerpts.shown(plan), index, summary=summary):
+            UnpackedVolume(self.last).tag(inside, blocks)
+        return (self.last / "index.html").as_uri()
 
-    def _sum(self, document: Mapping[str, JSON]) -> ArchiveSummary:
-        """The summary without its PDF."""
-        index = None if self.shards is None else self.shards.index
-        datasets = [(exporter, dataset) for exporter, dataset, _ in self.lines]
-        lines = [{"files": 0, "bytes": 0, **line} for line in document["datasets"]]  # type: ignore[dict-item, union-attr]  # of JSON
-        figures = summarize(
-            {**document, "datasets": lines}, datasets, lambda *of: {} if index is None else index.months(*of), None
-        )
-        texts = {tag: worded(figures, document, envelope(), tag) for tag in languages()}
-        return ArchiveSummary(texts, figures.records, None, SOURCE)
+    def _merged(self) -> ViewerIndex | None:
+        """The index of the archive, as the closing volume makes it of those of all volumes."""
+        if not self.shards:
+            return None
+        merged = ViewerIndex()
+        for shards in self.shards.values():
+            merged.absorb(shards.index.dump())
+        return merged
+
+
+def _summary(
+    document: Mapping[str, JSON], datasets: Sequence[tuple[str, Dataset]], index: ViewerIndex | None
+) -> ArchiveSummary:
+    """The summary without its PDF."""
+    lines = [{"files": 0, "bytes": 0, **line} for line in document["datasets"]]  # type: ignore[dict-item, union-attr]  # of JSON
+    figures = summarize(
+        {**document, "datasets": lines}, datasets, lambda *of: {} if index is None else index.months(*of), None
+    )
+    texts = {tag: worded(figures, document, envelope(), tag) for tag in languages()}
+    return ArchiveSummary(texts, figures.records, None, SOURCE)
 
 
 def plain_dataset(name: str, title: str) -> Dataset:

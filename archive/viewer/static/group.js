@@ -25,12 +25,19 @@
     const datasets = groups().get(exporter) ?? [];
     if (!kept.has(exporter)) kept.set(exporter, portability.talks.of(datasets, exporter));
     const talks = kept.get(exporter);
-    const sections = datasets.map((dataset) => section(dataset, talks !== null));
+    const shown = record !== null ? single(datasets, ...record) : talks !== null ? portability.panes(talks, chosen, item) : null;
     return h("div", { class: "group" },
       h("h2", {}, portability.group(exporter)),
-      record === null ? null : single(datasets, ...record),
-      talks === null ? charts(datasets) : record === null ? portability.panes(talks, chosen, item) : null,
-      talks === null ? sections : h("details", { class: "tables" }, h("summary", {}, t("tables")), sections));
+      shown,
+      talks === null ? charts(datasets) : null,
+      talks === null ? datasets.map((dataset) => section(dataset, false)) : tables(datasets, shown.ready));
+  }
+
+  /* The tables of conversations, drawn after the conversation that was asked for. */
+  function tables(datasets, ready) {
+    const box = h("details", { class: "tables" }, h("summary", {}, t("tables")));
+    ready.then(() => box.append(...datasets.map((dataset) => section(dataset, true))));
+    return box;
   }
 
   /* One record that a link leads to, with all of its fields. */

@@ -15,7 +15,7 @@
       for (let place = 0; place < parts(dataset); place += 1) {
         if (!isCorrection(dataset, place)) continue;
         const part = await partOf(dataset, place).catch(() => null);
-        part?.rows.forEach((_, row) => found.set(part.key(row), { place, row }));
+        part?.lines.forEach((_, row) => found.set(part.key(row), { place, row }));
       }
       return found;
     })();
@@ -64,7 +64,7 @@
   async function* scan(dataset, query = "") {
     const { isEmpty, may, matches } = searcher(query);
     if (!dataset.isSharded) {
-      yield { place: 0, part: dataset, rows: [...dataset.rows.keys()].filter((row) => matches(dataset.rows[row])), missing: null };
+      yield { place: 0, part: dataset, rows: [...dataset.lines.keys()].filter((row) => matches(dataset.record(row))), missing: null };
       return;
     }
     const corrected = await corrections(dataset);

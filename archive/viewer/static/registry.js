@@ -13,6 +13,7 @@ const portability = (() => {
       this.id = `${about.exporter}.${about.dataset}`;
       this.fields = about.fields;
       this.lines = lines;
+      this.known = [];
       this.view = { query: "", sort: null, down: false, page: 0, all: false };
       this.cuts = new Map(about.cuts.map(([row, field, characters]) => [`${row}/${field}`, characters]));
       this.files = new Map();
@@ -27,19 +28,26 @@ const portability = (() => {
 
     /* The same dataset with the records of one shard, whose lines have the values in the order of the fields. */
     part(place, lines) {
-      return Object.assign(Object.create(this), { lines, place, whole: this, cuts: new Map(), parsed: undefined, known: [] });
+      return Object.assign(Object.create(this), { lines, place, whole: this, cuts: new Map(), known: [] });
     }
 
-    /* One record; those of a shard are parsed one by one. */
+    /* One record; each is parsed when it is needed. */
     record(index) {
-      if (this.whole === undefined) return this.rows[index];
-      this.known[index] ??= Object.fromEntries(JSON.parse(this.lines[index]).map((value, place) => [this.fields[place].name, value]));
+      this.known[index] ??= this.parsed(JSON.parse(this.lines[index]));
       return this.known[index];
     }
 
+    parsed(line) {
+      return this.whole === undefined ? line : Object.fromEntries(line.map((value, place) => [this.fields[place].name, value]));
+    }
+
     get rows() {
-      this.parsed ??= this.whole === undefined ? this.lines.map((line) => JSON.parse(line)) : this.lines.map((_, index) => this.record(index));
-      return this.parsed;
+      return this.lines.map((_, index) => this.record(index));
+    }
+
+    /* Whether a record has a value of a field; the first that has one ends the search. */
+    isFilled(name) {
+      return this.lines.some((_, index) => own(this.record(index), name) !== null);
     }
 
     get ledger() {
@@ -85,8 +93,7 @@ const portability = (() => {
       if (this.found === undefined) {
         const times = this.fields.filter((field) => field.type === "datetime" || field.type === "date");
         const late = /^(created|updated|retained|closed|ended|deleted|removed|expires|email_|phone_|born|birth|closes|due|last_)/;
-        const filled = (field) => this.rows.some((row) => own(row, field.name) !== null);
-        const best = times.find((field) => !late.test(field.name) && filled(field));
+        const best = times.find((field) => !late.test(field.name) && this.isFilled(field.name));
         this.found = best?.name ?? times.find((field) => field.name === "created_at")?.name ?? null;
       }
       return this.found;

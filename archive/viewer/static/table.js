@@ -18,7 +18,7 @@
   const DULL = /^(id|.*_id|sha256|position|legal_hold|retained_until|updated_at|created_at)$/;
 
   function columns(dataset, all) {
-    const isFilled = (field) => dataset.rows.some((row) => portability.own(row, field.name) !== null);
+    const isFilled = (field) => dataset.isFilled(field.name);
     // What the first records lack, later records may have.
     if (all) return dataset.isWhole ? dataset.fields.filter(isFilled) : dataset.fields;
     const filled = dataset.fields.filter(isFilled);
@@ -57,7 +57,7 @@
     const corrected = await records.corrections(dataset);
     let begin = 0;
     for (let place = 0; place < records.parts(dataset) && begin < from + rows; place += 1) {
-      const size = dataset.isSharded ? dataset.about.shards[place][2] : dataset.rows.length;
+      const size = dataset.isSharded ? dataset.about.shards[place][2] : dataset.lines.length;
       if (begin + size > from) {
         try {
           const part = await records.partOf(dataset, place);
@@ -103,7 +103,7 @@
         order = await ordered(dataset, report, () => mine !== run);
         orderOf = wanted;
       }
-      const all = dataset.isSharded ? dataset.about.shards.reduce((sum, [, , n]) => sum + n, 0) : dataset.rows.length;
+      const all = dataset.isSharded ? dataset.about.shards.reduce((sum, [, , n]) => sum + n, 0) : dataset.lines.length;
       const total = order === null ? all : order.length;
       const rows = pageRows();
       const pages = Math.max(Math.ceil(total / rows), 1);

@@ -26,12 +26,12 @@
     const runs = new Map();
     made.children.forEach((dataset, child) => {
       if (!dataset?.has(kind.link)) return;
-      dataset.rows.forEach((_, row) => {
+      dataset.lines.forEach((_, row) => {
         const id = dataset.value(row, kind.link);
         runs.set(id, [...(runs.get(id) ?? []), [child, 0, row, 1]]);
       });
     });
-    const entries = parent.rows.map((_, row) => {
+    const entries = parent.lines.map((_, row) => {
       const id = parent.value(row, "id");
       const found = runs.get(id) ?? [];
       const mine = found.filter(([child]) => child === 0);

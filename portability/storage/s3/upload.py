@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 CompletedPart: TypeAlias = dict[str, Any]
 """A part in the form for CompleteMultipartUpload: number, ETag, checksum."""
 
-PART_BYTES = 8 << 20
-"""As of boto3. Parts of 16 MiB need 24 MiB more memory (bench: `rss`, `recordings`)."""
+PART_BYTES = 6 << 20
+"""Near the 5 MiB that S3 needs at least: three parts are in memory (bench: `rss`, `recordings`)."""
 EQUAL_PARTS = 1_000
-GROWTH_PARTS = 62
+GROWTH_PARTS = 46
 TOKEN = "portability-upload"  # noqa: S105  # the name of a metadata field, not a secret
 
 
 def part_bytes(number: int, first: int = PART_BYTES) -> int:
-    """Return the size of part `number` (from 1): equal up to 8 GiB, then growing, so that 10,000 parts hold 5 TiB."""
+    """Return the size of part `number` (from 1): equal up to 6 GiB, then growing, so that 10,000 parts hold 5 TiB."""
     return first * max(1, -((EQUAL_PARTS - number) // GROWTH_PARTS))
 
 
