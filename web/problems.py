@@ -210,7 +210,8 @@ def _for_refused_pull(request: Request, error: Exception) -> Response:
     """Answer a provider as the RFCs of OAuth say, and a person with a page that has the same code."""
     assert isinstance(error, PullRefused)  # noqa: S101  # as above
     noted = {"error": error.fault, "at": request.scope["route"].path}
-    request.app.state.place.observations.note("pull.refused", f"recipient:{error.recipient_id or 'unknown'}", **noted)
+    who = f"recipient:{error.recipient_id}" if error.recipient_id else "client"
+    request.app.state.place.observations.note("pull.refused", who, **noted)
     if not for_programs(request):
         return rendering.page(request, "pull_refused.html", status=error.status, fault=error.fault)
     answered = {"error": error.fault, "error_description": str(error)[:TEXT_MAX]}

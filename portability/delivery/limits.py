@@ -61,7 +61,7 @@ RETRY = AttemptRule("retry", 5, 3600)
 INBOX = AttemptRule("inbox", 120, 60)
 """Webhooks from one address."""
 PULL = AttemptRule("pull", 240, 60)
-"""Requests of providers for tokens from one address: each leads to a request for the provider's keys."""
+"""Requests of providers for tokens, and people whom they send, from one address."""
 RECEIPT = AttemptRule("receipt", 20, 300)
 """For each request to a recipient for its keys."""
 

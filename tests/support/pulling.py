@@ -7,9 +7,12 @@ import hashlib
 import re
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import orjson
 import requests
@@ -17,14 +20,45 @@ from authlib.common.security import generate_token
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from factories import MadeUpExporter, things
 from joserfc import jws
 from joserfc.jwk import ECKey
-from served import Browser
-from transferring import Provider
+from served import OWNER, Browser, Served, serving
+from transferring import Provider, encrypted
 
+from portability.database.engine import writing
+from portability.trust import keys
+from worker.clock import pulls
+
+BOTH = ("calls", "chats")
 BACK = re.compile(r'class="button" href="([^"]+)"')
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 SECONDS = 30
+
+
+@contextmanager
+def asked_server(folder: Path, redis_url: str, **more: Any) -> Iterator[Served]:
+    """A server with two exporters that may send, and that may ask this machine."""
+    exporters = {name: MadeUpExporter(things(20)) for name in BOTH}
+    settings = {"allow_loopback": True, "exports_per_month": 100, **more}
+    with serving(folder, redis_url, exporters=exporters, **settings) as server:
+        with writing(server.world.engine) as connection:
+            keys.ensure(connection, server.world.place.settings.keys, purposes=("transfer",), actor="operator:test")
+        yield server
+
+
+def consented(served: Served, client: PullClient, *datasets: str, person: str = OWNER, **more: Any) -> PullClient:
+    """The client with the tokens of a person's consent."""
+    with served.browser(person) as visitor:
+        client.tokens_of(visitor, *(datasets or BOTH), **more)
+    return client
+
+
+def worked(served: Served) -> None:
+    """What workers and clock do until nothing waits."""
+    served.world.advance_all()
+    pulls.send_ready(served.world.engine, served.world.place.settings)
+    encrypted(served.world)
 
 
 @dataclass
@@ -92,8 +126,12 @@ class PullClient:
         return str(answer.json()["request_uri"])
 
     def page(self, request_uri: str) -> dict[str, str]:
-        """Where a person is sent, as path and parameters."""
+        """The parameters that a person is sent with."""
         return {"client_id": self.provider.domain, "request_uri": request_uri}
+
+    def address(self, request_uri: str) -> str:
+        """Where a person is sent."""
+        return f"{self.server['authorization_endpoint']}?{urlencode(self.page(request_uri))}"
 
     def code(self, visitor: Browser, request_uri: str, *datasets: str) -> str:
         """The code that a person's consent gives, once the answer is of the deployment that was asked (RFC 9207)."""
@@ -118,7 +156,12 @@ class PullClient:
         assert found, page
         address = found[1].replace("&amp;", "&")
         assert address.startswith(f"{self.provider.returns_to}?")
-        return {name: value for name, (value,) in parse_qs(urlsplit(address).query).items()}
+        return _parameters(address)
+
+    def came_back(self) -> dict[str, str]:
+        """The parameters that the newest person came back with, at the provider's own server."""
+        paths = [heard.path for heard in self.provider.server.heard if heard.path.startswith("/back?")]
+        return _parameters(paths[-1])
 
     def exchange(self, code: str, **more: Any) -> dict[str, Any]:
         """What the token endpoint answers to a code."""
@@ -157,6 +200,10 @@ class PullClient:
         used = token or self.tokens["access_token"]
         headers = {"Authorization": f"DPoP {used}", "DPoP": proof or self.proof(method, url, used)}
         return requests.request(method, url, headers=headers | more.pop("headers", {}), timeout=SECONDS, **more)
+
+
+def _parameters(address: str) -> dict[str, str]:
+    return {name: value for name, (value,) in parse_qs(urlsplit(address).query).items()}
 
 
 def _base64(data: bytes) -> str:

@@ -10,48 +10,26 @@ from typing import Any
 import pyrage
 import pytest
 import requests
-from factories import MadeUpExporter, things
-from pulling import PullClient
-from served import OTHER, OWNER, Served, serving
+from pulling import PullClient, asked_server, consented, worked
+from served import OTHER, OWNER, Served
 from sqlalchemy import select, update
-from transferring import Provider, encrypted, providing
+from transferring import Provider, providing
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.transfers import recipients
-from portability.trust import keys
-from worker.clock import pulls, purge
-
-BOTH = ("calls", "chats")
+from worker.clock import purge
 
 
 @pytest.fixture(scope="module")
 def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    exporters = {name: MadeUpExporter(things(20)) for name in BOTH}
-    more: dict[str, Any] = {"allow_loopback": True, "exports_per_month": 100}
-    with serving(tmp_path_factory.mktemp("pulls"), redis_server, exporters=exporters, **more) as server:
-        with writing(server.world.engine) as connection:
-            keys.ensure(connection, server.world.place.settings.keys, purposes=("transfer",), actor="operator:test")
+    with asked_server(tmp_path_factory.mktemp("pulls"), redis_server) as server:
         yield server
 
 
 @pytest.fixture
 def client(served: Served, other: Provider) -> PullClient:
     return PullClient(served.url, other)
-
-
-def consented(served: Served, client: PullClient, *datasets: str, person: str = OWNER, **more: Any) -> PullClient:
-    """The client with the tokens of a person's consent."""
-    with served.browser(person) as visitor:
-        client.tokens_of(visitor, *(datasets or BOTH), **more)
-    return client
-
-
-def worked(served: Served) -> None:
-    """What workers and clock do until nothing waits."""
-    served.world.advance_all()
-    pulls.send_ready(served.world.engine, served.world.place.settings)
-    encrypted(served.world)
 
 
 def refusals(served: Served) -> list[str]:

@@ -39,7 +39,7 @@ def authorize(request: Request, place: CurrentContext, client_id: str = "", requ
 
     Raises: PullRefused (`invalid_request_uri`).
     """
-    place.limits.attempt(limits.LOGIN, "pull", rendering.address(request))
+    place.limits.attempt(limits.PULL, "page", rendering.address(request))
     handle = request_uri.removeprefix(pushed_requests.URN)
     with place.reading() as connection:
         row = pushed_requests.pending(connection, handle, client_id)
