@@ -84,20 +84,8 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     openapi.document(app)
     own = (login, address_login, my_sessions, me, my_transfers, my_pulls)
     of_staff = (desk, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
-    for room in (
-        brand,
-        *own,
-        *of_staff,
-        download,
-        exports,
-        erasure_holds,
-        recipients,
-        transfers,
-        inbox,
-        public,
-        oauth,
-        pulls,
-    ):
+    of_programs = (exports, erasure_holds, recipients, transfers, inbox, public, oauth, pulls)
+    for room in (brand, *own, *of_staff, download, *of_programs):
         app.include_router(room.router)
     app.include_router(transfers.receiving)
     app.include_router(inbox.receiving)

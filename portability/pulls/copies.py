@@ -74,7 +74,7 @@ def start(
 ) -> tuple[str, bool]:
     """Start a copy under a consent; returns its id and whether it is new.
 
-    While one is under way, or if the consent is used, it is the last one: asking twice makes no second copy.
+    While one is under way, or if the consent is used, the last copy is returned: asking twice makes no second copy.
 
     Args:
         connection: a writing transaction.

@@ -78,9 +78,7 @@ def give(
     kind, identifier, owner = subjects.parse(subject, tenant)
     _check_end(until)
     to = recipients.approved(connection, recipient)
-    scope = recipients.checked_datasets(datasets, exporters)
-    if beyond := [name for name in scope if not recipients.covers(to["datasets"], *_parts(name))]:
-        raise BadInput(f"the recipient may not receive {', '.join(beyond)}")
+    scope = _scope(to, datasets, exporters)
     authorisation_id, is_once = f"aut_{secrets.token_hex(10)}", not until
     values: dict[str, Any] = {
         "id": authorisation_id,
@@ -107,6 +105,13 @@ def give(
     detail = {"authorisation": authorisation_id, **detail}
     audit.record(connection, "authorisation.given", actor=str(actor), detail=detail)
     return authorisation_id
+
+
+def _scope(to: Mapping[Any, Any], datasets: Sequence[str], exporters: Collection[str] | None) -> list[str]:
+    scope = recipients.checked_datasets(datasets, exporters)
+    if beyond := [name for name in scope if not recipients.covers(to["datasets"], *_parts(name))]:
+        raise BadInput(f"the recipient may not receive {', '.join(beyond)}")
+    return scope
 
 
 def _check_end(until: datetime | None) -> None:

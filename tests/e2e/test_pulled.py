@@ -29,7 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VisitedStack]:
 
 
 @pytest.fixture(scope="module")
-def provider(browser: Browser, stack: VisitedStack) -> Iterator[Provider]:
+def b_care(browser: Browser, stack: VisitedStack) -> Iterator[Provider]:
     """Another provider, which two officers have recorded and approved once."""
     with providing() as other, visiting(browser, stack) as page:
         log_in(page, stack, "officer", "olga")
@@ -56,18 +56,18 @@ def arrived(page: Page, stack: VisitedStack, client: PullClient, until: str | No
 
 @pytest.mark.requirement("R46")
 def test_a_person_narrows_what_a_provider_fetches(
-    browser: Browser, stack: VisitedStack, provider: Provider, axe: str, tmp_path: Path
+    browser: Browser, stack: VisitedStack, b_care: Provider, axe: str, tmp_path: Path
 ) -> None:
     """Pushed, narrowed, allowed, made by a worker, sent by a clock, fetched and decrypted; no officer acts."""
-    client = PullClient(stack.url, provider)
-    with visiting(browser, stack, leads_to=provider.server.url) as page:
+    client = PullClient(stack.url, b_care)
+    with visiting(browser, stack, leads_to=b_care.server.url) as page:
         arrived(page, stack, client)
         expect(page.get_by_role("heading", name="B Care asks for your data")).to_be_visible()
         check_accessible(page, axe)
         picture(page, "pull", tmp_path)
         page.get_by_role("checkbox", name="Phone calls").uncheck()
         follow(page, page.get_by_role("button", name="Allow"))
-        page.wait_for_url(re.compile(f"^{provider.returns_to}"))
+        page.wait_for_url(re.compile(f"^{b_care.returns_to}"))
     back = client.came_back()
     assert (back["iss"], back["state"]) == (client.server["issuer"], client.state)
     client.tokens = client.exchange(back["code"])
@@ -80,17 +80,17 @@ def test_a_person_narrows_what_a_provider_fetches(
     for volume in shown["volumes"]:
         fetched = client.call("GET", volume["url"]).content
         assert hashlib.sha256(fetched).hexdigest() == volume["sha256"]
-        with zipfile.ZipFile(io.BytesIO(pyrage.decrypt(fetched, [provider.identity]))) as archive:
+        with zipfile.ZipFile(io.BytesIO(pyrage.decrypt(fetched, [b_care.identity]))) as archive:
             assert archive.testzip() is None
     lines = stack.here.json("show", shown["export"])["datasets"]
     assert {line["exporter"] for line in lines} == {"account", "chats"}
 
 
 def test_the_consent_page_on_a_phone_in_indonesian_without_script(
-    browser: Browser, stack: VisitedStack, provider: Provider, axe: str, tmp_path: Path
+    browser: Browser, stack: VisitedStack, b_care: Provider, axe: str, tmp_path: Path
 ) -> None:
     """The same page, narrow and translated; without script the person comes back all the same."""
-    client = PullClient(stack.url, provider)
+    client = PullClient(stack.url, b_care)
     with visiting(browser, stack, PHONE, locale="id-ID") as page:
         arrived(page, stack, client, until="2027-06-30T00:00:00Z")
         expect(page.get_by_role("heading", name="B Care meminta data Anda")).to_be_visible()
@@ -98,8 +98,8 @@ def test_the_consent_page_on_a_phone_in_indonesian_without_script(
         check_accessible(page, axe)
         picture(page, "pull-phone", tmp_path)
     plain = {"java_script_enabled": False}
-    with visiting(browser, stack, PHONE, locale="id-ID", leads_to=provider.server.url, **plain) as page:
+    with visiting(browser, stack, PHONE, locale="id-ID", leads_to=b_care.server.url, **plain) as page:
         arrived(page, stack, client)
         page.get_by_role("button", name="Tolak").click()
-        page.wait_for_url(re.compile(f"^{provider.returns_to}"))
+        page.wait_for_url(re.compile(f"^{b_care.returns_to}"))
     assert client.came_back()["error"] == "access_denied"

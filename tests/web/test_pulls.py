@@ -28,7 +28,7 @@ def served(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def client(served: Served, other: Provider) -> PullClient:
+def b_care(served: Served, other: Provider) -> PullClient:
     return PullClient(served.url, other)
 
 
@@ -52,42 +52,42 @@ def in_a_month() -> str:
     return (datetime.now(UTC) + timedelta(days=30)).isoformat()
 
 
-def test_a_provider_fetches_what_a_person_allowed(served: Served, client: PullClient) -> None:
+def test_a_provider_fetches_what_a_person_allowed(served: Served, b_care: PullClient) -> None:
     """From discovery to the bytes, in parts too; what the person left out is not in the archive."""
-    tokens = consented(served, client, allowed=("calls",)).tokens
+    tokens = consented(served, b_care, allowed=("calls",)).tokens
     assert (tokens["token_type"], "refresh_token" in tokens) == ("DPoP", False)
     assert tokens["authorization_details"] == [{"type": "portability", "profile": "portability", "datasets": ["calls"]}]
-    started = client.call("POST", "/v1/pulls")
+    started = b_care.call("POST", "/v1/pulls")
     assert (started.status_code, started.json()["state"]) == (201, "preparing")
     here = started.headers["location"]
-    assert client.call("GET", f"{here}/volumes/1").status_code == 404
+    assert b_care.call("GET", f"{here}/volumes/1").status_code == 404
 
     worked(served)
 
-    shown = client.call("GET", here).json()
+    shown = b_care.call("GET", here).json()
     (volume,) = shown["volumes"]
     assert (shown["state"], shown["datasets"], shown["error_code"]) == ("ready", ["calls"], None)
-    whole = client.call("GET", volume["url"])
+    whole = b_care.call("GET", volume["url"])
     assert (whole.status_code, hashlib.sha256(whole.content).hexdigest()) == (200, volume["sha256"])
-    part = client.call("GET", volume["url"], headers={"Range": "bytes=5-14", "If-Range": whole.headers["etag"]})
+    part = b_care.call("GET", volume["url"], headers={"Range": "bytes=5-14", "If-Range": whole.headers["etag"]})
     assert (part.status_code, part.content) == (206, whole.content[5:15])
-    listed = client.call("GET", shown["transfer"]["volumes_url"])
+    listed = b_care.call("GET", shown["transfer"]["volumes_url"])
     assert listed.json()["transfer"] == shown["transfer"]["id"]
-    archive = pyrage.decrypt(whole.content, [client.provider.identity])
+    archive = pyrage.decrypt(whole.content, [b_care.provider.identity])
     assert b"calls" in archive
     with reading(served.world.engine) as connection:
         lines = select(models.ledger.c.exporter).where(models.ledger.c.export_id == shown["export"]).distinct()
         assert connection.scalars(lines).all() == ["calls"]
-    again = client.call("POST", "/v1/pulls")
+    again = b_care.call("POST", "/v1/pulls")
     assert (again.status_code, again.json()["id"]) == (200, shown["id"])
 
 
-def test_a_pushed_request_is_answered_once(served: Served, client: PullClient) -> None:
+def test_a_pushed_request_is_answered_once(served: Served, b_care: PullClient) -> None:
     """The page of a request that was answered, or of another client, says so; nothing is redirected."""
-    uri = client.pushed("calls")
+    uri = b_care.pushed("calls")
     with served.browser(OWNER) as visitor:
-        client.code(visitor, uri, "calls")
-        for asked in (client.page(uri), {**client.page(client.pushed("calls")), "client_id": "else.example"}):
+        b_care.code(visitor, uri, "calls")
+        for asked in (b_care.page(uri), {**b_care.page(b_care.pushed("calls")), "client_id": "else.example"}):
             answer = visitor.client.get("/oauth/authorize", params=asked)
             assert (answer.status_code, "invalid_request_uri" in answer.text) == (400, True)
             assert refusals(served)[-1] == "invalid_request_uri"
@@ -95,43 +95,43 @@ def test_a_pushed_request_is_answered_once(served: Served, client: PullClient) -
         assert visitor.send(page, answer="allow", datasets="calls").status_code == 400
 
 
-def test_a_request_that_nobody_answers_expires(served: Served, client: PullClient) -> None:
+def test_a_request_that_nobody_answers_expires(served: Served, b_care: PullClient) -> None:
     """After nine minutes a request leads nowhere; a day later its row is deleted."""
-    uri = client.pushed("calls")
+    uri = b_care.pushed("calls")
     table = models.pull_request
     with writing(served.world.engine) as connection:
         connection.execute(update(table).where(table.c.decided_at.is_(None)).values(expires_at=now(-86_401)))
     with served.browser(OWNER) as visitor:
-        assert visitor.client.get("/oauth/authorize", params=client.page(uri)).status_code == 400
+        assert visitor.client.get("/oauth/authorize", params=b_care.page(uri)).status_code == 400
     purge.purge(served.world.engine, 24)
     with reading(served.world.engine) as connection:
         assert connection.scalar(select(table.c.id).where(table.c.expires_at < now(-86_400))) is None
 
 
-def test_a_code_counts_once(served: Served, client: PullClient) -> None:
+def test_a_code_counts_once(served: Served, b_care: PullClient) -> None:
     """A second use ends the consent: its tokens are worthless from then on."""
     with served.browser(OWNER) as visitor:
-        code = client.code(visitor, client.pushed("calls"), "calls")
-    client.tokens = client.exchange(code)
-    assert client.call("POST", "/v1/pulls").status_code == 201
+        code = b_care.code(visitor, b_care.pushed("calls"), "calls")
+    b_care.tokens = b_care.exchange(code)
+    assert b_care.call("POST", "/v1/pulls").status_code == 201
 
-    assert_refused(served, "invalid_grant", client.exchange(code))
+    assert_refused(served, "invalid_grant", b_care.exchange(code))
 
-    assert_refused(served, "invalid_token", client.call("POST", "/v1/pulls"), 401)
+    assert_refused(served, "invalid_token", b_care.call("POST", "/v1/pulls"), 401)
 
 
 @pytest.mark.parametrize("changed", ["code_verifier", "redirect_uri", "key", "provider", "late"])
-def test_a_code_belongs_to_its_request(served: Served, client: PullClient, changed: str) -> None:
+def test_a_code_belongs_to_its_request(served: Served, b_care: PullClient, changed: str) -> None:
     """Another verifier, redirect URI, key or provider, or a minute later: refused, and the code stays unused."""
     with served.browser(OWNER) as visitor:
-        code = client.code(visitor, client.pushed("calls"), "calls")
+        code = b_care.code(visitor, b_care.pushed("calls"), "calls")
     if changed == "late":
         with writing(served.world.engine) as connection:
             connection.execute(update(models.pull_request).values(code_expires_at=now(-1)))
-        assert_refused(served, "invalid_grant", client.exchange(code))
+        assert_refused(served, "invalid_grant", b_care.exchange(code))
     elif changed == "key":
         assert_refused(
-            served, "invalid_grant", PullClient(client.url, client.provider, verifier=client.verifier).exchange(code)
+            served, "invalid_grant", PullClient(b_care.url, b_care.provider, verifier=b_care.verifier).exchange(code)
         )
     elif changed == "provider":
         with providing() as third:
@@ -139,11 +139,11 @@ def test_a_code_belongs_to_its_request(served: Served, client: PullClient, chang
             third_id = another_recipient(served, third)
             with writing(served.world.engine) as connection:
                 connection.execute(update(models.pull_request).values(recipient_id=third_id))
-            assert_refused(served, "invalid_grant", client.exchange(code))
+            assert_refused(served, "invalid_grant", b_care.exchange(code))
     else:
-        sent = {changed: client.provider.returns_to + "/" if changed == "redirect_uri" else "x" * 43}
-        assert_refused(served, "invalid_grant", client.exchange(code, **sent))
-        assert client.exchange(code)["status"] == 200
+        sent = {changed: b_care.provider.returns_to + "/" if changed == "redirect_uri" else "x" * 43}
+        assert_refused(served, "invalid_grant", b_care.exchange(code, **sent))
+        assert b_care.exchange(code)["status"] == 200
 
 
 def another_recipient(served: Served, third: Provider) -> str:
@@ -155,44 +155,44 @@ def another_recipient(served: Served, third: Provider) -> str:
     return str(row["id"])
 
 
-def test_a_proof_is_of_the_token_s_key_and_counts_once(served: Served, client: PullClient) -> None:
+def test_a_proof_is_of_the_token_s_key_and_counts_once(served: Served, b_care: PullClient) -> None:
     """Another key, a proof for another request or token, an old one, none, and one for the second time are refused."""
-    consented(served, client, "calls")
-    token, url = client.tokens["access_token"], f"{client.url}/v1/pulls"
-    thief = PullClient(client.url, client.provider)
+    consented(served, b_care, "calls")
+    token, url = b_care.tokens["access_token"], f"{b_care.url}/v1/pulls"
+    thief = PullClient(b_care.url, b_care.provider)
     assert_refused(served, "invalid_token", thief.call("POST", url, token=token), 401)
     wrong = [
-        client.proof("GET", url, token),
-        client.proof("POST", f"{url}/x", token),
-        client.proof("POST", url),
-        client.proof("POST", url, "another"),
-        client.proof("POST", url, token, iat=int(datetime.now(UTC).timestamp()) - 120),
+        b_care.proof("GET", url, token),
+        b_care.proof("POST", f"{url}/x", token),
+        b_care.proof("POST", url),
+        b_care.proof("POST", url, "another"),
+        b_care.proof("POST", url, token, iat=int(datetime.now(UTC).timestamp()) - 120),
         "a.b.c",
     ]
     for proof in wrong:
-        assert_refused(served, "invalid_dpop_proof", client.call("POST", url, proof=proof), 401)
-    proof = client.proof("POST", url, token)
-    assert client.call("POST", url, proof=proof).status_code == 201
-    answer = client.call("POST", url, proof=proof)
+        assert_refused(served, "invalid_dpop_proof", b_care.call("POST", url, proof=proof), 401)
+    proof = b_care.proof("POST", url, token)
+    assert b_care.call("POST", url, proof=proof).status_code == 201
+    answer = b_care.call("POST", url, proof=proof)
     assert_refused(served, "invalid_dpop_proof", answer, 401)
     assert answer.headers["www-authenticate"].startswith('DPoP error="invalid_dpop_proof"')
     bearer = requests.post(url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
     assert_refused(served, "invalid_token", bearer, 401)
 
 
-def test_what_was_pushed_cannot_be_swapped(served: Served, client: PullClient) -> None:
+def test_what_was_pushed_cannot_be_swapped(served: Served, b_care: PullClient) -> None:
     """Nothing but the two parameters comes with the person, and the consent names only what was asked for."""
-    uri = client.pushed("calls")
+    uri = b_care.pushed("calls")
     with served.browser(OWNER) as visitor:
         more = '[{"type": "portability", "datasets": ["calls", "chats"]}]'
-        answer = visitor.client.get("/oauth/authorize", params={**client.page(uri), "authorization_details": more})
-        assert answer.headers["location"].startswith(f"{client.provider.returns_to}?error=invalid_request&state=")
+        answer = visitor.client.get("/oauth/authorize", params={**b_care.page(uri), "authorization_details": more})
+        assert answer.headers["location"].startswith(f"{b_care.provider.returns_to}?error=invalid_request&state=")
         assert refusals(served)[-1] == "invalid_request"
         page = f"/me/pulls/{uri.rpartition(':')[2]}"
         sent = visitor.send(page, answer="allow", datasets=["calls", "chats"])
         assert (sent.status_code, "invalid_authorization_details" in sent.text) == (400, True)
         assert refusals(served)[-1] == "invalid_authorization_details"
-        assert client.code(visitor, uri, "calls")
+        assert b_care.code(visitor, uri, "calls")
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -224,28 +224,28 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("sent", "fault"), WRONG, ids=lambda value: str(value)[:60])
 def test_a_push_that_the_profile_does_not_allow(
-    served: Served, client: PullClient, sent: dict[str, Any], fault: str
+    served: Served, b_care: PullClient, sent: dict[str, Any], fault: str
 ) -> None:
     """Each is refused with the error of its RFC."""
-    assert_refused(served, fault, client.push("calls", **sent))
+    assert_refused(served, fault, b_care.push("calls", **sent))
 
 
-def test_only_an_approved_provider_with_its_key_asks(served: Served, client: PullClient) -> None:
-    """A stranger, another key, an assertion for another audience, and a removed provider: invalid_client."""
+def test_only_an_approved_provider_with_its_key_asks(served: Served, b_care: PullClient) -> None:
+    """A stranger, another key, an assertion for another audience, and a removed provider: invalid_b_care."""
     with providing() as stranger:
         stranger.domain = "stranger.example"
         assert_refused(served, "invalid_client", PullClient(served.url, stranger).push("calls"), 401)
     with providing() as forger:
         assert_refused(served, "invalid_client", PullClient(served.url, forger).push("calls"), 401)
-    client.server["issuer"] = "https://else.example"
-    assert_refused(served, "invalid_client", client.push("calls"), 401)
-    client.server["issuer"] = served.url
-    assert client.push("calls").status_code == 201
-    consented(served, client, "calls")
+    b_care.server["issuer"] = "https://else.example"
+    assert_refused(served, "invalid_client", b_care.push("calls"), 401)
+    b_care.server["issuer"] = served.url
+    assert b_care.push("calls").status_code == 201
+    consented(served, b_care, "calls")
     with writing(served.world.engine) as connection:
-        recipients.remove(connection, client.provider.recipient, actor="operator:test")
-    assert_refused(served, "invalid_client", client.push("calls"), 401)
-    assert_refused(served, "invalid_token", client.call("POST", "/v1/pulls"), 401)
+        recipients.remove(connection, b_care.provider.recipient, actor="operator:test")
+    assert_refused(served, "invalid_client", b_care.push("calls"), 401)
+    assert_refused(served, "invalid_token", b_care.call("POST", "/v1/pulls"), 401)
 
 
 def test_a_provider_gets_only_what_it_may_receive(served: Served) -> None:
@@ -259,64 +259,64 @@ def test_a_provider_gets_only_what_it_may_receive(served: Served) -> None:
                 recipients.remove(connection, narrow.recipient, actor="operator:test")
 
 
-def test_a_person_declines(served: Served, client: PullClient) -> None:
+def test_a_person_declines(served: Served, b_care: PullClient) -> None:
     """The provider hears access_denied, and no consent is recorded."""
     with served.browser(OWNER) as visitor:
-        back = client.answered(visitor, client.pushed("calls"), answer="decline")
-    assert (back["error"], back["iss"], "code" in back) == ("access_denied", client.server["issuer"], False)
+        back = b_care.answered(visitor, b_care.pushed("calls"), answer="decline")
+    assert (back["error"], back["iss"], "code" in back) == ("access_denied", b_care.server["issuer"], False)
 
 
-def test_a_person_withdraws_and_everything_stops(served: Served, client: PullClient) -> None:
+def test_a_person_withdraws_and_everything_stops(served: Served, b_care: PullClient) -> None:
     """On their page: tokens are worthless, also for volumes that are ready, and no new token is given."""
-    consented(served, client, "calls", until=in_a_month())
-    here = client.call("POST", "/v1/pulls").headers["location"]
+    consented(served, b_care, "calls", until=in_a_month())
+    here = b_care.call("POST", "/v1/pulls").headers["location"]
     worked(served)
-    (volume,) = client.call("GET", here).json()["volumes"]
-    assert client.call("GET", volume["url"]).status_code == 200
+    (volume,) = b_care.call("GET", here).json()["volumes"]
+    assert b_care.call("GET", volume["url"]).status_code == 200
     mine = served.call("GET", "/v1/authorisations").json()["authorisations"][0]
     assert (mine["pull"], mine["datasets"], mine["once"]) == (True, ["calls"], False)
     with served.browser(OWNER) as visitor:
         assert "may fetch your data" in visitor.client.get("/me").text
         assert visitor.send(f"/me/authorisations/{mine['id']}/revoke").status_code == 303
 
-    assert_refused(served, "invalid_token", client.call("GET", volume["url"]), 401)
-    fetched = client.fetch("refresh_token", refresh_token=client.tokens["refresh_token"])
+    assert_refused(served, "invalid_token", b_care.call("GET", volume["url"]), 401)
+    fetched = b_care.fetch("refresh_token", refresh_token=b_care.tokens["refresh_token"])
     assert_refused(served, "invalid_grant", fetched)
 
 
-def test_staff_withdraw(served: Served, client: PullClient) -> None:
+def test_staff_withdraw(served: Served, b_care: PullClient) -> None:
     """An officer ends a consent as any other."""
-    consented(served, client, "calls")
+    consented(served, b_care, "calls")
     newest = served.call("GET", "/v1/authorisations").json()["authorisations"][0]
     assert served.call("DELETE", f"/v1/authorisations/{newest['id']}", "olga", "officer").status_code == 204
-    assert_refused(served, "invalid_token", client.call("POST", "/v1/pulls"), 401)
+    assert_refused(served, "invalid_token", b_care.call("POST", "/v1/pulls"), 401)
 
 
-def test_an_access_token_expires(served: Served, client: PullClient) -> None:
+def test_an_access_token_expires(served: Served, b_care: PullClient) -> None:
     """After ten minutes, an hour for one copy, a token is refused."""
-    assert consented(served, client, "calls").tokens["expires_in"] == 3600
+    assert consented(served, b_care, "calls").tokens["expires_in"] == 3600
     with writing(served.world.engine) as connection:
         connection.execute(update(models.pull_token).values(expires_at=now(-1)))
-    assert_refused(served, "invalid_token", client.call("POST", "/v1/pulls"), 401)
+    assert_refused(served, "invalid_token", b_care.call("POST", "/v1/pulls"), 401)
 
 
-def test_a_recurring_consent_has_a_refresh_token_that_counts_once(served: Served, client: PullClient) -> None:
-    """Each use gives the next one; a second use of an old one ends the consent, because one user may be a thief."""
-    first = consented(served, client, "calls", until=in_a_month()).tokens
+def test_a_recurring_consent_has_a_refresh_token_that_counts_once(served: Served, b_care: PullClient) -> None:
+    """Each use gives another; a second use of an old one ends the consent, because one user may be a thief."""
+    first = consented(served, b_care, "calls", until=in_a_month()).tokens
     assert first["expires_in"] == 600
-    second = client.fetch("refresh_token", refresh_token=first["refresh_token"])
+    second = b_care.fetch("refresh_token", refresh_token=first["refresh_token"])
     assert (second["status"], second["authorization_details"][0]["datasets"]) == (200, ["calls"])
-    thief = PullClient(client.url, client.provider)
+    thief = PullClient(b_care.url, b_care.provider)
     assert_refused(served, "invalid_grant", thief.fetch("refresh_token", refresh_token=second["refresh_token"]))
-    client.tokens = second
-    one = client.call("POST", "/v1/pulls").json()
+    b_care.tokens = second
+    one = b_care.call("POST", "/v1/pulls").json()
     worked(served)
-    assert client.call("GET", f"/v1/pulls/{one['id']}").json()["state"] == "ready"
+    assert b_care.call("GET", f"/v1/pulls/{one['id']}").json()["state"] == "ready"
 
-    assert_refused(served, "invalid_grant", client.fetch("refresh_token", refresh_token=first["refresh_token"]))
+    assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=first["refresh_token"]))
 
-    assert_refused(served, "invalid_token", client.call("GET", f"/v1/pulls/{one['id']}"), 401)
-    assert_refused(served, "invalid_grant", client.fetch("refresh_token", refresh_token=second["refresh_token"]))
+    assert_refused(served, "invalid_token", b_care.call("GET", f"/v1/pulls/{one['id']}"), 401)
+    assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=second["refresh_token"]))
 
 
 def test_one_person_s_token_shows_no_other_person_s_copy(served: Served, other: Provider) -> None:
@@ -329,24 +329,24 @@ def test_one_person_s_token_shows_no_other_person_s_copy(served: Served, other: 
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_pull")
 
 
-def test_a_consent_needs_a_second_factor(served: Served, client: PullClient) -> None:
+def test_a_consent_needs_a_second_factor(served: Served, b_care: PullClient) -> None:
     """A weak login sees the page; to allow it the person logs in again, and the request waits meanwhile."""
-    uri = client.pushed("calls")
+    uri = b_care.pushed("calls")
     page = f"/me/pulls/{uri.rpartition(':')[2]}"
     with served.browser(OWNER, amr=["pwd"]) as visitor:
         assert "asks for your data" in visitor.client.get(page).text
         answer = visitor.send(page, answer="allow", datasets="calls")
         assert (answer.status_code, "again=1" in answer.text) == (401, True)
     with served.browser() as visitor:
-        stranger = visitor.client.get("/oauth/authorize", params=client.page(uri), follow_redirects=False)
+        stranger = visitor.client.get("/oauth/authorize", params=b_care.page(uri), follow_redirects=False)
         login = visitor.client.get(stranger.headers["location"])
         assert (login.status_code, login.headers["location"]) == (303, f"/login?next={page}")
 
 
-def test_the_token_endpoint_takes_forms_only(served: Served, client: PullClient) -> None:
+def test_the_token_endpoint_takes_forms_only(served: Served, b_care: PullClient) -> None:
     """JSON, a parameter that comes twice, and an unknown grant type."""
-    url = client.server["token_endpoint"]
+    url = b_care.server["token_endpoint"]
     assert_refused(served, "invalid_request", requests.post(url, json={}, timeout=30))
     twice = requests.post(url, data=[("grant_type", "a"), ("grant_type", "b")], timeout=30)
     assert_refused(served, "invalid_request", twice)
-    assert_refused(served, "unsupported_grant_type", client.fetch("password"))
+    assert_refused(served, "unsupported_grant_type", b_care.fetch("password"))

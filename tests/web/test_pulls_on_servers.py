@@ -36,42 +36,42 @@ def served(
 
 
 @pytest.fixture
-def client(served: Served, other: Provider) -> PullClient:
+def b_care(served: Served, other: Provider) -> PullClient:
     return PullClient(served.url, other)
 
 
-def test_of_two_uses_of_a_code_one_counts(served: Served, client: PullClient) -> None:
+def test_of_two_uses_of_a_code_one_counts(served: Served, b_care: PullClient) -> None:
     """Both at once: one gets tokens, the other is a replay, which ends the consent of both."""
     with served.browser(OWNER) as visitor:
-        code = client.code(visitor, client.pushed("calls"), "calls")
+        code = b_care.code(visitor, b_care.pushed("calls"), "calls")
 
-    answers = in_threads(2, lambda _number: client.exchange(code))
+    answers = in_threads(2, lambda _number: b_care.exchange(code))
 
     assert sorted(answer["status"] for answer in answers) == [200, 400]
-    (client.tokens,) = (answer for answer in answers if answer["status"] == 200)
-    refused = client.call("POST", "/v1/pulls")
+    (b_care.tokens,) = (answer for answer in answers if answer["status"] == 200)
+    refused = b_care.call("POST", "/v1/pulls")
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")
 
 
-def test_of_two_starts_one_counts(served: Served, client: PullClient) -> None:
+def test_of_two_starts_one_counts(served: Served, b_care: PullClient) -> None:
     """Both at once are one copy."""
-    consented(served, client, "calls")
+    consented(served, b_care, "calls")
 
-    answers = in_threads(2, lambda _number: client.call("POST", "/v1/pulls"))
+    answers = in_threads(2, lambda _number: b_care.call("POST", "/v1/pulls"))
 
     assert sorted(answer.status_code for answer in answers) == [200, 201]
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
-def test_volumes_in_object_storage_come_through_this_server(served: Served, client: PullClient) -> None:
-    """An address of the storage would count without the key: there is none, also for a part of a volume."""
-    consented(served, client, "calls")
-    here = client.call("POST", "/v1/pulls").headers["location"]
+def test_volumes_in_object_storage_come_through_this_server(served: Served, b_care: PullClient) -> None:
+    """An address of the storage would count without the key: the bytes come from here, also a part of a volume."""
+    consented(served, b_care, "calls")
+    here = b_care.call("POST", "/v1/pulls").headers["location"]
     worked(served)
-    (volume,) = client.call("GET", here).json()["volumes"]
+    (volume,) = b_care.call("GET", here).json()["volumes"]
 
-    whole = client.call("GET", volume["url"], allow_redirects=False)
-    part = client.call("GET", volume["url"], allow_redirects=False, headers={"Range": "bytes=-7"})
+    whole = b_care.call("GET", volume["url"], allow_redirects=False)
+    part = b_care.call("GET", volume["url"], allow_redirects=False, headers={"Range": "bytes=-7"})
 
     assert (whole.status_code, hashlib.sha256(whole.content).hexdigest()) == (200, volume["sha256"])
     assert (part.status_code, part.content) == (206, whole.content[-7:])
