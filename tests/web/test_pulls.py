@@ -17,8 +17,11 @@ from transferring import Provider, providing
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
+from portability.retention import erasures
+from portability.retention.erasures import Whom
 from portability.transfers import recipients
-from worker.clock import purge
+from worker.clock import erasure, purge
+from worker.write.withdraw import withdraw_copies
 
 
 @pytest.fixture(scope="module")
@@ -317,6 +320,27 @@ def test_a_recurring_consent_has_a_refresh_token_that_counts_once(served: Served
 
     assert_refused(served, "invalid_token", b_care.call("GET", f"/v1/pulls/{one['id']}"), 401)
     assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=second["refresh_token"]))
+
+
+def test_an_erasure_deletes_what_a_pull_has(served: Served, b_care: PullClient) -> None:
+    """Request, tokens and copy go with the consent of the person; the token is unknown then."""
+    consented(served, b_care, "calls", person="usr_gone", until=in_a_month())
+    assert b_care.call("POST", "/v1/pulls").status_code == 201
+    worked(served)
+    engine, place = served.world.engine, served.world.place
+    mine = models.authorisation.c.subject_id == "usr_gone"
+    tables = (models.pull_request, models.pull_token, models.pull)
+    with writing(engine) as connection:
+        (consent,) = connection.scalars(select(models.authorisation.c.id).where(mine))
+        erasures.begin(connection, Whom("user", "usr_gone", None), reason="t", actor="operator:test", ground="subject")
+    for _ in range(3):
+        withdraw_copies(engine, lambda: place.storage)
+        erasure.advance(engine, lambda: place.storage)
+    with reading(engine) as connection:
+        for table in tables:
+            kept = select(table.c.authorisation_id).where(table.c.authorisation_id == consent)
+            assert connection.scalar(kept) is None, table.name
+    assert_refused(served, "invalid_token", b_care.call("POST", "/v1/pulls"), 401)
 
 
 def test_one_person_s_token_shows_no_other_person_s_copy(served: Served, other: Provider) -> None:
