@@ -38,9 +38,10 @@ def recipients() -> None:
 @click.option("--jwks-url", required=True, help="URL of the keys that sign its receipts; on its domain.")
 @click.option("--webhook-url", required=True, help="URL that is notified of transfers.")
 @click.option("--datasets", help="What it may receive, separated by commas: calls,chats/messages; default: everything.")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where people return to if it asks for consents.")
 @AS
 @shared
-def add(context: Context, claimed: str | None, datasets: str | None, **details: str) -> None:
+def add(context: Context, claimed: str | None, datasets: str | None, **details: str | tuple[str, ...]) -> None:
     """Record a recipient; another person approves it. Its webhook secret is shown only once."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     _record(context, actor, datasets, details)
@@ -62,7 +63,7 @@ def discover(
     """Record a recipient by the signed document at its domain; another person approves it, as with `add`."""
     actor = permit_any(context, claimed, Action.RECIPIENTS)
     found = provider_documents.discover(SafeHttpClient.of(context.settings), domain.lower(), url)
-    stated = {name: getattr(found, name) for name in ("domain", "age_key", "jwks_url", "webhook_url")}
+    stated = {name: getattr(found, name) for name in ("domain", "age_key", "jwks_url", "webhook_url", "redirect_uris")}
     _record(context, actor, datasets, {**details, **stated, "name": details["name"] or found.name})
 
 

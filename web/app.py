@@ -24,14 +24,14 @@ from portability.settings import Settings
 from portability.storage import open_storage
 from portability.trust import keys
 from web import problems
-from web.api import erasure_holds, exports, inbox, openapi, public, recipients, transfers
+from web.api import erasure_holds, exports, inbox, oauth, openapi, public, pulls, recipients, transfers
 from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
 from web.context import AppContext, WebhookAnswers
 from web.headers import Guarded
 from web.journal import Shipped
 from web.observations import Observations, Observed
-from web.pages import address_login, brand, desk, download, login, me, my_sessions, my_transfers, staff
+from web.pages import address_login, brand, desk, download, login, me, my_pulls, my_sessions, my_transfers, staff
 from web.pages import audit as desk_audit
 from web.pages import inbox as desk_inbox
 from web.pages import recipients as desk_recipients
@@ -82,9 +82,10 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     app.add_middleware(Guarded, secure=secure)
     problems.handle(app)
     openapi.document(app)
-    own = (login, address_login, my_sessions, me, my_transfers)
+    own = (login, address_login, my_sessions, me, my_transfers, my_pulls)
     of_staff = (desk, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
-    for room in (brand, *own, *of_staff, download, exports, erasure_holds, recipients, transfers, inbox, public):
+    of_programs = (exports, erasure_holds, recipients, transfers, inbox, public, oauth, pulls)
+    for room in (brand, *own, *of_staff, download, *of_programs):
         app.include_router(room.router)
     app.include_router(transfers.receiving)
     app.include_router(inbox.receiving)

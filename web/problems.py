@@ -31,11 +31,13 @@ from portability.api.errors import (
 )
 from portability.database.history import DatabaseBehind
 from portability.inbox import offers, received, senders
+from portability.pulls import copies
+from portability.pulls.refusals import PullRefused
 from portability.requests.referrals import UnknownReferral
 from portability.requests.reviews import UnknownReview
 from portability.retention import erasures
 from portability.transfers import authorisations, receipts, recipients, sending
-from portability.trust.signing import ClockSkew
+from portability.trust.signing import ALGORITHMS, ClockSkew
 from web import auth, provider, rendering, sessions
 from web.answers import HTTP_FAULTS, MEDIA_TYPE, TEXT_MAX, HttpFault
 
@@ -80,6 +82,8 @@ STATUS: dict[type[PortabilityError], int] = {
     recipients.UnknownRecipient: 404,
     authorisations.UnknownAuthorisation: 404,
     sending.UnknownTransfer: 404,
+    copies.UnknownPull: 404,
+    PullRefused: 400,
     sending.WrongRegion: 409,
     receipts.ForgedReceipt: 401,
     receipts.WrongReceipt: 422,
@@ -102,6 +106,7 @@ DAY_SECONDS = 86_400
 RETRY_SECONDS = 5
 """When a caller may retry after an error that is expected to end by itself."""
 
+PULLS = "/v1/pulls"
 FOR_PROGRAMS = ("/v1/", "/.well-known/", "/healthz", "/metrics", "/openapi.json")
 
 
@@ -114,6 +119,7 @@ def handle(app: FastAPI) -> None:
     """Register the handlers that answer each error of the application."""
     app.exception_handler(PortabilityError)(for_error)
     app.exception_handler(errors.StepUpRequired)(_for_step_up)
+    app.exception_handler(PullRefused)(_for_refused_pull)
     app.exception_handler(RequestValidationError)(_validation_error)
     # A value that no column takes: longer, greater, or with the character NUL.
     app.exception_handler(DataError)(_unfit_value)
@@ -198,6 +204,22 @@ async def _for_step_up(request: Request, error: Exception) -> Response:
         wanted = sessions.Wanted(error.action, error.thing, request.url.path, fields)
         await run_in_threadpool(sessions.want, request, request.app.state.place, wanted)
     return await run_in_threadpool(for_error, request, error)
+
+
+def _for_refused_pull(request: Request, error: Exception) -> Response:
+    """Answer a provider as the RFCs of OAuth say, and a person with a page that has the same code."""
+    assert isinstance(error, PullRefused)  # noqa: S101  # as above
+    noted = {"error": error.fault, "at": request.scope["route"].path}
+    who = f"recipient:{error.recipient_id}" if error.recipient_id else "client"
+    request.app.state.place.observations.note("pull.refused", who, **noted)
+    if not for_programs(request):
+        return rendering.page(request, "pull_refused.html", status=error.status, fault=error.fault)
+    answered = {"error": error.fault, "error_description": str(error)[:TEXT_MAX]}
+    if not request.url.path.startswith(PULLS):
+        return JSONResponse(answered, error.status)
+    # The resource answers 401 whatever is wrong with the token or the proof (RFC 9449, 7.1).
+    challenge = f'DPoP error="{error.fault}", error_description="{error}", algs="{" ".join(ALGORITHMS)}"'
+    return JSONResponse(answered, 401, {"WWW-Authenticate": challenge})
 
 
 def _headers(error: PortabilityError, status: int) -> Iterator[tuple[str, str]]:

@@ -179,8 +179,8 @@ def _came_from(request: Request) -> str:
     """Return the page that contains the form whose address this is."""
     _, room, *rest = request.url.path.split("/")
     match room, rest:
-        case (("me" | "staff"), ["exports", export_id, *_]):
-            return f"/{room}/exports/{export_id}"
+        case (("me" | "staff"), ["exports" | "pulls" as part, identifier, *_]):
+            return f"/{room}/{part}/{identifier}"
         case "staff", ["recipients" | "sources" | "bulk" | "search" as part, *_]:
             return "/staff" if part in {"bulk", "search"} else f"/staff/{part}"
         case "staff", ["inbox", received_id, *_]:

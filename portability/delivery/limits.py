@@ -60,6 +60,8 @@ RETRY = AttemptRule("retry", 5, 3600)
 """Readings of what a copy lacks, for each copy: while one runs, the copy cannot be downloaded."""
 INBOX = AttemptRule("inbox", 120, 60)
 """Webhooks from one address."""
+PULL = AttemptRule("pull", 240, 60)
+"""Requests of providers for tokens, and people whom they send, from one address."""
 RECEIPT = AttemptRule("receipt", 20, 300)
 """For each request to a recipient for its keys."""
 
@@ -132,6 +134,21 @@ class AttemptLimits:
             else:
                 return
         self._count_alone(key, 1)
+
+    def is_first_use(self, token_id: str, seconds: int) -> bool:
+        """Remember that a token was used; returns whether it was not known, to one of two simultaneous callers only.
+
+        Args:
+            token_id: its `jti`, with who made it.
+            seconds: the greatest age at which it is accepted.
+        """
+        key = self._token_key(token_id)
+        if self._has_redis:
+            try:
+                return bool(self._open_redis().set(key, 1, ex=seconds, nx=True))
+            except FAILURES:
+                self._rest()
+        return self._count_alone(key, 1) == 1
 
     def _token_key(self, token_id: str) -> str:
         named = f"token\0{token_id}".encode(errors="replace")

@@ -11,22 +11,19 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from joserfc import jws
-from joserfc.jwk import ECKey
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, insert, select
 
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
 from portability.api.errors import BadInput
 from portability.database import history, models
 from portability.database.engine import now
+from portability.delivery import link_tokens
 from portability.delivery.downloads import claim_name
 from portability.errors import LinkInvalid, UnknownLink, WrongState
 from portability.messages import outbox
@@ -36,7 +33,7 @@ from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import READABLE, VolumeState
 from portability.requests.transition import end_links
 from portability.trust import audit, keys
-from portability.trust.signing import ALGORITHMS, LINK_TYPE, Jwks, SignatureFault, check, sign
+from portability.trust.signing import LINK_TYPE, sign
 
 LINK, CLAIM, EXPORT, VOLUME, COPY = (
     models.link,
@@ -46,7 +43,6 @@ LINK, CLAIM, EXPORT, VOLUME, COPY = (
     models.transfer_copy,
 )
 TTL_MAX_SECONDS = 30 * 86_400
-TOKEN_MAX = 2048
 SUBJECT = ("subject_kind", "subject_id", "subject_ref", "tenant", "profile", "revision")
 """What a resolved link tells about its export, beside `export_state`."""
 
@@ -165,7 +161,7 @@ def resolve(connection: Connection, keys_folder: Path, token: str) -> RowMapping
     history.check(connection)
     digest = _sha256(token)
     row = connection.execute(_living().where(LINK.c.token_sha256 == digest)).mappings().one_or_none()
-    claims = read(token, keys.own(connection, keys_folder, purpose="link"))
+    claims = link_tokens.read(token, keys.own(connection, keys_folder, purpose="link"))
     if row is None or claims is None or not hmac.compare_digest(row["token_sha256"], digest):
         raise LinkInvalid
     if not _lives(row) or claims["exp"] <= row["present"].timestamp():
@@ -173,25 +169,17 @@ def resolve(connection: Connection, keys_folder: Path, token: str) -> RowMapping
     return row
 
 
-def read(token: str, jwks: Jwks) -> Mapping[str, Any] | None:
-    """Return the claims of a token that we signed, None for any other; it always costs one signature check."""
-    checked = False
-    if len(token) <= TOKEN_MAX:
-        try:
-            claims = check(token, jwks, typ=LINK_TYPE)
-        except SignatureFault as error:
-            checked = error.checked
-        else:
-            return claims if {type(claims.get("exp")), type(claims.get("iat"))} == {int} else None
-    if not checked:
-        _check_decoy()
-    return None
-
-
 def claim(
-    connection: Connection, row: Mapping[Any, Any], volume: int, *, actor: str, claims_max: int, claim_seconds: float
+    connection: Connection,
+    row: Mapping[Any, Any],
+    volume: int,
+    *,
+    actor: str,
+    claims_max: int,
+    claim_seconds: float,
+    token: str | None = None,
 ) -> str:
-    """Begin a download of one volume and return the claim's token, which is valid until it expires.
+    """Begin a download of one volume and return the claim's token, which is valid until it expires; default: random.
 
     Raises: LinkInvalid if the link has ended meanwhile, has no such volume, or its downloads are used up.
     """
@@ -202,7 +190,7 @@ def claim(
         raise LinkInvalid
     if connection.execute(used).scalar_one() >= claims_max:
         raise LinkInvalid
-    token = secrets.token_urlsafe(32)
+    token = token or secrets.token_urlsafe(32)
     values = {"link_id": row["id"], "volume": volume, "claim_sha256": _sha256(token), "created_at": now()}
     connection.execute(insert(CLAIM).values(**values, expires_at=now(claim_seconds)))
     detail = {"link": row["id"], "claim": claim_name(_sha256(token)), "volume": volume}
@@ -225,6 +213,14 @@ def volumes(connection: Connection, row: Mapping[Any, Any]) -> Sequence[RowMappi
     """Return what a link gives access to, in order: the volumes, or for a recipient their encrypted copies."""
     table, query = _opened(row)
     return connection.execute(query.order_by(table.c.number)).mappings().all()
+
+
+def of_transfer(connection: Connection, transfer_id: str) -> RowMapping:
+    """Return the living link of a transfer, as `resolve` does. Raises LinkInvalid."""
+    row = connection.execute(_living().where(LINK.c.transfer_id == transfer_id)).mappings().one_or_none()
+    if row is None or not _lives(row):
+        raise LinkInvalid
+    return row
 
 
 def get(connection: Connection, link_id: str) -> RowMapping:
@@ -307,16 +303,3 @@ def _opened(row: Mapping[Any, Any]) -> tuple[Table, Select[*tuple[Any, ...]]]:
 
 def _sha256(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
-
-
-def _check_decoy() -> None:
-    token, key = _decoy()
-    with suppress(ValueError):
-        jws.deserialize_compact(token, key, algorithms=ALGORITHMS)
-
-
-@cache
-def _decoy() -> tuple[str, ECKey]:
-    """Make a token and its key, so that an unreadable token costs the same work as a readable one."""
-    key = ECKey.generate_key("P-256", {"kid": "decoy", "use": "sig", "alg": "ES256"})
-    return sign({"jti": secrets.token_urlsafe(24), "iat": 0, "exp": 0}, key, typ=LINK_TYPE), key

@@ -63,6 +63,7 @@ def give(
     datasets: Sequence[str],
     until: datetime | None = None,
     evidence: str | None = None,
+    dpop_jkt: str | None = None,
     actor: Actor,
     exporters: Collection[str] | None = None,
     needs_confirmation: bool = True,
@@ -70,15 +71,14 @@ def give(
     """Record an authorisation and return its id; without `until` it is for one transfer.
 
     `needs_confirmation`: whether the subject confirms what another person records, as far as the settings require it.
+    `dpop_jkt`: the thumbprint of the key that the recipient fetches with (RFC 9449, 6.1); None: it is sent to it.
 
     Raises: BadSubject, UnknownRecipient, WrongState, BadInput, BadDate, ReasonRequired.
     """
     kind, identifier, owner = subjects.parse(subject, tenant)
     _check_end(until)
     to = recipients.approved(connection, recipient)
-    scope = recipients.checked_datasets(datasets, exporters)
-    if beyond := [name for name in scope if not recipients.covers(to["datasets"], *_parts(name))]:
-        raise BadInput(f"the recipient may not receive {', '.join(beyond)}")
+    scope = _scope(to, datasets, exporters)
     authorisation_id, is_once = f"aut_{secrets.token_hex(10)}", not until
     values: dict[str, Any] = {
         "id": authorisation_id,
@@ -91,6 +91,7 @@ def give(
         "once": is_once,
         "expires_at": until,
         "evidence": _evidence(actor, evidence),
+        "dpop_jkt": dpop_jkt,
         "created_by": str(actor),
         "created_identity": actor.identity,
         "created_at": now(),
@@ -104,6 +105,13 @@ def give(
     detail = {"authorisation": authorisation_id, **detail}
     audit.record(connection, "authorisation.given", actor=str(actor), detail=detail)
     return authorisation_id
+
+
+def _scope(to: Mapping[Any, Any], datasets: Sequence[str], exporters: Collection[str] | None) -> list[str]:
+    scope = recipients.checked_datasets(datasets, exporters)
+    if beyond := [name for name in scope if not recipients.covers(to["datasets"], *_parts(name))]:
+        raise BadInput(f"the recipient may not receive {', '.join(beyond)}")
+    return scope
 
 
 def _check_end(until: datetime | None) -> None:
@@ -235,13 +243,19 @@ def lasting() -> ColumnElement[bool]:
     return and_(TABLE.c.revoked_at.is_(None), unused, lasts)
 
 
-def covering(connection: Connection, export: Mapping[Any, Any], recipient: Mapping[Any, Any]) -> RowMapping:
-    """Return the newest active authorisation to send an export's data to a recipient. Raises NotAuthorised."""
+def covering(
+    connection: Connection, export: Mapping[Any, Any], recipient: Mapping[Any, Any], only: str | None = None
+) -> RowMapping:
+    """Return the newest active authorisation to send an export's data to a recipient, or `only` the one with an id.
+
+    Raises: NotAuthorised.
+    """
     matching = (
         TABLE.c.recipient_id == recipient["id"],
         TABLE.c.subject_kind == export["subject_kind"],
         TABLE.c.subject_id == export["subject_id"],
         TABLE.c.tenant.is_not_distinct_from(export["tenant"]),
+        *([TABLE.c.id == only] if only else []),
     )
     query = select(TABLE).where(*matching, standing()).order_by(TABLE.c.created_at.desc(), TABLE.c.id)
     found = connection.execute(query).mappings().all()
@@ -279,6 +293,7 @@ def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
     names = ("id", "recipient_id", "recipient", "domain", "subject_kind", "datasets", "once", "evidence")
     content: dict[str, JSON] = {name: row[name] for name in (*names, "stands", "confirmed")}
     times = ("created_at", "countersigned_at", "expires_at", "used_at", "revoked_at")
+    content["pull"] = row["dpop_jkt"] is not None
     return {**content, "subject": row["subject_ref"], **{name: rfc3339(row[name]) for name in times}}
 
 

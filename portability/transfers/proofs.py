@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +50,7 @@ class KeyRotation:
     age_key: str
     jwks_url: str
     webhook_url: str
+    redirect_uris: Sequence[str] = ()
 
 
 def challenge(client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any]) -> None:
@@ -108,11 +109,11 @@ def rotation(client: SafeHttpClient, settings: Settings, row: Mapping[Any, Any],
     check_clock(claims["iat"], what="the statement")
     if row["rotated_at"] is not None and claims["iat"] <= row["rotated_at"].timestamp():
         raise WrongRotation("claim iat: the statement is older than the last change of the key")
-    texts = [claims.get(name, row[name]) for name in KeyRotation.__dataclass_fields__]
+    texts = [claims.get(name, row[name]) for name in ("age_key", "jwks_url", "webhook_url")]
     if not all(isinstance(text, str) for text in texts):
         raise WrongRotation("claims age_key, jwks_url and webhook_url: they must be texts")
     age_key, jwks_url, webhook_url = texts
-    rotated = KeyRotation(age_keys.checked(age_key), jwks_url, webhook_url)
+    rotated = KeyRotation(age_keys.checked(age_key), jwks_url, webhook_url, row["redirect_uris"] or [])
     recipients.check_addresses(client, row["domain"], jwks_url, webhook_url)
     changed = {name: getattr(rotated, name) for name in KeyRotation.__dataclass_fields__}
     challenge(client, settings, {**row, **changed})

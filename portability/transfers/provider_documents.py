@@ -7,7 +7,7 @@ of a recorded recipient is signed by the recorded key set, so that no other part
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -47,6 +47,8 @@ class ProviderDocument:
     age_key: str
     jwks_url: str
     webhook_url: str
+    redirect_uris: Sequence[str]
+    """Where people return to after a consent that it asks for."""
     issued_at: datetime
 
 
@@ -101,7 +103,7 @@ def renewed(
     token = _fetched(client, row["domain"], url)
     document = _checked(client, row["domain"], token, key_sets.fetch(client, row["jwks_url"]))
     changed = {name: getattr(document, name) for name in KeyRotation.__dataclass_fields__}
-    if all(row[name] == value for name, value in changed.items()):
+    if all((row[name] or []) == value for name, value in changed.items()):
         return None
     if row["rotated_at"] is not None and document.issued_at <= row["rotated_at"]:
         raise WrongProvider("claim iat: the provider document is older than the last change of the key")
@@ -134,7 +136,15 @@ def _checked(client: SafeHttpClient, domain: str, token: str, jwks: Jwks) -> Pro
     if not isinstance(formats, list) or not set(FORMATS).intersection(map(str, formats)):
         raise WrongProvider(f"claim formats: the provider reads no format that is sent here: {', '.join(FORMATS)}")
     recipients.check_addresses(client, domain, jwks_url, webhook_url)
-    return ProviderDocument(domain, name, age_keys.checked(age_key), jwks_url, webhook_url, issued_at)
+    returns = recipients.check_redirects(client, domain, _redirects(stated))
+    return ProviderDocument(domain, name, age_keys.checked(age_key), jwks_url, webhook_url, returns, issued_at)
+
+
+def _redirects(stated: Mapping[str, Any]) -> Sequence[str]:
+    listed = stated.get("redirect_uris", [])
+    if not isinstance(listed, list) or not all(isinstance(uri, str) for uri in listed):
+        raise WrongProvider("claim redirect_uris: it must be a list of texts")
+    return listed
 
 
 def _check_times(stated: Mapping[str, Any]) -> datetime:

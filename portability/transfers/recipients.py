@@ -37,6 +37,7 @@ from portability.trust import audit, keys
 
 TABLE = models.recipient
 NAME_MAX = 200
+REDIRECTS_MAX, URI_MAX = 10, 500
 PURPOSE = b"portability webhook secret 1"
 SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix that Standard Webhooks defines
 DATASET = re.compile(r"[A-Za-z0-9_-]{1,100}(/[A-Za-z0-9_-]{1,100})?")
@@ -78,6 +79,8 @@ class RecipientEntry:
     jwks_url: str
     webhook_url: str
     datasets: tuple[str, ...] | None
+    redirect_uris: tuple[str, ...] = ()
+    """Where people return to after a consent that it asks for; empty: it asks for none."""
 
 
 def checked(
@@ -93,6 +96,7 @@ def checked(
     mechanism: str | None = None,
     safeguard: str | None = None,
     datasets: Sequence[str] | None = None,
+    redirect_uris: Sequence[str] = (),
     exporters: Collection[str] | None = None,
 ) -> RecipientEntry:
     """Return the entry if it is valid. It resolves names: call it outside of a transaction.
@@ -113,7 +117,8 @@ def checked(
     scope = None if datasets is None else tuple(checked_datasets(datasets, exporters))
     key = age_keys.checked(age_key)
     check_addresses(client, host, jwks_url, webhook_url)
-    return RecipientEntry(clean_name, host, where, ground, kept, key, jwks_url, webhook_url, scope)
+    returns = tuple(check_redirects(client, host, redirect_uris))
+    return RecipientEntry(clean_name, host, where, ground, kept, key, jwks_url, webhook_url, scope, returns)
 
 
 def add(
@@ -131,6 +136,7 @@ def add(
     values: dict[str, Any] = {
         **{name: getattr(entry, name) for name in RecipientEntry.__dataclass_fields__},
         "datasets": None if entry.datasets is None else list(entry.datasets),
+        "redirect_uris": list(entry.redirect_uris),
         "id": identifier,
         "webhook_kid": kid,
         "created_by": str(actor),
@@ -232,6 +238,7 @@ def view(row: Mapping[Any, Any]) -> dict[str, JSON]:
         **clean_name,
         "state": state(row),
         **addresses,
+        "redirect_uris": row["redirect_uris"] or [],
         "fingerprint": age_keys.fingerprint(row["age_key"]),
         "created_at": rfc3339(row["created_at"]),
         "approved_at": rfc3339(row["approved_at"]),
@@ -296,11 +303,20 @@ def check_addresses(client: SafeHttpClient, domain: str, jwks_url: str, webhook_
     client.check(jwks_url)
 
 
-def check_domain(client: SafeHttpClient, domain: str, jwks_url: str) -> None:
-    """Check that the key set is on the recipient's domain or below it: the owner of the domain owns the keys."""
+def check_redirects(client: SafeHttpClient, domain: str, uris: Sequence[str]) -> Sequence[str]:
+    """Return the addresses that people return to, which are on the domain or below it. Raises BadInput."""
+    if len(uris) > REDIRECTS_MAX or any("#" in uri or len(uri) > URI_MAX for uri in uris):
+        raise BadInput(f"use at most {REDIRECTS_MAX} redirect URIs of at most {URI_MAX} characters, without a fragment")
+    for uri in uris:
+        check_domain(client, domain, uri, what="a redirect URI")
+    return uris
+
+
+def check_domain(client: SafeHttpClient, domain: str, url: str, *, what: str = "the key set") -> None:
+    """Check that a URL is on the recipient's domain or below it: the owner of the domain owns the keys."""
     if client.target(f"https://{domain}").host != domain:
         raise AddressRefused("the domain is not a valid host name")
-    host = client.target(jwks_url).host
+    host = client.target(url).host
     is_below = host == domain or host.endswith(f".{domain}")
-    if not is_below and not (client.loopback and is_loopback(jwks_url)):
-        raise AddressRefused("the key set is not on the recipient's domain")
+    if not is_below and not (client.loopback and is_loopback(url)):
+        raise AddressRefused(f"{what} is not on the recipient's domain")

@@ -89,8 +89,16 @@ class WrongRegion(BadInput):
     default_hint = "check PORTABILITY_TENANT_REGIONS and PORTABILITY_STORAGE_REGION; see `portability doctor`"
 
 
-def start(connection: Connection, settings: Settings, export_id: str, recipient: str, *, actor: Actor) -> str:
-    """Begin to send a ready export to a recipient; returns the transfer's id.
+def start(
+    connection: Connection,
+    settings: Settings,
+    export_id: str,
+    recipient: str,
+    *,
+    actor: Actor,
+    consent_id: str | None = None,
+) -> str:
+    """Begin to send a ready export to a recipient; returns the transfer's id. `consent_id`: of the only consent to use.
 
     Raises: UnknownExport; UnknownRecipient; WrongState; NotAuthorised; WrongRegion; NoSigningKey.
     """
@@ -105,7 +113,7 @@ def start(connection: Connection, settings: Settings, export_id: str, recipient:
     living = (TABLE.c.export_id == export_id, TABLE.c.recipient_id == to["id"], TABLE.c.state.in_(TRANSFERS_LIVE))
     if connection.scalar(select(TABLE.c.id).where(*living)) is not None:
         raise WrongState(f"export {export_id} is already being sent to this recipient")
-    consent = authorisations.covering(connection, row, to)
+    consent = authorisations.covering(connection, row, to, consent_id)
     transfer_id = f"trf_{secrets.token_hex(10)}"
     is_held = needs_human(to, settings.country)
     values: dict[str, Any] = {

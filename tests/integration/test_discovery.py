@@ -115,6 +115,19 @@ def test_a_second_person_approves_it(json_of: Run, third: Provider, monkeypatch:
     assert json_of("recipients", "approve", "localhost", "--as", "officer:two")["state"] == "approved"
 
 
+def test_redirect_uris_come_and_change_with_the_document(json_of: Run, third: Provider) -> None:
+    """They are recorded with the recipient; a newer document replaces them, and the same document changes nothing."""
+    first, second = third.returns_to, f"{third.server.url}/later"
+    publish(third, stated(third, redirect_uris=[first]))
+    assert discover(json_of, third)["redirect_uris"] == [first]
+    assert refresh(json_of, third)["changed"] is False
+    publish(third, stated(third, redirect_uris=[second]))
+    changed = refresh(json_of, third)
+    assert (changed["changed"], changed["redirect_uris"]) == (True, [second])
+    publish(third, stated(third, iat=int(time.time()) + 2))
+    assert refresh(json_of, third)["redirect_uris"] == []
+
+
 WRONG: dict[str, tuple[dict[str, object], str]] = {
     "another domain": ({"iss": "evil.example"}, "wrong_provider"),
     "keys elsewhere": ({"jwks_url": "https://evil.example/jwks.json"}, "address_refused"),
@@ -133,6 +146,10 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     "formats of others": ({"formats": ["other/7"]}, "wrong_provider"),
     "formats as a text": ({"formats": "portability/1"}, "wrong_provider"),
     "without time": ({"iat": None}, "wrong_provider"),
+    "a redirect elsewhere": ({"redirect_uris": ["https://evil.example/back"]}, "address_refused"),
+    "a redirect with a fragment": ({"redirect_uris": ["https://localhost/back#x"]}, "bad_input"),
+    "eleven redirects": ({"redirect_uris": ["https://localhost/back"] * 11}, "bad_input"),
+    "redirects as a text": ({"redirect_uris": "https://localhost/back"}, "wrong_provider"),
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 import redis
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisAway
+from simultaneous import in_threads
 
 from portability.delivery.limits import KEPT_MAX, AttemptLimits, AttemptRule, client, network
 from portability.errors import QueueUnavailable, TooManyAttempts
@@ -130,6 +131,16 @@ def test_a_token_counts_once_without_redis() -> None:
     limits.use("jti-1", seconds=330)
     assert limits.was_used("jti-1")
     assert not limits.was_used("jti-2")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_of_many_simultaneous_uses_one_is_the_first(connect: Callable[[], Redis], is_there: bool) -> None:
+    """In Redis for all processes, and without it for all threads of a process."""
+    limits = AttemptLimits(connect if is_there else away, SALT)
+    assert sorted(in_threads(8, lambda _number: limits.is_first_use("jti-1", 120)))[-2:] == [False, True]
+    assert limits.is_first_use("jti-2", 120)
+    if is_there:
+        assert not AttemptLimits(connect, SALT).is_first_use("jti-1", 120)
 
 
 def test_the_smallest_rule_lets_one_through_alone() -> None:

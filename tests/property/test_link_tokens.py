@@ -19,7 +19,7 @@ from sqlalchemy import delete, insert
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
-from portability.delivery import links
+from portability.delivery import link_tokens, links
 from portability.delivery.links import Link
 from portability.errors import LinkInvalid
 from portability.trust import keys
@@ -157,14 +157,14 @@ def none_passes(issued: Issued, count: int, seed: int) -> None:
     token = issued.link.token
     for number in range(count):
         other = mutated(chance, token)
-        if other != token and links.read(other, issued.jwks) is not None:
+        if other != token and link_tokens.read(other, issued.jwks) is not None:
             assert not issued.opens(other), f"token number {number} of seed {seed} opens the link"
 
 
 def test_the_token_itself_opens(issued: Issued) -> None:
     """Or all that follows would prove nothing."""
     assert issued.opens(issued.link.token)
-    assert links.read(issued.link.token, issued.jwks) is not None
+    assert link_tokens.read(issued.link.token, issued.jwks) is not None
 
 
 def test_none_that_is_alike_opens(issued: Issued) -> None:
@@ -203,7 +203,7 @@ def test_what_is_planted_beside_its_signature_does_not_open(issued: Issued) -> N
     with writing(issued.world.engine) as connection:
         connection.execute(delete(models.link).where(models.link.c.id.startswith("lnk_planted")))
     assert len(opened) <= signed_by_us
-    assert all(links.read(other, issued.jwks) is not None for other in opened)
+    assert all(link_tokens.read(other, issued.jwks) is not None for other in opened)
 
 
 def test_twenty_thousand_mutations_open_nothing(issued: Issued) -> None:

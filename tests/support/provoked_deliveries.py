@@ -178,6 +178,7 @@ def a_recipient(stage: Stage) -> None:
         "age_key": str(stage.other.identity.to_public()),
         "jwks_url": f"{stage.other.server.url}/jwks.json",
         "webhook_url": f"{stage.other.server.url}/hook",
+        "redirect_uris": [stage.other.returns_to],
     }
     added = stage.call("POST", "/v1/recipients", *OFFICER, json=recorded, status=201)
     stage.call("POST", f"/v1/recipients/{added['id']}/approve", *COLLEAGUE)

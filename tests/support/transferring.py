@@ -86,6 +86,11 @@ class Provider:
         return {"keys": [self.key.as_dict(private=False)]}
 
     @property
+    def returns_to(self) -> str:
+        """Where people come back to after a consent that it asks for."""
+        return f"{self.server.url}/back"
+
+    @property
     def webhooks(self) -> list[Heard]:
         """Offers: neither challenges nor notices."""
         hooks = [heard for heard in self.server.heard if heard.path == "/hook" and not _is_challenge(heard)]
@@ -113,6 +118,7 @@ class Provider:
             age_key=str(self.identity.to_public()),
             jwks_url=f"{self.server.url}/jwks.json",
             webhook_url=f"{self.server.url}/hook",
+            redirect_uris=[self.returns_to],
             datasets=datasets,
         )
         with writing(made.engine) as connection:

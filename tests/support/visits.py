@@ -44,9 +44,15 @@ def standing(folder: Path, **settings: str) -> Iterator[tuple[Deployment, str]]:
 
 @contextmanager
 def visiting(
-    browser: Browser, stack: VisitedStack, size: tuple[int, int] = WIDE, *, locale: str = "en-GB", **more: Any
+    browser: Browser,
+    stack: VisitedStack,
+    size: tuple[int, int] = WIDE,
+    *,
+    locale: str = "en-GB",
+    leads_to: str = "-",
+    **more: Any,
 ) -> Iterator[Page]:
-    """A page on which nothing is complained of, and nothing is asked for from anywhere else."""
+    """A page on which nothing is complained of, and nothing is asked for from anywhere but where it `leads_to`."""
     viewport = {"width": size[0], "height": size[1]}
     context = browser.new_context(locale=locale, timezone_id="Asia/Jakarta", viewport=viewport, **more)  # type: ignore[arg-type]  # as playwright has it
     context.set_default_timeout(60_000)
@@ -54,7 +60,9 @@ def visiting(
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if "status of 40" not in message.text else None)
-    page.on("request", lambda request: None if request.url.startswith(stack.url) else faults.append(request.url))
+    page.on(
+        "request", lambda request: None if request.url.startswith((stack.url, leads_to)) else faults.append(request.url)
+    )
     try:
         yield page
         assert faults == []

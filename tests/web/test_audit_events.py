@@ -8,6 +8,7 @@ from typing import Any
 
 import provoked_deliveries
 import provoked_inbox
+import provoked_pulls
 import provoked_requests
 import pytest
 from factories import MadeUpExporter, things
@@ -27,7 +28,7 @@ PAGE = ROOT / "docs" / "audit.md"
 NAMES = re.compile(r"[a-z_]+")
 OPTIONAL = re.compile(r"\((.*?)\)")
 DOCUMENTED = {row["event"]: row for row in table(PAGE, "event")}
-CAUSES = causes(provoked_requests, provoked_deliveries, provoked_inbox)
+CAUSES = causes(provoked_requests, provoked_deliveries, provoked_inbox, provoked_pulls)
 PEOPLE = {"subject", "tenant_admin", "staff", "officer", "auditor", "operator"}
 
 

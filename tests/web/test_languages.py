@@ -12,11 +12,12 @@ import httpx
 import pytest
 from factories import MadeUpExporter, things
 from jinja2 import Environment, Template
+from pulling import PullClient
 from received_steps import decidable, recorded_sender
 from repository import ROOT
 from sending import sender
-from served import CONTACT, OTHER, OWNER, TENANT, Served, serving
-from transferring import Provider
+from served import CONTACT, OTHER, OWNER, TENANT, Browser, Served, serving
+from transferring import EXPORTER, Provider
 from untranslated import left_in_source, texts_of
 
 from portability import locale
@@ -92,8 +93,18 @@ def check(answer: httpx.Response, language: str, status: int = 200) -> None:
     assert language == locale.SOURCE or left_in_source(texts_of(answer.text, language), language) == []
 
 
+def check_pulls(visitor: Browser, asking: PullClient, language: str) -> None:
+    """Check what a person sees of a provider that asks for a copy: the request, the way back, and a used request."""
+    path = f"/me/pulls/{asking.pushed(EXPORTER).rpartition(':')[2]}"
+    check(visitor.client.get(path), language)
+    check(visitor.send(path, page=path, answer="allow", datasets=EXPORTER), language)
+    check(visitor.client.get(path), language, 400)
+
+
 @pytest.mark.parametrize("language", locale.languages())
-def test_each_page_is_in_each_language(served: Served, filled: Filled, rendered: set[str], language: str) -> None:
+def test_each_page_is_in_each_language(
+    served: Served, filled: Filled, other: Provider, rendered: set[str], language: str
+) -> None:
     """Pages of a person, staff, officers and auditors, of links and of errors."""
     spoken = {"Accept-Language": language}
     link, code = served.link(filled.ready).token, served.link(filled.of_contact, audience="code").token
@@ -115,6 +126,7 @@ def test_each_page_is_in_each_language(served: Served, filled: Filled, rendered:
         for path in ("/me", *(f"/me/exports/{each}" for each in (filled.ready, filled.denied))):
             check(visitor.client.get(path), language)
         check(visitor.send("/me/exports", page="/me", profile="access", since="never"), language, 400)
+        check_pulls(visitor, PullClient(served.url, other), language)
     with served.browser(OTHER, strong=False) as visitor:
         visitor.client.headers.update(spoken)
         check(visitor.send("/me/exports", page="/me", profile="access"), language, 401)

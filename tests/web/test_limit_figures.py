@@ -94,6 +94,17 @@ def receipts(served: Served) -> Answers:
         yield httpx.post(address, content=b"x", headers={"Content-Type": "application/jose"})
 
 
+def token_requests(served: Served) -> Answers:
+    while True:
+        yield httpx.post(f"{served.url}/v1/oauth/token", data={"grant_type": "authorization_code"})
+
+
+def arrivals(served: Served) -> Answers:
+    with served.browser() as visitor:
+        while True:
+            yield visitor.client.get("/oauth/authorize")
+
+
 ATTEMPTS: dict[str, Callable[[Served], Answers]] = {
     "failed_logins": failed_logins,
     "wrong_codes": lambda served: codes_of_links(served, "code/check", 1, code="00000000"),
@@ -107,6 +118,8 @@ ATTEMPTS: dict[str, Callable[[Served], Answers]] = {
     "open_requests": lambda served: requests_since(served, lambda number: f"2021-01-{number:02}"),
     "retries": retries,
     "receipts": receipts,
+    "token_requests": token_requests,
+    "arrivals": arrivals,
 }
 
 

@@ -45,6 +45,9 @@ class RecipientBody(Body):
     datasets: Annotated[list[texts.DatasetName], Field(max_length=200), texts.documented(minItems=1)] | None = Field(
         None, description="Default: everything"
     )
+    redirect_uris: Annotated[list[texts.Url], Field(max_length=recipients.REDIRECTS_MAX)] = Field(
+        [], description="Where people return to after a consent that it asks for, on its domain: docs/pull.md"
+    )
 
 
 @router.get("", operation_id="list_recipients", response_model=RecipientList)

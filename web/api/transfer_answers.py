@@ -36,6 +36,7 @@ class RecipientAnswer(BaseModel):
     age_key: NormalAgeKey
     jwks_url: texts.Address
     webhook_url: texts.Address
+    redirect_uris: list[texts.Address] = Field(description="Where people return to after a consent that it asks for")
     fingerprint: Fingerprint
     created_at: Moment
     approved_at: Moment | None
@@ -70,6 +71,7 @@ class AuthorisationAnswer(BaseModel):
     evidence: Label | None
     stands: bool = Field(description="Whether it is in force now")
     confirmed: bool
+    pull: bool = Field(description="Whether the recipient asked for it, and fetches the data itself")
     subject: Pseudonym
     created_at: Moment
     countersigned_at: Moment | None = Field(description="When a second person saw the signed consent")

@@ -6,11 +6,10 @@ volume; the address of the claim may be requested again, in ranges, until the cl
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Header, Path, Query, Request
+from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Connection, RowMapping
 
@@ -23,21 +22,19 @@ from portability.people.actor_names import ADDRESS_ISSUER
 from portability.requests import exports
 from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import sending
-from web import problems, rendering, sessions
+from web import problems, rendering, sessions, volume_answers
 from web.auth import NotLoggedIn, OurForm, check_form, permit
 from web.context import AppContext, CurrentContext
 from web.headers import policy_with_forms_to
 from web.logins import Login
 from web.pages import copy_status, otp_session
-from web.ranges import Part, Unsatisfiable, wanted
 from web.running_downloads import RunningDownload
-from web.stream import VolumeStream
+from web.volume_answers import AskedBytes, VolumeNumber
 
 router = APIRouter(prefix="/d", include_in_schema=False)
 
 PRESIGNED_SECONDS = 300
 Claim = Annotated[str, Query(max_length=100)]
-VolumeNumber = Annotated[int, Path(ge=1, le=1_000_000)]
 
 
 @router.api_route("/{token}", methods=["GET", "HEAD"])
@@ -155,18 +152,17 @@ def volume(
     # of volumes by one link: they are counted each for itself.
     counted = (str(number),) if link["audience"] == Audience.RECIPIENT else ()
     place.limits.attempt(limits.LINK, link["id"], *counted)
-    headers = _volume_headers(stored)
-    if request.method == "HEAD":
-        return Response(None, 200, {**headers, "Content-Length": str(stored["bytes"])}, _media_type(stored))
-    if isinstance(place.storage, PresigningStorage):
+    if request.method != "HEAD" and isinstance(place.storage, PresigningStorage):
         address = place.storage.presigned(stored["object_key"], name=stored["file"], seconds=PRESIGNED_SECONDS)
-        RunningDownload.begin(place, link, stored, claim, _device(request), by_storage=True)
+        RunningDownload.begin(place, link, stored, claim, volume_answers.device(request), by_storage=True)
         return RedirectResponse(address, 302)
-    try:
-        part = wanted(range_header, if_range, etag=headers["ETag"], size=stored["bytes"])
-    except Unsatisfiable:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{stored['bytes']}"})
-    return _streamed(request, place, link, stored, claim, token, part, headers)
+
+    def check_link() -> None:
+        with place.reading() as connection:
+            links.claimed(connection, links.resolve(connection, place.settings.keys, token), number, claim)
+
+    asked = AskedBytes(request, range_header, if_range)
+    return volume_answers.answer(place, asked, link, stored, claim, check=check_link)
 
 
 def begun(
@@ -174,8 +170,14 @@ def begun(
 ) -> Response:
     """Claim a download of a volume and redirect to it. Raises LinkInvalid."""
     settings = place.settings
-    limits = {"claims_max": settings.link_claims_max, "claim_seconds": settings.link_claim_seconds}
-    claim = links.claim(connection, link, number, actor=actor, **limits)
+    claim = links.claim(
+        connection,
+        link,
+        number,
+        actor=actor,
+        claims_max=settings.link_claims_max,
+        claim_seconds=settings.link_claim_seconds,
+    )
     return rendering.see_other(f"/d/{token}/volumes/{number}?claim={claim}")
 
 
@@ -191,59 +193,6 @@ def _resolved(request: Request, place: AppContext, connection: Connection, token
     except LinkInvalid:
         place.limits.attempt(limits.LINK, "wrong", rendering.address(request))
         raise
-
-
-def _streamed(
-    request: Request,
-    place: AppContext,
-    link: RowMapping,
-    stored: RowMapping,
-    claim: str,
-    token: str,
-    part: Part | None,
-    headers: Mapping[str, str],
-) -> Response:
-    size, number = stored["bytes"], stored["number"]
-    status = 200 if part is None else 206
-    wanted_part = part or Part(0, size - 1)
-    ranged = {} if part is None else {"Content-Range": f"bytes {part.first}-{part.last}/{size}"}
-    blocks = _begun(place.storage.read(stored["object_key"], wanted_part.first))
-    download = RunningDownload.begin(place, link, stored, claim, _device(request), first=wanted_part.first)
-
-    def lives(sent_bytes: int) -> None:
-        download.sent(sent_bytes)
-        with place.reading() as connection:
-            links.claimed(connection, links.resolve(connection, place.settings.keys, token), number, claim)
-
-    known = {**headers, **ranged}
-    return VolumeStream(blocks, wanted_part, status, known, _media_type(stored), lives=lives, ended=download.ended)
-
-
-def _begun(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
-    """Return the same blocks with the first one read: an error of storage can still become an error answer."""
-    first = next(blocks, b"")
-
-    def all_blocks() -> Generator[bytes, None, None]:
-        yield first
-        yield from blocks
-
-    return all_blocks()
-
-
-def _device(request: Request) -> str:
-    return sessions.device(request.headers.get("user-agent", ""))
-
-
-def _volume_headers(stored: RowMapping) -> dict[str, str]:
-    """Return the headers that a download manager needs. The file name contains only an opaque id (R43)."""
-    name = stored["file"]
-    digest = base64.b64encode(bytes.fromhex(stored["sha256"])).decode()
-    return {
-        "Accept-Ranges": "bytes",
-        "Content-Disposition": f"attachment; filename=\"{name}\"; filename*=UTF-8''{name}",
-        "ETag": f'"{stored["sha256"]}"',
-        "Repr-Digest": f"sha-256=:{digest}:",  # of the whole volume, also where a part is sent (RFC 9530)
-    }
 
 
 def _admitted(request: Request, link: RowMapping, login: Login | None) -> Actor | None:
@@ -295,10 +244,6 @@ def _transfer(place: AppContext, link: RowMapping, token: str) -> dict[str, obje
         "jwks_url": f"{base}/.well-known/jwks.json",
     }
     return {"transfer": transfer}
-
-
-def _media_type(stored: RowMapping) -> str:
-    return "application/zip" if stored["file"].endswith(".zip") else "application/octet-stream"
 
 
 def _storage_origin(place: AppContext) -> str | None:

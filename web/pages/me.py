@@ -25,9 +25,9 @@ from web.auth import LoggedIn, OurForm
 from web.context import CurrentContext
 from web.logins import Login
 from web.pages import copy_status, download, my_transfers
-from web.pages.download import VolumeNumber
 from web.scopes import own_scope
 from web.visibility import found
+from web.volume_answers import VolumeNumber
 
 router = APIRouter(prefix="/me", include_in_schema=False)
 SHOWN = 20

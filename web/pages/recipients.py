@@ -36,6 +36,7 @@ class RecipientForm(BaseModel):
     jwks_url: Address
     webhook_url: Address
     datasets: Line = ""
+    redirect_uris: Address = ""
 
 
 @router.get("")
@@ -52,7 +53,7 @@ def record(
     """Record a recipient. Only this answer shows its webhook secret."""
     actor = permit(place, login, Action.RECIPIENTS)
     settings = place.settings
-    fields = recorded.model_dump(exclude={"csrf", "mechanism", "safeguard", "datasets"})
+    fields = recorded.model_dump(exclude={"csrf", "mechanism", "safeguard", "datasets", "redirect_uris"})
     entry = recipients.checked(
         SafeHttpClient.of(settings),
         settings.country,
@@ -60,6 +61,7 @@ def record(
         mechanism=recorded.mechanism or None,
         safeguard=recorded.safeguard or None,
         datasets=recorded.datasets.split(",") if recorded.datasets.strip() else None,
+        redirect_uris=recorded.redirect_uris.split(",") if recorded.redirect_uris else (),
         exporters=place.exporters,
     )
     with place.writing() as connection:

@@ -20,6 +20,7 @@ from portability.requests import deadline_events
 from portability.settings import Settings
 from worker import transfer
 from worker.claim.claims import claimable
+from worker.clock import pulls
 
 log = structlog.get_logger()
 SLICE, TRANSFER = models.slice, models.transfer
@@ -88,6 +89,7 @@ def run(engine: Engine, queue: WakeUps, settings: Settings, stop: threading.Even
     refreshed_at = -REFRESH_SECONDS
     while not stop.is_set():
         try:
+            pulls.send_ready(engine, settings)
             if sent := dispatch(engine, queue):
                 log.info("clock.woke", slices=sent)
             if time.monotonic() - refreshed_at >= REFRESH_SECONDS:

@@ -14,6 +14,7 @@ from portability.inbox import received
 from portability.law import deadlines
 from portability.messages import outbox, recipient_notices
 from portability.people import sessions, subject_locks, subjects
+from portability.pulls import tokens
 from portability.requests import exports, idempotency
 from portability.requests.states import DISCARDED
 from portability.retention import anonymise
@@ -48,6 +49,7 @@ def purge(engine: Engine, months: int) -> int:
     _purge_what_ended(engine, before)
     _purge_logins(engine)
     _purge_keys(engine)
+    _purge_tokens(engine)
     _end_downloads(engine)
     return gone
 
@@ -76,6 +78,14 @@ def _purge_keys(engine: Engine) -> None:
             return
     with writing(engine) as connection:
         idempotency.purge(connection)
+
+
+def _purge_tokens(engine: Engine) -> None:
+    with reading(engine) as connection:
+        if not tokens.has_outdated(connection):
+            return
+    with writing(engine) as connection:
+        tokens.purge(connection)
 
 
 def _over(before: datetime) -> Sequence[ColumnElement[bool]]:

@@ -25,6 +25,7 @@ recipient = Table(
     Column("webhook_url", Text, nullable=False),
     Column("webhook_kid", String(64), nullable=False, comment="the link key that its webhook secret is derived with"),
     Column("datasets", JsonType, comment="exporter or exporter/dataset; null: all"),
+    Column("redirect_uris", JsonType, comment="where people return to after a consent that it asks for"),
     Column("created_by", String(200), nullable=False),
     Column("created_identity", String(400), comment="issuer and id of who recorded it, in whatever role"),
     Column("created_at", UtcTime, nullable=False),
@@ -58,6 +59,9 @@ authorisation = Table(
     Column("document", String(200), comment="where the signed consent is stored that a second person has seen"),
     Column("countersigned_by", String(200), comment="the second person, instead of the subject's confirmation"),
     Column("countersigned_at", UtcTime),
+    Column(
+        "dpop_jkt", String(43), comment="SHA-256 of the key that the recipient fetches with; null: it is sent to it"
+    ),
     Column("used_at", UtcTime),
     Column("revoked_by", String(200)),
     Column("revoked_at", UtcTime),

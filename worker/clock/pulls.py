@@ -1,0 +1,34 @@
+"""Send the copies that providers asked for as soon as they are ready."""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy import Engine
+
+from portability.api.errors import PortabilityError
+from portability.database.engine import reading, writing
+from portability.pulls import copies
+from portability.settings import Settings
+
+log = structlog.get_logger()
+
+
+def send_ready(engine: Engine, settings: Settings) -> int:
+    """Start the transfers of copies that are ready; returns how many. Raises DatabaseUnavailable.
+
+    A copy that cannot be sent is over, with the reason; after a fault that may pass, it is tried at the next time.
+    """
+    with reading(engine) as connection:
+        waiting = copies.waiting(connection)
+    sent = 0
+    for pull_id in waiting:
+        try:
+            with writing(engine) as connection:
+                copies.send(connection, settings, pull_id)
+            sent += 1
+        except PortabilityError as error:
+            log.warning("pull.waits" if error.retryable else "pull.failed", pull=pull_id, code=error.code)
+            if not error.retryable:
+                with writing(engine) as connection:
+                    copies.fail(connection, pull_id, error.code)
+    return sent
