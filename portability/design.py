@@ -77,7 +77,7 @@ TEXT_ON: Final[Mapping[str, tuple[str, ...]]] = {
     "warn-tint": ("ink", "soft", "warn"),
     "bad-tint": ("ink", "soft", "bad"),
     "theirs": ("ink", "soft", "accent", "warn"),
-    "line": ("ink",),
+    "line": ("ink", "soft"),
     "accent": ("on",),
     "bad": ("on",),
 }

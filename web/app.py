@@ -31,7 +31,7 @@ from web.context import AppContext, WebhookAnswers
 from web.headers import Guarded
 from web.journal import Shipped
 from web.observations import Observations, Observed
-from web.pages import address_login, brand, desk, download, login, me, my_sessions, my_transfers, staff
+from web.pages import address_login, brand, components, desk, download, login, me, my_sessions, my_transfers, staff
 from web.pages import audit as desk_audit
 from web.pages import inbox as desk_inbox
 from web.pages import recipients as desk_recipients
@@ -86,6 +86,8 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     of_staff = (desk, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
     for room in (brand, *own, *of_staff, download, exports, erasure_holds, recipients, transfers, inbox, public):
         app.include_router(room.router)
+    if settings.development_login:
+        app.include_router(components.router)
     app.include_router(transfers.receiving)
     app.include_router(inbox.receiving)
     app.include_router(recipients.notices)

@@ -87,6 +87,7 @@ def test_the_style_sheets_are_those_of_pages_viewer_and_archive() -> None:
     assert SHEETS.keys() == {
         "archive/viewer/static/style.css",
         "archive/write/templates/readme.css",
+        "web/static/components.css",
         "web/static/style.css",
     }
 
