@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Response
 from scenes import PEOPLE, SCENES, WEAK, Scene, filled, stage
 from sending import recorded
 from served import TENANT, Served
@@ -72,10 +72,12 @@ def test_a_page_in_a_state(
     folder = Path(os.environ.get("PICTURES") or tmp_path)
     with seen(browser, server, scene, variant) as page:
         statuses: list[int] = []
-        page.on(
-            "response",
-            lambda answer: statuses.append(answer.status) if answer.request.is_navigation_request() else None,
-        )
+
+        def answered(answer: Response) -> None:
+            if answer.request.is_navigation_request() and answer.url.startswith(server.url):
+                statuses.append(answer.status)
+
+        page.on("response", answered)
         page.goto(f"{server.url}{scene.path.format_map(made)}")
         for act in scene.act:
             act(page, server)

@@ -94,7 +94,7 @@ def log_out(page: Page, server: Served) -> None:
 
 SEND = click("main form[action$='/send'] button")
 GO_ON = click("main .actions .button")
-BAD_DATE = (unfold, fill("#since", "1900-01-01"), click("#ask ~ form .button"))
+BAD_DATE = (unfold, fill("#since", "2026-02-01"), fill("#until", "2026-01-01"), click("#ask ~ form .button"))
 LOOK_UP = (fill("#address", "ann@mail.example"), click("form[action$='/look-up'] button"))
 NO_REASON = (fill("#id", "usr_9"), fill("#reason", " "), click("main .stack > .button"))
 WRONG = (fill("#code", "00000000"), click("main form.code button"))
@@ -123,7 +123,7 @@ SCENES = (
     Scene("me-unfolded", "subject", "/me", (unfold,)),
     Scene("me-bad-date", "subject", "/me", BAD_DATE, status=400),
     Scene("copy-queued", "subject", "/me/exports/{queued}"),
-    Scene("copy-running", "subject", "/me/exports/{running}"),
+    Scene("copy-running", "subject", "/me/exports/{running}", who=WAITING),
     Scene("copy-ready", "subject", "/me/exports/{ready}"),
     Scene("copy-downloads", "subject", "/me/exports/{ready}", (unfold,)),
     Scene("copy-missing", "subject", "/me/exports/{gaps}", (unfold,)),
@@ -140,7 +140,7 @@ SCENES = (
     Scene("logged-out", "subject", "/me", (log_out,), who=NEW),
     Scene("desk-staff", "staff", "/staff"),
     Scene("desk-found", "staff", "/staff", (fill("#q", "Ticket"), click("form[action$='/search'] button"))),
-    Scene("desk-nothing-found", "staff", "/staff", (fill("#q", "4711"), click("form[action$='/search'] button"))),
+    Scene("desk-nothing-found", "staff", "/staff", (fill("#q", "9999"), click("form[action$='/search'] button"))),
     Scene("new", "staff", "/staff/new"),
     Scene("new-looked-up", "staff", "/staff/new", LOOK_UP),
     Scene("new-without-reason", "staff", "/staff/new", NO_REASON, status=400),
@@ -212,6 +212,8 @@ def stage(folder: Path, redis_url: str) -> Iterator[Served]:
         "brand_name": "Example Care",
         "development_login": True,
         "sms_url": "http://127.0.0.1:1/",
+        "smtp_url": "smtp://127.0.0.1:1",
+        "mail_from": "data@example.com",
         "sources": sources_file(folder, EXPORTER, "chats", "account", SOURCE),
     }
     others = {"chats": MadeUpExporter(things(3)), "account": MadeUpExporter(things(1)), SOURCE: crm}
