@@ -10,19 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Response
-from scenes import PEOPLE, SCENES, WEAK, Scene, filled, stage
+from browsing import unfold
+from frozen_export import frozen_archive
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+from scenes import PEOPLE, SCENES, WEAK, Scene, add_session, filled, stage
 from sending import recorded
-from served import TENANT, Served
+from served import TENANT, Served, serving
 from untranslated import left_in_source, texts_of
 from variants import SCHEMES, SIZES, Variant, pairs, varied
 from visits import check_accessible
 
 from portability.locale import SOURCE, languages
+from portability.messages import letters
+from portability.messages.outbox import MessageKind
 
 FIRST = int(os.environ.get("FIRST", "0"))
 """Where the order of the variants begins: with another number each page is pictured in another way."""
 CHOSEN = [*zip(SCENES, varied([scene.room for scene in SCENES], first=FIRST), strict=True)]
+KINDS = (MessageKind.READY, MessageKind.ADDRESS_CODE, MessageKind.DENIED)
+DOCUMENTS = ("README.html", "notice.html", "index.html", "index.html#calls", "index.html#chats", "index.html#crm")
+"""Pages of an archive; after # the part of the viewer."""
 CUT = """() => [...document.querySelectorAll("main :is(h1, h2, h3, .button, .badge, .quiet, dd, label, summary)")]
     .filter(each => each.clientWidth && each.scrollWidth > each.clientWidth + 1)
     .map(each => each.outerHTML.slice(0, 120))"""
@@ -42,34 +49,51 @@ def made(server: Served) -> Iterator[Mapping[str, str]]:
         yield filled(server, other)
 
 
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive as a person unpacks it."""
+    archive = frozen_archive(tmp_path_factory.mktemp("archive"))
+    return archive.unpacked(tmp_path_factory.mktemp("unpacked"))[-1]
+
+
 @contextmanager
-def seen(browser: Browser, server: Served, scene: Scene, variant: Variant) -> Iterator[Page]:
-    """A page of a person of the room, in a variant."""
+def looked(browser: Browser, variant: Variant) -> Iterator[BrowserContext]:
+    """A browser in a variant."""
     width, height = SIZES[variant.size]
     look: dict[str, Any] = {"color_scheme": variant.scheme, "viewport": {"width": width, "height": height}}
     context = browser.new_context(locale=variant.language, timezone_id="Asia/Jakarta", **look)
     try:
-        if scene.room in PEOPLE:
-            roles, tenant = (() if scene.room == "subject" else (scene.room,)), {"tenant": TENANT}
-            more = tenant if scene.room == "tenant_admin" else {}
-            who = scene.who or PEOPLE[scene.room]
-            with server.browser(who, *roles, strong=who != WEAK, **more) as visitor:
-                found = [
-                    {"name": each.name, "value": each.value or "", "url": server.url}
-                    for each in visitor.client.cookies.jar
-                ]
-            context.add_cookies(found)  # type: ignore[arg-type]  # a dict of these is what it takes
-        yield context.new_page()
+        yield context
     finally:
         context.close()
 
 
+@contextmanager
+def seen(browser: Browser, server: Served, scene: Scene, variant: Variant) -> Iterator[Page]:
+    """A page of a person of the room, in a variant."""
+    with looked(browser, variant) as context:
+        if scene.room in PEOPLE:
+            who, roles = scene.who or PEOPLE[scene.room], () if scene.room == "subject" else (scene.room,)
+            tenant = {"tenant": TENANT} if scene.room == "tenant_admin" else {}
+            add_session(context, server, who, *roles, strong=who != WEAK, **tenant)
+        yield context.new_page()
+
+
+def judge(page: Page, axe: str, name: str, variant: Variant) -> None:
+    """Take the picture; nothing is cut or wider than the screen, and axe finds nothing serious."""
+    if "PICTURES" in os.environ:
+        path = Path(os.environ["PICTURES"]) / f"{name}-{variant.size}-{variant.scheme}-{variant.language}.png"
+        page.screenshot(path=path, full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(CUT) == []
+    check_accessible(page, axe)
+
+
 @pytest.mark.parametrize(("scene", "variant"), [pytest.param(*each, id=each[0].name) for each in CHOSEN])
 def test_a_page_in_a_state(
-    browser: Browser, server: Served, made: Mapping[str, str], axe: str, scene: Scene, variant: Variant, tmp_path: Path
+    browser: Browser, server: Served, made: Mapping[str, str], axe: str, scene: Scene, variant: Variant
 ) -> None:
     """Axe finds nothing serious, nothing is cut or wider than the screen, and no sentence is in another language."""
-    folder = Path(os.environ.get("PICTURES") or tmp_path)
     with seen(browser, server, scene, variant) as page:
         statuses: list[int] = []
 
@@ -81,15 +105,60 @@ def test_a_page_in_a_state(
         page.goto(f"{server.url}{scene.path.format_map(made)}")
         for act in scene.act:
             act(page, server)
-        name = f"{scene.room}-{scene.name}-{variant.size}-{variant.scheme}-{variant.language}.png"
-        assert len(page.screenshot(path=folder / name, full_page=True)) > 5_000
         content = page.content()
         assert statuses[-1] == scene.status
         assert f'<html lang="{variant.language}"' in content
         assert variant.language == SOURCE or left_in_source(texts_of(content, variant.language), variant.language) == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.evaluate(CUT) == []
-        check_accessible(page, axe)
+        judge(page, axe, f"{scene.room}-{scene.name}", variant)
+
+
+@pytest.mark.parametrize("variant", [Variant("desktop", "light", "de"), Variant("phone", "dark", "id")], ids="-".join)
+def test_the_login_of_a_trial(browser: Browser, redis_server: str, tmp_path: Path, axe: str, variant: Variant) -> None:
+    """It has no provider: a form takes who to be."""
+    none: dict[str, Any] = {"oidc_issuer": None, "oidc_client_id": None, "oidc_client_secret": None}
+    with serving(tmp_path, redis_server, development_login=True, **none) as trial, looked(browser, variant) as context:
+        page = context.new_page()
+        page.goto(f"{trial.url}/login")
+        judge(page, axe, "visitor-login", variant)
+
+
+@pytest.mark.parametrize(
+    ("kind", "variant"),
+    [pytest.param(*each, id=each[0]) for each in zip(KINDS, varied(KINDS, first=FIRST), strict=True)],
+)
+def test_a_mail(browser: Browser, axe: str, kind: MessageKind, variant: Variant) -> None:
+    """As pages: on light and dark screens, on a phone, in each language."""
+    facts = {"id": "jp7zapaw", "due": "2026-12-02", "until": "2026-12-06", "code": "1234 5678", "minutes": "10"}
+    url = None if kind is MessageKind.ADDRESS_CODE else "https://data.example.com/me"
+    letter = letters.write(kind, variant.language, facts, url=url, contact="privacy@example.com", brand="Example Care")
+    with looked(browser, variant) as context:
+        page = context.new_page()
+        page.set_content(letter.html)
+        judge(page, axe, f"mail-{kind}", variant)
+
+
+@pytest.mark.parametrize(
+    ("document", "variant"),
+    [pytest.param(*each, id=each[0]) for each in zip(DOCUMENTS, varied(DOCUMENTS, first=FIRST), strict=True)],
+)
+def test_a_page_of_an_archive(browser: Browser, axe: str, bag: Path, document: str, variant: Variant) -> None:
+    """README, notice, and the parts of the viewer: its charts, a call, a chat, a table."""
+    name, _, part = document.partition("#")
+    address = (
+        f"{(bag / name).as_uri()}#{part or variant.language}" if name != "index.html" or part else (bag / name).as_uri()
+    )
+    with looked(browser, variant) as context:
+        page = context.new_page()
+        page.goto(address)
+        if name == "index.html":
+            expect(page.locator("main h2").first).to_be_visible()
+            expect(page.locator("html")).to_have_attribute("lang", variant.language)
+        if page.locator(".talks a").count():
+            page.locator(".talks a").first.click()
+            expect(page.locator(".talk .bubbles")).to_be_visible()
+        if name != "index.html":
+            unfold(page)
+        judge(page, axe, f"archive-{name.partition('.')[0]}{part}", variant)
 
 
 def test_pictures_show_each_pair() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from checked import CheckedExporter, sources_file, undecided_column, undecided_table
 from factories import MadeUpExporter, things
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page, Route
 from received_steps import decidable, recorded_sender
 from sending import sender
 from served import CONTACT, OWNER, TENANT, Served
@@ -87,8 +87,13 @@ def confirm_identity(page: Page, server: Served) -> None:
 
 
 def log_out(page: Page, server: Served) -> None:
-    """Log out; the provider's own page, to which the browser goes on, never comes."""
-    page.route(f"{server.issuer.url}/**", lambda route: route.fulfill(status=204))
+    """Log out, and stay where the browser would go on to the provider's page."""
+
+    def without_refresh(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, headers={k: v for k, v in answer.headers.items() if k != "refresh"})
+
+    page.route("**/logout", without_refresh)
     click("form[action='/logout'] button")(page, server)
 
 
@@ -291,6 +296,13 @@ def _deliver(server: Served, other: Provider, made: dict[str, str]) -> None:
     for name in ("code", "open", "limited"):
         made[name] = server.link(made["contact"], audience="code").token
     made["refused"] = server.link(made["denied_contact"], audience="code").token
+
+
+def add_session(context: BrowserContext, server: Served, who: str, *roles: str, **more: Any) -> None:
+    """Log a person in, without the pages of their provider."""
+    with server.browser(who, *roles, **more) as visitor:
+        for each in visitor.client.cookies.jar:
+            context.add_cookies([{"name": each.name, "value": each.value or "", "url": server.url}])
 
 
 def code_of(server: Served) -> str:
