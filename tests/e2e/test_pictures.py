@@ -37,16 +37,16 @@ CUT = """() => [...document.querySelectorAll("main :is(h1, h2, h3, .button, .bad
 
 
 @pytest.fixture(scope="module")
-def server(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def staged(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with stage(tmp_path_factory.mktemp("pictured"), redis_server) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def made(server: Served) -> Iterator[Mapping[str, str]]:
+def identifiers(staged: Served) -> Iterator[Mapping[str, str]]:
     """What is in all states."""
-    with recorded(server) as other:
-        yield filled(server, other)
+    with recorded(staged) as other:
+        yield filled(staged, other)
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +69,17 @@ def looked(browser: Browser, variant: Variant) -> Iterator[BrowserContext]:
 
 
 @contextmanager
-def seen(browser: Browser, server: Served, scene: Scene, variant: Variant) -> Iterator[Page]:
+def seen(browser: Browser, staged: Served, scene: Scene, variant: Variant) -> Iterator[Page]:
     """A page of a person of the room, in a variant."""
     with looked(browser, variant) as context:
         if scene.room in PEOPLE:
             who, roles = scene.who or PEOPLE[scene.room], () if scene.room == "subject" else (scene.room,)
             tenant = {"tenant": TENANT} if scene.room == "tenant_admin" else {}
-            add_session(context, server, who, *roles, strong=who != WEAK, **tenant)
+            add_session(context, staged, who, *roles, strong=who != WEAK, **tenant)
         yield context.new_page()
 
 
-def judge(page: Page, axe: str, name: str, variant: Variant) -> None:
+def look_over(page: Page, axe: str, name: str, variant: Variant) -> None:
     """Take the picture; nothing is cut or wider than the screen, and axe finds nothing serious."""
     if "PICTURES" in os.environ:
         path = Path(os.environ["PICTURES"]) / f"{name}-{variant.size}-{variant.scheme}-{variant.language}.png"
@@ -91,25 +91,25 @@ def judge(page: Page, axe: str, name: str, variant: Variant) -> None:
 
 @pytest.mark.parametrize(("scene", "variant"), [pytest.param(*each, id=each[0].name) for each in CHOSEN])
 def test_a_page_in_a_state(
-    browser: Browser, server: Served, made: Mapping[str, str], axe: str, scene: Scene, variant: Variant
+    browser: Browser, staged: Served, identifiers: Mapping[str, str], axe: str, scene: Scene, variant: Variant
 ) -> None:
     """Axe finds nothing serious, nothing is cut or wider than the screen, and no sentence is in another language."""
-    with seen(browser, server, scene, variant) as page:
+    with seen(browser, staged, scene, variant) as page:
         statuses: list[int] = []
 
         def answered(answer: Response) -> None:
-            if answer.request.is_navigation_request() and answer.url.startswith(server.url):
+            if answer.request.is_navigation_request() and answer.url.startswith(staged.url):
                 statuses.append(answer.status)
 
         page.on("response", answered)
-        page.goto(f"{server.url}{scene.path.format_map(made)}")
+        page.goto(f"{staged.url}{scene.path.format_map(identifiers)}")
         for act in scene.act:
-            act(page, server)
+            act(page, staged)
         content = page.content()
         assert statuses[-1] == scene.status
         assert f'<html lang="{variant.language}"' in content
         assert variant.language == SOURCE or left_in_source(texts_of(content, variant.language), variant.language) == []
-        judge(page, axe, f"{scene.room}-{scene.name}", variant)
+        look_over(page, axe, f"{scene.room}-{scene.name}", variant)
 
 
 @pytest.mark.parametrize("variant", [Variant("desktop", "light", "de"), Variant("phone", "dark", "id")], ids="-".join)
@@ -119,7 +119,7 @@ def test_the_login_of_a_trial(browser: Browser, redis_server: str, tmp_path: Pat
     with serving(tmp_path, redis_server, development_login=True, **none) as trial, looked(browser, variant) as context:
         page = context.new_page()
         page.goto(f"{trial.url}/login")
-        judge(page, axe, "visitor-login", variant)
+        look_over(page, axe, "visitor-login", variant)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_mail(browser: Browser, axe: str, kind: MessageKind, variant: Variant)
     with looked(browser, variant) as context:
         page = context.new_page()
         page.set_content(letter.html)
-        judge(page, axe, f"mail-{kind}", variant)
+        look_over(page, axe, f"mail-{kind}", variant)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_page_of_an_archive(browser: Browser, axe: str, bag: Path, document: s
             expect(page.locator(".talk .bubbles")).to_be_visible()
         if name != "index.html":
             unfold(page)
-        judge(page, axe, f"archive-{name.partition('.')[0]}{part}", variant)
+        look_over(page, axe, f"archive-{name.partition('.')[0]}{part}", variant)
 
 
 def test_pictures_show_each_pair() -> None:

@@ -55,11 +55,11 @@ def click(selector: str) -> Act:
     return act
 
 
-def fill(selector: str, text: str) -> Act:
+def enter(selector: str, text: str) -> Act:
     return lambda page, _server: page.locator(selector).fill(text)
 
 
-def check(selector: str) -> Act:
+def tick(selector: str) -> Act:
     return lambda page, _server: page.locator(selector).first.check()
 
 
@@ -99,17 +99,17 @@ def log_out(page: Page, server: Served) -> None:
 
 SEND = click("main form[action$='/send'] button")
 GO_ON = click("main .actions .button")
-BAD_DATE = (unfold, fill("#since", "2026-02-01"), fill("#until", "2026-01-01"), click("#ask ~ form .button"))
-LOOK_UP = (fill("#address", "ann@mail.example"), click("form[action$='/look-up'] button"))
-NO_REASON = (fill("#id", "usr_9"), fill("#reason", " "), click("main .stack > .button"))
-WRONG = (fill("#code", "00000000"), click("main form.code button"))
+BAD_DATE = (unfold, enter("#since", "2026-02-01"), enter("#until", "2026-01-01"), click("#ask ~ form .button"))
+LOOK_UP = (enter("#address", "ann@mail.example"), click("form[action$='/look-up'] button"))
+NO_REASON = (enter("#id", "usr_9"), enter("#reason", " "), click("main .stack > .button"))
+WRONG = (enter("#code", "00000000"), click("main form.code button"))
 PEOPLE = {"subject": OWNER, "staff": "sam", "officer": "olga", "auditor": "audrey", "tenant_admin": "adm"}
 """By room, which is named as their role; visitors have not logged in."""
 SCENES = (
     Scene("home", "visitor", "/"),
     Scene("address", "visitor", "/login/address"),
-    Scene("address-code", "visitor", "/login/address", (fill("#address", "ann@mail.example"), SEND)),
-    Scene("address-wrong-code", "visitor", "/login/address", (fill("#address", "ann@mail.example"), SEND, *WRONG)),
+    Scene("address-code", "visitor", "/login/address", (enter("#address", "ann@mail.example"), SEND)),
+    Scene("address-wrong-code", "visitor", "/login/address", (enter("#address", "ann@mail.example"), SEND, *WRONG)),
     Scene("link-login", "visitor", "/d/{link}"),
     Scene("link-code", "visitor", "/d/{code}"),
     Scene("link-code-sent", "visitor", "/d/{code}", (click("main form button"),)),
@@ -144,8 +144,8 @@ SCENES = (
     Scene("sessions", "subject", "/me/sessions"),
     Scene("logged-out", "subject", "/me", (log_out,), who=NEW),
     Scene("desk-staff", "staff", "/staff"),
-    Scene("desk-found", "staff", "/staff", (fill("#q", "Ticket"), click("form[action$='/search'] button"))),
-    Scene("desk-nothing-found", "staff", "/staff", (fill("#q", "9999"), click("form[action$='/search'] button"))),
+    Scene("desk-found", "staff", "/staff", (enter("#q", "Ticket"), click("form[action$='/search'] button"))),
+    Scene("desk-nothing-found", "staff", "/staff", (enter("#q", "9999"), click("form[action$='/search'] button"))),
     Scene("new", "staff", "/staff/new"),
     Scene("new-looked-up", "staff", "/staff/new", LOOK_UP),
     Scene("new-without-reason", "staff", "/staff/new", NO_REASON, status=400),
@@ -160,16 +160,16 @@ SCENES = (
     Scene("request-refused", "officer", "/staff/exports/{denied}"),
     Scene(
         "confirm-refusal", "officer", "/staff/exports/{review}",
-        (fill("#deny", "The contract does not name you."), click("form[action$='/deny'] button")),
+        (enter("#deny", "The contract does not name you."), click("form[action$='/deny'] button")),
     ),
     Scene(
         "confirm-recall", "officer", "/staff/exports/{ready}",
-        (unfold, fill("#recall", "It was sent to another person."), click("form[action$='/recall'] button")),
+        (unfold, enter("#recall", "It was sent to another person."), click("form[action$='/recall'] button")),
     ),
-    Scene("bulk-asks", "officer", "/staff?state=all", (check("td input"), click("button[value=cancel]"))),
+    Scene("bulk-asks", "officer", "/staff?state=all", (tick("td input"), click("button[value=cancel]"))),
     Scene(
         "bulk-done", "officer", "/staff?state=all",
-        (check("tr:nth-child(1) input"), check("tr:nth-child(2) input"), click("button[value=assign]"), GO_ON),
+        (tick("tr:nth-child(1) input"), tick("tr:nth-child(2) input"), click("button[value=assign]"), GO_ON),
     ),
     Scene("bulk-nothing", "officer", "/staff?state=all", (click("button[value=approve]"),)),
     Scene("recipients", "officer", "/staff/recipients"),
@@ -222,7 +222,7 @@ def stage(folder: Path, redis_url: str) -> Iterator[Served]:
         "sources": sources_file(folder, EXPORTER, "chats", "account", SOURCE),
     }
     others = {"chats": MadeUpExporter(things(3)), "account": MadeUpExporter(things(1)), SOURCE: crm}
-    with sender(folder, redis_url, exporter, others=others, **settings) as server:
+    with sender(folder, redis_url, exporter, exporters={EXPORTER: exporter, **others}, **settings) as server:
         yield server
 
 
@@ -242,7 +242,7 @@ def filled(server: Served, other: Provider) -> Mapping[str, str]:
         subject = (
             {"subject": f"contact:{CONTACT}", "tenant": TENANT} if name == "denied_contact" else {"subject": owner}
         )
-        made[name] = server.world.request(**subject, since=f"20{year}-01-01")  # type: ignore[arg-type]  # as it takes them
+        made[name] = server.world.request(**subject, since=f"20{year}-01-01")
     made["queued"] = server.world.request(owner)
     made["running"] = server.world.request(f"user:{WAITING}")
     made["late"] = server.world.request(f"user:{LATE}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,10 @@ from worker.clock import webhook_delivery
 
 
 @contextmanager
-def sender(
-    folder: Path,
-    redis_url: str,
-    exporter: MadeUpExporter,
-    *,
-    others: Mapping[str, MadeUpExporter] | None = None,
-    **more: Any,
-) -> Iterator[Served]:
-    """A server that has a key for transfers, and may ask this machine; `others` are exporters beside the one."""
-    exporters = {EXPORTER: exporter, **(others or {})}
-    with serving(folder, redis_url, exporters=exporters, **{"allow_loopback": True, **more}) as server:
+def sender(folder: Path, redis_url: str, exporter: MadeUpExporter, **more: Any) -> Iterator[Served]:
+    """A server that has a key for transfers, and may ask this machine."""
+    settings = {"allow_loopback": True, "exporters": {EXPORTER: exporter}, **more}
+    with serving(folder, redis_url, **settings) as server:
         with writing(server.world.engine) as connection:
             keys.ensure(connection, server.world.place.settings.keys, purposes=("transfer",), actor="operator:test")
         yield server

@@ -83,7 +83,7 @@ def test_a_style_sheet_has_no_value_of_its_own(sheet: str) -> None:
 
 
 def test_the_style_sheets_are_those_of_pages_viewer_and_archive() -> None:
-    """Where another one is added, these tests read it too."""
+    """These tests read each style sheet of the product."""
     assert SHEETS.keys() == {
         "archive/viewer/static/style.css",
         "archive/write/templates/readme.css",
