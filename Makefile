@@ -21,8 +21,10 @@ SEED ?= 0
 STACK ?= servers
 POINTS ?= 100
 SAMPLE ?= 300
+PICTURES ?= build/pictures
+FIRST ?= 0
 
-.PHONY: help demo run test judges test-fast test-systems chaos kills mutants bench bench-long simulate check docs site locale lock sbom programs clean
+.PHONY: help demo run test judges test-fast test-systems pictures chaos kills mutants bench bench-long simulate check docs site locale lock sbom programs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -45,6 +47,11 @@ test-fast: .venv/dev.stamp ## in a minute, without servers: the unit tests, and 
 test-systems: PROGRAMS += $(SYSTEM_PROGRAMS)
 test-systems: .venv/dev.stamp programs judges ## those of gigabytes and minutes; 11 GB of disk
 	$(PYTEST) -m system
+
+# SCREENSHOTS=1 also takes those of the documentation again.
+pictures: .venv/dev.stamp programs judges ## every page in each state, in PICTURES=build/pictures; FIRST=1 to 11 pictures each in another way
+	mkdir -p $(PICTURES)
+	PICTURES=$(abspath $(PICTURES)) FIRST=$(FIRST) $(PYTEST) -q $(if $(SCREENSHOTS),tests/e2e,tests/e2e/test_pictures.py)
 
 chaos: .venv/dev.stamp programs ## kills, outages, slow and lost answers at seeded moments: SEEDS=20 SEED=0 STACK=servers|embedded|cluster
 	PYTHONPATH=tests:tests/support $(BIN)/python -m chaos.run --stack $(STACK) --seeds $(SEEDS) --seed $(SEED)

@@ -8,15 +8,18 @@ from html import escape
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from portability.design import COLOURS, CONTRAST_MIN, channels, contrast
+
 NAME = "Portability"
 """Of a deployment that has set none."""
-LIGHT, DARK = "#2447b2", "#9db5ff"
+LIGHT, DARK = COLOURS["accent"]
 """The accent on light and on dark pages where none is set."""
-PAPER, DARK_PAPER = "#ffffff", "#181d27"
-"""What the accent stands on, in the style sheets of the pages and of the viewer."""
-CONTRAST_MIN = 4.5
-"""Of text (WCAG 2.2, 1.4.3 level AA)."""
+PAPER, DARK_PAPER = COLOURS["paper"][0], COLOURS["card"][1]
+"""Of the grounds that the accent stands on, those with the least contrast."""
+CARD, DARK_CARD = COLOURS["card"]
+"""What a tint is mixed with."""
 TINT, DARK_TINT = 0.09, 0.18
+TINT_STEPS = 10
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 MARK_BYTES_MAX = 64 * 1024
 MARK_LETTERS_MAX = 3
@@ -44,19 +47,13 @@ def check_colour(colour: str, paper: str) -> str:
     return colour.lower()
 
 
-def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of two colours, from 1 to 21 (WCAG 2.2)."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
 def accent_style(light: str, dark: str) -> str:
-    """Return the rule that gives a page the accent; empty for the colours that the style sheets have already."""
+    """Return the rule that gives a page the accent; empty for the colours that the design has already."""
     if (light, dark) == (LIGHT, DARK):
         return ""
-    on_light = f"--accent: {light}; --tint: {_mixed(light, PAPER, TINT)}"
-    on_dark = f"--accent: {dark}; --tint: {_mixed(dark, DARK_PAPER, DARK_TINT)}"
-    return f":root {{ {on_light}; }}\n@media (prefers-color-scheme: dark) {{ :root {{ {on_dark}; }} }}\n"
+    on_light = f"--accent: {light}; --tint: {_tint(light, CARD, TINT)}"
+    on_dark = f"--accent: {dark}; --tint: {_tint(dark, DARK_CARD, DARK_TINT)}"
+    return f":root {{ {on_light}; }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {on_dark}; }} }}\n"
 
 
 def check_mark(text: str) -> str:
@@ -121,19 +118,12 @@ def _local(name: object) -> str:
     return name.rpartition("}")[2].lower() if isinstance(name, str) else ""
 
 
-def _channels(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def _luminance(colour: str) -> float:
-    def linear(channel: int) -> float:
-        share = channel / 255
-        return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4  # noqa: PLR2004  # of sRGB
-
-    red, green, blue = map(linear, _channels(colour))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+def _tint(accent: str, card: str, share: float) -> str:
+    """Return a card with a share of the accent: the whole share, or less of it where the accent could not be read."""
+    tints = (_mixed(accent, card, share * step / TINT_STEPS) for step in range(TINT_STEPS, 0, -1))
+    return next((tint for tint in tints if contrast(accent, tint) >= CONTRAST_MIN), card)
 
 
 def _mixed(colour: str, paper: str, share: float) -> str:
-    mixed = (round(a * share + b * (1 - share)) for a, b in zip(_channels(colour), _channels(paper), strict=True))
+    mixed = (round(a * share + b * (1 - share)) for a, b in zip(channels(colour), channels(paper), strict=True))
     return "#" + "".join(f"{channel:02x}" for channel in mixed)

@@ -31,7 +31,19 @@ from web.context import AppContext, WebhookAnswers
 from web.headers import Guarded
 from web.journal import Shipped
 from web.observations import Observations, Observed
-from web.pages import address_login, brand, desk, download, login, me, my_pulls, my_sessions, my_transfers, staff
+from web.pages import (
+    address_login,
+    brand,
+    components,
+    desk,
+    download,
+    login,
+    me,
+    my_pulls,
+    my_sessions,
+    my_transfers,
+    staff,
+)
 from web.pages import audit as desk_audit
 from web.pages import inbox as desk_inbox
 from web.pages import recipients as desk_recipients
@@ -87,6 +99,8 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     of_programs = (exports, erasure_holds, recipients, transfers, inbox, public, oauth, pulls)
     for room in (brand, *own, *of_staff, download, *of_programs):
         app.include_router(room.router)
+    if settings.development_login:
+        app.include_router(components.router)
     app.include_router(transfers.receiving)
     app.include_router(inbox.receiving)
     app.include_router(recipients.notices)

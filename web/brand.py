@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from portability import design
 from portability.brand import DARK, LIGHT, Mark, accent_style, read_mark
 from portability.settings import Settings
 
@@ -21,14 +22,14 @@ class PageBrand:
     contact: str | None
     mark: Mark
     style: str
-    """A rule with the colours; empty where they are those of the style sheet."""
+    """The values of the design, with the deployment's colours: what the style sheet of the pages names."""
 
     @classmethod
     def of(cls, settings: Settings) -> PageBrand:
         """Read what the settings have checked; a file of the mark is read once, here. Raises ValueError."""
         light, dark = settings.brand_colour, settings.brand_colour_dark
         mark = read_mark(settings.brand_mark, light) if settings.brand_mark else _default_mark(light, dark)
-        return cls(settings.brand, settings.contact, mark, accent_style(light, dark))
+        return cls(settings.brand, settings.contact, mark, design.STYLE + accent_style(light, dark))
 
     @property
     def mark_url(self) -> str:
@@ -37,7 +38,7 @@ class PageBrand:
 
     @property
     def style_url(self) -> str:
-        """The address of the colours, as above."""
+        """The address of the values of the design, as above."""
         return f"{STYLE_PATH}?{_digest(self.style.encode())}"
 
 

@@ -28,7 +28,7 @@ from web import auth, sessions, words
 from web.logins import Login
 
 HERE = Path(__file__).parent
-LOCAL = re.compile(r"/(?:me|staff|d)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
+LOCAL = re.compile(r"/(?:me|staff|d|development)(?:/[A-Za-z0-9._~-]+)*(?:\?[A-Za-z0-9=&._~-]*)?")
 LOCAL_LENGTH = 2000
 FLASH, ALERT = "flash", "alert"
 """Names in the session of what the next page shows: what was done, or what went wrong."""

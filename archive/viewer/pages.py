@@ -19,6 +19,7 @@ from archive.viewer.lists import ViewerLists, pointer
 from archive.viewer.parts import Excerpt
 from archive.viewer.script import call
 from archive.waiting import records_by_dataset
+from portability import design
 from portability.api import JSON, Dataset
 from portability.locale import SOURCE, languages, text, translations
 
@@ -73,7 +74,8 @@ def pages(
     yield CATALOGUE, [catalogue()]
     for path in code:
         yield path, [(_STATIC / Path(path).name).read_bytes()]
-    yield "viewer/style.css", [(_STATIC / "style.css").read_bytes(), envelope.brand.style.encode()]
+    style = (_STATIC / "style.css").read_bytes()
+    yield "viewer/style.css", [design.STYLE.encode(), style, envelope.brand.style.encode()]
     lists = ViewerLists(index, here)
     yield from lists.write(data.values())
     further = {"summary": _summary(summary) if summary else None, "notice": has_notice, "talks": lists.talks()}

@@ -21,7 +21,8 @@ from worker.clock import webhook_delivery
 @contextmanager
 def sender(folder: Path, redis_url: str, exporter: MadeUpExporter, **more: Any) -> Iterator[Served]:
     """A server that has a key for transfers, and may ask this machine."""
-    with serving(folder, redis_url, exporters={EXPORTER: exporter}, **{"allow_loopback": True, **more}) as server:
+    settings = {"allow_loopback": True, "exporters": {EXPORTER: exporter}, **more}
+    with serving(folder, redis_url, **settings) as server:
         with writing(server.world.engine) as connection:
             keys.ensure(connection, server.world.place.settings.keys, purposes=("transfer",), actor="operator:test")
         yield server

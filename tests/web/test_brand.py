@@ -11,6 +11,7 @@ import pytest
 from repository import ROOT
 from served import Served, serving
 
+from portability import design
 from portability.brand import NAME
 
 
@@ -35,13 +36,13 @@ def _links(page: str) -> dict[str, str]:
 
 
 def test_pages_have_the_name_the_contact_and_the_colours(branded: Served) -> None:
-    """The name is escaped, the mark has its colour, and the style sheet comes after the built-in one."""
+    """The name is escaped, the mark has its colour, and the style sheet names values that are declared before it."""
     page = httpx.get(f"{branded.url}/").text
     assert "Acme &lt;Data&gt; <small>" in page
     assert " · Acme &lt;Data&gt;</title>" in page
     assert "dpo@acme.example" in page
     links = _links(page)
-    assert list(links).index("/brand/style.css") > list(links).index("/static/style.css")
+    assert list(links).index("/brand/style.css") < list(links).index("/static/style.css")
     style = httpx.get(f"{branded.url}{links['/brand/style.css']}")
     assert (style.headers["content-type"], "--accent: #0a7d33" in style.text) == ("text/css; charset=utf-8", True)
     mark = httpx.get(f"{branded.url}{links['/brand/mark']}")
@@ -73,10 +74,10 @@ def test_a_fault_of_ours_has_the_name(branded: Served, monkeypatch: pytest.Monke
 
 
 def test_without_a_brand_pages_are_neutral(served: Served) -> None:
-    """The software's name, its mark, and no further style sheet."""
+    """The software's name and its mark; the values of the design are unchanged."""
     page = httpx.get(f"{served.url}/").text
     links = _links(page)
     assert f"{NAME} <small>" in page
-    assert "/brand/style.css" not in links
+    assert httpx.get(f"{served.url}{links['/brand/style.css']}").text == design.STYLE
     built_in = (ROOT / "web" / "static" / "mark.svg").read_text()
     assert httpx.get(f"{served.url}{links['/brand/mark']}").text == built_in

@@ -151,15 +151,16 @@ def test_each_page_is_in_each_language(
     with served.browser("adm", "tenant_admin", tenant=TENANT) as visitor:
         visitor.client.headers.update(spoken)
         check(visitor.client.get("/staff/referrals"), language)
-    assert rendered == TEMPLATES - {"login.html"}
+    assert rendered == TEMPLATES - {"login.html", "components.html"}
 
 
 @pytest.mark.parametrize("language", locale.languages())
 def test_the_login_of_a_trial_is_in_each_language(redis_server: str, tmp_path: Path, language: str) -> None:
-    """With the form of the embedded stack."""
+    """With the form of the embedded stack, and the page of all components."""
     none: dict[str, Any] = {"oidc_issuer": None, "oidc_client_id": None, "oidc_client_secret": None}
     with serving(tmp_path, redis_server, development_login=True, **none) as server:
-        check(httpx.get(f"{server.url}/login", headers={"Accept-Language": language}), language)
+        for path in ("/login", "/development/components"):
+            check(httpx.get(f"{server.url}{path}", headers={"Accept-Language": language}), language)
 
 
 def test_buttons_offer_each_language(served: Served) -> None:

@@ -1,4 +1,4 @@
-"""The deployment's mark and colours, as browsers fetch them."""
+"""The deployment's mark and the values of the design, as browsers fetch them."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def mark(place: CurrentContext) -> Response:
 
 @router.get(STYLE_PATH)
 def style(place: CurrentContext) -> Response:
-    """The colours; nothing where they are those of the style sheet."""
+    """The values of the design, with the deployment's colours."""
     return Response(place.brand.style, media_type="text/css", headers=FOR_LONG)

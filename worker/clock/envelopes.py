@@ -22,6 +22,7 @@ from portability.law.deadlines import EXPIRY_NOTICE, kept_until
 from portability.law.tenants import InformGround
 from portability.locale import values
 from portability.messages import letters, outbox
+from portability.messages.letters import LetterLooks
 from portability.messages.mail import Letter
 from portability.messages.outbox import ABOUT_CONSENT, ABOUT_RECEIVED, Channel, MessageKind, MessageState
 from portability.people.addresses import for_mail
@@ -118,11 +119,8 @@ def _about_export(desk: Desk, kind: MessageKind, row: RowMapping) -> Envelope | 
         return Unmailed(MessageState.PAGE, "outdated")
     settings = desk.settings
     facts = _facts(settings, export, row, language, code, recipient)
-    name, colour = settings.brand_name, settings.brand_colour
     answer = _answer(settings, export, kind)
-    letter = letters.write(
-        kind, language, facts, answer=answer, url=url, contact=settings.contact, brand=name, colour=colour
-    )
+    letter = letters.write(kind, language, facts, answer=answer, url=url, **_looks(settings))
     return Envelope(contact.address, language, letter)
 
 
@@ -154,8 +152,7 @@ def _to_person(
         return _without_address(subject_kind, contact)
     settings, language = desk.settings, locale.nearest([contact.language or ""])
     url = f"{settings.base_url.rstrip('/')}/me" if subject_kind in WITH_ACCOUNT and contact.can_log_in else None
-    looks = {"contact": settings.contact, "brand": settings.brand_name, "colour": settings.brand_colour}
-    letter = letters.write(kind, language, facts, url=url, **looks)  # type: ignore[arg-type]  # of two types
+    letter = letters.write(kind, language, facts, url=url, **_looks(settings))
     is_new_address = approvals.is_recent(settings, contact.changed_at)
     remark = authorisations.ADDRESS_CHANGED if is_new_address else None
     return Envelope(contact.address, language, letter, remark)
@@ -193,15 +190,7 @@ def _to_address(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
     facts = {"id": row["occasion"], "code": _spaced(code), "minutes": str(codes.HOLDS_SECONDS // 60)}
     if row["channel"] == Channel.SMS:
         return Envelope(owner, language, letters.code_by_sms(language, facts, settings.brand_name))
-    letter = letters.write(
-        MessageKind.ADDRESS_CODE,
-        language,
-        facts,
-        url=None,
-        contact=settings.contact,
-        brand=settings.brand_name,
-        colour=settings.brand_colour,
-    )
+    letter = letters.write(MessageKind.ADDRESS_CODE, language, facts, url=None, **_looks(settings))
     return Envelope(for_mail(owner), language, letter)
 
 
@@ -223,16 +212,19 @@ def _to_tenant(desk: Desk, row: RowMapping) -> Envelope | Unmailed:
         return Unmailed(MessageState.FAILED, "no_address")
     language, settings = locale.nearest([contact.language or ""]), desk.settings
     facts = {"id": referral["id"], "due": values.moment(language, referral["due_at"])}
-    letter = letters.write(
-        MessageKind.REFERRED,
-        language,
-        facts,
-        url=f"{settings.base_url.rstrip('/')}/staff/referrals",
-        contact=settings.contact,
-        brand=settings.brand_name,
-        colour=settings.brand_colour,
-    )
+    url = f"{settings.base_url.rstrip('/')}/staff/referrals"
+    letter = letters.write(MessageKind.REFERRED, language, facts, url=url, **_looks(settings))
     return Envelope(contact.address, language, letter)
+
+
+def _looks(settings: Settings) -> LetterLooks:
+    """Return how the deployment presents itself in a letter."""
+    return {
+        "contact": settings.contact,
+        "brand": settings.brand_name,
+        "colour": settings.brand_colour,
+        "dark_colour": settings.brand_colour_dark,
+    }
 
 
 def _answer(settings: Settings, export: RowMapping, kind: MessageKind) -> str | None:

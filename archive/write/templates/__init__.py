@@ -15,11 +15,12 @@ from babel import Locale
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from portability import design
 from portability.law.omissions import explanation
 from portability.locale import SOURCE, find, languages, own_name, text, values
 
 _FOLDER = Path(__file__).parent
-_STYLE = (_FOLDER / "readme.css").read_text("utf-8")
+_STYLE = design.STYLE + (_FOLDER / "readme.css").read_text("utf-8")
 
 
 def render(template: str, *, accent: str, **context: Any) -> bytes:  # noqa: ANN401  # what a template shows is of any kind

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import TypedDict
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from portability import locale
-from portability.brand import LIGHT
+from portability import design, locale
+from portability.brand import DARK, LIGHT
 from portability.messages.mail import Letter
 from portability.messages.outbox import MessageKind
 
 FOLDER = Path(__file__).parent
 PARAGRAPH_END = "\n\n"
+
+
+class LetterLooks(TypedDict):
+    """How a deployment presents itself in a letter: arguments of `write`."""
+
+    contact: str | None
+    brand: str | None
+    colour: str
+    dark_colour: str
 
 
 def write(
@@ -27,6 +37,7 @@ def write(
     contact: str | None,
     brand: str | None = None,
     colour: str = LIGHT,
+    dark_colour: str = DARK,
 ) -> Letter:
     """Write the letter of a kind.
 
@@ -39,6 +50,7 @@ def write(
         contact: the address for questions; None: the letter names no contact.
         brand: the name of the service, above the letter; None: no name.
         colour: the colour of the button, as `#rrggbb`.
+        dark_colour: the same on dark screens.
 
     Raises: UnknownText.
     """
@@ -59,7 +71,8 @@ def write(
         "automatic": locale.text(language, "mail.automatic"),
         "code": facts.get("code"),
         "brand": brand,
-        "colour": colour,
+        "light": {**design.LIGHT, "accent": colour},
+        "dark": {**design.DARK, "accent": dark_colour},
     }
     text, html = (_templates().get_template(f"letter.{suffix}").render(shown) for suffix in ("txt", "html"))
     return Letter(subject, text, html)
@@ -81,7 +94,7 @@ def _short(text: str, brand: str | None) -> Letter:
 
 @cache
 def _templates() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=select_autoescape(["html"], default=False),
         undefined=StrictUndefined,
@@ -89,3 +102,5 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals |= {"px": design.pixels, "sans": design.TYPE["sans"].replace('"', "'")}
+    return environment

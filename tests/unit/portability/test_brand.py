@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from portability.brand import DARK, LIGHT, MARK_BYTES_MAX, PNG, accent_style, check_colour, contrast, read_mark
+from portability.brand import (
+    DARK,
+    DARK_PAPER,
+    LIGHT,
+    MARK_BYTES_MAX,
+    PAPER,
+    PNG,
+    accent_style,
+    check_colour,
+    read_mark,
+)
+from portability.design import CONTRAST_MIN, contrast
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{}</svg>'
-
-
-def test_contrast_is_that_of_the_standard() -> None:
-    """WCAG 2.2: black on white has 21, a colour with itself 1; the order does not matter."""
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert contrast("#777777", "#ffffff") == contrast("#ffffff", "#777777") == pytest.approx(4.48, abs=0.01)
-    assert contrast("#123456", "#123456") == 1
 
 
 def test_a_colour_that_cannot_be_read_is_refused_with_its_contrast() -> None:
@@ -29,6 +34,15 @@ def test_colours_become_one_rule_for_light_and_dark() -> None:
     rule = accent_style("#0a7d33", "#7ddba4")
     assert rule.startswith(":root { --accent: #0a7d33; --tint: #e9f3ed; }")
     assert "(prefers-color-scheme: dark) { :root { --accent: #7ddba4;" in rule
+
+
+def test_a_colour_at_the_limit_can_be_read_on_its_tint() -> None:
+    """A tint has less of the colour where text in the colour could not be read on it: here 4.5 on the page is left."""
+    light, dark = check_colour("#727272", PAPER), check_colour("#848484", DARK_PAPER)
+    tints = re.findall(r"--accent: (#\w{6}); --tint: (#\w{6})", accent_style(light, dark))
+
+    assert tints == [("#727272", "#f9f9f9"), ("#848484", "#181d27")]
+    assert min(contrast(accent, tint) for accent, tint in tints) >= CONTRAST_MIN
 
 
 def test_letters_become_an_image(tmp_path: Path) -> None:

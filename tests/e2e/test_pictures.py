@@ -1,0 +1,172 @@
+"""Every page in each state: nothing is cut, too wide, untranslated or inaccessible; `make pictures` keeps them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import unfold
+from frozen_export import frozen_archive
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+from scenes import PEOPLE, SCENES, WEAK, Scene, add_session, filled, stage
+from sending import recorded
+from served import TENANT, Served, serving
+from untranslated import left_in_source, texts_of
+from variants import SCHEMES, SIZES, Variant, pairs, varied
+from visits import check_accessible
+
+from portability.locale import SOURCE, languages
+from portability.messages import letters
+from portability.messages.outbox import MessageKind
+
+FIRST = int(os.environ.get("FIRST", "0"))
+"""Where the order of the variants begins: with another number each page is pictured in another way."""
+CHOSEN = [*zip(SCENES, varied([scene.room for scene in SCENES], first=FIRST), strict=True)]
+KINDS = (MessageKind.READY, MessageKind.ADDRESS_CODE, MessageKind.DENIED)
+DOCUMENTS = ("README.html", "notice.html", "index.html", "index.html#calls", "index.html#chats", "index.html#crm")
+"""Pages of an archive; after # the part of the viewer."""
+CUT = """() => [...document.querySelectorAll("main :is(h1, h2, h3, .button, .badge, .quiet, dd, label, summary)")]
+    .filter(each => each.clientWidth && each.scrollWidth > each.clientWidth + 1)
+    .map(each => each.outerHTML.slice(0, 120))"""
+"""What is wider than its place: text that is cut, or hangs over."""
+
+
+@pytest.fixture(scope="module")
+def staged(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with stage(tmp_path_factory.mktemp("pictured"), redis_server) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def identifiers(staged: Served) -> Iterator[Mapping[str, str]]:
+    """What is in all states."""
+    with recorded(staged) as other:
+        yield filled(staged, other)
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive as a person unpacks it."""
+    archive = frozen_archive(tmp_path_factory.mktemp("archive"))
+    return archive.unpacked(tmp_path_factory.mktemp("unpacked"))[-1]
+
+
+@contextmanager
+def looked(browser: Browser, variant: Variant) -> Iterator[BrowserContext]:
+    """A browser in a variant."""
+    width, height = SIZES[variant.size]
+    look: dict[str, Any] = {"color_scheme": variant.scheme, "viewport": {"width": width, "height": height}}
+    context = browser.new_context(locale=variant.language, timezone_id="Asia/Jakarta", **look)
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+@contextmanager
+def seen(browser: Browser, staged: Served, scene: Scene, variant: Variant) -> Iterator[Page]:
+    """A page of a person of the room, in a variant."""
+    with looked(browser, variant) as context:
+        if scene.room in PEOPLE:
+            who, roles = scene.who or PEOPLE[scene.room], () if scene.room == "subject" else (scene.room,)
+            tenant = {"tenant": TENANT} if scene.room == "tenant_admin" else {}
+            add_session(context, staged, who, *roles, strong=who != WEAK, **tenant)
+        yield context.new_page()
+
+
+def look_over(page: Page, axe: str, name: str, variant: Variant) -> None:
+    """Take the picture; nothing is cut or wider than the screen, and axe finds nothing serious."""
+    if "PICTURES" in os.environ:
+        path = Path(os.environ["PICTURES"]) / f"{name}-{variant.size}-{variant.scheme}-{variant.language}.png"
+        page.screenshot(path=path, full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(CUT) == []
+    check_accessible(page, axe)
+
+
+@pytest.mark.parametrize(("scene", "variant"), [pytest.param(*each, id=each[0].name) for each in CHOSEN])
+def test_a_page_in_a_state(
+    browser: Browser, staged: Served, identifiers: Mapping[str, str], axe: str, scene: Scene, variant: Variant
+) -> None:
+    """Axe finds nothing serious, nothing is cut or wider than the screen, and no sentence is in another language."""
+    with seen(browser, staged, scene, variant) as page:
+        statuses: list[int] = []
+
+        def answered(answer: Response) -> None:
+            if answer.request.is_navigation_request() and answer.url.startswith(staged.url):
+                statuses.append(answer.status)
+
+        page.on("response", answered)
+        page.goto(f"{staged.url}{scene.path.format_map(identifiers)}")
+        for act in scene.act:
+            act(page, staged)
+        content = page.content()
+        assert statuses[-1] == scene.status
+        assert f'<html lang="{variant.language}"' in content
+        assert variant.language == SOURCE or left_in_source(texts_of(content, variant.language), variant.language) == []
+        look_over(page, axe, f"{scene.room}-{scene.name}", variant)
+
+
+@pytest.mark.parametrize("variant", [Variant("desktop", "light", "de"), Variant("phone", "dark", "id")], ids="-".join)
+def test_the_login_of_a_trial(browser: Browser, redis_server: str, tmp_path: Path, axe: str, variant: Variant) -> None:
+    """It has no provider: a form takes who to be."""
+    none: dict[str, Any] = {"oidc_issuer": None, "oidc_client_id": None, "oidc_client_secret": None}
+    with serving(tmp_path, redis_server, development_login=True, **none) as trial, looked(browser, variant) as context:
+        page = context.new_page()
+        page.goto(f"{trial.url}/login")
+        look_over(page, axe, "visitor-login", variant)
+
+
+@pytest.mark.parametrize(
+    ("kind", "variant"),
+    [pytest.param(*each, id=each[0]) for each in zip(KINDS, varied(KINDS, first=FIRST), strict=True)],
+)
+def test_a_mail(browser: Browser, axe: str, kind: MessageKind, variant: Variant) -> None:
+    """As pages: on light and dark screens, on a phone, in each language."""
+    facts = {"id": "jp7zapaw", "due": "2026-12-02", "until": "2026-12-06", "code": "1234 5678", "minutes": "10"}
+    url = None if kind is MessageKind.ADDRESS_CODE else "https://data.example.com/me"
+    letter = letters.write(kind, variant.language, facts, url=url, contact="privacy@example.com", brand="Example Care")
+    with looked(browser, variant) as context:
+        page = context.new_page()
+        page.set_content(letter.html)
+        look_over(page, axe, f"mail-{kind}", variant)
+
+
+@pytest.mark.parametrize(
+    ("document", "variant"),
+    [pytest.param(*each, id=each[0]) for each in zip(DOCUMENTS, varied(DOCUMENTS, first=FIRST), strict=True)],
+)
+def test_a_page_of_an_archive(browser: Browser, axe: str, bag: Path, document: str, variant: Variant) -> None:
+    """README, notice, and the parts of the viewer: its charts, a call, a chat, a table."""
+    name, _, part = document.partition("#")
+    address = (
+        f"{(bag / name).as_uri()}#{part or variant.language}" if name != "index.html" or part else (bag / name).as_uri()
+    )
+    with looked(browser, variant) as context:
+        page = context.new_page()
+        page.goto(address)
+        if name == "index.html":
+            expect(page.locator("main h2").first).to_be_visible()
+            expect(page.locator("html")).to_have_attribute("lang", variant.language)
+        if page.locator(".talks a").count():
+            page.locator(".talks a").first.click()
+            expect(page.locator(".talk .bubbles")).to_be_visible()
+        if name != "index.html":
+            unfold(page)
+        look_over(page, axe, f"archive-{name.partition('.')[0]}{part}", variant)
+
+
+def test_pictures_show_each_pair() -> None:
+    """Each room on each size, in each scheme and each language; each size in each scheme and language, and so on."""
+    rooms = {scene.room for scene in SCENES}
+    values = (rooms, SIZES, SCHEMES, languages())
+    wanted = {pair for one, other in combinations(values, 2) for pair in product(one, other)}
+
+    assert {*PEOPLE, "visitor"} == rooms
+    assert set().union(*(pairs(scene.room, variant) for scene, variant in CHOSEN)) == wanted
+    assert len({scene.name for scene in SCENES}) == len(SCENES)
