@@ -23,6 +23,7 @@ class KitParty:
     """The issuer of a run, and the keys that are not valid: of a stranger, a revoked and a retired key."""
 
     issuer: KitIssuer
+    transfer_key: KitKey
     stranger: KitKey
     revoked: KitKey
     retired: KitKey
