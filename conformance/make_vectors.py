@@ -101,12 +101,12 @@ def write_archives(folder: VectorFolder) -> None:
     documents = []
     for name, make in GOOD.items():
         volumes = _written(folder, name, make(PARTY.issuer))
-        expected = {"ok": True, "records": RECORDS[name], "code": None, "receipt": None, "rule": None, "section": None}
+        expected = {"ok": True, "records": RECORDS[name], "code": None, "receipts": None, "rule": None, "section": None}
         documents.append({"name": name, "set": "good", "volumes": volumes, **expected})
     for group, cases in SET_OF_CASES.items():
         for name, case in cases.items():
             volumes = _written(folder, name, case.make(PARTY))
-            expected = {"ok": False, "code": case.code, "receipt": case.receipt, "rule": case.rule}
+            expected = {"ok": False, "code": case.code, "receipts": list(case.receipts), "rule": case.rule}
             documents.append({"name": name, "set": group, "volumes": volumes, **expected, "section": case.section})
     described = {"jwks": "sender-jwks.json", "export": PARTY.issuer.export, "archives": documents}
     folder.json("archives.json", described)

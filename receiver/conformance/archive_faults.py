@@ -16,6 +16,8 @@ A_VOLUME, BAG_INFO = f"{FORMAT_PAGE}#a-volume", f"{FORMAT_PAGE}#bag-infotxt"
 TEXT = "data/account/note.txt"
 """A payload file beside the table, for faults of files."""
 REFUSED, TOO_LARGE = "archive_refused", "archive_too_large"
+EITHER = (REFUSED, TOO_LARGE)
+"""A receiver may find sizes before it verifies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ class ArchiveFaultCase:
     code: FaultCode
     """What `portability verify` says, or `portability receive` when it unpacks."""
     make: Make
-    receipt: str = REFUSED
-    """The code in the receipt."""
+    receipts: Sequence[str] = (REFUSED,)
+    """The codes that a receipt may have."""
 
 
 Cases = Mapping[str, ArchiveFaultCase]

@@ -144,7 +144,7 @@ def _other_export(party: KitParty) -> KitIssuer:
 
 
 def _foreign(party: KitParty) -> Sequence[MadeVolume]:
-    return [faults.good(party), made(DraftVolume(_other_export(party), payload={TABLE: b"{}\n"}))]
+    return [faults.good(party), made(DraftVolume(_other_export(party), 2, payload={TABLE: b"{}\n"}, volumes=2))]
 
 
 def _extra(party: KitParty) -> Sequence[MadeVolume]:

@@ -9,6 +9,7 @@ from receiver.conformance.zip_writer import run
 
 SILENCE, SILENCE_PACKED = run(0, 400)
 """103,201 bytes in 657."""
+LARGE_BYTES = 4 << 20
 DEVICES = "data/devices/devices.jsonl"
 RECORDING = "data/calls/recordings/rec_1.wav"
 
@@ -50,6 +51,11 @@ def with_additions(issuer: KitIssuer) -> list[MadeVolume]:
     """Return an archive with a file and a claim that this release does not know: a reader ignores them."""
     tags = {"later/news.json": b'{"since": "a later release"}\n'}
     return [made(DraftVolume(issuer, payload=PROFILE, tags=tags, claims={"later": "ignored"}))]
+
+
+def large(issuer: KitIssuer) -> list[MadeVolume]:
+    """Return an archive with a file of 4 MiB, for downloads that are interrupted."""
+    return [made(DraftVolume(issuer, payload={**PROFILE, RECORDING: bytes(LARGE_BYTES)}))]
 
 
 GOOD: Mapping[str, Callable[[KitIssuer], Sequence[MadeVolume]]] = {
