@@ -91,7 +91,10 @@ def write_keys(folder: VectorFolder) -> None:
     folder.json("sender-jwks.json", offers.key_set(PARTY))
     folder.json("recipient-jwks.json", {"keys": [RECEIPT_KEY.public_jwk()]})
     private = {"receipt_key": RECEIPT_KEY.private_jwk(), "age_identity": AGE_IDENTITY, "webhook_secret": SECRET}
-    of_sender = {"archive_key": PARTY.issuer.archive_key.private_jwk(), "transfer_key": PARTY.transfer_key.private_jwk()}
+    of_sender = {
+        "archive_key": PARTY.issuer.archive_key.private_jwk(),
+        "transfer_key": PARTY.transfer_key.private_jwk(),
+    }
     names = {"at": AT, "issuer": ISSUER, "audience": AUDIENCE}
     folder.json("test-keys.json", {"warning": WARNING, **names, **private, **of_sender})
 
@@ -123,7 +126,7 @@ def _written(folder: VectorFolder, name: str, volumes: Any) -> list[str]:  # noq
 def write_transfer(folder: VectorFolder) -> KitOffer:
     """Write an offer that is right in every point, with its encrypted volume and a receipt for it."""
     volumes = GOOD["one-volume"](PARTY.issuer)
-    sent = [_sealed(folder, volume) for volume in volumes]
+    sent = [_sealed(volume) for volume in volumes]
     offer = KitOffer(PARTY, AUDIENCE, TRANSFER, volumes, sent)
     documents = offers.right(offer)
     folder.bytes("transfer/transfer.jwt", documents.statement.encode())
@@ -134,7 +137,7 @@ def write_transfer(folder: VectorFolder) -> KitOffer:
     return offer
 
 
-def _sealed(folder: VectorFolder, volume: MadeVolume) -> bytes:
+def _sealed(volume: MadeVolume) -> bytes:
     """Return the encrypted volume that is there if it is that of the volume, else a new one."""
     identity, path = pyrage.x25519.Identity.from_str(AGE_IDENTITY), VECTORS / "transfer" / f"{volume.name}.zip.age"
     if path.is_file() and pyrage.decrypt(path.read_bytes(), [identity]) == volume.data:
@@ -148,7 +151,9 @@ def write_offers(folder: VectorFolder, offer: KitOffer) -> None:
     for name, case in {**offer_faults.STATEMENTS, **offer_faults.LISTS}.items():
         made = case.make(offer)
         expected = {"code": case.code, "has_receipt": case.has_receipt, "rule": case.rule, "section": case.section}
-        documents.append({"name": name, "transfer_jwt": made.statement, "volumes_json": made.listed.decode(), **expected})
+        documents.append(
+            {"name": name, "transfer_jwt": made.statement, "volumes_json": made.listed.decode(), **expected}
+        )
     names = {"at": AT, "issuer": ISSUER, "audience": AUDIENCE, "transfer": TRANSFER, "jwks": "sender-jwks.json"}
     folder.json("offers.json", {**names, "offers": documents})
 
@@ -168,9 +173,7 @@ def write_receipts(folder: VectorFolder, offer: KitOffer) -> None:
 
 def _receipt(offer: KitOffer) -> KitReceipt:
     statement = offers.right(offer).statement
-    return KitReceipt(
-        ISSUER, AUDIENCE, TRANSFER, statement, len(offer.volumes), offer.possession(), RECEIPT_KEY, AT
-    )
+    return KitReceipt(ISSUER, AUDIENCE, TRANSFER, statement, len(offer.volumes), offer.possession(), RECEIPT_KEY, AT)
 
 
 def write_webhooks(folder: VectorFolder) -> None:

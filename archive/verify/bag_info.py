@@ -25,5 +25,7 @@ def faults_of(volume: str, kept: Mapping[str, bytes], files: int, payload_bytes:
     stated = [line.removeprefix(OXUM) for line in kept.get(bag.INFO, b"").splitlines() if line.startswith(OXUM)]
     found = b"%d.%d" % (payload_bytes, files)
     if bag.INFO in kept and stated != [found]:
-        detail = f"the payload has the Payload-Oxum {found.decode()}; the file states another, or does not state it once"
+        detail = (
+            f"the payload has the Payload-Oxum {found.decode()}; the file states another, or does not state it once"
+        )
         yield ArchiveFault(FaultCode.COUNT_MISMATCH, volume, bag.INFO, detail)

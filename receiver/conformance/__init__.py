@@ -1,1 +1,1 @@
-"""The conformance kit: test vectors of transfers, a sender that tests recipients, and a recipient that tests senders."""
+"""The conformance kit: test vectors, a sender that tests recipients, and a recipient that tests senders."""

@@ -190,7 +190,9 @@ def _typed(**claims: JSON) -> Make:
 
 
 FILES: Cases = {
-    "changed-file": case("each file has its hash", faults.CHECKING, "changed", replaced(TABLE, lambda body: body[::-1])),
+    "changed-file": case(
+        "each file has its hash", faults.CHECKING, "changed", replaced(TABLE, lambda body: body[::-1])
+    ),
     "missing-file": case("each listed file is there", faults.CHECKING, "missing", removed(TEXT)),
     "added-file": case("a manifest lists each file", faults.CHECKING, "added", _beside("read-me-first.html")),
     "added-payload": case("a manifest lists each file", faults.CHECKING, "added", _beside("data/account/more.txt")),
@@ -206,18 +208,14 @@ FILES: Cases = {
         "bad_manifest",
         signed(manifest=lambda text: text.replace(b"  ", b" *")),
     ),
-    "file-listed-twice": case(
-        "a manifest lists a file once", faults.CHECKING, "bad_manifest", signed(manifest=_twice)
-    ),
+    "file-listed-twice": case("a manifest lists a file once", faults.CHECKING, "bad_manifest", signed(manifest=_twice)),
     "tag-file-in-payload-manifest": case(
         "the manifest lists the payload only",
         faults.CHECKING,
         "bad_manifest",
         signed(manifest=lambda text: text + b"".join(bag.manifest([(bag.DECLARATION, DECLARATION_SHA256)]))),
     ),
-    "wrong-hash-signed": case(
-        "each file has its hash", faults.CHECKING, "changed", signed(manifest=_first_hash)
-    ),
+    "wrong-hash-signed": case("each file has its hash", faults.CHECKING, "changed", signed(manifest=_first_hash)),
     "other-tag-manifest": case(
         "the tag manifest is the signed one", faults.SIGNATURE, "changed", _typed(tagmanifest_sha256="0" * 64)
     ),
@@ -316,7 +314,10 @@ SIGNED: Cases = {
     "claim-of-another-type": case("claims have their types", faults.SIGNATURE, "bad_claims", _typed(files="2")),
     "time-is-a-text": case("`iat` is a number", faults.SIGNATURE, "bad_claims", _typed(iat="now")),
     "other-head": case(
-        "`head_sha256` covers all bytes before the signature", faults.SIGNATURE, "repacked", _typed(head_sha256="0" * 64)
+        "`head_sha256` covers all bytes before the signature",
+        faults.SIGNATURE,
+        "repacked",
+        _typed(head_sha256="0" * 64),
     ),
 }
 VOLUMES: Cases = {

@@ -214,7 +214,11 @@ STRUCTURE: Cases = {
         "sizes are those that are signed", faults.CHECKING, "too_large", of_text(size=GIB), receipts=faults.EITHER
     ),
     "too-many-entries": case(
-        "sizes are those that are signed", faults.CHECKING, "too_large", changed(_count_too_large), receipts=faults.EITHER
+        "sizes are those that are signed",
+        faults.CHECKING,
+        "too_large",
+        changed(_count_too_large),
+        receipts=faults.EITHER,
     ),
     "unpacks-to-more": case("an entry unpacks to its declared size", faults.CHECKING, "changed", _bomb),
     "damaged-data": case(
@@ -224,11 +228,15 @@ STRUCTURE: Cases = {
         edited(lambda members: [_damaged(member) for member in members]),
     ),
     "wrong-crc": case("the content has its CRC", faults.CHECKING, "changed", of_text(crc=0x12345678)),
-    "other-end-offset": case("the directory is where the end record says", ZIP, "stray_bytes", _end_field(16, "<L", 90)),
+    "other-end-offset": case(
+        "the directory is where the end record says", ZIP, "stray_bytes", _end_field(16, "<L", 90)
+    ),
 }
 NAMED: Cases = {
     "path-to-parent": case("no path has `..`", faults.NAMES, "bad_name", _named("data/../../../evil.txt")),
-    "absolute-path": case("paths are below the volume's folder", faults.NAMES, "bad_name", _outside(lambda _: b"/evil.txt")),
+    "absolute-path": case(
+        "paths are below the volume's folder", faults.NAMES, "bad_name", _outside(lambda _: b"/evil.txt")
+    ),
     "backslashes": case("only `/` separates folders", faults.NAMES, "bad_name", _named("data/..\\..\\evil.txt")),
     "drive-letter": case("no path has a colon", faults.NAMES, "bad_name", _named("data/C:evil.txt")),
     "hidden-file": case("no name begins with a dot", faults.NAMES, "bad_name", _named("data/.ssh/authorized_keys")),
@@ -240,7 +248,9 @@ NAMED: Cases = {
     "control-character": case(
         "paths consist of `[A-Za-z0-9._/-]`", faults.NAMES, "bad_name", _named("data/note\x1b[2J.txt")
     ),
-    "letter-beyond-ascii": case("paths consist of `[A-Za-z0-9._/-]`", faults.NAMES, "bad_name", _named("data/\xe9.txt")),
+    "letter-beyond-ascii": case(
+        "paths consist of `[A-Za-z0-9._/-]`", faults.NAMES, "bad_name", _named("data/\xe9.txt")
+    ),
     "folder-entry": case("there is no folder entry", ZIP, "bad_name", _outside(lambda root: root + b"/data/extra/")),
     "second-folder": case(
         "all entries are in one folder", faults.NAMES, "bad_name", _outside(lambda root: root + b"x/data/extra.txt")

@@ -194,7 +194,11 @@ def _tags(draft: DraftVolume, counts: list[dict[str, JSON]], earlier: Sequence[M
         "Bag-Count": f"{draft.volumes} of {draft.volumes}" if draft.is_closing else f"{draft.number} of ?",
     }
     pieces = [
-        {"path": path, **dict(zip(("exporter", "dataset"), dataset_of(path), strict=True)), "records": body.count(b"\n")}
+        {
+            "path": path,
+            **dict(zip(("exporter", "dataset"), dataset_of(path), strict=True)),
+            "records": body.count(b"\n"),
+        }
         for path, body in payload.items()
         if path.endswith(".jsonl")
     ]
@@ -271,5 +275,9 @@ def _resource(path: str, body: bytes) -> dict[str, Any]:
         "x-role": "controller",
         "x-records": body.count(b"\n") if is_table else None,
         "x-state": "complete",
-        **({"encoding": "utf-8", "type": "table", "schema": {"fields": fields, "primaryKey": ["id"]}} if is_table else {}),
+        **(
+            {"encoding": "utf-8", "type": "table", "schema": {"fields": fields, "primaryKey": ["id"]}}
+            if is_table
+            else {}
+        ),
     }

@@ -150,7 +150,8 @@ class _Trap:
                 server.trapped.append(self.path)
                 self.send_error(404)
 
-            do_POST = do_GET
+            def do_POST(self) -> None:
+                self.do_GET()
 
         return TrapHandler
 

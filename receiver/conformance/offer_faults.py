@@ -154,8 +154,12 @@ STATEMENTS: Cases = {
     "statement-by-a-substituted-key": bad_statement(
         "the key of the key set has signed", by_key(lambda offer: replace(offer.party.stranger, kid=offer.key.kid))
     ),
-    "statement-by-an-unknown-key": bad_statement("the key is in the key set", by_key(lambda offer: offer.party.stranger)),
-    "statement-by-a-revoked-key": bad_statement("a revoked key signs nothing", by_key(lambda offer: offer.party.revoked)),
+    "statement-by-an-unknown-key": bad_statement(
+        "the key is in the key set", by_key(lambda offer: offer.party.stranger)
+    ),
+    "statement-by-a-revoked-key": bad_statement(
+        "a revoked key signs nothing", by_key(lambda offer: offer.party.revoked)
+    ),
     "statement-by-a-retired-key": bad_statement(
         "a retired key signs nothing later", by_key(lambda offer: offer.party.retired)
     ),
@@ -173,7 +177,9 @@ STATEMENTS: Cases = {
     ),
     "statement-changed": bad_statement(
         "the signature is that of the claims",
-        signing(lambda claims, offer: _spliced(token(claims, offer.key, TRANSFER_TYPE), {**claims, "profile": "switch"})),
+        signing(
+            lambda claims, offer: _spliced(token(claims, offer.key, TRANSFER_TYPE), {**claims, "profile": "switch"})
+        ),
     ),
     "statement-of-another-issuer": bad_statement(
         "`iss` is the sender's issuer", claiming(iss="https://other-sender.example")
@@ -278,4 +284,3 @@ def _copy(volume: Mapping[str, Any]) -> JSON_DOCUMENT:
 def _spliced(text: str, claims: JSON_DOCUMENT) -> str:
     head, _, signature = text.split(".")
     return f"{head}.{encoded(orjson.dumps(claims))}.{signature}"
-

@@ -70,9 +70,9 @@ def forged(rule: str, make: Callable[[KitReceipt, str], str]) -> ReceiptFaultCas
     return ReceiptFaultCase(rule, 401, "forged_receipt", make)
 
 
-def wrong(rule: str, *, code: str = "wrong_receipt", **changes: Any) -> ReceiptFaultCase:  # noqa: ANN401  # any JSON
+def wrong(rule: str, **changes: Any) -> ReceiptFaultCase:  # noqa: ANN401  # any JSON
     """Return a receipt, validly signed, with a wrong claim."""
-    return ReceiptFaultCase(rule, 422, code, lambda receipt, name: receipt.right(name, **changes))
+    return ReceiptFaultCase(rule, 422, "wrong_receipt", lambda receipt, name: receipt.right(name, **changes))
 
 
 def _by_stranger(receipt: KitReceipt, name: str) -> str:
@@ -117,6 +117,9 @@ RECEIPTS: Mapping[str, ReceiptFaultCase] = {
         lambda one, name: one.right(name, iat=one.at + HOUR),
     ),
     "receipt-before-the-offer": ReceiptFaultCase(
-        "`iat` is not before the offer", 422, "clock_skew", lambda one, name: one.right(name, iat=one.at - 40 * 24 * HOUR)
+        "`iat` is not before the offer",
+        422,
+        "clock_skew",
+        lambda one, name: one.right(name, iat=one.at - 40 * 24 * HOUR),
     ),
 }

@@ -38,7 +38,7 @@ class RecipientTest:
     only: str = "*"
 
 
-def test_recipient(client: SafeHttpClient, wanted: RecipientTest, finished: Finished) -> ConformanceReport:
+def examine_recipient(client: SafeHttpClient, wanted: RecipientTest, finished: Finished) -> ConformanceReport:
     """Test a recipient with all rules.
 
     Args:

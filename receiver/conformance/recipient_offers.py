@@ -50,7 +50,9 @@ class KitMaker:
         """Return a right offer of an archive."""
         party = replace(self.party, issuer=replace(self.party.issuer, export=f"kit{self.run}{_short(name)}"))
         made = volumes(party)
-        offer = KitOffer(party, self.audience, f"trf_{self.run}{_short(name)}", made, [self.seal(one.data) for one in made])
+        offer = KitOffer(
+            party, self.audience, f"trf_{self.run}{_short(name)}", made, [self.seal(one.data) for one in made]
+        )
         return LiveOffer(offer, offers.right(offer), **more)
 
 

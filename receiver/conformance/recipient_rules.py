@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from receiver.conformance.good_archives import GOOD
 from receiver.conformance.kit_server import LiveOffer
 from receiver.conformance.recipient_run import RecipientRun
 from receiver.conformance.report import Finished, RuleResult
-from receiver.conformance.webhook_faults import OFFER, WEBHOOKS
+from receiver.conformance.webhook_faults import OFFER, WEBHOOKS, WebhookFaultCase
 
 PROOF, NOTICES = "docs/transfers.md#proof", "docs/transfers.md#notices"
 BEGIN = "recipient-challenge-1"
@@ -73,24 +73,23 @@ def rules() -> Mapping[str, AskedRule]:
             "only the known kinds of notices are acknowledged", NOTICES, ignored, _notice(kind="imagined")
         ),
         "offer-repeated": AskedRule("a repeated webhook changes nothing", OFFER, "received once", _repeated),
-        **dict(_webhooks()),
+        **{name: _webhook(name, case) for name, case in WEBHOOKS.items()},
     }
 
 
-def _webhooks() -> Iterator[tuple[str, AskedRule]]:
-    for name, case in WEBHOOKS.items():
+def _webhook(name: str, case: WebhookFaultCase) -> AskedRule:
+    def ask(run: RecipientRun) -> str:
+        live = run.maker().of(name, lambda party: GOOD["one-volume"](party.issuer))
+        webhook = run.webhook(run.offer_data(live, run.server.add(live)))
+        answer = run.post(case.make(webhook))
+        is_refused = answer.status in CLIENT_ERRORS
+        with live.changed:
+            live.changed.wait_for(lambda: bool(live.asked), 0.0 if is_refused else run.settle_seconds)
+        if live.asked:
+            return "the offer was fetched"
+        return "refused" if is_refused else f"status {answer.status}"
 
-        def ask(run: RecipientRun, name: str = name) -> str:
-            live = run.maker().of(name, lambda party: GOOD["one-volume"](party.issuer))
-            webhook = run.webhook(run.offer_data(live, run.server.add(live)))
-            answer = run.post(WEBHOOKS[name].make(webhook))
-            with live.changed:
-                live.changed.wait_for(lambda: bool(live.asked), 0.0 if answer.status in CLIENT_ERRORS else run.settle_seconds)
-            if live.asked:
-                return "the offer was fetched"
-            return "refused" if answer.status in CLIENT_ERRORS else f"status {answer.status}"
-
-        yield name, AskedRule(case.rule, case.section, "refused", ask)
+    return AskedRule(case.rule, case.section, "refused", ask)
 
 
 def _challenge(

@@ -22,7 +22,7 @@ from receiver.conformance.archive_faults import KitParty
 from receiver.conformance.drafts import KitIssuer
 from receiver.conformance.kit_server import KitServer, LiveOffer
 from receiver.conformance.offers import OFFER_SECONDS
-from receiver.conformance.recipient_offers import DOWNLOADED, REFUSED, RESTRICTED, KitMaker, OfferPlan
+from receiver.conformance.recipient_offers import DOWNLOADED, REFUSED, KitMaker, OfferPlan
 from receiver.conformance.report import Finished, RuleResult
 from receiver.conformance.signers import KitKey
 from receiver.conformance.webhook_faults import KitWebhook, SentWebhook

@@ -57,6 +57,18 @@ class KitKey:
         return {**self.public_jwk(), "d": _number(self.private.private_numbers().private_value)}
 
 
+@dataclass(frozen=True)
+class LoadedKey(KitKey):
+    """A private key of a file, as `--receipt-key` names it."""
+
+    loaded: ec.EllipticCurvePrivateKey
+
+    @property
+    def private(self) -> ec.EllipticCurvePrivateKey:  # type: ignore[override]  # that of the file, not of the text
+        """Return the private key."""
+        return self.loaded
+
+
 def token(claims: Mapping[str, Any], key: KitKey, typ: str, *, header: Mapping[str, JSON] | None = None) -> str:
     """Return a compact JWS whose header has `alg`, `kid` and `typ`, or exactly the members of `header`."""
     head = {"alg": "ES256", "kid": key.kid, "typ": typ} if header is None else header

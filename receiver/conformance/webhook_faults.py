@@ -150,7 +150,9 @@ class ProviderFaultCase:
 
 
 PROVIDERS: Mapping[str, ProviderFaultCase] = {
-    "provider-of-another-domain": ProviderFaultCase("`iss` is the domain", lambda one: one.document(iss="another.example")),
+    "provider-of-another-domain": ProviderFaultCase(
+        "`iss` is the domain", lambda one: one.document(iss="another.example")
+    ),
     "provider-by-a-substituted-key": ProviderFaultCase(
         "the key set has signed", lambda one: replace(one, key=KitKey("a stranger's document", one.key.kid)).document()
     ),
