@@ -131,13 +131,12 @@ def _sender(options: dict[str, Any], finished: Callable[[RuleResult], object]) -
         raise BadInput(
             f"a test of a sender needs {', '.join(missing)}", hint="the kit is its recipient: see docs/conformance.md"
         )
-    key = load_key(options["receipt_key"])
     webhook = None if options["webhook"] is None else _webhook(options["webhook"])
     wanted = SenderTest(
         check_url(options["sender"]),
         options["audience"],
         load_identities(options["identity"]),
-        LoadedKey("", str(key.kid), key.private_key),
+        LoadedKey.of(load_key(options["receipt_key"])),
         options["issuer"],
         webhook,
         None if options["secret"] is None else _head(options["secret"]).decode("ascii", "replace").strip(),

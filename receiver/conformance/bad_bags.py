@@ -124,7 +124,12 @@ def not_canonical(text: str) -> str:
 
 def _with_own_key(claims: Claims, _key: KitKey, party: KitParty) -> str:
     """Return a token that brings its own key along in its header."""
-    head = {"alg": "ES256", "kid": _key.kid, "typ": ARCHIVE_TYPE, EMBEDDED: party.stranger.public_jwk()}
+    head: dict[str, JSON] = {
+        "alg": "ES256",
+        "kid": _key.kid,
+        "typ": ARCHIVE_TYPE,
+        EMBEDDED: party.stranger.public_jwk(),
+    }
     return token(claims, party.stranger, ARCHIVE_TYPE, header=head)
 
 

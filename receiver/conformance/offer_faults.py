@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pyrage
 
+from portability.api import JSON
 from portability.trust.signing import RECEIPT_TYPE, TRANSFER_TYPE
 from receiver.conformance.bad_bags import EMBEDDED, by_public_key, in_asn1, not_canonical
 from receiver.conformance.offers import JSON_DOCUMENT, KitOffer, OfferedDocuments, right
@@ -125,7 +126,12 @@ def _unsigned(claims: JSON_DOCUMENT, offer: KitOffer) -> str:
 
 def _with_own_key(claims: JSON_DOCUMENT, offer: KitOffer) -> str:
     stranger = offer.party.stranger
-    head = {"alg": "ES256", "kid": offer.key.kid, "typ": TRANSFER_TYPE, EMBEDDED: stranger.public_jwk()}
+    head: dict[str, JSON] = {
+        "alg": "ES256",
+        "kid": offer.key.kid,
+        "typ": TRANSFER_TYPE,
+        EMBEDDED: stranger.public_jwk(),
+    }
     return token(claims, stranger, TRANSFER_TYPE, header=head)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -188,10 +188,9 @@ def _receipt_faults(run: RecipientRun, live: LiveOffer) -> Iterator[str]:
             yield "claims status and code"
 
 
-def _wrong_proof(live: LiveOffer, claims: dict[str, object] | object, count: int) -> Sequence[str]:
-    found = dict(claims)  # type: ignore[call-overload]  # a mapping of claims
+def _wrong_proof(live: LiveOffer, claims: Mapping[str, object], count: int) -> Sequence[str]:
     wanted = {"possession": live.offer.possession(), "volumes": count, "code": None}
-    return [name for name, value in wanted.items() if found.get(name) != value]
+    return [name for name, value in wanted.items() if claims.get(name) != value]
 
 
 def _resumes(live: LiveOffer, plan: OfferPlan) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from portability.api import JSON
 

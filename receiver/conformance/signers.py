@@ -16,8 +16,10 @@ import orjson
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from joserfc.jwk import ECKey
 
 from portability.api import JSON
+from portability.api.errors import BadInput
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """The number of points of P-256 (SEC 2, section 2.4.2)."""
@@ -63,8 +65,15 @@ class LoadedKey(KitKey):
 
     loaded: ec.EllipticCurvePrivateKey
 
+    @classmethod
+    def of(cls, key: ECKey) -> LoadedKey:
+        """Return a private key of a library. Raises BadInput for a public key."""
+        if key.private_key is None:
+            raise BadInput("the receipt key is not private")
+        return cls("", str(key.kid), key.private_key)
+
     @property
-    def private(self) -> ec.EllipticCurvePrivateKey:  # type: ignore[override]  # that of the file, not of the text
+    def private(self) -> ec.EllipticCurvePrivateKey:
         """Return the private key."""
         return self.loaded
 

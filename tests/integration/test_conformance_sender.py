@@ -55,7 +55,7 @@ def offer(served: Served, provider: Provider) -> SenderTest:
     data = offered(served, provider)
     heard = provider.webhooks[-1]
     webhook = {"headers": dict(heard.headers), "body": heard.body.decode()}
-    key = LoadedKey("", str(provider.key.kid), provider.key.private_key)
+    key = LoadedKey.of(provider.key)
     return SenderTest(data["url"], "localhost", [provider.identity], key, None, webhook, provider.secret)
 
 

@@ -58,10 +58,18 @@ def planted_copy(folder: Path, planted: Planted) -> Path:
 
 
 @contextmanager
-def receiving(folder: Path, issuer: str, secret: str, planted: Planted | None = None) -> Iterator[NodeReceiver]:
+def receiving(
+    folder: Path,
+    issuer: str,
+    secret: str,
+    planted: Planted | None = None,
+    *,
+    identity: pyrage.x25519.Identity | None = None,
+    port: int | None = None,
+) -> Iterator[NodeReceiver]:
     """The receiver, which knows one sender, for the length of the block."""
     source = planted_copy(folder, planted) if planted else SOURCE
-    identity, port = pyrage.x25519.Identity.generate(), free_port()
+    identity, port = identity or pyrage.x25519.Identity.generate(), port or free_port()
     (folder / "key.txt").write_text(f"# a test key\n{identity}\n")
     (folder / "receipt.json").write_text(json.dumps(KitKey("node", "node-1").private_jwk()))
     config = {
