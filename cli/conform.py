@@ -40,9 +40,7 @@ DEFAULT_PORT = 8099
 @click.option(
     "--listen", metavar="HOST:PORT", default=f"127.0.0.1:{DEFAULT_PORT}", help="Recipient: where the kit listens."
 )
-@click.option(
-    "--document", metavar="URL", help="Recipient: its document; default: /.well-known/portability of its host."
-)
+@click.option("--document", metavar="URL", help="Recipient: its document; default: that at its host.")
 @click.option("--wait", type=click.FloatRange(min=1), default=60.0, help="Recipient: seconds for each transfer.")
 @click.option(
     "--settle", type=click.FloatRange(min=0.1), default=5.0, help="Recipient: seconds in which nothing may follow."

@@ -17,7 +17,7 @@ from typing import Any
 import pyrage
 
 from portability.trust.signing import CHALLENGE_TYPE, NOTICE_TYPE
-from receiver.conformance import bad_bags, bad_zips, offer_faults, offers
+from receiver.conformance import bad_bags, bad_signatures, bad_zips, offer_faults, offers
 from receiver.conformance.archive_faults import Cases, KitParty
 from receiver.conformance.drafts import KitIssuer, MadeVolume
 from receiver.conformance.good_archives import GOOD, RECORDS
@@ -45,7 +45,7 @@ SET_OF_CASES: Mapping[str, Cases] = {
     "zip": bad_zips.STRUCTURE,
     "names": bad_zips.NAMED,
     "files": bad_bags.FILES,
-    "signatures": bad_bags.SIGNED,
+    "signatures": bad_signatures.SIGNED,
     "volumes": bad_bags.VOLUMES,
 }
 

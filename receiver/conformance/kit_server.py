@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import socket
 import threading
@@ -17,6 +18,8 @@ from receiver.conformance.offers import JSON_DOCUMENT, KitOffer, OfferedDocument
 
 RECEIPT_BYTES = 16 * 1024
 TOKEN_BYTES = 24
+_LINK = re.compile(r"/d/([\w-]+)(?:/(.*))?")
+_RECEIPT = re.compile(r"/v1/transfers/(\w+)/receipt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +195,8 @@ class _KitHandler(BaseHTTPRequestHandler):
             base = self.kit.trap_url if live.behaviour.claims_elsewhere else ""
             self._answer(303, headers={"Location": f"{base}/d/{live.token}/{rest}?claim={live.token}"})
             return
-        parts = self.path.split("/")
-        found = self.kit.by_transfer(parts[3]) if parts[:3] == ["", "v1", "transfers"] and len(parts) > 4 else None  # noqa: PLR2004 - /v1/transfers/ID/receipt
+        receipt = _RECEIPT.fullmatch(self.path)
+        found = self.kit.by_transfer(receipt[1]) if receipt else None
         if found is None:
             self._answer(404)
         elif self.headers.get("Content-Type") != "application/jose":
@@ -203,9 +206,8 @@ class _KitHandler(BaseHTTPRequestHandler):
             self._answer(204)
 
     def _live(self) -> tuple[LiveOffer | None, str]:
-        parts = self.path.partition("?")[0].split("/", 3)
-        live = self.kit.offers.get(parts[2]) if parts[1:2] == ["d"] and len(parts) > 2 else None  # noqa: PLR2004 - /d/TOKEN
-        return live, parts[3] if len(parts) > 3 else ""  # noqa: PLR2004 - as above
+        link = _LINK.fullmatch(self.path.partition("?")[0])
+        return (self.kit.offers.get(link[1]), link[2] or "") if link else (None, "")
 
     def _landing(self, live: LiveOffer) -> None:
         live.note("link")

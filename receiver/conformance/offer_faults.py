@@ -11,7 +11,7 @@ import pyrage
 
 from portability.api import JSON
 from portability.trust.signing import RECEIPT_TYPE, TRANSFER_TYPE
-from receiver.conformance.bad_bags import EMBEDDED, by_public_key, in_asn1, not_canonical
+from receiver.conformance.bad_signatures import EMBEDDED, by_public_key, in_asn1, not_canonical, spliced
 from receiver.conformance.offers import JSON_DOCUMENT, KitOffer, OfferedDocuments, right
 from receiver.conformance.signers import KitKey, encoded, token
 
@@ -184,7 +184,7 @@ STATEMENTS: Cases = {
     "statement-changed": bad_statement(
         "the signature is that of the claims",
         signing(
-            lambda claims, offer: _spliced(token(claims, offer.key, TRANSFER_TYPE), {**claims, "profile": "switch"})
+            lambda claims, offer: spliced(token(claims, offer.key, TRANSFER_TYPE), {**claims, "profile": "switch"})
         ),
     ),
     "statement-of-another-issuer": bad_statement(
@@ -285,8 +285,3 @@ SENT: Cases = {
 def _copy(volume: Mapping[str, Any]) -> JSON_DOCUMENT:
     encrypted = {**volume["encrypted"], "name": "export-copy-002.zip.age"}
     return {**volume, "number": 2, "name": "export-copy-002.zip", "encrypted": encrypted}
-
-
-def _spliced(text: str, claims: JSON_DOCUMENT) -> str:
-    head, _, signature = text.split(".")
-    return f"{head}.{encoded(orjson.dumps(claims))}.{signature}"

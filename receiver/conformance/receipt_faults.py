@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from portability.trust.signing import CHALLENGE_TYPE, RECEIPT_TYPE
-from receiver.conformance.bad_bags import by_public_key, in_asn1
+from receiver.conformance.bad_signatures import by_public_key, in_asn1
 from receiver.conformance.signers import KitKey, encoded, token
 
 RECEIPT = "docs/transfers.md#receipt"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from receiver.conformance import bad_bags, bad_zips, offer_faults, offers
+from receiver.conformance import bad_bags, bad_signatures, bad_zips, offer_faults, offers
 from receiver.conformance.archive_faults import KitParty
 from receiver.conformance.good_archives import GOOD, large
 from receiver.conformance.kit_server import LiveOffer, SenderBehaviour
@@ -103,7 +103,7 @@ def plans() -> Iterator[OfferPlan]:
     for name in GOOD:
         rule = "an archive without a fault is received"
         yield OfferPlan(f"good-{name}", rule, RECEIVING, DOWNLOADED, _good(name))
-    for cases in (bad_zips.STRUCTURE, bad_zips.NAMED, bad_bags.FILES, bad_bags.SIGNED, bad_bags.VOLUMES):
+    for cases in (bad_zips.STRUCTURE, bad_zips.NAMED, bad_bags.FILES, bad_signatures.SIGNED, bad_bags.VOLUMES):
         for name, case in cases.items():
             make = _archive(name, case.make)
             yield OfferPlan(name, case.rule, case.section, REFUSED, make, case.receipts)

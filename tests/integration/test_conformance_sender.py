@@ -44,19 +44,19 @@ def served(proxy: FaultySender, redis_server: str, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture(scope="module")
-def provider(served: Served) -> Iterator[Provider]:
+def other_care(served: Served) -> Iterator[Provider]:
     with recorded(served) as provider:
         yield provider
 
 
 @pytest.fixture(scope="module")
-def offer(served: Served, provider: Provider) -> SenderTest:
+def offer(served: Served, other_care: Provider) -> SenderTest:
     """An offer, with its webhook as it was received."""
-    data = offered(served, provider)
-    heard = provider.webhooks[-1]
+    data = offered(served, other_care)
+    heard = other_care.webhooks[-1]
     webhook = {"headers": dict(heard.headers), "body": heard.body.decode()}
-    key = LoadedKey.of(provider.key)
-    return SenderTest(data["url"], "localhost", [provider.identity], key, None, webhook, provider.secret)
+    key = LoadedKey.of(other_care.key)
+    return SenderTest(data["url"], "localhost", [other_care.identity], key, None, webhook, other_care.secret)
 
 
 def examined(offer: SenderTest) -> ConformanceReport:

@@ -18,7 +18,7 @@ from portability.api.errors import PortabilityError
 from portability.safe_http import HttpAnswer, SafeHttpClient
 from portability.transfers import provider_documents
 from portability.trust.signing import PROVIDER_TYPE, Jwks, SignatureFault, check
-from receiver.conformance import bad_bags, bad_zips, offer_faults, offers
+from receiver.conformance import bad_bags, bad_signatures, bad_zips, offer_faults, offers
 from receiver.conformance.archive_faults import KitParty
 from receiver.conformance.drafts import KitIssuer
 from receiver.conformance.good_archives import GOOD
@@ -143,7 +143,7 @@ def test_signatures_are_deterministic() -> None:
 
 def test_each_section_is_in_the_documents() -> None:
     """Each rule names a page and a heading that exist."""
-    cases = [bad_zips.STRUCTURE, bad_zips.NAMED, bad_bags.FILES, bad_bags.SIGNED, bad_bags.VOLUMES]
+    cases = [bad_zips.STRUCTURE, bad_zips.NAMED, bad_bags.FILES, bad_signatures.SIGNED, bad_bags.VOLUMES]
     sections = {case.section for group in cases for case in group.values()}
     sections |= {case.section for group in (offer_faults.STATEMENTS, offer_faults.LISTS) for case in group.values()}
 
