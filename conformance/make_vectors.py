@@ -104,7 +104,14 @@ def write_archives(folder: VectorFolder) -> None:
     documents = []
     for name, make in GOOD.items():
         volumes = _written(folder, name, make(PARTY.issuer))
-        expected = {"ok": True, "records": RECORDS[name], "code": None, "receipts": None, "rule": None, "section": None}
+        expected: dict[str, Any] = {
+            "ok": True,
+            "records": RECORDS[name],
+            "code": None,
+            "receipts": None,
+            "rule": None,
+            "section": None,
+        }
         documents.append({"name": name, "set": "good", "volumes": volumes, **expected})
     for group, cases in SET_OF_CASES.items():
         for name, case in cases.items():

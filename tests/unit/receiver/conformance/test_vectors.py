@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from portability.api.errors import PortabilityError
 from portability.safe_http import HttpAnswer, SafeHttpClient
 from portability.transfers import provider_documents
 from portability.trust.signing import PROVIDER_TYPE, Jwks, SignatureFault, check
-from receiver.conformance import bad_bags, bad_signatures, bad_zips, offer_faults, offers
+from receiver.conformance import offer_faults, offers, recipient_offers, recipient_rules
 from receiver.conformance.archive_faults import KitParty
 from receiver.conformance.drafts import KitIssuer
 from receiver.conformance.good_archives import GOOD
+from receiver.conformance.offer_faults import OfferFaultCase
 from receiver.conformance.offers import KitOffer
+from receiver.conformance.receipt_faults import RECEIPT
 from receiver.conformance.signers import KitKey
-from receiver.conformance.webhook_faults import PROVIDERS, KitProvider
+from receiver.conformance.webhook_faults import DISCOVERY, PROVIDERS, KitProvider
 from receiver.faults import TransferRefused
 from receiver.fetch import statement
 from receiver.verify.unpack import unpack
@@ -32,6 +35,7 @@ from receiver.verify.unpack import unpack
 FOLDER = ROOT / "conformance"
 VECTORS = FOLDER / "vectors"
 ARCHIVES = json.loads((VECTORS / "archives.json").read_text())
+OFFERS: Mapping[str, OfferFaultCase] = {**offer_faults.STATEMENTS, **offer_faults.LISTS}
 AGE_KEY = "age1yu4vdhz5g0un9k9zv8z42569emcd95rg8e0fmqsar536p4n93u3swwlmpj"
 
 
@@ -47,7 +51,8 @@ def test_the_vectors_are_made_by_their_program(tmp_path: Path) -> None:
     subprocess.run([sys.executable, FOLDER / "make_vectors.py", tmp_path], check=True)
 
     for folder in (VECTORS, tmp_path):
-        listed = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
+        lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text().splitlines()]
+        listed = {name: sha256 for sha256, name in lines}
         files = [path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS"]
         found = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
         assert listed == found
@@ -84,18 +89,20 @@ def test_an_archive_is_as_its_vector_says(vector: dict[str, Any], tmp_path: Path
 
 
 @pytest.mark.requirement("R39")
-@pytest.mark.parametrize("name", {**offer_faults.STATEMENTS, **offer_faults.LISTS})
+@pytest.mark.parametrize("name", OFFERS)
 def test_an_offer_is_refused_with_its_code(name: str) -> None:
     """A statement or list with one fault is refused; the same offer without it is valid."""
-    case = {**offer_faults.STATEMENTS, **offer_faults.LISTS}[name]
+    case = OFFERS[name]
     sender = party()
     volumes = GOOD["one-volume"](sender.issuer)
     offer = KitOffer(sender, "recipient.example", "trf_test", volumes, [one.data for one in volumes])
     jwks = Jwks.parse(offers.key_set(sender))
 
     def checked(documents: offers.OfferedDocuments) -> statement.Statement:
-        names = {"issuer": sender.issuer.url, "audience": offer.audience, "transfer": offer.transfer}
-        return statement.with_volumes(statement.checked(documents.statement, jwks, **names), documents.listed)
+        said = statement.checked(
+            documents.statement, jwks, issuer=sender.issuer.url, audience=offer.audience, transfer=offer.transfer
+        )
+        return statement.with_volumes(said, documents.listed)
 
     assert checked(offers.right(offer)).parcels
     with pytest.raises(PortabilityError) as refused:
@@ -143,9 +150,8 @@ def test_signatures_are_deterministic() -> None:
 
 def test_each_section_is_in_the_documents() -> None:
     """Each rule names a page and a heading that exist."""
-    cases = [bad_zips.STRUCTURE, bad_zips.NAMED, bad_bags.FILES, bad_signatures.SIGNED, bad_bags.VOLUMES]
-    sections = {case.section for group in cases for case in group.values()}
-    sections |= {case.section for group in (offer_faults.STATEMENTS, offer_faults.LISTS) for case in group.values()}
+    sections = {plan.section for plan in recipient_offers.plans()}
+    sections |= {rule.section for rule in recipient_rules.rules().values()} | {RECEIPT, DISCOVERY}
 
     assert {section for section in sections if not heading_exists(section)} == set()
 
@@ -160,7 +166,7 @@ def heading_exists(section: str) -> bool:
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
 def test_the_receiver_in_node_says_what_the_vectors_say() -> None:
     """A receiver that shares no code with this software accepts and refuses the same, with the same codes."""
-    command = ["node", "--test", FOLDER / "receiver" / "check-vectors.mjs"]
+    command = ["node", "--test", str(FOLDER / "receiver" / "check-vectors.mjs")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, [line for line in done.stdout.splitlines() if line.startswith("not ok")]
