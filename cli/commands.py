@@ -56,6 +56,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
         "imports": "cli.imports:imports",
         "senders": "cli.senders:senders",
         "inbox": "cli.inbox:inbox",
+        "conform": "cli.conform:conform",
     },
     "Retention": {
         "erase": "cli.erase:erase",

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,7 +161,9 @@ def _transfer(job: _Job, found: TransferPapers) -> Received:
         unpacked, volumes = job.take(said.parcels, jwks, claims, said.nonce)
     except TransferRefused as fault:
         if recipient.receipt_key is not None:
-            receipt_text = receipt.signed(said, recipient.receipt_key, volumes=len(said.parcels), code=fault.code)
+            # A statement for another recipient does not make this side that recipient.
+            own = replace(said, audience=recipient.audience or said.audience)
+            receipt_text = receipt.signed(own, recipient.receipt_key, volumes=len(said.parcels), code=fault.code)
             # The refusal is the error to report, even if the sender does not accept the receipt.
             with suppress(PortabilityError):
                 job.sender.post_receipt(found.links, receipt_text)

@@ -56,7 +56,19 @@ FROM_CODE: Mapping[str, str] = {
 """Lines of a page that other tests compare with the code, by page: their words are in Python files, too."""
 DOCUMENTS = sorted({page.relative_to(ROOT).as_posix() for page in repository.files("*.md")} - {*GENERATED})
 
-ROOMS = ("portability", "worker", "exporters", "formats", "archive", "receiver", "web", "cli", "demo", "bench")
+ROOMS = (
+    "portability",
+    "worker",
+    "exporters",
+    "formats",
+    "archive",
+    "receiver",
+    "web",
+    "cli",
+    "demo",
+    "bench",
+    "conformance",
+)
 MADE_UP = ("portability/database/migrations/versions/", "demo/rows/", "demo/hostile.py", "bench/scan_corpus.py")
 """Modules of statements or made-up data: they are not examined."""
 MODULES = [

@@ -17,7 +17,7 @@ from archive.counts import VolumeCounts
 from archive.hashing import Digest, Hasher
 from archive.names import FULL_PATH_CHARS, is_safe
 from archive.parts import FORMAT
-from archive.verify import counting
+from archive.verify import bag_info, counting
 from archive.verify.canonical import tail
 from archive.verify.faults import ArchiveFault, FaultCode, ZipFault
 from archive.verify.zip_entries import CentralDirectory, Tape, ZipEntry, read_directory, read_entry, skip_gap
@@ -30,7 +30,7 @@ TRUSTED_RATIO = 200
 """Maximum ratio of unpacked to packed size without a good signature; a good signature names the size."""
 PREFIX = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 """The beginning of a volume's name, which its issuer chooses; the signed hash of the ZIP covers it."""
-_KEPT = frozenset({bag.MANIFEST, bag.TAG_MANIFEST, bag.EXPORT, bag.COUNTS})
+_KEPT = frozenset({bag.MANIFEST, bag.TAG_MANIFEST, bag.EXPORT, bag.COUNTS, bag.DECLARATION, bag.INFO})
 _CLAIMS: Mapping[str, type] = {
     "iss": str,
     "sub": str,
@@ -136,6 +136,8 @@ def _check(volume: CheckedVolume, file: BinaryIO, jwks: Jwks, progress: Progress
         contents = _walk(volume, file, directory, hasher, progress)
     _check_manifests(volume, contents)
     _check_claims(volume, contents)
+    if not volume.faults:
+        volume.faults.extend(bag_info.faults_of(volume.name, contents.kept, volume.files, volume.bytes))
     _check_counts(volume, contents)
     volume.closing = _closing(volume, contents)
     _check_bytes(volume, file, directory, token, contents)

@@ -66,7 +66,7 @@ def remember(target: Path, papers: TransferPapers) -> None:
 def complete(target: Path, sender: Sender, links: TransferLinks, said: Statement) -> Statement:
     """Return the statement with its volumes: from the list in the folder, or fetched.
 
-    Raises: WrongList, BadStatement, SenderRefused, SenderUnavailable.
+    Raises: WrongList, SenderRefused, SenderUnavailable.
     """
     if not said.listed:
         return said

@@ -134,7 +134,7 @@ def checked(
 def with_volumes(statement: Statement, document: bytes) -> Statement:
     """Return the statement with the volumes of its separate list, `volumes.json`.
 
-    Raises: WrongList if it is not the list that the statement has signed; BadStatement for a volume without safe name.
+    Raises: WrongList if it is not the list that the statement has signed, or describes a volume wrongly.
     """
     wanted = statement.listed
     if wanted is None:
@@ -147,6 +147,9 @@ def with_volumes(statement: Statement, document: bytes) -> Statement:
         names = (listed["transfer"], listed["closing"], len(parcels))
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise WrongList("volumes.json is not a list of volumes") from None
+    except BadStatement as fault:
+        # The statement is valid: the sender gets a receipt with the reason.
+        raise WrongList(f"volumes.json: {fault}") from None
     if names != (statement.transfer, wanted.closing, wanted.volumes):
         raise WrongList("volumes.json is the list of another transfer, or has another number of volumes than signed")
     return replace(statement, parcels=parcels)

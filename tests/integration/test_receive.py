@@ -280,10 +280,11 @@ def test_the_wrong_key_is_reported(zips: list[Path], tmp_path: Path) -> None:
 
 
 def test_another_audience_is_reported(zips: list[Path], tmp_path: Path) -> None:
-    """Nothing is downloaded that is addressed to another recipient."""
+    """Nothing is downloaded that is addressed to another recipient, and the refusal is not in that recipient's name."""
     with sending(zips) as sender:
         refused(sender, tmp_path, WrongAudience, replace(RECIPIENT, audience="third.example"))
         assert sender.asked == []
+        assert [receipt["iss"] for receipt in sender.receipts] == ["third.example"]
 
 
 def altered(token: str) -> str:
