@@ -31,7 +31,7 @@ from web.context import AppContext, WebhookAnswers
 from web.headers import Guarded
 from web.journal import Shipped
 from web.observations import Observations, Observed
-from web.pages import address_login, brand, desk, download, login, me, my_sessions, my_transfers, staff
+from web.pages import address_login, brand, desk, desk_work, download, login, me, my_sessions, my_transfers, staff
 from web.pages import audit as desk_audit
 from web.pages import inbox as desk_inbox
 from web.pages import recipients as desk_recipients
@@ -83,7 +83,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     problems.handle(app)
     openapi.document(app)
     own = (login, address_login, my_sessions, me, my_transfers)
-    of_staff = (desk, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
+    of_staff = (desk, desk_work, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
     for room in (brand, *own, *of_staff, download, exports, erasure_holds, recipients, transfers, inbox, public):
         app.include_router(room.router)
     app.include_router(transfers.receiving)
