@@ -70,7 +70,7 @@ def desk(
     """Show a list of requests, or those whose reference begins with a text; `to`: whose list of assigned requests."""
     check_desk(place, login)
     view = state if state in {*DeskView, *ExportState} else DeskView.OPEN
-    wanted = DeskList(view, sort, to or login.id)
+    wanted = DeskList(view, sort, (to if view == DeskView.ASSIGNED else "") or login.id)
     with place.reading() as connection:
         scope = listing_scope(place, connection, login)
         if text := q.strip():

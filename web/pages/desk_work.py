@@ -85,7 +85,7 @@ def save_view(
     check_desk(place, login)
     view = state if state in {*DeskView, *ExportState} else DeskView.OPEN
     with place.writing() as connection:
-        if to:
+        if to := to if view == DeskView.ASSIGNED else "":
             colleagues.check(connection, to)
         wanted = DeskList(view, DeskList(view, sort).order, to)
         views.save(connection, name, wanted, actor=_worker(login), for_team=bool(team))
