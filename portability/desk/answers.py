@@ -25,7 +25,7 @@ class UnknownAnswer(BadInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReadyText:
     """A text as a person may send it."""
 
     name: str
@@ -48,7 +48,9 @@ def offered(register: Register, use: AnswerUse, language: str) -> Mapping[str, s
     return {name: one.title.read(language) for name, one in register.answers.items() if one.use is use}
 
 
-def filled(register: Register, name: str, export: Mapping[Any, Any], language: str, *, contact: str | None) -> Answer:
+def filled(
+    register: Register, name: str, export: Mapping[Any, Any], language: str, *, contact: str | None
+) -> ReadyText:
     """Return a text about a request, with its placeholders filled in.
 
     Args:
@@ -71,4 +73,4 @@ def filled(register: Register, name: str, export: Mapping[Any, Any], language: s
         "reference": export["id"],
     }
     text = re.sub(r"\{(\w+)\}", lambda match: found[match[1]], known.text.read(language))
-    return Answer(name, known.title.read(language), text, known.basis, language)
+    return ReadyText(name, known.title.read(language), text, known.basis, language)

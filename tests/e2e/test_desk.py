@@ -43,7 +43,7 @@ class AddressedAccounts(MadeUpExporter):
 
 
 @dataclass
-class Desk:
+class VisitedDesk:
     """A server with its pages, and the requests that no test has answered yet."""
 
     served: Served
@@ -53,7 +53,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def visited_desk(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VisitedDesk]:
     """Thirty people have asked, and no worker has begun."""
     exporters = {"made_up": AddressedAccounts(things(5), subject_kinds=frozenset(SubjectKind))}
     trial: dict[str, Any] = {"oidc_issuer": None, "oidc_client_id": None, "oidc_client_secret": None}
@@ -63,7 +63,7 @@ def desk(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         vars(served.app.state.place)["exporters"] = exporters  # the server has those of the platform
         stack = VisitedStack(cast("Any", None), served.url, OWNER, OTHER, CONTACT, TENANT)
         waiting = [(number, served.world.request(f"user:usr_{number}")) for number in range(REQUESTS)]
-        yield Desk(served, stack, waiting)
+        yield VisitedDesk(served, stack, waiting)
 
 
 @dataclass
@@ -112,11 +112,13 @@ def note_call(clicks: Clicks) -> None:
 
 
 @pytest.mark.parametrize(("role", "answer"), [("officer", refuse), ("staff", ask_back), ("staff", note_call)])
-def test_an_hour_of_support(browser: Browser, desk: Desk, role: str, answer: Callable[[Clicks], None]) -> None:
+def test_an_hour_of_support(
+    browser: Browser, visited_desk: VisitedDesk, role: str, answer: Callable[[Clicks], None]
+) -> None:
     """Each of ten requests is found by an address, taken and answered with four clicks at most."""
-    mine, desk.waiting[:] = desk.waiting[:EACH], desk.waiting[EACH:]
-    with visiting(browser, desk.stack) as page:
-        log_in(page, desk.stack, role, f"sam-{answer.__name__}")
+    mine, visited_desk.waiting[:] = visited_desk.waiting[:EACH], visited_desk.waiting[EACH:]
+    with visiting(browser, visited_desk.stack) as page:
+        log_in(page, visited_desk.stack, role, f"sam-{answer.__name__}")
         counted = []
         for number, export_id in mine:
             clicks = Clicks(page)
@@ -128,17 +130,17 @@ def test_an_hour_of_support(browser: Browser, desk: Desk, role: str, answer: Cal
                 page.go_back()
         assert max(counted) <= CLICKS_MAX
         assert len(counted) == EACH
-    with reading(desk.served.world.engine) as connection:
+    with reading(visited_desk.served.world.engine) as connection:
         rows = [exports.get(connection, export_id) for _number, export_id in mine]
     assert {row["assignee"] for row in rows} == {f"sam-{answer.__name__}"}
     assert {row["state"] for row in rows} == {"denied" if answer is refuse else "queued"}
 
 
-def test_from_the_login_to_the_file_in_two_clicks(browser: Browser, desk: Desk) -> None:
+def test_from_the_login_to_the_file_in_two_clicks(browser: Browser, visited_desk: VisitedDesk) -> None:
     """One logs in, one downloads."""
-    desk.served.ready(f"user:{OWNER}")
-    with visiting(browser, desk.stack) as page:
-        page.goto(f"{desk.stack.url}/login")
+    visited_desk.served.ready(f"user:{OWNER}")
+    with visiting(browser, visited_desk.stack) as page:
+        page.goto(f"{visited_desk.stack.url}/login")
         page.get_by_label("Role").select_option("subject")
         page.get_by_label("Your ID").fill(OWNER)
         clicks = Clicks(page)
@@ -169,13 +171,13 @@ def press(page: Page, what: Locator, key: str = "Enter") -> None:
         page.keyboard.press(key)
 
 
-def test_the_whole_desk_with_the_keyboard_alone(browser: Browser, desk: Desk) -> None:
+def test_the_whole_desk_with_the_keyboard_alone(browser: Browser, visited_desk: VisitedDesk) -> None:
     """Without script and mouse: log in, search, take, note, refuse, save a list, give requests to a colleague."""
-    export_id = desk.served.world.request("user:usr_900")
-    second = desk.served.world.request("user:usr_901")
-    with visiting(browser, desk.stack, java_script_enabled=False) as page:
-        log_in(page, desk.stack, "staff", "otto")
-        page.goto(f"{desk.stack.url}/login")
+    export_id = visited_desk.served.world.request("user:usr_900")
+    second = visited_desk.served.world.request("user:usr_901")
+    with visiting(browser, visited_desk.stack, java_script_enabled=False) as page:
+        log_in(page, visited_desk.stack, "staff", "otto")
+        page.goto(f"{visited_desk.stack.url}/login")
         tab_to(page, page.get_by_label("Role"))
         page.keyboard.type("privacy")
         tab_to(page, page.get_by_label("Your ID"))
@@ -207,14 +209,14 @@ def test_the_whole_desk_with_the_keyboard_alone(browser: Browser, desk: Desk) ->
         press(page, page.get_by_role("button", name="Assign", exact=True))
         press(page, page.get_by_role("button", name="Assign requests to a colleague"))
         expect(page.get_by_text("Done for 1 of 1.")).to_be_visible()
-    states = {each: desk.served.world.view(each)["state"] for each in (export_id, second)}
+    states = {each: visited_desk.served.world.view(each)["state"] for each in (export_id, second)}
     assert states == {export_id: "denied", second: "queued"}
 
 
-def pages_of(desk: Desk) -> list[str]:
+def pages_of(visited_desk: VisitedDesk) -> list[str]:
     """The pages of the desk about a request that waits, with a note and a saved list."""
-    export_id = desk.served.world.request("user:usr_950")
-    with writing(desk.served.world.engine) as connection:
+    export_id = visited_desk.served.world.request("user:usr_950")
+    with writing(visited_desk.served.world.engine) as connection:
         notes.write(connection, export_id, "She wrote twice.", "person", actor=Actor("staff", "sam"))
     request = f"/staff/exports/{export_id}"
     return [
@@ -227,27 +229,29 @@ def pages_of(desk: Desk) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_of_the_desk_is_accessible(browser: Browser, desk: Desk, axe: str, scheme: Scheme) -> None:
+def test_every_page_of_the_desk_is_accessible(
+    browser: Browser, visited_desk: VisitedDesk, axe: str, scheme: Scheme
+) -> None:
     """Axe finds nothing serious, with all that can be opened open, on a desk and on a phone."""
-    paths = pages_of(desk)
-    with visiting(browser, desk.stack, color_scheme=scheme) as page:
-        log_in(page, desk.stack, "officer", "olga")
+    paths = pages_of(visited_desk)
+    with visiting(browser, visited_desk.stack, color_scheme=scheme) as page:
+        log_in(page, visited_desk.stack, "officer", "olga")
         for path in paths:
-            page.goto(f"{desk.stack.url}{path}")
+            page.goto(f"{visited_desk.stack.url}{path}")
             unfold(page)
             check_accessible(page, axe)
 
 
 @pytest.mark.parametrize("language", locale.languages())
-def test_the_desk_on_a_phone(browser: Browser, desk: Desk, language: str) -> None:
+def test_the_desk_on_a_phone(browser: Browser, visited_desk: VisitedDesk, language: str) -> None:
     """In each language nothing is wider than the phone."""
-    paths = pages_of(desk)
-    with visiting(browser, desk.stack, PHONE, locale=language) as page:
-        page.goto(f"{desk.stack.url}/login")
+    paths = pages_of(visited_desk)
+    with visiting(browser, visited_desk.stack, PHONE, locale=language) as page:
+        page.goto(f"{visited_desk.stack.url}/login")
         page.locator("#role").select_option("officer")
         page.locator("#id").fill("olga")
         follow(page, page.get_by_role("main").get_by_role("button"))
         for path in paths:
-            page.goto(f"{desk.stack.url}{path}")
+            page.goto(f"{visited_desk.stack.url}{path}")
             unfold(page)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

@@ -74,7 +74,7 @@ def test_a_note_is_checked_and_escaped(staffed: Served) -> None:
 
 
 def test_only_staff_read_and_write_notes(staffed: Served) -> None:
-    """A company's administrator sees the request without them; a person their own, and nobody else the page."""
+    """A company's administrator sees the request without them; a person their own, and others do not see the page."""
     export_id = staffed.world.request(f"contact:{CONTACT}", tenant=TENANT)
     with staffed.browser("sam", "staff") as visitor:
         _note(visitor, export_id, NOTE)
@@ -103,7 +103,7 @@ def test_an_officer_takes_a_note_out_before_it_is_delivered(staffed: Served) -> 
     with staffed.browser("olga", "officer") as visitor:
         assert address in visitor.client.get(f"/staff/exports/{export_id}").text
         assert visitor.send(address, reason="secret").status_code == 400
-        assert visitor.send(address.replace(export_id, second), reason="wrong").status_code == 400
+        assert visitor.send(address.replace(export_id, second), reason="wrong").status_code == 404
         assert visitor.send(address, reason="other_person").status_code == 303
         assert "angry" not in visitor.client.get(f"/staff/exports/{export_id}").text
     assert _ids_of_notes(staffed, export_id) == []
@@ -127,7 +127,7 @@ def test_a_list_is_saved_under_a_name(staffed: Served) -> None:
         with staffed.browser("sue", "staff") as sue:
             assert "Late today" not in sue.client.get("/staff").text
             view_id = _view_of(staffed, "Late today")
-            assert sue.send(f"/staff/views/{view_id}/delete").status_code == 400
+            assert sue.send(f"/staff/views/{view_id}/delete").status_code == 404
         assert sam.send(f"/staff/views/{view_id}/delete").status_code == 303
         assert "Late today" not in sam.client.get("/staff").text
 
@@ -155,7 +155,7 @@ def test_an_officer_saves_lists_for_the_team(staffed: Served) -> None:
 
 
 def test_there_are_no_more_lists_than_a_page_can_show(staffed: Served) -> None:
-    """Twenty; the next one is refused."""
+    """Twenty; a further list is refused."""
     with staffed.browser("sid", "staff") as visitor:
         for number in range(views.VIEWS_MAX):
             assert visitor.send("/staff/views", name=f"List {number}").status_code == 303
@@ -223,7 +223,7 @@ def test_a_refusal_begins_with_a_text_in_the_language_of_the_person(staffed: Ser
         assert f"mit der Referenz {export_id} an" in text
         assert '<input type="hidden" name="basis" value="authority">' in text
         assert "Send it to" in visitor.client.get(address, params={"language": "en"}).text
-        assert visitor.client.get(f"/staff/exports/{export_id}/texts/none").status_code == 400
+        assert visitor.client.get(f"/staff/exports/{export_id}/texts/none").status_code == 404
         sent = {"reason": "Bitte rufen Sie an.", "basis": "authority", "confirmed": "yes"}
         assert visitor.send(f"{page}/deny", **sent).status_code == 303
     with staffed.browser(OWNER) as visitor:

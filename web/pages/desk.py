@@ -85,7 +85,7 @@ def desk(
 
 @router.post("/search", dependencies=[OurForm])
 def search(request: Request, place: CurrentContext, login: LoggedIn, q: Searched = "") -> Response:
-    """Show the requests that a text names, or the only one: an address in a form stands in no URL and no log."""
+    """Show the requests that a text names, or open a single result: an address in a form is in no URL."""
     check_desk(place, login)
     text = q.strip()
     if not text:
