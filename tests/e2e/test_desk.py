@@ -232,7 +232,7 @@ def pages_of(visited_desk: VisitedDesk) -> list[str]:
 def test_every_page_of_the_desk_is_accessible(
     browser: Browser, visited_desk: VisitedDesk, axe: str, scheme: Scheme
 ) -> None:
-    """Axe finds nothing serious, with all that can be opened open, on a desk and on a phone."""
+    """Axe finds nothing serious, with everything open that can be opened, in either colour scheme."""
     paths = pages_of(visited_desk)
     with visiting(browser, visited_desk.stack, color_scheme=scheme) as page:
         log_in(page, visited_desk.stack, "officer", "olga")
