@@ -36,6 +36,7 @@ from web.pages import (
     brand,
     components,
     desk,
+    desk_work,
     download,
     login,
     me,
@@ -95,7 +96,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     problems.handle(app)
     openapi.document(app)
     own = (login, address_login, my_sessions, me, my_transfers, my_pulls)
-    of_staff = (desk, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
+    of_staff = (desk, desk_work, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
     of_programs = (exports, erasure_holds, recipients, transfers, inbox, public, oauth, pulls)
     for room in (brand, *own, *of_staff, download, *of_programs):
         app.include_router(room.router)

@@ -30,6 +30,9 @@ from portability.api.errors import (
     StorageUnavailable,
 )
 from portability.database.history import DatabaseBehind
+from portability.desk.answers import UnknownAnswer
+from portability.desk.notes import UnknownNote
+from portability.desk.views import UnknownView
 from portability.inbox import offers, received, senders
 from portability.pulls import copies
 from portability.pulls.refusals import PullRefused
@@ -67,6 +70,9 @@ STATUS: dict[type[PortabilityError], int] = {
     errors.UnknownRecall: 404,
     errors.UnknownMandate: 404,
     UnknownReview: 404,
+    UnknownNote: 404,
+    UnknownView: 404,
+    UnknownAnswer: 404,
     UnknownReferral: 404,
     errors.StepUpRequired: 401,
     errors.MandateRefused: 403,

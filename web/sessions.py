@@ -14,6 +14,7 @@ from fastapi import Request
 from sqlalchemy import Connection
 
 from portability.database.engine import reading, writing
+from portability.desk import colleagues
 from portability.people import sessions
 from portability.people.sessions import SessionEntry
 from portability.trust import audit
@@ -98,6 +99,7 @@ def begin(
             seconds=seconds,
             provider_session=tokens.provider_session,
         )
+        colleagues.note_login(connection, login.id, login.roles)
         _record(connection, "session.begun", login, [identifier])
     language = request.session.get("language")
     request.session.clear()
@@ -159,6 +161,9 @@ def with_present_roles(request: Request, place: AppContext, session: PageSession
         return session
     roles, tenant = roles_of(place.settings, provider.user_info(session.access_token, sub=session.login.id))
     login = replace(session.login, roles=roles, tenant=tenant)
+    if roles != session.login.roles:
+        with writing(place.engine) as connection:
+            colleagues.note_login(connection, login.id, roles)
     return _changed(request, place, replace(session, login=login, roles_read_at=time.time()))
 
 

@@ -38,6 +38,7 @@ from portability.api import (
     Dataset,
     Field,
     IdentityUse,
+    Person,
     Provenance,
     Record,
     Role,
@@ -71,6 +72,8 @@ class ExportedColumn:
     is_role: bool = False
     """Only the role of an actor `role:id` is given: members of staff are not named (CJEU C-579/21)."""
     third_party: bool = False
+    person: Person | None = None
+    """A note is derived: the controller wrote it, so `portability` leaves it out."""
 
     def as_of(self, moment: datetime) -> ColumnElement[Any]:
         """Return the value as it was at a moment."""
@@ -112,10 +115,7 @@ def own_table(
     kinds: frozenset[SubjectKind] | None = None,
 ) -> OwnTable:
     """Declare a dataset; its first column is the key."""
-    fields = tuple(
-        Field(one.name, field_type(one.column.type), one.description, Provenance.OBSERVED, one.third_party)
-        for one in columns
-    )
+    fields = tuple(_field(one) for one in columns)
     dataset = Dataset(
         *(name, title, description, fields, Provenance.OBSERVED, Role.CONTROLLER, (columns[0].name,)),
         subject_kinds=kinds,
@@ -125,6 +125,12 @@ def own_table(
     table = columns[0].column.table
     rows = origin if origin is not None else table
     return OwnTable(dataset, columns, rows, created, key=columns[0].column, where=where)
+
+
+def _field(shown: ExportedColumn) -> Field:
+    provenance = Provenance.DERIVED if shown.person is Person.NOTE else Provenance.OBSERVED
+    kind = field_type(shown.column.type)
+    return Field(shown.name, kind, shown.description, provenance, shown.third_party, shown.person)
 
 
 def about(table: FromClause) -> OfSubject:

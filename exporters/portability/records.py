@@ -1,13 +1,11 @@
-"""The datasets: which columns of the control database a subject gets, and why the others are withheld."""
+"""The datasets: which columns of the control database a subject gets; `withheld.py` has the other tables."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from sqlalchemy import Column, ColumnElement, select
 
 from exporters.portability.reader import ExportedColumn, OfSubject, OwnTable, about, of_request, own_table
-from portability.api import Subject, SubjectKind, Withheld, WithheldKind
+from portability.api import Person, Subject, SubjectKind, Withheld, WithheldKind
 from portability.database import models
 
 EXPORT, LINK, CLAIM, CODE = models.export.c, models.link.c, models.link_claim.c, models.code.c
@@ -16,38 +14,7 @@ MESSAGE, AUDIT = models.notification.c, models.audit_event.c
 MANDATE, CONSENT, SENT, RECEIPT = models.mandate.c, models.authorisation.c, models.transfer.c, models.transfer_receipt.c
 RECIPIENT, ORDER, HOLD, RECALL = models.recipient.c, models.instruction.c, models.legal_hold.c, models.recall.c
 ATTESTATION, RECEIVED, SENDER = models.attestation.c, models.received_transfer.c, models.sender.c
-
-WITHHELD_TABLES: Mapping[str, str] = {
-    "audit_unchained": "events that the audit log chains within a moment; they are exported from there",
-    "code": "a one-time code is a secret until it is used; `links` and the events say when the archive was opened",
-    "download": "counts the bytes of running downloads and is deleted within a day; `downloads` has each download",
-    "erasure": "no export begins while an erasure runs, and at its end the row names no subject",
-    "deleted_volume": "each deletion is in a signed statement, which is exported",
-    "gap": "what is missing in an archive is in `export.json` of the archive itself",
-    "idempotency_key": "a digest that repeats a request of a program; it says nothing more",
-    "journal": "how far the audit log is copied to storage",
-    "ledger": "what an archive contains is in `export.json` of the archive itself",
-    "lost_event": "which events a restore of the database brought back; the events themselves are exported",
-    "pseudonym": "digests of other people",
-    "received_difference": "encrypted and deleted with the decision; what was imported is in the other datasets",
-    "recipient_notice": "ids and times of notices to recipients, also after an erasure; transfers are exported",
-    "pull": "ids of copies that providers fetched; the requests and the transfers are exported",
-    "pull_request": "what a provider asked for, deleted within days; what you allowed is in the consents",
-    "pull_token": "hashes of a provider's secrets, deleted a day after their end",
-    "referral": "which tenants decide over data, and what they answered, is in `export.json` of the archive itself",
-    "review": "names records that may be about other people; `export.json` counts the decisions",
-    "session": "encrypted and deleted within hours; the page of sessions shows them, and the events are exported",
-    "slice": "state of the work of this software, without content",
-    "subject_ref": "links the subject to a pseudonym: with it, the pseudonym would identify the subject to others",
-    "transfer_copy": "technical data of encrypted copies; transfers and receipts are exported",
-    "turn": "when work for a tenant was last done",
-    "volume": "technical data of archive files; downloads are exported",
-    "webhook": "calls to a recipient's program, with an encrypted content; transfers are exported",
-}
-"""Tables with data of subjects that are not exported, each with the reason."""
-_OF_SOURCES = {"source_check", "source_map", "source_secret"}
-TABLES_WITHOUT_SUBJECT = _OF_SOURCES | {"audit_head", "deployment", "incident", "recipient", "sender", "signing_key"}
-"""Tables about the deployment itself and its sources, about other providers, and about keys."""
+NOTE = models.desk_note.c
 
 
 def _of_link(link_id: Column[str]) -> OfSubject:
@@ -122,6 +89,19 @@ TABLES: tuple[OwnTable, ...] = (
         ExportedColumn("reason", APPROVAL.reason, "The reason of a refusal.", APPROVAL.decided_at),
         created=APPROVAL.asked_at,
         where=of_request(APPROVAL.export_id),
+    ),
+    own_table(
+        "notes",
+        "Notes about your requests",
+        "Each note that staff wrote about you or a request of yours. Members of staff are not named.",
+        ExportedColumn("id", NOTE.id, "Id of the note."),
+        ExportedColumn("request_id", NOTE.export_id, "Id of the request on whose page it was written."),
+        ExportedColumn("about", NOTE.about, "What it is about: the request or the person."),
+        ExportedColumn("text", NOTE.text, "The note.", person=Person.NOTE),
+        ExportedColumn("written_by", NOTE.written_by, "Role of the person who wrote it.", is_role=True),
+        ExportedColumn("written_at", NOTE.written_at, "When it was written, in UTC."),
+        created=NOTE.written_at,
+        where=of_request(NOTE.export_id),
     ),
     own_table(
         "deadlines",

@@ -40,7 +40,10 @@ ONE_ROW: Mapping[str, Table] = {
 """Tables by the name that an event's details give to the id of a row."""
 UNCHANGING = "access."
 """Beginning of the actions that read, or were refused."""
-PASSING = ("link.", "code.", "transfer.", "copy.", "webhook.", "notice.", "notification.", "deletion.", "volume.failed")
+PASSING = (
+    *("link.", "code.", "transfer.", "copy.", "webhook.", "notice.", "notification.", "deletion.", "volume.failed"),
+    "note.",
+)
 """Beginnings of actions that change neither the export itself nor how far its archive is."""
 OF_WORK = frozenset({EXPORT, models.slice, models.volume, models.ledger, models.gap, models.pseudonym})
 """Tables of an export that such an action does not change; reviews neither."""

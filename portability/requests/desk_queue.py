@@ -51,7 +51,9 @@ class DeskView(StrEnum):
     SOON = "soon"
     """Due within a day."""
     ASSIGNED = "assigned"
-    """Without an answer, and assigned to the person who looks."""
+    """Without an answer, and assigned to a person."""
+    UNASSIGNED = "unassigned"
+    """Without an answer, and assigned to no one."""
     ALL = "all"
 
 
@@ -76,7 +78,7 @@ class DeskList:
     sort: str = ""
     """A DeskSort; empty: the most urgent first, for lists of all the newest first."""
     assignee: str = ""
-    """The identity of the person who looks."""
+    """The id of the person whose list ASSIGNED is."""
 
     @property
     def is_unanswered(self) -> bool:
@@ -99,6 +101,7 @@ class DeskList:
             DeskView.OPEN: (unanswered(),),
             DeskView.OVERDUE: (unanswered(), EXPORT.c.due_at < now()),
             DeskView.SOON: (unanswered(), EXPORT.c.due_at >= now(), EXPORT.c.due_at < now(DAY_SECONDS)),
+            DeskView.UNASSIGNED: (unanswered(), EXPORT.c.assignee.is_(None)),
             DeskView.ASSIGNED: (unanswered(), EXPORT.c.assignee == self.assignee),
             ExportState.REVIEW: living,
             ExportState.FAILED: living,

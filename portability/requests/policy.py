@@ -40,6 +40,8 @@ class Action(StrEnum):
     SEE_STATE = "see_state"
     """See the progress of an export, without its content."""
     LIST_ALL = "list_all"
+    NOTE = "note"
+    """Read and write what colleagues have noted about a request and its person."""
     DOWNLOAD = "download"
     CANCEL = "cancel"
     RETRY = "retry"
@@ -89,9 +91,8 @@ class Reach(StrEnum):
     ANY = "any"
 
 
-_WORK = dict.fromkeys(
-    (Action.CREATE_FOR_OTHER, Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE), Reach.ANY
-)
+_RUNNING = (Action.SEE_STATE, Action.CANCEL, Action.RETRY, Action.REVOKE)
+_WORK = dict.fromkeys((*_RUNNING, Action.CREATE_FOR_OTHER, Action.LIST_ALL, Action.NOTE), Reach.ANY)
 _SENDING = (Action.AUTHORISE, Action.SEND)
 _DECISIONS = (
     *(Action.APPROVE, Action.DENY, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE, Action.RECIPIENTS),
@@ -100,10 +101,7 @@ _DECISIONS = (
 _OF_PEOPLE = (Action.DECIDE_REVIEW, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS, Action.INBOX)
 _DECIDE = dict.fromkeys((*_DECISIONS, *_SENDING, *_OF_PEOPLE, Action.SEE_IDENTITIES), Reach.ANY)
 _READ = dict.fromkeys((Action.AUDIT_READ, Action.REQUESTS_READ, Action.SOURCES), Reach.ANY)
-_OWN = (
-    *(Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.RETRY, Action.LINK, Action.REVOKE),
-    *_SENDING,
-)
+_OWN = (Action.SEE_OWN, Action.DOWNLOAD, Action.LINK, *_RUNNING, *_SENDING)
 _RUN = (Action.CREATE_TENANT, Action.LINK, Action.FETCH, Action.INSTRUCT, Action.METRICS_READ, Action.TEST_SOURCE)
 
 RIGHTS: Mapping[ActorRole, Mapping[Action, Reach]] = {
@@ -132,7 +130,7 @@ STEP_UP = frozenset(
 FOUR_EYES = frozenset({Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.COUNTERSIGN})
 """Decisions about a request, or a consent, that the person who made or recorded it cannot take."""
 
-DECISIONS = frozenset({*_DECISIONS, *_OF_PEOPLE, *_SENDING})
+DECISIONS = frozenset({*_DECISIONS, *_OF_PEOPLE, *_SENDING, Action.NOTE})
 """What a person in another role cannot do with their own data: as its subject they have their own rights."""
 
 _UNSEEN = frozenset(

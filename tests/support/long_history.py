@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, event
 
 from portability import metrics
 from portability.database.engine import reading, writing
+from portability.desk import colleagues, notes, views
 from portability.people import subject_locks
 from portability.queue import WakeUps
 from portability.requests import acceptance, desk_queue, estimates, exports, intake, request_log
@@ -25,7 +26,7 @@ from portability.trust import audit, audit_search
 from portability.trust.audit_search import EventFilter
 from worker.clock import dispatch, expiry, purge
 
-GROWING = frozenset({"export", "slice", "audit_event", "notification", "subject_ref"})
+GROWING = frozenset({"export", "slice", "audit_event", "notification", "subject_ref", "desk_note"})
 """Tables with a row for each export that has ended."""
 FILL = (
     """INSERT INTO export (id, profile, subject_kind, subject_id, subject_ref, formats, require_complete, channel,
@@ -44,6 +45,8 @@ FILL = (
     """INSERT INTO audit_event (id, at, actor, action, export_id, detail, prev_hash, hash)
     SELECT n, now() - interval '1 year', 'worker', 'export.ready', 'old' || n, '{}', 'p' || n, 'h' || n
     FROM generate_series(1, %(count)s::int) n""",
+    """INSERT INTO desk_note (id, export_id, about, text, written_by, written_at)
+    SELECT 'nte_' || id, id, 'person', 'x', 'staff:sam', created_at FROM export""",
     "UPDATE audit_head SET event_id = %(count)s, hash = 'h' || %(count)s::int",
     "UPDATE journal SET shipped_id = %(count)s",
 )
@@ -121,6 +124,9 @@ def _search(made: World, _queue: WakeUps) -> None:
         for text in ("old7", "sub_old7", "usr_old7", "T-4711"):
             desk_queue.find(connection, Scope(), text, ["ann@mail.example"])
         desk_queue.others(connection, Scope(), {"subject_ref": "sub_old7", "id": "old7"})
+        assert len(notes.of(connection, exports.get(connection, "old7"))) == 1
+        views.of(connection, " sam", with_team=True)
+        colleagues.listed(connection)
         estimates.typical(connection, "access", "user", "sub_old7")
         for wanted in (EventFilter(), EventFilter("sam"), EventFilter("usr_old7"), EventFilter("old7"), OF_A_DAY):
             audit_search.page(connection, wanted)

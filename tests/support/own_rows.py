@@ -51,6 +51,8 @@ def request_with_everything(made: World) -> str:
         reason="no",
         basis="other",
     )
+    note = {"id": "n", "about": "person", "text": "She sounds angry. Call Tom at tom@mail.example."}
+    insert_row(made, models.desk_note, export_id=identifier, written_by="staff:sam", written_at=at, **note)
     insert_row(
         made, models.link, id="l", export_id=identifier, token_sha256="5" * 64, audience="login", expires_at=later, **by
     )

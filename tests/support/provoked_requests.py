@@ -15,6 +15,7 @@ from portability.api import Identity
 from portability.coverage import state as coverage
 from portability.database import models
 from portability.database.engine import now, open_engine, reading, writing
+from portability.desk import notes, views
 from portability.requests import exports, referrals, reviews
 from portability.requests.policy import Actor
 from portability.requests.states import ExportState
@@ -50,6 +51,27 @@ def staff_who_search_and_take_a_request(stage: Stage) -> None:
         visitor.send("/staff/search", q=identifier[:8])
         visitor.send("/staff/look-up", address="ann@mail.example")
         visitor.send(f"/staff/exports/{identifier}/assignment/me")
+
+
+@provokes("note.written", "note.deleted")
+def a_note_about_another_person(stage: Stage) -> None:
+    identifier = stage.ask(stage.person())
+    address = f"/staff/exports/{identifier}/notes"
+    with stage.browser("sam", "staff") as visitor:
+        visitor.send(address, text="She was angry.", about="person")
+    with reading(stage.world.engine) as connection:
+        (note,) = notes.of(connection, exports.get(connection, identifier))
+    with stage.browser(*OFFICER) as visitor:
+        visitor.send(f"{address}/{note['id']}/delete", reason="other_person")
+
+
+@provokes("view.saved", "view.deleted")
+def a_list_of_the_team(stage: Stage) -> None:
+    with stage.browser(*OFFICER) as visitor:
+        visitor.send("/staff/views", name="Late", state="overdue", team="yes")
+        with reading(stage.world.engine) as connection:
+            (view,) = views.of(connection, "", with_team=True)
+        visitor.send(f"/staff/views/{view['id']}/delete")
 
 
 @provokes("approval.asked", "export.approved")

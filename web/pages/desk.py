@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, RowMapping
 
 from portability.api.errors import BadInput, PortabilityError
+from portability.desk import colleagues, views
 from portability.errors import StepUpRequired
 from portability.people import account_search
 from portability.requests import approvals, desk_queue, exports, request_log
@@ -36,10 +37,11 @@ BULK: dict[str, Action] = {
     "approve": Action.APPROVE,
     "cancel": Action.CANCEL,
     "assign": Action.SEE_STATE,
+    "assign_to": Action.SEE_STATE,
     "release": Action.SEE_STATE,
 }
 """What can be done with several requests at once, and the action that each of them needs."""
-ASSIGNING = frozenset({"assign", "release"})
+ASSIGNING = frozenset({"assign", "assign_to", "release"})
 """Only people who work on the requests of all tenants assign them."""
 
 
@@ -50,6 +52,8 @@ class BulkForm(BaseModel):
     what: Annotated[str, Field(max_length=20)]
     selected: Annotated[list[Annotated[str, Field(max_length=32)]], Field(max_length=SELECTED_MAX)] = []
     confirmed: Annotated[str, Field(max_length=8)] = ""
+    assignee: Annotated[str, Field(max_length=200, pattern=TEXT)] = ""
+    """For `assign_to`: the id of a colleague."""
 
 
 @router.get("")
@@ -61,11 +65,12 @@ def desk(
     sort: Annotated[str, Query(max_length=20)] = "",
     q: Annotated[str, Query(max_length=200)] = "",
     cursor: Cursor = "",
+    to: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """Show a list of requests, or those whose reference begins with a text."""
+    """Show a list of requests, or those whose reference begins with a text; `to`: whose list of assigned requests."""
     check_desk(place, login)
     view = state if state in {*DeskView, *ExportState} else DeskView.OPEN
-    wanted = DeskList(view, sort, login.id)
+    wanted = DeskList(view, sort, (to if view == DeskView.ASSIGNED else "") or login.id)
     with place.reading() as connection:
         scope = listing_scope(place, connection, login)
         if text := q.strip():
@@ -80,7 +85,7 @@ def desk(
 
 @router.post("/search", dependencies=[OurForm])
 def search(request: Request, place: CurrentContext, login: LoggedIn, q: Searched = "") -> Response:
-    """Show the requests that a text names: an address is sent in a form, so that it stands in no URL and no log."""
+    """Show the requests that a text names, or open a single result: an address in a form is in no URL."""
     check_desk(place, login)
     text = q.strip()
     if not text:
@@ -93,6 +98,8 @@ def search(request: Request, place: CurrentContext, login: LoggedIn, q: Searched
         ids = [*(form for _kind, form in known.addresses), *known.accounts]
         rows, counts = desk_queue.find(connection, scope, text, ids), request_log.counts(connection, scope)
     _note_search(place, login, len(rows))
+    if len(rows) == 1 and not known.unresolved:
+        return rendering.see_other(f"/staff/exports/{rows[0]['id']}")
     wanted = DeskList(DeskView.ALL, "", login.id)
     more = {"q": text, "unresolved": known.unresolved}
     return _page(request, place, login, rows=rows, following=None, counts=counts, wanted=wanted, **more)
@@ -106,11 +113,14 @@ def bulk(request: Request, place: CurrentContext, login: LoggedIn, form: Annotat
         raise BadInput(f"unknown action {form.what!r}: use one of {', '.join(BULK)}")
     check_desk(place, login)
     results = None
+    if form.what == "assign_to":
+        with place.reading() as connection:
+            colleagues.check(connection, form.assignee)
     if form.confirmed == "yes":
-        results = {identifier: _one(place, login, identifier, form.what, action) for identifier in form.selected}
+        results = {identifier: _one(place, login, identifier, form, action) for identifier in form.selected}
     with place.reading() as connection:
         rows = [found(place, login, connection, identifier, Action.SEE_STATE)[0] for identifier in form.selected]
-    return rendering.page(request, "bulk.html", what=form.what, rows=rows, results=results)
+    return rendering.page(request, "bulk.html", what=form.what, rows=rows, results=results, assignee=form.assignee)
 
 
 @router.get("/requests.csv")
@@ -137,11 +147,18 @@ def _page(
     unresolved: Sequence[str] = (),
     **shown: Any,  # noqa: ANN401  # what a template shows is of any kind
 ) -> Response:
-    usual = {"state": wanted.view, "sort": wanted.sort}
+    assigns, to = may(place, login, Action.LIST_ALL), wanted.assignee if wanted.assignee != login.id else ""
+    with place.reading() as connection:
+        saved = [
+            {**view, "url": address_of(DeskList(view["state"], view["sort"], view["assignee"]))}
+            for view in views.of(connection, login.identity, with_team=assigns)
+        ]
+        known = colleagues.listed(connection) if assigns else ()
+    here = address_of(DeskList(wanted.view, wanted.sort, to))
     return rendering.page(
         request, "desk.html", **shown, state=wanted.view, order=wanted.order, sorts=DeskSort, states=[*ExportState],
-        sortable=wanted.is_unanswered, unresolved=unresolved, assigns=may(place, login, Action.LIST_ALL),
-        more=urlencode({name: value for name, value in usual.items() if value}),
+        sortable=wanted.is_unanswered, unresolved=unresolved, assigns=assigns, colleagues=known, to=to, here=here,
+        views=saved, is_officer=ActorRole.OFFICER in login.roles,
         reads_log=may(place, login, Action.REQUESTS_READ),
         sources=bool(declared_names(place.settings)) and may(place, login, Action.SOURCES),
         recipients=may(place, login, Action.RECIPIENTS), inbox=may(place, login, Action.INBOX),
@@ -149,14 +166,23 @@ def _page(
     )  # fmt: skip  # one call
 
 
-def _one(place: AppContext, login: Login, identifier: str, what: str, action: Action) -> str:
+def address_of(wanted: DeskList) -> str:
+    """Return the address of a list; without an assignee it is that of the person who looks."""
+    named = {"state": wanted.view, "sort": wanted.sort, "to": wanted.assignee}
+    return "/staff?" + urlencode({name: value for name, value in named.items() if value}, quote_via=quote)
+
+
+def _one(place: AppContext, login: Login, identifier: str, form: BulkForm, action: Action) -> str:
     """Do it with one request; returns the code of the sentence that says what became of it."""
     try:
         with place.writing() as connection:
             row, actor = found(place, login, connection, identifier, action)
-            if what in ASSIGNING:
+            if form.what in ASSIGNING:
                 permit(place, login, Action.LIST_ALL)
-            _DOES[what](connection, row, actor, login)
+                whom = {"assign": login.id, "assign_to": form.assignee}.get(form.what)
+                desk_queue.assign(connection, row["id"], whom, actor=str(actor))
+            else:
+                _DOES[form.what](connection, row, actor)
     except StepUpRequired:
         raise
     except PortabilityError as error:
@@ -165,15 +191,9 @@ def _one(place: AppContext, login: Login, identifier: str, what: str, action: Ac
     return "done"
 
 
-def _assign(connection: Connection, row: RowMapping, actor: Actor, login: Login) -> None:
-    desk_queue.assign(connection, row["id"], login.id, actor=str(actor))
-
-
-_DOES: dict[str, Callable[[Connection, RowMapping, Actor, Login], object]] = {
-    "approve": lambda connection, row, actor, _login: approvals.approve(connection, row["id"], actor=actor),
-    "cancel": lambda connection, row, actor, _login: exports.cancel(connection, row["id"], actor=str(actor)),
-    "assign": _assign,
-    "release": lambda connection, row, actor, _login: desk_queue.assign(connection, row["id"], None, actor=str(actor)),
+_DOES: dict[str, Callable[[Connection, RowMapping, Actor], object]] = {
+    "approve": lambda connection, row, actor: approvals.approve(connection, row["id"], actor=actor),
+    "cancel": lambda connection, row, actor: exports.cancel(connection, row["id"], actor=str(actor)),
 }
 
 

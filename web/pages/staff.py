@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping
 
 from portability.api.errors import BadInput
 from portability.delivery import links
+from portability.desk import colleagues
 from portability.errors import ReasonRequired
 from portability.people import account_search
 from portability.requests import approvals, desk_queue, estimates, exports, retries, reviews, slices
@@ -24,6 +25,7 @@ from web import asking, rendering
 from web.auth import LoggedIn, OurForm, may, permit
 from web.context import AppContext, CurrentContext
 from web.logins import Login
+from web.pages import desk_work
 from web.pages.desk import TEXT, check_desk
 from web.scopes import listing_scope
 from web.visibility import facts_of, found
@@ -107,7 +109,7 @@ def show(request: Request, place: CurrentContext, login: LoggedIn, export_id: st
             "review_reasons": list(reviews.ReviewReason),
             "others": desk_queue.others(connection, listing_scope(place, connection, login), row),
             "expected": estimates.typical(connection, row["profile"], row["subject_kind"], row["subject_ref"]),
-            "assigns": may(place, login, Action.LIST_ALL),
+            **desk_work.shared(request, place, login, connection, row),
         }
     return rendering.page(request, "desk_export.html", **status, staff=True, kept_until=None)
 
@@ -138,14 +140,19 @@ def act(
 
 
 @router.post("/exports/{export_id}/assignment/{whom}", dependencies=[OurForm])
-def assign(request: Request, place: CurrentContext, login: LoggedIn, export_id: str, whom: str) -> Response:
-    """Take a request, or give it back."""
-    if whom not in {"me", "none"}:
-        raise BadInput(f"unknown assignment {whom!r}: use me or none")
+def assign(
+    request: Request, place: CurrentContext, login: LoggedIn, export_id: str, whom: str, assignee: Address = ""
+) -> Response:
+    """Take a request, give it back, or give it to a colleague (`other`, with the id in the form)."""
+    if whom not in {"me", "none", "other"}:
+        raise BadInput(f"unknown assignment {whom!r}: use me, none or other")
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.SEE_STATE)
         permit(place, login, Action.LIST_ALL)
-        desk_queue.assign(connection, row["id"], login.id if whom == "me" else None, actor=str(actor))
+        if whom == "other":
+            colleagues.check(connection, assignee)
+        chosen = {"me": login.id, "other": assignee}.get(whom)
+        desk_queue.assign(connection, row["id"], chosen, actor=str(actor))
     rendering.flash(request, "done")
     return rendering.see_other(f"/staff/exports/{export_id}")
 
@@ -203,7 +210,7 @@ def _ask(
         raise ReasonRequired("a reason is required")
     if what == "deny" and basis not in {*approvals.DenialBasis}:
         raise BadInput(f"unknown basis {basis!r}: use one of {', '.join(approvals.DenialBasis)}")
-    return rendering.page(request, "confirm.html", row=row, what=what, reason=reason, basis=basis)
+    return rendering.page(request, "confirm.html", row=row, what=what, reason=reason, basis=basis, answer=None)
 
 
 def _do(connection: Connection, export_id: str, what: str, as_whom: Actor, reason: str, basis: str) -> None:

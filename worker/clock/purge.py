@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, o
 from portability.database import deployment, models
 from portability.database.engine import reading, writing
 from portability.delivery import codes, downloads
+from portability.desk import colleagues
 from portability.inbox import received
 from portability.law import deadlines
 from portability.messages import outbox, recipient_notices
@@ -63,13 +64,15 @@ def _end_downloads(engine: Engine) -> None:
 
 
 def _purge_logins(engine: Engine) -> None:
-    """Delete sessions that are over, and the codes that people without account logged in with, with the addresses."""
+    """Delete sessions and colleagues whose time is over, and codes of people without account, with the addresses."""
+    rooms = (codes.has_outdated_addresses, sessions.has_outdated, colleagues.has_outdated)
     with reading(engine) as connection:
-        if not (codes.has_outdated_addresses(connection) or sessions.has_outdated(connection)):
+        if not any(has_outdated(connection) for has_outdated in rooms):
             return
     with writing(engine) as connection:
         codes.purge_addresses(connection)
         sessions.purge(connection)
+        colleagues.purge(connection)
 
 
 def _purge_keys(engine: Engine) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from portability.database.models.columns import metadata as metadata
+from portability.database.models.desk import *  # noqa: F403  # the models are the tables of these modules
 from portability.database.models.hot_indexes import INDEXES as INDEXES
-from portability.database.models.inbox import *  # noqa: F403  # the models are the tables of these six modules
+from portability.database.models.inbox import *  # noqa: F403  # as above
 from portability.database.models.keeping import *  # noqa: F403  # as above
 from portability.database.models.people import *  # noqa: F403  # as above
 from portability.database.models.pulls import *  # noqa: F403  # as above

@@ -19,6 +19,8 @@ from portability.api.errors import BadSetting
 from portability.law.notice.entries import (
     PORTABLE,
     PREFIXES,
+    AnswerText,
+    AnswerUse,
     BasisKind,
     DatasetEntry,
     Register,
@@ -34,6 +36,8 @@ from portability.locale import SOURCE, translations
 __all__ = [
     "PORTABLE",
     "PREFIXES",
+    "AnswerText",
+    "AnswerUse",
     "BasisKind",
     "DatasetEntry",
     "NoticeHole",
@@ -49,6 +53,8 @@ __all__ = [
 ]
 
 DOMAIN = "notice"
+ANSWERS = "answers"
+"""The table of texts for usual answers."""
 """The catalogue that translates the built-in tables."""
 BUILT_IN = Path(__file__).parent
 FAULTS_MAX = 20
@@ -79,7 +85,9 @@ def load(folder: Path | None = None, *, reference: bool = True) -> Register:
             "there is no notice register: the built-in tables describe the reference platform alone",
             hint="PORTABILITY_NOTICE_DIR names a folder with yours: see docs/notice.md",
         )
-    tables, faults = _tables(BUILT_IN) if reference else ({}, [])
+    tables, faults = _tables(BUILT_IN)
+    if not reference:  # what the reference platform does is not known here; the texts for answers fit any platform
+        tables = {ANSWERS: tables[ANSWERS]}
     tables = _with_translations(tables, DOMAIN)
     if folder is not None:
         custom, more = _tables(folder)

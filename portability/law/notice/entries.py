@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from portability.law.deadlines import months_later
@@ -18,6 +18,12 @@ from portability.locale import SOURCE
 
 PeriodStart: TypeAlias = Literal["record_created", "account_closed", "document_issued", "consent_ended"]
 """When a retention period begins."""
+DenialCode: TypeAlias = Literal[
+    "identity", "authority", "unfounded", "excessive", "others", "law", "not_ours", "not_found", "other"
+]
+"""The rule that a refusal is based on: `approvals.DenialBasis`."""
+ANSWER_MAX = 800
+"""Characters of a text for an answer; a reason has 1,000, with what is filled in."""
 
 MISSING_TEXT = "missing_text"
 """Type of the error where a text has no sentence in SOURCE."""
@@ -217,6 +223,31 @@ class Switching(RegisterEntry):
     help: Text
 
 
+class AnswerUse(StrEnum):
+    """When a text for an answer is used."""
+
+    REFUSAL = "refusal"
+    QUESTION = "question"
+    """The person has to say or show something first."""
+
+
+def _short(text: Text) -> Text:
+    if max(map(len, text.root.values())) > ANSWER_MAX:
+        raise PydanticCustomError("too_long", "an answer has at most {most} characters", {"most": ANSWER_MAX})
+    return text
+
+
+class AnswerText(RegisterEntry):
+    """A text for a usual answer, which a person who works on requests chooses, changes and sends."""
+
+    use: AnswerUse
+    basis: DenialCode = "other"
+    """Of a refusal."""
+    title: Text
+    text: Annotated[Text, AfterValidator(_short)]
+    """`{contact}`, `{controller}`, `{due_at}`, `{received_at}` and `{reference}` are filled in."""
+
+
 class DatasetEntry(RegisterEntry):
     """What is known about the processing of a dataset, by ids of the other tables."""
 
@@ -248,6 +279,8 @@ class Register(RegisterEntry):
     rights: Annotated[Mapping[str, Right], Field(min_length=1)]
     datasets: Mapping[str, DatasetEntry]
     """By `exporter/dataset`, or by `exporter` for all of its datasets without an entry of their own."""
+    answers: Mapping[str, AnswerText] = {}
+    """Texts for usual answers, by a name that a register chooses."""
 
     def entry(self, exporter: str, dataset: str) -> DatasetEntry | None:
         """Return the entry of a dataset; None where it has none, which `check` refuses."""

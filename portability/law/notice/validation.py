@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from portability.law.notice.entries import MISSING_TEXT, BasisKind, Register
+from portability.law.notice.entries import MISSING_TEXT, BasisKind, Register, Text
 
 PLACEHOLDERS = frozenset({"contact"})
+"""What the text of a right may name."""
+ANSWER_PLACEHOLDERS = PLACEHOLDERS | {"controller", "due_at", "received_at", "reference"}
+"""What the text of an answer may name."""
 
 
 class RegisterRule(StrEnum):
@@ -78,12 +81,17 @@ def faults_in(register: Register) -> Iterator[RegisterFault]:
                 "a basis of this kind needs `interest`: whose and which interests",
             )
     for name, right in register.rights.items():
-        for language, text in right.how.root.items():
-            unexpected = set(re.findall(r"\{([^}]*)\}?", text)) - PLACEHOLDERS
-            if unexpected:
-                yield RegisterFault(
-                    RegisterRule.BAD_PLACEHOLDER, f"rights.{name}.how.{language}", "only {contact} can be filled in"
-                )
+        yield from _placeholders(f"rights.{name}.how", right.how, PLACEHOLDERS)
+    for name, answer in register.answers.items():
+        yield from _placeholders(f"answers.{name}.text", answer.text, ANSWER_PLACEHOLDERS)
+
+
+def _placeholders(where: str, text: Text, known: Collection[str]) -> Iterator[RegisterFault]:
+    """Yield the languages of a text that name something that is not filled in."""
+    allowed = ", ".join(f"{{{name}}}" for name in sorted(known))
+    for language, sentence in text.root.items():
+        if set(re.findall(r"\{([^}]*)\}?", sentence)) - {*known}:
+            yield RegisterFault(RegisterRule.BAD_PLACEHOLDER, f"{where}.{language}", f"only {allowed} can be filled in")
 
 
 def _strays(register: Register) -> Iterator[RegisterFault]:

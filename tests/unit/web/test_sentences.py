@@ -14,6 +14,7 @@ from repository import ROOT
 from portability import locale
 from portability.api import ADDRESS_KINDS, CoverageKind, SubjectKind
 from portability.api.errors import all_errors
+from portability.desk.notes import DeletionReason, NoteSubject
 from portability.inbox.states import ReceivedState
 from portability.law.countries import Mechanism
 from portability.law.profiles import Profile
@@ -55,7 +56,7 @@ FAMILIES: dict[str, set[str]] = {
     "decline": {"unknown_subject", "not_wanted", "wrong_content", "other"},
     "difference": {"new", "differs", "deleted_here", "quarantined", "taken", "kept", "conflict"},
     "fault": {str(status) for status in {*STATUS.values(), 400, 405, 413}},
-    "filter": {"open", "overdue", "soon", "assigned", "all"},
+    "filter": {"open", "overdue", "soon", "assigned", "unassigned", "all"},
     "finding": set(map(str, CoverageKind)),
     "format": set(forms.DEFAULT_FORMATS) | forms.BUILT_IN,
     "ground": set(map(str, InformGround)),
@@ -63,6 +64,8 @@ FAMILIES: dict[str, set[str]] = {
     "kind": set(map(str, SubjectKind)),
     "mechanism": set(map(str, Mechanism)),
     "message": {*map(str, MessageKind)} - {*map(str, HIDDEN)},
+    "note_about": set(map(str, NoteSubject)),
+    "note_deleted": set(map(str, DeletionReason)),
     "part": set(find(EXPORTERS)),
     "profile": {f"{profile}{end}" for profile in Profile for end in ("", "_text")},
     "receipt": {"queued", "sent", "failed"},

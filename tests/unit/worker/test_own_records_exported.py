@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import export_json
+from archives import export_json, members, records
 from factories import MadeUpExporter, World, dataset, things, world
 from sqlalchemy import Engine, event
 
@@ -16,6 +16,7 @@ from exporters.portability.records import TABLES
 from portability.api import Exporter, Role, Subject
 from portability.api.errors import SourceRefused
 from portability.database.engine import writing
+from portability.desk import notes
 from portability.errors import DatabaseUnavailable
 from portability.requests import approvals
 from portability.requests.policy import Actor
@@ -58,6 +59,23 @@ def test_a_request_is_in_its_own_archive(tmp_path: Path) -> None:
     assert records_of_requests(document)["requests"] == 2
     assert records_of_requests(document)["events"] >= 2
     assert made.verify(made.fetch(identifier)).ok
+
+
+@pytest.mark.requirement("R4")
+def test_notes_of_staff_are_delivered_without_addresses_of_others(tmp_path: Path) -> None:
+    """Not the name of the writer either; `portability` has no notes, because staff wrote them."""
+    made = deployment(tmp_path, Knowing(things(2)))
+    identifier = made.request()
+    with writing(made.engine) as connection:
+        text = "She was angry. Call her neighbour at tom@mail.example."
+        notes.write(connection, identifier, text, "person", actor=Actor("staff", "sam"))
+    made.advance_all()
+    (note,) = records(made.fetch(identifier), "portability", "notes")
+    assert note["text"] == "She was angry. Call her neighbour at [redacted:other-address]."
+    assert (note["request_id"], note["about"], note["written_by"]) == (identifier, "person", "staff")
+    later = made.request(profile="portability")
+    made.advance_all()
+    assert "angry" not in str([body for _name, body in members(made.fetch(later))])
 
 
 @pytest.mark.requirement("R4")

@@ -8,7 +8,7 @@ from alembic import op
 from portability.database.engine import JsonType, UtcTime
 
 revision = "0026_pulls"
-down_revision = "0024_desk"
+down_revision = "0025_desk_work"
 
 
 def upgrade() -> None:

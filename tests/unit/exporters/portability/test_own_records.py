@@ -12,7 +12,8 @@ from own_rows import DAY, present, request_with_everything
 from sqlalchemy import Table, update
 
 from exporters.portability.reader import OwnRecords
-from exporters.portability.records import TABLES, TABLES_WITHOUT_SUBJECT, WITHHELD_TABLES
+from exporters.portability.records import TABLES
+from exporters.portability.withheld import TABLES_WITHOUT_SUBJECT, WITHHELD_TABLES
 from portability.api import Record, Selection, Subject, SubjectKind
 from portability.database import models
 from portability.database.engine import now, writing

@@ -121,6 +121,9 @@ HOLES = {
     "missing_interest": '[bases.interests]\nkind = "legitimate_interests"\nlaw = "L"\ntitle = { en = "Y", id = "Z" }',
     "bad_value": '[retention.account]\ntitle = { en = "Y", id = "Z" }\nbegins = "some day"\nshortest = "P1Y"',
     "bad_placeholder": '[rights.erase]\nlaw = "L"\ntitle = { en = "Y", id = "Z" }\nhow = { en = "{phone}", id = "Z" }',
+    "bad_placeholder: answers": '[answers.no]\nuse = "refusal"\ntitle = "No"\ntext = "Dear {reason}"',
+    "bad_value: answers": f'[answers.no]\nuse = "refusal"\ntitle = "No"\ntext = "{"x" * 801}"',
+    "bad_value: answers.no.basis": '[answers.no]\nuse = "refusal"\nbasis = "whim"\ntitle = "No"\ntext = "No"',
     "unreadable": "[purposes",
 }
 

@@ -51,7 +51,10 @@ OWN = {
     *(Action.SEE_OWN, Action.SEE_STATE, Action.DOWNLOAD, Action.CANCEL, Action.RETRY, Action.LINK, Action.REVOKE),
     *(Action.AUTHORISE, Action.SEND),
 }
-HANDLE = {Action.SEE_STATE, Action.LIST_ALL, Action.CANCEL, Action.RETRY, Action.REVOKE, Action.CREATE_FOR_OTHER}
+HANDLE = {
+    *(Action.SEE_STATE, Action.LIST_ALL, Action.NOTE, Action.CANCEL, Action.RETRY, Action.REVOKE),
+    Action.CREATE_FOR_OTHER,
+}
 DECIDE = {
     *(Action.APPROVE, Action.DENY, Action.DECIDE_REVIEW, Action.MOVE_DEADLINE, Action.RECALL, Action.MANDATE),
     *(Action.AUDIT_READ, Action.REQUESTS_READ, Action.ERASE, Action.HOLD, Action.ERASURE_HOLDS),

@@ -1,0 +1,102 @@
+"""Notes of people who work on requests, about a request or about its person.
+
+A note is personal data of the person, also an opinion (CJEU C-434/16): their copy has it (exporters/portability). The
+erasure of the person and the purge of the request's record delete it, and neither log has its text.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, insert, or_, select
+
+from portability.api.errors import BadInput
+from portability.database import models
+from portability.database.engine import now
+from portability.errors import WrongState
+from portability.people import subject_locks
+from portability.requests import exports
+from portability.requests.policy import Actor
+from portability.trust import audit
+
+TABLE, EXPORT = models.desk_note, models.export
+TEXT_MAX = 2000
+SHOWN_MAX = 100
+"""Notes that a page shows, the newest first."""
+
+
+class NoteSubject(StrEnum):
+    """What a note is about."""
+
+    REQUEST = "request"
+    PERSON = "person"
+    """It is shown with each request of the person."""
+
+
+class DeletionReason(StrEnum):
+    """Why a note was deleted before its time."""
+
+    OTHER_PERSON = "other_person"
+    """It is about another person: it must not be in this person's copy (GDPR Art. 15(4))."""
+    WRONG = "wrong"
+    """What it says is not true (GDPR Art. 5(1)(d))."""
+
+
+class UnknownNote(BadInput):
+    """The id of a note that does not exist, or that belongs to another request."""
+
+    code = "unknown_note"
+    default_hint = "reload the page of the request"
+
+
+def write(connection: Connection, export_id: str, text: str, about: str, *, actor: Actor) -> str:
+    """Store a note and return its id.
+
+    Args:
+        connection: a writing transaction.
+        export_id: the request on whose page it is written.
+        text: 1 to TEXT_MAX characters.
+        about: a NoteSubject.
+        actor: who writes it.
+
+    Raises: UnknownExport; BadInput for the text or the subject; WrongState if the person was erased.
+    """
+    text = text.strip()
+    if not 0 < len(text) <= TEXT_MAX or about not in set(NoteSubject):
+        raise BadInput(f"a note has 1 to {TEXT_MAX} characters and is about: {', '.join(NoteSubject)}")
+    if exports.lock(connection, export_id)["erased_at"] is not None:
+        raise WrongState(f"the person of export {export_id} was erased: nothing is noted about them")
+    identifier = f"nte_{secrets.token_hex(10)}"
+    values = {"id": identifier, "export_id": export_id, "about": about, "text": text}
+    connection.execute(insert(TABLE).values(**values, written_by=str(actor), written_at=now()))
+    detail: audit.Detail = {"note": identifier, "about": about}
+    audit.record(connection, "note.written", actor=str(actor), export_id=export_id, detail=detail)
+    return identifier
+
+
+def of(connection: Connection, export: Mapping[Any, Any]) -> Sequence[RowMapping]:
+    """Return the notes about a request and about its person, the newest first; an anonymous request has none."""
+    if not export["subject_id"]:
+        return ()
+    same_person = select(EXPORT.c.id).where(subject_locks.of_row(EXPORT, export))
+    shown = or_(TABLE.c.export_id == export["id"], TABLE.c.about == NoteSubject.PERSON)
+    query = select(TABLE).where(TABLE.c.export_id.in_(same_person), shown)
+    return connection.execute(query.order_by(TABLE.c.written_at.desc(), TABLE.c.id).limit(SHOWN_MAX)).mappings().all()
+
+
+def delete_note(connection: Connection, export_id: str, note_id: str, reason: str, *, actor: Actor) -> None:
+    """Delete a note of a request before its time; the log keeps who did it and why.
+
+    Raises: UnknownExport, UnknownNote; BadInput for an unknown reason.
+    """
+    if reason not in set(DeletionReason):
+        raise BadInput(f"unknown reason {reason!r}: use one of {', '.join(DeletionReason)}")
+    exports.lock(connection, export_id)
+    this_note = (TABLE.c.id == note_id, TABLE.c.export_id == export_id)
+    if not connection.execute(delete(TABLE).where(*this_note)).rowcount:
+        raise UnknownNote(f"export {export_id} has no note with the id {note_id!r}")
+    detail: audit.Detail = {"note": note_id, "reason": reason}
+    audit.record(connection, "note.deleted", actor=str(actor), export_id=export_id, detail=detail)
