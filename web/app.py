@@ -24,7 +24,7 @@ from portability.settings import Settings
 from portability.storage import open_storage
 from portability.trust import keys
 from web import problems
-from web.api import erasure_holds, exports, inbox, openapi, public, recipients, transfers
+from web.api import erasure_holds, exports, inbox, openapi, public, recipients, report, transfers
 from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
 from web.context import AppContext, WebhookAnswers
@@ -36,6 +36,7 @@ from web.pages import audit as desk_audit
 from web.pages import inbox as desk_inbox
 from web.pages import recipients as desk_recipients
 from web.pages import referrals as desk_referrals
+from web.pages import report as desk_report
 from web.pages import sources as desk_sources
 from web.provider import OpenIdProvider
 
@@ -83,8 +84,20 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     problems.handle(app)
     openapi.document(app)
     own = (login, address_login, my_sessions, me, my_transfers)
-    of_staff = (desk, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
-    for room in (brand, *own, *of_staff, download, exports, erasure_holds, recipients, transfers, inbox, public):
+    of_staff = (desk, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_report, desk_sources, staff)
+    for room in (
+        brand,
+        *own,
+        *of_staff,
+        download,
+        exports,
+        erasure_holds,
+        report,
+        recipients,
+        transfers,
+        inbox,
+        public,
+    ):
         app.include_router(room.router)
     app.include_router(transfers.receiving)
     app.include_router(inbox.receiving)

@@ -21,7 +21,7 @@ class ReportPrecision(StrEnum):
     EXACT = "exact"
     ROUNDED = "rounded"
 
-    def count(self, number: int) -> int | None:
+    def stated(self, number: int) -> int | None:
         """Return a count as the report states it; None: one to four."""
         if self is ReportPrecision.EXACT or number == 0:
             return number

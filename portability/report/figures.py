@@ -24,9 +24,11 @@ from portability.report.questions import CLOCKS, AgreementKind, AgreementStandin
 from portability.report.tables import ReportTable
 from portability.requests.approvals import DenialBasis
 
-TABLES = ("answers", "requests", "refusals", "recalls", "agreements", "sources")
+TABLES = ("received", "answers", "requests", "refusals", "recalls", "agreements", "sources")
 SHARES = {"median_seconds": 0.5, "percentile_95_seconds": 0.95}
 """Columns of times, and the share of the answers that took at most so long."""
+STANDINGS = ("received", "answered", *map(str, RequestStanding))
+"""Columns of requests: all, those with an answer, and by what has become of them."""
 Group = tuple[str, str]
 """What requests are grouped by, and its value."""
 
@@ -68,6 +70,7 @@ def report(
     found = counts.present(connection, zone)
     cells = _Cells(found, frozenset(chosen.months), precision)
     tables = {
+        "received": _received(cells, chosen.months),
         "answers": _answers(cells, chosen.months),
         "requests": _requests(cells),
         "refusals": _refusals(cells),
@@ -95,7 +98,25 @@ class _Cells:
         return found
 
     def stated(self, numbers: Iterable[int]) -> list[JSON]:
-        return [self.precision.count(number) for number in numbers]
+        return [self.precision.stated(number) for number in numbers]
+
+
+def _received(cells: _Cells, months: Sequence[str]) -> ReportTable:
+    """Requests by month: all, and by profile and by regime, also where there was none."""
+    found: Counter[tuple[str, ...]] = Counter()
+    regimes = set()
+    for month, profile, regime, _standing, _seconds, number in cells.counts.rows["requests"]:
+        if month in cells.months:
+            regimes.add(regime)
+            for group in (("all", ""), ("profile", profile), ("regime", regime)):
+                found[month, *group] += number
+    groups = [
+        ("all", ""),
+        *(("profile", str(each)) for each in Profile),
+        *(("regime", each) for each in sorted(regimes)),
+    ]
+    rows = [[month, *group, *cells.stated([found[month, *group]])] for month in months for group in groups]
+    return ReportTable(("month", "by", "value"), ("received",), (), rows)
 
 
 def _requests(cells: _Cells) -> ReportTable:
@@ -105,7 +126,7 @@ def _requests(cells: _Cells) -> ReportTable:
         if month in cells.months:
             found.setdefault((month, profile, regime), Counter())[standing] += number
     rows = [[*labels, *_standings(cells, by)] for labels, by in sorted(found.items())]
-    return ReportTable(("month", "profile", "regime"), ("received", *RequestStanding), (), rows)
+    return ReportTable(("month", "profile", "regime"), STANDINGS, (), rows)
 
 
 def _answers(cells: _Cells, months: Sequence[str]) -> ReportTable:
@@ -124,7 +145,7 @@ def _answers(cells: _Cells, months: Sequence[str]) -> ReportTable:
     rows = [
         [*group, *_standings(cells, by), *_times(cells, times.get(group, Counter()))] for group, by in standings.items()
     ]
-    return ReportTable(("by", "value"), ("received", *RequestStanding), tuple(SHARES), rows)
+    return ReportTable(("by", "value"), STANDINGS, tuple(SHARES), rows)
 
 
 def _order(row: Sequence[Any]) -> tuple[str, str]:
@@ -132,7 +153,8 @@ def _order(row: Sequence[Any]) -> tuple[str, str]:
 
 
 def _standings(cells: _Cells, by: Counter[str]) -> list[JSON]:
-    return cells.stated((by.total(), *(by[standing] for standing in RequestStanding)))
+    answered = by[RequestStanding.IN_TIME] + by[RequestStanding.LATE]
+    return cells.stated((by.total(), answered, *(by[standing] for standing in RequestStanding)))
 
 
 def _times(cells: _Cells, times: Counter[int]) -> list[JSON]:
@@ -159,7 +181,7 @@ def percentile(times: Mapping[int, int], share: float) -> int:
 def _refusals(cells: _Cells) -> ReportTable:
     by_ground = Counter({str(ground): 0 for ground in DenialBasis})
     for (ground,), number in cells.of("refusals").items():
-        by_ground[ground] += number
+        by_ground[ground or DenialBasis.OTHER] += number
     return ReportTable(("ground",), ("refusals",), (), [[g, *cells.stated([n])] for g, n in by_ground.items()])
 
 
@@ -179,7 +201,7 @@ def _agreements(cells: _Cells) -> ReportTable:
     rows: list[list[JSON]] = []
     for kind in AgreementKind:
         # Recipients are companies.
-        stated: Callable[[int], int | None] = (exact if kind is AgreementKind.RECIPIENT else cells.precision).count
+        stated: Callable[[int], int | None] = (exact if kind is AgreementKind.RECIPIENT else cells.precision).stated
         rows += [[kind, each, stated(recorded[kind, each]), stated(ever[kind, each])] for each in AgreementStanding]
     return ReportTable(("kind", "standing"), ("recorded", "recorded_ever"), (), rows)
 

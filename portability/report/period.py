@@ -49,7 +49,9 @@ def chosen(first: str | None, last: str | None, at: datetime, zone: tzinfo) -> R
             hint="use a first month that is not after the last, and no month of the future",
         )
     if begin < oldest_number(present):
-        raise BadDate(f"{_name(begin)} is too long ago", hint=f"the first possible month is {_name(present - MONTHS_MAX + 1)}")
+        raise BadDate(
+            f"{_name(begin)} is too long ago", hint=f"the first possible month is {_name(present - MONTHS_MAX + 1)}"
+        )
     return ReportPeriod(_name(begin), _name(end))
 
 

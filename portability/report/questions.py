@@ -45,7 +45,7 @@ class RequestStanding(StrEnum):
     WITHDRAWN = "withdrawn"
     """Cancelled by the person, or on their behalf."""
     CLOSED = "closed"
-    """Ended otherwise: the person was informed to log in, their data was erased, or it was recalled before it was ready."""
+    """Ended otherwise: the person was informed to log in, the data was erased, or it was recalled before an answer."""
 
 
 class RecallStanding(StrEnum):
@@ -111,7 +111,9 @@ def refusals(month_of: MonthOf) -> Select[Any]:
 def recalls(month_of: MonthOf) -> Select[Any]:
     """Select month, regime, standing and breach records: each record has a clock for each regime."""
     month = month_of(RECALL.c.opened_at).label("month")
-    of_clock = (select(month, literal(name).label("regime"), _recall(due).label("standing")) for name, due in CLOCKS.items())
+    of_clock = (
+        select(month, literal(name).label("regime"), _recall(due).label("standing")) for name, due in CLOCKS.items()
+    )
     each = union_all(*of_clock).subquery()
     return _counted(*each.c)
 

@@ -30,7 +30,7 @@ class ReportTable:
     @property
     def columns(self) -> Sequence[str]:
         """Return the names of all columns, in the order of the cells."""
-        return (*self.labels, *self.counts, *self.values)
+        return [str(name) for name in (*self.labels, *self.counts, *self.values)]
 
     def records(self) -> Iterator[Mapping[str, JSON]]:
         """Yield the rows by column."""

