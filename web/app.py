@@ -83,6 +83,13 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     app.add_middleware(Guarded, secure=secure)
     problems.handle(app)
     openapi.document(app)
+    _route(app)
+    app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
+    return app
+
+
+def _route(app: FastAPI) -> None:
+    """Add the routes of all pages and of the API."""
     own = (login, address_login, my_sessions, me, my_transfers)
     of_staff = (desk, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_report, desk_sources, staff)
     for room in (
@@ -102,8 +109,6 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     app.include_router(transfers.receiving)
     app.include_router(inbox.receiving)
     app.include_router(recipients.notices)
-    app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
-    return app
 
 
 def _open(settings: Settings, storage: Storage | None, answers: WebhookAnswers | None) -> AppContext:

@@ -42,8 +42,8 @@ class Chart:
 
     series: Sequence[str]
     stacks: Sequence[Stack]
-    most: int
-    """The sum of the longest column or bar; 0: all are empty."""
+    most: int | None
+    """The sum of the longest column or bar; 0: all are empty; None: it has a count that is not named."""
     most_name: str
 
     @property
@@ -66,4 +66,6 @@ def chart(names: Sequence[str], series: Mapping[str, Sequence[int | None]]) -> C
                 blocks.append(Block(each, round(min(begin, WHOLE - length), 2), round(length, 2), values[place]))
                 begin += length
         stacks.append(Stack(name, blocks))
-    return Chart([*series], stacks, most, names[sums.index(most)] if names else "")
+    longest = sums.index(most) if names else 0
+    is_named = all(values[longest] is not None for values in series.values()) if most else True
+    return Chart([*series], stacks, most if is_named else None, names[longest] if names else "")

@@ -1,6 +1,6 @@
 """How exact the figures of a report are: exact for the people in the house, rounded where it leaves the house.
 
-A count of one to four people may say of somebody whom the reader knows what has become of their request. So a rounded
+A count of one to four people may tell a reader who knows one of them what has become of that request. So a rounded
 report names no such count, and rounds every other count, sums too: no difference of two counts gives a small one. The
 times of few answers are left out, because the 95th percentile of few times is the time of one person.
 """

@@ -102,7 +102,7 @@ class _Cells:
 
 
 def _received(cells: _Cells, months: Sequence[str]) -> ReportTable:
-    """Requests by month: all, and by profile and by regime, also where there was none."""
+    """Requests by month: all, and by profile and by regime, with 0 where no request came."""
     found: Counter[tuple[str, ...]] = Counter()
     regimes = set()
     for month, profile, regime, _standing, _seconds, number in cells.counts.rows["requests"]:
@@ -207,7 +207,7 @@ def _agreements(cells: _Cells) -> ReportTable:
 
 
 def _sources(cells: _Cells, connection: Connection) -> ReportTable:
-    """Sources that were checked or lack something: copies without a part of theirs, and the last check."""
+    """Sources that were checked or lack something: copies that lack a part of it, and its last check."""
     lacking = {exporter: number for (exporter,), number in cells.of("lacking").items()}
     checks = {row["source"]: row for row in state.rows(connection)}
     rows: list[list[JSON]] = []

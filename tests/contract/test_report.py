@@ -38,17 +38,17 @@ def reported(made: World, precision: ReportPrecision = EXACT, first: str = FIRST
         return figures.report(connection, UTC, first, last, precision)
 
 
-def rows_of(made: World, table: str, precision: ReportPrecision = EXACT) -> list[tuple[object, ...]]:
-    return [tuple(map(_plain, row)) for row in reported(made, precision).tables[table].rows]
+def table_of(made: World, table: str, precision: ReportPrecision = EXACT) -> list[tuple[object, ...]]:
+    return [tuple(map(_text, row)) for row in reported(made, precision).tables[table].rows]
 
 
-def _plain(value: object) -> object:
+def _text(value: object) -> object:
     return str(value) if isinstance(value, str) else value
 
 
 def test_requests_are_counted_by_month_profile_and_regime(filled: World) -> None:
     """Received, in time, late, open, overdue, withdrawn and closed: each request counts once, by receipt."""
-    assert rows_of(filled, "requests") == [
+    assert table_of(filled, "requests") == [
         (FIRST, "access", "gdpr", 3, 3, 3, 0, 0, 0, 0, 0),
         (FIRST, "access", "uu_pdp", 1, 1, 1, 0, 0, 0, 0, 0),
         (FIRST, "portability", "gdpr", 1, 1, 0, 1, 0, 0, 0, 0),
@@ -63,7 +63,7 @@ def test_requests_are_counted_by_month_profile_and_regime(filled: World) -> None
 def test_the_time_to_answer_is_that_of_the_first_answer(filled: World) -> None:
     """Median and 95th percentile, in whole minutes up to an hour, whole hours up to three days, then whole days."""
     hour, day = 3600, 86_400
-    assert rows_of(filled, "answers") == [
+    assert table_of(filled, "answers") == [
         ("all", "", 11, 6, 5, 1, 1, 1, 1, 2, 1800, 40 * day),
         ("month", MONTHS[0], 6, 5, 4, 1, 0, 0, 1, 0, 2 * hour, 40 * day),
         ("month", MONTHS[1], 5, 1, 1, 0, 1, 1, 0, 2, 60, 60),
@@ -81,9 +81,9 @@ def test_the_time_to_answer_is_that_of_the_first_answer(filled: World) -> None:
 
 def test_decisions_agreements_and_sources_are_counted(filled: World) -> None:
     """Refusals by ground, a clock of each law for each recall, agreements by standing, copies that lack a source."""
-    assert [row for row in rows_of(filled, "refusals") if row[1]] == [("identity", 1), ("law", 1)]
-    assert rows_of(filled, "recalls") == [("gdpr", 4, 1, 1, 1, 1), ("uu_pdp", 4, 1, 1, 1, 1)]
-    assert rows_of(filled, "agreements") == [
+    assert [row for row in table_of(filled, "refusals") if row[1]] == [("identity", 1), ("law", 1)]
+    assert table_of(filled, "recalls") == [("gdpr", 4, 1, 1, 1, 1), ("uu_pdp", 4, 1, 1, 1, 1)]
+    assert table_of(filled, "agreements") == [
         ("consent", "in_force", 1, 2),
         ("consent", "waiting", 1, 1),
         ("consent", "ended", 2, 2),
@@ -97,7 +97,7 @@ def test_decisions_agreements_and_sources_are_counted(filled: World) -> None:
         ("recipient", "ended", 1, 1),
         ("recipient", "expired", 0, 0),
     ]
-    assert [row[:2] + row[3:] for row in rows_of(filled, "sources")] == [
+    assert [row[:2] + row[3:] for row in table_of(filled, "sources")] == [
         ("calls", 2, None, 0, 0),
         ("chats", 1, None, None, None),
         ("crm", 0, "source_unavailable", 1, 3),
@@ -106,10 +106,10 @@ def test_decisions_agreements_and_sources_are_counted(filled: World) -> None:
 
 def test_a_rounded_report_names_no_small_count(filled: World) -> None:
     """One to four is None, other counts are multiples of five, times of few answers are out; companies are exact."""
-    assert rows_of(filled, "answers", ROUNDED)[0] == ("all", "", 10, 5, 5, None, None, None, None, None, None, None)
-    assert rows_of(filled, "requests", ROUNDED)[0] == (FIRST, "access", "gdpr", None, None, None, 0, 0, 0, 0, 0)
-    assert rows_of(filled, "refusals", ROUNDED)[0] == ("identity", None)
-    assert ("recipient", "in_force", 1, 1) in rows_of(filled, "agreements", ROUNDED)
+    assert table_of(filled, "answers", ROUNDED)[0] == ("all", "", 10, 5, 5, None, None, None, None, None, None, None)
+    assert table_of(filled, "requests", ROUNDED)[0] == (FIRST, "access", "gdpr", None, None, None, 0, 0, 0, 0, 0)
+    assert table_of(filled, "refusals", ROUNDED)[0] == ("identity", None)
+    assert ("recipient", "in_force", 1, 1) in table_of(filled, "agreements", ROUNDED)
     lines = [*csv.reader(io.StringIO(reported(filled, ROUNDED).tables["refusals"].csv()))]
     assert lines[:3] == [["ground", "refusals"], ["identity", "<5"], ["authority", "0"]]
 
@@ -124,11 +124,11 @@ def test_a_report_reads_what_a_clock_has_counted(filled: World) -> None:
     """A new request is in it after the next count; a count of an hour ago is not used."""
     counts.count(filled.engine, UTC)
     filled.request("user:usr_1")
-    assert rows_of(filled, "answers")[0][2] == 11
+    assert table_of(filled, "answers")[0][2] == 11
     with writing(filled.engine) as connection:
         old = now(-counts.STALE_SECONDS - 1)
         connection.execute(update(models.deployment).values(report_counted_at=old))
-    assert rows_of(filled, "answers")[0][2] == 12
+    assert table_of(filled, "answers")[0][2] == 12
 
 
 def test_months_begin_in_the_time_zone_of_the_deployment(made: World) -> None:

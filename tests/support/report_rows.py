@@ -17,7 +17,7 @@ EARLIER, LATER = 3, 2
 
 
 def month_ago(count: int, at: datetime) -> str:
-    """The month so many months ago."""
+    """The month `count` months ago."""
     return period.newest(count + 1, at, UTC)[count]
 
 

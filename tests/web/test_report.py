@@ -86,7 +86,7 @@ def test_each_table_is_csv_without_formulas(reporting: Served) -> None:
 
 
 def test_the_api_has_the_same_figures(reporting: Served) -> None:
-    """Exact and rounded; a month that is none is refused with its error."""
+    """Exact and rounded; a text that is no month is refused with its error."""
     exact = reporting.call("GET", f"/v1/report?first={FIRST}", "olga", "officer").json()
     assert (exact["first"], exact["counts"], exact["time_zone"]) == (FIRST, "exact", "UTC")
     assert exact["answers"][0]["received"] == 11
@@ -103,7 +103,8 @@ def test_a_rounded_page_names_no_small_count(reporting: Served) -> None:
         page = visitor.client.get("/staff/report", params={"first": FIRST, "counts": "rounded"}).text
     people = page.partition('aria-labelledby="agreements"')[0]
     assert re.findall(r'<td class="number">[1-4]</td>', people) == []
-    assert "fewer than 5" in people
+    assert "&lt;5" in people
+    assert "Highest" not in page.partition('class="legend"')[0]
     assert "are rounded to 5" in page
 
 

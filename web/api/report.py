@@ -11,7 +11,7 @@ from portability.report import figures
 from portability.report.disclosure import ReportPrecision
 from portability.requests.policy import Action
 from web.answers import API_ANSWERS
-from web.api.report_answers import ReportAnswer, ReportMonth
+from web.api.report_answers import OfficerReport, ReportMonth
 from web.auth import Caller, permit
 from web.context import CurrentContext
 from web.rendering import json_answer
@@ -19,7 +19,7 @@ from web.rendering import json_answer
 router = APIRouter(prefix="/v1", responses=API_ANSWERS, tags=["report"])
 
 
-@router.get("/report", operation_id="read_report", response_model=ReportAnswer)
+@router.get("/report", operation_id="read_report", response_model=OfficerReport)
 def read_report(
     place: CurrentContext,
     login: Caller,

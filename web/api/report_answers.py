@@ -86,7 +86,7 @@ class AgreementsRow(BaseModel):
     recorded_ever: PeopleCount
 
 
-class SourceRow(BaseModel):
+class ReportSourceRow(BaseModel):
     """A source: what copies lack of it, and its last check."""
 
     source: PluginName
@@ -97,7 +97,7 @@ class SourceRow(BaseModel):
     undecided_columns: Count | None
 
 
-class ReportAnswer(BaseModel):
+class OfficerReport(BaseModel):
     """The figures of a period."""
 
     first: Month
@@ -111,4 +111,4 @@ class ReportAnswer(BaseModel):
     refusals: list[RefusalsRow]
     recalls: list[RecallsRow]
     agreements: list[AgreementsRow]
-    sources: list[SourceRow]
+    sources: list[ReportSourceRow]

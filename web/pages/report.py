@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -66,6 +67,7 @@ def show(
         query=urlencode(chosen),
         precisions=[*ReportPrecision],
         step=STEP,
+        parsed=datetime.fromisoformat,
     )
 
 
