@@ -86,7 +86,7 @@ def test_each_table_is_csv_without_formulas(reporting: Served) -> None:
 
 
 def test_the_api_has_the_same_figures(reporting: Served) -> None:
-    """Exact and rounded; a text that is no month is refused with its error."""
+    """Exact and rounded; a month 13 is refused with its error."""
     exact = reporting.call("GET", f"/v1/report?first={FIRST}", "olga", "officer").json()
     assert (exact["first"], exact["counts"], exact["time_zone"]) == (FIRST, "exact", "UTC")
     assert exact["answers"][0]["received"] == 11
