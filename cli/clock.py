@@ -60,7 +60,7 @@ def _start(context: Context, stop: threading.Event) -> None:
         "eraser": (erasure.run, (engine, storage, settings.keys, settings.iss, every, stop)),
         "announcer": (webhook_delivery.run, (engine, settings, stop)),
         "informer": (notice_delivery.run, (engine, settings, stop)),
-        "counter": (history_counts.run, (engine, stop)),
+        "counter": (history_counts.run, (engine, settings.place.zone, stop)),
         "checker": (coverage.run, (engine, lambda: context.exporters, settings, stop)),
     }
     for name, (work, args) in tasks.items():

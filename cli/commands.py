@@ -17,6 +17,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
     "Requests and exports": {
         "request": "cli.requests:request",
         "requests": "cli.request_log:list_requests",
+        "report": "cli.report:report",
         "list": "cli.exports:list_exports",
         "show": "cli.exports:show",
         "retry": "cli.exports:retry",

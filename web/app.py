@@ -24,7 +24,7 @@ from portability.settings import Settings
 from portability.storage import open_storage
 from portability.trust import keys
 from web import problems
-from web.api import erasure_holds, exports, inbox, oauth, openapi, public, pulls, recipients, transfers
+from web.api import erasure_holds, exports, inbox, oauth, openapi, public, pulls, recipients, report, transfers
 from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
 from web.context import AppContext, WebhookAnswers
@@ -49,6 +49,7 @@ from web.pages import audit as desk_audit
 from web.pages import inbox as desk_inbox
 from web.pages import recipients as desk_recipients
 from web.pages import referrals as desk_referrals
+from web.pages import report as desk_report
 from web.pages import sources as desk_sources
 from web.provider import OpenIdProvider
 
@@ -95,9 +96,16 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     app.add_middleware(Guarded, secure=secure)
     problems.handle(app)
     openapi.document(app)
+    _route(app, settings)
+    app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
+    return app
+
+
+def _route(app: FastAPI, settings: Settings) -> None:
+    """Add the routes of all pages and of the API."""
     own = (login, address_login, my_sessions, me, my_transfers, my_pulls)
-    of_staff = (desk, desk_work, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_sources, staff)
-    of_programs = (exports, erasure_holds, recipients, transfers, inbox, public, oauth, pulls)
+    of_staff = (desk, desk_work, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_report, desk_sources, staff)
+    of_programs = (exports, erasure_holds, report, recipients, transfers, inbox, public, oauth, pulls)
     for room in (brand, *own, *of_staff, download, *of_programs):
         app.include_router(room.router)
     if settings.development_login:
@@ -105,8 +113,6 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
     app.include_router(transfers.receiving)
     app.include_router(inbox.receiving)
     app.include_router(recipients.notices)
-    app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
-    return app
 
 
 def _open(settings: Settings, storage: Storage | None, answers: WebhookAnswers | None) -> AppContext:

@@ -38,7 +38,7 @@ DESK = {ActorRole.TENANT_ADMIN, ActorRole.STAFF, ActorRole.OFFICER}
 AUDIT = {ActorRole.OFFICER, ActorRole.AUDITOR}
 """Roles that see these parts of the navigation; the policy decides what they may do there."""
 JSON_TYPE = "application/json"
-FORMATTERS = (values.date, values.moment, values.number, values.size, values.span)
+FORMATTERS = (values.date, values.moment, values.month, values.number, values.size, values.span, values.whole_span)
 """Each is a function of the templates, for the visitor's language."""
 
 

@@ -72,6 +72,12 @@ def span(language: str, seconds: float) -> str:
     return units.format_unit(whole // length, f"duration-{unit}", "long", locale=_locale(language))
 
 
+def whole_span(language: str, seconds: int) -> str:
+    """Return a span of whole minutes, hours or days in the largest of them that says it exactly: `50 hours`."""
+    unit, length = next(((unit, length) for unit, length in SPANS if seconds % length == 0), SPANS[-1])
+    return units.format_unit(seconds // length, f"duration-{unit}", "long", locale=_locale(language))
+
+
 def ahead(language: str, seconds: float) -> str:
     """Return when a span of time from now has passed, rounded up to the minute: `in 4 minutes`."""
     whole = math.ceil(seconds)

@@ -184,7 +184,7 @@ def table(rows: Iterable[RowMapping], *, with_header: bool = True) -> str:
         writer.writerow(COLUMNS)
     for row in rows:
         content = document(row)
-        writer.writerow([_cell(content[name]) for name in COLUMNS])
+        writer.writerow([csv_cell(content[name]) for name in COLUMNS])
     return text.getvalue()
 
 
@@ -205,6 +205,7 @@ def _role(row: RowMapping) -> str:
     return str(row["requested_by"]).partition(":")[0]
 
 
-def _cell(value: JSON) -> str:
+def csv_cell(value: JSON) -> str:
+    """Return a value as a cell of CSV that no spreadsheet interprets as a formula; None is an empty cell."""
     content = "" if value is None else str(value)
     return f"'{content}" if content.startswith(FORMULA) else content

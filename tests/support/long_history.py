@@ -16,6 +16,9 @@ from portability.database.engine import reading, writing
 from portability.desk import colleagues, notes, views
 from portability.people import subject_locks
 from portability.queue import WakeUps
+from portability.report import counts as report_counts
+from portability.report import figures
+from portability.report.disclosure import ReportPrecision
 from portability.requests import acceptance, desk_queue, estimates, exports, intake, request_log
 from portability.requests.desk_queue import DeskList, DeskSort, DeskView
 from portability.requests.login_strength import PRESENT
@@ -58,6 +61,7 @@ def fill_history(engine: Engine, count: int) -> None:
         for statement in FILL:
             connection.exec_driver_sql(statement, {"count": count})
     history_counts.count(engine)  # as a clock has done
+    report_counts.count(engine, UTC)
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("VACUUM ANALYZE")
 
@@ -157,6 +161,11 @@ def _measure(made: World, _queue: WakeUps) -> None:
     metrics.collect(made.engine)
 
 
+def _report(made: World, _queue: WakeUps) -> None:
+    with reading(made.engine) as connection:
+        figures.report(connection, UTC, None, None, ReportPrecision.EXACT)
+
+
 def _chain(made: World, _queue: WakeUps) -> None:
     audit.chain_all(made.engine)
     with reading(made.engine) as connection:
@@ -164,6 +173,6 @@ def _chain(made: World, _queue: WakeUps) -> None:
 
 
 HOT: tuple[Callable[[World, WakeUps], None], ...] = (
-    *(_accept, _read_log, _read_desk, _search, _claim, _dispatch, _expire, _purge, _measure, _chain),
+    *(_accept, _read_log, _read_desk, _search, _claim, _dispatch, _expire, _purge, _measure, _report, _chain),
 )
 """What happens at each request, claim, page and round of the clock."""

@@ -19,6 +19,9 @@ FORMS: tuple[tuple[str, dict[str, str] | None], ...] = (
     ("/staff/exports/{export}/recall", {"reason": "wrong person", "confirmed": "yes"}),
 )
 
+READ = ("/staff/audit", "/staff/report", "/staff/requests.csv")
+"""What auditors may read."""
+
 
 @pytest.fixture(scope="module", params=["user", "contact"])
 def ready_and_link(request: pytest.FixtureRequest, served: Served) -> tuple[str, str]:
@@ -60,11 +63,11 @@ def test_staff_cannot_download_by_any_way(served: Served, ready_and_link: tuple[
         assert visitor.client.get(f"/me/exports/{export_id}").status_code == httpx.codes.FORBIDDEN
 
 
-@pytest.mark.parametrize("path", ["/staff", "/staff/new", "/staff/recipients", "/staff/audit", "/staff/requests.csv"])
+@pytest.mark.parametrize("path", ["/staff", "/staff/new", "/staff/recipients", *READ])
 def test_subjects_have_no_desk(served: Served, path: str) -> None:
     """Pages of staff are closed to all other users; auditors reach only the pages that they may read."""
     with served.browser(OWNER) as visitor:
         assert visitor.client.get(path).status_code == httpx.codes.FORBIDDEN
     with served.browser("ann", "auditor") as visitor:
-        reads = path in {"/staff/audit", "/staff/requests.csv"}
+        reads = path in READ
         assert visitor.client.get(path).status_code == (httpx.codes.OK if reads else httpx.codes.FORBIDDEN)

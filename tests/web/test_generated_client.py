@@ -169,6 +169,7 @@ def _state(world: World, identifier: str, state: str) -> None:
 def _of_officers(calls: ClientCalls, export_id: str) -> None:
     officer = calls.token("olga", "officer")
     calls.succeed("list_erasure_holds", officer)
+    calls.succeed("read_report", officer)
     calls.succeed("recall_export", officer, export_id, body=calls.models.ReasonBody("The wrong person has it."))
     calls.succeed("read_request_log", officer, limit=5)
 

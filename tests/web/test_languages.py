@@ -137,7 +137,7 @@ def test_each_page_is_in_each_language(
     with served.browser("olga", "officer", "auditor") as visitor:
         visitor.client.headers.update(spoken)
         exports = (f"/staff/exports/{each}" for each in (filled.ready, filled.waiting, filled.denied))
-        desk = ("/staff", "/staff?state=all", "/staff/new", "/staff/recipients", "/staff/sources")
+        desk = ("/staff", "/staff?state=all", "/staff/new", "/staff/recipients", "/staff/report", "/staff/sources")
         inbox = ("/staff/inbox", f"/staff/inbox/{filled.received}")
         for path in (*desk, *inbox, "/staff/audit?check=1", *exports):
             check(visitor.client.get(path), language)

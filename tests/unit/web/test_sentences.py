@@ -21,6 +21,9 @@ from portability.law.profiles import Profile
 from portability.law.tenants import InformGround
 from portability.messages.outbox import HIDDEN, MessageKind
 from portability.plugins import EXPORTERS, find
+from portability.report.disclosure import ReportPrecision
+from portability.report.figures import SHARES, TABLES
+from portability.report.questions import CLOCKS, AgreementKind, AgreementStanding, RecallStanding, RequestStanding
 from portability.requests import forms
 from portability.requests.approvals import Cause, DenialBasis
 from portability.requests.outcome import ExportAnswer
@@ -77,6 +80,14 @@ FAMILIES: dict[str, set[str]] = {
     "recipient": {"waiting", "approved", "removed"},
     "referral": set(map(str, ReferralState)),
     "refusal": set(map(str, RefusalReason)),
+    "report": {*map(str, RequestStanding), *SHARES},
+    "report_clock": set(CLOCKS),
+    "report_counts": set(map(str, ReportPrecision)),
+    "report_kind": set(map(str, AgreementKind)),
+    "report_recall": set(map(str, RecallStanding)),
+    "report_said": set(map(str, ReportPrecision)),
+    "report_standing": set(map(str, AgreementStanding)),
+    "report_table": set(TABLES),
     "review": set(map(str, ReviewState)),
     "review_reason": set(map(str, ReviewReason)),
     "role": {*ROLES, "clock", "link", "transfer", "worker"},

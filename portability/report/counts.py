@@ -1,0 +1,71 @@
+"""Counts of the report: a clock counts whole tables now and then, and a report reads the last result.
+
+A report that counted itself would read each request that has ever ended. The result is one value in the deployment's
+row, whose size depends on months, profiles and regimes, and not on how many requests there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, case, literal, select, update
+
+from portability.database import deployment, models
+from portability.database.engine import UtcTime, now, reading, writing
+from portability.report import period, questions
+from portability.report.questions import MonthOf
+
+DEPLOYMENT = models.deployment
+STALE_SECONDS = 3600
+"""Age from which a result is not used: no clock has counted for a long time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCounts:
+    """The result of a count."""
+
+    at: datetime
+    """When it was made."""
+    rows: Mapping[str, Sequence[Sequence[Any]]]
+    """By the name of a question: rows of the month, its labels, and the number."""
+
+
+def present(connection: Connection, zone: tzinfo) -> ReportCounts:
+    """Return the last result of a clock; without one, or with an old one, count now."""
+    is_fresh = DEPLOYMENT.c.report_counted_at > now(-STALE_SECONDS)
+    stored = connection.execute(select(DEPLOYMENT.c.report_counted_at, DEPLOYMENT.c.report_counts).where(is_fresh))
+    row = stored.one_or_none()
+    return counted(connection, zone) if row is None or row[1] is None else ReportCounts(*row)
+
+
+def counted(connection: Connection, zone: tzinfo) -> ReportCounts:
+    """Count now; months begin in this time zone."""
+    at = deployment.clock_of(connection)
+    month_of = _months(at, zone)
+    found = {
+        name: [list(row) for question in asked for row in connection.execute(question(month_of))]
+        for name, asked in questions.QUESTIONS.items()
+    }
+    return ReportCounts(at, found)
+
+
+def count(engine: Engine, zone: tzinfo) -> None:
+    """Count, and store the result. Raises DatabaseUnavailable."""
+    with reading(engine) as connection:
+        found = counted(connection, zone)
+    with writing(engine) as connection:
+        connection.execute(update(DEPLOYMENT).values(report_counts=found.rows, report_counted_at=found.at))
+
+
+def _months(at: datetime, zone: tzinfo) -> MonthOf:
+    """Return the function that makes the month of a time in SQL; SQLite knows no time zones."""
+    begins = [(month, period.begin(month, zone)) for month in period.newest(period.MONTHS_MAX, at, zone)]
+
+    def month_of(column: ColumnElement[Any]) -> ColumnElement[str]:
+        # The newest first: most requests are found soon.
+        return case(*((column >= literal(begin, UtcTime()), month) for month, begin in begins), else_="")
+
+    return month_of

@@ -1,0 +1,48 @@
+"""`portability report`: the figures of the page, as tables, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import Result
+from factories import World
+from report_rows import EARLIER, fill_report, month_ago
+
+Run = Callable[..., Result]
+AT = datetime.now(UTC)
+PERIOD = ("--first", month_ago(EARLIER, AT))
+
+
+@pytest.fixture
+def reported(made: World) -> None:
+    fill_report(made.engine, AT)
+
+
+@pytest.mark.usefixtures("reported")
+def test_the_figures_are_printed_in_each_form(run: Run) -> None:
+    """JSON has all tables, CSV one, the screen all; rounded counts have no small number."""
+    exact = json.loads(run("report", *PERIOD, "--json").stdout)
+    assert (exact["answers"][0]["received"], exact["answers"][0]["median_seconds"]) == (11, 1800)
+    lines = [*csv.DictReader(io.StringIO(run("report", *PERIOD, "--csv", "refusals").stdout))]
+    assert {line["ground"]: line["refusals"] for line in lines if line["refusals"] != "0"} == {
+        "identity": "1",
+        "law": "1",
+    }
+    rounded = run("report", *PERIOD, "--rounded").stdout
+    for title in ("Received", "Answers", "Requests", "Refusals", "Recalls", "Agreements", "Sources"):
+        assert title in rounded
+    assert "<5" in rounded
+
+
+@pytest.mark.usefixtures("reported")
+def test_who_may_not_read_the_request_log_gets_no_report(run: Run) -> None:
+    """Staff are refused; a wrong month is named."""
+    assert run("report", "--as", "staff:sam").exit_code == 1
+    wrong = run("report", "--first", "2026-13")
+    assert wrong.exit_code == 2
+    assert "'2026-13'" in wrong.stderr
