@@ -10,7 +10,10 @@ from receiver.importer.report import DatasetResult, ImportReport
 def print_report(context: Context, report: ImportReport) -> None:
     """Print counts by dataset, then all that was not imported and why."""
     say = context.console.print
-    columns = ("dataset", "table", "new", "same", "changed", "kept", "conflicts", "refused", "quarantined", "files")
+    if report.is_repeated:
+        say("this archive of a feed is imported already; nothing was changed")
+        return
+    columns = ("dataset", "table", "new", "same", "changed", "deleted", "kept", "conflicts", "refused", "quarantined", "files")
     rows = [
         [
             f"{one.exporter}/{one.dataset}",
@@ -18,6 +21,7 @@ def print_report(context: Context, report: ImportReport) -> None:
             one.new,
             one.same,
             one.changed,
+            one.deleted,
             one.kept,
             one.conflicts,
             one.refused.total(),

@@ -49,9 +49,9 @@ class Feed:
             asked = replace(wanted, feed_id=self.id)
             return acceptance.accept(connection, asked, actor=ACTOR)[0]
 
-    def next(self) -> list[Path]:
-        """Make its next archive and return the volumes, which verify."""
-        identifier = self.request()
+    def next(self, identifier: str | None = None) -> list[Path]:
+        """Make its next archive, or the one that was requested, and return the volumes, which verify."""
+        identifier = identifier or self.request()
         self.world.advance_all()
         assert self.world.view(identifier)["state"] == "ready", self.world.view(identifier)
         paths = self.world.fetch(identifier)
