@@ -17,6 +17,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
     "Requests and exports": {
         "request": "cli.requests:request",
         "requests": "cli.request_log:list_requests",
+        "feeds": "cli.feeds:feeds_group",
         "list": "cli.exports:list_exports",
         "show": "cli.exports:show",
         "retry": "cli.exports:retry",

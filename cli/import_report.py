@@ -13,7 +13,19 @@ def print_report(context: Context, report: ImportReport) -> None:
     if report.is_repeated:
         say("this archive of a feed is imported already; nothing was changed")
         return
-    columns = ("dataset", "table", "new", "same", "changed", "deleted", "kept", "conflicts", "refused", "quarantined", "files")
+    columns = (
+        "dataset",
+        "table",
+        "new",
+        "same",
+        "changed",
+        "deleted",
+        "kept",
+        "conflicts",
+        "refused",
+        "quarantined",
+        "files",
+    )
     rows = [
         [
             f"{one.exporter}/{one.dataset}",

@@ -99,7 +99,7 @@ def get(connection: Connection, feed_id: str) -> RowMapping:
 
 
 def lock(connection: Connection, feed_id: str) -> RowMapping:
-    """Return a feed's row, locked: the lock comes before those of its exports. Raises UnknownFeed, FeedEnded."""
+    """Return a feed's row, locked: the locks of its exports come before. Raises UnknownFeed, FeedEnded."""
     locked = select(TABLE).where(TABLE.c.id == feed_id).with_for_update()
     row = connection.execute(locked).mappings().one_or_none()
     if row is None:
@@ -129,13 +129,21 @@ def advance(connection: Connection, feed_id: str, number: int, export_id: str, *
 
 
 def end(connection: Connection, feed_id: str, *, actor: str) -> None:
-    """End a feed: erase its keys and what it had delivered, and cancel its open export. Raises UnknownFeed, FeedEnded."""
+    """End a feed: erase its keys and what it had delivered; cancel its open export.
+
+    Raises: UnknownFeed, FeedEnded.
+    """
+    cancel_open(connection, TABLE.c.id == feed_id, actor=actor)
     lock(connection, feed_id)
-    running = open_export(connection, feed_id)
-    if running is not None:
-        exports.cancel(connection, running, actor=actor)
     forget(connection, TABLE.c.id == feed_id, actor=actor)
     audit.record(connection, "feed.ended", actor=actor, detail={"feed": feed_id})
+
+
+def cancel_open(connection: Connection, which: ColumnElement[bool], *, actor: str) -> None:
+    """Cancel the open exports of feeds, which are locked before the feeds."""
+    running = (EXPORT.c.feed_id.in_(select(TABLE.c.id).where(which)), EXPORT.c.state.in_(ONGOING))
+    for export_id in connection.scalars(select(EXPORT.c.id).where(*running).order_by(EXPORT.c.id)).all():
+        exports.cancel(connection, export_id, actor=actor)
 
 
 def end_of_consent(connection: Connection, authorisation_id: str, *, actor: str) -> Sequence[str]:
@@ -176,4 +184,9 @@ def view(connection: Connection, row: Mapping[Any, Any]) -> dict[str, JSON]:
     times = ("created_at", "next_at", "until", "ended_at")
     content: dict[str, JSON] = {name: row[name] for name in (*names, "export_id")}
     running = open_export(connection, row["id"])
-    return {**content, "subject": row["subject_ref"], "running": running, **{name: rfc3339(row[name]) for name in times}}
+    return {
+        **content,
+        "subject": row["subject_ref"],
+        "running": running,
+        **{name: rfc3339(row[name]) for name in times},
+    }

@@ -84,7 +84,8 @@ def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
 def apply_answers(connection: Connection, identifier: str, *, actor: str) -> bool:
     """Make a ready export show the answers of tenants, as its next revision; returns whether it does now.
 
-    While the export runs, they wait: its next retry shows them. The next archive of a feed does. Raises UnknownExport, ErasureRunning.
+    While the export runs, they wait: its next retry shows them. Those about a feed are in its next archive.
+    Raises UnknownExport, ErasureRunning.
     """
     row = exports.lock(connection, identifier)
     if row["state"] != ExportState.READY or row["feed_id"] is not None:

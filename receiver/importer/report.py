@@ -65,7 +65,7 @@ class DatasetResult:
     kept: int = 0
     """Rows that differ from the archive and stay as they are here."""
     conflicts: int = 0
-    """Rows with values that were changed on both sides; each is also counted as `kept`, `changed`, `new` or `deleted`."""
+    """Rows with values that were changed on both sides; each is also counted as what was done with it."""
     deleted: int = 0
     """Rows whose record is gone at the sender, as an archive of a feed says."""
     refused: Counter[Reason] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""Deletes the rows whose records are gone at the sender: those that an import has made, and that are as it made them."""
+"""Deletes rows whose records are gone at the sender: those that an import has made, and that are as it made them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _gone(
 
 
 def _without_file(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what undoing restores: the file is deleted at once, because the sender no longer has it for this subject."""
+    """Return what undoing restores: the file is deleted at once, as it is gone at the sender."""
     return {name: None if name == STORAGE_KEY else value for name, value in row.items()}
 
 

@@ -63,7 +63,8 @@ def forget(connection: Connection, run: str) -> None:
 
 def _last(connection: Connection, scope: MapScope, feed: str) -> Row[Any] | None:
     query = select(FEED.c.number, FEED.c.export).where(*_mine(scope, feed)).order_by(FEED.c.number.desc()).limit(1)
-    return connection.execute(query).one_or_none()
+    found: Row[Any] | None = connection.execute(query).one_or_none()
+    return found
 
 
 def _mine(scope: MapScope, feed: str) -> Any:  # noqa: ANN401  # conditions

@@ -1,4 +1,4 @@
-"""All archives of a feed together are one whole archive, whatever changes meanwhile and wherever a process is killed."""
+"""All archives of a feed together are one whole archive, whatever changes meanwhile, and wherever a process dies."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def worked_until_killed(made: World, statements: int) -> bool:
     made.engine.dispose()
     was_killed = killed(work, statements)
     with writing(made.engine) as connection:
-        connection.execute(update(models.slice).where(models.slice.c.lease_until.is_not(None)).values(lease_until=now(-1)))
+        connection.execute(
+            update(models.slice).where(models.slice.c.lease_until.is_not(None)).values(lease_until=now(-1))
+        )
     return was_killed
 
 
@@ -119,8 +121,7 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
     platform_data.fill(platform)
     files = open_storage(f"file://{tmp_path}/files")
     files.check()
-    settings = {"source_url": source, "recordings_url": f"file://{tmp_path}/files", "volume_members": 40}
-    made = world(tmp_path, {}, **settings)
+    made = world(tmp_path, {}, source_url=source, recordings_url=f"file://{tmp_path}/files", volume_members=40)
     with_exporters(made)
     with writing(made.engine) as connection:
         instructions.add(connection, "ten_a", contact_id=None, exporters=None, actor="operator:test")

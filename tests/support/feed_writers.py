@@ -67,7 +67,10 @@ class FeedWriter:
         """Delete a part, or a call and what belongs to it; sometimes a row with the same id comes again later."""
         if self.calls and self.random.random() < 0.3:
             call = self.calls.pop(self.random.randrange(len(self.calls)))
-            for table, column in ((schema.transcripts, schema.transcripts.c.call_id), (schema.calls, schema.calls.c.id)):
+            for table, column in (
+                (schema.transcripts, schema.transcripts.c.call_id),
+                (schema.calls, schema.calls.c.id),
+            ):
                 self.connection.execute(delete(table).where(column == call))
         elif self.parts:
             table, identifier = self.parts.pop(self.random.randrange(len(self.parts)))

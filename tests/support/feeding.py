@@ -90,7 +90,7 @@ def folded(archives: Sequence[Sequence[Path]], dataset: str = "made/things") -> 
     """Return what a recipient has after these archives, by id."""
     kept: dict[str, Record] = {}
     for paths in archives:
-        kept.update({record["id"]: record for record in delivered(paths, dataset)})
+        kept.update({str(record["id"]): record for record in delivered(paths, dataset)})
         for name, body in _files(paths):
             if name == f"tombstones/{dataset}.jsonl":
                 for line in body.splitlines():

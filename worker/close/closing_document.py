@@ -32,7 +32,12 @@ def outcome_of(
     """Return the outcome of an export whose ledger has these lines; `unknown`: no source knew its subject."""
     of_tenants = [ordinal for ordinal, line in enumerate(plan.lines) if line.dataset.role is not Role.CONTROLLER]
     # An archive of a feed may contain nothing because nothing has changed.
-    limits = (export["since"], export["until"], export["feed_id"], *(left for left in plan.omissions if left.reason in LIMITING))
+    limits = (
+        export["since"],
+        export["until"],
+        export["feed_id"],
+        *(left for left in plan.omissions if left.reason in LIMITING),
+    )
     of_requests = [ordinal for ordinal, line in enumerate(plan.lines) if line.dataset.of_requests]
     return outcome(lines, of_tenants=of_tenants, of_requests=of_requests, limited=any(limits), unknown=unknown)
 

@@ -49,7 +49,11 @@ class TombstoneReason(StrEnum):
 
 
 def write_changes(
-    context: WorkerContext, claim: Claim, volume: OpenVolume, gaps: Sequence[Mapping[str, Any]], maps: PlannedMaps | None
+    context: WorkerContext,
+    claim: Claim,
+    volume: OpenVolume,
+    gaps: Sequence[Mapping[str, Any]],
+    maps: PlannedMaps | None,
 ) -> None:
     """Write `changes.json` and the tombstones into the closing volume. Raises VolumeFault, NoSigningKey."""
     changes = volume.changes
@@ -58,7 +62,9 @@ def write_changes(
     with closing(sqlite3.connect("")) as scratch:
         scratch.execute(_SCHEMA)
         _find(context, claim, volume, changes, gaps, scratch)
-        counted = scratch.execute("SELECT exporter, dataset, count(*) FROM tombstone GROUP BY 1, 2 ORDER BY 1, 2").fetchall()
+        counted = scratch.execute(
+            "SELECT exporter, dataset, count(*) FROM tombstone GROUP BY 1, 2 ORDER BY 1, 2"
+        ).fetchall()
         for exporter, dataset, _count in counted:
             volume.output.tag(bag.tombstones(exporter, dataset), _blocks(scratch, exporter, dataset))
     listed: list[JSON] = [
@@ -126,9 +132,7 @@ def _unread(gaps: Sequence[Mapping[str, Any]]) -> Collection[tuple[str, str]]:
     }
 
 
-def _lines(
-    volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]
-) -> Iterator[tuple[str, str, bytes]]:
+def _lines(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]) -> Iterator[tuple[str, str, bytes]]:
     """Yield the tombstones of records with their dataset, as rows."""
     at = rfc3339(datetime.now(UTC))
     for entry, reason in zip(gone, _reasons(volume, name, gone), strict=True):
