@@ -39,4 +39,4 @@ class FeedMoved(PortabilityError):
     """Another archive of the feed became ready while this one was written."""
 
     code = "feed_moved"
-    default_hint = "`portability retry` makes this archive again, after the other one"
+    default_hint = "`portability retry` makes the archive again, after the other archive"

@@ -71,7 +71,7 @@ def take_next(
 def take_due(connection: Connection, settings: Settings, feed: RowMapping) -> str | None:
     """Request the archive that the clock owes, in the name of the actor who began the feed; None: it is not due now.
 
-    The decisions on its first archive are those on the feed: the next archive is due only after that one was ready.
+    The decisions on its first archive are those on the feed: the next archive is due only after the first was ready.
     """
     if feed["number"] == 0:
         return None

@@ -225,12 +225,8 @@ def _ready_in_a_month(connection: Connection, ref: str) -> int:
     """Count successful exports only: failed, cancelled or denied exports gave no copy (GDPR Art. 12(5), 15(3))."""
     table = models.export
     ready = exists().where(audit.LOG.c.export_id == table.c.id, audit.LOG.c.action == "export.ready")
-    recent = (
-        table.c.subject_ref == ref,
-        table.c.created_at > now(-MONTH_DAYS * 86_400),
-        table.c.feed_id.is_(None),
-        ready,
-    )
+    asked = (table.c.subject_ref == ref, table.c.feed_id.is_(None))
+    recent = (*asked, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
     return connection.execute(select(func.count()).select_from(table).where(*recent)).scalar_one()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from receiver.faults import FeedGap
 from receiver.ledger.identifiers import MapScope
@@ -19,7 +19,7 @@ def is_imported(
     Raises: FeedGap if archives are missing before it, or if it follows another archive than the last one here.
     """
     last = _last(connection, scope, feed)
-    here = 0 if last is None else last.number
+    here = 0 if last is None else last["number"]
     if number <= here:
         same = (*_mine(scope, feed), FEED.c.number == number)
         if connection.scalar(select(FEED.c.export).where(*same)) != export:
@@ -30,7 +30,7 @@ def is_imported(
         return True
     if number != here + 1:
         raise FeedGap(f"archive {number} of feed {feed} does not follow: the last archive imported here is {here}")
-    if last is not None and last.export != after_export:
+    if last is not None and last["export"] != after_export:
         raise FeedGap(
             f"archive {number} of feed {feed} follows another archive {here} than the one imported here",
             hint="the sender has lost its place: ask for a new feed",
@@ -61,10 +61,9 @@ def forget(connection: Connection, run: str) -> None:
     connection.execute(delete(FEED).where(FEED.c.run == run))
 
 
-def _last(connection: Connection, scope: MapScope, feed: str) -> Row[Any] | None:
+def _last(connection: Connection, scope: MapScope, feed: str) -> RowMapping | None:
     query = select(FEED.c.number, FEED.c.export).where(*_mine(scope, feed)).order_by(FEED.c.number.desc()).limit(1)
-    found: Row[Any] | None = connection.execute(query).one_or_none()
-    return found
+    return connection.execute(query).mappings().one_or_none()
 
 
 def _mine(scope: MapScope, feed: str) -> Any:  # noqa: ANN401  # conditions

@@ -9,7 +9,7 @@ from threading import Event
 import feeding
 import platform_data
 import pytest
-from factories import MadeUpExporter, World, things, world
+from factories import MadeUpExporter, things, world
 from feeding import Feed
 from sqlalchemy import Engine, func, select, update
 from transferring import Provider, authorised, sending_world
@@ -44,12 +44,12 @@ def feed(control_url: str, tmp_path: Path, source: MadeUpExporter) -> Feed:
     return feeding.begin(world(tmp_path, {"made": source}, database_url=control_url))
 
 
-def row(feed: Feed) -> dict[str, object]:
+def feed_row(feed: Feed) -> dict[str, object]:
     with reading(feed.world.engine) as connection:
         return dict(feeds.get(connection, feed.id))
 
 
-def parts(feed: Feed) -> int:
+def stored_parts(feed: Feed) -> int:
     with reading(feed.world.engine) as connection:
         return connection.scalar(select(func.count()).select_from(PART).where(PART.c.feed_id == feed.id)) or 0
 
@@ -62,7 +62,7 @@ def test_what_is_delivered_is_stored_encrypted(feed: Feed) -> None:
         sealed = [bytes(part) for part in connection.scalars(select(PART.c.sealed))]
     assert len(sealed) == 1
     assert b"thing" not in b"".join(sealed)
-    assert row(feed)["number"] == 3
+    assert feed_row(feed)["number"] == 3
 
 
 def test_the_end_erases_what_was_delivered(feed: Feed) -> None:
@@ -71,8 +71,8 @@ def test_the_end_erases_what_was_delivered(feed: Feed) -> None:
     running = feed.request()
     with writing(feed.world.engine) as connection:
         feeds.end(connection, feed.id, actor="operator:test")
-    assert parts(feed) == 0
-    assert (row(feed)["sealed_key"], row(feed)["pseudonym_key"]) == (None, None)
+    assert stored_parts(feed) == 0
+    assert (feed_row(feed)["sealed_key"], feed_row(feed)["pseudonym_key"]) == (None, None)
     assert feed.world.view(running)["state"] == "cancelled"
     with writing(feed.world.engine) as connection, pytest.raises(FeedEnded):
         feeds.end(connection, feed.id, actor="operator:test")
@@ -118,7 +118,7 @@ def test_one_archive_at_a_time(feed: Feed) -> None:
     feed.world.advance_all()
     assert feed.world.view(first)["state"] == "ready"
     assert second != first
-    assert row(feed)["number"] == 2
+    assert feed_row(feed)["number"] == 2
 
 
 def test_a_record_without_a_value_comes_again(feed: Feed, source: MadeUpExporter) -> None:
@@ -126,11 +126,11 @@ def test_a_record_without_a_value_comes_again(feed: Feed, source: MadeUpExporter
     source.gaps = {0: [Gap("things/thing_1", "missing", key=("thing_1",), fields=("text",))]}
     first = feed.next()
     with writing(feed.world.engine) as connection, pytest.raises(WrongState, match="feed"):
-        retries.retry_gaps(connection, str(row(feed)["export_id"]), actor="operator:test")
+        retries.retry_gaps(connection, str(feed_row(feed)["export_id"]), actor="operator:test")
     source.gaps = {}
-    assert [record["id"] for record in feeding.delivered(feed.next())] == ["thing_1"]
-    assert feeding.delivered(feed.next()) == []
-    assert len(feeding.delivered(first)) == 9
+    assert [record["id"] for record in feeding.delivered_records(feed.next())] == ["thing_1"]
+    assert feeding.delivered_records(feed.next()) == []
+    assert len(feeding.delivered_records(first)) == 9
 
 
 def test_a_source_that_fails_makes_no_tombstones(feed: Feed, source: MadeUpExporter) -> None:
@@ -145,17 +145,17 @@ def test_a_source_that_fails_makes_no_tombstones(feed: Feed, source: MadeUpExpor
     source.records = [{**record, "text": "changed"} for record in things(9)]
     second = feed.next()
     assert feeding.tombstones(second) == []
-    assert len(feeding.delivered(second)) == 3
+    assert len(feeding.delivered_records(second)) == 3
     source.on_batch = lambda _number: None
     source.records = source.records[:-1]
     third = feed.next()
     assert [stone["key"]["id"] for stone in feeding.tombstones(third)] == ["thing_8"]
-    assert len(feeding.delivered(third)) == 5
+    assert len(feeding.delivered_records(third)) == 5
 
 
 def test_pseudonyms_are_those_of_the_feed(feed: Feed) -> None:
     """The same person has the same number in all its archives, and another number scheme in other exports."""
-    seen = []
+    seen: list[object] = []
     for _ in range(2):
         export_id = feed.request()
         assert feed.world.claim() is not None
@@ -178,7 +178,7 @@ def test_a_cursor_is_that_of_the_last_archive(feed: Feed) -> None:
     with reading(feed.world.engine) as connection:
         jwks, here = Jwks.parse(keys.jwks(connection)), feeds.get(connection, feed.id)
     cursor.check_last(second, here, jwks)
-    with pytest.raises(StaleCursor, match="of archive 1; feed .* is at 2"):
+    with pytest.raises(StaleCursor, match="of archive 1"):
         cursor.check_last(first, here, jwks)
     with pytest.raises(StaleCursor, match="another feed"):
         cursor.check_last(second, {**here, "id": "feed_x"}, jwks)
@@ -196,12 +196,12 @@ def test_the_clock_requests_what_is_due(feed: Feed) -> None:
     assert clock.request_due(made.engine, made.place.settings) == 1
     assert clock.request_due(made.engine, made.place.settings) == 0
     made.advance_all()
-    assert row(feed)["number"] == 2
+    assert feed_row(feed)["number"] == 2
     assert clock.end_over(made.engine) == 0
     with writing(made.engine) as connection:
         connection.execute(update(FEED).values(until=now(-1)))
     assert clock.end_over(made.engine) == 1
-    assert parts(feed) == 0
+    assert stored_parts(feed) == 0
 
 
 def test_the_clock_serves_a_standing_consent(control_url: str, tmp_path: Path, other: Provider) -> None:
@@ -214,15 +214,15 @@ def test_the_clock_serves_a_standing_consent(control_url: str, tmp_path: Path, o
     with writing(made.engine) as connection:
         connection.execute(update(FEED).values(authorisation_id=consent))
     feed.next()
-    export_id = str(row(feed)["export_id"])
+    export_id = str(feed_row(feed)["export_id"])
     assert clock.send_ready(made.engine, made.place.settings) == 1
     assert clock.send_ready(made.engine, made.place.settings) == 0
     with reading(made.engine) as connection:
         assert [one["recipient_id"] for one in sending.of(connection, export_id)] == [recipient]
     with writing(made.engine) as connection:
         authorisations.revoke(connection, consent, actor="subject:usr_1")
-    assert row(feed)["ended_at"] is not None
-    assert parts(feed) == 0
+    assert feed_row(feed)["ended_at"] is not None
+    assert stored_parts(feed) == 0
 
 
 def test_a_stopped_clock_ends(feed: Feed) -> None:

@@ -46,7 +46,7 @@ def with_exporters(made: World) -> None:
     made.place.exporters.update(load_exporters(PlatformSources(made.place.settings), names))  # type: ignore[attr-defined]  # a dict
 
 
-def killed(work: Callable[[], object], statements: int) -> bool:
+def killed_at(work: Callable[[], object], statements: int) -> bool:
     """Do the work in another process, which is killed at a statement of a database; returns whether it was killed."""
     pid = os.fork()
     if pid == 0:
@@ -74,7 +74,7 @@ def worked_until_killed(made: World, statements: int) -> bool:
         made.advance_all()
 
     made.engine.dispose()
-    was_killed = killed(work, statements)
+    was_killed = killed_at(work, statements)
     with writing(made.engine) as connection:
         connection.execute(
             update(models.slice).where(models.slice.c.lease_until.is_not(None)).values(lease_until=now(-1))
@@ -82,14 +82,14 @@ def worked_until_killed(made: World, statements: int) -> bool:
     return was_killed
 
 
-def rows(url: str) -> dict[str, list[str]]:
+def imported_rows(url: str) -> dict[str, list[str]]:
     """Return all rows of the tables that an import writes, with the archive's ids and without numbers of pseudonyms."""
     engine = tables.placed(open_engine(url))
     with engine.connect() as connection:
         foreign = {row.local_id: row.foreign_id for row in connection.execute(select(tables.ID))}
         found = {
             table.name: sorted(
-                plain([foreign.get(value, value) if isinstance(value, str) else value for value in row])
+                without_numbers([foreign.get(value, value) if isinstance(value, str) else value for value in row])
                 for row in connection.execute(select(table))
             )
             for table in TABLES.values()
@@ -98,7 +98,7 @@ def rows(url: str) -> dict[str, list[str]]:
     return {name: lines for name, lines in found.items() if lines}
 
 
-def plain(value: object) -> str:
+def without_numbers(value: object) -> str:
     """Return a text to compare: numbers of pseudonyms follow the order in which people were met."""
     return re.sub(r"(Agent|Speaker) \d+", r"\1", repr(value))
 
@@ -139,7 +139,9 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
                 kills += 1
             archives.append(feed.next(identifier))
             folders = unpacked.unpacked(archives[-1], tmp_path / f"unpacked-{len(archives)}")
-            while random.random() < 0.4 and killed(partial(import_as, folders, into, TARGET), random.randrange(1, 300)):
+            while random.random() < 0.4 and killed_at(
+                partial(import_as, folders, into, TARGET), random.randrange(1, 300)
+            ):
                 kills += 1
             report = import_as(folders, into, TARGET)
             assert (report.refused, report.quarantined, report.conflicts) == (0, 0, 0)
@@ -150,12 +152,12 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
     platform.dispose()
     whole = exported(made, "contact:con_1", formats=["jsonl"], **ASKED)
     import_as(unpacked.unpacked(whole.volumes, tmp_path / "whole"), whole_into, TARGET)
-    assert rows(into) == rows(whole_into)
+    assert imported_rows(into) == imported_rows(whole_into)
     for dataset in ("calls/calls", "calls/transcripts", "interactions/tickets"):
-        last = {record["id"]: plain(record) for record in feeding.delivered(whole.volumes, dataset)}
-        assert {name: plain(record) for name, record in feeding.folded(archives, dataset).items()} == last
+        last = {record["id"]: without_numbers(record) for record in feeding.delivered_records(whole.volumes, dataset)}
+        assert {name: without_numbers(record) for name, record in feeding.folded(archives, dataset).items()} == last
         assert last
     assert kills
     stones = [stone for paths in archives for stone in feeding.tombstones(paths)]
     assert stones
-    assert schema.calls.name in rows(into)
+    assert schema.calls.name in imported_rows(into)

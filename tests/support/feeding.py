@@ -71,18 +71,18 @@ def begin(world: World, subject: str = "user:usr_1", profile: str = "access", **
 
 def changes(paths: Sequence[Path]) -> dict[str, Any]:
     """Return changes.json."""
-    return dict(orjson.loads(next(body for name, body in _files(paths) if name == "changes.json")))
+    return dict(orjson.loads(next(body for name, body in _members(paths) if name == "changes.json")))
 
 
 def tombstones(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Return the tombstones of all datasets."""
-    bodies = (body for name, body in _files(paths) if name.startswith("tombstones/"))
+    bodies = (body for name, body in _members(paths) if name.startswith("tombstones/"))
     return [orjson.loads(line) for body in bodies for line in body.splitlines()]
 
 
-def delivered(paths: Sequence[Path], dataset: str = "made/things") -> list[Record]:
+def delivered_records(paths: Sequence[Path], dataset: str = "made/things") -> list[Record]:
     """Return the records of a dataset in an archive."""
-    bodies = (body for name, body in _files(paths) if name.startswith(f"data/{dataset}") and name.endswith(".jsonl"))
+    bodies = (body for name, body in _members(paths) if name.startswith(f"data/{dataset}") and name.endswith(".jsonl"))
     return [orjson.loads(line) for body in bodies for line in body.splitlines()]
 
 
@@ -90,15 +90,15 @@ def folded(archives: Sequence[Sequence[Path]], dataset: str = "made/things") -> 
     """Return what a recipient has after these archives, by id."""
     kept: dict[str, Record] = {}
     for paths in archives:
-        kept.update({str(record["id"]): record for record in delivered(paths, dataset)})
-        for name, body in _files(paths):
+        kept.update({str(record["id"]): record for record in delivered_records(paths, dataset)})
+        for name, body in _members(paths):
             if name == f"tombstones/{dataset}.jsonl":
                 for line in body.splitlines():
                     kept.pop(orjson.loads(line)["key"]["id"], None)
     return kept
 
 
-def _files(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+def _members(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     """Yield the files of all volumes, without the names of the volumes."""
     for path in paths:
         with ZipFile(path) as archive:

@@ -15,7 +15,9 @@ from portability.api import Identity
 from portability.coverage import state as coverage
 from portability.database import models
 from portability.database.engine import now, open_engine, reading, writing
-from portability.requests import exports, referrals, reviews
+from portability.feeds import feeds
+from portability.feeds.feeds import FeedTerms
+from portability.requests import acceptance, exports, referrals, reviews
 from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.trust import audit_heads
@@ -50,6 +52,15 @@ def staff_who_search_and_take_a_request(stage: Stage) -> None:
         visitor.send("/staff/search", q=identifier[:8])
         visitor.send("/staff/look-up", address="ann@mail.example")
         visitor.send(f"/staff/exports/{identifier}/assignment/me")
+
+
+@provokes("feed.begun", "feed.ended")
+def a_feed(stage: Stage) -> None:
+    wanted = acceptance.check(profile="access", subject=f"user:{stage.person()}")
+    with writing(stage.world.engine) as connection:
+        settings = stage.world.place.settings
+        feed_id = feeds.begin(connection, settings, wanted, FeedTerms(), actor=Actor("officer", "olga"))
+        feeds.end(connection, feed_id, actor="officer:olga")
 
 
 @provokes("approval.asked", "export.approved")

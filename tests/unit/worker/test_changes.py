@@ -20,8 +20,8 @@ def test_a_feed_delivers_changes_and_tombstones(tmp_path: Path) -> None:
     exporter.records = [{**kept[0], "text": "changed"}, *kept[1:], new]
     exporter.others = ["thing_5"]
     second = feed.next()
-    assert len(feeding.delivered(first)) == 9
-    assert feeding.delivered(second) == [{"id": "thing_0", "text": "changed"}, new]
+    assert len(feeding.delivered_records(first)) == 9
+    assert feeding.delivered_records(second) == [{"id": "thing_0", "text": "changed"}, new]
     gone = {stone["key"]["id"]: stone["reason"] for stone in feeding.tombstones(second)}
     assert gone == {"thing_2": "deleted", "thing_5": "out_of_scope"}
     assert feeding.changes(first)["after"] is None
@@ -37,5 +37,5 @@ def test_an_archive_without_changes_is_no_answer_that_nothing_is_stored(tmp_path
     document = export_json(second)
     assert (document["complete"], document["no_data_held"]) == (True, False)
     assert document["feed"] == {"id": feed.id, "number": 2}
-    assert feeding.delivered(second) == []
+    assert feeding.delivered_records(second) == []
     assert feeding.tombstones(second) == []
