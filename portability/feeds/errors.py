@@ -36,7 +36,7 @@ class FeedEnded(WrongState):
 
 
 class FeedMoved(PortabilityError):
-    """Another archive of the feed became ready while this one was written."""
+    """Another archive of the feed became ready while this archive was written."""
 
     code = "feed_moved"
     default_hint = "`portability retry` makes the archive again, after the other archive"

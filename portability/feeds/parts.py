@@ -11,8 +11,10 @@ import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from struct import Struct
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -33,6 +35,9 @@ NONCE_BYTES, HASH_BYTES = 12, 16
 UNKNOWN = bytes(HASH_BYTES)
 """The hash of a record that was delivered without a value that it has: the next archive contains it again."""
 PAGE = 16
+_LENGTHS = Struct(">II")
+"""Bytes of the two sections at the beginning of a part: names of datasets, and keys."""
+_PAIR = Struct(f"{HASH_BYTES}s{HASH_BYTES}s")
 
 
 class DeliveredName(NamedTuple):
@@ -48,7 +53,13 @@ class DeliveredEntry(NamedTuple):
     """One record or file that was delivered."""
 
     key: tuple[Any, ...]
-    hash: bytes = UNKNOWN
+    hash: bytes
+    """Of its content; UNKNOWN if it has to be delivered again."""
+    digest: bytes
+    """Of its key: it identifies the record or file, and only the feed's key makes it."""
+
+
+DeliveredGroup: TypeAlias = tuple[DeliveredName, Sequence[DeliveredEntry]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,36 +79,59 @@ class FeedKey:
         except InvalidToken:
             raise NoSigningKey(f"the link key {row['kid']} of this machine does not open feed {row['id']}") from None
 
-    def seal(self, groups: Iterable[tuple[DeliveredName, Sequence[DeliveredEntry]]]) -> bytes:
+    def seal(self, groups: Iterable[DeliveredGroup]) -> bytes:
         """Encrypt entries by their dataset."""
-        listed = [
-            [*name, [entry.key for entry in entries], b"".join(entry.hash for entry in entries).hex()]
-            for name, entries in groups
-        ]
+        groups = list(groups)
+        heads = orjson.dumps([[*name, len(entries)] for name, entries in groups])
+        keys_text = zlib.compress(orjson.dumps([[entry.key for entry in entries] for _name, entries in groups]), 1)
+        hashes = b"".join(entry.digest + entry.hash for _name, entries in groups for entry in entries)
         nonce = secrets.token_bytes(NONCE_BYTES)
-        text = zlib.compress(orjson.dumps(listed), 1)
+        text = b"".join([_LENGTHS.pack(len(heads), len(keys_text)), heads, keys_text, hashes])
         return nonce + AESGCM(self.secret).encrypt(nonce, text, self.feed_id.encode())
 
-    def open(self, part: bytes) -> Iterator[tuple[DeliveredName, Sequence[DeliveredEntry]]]:
+    def open(self, part: bytes) -> Iterator[DeliveredGroup]:
         """Yield the entries of a part by their dataset. Raises NoSigningKey for a part of another key."""
+        heads, keys_text, pairs = self._sections(part)
+        for (exporter, dataset, names, count), found in zip(
+            orjson.loads(heads), orjson.loads(zlib.decompress(keys_text)), strict=True
+        ):
+            of_group = islice(pairs, count)
+            entries = [DeliveredEntry(tuple(key), one, digest) for key, (digest, one) in zip(found, of_group)]  # noqa: B905  # a slice of the iterator
+            yield DeliveredName(exporter, dataset, tuple(names)), entries
+
+    def index(self, part: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield digest and hash of each entry of a part, without the keys. Raises NoSigningKey."""
+        return self._sections(part)[2]
+
+    def _sections(self, part: bytes) -> tuple[bytes, bytes, Iterator[tuple[bytes, bytes]]]:
         try:
             text = AESGCM(self.secret).decrypt(part[:NONCE_BYTES], part[NONCE_BYTES:], self.feed_id.encode())
         except InvalidTag:
             raise NoSigningKey(f"a part of feed {self.feed_id} was encrypted with another key") from None
-        for exporter, dataset, names, found, joined in orjson.loads(zlib.decompress(text)):
-            hashes = bytes.fromhex(joined)
-            cut = [hashes[begin : begin + HASH_BYTES] for begin in range(0, len(hashes), HASH_BYTES)]
-            entries = [DeliveredEntry(tuple(key), one) for key, one in zip(found, cut, strict=True)]
-            yield DeliveredName(exporter, dataset, tuple(names)), entries
+        of_heads, of_keys = _LENGTHS.unpack_from(text)
+        first = _LENGTHS.size + of_heads
+        hashes = text[first + of_keys :]
+        return text[_LENGTHS.size : first], text[first : first + of_keys], _PAIR.iter_unpack(hashes)  # type: ignore[return-value]  # two texts of bytes
 
-    def digest(self, name: DeliveredName, key: Sequence[Any]) -> bytes:
-        """Return what identifies a record or file without its key: only this feed's key finds it again."""
-        return self.hash(orjson.dumps([name.exporter, name.dataset, not name.key, *key]))
+    def digests(self, name: DeliveredName, found: Iterable[Sequence[Any]]) -> list[bytes]:
+        """Return the digests of the keys of one dataset, `HASH_BYTES` long."""
+        begun = self._hasher()
+        begun.update(orjson.dumps([name.exporter, name.dataset, not name.key]))
+        return [_finished(begun, orjson.dumps(key)) for key in found]
 
-    def hash(self, content: bytes) -> bytes:
-        """Return the keyed hash of a content, `HASH_BYTES` long (BLAKE2b, RFC 7693); never `UNKNOWN`."""
-        found = hashlib.blake2b(content, digest_size=HASH_BYTES, key=self.secret).digest()
-        return found if found != UNKNOWN else bytes([1, *found[1:]])
+    def hashes(self, contents: Iterable[bytes]) -> list[bytes]:
+        """Return the keyed hashes of contents, `HASH_BYTES` long (BLAKE2b, RFC 7693)."""
+        begun = self._hasher()
+        return [_finished(begun, content) for content in contents]
+
+    def _hasher(self) -> hashlib.blake2b:
+        return hashlib.blake2b(digest_size=HASH_BYTES, key=self.secret)
+
+
+def _finished(begun: hashlib.blake2b, content: bytes) -> bytes:
+    hasher = begun.copy()
+    hasher.update(content)
+    return hasher.digest()
 
 
 def new_sealed_key(connection: Connection, keys_folder: Path) -> Mapping[str, Any]:

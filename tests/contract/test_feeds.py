@@ -34,14 +34,14 @@ FEED, PART, PSEUDONYM = models.feed, models.feed_part, models.feed_pseudonym
 
 
 @pytest.fixture
-def source() -> MadeUpExporter:
+def exporter() -> MadeUpExporter:
     return MadeUpExporter(things(9))
 
 
 @pytest.fixture
-def feed(control_url: str, tmp_path: Path, source: MadeUpExporter) -> Feed:
-    """A feed of the source, without an archive."""
-    return feeding.begin(world(tmp_path, {"made": source}, database_url=control_url))
+def feed(control_url: str, tmp_path: Path, exporter: MadeUpExporter) -> Feed:
+    """A feed of the exporter, without an archive."""
+    return feeding.begin(world(tmp_path, {"made": exporter}, database_url=control_url))
 
 
 def feed_row(feed: Feed) -> dict[str, object]:
@@ -121,19 +121,19 @@ def test_one_archive_at_a_time(feed: Feed) -> None:
     assert feed_row(feed)["number"] == 2
 
 
-def test_a_record_without_a_value_comes_again(feed: Feed, source: MadeUpExporter) -> None:
+def test_a_record_without_a_value_comes_again(feed: Feed, exporter: MadeUpExporter) -> None:
     """Its value was missing when it was delivered: the next archive has it, and then no other."""
-    source.gaps = {0: [Gap("things/thing_1", "missing", key=("thing_1",), fields=("text",))]}
+    exporter.gaps = {0: [Gap("things/thing_1", "missing", key=("thing_1",), fields=("text",))]}
     first = feed.next()
     with writing(feed.world.engine) as connection, pytest.raises(WrongState, match="feed"):
         retries.retry_gaps(connection, str(feed_row(feed)["export_id"]), actor="operator:test")
-    source.gaps = {}
+    exporter.gaps = {}
     assert [record["id"] for record in feeding.delivered_records(feed.next())] == ["thing_1"]
     assert feeding.delivered_records(feed.next()) == []
     assert len(feeding.delivered_records(first)) == 9
 
 
-def test_a_source_that_fails_makes_no_tombstones(feed: Feed, source: MadeUpExporter) -> None:
+def test_a_source_that_fails_makes_no_tombstones(feed: Feed, exporter: MadeUpExporter) -> None:
     """What was not read is not gone: the next archive compares it again."""
     feed.next()
 
@@ -141,13 +141,13 @@ def test_a_source_that_fails_makes_no_tombstones(feed: Feed, source: MadeUpExpor
         if number == 1:
             raise RuntimeError
 
-    source.on_batch = fail
-    source.records = [{**record, "text": "changed"} for record in things(9)]
+    exporter.on_batch = fail
+    exporter.records = [{**record, "text": "changed"} for record in things(9)]
     second = feed.next()
     assert feeding.tombstones(second) == []
     assert len(feeding.delivered_records(second)) == 3
-    source.on_batch = lambda _number: None
-    source.records = source.records[:-1]
+    exporter.on_batch = lambda _number: None
+    exporter.records = exporter.records[:-1]
     third = feed.next()
     assert [stone["key"]["id"] for stone in feeding.tombstones(third)] == ["thing_8"]
     assert len(feeding.delivered_records(third)) == 5

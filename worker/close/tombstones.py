@@ -30,7 +30,6 @@ from portability.trust import keys
 from worker.claim.claims import Claim
 from worker.context import WorkerContext
 from worker.write.changes import VolumeChanges
-from worker.write.delivered import DeliveredRecords
 from worker.write.open_volume import OpenVolume
 
 BLOCK_LINES = 1_000
@@ -107,20 +106,20 @@ def _find(
     scratch: sqlite3.Connection,
 ) -> None:
     """Find what was delivered before and was not seen now: as tombstones, or carried to the next archive."""
-    feed, check = changes.feed, volume.job.check
+    feed, check, gone = changes.feed, volume.job.check, changes.base
     unread = _unread(gaps)
-    seen_parts = chain(parts.of_export(context.engine, feed["id"], claim.id), changes.parts())
-    with closing(DeliveredRecords(changes.key, seen_parts)) as seen:
-        for part in parts.until(context.engine, feed["id"], feed["number"]):
-            check()
-            for name, entries in changes.key.open(part):
-                gone = seen.lacks(name, entries)
-                seen.note(name, gone)  # an earlier part may name it, too
-                if (name.exporter, name.dataset) in unread or name.exporter not in volume.job.exporters:
-                    changes.carry(name, gone)
-                elif name.key:
-                    lines = _lines(volume, name, gone)
-                    scratch.executemany("INSERT INTO tombstone VALUES (?, ?, ?)", lines)
+    gone.remove(chain(parts.of_export(context.engine, feed["id"], claim.id), changes.parts()))
+    for part in parts.until(context.engine, feed["id"], feed["number"]):
+        check()
+        # A record that two parts name is taken once.
+        taken = set(gone.take([digest for digest, _hash in changes.key.index(part)]))
+        for name, entries in changes.key.open(part) if taken else ():
+            found = list({entry.digest: entry for entry in entries if entry.digest in taken}.values())
+            taken -= {entry.digest for entry in found}
+            if (name.exporter, name.dataset) in unread or name.exporter not in volume.job.exporters:
+                changes.carry(name, found)
+            elif name.key and found:
+                scratch.executemany("INSERT INTO tombstone VALUES (?, ?, ?)", _lines(volume, name, found))
 
 
 def _unread(gaps: Sequence[Mapping[str, Any]]) -> Collection[tuple[str, str]]:

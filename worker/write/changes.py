@@ -20,8 +20,9 @@ from portability.api import NEEDS_REVIEW, Batch, Dataset, File, Record
 from portability.api.rows import Rows, line
 from portability.database.engine import reading
 from portability.feeds import feeds, parts
-from portability.feeds.parts import UNKNOWN, DeliveredEntry, DeliveredName, FeedKey
+from portability.feeds.parts import UNKNOWN, DeliveredEntry, DeliveredGroup, DeliveredName, FeedKey
 from worker.context import WorkerContext
+from worker.read.record_columns import column
 from worker.read.redaction import Redact
 from worker.read.screening import Screen
 from worker.read.screening.values import Counts
@@ -30,7 +31,6 @@ from worker.write.delivered import DeliveredRecords
 PART_ENTRIES = 20_000
 """Entries of one encrypted part: about 1 MB."""
 MEMORY_BYTES = 8 << 20
-Noted: TypeAlias = tuple[DeliveredName, DeliveredEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Choice:
     files: Sequence[int]
 
 
+Key: TypeAlias = tuple[str | int | float | bool | None, ...]
 Choose: TypeAlias = Callable[[Dataset, Batch], Choice | None]
 """Chooses what to write of a redacted batch; None: all of it."""
 
@@ -106,9 +107,10 @@ class VolumeChanges:
         self.key = key
         self.feed = feed
         """The feed's row: this archive follows its `number`."""
-        self._base = base
-        self._pending: list[Noted] = []
-        self._kept: list[Noted] = []
+        self.base = base
+        """What was delivered before."""
+        self._pending: list[DeliveredGroup] = []
+        self._kept: list[DeliveredGroup] = []
         self._file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115  # closed by `close`
         self._sizes: list[int] = []
         self._kept_parts = 0
@@ -125,37 +127,46 @@ class VolumeChanges:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._base.close()
+        self.base.close()
         self._file.close()
 
     def choose(self, exporter: str, dataset: Dataset, batch: Batch) -> Choice | None:
         """Note a batch's records, and return what of it was not delivered as it is now; None: all of it."""
-        name = DeliveredName(exporter, dataset.name, dataset.key)
-        entries = [DeliveredEntry(_key_of(dataset, record)) for record in batch.records]
         unsure = {tuple(gap.key) for gap in batch.gaps if gap.reason != NEEDS_REVIEW}
-        if () not in unsure:
-            hashes = map(self.key.hash, _lines(dataset, batch.records))
-            entries = [
-                entry if entry.key in unsure else entry._replace(hash=found)
-                for entry, found in zip(entries, hashes, strict=True)
-            ]
-        records = self._changed(name, entries)
-        files = self._changed(name._replace(key=()), [_of_file(self.key, file) for file in batch.files])
-        self._pending += [(name, entry) for entry in entries]
-        unchanged = set(range(len(batch.files))) - set(files)
-        self._pending += [(name._replace(key=()), _of_file(self.key, batch.files[place])) for place in unchanged]
-        if len(self._pending) >= PART_ENTRIES:
+        keys = _keys(dataset, batch.records)
+        hashes = [UNKNOWN] * len(keys) if () in unsure else self.key.hashes(_lines(dataset, batch.records))
+        if unsure:
+            hashes = [UNKNOWN if key in unsure else found for key, found in zip(keys, hashes, strict=True)]
+        entries = self._entries(DeliveredName(exporter, dataset.name, dataset.key), keys, hashes)
+        files = self._of_files(exporter, dataset, batch.files)
+        records, wanted_files = self._changed(entries[1]), self._changed(files[1])
+        unchanged = set(range(len(batch.files))) - set(wanted_files)
+        self._pending += [entries, (files[0], [files[1][place] for place in sorted(unchanged)])]
+        if _count(self._pending) >= PART_ENTRIES:
             self._write_pending()
-        is_all = len(records) == len(batch.records) and len(files) == len(batch.files)
-        return None if is_all else Choice(records, files)
+        is_all = len(records) == len(batch.records) and len(wanted_files) == len(batch.files)
+        return None if is_all else Choice(records, wanted_files)
 
-    def _changed(self, name: DeliveredName, entries: Sequence[DeliveredEntry]) -> Sequence[int]:
-        digests = [self.key.digest(name, entry.key) for entry in entries]
-        known = self._base.hashes(digests)
+    def _entries(self, name: DeliveredName, keys: Sequence[Key], hashes: Sequence[bytes]) -> DeliveredGroup:
+        return name, list(map(DeliveredEntry, keys, hashes, self.key.digests(name, keys)))
+
+    def _of_files(self, exporter: str, dataset: Dataset, files: Sequence[File]) -> DeliveredGroup:
+        """Return entries of files; the hash is unknown if the source states nothing about the content."""
+        versions = [(file.etag, file.sha256, file.modified) for file in files]
+        stated = [
+            orjson.dumps([file.media_type, file.size, *version]) for file, version in zip(files, versions, strict=True)
+        ]
+        hashes = [
+            found if any(version) else UNKNOWN for found, version in zip(self.key.hashes(stated), versions, strict=True)
+        ]
+        return self._entries(DeliveredName(exporter, dataset.name, ()), [(file.name,) for file in files], hashes)
+
+    def _changed(self, entries: Sequence[DeliveredEntry]) -> Sequence[int]:
+        known = self.base.hashes([entry.digest for entry in entries])
         return [
             place
-            for place, (digest, entry) in enumerate(zip(digests, entries, strict=True))
-            if entry.hash == UNKNOWN or known.get(digest) != entry.hash
+            for place, entry in enumerate(entries)
+            if entry.hash == UNKNOWN or known.get(entry.digest) != entry.hash
         ]
 
     def keep(self) -> None:
@@ -163,7 +174,7 @@ class VolumeChanges:
         self._kept_parts = len(self._sizes)
         self._kept += self._pending
         self._pending = []
-        if len(self._kept) >= PART_ENTRIES:
+        if _count(self._kept) >= PART_ENTRIES:
             self._write_kept()
 
     def drop(self) -> None:
@@ -175,17 +186,18 @@ class VolumeChanges:
 
     def note(self, exporter: str, dataset: Dataset, records: Iterable[Record]) -> None:
         """Note records that are written, if it is unknown whether with all their values."""
+        keys = _keys(dataset, list(records))
         name = DeliveredName(exporter, dataset.name, dataset.key)
-        self._pending += [(name, DeliveredEntry(_key_of(dataset, record))) for record in records]
+        self._pending.append(self._entries(name, keys, [UNKNOWN] * len(keys)))
 
     def keep_file(self, exporter: str, dataset: Dataset, file: File) -> None:
         """Keep a file that is written completely."""
-        self._kept.append((DeliveredName(exporter, dataset.name, ()), _of_file(self.key, file)))
+        self._kept.append(self._of_files(exporter, dataset, [file]))
 
-    def carry(self, name: DeliveredName, entries: Iterable[DeliveredEntry]) -> None:
+    def carry(self, name: DeliveredName, entries: Sequence[DeliveredEntry]) -> None:
         """Keep earlier entries about which this archive says nothing."""
-        self._kept += [(name, entry) for entry in entries]
-        if len(self._kept) >= PART_ENTRIES:
+        self._kept.append((name, entries))
+        if _count(self._kept) >= PART_ENTRIES:
             self._write_kept()
 
     def parts(self) -> Iterator[bytes]:
@@ -209,17 +221,25 @@ class VolumeChanges:
         self._kept = []
         self._kept_parts = len(self._sizes)
 
-    def _write(self, noted: Sequence[Noted]) -> None:
-        groups = ((name, [entry for _name, entry in of]) for name, of in groupby(noted, itemgetter(0)))
-        part = self.key.seal(groups)
+    def _write(self, noted: Sequence[DeliveredGroup]) -> None:
+        groups = groupby((one for one in noted if one[1]), itemgetter(0))
+        part = self.key.seal((name, [entry for _name, found in of for entry in found]) for name, of in groups)
         self._file.seek(sum(self._sizes))
         self._file.write(part)
         self._sizes.append(len(part))
 
 
-def _key_of(dataset: Dataset, record: Record) -> tuple[str | int | float | bool | None, ...]:
-    values = (record.get(name) for name in dataset.key)
-    return tuple(value if isinstance(value, str | int | float | None) else str(value) for value in values)
+def _count(noted: Sequence[DeliveredGroup]) -> int:
+    return sum(len(entries) for _name, entries in noted)
+
+
+def _keys(dataset: Dataset, records: Sequence[Record]) -> list[Key]:
+    """Return the keys of records as `corrections.key_of` does, column by column."""
+    columns = [
+        [value if isinstance(value, str | int | float | None) else str(value) for value in column(records, name)]
+        for name in dataset.key
+    ]
+    return list(zip(*columns, strict=True))
 
 
 def _lines(dataset: Dataset, records: Sequence[Record]) -> Iterator[bytes]:
@@ -229,11 +249,3 @@ def _lines(dataset: Dataset, records: Sequence[Record]) -> Iterator[bytes]:
     names = [str.__str__(field.name) for field in dataset.fields]
     for record in records:
         yield line(names, [record.get(name) for name in names]).rstrip(b"\n")
-
-
-def _of_file(key: FeedKey, file: File) -> DeliveredEntry:
-    """Return the entry of a file; without any statement of its source about its content the hash is unknown."""
-    version = (file.etag, file.sha256, file.modified)
-    if not any(version):
-        return DeliveredEntry((file.name,))
-    return DeliveredEntry((file.name,), key.hash(orjson.dumps([file.media_type, file.size, *version])))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
-from portability.feeds.parts import DeliveredEntry, DeliveredName, FeedKey
+from portability.feeds.parts import FeedKey
 
+CACHE_KB = 32_000
 _PARAMETERS = 500
 
 
 class DeliveredRecords:
-    """What a feed has delivered, by digest, in a temporary database without any key; it is deleted when it is closed.
+    """The hash of each delivered record and file by its digest, in a temporary database.
 
     A later entry of the same record replaces an earlier entry.
     """
@@ -20,17 +21,13 @@ class DeliveredRecords:
         self._key = key
         # An empty name is SQLite's own temporary database: in memory while small, else in an unnamed file.
         self._scratch = sqlite3.connect("", check_same_thread=False)
+        self._scratch.execute(f"PRAGMA cache_size = -{CACHE_KB}")
         self._scratch.execute("CREATE TABLE delivered (digest BLOB PRIMARY KEY, hash BLOB) WITHOUT ROWID")
-        self.add(parts)
-
-    def add(self, parts: Iterable[bytes]) -> None:
-        """Add the entries of parts."""
         for part in parts:
-            for name, entries in self._key.open(part):
-                self.note(name, entries)
+            self._scratch.executemany("INSERT OR REPLACE INTO delivered VALUES (?, ?)", key.index(part))
 
     def hashes(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        """Return the delivered hashes of those that were delivered."""
+        """Return the hashes of those that are here."""
         found: dict[bytes, bytes] = {}
         for begin in range(0, len(digests), _PARAMETERS):
             some = digests[begin : begin + _PARAMETERS]
@@ -38,16 +35,18 @@ class DeliveredRecords:
             found.update(self._scratch.execute(query, some))
         return found
 
-    def lacks(self, name: DeliveredName, entries: Sequence[DeliveredEntry]) -> Sequence[DeliveredEntry]:
-        """Return the entries whose record or file is not here, each once."""
-        by_digest = {self._key.digest(name, entry.key): entry for entry in entries}
-        known = self.hashes(list(by_digest))
-        return [entry for digest, entry in by_digest.items() if digest not in known]
+    def remove(self, parts: Iterable[bytes]) -> None:
+        """Remove what parts contain."""
+        for part in parts:
+            digests = ((digest,) for digest, _hash in self._key.index(part))
+            self._scratch.executemany("DELETE FROM delivered WHERE digest = ?", digests)
 
-    def note(self, name: DeliveredName, entries: Iterable[DeliveredEntry]) -> None:
-        """Add entries."""
-        rows = ((self._key.digest(name, entry.key), entry.hash) for entry in entries)
-        self._scratch.executemany("INSERT OR REPLACE INTO delivered VALUES (?, ?)", rows)
+    def take(self, digests: Sequence[bytes]) -> frozenset[bytes]:
+        """Return those that are here, and remove them."""
+        found = frozenset(self.hashes(digests))
+        self._scratch.executemany("DELETE FROM delivered WHERE digest = ?", ((digest,) for digest in found))
+        return found
 
     def close(self) -> None:
+        """Delete the temporary database."""
         self._scratch.close()
