@@ -10,7 +10,7 @@ import click
 from sqlalchemy import RowMapping
 
 from cli.context import Context, shared
-from cli.exports import show_export, wake_for
+from cli.exports import wake_for
 from cli.permission import AS, permit_any
 from cli.requests import names_of
 from cli.waiting import wait_for
@@ -28,7 +28,7 @@ from portability.transfers import authorisations
 from portability.trust import keys
 from portability.trust.signing import Jwks
 
-COLUMNS = ("id", "profile", "subject_kind", "number", "next_at", "ended_at")
+COLUMNS = ("id", "profile", "subject_kind", "number", "export_id", "running", "next_at", "ended_at")
 
 
 @click.group("feeds")
@@ -71,8 +71,7 @@ def begin(
         feed_id, export_id = intake.begin(
             *(connection, context.settings, wanted, terms), actor=actor, auth=PRESENT, contact_changed_at=changed_at
         )
-    context.note(f"feed {feed_id}")
-    _follow(context, export_id, wait=wait)
+    _follow(context, feed_id, export_id, wait=wait)
 
 
 @feeds_group.command("next")
@@ -105,7 +104,7 @@ def request_next(
         )
     if not is_new:
         context.note(f"an archive of this feed is already open: {export_id}")
-    _follow(context, export_id, wait=wait)
+    _follow(context, identifier, export_id, wait=wait)
 
 
 @feeds_group.command("list")
@@ -143,11 +142,14 @@ def _facts(row: RowMapping) -> Facts:
     return Facts(row["subject_kind"], row["subject_id"], row["tenant"], reason="the feed ends")
 
 
-def _follow(context: Context, export_id: str, *, wait: bool) -> None:
+def _follow(context: Context, feed_id: str, export_id: str, *, wait: bool) -> None:
+    """Wake a worker for an archive, and show its feed."""
     wake_for(context, export_id)
     if wait:
         wait_for(context, [export_id])
-    show_export(context, export_id)
+    with reading(context.engine) as connection:
+        seen = {**feeds.view(connection, feeds.get(connection, feed_id)), "requested": export_id}
+    context.result(seen, lambda: _show(context, [seen]))
 
 
 def _show(context: Context, seen: Sequence[Mapping[str, JSON]]) -> None:
