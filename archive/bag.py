@@ -20,11 +20,18 @@ NOTICE = "notice.json"
 NOTICE_PAGE = "notice.html"
 NOTICE_SCHEMA = "schemas/notice.schema.json"
 README = "README.html"
+CHANGES = "changes.json"
+TOMBSTONES = "tombstones/"
 UNLISTED = frozenset({TAG_MANIFEST, SIGNATURE})
 """The tag files that no manifest lists: the tag manifest, whose hash is in the signature, and the signature."""
 
 DECLARATION_TEXT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
+
+
+def tombstones(exporter: str, dataset: str) -> str:
+    """Return the path of the tombstones of a dataset."""
+    return f"{TOMBSTONES}{exporter}/{dataset}.jsonl"
 
 
 class BadManifest(ValueError):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from bench import (
+    delta,
     forms,
     growth,
     history,
@@ -36,6 +37,7 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "rows_jsonl": rows.measure_jsonl,
     "rows_jsonl_csv": rows.measure_both,
     "rows_cpu": rows.measure_cpu,
+    "delta_hashes": delta.measure,
     "scan": scan.measure,
     "forms": forms.measure,
     "forms_rss": forms.measure_rss,

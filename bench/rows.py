@@ -78,7 +78,7 @@ from generate_series(1, :rows) as i
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoredRows:
     """Servers with the rows."""
 

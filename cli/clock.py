@@ -21,6 +21,7 @@ from worker.clock import (
     dispatch,
     erasure,
     expiry,
+    feeds,
     history_counts,
     journal,
     message_delivery,
@@ -61,6 +62,7 @@ def _start(context: Context, stop: threading.Event) -> None:
         "announcer": (webhook_delivery.run, (engine, settings, stop)),
         "informer": (notice_delivery.run, (engine, settings, stop)),
         "counter": (history_counts.run, (engine, settings.place.zone, stop)),
+        "feeder": (feeds.run, (engine, settings, stop)),
         "checker": (coverage.run, (engine, lambda: context.exporters, settings, stop)),
     }
     for name, (work, args) in tasks.items():

@@ -18,6 +18,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
         "request": "cli.requests:request",
         "requests": "cli.request_log:list_requests",
         "report": "cli.report:report",
+        "feeds": "cli.feeds:feeds_group",
         "list": "cli.exports:list_exports",
         "show": "cli.exports:show",
         "retry": "cli.exports:retry",

@@ -9,8 +9,28 @@ from receiver.importer.report import DatasetResult, ImportReport
 
 def print_report(context: Context, report: ImportReport) -> None:
     """Print counts by dataset, then all that was not imported and why."""
-    say = context.console.print
-    columns = ("dataset", "table", "new", "same", "changed", "kept", "conflicts", "refused", "quarantined", "files")
+    if report.is_repeated:
+        context.console.print("this archive of a feed is imported already; nothing was changed")
+        return
+    _print_counts(context, report)
+    _print_records(context, report)
+    _print_rest(context, report)
+
+
+def _print_counts(context: Context, report: ImportReport) -> None:
+    columns = (
+        "dataset",
+        "table",
+        "new",
+        "same",
+        "changed",
+        "deleted",
+        "kept",
+        "conflicts",
+        "refused",
+        "quarantined",
+        "files",
+    )
     rows = [
         [
             f"{one.exporter}/{one.dataset}",
@@ -18,6 +38,7 @@ def print_report(context: Context, report: ImportReport) -> None:
             one.new,
             one.same,
             one.changed,
+            one.deleted,
             one.kept,
             one.conflicts,
             one.refused.total(),
@@ -27,7 +48,10 @@ def print_report(context: Context, report: ImportReport) -> None:
         for one in report.datasets
     ]
     context.table(f"Export {report.export}, profile {report.profile}, as {report.target}", columns, rows)
-    _print_records(context, report)
+
+
+def _print_rest(context: Context, report: ImportReport) -> None:
+    say = context.console.print
     for one in report.datasets:
         name = f"{one.exporter}/{one.dataset}"
         if one.ignored_fields:

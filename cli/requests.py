@@ -67,7 +67,7 @@ def request(
     """Request an export of one subject's data."""
     include, formats = options.pop("include"), options.pop("formats")
     law = {"regimes": context.settings.laws, "place": context.settings.place, "exporters": context.exporters}
-    wanted = acceptance.check(include=_names(include), formats=_names(formats), **law, **options)  # type: ignore[arg-type]  # click has checked their types
+    wanted = acceptance.check(include=names_of(include), formats=names_of(formats), **law, **options)  # type: ignore[arg-type]  # click has checked their types
     actor = actors.acting(context.settings, claimed)
     identifier, queue_error = ask(context, wanted, actor, mandate_id=mandate_id)
     if wait:
@@ -125,5 +125,6 @@ def ask(
     return identifier, None
 
 
-def _names(text: str | bool | None) -> list[str] | None:
+def names_of(text: str | bool | None) -> list[str] | None:
+    """Return the names of an option, which commas separate."""
     return [name.strip() for name in text.split(",") if name.strip()] if isinstance(text, str) else None

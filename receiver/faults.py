@@ -6,7 +6,7 @@ PortabilityError
     ArchiveRefused  ArchiveTooLarge
   SenderRefused  SenderUnavailable  ImportConflict
   BadInput
-    WrongTarget  UnknownImport
+    WrongTarget  UnknownImport  FeedGap
 """
 
 from __future__ import annotations
@@ -122,3 +122,10 @@ class ImportConflict(PortabilityError):
 
     code = "import_conflict"
     default_hint = "look at them with --dry-run --diff FILE; then choose --on-conflict keep or take"
+
+
+class FeedGap(BadInput):
+    """An archive of a feed does not follow the last archive of it that is imported here."""
+
+    code = "feed_gap"
+    default_hint = "import the archives in between first, in their order"

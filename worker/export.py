@@ -44,6 +44,7 @@ from worker.plan.planned_maps import as_planned
 from worker.plan.position import Position
 from worker.write import closing_marker, excerpts, shards
 from worker.write.begin import begin, describe, withdraw_abandoned
+from worker.write.changes import VolumeChanges
 from worker.write.collect import fill
 from worker.write.forms import VolumeForms
 from worker.write.open_volume import OpenVolume, SliceJob
@@ -92,11 +93,19 @@ def step(context: WorkerContext, claim: Claim, lease: Lease) -> int:
         job, more_slices = planned
         if more_slices:
             return more_slices + 1
-    return _write_volume(context, claim, lease, job)
+    if claim.export["feed_id"] is None:
+        return _write_volume(context, claim, lease, job)
+    with VolumeChanges.open(context, claim.export["feed_id"]) as changes:
+        return _write_volume(context, claim, lease, job, changes)
 
 
-def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: SliceJob) -> int:
-    """Take one volume from its row to its commit; returns how many workers to wake."""
+def _write_volume(
+    context: WorkerContext, claim: Claim, lease: Lease, job: SliceJob, changes: VolumeChanges | None = None
+) -> int:
+    """Take one volume from its row to its commit; returns how many workers to wake.
+
+    `changes` compares with what a feed has delivered.
+    """
     # Begin.
     envelope = describe(context, claim)
     with reading(context.engine) as connection:
@@ -107,7 +116,7 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
     row, upload = begin(context, claim, envelope, left)
     with aborted_on_error(upload), closing(VolumeForms(job.forms)) as forms:
         output = Volume(envelope, row["number"], upload.write)
-        volume = OpenVolume(job, output, Position.from_json(claim.slice["position"]), kept, forms)
+        volume = OpenVolume(job, output, Position.from_json(claim.slice["position"]), kept, forms, changes=changes)
         volume.shards = Shards(output) if job.has_shards else None
         lease.progress = volume.progress
         # Read and write.
@@ -123,17 +132,7 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
         else:
             upload.abort()
     # Commit and release.
-    if commit.closes:
-        closing_marker.place(context.engine, context.storage, row)
-    try:
-        with traces.span("commit"):
-            more = apply_commit(context, claim, commit)
-    except LeaseLost:
-        # It was published after the lease expired: the next claim may have looked for it too early.
-        with suppress(StorageError):
-            context.storage.delete(row["object_key"])
-            closing_marker.remove(context.storage, row)
-        raise
+    more = _commit(context, claim, commit)
     if commit.sealed is not None:
         if rows is not None:
             traces.record_export(claim.id, claim.export["created_at"])
@@ -143,6 +142,22 @@ def _write_volume(context: WorkerContext, claim: Claim, lease: Lease, job: Slice
         shards.discard(context.storage, old)
         log.info("volume.stored", export=claim.id, slice=claim.number, volume=row["number"], bytes=commit.sealed.bytes)
     return more
+
+
+def _commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> int:
+    """Write the commit of a published volume; returns how many workers to wake."""
+    row = commit.volume
+    if commit.closes:
+        closing_marker.place(context.engine, context.storage, row)
+    try:
+        with traces.span("commit"):
+            return apply_commit(context, claim, commit)
+    except LeaseLost:
+        # It was published after the lease expired: the next claim may have looked for it too early.
+        with suppress(StorageError):
+            context.storage.delete(row["object_key"])
+            closing_marker.remove(context.storage, row)
+        raise
 
 
 def _seal(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise, starmap
@@ -14,6 +14,7 @@ from exporters.sql import conversations, reviews
 from exporters.sql.conversations import Whole
 from exporters.sql.counts import DatasetCounter
 from exporters.sql.cursors import cursor
+from exporters.sql.existing import stored_keys
 from exporters.sql.faults import reading
 from exporters.sql.files import find_all, stated_file
 from exporters.sql.marks import remarks, withheld
@@ -123,6 +124,10 @@ class SqlExporter:
         with reading(self._sources.database, dataset.name) as connection:
             inner = cuts(connection, table, rows, n)
         return tuple(starmap(Slice, pairwise((whole.begin, *inner, whole.end))))
+
+    def existing(self, dataset: Dataset, keys: Sequence[tuple[JSON, ...]]) -> Collection[tuple[JSON, ...]]:
+        """Return those of the keys that the dataset's table stores. Raises SourceUnavailable, SourceRefused."""
+        return stored_keys(self._sources, self._table(dataset), dataset, keys)
 
     def identities(self, subject: Subject) -> Sequence[Identity]:
         """Find further identities of a subject by its verified identities; most exporters find none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from portability.api.coverage import CheckedDeclaration, Coverage
 from portability.api.errors import BadSetting
-from portability.api.nouns import Batch, Cursor, Dataset, Identity, IdentityUse, Selection, Size, Slice, Subject
+from portability.api.nouns import JSON, Batch, Cursor, Dataset, Identity, IdentityUse, Selection, Size, Slice, Subject
 from portability.api.shared import SharedState
 from portability.api.tags import SubjectKind
 
@@ -161,6 +161,18 @@ class CheckingExporter(Exporter, Protocol):
 
     def check(self) -> Coverage:
         """Compare with the source, and try the query of each dataset without reading a row.
+
+        Raises: SourceUnavailable, SourceRefused.
+        """
+        ...
+
+
+@runtime_checkable
+class KeyedExporter(Exporter, Protocol):
+    """Optional: says which records its source still stores, for whomever: why a record is gone from a feed (ADR 82)."""
+
+    def existing(self, dataset: Dataset, keys: Sequence[tuple[JSON, ...]]) -> Collection[tuple[JSON, ...]]:
+        """Return those of the keys that the source stores; each has the values of `Dataset.key`, as in a record.
 
         Raises: SourceUnavailable, SourceRefused.
         """

@@ -1,7 +1,8 @@
 """Pseudonyms: numbers that replace other people in one archive, the same in all its volumes (GDPR Art. 4(5)).
 
 A number is found by an HMAC under a key of its export only. Two archives cannot be joined by their numbers, and once
-the key is erased, the number of an id can no longer be determined.
+the key is erased, the number of an id can no longer be determined. The archives of a feed share a key and its numbers:
+each continues the one before (docs/feeds.md).
 """
 
 from __future__ import annotations
@@ -9,36 +10,49 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Table, and_, delete, func, insert, or_, select, update
 
 from portability.database import models
 from portability.errors import LeaseLost
 
-TABLE, EXPORT = models.pseudonym, models.export
+TABLE, EXPORT, FEED, OF_FEED = models.pseudonym, models.export, models.feed, models.feed_pseudonym
 KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PseudonymScope:
+    """Where the pseudonyms of an archive are: of an export, or of the feed that it belongs to."""
+
+    table: Table
+    owner: Column[str]
+    """The column of the table that names the export or feed."""
+    id: str
+    key: bytes = field(repr=False)
 
 
 def numbers(connection: Connection, export_id: str, kind: str, values: Iterable[str]) -> Mapping[str, int]:
     """Return the number of each value; a new value gets the next number, on any worker. The export stays locked.
 
-    Raises: LeaseLost if the export has ended: its key is deleted.
+    Raises: LeaseLost if the export or its feed has ended: the key is deleted.
     """
-    key = _key(connection, export_id)
-    digests = {value: _digest(key, kind, value) for value in values}
-    matching = (TABLE.c.export_id == export_id, TABLE.c.kind == kind)
-    last_number = select(func.max(TABLE.c.number)).where(*matching).scalar_subquery()
-    wanted = or_(TABLE.c.digest.in_(list(digests.values())), TABLE.c.number == last_number)
-    found = connection.execute(select(TABLE.c.digest, TABLE.c.number).where(*matching, wanted))
+    scope = _scope(connection, export_id)
+    table = scope.table
+    digests = {value: _digest(scope.key, kind, value) for value in values}
+    matching = (scope.owner == scope.id, table.c.kind == kind)
+    last_number = select(func.max(table.c.number)).where(*matching).scalar_subquery()
+    wanted = or_(table.c.digest.in_(list(digests.values())), table.c.number == last_number)
+    found = connection.execute(select(table.c.digest, table.c.number).where(*matching, wanted))
     known: dict[str, int] = {row.digest: row.number for row in found}
     last = max(known.values(), default=0)
     new = dict.fromkeys(digest for digest in digests.values() if digest not in known)
     given = {digest: number for number, digest in enumerate(new, last + 1)}
     if given:
-        same = {"export_id": export_id, "kind": kind}
+        same = {scope.owner.name: scope.id, "kind": kind}
         rows = [{**same, "digest": digest, "number": number} for digest, number in given.items()]
-        connection.execute(insert(TABLE), rows)
+        connection.execute(insert(table), rows)
     return {value: (known | given)[digest] for value, digest in digests.items()}
 
 
@@ -48,18 +62,25 @@ def forget(connection: Connection, export_id: str) -> None:
     connection.execute(delete(TABLE).where(TABLE.c.export_id == export_id))
 
 
-def _key(connection: Connection, export_id: str) -> bytes:
-    """Return the export's key, made at first use; locks the export."""
+def _scope(connection: Connection, export_id: str) -> PseudonymScope:
+    """Return where the export's pseudonyms are, with the key, made at first use; locks the export and its feed."""
     matching = EXPORT.c.id == export_id
     # A worker that lost its lease must not leave a key behind that would never be erased.
     is_running = and_(EXPORT.c.began_at.is_not(None), EXPORT.c.ended_at.is_(None))
     key = func.coalesce(EXPORT.c.pseudonym_key, secrets.token_hex(KEY_BYTES))
-    keyed = update(EXPORT).where(matching, is_running).values(pseudonym_key=key).returning(EXPORT.c.pseudonym_key)
-    found: str | None = connection.scalar(keyed)
+    keyed = update(EXPORT).where(matching, is_running).values(pseudonym_key=key)
+    found = connection.execute(keyed.returning(EXPORT.c.pseudonym_key, EXPORT.c.feed_id)).one_or_none()
     # A failover may have lost the row of an export that a worker still writes.
     if found is None:
         raise LeaseLost(f"export {export_id} is not running: no pseudonyms can be assigned")
-    return bytes.fromhex(found)
+    if found.feed_id is None:
+        return PseudonymScope(TABLE, TABLE.c.export_id, export_id, bytes.fromhex(found.pseudonym_key))
+    key = func.coalesce(FEED.c.pseudonym_key, secrets.token_hex(KEY_BYTES))
+    keyed = update(FEED).where(FEED.c.id == found.feed_id, FEED.c.ended_at.is_(None)).values(pseudonym_key=key)
+    of_feed: str | None = connection.scalar(keyed.returning(FEED.c.pseudonym_key))
+    if of_feed is None:
+        raise LeaseLost(f"feed {found.feed_id} has ended: no pseudonyms can be assigned")
+    return PseudonymScope(OF_FEED, OF_FEED.c.feed_id, found.feed_id, bytes.fromhex(of_feed))
 
 
 def _digest(key: bytes, kind: str, value: str) -> str:

@@ -58,6 +58,8 @@ class Request:
     """Of the page on which it was made: for messages to a subject whose language the directory does not know."""
     tell_tenants: bool = False
     """Whether the person agrees that tenants are informed that decide over parts of the data."""
+    feed_id: str | None = None
+    """The feed whose next archive it asks for."""
 
     @property
     def due_at(self) -> datetime:
@@ -203,6 +205,7 @@ def _compared_columns(request: Request) -> dict[str, object]:
         "require_complete": request.require_complete,
         "notice_ends_at": request.notice_ends_at,
         "tell_tenants": request.tell_tenants,
+        "feed_id": request.feed_id,
     }
 
 
@@ -222,7 +225,8 @@ def _ready_in_a_month(connection: Connection, ref: str) -> int:
     """Count successful exports only: failed, cancelled or denied exports gave no copy (GDPR Art. 12(5), 15(3))."""
     table = models.export
     ready = exists().where(audit.LOG.c.export_id == table.c.id, audit.LOG.c.action == "export.ready")
-    recent = (table.c.subject_ref == ref, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
+    asked = (table.c.subject_ref == ref, table.c.feed_id.is_(None))
+    recent = (*asked, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
     return connection.execute(select(func.count()).select_from(table).where(*recent)).scalar_one()
 
 

@@ -12,10 +12,10 @@ from portability.database import models
 from portability.errors import WrongState
 from portability.people import subject_locks
 from portability.requests import exports, ledger_lines, referrals, reviews, slices
-from portability.requests.states import DatasetState, ExportState
+from portability.requests.states import ONGOING, DatasetState, ExportState
 from portability.requests.transition import rewrite_volumes, transition
 
-VOLUME, LEDGER, GAP = models.volume, models.ledger, models.gap
+VOLUME, LEDGER, GAP, EXPORT, PART = models.volume, models.ledger, models.gap, models.export, models.feed_part
 UNDECIDED = dict.fromkeys(("complete", "outcome_own", "outcome_processor"))
 """Columns of an export that is open again."""
 PLACE = ("ordinal", "slice", "after", "files", "without", "instructed", "reviewed")
@@ -31,8 +31,10 @@ def retry(connection: Connection, identifier: str, *, actor: str) -> None:
     if row["state"] != ExportState.FAILED:
         hint = "add --gaps to fetch what is missing in a ready export" if row["state"] == ExportState.READY else None
         raise WrongState(f"export {identifier} is {row['state']}; it must be failed", hint=hint)
+    _check_alone(connection, row)
     for table in (LEDGER, GAP):
         connection.execute(delete(table).where(table.c.export_id == identifier))
+    connection.execute(delete(PART).where(PART.c.export_id == identifier))
     # The first claim deletes remaining objects and pseudonyms of the failed attempt.
     rewrite_volumes(connection, identifier)
     last = connection.scalar(select(func.max(VOLUME.c.number)).where(VOLUME.c.export_id == identifier)) or 0
@@ -52,6 +54,11 @@ def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
     row = _locked(connection, identifier)
     if row["state"] != ExportState.READY:
         raise WrongState(f"export {identifier} is {row['state']}; it must be ready")
+    if row["feed_id"] is not None:
+        raise WrongState(
+            f"export {identifier} is an archive of feed {row['feed_id']}, which goes on",
+            hint=f"`portability feeds next {row['feed_id']}` reads what was missing again",
+        )
     last = reviews.last(reviews.of(connection, row))
     found, answers = _fillable(exports.gaps(connection, identifier), last), referrals.answered(connection, identifier)
     if not found and not answers:
@@ -77,9 +84,11 @@ def retry_gaps(connection: Connection, identifier: str, *, actor: str) -> int:
 def apply_answers(connection: Connection, identifier: str, *, actor: str) -> bool:
     """Make a ready export show the answers of tenants, as its next revision; returns whether it does now.
 
-    While the export runs, they wait: its next retry shows them. Raises UnknownExport, ErasureRunning.
+    While the export runs, they wait: its next retry shows them. Those about a feed are in its next archive.
+    Raises UnknownExport, ErasureRunning.
     """
-    if exports.lock(connection, identifier)["state"] != ExportState.READY:
+    row = exports.lock(connection, identifier)
+    if row["state"] != ExportState.READY or row["feed_id"] is not None:
         return False
     retry_gaps(connection, identifier, actor=actor)
     return True
@@ -87,6 +96,8 @@ def apply_answers(connection: Connection, identifier: str, *, actor: str) -> boo
 
 def count_fillable(connection: Connection, export: RowMapping) -> int:
     """Return the number of an export's gaps that a retry could fill, and of tenants' answers that it does not show."""
+    if export["feed_id"] is not None:
+        return 0
     last = reviews.last(reviews.of(connection, export))
     answers = referrals.answered(connection, export["id"])
     return len(_fillable(exports.gaps(connection, export["id"]), last)) + len(answers)
@@ -108,6 +119,13 @@ def _locked(connection: Connection, identifier: str) -> RowMapping:
         raise WrongState(f"the subject of export {identifier} was erased")
     subject_locks.check_not_erasing(connection, row["subject_kind"], row["subject_id"], row["tenant"])
     return row
+
+
+def _check_alone(connection: Connection, export: RowMapping) -> None:
+    """Check that no other archive of its feed is being written: each begins where the last ends. Raises WrongState."""
+    others = (EXPORT.c.feed_id == export["feed_id"], EXPORT.c.state.in_(ONGOING))
+    if export["feed_id"] is not None and (other := connection.scalar(select(EXPORT.c.id).where(*others).limit(1))):
+        raise WrongState(f"export {other} of the same feed has not ended")
 
 
 def _readings(

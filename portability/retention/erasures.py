@@ -20,6 +20,7 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import ExportsRunning, ReasonRequired
+from portability.feeds import feeds
 from portability.inbox import received
 from portability.messages import recipient_notices
 from portability.messages.recipient_notices import NoticeKind
@@ -255,6 +256,7 @@ def _forget(connection: Connection, whom: Whom) -> None:
     if whom.kind in ADDRESS_KINDS:
         code = models.code
         connection.execute(delete(code).where(code.c.subject_kind == whom.kind, code.c.subject_id == whom.id))
+    feeds.erase(connection, subject_locks.of(models.feed, whom.kind, whom.id, whom.tenant))
     for table in (models.legal_hold, models.authorisation, models.review):
         connection.execute(delete(table).where(subject_locks.of(table, whom.kind, whom.id, whom.tenant)))
     received.forget_subject(connection, whom.kind, whom.id, whom.tenant)

@@ -20,10 +20,12 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import BadDate, NotAllowed, ReasonRequired, WrongState
+from portability.feeds import feeds
 from portability.messages import outbox, recipient_notices
 from portability.messages.outbox import MessageKind, MessageState
 from portability.messages.recipient_notices import NoticeKind
 from portability.people import subjects
+from portability.requests.acceptance import Request
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import TransferState
 from portability.requests.transition import end_transfers
@@ -178,19 +180,35 @@ def countersign(connection: Connection, authorisation_id: str, *, document: str,
 def revoke(connection: Connection, authorisation_id: str, *, actor: str) -> None:
     """Revoke an authorisation: running transfers stop at once. Raises UnknownAuthorisation."""
     row = get(connection, authorisation_id)
-    # First its transfers: they are locked before the log.
+    # First its exports and its transfers: they are locked before the log.
+    feeds.cancel_open(connection, models.feed.c.authorisation_id == authorisation_id, actor=actor)
     under = models.transfer.c.authorisation_id == authorisation_id
     ended = end_transfers(connection, under, TransferState.REVOKED, actor=actor)
     gone = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.revoked_at.is_(None))
     if not connection.execute(gone.values(revoked_at=now(), revoked_by=actor)).rowcount:
         raise UnknownAuthorisation(f"authorisation {authorisation_id} is already revoked")
+    forgotten = feeds.end_of_consent(connection, authorisation_id, actor=actor)
     outbox.queue_consent(connection, MessageKind.CONSENT_REVOKED, authorisation_id, row["subject_kind"])
     # The links have ended: no download begins after this query.
     informed = and_(under, recipient_notices.fetched())
     notices = recipient_notices.queue(connection, NoticeKind.WITHDRAWN, informed)
     ended.record(connection, TransferState.REVOKED, actor=actor)
     recipient_notices.record(connection, notices, actor=actor)
+    feeds.record_ended(connection, forgotten, actor=actor)
     audit.record(connection, "authorisation.revoked", actor=actor, detail={"authorisation": authorisation_id})
+
+
+def check_standing(connection: Connection, authorisation_id: str, request: Request) -> None:
+    """Check that a feed may serve an authorisation: of its subject, active, and not for a single transfer.
+
+    Raises: UnknownAuthorisation, NotAuthorised.
+    """
+    row = get(connection, authorisation_id)
+    whom = (request.subject_kind, request.subject_id, request.tenant)
+    stands = connection.scalar(select(TABLE.c.id).where(TABLE.c.id == authorisation_id, standing()))
+    if (row["subject_kind"], row["subject_id"], row["tenant"]) != whom or row["once"] or stands is None:
+        hint = "it must be of this subject, active, and last until a date"
+        raise NotAuthorised(f"a feed cannot serve authorisation {authorisation_id}", hint=hint)
 
 
 def get(connection: Connection, authorisation_id: str) -> RowMapping:

@@ -35,6 +35,7 @@ PROVIDER_TYPE = "portability-provider+jwt"
 PROBE_TYPE = "portability-probe+jwt"
 """Of a token that states nothing: `portability doctor` looks whether a key signs."""
 NOTICE_TYPE = "portability-notice+jwt"
+CURSOR_TYPE = "portability-cursor+jwt"
 SKEW_SECONDS = 300
 """Tolerated difference between the clock of the party that signed and ours."""
 _HEADER = frozenset({"alg", "kid", "typ"})

@@ -24,8 +24,9 @@ from receiver.importer.differences import Differences
 from receiver.importer.hooks import HookedDataset, Hooks
 from receiver.importer.records import ImportedDataset, ImportJob, Progress
 from receiver.importer.report import DatasetResult, Files, ImportReport, Left
+from receiver.importer.tombstones import delete_gone
 from receiver.importer.write import WriteJob
-from receiver.ledger import runs
+from receiver.ledger import feeds, runs
 from receiver.ledger.identifiers import IdMap, MapScope
 from receiver.ledger.merge import OnConflict
 from receiver.ledger.seals import JournalKey
@@ -106,6 +107,9 @@ class _Import:
         progress = options.started(self._contents.total_bytes)
         with self._batch() as connection:
             write = self._begun(connection)
+        if write is None:
+            report.is_repeated = True
+            return report
         if not options.dry_run:
             report.import_id = write.scope.run
         job = ImportJob(self._contents, write, self._dialect, options.storage, options.dry_run, progress)
@@ -123,12 +127,35 @@ class _Import:
             taken.files = Files() if has_files(table) else None
             ImportedDataset(job, table, taken).run()
             report.datasets.append(taken)
+        self._delete_gone(job)
         with self._batch() as connection:
+            if self._contents.changes is not None:
+                changes = self._contents.changes
+                feeds.note(connection, write.scope, changes.feed, changes.number, report.export)
             runs.end(connection, write.scope.run)
         return report
 
-    def _begun(self, connection: Connection) -> WriteJob:
-        """Begin the run, or continue the run of this archive that was interrupted. Raises WrongTarget."""
+    def _delete_gone(self, job: ImportJob) -> None:
+        """Delete what an archive of a feed says is gone: parts before the rows that they are a part of."""
+        changes = self._contents.changes
+        if changes is None:
+            return
+        results = {(one.exporter, one.dataset): one for one in self._report.datasets}
+        for name in reversed(in_order(changes.tombstones)):
+            table = TABLES.get(name)
+            if table is None:
+                self._report.left.append(Left(*name, "its tombstones: the reference schema has no table for it"))
+                continue
+            if name not in results:
+                results[name] = DatasetResult(*name, table.name, absent_columns=absent(table))
+                self._report.datasets.append(results[name])
+            delete_gone(job, changes, table, results[name])
+
+    def _begun(self, connection: Connection) -> WriteJob | None:
+        """Begin the run, or continue the run of this archive that was interrupted.
+
+        None: this archive of a feed is imported already. Raises WrongTarget, FeedGap.
+        """
         contents, options, target = self._contents, self._options, self._target
         export = contents.export
         subject, revision = export.get("subject"), export.get("revision")
@@ -142,6 +169,8 @@ class _Import:
                 hint="check the target; after `portability imports undo` or `forget` the target is free",
             )
         check_here(connection, target)
+        if self._is_repeated(connection):
+            return None
         run = runs.begin(connection, target.name, source, options.journal_days, options.import_id)
         scope = MapScope(target.name, contents.issuer, run)
         key = options.journal_key
@@ -159,6 +188,14 @@ class _Import:
             if foreign not in ids.known(USERS, [foreign]):
                 ids.add(USERS, {foreign: local})
         return WriteJob(target, scope, cipher, options.on_conflict, self._batch, Differences(options.difference))
+
+    def _is_repeated(self, connection: Connection) -> bool:
+        changes = self._contents.changes
+        if changes is None:
+            return False
+        scope = MapScope(self._target.name, self._contents.issuer, "")
+        place = (changes.feed, changes.number, self._report.export, changes.after_export)
+        return feeds.is_imported(connection, scope, *place)
 
 
 def left(exporter: str, dataset: str, table: Table | None, media_types: frozenset[str]) -> Iterator[Left]:

@@ -25,6 +25,7 @@ from archive.verify.volumes import KEPT_BYTES
 from portability.api.errors import BadInput
 from portability.trust.signing import ARCHIVE_TYPE, Jwks, check
 from receiver.importer.faults import BadArchive, NotImportable
+from receiver.importer.feed_changes import FeedChanges
 from receiver.importer.payload import ArchivedPiece, FilePiece, StoredFile, joined
 
 PROFILES = frozenset({"switch", "portability"})
@@ -58,6 +59,8 @@ class Contents:
         self._counts: dict[int, VolumeCounts | None] = {}
         self.export: Mapping[str, Any] = {}
         """export.json of the newest revision."""
+        self.changes: FeedChanges | None = None
+        """What an archive of a feed says about itself; None: the archive belongs to no feed."""
         try:
             for folder in folders:
                 self._add(folder, jwks)
@@ -162,6 +165,9 @@ class Contents:
         self._counts[volume] = _counts(folder, tags, rows)
         if bag.EXPORT in tags and claims["revision"] > self.export.get("revision", 0):
             self.export = _json(bag.EXPORT, _tag_file(folder, bag.EXPORT, tags))
+            if bag.CHANGES in tags:
+                document = _json(bag.CHANGES, _tag_file(folder, bag.CHANGES, tags))
+                self.changes = FeedChanges.parse(document, folder, tags)
 
     def _check_whole(self) -> None:
         if not self.export:

@@ -65,7 +65,9 @@ class DatasetResult:
     kept: int = 0
     """Rows that differ from the archive and stay as they are here."""
     conflicts: int = 0
-    """Rows with values that were changed on both sides; each is also counted as `kept`, `changed` or `new`."""
+    """Rows with values that were changed on both sides; each is also counted as what was done with it."""
+    deleted: int = 0
+    """Rows whose record is gone at the sender, as an archive of a feed says."""
     refused: Counter[Reason] = field(default_factory=Counter)
     quarantined: Counter[Unbound] = field(default_factory=Counter)
     examples: list[RefusedRecord] = field(default_factory=list)
@@ -99,6 +101,7 @@ class DatasetResult:
             "new": self.new,
             "same": self.same,
             "changed": self.changed,
+            "deleted": self.deleted,
             "kept": self.kept,
             "conflicts": self.conflicts,
             "refused": self.refused.total(),
@@ -143,6 +146,8 @@ class ImportReport:
     """Names the import for undoing it; a dry run has no id."""
     datasets: list[DatasetResult] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
+    is_repeated: bool = False
+    """Whether this archive of a feed was imported before: nothing was done."""
 
     @property
     def refused(self) -> int:
@@ -166,6 +171,7 @@ class ImportReport:
             "complete": self.complete,
             "gaps": self.gaps,
             "dry_run": self.dry_run,
+            "repeated": self.is_repeated,
             "refused": self.refused,
             "quarantined": self.quarantined,
             "conflicts": self.conflicts,

@@ -20,7 +20,7 @@ from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches
 from receiver.importer.values import is_same
-from receiver.ledger import runs
+from receiver.ledger import feeds, runs
 from receiver.ledger.seals import JournalKey, unsealed
 from receiver.ledger.tables import CHANGE, ID, RUN, exist
 
@@ -84,11 +84,13 @@ def undo(
 ) -> UndoReport:
     """Undo an import in a database of `opened`. `progress` is called with a number of entries.
 
-    Raises: UnknownImport if there is no such import, its journal is deleted, or another key made it.
+    Raises: UnknownImport if there is no such import, its journal is deleted, or another key made it; FeedGap if a later
+    archive of its feed is imported.
     """
     with batches(engine, dry_run=dry_run) as batch:
         with batch() as connection:
             target = _target(connection, import_id)
+            feeds.check_last(connection, import_id)
             report = UndoReport(import_id, target, dry_run=dry_run)
             key.cipher(connection, target)  # another key is an error before anything is changed
         work = _Undo(batch, report, key, storage)
@@ -159,6 +161,8 @@ class _Undo:
         """Undo one entry, in `rows` too; returns whether it is done, and not kept because of a later change."""
         table, place = schema.metadata.tables[entry.name], (entry.name, entry.local_id)
         row = rows[place]
+        if entry.action == "deleted":
+            return self._put_back(connection, entry, values["before"], rows)
         if row is None or entry.action == "seen":
             return True
         after, before = values["after"], values["before"]
@@ -179,6 +183,18 @@ class _Undo:
                 return self._keep(entry, edited)
         if after.get(STORAGE_KEY):
             orphans.append(after[STORAGE_KEY])
+        return True
+
+    def _put_back(self, connection: Connection, entry: Row[Any], before: Values, rows: Rows) -> bool:
+        """Insert a deleted row again, without its file; a row that was made here since then stays."""
+        if rows[entry.name, entry.local_id] is not None:
+            return self._keep(entry, ())
+        table = schema.metadata.tables[entry.name]
+        connection.execute(insert(table).values({name: _typed(table, name, value) for name, value in before.items()}))
+        made = (ID.c.target == entry.target, ID.c.issuer == entry.issuer, ID.c.name == entry.name)
+        connection.execute(update(ID).where(*made, ID.c.local_id == entry.local_id).values(is_made=True))
+        rows[entry.name, entry.local_id] = dict(before)
+        self._report.restored += 1
         return True
 
     def _keep(self, entry: Row[Any], edited: Sequence[str]) -> bool:
@@ -212,6 +228,7 @@ class _Undo:
         run = self._report.import_id
         connection.execute(delete(CHANGE).where(CHANGE.c.run == run))
         connection.execute(delete(RUN).where(RUN.c.id == run))
+        feeds.forget(connection, run)
         is_used = connection.execute(select(RUN.c.id).where(RUN.c.target == self._report.target)).first()
         staying = []
         if is_used or self._staying:

@@ -76,11 +76,11 @@ class IdMap:
             found.update(self._connection.scalars(query))
         return found
 
-    def note_made(self, name: str, local: Collection[str]) -> None:
-        """Note that these rows were made by an import."""
+    def note_made(self, name: str, local: Collection[str], *, is_made: bool = True) -> None:
+        """Note that these rows were made by an import; or no longer, because an import has deleted them."""
         for some in _portions(local):
             change = update(ID).where(*self._mine, ID.c.name == name, ID.c.local_id.in_(some))
-            self._connection.execute(change.values(is_made=True))
+            self._connection.execute(change.values(is_made=is_made))
 
     def _taken(self, table: Table, foreign: Collection[str]) -> set[str]:
         found: set[str] = set()

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from receiver.ledger.tables import CHANGE, ID, KEY, RUN, exist
+from receiver.ledger.tables import CHANGE, FEED, ID, KEY, RUN, exist
 
 RUNNING, DONE, EXPIRED = "running", "done", "expired"
 
@@ -90,6 +90,6 @@ def forget(connection: Connection, target: str, person: str | None) -> int:
         parts = select(CHANGE.c.name + "/" + CHANGE.c.local_id).where(CHANGE.c.person == person)
         about = about | (CHANGE.c.person == person) | CHANGE.c.parent.in_(parts)
     count = connection.execute(delete(CHANGE).where(about)).rowcount
-    for table in (KEY, ID, RUN):
+    for table in (KEY, ID, RUN, FEED):
         connection.execute(delete(table).where(table.c.target == target))
     return count

@@ -71,7 +71,7 @@ CHANGE = Table(
     Column("issuer", Text, nullable=False),
     Column("name", String(64), nullable=False, comment="the table"),
     Column("local_id", Text, nullable=False),
-    Column("action", String(8), nullable=False, comment="new, changed or seen"),
+    Column("action", String(8), nullable=False, comment="new, changed, seen or deleted"),
     Column("person", Text, comment="the local row of the person whom it is about"),
     Column("parent", Text, comment="the local row that it is a part of"),
     Column("sealed", LargeBinary, nullable=False, comment="the values, encrypted"),
@@ -79,6 +79,17 @@ CHANGE = Table(
     Index("portability_import_change_run", "run", "seq"),
     Index("portability_import_change_person", "person"),
     Index("portability_import_change_parent", "parent"),
+)
+
+FEED = Table(
+    "portability_import_feed",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("issuer", Text, primary_key=True),
+    Column("feed", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False, comment="of an archive that is imported whole"),
+    Column("export", Text, nullable=False),
+    Column("run", String(32), nullable=False, comment="the import"),
 )
 
 

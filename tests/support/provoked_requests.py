@@ -16,7 +16,9 @@ from portability.coverage import state as coverage
 from portability.database import models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.desk import notes, views
-from portability.requests import exports, referrals, reviews
+from portability.feeds import feeds
+from portability.feeds.feeds import FeedTerms
+from portability.requests import acceptance, exports, referrals, reviews
 from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.trust import audit_heads
@@ -72,6 +74,15 @@ def a_list_of_the_team(stage: Stage) -> None:
         with reading(stage.world.engine) as connection:
             (view,) = views.of(connection, "", with_team=True)
         visitor.send(f"/staff/views/{view['id']}/delete")
+
+
+@provokes("feed.begun", "feed.ended")
+def a_feed(stage: Stage) -> None:
+    wanted = acceptance.check(profile="access", subject=f"user:{stage.person()}")
+    with writing(stage.world.engine) as connection:
+        settings = stage.world.place.settings
+        feed_id = feeds.begin(connection, settings, wanted, FeedTerms(), actor=Actor("officer", "olga"))
+        feeds.end(connection, feed_id, actor="officer:olga")
 
 
 @provokes("approval.asked", "export.approved")

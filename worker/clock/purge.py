@@ -120,6 +120,7 @@ def _purge_what_ended(engine: Engine, before: datetime) -> None:
         (order, order.c.withdrawn_at < before),
         # A consent is kept as long as the record of a transfer that is based on it.
         (consent, and_(spent, ~used)),
+        (models.feed, models.feed.c.ended_at < before),
         (hold, or_(hold.c.released_at < before, hold.c.until < before)),
     )
     received_over = RECEIVED.c.ended_at < before

@@ -31,7 +31,13 @@ def outcome_of(
 ) -> ExportOutcome:
     """Return the outcome of an export whose ledger has these lines; `unknown`: no source knew its subject."""
     of_tenants = [ordinal for ordinal, line in enumerate(plan.lines) if line.dataset.role is not Role.CONTROLLER]
-    limits = (export["since"], export["until"], *(left for left in plan.omissions if left.reason in LIMITING))
+    # An archive of a feed may contain nothing because nothing has changed.
+    limits = (
+        export["since"],
+        export["until"],
+        export["feed_id"],
+        *(left for left in plan.omissions if left.reason in LIMITING),
+    )
     of_requests = [ordinal for ordinal, line in enumerate(plan.lines) if line.dataset.of_requests]
     return outcome(lines, of_tenants=of_tenants, of_requests=of_requests, limited=any(limits), unknown=unknown)
 
@@ -49,8 +55,9 @@ def document(
     tenants: Tenants | None = None,
     maps: PlannedMaps | None = None,
     covered: Sequence[PlannedCoverage] = (),
+    feed: RowMapping | None = None,
 ) -> dict[str, JSON]:
-    """Return the content of export.json (docs/archive-format.md)."""
+    """Return the content of export.json (docs/archive-format.md); `feed` is the one that the archive continues."""
     answer = outcome_of(export, plan, lines, unknown=unknown)
     of_sources: dict[str, JSON] = {"coverage": [_coverage(one) for one in covered]} if covered else {}
     return {
@@ -78,6 +85,7 @@ def document(
         **of_sources,
         "volumes": list(volumes),
         **_maps(maps),
+        **({} if feed is None else {"feed": {"id": feed["id"], "number": feed["number"] + 1}}),
     }
 
 

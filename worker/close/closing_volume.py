@@ -25,7 +25,7 @@ from portability.requests import exports, reviews
 from portability.requests.exports import BegunExport
 from portability.requests.planned_maps import PlannedMaps
 from worker.claim.claims import Claim
-from worker.close import closing_document, stored_volumes
+from worker.close import closing_document, stored_volumes, tombstones
 from worker.close.commit import VolumeCommit
 from worker.close.summary import make_summary
 from worker.context import WorkerContext
@@ -119,7 +119,9 @@ def make_files(
         tenants=tenants.load(context.settings.tenants_file),
         maps=rows.maps,
         covered=volume.job.coverage,
+        feed=None if volume.changes is None else volume.changes.feed,
     )
+    tombstones.write_changes(context, claim, volume, gaps, rows.maps)
     excerpts.absorb(context.storage, volume.excerpts, rows.volumes, export["revision"])
     index = None
     if volume.shards is not None:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from archive.counts import DatasetCount
 from archive.parts import SealedVolume
 from portability.api import Identity
 from portability.database import models
 from portability.database.engine import writing
+from portability.feeds import feeds, parts
 from portability.requests import referrals, reviews
 from portability.requests.states import DatasetState, ExportState
 from portability.requests.transition import store_volume
@@ -29,6 +30,7 @@ from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.position import Position
 from worker.read import identities
 from worker.write import ledger
+from worker.write.changes import VolumeChanges
 from worker.write.ledger import LedgerTally
 from worker.write.open_volume import OpenVolume
 
@@ -75,6 +77,8 @@ class VolumeCommit:
 
     referred: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By tenant: the people whose data needs its instruction; noted with the closing volume."""
+    changes: VolumeChanges | None = None
+    """What it delivers of a feed; None: the export belongs to no feed."""
 
     @property
     def closes(self) -> bool:
@@ -107,6 +111,7 @@ def draft_commit(row: RowMapping, volume: OpenVolume, lines: Sequence[RowMapping
         lines=lines,
         unclear=tuple(identities.unclear(read, volume.job.exporters.values())) if closes else (),
         referred=_referred(planned) if closes else {},
+        changes=volume.changes,
     )
 
 
@@ -128,6 +133,7 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
         else:
             own = fenced_writes.own(claim)
             store_volume(connection, VOLUME, commit.volume, _columns(commit, commit.sealed), condition=own)
+        _store_delivered(connection, claim, commit)
         lines = ledger.add(connection, claim.id, commit.tallies, commit.gaps, commit.filled, commit.lines)
         position = commit.position.to_json()
         match commit.next_step:
@@ -148,6 +154,17 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
                 fenced_writes.end_locked(connection, export, ExportState.READY, columns=columns)
                 referrals.note(connection, context.settings, export, commit.referred)
                 return 0
+
+
+def _store_delivered(connection: Connection, claim: Claim, commit: VolumeCommit) -> None:
+    """Store what the volume has delivered of a feed, and advance the feed with the closing volume. Raises FeedMoved."""
+    if commit.changes is None:
+        return
+    feed = commit.changes.feed
+    number = feed["number"]
+    if commit.closes:
+        feeds.advance(connection, feed["id"], number, claim.id, is_full=True)
+    parts.store(connection, feed["id"], number + 1, claim.id, commit.volume["number"], commit.changes.parts())
 
 
 def _columns(commit: VolumeCommit, sealed: SealedVolume) -> dict[str, object]:

@@ -139,9 +139,11 @@ def _read_records(run: DatasetRun) -> None:
 def _read_piece(run: DatasetRun, reader: Reader) -> DatasetPiece:
     job, dataset = run.volume.job, run.line.dataset
     if dataset.documents:
-        return documents.read(reader, dataset, job.document_formats, job.screen, job.redact)
+        return documents.read(reader, dataset, job.document_formats, job.screen, job.redact, choose=run.choose)
     return pieces.read(
-        reader, dataset, job.formats, job.limits.piece_bytes, job.screen, job.redact, keep=bool(run.volume.forms)
+        *(reader, dataset, job.formats, job.limits.piece_bytes, job.screen, job.redact),
+        keep=bool(run.volume.forms),
+        choose=run.choose,
     )
 
 
@@ -160,7 +162,21 @@ def _write_piece(run: DatasetRun, piece: DatasetPiece, *, last: bool) -> None:
         number = volume.position.piece
         write_members(run, piece, _piece_name(run.reading, number, last=last))
         volume.position = replace(volume.position, piece=number + 1)
+    _note_delivered(run, piece)
     run.go_to(piece.cursor)
+
+
+def _note_delivered(run: DatasetRun, piece: DatasetPiece) -> None:
+    """Keep what a feed has delivered with a piece."""
+    changes, line = run.volume.changes, run.line
+    if changes is None:
+        return
+    if piece.unsure is not None:
+        # What is written comes again, because not all that was chosen is written.
+        changes.drop()
+        for records in piece.unsure:
+            changes.note(line.exporter, line.dataset, records)
+    changes.keep()
 
 
 def _piece_name(reading: Reading, piece: int, *, last: bool) -> str:

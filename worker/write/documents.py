@@ -11,15 +11,21 @@ from worker.read.batch_validation import storable
 from worker.read.reader import Reader
 from worker.read.redaction import Redact, as_it_is
 from worker.read.screening import Screen
-from worker.read.screening.values import Counts
 from worker.write import disclosures, pieces
+from worker.write.changes import Choose, arrive, everything
 from worker.write.pieces import DatasetPiece
 
 Made = list[tuple[DocumentFormat, Document]]
 
 
 def read(
-    reader: Reader, dataset: Dataset, formats: Mapping[str, DocumentFormat], screen: Screen, redact: Redact = as_it_is
+    reader: Reader,
+    dataset: Dataset,
+    formats: Mapping[str, DocumentFormat],
+    screen: Screen,
+    redact: Redact = as_it_is,
+    *,
+    choose: Choose = everything,
 ) -> DatasetPiece:
     """Read the next batch as a piece: a volume ends between batches, so that a cursor is a position to continue at.
 
@@ -30,9 +36,8 @@ def read(
     batch = reader.next()
     if batch is None:
         return DatasetPiece(0, {}, before, before, (), ())
-    batch, redactions = redact(dataset, batch)
-    counts = Counts(masked=redactions)
-    batch = screen.batch(dataset, batch, counts)
+    given = len(batch.records)
+    batch, counts = arrive(dataset, batch, redact, screen, choose)
     documents: Made = []
     lost: list[Gap] = []
     written: list[Record] = []
@@ -45,7 +50,7 @@ def read(
     short = tuple(pieces.shortfalls([batch], [before]))
     return DatasetPiece(
         *(len(written), {}, batch.cursor, before, batch.files, short),
-        last_records=len(batch.records),
+        last_records=given,
         documents=documents,
         lost=tuple(lost),
         redactions=counts.masked,
@@ -53,6 +58,7 @@ def read(
         remarks=pieces.count_rows([batch.remarks]),
         withheld=pieces.count_rows([batch.withheld]),
         recipients=disclosures.recipients(dataset, written),
+        unsure=(written,) if lost else None,
     )
 
 

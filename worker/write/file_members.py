@@ -68,6 +68,8 @@ def _write_file(run: DatasetRun, before: Cursor | None, opened: OpenFiles, strea
     _fill(run, stream.file.name)
     if gap is not None:
         run.add_gap(gap, before, closed(opened), Missed((stream.file.name,), whole=False))
+    elif run.volume.changes is not None:
+        run.volume.changes.keep_file(run.line.exporter, run.line.dataset, stream.file)
 
 
 def _fill(run: DatasetRun, name: str) -> None:

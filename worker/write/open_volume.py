@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from archive.write.volume import MEMBER_BYTES, Volume
@@ -17,6 +18,7 @@ from worker.read.identities import RecordsBeyond
 from worker.read.reader import Reader, SourcePatience
 from worker.read.redaction import Redact, as_it_is
 from worker.read.screening import Screen
+from worker.write.changes import Choose, VolumeChanges, everything
 from worker.write.excerpts import Excerpts
 from worker.write.forms import VolumeForms
 from worker.write.ledger import LedgerTally, Missing
@@ -118,6 +120,8 @@ class OpenVolume:
     """Tallies for the ledger, by the ordinal of the line."""
     shards: Shards | None = None
     """All records for the viewer; None: it shows the excerpt."""
+    changes: VolumeChanges | None = None
+    """What a feed has not delivered yet; None: the export belongs to no feed."""
 
     @property
     def has_members(self) -> bool:
@@ -190,6 +194,12 @@ class DatasetRun:
     def fill(self, gap: Mapping[Any, Any]) -> None:
         """Close a gap: what was missing is in this volume, or a new gap replaces it."""
         self.tally.filled.append(gap["id"])
+
+    @property
+    def choose(self) -> Choose:
+        """Return what chooses the records that are written."""
+        changes = self.volume.changes
+        return everything if changes is None else partial(changes.choose, self.line.exporter)
 
     def reader(self) -> Reader:
         """Return a reader of the dataset's batches from the volume's position on."""

@@ -32,6 +32,7 @@ from worker.read.redaction import Redact, as_it_is
 from worker.read.screening import Screen
 from worker.read.screening.values import Counts
 from worker.write import disclosures
+from worker.write.changes import Choose, arrive, everything
 from worker.write.excerpts import RECORDS_MAX
 
 _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
@@ -84,6 +85,8 @@ class DatasetPiece:
     """Number of records with a value that is withheld, by its name; 0 if the source says that no record has it."""
     recipients: RecipientTally = field(default_factory=RecipientTally)
     """The recipients that the records name."""
+    unsure: Sequence[Sequence[Record]] | None = field(default=None, repr=False)
+    """Its records if a format refused others, so that a feed must not count on what was chosen; None: none was."""
 
     @property
     def members(self) -> int:
@@ -105,6 +108,8 @@ class _Arrivals:
     """The first records."""
     recipients: list[RecipientTally]
     """The recipients that the records of each batch name."""
+    given: list[int]
+    """How many records the source gave in each batch."""
 
 
 def read(
@@ -116,25 +121,26 @@ def read(
     redact: Redact = as_it_is,
     *,
     keep: bool = False,
+    choose: Choose = everything,
 ) -> DatasetPiece:
     """Read batches until the first format has `size_bytes`, a batch has files, or the source ends.
 
     The size of a `Format` is unknown before its end: then the sizes of the batches, each encoded alone, are added.
 
     A record that a format cannot represent is the exporter's fault: the piece and the reading end before its batch.
-    `keep` asks for the records of the piece too.
+    `keep` asks for the records of the piece too. Of what `choose` leaves out nothing is written or counted.
     Raises ScanBlocked.
     """
-    arrived = _Arrivals([], [reader.after], [], [], [])
-    batches, cursors = arrived.batches, arrived.cursors
+    arrived = _Arrivals([], [reader.after], [], [], [], [])
+    batches, cursors, is_cut = arrived.batches, arrived.cursors, False
     try:
-        arriving = _arriving(reader, dataset, redact, screen, arrived)
+        arriving = _arriving(reader, dataset, redact, screen, arrived, choose)
         bodies = _write_while_reading(arriving, dataset, formats, size_bytes)
         head = arrived.head
     except FormatError:
         sound, fault = _sound(batches, dataset, formats)
         reader.stop(ExporterFault(str(fault)))
-        batches = list(sound)
+        batches, is_cut = list(sound), True
         bodies = {name: list(encoded(form, dataset, _records(batches))) for name, form in formats.items()}
         head = list(islice(_records(batches), RECORDS_MAX))
     count = len(batches)
@@ -145,7 +151,7 @@ def read(
         before=cursors[max(count - 1, 0)],
         files=batches[-1].files if batches else (),
         shortfalls=tuple(shortfalls(batches, cursors)),
-        last_records=len(batches[-1].records) if batches else 0,
+        last_records=arrived.given[count - 1] if count else 0,
         batches=[batch.records for batch in batches] if keep else (),
         head=tuple(head),
         redactions=sum((counts.masked for counts in arrived.counts[:count]), Counter()),
@@ -153,6 +159,7 @@ def read(
         remarks=count_rows(batch.remarks for batch in batches),
         withheld=count_rows(batch.withheld for batch in batches),
         recipients=together(arrived.recipients[:count]),
+        unsure=[batch.records for batch in batches] if is_cut else None,
     )
 
 
@@ -175,14 +182,15 @@ def shortfalls(batches: Sequence[Batch], cursors: Sequence[Cursor | None]) -> It
             yield Shortfall(batch.gaps, before, batch.cursor, names, len(batch.records))
 
 
-def _arriving(reader: Reader, dataset: Dataset, redact: Redact, screen: Screen, arrived: _Arrivals) -> Iterator[Batch]:
+def _arriving(
+    reader: Reader, dataset: Dataset, redact: Redact, screen: Screen, arrived: _Arrivals, choose: Choose
+) -> Iterator[Batch]:
     while (batch := reader.next()) is not None:
-        redacted, redactions = redact(dataset, batch)
-        counts = Counts(masked=redactions)
         # Batch by batch, not all together: meanwhile the source reads on.
-        screened = screen.batch(dataset, redacted, counts)
+        screened, counts = arrive(dataset, batch, redact, screen, choose)
         arrived.batches.append(replace(screened, records=_slim(dataset, screened.records)))
         arrived.cursors.append(screened.cursor)
+        arrived.given.append(len(batch.records))
         arrived.counts.append(counts)
         arrived.recipients.append(disclosures.recipients(dataset, screened.records))
         arrived.head.extend(islice(screened.records, RECORDS_MAX - len(arrived.head)))

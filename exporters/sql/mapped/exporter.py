@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -24,6 +24,7 @@ from exporters.sql.mapped.identification import Identification, use_of
 from exporters.sql.mapped.uses import used_tables
 from exporters.sql.sole_addresses import AddressUsers
 from portability.api import (
+    JSON,
     Batch,
     CheckedDeclaration,
     Coverage,
@@ -152,6 +153,15 @@ class MappedExporter:
         if len(parts) != 1 or self._form.session.needs_tenant:
             return (selection.slice or Slice(),)
         return parts[0].reader.slices(subject, dataset, selection, n)
+
+    def existing(self, dataset: Dataset, keys: Sequence[tuple[JSON, ...]]) -> Collection[tuple[JSON, ...]]:
+        """Return those of the keys that the dataset's table stores.
+
+        Raises: SourceUnavailable; SourceRefused if each session shows the rows of one tenant only.
+        """
+        if self._form.session.needs_tenant:
+            raise SourceRefused(f"{dataset.name}: each session shows the rows of one tenant only")
+        return self._reader("").existing(dataset, keys)
 
     def identities(self, subject: Subject) -> Sequence[Identity]:
         """Find further identities by the look-ups of the map."""

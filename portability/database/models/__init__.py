@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portability.database.models.columns import metadata as metadata
 from portability.database.models.desk import *  # noqa: F403  # the models are the tables of these modules
+from portability.database.models.feeds import *  # noqa: F403  # as above
 from portability.database.models.hot_indexes import INDEXES as INDEXES
 from portability.database.models.inbox import *  # noqa: F403  # as above
 from portability.database.models.keeping import *  # noqa: F403  # as above

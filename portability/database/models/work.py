@@ -94,7 +94,9 @@ export = Table(
     Column("pseudonym_key", String(64), comment="derives its pseudonyms of other people; erasing it unlinks them"),
     Index(None, "state"),
     Index(None, "subject_ref"),
+    Column("feed_id", String(32), comment="the feed that it is an archive of; null: none"),
     Index(None, "subject_id"),
+    Index(None, "feed_id"),
 )
 
 source_map = Table(

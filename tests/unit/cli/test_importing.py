@@ -43,7 +43,7 @@ def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
     assert {one["table"]: one["same"] for one in second["datasets"]} == new
     assert (first["refused"], first["profile"], first["complete"]) == (0, "switch", True)
     earlier = {"export", "profile", "complete", "gaps", "dry_run", "refused", "datasets", "left"}
-    assert set(first) == earlier | {"import", "target", "quarantined", "conflicts"}
+    assert set(first) == earlier | {"import", "target", "quarantined", "conflicts", "repeated"}
 
 
 def test_people_get_a_table(tmp_path: Path) -> None:

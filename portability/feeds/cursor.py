@@ -1,0 +1,57 @@
+"""The cursor of a feed: a signed statement in each archive that says how far the feed has come (docs/feeds.md)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from portability.api import JSON
+from portability.feeds.errors import StaleCursor
+from portability.trust.signing import CURSOR_TYPE, Jwks, SigningKey, check, sign
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCursor:
+    """How far a feed has come with one archive."""
+
+    feed: str
+    number: int
+    export: str
+    maps: str
+    """SHA-256 of the maps of its sources."""
+    horizon: Mapping[str, JSON]
+    """By source: the position up to which its changes are in the archives, as far as the source states one."""
+
+    def sign(self, issuer: str, subject: str, key: SigningKey) -> str:
+        """Return the cursor as a JWS."""
+        claims: dict[str, JSON] = {
+            "iss": issuer,
+            "sub": subject,
+            "iat": int(datetime.now(UTC).timestamp()),
+            "feed": self.feed,
+            "number": self.number,
+            "export": self.export,
+            "maps": self.maps,
+            "horizon": dict(self.horizon),
+        }
+        return sign(claims, key, typ=CURSOR_TYPE)
+
+
+def maps_sha256(maps: Mapping[str, Mapping[str, str]] | None) -> str:
+    """Return one hash for all maps with which an export was planned."""
+    named = {exporter: one["sha256"] for exporter, one in (maps or {}).items()}
+    return hashlib.sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def check_last(token: str, feed: Mapping[Any, Any], jwks: Jwks) -> None:
+    """Check that a cursor is that of a feed's last archive. Raises StaleCursor, SignatureFault."""
+    claims = check(token, jwks, typ=CURSOR_TYPE)
+    if claims.get("feed") != feed["id"]:
+        raise StaleCursor(f"the cursor is of another feed than {feed['id']}")
+    if (claims.get("number"), claims.get("export")) != (feed["number"], feed["export_id"]):
+        raise StaleCursor(f"the cursor is of archive {claims.get('number')}; feed {feed['id']} is at {feed['number']}")

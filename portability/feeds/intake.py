@@ -1,0 +1,85 @@
+"""Intake of a feed's archives: each is a request like any other, decided by the same policy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, RowMapping, update
+
+from portability.api.errors import BadInput
+from portability.database.engine import now
+from portability.errors import BadDate
+from portability.feeds import feeds
+from portability.feeds.errors import FeedEnded
+from portability.feeds.feeds import FeedTerms
+from portability.requests import acceptance, intake
+from portability.requests.acceptance import Request
+from portability.requests.login_strength import Auth
+from portability.requests.policy import Actor, ActorRole
+from portability.settings import Settings
+
+DAYS_MAX = 366
+
+
+def begin(
+    connection: Connection,
+    settings: Settings,
+    request: Request,
+    terms: FeedTerms,
+    *,
+    actor: Actor,
+    auth: Auth,
+    contact_changed_at: datetime | None = None,
+) -> tuple[str, str]:
+    """Begin a feed and request its first archive; returns the ids of the feed and of the export.
+
+    Raises: BadInput, BadDate, NoSigningKey; what `intake.take` raises.
+    """
+    if request.since is not None or request.until is not None:
+        raise BadInput("a feed has no period: it contains what has changed", hint="remove --since and --until")
+    if terms.every_days is not None and not 1 <= terms.every_days <= DAYS_MAX:
+        raise BadInput(f"the days between two archives must be between 1 and {DAYS_MAX}")
+    if terms.until is not None and terms.until <= datetime.now(UTC):
+        raise BadDate("the end of the feed must be in the future")
+    feed_id = feeds.begin(connection, settings, request, terms, actor=actor)
+    wanted = replace(request, feed_id=feed_id)
+    taken = intake.take(connection, settings, wanted, actor=actor, auth=auth, contact_changed_at=contact_changed_at)
+    return feed_id, taken[0]
+
+
+def take_next(
+    connection: Connection,
+    settings: Settings,
+    feed: RowMapping,
+    request: Request,
+    *,
+    actor: Actor,
+    auth: Auth,
+    contact_changed_at: datetime | None = None,
+) -> tuple[str, bool]:
+    """Request the next archive of a feed; returns the export's id, and whether it is new.
+
+    An open archive of the feed is returned instead. Raises: FeedEnded; what `intake.take` raises.
+    """
+    if feed["ended_at"] is not None:
+        raise FeedEnded(f"feed {feed['id']} has ended")
+    wanted = replace(request, feed_id=feed["id"])
+    return intake.take(connection, settings, wanted, actor=actor, auth=auth, contact_changed_at=contact_changed_at)
+
+
+def take_due(connection: Connection, settings: Settings, feed: RowMapping) -> str | None:
+    """Request the archive that the clock owes, in the name of the actor who began the feed; None: it is not due now.
+
+    The decisions on its first archive are those on the feed: the next archive is due only after the first was ready.
+    """
+    if feed["number"] == 0:
+        return None
+    wanted = acceptance.check(**feeds.asked_again(feed), regimes=settings.laws, place=settings.place, channel="feed")
+    role, _, identifier = feed["created_by"].partition(":")
+    issuer = (feed["created_identity"] or "").partition(" ")[0]
+    actor = Actor(ActorRole(role), identifier, issuer=issuer)
+    export_id, _is_new = acceptance.accept(connection, replace(wanted, feed_id=feed["id"]), actor=actor)
+    following = now(feed["every_days"] * feeds.DAY_SECONDS)
+    connection.execute(update(feeds.TABLE).where(feeds.TABLE.c.id == feed["id"]).values(next_at=following))
+    return export_id

@@ -1,0 +1,240 @@
+"""Feeds as rows, on both databases: what they remember, who ends them, and what the clock does for them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+import feeding
+import platform_data
+import pytest
+from factories import MadeUpExporter, things, world
+from feeding import Feed
+from sqlalchemy import Engine, func, select, update
+from transferring import Provider, authorised, sending_world
+
+from portability.api import Gap
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.errors import WrongState
+from portability.feeds import cursor, feeds
+from portability.feeds.errors import FeedEnded, StaleCursor
+from portability.people import pseudonyms
+from portability.requests import exports, retries
+from portability.retention import erasures
+from portability.retention.erasures import Whom
+from portability.transfers import authorisations, sending
+from portability.trust import keys
+from portability.trust.signing import Jwks, SignatureFault
+from worker.clock import erasure
+from worker.clock import feeds as clock
+
+FEED, PART, PSEUDONYM = models.feed, models.feed_part, models.feed_pseudonym
+
+
+@pytest.fixture
+def exporter() -> MadeUpExporter:
+    return MadeUpExporter(things(9))
+
+
+@pytest.fixture
+def feed(control_url: str, tmp_path: Path, exporter: MadeUpExporter) -> Feed:
+    """A feed of the exporter, without an archive."""
+    return feeding.begin(world(tmp_path, {"made": exporter}, database_url=control_url))
+
+
+def feed_row(feed: Feed) -> dict[str, object]:
+    with reading(feed.world.engine) as connection:
+        return dict(feeds.get(connection, feed.id))
+
+
+def stored_parts(feed: Feed) -> int:
+    with reading(feed.world.engine) as connection:
+        return connection.scalar(select(func.count()).select_from(PART).where(PART.c.feed_id == feed.id)) or 0
+
+
+def test_what_is_delivered_is_stored_encrypted(feed: Feed) -> None:
+    """No key of a record is readable in the control database, and parts are replaced, not collected."""
+    for _ in range(3):
+        feed.next()
+    with reading(feed.world.engine) as connection:
+        sealed = [bytes(part) for part in connection.scalars(select(PART.c.sealed))]
+    assert len(sealed) == 1
+    assert b"thing" not in b"".join(sealed)
+    assert feed_row(feed)["number"] == 3
+
+
+def test_the_end_erases_what_was_delivered(feed: Feed) -> None:
+    """With its keys and pseudonyms; its open archive is cancelled, and no other is made."""
+    feed.next()
+    running = feed.request()
+    with writing(feed.world.engine) as connection:
+        feeds.end(connection, feed.id, actor="operator:test")
+    assert stored_parts(feed) == 0
+    assert (feed_row(feed)["sealed_key"], feed_row(feed)["pseudonym_key"]) == (None, None)
+    assert feed.world.view(running)["state"] == "cancelled"
+    with writing(feed.world.engine) as connection, pytest.raises(FeedEnded):
+        feeds.end(connection, feed.id, actor="operator:test")
+
+
+def test_a_worker_stops_when_its_feed_has_ended(feed: Feed) -> None:
+    """The archive that was requested at the same moment fails: there is nothing to compare with."""
+    feed.next()
+    running = feed.request()
+    with writing(feed.world.engine) as connection:
+        feeds.forget(connection, FEED.c.id == feed.id, actor="operator:test")
+    feed.world.advance_all()
+    view = feed.world.view(running)
+    assert (view["state"], view["error"]["code"]) == ("failed", "feed_ended")
+
+
+def test_an_erasure_deletes_the_feeds_of_its_subject(feed: Feed) -> None:
+    """Nothing of what was delivered stays."""
+    feed.next()
+    made = feed.world
+    with writing(made.engine) as connection:
+        erasures.begin(connection, Whom.parse("user:usr_1", None), reason="T-1", actor="officer:o", ground="subject")
+    erasure.advance(made.engine, lambda: made.place.storage)
+    erasure.advance(made.engine, lambda: made.place.storage)
+    with reading(made.engine) as connection:
+        assert connection.scalar(select(func.count()).select_from(FEED)) == 0
+        assert connection.scalar(select(func.count()).select_from(PART)) == 0
+
+
+def test_one_archive_at_a_time(feed: Feed) -> None:
+    """Each begins where the last one ends: a second request is the first, and a failed archive waits its turn."""
+    first = feed.request()
+    assert feed.request() == first
+    with writing(feed.world.engine) as connection:
+        exports.cancel(connection, first, actor="operator:test")
+        connection.execute(update(models.export).where(models.export.c.id == first).values(state="failed"))  # a fault
+    second = feed.request()
+    with writing(feed.world.engine) as connection, pytest.raises(WrongState, match="same feed"):
+        retries.retry(connection, first, actor="operator:test")
+    feed.world.advance_all()
+    with writing(feed.world.engine) as connection:
+        retries.retry(connection, first, actor="operator:test")
+    feed.world.advance_all()
+    assert feed.world.view(first)["state"] == "ready"
+    assert second != first
+    assert feed_row(feed)["number"] == 2
+
+
+def test_a_record_without_a_value_comes_again(feed: Feed, exporter: MadeUpExporter) -> None:
+    """Its value was missing when it was delivered: the next archive has it, and then no other."""
+    exporter.gaps = {0: [Gap("things/thing_1", "missing", key=("thing_1",), fields=("text",))]}
+    first = feed.next()
+    with writing(feed.world.engine) as connection, pytest.raises(WrongState, match="feed"):
+        retries.retry_gaps(connection, str(feed_row(feed)["export_id"]), actor="operator:test")
+    exporter.gaps = {}
+    assert [record["id"] for record in feeding.delivered_records(feed.next())] == ["thing_1"]
+    assert feeding.delivered_records(feed.next()) == []
+    assert len(feeding.delivered_records(first)) == 9
+
+
+def test_a_source_that_fails_makes_no_tombstones(feed: Feed, exporter: MadeUpExporter) -> None:
+    """What was not read is not gone: the next archive compares it again."""
+    feed.next()
+
+    def fail(number: int) -> None:
+        if number == 1:
+            raise RuntimeError
+
+    exporter.on_batch = fail
+    exporter.records = [{**record, "text": "changed"} for record in things(9)]
+    second = feed.next()
+    assert feeding.tombstones(second) == []
+    assert len(feeding.delivered_records(second)) == 3
+    exporter.on_batch = lambda _number: None
+    exporter.records = exporter.records[:-1]
+    third = feed.next()
+    assert [stone["key"]["id"] for stone in feeding.tombstones(third)] == ["thing_8"]
+    assert len(feeding.delivered_records(third)) == 5
+
+
+def test_pseudonyms_are_those_of_the_feed(feed: Feed) -> None:
+    """The same person has the same number in all its archives, and another number scheme in other exports."""
+    seen: list[object] = []
+    for _ in range(2):
+        export_id = feed.request()
+        assert feed.world.claim() is not None
+        with writing(feed.world.engine) as connection:
+            connection.execute(update(models.export).where(models.export.c.id == export_id).values(began_at=now()))
+            seen.append(pseudonyms.numbers(connection, export_id, "agent", ["ann", "ben"][: 1 + len(seen)]))
+            exports.cancel(connection, export_id, actor="operator:test")
+        with writing(feed.world.engine) as connection:
+            connection.execute(update(models.slice).values(lease_until=now(-1)))
+        feed.world.advance_all()
+    assert seen == [{"ann": 1}, {"ann": 1, "ben": 2}]
+    with reading(feed.world.engine) as connection:
+        assert connection.scalar(select(func.count()).select_from(PSEUDONYM)) == 2
+        assert connection.scalar(select(func.count()).select_from(models.pseudonym)) == 0
+
+
+def test_a_cursor_is_that_of_the_last_archive(feed: Feed) -> None:
+    """An older cursor, one of another feed, and a changed one are refused."""
+    first, second = feeding.changes(feed.next())["cursor"], feeding.changes(feed.next())["cursor"]
+    with reading(feed.world.engine) as connection:
+        jwks, here = Jwks.parse(keys.jwks(connection)), feeds.get(connection, feed.id)
+    cursor.check_last(second, here, jwks)
+    with pytest.raises(StaleCursor, match="of archive 1"):
+        cursor.check_last(first, here, jwks)
+    with pytest.raises(StaleCursor, match="another feed"):
+        cursor.check_last(second, {**here, "id": "feed_x"}, jwks)
+    with pytest.raises(SignatureFault):
+        cursor.check_last(second[:-8] + "AAAAAAAA", here, jwks)
+
+
+def test_the_clock_requests_what_is_due(feed: Feed) -> None:
+    """After the first archive, every day; until its end, when it is forgotten."""
+    made = feed.world
+    with writing(made.engine) as connection:
+        connection.execute(update(FEED).values(every_days=1, next_at=now(-1), until=now(3_600)))
+    assert clock.request_due(made.engine, made.place.settings) == 0
+    feed.next()
+    assert clock.request_due(made.engine, made.place.settings) == 1
+    assert clock.request_due(made.engine, made.place.settings) == 0
+    made.advance_all()
+    assert feed_row(feed)["number"] == 2
+    assert clock.end_over(made.engine) == 0
+    with writing(made.engine) as connection:
+        connection.execute(update(FEED).values(until=now(-1)))
+    assert clock.end_over(made.engine) == 1
+    assert stored_parts(feed) == 0
+
+
+def test_the_clock_serves_a_standing_consent(control_url: str, tmp_path: Path, other: Provider) -> None:
+    """Each archive is sent to the recipient; with the consent the feed ends, and what was delivered is erased."""
+    made = sending_world(tmp_path, database_url=control_url)
+    recipient = other.recorded(made)
+    until = datetime.now(UTC) + timedelta(days=30)
+    consent = authorised(made, recipient, until=until)
+    feed = feeding.begin(made, profile="portability")
+    with writing(made.engine) as connection:
+        connection.execute(update(FEED).values(authorisation_id=consent))
+    feed.next()
+    export_id = str(feed_row(feed)["export_id"])
+    assert clock.send_ready(made.engine, made.place.settings) == 1
+    assert clock.send_ready(made.engine, made.place.settings) == 0
+    with reading(made.engine) as connection:
+        assert [one["recipient_id"] for one in sending.of(connection, export_id)] == [recipient]
+    with writing(made.engine) as connection:
+        authorisations.revoke(connection, consent, actor="subject:usr_1")
+    assert feed_row(feed)["ended_at"] is not None
+    assert stored_parts(feed) == 0
+
+
+def test_a_stopped_clock_ends(feed: Feed) -> None:
+    """It does what is due before it waits."""
+    stop = Event()
+    stop.set()
+    clock.run(feed.world.engine, feed.world.place.settings, stop)
+
+
+def test_a_platform_says_which_keys_it_stores(either: Engine) -> None:
+    """Of whomever; texts are compared exactly."""
+    exporter = platform_data.exporters(either)["calls"]
+    (calls,) = (one for one in exporter.datasets if one.name == "calls")
+    wanted = [("call-con_1-0",), ("call-con_b-0",), ("CALL-con_1-0",), ("call-x",)]
+    assert set(exporter.existing(calls, wanted)) == set(wanted[:2])  # type: ignore[attr-defined]  # an optional protocol

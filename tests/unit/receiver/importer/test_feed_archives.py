@@ -1,0 +1,164 @@
+"""Archives of a feed are imported in order: each once, with its tombstones, and undone in reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import feeding
+import pytest
+import unpacked
+from factories import MadeUpExporter, dataset, world
+from feeding import Feed
+from importing import import_as, undone
+from sqlalchemy import Engine, MetaData, delete, select, update
+
+from exporters.reference import schema
+from portability.api import Field, FieldType, Provenance, Record, Role
+from portability.database.engine import open_engine
+from receiver.binding.target import ImportTarget
+from receiver.faults import FeedGap
+from receiver.importer.report import ImportReport
+from receiver.ledger.merge import OnConflict
+from receiver.ledger.tables import FEED
+
+TARGET = ImportTarget(tenant="ten_here")
+MORE = (
+    Field("tenant_id", FieldType.STRING, "The company.", Provenance.PROVIDED),
+    Field("name", FieldType.STRING, "The name.", Provenance.PROVIDED),
+    Field("created_at", FieldType.DATETIME, "When it was made.", Provenance.PROVIDED),
+)
+
+
+def deals(*names: str) -> list[Record]:
+    return [
+        {"id": f"dea_{name}", "text": "", "tenant_id": "ten_1", "name": name, "created_at": "2026-01-01T00:00:00Z"}
+        for name in names
+    ]
+
+
+class FeedImport:
+    """A feed of deals, the folders of its archives, and the database that they are imported into."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.source = MadeUpExporter(deals("a", "b", "c"), datasets=(dataset("deals", Role.PROCESSOR, *MORE),))
+        self.feed: Feed = feeding.begin(world(folder, {"crm": self.source}), "tenant:ten_1", profile="switch")
+        self.into = f"sqlite:///{folder}/target.db"
+        self.archives: list[Sequence[Path]] = []
+
+    def archive(self, *names: str) -> None:
+        """Make the next archive, of these deals."""
+        self.source.records = deals(*names)
+        number = len(self.archives) + 1
+        self.archives.append(unpacked.unpacked(self.feed.next(), self.folder / f"in-{number}"))
+
+    def take(self, number: int, **options: Any) -> ImportReport:
+        """Import an archive by its number."""
+        return import_as(self.archives[number - 1], self.into, TARGET, **options)
+
+    def here(self) -> list[str]:
+        """Return the ids of the deals that are here."""
+        engine = open_engine(self.into)
+        with engine.connect() as connection:
+            found = list(connection.scalars(select(schema.deals.c.id).order_by(schema.deals.c.id)))
+        engine.dispose()
+        return found
+
+    def change(self, statement: Any) -> None:
+        """Change the database, as its owner does."""
+        engine: Engine = open_engine(self.into)
+        with engine.begin() as connection:
+            connection.execute(statement)
+        engine.dispose()
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> FeedImport:
+    """A feed whose first archive, of the deals a, b and c, is imported; the second lacks b and has d."""
+    made = FeedImport(tmp_path)
+    made.archive("a", "b", "c")
+    made.take(1)
+    made.archive("a", "c", "d")
+    return made
+
+
+def test_a_tombstone_deletes_its_row(imported: FeedImport) -> None:
+    """And nothing else changes; importing it again changes nothing."""
+    report = imported.take(2)
+    assert imported.here() == ["dea_a", "dea_c", "dea_d"]
+    assert [(one.new, one.deleted, one.same) for one in report.datasets] == [(1, 1, 0)]
+    again = imported.take(2)
+    assert (again.is_repeated, again.datasets) == (True, [])
+    assert imported.take(1).is_repeated
+    assert imported.here() == ["dea_a", "dea_c", "dea_d"]
+
+
+def test_a_record_that_returns_is_no_conflict(imported: FeedImport) -> None:
+    """It was deleted by the feed, not by the owner."""
+    imported.take(2)
+    imported.archive("a", "b", "c", "d")
+    report = imported.take(3)
+    assert (report.conflicts, [one.new for one in report.datasets]) == (0, [1])
+    assert imported.here() == ["dea_a", "dea_b", "dea_c", "dea_d"]
+
+
+def test_a_missing_archive_is_refused(imported: FeedImport) -> None:
+    """Archive 3 does not follow archive 1, and another first archive is not the one that is here."""
+    imported.archive("a")
+    with pytest.raises(FeedGap, match="the last archive imported here is 1"):
+        imported.take(3)
+    assert imported.here() == ["dea_a", "dea_b", "dea_c"]
+
+
+def test_an_archive_after_another_one_is_refused(imported: FeedImport) -> None:
+    """The sender went back to an older state of its database: its second archive follows another first archive."""
+    imported.change(update(feed_table()).values(export="another"))
+    with pytest.raises(FeedGap, match="follows another archive 1"):
+        imported.take(2)
+    with pytest.raises(FeedGap, match="another archive 1"):
+        imported.take(1)
+
+
+@pytest.mark.parametrize(("chosen", "stays"), [(OnConflict.KEEP, True), (OnConflict.TAKE, False)])
+def test_a_row_that_was_changed_here_is_a_conflict(imported: FeedImport, chosen: OnConflict, stays: bool) -> None:
+    """It stays, unless conflicts are decided for the archive."""
+    imported.change(update(schema.deals).where(schema.deals.c.id == "dea_b").values(name="ours"))
+    report = imported.take(2, on_conflict=chosen)
+    assert report.conflicts == 1
+    assert ("dea_b" in imported.here()) is stays
+
+
+def test_a_row_that_is_gone_already_is_nothing(imported: FeedImport) -> None:
+    """Its owner has deleted it before."""
+    imported.change(delete(schema.deals).where(schema.deals.c.id == "dea_b"))
+    assert imported.take(2).conflicts == 0
+    assert imported.here() == ["dea_a", "dea_c", "dea_d"]
+
+
+def test_undoing_inserts_deleted_rows_again(imported: FeedImport) -> None:
+    """The last archive first; then the feed continues from where it was."""
+    second = imported.take(2)
+    imported.archive("a")
+    third = imported.take(3)
+    with pytest.raises(FeedGap, match="later archives follow"):
+        undone(imported.into, second)
+    assert undone(imported.into, third).restored == 2
+    assert imported.here() == ["dea_a", "dea_c", "dea_d"]
+    undone(imported.into, second)
+    assert imported.here() == ["dea_a", "dea_b", "dea_c"]
+    imported.take(2)
+    imported.take(3)
+    assert imported.here() == ["dea_a"]
+
+
+def test_a_dry_run_says_what_would_be_deleted(imported: FeedImport) -> None:
+    """And does nothing."""
+    assert [one.deleted for one in imported.take(2, dry_run=True).datasets] == [1]
+    assert imported.here() == ["dea_a", "dea_b", "dea_c"]
+
+
+def feed_table() -> Any:
+    """Return the table of imported archives as SQLite has it."""
+    return FEED.to_metadata(MetaData(), schema=None)

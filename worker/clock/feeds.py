@@ -1,0 +1,90 @@
+"""Feeds that go on by themselves: the clock requests each archive that is due, sends it, and ends what is over.
+
+Several clocks may run: an archive of a feed that is open already is not requested again.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+from sqlalchemy import Engine, and_, or_, select
+
+from portability.api.errors import PortabilityError
+from portability.database import models
+from portability.database.engine import now, reading, writing
+from portability.feeds import feeds, intake
+from portability.requests.policy import Actor, ActorRole
+from portability.requests.states import ExportState
+from portability.settings import Settings
+from portability.transfers import sending
+
+log = structlog.get_logger()
+FEED, EXPORT, CONSENT, TRANSFER = models.feed, models.export, models.authorisation, models.transfer
+ACTOR = "clock"
+PAGE = 100
+
+
+def run(engine: Engine, settings: Settings, stop: threading.Event) -> None:
+    """Serve feeds regularly until stopped; while the database is down, wait."""
+    while not stop.is_set():
+        try:
+            done = {"ended": end_over(engine), "sent": send_ready(engine, settings)}
+            done["requested"] = request_due(engine, settings)
+            if any(done.values()):
+                log.info("feeds.done", **done)
+        except PortabilityError as error:
+            log.warning("feeds.waits", code=error.code)
+        except Exception as error:
+            log.exception("feeds.failed", error=type(error).__name__)
+        stop.wait(settings.clock_seconds)
+
+
+def end_over(engine: Engine) -> int:
+    """End feeds whose time is over, or whose consent no longer stands; returns how many. Raises DatabaseUnavailable."""
+    serves = CONSENT.c.id == FEED.c.authorisation_id
+    lasts = or_(CONSENT.c.expires_at.is_(None), CONSENT.c.expires_at > now())
+    stands = select(CONSENT.c.id).where(serves, CONSENT.c.revoked_at.is_(None), lasts).exists()
+    over = or_(FEED.c.until <= now(), and_(FEED.c.authorisation_id.is_not(None), ~stands))
+    ended = 0
+    with reading(engine) as connection:
+        chosen = connection.scalars(select(FEED.c.id).where(FEED.c.ended_at.is_(None), over).limit(PAGE)).all()
+    for feed_id in chosen:
+        with writing(engine) as connection:
+            feeds.end(connection, feed_id, actor=ACTOR)
+        ended += 1
+    return ended
+
+
+def request_due(engine: Engine, settings: Settings) -> int:
+    """Request the archives that are due; returns how many. Raises DatabaseUnavailable."""
+    due = (FEED.c.ended_at.is_(None), FEED.c.next_at <= now(), FEED.c.number > 0)
+    with reading(engine) as connection:
+        rows = connection.execute(select(FEED).where(*due).order_by(FEED.c.next_at).limit(PAGE)).mappings().all()
+    requested = 0
+    for row in rows:
+        try:
+            with writing(engine) as connection:
+                requested += intake.take_due(connection, settings, row) is not None
+        except PortabilityError as error:
+            log.warning("feed.refused", feed=row["id"], code=error.code)
+    return requested
+
+
+def send_ready(engine: Engine, settings: Settings) -> int:
+    """Send each ready archive of a feed that serves a consent, once; returns how many. Raises DatabaseUnavailable."""
+    sent = select(TRANSFER.c.id).where(TRANSFER.c.export_id == EXPORT.c.id).exists()
+    of_feed = (EXPORT.c.id == FEED.c.export_id, CONSENT.c.id == FEED.c.authorisation_id, FEED.c.ended_at.is_(None))
+    waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed")).where(*of_feed)
+    with reading(engine) as connection:
+        rows = connection.execute(waiting.where(EXPORT.c.state == ExportState.READY, ~sent).limit(PAGE)).all()
+    done = 0
+    for row in rows:
+        try:
+            with writing(engine) as connection:
+                actor = Actor(ActorRole.OPERATOR, ACTOR)
+                sending.start(connection, settings, row.id, row.recipient_id, actor=actor)
+            done += 1
+        except PortabilityError as error:
+            log.warning("feed.unsent", feed=row.feed, export=row.id, code=error.code)
+    return done

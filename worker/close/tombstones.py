@@ -1,0 +1,161 @@
+"""The changes of a feed's archive: tombstones of what is gone since the archive before, and the cursor after it.
+
+A record is gone if it was delivered and its dataset was read to the end without it. Of a dataset that was not read to
+its end nothing is said: what was delivered of it stays, and the next archive compares it again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import chain
+from typing import Any
+
+import orjson
+
+from archive import bag
+from archive.parts import FORMAT
+from portability.api import COVERAGE_UNDECIDED, JSON, KeyedExporter
+from portability.api.times import rfc3339
+from portability.database.engine import reading
+from portability.feeds import parts
+from portability.feeds.cursor import FeedCursor, maps_sha256
+from portability.feeds.parts import DeliveredEntry, DeliveredName
+from portability.requests.planned_maps import PlannedMaps
+from portability.requests.states import DatasetState
+from portability.trust import keys
+from worker.claim.claims import Claim
+from worker.context import WorkerContext
+from worker.write.changes import VolumeChanges
+from worker.write.open_volume import OpenVolume
+
+BLOCK_LINES = 1_000
+_SCHEMA = "CREATE TABLE tombstone (exporter TEXT, dataset TEXT, line BLOB)"
+
+
+class TombstoneReason(StrEnum):
+    """Why a record is gone."""
+
+    DELETED = "deleted"
+    """The source no longer stores it."""
+    OUT_OF_SCOPE = "out_of_scope"
+    """It is stored, and a relation, an instruction, a rule or a map no longer gives it to this subject."""
+    ABSENT = "absent"
+    """It is no longer among the subject's records; the source cannot say whether it still stores it."""
+
+
+def write_changes(
+    context: WorkerContext,
+    claim: Claim,
+    volume: OpenVolume,
+    gaps: Sequence[Mapping[str, Any]],
+    maps: PlannedMaps | None,
+) -> None:
+    """Write `changes.json` and the tombstones into the closing volume. Raises VolumeFault, NoSigningKey."""
+    changes = volume.changes
+    if changes is None:
+        return
+    with closing(sqlite3.connect("")) as scratch:
+        scratch.execute(_SCHEMA)
+        _find(context, claim, volume, changes, gaps, scratch)
+        counted = scratch.execute(
+            "SELECT exporter, dataset, count(*) FROM tombstone GROUP BY 1, 2 ORDER BY 1, 2"
+        ).fetchall()
+        for exporter, dataset, _count in counted:
+            volume.output.tag(bag.tombstones(exporter, dataset), _blocks(scratch, exporter, dataset))
+    listed: list[JSON] = [
+        {"exporter": exporter, "dataset": dataset, "path": bag.tombstones(exporter, dataset), "records": count}
+        for exporter, dataset, count in counted
+    ]
+    document = _document(context, claim, changes, maps)
+    volume.output.tag(bag.CHANGES, [orjson.dumps({**document, "tombstones": listed}, option=orjson.OPT_INDENT_2)])
+
+
+def _document(
+    context: WorkerContext, claim: Claim, changes: VolumeChanges, maps: PlannedMaps | None
+) -> dict[str, JSON]:
+    """Return changes.json without its tombstones (docs/archive-format.md)."""
+    feed, export = changes.feed, claim.export
+    horizon: Mapping[str, JSON] = {}
+    cursor = FeedCursor(feed["id"], feed["number"] + 1, claim.id, maps_sha256(maps), horizon)
+    with reading(context.engine) as connection:
+        key = keys.signing(connection, context.settings.keys)
+    is_first = feed["number"] == 0
+    return {
+        "format": FORMAT,
+        "feed": cursor.feed,
+        "number": cursor.number,
+        "after": None if is_first else {"number": feed["number"], "export": feed["export_id"]},
+        "mode": "full" if is_first else "hashes",
+        "began_at": rfc3339(export["began_at"]),
+        "maps_sha256": cursor.maps,
+        "horizon": dict(horizon),
+        "cursor": cursor.sign(context.settings.iss, export["subject_ref"], key),
+    }
+
+
+def _find(
+    context: WorkerContext,
+    claim: Claim,
+    volume: OpenVolume,
+    changes: VolumeChanges,
+    gaps: Sequence[Mapping[str, Any]],
+    scratch: sqlite3.Connection,
+) -> None:
+    """Find what was delivered before and was not seen now: as tombstones, or carried to the next archive."""
+    feed, check, gone = changes.feed, volume.job.check, changes.base
+    unread = _unread(gaps)
+    gone.remove(chain(parts.of_export(context.engine, feed["id"], claim.id), changes.parts()))
+    for part in parts.until(context.engine, feed["id"], feed["number"]):
+        check()
+        # A record that two parts name is taken once.
+        taken = set(gone.take([digest for digest, _hash in changes.key.index(part)]))
+        for name, entries in changes.key.open(part) if taken else ():
+            found = list({entry.digest: entry for entry in entries if entry.digest in taken}.values())
+            taken -= {entry.digest for entry in found}
+            if (name.exporter, name.dataset) in unread or name.exporter not in volume.job.exporters:
+                changes.carry(name, found)
+            elif name.key and found:
+                scratch.executemany("INSERT INTO tombstone VALUES (?, ?, ?)", _lines(volume, name, found))
+
+
+def _unread(gaps: Sequence[Mapping[str, Any]]) -> Collection[tuple[str, str]]:
+    """Return the datasets of which records may be missing: a gap names no record, no file and no column."""
+    return {
+        (gap["exporter"], gap["dataset"])
+        for gap in gaps
+        if gap["record"] is None and gap["reason"] != COVERAGE_UNDECIDED and not (gap["resume"] or {}).get("missed")
+    }
+
+
+def _lines(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]) -> Iterator[tuple[str, str, bytes]]:
+    """Yield the tombstones of records with their dataset, as rows."""
+    at = rfc3339(datetime.now(UTC))
+    for entry, reason in zip(gone, _reasons(volume, name, gone), strict=True):
+        key = dict(zip(name.key, entry.key, strict=True))
+        yield name.exporter, name.dataset, orjson.dumps({"key": key, "at": at, "reason": reason}) + b"\n"
+
+
+def _reasons(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]) -> Sequence[TombstoneReason]:
+    exporter = volume.job.exporters[name.exporter]
+    datasets = {line.dataset.name: line for line in volume.job.plan.lines if line.exporter == name.exporter}
+    line = datasets.get(name.dataset)
+    if line is None or line.state is not DatasetState.PENDING or line.dataset.key != name.key:
+        return [TombstoneReason.OUT_OF_SCOPE] * len(gone)
+    if not isinstance(exporter, KeyedExporter):
+        return [TombstoneReason.ABSENT] * len(gone)
+    wanted = [entry.key for entry in gone]
+    answer = volume.job.patience.once(line.name, lambda: frozenset(exporter.existing(line.dataset, wanted)))
+    if answer.error is not None or answer.value is None:
+        return [TombstoneReason.ABSENT] * len(gone)
+    return [TombstoneReason.OUT_OF_SCOPE if key in answer.value else TombstoneReason.DELETED for key in wanted]
+
+
+def _blocks(scratch: sqlite3.Connection, exporter: str, dataset: str) -> Iterator[bytes]:
+    query = "SELECT line FROM tombstone WHERE exporter = ? AND dataset = ? ORDER BY rowid"
+    found = scratch.execute(query, (exporter, dataset))
+    while lines := found.fetchmany(BLOCK_LINES):
+        yield b"".join(line for (line,) in lines)
