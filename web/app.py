@@ -104,7 +104,17 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
 def _route(app: FastAPI, settings: Settings) -> None:
     """Add the routes of all pages and of the API."""
     own = (login, address_login, my_sessions, me, my_transfers, my_pulls)
-    of_staff = (desk, desk_work, desk_audit, desk_inbox, desk_recipients, desk_referrals, desk_report, desk_sources, staff)
+    of_staff = (
+        desk,
+        desk_work,
+        desk_audit,
+        desk_inbox,
+        desk_recipients,
+        desk_referrals,
+        desk_report,
+        desk_sources,
+        staff,
+    )
     of_programs = (exports, erasure_holds, report, recipients, transfers, inbox, public, oauth, pulls)
     for room in (brand, *own, *of_staff, download, *of_programs):
         app.include_router(room.router)

@@ -7,8 +7,8 @@ from alembic import op
 
 from portability.database.engine import JsonType, UtcTime
 
-revision = "0029_report"
-down_revision = "0024_desk"
+revision = "0028_report"
+down_revision = "0027_feeds"
 
 
 def upgrade() -> None:
