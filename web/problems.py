@@ -215,7 +215,7 @@ async def _for_step_up(request: Request, error: Exception) -> Response:
 def _for_refused_pull(request: Request, error: Exception) -> Response:
     """Answer a provider as the RFCs of OAuth say, and a person with a page that has the same code."""
     assert isinstance(error, PullRefused)  # noqa: S101  # as above
-    noted = {"error": error.fault, "at": request.scope["route"].path}
+    noted = {"error": error.fault, "at": request.scope["route"].path.partition("/{")[0]}
     who = f"recipient:{error.recipient_id}" if error.recipient_id else "client"
     request.app.state.place.observations.note("pull.refused", who, **noted)
     if not for_programs(request):

@@ -80,7 +80,6 @@ def give(
     kind, identifier, owner = subjects.parse(subject, tenant)
     _check_end(until)
     to = recipients.approved(connection, recipient)
-    scope = _scope(to, datasets, exporters)
     authorisation_id, is_once = f"aut_{secrets.token_hex(10)}", not until
     values: dict[str, Any] = {
         "id": authorisation_id,
@@ -89,7 +88,7 @@ def give(
         "subject_id": identifier,
         "subject_ref": subjects.pairwise_ref(connection, kind, identifier, owner),
         "tenant": owner,
-        "datasets": scope,
+        "datasets": _scope(to, datasets, exporters),
         "once": is_once,
         "expires_at": until,
         "evidence": _evidence(actor, evidence),
@@ -103,8 +102,8 @@ def give(
     connection.execute(insert(TABLE).values(**values, **confirmation))
     message = MessageKind.CONSENT_GIVEN if is_confirmed else MessageKind.CONSENT_ASKED
     outbox.queue_consent(connection, message, authorisation_id, kind)
-    detail: audit.Detail = {"recipient": to["id"], "once": is_once, "confirmed": is_confirmed}
-    detail = {"authorisation": authorisation_id, **detail}
+    answered = {"once": is_once, "confirmed": is_confirmed}
+    detail: audit.Detail = {"authorisation": authorisation_id, "recipient": to["id"], **answered}
     audit.record(connection, "authorisation.given", actor=str(actor), detail=detail)
     return authorisation_id
 

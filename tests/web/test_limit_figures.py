@@ -99,6 +99,11 @@ def token_requests(served: Served) -> Answers:
         yield httpx.post(f"{served.url}/v1/oauth/token", data={"grant_type": "authorization_code"})
 
 
+def wrong_tokens(served: Served) -> Answers:
+    while True:
+        yield httpx.get(f"{served.url}/v1/pulls/x", headers={"Authorization": "DPoP x"})
+
+
 def arrivals(served: Served) -> Answers:
     with served.browser() as visitor:
         while True:
@@ -119,6 +124,7 @@ ATTEMPTS: dict[str, Callable[[Served], Answers]] = {
     "retries": retries,
     "receipts": receipts,
     "token_requests": token_requests,
+    "wrong_tokens": wrong_tokens,
     "arrivals": arrivals,
 }
 

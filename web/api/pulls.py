@@ -29,7 +29,17 @@ SCHEME = "dpop"
 
 
 def _consent(request: Request, place: CurrentContext) -> RowMapping:
-    """Return the consent that a request's token stands for. Raises PullRefused."""
+    """Return the consent that a request's token stands for; wrong tokens and proofs count. Raises PullRefused."""
+    counted = ("token", rendering.address(request))
+    place.limits.check(limits.LINK, *counted)
+    try:
+        return _checked(request, place)
+    except PullRefused:
+        place.limits.attempt(limits.LINK, *counted)
+        raise
+
+
+def _checked(request: Request, place: AppContext) -> RowMapping:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != SCHEME or not token:
         raise PullRefused(OAuthFault.INVALID_TOKEN, "the request has no access token with the scheme DPoP")

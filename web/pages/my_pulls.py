@@ -45,7 +45,7 @@ def authorize(request: Request, place: CurrentContext, client_id: str = "", requ
         row = pushed_requests.pending(connection, handle, client_id)
     if request.query_params.keys() - ASKED or len(request.query_params.multi_items()) != len(ASKED):
         recipient = f"recipient:{row['recipient_id']}"
-        place.observations.note("pull.refused", recipient, error=OAuthFault.INVALID_REQUEST, request=row["id"])
+        place.observations.note("pull.refused", recipient, error=OAuthFault.INVALID_REQUEST, at=AUTHORIZE)
         return RedirectResponse(_answer(place, row, error=OAuthFault.INVALID_REQUEST), 303)
     return rendering.see_other(f"/me/pulls/{handle}")
 
