@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pyrage
+from judges.programs import program
 from repository import ROOT
 
 from receiver.conformance.signers import KitKey
@@ -85,7 +86,9 @@ def receiving(
     }
     (folder / "config.json").write_text(json.dumps(config))
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["node", source / "receiver.mjs", folder / "config.json"], stderr=log)
+        process = subprocess.Popen(
+            [program("node", package="nodejs"), source / "receiver.mjs", folder / "config.json"], stderr=log
+        )
     receiver = NodeReceiver(f"http://127.0.0.1:{port}", folder, identity)
     try:
         _wait(receiver, process)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judges.programs import program
 from repository import ROOT
 
 from portability.api.errors import PortabilityError
@@ -163,10 +163,9 @@ def heading_exists(section: str) -> bool:
     return anchor in made
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
 def test_the_receiver_in_node_says_what_the_vectors_say() -> None:
     """A receiver that shares no code with this software accepts and refuses the same, with the same codes."""
-    command = ["node", "--test", str(FOLDER / "receiver" / "check-vectors.mjs")]
+    command = [program("node", package="nodejs"), "--test", str(FOLDER / "receiver" / "check-vectors.mjs")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, [line for line in done.stdout.splitlines() if line.startswith("not ok")]
