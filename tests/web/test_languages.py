@@ -139,12 +139,14 @@ def test_each_page_is_in_each_language(
         exports = (f"/staff/exports/{each}" for each in (filled.ready, filled.waiting, filled.denied))
         desk = ("/staff", "/staff?state=all", "/staff/new", "/staff/recipients", "/staff/report", "/staff/sources")
         inbox = ("/staff/inbox", f"/staff/inbox/{filled.received}")
-        for path in (*desk, *inbox, "/staff/audit?check=1", *exports):
+        texts = (f"/staff/exports/{filled.waiting}/texts/{name}" for name in ("no_mandate", "which_data"))
+        for path in (*desk, *inbox, "/staff/audit?check=1", *exports, *texts):
             check(visitor.client.get(path), language)
         check(visitor.send("/staff/search", page="/staff", q="ann@mail.example"), language)
         check(visitor.send("/staff/look-up", page="/staff/new", address="ann@mail.example"), language)
-        for what in ("approve", "cancel", "assign", "release"):
-            check(visitor.send("/staff/bulk", page="/staff", what=what, selected=filled.waiting), language)
+        for what in ("approve", "cancel", "assign", "assign_to", "release"):
+            chosen = {"what": what, "selected": filled.waiting, "assignee": "olga" if what == "assign_to" else ""}
+            check(visitor.send("/staff/bulk", page="/staff", **chosen), language)
         for what in ("deny", "recall"):
             export_id = filled.waiting if what == "deny" else filled.ready
             check(visitor.send(f"/staff/exports/{export_id}/{what}", page="/staff", reason="12"), language)
