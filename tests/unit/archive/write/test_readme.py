@@ -73,7 +73,7 @@ def test_every_language_has_a_section_and_a_link_to_it() -> None:
     assert [*sections][-1] == "en"
     for language, section in sections.items():
         assert f'<a href="#{language}" lang="{language}" hreflang="{language}">{own_name(language)}</a>' in text
-        for tag in ("<h2>", "<table>", "<tr>", "<pre>"):
+        for tag in ("<h2>", "<table>", "<tr>", "<pre "):
             assert section.count(tag) == sections[SOURCE].count(tag) > 0
         assert say(language, "readme.incomplete") in section
         assert escape(explanation("missing", language) or "") in section
