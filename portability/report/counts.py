@@ -6,7 +6,7 @@ row, whose size depends on months, profiles and regimes, and not on how many req
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -30,7 +30,10 @@ class ReportCounts:
     at: datetime
     """When it was made."""
     rows: Mapping[str, Sequence[Sequence[Any]]]
-    """By the name of a question: rows of the month, its labels, and the number."""
+    """By the name of a question: rows of the month, its labels, and the number; of `requests` also the times.
+
+    Times are numbers of requests by seconds, whose digits are text as in JSON; empty without answers.
+    """
 
 
 def present(connection: Connection, zone: tzinfo) -> ReportCounts:
@@ -49,7 +52,7 @@ def counted(connection: Connection, zone: tzinfo) -> ReportCounts:
         name: [list(row) for question in asked for row in connection.execute(question(month_of))]
         for name, asked in questions.QUESTIONS.items()
     }
-    return ReportCounts(at, found)
+    return ReportCounts(at, {**found, "requests": _with_times(found["requests"])})
 
 
 def count(engine: Engine, zone: tzinfo) -> None:
@@ -58,6 +61,17 @@ def count(engine: Engine, zone: tzinfo) -> None:
         found = counted(connection, zone)
     with writing(engine) as connection:
         connection.execute(update(DEPLOYMENT).values(report_counts=found.rows, report_counted_at=found.at))
+
+
+def _with_times(rows: Iterable[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """Return a row for each month, profile, regime and standing, with all its times: a report reads few rows."""
+    found: dict[tuple[str, ...], tuple[int, dict[str, int]]] = {}
+    for *labels, seconds, number in rows:
+        total, times = found.get(tuple(labels), (0, {}))
+        if seconds is not None:
+            times[str(seconds)] = number
+        found[tuple(labels)] = (total + number, times)
+    return [[*labels, *numbers] for labels, numbers in found.items()]
 
 
 def _months(at: datetime, zone: tzinfo) -> MonthOf:

@@ -105,7 +105,7 @@ def _received(cells: _Cells, months: Sequence[str]) -> ReportTable:
     """Requests by month: all, and by profile and by regime, with 0 where no request came."""
     found: Counter[tuple[str, ...]] = Counter()
     regimes = set()
-    for month, profile, regime, _standing, _seconds, number in cells.counts.rows["requests"]:
+    for month, profile, regime, _standing, number, _passed in cells.counts.rows["requests"]:
         if month in cells.months:
             regimes.add(regime)
             for group in (("all", ""), ("profile", profile), ("regime", regime)):
@@ -122,7 +122,7 @@ def _received(cells: _Cells, months: Sequence[str]) -> ReportTable:
 def _requests(cells: _Cells) -> ReportTable:
     """Requests by month, profile and regime together, and by what has become of them."""
     found: dict[tuple[str, str, str], Counter[str]] = {}
-    for month, profile, regime, standing, _seconds, number in cells.counts.rows["requests"]:
+    for month, profile, regime, standing, number, _passed in cells.counts.rows["requests"]:
         if month in cells.months:
             found.setdefault((month, profile, regime), Counter())[standing] += number
     rows = [[*labels, *_standings(cells, by)] for labels, by in sorted(found.items())]
@@ -134,14 +134,13 @@ def _answers(cells: _Cells, months: Sequence[str]) -> ReportTable:
     standings: dict[Group, Counter[str]] = {("all", ""): Counter()}
     for name, values in (("month", months), ("profile", Profile)):
         standings |= {(name, str(value)): Counter() for value in values}
-    times: dict[Group, Counter[int]] = {}
-    for month, profile, regime, standing, seconds, number in sorted(cells.counts.rows["requests"], key=_order):
+    times: dict[Group, Counter[str]] = {}
+    for month, profile, regime, standing, number, passed in sorted(cells.counts.rows["requests"], key=_order):
         if month not in cells.months:
             continue
         for group in (("all", ""), ("month", month), ("profile", profile), ("regime", regime)):
             standings.setdefault(group, Counter())[standing] += number
-            if seconds is not None:
-                times.setdefault(group, Counter())[seconds] += number
+            times.setdefault(group, Counter()).update(passed)
     rows = [
         [*group, *_standings(cells, by), *_times(cells, times.get(group, Counter()))] for group, by in standings.items()
     ]
@@ -157,9 +156,8 @@ def _standings(cells: _Cells, by: Counter[str]) -> list[JSON]:
     return cells.stated((by.total(), answered, *(by[standing] for standing in RequestStanding)))
 
 
-def _times(cells: _Cells, times: Counter[int]) -> list[JSON]:
-    answers = times.total()
-    states = cells.precision.states_times(answers)
+def _times(cells: _Cells, found: Counter[str]) -> list[JSON]:
+    states, times = cells.precision.states_times(found.total()), {int(seconds): n for seconds, n in found.items()}
     return [percentile(times, share) if states else None for share in SHARES.values()]
 
 

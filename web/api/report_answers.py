@@ -10,11 +10,14 @@ from portability.law.profiles import Profile
 from portability.report.disclosure import ReportPrecision
 from portability.report.questions import AgreementKind, AgreementStanding
 from portability.requests.approvals import DenialBasis
-from web.api.texts import Moment, PluginName, Prose, Word, documented
+from web.api.texts import Moment, PluginName, Word, documented
 
 Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
 ReportMonth = Annotated[str, Field(max_length=20), documented(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 """As a request names it; the engine checks it."""
+GroupValue = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{0,64}$", description="Empty for `all`, and without a law")]
+LawName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{0,64}$", description="Empty: no law has set a due date")]
+TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$", description="Of the IANA's database")]
 Count = Annotated[int, Field(ge=0)]
 PeopleCount = Annotated[Count | None, Field(description="In a rounded report null: one to four")]
 Seconds = Annotated[Count | None, Field(description="Null: no answers, or too few for a rounded report")]
@@ -38,7 +41,7 @@ class ReceivedRow(BaseModel):
 
     month: Month
     by: Annotated[Word, Field(description="`all`, `profile` or `regime`")]
-    value: Prose
+    value: GroupValue
     received: PeopleCount
 
 
@@ -46,7 +49,7 @@ class AnswersRow(StandingCounts):
     """Requests and the times until their answer: all, of a month, of a profile, or of a regime."""
 
     by: Annotated[Word, Field(description="`all`, `month`, `profile` or `regime`")]
-    value: Prose
+    value: GroupValue
     median_seconds: Seconds
     percentile_95_seconds: Seconds
 
@@ -56,7 +59,7 @@ class RequestsRow(StandingCounts):
 
     month: Month
     profile: Profile
-    regime: Prose
+    regime: LawName
 
 
 class RefusalsRow(BaseModel):
@@ -69,7 +72,7 @@ class RefusalsRow(BaseModel):
 class RecallsRow(BaseModel):
     """Breach records, by a law's deadline to notify."""
 
-    regime: Prose
+    regime: LawName
     opened: PeopleCount
     closed_in_time: PeopleCount
     closed_late: PeopleCount
@@ -102,7 +105,7 @@ class OfficerReport(BaseModel):
 
     first: Month
     last: Month
-    time_zone: Prose
+    time_zone: TimeZone
     counts: ReportPrecision
     counted_at: Moment
     received: list[ReceivedRow]

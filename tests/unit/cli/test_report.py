@@ -42,7 +42,8 @@ def test_the_figures_are_printed_in_each_form(run: Run) -> None:
 @pytest.mark.usefixtures("reported")
 def test_who_may_not_read_the_request_log_gets_no_report(run: Run) -> None:
     """Staff are refused; a wrong month is named."""
-    assert run("report", "--as", "staff:sam").exit_code == 1
+    refused = run("report", "--as", "staff:sam")
+    assert (refused.exit_code, "[not_allowed]" in refused.stderr) == (2, True)
     wrong = run("report", "--first", "2026-13")
     assert wrong.exit_code == 2
     assert "'2026-13'" in wrong.stderr
