@@ -38,7 +38,7 @@ def measure(*, long: bool) -> Figure:
                 raise RuntimeError(f"the archive has {found[0]} records and {found[1]} tombstones")
             return seconds
 
-        return interleaved("delta_hashes", delta, lambda: export(place, ["jsonl"]), target=1.5, n=3)
+        return interleaved("delta_hashes", delta, lambda: export(place, ["jsonl"]), target=2.0, n=3)
 
 
 def _next(feed: Feed) -> tuple[float, str]:

@@ -111,7 +111,7 @@ class FeedKey:
         of_heads, of_keys = _LENGTHS.unpack_from(text)
         first = _LENGTHS.size + of_heads
         hashes = text[first + of_keys :]
-        return text[_LENGTHS.size : first], text[first : first + of_keys], _PAIR.iter_unpack(hashes)  # type: ignore[return-value]  # two texts of bytes
+        return text[_LENGTHS.size : first], text[first : first + of_keys], _PAIR.iter_unpack(hashes)
 
     def digests(self, name: DeliveredName, found: Iterable[Sequence[Any]]) -> list[bytes]:
         """Return the digests of the keys of one dataset, `HASH_BYTES` long."""

@@ -34,14 +34,14 @@ FEED, PART, PSEUDONYM = models.feed, models.feed_part, models.feed_pseudonym
 
 
 @pytest.fixture
-def exporter() -> MadeUpExporter:
+def changing() -> MadeUpExporter:
     return MadeUpExporter(things(9))
 
 
 @pytest.fixture
-def feed(control_url: str, tmp_path: Path, exporter: MadeUpExporter) -> Feed:
-    """A feed of the exporter, without an archive."""
-    return feeding.begin(world(tmp_path, {"made": exporter}, database_url=control_url))
+def feed(control_url: str, tmp_path: Path, changing: MadeUpExporter) -> Feed:
+    """A feed of that source, without an archive."""
+    return feeding.begin(world(tmp_path, {"made": changing}, database_url=control_url))
 
 
 def feed_row(feed: Feed) -> dict[str, object]:
@@ -121,19 +121,19 @@ def test_one_archive_at_a_time(feed: Feed) -> None:
     assert feed_row(feed)["number"] == 2
 
 
-def test_a_record_without_a_value_comes_again(feed: Feed, exporter: MadeUpExporter) -> None:
+def test_a_record_without_a_value_comes_again(feed: Feed, changing: MadeUpExporter) -> None:
     """Its value was missing when it was delivered: the next archive has it, and then no other."""
-    exporter.gaps = {0: [Gap("things/thing_1", "missing", key=("thing_1",), fields=("text",))]}
+    changing.gaps = {0: [Gap("things/thing_1", "missing", key=("thing_1",), fields=("text",))]}
     first = feed.next()
     with writing(feed.world.engine) as connection, pytest.raises(WrongState, match="feed"):
         retries.retry_gaps(connection, str(feed_row(feed)["export_id"]), actor="operator:test")
-    exporter.gaps = {}
+    changing.gaps = {}
     assert [record["id"] for record in feeding.delivered_records(feed.next())] == ["thing_1"]
     assert feeding.delivered_records(feed.next()) == []
     assert len(feeding.delivered_records(first)) == 9
 
 
-def test_a_source_that_fails_makes_no_tombstones(feed: Feed, exporter: MadeUpExporter) -> None:
+def test_a_source_that_fails_makes_no_tombstones(feed: Feed, changing: MadeUpExporter) -> None:
     """What was not read is not gone: the next archive compares it again."""
     feed.next()
 
@@ -141,13 +141,13 @@ def test_a_source_that_fails_makes_no_tombstones(feed: Feed, exporter: MadeUpExp
         if number == 1:
             raise RuntimeError
 
-    exporter.on_batch = fail
-    exporter.records = [{**record, "text": "changed"} for record in things(9)]
+    changing.on_batch = fail
+    changing.records = [{**record, "text": "changed"} for record in things(9)]
     second = feed.next()
     assert feeding.tombstones(second) == []
     assert len(feeding.delivered_records(second)) == 3
-    exporter.on_batch = lambda _number: None
-    exporter.records = exporter.records[:-1]
+    changing.on_batch = lambda _number: None
+    changing.records = changing.records[:-1]
     third = feed.next()
     assert [stone["key"]["id"] for stone in feeding.tombstones(third)] == ["thing_8"]
     assert len(feeding.delivered_records(third)) == 5
@@ -234,7 +234,7 @@ def test_a_stopped_clock_ends(feed: Feed) -> None:
 
 def test_a_platform_says_which_keys_it_stores(either: Engine) -> None:
     """Of whomever; texts are compared exactly."""
-    exporter = platform_data.exporters(either)["calls"]
-    (calls,) = (one for one in exporter.datasets if one.name == "calls")
+    changing = platform_data.exporters(either)["calls"]
+    (calls,) = (one for one in changing.datasets if one.name == "calls")
     wanted = [("call-con_1-0",), ("call-con_b-0",), ("CALL-con_1-0",), ("call-x",)]
-    assert set(exporter.existing(calls, wanted)) == set(wanted[:2])  # type: ignore[attr-defined]  # an optional protocol
+    assert set(changing.existing(calls, wanted)) == set(wanted[:2])  # type: ignore[attr-defined]  # an optional protocol

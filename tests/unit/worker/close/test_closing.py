@@ -27,7 +27,7 @@ from worker.plan.plan import ExportPlan, PlanLine
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXPORT: dict[str, Any] = {
-    **dict.fromkeys(("since", "until")),
+    **dict.fromkeys(("since", "until", "feed_id")),
     **dict.fromkeys(("received_at", "began_at"), AT),
     "id": "exp_1",
     "profile": "access",
