@@ -8,14 +8,25 @@ from fastapi.responses import Response
 from portability import design
 from portability.requests.states import ExportState
 from web import rendering
+from web.charts import chart
 
 router = APIRouter(prefix="/development", include_in_schema=False)
 
-BARS = (12, 30, 0, 44, 61, 58, 100, 83, 0, 22, 47, 35)
-"""The heights of the bars of a chart, in percent."""
+TONES = {tone: tone for tone in ("accent", "good", "warn", "bad", "soft", "ink")}
+"""The colours of charts; each is a series of its own here."""
+MONTHS = [f"2026-{month:02}" for month in range(1, 13)]
+COUNTS = (12, 30, 0, 44, 61, 58, 100, 83, 0, 22, 47, 35)
+PARTS = ("calls", "chats", "billing")
 
 
 @router.get("/components")
 def components(request: Request) -> Response:
     """Show the components, in the visitor's language and colour scheme."""
-    return rendering.page(request, "components.html", states=[*ExportState], grounds=design.TEXT_ON, bars=BARS)
+    shown = {
+        "columns": chart(MONTHS, {tone: [count // place for count in COUNTS] for place, tone in enumerate(TONES, 1)}),
+        "small": chart(MONTHS, {"accent": COUNTS}),
+        "empty": chart(MONTHS, {"accent": [0] * len(MONTHS)}),
+        "ranked": chart(PARTS, {tone: [40 // place, 9 * place, 0] for place, tone in enumerate(TONES, 1)}),
+    }
+    pairs = {"states": [*ExportState], "grounds": design.TEXT_ON, "tones": TONES}
+    return rendering.page(request, "components.html", **pairs, **shown)
