@@ -22,11 +22,14 @@ PARTS = ("calls", "chats", "billing")
 @router.get("/components")
 def components(request: Request) -> Response:
     """Show the components, in the visitor's language and colour scheme."""
-    shown = {
-        "columns": chart(MONTHS, {tone: [count // place for count in COUNTS] for place, tone in enumerate(TONES, 1)}),
-        "small": chart(MONTHS, {"accent": COUNTS}),
-        "empty": chart(MONTHS, {"accent": [0] * len(MONTHS)}),
-        "ranked": chart(PARTS, {tone: [40 // place, 9 * place, 0] for place, tone in enumerate(TONES, 1)}),
-    }
-    pairs = {"states": [*ExportState], "grounds": design.TEXT_ON, "tones": TONES}
-    return rendering.page(request, "components.html", **pairs, **shown)
+    return rendering.page(
+        request,
+        "components.html",
+        states=[*ExportState],
+        grounds=design.TEXT_ON,
+        tones=TONES,
+        columns=chart(MONTHS, {tone: [count // place for count in COUNTS] for place, tone in enumerate(TONES, 1)}),
+        small=chart(MONTHS, {"accent": COUNTS}),
+        empty=chart(MONTHS, {"accent": [0] * len(MONTHS)}),
+        ranked=chart(PARTS, {tone: [40 // place, 9 * place, 0] for place, tone in enumerate(TONES, 1)}),
+    )
