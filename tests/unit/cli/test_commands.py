@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 
+import click
 import pytest
 from click.testing import Result
 from factories import World
@@ -33,6 +37,23 @@ def test_help_lists_every_command_below_its_topic(run: Run) -> None:
     assert all(words > 1 for names in listed.values() for words in names.values())
     assert COMMANDS.keys() >= NAMES
     assert len(COMMANDS) == sum(map(len, TOPICS.values()))
+
+
+def test_the_list_says_what_each_command_says_itself() -> None:
+    """The list repeats the first sentence of each command's help, so that it imports none of them."""
+    for names in TOPICS.values():
+        for place, about in names.values():
+            command: click.Command = resolve_name(place)
+            assert command.help is not None
+            assert " ".join(command.help.split()).startswith(about)
+            assert about.endswith(".")
+
+
+def test_the_list_imports_no_command() -> None:
+    """`portability --help` answers at once: neither a database nor a web server is imported."""
+    program = "import sys; from cli.main import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"sqlalchemy", "fastapi", "rq", "cli.web"} & {*done.stdout.split("\n")[-2].split()}
 
 
 @pytest.mark.parametrize("command", ["demo", "up", "seed"])
