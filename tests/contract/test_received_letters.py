@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from worker.clock import message_delivery
 
 LISTED = [row["kind"] for row in table(ROOT / "docs" / "mail.md", "kind")]
 LANGUAGES = ("de", "en", "id")
+STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+"""For dark screens; the only part of a letter that may have braces."""
 PLAIN = ("expiring", "extended", "downloaded", "fetched", "recalled", "address_changed")
 """Letters about an export that is ready, beside those that its request, its end, a link and a transfer bring."""
 
@@ -86,5 +89,6 @@ def test_each_letter_is_received(tmp_path: Path, box: Postbox, other: Provider, 
         assert str(message["Subject"]) == known[f"{row['kind']}.subject"]
         for body in bodies(message):
             assert known["greeting"] in body
-            assert not any(mark in body for mark in ("{", "}", "usr_1", "usr_failed"))
+            said = STYLE.sub("", body)
+            assert not any(mark in said for mark in ("{", "}", "usr_1", "usr_failed"))
     assert received == {}
