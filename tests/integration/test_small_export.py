@@ -38,7 +38,7 @@ def test_a_small_export_executes_twenty_statements_besides_those_for_its_data(
         running.count()  # what a process caches
         found = running.count()
     assert sum(FIXED.values()) == 20
-    assert found.datasets == 34
+    assert found.datasets == 35
     assert found.kinds == FIXED | PSEUDONYMS | {"UPDATE export": 5}
     assert len(found.own) == 4
     assert len(found.source) == 44

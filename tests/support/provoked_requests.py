@@ -81,8 +81,8 @@ def a_feed(stage: Stage) -> None:
     wanted = acceptance.check(profile="access", subject=f"user:{stage.person()}")
     with writing(stage.world.engine) as connection:
         settings = stage.world.place.settings
-        feed_id = feeds.begin(connection, settings, wanted, FeedTerms(), actor=Actor("officer", "olga"))
-        feeds.end(connection, feed_id, actor="officer:olga")
+        feed_id = feeds.begin(connection, settings, wanted, FeedTerms(), actor=Actor("operator", "test"))
+        feeds.end(connection, feed_id, actor="operator:test")
 
 
 @provokes("approval.asked", "export.approved")
