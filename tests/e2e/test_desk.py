@@ -133,7 +133,8 @@ def test_an_hour_of_support(
     with reading(visited_desk.served.world.engine) as connection:
         rows = [exports.get(connection, export_id) for _number, export_id in mine]
     assert {row["assignee"] for row in rows} == {f"sam-{answer.__name__}"}
-    assert {row["state"] for row in rows} == {"denied" if answer is refuse else "queued"}
+    # A worker of another test may have made those that were not refused.
+    assert {row["state"] == "denied" for row in rows} == {answer is refuse}
 
 
 def test_from_the_login_to_the_file_in_two_clicks(browser: Browser, visited_desk: VisitedDesk) -> None:
