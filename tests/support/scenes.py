@@ -12,6 +12,7 @@ from typing import Any
 from checked import CheckedExporter, sources_file, undecided_column, undecided_table
 from factories import MadeUpExporter, things
 from playwright.sync_api import BrowserContext, Page, Route
+from pulling import PullClient
 from received_steps import decidable, recorded_sender
 from sending import sender
 from served import CONTACT, OWNER, TENANT, Served
@@ -141,6 +142,8 @@ SCENES = (
     Scene("copy-of-another", "subject", "/me/exports/{ready}", who=NEW, status=404),
     Scene("confirm-identity", "subject", "/me", (click("#ask ~ form .button"),), who=WEAK, status=401),
     Scene("continue", "subject", "/me", (click("#ask ~ form .button"), confirm_identity), who=WEAK),
+    Scene("pull", "subject", "/me/pulls/{pull}"),
+    Scene("pull-dead", "subject", "/me/pulls/none", status=400),
     Scene("sessions", "subject", "/me/sessions"),
     Scene("logged-out", "subject", "/me", (log_out,), who=NEW),
     Scene("desk-staff", "staff", "/staff"),
@@ -151,6 +154,7 @@ SCENES = (
     Scene("new-without-reason", "staff", "/staff/new", NO_REASON, status=400),
     Scene("request", "staff", "/staff/exports/{ready}"),
     Scene("request-running", "staff", "/staff/exports/{running}"),
+    Scene("request-question", "staff", "/staff/exports/{queued}/texts/which_data"),
     Scene("not-allowed", "staff", "/staff/audit", status=403),
     Scene("desk-officer", "officer", "/staff?state=all"),
     Scene("desk-overdue", "officer", "/staff?state=overdue"),
@@ -172,6 +176,8 @@ SCENES = (
         (tick("tr:nth-child(1) input"), tick("tr:nth-child(2) input"), click("button[value=assign]"), GO_ON),
     ),
     Scene("bulk-nothing", "officer", "/staff?state=all", (click("button[value=approve]"),)),
+    Scene("report", "officer", "/staff/report"),
+    Scene("report-rounded", "officer", "/staff/report?counts=rounded"),
     Scene("recipients", "officer", "/staff/recipients"),
     Scene("sources", "officer", "/staff/sources"),
     Scene("inbox", "officer", "/staff/inbox"),
@@ -296,6 +302,7 @@ def _deliver(server: Served, other: Provider, made: dict[str, str]) -> None:
     for name in ("code", "open", "limited"):
         made[name] = server.link(made["contact"], audience="code").token
     made["refused"] = server.link(made["denied_contact"], audience="code").token
+    made["pull"] = PullClient(server.url, other).pushed(EXPORTER).rpartition(":")[2]
 
 
 def add_session(context: BrowserContext, server: Served, who: str, *roles: str, **more: Any) -> None:
