@@ -1,4 +1,4 @@
-"""Schedules as rows: their dates, the one that a person has, what it asks for, and its end.
+"""Schedules as rows: their dates, which schedule a person has, what it asks for, and its end.
 
 The first copy is requested when the schedule begins; then one copy is due every two calendar months.
 """
@@ -27,7 +27,7 @@ TABLE = models.schedule
 MONTHS = 2
 """From one copy to the next."""
 COPIES = 6
-"""With the first one: those of a year."""
+"""In a year, with the first copy."""
 
 
 class EndReason(StrEnum):

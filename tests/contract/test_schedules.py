@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from portability.api import Contact, Subject
 from portability.api.errors import BadInput, SourceUnavailable
 from portability.database import models
-from portability.database.engine import now, open_engine, reading, writing
+from portability.database.engine import open_engine, reading, writing
 from portability.errors import TooManyExports, WrongState
 from portability.people.directory import NoDirectory
 from portability.requests import acceptance, approvals, exports
@@ -35,7 +35,7 @@ OFFICER = Actor("officer", "olga")
 DAY = 86_400
 
 
-class MadeUpDirectory:
+class AccountDirectory:
     """It knows an account, or has the fault that a test gives."""
 
     def __init__(self, fault: Exception | None = None, *, can_log_in: bool = True) -> None:
@@ -48,7 +48,7 @@ class MadeUpDirectory:
         return Contact("ann@mail.example", "en", verified=True, changed_at=changed_at, can_log_in=self.can_log_in)
 
 
-def begin(made: World, actor: Actor = PERSON, **asked: Any) -> str:
+def scheduled_copy(made: World, actor: Actor = PERSON, **asked: Any) -> str:
     """Begin a schedule of an account holder; returns the export of its first copy."""
     asked = {"profile": "access", "subject": f"user:{actor.id}", "formats": ("jsonl",), **asked}
     wanted = acceptance.check(**asked)
@@ -57,7 +57,7 @@ def begin(made: World, actor: Actor = PERSON, **asked: Any) -> str:
 
 
 def pass_by(made: World, days: int) -> None:
-    """Let days pass: everything that was requested is that much older."""
+    """Move everything into the past: what was requested is that much older."""
     with writing(made.engine) as connection:
         for table, *names in ((SCHEDULE, "created_at", "next_at"), (EXPORT, "created_at")):
             for row in connection.execute(select(table)).mappings().all():
@@ -74,7 +74,7 @@ def schedule_row(made: World) -> dict[str, Any]:
         return dict(connection.execute(select(SCHEDULE)).mappings().one())
 
 
-def requested(made: World) -> list[dict[str, Any]]:
+def copies_of(made: World) -> list[dict[str, Any]]:
     """The exports, in the order in which they were requested."""
     with reading(made.engine) as connection:
         return [dict(row) for row in connection.execute(select(EXPORT).order_by(EXPORT.c.received_at)).mappings()]
@@ -82,14 +82,14 @@ def requested(made: World) -> list[dict[str, Any]]:
 
 def test_six_copies_are_requested_in_a_year(made: World) -> None:
     """The first at once, and each with the same contents in the name of the person; then the schedule ends."""
-    begin(made, tell_tenants=True)
+    scheduled_copy(made, tell_tenants=True)
     numbers = []
     for _ in range(14):
         made.advance_all()
         pass_by(made, 31)
         numbers.append(request_due(made))
     assert numbers == [0, 1] * 5 + [0] * 4
-    rows = requested(made)
+    rows = copies_of(made)
     assert [row["channel"] for row in rows] == ["cli", *["schedule"] * 5]
     same = ("profile", "formats", "include", "tell_tenants", "requested_by", "requested_identity", "subject_ref")
     assert len({str([row[name] for name in same]) for row in rows}) == 1
@@ -115,7 +115,7 @@ def test_a_date_is_the_same_day_of_another_month() -> None:
 
 def test_a_clock_that_was_down_requests_one_copy(made: World) -> None:
     """Three dates have passed; two are left."""
-    begin(made)
+    scheduled_copy(made)
     made.advance_all()
     pass_by(made, 190)
     assert [request_due(made), request_due(made)] == [1, 0]
@@ -125,12 +125,12 @@ def test_a_clock_that_was_down_requests_one_copy(made: World) -> None:
     pass_by(made, 365)
     assert request_due(made) == 1
     assert schedule_row(made)["end_reason"] == EndReason.COMPLETE
-    assert len(requested(made)) == 3
+    assert len(copies_of(made)) == 3
 
 
 def test_two_clocks_request_one_copy(made: World, control_url: str) -> None:
     """At the same moment, both with the row that they have read."""
-    begin(made)
+    scheduled_copy(made)
     made.advance_all()
     pass_by(made, 62)
 
@@ -142,22 +142,22 @@ def test_two_clocks_request_one_copy(made: World, control_url: str) -> None:
             engine.dispose()
 
     assert sorted(in_threads(3, request)) == [0, 0, 1]
-    assert len(requested(made)) == 2
+    assert len(copies_of(made)) == 2
 
 
 def test_a_person_has_one_schedule(made: World) -> None:
     """A second is refused until the first has ended; that of another person stands beside it."""
-    begin(made)
+    scheduled_copy(made)
     with pytest.raises(WrongState, match="already"):
-        begin(made, formats=("csv",))
-    begin(made, Actor("subject", "usr_2"))
+        scheduled_copy(made, formats=("csv",))
+    scheduled_copy(made, Actor("subject", "usr_2"))
     with writing(made.engine) as connection:
         row = schedules.standing(connection, ("user", "usr_1", None))
         assert row is not None
         assert schedules.end(connection, row, EndReason.STOPPED, actor="subject:usr_1")
         assert not schedules.end(connection, row, EndReason.STOPPED, actor="subject:usr_1")
-    begin(made, formats=("csv",))
-    assert len(requested(made)) == 3
+    scheduled_copy(made, formats=("csv",))
+    assert len(copies_of(made)) == 3
 
 
 @pytest.mark.parametrize(
@@ -173,15 +173,15 @@ def test_a_person_has_one_schedule(made: World) -> None:
 def test_a_schedule_is_for_ones_own_data(made: World, actor: Actor, asked: dict[str, Any]) -> None:
     """All of it, with an account; nothing is requested otherwise."""
     with pytest.raises(BadInput):
-        begin(made, actor, **asked)
-    assert requested(made) == []
+        scheduled_copy(made, actor, **asked)
+    assert copies_of(made) == []
 
 
 def test_a_copy_waits_for_the_monthly_limit(control_url: str, tmp_path: Path) -> None:
     """Scheduled copies count like those of the person, and the copy that is due comes when the limit allows it."""
     exporters = {"made": MadeUpExporter(things(3))}
     made = world(tmp_path, exporters, database_url=control_url, exports_per_month=1).with_all_keys()
-    begin(made)
+    scheduled_copy(made)
     made.advance_all()
     pass_by(made, 62)
     made.request("user:usr_1", formats=("csv",))
@@ -204,13 +204,13 @@ def test_approvals_hold_for_each_copy(control_url: str, tmp_path: Path) -> None:
     exporters = {"chats": MadeUpExporter(things(3))}
     policy: dict[str, Any] = {"approvals": "policy", "review_exporters": "chats"}
     made = world(tmp_path, exporters, database_url=control_url, **policy).with_all_keys()
-    first = begin(made)
+    first = scheduled_copy(made)
     with writing(made.engine) as connection:
         approvals.approve(connection, first, actor=OFFICER)
     made.advance_all()
     pass_by(made, 62)
-    assert request_due(made, MadeUpDirectory()) == 1
-    second = requested(made)[-1]
+    assert request_due(made, AccountDirectory()) == 1
+    second = copies_of(made)[-1]
     assert second["state"] == "review"
     with reading(made.engine) as connection:
         kinds = connection.scalars(
@@ -220,27 +220,27 @@ def test_approvals_hold_for_each_copy(control_url: str, tmp_path: Path) -> None:
     with writing(made.engine) as connection:
         approvals.deny(connection, second["id"], reason="Not the person.", actor=OFFICER, basis="identity")
     pass_by(made, 62)
-    assert request_due(made, MadeUpDirectory()) == 0
+    assert request_due(made, AccountDirectory()) == 0
     assert schedule_row(made)["end_reason"] == EndReason.DENIED
 
 
 def test_a_closed_account_ends_the_schedule(made: World) -> None:
     """Its owner could not request a copy."""
-    begin(made)
+    scheduled_copy(made)
     pass_by(made, 62)
-    assert request_due(made, MadeUpDirectory(can_log_in=False)) == 0
+    assert request_due(made, AccountDirectory(can_log_in=False)) == 0
     assert schedule_row(made)["end_reason"] == EndReason.ACCOUNT_CLOSED
 
 
 def test_a_person_whom_no_source_knows_gets_no_further_copy(made: World) -> None:
     """The last copy waits for an officer because of that, or was answered so."""
-    first = begin(made)
+    first = scheduled_copy(made)
     with writing(made.engine) as connection:
         approvals.ask_about_unknown(connection, exports.lock(connection, first), actor="worker")
     pass_by(made, 62)
     assert request_due(made) == 0
     assert schedule_row(made)["end_reason"] == EndReason.NOT_FOUND
-    answered = begin(made, Actor("subject", "usr_2"))
+    answered = scheduled_copy(made, Actor("subject", "usr_2"))
     with writing(made.engine) as connection:
         connection.execute(update(EXPORT).where(EXPORT.c.id == answered).values(outcome_own="not_found"))
     pass_by(made, 62)
@@ -251,7 +251,7 @@ def test_a_person_whom_no_source_knows_gets_no_further_copy(made: World) -> None
 
 def test_a_recall_ends_the_schedule(made: World) -> None:
     """Another person may have got the copy: the next could reach them too."""
-    first = begin(made)
+    first = scheduled_copy(made)
     made.advance_all()
     with writing(made.engine) as connection:
         recalls.recall(connection, first, reason="It went to another person.", actor="officer:olga")
@@ -265,19 +265,19 @@ def test_a_recall_ends_the_schedule(made: World) -> None:
 )
 def test_a_copy_waits_for_the_directory(made: World, fault: Exception, seconds: int) -> None:
     """A fault loses no copy."""
-    begin(made)
+    scheduled_copy(made)
     pass_by(made, 62)
-    assert request_due(made, MadeUpDirectory(fault)) == 0
+    assert request_due(made, AccountDirectory(fault)) == 0
     waits = schedule_row(made)["next_at"] - datetime.now(UTC)
     assert timedelta(seconds=seconds - 60) < waits <= timedelta(seconds=seconds)
     pass_by(made, 1)
     made.advance_all()
-    assert request_due(made, MadeUpDirectory()) == 1
+    assert request_due(made, AccountDirectory()) == 1
 
 
 def test_an_erasure_deletes_the_schedule(made: World) -> None:
     """While it runs nothing is requested."""
-    begin(made)
+    scheduled_copy(made)
     made.advance_all()
     pass_by(made, 62)
     with writing(made.engine) as connection:
@@ -292,14 +292,14 @@ def test_an_erasure_deletes_the_schedule(made: World) -> None:
 
 def test_a_stopped_schedule_requests_nothing(made: World) -> None:
     """Not even a copy that a clock has found due at the same moment; copies that were requested stay."""
-    begin(made)
+    scheduled_copy(made)
     pass_by(made, 62)
     found = schedule_row(made)
     with writing(made.engine) as connection:
         schedules.end(connection, found, EndReason.STOPPED, actor="subject:usr_1")
     with writing(made.engine) as connection:
         assert intake.take_due(connection, made.place.settings, found, None) is None  # type: ignore[arg-type]  # a copy of the row
-    assert [row["state"] for row in requested(made)] == ["queued"]
+    assert [row["state"] for row in copies_of(made)] == ["queued"]
 
 
 def test_a_clock_that_is_stopped_ends(made: World) -> None:

@@ -32,6 +32,7 @@ schedule = Table(
     Column("ended_at", UtcTime),
     Column("end_reason", String(16), comment="stopped | complete | account_closed | not_found | denied | recalled"),
     Index(None, "subject_id"),
+    Index(None, "ended_at"),
     Index("schedule_next_idx", "next_at", postgresql_where=_STANDS, sqlite_where=_STANDS),
     # A person has one at most.
     Index("schedule_person_idx", "subject_id", unique=True, postgresql_where=_STANDS, sqlite_where=_STANDS),

@@ -33,7 +33,8 @@ def upgrade() -> None:
         sa.Column("end_reason", sa.String(16)),
     )
     stands = sa.text("ended_at IS NULL")
-    op.create_index("schedule_subject_id_idx", "schedule", ["subject_id"])
+    for column in ("subject_id", "ended_at"):
+        op.create_index(f"schedule_{column}_idx", "schedule", [column])
     op.create_index("schedule_next_idx", "schedule", ["next_at"], postgresql_where=stands, sqlite_where=stands)
     op.create_index(
         "schedule_person_idx", "schedule", ["subject_id"], unique=True, postgresql_where=stands, sqlite_where=stands
