@@ -20,7 +20,7 @@ def scheduled(visitor: Browser, status: int = 303, **fields: object) -> str:
     asked = {"profile": "access", "every": "two_months", **fields}
     answer = visitor.send("/me/exports", page="/me", **asked)
     assert answer.status_code == status, answer.text
-    return answer.headers.get("location", "")
+    return str(answer.headers.get("location", ""))
 
 
 def end_reasons(served: Served, person: str) -> list[str | None]:
