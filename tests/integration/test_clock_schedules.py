@@ -20,7 +20,7 @@ CLOSED, OPEN = "usr_1", "usr_2"
 
 
 def test_a_clock_requests_scheduled_copies(tmp_path: Path, redis_url: str) -> None:
-    """The process of the Procfile; the platform's directory says that one of two accounts is closed."""
+    """The process of the Procfile; the platform's directory says whose account is closed."""
     source_url = f"sqlite:///{tmp_path / 'platform.db'}"
     source = open_engine(source_url)
     platform.fill(source)
