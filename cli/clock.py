@@ -9,6 +9,7 @@ import click
 
 from cli.context import Context, shared
 from portability import logs
+from portability.api import Directory
 from portability.api.storages import Storage
 from portability.journal.shipping import Journal
 from portability.people.directory import load_directory
@@ -26,6 +27,7 @@ from worker.clock import (
     journal,
     message_delivery,
     notice_delivery,
+    schedules,
     sweep,
     webhook_delivery,
 )
@@ -63,6 +65,7 @@ def _start(context: Context, stop: threading.Event) -> None:
         "informer": (notice_delivery.run, (engine, settings, stop)),
         "counter": (history_counts.run, (engine, settings.place.zone, stop)),
         "feeder": (feeds.run, (engine, settings, stop)),
+        "scheduler": (schedules.run, (lambda: _directory(context), engine, settings, stop)),
         "checker": (coverage.run, (engine, lambda: context.exporters, settings, stop)),
     }
     for name, (work, args) in tasks.items():
@@ -74,6 +77,8 @@ def _start(context: Context, stop: threading.Event) -> None:
 
 
 def _desk(context: Context) -> Desk:
-    settings = context.settings
-    directory = load_directory(PlatformSources(settings), settings.directory_name)
-    return Desk(context.engine, settings, directory)
+    return Desk(context.engine, context.settings, _directory(context))
+
+
+def _directory(context: Context) -> Directory:
+    return load_directory(PlatformSources(context.settings), context.settings.directory_name)

@@ -41,6 +41,7 @@ from web.pages import (
     login,
     me,
     my_pulls,
+    my_schedule,
     my_sessions,
     my_transfers,
     staff,
@@ -103,7 +104,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
 
 def _route(app: FastAPI, settings: Settings) -> None:
     """Add the routes of all pages and of the API."""
-    own = (login, address_login, my_sessions, me, my_transfers, my_pulls)
+    own = (login, address_login, my_sessions, me, my_schedule, my_transfers, my_pulls)
     of_staff = (
         desk,
         desk_work,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -37,6 +38,7 @@ def accept(
     mandate_id: str | None = None,
     key: str | None = None,
     body: bytes = b"",
+    take: Callable[..., tuple[str, bool]] = intake.take,
 ) -> tuple[str, bool, Actor]:
     """Accept a request; returns the export's id, whether it is new, and the actor who requested it.
 
@@ -47,6 +49,7 @@ def accept(
         mandate_id: the mandate of an agent who acts for the subject.
         key: the value of the header Idempotency-Key; None: the request has none.
         body: the body that the key was sent with.
+        take: `intake.take`, or what takes the request in the same way and does more.
 
     Raises: NotAllowed, ReasonRequired, StepUpRequired, MandateRefused; TooManyAttempts, TooManyExports; KeyReused.
     """
@@ -55,8 +58,8 @@ def accept(
     settings = place.settings
     changed_at = intake.contact_changed_at(settings, PlatformSources(settings), request)
     with place.writing() as connection:
-        take = partial(
-            intake.take,
+        taking = partial(
+            take,
             connection,
             settings,
             request,
@@ -66,8 +69,8 @@ def accept(
             mandate_id=mandate_id,
         )
         if key is None:
-            identifier, is_new = take()
+            identifier, is_new = taking()
         else:
-            identifier, is_new = idempotency.once(connection, key, body, actor=str(actor), make=lambda: take()[0])
+            identifier, is_new = idempotency.once(connection, key, body, actor=str(actor), make=lambda: taking()[0])
     place.wake(identifier)
     return identifier, is_new, actor

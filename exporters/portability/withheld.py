@@ -28,6 +28,7 @@ WITHHELD_TABLES: Mapping[str, str] = {
     "recipient_notice": "ids and times of notices to recipients, also after an erasure; transfers are exported",
     "referral": "which tenants decide over data, and what they answered, is in `export.json` of the archive itself",
     "review": "names records that may be about other people; `export.json` counts the decisions",
+    "schedule": "each scheduled copy is a request, which is exported; the page of the person shows the dates",
     "session": "encrypted and deleted within hours; the page of sessions shows them, and the events are exported",
     "slice": "state of the work of this software, without content",
     "subject_ref": "links the subject to a pseudonym: with it, the pseudonym would identify the subject to others",

@@ -236,7 +236,7 @@ def view(row: RowMapping) -> dict[str, JSON]:
 
 
 def _forget(connection: Connection, whom: Whom) -> None:
-    """Delete what names the subject outside its exports: mandates, holds, consents, reviews, instructions."""
+    """Delete what names the subject outside its exports: mandates, holds, consents, schedules, reviews ..."""
     mandate, order, me = models.mandate, models.instruction, f"subject:{whom.id}"
     named = subject_locks.of(mandate, whom.kind, whom.id, whom.tenant)
     if whom.kind == SubjectKind.USER:
@@ -257,7 +257,7 @@ def _forget(connection: Connection, whom: Whom) -> None:
         code = models.code
         connection.execute(delete(code).where(code.c.subject_kind == whom.kind, code.c.subject_id == whom.id))
     feeds.erase(connection, subject_locks.of(models.feed, whom.kind, whom.id, whom.tenant))
-    for table in (models.legal_hold, models.authorisation, models.review):
+    for table in (models.legal_hold, models.authorisation, models.review, models.schedule):
         connection.execute(delete(table).where(subject_locks.of(table, whom.kind, whom.id, whom.tenant)))
     received.forget_subject(connection, whom.kind, whom.id, whom.tenant)
 

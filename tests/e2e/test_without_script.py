@@ -59,7 +59,7 @@ def posted(staged: Served) -> list[str]:
 def test_each_form_works_without_script(
     staged: Served, lacking: SometimesLacking, recipient: Provider, unscripted: Page
 ) -> None:
-    """Requests, cancels, reads again, downloads, revokes, sends, takes back, confirms, ends sessions, logs out."""
+    """Requests, cancels, schedules, stops, reads again, downloads, revokes, sends, takes back, confirms, logs out."""
     sent_to: list[str] = []
 
     def heard(request: Request) -> None:
@@ -80,6 +80,14 @@ def test_each_form_works_without_script(
     expect(page.get_by_role("heading", name="Waiting to start")).to_be_visible()
     follow(page, page.get_by_role("button", name="Cancel this copy"))
     expect(page.get_by_role("heading", name="Cancelled")).to_be_visible()
+
+    page.goto(f"{staged.url}/me")
+    page.get_by_text("Choose parts, formats or a period").click()
+    page.get_by_label("Every two months for a year").check()
+    follow(page, page.get_by_role("button", name="Request my data"))
+    page.goto(f"{staged.url}/me")
+    follow(page, page.get_by_role("button", name="Stop: Scheduled copies"))
+    expect(page.get_by_role("heading", name="Scheduled copies")).to_be_hidden()
 
     page.goto(f"{staged.url}/me/exports/{lacks}")
     follow(page, page.get_by_role("button", name="Try again"))

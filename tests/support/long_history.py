@@ -15,6 +15,7 @@ from portability import metrics
 from portability.database.engine import reading, writing
 from portability.desk import colleagues, notes, views
 from portability.people import subject_locks
+from portability.people.directory import NoDirectory
 from portability.queue import WakeUps
 from portability.report import counts as report_counts
 from portability.report import figures
@@ -24,12 +25,13 @@ from portability.requests.desk_queue import DeskList, DeskSort, DeskView
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.requests.request_log import Scope
+from portability.schedules.schedules import standing
 from portability.signals import history_counts
 from portability.trust import audit, audit_search
 from portability.trust.audit_search import EventFilter
-from worker.clock import dispatch, expiry, purge
+from worker.clock import dispatch, expiry, purge, schedules
 
-GROWING = frozenset({"export", "slice", "audit_event", "notification", "subject_ref", "desk_note"})
+GROWING = frozenset({"export", "slice", "audit_event", "notification", "subject_ref", "desk_note", "schedule"})
 """Tables with a row for each export that has ended."""
 FILL = (
     """INSERT INTO export (id, profile, subject_kind, subject_id, subject_ref, formats, require_complete, channel,
@@ -50,6 +52,12 @@ FILL = (
     FROM generate_series(1, %(count)s::int) n""",
     """INSERT INTO desk_note (id, export_id, about, text, written_by, written_at)
     SELECT 'nte_' || id, id, 'person', 'x', 'staff:sam', created_at FROM export""",
+    """INSERT INTO schedule (id, profile, subject_kind, subject_id, subject_ref, formats, tell_tenants, created_at,
+      created_by, export_id, next_at, ended_at)
+    SELECT 'sch_' || id, profile, subject_kind, subject_id, subject_ref, formats, false, created_at, requested_by, id,
+      CASE WHEN n %% 4 = 0 THEN now() + interval '1 month' END, CASE WHEN n %% 4 > 0 THEN now() END
+    FROM (SELECT *, substr(id, 4)::int AS n FROM export) made""",
+    "UPDATE schedule SET next_at = now() WHERE subject_id = 'usr_old8'",
     "UPDATE audit_head SET event_id = %(count)s, hash = 'h' || %(count)s::int",
     "UPDATE journal SET shipped_id = %(count)s",
 )
@@ -157,6 +165,12 @@ def _purge(made: World, _queue: WakeUps) -> None:
     assert purge.purge(made.engine, 24) == 0
 
 
+def _request_scheduled(made: World, _queue: WakeUps) -> None:
+    assert schedules.request_due(made.engine, made.place.settings, NoDirectory()) == 1
+    with reading(made.engine) as connection:
+        assert standing(connection, ("user", "usr_old4", None))
+
+
 def _measure(made: World, _queue: WakeUps) -> None:
     metrics.collect(made.engine)
 
@@ -173,6 +187,7 @@ def _chain(made: World, _queue: WakeUps) -> None:
 
 
 HOT: tuple[Callable[[World, WakeUps], None], ...] = (
-    *(_accept, _read_log, _read_desk, _search, _claim, _dispatch, _expire, _purge, _measure, _report, _chain),
+    *(_accept, _read_log, _read_desk, _search, _claim, _dispatch, _expire, _purge, _measure, _report),
+    *(_chain, _request_scheduled),
 )
 """What happens at each request, claim, page and round of the clock."""

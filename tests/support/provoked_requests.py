@@ -11,7 +11,7 @@ import platform_data as platform
 from provoking import Stage, provokes
 from sqlalchemy import update
 
-from portability.api import Identity
+from portability.api import Contact, Identity, Subject
 from portability.coverage import state as coverage
 from portability.database import models
 from portability.database.engine import now, open_engine, reading, writing
@@ -22,12 +22,19 @@ from portability.requests import acceptance, exports, referrals, reviews
 from portability.requests.policy import Actor
 from portability.requests.states import ExportState
 from portability.trust import audit_heads
-from worker.clock import erasure, expiry, lost_volumes, purge
+from worker.clock import erasure, expiry, lost_volumes, purge, schedules
 from worker.export import advance
 from worker.write.withdraw import withdraw_discarded
 
 DAY = 86_400
 OFFICER, COLLEAGUE = ("olga", "officer"), ("oscar", "officer")
+
+
+class _ClosedAccount:
+    """A directory that knows closed accounts only."""
+
+    def contact(self, _subject: Subject) -> Contact:
+        return Contact("ann@mail.example", None, verified=True, changed_at=None, can_log_in=False)
 
 
 def _export(stage: Stage, identifier: str, **values: Any) -> None:
@@ -83,6 +90,24 @@ def a_feed(stage: Stage) -> None:
         settings = stage.world.place.settings
         feed_id = feeds.begin(connection, settings, wanted, FeedTerms(), actor=Actor("operator", "test"))
         feeds.end(connection, feed_id, actor="operator:test")
+
+
+@provokes("schedule.begun", "schedule.ended")
+def scheduled_copies(stage: Stage) -> None:
+    with stage.browser(stage.person()) as visitor:
+        stage.post(visitor, "/me/exports", "/me", profile="access", every="two_months", include="calls")
+        stage.post(visitor, "/me/schedule/stop", "/me")
+
+
+@provokes("schedule.begun", "schedule.ended")
+def scheduled_copies_of_a_closed_account(stage: Stage) -> None:
+    person = stage.person()
+    with stage.browser(person) as visitor:
+        stage.post(visitor, "/me/exports", "/me", profile="access", every="two_months", include="calls")
+    due = update(models.schedule).where(models.schedule.c.subject_id == person)
+    with writing(stage.world.engine) as connection:
+        connection.execute(due.values(next_at=now(-1)))
+    schedules.request_due(stage.world.engine, stage.world.place.settings, _ClosedAccount())
 
 
 @provokes("approval.asked", "export.approved")

@@ -27,6 +27,7 @@ from worker.clock import coverage
 
 NEW, WAITING, LATE, WEAK = "usr_new", "usr_waiting", "usr_late", "usr_weak"
 """Without requests; with a copy that is being made; with a late copy; logged in with a password alone."""
+SCHEDULED = "usr_scheduled"
 SOURCE = "crm"
 CODE_BUTTON = "form[action$='/code'] button"
 Act = Callable[[Page, Served], object]
@@ -192,6 +193,7 @@ SCENES = (
     Scene("desk-of-company", "tenant_admin", "/staff"),
     Scene("new-of-company", "tenant_admin", "/staff/new"),
     Scene("referrals", "tenant_admin", "/staff/referrals"),
+    Scene("me-scheduled", "subject", "/me", (unfold,), who=SCHEDULED),
 )  # fmt: skip  # one scene, one entry
 """In an order in which no scene changes what a later one shows."""
 
@@ -258,6 +260,8 @@ def filled(server: Served, other: Provider) -> Mapping[str, str]:
         )
     _decide(server, made)
     _deliver(server, other, made)
+    with server.browser(SCHEDULED) as visitor:
+        visitor.send("/me/exports", page="/me", profile="access", every="two_months")
     with server.browser("olga", "officer") as officer:
         officer.send(f"/staff/sources/{SOURCE}/test")
     checked = {SOURCE: server.world.place.exporters[SOURCE]}

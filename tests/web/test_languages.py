@@ -126,6 +126,10 @@ def test_each_page_is_in_each_language(
         for path in ("/me", *(f"/me/exports/{each}" for each in (filled.ready, filled.denied))):
             check(visitor.client.get(path), language)
         check(visitor.send("/me/exports", page="/me", profile="access", since="never"), language, 400)
+        visitor.send("/me/exports", page="/me", profile="access", every="two_months")
+        check(visitor.client.get("/me"), language)
+        check(visitor.send("/me/exports", page="/me", profile="access", every="two_months"), language, 409)
+        visitor.send("/me/schedule/stop", page="/me")
         check_pulls(visitor, PullClient(served.url, other), language)
     with served.browser(OTHER, strong=False) as visitor:
         visitor.client.headers.update(spoken)

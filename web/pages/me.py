@@ -17,14 +17,15 @@ from portability.inbox import received
 from portability.law import tenants
 from portability.law.profiles import Profile
 from portability.messages import outbox
-from portability.requests import estimates, exports, forms, request_log, retries
+from portability.requests import estimates, exports, forms, intake, request_log, retries
 from portability.requests.policy import Action, ActorRole
 from portability.requests.states import ONGOING, DatasetState, ExportState
+from portability.schedules import intake as schedule_intake
 from web import asking, rendering
 from web.auth import LoggedIn, OurForm
 from web.context import CurrentContext
 from web.logins import Login
-from web.pages import copy_status, download, my_transfers
+from web.pages import copy_status, download, my_schedule, my_transfers
 from web.scopes import own_scope
 from web.visibility import found
 from web.volume_answers import VolumeNumber
@@ -48,6 +49,7 @@ class MyRequestForm(BaseModel):
     formats: Names = []
     since: Word = ""
     until: Word = ""
+    every: my_schedule.Every = ""
     tell_tenants: Word = ""
     """Not empty: the person agrees that companies that decide over parts of the data are informed."""
 
@@ -65,6 +67,7 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         recent = outbox.messages(connection, newest, occasions)[-SHOWN:]
         next_copy = estimates.typical(connection, Profile.ACCESS, login.kind, own_scope(connection, login).subject_ref)
         sizes = _parts_of_last(connection, rows)
+        scheduled = my_schedule.shown(place, connection, login)
     profiles = [Profile.ACCESS, Profile.PORTABILITY, *([Profile.SWITCH] if _company(login) else [])]
     return rendering.page(
         request,
@@ -83,6 +86,7 @@ def overview(request: Request, place: CurrentContext, login: LoggedIn) -> Respon
         rights=place.rights,
         has_contract=tenants.load(place.settings.tenants_file).has_contract(None),
         authorisations=given,
+        **scheduled,
     )
 
 
@@ -103,7 +107,8 @@ def ask(request: Request, place: CurrentContext, login: LoggedIn, asked: Annotat
         channel="page",
     )
     wanted = replace(checked, language=rendering.language(request))
-    identifier, is_new, _actor = asking.accept(place, login, wanted)
+    take = schedule_intake.begin if asked.every else intake.take
+    identifier, is_new, _actor = asking.accept(place, login, wanted, take=take)
     if not is_new:
         rendering.flash(request, "asked_already")
     return rendering.see_other(f"/me/exports/{identifier}")

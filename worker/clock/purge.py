@@ -108,7 +108,7 @@ def _asked(connection: Connection, ref: str) -> bool:
 
 
 def _purge_what_ended(engine: Engine, before: datetime) -> None:
-    """Delete what names people and ended before: mandates, instructions, consents, holds, received transfers."""
+    """Delete what names people and ended before: mandates, instructions, consents, holds, received transfers ..."""
     mandate, order, hold = models.mandate, models.instruction, models.legal_hold
     consent, sent = models.authorisation, models.transfer
     used = select(sent.c.id).where(sent.c.authorisation_id == consent.c.id).exists()
@@ -121,6 +121,7 @@ def _purge_what_ended(engine: Engine, before: datetime) -> None:
         # A consent is kept as long as the record of a transfer that is based on it.
         (consent, and_(spent, ~used)),
         (models.feed, models.feed.c.ended_at < before),
+        (models.schedule, models.schedule.c.ended_at < before),
         (hold, or_(hold.c.released_at < before, hold.c.until < before)),
     )
     received_over = RECEIVED.c.ended_at < before

@@ -10,5 +10,6 @@ from portability.database.models.inbox import *  # noqa: F403  # as above
 from portability.database.models.keeping import *  # noqa: F403  # as above
 from portability.database.models.people import *  # noqa: F403  # as above
 from portability.database.models.pulls import *  # noqa: F403  # as above
+from portability.database.models.schedules import *  # noqa: F403  # as above
 from portability.database.models.transfers import *  # noqa: F403  # as above
 from portability.database.models.work import *  # noqa: F403  # as above
