@@ -18,8 +18,9 @@ from portability.database import models
 from portability.database.engine import now
 from portability.errors import WrongState
 from portability.people import subject_locks
-from portability.requests import exports
+from portability.requests import exports, note_approvals
 from portability.requests.policy import Actor
+from portability.settings import Settings
 from portability.trust import audit
 
 TABLE, EXPORT = models.desk_note, models.export
@@ -52,11 +53,12 @@ class UnknownNote(BadInput):
     default_hint = "reload the page of the request"
 
 
-def write(connection: Connection, export_id: str, text: str, about: str, *, actor: Actor) -> str:
-    """Store a note and return its id.
+def write(connection: Connection, settings: Settings, export_id: str, text: str, about: str, *, actor: Actor) -> str:
+    """Store a note and return its id; requests of the person that no worker has begun wait for an approval.
 
     Args:
         connection: a writing transaction.
+        settings: of the deployment.
         export_id: the request on whose page it is written.
         text: 1 to TEXT_MAX characters.
         about: a NoteSubject.
@@ -67,12 +69,15 @@ def write(connection: Connection, export_id: str, text: str, about: str, *, acto
     text = text.strip()
     if not 0 < len(text) <= TEXT_MAX or about not in set(NoteSubject):
         raise BadInput(f"a note has 1 to {TEXT_MAX} characters and is about: {', '.join(NoteSubject)}")
-    if exports.lock(connection, export_id)["erased_at"] is not None:
+    waiting = note_approvals.waiting(connection, settings, exports.get(connection, export_id))
+    locked = {each: exports.lock(connection, each) for each in sorted({export_id, *waiting})}
+    if locked[export_id]["erased_at"] is not None:
         raise WrongState(f"the person of export {export_id} was erased: nothing is noted about them")
     identifier = f"nte_{secrets.token_hex(10)}"
     values = {"id": identifier, "export_id": export_id, "about": about, "text": text}
     connection.execute(insert(TABLE).values(**values, written_by=str(actor), written_at=now()))
     detail: audit.Detail = {"note": identifier, "about": about}
+    note_approvals.hold(connection, waiting, actor=actor)
     audit.record(connection, "note.written", actor=str(actor), export_id=export_id, detail=detail)
     return identifier
 

@@ -13,7 +13,7 @@ from portability.errors import BadDate
 from portability.feeds import feeds
 from portability.feeds.errors import FeedEnded
 from portability.feeds.feeds import FeedTerms
-from portability.requests import acceptance, intake
+from portability.requests import acceptance, approvals, intake, note_approvals
 from portability.requests.acceptance import Request
 from portability.requests.login_strength import Auth
 from portability.requests.policy import Actor, ActorRole
@@ -72,6 +72,7 @@ def take_due(connection: Connection, settings: Settings, feed: RowMapping) -> st
     """Request the archive that the clock owes, in the name of the actor who began the feed; None: it is not due now.
 
     The decisions on its first archive are those on the feed: the next archive is due only after the first was ready.
+    Notes of staff are read before each.
     """
     if feed["number"] == 0:
         return None
@@ -79,7 +80,9 @@ def take_due(connection: Connection, settings: Settings, feed: RowMapping) -> st
     role, _, identifier = feed["created_by"].partition(":")
     issuer = (feed["created_identity"] or "").partition(" ")[0]
     actor = Actor(ActorRole(role), identifier, issuer=issuer)
-    export_id, _is_new = acceptance.accept(connection, replace(wanted, feed_id=feed["id"]), actor=actor)
+    export_id, is_new = acceptance.accept(connection, replace(wanted, feed_id=feed["id"]), actor=actor)
+    if is_new:
+        approvals.ask(connection, export_id, note_approvals.needed(connection, settings, wanted), actor=actor)
     following = now(feed["every_days"] * feeds.DAY_SECONDS)
     connection.execute(update(feeds.TABLE).where(feeds.TABLE.c.id == feed["id"]).values(next_at=following))
     return export_id

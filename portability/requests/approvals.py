@@ -58,6 +58,8 @@ class Cause(StrEnum):
     """The archive goes to a recipient in another country."""
     OTHER_PEOPLE = "other_people"
     """The deployment's policy demands a check, because much of the data is about other people (GDPR Art. 15(4))."""
+    NOTES = "notes"
+    """The copy will have notes of staff, which may be about other people (portability/requests/note_approvals.py)."""
     NOT_FOUND = "not_found"
     """No source knows the subject: a mistyped id, or a person whose account is gone."""
     FETCH = "fetch"

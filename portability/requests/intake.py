@@ -15,7 +15,7 @@ from portability.api.errors import SourceError
 from portability.messages import outbox
 from portability.messages.outbox import MessageKind
 from portability.people import directory, subject_locks
-from portability.requests import acceptance, approvals, mandates, policy
+from portability.requests import acceptance, approvals, mandates, note_approvals, policy
 from portability.requests.acceptance import Request
 from portability.requests.login_strength import Auth
 from portability.requests.policy import Actor, ActorRole, Facts
@@ -65,7 +65,8 @@ def take(
         if approvals.is_recent(settings, contact_changed_at):
             outbox.queue(connection, MessageKind.ADDRESS_CHANGED, export_id)
         causes = approvals.needed(settings, actor, request, contact_changed_at=contact_changed_at)
-        approvals.ask(connection, export_id, causes, actor=actor)
+        noted = note_approvals.needed(connection, settings, request)
+        approvals.ask(connection, export_id, (*causes, *noted), actor=actor)
     traces.record("accept", export_id, began_ns, new=is_new)
     return export_id, is_new
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
-from factories import World
+from factories import World, world
 from sqlalchemy import func, select, update
 
+from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.desk import notes
 from portability.desk.notes import DeletionReason, NoteSubject, UnknownNote
-from portability.errors import UnknownExport, WrongState
-from portability.requests import exports
+from portability.errors import NotAllowed, UnknownExport, WrongState
+from portability.requests import acceptance, approvals, exports, intake
+from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.retention import erasures
 from portability.retention.erasures import Whom
@@ -20,13 +25,14 @@ from portability.trust import audit
 from worker.clock import erasure, purge
 from worker.write.withdraw import withdraw_discarded
 
-SAM = Actor("staff", "sam")
+SAM, SAM_AS_OFFICER = Actor("staff", "sam"), Actor("officer", "sam")
+PERSON = Actor("subject", "usr_1", kind=SubjectKind.USER)
 DAY = 86_400
 
 
 def _write(made: World, export_id: str, about: str = NoteSubject.REQUEST, text: str = "She was angry.") -> str:
     with writing(made.engine) as connection:
-        return notes.write(connection, export_id, text, about, actor=SAM)
+        return notes.write(connection, made.place.settings, export_id, text, about, actor=SAM)
 
 
 def _left(made: World) -> int:
@@ -52,6 +58,54 @@ def test_an_erasure_deletes_notes_and_no_more_are_written(made: World) -> None:
     with reading(made.engine) as connection:
         assert notes.of(connection, exports.get(connection, export_id)) == ()
         assert "angry" not in str(audit.events(connection))
+
+
+def _taken(made: World, **asked: Any) -> str:
+    """Ask for a copy as the person does."""
+    wanted = acceptance.check(profile="access", subject="user:usr_1", **asked)
+    with writing(made.engine) as connection:
+        return intake.take(connection, made.place.settings, wanted, actor=PERSON, auth=PRESENT)[0]
+
+
+def _asked(made: World, export_id: str) -> tuple[str, list[str]]:
+    """The state of a request, and why it waits."""
+    with reading(made.engine) as connection:
+        cause = select(models.approval.c.cause).where(models.approval.c.export_id == export_id)
+        return exports.get(connection, export_id)["state"], list(connection.scalars(cause))
+
+
+def test_a_copy_with_notes_waits_until_another_person_has_read_them(made: World) -> None:
+    """A copy that no worker has begun, and each later copy; not a copy without notes, and not another person's."""
+    first, portable = made.request("user:usr_1"), made.request("user:usr_1", profile="portability")
+    other = made.request("user:usr_2")
+    _write(made, portable)
+    assert _asked(made, first) == ("review", ["notes"])
+    assert [_asked(made, each) for each in (portable, other)] == [("queued", [])] * 2
+    with writing(made.engine) as connection, pytest.raises(NotAllowed):
+        approvals.approve(connection, first, actor=SAM_AS_OFFICER)
+    with writing(made.engine) as connection:
+        approvals.approve(connection, first, actor=Actor("officer", "olga"))
+    later = _taken(made, since="2026-01-01")
+    assert _asked(made, later) == ("review", ["notes"])
+    assert _asked(made, _taken(made, since="2026-01-02", include=["billing"])) == ("queued", [])
+    made.advance_all()
+    assert _asked(made, first)[0] == "ready"
+
+
+def test_a_worker_that_has_begun_is_not_stopped_by_a_note(made: World) -> None:
+    """Its copy has the notes that were there when it began; the next copy waits for an approval."""
+    export_id = made.request("user:usr_1")
+    assert made.claim() is not None
+    _write(made, export_id)
+    assert _asked(made, export_id) == ("running", [])
+
+
+def test_without_approvals_no_copy_waits_for_its_notes(control_url: str, tmp_path: Path) -> None:
+    """As for every other cause."""
+    made = world(tmp_path, {}, database_url=control_url, approvals="none").with_all_keys()
+    export_id = made.request("user:usr_1")
+    _write(made, export_id)
+    assert _asked(made, export_id) == ("queued", [])
 
 
 def test_notes_are_purged_with_the_record_of_their_request(made: World) -> None:

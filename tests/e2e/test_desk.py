@@ -219,7 +219,8 @@ def pages_of(visited_desk: VisitedDesk) -> list[str]:
     """The pages of the desk about a request that waits, with a note and a saved list."""
     export_id = visited_desk.served.world.request("user:usr_950")
     with writing(visited_desk.served.world.engine) as connection:
-        notes.write(connection, export_id, "She wrote twice.", "person", actor=Actor("staff", "sam"))
+        settings = visited_desk.served.world.place.settings
+        notes.write(connection, settings, export_id, "She wrote twice.", "person", actor=Actor("staff", "sam"))
     request = f"/staff/exports/{export_id}"
     return [
         "/staff",

@@ -35,7 +35,7 @@ def write_note(
     """Write a note about a request or its person."""
     with place.writing() as connection:
         row, actor = found(place, login, connection, export_id, Action.NOTE)
-        notes.write(connection, row["id"], text, about, actor=actor)
+        notes.write(connection, place.settings, row["id"], text, about, actor=actor)
     rendering.flash(request, "done")
     return rendering.see_other(f"/staff/exports/{export_id}")
 

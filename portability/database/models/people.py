@@ -186,7 +186,7 @@ approval = Table(
         "cause",
         String(32),
         nullable=False,
-        comment="switch | contact_changed | abroad | other_people | fetch | refusal",
+        comment="switch | contact_changed | abroad | other_people | notes | fetch | refusal",
     ),
     Column("state", String(16), nullable=False, comment="open | approved | denied"),
     Column("asked_by", String(200), nullable=False),

@@ -68,7 +68,7 @@ def test_notes_of_staff_are_delivered_without_addresses_of_others(tmp_path: Path
     identifier = made.request()
     with writing(made.engine) as connection:
         text = "She was angry. Call her neighbour at tom@mail.example."
-        notes.write(connection, identifier, text, "person", actor=Actor("staff", "sam"))
+        notes.write(connection, made.place.settings, identifier, text, "person", actor=Actor("staff", "sam"))
     made.advance_all()
     (note,) = records(made.fetch(identifier), "portability", "notes")
     assert note["text"] == "She was angry. Call her neighbour at [redacted:other-address]."
