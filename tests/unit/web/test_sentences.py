@@ -51,7 +51,7 @@ FAMILIES: dict[str, set[str]] = {
     "bulk": set(BULK),
     "bulk_why": {"not_allowed", "wrong_state"},
     "cause": set(map(str, Cause)),
-    "channel": {*CHANNELS, "cli", "api"},
+    "channel": {*CHANNELS, "cli", "api", "feed", "schedule"},
     "confirm": {"deny", "deny_lead", "recall", "recall_lead"},
     "count": {"open", "overdue", "soon", "review", "failed"},
     "dataset": set(map(str, DatasetState)),
