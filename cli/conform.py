@@ -59,7 +59,7 @@ def conform(context: Context, *, junit: Path | None, **options: Any) -> None:  #
     Exit code 0: all rules are kept, 1: a rule is broken, 2: invalid input.
     """
     recipient, sender = options["recipient"], options["sender"]
-    if (recipient is None) is (sender is None):
+    if bool(recipient) == bool(sender):
         raise BadInput("name what to test", hint="use --recipient URL or --sender LINK")
     with _counted(context) as finished:
         report = _recipient(options, finished) if recipient else _sender(options, finished)
@@ -100,7 +100,7 @@ def _recipient(options: dict[str, Any], finished: Callable[[RuleResult], object]
 
 def _secret(path: Path | None, public_url: str) -> str:
     """Return the secret of a file. Raises BadInput after a new secret was written: the recipient must record it."""
-    if path is None:
+    if not path:
         raise BadInput("the secret of the webhooks is missing", hint="add --secret FILE: it is made there")
     if not path.exists():
         made = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
@@ -109,7 +109,7 @@ def _secret(path: Path | None, public_url: str) -> str:
             file.write(f"{made}\n")
         hint = f"record the issuer {public_url} with this secret at the recipient, then run it again"
         raise BadInput(f"a new secret was written to {path}", hint=hint)
-    secret = _head(path).decode("ascii", "replace").strip()
+    secret = _line(path)
     check_secret(secret)
     return secret
 
@@ -125,22 +125,26 @@ def _sender(options: dict[str, Any], finished: Callable[[RuleResult], object]) -
     from receiver.fetch.sender import check_url, open_client  # noqa: PLC0415  # as above
 
     needed = ("identity", "audience", "receipt_key")
-    if missing := [f"--{name.replace('_', '-')}" for name in needed if options[name] is None]:
+    if missing := [f"--{name.replace('_', '-')}" for name in needed if not options[name]]:
         raise BadInput(
             f"a test of a sender needs {', '.join(missing)}", hint="the kit is its recipient: see docs/conformance.md"
         )
-    webhook = None if options["webhook"] is None else _webhook(options["webhook"])
+    webhook, secret = options["webhook"], options["secret"]
     wanted = SenderTest(
         check_url(options["sender"]),
         options["audience"],
         load_identities(options["identity"]),
         LoadedKey.of(load_key(options["receipt_key"])),
         options["issuer"],
-        webhook,
-        None if options["secret"] is None else _head(options["secret"]).decode("ascii", "replace").strip(),
+        _webhook(webhook) if webhook else None,
+        _line(secret) if secret else None,
     )
     with open_client(PatientTransport(httpx.HTTPTransport())) as client:
         return examine_sender(client, wanted, finished)
+
+
+def _line(path: Path) -> str:
+    return _head(path).decode("ascii", "replace").strip()
 
 
 def _webhook(path: Path) -> dict[str, Any]:

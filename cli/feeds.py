@@ -62,7 +62,7 @@ def begin(
     """Begin a feed and request its first archive, which contains everything."""
     wanted = _checked(context, {**options, **{name: names_of(options[name]) for name in ("include", "formats")}})
     actor = actors.acting(context.settings, claimed)
-    until = None if ends_at is None else instant(ends_at, "until")
+    until = instant(ends_at, "until") if ends_at else None
     changed_at = requests_intake.contact_changed_at(context.settings, PlatformSources(context.settings), wanted)
     with writing(context.engine) as connection:
         if authorisation_id is not None:

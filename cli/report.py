@@ -44,4 +44,6 @@ def _show(context: Context, found: Report) -> None:
 
 
 def _cells(table: ReportTable, record: Mapping[str, JSON]) -> list[JSON]:
-    return [FEW if value is None and column in table.counts else value for column, value in record.items()]
+    """Return the cells of a row; a rounded report names no count of few."""
+    few = {column for column in table.counts if record[column] is None}
+    return [FEW if column in few else value for column, value in record.items()]

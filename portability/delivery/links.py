@@ -218,9 +218,9 @@ def volumes(connection: Connection, row: Mapping[Any, Any]) -> Sequence[RowMappi
 def of_transfer(connection: Connection, transfer_id: str) -> RowMapping:
     """Return the living link of a transfer, as `resolve` does. Raises LinkInvalid."""
     row = connection.execute(_living().where(LINK.c.transfer_id == transfer_id)).mappings().one_or_none()
-    if row is None or not _lives(row):
-        raise LinkInvalid
-    return row
+    if row and _lives(row):
+        return row
+    raise LinkInvalid
 
 
 def get(connection: Connection, link_id: str) -> RowMapping:

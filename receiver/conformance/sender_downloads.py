@@ -62,7 +62,7 @@ def download_rules(run: RuleRecorder, parcel: Parcel, folder: Path) -> Downloade
     unclaimed = run.client.get(f"{run.link}/volumes/{parcel.number}", params={"claim": "another"}).status_code
     run.rule(f"{name}-other-claim", "a wrong claim is refused", RESUMING, f"status {unclaimed}", f"status {NOT_FOUND}")
     path, etag = _whole(run, name, location, parcel, folder / parcel.sent.name)
-    if path is None:
+    if not path:
         return None
     _ranges(run, name, location, path.read_bytes() if parcel.sent.size <= BLOCK_BYTES else _head(path), parcel, etag)
     return DownloadedVolume(parcel, path)
