@@ -12,8 +12,8 @@ APT_GET_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-ins
 NODE := tests/interop/node
 VCON := .cache/judges/vcon
 # A file stays in one process, which starts its servers once; tests/conftest.py puts the short files last. More than half of
-# the time a process waits for servers and browsers that it has started: four keep two cores busy.
-PYTEST := $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+# the time a process waits for servers and browsers that it has started: three keep two cores busy.
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 # A machine may forbid compiled modules; then each process that a test starts compiles the project again.
 unexport PYTHONDONTWRITEBYTECODE
 SEEDS ?= 20

@@ -7,7 +7,6 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import one_writer
@@ -48,7 +47,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the unit tests last: their files take seconds, so no process is left with a file of minutes at the end."""
-    items.sort(key=lambda item: Path(__file__).parent / "unit" in item.path.parents)
+    items.sort(key=lambda item: item.nodeid.startswith("tests/unit/"))
 
 
 def pytest_collection_finish() -> None:

@@ -1,4 +1,8 @@
-"""The control database twice: every test here holds on SQLite and on PostgreSQL; storage twice where it matters."""
+"""Every test here holds on SQLite and on PostgreSQL, and where it matters on each storage.
+
+`make test` has both databases for sources, schema and locks. The other tests of the control database are on PostgreSQL
+there, and on SQLite in `make test-systems`: the pages, the commands and the embedded stack are tested on SQLite.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,18 @@ from portability.api.storages import Storage
 from portability.database.engine import open_engine
 from portability.storage.local import LocalStorage
 from portability.storage.s3.bucket import S3Storage
+
+LOCKING = {"test_audit_chain", "test_claims", "test_lock_order", "test_simulated_turns", "test_subject_locks"}
+"""Modules for both databases in `make test`: each has locks of its own kind."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests on SQLite that `make test` leaves to `make test-systems`."""
+    for item in items:
+        chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if chosen.get("control_url") == "sqlite" and item.path.stem not in LOCKING:
+            item.add_marker(pytest.mark.system)
 
 
 @pytest.fixture

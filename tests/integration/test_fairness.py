@@ -43,7 +43,7 @@ def ask(running: Deployment, tenant: str, people: list[str], count: int) -> None
     engine.dispose()
 
 
-@pytest.mark.parametrize("crowd", [300, pytest.param(10_000, marks=pytest.mark.system)])
+@pytest.mark.parametrize("crowd", [120, pytest.param(10_000, marks=pytest.mark.system)])
 def test_ten_of_one_tenant_do_not_wait_for_the_crowd_of_another(
     tmp_path: Path, pg_server: servers.Postgres, redis_url: str, crowd: int
 ) -> None:

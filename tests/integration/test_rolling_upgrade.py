@@ -27,7 +27,7 @@ from portability.trust import audit
 
 EXPORT, VOLUME = models.export, models.volume
 ENDED = {"ready", "failed", "cancelled", "denied"}
-PLAN = SeedPlan(tenants=3, users=6, contacts=36, calls=300, chats=300, events=3000, recordings=0)
+PLAN = SeedPlan(tenants=4, users=8, contacts=48, calls=400, chats=400, events=4000, recordings=0)
 SETTINGS = {
     "LEASE_SECONDS": "10",
     "CLOCK_SECONDS": "0.3",
@@ -165,7 +165,7 @@ def answers(port: int) -> bool:
 
 @pytest.fixture
 def both(tmp_path: Path, pg_server: servers.Postgres, redis_url: str) -> Iterator[TwoReleases]:
-    """The code of two releases with the same settings, on a platform with three tenants."""
+    """The code of two releases with the same settings, on a platform with four tenants."""
     control, platform = pg_server.url(pg_server.create_database()), pg_server.url(pg_server.create_database())
     seed(platform, None, PLAN)
     urls = {"DATABASE_URL": control, "SOURCE_URL": platform, "REDIS_URL": redis_url}
@@ -179,7 +179,7 @@ def both(tmp_path: Path, pg_server: servers.Postgres, redis_url: str) -> Iterato
 
 
 def subjects(source_url: str) -> tuple[list[str], list[str]]:
-    """Requests for three companies that switch, and for their customers, in the form of `TwoReleases.ask`."""
+    """Requests for four companies that switch, and for their customers, in the form of `TwoReleases.ask`."""
     engine = create_engine(source_url)
     with engine.connect() as connection:
         rows = connection.execute(select(schema.contacts.c.tenant_id, schema.contacts.c.id)).all()
@@ -197,7 +197,7 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
     Each phase begins with exports under way. All become ready, the audit log is whole, and both releases verify each
     archive.
     """
-    (first, second, third), people = subjects(both.source_url)
+    (first, second, third, fourth), people = subjects(both.source_url)
     both.old.run("db", "upgrade")
     for purpose in ("archive", "link", "audit"):
         both.old.run("keys", "new", "--purpose", purpose)
@@ -206,14 +206,15 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
             (switch, *_) = both.ask(both.old, first, *people[:3])
             both.half_way(switch)
             both.deployed.run("db", "upgrade")
+            (switch,) = both.ask(both.old, second)
             both.half_way(switch)
             new_processes.enter_context(at_work(both.new))
-            (switch, *_) = both.ask(both.old, second, *people[3:6])
+            (switch, *_) = both.ask(both.old, third, *people[3:6])
             both.ask(both.new, *people[6:9])
             both.half_way(switch)
         with_forms = both.ask(both.new, *people[9:11])
         both.ready(with_forms)
-        (switch,) = both.ask(both.new, third)
+        (switch,) = both.ask(both.new, fourth)
         both.half_way(switch)
         go_back(both.url)
         with at_work(both.old, PORTABILITY_DATABASE_URL=f"{both.url}?options=-csearch_path%3Dbefore_upgrade%2Cpublic"):

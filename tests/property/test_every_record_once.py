@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     count=st.integers(0, 60),
     batch=st.integers(1, 20),

@@ -28,7 +28,7 @@ FAULTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(
     faults=st.lists(FAULTS, min_size=1, max_size=4),
     is_repaired=st.booleans(),

@@ -98,7 +98,7 @@ def read_all(
     )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=CALLS, period=PERIODS, n=st.integers(1, 15), batch_rows=st.integers(1, 5))
 def test_slices_together_are_the_dataset(
     platform_engine: Engine, rows: list[Call], period: Selection, n: int, batch_rows: int

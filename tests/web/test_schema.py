@@ -26,7 +26,7 @@ from sending import sender, sent, shown
 from served import OWNER, TENANT, Served
 from transferring import Provider
 
-EXAMPLES = 4
+EXAMPLES = 3
 schemathesis.serializer.alias("application/jose", "text/plain")
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 WHO: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
