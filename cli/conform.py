@@ -18,7 +18,7 @@ import orjson
 from rich.progress import MofNCompleteColumn, SpinnerColumn, TextColumn
 
 from cli.context import Context, shared
-from cli.verify import printable
+from cli.terminal import printable
 from portability.api.errors import BadInput
 from portability.inbox.senders import check_secret
 

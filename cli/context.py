@@ -8,18 +8,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import orjson
-from rich import box
-from rich.console import Console
-from rich.progress import Progress, ProgressColumn
-from rich.table import Table
-from rich.text import Text
 
 from portability.api import JSON
 from portability.api.errors import BadInput, PortabilityError
@@ -27,6 +21,8 @@ from portability.api.times import rfc3339
 from portability.database.noted import noting
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
     from sqlalchemy import Engine
 
     from portability.api import Exporter
@@ -56,7 +52,9 @@ class Context:
     @cached_property
     def console(self) -> Console:
         """Return the console for people: standard output, or standard error if standard output is for JSON."""
-        return Console(stderr=self.json, highlight=False)
+        from cli.terminal import open_console  # noqa: PLC0415  # as in _load_settings
+
+        return open_console(stderr=self.json)
 
     @cached_property
     def engine(self) -> Engine:
@@ -136,13 +134,9 @@ class Context:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table for people; None is an empty cell."""
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-        for number, column in enumerate(columns):
-            # The first column is used for copying into the next command: it is never shortened.
-            table.add_column(column, no_wrap=number == 0, overflow="fold")
-        for row in rows:
-            table.add_row(*map(_cell, row))
-        self.console.print(table)
+        from cli.terminal import table  # noqa: PLC0415  # as in _load_settings
+
+        self.console.print(table(title, columns, rows))
 
     def listing(
         self, title: str, rows: Sequence[Mapping[Any, Any]], names: Sequence[str], times: Sequence[str]
@@ -154,17 +148,15 @@ class Context:
 
     def bars(self, *columns: str | ProgressColumn) -> Progress:
         """Make progress bars for people at a terminal; invisible in a pipe and with JSON."""
-        return Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
+        from cli.terminal import bars  # noqa: PLC0415  # as in _load_settings
+
+        return bars(self.console, *columns)
 
     def note(self, text: str) -> None:
         """Print a line for people that is not part of the result."""
-        Console(stderr=True, highlight=False).print(text, markup=False)
+        from cli.terminal import open_console  # noqa: PLC0415  # as in _load_settings
 
-
-def _cell(value: object) -> Text:
-    if isinstance(value, datetime):
-        value = f"{value:%Y-%m-%d %H:%M} UTC"
-    return Text("" if value is None else str(value))
+        open_console(stderr=True).print(text, markup=False)
 
 
 def one_of(words: Iterable[str]) -> click.Choice[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.context import Context
-from cli.verify import printable
+from cli.terminal import printable
 from receiver.importer.report import DatasetResult, ImportReport
 
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import sys
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 import orjson
-from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-from archive.verify.archives import Verification, volume_paths
-from archive.verify.archives import verify as verify_volumes
 from cli.context import Context, shared
 from portability.api import JSON
 from portability.api.errors import BadInput
-from portability.trust.signing import Jwks
+
+if TYPE_CHECKING:
+    from archive.verify.archives import Verification
 
 JWKS_BYTES = 1 << 20
 TIMEOUT_SECONDS = 10
@@ -34,7 +32,7 @@ def verify(context: Context, paths: tuple[Path, ...], jwks: str | None, *, parti
 
     Exit code 0: verified, 1: verification failed, 2: they could not be checked.
     """
-    public_keys = Jwks.parse(jwks_of_folder(context) if jwks is None else load_jwks(jwks))
+    public_keys = jwks_of_folder(context) if jwks is None else load_jwks(jwks)
     result = _verify(context, paths, public_keys, partial=partial)
     context.result(as_json(result), lambda: _print_report(context, result))
     if not result.ok:
@@ -64,7 +62,7 @@ def load_jwks(source: str) -> JSON:
     try:
         data = _fetch(source) if is_url else _head(Path(source))
     except (OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, URLError) else type(error).__name__
+        reason = getattr(error, "reason", type(error).__name__)  # URLError has one
         raise BadInput(f"cannot read the JWK Set {source}: {reason}", hint="use --jwks FILE or --jwks URL") from None
     if len(data) > JWKS_BYTES:
         raise BadInput(f"the JWK Set {source} is larger than {JWKS_BYTES} bytes")
@@ -87,30 +85,34 @@ def jwks_of_folder(context: Context) -> JSON:
         return keys.jwks(connection)
 
 
-def _verify(context: Context, paths: tuple[Path, ...], jwks: Jwks, *, partial: bool) -> Verification:
+def _verify(context: Context, paths: tuple[Path, ...], public_keys: JSON, *, partial: bool) -> Verification:
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn  # noqa: PLC0415  # below
+
+    from archive.verify import archives  # noqa: PLC0415  # cryptography takes 0.1 s to load, which --help does not need
+    from portability.trust.signing import Jwks  # noqa: PLC0415  # as above
+
+    jwks = Jwks.parse(public_keys)
     columns = (TextColumn("checking"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    total_bytes = sum(path.stat().st_size for path in volume_paths(paths))
+    total_bytes = sum(path.stat().st_size for path in archives.volume_paths(paths))
     with context.bars(*columns) as bar:
         task = bar.add_task("checking", total=total_bytes)
-        return verify_volumes(paths, jwks, partial=partial, progress=lambda size: bar.advance(task, size))
+        return archives.verify(paths, jwks, partial=partial, progress=lambda size: bar.advance(task, size))
 
 
 def _print_report(context: Context, result: Verification) -> None:
     say = context.console.print
     if result.errors:
+        from cli.terminal import printable  # noqa: PLC0415  # as in _verify
+
         rows = [[printable(cell or "") for cell in (f.code, f.volume, f.file, f.detail)] for f in result.errors]
         context.table("Faults", ("code", "volume", "file", "detail"), rows)
     verdict = "[bold green]verified[/]" if result.ok else "[bold red]verification failed[/]"
     say(f"{verdict}: {result.volumes} volumes, {result.files} files, {result.bytes} bytes")
 
 
-def printable(text: str) -> str:
-    """Return a safe form of a hostile name for a terminal: no control characters, no markup."""
-    return escape("".join(character if character.isprintable() else "?" for character in text))
-
-
 def _fetch(url: str) -> bytes:
-    from urllib.request import HTTPRedirectHandler, build_opener  # noqa: PLC0415  # not needed for a file
+    from urllib.error import HTTPError  # noqa: PLC0415  # not needed for a file
+    from urllib.request import HTTPRedirectHandler, build_opener  # noqa: PLC0415  # as above
 
     class NoRedirects(HTTPRedirectHandler):
         """Keys come from the given address only."""

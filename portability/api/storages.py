@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -295,8 +295,8 @@ def probe(storage: Storage) -> None:
 
     Raises: StorageError, with a hint for what failed.
     """
-    key = f"{PROBES}/{secrets.token_hex(8)}"
-    body = secrets.token_bytes(1000)
+    key = f"{PROBES}/{os.urandom(8).hex()}"
+    body = os.urandom(1000)
     stored = put(storage, key, body)
     try:
         seen = b"".join(storage.read(key, etag=stored.etag))
