@@ -7,26 +7,25 @@ them, which do not depend on what else the machine does. Rows and milliseconds o
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import orjson
 import servers
 from factories import world
-from long_history import HOT, fill_history
+from long_history import HOT, fill_history, rows_read
 from servers.databases import Postgres
-from sqlalchemy import text
 
 from bench.figures import Figure
-from portability.database.engine import reading, undone
 from portability.queue import connect, open_queue
 
 ENDED = (10_000, 100_000)
-LONG_ENDED = (100_000, 1_000_000)
+LONG_ENDED = (100_000, 10_000_000)
 RUNS = 25
-ROWS = text("SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables")
 
 
 def measure(*, long: bool) -> Figure:
@@ -48,7 +47,6 @@ class _Cost:
     rows: int
     """Read by PostgreSQL from tables, by indexes or without."""
     seconds: float
-    """Of the fastest run."""
 
 
 def _costs(server: Postgres, count: int) -> dict[str, _Cost]:
@@ -64,14 +62,17 @@ def _costs(server: Postgres, count: int) -> dict[str, _Cost]:
             runs = []
             for _ in range(RUNS):
                 redis.flushdb()
-                with undone(made.engine):
-                    began = time.perf_counter()
-                    once()
-                    seconds = time.perf_counter() - began
-                    with reading(made.engine) as connection:
-                        runs.append(_Cost(int(connection.scalar(ROWS) or 0), seconds))
-            # The least of both: what was rolled back leaves dead rows, and other programs take time.
-            least = _Cost(min(cost.rows for cost in runs), min(cost.seconds for cost in runs))
-            found[act.__name__.removeprefix("_")] = least
+                seconds: list[float] = []
+                rows = rows_read(made.engine, partial(_timed, once, seconds))
+                runs.append(_Cost(rows, *seconds))
+            # Medians: the plan of a statement may change when it has run a few times.
+            usual = _Cost(int(median(cost.rows for cost in runs)), median(cost.seconds for cost in runs))
+            found[act.__name__.removeprefix("_")] = usual
         made.engine.dispose()
         return found
+
+
+def _timed(act: Callable[[], None], seconds: list[float]) -> None:
+    began = time.perf_counter()
+    act()
+    seconds.append(time.perf_counter() - began)

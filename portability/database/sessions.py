@@ -25,6 +25,11 @@ KEEPS_TIMES = "portability_keeps_times"
 """Noted for a connection whose session has TIMES: its transactions need not set them."""
 SINGLE = f"SET TRANSACTION READ ONLY; {TIMES}; "
 """Before a single statement of the same message: PostgreSQL runs all statements of a message as one transaction."""
+PLANNING = "SET jit = off; SET max_parallel_workers_per_gather = 0"
+"""Settings of a session with the control database, whose statements read a few rows of large tables.
+
+PostgreSQL expects too many of them: it would compile the statement, and start processes, for 0.2 s.
+"""
 SETTINGS = "portability_settings"
 """Execution option: settings of each transaction by name, such as those of row-level security. Names and values may be
 any text: they are bound, or quoted by libpq."""
@@ -79,6 +84,12 @@ def keep_times(driver: Driver[Any], record: ConnectionPoolEntry) -> None:
     if not is_behind_pooler(driver):
         answer = driver.pgconn.exec_(TIMES.replace("SET LOCAL", "SET").encode())
         record.info[KEEPS_TIMES] = answer.status == ExecStatus.COMMAND_OK
+
+
+def plan_for_few_rows(driver: Driver[Any], _record: object) -> None:
+    """Set for a new connection how its statements are planned; not to a pooler, where other clients would get that."""
+    if not is_behind_pooler(driver):
+        driver.pgconn.exec_(PLANNING.encode())
 
 
 def limit_preparation(*, prepared: bool | None) -> Callable[[Driver[Any], object], None]:

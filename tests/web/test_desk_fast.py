@@ -16,7 +16,7 @@ ENDED, OPEN = 100_000, 60
 ROUNDS = 15
 LIMIT_MS = 100.0
 LISTS = ("", "?state=all", "?state=assigned", "?state=unassigned", "?state=overdue", "?state=failed", "?sort=-received")
-SEARCHES = ("usr_old777", "old777", "sub_old777", "T-4711", "No.One@mail.example", "+62 812 3456 789")
+SEARCHES = ("usr_old777", "777old", "sub_777old", "T-4711", "No.One@mail.example", "+62 812 3456 789")
 
 
 @pytest.fixture(scope="module")

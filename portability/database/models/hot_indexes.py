@@ -12,6 +12,8 @@ from sqlalchemy import Index, TextClause, func, text
 from portability.database.models.people import audit_event
 from portability.database.models.work import export, slice  # noqa: A004  # the project's noun, as in models/work.py
 
+UNANSWERED = "state IN ('queued', 'review', 'running', 'closing', 'failed') AND erased_at IS NULL"
+
 
 def _partial(name: str, *columns: object, where: str) -> Index:
     condition: TextClause = text(where)
@@ -36,13 +38,9 @@ INDEXES = (
     _partial("slice_leased_idx", slice.c.tenant, where="lease_until IS NOT NULL"),
     # Slices to wake workers for, the oldest first (worker/clock/dispatch.py).
     _partial("slice_open_idx", slice.c.created_at, where="state = 'open'"),
-    # Requests without an answer, the most urgent first (portability/requests/request_log.py).
-    _partial(
-        "export_unanswered_idx",
-        export.c.due_at,
-        export.c.id,
-        where="state IN ('queued', 'review', 'running', 'closing', 'failed') AND erased_at IS NULL",
-    ),
+    # Requests without an answer: the most urgent first, and the newest first (portability/requests/desk_queue.py).
+    _partial("export_unanswered_idx", export.c.due_at, export.c.id, where=UNANSWERED),
+    _partial("export_unanswered_newest_idx", export.c.created_at, export.c.id, where=UNANSWERED),
     # Archives that end soon, and records whose time is over (worker/clock/expiry.py, purge.py).
     _partial("export_ready_idx", export.c.ended_at, where="state = 'ready'"),
     _partial(
