@@ -287,6 +287,24 @@ def test_a_person_withdraws_and_everything_stops(served: Served, b_care: PullCli
     assert_refused(served, "invalid_grant", fetched)
 
 
+def test_a_provider_ends_a_consent(served: Served, b_care: PullClient) -> None:
+    """By its token, access or refresh; an unknown or ended token is as good as revoked, and needs the assertion too."""
+    consented(served, b_care, "calls", until=in_a_month())
+    assert b_care.revoke("unknown").status_code == 200
+    assert b_care.call("POST", "/v1/pulls").status_code == 201
+    with providing() as stranger:
+        stranger.domain = "stranger.example"
+        thief = PullClient(served.url, stranger)
+        assert_refused(served, "invalid_client", thief.revoke(b_care.tokens["access_token"]), 401)
+
+    assert b_care.revoke(b_care.tokens["refresh_token"]).status_code == 200
+
+    assert_refused(served, "invalid_token", b_care.call("POST", "/v1/pulls"), 401)
+    newest = served.call("GET", "/v1/authorisations").json()["authorisations"][0]
+    assert newest["revoked_at"] is not None
+    assert b_care.revoke(b_care.tokens["access_token"]).status_code == 200
+
+
 def test_staff_withdraw(served: Served, b_care: PullClient) -> None:
     """An officer ends a consent as any other."""
     consented(served, b_care, "calls")
