@@ -178,9 +178,11 @@ class PullClient:
         return {**answer.json(), "status": answer.status_code}
 
     def revoke(self, token: str) -> requests.Response:
-        """What the provider sends when it no longer needs a consent (RFC 7009), by Authlib."""
+        """What the provider sends when it no longer needs a consent (RFC 7009)."""
         url, session = self.server["revocation_endpoint"], self.session
-        answer: requests.Response = session.revoke_token(url, token=token, timeout=SECONDS)
+        auth = session.client_auth("private_key_jwt")
+        sent = {"data": {"token": token}, "headers": FORM, "auth": auth}
+        answer: requests.Response = session.post(url, withhold_token=True, timeout=SECONDS, **sent)
         return answer
 
     def tokens_of(self, visitor: Browser, *datasets: str, allowed: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
