@@ -48,6 +48,7 @@ from web.pages import (
 )
 from web.pages import audit as desk_audit
 from web.pages import inbox as desk_inbox
+from web.pages import providers as desk_providers
 from web.pages import recipients as desk_recipients
 from web.pages import referrals as desk_referrals
 from web.pages import report as desk_report
@@ -110,6 +111,7 @@ def _route(app: FastAPI, settings: Settings) -> None:
         desk_work,
         desk_audit,
         desk_inbox,
+        desk_providers,
         desk_recipients,
         desk_referrals,
         desk_report,

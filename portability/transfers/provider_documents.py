@@ -6,18 +6,24 @@ of a recorded recipient is signed by the recorded key set, so that no other part
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+from sqlalchemy import Connection
+
 from portability.api import JSON
+from portability.api.times import rfc3339
 from portability.errors import WrongState
 from portability.safe_http import RemoteUnavailable, SafeHttpClient
 from portability.settings import Settings
 from portability.transfers import age_keys, key_sets, proofs, recipients
 from portability.transfers.proofs import KeyRotation
+from portability.trust import audit
 from portability.trust.signing import PROVIDER_TYPE, Jwks, PublicKey, SignatureFault, check, check_clock, unverified
 
 PATH = "/.well-known/portability"
@@ -57,6 +63,15 @@ class ProviderDocument:
     """The key set that has signed the document."""
     issued_at: datetime
     expires_at: datetime
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of what it states, without its times: a document that is only signed anew has the same."""
+        stated = [self.domain, self.name, self.age_key, self.jwks_url, self.webhook_url, self.resource]
+        keys = [
+            [public.key.thumbprint(), rfc3339(public.retired_at), rfc3339(public.revoked_at)] for public in self.keys
+        ]
+        return hashlib.sha256(orjson.dumps([stated, [*self.redirect_uris], [*self.formats], keys])).hexdigest()
 
 
 def claims(domain: str, name: str, age_key: str, base_url: str) -> Mapping[str, JSON]:
@@ -117,6 +132,12 @@ def renewed(
         raise WrongProvider("claim iat: the provider document is older than the last change of the key")
     proofs.challenge(client, settings, {**row, **changed})
     return KeyRotation(**changed)
+
+
+def refuse(connection: Connection, document: ProviderDocument, *, actor: str) -> None:
+    """Record that a person refuses a provider that is not recorded, by the fingerprint that its people know."""
+    detail: audit.Detail = {"fingerprint": age_keys.fingerprint(document.age_key)}
+    audit.record(connection, "recipient.refused", actor=actor, detail=detail)
 
 
 def _fetched(client: SafeHttpClient, domain: str, url: str | None) -> str:
