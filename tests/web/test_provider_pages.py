@@ -51,13 +51,13 @@ def _forget(served: Served) -> None:
         connection.execute(models.recipient.delete())
 
 
-def document(third: Provider) -> dict[str, str]:
+def stated_at(third: Provider) -> dict[str, str]:
     return {"domain": "LocalHost", "url": f"{third.server.url}/.well-known/portability"}
 
 
 def discovered(visitor: Browser, third: Provider) -> httpx.Response:
     """The page with what the document says."""
-    answer = visitor.send("/staff/recipients/discover", **document(third))
+    answer = visitor.send("/staff/recipients/discover", **stated_at(third))
     assert answer.status_code == 200, answer.text
     return answer
 
@@ -66,7 +66,7 @@ def decided(visitor: Browser, third: Provider, answer: str, **more: str) -> http
     """What follows an officer's answer on the page of a document."""
     found = SEEN.search(discovered(visitor, third).text)
     assert found
-    sent = {**document(third), "seen": found[1], "answer": answer, **GROUND, **more}
+    sent = {**stated_at(third), "seen": found[1], "answer": answer, **GROUND, **more}
     return visitor.send("/staff/recipients/discovered", **sent)
 
 
@@ -149,7 +149,7 @@ def test_what_is_recorded_is_what_was_shown(served: Served, third: Provider) -> 
         assert found
         third.identity = pyrage.x25519.Identity.generate()
         publish(third, stated(third))
-        sent = {**document(third), "seen": found[1], "answer": "record", **GROUND, "confirmed": "yes"}
+        sent = {**stated_at(third), "seen": found[1], "answer": "record", **GROUND, "confirmed": "yes"}
         answer = visitor.send("/staff/recipients/discovered", **sent)
         assert (answer.status_code, "has changed since you saw it" in answer.text) == (409, True)
         assert known(served) == []
@@ -169,7 +169,7 @@ def test_a_wrong_document_is_shown_as_a_fault(served: Served, third: Provider, n
     changed, sentence = WRONG[name]
     publish(third, stated(third, **changed))
     with served.browser("olga", "officer") as visitor:
-        answer = visitor.send("/staff/recipients/discover", **document(third))
+        answer = visitor.send("/staff/recipients/discover", **stated_at(third))
     assert (answer.status_code, sentence in answer.text) == (400, True)
     assert 'value="LocalHost"' in answer.text
     assert 'aria-invalid="true"' in answer.text
@@ -180,6 +180,6 @@ def test_only_officers_discover(served: Served, third: Provider) -> None:
     for who, role in (("sam", "staff"), ("audrey", "auditor")):
         with served.browser(who, role) as visitor:
             for path in ("discover", "discovered"):
-                sent = {**document(third), "seen": "x", "answer": "record"}
+                sent = {**stated_at(third), "seen": "x", "answer": "record"}
                 assert visitor.send(f"/staff/recipients/{path}", **sent).status_code == 403
     assert third.server.heard == []

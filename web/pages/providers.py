@@ -37,7 +37,7 @@ class ProviderForm(BaseModel):
 
 
 class ProviderDecisionForm(ProviderForm):
-    """The fields of an officer's decision; without `confirmed` it is asked again."""
+    """The fields of an officer's decision; without `confirmed` a second page asks."""
 
     seen: Annotated[str, Field(max_length=64)]
     """The digest of the document that was shown."""
