@@ -24,7 +24,7 @@ from portability.settings import Settings
 from portability.storage import open_storage
 from portability.trust import keys
 from web import problems
-from web.api import erasure_holds, exports, inbox, oauth, openapi, public, pulls, recipients, report, transfers
+from web.api import erasure_holds, exports, feeds, inbox, oauth, openapi, public, pulls, recipients, report, transfers
 from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
 from web.context import AppContext, WebhookAnswers
@@ -118,7 +118,7 @@ def _route(app: FastAPI, settings: Settings) -> None:
         desk_sources,
         staff,
     )
-    of_programs = (exports, erasure_holds, report, recipients, transfers, inbox, public, oauth, pulls)
+    of_programs = (exports, feeds, erasure_holds, report, recipients, transfers, inbox, public, oauth, pulls)
     for room in (brand, *own, *of_staff, download, *of_programs):
         app.include_router(room.router)
     if settings.development_login:
