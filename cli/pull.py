@@ -130,6 +130,7 @@ def consent(context: Context, identifier: str, key_file: Path | None, address: s
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path, file_okay=False), help="Target folder.")
 @click.option("--identity", metavar="KEYFILE", type=FILE, help="Private keys of age; default: INBOX_IDENTITY.")
 @click.option("--issuer", metavar="URL", help="Required issuer of the archive; default: the authorization server.")
+@click.option("--changes", "only_changes", is_flag=True, help="Only what has changed since the last confirmed copy.")
 @click.option("--timeout", type=click.IntRange(min=0), default=HOUR_SECONDS, help="Seconds to wait for the copy.")
 @click.option("--most-bytes", type=click.IntRange(min=1), help="Limit of the unpacked size; default as for `receive`.")
 @as_provider
@@ -141,6 +142,7 @@ def fetch(
     target: Path,
     identity: Path | None,
     issuer: str | None,
+    only_changes: bool,
     timeout: int,
     most_bytes: int | None,
     key_file: Path | None,
@@ -162,7 +164,7 @@ def fetch(
             most_bytes=most_bytes,
         )
         access = PullAccess(side.client, us, side.folder, record)
-        received = copies.fetch(access, target, party, patience_seconds=timeout, began=began)
+        received = copies.fetch(access, target, party, patience_seconds=timeout, only_changes=only_changes, began=began)
     found = {**access.record.view(), **document_of(target, received)}
     context.result(found, lambda: print_report(context, target, received))
 

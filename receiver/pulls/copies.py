@@ -65,10 +65,11 @@ class PullAccess:
             records.save(self._folder, self.record)
         return self.record.granted or granted
 
-    def current(self) -> Mapping[str, Any]:
+    def current(self, *, only_changes: bool = False) -> Mapping[str, Any]:
         """Start a copy, or return that which is under way. Raises ProviderRefused, SenderUnavailable."""
         if self.record.copy is None:
-            answer = self.client.post(self.base, b"", headers=self.headers("POST", self.base))
+            url = f"{self.base}?changes=true" if only_changes else self.base
+            answer = self.client.post(url, b"", headers=self.headers("POST", self.base))
             found = asking.checked(answer.status, answer.body, 200, 201)
             identifier = found.get("id")
             if not isinstance(identifier, str) or not COPY.fullmatch(identifier):
@@ -104,6 +105,7 @@ def fetch(
     party: ReceivingParty,
     *,
     patience_seconds: float,
+    only_changes: bool = False,
     began: Began = lambda _step, _total: lambda _: None,
     pause: Callable[[float], object] = time.sleep,
 ) -> Received:
@@ -112,7 +114,7 @@ def fetch(
     Raises: CopyPending after `patience_seconds`, ProviderRefused, and what `receive` raises.
     """
     give_up_at = time.monotonic() + patience_seconds
-    while (state := access.current()).get("state") in PENDING:
+    while (state := access.current(only_changes=only_changes)).get("state") in PENDING:
         if time.monotonic() >= give_up_at:
             raise CopyPending(f"the copy {access.record.copy} is not ready: its state is {state['state']}")
         pause(POLL_SECONDS)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,11 +40,11 @@ def in_a_month() -> str:
     return (datetime.now(UTC) + timedelta(days=30)).isoformat()
 
 
-def fetch_of(stacks: TwoStacks, request: str, folder: Path) -> Any:
+def fetch_of(stacks: TwoStacks, request: str, folder: Path, *options: str) -> Any:
     """What a fetch answers, once workers and clock of the first deployment have done their part."""
-    assert stacks.json("pull", "fetch", request, "--to", str(folder), "--timeout", "0") == "copy_pending"
+    assert stacks.json("pull", "fetch", request, "--to", str(folder), "--timeout", "0", *options) == "copy_pending"
     worked(stacks.there)
-    return stacks.json("pull", "fetch", request, "--to", str(folder))
+    return stacks.json("pull", "fetch", request, "--to", str(folder), *options)
 
 
 def officers(served: Served) -> set[str]:
@@ -110,6 +111,51 @@ def test_a_standing_consent_is_fetched_again(stacks: TwoStacks, tmp_path: Path) 
 
     import_of(stacks, tmp_path / "two")
     assert account_here(stacks)["job_title"] == "Chief"
+
+
+def test_a_standing_consent_brings_only_changes(stacks: TwoStacks, tmp_path: Path) -> None:
+    """The first copy has everything, the next what has changed; a copy without a receipt is followed by everything."""
+    request = stacks.consented("account", "calls", until=in_a_month())
+    stacks.records[:] = [profile(job_title="Clerk")]
+    first = fetch_of(stacks, request, tmp_path / "one", "--changes")
+    assert lines_of(first) == {"account": 1, "calls": 20}
+    import_of(stacks, tmp_path / "one")
+    stacks.records[:] = [profile(job_title="Chief")]
+
+    second = fetch_of(stacks, request, tmp_path / "two", "--changes")
+
+    assert lines_of(second) == {"account": 1}
+    import_of(stacks, tmp_path / "two")
+    assert account_here(stacks)["job_title"] == "Chief"
+    assert lines_of(fetch_of(stacks, request, tmp_path / "three", "--changes")) == {}
+    lose_next(stacks, request, tmp_path / "lost")
+    assert lines_of(fetch_of(stacks, request, tmp_path / "four", "--changes")) == {"account": 1, "calls": 20}
+
+
+def lines_of(found: Any) -> dict[str, int]:
+    """How many records an archive has of each exporter."""
+    counted: Counter[str] = Counter()
+    for folder in found["folders"]:
+        for path in (Path(folder) / "data").rglob("*.jsonl"):
+            counted[path.relative_to(Path(folder) / "data").parts[0]] += len(path.read_text().splitlines())
+    return {name: count for name, count in counted.items() if count}
+
+
+def lose_next(stacks: TwoStacks, request: str, folder: Path) -> None:
+    """A copy whose offer ends before it is fetched."""
+    assert stacks.json("pull", "fetch", request, "--to", str(folder), "--changes", "--timeout", "0") == "copy_pending"
+    worked(stacks.there)
+    table = models.transfer
+    with writing(stacks.there.world.engine) as connection:
+        connection.execute(table.update().where(table.c.state == "offered").values(state="expired"))
+    done = stacks.run("pull", "fetch", request, "--to", str(folder), "--changes")
+    assert (done.returncode, "the copy has ended" in done.stdout) == (1, True)
+
+
+def test_one_copy_has_no_changes(stacks: TwoStacks, tmp_path: Path) -> None:
+    """A consent to one copy is for everything."""
+    request = stacks.consented("account")
+    assert stacks.json("pull", "fetch", request, "--to", str(tmp_path / "in"), "--changes") == "provider_refused"
 
 
 def _expire_soon(stacks: TwoStacks, request: str) -> None:
