@@ -43,7 +43,7 @@ def take(
         settings: of the deployment.
         consent: the consent, which lasts until a date.
         request: the request for the consent's datasets, checked.
-        last: the row of the last copy under the consent, which is not under way; None: there is none.
+        last: the row of the last copy under the consent, which is not under way; None: this copy is the first.
         actor: the person.
         contact_changed_at: when the person's address last changed.
 

@@ -16,7 +16,7 @@ import forks
 import httpx
 import orjson
 import pytest
-from inboxes import HERE, profile
+from inboxes import HERE, LOOPBACK, profile
 from joserfc.jwk import ECKey
 from pulling import worked
 from served import Served
@@ -28,6 +28,8 @@ from exporters.reference import schema
 from portability.database import models
 from portability.database.engine import reading, writing
 from receiver.pulls import records
+from receiver.pulls.asking import PullingProvider
+from receiver.pulls.copies import PullAccess
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +152,32 @@ def lose_next(stacks: TwoStacks, request: str, folder: Path) -> None:
         connection.execute(table.update().where(table.c.state == "offered").values(state="expired"))
     done = stacks.run("pull", "fetch", request, "--to", str(folder), "--changes")
     assert (done.returncode, "the copy has ended" in done.stdout) == (1, True)
+
+
+def test_an_interrupted_download_continues(stacks: TwoStacks, tmp_path: Path) -> None:
+    """What an earlier run has received is not fetched again; each part comes with a proof of its own."""
+    request, target = stacks.consented("calls"), tmp_path / "in"
+    assert stacks.json("pull", "fetch", request, "--to", str(target), "--timeout", "0") == "copy_pending"
+    worked(stacks.there)
+    folder = Path(stacks.environment["PORTABILITY_DIR"]) / "pulls"
+    us = PullingProvider("localhost", ECKey.generate_key("P-256"))
+    with records.alone(folder, request) as record:
+        access = PullAccess(LOOPBACK, us, folder, record)
+        (volume,) = access.current()["volumes"]
+        headers = {**access.headers("GET", volume["url"]), "Range": "bytes=0-999"}
+        part = target / "volumes" / f"{volume['name']}.part"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(httpx.get(volume["url"], headers=headers).content)
+    assert part.stat().st_size == 1000
+
+    assert stacks.json("pull", "fetch", request, "--to", str(target))["receipted"] is True
+
+    stacks.there.app.state.place.observations.end()
+    log = models.audit_event
+    newest = select(log.c.detail).where(log.c.action == "link.downloaded").order_by(log.c.id.desc()).limit(1)
+    with reading(stacks.there.world.engine) as connection:
+        (sent,) = connection.scalars(newest)
+    assert (sent["bytes"], sent["requests"], sent["complete"]) == (volume["bytes"], 2, True)
 
 
 def test_one_copy_has_no_changes(stacks: TwoStacks, tmp_path: Path) -> None:
