@@ -28,7 +28,6 @@ from exporters.reference import schema
 from portability.database import models
 from portability.database.engine import reading, writing
 from receiver.pulls import records
-from receiver.pulls.asking import PullingProvider
 from receiver.pulls.copies import PullAccess
 
 
@@ -38,15 +37,14 @@ def stacks(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield made
 
 
-def in_a_month() -> str:
-    return (datetime.now(UTC) + timedelta(days=30)).isoformat()
+def in_a_month() -> datetime:
+    return datetime.now(UTC) + timedelta(days=30)
 
 
-def fetch_of(stacks: TwoStacks, request: str, folder: Path, *options: str) -> Any:
+def fetch_of(stacks: TwoStacks, request: str, folder: Path, *, only_changes: bool = False) -> Any:
     """What a fetch answers, once workers and clock of the first deployment have done their part."""
-    assert stacks.json("pull", "fetch", request, "--to", str(folder), "--timeout", "0", *options) == "copy_pending"
-    worked(stacks.there)
-    return stacks.json("pull", "fetch", request, "--to", str(folder), *options)
+    stacks.ready(request, only_changes=only_changes)
+    return stacks.json("pull", "fetch", request, "--to", str(folder))
 
 
 def officers(served: Served) -> set[str]:
@@ -75,11 +73,17 @@ def import_of(stacks: TwoStacks, folder: Path) -> Any:
 
 @pytest.mark.requirement("R46")
 def test_a_person_brings_their_data_without_any_officer(stacks: TwoStacks, tmp_path: Path) -> None:
-    """From the domain to the imported account; the first deployment has the receipt."""
+    """From the domain to the imported account, all by commands; the first deployment has the receipt."""
     stacks.records[:] = [profile(full_name="Ann Moved")]
-    request = stacks.consented("account")
+    begun = stacks.begun("account")
+    back = stacks.returned(begun["address"], "account")
+    request = begun["id"]
+    assert stacks.json("pull", "consent", request, "--address", back)["state"] == "allowed"
+    fetch = ("pull", "fetch", request, "--to", str(tmp_path / "in"))
+    assert stacks.json(*fetch, "--timeout", "0") == "copy_pending"
+    worked(stacks.there)
 
-    found = fetch_of(stacks, request, tmp_path / "in")
+    found = stacks.json(*fetch)
 
     assert (found["state"], found["allowed"], found["receipted"], found["fetched"]) == ("allowed", ["account"], True, 1)
     import_of(stacks, tmp_path / "in")
@@ -119,19 +123,19 @@ def test_a_standing_consent_brings_only_changes(stacks: TwoStacks, tmp_path: Pat
     """The first copy has everything, the next what has changed; a copy without a receipt is followed by everything."""
     request = stacks.consented("account", "calls", until=in_a_month())
     stacks.records[:] = [profile(job_title="Clerk")]
-    first = fetch_of(stacks, request, tmp_path / "one", "--changes")
+    first = fetch_of(stacks, request, tmp_path / "one", only_changes=True)
     assert lines_of(first) == {"account": 1, "calls": 20}
     import_of(stacks, tmp_path / "one")
     stacks.records[:] = [profile(job_title="Chief")]
 
-    second = fetch_of(stacks, request, tmp_path / "two", "--changes")
+    second = fetch_of(stacks, request, tmp_path / "two", only_changes=True)
 
     assert lines_of(second) == {"account": 1}
     import_of(stacks, tmp_path / "two")
     assert account_here(stacks)["job_title"] == "Chief"
-    assert lines_of(fetch_of(stacks, request, tmp_path / "three", "--changes")) == {}
+    assert lines_of(fetch_of(stacks, request, tmp_path / "three", only_changes=True)) == {}
     lose_next(stacks, request, tmp_path / "lost")
-    assert lines_of(fetch_of(stacks, request, tmp_path / "four", "--changes")) == {"account": 1, "calls": 20}
+    assert lines_of(fetch_of(stacks, request, tmp_path / "four", only_changes=True)) == {"account": 1, "calls": 20}
 
 
 def lines_of(found: Any) -> dict[str, int]:
@@ -145,25 +149,20 @@ def lines_of(found: Any) -> dict[str, int]:
 
 def lose_next(stacks: TwoStacks, request: str, folder: Path) -> None:
     """A copy whose offer ends before it is fetched."""
-    assert stacks.json("pull", "fetch", request, "--to", str(folder), "--changes", "--timeout", "0") == "copy_pending"
-    worked(stacks.there)
+    stacks.ready(request, only_changes=True)
     table = models.transfer
     with writing(stacks.there.world.engine) as connection:
         connection.execute(table.update().where(table.c.state == "offered").values(state="expired"))
-    done = stacks.run("pull", "fetch", request, "--to", str(folder), "--changes")
+    done = stacks.run("pull", "fetch", request, "--to", str(folder))
     assert (done.returncode, "the copy has ended" in done.stdout) == (1, True)
 
 
 def test_an_interrupted_download_continues(stacks: TwoStacks, tmp_path: Path) -> None:
     """What an earlier run has received is not fetched again; each part comes with a proof of its own."""
     request, target = stacks.consented("calls"), tmp_path / "in"
-    assert stacks.json("pull", "fetch", request, "--to", str(target), "--timeout", "0") == "copy_pending"
-    worked(stacks.there)
-    folder = Path(stacks.environment["PORTABILITY_DIR"]) / "pulls"
-    us = PullingProvider("localhost", ECKey.generate_key("P-256"))
-    with records.alone(folder, request) as record:
-        access = PullAccess(LOOPBACK, us, folder, record)
-        (volume,) = access.current()["volumes"]
+    (volume,) = stacks.ready(request)["volumes"]
+    with records.alone(stacks.pulls, request) as record:
+        access = PullAccess(LOOPBACK, stacks.us, stacks.pulls, record)
         headers = {**access.headers("GET", volume["url"]), "Range": "bytes=0-999"}
         part = target / "volumes" / f"{volume['name']}.part"
         part.parent.mkdir(parents=True)
@@ -188,7 +187,7 @@ def test_one_copy_has_no_changes(stacks: TwoStacks, tmp_path: Path) -> None:
 
 def _expire_soon(stacks: TwoStacks, request: str) -> None:
     """Have the access token end in a second: it is renewed before it is used."""
-    path = Path(stacks.environment["PORTABILITY_DIR"]) / "pulls" / f"{request}.json"
+    path = stacks.pulls / f"{request}.json"
     kept = orjson.loads(path.read_bytes())
     kept["granted"]["expires_at"] = datetime.now(UTC).timestamp() + 1
     path.write_bytes(orjson.dumps(kept))
@@ -197,7 +196,7 @@ def _expire_soon(stacks: TwoStacks, request: str) -> None:
 def test_secrets_are_for_their_owner_alone(stacks: TwoStacks) -> None:
     """Files have the mode 0600, their folder 0700; lists and answers have no secret."""
     request = stacks.consented("account", until=in_a_month())
-    folder = Path(stacks.environment["PORTABILITY_DIR"]) / "pulls"
+    folder = stacks.pulls
     kept = records.load(folder, request)
     assert kept.granted is not None
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -219,7 +218,7 @@ def test_an_end_revokes_the_consent(stacks: TwoStacks, tmp_path: Path) -> None:
         row = connection.execute(newest).mappings().one()
     assert (row["revoked_at"] is not None, row["revoked_by"]) == (True, f"recipient:{stacks.recipient}")
     assert stacks.json("pull", "fetch", request, "--to", str(tmp_path / "in")) == "provider_refused"
-    left = records.load(Path(stacks.environment["PORTABILITY_DIR"]) / "pulls", request)
+    left = records.load(stacks.pulls, request)
     assert (left.granted, left.key, left.state) == (None, {}, "")
     assert stacks.json("pull", "end", request)["state"] == "ended"
 
@@ -287,7 +286,7 @@ def test_a_key_that_is_not_recorded_asks_for_nothing(stacks: TwoStacks, tmp_path
 def test_another_key_cannot_use_the_tokens(stacks: TwoStacks, tmp_path: Path) -> None:
     """Tokens are bound to the key that the pushed request has named."""
     request = stacks.consented("account")
-    path = Path(stacks.environment["PORTABILITY_DIR"]) / "pulls" / f"{request}.json"
+    path = stacks.pulls / f"{request}.json"
     kept = orjson.loads(path.read_bytes())
     kept["key"] = ECKey.generate_key("P-256").as_dict(private=True)
     path.write_bytes(orjson.dumps(kept))

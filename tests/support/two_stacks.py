@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,15 +17,18 @@ import forks
 import pyrage
 from factories import MadeUpExporter, things
 from inboxes import LOOPBACK, PROFILE, profile, reference_platform
-from pulling import BACK
+from pulling import BACK, worked
 from served import OWNER, Served, serving
 from servers.process import free_ports
 
 from portability.api import Record
-from portability.database.engine import writing
+from portability.database.engine import reading, writing
 from portability.requests.policy import Actor
 from portability.transfers import recipients
 from portability.trust import keys
+from receiver.pulls import asking, metadata, records
+from receiver.pulls.asking import PullingProvider, WantedData
+from receiver.pulls.copies import PullAccess
 
 DATASETS = ("account", "calls")
 SECONDS = 60
@@ -78,12 +82,34 @@ class TwoStacks:
             assert found, sent.text
             return found[1].replace("&amp;", "&")
 
-    def consented(self, *allowed: str, **more: str) -> str:
-        """A request that a person has allowed; returns its id."""
-        begun = self.begun(**more)
-        back = self.returned(begun["address"], *allowed)
-        assert self.json("pull", "consent", begun["id"], "--address", back)["state"] == "allowed"
-        return str(begun["id"])
+    @property
+    def pulls(self) -> Path:
+        """Where the second deployment keeps what it has asked for."""
+        return Path(self.environment["PORTABILITY_DIR"]) / "pulls"
+
+    @property
+    def us(self) -> PullingProvider:
+        """The second deployment as the first has recorded it."""
+        world = self.here.world
+        with reading(world.engine) as connection:
+            key = keys.signing(connection, world.place.settings.keys, purpose="receipt")
+        return PullingProvider("localhost", key)
+
+    def consented(self, *allowed: str, until: datetime | None = None) -> str:
+        """A request that a person has allowed, made without the processes of the commands; returns its id."""
+        server = metadata.found(LOOPBACK, "localhost", f"{self.there.url}/.well-known/portability")
+        record, address = asking.begin(LOOPBACK, server, self.us, WantedData(DATASETS, self.returns_to, until))
+        answer = asking.returned(self.returned(address, *allowed))
+        records.save(self.pulls, asking.consent(LOOPBACK, self.us, record, answer))
+        return record.id
+
+    def ready(self, request: str, *, only_changes: bool = False) -> dict[str, Any]:
+        """A copy that was started, and that workers and clock of the first deployment have made."""
+        with records.alone(self.pulls, request) as record:
+            access = PullAccess(LOOPBACK, self.us, self.pulls, record)
+            assert access.current(only_changes=only_changes)["state"] == "preparing"
+            worked(self.there)
+            return dict(access.current())
 
 
 @contextmanager
