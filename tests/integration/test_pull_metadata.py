@@ -14,7 +14,8 @@ from transferring import Provider, providing
 
 from portability.api.errors import PortabilityError
 from portability.safe_http import SafeHttpClient
-from receiver.pulls import metadata
+from receiver.pulls import asking, metadata
+from receiver.pulls.asking import PullingProvider, WantedData
 from receiver.pulls.copies import BoundRequests
 
 LOOPBACK = SafeHttpClient(loopback=True)
@@ -111,6 +112,46 @@ def test_a_resource_is_on_the_domain_of_the_document(third: Provider) -> None:
     with pytest.raises(PortabilityError) as refused:
         server_of(third)
     assert refused.value.code == "wrong_provider"
+
+
+GRANTED = [{"type": "portability", "profile": "portability", "datasets": ["account"]}]
+TOKENS = {"access_token": "t", "token_type": "DPoP", "expires_in": 60, "authorization_details": GRANTED}
+WRONG_TOKENS: dict[str, tuple[int, dict[str, Any], str]] = {
+    "not bound to a key": (200, {"token_type": "Bearer"}, "sender_unavailable"),
+    "no token": (200, {"access_token": None}, "sender_unavailable"),
+    "a token with a line": (200, {"access_token": "a\nb"}, "sender_unavailable"),
+    "no end": (200, {"expires_in": "60"}, "sender_unavailable"),
+    "more than was asked for": (
+        200,
+        {"authorization_details": [{"type": "portability", "datasets": ["account", "chats"]}]},
+        "sender_unavailable",
+    ),
+    "nothing": (200, {"authorization_details": []}, "sender_unavailable"),
+    "an error": (400, {"error": "invalid_grant"}, "provider_refused"),
+    "an outage": (503, {}, "sender_unavailable"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_TOKENS)
+def test_wrong_tokens_are_refused(third: Provider, name: str) -> None:
+    """Swapped details, a token without our key, and an error: no access is kept."""
+    answered(third)
+    status, changed, code = WRONG_TOKENS[name]
+    usual = third.server.reply
+
+    def reply(heard: Heard) -> Reply:
+        if heard.path == "/par":
+            return 201, {}, orjson.dumps({"request_uri": "urn:x:1", "expires_in": 60})
+        return (status, {}, orjson.dumps({**TOKENS, **changed})) if heard.path == "/token" else usual(heard)
+
+    third.server.reply = reply
+    us, wanted = PullingProvider("b.example", third.key), WantedData(["account"], "https://b.example/back")
+    record, address = asking.begin(LOOPBACK, server_of(third), us, wanted)
+    assert address.endswith("/authorize?client_id=b.example&request_uri=urn%3Ax%3A1")
+    answer = {"code": "c", "state": record.state, "iss": third.server.url}
+    with pytest.raises(PortabilityError) as refused:
+        asking.consent(LOOPBACK, us, record, answer)
+    assert refused.value.code == code
 
 
 def test_token_and_proof_go_to_the_copies_alone() -> None:

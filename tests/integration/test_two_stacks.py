@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import forks
 import httpx
@@ -19,7 +20,7 @@ import pytest
 from inboxes import HERE, LOOPBACK, profile
 from joserfc.jwk import ECKey
 from pulling import worked
-from served import Served
+from served import OWNER, Served
 from sqlalchemy import create_engine, select
 from two_stacks import TwoStacks, two_stacks
 from workers import until
@@ -248,6 +249,10 @@ def test_an_answer_belongs_to_its_request(stacks: TwoStacks) -> None:
     assert answered(f"{back}&code=again") == "wrong_return"
     assert answered(back)["state"] == "allowed"
     assert answered(back) == "wrong_return"
+    with stacks.there.browser(OWNER) as visitor:
+        opened = urlsplit(begun["address"])
+        again = visitor.client.get(opened.path, params=dict(parse_qsl(opened.query)))
+    assert (again.status_code, "invalid_request_uri" in again.text) == (400, True)
 
 
 def test_a_person_declines_a_request(stacks: TwoStacks) -> None:
