@@ -113,7 +113,7 @@ def check_providers(visitor: Browser, other: Provider, language: str) -> None:
     for answer in ("record", "refuse"):
         check(visitor.send(f"{here}/discovered", **asked, seen=seen, answer=answer, country="DE"), language)
     check(visitor.send(f"{here}/discovered", **asked, seen=seen, answer="record"), language, 400)
-    check(visitor.send(f"{here}/discovered", **asked, seen="old", answer="record"), language, 409)
+    check(visitor.send(f"{here}/discovered", **asked, seen="old", answer="record"), language, 400)
     check(visitor.send(f"{here}/discover", page=here, domain="10.0.0.1"), language, 400)
     check(visitor.send(f"{here}/{other.recipient}/remove", page=here), language)
 

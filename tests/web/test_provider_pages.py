@@ -151,9 +151,12 @@ def test_what_is_recorded_is_what_was_shown(served: Served, third: Provider) -> 
         publish(third, stated(third))
         sent = {**stated_at(third), "seen": found[1], "answer": "record", **GROUND, "confirmed": "yes"}
         answer = visitor.send("/staff/recipients/discovered", **sent)
-        assert (answer.status_code, "has changed since you saw it" in answer.text) == (409, True)
+        assert (answer.status_code, "has changed since you saw it" in answer.text) == (400, True)
         assert known(served) == []
         assert decided(visitor, third, "record", country="").status_code == 400
+        for wrong in ({"mechanism": "scc"}, {"datasets": "secrets"}, {"country": "XX"}):
+            answer = decided(visitor, third, "record", **wrong)
+            assert (answer.status_code, "Check the legal ground" in answer.text) == (400, True)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

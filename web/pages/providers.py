@@ -12,13 +12,14 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from portability import locale
-from portability.api.errors import PortabilityError
+from portability.api.errors import BadInput, PortabilityError
 from portability.law.countries import COUNTRIES, Mechanism
 from portability.locale import values
 from portability.requests.policy import Action
 from portability.safe_http import SafeHttpClient
 from portability.transfers import age_keys, provider_documents, recipients
 from portability.transfers.provider_documents import ProviderDocument
+from portability.transfers.recipients import RecipientEntry
 from web import rendering
 from web.auth import LoggedIn, OurForm, permit
 from web.context import AppContext, CurrentContext
@@ -67,15 +68,13 @@ def decide(
     request: Request, place: CurrentContext, login: LoggedIn, decided: Annotated[ProviderDecisionForm, Form()]
 ) -> Response:
     """Ask for the decision once more; then record the provider by its document, or refuse it."""
-    actor, settings = permit(place, login, Action.RECIPIENTS), place.settings
+    actor = permit(place, login, Action.RECIPIENTS)
     try:
         found = _fetched(place, decided)
     except PortabilityError as error:
         return _refused(request, place, decided, error)
-    if found.digest != decided.seen:
-        return _shown(request, place, decided, found, alert="provider_changed", status=409)
-    if decided.answer == RECORD and not decided.country:
-        return _shown(request, place, decided, found, alert="provider_country", status=400)
+    if fault := _fault(place, decided, found):
+        return _shown(request, place, decided, found, alert=fault, status=400)
     if not decided.confirmed:
         return _shown(request, place, decided, found, sure=decided.answer)
     if decided.answer == REFUSE:
@@ -83,9 +82,29 @@ def decide(
             provider_documents.refuse(connection, found, actor=str(actor))
         rendering.flash(request, "provider_refused")
         return rendering.see_other(HERE)
-    entry = recipients.checked(
-        SafeHttpClient.of(settings),
-        settings.country,
+    return recorded_page(request, place, _entry(place, decided, found), actor)
+
+
+def _fault(place: AppContext, decided: ProviderDecisionForm, found: ProviderDocument) -> str | None:
+    """Return the sentence about what stops a decision; None: nothing does."""
+    if found.digest != decided.seen:
+        return "provider_changed"
+    if decided.answer == REFUSE:
+        return None
+    if not decided.country:
+        return "provider_country"
+    try:
+        _entry(place, decided, found)
+    except BadInput:
+        return "provider_terms"
+    return None
+
+
+def _entry(place: AppContext, decided: ProviderDecisionForm, found: ProviderDocument) -> RecipientEntry:
+    """Return what is recorded of a provider by its document and the officer's terms. Raises BadInput."""
+    return recipients.checked(
+        SafeHttpClient.of(place.settings),
+        place.settings.country,
         name=found.name,
         **{name: getattr(found, name) for name in ("domain", "age_key", "jwks_url", "webhook_url", "redirect_uris")},
         country=decided.country,
@@ -94,7 +113,6 @@ def decide(
         datasets=decided.datasets.split(",") if decided.datasets.strip() else None,
         exporters=place.exporters,
     )
-    return recorded_page(request, place, entry, actor)
 
 
 def _fetched(place: AppContext, asked: ProviderForm) -> ProviderDocument:
