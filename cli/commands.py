@@ -105,6 +105,10 @@ TOPICS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "cli.receive:receive_command",
             "Fetch what a link offers, decrypt it, verify it, unpack it, and send the receipt.",
         ),
+        "pull": (
+            "cli.pull:pull_group",
+            "Data of a person at another provider: ask for it, and fetch what the person allows.",
+        ),
         "import": (
             "cli.importing:import_command",
             "Import an archive of profile switch or portability as the data of one company or person.",

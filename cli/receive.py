@@ -66,13 +66,14 @@ def receive_command(
         receipt_key=None if receipt_key is None else load_key(receipt_key),
         most_bytes=most_bytes,
     )
-    with _bars(context) as began:
+    with bars(context) as began:
         received = receive(url, target, recipient, began=began)
-    context.result(_document(target, received), lambda: _print_report(context, target, received))
+    context.result(document_of(target, received), lambda: print_report(context, target, received))
 
 
 @contextmanager
-def _bars(context: Context) -> Iterator[Began]:
+def bars(context: Context) -> Iterator[Began]:
+    """Show the progress of each step at a terminal."""
     with context.bars(*COLUMNS) as bar:
 
         def began(step: str, total_bytes: int) -> Progress:
@@ -82,7 +83,8 @@ def _bars(context: Context) -> Iterator[Began]:
         yield began
 
 
-def _document(target: Path, received: Received) -> JSON:
+def document_of(target: Path, received: Received) -> dict[str, JSON]:
+    """Return what was received, for machines."""
     said = received.statement
     return {
         "transfer": said.transfer if said else None,
@@ -98,7 +100,8 @@ def _document(target: Path, received: Received) -> JSON:
     }
 
 
-def _print_report(context: Context, target: Path, received: Received) -> None:
+def print_report(context: Context, target: Path, received: Received) -> None:
+    """Print what was received, for people."""
     unpacked, said = received.unpacked, received.statement
     say = context.console.print
     say(f"[bold green]received[/]: {len(received.volumes)} volumes, {unpacked.files} files, {unpacked.bytes} bytes")

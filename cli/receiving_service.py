@@ -35,8 +35,8 @@ def service_of(context: Context) -> ReceivingService:
         engine=context.engine,
         settings=settings,
         identities=load_identities(settings.inbox_identity),
-        receipt_key=_receipt_key(context),
-        audience=_audience(settings),
+        receipt_key=receipt_key_of(context),
+        audience=audience_of(settings),
         into=into,
         files=settings.inbox_files or (settings.recordings if settings.has_recordings else None),
         quarantine=settings.inbox_dir or settings.dir.absolute() / "inbox",
@@ -48,8 +48,8 @@ def answers_of(context: Context) -> ReceiverAnswers | None:
     """Return what answers challenges and notices; None: this deployment receives no transfers. Raises BadInput."""
     settings = context.settings
     if settings.inbox_identity:
-        identities, key = load_identities(settings.inbox_identity), _receipt_key(context)
-        return ReceiverAnswers(identities, key, _audience(settings), settings.brand, settings.base_url)
+        identities, key = load_identities(settings.inbox_identity), receipt_key_of(context)
+        return ReceiverAnswers(identities, key, audience_of(settings), settings.brand, settings.base_url)
     return None
 
 
@@ -64,7 +64,9 @@ def journal_key_of(settings: Settings) -> Path:
     return settings.inbox_journal_key or settings.dir / JOURNAL_KEY
 
 
-def _receipt_key(context: Context) -> Callable[[], SigningKey]:
+def receipt_key_of(context: Context) -> Callable[[], SigningKey]:
+    """Return what gives the key of this deployment's key set that signs as a recipient. It raises NoSigningKey."""
+
     def key() -> SigningKey:
         with reading(context.engine) as connection:
             return keys.signing(connection, context.settings.keys, purpose="receipt")
@@ -72,5 +74,6 @@ def _receipt_key(context: Context) -> Callable[[], SigningKey]:
     return key
 
 
-def _audience(settings: Settings) -> str:
+def audience_of(settings: Settings) -> str:
+    """Return the domain of this deployment as others have recorded it."""
     return settings.inbox_audience or urlsplit(settings.base_url).hostname or ""

@@ -5,8 +5,9 @@ PortabilityError
     BadStatement  StatementExpired  WrongList  WrongAudience  WrongKey  TransferChanged
     ArchiveRefused  ArchiveTooLarge
   SenderRefused  SenderUnavailable  ImportConflict
+  WrongMetadata  ProviderRefused  CopyPending
   BadInput
-    WrongTarget  UnknownImport  FeedGap
+    WrongTarget  UnknownImport  FeedGap  UnknownRequest  WrongReturn
 """
 
 from __future__ import annotations
@@ -129,3 +130,39 @@ class FeedGap(BadInput):
 
     code = "feed_gap"
     default_hint = "import the archives in between first, in their order"
+
+
+class WrongMetadata(PortabilityError):
+    """The metadata of another provider are not its own, or do not support what a pull needs."""
+
+    code = "wrong_metadata"
+    default_hint = "its operator has to correct them: docs/pull.md#metadata"
+
+
+class ProviderRefused(PortabilityError):
+    """Another provider refuses a pull; the message has the error that it names, as OAuth or docs/pull.md define it."""
+
+    code = "provider_refused"
+    default_hint = "docs/pull.md#errors has the meaning; if the consent has ended, ask the person again"
+
+
+class CopyPending(PortabilityError):
+    """The copy that a person has allowed is not ready yet."""
+
+    code = "copy_pending"
+    retryable = True
+    default_hint = "run the same command again later"
+
+
+class UnknownRequest(BadInput):
+    """No request to another provider has this id here."""
+
+    code = "unknown_request"
+    default_hint = "`portability pull list` lists them"
+
+
+class WrongReturn(BadInput):
+    """What came back with a person does not answer the request, or the request is in another state."""
+
+    code = "wrong_return"
+    default_hint = "use the whole address that the person came back with; else begin again"

@@ -24,7 +24,7 @@ from portability.settings import Settings
 from portability.storage import open_storage
 from portability.trust import keys
 from web import problems
-from web.api import erasure_holds, exports, inbox, oauth, openapi, public, pulls, recipients, report, transfers
+from web.api import erasure_holds, exports, feeds, inbox, oauth, openapi, public, pulls, recipients, report, transfers
 from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
 from web.context import AppContext, WebhookAnswers
@@ -48,6 +48,7 @@ from web.pages import (
 )
 from web.pages import audit as desk_audit
 from web.pages import inbox as desk_inbox
+from web.pages import providers as desk_providers
 from web.pages import recipients as desk_recipients
 from web.pages import referrals as desk_referrals
 from web.pages import report as desk_report
@@ -110,13 +111,14 @@ def _route(app: FastAPI, settings: Settings) -> None:
         desk_work,
         desk_audit,
         desk_inbox,
+        desk_providers,
         desk_recipients,
         desk_referrals,
         desk_report,
         desk_sources,
         staff,
     )
-    of_programs = (exports, erasure_holds, report, recipients, transfers, inbox, public, oauth, pulls)
+    of_programs = (exports, feeds, erasure_holds, report, recipients, transfers, inbox, public, oauth, pulls)
     for room in (brand, *own, *of_staff, download, *of_programs):
         app.include_router(room.router)
     if settings.development_login:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from web.context import AppContext
 
-PAR, TOKEN, AUTHORIZE = "/v1/oauth/par", "/v1/oauth/token", "/oauth/authorize"
+PAR, TOKEN, REVOKE, AUTHORIZE = "/v1/oauth/par", "/v1/oauth/token", "/v1/oauth/revoke", "/oauth/authorize"
 
 
 def issuer(place: AppContext) -> str:

@@ -33,6 +33,7 @@ from portability.database.history import DatabaseBehind
 from portability.desk.answers import UnknownAnswer
 from portability.desk.notes import UnknownNote
 from portability.desk.views import UnknownView
+from portability.feeds.errors import UnknownFeed
 from portability.inbox import offers, received, senders
 from portability.pulls import copies
 from portability.pulls.refusals import PullRefused
@@ -89,6 +90,7 @@ STATUS: dict[type[PortabilityError], int] = {
     authorisations.UnknownAuthorisation: 404,
     sending.UnknownTransfer: 404,
     copies.UnknownPull: 404,
+    UnknownFeed: 404,
     PullRefused: 400,
     sending.WrongRegion: 409,
     receipts.ForgedReceipt: 401,

@@ -38,7 +38,11 @@ def facts_of_request(wanted: Request, *, mandated: bool) -> Facts:
 
 def actor_for_request(place: AppContext, login: Login, wanted: Request, *, mandated: bool = False) -> Actor:
     """Return the actor that makes a request. Raises NotAllowed, ReasonRequired, StepUpRequired."""
-    facts = facts_of_request(wanted, mandated=mandated)
+    return actor_for_facts(place, login, facts_of_request(wanted, mandated=mandated))
+
+
+def actor_for_facts(place: AppContext, login: Login, facts: Facts) -> Actor:
+    """Return the actor that makes, or ends, requests for a subject. Raises as `actor_for_request`."""
     if facts.subject_kind == SubjectKind.TENANT:
         return permit(place, login, Action.CREATE_TENANT, facts)
     # People with other roles too request their own data as its subject.

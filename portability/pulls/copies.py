@@ -19,6 +19,7 @@ from portability.api.times import rfc3339
 from portability.database import models
 from portability.database.engine import now
 from portability.people import subject_locks
+from portability.pulls import changes
 from portability.pulls.refusals import OAuthFault, PullRefused
 from portability.requests import exports, intake
 from portability.requests.acceptance import Request
@@ -71,6 +72,7 @@ def start(
     request: Request,
     *,
     contact_changed_at: datetime | None = None,
+    only_changes: bool = False,
 ) -> tuple[str, bool]:
     """Start a copy under a consent; returns its id and whether it is new.
 
@@ -82,8 +84,10 @@ def start(
         consent: the consent, as `tokens.access` returned it.
         request: the request for the consent's datasets, checked.
         contact_changed_at: when the person's address last changed: then a person of the platform decides first.
+        only_changes: whether the copy has only what has changed since the last that the provider has confirmed.
 
-    Raises: PullRefused (`invalid_token`) if the consent has ended meanwhile; TooManyExports; ErasureRunning.
+    Raises: PullRefused (`invalid_token`) if the consent has ended meanwhile; TooManyExports; ErasureRunning; as
+    `changes.take`.
     """
     subject_locks.lock(connection, (request.subject_kind, request.subject_id, request.tenant))
     consent_id, actor = consent["id"], f"recipient:{consent['recipient_id']}"
@@ -95,9 +99,11 @@ def start(
     if row is None or connection.scalar(lasting) is None:
         raise PullRefused(OAuthFault.INVALID_TOKEN, "the consent has ended", recipient_id=consent["recipient_id"])
     subject = _subject(row)
-    export_id, _is_new = intake.take(
-        connection, settings, request, actor=subject, auth=PRESENT, contact_changed_at=contact_changed_at
-    )
+    given: dict[str, Any] = {"actor": subject, "contact_changed_at": contact_changed_at}
+    if only_changes:
+        export_id = changes.take(connection, settings, row, request, last, **given)
+    else:
+        export_id, _is_new = intake.take(connection, settings, request, auth=PRESENT, **given)
     identifier = f"pul_{secrets.token_hex(10)}"
     values = {"id": identifier, "authorisation_id": consent_id, "export_id": export_id, "created_at": now()}
     connection.execute(insert(TABLE).values(**values))

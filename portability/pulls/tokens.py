@@ -99,6 +99,12 @@ def access(connection: Connection, token: str, jkt: str) -> RowMapping:
     return row
 
 
+def consent_of(connection: Connection, recipient: Mapping[Any, Any], token: str) -> str | None:
+    """Return the consent of a provider's own token, access or refresh; None for any other text."""
+    query = select(TABLE.c.authorisation_id).join(CONSENT).where(TABLE.c.token_sha256 == sha256(token))
+    return connection.scalar(query.where(CONSENT.c.recipient_id == recipient["id"]))
+
+
 def purge(connection: Connection) -> None:
     """Delete requests and tokens that ended a day ago; used refresh tokens and codes as long as they would be valid."""
     over = now(-KEPT_SECONDS)

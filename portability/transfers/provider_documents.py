@@ -6,19 +6,25 @@ of a recorded recipient is signed by the recorded key set, so that no other part
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+from sqlalchemy import Connection
+
 from portability.api import JSON
+from portability.api.times import rfc3339
 from portability.errors import WrongState
 from portability.safe_http import RemoteUnavailable, SafeHttpClient
 from portability.settings import Settings
 from portability.transfers import age_keys, key_sets, proofs, recipients
 from portability.transfers.proofs import KeyRotation
-from portability.trust.signing import PROVIDER_TYPE, Jwks, SignatureFault, check, check_clock, unverified
+from portability.trust import audit
+from portability.trust.signing import PROVIDER_TYPE, Jwks, PublicKey, SignatureFault, check, check_clock, unverified
 
 PATH = "/.well-known/portability"
 VALID_SECONDS = 7 * 86_400
@@ -49,7 +55,23 @@ class ProviderDocument:
     webhook_url: str
     redirect_uris: Sequence[str]
     """Where people return to after a consent that it asks for."""
+    resource: str
+    """Where others fetch what its people allow: the address before `/v1/pulls`."""
+    formats: Sequence[str]
+    """The formats of archives that it reads."""
+    keys: Sequence[PublicKey]
+    """The key set that has signed the document."""
     issued_at: datetime
+    expires_at: datetime
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of what it states, without its times: a document that is only signed anew has the same."""
+        stated = [self.domain, self.name, self.age_key, self.jwks_url, self.webhook_url, self.resource]
+        keys = [
+            [public.key.thumbprint(), rfc3339(public.retired_at), rfc3339(public.revoked_at)] for public in self.keys
+        ]
+        return hashlib.sha256(orjson.dumps([stated, [*self.redirect_uris], [*self.formats], keys])).hexdigest()
 
 
 def claims(domain: str, name: str, age_key: str, base_url: str) -> Mapping[str, JSON]:
@@ -63,6 +85,7 @@ def claims(domain: str, name: str, age_key: str, base_url: str) -> Mapping[str, 
         "age_key": age_key,
         "jwks_url": f"{base}/.well-known/jwks.json",
         "webhook_url": f"{base}/v1/inbox",
+        "resource": base,
         "formats": list(FORMATS),
     }
 
@@ -111,6 +134,12 @@ def renewed(
     return KeyRotation(**changed)
 
 
+def refuse(connection: Connection, document: ProviderDocument, *, actor: str) -> None:
+    """Record that a person refuses a provider that is not recorded, by the fingerprint that its people know."""
+    detail: audit.Detail = {"fingerprint": age_keys.fingerprint(document.age_key)}
+    audit.record(connection, "recipient.refused", actor=actor, detail=detail)
+
+
 def _fetched(client: SafeHttpClient, domain: str, url: str | None) -> str:
     where = url or f"https://{domain}{PATH}"
     recipients.check_domain(client, domain, where)
@@ -137,7 +166,19 @@ def _checked(client: SafeHttpClient, domain: str, token: str, jwks: Jwks) -> Pro
         raise WrongProvider(f"claim formats: the provider reads no format that is sent here: {', '.join(FORMATS)}")
     recipients.check_addresses(client, domain, jwks_url, webhook_url)
     returns = recipients.check_redirects(client, domain, _redirects(stated))
-    return ProviderDocument(domain, name, age_keys.checked(age_key), jwks_url, webhook_url, returns, issued_at)
+    return ProviderDocument(
+        domain=domain,
+        name=name,
+        age_key=age_keys.checked(age_key),
+        jwks_url=jwks_url,
+        webhook_url=webhook_url,
+        redirect_uris=returns,
+        resource=_resource(client, domain, stated),
+        formats=[str(each) for each in formats],
+        keys=list(jwks.keys.values()),
+        issued_at=issued_at,
+        expires_at=datetime.fromtimestamp(stated["exp"], UTC),
+    )
 
 
 def _redirects(stated: Mapping[str, Any]) -> Sequence[str]:
@@ -145,6 +186,14 @@ def _redirects(stated: Mapping[str, Any]) -> Sequence[str]:
     if not isinstance(listed, list) or not all(isinstance(uri, str) for uri in listed):
         raise WrongProvider("claim redirect_uris: it must be a list of texts")
     return listed
+
+
+def _resource(client: SafeHttpClient, domain: str, stated: Mapping[str, Any]) -> str:
+    resource = stated.get("resource", f"https://{domain}")
+    if not isinstance(resource, str):
+        raise WrongProvider("claim resource: it must be a text")
+    recipients.check_domain(client, domain, resource, what="the resource")
+    return resource
 
 
 def _check_times(stated: Mapping[str, Any]) -> datetime:

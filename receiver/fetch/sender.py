@@ -44,6 +44,8 @@ class TransferLinks:
     jwks_url: str
     volumes_url: str | None = None
     """None: an earlier release offers it, and its statement contains the list."""
+    statement: str | None = None
+    """The statement itself, where the offer contains it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Sender:
         self.url = check_url(url)
         self.origin = _origin(url)
         self.client = client or open_client()
+        self._addresses: Mapping[int, str] = {}
+        """Where volumes are that need no claim: those of a pull have their addresses in the offer."""
 
     def __enter__(self) -> Self:
         return self
@@ -79,15 +83,21 @@ class Sender:
             )
         links = document.get("transfer")
         if links is not None:
-            return TransferOffer(export, (), self._links(links))
+            found_links = self._links(links)
+            self._addresses = {
+                volume["number"]: self.own(volume["url"])
+                for volume in volumes
+                if isinstance(volume, dict) and type(volume.get("number")) is int and isinstance(volume.get("url"), str)
+            }
+            return TransferOffer(export, (), found_links)
         found = [(volume, announced(volume, suffix=".zip")) for volume in volumes]
         if any(type(volume.get("number")) is not int for volume, _ in found):
             raise BadStatement("a volume has no number")
         return TransferOffer(export, distinct(tuple(Parcel(volume["number"], one, one) for volume, one in found)), None)
 
     def statement(self, links: TransferLinks) -> str:
-        """Fetch the text of transfer.jwt."""
-        text = self._answer("GET", links.statement_url).decode("ascii", "replace").strip()
+        """Return the text of transfer.jwt: from the offer, or fetched."""
+        text = links.statement or self._answer("GET", links.statement_url).decode("ascii", "replace").strip()
         if not text.isascii():
             raise BadStatement("transfer.jwt is not a token")
         return text
@@ -104,6 +114,8 @@ class Sender:
 
     def claim(self, number: int) -> str:
         """Begin a download of a volume and return its address. Raises SenderRefused, SenderUnavailable."""
+        if number in self._addresses:
+            return self._addresses[number]
         with self.stream("POST", f"{self.url}/volumes/{number}") as response:
             location = response.headers.get("location")
             if not response.is_redirect or location is None:
@@ -170,16 +182,18 @@ class Sender:
         return bytes(body)
 
     def _links(self, links: Any) -> TransferLinks:  # noqa: ANN401  # untrusted JSON
-        names = ("id", "statement_url", "receipt_url", "jwks_url")
-        found = [links.get(name) for name in names] if isinstance(links, dict) else []
-        texts = [text for text in found if isinstance(text, str)]
-        if len(texts) < len(names):
+        names = ("id", "statement_url", "receipt_url", "jwks_url", "volumes_url", "statement")
+        known = {name: text for name in names if isinstance(text := _member(links, name), str)}
+        if not {"id", "receipt_url"} <= known.keys() or not known.keys() & {"statement", "statement_url"}:
             raise SenderUnavailable("the sender's answer describes no transfer")
-        identifier, statement_url, receipt_url, jwks_url = texts
-        listed = links.get("volumes_url")
-        volumes_url = self.own(listed) if isinstance(listed, str) else None
+        listed = known.get("volumes_url")
         return TransferLinks(
-            identifier, self.own(statement_url), self.own(receipt_url), self.own(jwks_url), volumes_url
+            known["id"],
+            self.own(known["statement_url"]) if "statement_url" in known else "",
+            self.own(known["receipt_url"]),
+            self.own(known.get("jwks_url", urljoin(self.origin, "/.well-known/jwks.json"))),
+            self.own(listed) if listed else None,
+            known.get("statement"),
         )
 
 
@@ -211,6 +225,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _member(value: Any, name: str) -> object:  # noqa: ANN401  # untrusted JSON
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _problem_code(response: httpx.Response) -> str | None:

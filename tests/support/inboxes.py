@@ -198,7 +198,7 @@ def inboxes(folder: Path, redis_url: str, **more: Any) -> Iterator[Inbox]:
         serving(folder / "a", redis_url, exporters=exporters, allow_loopback=True) as sender,
         serving(folder / "b", redis_url, **settings) as receiver,
     ):
-        _platform(platform)
+        reference_platform(platform)
         for world in (sender.world, receiver.world):
             with writing(world.engine) as connection:
                 keys.ensure(connection, world.place.settings.keys, actor="operator:test")
@@ -207,7 +207,8 @@ def inboxes(folder: Path, redis_url: str, **more: Any) -> Iterator[Inbox]:
         yield Inbox(sender, receiver, made, recipient, secret, records)
 
 
-def _platform(path: Path) -> None:
+def reference_platform(path: Path) -> None:
+    """A database of the reference schema with the account of the receiving platform."""
     engine = create_engine(f"sqlite:///{path}")
     schema.metadata.create_all(engine)
     own = {"id": HERE, "full_name": "Ann Here", "email": "ann@here.example", "created_at": CREATED}

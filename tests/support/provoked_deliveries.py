@@ -10,6 +10,7 @@ from factories import World, world
 from going_back import Backups, journal_of
 from provoking import Stage, provokes
 from sqlalchemy import select, update
+from stating import publish, stated
 from transferring import EXPORTER, encrypted
 from workers import until
 
@@ -183,6 +184,16 @@ def a_recipient(stage: Stage) -> None:
     added = stage.call("POST", "/v1/recipients", *OFFICER, json=recorded, status=201)
     stage.call("POST", f"/v1/recipients/{added['id']}/approve", *COLLEAGUE)
     stage.other.recipient, stage.other.secret = added["id"], added["webhook_secret"]
+
+
+@provokes("recipient.refused")
+def a_provider_that_an_officer_refuses(stage: Stage) -> None:
+    publish(stage.other, stated(stage.other))
+    domain = {"domain": "localhost", "url": f"{stage.other.server.url}/.well-known/portability"}
+    with stage.browser(*OFFICER) as visitor:
+        seen = visitor.send("/staff/recipients/discover", **domain).text.partition('name="seen" value="')[2][:64]
+        sent = {**domain, "seen": seen, "answer": "refuse", "confirmed": "yes"}
+        assert visitor.send("/staff/recipients/discovered", **sent).status_code == 303
 
 
 @provokes("authorisation.given", "authorisation.confirmed", "authorisation.revoked")

@@ -177,6 +177,14 @@ class PullClient:
         answer = session.post(url, data=body, headers=headers, auth=auth, withhold_token=True, timeout=SECONDS)
         return {**answer.json(), "status": answer.status_code}
 
+    def revoke(self, token: str) -> requests.Response:
+        """What the provider sends when it no longer needs a consent (RFC 7009)."""
+        url, session = self.server["revocation_endpoint"], self.session
+        auth = session.client_auth("private_key_jwt")
+        sent = {"data": {"token": token}, "headers": FORM, "auth": auth}
+        answer: requests.Response = session.post(url, withhold_token=True, timeout=SECONDS, **sent)
+        return answer
+
     def tokens_of(self, visitor: Browser, *datasets: str, allowed: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
         """The tokens after a person's consent, by Authlib's own code flow."""
         code = self.code(visitor, self.pushed(*datasets, **more), *(allowed or datasets))

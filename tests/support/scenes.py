@@ -16,13 +16,15 @@ from pulling import PullClient
 from received_steps import decidable, recorded_sender
 from sending import sender
 from served import CONTACT, OWNER, TENANT, Served
+from stating import publish, stated
 from transferring import EXPORTER, Provider
 
 from portability.api import Gap, Identity
 from portability.database import models
-from portability.database.engine import writing
+from portability.database.engine import reading, writing
 from portability.delivery import codes
 from portability.requests import exports, referrals, reviews
+from portability.transfers import recipients
 from worker.clock import coverage
 
 NEW, WAITING, LATE, WEAK = "usr_new", "usr_waiting", "usr_late", "usr_weak"
@@ -61,6 +63,10 @@ def enter(selector: str, text: str) -> Act:
     return lambda page, _server: page.locator(selector).fill(text)
 
 
+def choose(selector: str, value: str) -> Act:
+    return lambda page, _server: page.locator(selector).select_option(value)
+
+
 def tick(selector: str) -> Act:
     return lambda page, _server: page.locator(selector).first.check()
 
@@ -68,6 +74,15 @@ def tick(selector: str) -> Act:
 def unfold(page: Page, _server: Served) -> None:
     """Open all that is folded."""
     page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true; })")
+
+
+def find_provider(page: Page, server: Served) -> None:
+    """Enter the domain of the provider that is recorded, whose document is beside its key set."""
+    with reading(server.world.engine) as connection:
+        row = recipients.rows(connection)[0]
+    page.locator("#find-domain").fill(row["domain"])
+    page.locator("#find-url").fill(row["jwks_url"].replace("/jwks.json", "/.well-known/portability"))
+    click("form[action$='/discover'] button")(page, server)
 
 
 def ask_until_refused(page: Page, server: Served) -> None:
@@ -105,6 +120,7 @@ BAD_DATE = (unfold, enter("#since", "2026-02-01"), enter("#until", "2026-01-01")
 LOOK_UP = (enter("#address", "ann@mail.example"), click("form[action$='/look-up'] button"))
 NO_REASON = (enter("#id", "usr_9"), enter("#reason", " "), click("main .stack > .button"))
 WRONG = (enter("#code", "00000000"), click("main form.code button"))
+WRONG_DOMAIN = (enter("#find-domain", "10.0.0.1"), click("form[action$='/discover'] button"))
 PEOPLE = {"subject": OWNER, "staff": "sam", "officer": "olga", "auditor": "audrey", "tenant_admin": "adm"}
 """By room, which is named as their role; visitors have not logged in."""
 SCENES = (
@@ -180,6 +196,14 @@ SCENES = (
     Scene("report", "officer", "/staff/report"),
     Scene("report-rounded", "officer", "/staff/report?counts=rounded"),
     Scene("recipients", "officer", "/staff/recipients"),
+    Scene("provider", "officer", "/staff/recipients", (find_provider,)),
+    Scene(
+        "provider-to-record", "officer", "/staff/recipients",
+        (find_provider, choose("#country", "SG"), click("button[value=record]")),
+    ),
+    Scene("provider-to-refuse", "officer", "/staff/recipients", (find_provider, click("button[value=refuse]"))),
+    Scene("provider-wrong", "officer", "/staff/recipients", WRONG_DOMAIN, status=400),
+    Scene("recipient-to-remove", "officer", "/staff/recipients", (click("form[action$='/remove'] button"),)),
     Scene("sources", "officer", "/staff/sources"),
     Scene("inbox", "officer", "/staff/inbox"),
     Scene("received", "officer", "/staff/inbox/{received}"),
@@ -306,6 +330,7 @@ def _deliver(server: Served, other: Provider, made: dict[str, str]) -> None:
     for name in ("code", "open", "limited"):
         made[name] = server.link(made["contact"], audience="code").token
     made["refused"] = server.link(made["denied_contact"], audience="code").token
+    publish(other, stated(other, resource=other.server.url, redirect_uris=[other.returns_to]))
     made["pull"] = PullClient(server.url, other).pushed(EXPORTER).rpartition(":")[2]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import feeding
 import httpx
 import pytest
 from factories import MadeUpExporter, things
@@ -24,6 +25,7 @@ ABSENT = {
     "authorisation_id": "aut_" + "0" * 20,
     "recipient_id": "rcp_" + "0" * 20,
     "received_id": "rcv_" + "0" * 20,
+    "feed_id": "feed_" + "0" * 20,
 }
 """Ids of the right form; nothing has one of them."""
 OWNERS: Mapping[str, tuple[str, tuple[str, ...]]] = {"user": (OWNER, ()), "contact": ("olga", ("officer",))}
@@ -66,10 +68,12 @@ class Things:
         """The states that a stranger could have changed."""
         sub, roles = OWNERS[self.kind]
         headers = self.served.bearer(sub, *roles)
-        paths = (f"exports/{self.ids['export_id']}", f"transfers/{self.ids['transfer_id']}", "authorisations")
-        export, transfer, given = (httpx.get(f"{self.served.url}/v1/{p}", headers=headers).json() for p in paths)
+        known = [f"{name}s/{self.ids[f'{name}_id']}" for name in ("export", "transfer", "feed")]
+        export, transfer, feed, given = (
+            httpx.get(f"{self.served.url}/v1/{path}", headers=headers).json() for path in (*known, "authorisations")
+        )
         recipients = httpx.get(f"{self.served.url}/v1/recipients", headers=headers).json()
-        return export["state"], export.get("links"), transfer["state"], given, recipients
+        return export["state"], export.get("links"), transfer["state"], given, recipients, feed
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +166,7 @@ def _ids(served: Served, kind: str, provider: Provider) -> dict[str, str]:
         assert answer.status_code == httpx.codes.CREATED, answer.text
         found[name] = answer.json()["id"]
     found["received_id"] = f"rcv_{secrets.token_hex(10)}"
+    found["feed_id"] = feeding.begin(served.world, subject, "portability", **tenant).id
     received(served.world, found["received_id"], subject_kind=kind, subject_id=subject.partition(":")[2], **tenant)
     return {**found, "link_id": served.link(export_id, audience="code" if tenant else "login").id}
 

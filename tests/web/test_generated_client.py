@@ -9,6 +9,7 @@ from enum import Enum
 from io import BytesIO
 from typing import Any
 
+import feeding
 import httpx
 import pytest
 from factories import MadeUpExporter, World, things
@@ -49,6 +50,7 @@ def called(calls: ClientCalls, receiving: Provider) -> ClientCalls:
     _of_a_company(calls)
     _transfers(calls, receiving, export_id)
     _inbox(calls)
+    _feeds(calls)
     _of_officers(calls, export_id)
     return calls
 
@@ -164,6 +166,18 @@ def _state(world: World, identifier: str, state: str) -> None:
     table = models.received_transfer
     with writing(world.engine) as connection:
         connection.execute(update(table).where(table.c.id == identifier).values(state=state))
+
+
+def _feeds(calls: ClientCalls) -> None:
+    """A feed that was begun for a person: the person looks at it, asks for the next archive, and ends it."""
+    owner, world = calls.token(OWNER), calls.served.world
+    feed_id = feeding.begin(world, f"user:{OWNER}", profile="access").id
+    assert [each.id for each in calls.succeed("list_feeds", owner).feeds] == [feed_id]
+    asked = calls.succeed("request_next_archive", owner, feed_id)
+    world.advance_all()
+    shown = calls.succeed("show_feed", owner, feed_id)
+    assert (shown.number, shown.export_id, shown.running) == (1, asked.requested, None)
+    calls.succeed("end_feed", owner, feed_id)
 
 
 def _of_officers(calls: ClientCalls, export_id: str) -> None:

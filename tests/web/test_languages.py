@@ -17,6 +17,7 @@ from received_steps import decidable, recorded_sender
 from repository import ROOT
 from sending import sender
 from served import CONTACT, OTHER, OWNER, TENANT, Browser, Served, serving
+from stating import publish, stated
 from transferring import EXPORTER, Provider
 from untranslated import left_in_source, texts_of
 
@@ -101,6 +102,22 @@ def check_pulls(visitor: Browser, asking: PullClient, language: str) -> None:
     check(visitor.client.get(path), language, 400)
 
 
+def check_providers(visitor: Browser, other: Provider, language: str) -> None:
+    """Check what an officer sees of a provider's document, before a decision, and of a domain without a document."""
+    publish(other, stated(other, resource=other.server.url))
+    here = "/staff/recipients"
+    asked = {"page": here, "domain": "localhost", "url": f"{other.server.url}/.well-known/portability"}
+    shown = visitor.send(f"{here}/discover", **asked)
+    check(shown, language)
+    seen = shown.text.partition('name="seen" value="')[2][:64]
+    for answer in ("record", "refuse"):
+        check(visitor.send(f"{here}/discovered", **asked, seen=seen, answer=answer, country="DE"), language)
+    check(visitor.send(f"{here}/discovered", **asked, seen=seen, answer="record"), language, 400)
+    check(visitor.send(f"{here}/discovered", **asked, seen="old", answer="record"), language, 400)
+    check(visitor.send(f"{here}/discover", page=here, domain="10.0.0.1"), language, 400)
+    check(visitor.send(f"{here}/{other.recipient}/remove", page=here), language)
+
+
 @pytest.mark.parametrize("language", locale.languages())
 def test_each_page_is_in_each_language(
     served: Served, filled: Filled, other: Provider, rendered: set[str], language: str
@@ -146,6 +163,7 @@ def test_each_page_is_in_each_language(
         texts = (f"/staff/exports/{filled.waiting}/texts/{name}" for name in ("no_mandate", "which_data"))
         for path in (*desk, *inbox, "/staff/audit?check=1", *exports, *texts):
             check(visitor.client.get(path), language)
+        check_providers(visitor, other, language)
         check(visitor.send("/staff/search", page="/staff", q="ann@mail.example"), language)
         check(visitor.send("/staff/look-up", page="/staff/new", address="ann@mail.example"), language)
         for what in ("approve", "cancel", "assign", "assign_to", "release"):

@@ -17,10 +17,12 @@ from transferring import Provider, providing
 
 from portability.database import models
 from portability.database.engine import now, reading, writing
+from portability.feeds import feeds
 from portability.retention import erasures
 from portability.retention.erasures import Whom
 from portability.transfers import recipients
-from worker.clock import erasure, purge
+from worker.clock import erasure, pulls, purge
+from worker.clock import feeds as clock_feeds
 from worker.write.withdraw import withdraw_copies
 
 
@@ -287,6 +289,24 @@ def test_a_person_withdraws_and_everything_stops(served: Served, b_care: PullCli
     assert_refused(served, "invalid_grant", fetched)
 
 
+def test_a_provider_ends_a_consent(served: Served, b_care: PullClient) -> None:
+    """By its token, access or refresh; an unknown or ended token is as good as revoked, and needs the assertion too."""
+    consented(served, b_care, "calls", until=in_a_month())
+    assert b_care.revoke("unknown").status_code == 200
+    assert b_care.call("POST", "/v1/pulls").status_code == 201
+    with providing() as stranger:
+        stranger.domain = "stranger.example"
+        thief = PullClient(served.url, stranger)
+        assert_refused(served, "invalid_client", thief.revoke(b_care.tokens["access_token"]), 401)
+
+    assert b_care.revoke(b_care.tokens["refresh_token"]).status_code == 200
+
+    assert_refused(served, "invalid_token", b_care.call("POST", "/v1/pulls"), 401)
+    newest = served.call("GET", "/v1/authorisations").json()["authorisations"][0]
+    assert newest["revoked_at"] is not None
+    assert b_care.revoke(b_care.tokens["access_token"]).status_code == 200
+
+
 def test_staff_withdraw(served: Served, b_care: PullClient) -> None:
     """An officer ends a consent as any other."""
     consented(served, b_care, "calls")
@@ -320,6 +340,29 @@ def test_a_recurring_consent_has_a_refresh_token_that_counts_once(served: Served
 
     assert_refused(served, "invalid_token", b_care.call("GET", f"/v1/pulls/{one['id']}"), 401)
     assert_refused(served, "invalid_grant", b_care.fetch("refresh_token", refresh_token=second["refresh_token"]))
+
+
+def test_changes_are_a_feed_of_the_consent(served: Served, b_care: PullClient) -> None:
+    """Its archive is sent as the provider's copy, not a second time as the feed's; the feed ends with the consent."""
+    consented(served, b_care, "calls", until=in_a_month())
+    started = b_care.call(
+        "POST", "/v1/pulls?changes=true", proof=b_care.proof("POST", f"{b_care.url}/v1/pulls", token_of(b_care))
+    )
+    assert started.status_code == 201
+    export_id, engine, settings = started.json()["export"], served.world.engine, served.world.place.settings
+    served.world.advance_all()
+    assert (clock_feeds.send_ready(engine, settings), pulls.send_ready(engine, settings)) == (0, 1)
+    mine = served.call("GET", "/v1/authorisations").json()["authorisations"][0]
+    with reading(engine) as connection:
+        (feed,) = feeds.listed(connection, feeds.TABLE.c.authorisation_id == mine["id"])
+    assert (feed["export_id"], feed["number"], feed["ended_at"]) == (export_id, 1, None)
+    assert served.call("DELETE", f"/v1/authorisations/{mine['id']}").status_code == 204
+    with reading(engine) as connection:
+        assert feeds.get(connection, feed["id"])["ended_at"] is not None
+
+
+def token_of(client: PullClient) -> str:
+    return str(client.tokens["access_token"])
 
 
 def test_an_erasure_deletes_what_a_pull_has(served: Served, b_care: PullClient) -> None:

@@ -154,11 +154,11 @@ def test_officers_record_and_approve_providers(served: Served, other: Provider) 
         identifier = page.partition("/approve")[0].rpartition("/")[2]
         assert visitor.send(f"/staff/recipients/{identifier}/approve").status_code == 403
     with served.browser("otto", "officer") as visitor:
-        assert visitor.send(f"/staff/recipients/{identifier}/approve").status_code == 303
+        assert visitor.send(f"/staff/recipients/{identifier}/approve", confirmed="yes").status_code == 303
         with reading(served.world.engine) as connection:
             fingerprint = recipients.view(recipients.get(connection, identifier))["fingerprint"]
         assert str(fingerprint) in visitor.client.get("/staff/recipients").text
-        assert visitor.send(f"/staff/recipients/{identifier}/remove").status_code == 303
+        assert visitor.send(f"/staff/recipients/{identifier}/remove", confirmed="yes").status_code == 303
         assert visitor.send(f"/staff/recipients/{identifier}/fly").status_code == 400
 
 
@@ -182,7 +182,7 @@ def test_the_page_says_who_has_proven_their_keys(served: Served) -> None:
         page = visitor.client.get("/staff/recipients").text
         assert f"{identifier}/prove" not in page
         assert "Proven" in page
-        assert visitor.send(f"/staff/recipients/{identifier}/remove").status_code == 303
+        assert visitor.send(f"/staff/recipients/{identifier}/remove", confirmed="yes").status_code == 303
 
 
 def test_a_person_confirms_what_was_recorded_for_them(served: Served, other: Provider) -> None:

@@ -25,7 +25,7 @@ from portability.trust.signing import ALGORITHMS
 from web import rendering
 from web.api.public import SHARED
 from web.context import AppContext, CurrentContext
-from web.oauth_server import AUTHORIZE, PAR, TOKEN, issuer
+from web.oauth_server import AUTHORIZE, PAR, REVOKE, TOKEN, issuer
 
 router = APIRouter(include_in_schema=False)
 FORM = "application/x-www-form-urlencoded"
@@ -42,6 +42,7 @@ def server_metadata(place: CurrentContext) -> Response:
         "authorization_endpoint": f"{base}{AUTHORIZE}",
         "token_endpoint": f"{base}{TOKEN}",
         "pushed_authorization_request_endpoint": f"{base}{PAR}",
+        "revocation_endpoint": f"{base}{REVOKE}",
         "require_pushed_authorization_requests": True,
         "authorization_response_iss_parameter_supported": True,
         "authorization_details_types_supported": [details.TYPE],
@@ -52,6 +53,8 @@ def server_metadata(place: CurrentContext) -> Response:
         "dpop_signing_alg_values_supported": list(ALGORITHMS),
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "protected_resources": [base],
     }
     return rendering.json_answer(document, headers=SHARED)
@@ -87,6 +90,13 @@ async def token(request: Request, place: CurrentContext) -> Response:
     return await run_in_threadpool(_grant, request, place, sent)
 
 
+@router.post(REVOKE)
+async def revoke(request: Request, place: CurrentContext) -> Response:
+    """End the consent of a token: the provider no longer needs it (RFC 7009)."""
+    sent = await _form(request)
+    return await run_in_threadpool(_revoke, request, place, sent)
+
+
 def _push(request: Request, place: AppContext, sent: Mapping[str, str]) -> Response:
     client = _authenticated(request, place, sent)
     proofs = request.headers.getlist("dpop")
@@ -112,6 +122,17 @@ def _grant(request: Request, place: AppContext, sent: Mapping[str, str]) -> Resp
             message = "grant_type must be authorization_code or refresh_token"
             raise PullRefused(OAuthFault.UNSUPPORTED_GRANT_TYPE, message, recipient_id=client["id"])
     return rendering.json_answer(granted.to_json(), headers=NO_STORE)
+
+
+def _revoke(request: Request, place: AppContext, sent: Mapping[str, str]) -> Response:
+    client = _authenticated(request, place, sent)
+    with place.writing() as connection:
+        consent_id = tokens.consent_of(connection, client, sent.get("token", ""))
+        # RFC 7009, 2.2: a token that is unknown or has ended is as good as revoked.
+        if consent_id is not None:
+            with suppress(UnknownAuthorisation):
+                authorisations.revoke(connection, consent_id, actor=f"recipient:{client['id']}")
+    return rendering.json_answer({}, headers=NO_STORE)
 
 
 def _exchange(place: AppContext, client: RowMapping, given: list[str], jkt: str) -> GrantedTokens:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection, RowMapping
 
@@ -59,7 +59,9 @@ Consent = Annotated[RowMapping, Depends(_consent)]
 
 
 @router.post("")
-def start(place: CurrentContext, consent: Consent) -> Response:
+def start(
+    place: CurrentContext, consent: Consent, only_changes: Annotated[bool, Query(alias="changes")] = False
+) -> Response:
     """Start a copy: 201. While one is under way, or if the consent was for one copy that was sent, it is that: 200."""
     place.limits.attempt(limits.REQUEST, consent["id"])
     request = asking.wanted(
@@ -72,7 +74,9 @@ def start(place: CurrentContext, consent: Consent) -> Response:
     settings = place.settings
     changed_at = intake.contact_changed_at(settings, PlatformSources(settings), request)
     with place.writing() as connection:
-        pull_id, is_new = copies.start(connection, settings, consent, request, contact_changed_at=changed_at)
+        pull_id, is_new = copies.start(
+            connection, settings, consent, request, contact_changed_at=changed_at, only_changes=only_changes
+        )
         row = copies.get(connection, consent, pull_id)
         seen = copies.view(connection, row, consent, issuer(place))
     place.wake(row["export_id"])

@@ -128,6 +128,8 @@ GivenId = Annotated[str, Field(max_length=32, pattern=_hex_id("aut"), descriptio
 NoticeId = Annotated[str, Field(max_length=40, pattern=_hex_id("ntc"), description="The notice's id")]
 ReceivedId = Annotated[str, Field(max_length=32, pattern=_hex_id("rcv"), description="The received transfer's id")]
 SenderId = Annotated[str, Field(max_length=32, pattern=_hex_id("snd"), description="The sender's id")]
+FeedId = Annotated[str, Field(max_length=32, pattern=_hex_id("feed"), description="The feed's id")]
+FeedCursor = Annotated[str, Field(max_length=8192), documented(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}$")]
 RecipientId = Annotated[str, Field(max_length=32, pattern=_hex_id("rcp"), description="The recipient's id")]
 
 # Texts of answers.

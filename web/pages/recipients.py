@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
@@ -11,14 +11,18 @@ from pydantic import BaseModel, Field
 from portability.api.errors import BadInput
 from portability.law.countries import COUNTRIES, Mechanism
 from portability.locale import values
-from portability.requests.policy import Action
+from portability.requests.policy import Action, Actor
 from portability.safe_http import SafeHttpClient
 from portability.transfers import recipients
+from portability.transfers.recipients import RecipientEntry
 from web import challenges, rendering
 from web.auth import LoggedIn, OurForm, permit
 from web.context import AppContext, CurrentContext
 
-router = APIRouter(prefix="/staff/recipients", include_in_schema=False)
+HERE = "/staff/recipients"
+router = APIRouter(prefix=HERE, include_in_schema=False)
+APPROVE, REMOVE = "approve", "remove"
+ASKED_TWICE = frozenset({APPROVE, REMOVE})
 Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Address = Annotated[str, Field(max_length=2000, pattern=r"^[!-~]*$")]
 
@@ -43,7 +47,7 @@ class RecipientForm(BaseModel):
 def listed(request: Request, place: CurrentContext, login: LoggedIn) -> Response:
     """Show all recipients with their fingerprints, and a form for another."""
     permit(place, login, Action.RECIPIENTS)
-    return _page(request, place)
+    return shown_page(request, place)
 
 
 @router.post("", dependencies=[OurForm])
@@ -64,25 +68,31 @@ def record(
         redirect_uris=recorded.redirect_uris.split(",") if recorded.redirect_uris else (),
         exporters=place.exporters,
     )
-    with place.writing() as connection:
-        identifier, secret = recipients.add(
-            connection, settings.keys, entry, actor=actor, approved=not settings.needs_approvals
-        )
-        row = recipients.get(connection, identifier)
-    challenges.fault_of(place, row, str(actor))
-    return _page(request, place, secret=secret)
+    return recorded_page(request, place, entry, actor)
 
 
 @router.post("/{recipient_id}/{what}", dependencies=[OurForm])
-def decide(request: Request, place: CurrentContext, login: LoggedIn, recipient_id: str, what: str) -> Response:
-    """Approve a recipient that another officer has recorded, ask it for proof of its keys, or remove it."""
+def decide(
+    request: Request,
+    place: CurrentContext,
+    login: LoggedIn,
+    recipient_id: str,
+    what: str,
+    confirmed: Annotated[Line, Form()] = "",
+) -> Response:
+    """Approve a recipient that another officer has recorded, ask it for proof of its keys, or remove it.
+
+    Approval and removal are asked for once more.
+    """
     actor = permit(place, login, Action.RECIPIENTS)
+    if what in ASKED_TWICE and not confirmed:
+        return _sure(request, place, recipient_id, what, actor)
     if what == "prove":
         with place.reading() as connection:
             row = recipients.get(connection, recipient_id)
         challenges.challenge(place, row, str(actor))
         rendering.flash(request, "done")
-        return rendering.see_other("/staff/recipients")
+        return rendering.see_other(HERE)
     if what == "approve":
         challenges.before_approval(place, recipient_id, actor)
     with place.writing() as connection:
@@ -94,14 +104,56 @@ def decide(request: Request, place: CurrentContext, login: LoggedIn, recipient_i
             case _:
                 raise BadInput(f"unknown action {what!r}: use approve, prove or remove")
     rendering.flash(request, "done")
-    return rendering.see_other("/staff/recipients")
+    return rendering.see_other(HERE)
 
 
-def _page(request: Request, place: AppContext, *, secret: str | None = None) -> Response:
+def recorded_page(request: Request, place: AppContext, entry: RecipientEntry, actor: Actor) -> Response:
+    """Record and challenge a recipient; the page has its webhook secret. Raises WrongState, NoSigningKey."""
+    settings = place.settings
+    with place.writing() as connection:
+        identifier, secret = recipients.add(
+            connection, settings.keys, entry, actor=actor, approved=not settings.needs_approvals
+        )
+        row = recipients.get(connection, identifier)
+    challenges.fault_of(place, row, str(actor))
+    return shown_page(request, place, secret=secret)
+
+
+def _sure(request: Request, place: AppContext, recipient_id: str, what: str, actor: Actor) -> Response:
+    """Show what an approval or a removal is about, with the button that does it."""
+    with place.reading() as connection:
+        found = (
+            recipients.approvable(connection, recipient_id, actor=actor)
+            if what == APPROVE
+            else recipients.get(connection, recipient_id)
+        )
+    # The path is that of a page: a visitor who chooses another language comes back to it.
+    return rendering.page(request, "recipient_sure.html", row=recipients.view(found), what=what, path=HERE)
+
+
+def shown_page(
+    request: Request,
+    place: AppContext,
+    *,
+    status: int = 200,
+    secret: str | None = None,
+    asked: BaseModel | None = None,
+    **more: Any,  # noqa: ANN401  # what the template shows
+) -> Response:
+    """Show all recipients and the forms; `asked`: the form for a domain as it was sent."""
     with place.reading() as connection:
         found = recipients.rows(connection)
     rows = [{**recipients.view(row), "proven_at": row["proven_at"]} for row in found]
     countries = values.countries(rendering.language(request), COUNTRIES)
     return rendering.page(
-        request, "recipients.html", rows=rows, secret=secret, mechanisms=[*Mechanism], countries=countries
+        request,
+        "recipients.html",
+        path=HERE,
+        status=status,
+        rows=rows,
+        secret=secret,
+        asked=asked,
+        mechanisms=[*Mechanism],
+        countries=countries,
+        **more,
     )

@@ -21,6 +21,7 @@ from portability.transfers import sending
 
 log = structlog.get_logger()
 FEED, EXPORT, CONSENT, TRANSFER = models.feed, models.export, models.authorisation, models.transfer
+PULL = models.pull
 ACTOR = "clock"
 PAGE = 100
 
@@ -72,12 +73,16 @@ def request_due(engine: Engine, settings: Settings) -> int:
 
 
 def send_ready(engine: Engine, settings: Settings) -> int:
-    """Send each ready archive of a feed that serves a consent, once; returns how many. Raises DatabaseUnavailable."""
+    """Send each ready archive of a feed that serves a consent, once; returns how many. Raises DatabaseUnavailable.
+
+    An archive that a provider pulls is sent as its copy (worker/clock/pulls.py).
+    """
     sent = select(TRANSFER.c.id).where(TRANSFER.c.export_id == EXPORT.c.id).exists()
     of_feed = (EXPORT.c.id == FEED.c.export_id, CONSENT.c.id == FEED.c.authorisation_id, FEED.c.ended_at.is_(None))
+    pulled = select(PULL.c.id).where(PULL.c.export_id == EXPORT.c.id).exists()
     waiting = select(EXPORT.c.id, CONSENT.c.recipient_id, FEED.c.id.label("feed")).where(*of_feed)
     with reading(engine) as connection:
-        rows = connection.execute(waiting.where(EXPORT.c.state == ExportState.READY, ~sent).limit(PAGE)).all()
+        rows = connection.execute(waiting.where(EXPORT.c.state == ExportState.READY, ~sent, ~pulled).limit(PAGE)).all()
     done = 0
     for row in rows:
         try:

@@ -1,0 +1,130 @@
+"""Pulls as files that only their owner can read: what was asked of another provider, with its key and tokens."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from portability.api import JSON
+from portability.api.errors import BadInput
+from receiver.faults import UnknownRequest
+from receiver.fetch import papers
+from receiver.pulls.metadata import PullServer
+
+ID = re.compile(r"ask_[0-9a-f]{20}")
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedAccess:
+    """The tokens of a consent."""
+
+    access: str = field(repr=False)
+    expires_at: float
+    """When the access token ends, in seconds since 1970."""
+    refresh: str | None = field(repr=False)
+    """None: the consent is for one copy."""
+    datasets: Sequence[str]
+    """What the person has allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullRecord:
+    """A request to a person at another provider, and what came of it."""
+
+    id: str
+    server: PullServer
+    client_id: str
+    redirect_uri: str
+    datasets: Sequence[str]
+    until: str | None
+    """RFC 3339: until when it may fetch again; None: one copy."""
+    created_at: str
+    state: str = field(repr=False)
+    verifier: str = field(repr=False)
+    key: Mapping[str, Any] = field(repr=False)
+    """The private JWK that its tokens are bound to."""
+    granted: GrantedAccess | None = None
+    copy: str | None = None
+    """The copy that is being fetched."""
+    fetched: int = 0
+    """How many copies were fetched."""
+    ended_at: str | None = None
+
+    def view(self) -> dict[str, JSON]:
+        """Return the record as JSON, without secrets."""
+        allowed = None if self.granted is None else list(self.granted.datasets)
+        ended = "ended" if self.ended_at else None
+        return {
+            "id": self.id,
+            "provider": self.server.domain,
+            "state": ended or ("asked" if self.granted is None else "allowed"),
+            "asked": list(self.datasets),
+            "allowed": allowed,
+            "until": self.until,
+            "fetched": self.fetched,
+            "copy": self.copy,
+            "created_at": self.created_at,
+            "ended_at": self.ended_at,
+        }
+
+
+def save(folder: Path, record: PullRecord) -> None:
+    """Write a record, whole or not at all. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    papers.write(_path(folder, record.id), orjson.dumps(asdict(record)))
+
+
+def load(folder: Path, identifier: str) -> PullRecord:
+    """Read a record. Raises UnknownRequest; BadInput if its file is damaged."""
+    path = _path(folder, identifier)
+    if not path.is_file():
+        raise UnknownRequest(f"no request to another provider has the id {identifier!r}")
+    try:
+        known = orjson.loads(path.read_bytes())
+        granted = known["granted"] and GrantedAccess(**known["granted"])
+        return PullRecord(**{**known, "server": PullServer(**known["server"]), "granted": granted})
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise BadInput(f"the file of the request {identifier} is damaged", hint="begin a new request") from None
+
+
+def listed(folder: Path) -> Sequence[PullRecord]:
+    """Return all records, the oldest first."""
+    names = [path.stem for path in folder.glob("ask_*.json") if ID.fullmatch(path.stem)]
+    return sorted((load(folder, name) for name in names), key=lambda record: (record.created_at, record.id))
+
+
+@contextmanager
+def alone(folder: Path, identifier: str) -> Iterator[PullRecord]:
+    """Read a record that no other process uses meanwhile: a refresh token counts once.
+
+    Raises: UnknownRequest; BadInput if another process uses it.
+    """
+    record = load(folder, identifier)
+    handle = os.open(folder / f"{record.id}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"another run uses the request {identifier}", hint="wait until it ends") from None
+        yield load(folder, identifier)
+    finally:
+        os.close(handle)
+
+
+def ended(record: PullRecord, at: str) -> PullRecord:
+    """Return the record of a consent that has ended, without any secret."""
+    return replace(record, granted=None, key={}, state="", verifier="", copy=None, ended_at=at)
+
+
+def _path(folder: Path, identifier: str) -> Path:
+    if not ID.fullmatch(identifier):
+        raise UnknownRequest(f"no request to another provider has the id {identifier!r}")
+    return folder / f"{identifier}.json"
