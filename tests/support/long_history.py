@@ -83,14 +83,16 @@ def fill_history(engine: Engine, count: int) -> None:
 
 def rows_read(engine: Engine, act: Callable[[], None]) -> int:
     """Return the number of rows that PostgreSQL reads from tables for an act, which is rolled back."""
-    counted = []
     with undone(engine):
-        for part in (lambda: None, act):
-            part()
-            with reading(engine) as connection:
-                counted.append(int(connection.exec_driver_sql(ROWS).scalar() or 0))
-    # What earlier transactions read and the server has not yet added up is in both.
-    return counted[1] - counted[0]
+        # What earlier transactions read may not be added up yet, and counts here too.
+        before = _counted(engine)
+        act()
+        return _counted(engine) - before
+
+
+def _counted(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return int(connection.exec_driver_sql(ROWS).scalar() or 0)
 
 
 @contextmanager
