@@ -35,7 +35,7 @@ GROWING = frozenset({"export", "slice", "audit_event", "notification", "subject_
 """Tables with rows of exports that have ended."""
 ROWS = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
 CHILDREN = 100_000
-"""The newest exports have children: those of older ones were deleted with what they say of a person."""
+"""The newest exports have children; those of older exports were deleted with what they say of a person."""
 FILL = (
     """INSERT INTO export (id, profile, subject_kind, subject_id, subject_ref, formats, require_complete, channel,
       requested_by, received_at, due_at, created_at, began_at, ended_at, state, complete, volume_counter, revision)
