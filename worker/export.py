@@ -95,7 +95,7 @@ def step(context: WorkerContext, claim: Claim, lease: Lease) -> int:
             return more_slices + 1
     if claim.export["feed_id"] is None:
         return _write_volume(context, claim, lease, job)
-    with VolumeChanges.open(context, claim.export["feed_id"]) as changes:
+    with VolumeChanges.open(context, claim.export["feed_id"], claim.id) as changes:
         return _write_volume(context, claim, lease, job, changes)
 
 

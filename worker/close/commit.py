@@ -163,7 +163,8 @@ def _store_delivered(connection: Connection, claim: Claim, commit: VolumeCommit)
     feed = commit.changes.feed
     number = feed["number"]
     if commit.closes:
-        feeds.advance(connection, feed["id"], number, claim.id, is_full=True)
+        is_full, progress = not commit.changes.is_by_changes, commit.changes.progress
+        feeds.advance(connection, feed["id"], number, claim.id, is_full=is_full, progress=progress)
     parts.store(connection, feed["id"], number + 1, claim.id, commit.volume["number"], commit.changes.parts())
 
 

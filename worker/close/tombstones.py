@@ -18,12 +18,13 @@ import orjson
 
 from archive import bag
 from archive.parts import FORMAT
-from portability.api import COVERAGE_UNDECIDED, JSON, KeyedExporter
+from portability.api import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, JSON, NEEDS_REVIEW, KeyedExporter
 from portability.api.times import rfc3339
 from portability.database.engine import reading
 from portability.feeds import parts
 from portability.feeds.cursor import FeedCursor, maps_sha256
 from portability.feeds.parts import DeliveredEntry, DeliveredName
+from portability.feeds.steps import FeedProgress
 from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import DatasetState
 from portability.trust import keys
@@ -33,6 +34,8 @@ from worker.write.changes import VolumeChanges
 from worker.write.open_volume import OpenVolume
 
 BLOCK_LINES = 1_000
+NOT_MISSING = frozenset({COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, NEEDS_REVIEW})
+"""Reasons of gaps with which the rows that were asked for are read. A later decision changes the scope of the feed."""
 _SCHEMA = "CREATE TABLE tombstone (exporter TEXT, dataset TEXT, line BLOB)"
 
 
@@ -61,6 +64,7 @@ def write_changes(
     with closing(sqlite3.connect("")) as scratch:
         scratch.execute(_SCHEMA)
         _find(context, claim, volume, changes, gaps, scratch)
+        changes.progress = _progress(changes, gaps)
         counted = scratch.execute(
             "SELECT exporter, dataset, count(*) FROM tombstone GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall()
@@ -79,17 +83,20 @@ def _document(
 ) -> dict[str, JSON]:
     """Return changes.json without its tombstones (docs/archive-format.md)."""
     feed, export = changes.feed, claim.export
-    horizon: Mapping[str, JSON] = {}
+    horizon = {} if changes.progress is None else changes.progress.horizon
     cursor = FeedCursor(feed["id"], feed["number"] + 1, claim.id, maps_sha256(maps), horizon)
     with reading(context.engine) as connection:
         key = keys.signing(connection, context.settings.keys)
-    is_first = feed["number"] == 0
+    is_first, step = feed["number"] == 0, changes.step
+    modes = {} if step is None else dict(step.modes)
+    stated = sorted(set(modes.values())) or ["hashes"]
     return {
         "format": FORMAT,
         "feed": cursor.feed,
         "number": cursor.number,
         "after": None if is_first else {"number": feed["number"], "export": feed["export_id"]},
-        "mode": "full" if is_first else "hashes",
+        "mode": "full" if is_first else "+".join(stated),
+        "modes": modes,
         "began_at": rfc3339(export["began_at"]),
         "maps_sha256": cursor.maps,
         "horizon": dict(horizon),
@@ -108,8 +115,17 @@ def _find(
     """Find what was delivered before and was not seen now: as tombstones, or carried to the next archive."""
     feed, check, gone = changes.feed, volume.job.check, changes.base
     unread = _unread(gaps)
-    gone.remove(chain(parts.of_export(context.engine, feed["id"], claim.id), changes.parts()))
-    for part in parts.until(context.engine, feed["id"], feed["number"]):
+    seen = (part.sealed for part in changes.parts())
+    gone.remove(chain(parts.of_export(context.engine, feed["id"], claim.id), seen))
+    for name, entries in changes.touched():
+        taken_keys = gone.take([entry.digest for entry in entries])
+        found = [entry for entry in entries if entry.digest in taken_keys]
+        if found and (name.exporter, name.dataset) not in unread:
+            scratch.executemany("INSERT INTO tombstone VALUES (?, ?, ?)", _lines(volume, name, found))
+            changes.carry(name, found)
+    if gone.is_empty:
+        return
+    for part in parts.until(context.engine, feed["id"], feed["number"], but_by_changes=changes.is_by_changes):
         check()
         # A record that two parts name is taken once.
         taken = set(gone.take([digest for digest, _hash in changes.key.index(part)]))
@@ -120,6 +136,14 @@ def _find(
                 changes.carry(name, found)
             elif name.key and found:
                 scratch.executemany("INSERT INTO tombstone VALUES (?, ?, ?)", _lines(volume, name, found))
+
+
+def _progress(changes: VolumeChanges, gaps: Sequence[Mapping[str, Any]]) -> FeedProgress | None:
+    """Return how far the feed is after this archive; None if a dataset whose changes are stated lacks something."""
+    if changes.step is None:
+        return None
+    missing = {(gap["exporter"], gap["dataset"]) for gap in gaps if gap["reason"] not in NOT_MISSING}
+    return None if missing & changes.step.covered else changes.step.progress
 
 
 def _unread(gaps: Sequence[Mapping[str, Any]]) -> Collection[tuple[str, str]]:

@@ -170,7 +170,9 @@ def _implied(dataset: SqlDatasetForm) -> frozenset[str]:
 
 def _is_internal(form: SqlSourceForm, table: str) -> bool:
     schema = table.rpartition(".")[0]
-    return table in form.tables.internal or f"{schema}.{ALL}" in form.tables.internal
+    # Entries of an outbox name records, whose values are decided on where they are.
+    is_outbox = form.changes is not None and form.changes.outbox is not None and form.changes.outbox.table == table
+    return is_outbox or table in form.tables.internal or f"{schema}.{ALL}" in form.tables.internal
 
 
 def _dataset(form: SqlSourceForm, path: Sequence[str | int]) -> str:
