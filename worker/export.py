@@ -107,7 +107,7 @@ def _write_volume(
     `changes` compares with what a feed has delivered.
     """
     # Begin.
-    envelope = describe(context, claim)
+    envelope = describe(context, claim, None if changes is None else changes.place)
     with reading(context.engine) as connection:
         export = exports.begun(connection, claim.id)
     own = [row["object_key"] for row in export.stored if row["slice"] == claim.number]

@@ -111,6 +111,12 @@ def lock(connection: Connection, feed_id: str) -> RowMapping:
     return row
 
 
+def last_ready_at(connection: Connection, feed: Mapping[Any, Any]) -> datetime | None:
+    """Return when a feed's last archive was ready; None: there is none, or it is no longer known."""
+    at: datetime | None = connection.scalar(select(EXPORT.c.ended_at).where(EXPORT.c.id == feed["export_id"]))
+    return at
+
+
 def listed(connection: Connection, which: ColumnElement[bool] | None = None) -> Sequence[RowMapping]:
     """Return feeds, the newest first."""
     query = select(TABLE).order_by(TABLE.c.created_at.desc(), TABLE.c.id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from tempfile import SpooledTemporaryFile
@@ -16,6 +17,7 @@ from typing import Self, TypeAlias
 import orjson
 from sqlalchemy import RowMapping
 
+from archive.parts import ArchiveFeed
 from portability.api import NEEDS_REVIEW, Batch, Dataset, File, Record, RecordKey
 from portability.api.rows import Rows, line
 from portability.database.engine import reading
@@ -111,7 +113,14 @@ class VolumeChanges:
     A context manager; it deletes its temporary files.
     """
 
-    def __init__(self, key: FeedKey, feed: RowMapping, base: DeliveredRecords, step: FeedStep | None = None) -> None:
+    def __init__(
+        self,
+        key: FeedKey,
+        feed: RowMapping,
+        base: DeliveredRecords,
+        step: FeedStep | None = None,
+        before_at: datetime | None = None,
+    ) -> None:
         self.key = key
         self.feed = feed
         """The feed's row: this archive follows its `number`."""
@@ -119,6 +128,7 @@ class VolumeChanges:
         """What was delivered before."""
         self.step = step
         """How this archive is read, as far as sources state changes."""
+        self.place = ArchiveFeed(feed["number"] + 1, feed["number"] or None, before_at)
         self.progress: FeedProgress | None = None
         """That of the feed after this archive; None: the next archive compares everything."""
         self._pending: list[DeliveredGroup] = []
@@ -137,11 +147,14 @@ class VolumeChanges:
             row = feeds.get(connection, feed_id)
             key = FeedKey.unsealed(row, context.settings.keys)
             step = steps.load(connection, key, export_id)
+            before_at = feeds.last_ready_at(connection, row)
         place = (context.engine, feed_id, row["number"])
         if step is None or not step.is_by_changes:
-            return cls(key, row, DeliveredRecords(key, parts.until(*place)), step)
-        others, of_changes = parts.until(*place, but_by_changes=True), parts.lookups(*place)
-        return cls(key, row, DeliveredRecords(key, others, of_changes, _wanted(key, step)), step)
+            base = DeliveredRecords(key, parts.until(*place))
+        else:
+            others, of_changes = parts.until(*place, but_by_changes=True), parts.lookups(*place)
+            base = DeliveredRecords(key, others, of_changes, _wanted(key, step))
+        return cls(key, row, base, step, before_at)
 
     @property
     def is_by_changes(self) -> bool:

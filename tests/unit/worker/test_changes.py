@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import feeding
 import pytest
-from archives import export_json
+from archives import export_json, members
 from factories import CutExporter, MadeUpExporter, file, large_things, things, world_of
 from feeding import KeyedMadeUpExporter
 
+from portability.locale import values
 from worker.write import changes
 
 
@@ -43,6 +45,29 @@ def test_an_archive_without_changes_is_no_answer_that_nothing_is_stored(tmp_path
     assert document["feed"] == {"id": feed.id, "number": 2}
     assert feeding.delivered_records(second) == []
     assert feeding.tombstones(second) == []
+
+
+def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
+    """README.html of each volume says it in each language; that of another archive does not mention feeds."""
+    exporter = MadeUpExporter(things(3))
+    made = world_of(tmp_path, exporter)
+    feed = feeding.begin(made)
+    first, second = readme(feed.next()), readme(feed.next())
+    assert "This is the first archive of a feed" in first
+    assert "Dies ist das erste Archiv einer Reihe" in first
+    assert "Ini adalah arsip pertama" in first
+    today = values.date("en", datetime.now(UTC))
+    assert "This is archive 2 of a feed" in second
+    assert f"since archive 1 of {today}" in second
+    assert "Dies ist Archiv 2 einer Reihe" in second
+    assert "Ini adalah arsip 2" in second
+    alone = made.request("user:usr_1")
+    made.advance_all()
+    assert "of a feed" not in readme(made.fetch(alone))
+
+
+def readme(paths: list[Path]) -> str:
+    return next(body for name, body in members(paths) if name.endswith("README.html")).decode()
 
 
 def test_changes_of_a_large_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
