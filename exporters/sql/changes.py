@@ -30,7 +30,7 @@ SNAPSHOT = text(
     "select pg_catalog.pg_snapshot_xmin(s)::text, pg_catalog.pg_snapshot_xmax(s)::text"
     " from pg_catalog.pg_current_snapshot() as s"
 )
-"""The oldest open transaction, and the next one."""
+"""The oldest open transaction, and the transaction that comes next."""
 TRANSACTION, TIME = "transaction", "at"
 
 
@@ -108,7 +108,7 @@ class SqlChanges:
         if outbox.transaction is not None:
             position = since.get(TRANSACTION)
             if not isinstance(position, int) or position > int(connection.execute(SNAPSHOT).one()[1]):
-                # The database was restored from a backup, or is another one.
+                # The database was restored from a backup, or was replaced.
                 return None
             kind = BigInteger() if isinstance(outbox.transaction.type, Integer) else Xid8()
             return outbox.transaction >= cast(str(position), kind)

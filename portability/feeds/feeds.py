@@ -112,7 +112,7 @@ def lock(connection: Connection, feed_id: str) -> RowMapping:
 
 
 def last_ready_at(connection: Connection, feed: Mapping[Any, Any]) -> datetime | None:
-    """Return when a feed's last archive was ready; None: there is none, or it is no longer known."""
+    """Return when a feed's last archive was ready; None: it is the first, or no longer known."""
     at: datetime | None = connection.scalar(select(EXPORT.c.ended_at).where(EXPORT.c.id == feed["export_id"]))
     return at
 

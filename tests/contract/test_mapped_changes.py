@@ -46,32 +46,32 @@ def crm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return made
 
 
-def opened(crm: CrmDatabase, changes: str) -> MappedExporter:
+def open_stating(crm: CrmDatabase, changes: str) -> MappedExporter:
     return open_crm(crm, changed=MAP.read_text() + changes)
 
 
 @pytest.fixture
 def stating(crm: CrmDatabase) -> Iterator[MappedExporter]:
-    found = opened(crm, OUTBOX)
+    found = open_stating(crm, OUTBOX)
     yield found
     crm.run("delete from outbox")
     found._section.sources.database.dispose()
 
 
-def note(crm: CrmDatabase, table: str, key: str, tenant: str | None = "org_a", ago: int = 0) -> None:
+def write_entry(crm: CrmDatabase, table: str, key: str, tenant: str | None = "org_a", ago: int = 0) -> None:
     at = f"{LATE - timedelta(seconds=ago):%Y-%m-%d %H:%M:%S.%f}"
     if crm.url.startswith("postgresql"):
         at += "+00"
     crm.put("outbox", [(table, key, tenant, at)])
 
 
-def found(exporter: MappedExporter, name: str, since: JSON, limit: int = LIMIT) -> set[RecordKey] | None:
+def stated_keys(exporter: MappedExporter, name: str, since: JSON, limit: int = LIMIT) -> set[RecordKey] | None:
     (dataset,) = (one for one in exporter.datasets if one.name == name)
     keys = exporter.changed(ANN, dataset, since, limit)
     return None if keys is None else set(keys)
 
 
-def since(seconds: int = 0) -> dict[str, Any]:
+def position_of(seconds: int = 0) -> dict[str, Any]:
     return {"at": rfc3339(LATE - timedelta(seconds=seconds))}
 
 
@@ -79,31 +79,31 @@ def test_entries_name_records(crm: CrmDatabase, stating: MappedExporter) -> None
     """Their keys are those of the records: of the subject's tenant or of any, each once."""
     assert isinstance(stating, ChangingExporter)
     for key in (DEALS[1], DEALS[1], DEALS[5]):
-        note(crm, "deals", key)
-    note(crm, "tasks", "17", tenant=None)
-    note(crm, "contacts", "con_3", tenant="org_b")
-    assert found(stating, "deals", since()) == {(DEALS[1],), (DEALS[5],)}
-    assert found(stating, "tasks", since()) == {(17,)}
-    assert found(stating, "contacts", since()) == set()
+        write_entry(crm, "deals", key)
+    write_entry(crm, "tasks", "17", tenant=None)
+    write_entry(crm, "contacts", "con_3", tenant="org_b")
+    assert stated_keys(stating, "deals", position_of()) == {(DEALS[1],), (DEALS[5],)}
+    assert stated_keys(stating, "tasks", position_of()) == {(17,)}
+    assert stated_keys(stating, "contacts", position_of()) == set()
 
 
 def test_an_overlap_is_read_again(crm: CrmDatabase, stating: MappedExporter) -> None:
     """An entry of the last hour before the position may have been committed after it; an older entry is past."""
-    note(crm, "deals", DEALS[1], ago=3_500)
-    note(crm, "deals", DEALS[5], ago=3_700)
-    assert found(stating, "deals", since()) == {(DEALS[1],)}
-    assert found(stating, "deals", since(200)) == {(DEALS[1],), (DEALS[5],)}
+    write_entry(crm, "deals", DEALS[1], ago=3_500)
+    write_entry(crm, "deals", DEALS[5], ago=3_700)
+    assert stated_keys(stating, "deals", position_of()) == {(DEALS[1],)}
+    assert stated_keys(stating, "deals", position_of(200)) == {(DEALS[1],), (DEALS[5],)}
 
 
 def test_a_source_that_cannot_say_it(crm: CrmDatabase, stating: MappedExporter) -> None:
     """More entries than allowed, an entry that names no record, a position of another kind: compare everything."""
-    note(crm, "tasks", "17")
-    note(crm, "tasks", "18")
-    assert found(stating, "tasks", since(), 1) is None
-    assert found(stating, "tasks", {"transaction": 7}) is None
-    assert found(stating, "tasks", None) is None
-    note(crm, "tasks", "all of them")
-    assert found(stating, "tasks", since()) is None
+    write_entry(crm, "tasks", "17")
+    write_entry(crm, "tasks", "18")
+    assert stated_keys(stating, "tasks", position_of(), 1) is None
+    assert stated_keys(stating, "tasks", {"transaction": 7}) is None
+    assert stated_keys(stating, "tasks", None) is None
+    write_entry(crm, "tasks", "all of them")
+    assert stated_keys(stating, "tasks", position_of()) is None
 
 
 def test_the_position_is_a_time(stating: MappedExporter) -> None:
@@ -134,14 +134,14 @@ def test_records_are_read_by_their_keys(stating: MappedExporter, monkeypatch: py
 
 def test_the_time_of_the_last_change(crm: CrmDatabase) -> None:
     """Rows of the subject since the position and its overlap, and rows without such a time."""
-    exporter = opened(crm, BY_TIME)
+    exporter = open_stating(crm, BY_TIME)
     at = f"{LATE:%Y-%m-%d %H:%M:%S}"
     crm.run("update deals set updated_at = '2020-01-01 00:00:00'")
     crm.run(f"update deals set updated_at = '{at}' where name in ('Deal 1', 'Deal 2')")  # noqa: S608  # a time
-    assert found(exporter, "deals", since()) == {(DEALS[1],)}
+    assert stated_keys(exporter, "deals", position_of()) == {(DEALS[1],)}
     crm.run("update deals set updated_at = null where name = 'Deal 5'")
-    assert found(exporter, "deals", since()) == {(DEALS[1],), (DEALS[5],)}
-    assert found(exporter, "deals", since(), 1) is None
+    assert stated_keys(exporter, "deals", position_of()) == {(DEALS[1],), (DEALS[5],)}
+    assert stated_keys(exporter, "deals", position_of(), 1) is None
     assert exporter.changes is not None
     assert (exporter.changes.mode, exporter.changes.reconcile_days) == ("updated_at", 7)
     exporter._section.sources.database.dispose()
@@ -149,7 +149,7 @@ def test_the_time_of_the_last_change(crm: CrmDatabase) -> None:
 
 def test_numbers_of_transactions_are_those_of_postgresql(crm: CrmDatabase) -> None:
     """Elsewhere the map is refused, and so is a column of another type."""
-    exporter = opened(crm, OUTBOX.replace('at = "at"', 'transaction = "row_key"'))
+    exporter = open_stating(crm, OUTBOX.replace('at = "at"', 'transaction = "row_key"'))
     with pytest.raises(BadMap, match="not xid8 or bigint" if crm.url.startswith("postgresql") else "no numbers"):
         exporter.prepare()
     exporter._section.sources.database.dispose()
@@ -165,7 +165,7 @@ def test_open_transactions_are_waited_for(request: pytest.FixtureRequest, tmp_pa
         f"create table outbox ({columns})",
         "grant select on outbox to public",
     )
-    exporter = opened(made, OUTBOX.replace('at = "at"', 'transaction = "number"'))
+    exporter = open_stating(made, OUTBOX.replace('at = "at"', 'transaction = "number"'))
     engine = made.engine()
     entry = text("insert into outbox (table_name, row_key) values ('tasks', :key)")
     with engine.connect() as early, early.begin():
@@ -173,10 +173,10 @@ def test_open_transactions_are_waited_for(request: pytest.FixtureRequest, tmp_pa
         with engine.begin() as other:
             other.execute(entry, {"key": "2"})
         before = exporter.horizon()
-        assert found(exporter, "tasks", before) == {(2,)}
-    assert found(exporter, "tasks", before) == {(1,), (2,)}
+        assert stated_keys(exporter, "tasks", before) == {(2,)}
+    assert stated_keys(exporter, "tasks", before) == {(1,), (2,)}
     after = exporter.horizon()
-    assert found(exporter, "tasks", after) == set()
-    assert found(exporter, "tasks", {"transaction": 10**12}) is None
+    assert stated_keys(exporter, "tasks", after) == set()
+    assert stated_keys(exporter, "tasks", {"transaction": 10**12}) is None
     engine.dispose()
     exporter._section.sources.database.dispose()

@@ -18,7 +18,7 @@ from archive.parts import SealedVolume
 from portability.api import Identity
 from portability.database import models
 from portability.database.engine import writing
-from portability.feeds import feeds, parts
+from portability.feeds import archives, feeds, parts
 from portability.requests import referrals, reviews
 from portability.requests.states import DatasetState, ExportState
 from portability.requests.transition import store_volume
@@ -135,6 +135,8 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
             store_volume(connection, VOLUME, commit.volume, _columns(commit, commit.sealed), condition=own)
         _store_delivered(connection, claim, commit)
         lines = ledger.add(connection, claim.id, commit.tallies, commit.gaps, commit.filled, commit.lines)
+        if commit.closes and commit.changes is not None and commit.changes.archive is not None:
+            archives.note(connection, commit.changes.feed, export, commit.changes.archive, lines)
         position = commit.position.to_json()
         match commit.next_step:
             case NextStep.GO_ON:

@@ -7,6 +7,7 @@ its end nothing is said: what was delivered of it stays, and the next archive co
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from portability.api import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, JSON, NEEDS_RE
 from portability.api.times import rfc3339
 from portability.database.engine import reading
 from portability.feeds import parts
+from portability.feeds.archives import FeedArchive
 from portability.feeds.cursor import FeedCursor, maps_sha256
 from portability.feeds.parts import DeliveredEntry, DeliveredName
 from portability.feeds.steps import FeedProgress
@@ -33,10 +35,12 @@ from worker.context import WorkerContext
 from worker.write.changes import VolumeChanges
 from worker.write.open_volume import OpenVolume
 
+_COUNT = "SELECT exporter, dataset, reason, count(*) FROM tombstone GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 BLOCK_LINES = 1_000
 NOT_MISSING = frozenset({COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, NEEDS_REVIEW})
 """Reasons of gaps with which the rows that were asked for are read. A later decision changes the scope of the feed."""
-_SCHEMA = "CREATE TABLE tombstone (exporter TEXT, dataset TEXT, line BLOB)"
+_INSERT = "INSERT INTO tombstone VALUES (?, ?, ?, ?)"
+_SCHEMA = "CREATE TABLE tombstone (exporter TEXT, dataset TEXT, reason TEXT, line BLOB)"
 
 
 class TombstoneReason(StrEnum):
@@ -65,16 +69,22 @@ def write_changes(
         scratch.execute(_SCHEMA)
         _find(context, claim, volume, changes, gaps, scratch)
         changes.progress = _progress(changes, gaps)
-        counted = scratch.execute(
-            "SELECT exporter, dataset, count(*) FROM tombstone GROUP BY 1, 2 ORDER BY 1, 2"
-        ).fetchall()
-        for exporter, dataset, _count in counted:
+        counted: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        for exporter, dataset, reason, count in scratch.execute(_COUNT):
+            counted[exporter, dataset][reason] = count
+        for exporter, dataset in counted:
             volume.output.tag(bag.tombstones(exporter, dataset), _blocks(scratch, exporter, dataset))
     listed: list[JSON] = [
-        {"exporter": exporter, "dataset": dataset, "path": bag.tombstones(exporter, dataset), "records": count}
-        for exporter, dataset, count in counted
+        {
+            "exporter": exporter,
+            "dataset": dataset,
+            "path": bag.tombstones(exporter, dataset),
+            "records": sum(by_reason.values()),
+        }
+        for (exporter, dataset), by_reason in counted.items()
     ]
     document = _document(context, claim, changes, maps)
+    changes.archive = FeedArchive(str(document["mode"]), str(document["cursor"]), counted)
     volume.output.tag(bag.CHANGES, [orjson.dumps({**document, "tombstones": listed}, option=orjson.OPT_INDENT_2)])
 
 
@@ -121,7 +131,7 @@ def _find(
         taken_keys = gone.take([entry.digest for entry in entries])
         found = [entry for entry in entries if entry.digest in taken_keys]
         if found and (name.exporter, name.dataset) not in unread:
-            scratch.executemany("INSERT INTO tombstone VALUES (?, ?, ?)", _lines(volume, name, found))
+            scratch.executemany(_INSERT, _lines(volume, name, found))
             changes.carry(name, found)
     if gone.is_empty:
         return
@@ -135,7 +145,7 @@ def _find(
             if (name.exporter, name.dataset) in unread or name.exporter not in volume.job.exporters:
                 changes.carry(name, found)
             elif name.key and found:
-                scratch.executemany("INSERT INTO tombstone VALUES (?, ?, ?)", _lines(volume, name, found))
+                scratch.executemany(_INSERT, _lines(volume, name, found))
 
 
 def _progress(changes: VolumeChanges, gaps: Sequence[Mapping[str, Any]]) -> FeedProgress | None:
@@ -155,12 +165,15 @@ def _unread(gaps: Sequence[Mapping[str, Any]]) -> Collection[tuple[str, str]]:
     }
 
 
-def _lines(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the tombstones of records with their dataset, as rows."""
+def _lines(
+    volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]
+) -> Iterator[tuple[str, str, str, bytes]]:
+    """Yield the tombstones of records with their dataset and reason, as rows."""
     at = rfc3339(datetime.now(UTC))
     for entry, reason in zip(gone, _reasons(volume, name, gone), strict=True):
         key = dict(zip(name.key, entry.key, strict=True))
-        yield name.exporter, name.dataset, orjson.dumps({"key": key, "at": at, "reason": reason}) + b"\n"
+        line = orjson.dumps({"key": key, "at": at, "reason": reason}) + b"\n"
+        yield name.exporter, name.dataset, str(reason), line
 
 
 def _reasons(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]) -> Sequence[TombstoneReason]:

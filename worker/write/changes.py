@@ -22,6 +22,7 @@ from portability.api import NEEDS_REVIEW, Batch, Dataset, File, Record, RecordKe
 from portability.api.rows import Rows, line
 from portability.database.engine import reading
 from portability.feeds import feeds, parts, steps
+from portability.feeds.archives import FeedArchive
 from portability.feeds.parts import (
     GONE,
     UNKNOWN,
@@ -131,6 +132,8 @@ class VolumeChanges:
         self.place = ArchiveFeed(feed["number"] + 1, feed["number"] or None, before_at)
         self.progress: FeedProgress | None = None
         """That of the feed after this archive; None: the next archive compares everything."""
+        self.archive: FeedArchive | None = None
+        """What the closing volume states; None until it is made."""
         self._pending: list[DeliveredGroup] = []
         self._kept: list[DeliveredGroup] = []
         self._file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115  # closed by `close`

@@ -52,7 +52,7 @@ def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
     exporter = MadeUpExporter(things(3))
     made = world_of(tmp_path, exporter)
     feed = feeding.begin(made)
-    first, second = readme(feed.next()), readme(feed.next())
+    first, second = first_page_of(feed.next()), first_page_of(feed.next())
     assert "This is the first archive of a feed" in first
     assert "Dies ist das erste Archiv einer Reihe" in first
     assert "Ini adalah arsip pertama" in first
@@ -63,10 +63,10 @@ def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
     assert "Ini adalah arsip 2" in second
     alone = made.request("user:usr_1")
     made.advance_all()
-    assert "of a feed" not in readme(made.fetch(alone))
+    assert "of a feed" not in first_page_of(made.fetch(alone))
 
 
-def readme(paths: list[Path]) -> str:
+def first_page_of(paths: list[Path]) -> str:
     return next(body for name, body in members(paths) if name.endswith("README.html")).decode()
 
 
