@@ -6,8 +6,9 @@ Its volumes may be written by several workers, one after the other: the step is 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from base64 import b64decode, b64encode
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from portability.database import models
 from portability.feeds.parts import FeedKey
 
 TABLE = models.feed_step
-PURPOSE = b" step"
+PURPOSE, AGAIN = b" step", b" again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class FeedProgress:
     """Of everything beside the rows that decides what is delivered: identities, instructions, maps, rules."""
     compared_at: datetime
     """When everything was last compared by hashes."""
+    again: str = ""
+    """The records that were delivered without a value, encrypted, in Base64: the next archive reads them again."""
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> FeedProgress:
@@ -42,6 +45,16 @@ class FeedProgress:
 
     def to_json(self) -> dict[str, JSON]:
         return {**asdict(self), "compared_at": self.compared_at.isoformat()}
+
+    def with_again(self, key: FeedKey, found: Mapping[tuple[str, str], Collection[RecordKey]]) -> FeedProgress:
+        """Return it with the records, by exporter and dataset, that the next archive reads again."""
+        named = [[*name, list(keys)] for name, keys in sorted(found.items())]
+        return replace(self, again=b64encode(key.encrypt(orjson.dumps(named), AGAIN)).decode() if named else "")
+
+    def records_again(self, key: FeedKey) -> Mapping[tuple[str, str], Collection[RecordKey]]:
+        """Return the records that `with_again` has encrypted. Raises NoSigningKey for those of another key."""
+        named = orjson.loads(key.decrypt(b64decode(self.again), AGAIN)) if self.again else []
+        return {(exporter, dataset): {tuple(one) for one in keys} for exporter, dataset, keys in named}
 
     def is_due(self, days: int, at: datetime) -> bool:
         """Return whether everything must be compared again."""

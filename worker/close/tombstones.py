@@ -19,7 +19,7 @@ import orjson
 
 from archive import bag
 from archive.parts import FORMAT
-from portability.api import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, JSON, NEEDS_REVIEW, KeyedExporter
+from portability.api import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, JSON, NEEDS_REVIEW, KeyedExporter, RecordKey
 from portability.api.times import rfc3339
 from portability.database.engine import reading
 from portability.feeds import parts
@@ -36,6 +36,8 @@ from worker.write.changes import VolumeChanges
 from worker.write.open_volume import OpenVolume
 
 _COUNT = "SELECT exporter, dataset, reason, count(*) FROM tombstone GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+AGAIN_MAX = 1_000
+"""Records that lacked a value; if there are more, the next archive compares everything."""
 BLOCK_LINES = 1_000
 NOT_MISSING = frozenset({COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, NEEDS_REVIEW})
 """Reasons of gaps with which the rows that were asked for are read. A later decision changes the scope of the feed."""
@@ -68,7 +70,7 @@ def write_changes(
     with closing(sqlite3.connect("")) as scratch:
         scratch.execute(_SCHEMA)
         _find(context, claim, volume, changes, gaps, scratch)
-        changes.progress = _progress(changes, gaps)
+        changes.progress = _progress(volume, changes, gaps)
         counted: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
         for exporter, dataset, reason, count in scratch.execute(_COUNT):
             counted[exporter, dataset][reason] = count
@@ -148,12 +150,25 @@ def _find(
                 scratch.executemany(_INSERT, _lines(volume, name, found))
 
 
-def _progress(changes: VolumeChanges, gaps: Sequence[Mapping[str, Any]]) -> FeedProgress | None:
-    """Return how far the feed is after this archive; None if a dataset whose changes are stated lacks something."""
+def _progress(volume: OpenVolume, changes: VolumeChanges, gaps: Sequence[Mapping[str, Any]]) -> FeedProgress | None:
+    """Return how far the feed is after this archive; None if a dataset whose changes are stated was not read whole.
+
+    The next archive reads the records again that lacked a value.
+    """
     if changes.step is None:
         return None
-    missing = {(gap["exporter"], gap["dataset"]) for gap in gaps if gap["reason"] not in NOT_MISSING}
-    return None if missing & changes.step.covered else changes.step.progress
+    fields = {(line.exporter, line.dataset.name): line.dataset.key for line in volume.job.plan.lines}
+    again: dict[tuple[str, str], set[RecordKey]] = defaultdict(set)
+    for gap in gaps:
+        name = gap["exporter"], gap["dataset"]
+        if name not in changes.step.covered or gap["reason"] in NOT_MISSING:
+            continue
+        if gap["record"] is None:
+            return None
+        again[name].add(tuple(gap["record"][field] for field in fields[name]))
+    if sum(map(len, again.values())) > AGAIN_MAX:
+        return None
+    return changes.step.progress.with_again(changes.key, again)
 
 
 def _unread(gaps: Sequence[Mapping[str, Any]]) -> Collection[tuple[str, str]]:

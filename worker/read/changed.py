@@ -15,7 +15,7 @@ import orjson
 import structlog
 from sqlalchemy import RowMapping
 
-from portability.api import JSON, ChangingExporter, DeclaredChanges, Exporter
+from portability.api import JSON, ChangingExporter, DeclaredChanges, Exporter, RecordKey
 from portability.database.engine import reading
 from portability.feeds import feeds
 from portability.feeds.parts import FeedKey
@@ -79,7 +79,7 @@ def decide(
     last = None if row["progress"] is None else FeedProgress.of(row["progress"])
     touched = None
     if last is not None and _follows(last, lines, row["number"], scope, at):
-        touched = _touched(lines, last, patience)
+        touched = _touched(lines, last, last.records_again(key), patience)
     compared_at = at if touched is None or last is None else last.compared_at
     progress = FeedProgress(row["number"] + 1, horizon, scope, compared_at)
     modes = {} if touched is None else {one.line.exporter: str(one.declared.mode) for one in lines}
@@ -104,15 +104,18 @@ def _horizons(lines: Sequence[CoveredLine], patience: SourcePatience) -> Mapping
 
 
 def _touched(
-    lines: Sequence[CoveredLine], last: FeedProgress, patience: SourcePatience
+    lines: Sequence[CoveredLine],
+    last: FeedProgress,
+    again: Mapping[tuple[str, str], Collection[RecordKey]],
+    patience: SourcePatience,
 ) -> Sequence[TouchedRecords] | None:
-    """Return the records that may have changed; None: a source cannot say it, or they are too many."""
+    """Return the records that may have changed, with those that lacked a value; None: a source cannot say it."""
     found: list[TouchedRecords] = []
     left = TOUCHED_MAX
     for one in lines:
         line, since = one.line, last.horizon[one.line.exporter]
 
-        def ask(one: CoveredLine = one, since: JSON = since, limit: int = left) -> Collection[tuple[JSON, ...]] | None:
+        def ask(one: CoveredLine = one, since: JSON = since, limit: int = left) -> Collection[RecordKey] | None:
             return one.exporter.changed(one.line.subject, one.line.dataset, since, limit)
 
         answer = patience.once(line.name, ask)
@@ -120,7 +123,8 @@ def _touched(
         if keys is None or len(keys) > left:
             return None
         left -= len(keys)
-        found.append(TouchedRecords(*one.names, line.dataset.key, sorted(keys, key=orjson.dumps)))
+        whole = {*keys, *again.get(one.names, ())}
+        found.append(TouchedRecords(*one.names, line.dataset.key, sorted(whole, key=orjson.dumps)))
     return found
 
 

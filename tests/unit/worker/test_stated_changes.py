@@ -20,6 +20,7 @@ from portability.api import (
     Cursor,
     Dataset,
     DeclaredChanges,
+    Gap,
     RecordKey,
     Selection,
     Subject,
@@ -214,6 +215,20 @@ def test_after_a_fault_everything_is_compared(feed: Feed, stating: StatingExport
     assert (came(third), gone_in(third)) == (["thing_0"], {"thing_1": "deleted"})
     assert feeding.changes(third)["mode"] == "hashes"
     assert feeding.changes(feed.next())["mode"] == "outbox"
+
+
+def test_a_record_that_lacked_a_value_is_read_again(feed: Feed, stating: StatingExporter) -> None:
+    """Though no change of it was stated; its key is stored encrypted."""
+    stating.records = [{**record, "text": "changed"} for record in stating.records]
+    stating.stated, stating.batch_records = ["thing_1", "thing_2"], 1
+    stating.gaps = {1: [Gap("things/thing_2", "missing", key=("thing_2",), fields=("text",))]}
+    assert came(feed.next()) == ["thing_1", "thing_2"]
+    with reading(feed.world.engine) as connection:
+        assert "thing_2" not in str(feeds.get(connection, feed.id)["progress"])
+    stating.stated, stating.gaps = [], {}
+    third = feed.next()
+    assert (came(third), feeding.changes(third)["mode"]) == (["thing_2"], "outbox")
+    assert came(feed.next()) == []
 
 
 def test_other_datasets_are_compared_beside_them(tmp_path: Path, stating: StatingExporter) -> None:
