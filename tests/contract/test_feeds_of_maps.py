@@ -26,11 +26,11 @@ files = "env:CRM_FILES"
 """
 OUTBOX = '[changes]\ndatasets = ["contacts", "accounts", "deals", "tasks"]\noutbox = { table = "outbox", at = "at" }\n'
 BY_TIME = '[changes]\ndatasets = ["deals"]\n'
-Begin = Callable[[str], tuple[Feed, CrmDatabase]]
+BeginFeed = Callable[[str], tuple[Feed, CrmDatabase]]
 
 
 @pytest.fixture
-def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
+def begin_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BeginFeed:
     """Begin a feed of a company whose map ends with a text, and make its first archive."""
 
     def begun(changes: str) -> tuple[Feed, CrmDatabase]:
@@ -73,9 +73,9 @@ def delivered_of(paths: list[Path], name: str) -> list[object]:
     return [record["id"] for record in feeding.delivered_records(paths, f"crm/{name}")]
 
 
-def test_an_outbox_says_what_to_read(begin: Begin) -> None:
+def test_an_outbox_says_what_to_read(begin_feed: BeginFeed) -> None:
     """What has an entry is compared, also when it is read again; another map compares everything."""
-    feed, crm = begin(OUTBOX)
+    feed, crm = begin_feed(OUTBOX)
     crm.run(
         "update deals set name = 'renamed' where name = 'Deal 1'", "update deals set name = 'x' where name = 'Deal 2'"
     )
@@ -98,9 +98,9 @@ def test_an_outbox_says_what_to_read(begin: Begin) -> None:
     assert feeding.changes(later.next())["mode"] == "outbox"
 
 
-def test_the_time_of_the_last_change_shows_no_deletion(begin: Begin) -> None:
+def test_the_time_of_the_last_change_shows_no_deletion(begin_feed: BeginFeed) -> None:
     """A tombstone comes with the next comparison of everything; other datasets are compared each time."""
-    feed, crm = begin(BY_TIME)
+    feed, crm = begin_feed(BY_TIME)
     crm.run("update deals set updated_at = '2020-01-01 00:00:00.000000'")
     feed = with_another_map(feed)
     assert feeding.changes(feed.next())["mode"] == "hashes"
