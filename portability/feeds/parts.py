@@ -37,7 +37,8 @@ UNKNOWN = bytes(HASH_BYTES)
 """The hash of a record that was delivered without a value that it has: the next archive contains it again."""
 GONE = b"\xff" * HASH_BYTES
 """The hash of a record that an archive has reported as gone, where earlier parts with the record stay."""
-PAGE = 16
+PAGE, LOOKUPS_PAGE = 16, 64
+"""Parts and lookups that are fetched together: up to about 20 MB."""
 _LENGTHS = Struct(">II")
 """Bytes of the two sections at the beginning of a part: names of datasets, and keys."""
 _PAIR = Struct(f"{HASH_BYTES}s{HASH_BYTES}s")
@@ -210,7 +211,7 @@ def until(engine: Engine, feed_id: str, number: int, *, but_by_changes: bool = F
 def lookups(engine: Engine, feed_id: str, number: int) -> Iterator[bytes]:
     """Yield what finds records in the parts that `but_by_changes` leaves out, in the order of the parts."""
     chosen = (TABLE.c.feed_id == feed_id, TABLE.c.number <= number, TABLE.c.lookup.is_not(None))
-    return _pages(engine, TABLE.c.lookup, *chosen)
+    return _pages(engine, TABLE.c.lookup, *chosen, count=LOOKUPS_PAGE)
 
 
 def of_export(engine: Engine, feed_id: str, export_id: str) -> Iterator[bytes]:
@@ -218,14 +219,14 @@ def of_export(engine: Engine, feed_id: str, export_id: str) -> Iterator[bytes]:
     return _pages(engine, TABLE.c.sealed, TABLE.c.feed_id == feed_id, TABLE.c.export_id == export_id)
 
 
-def _pages(engine: Engine, column: Column[Any], *which: Any) -> Iterator[bytes]:  # noqa: ANN401  # conditions
+def _pages(engine: Engine, column: Column[Any], *which: Any, count: int = PAGE) -> Iterator[bytes]:  # noqa: ANN401  # conditions
     """Yield parts page by page: no transaction is open while one is used."""
     ordered = select(column).where(*which).order_by(TABLE.c.number, TABLE.c.volume, TABLE.c.piece)
     offset = 0
     while True:
         with reading(engine) as connection, binary_results(connection):
-            page = [bytes(part) for part in connection.scalars(ordered.limit(PAGE).offset(offset))]
+            page = [bytes(part) for part in connection.scalars(ordered.limit(count).offset(offset))]
         yield from page
         offset += len(page)
-        if len(page) < PAGE:
+        if len(page) < count:
             return

@@ -106,6 +106,12 @@ def test_a_source_that_cannot_say_it(crm: CrmDatabase, stating: MappedExporter) 
     assert stated_keys(stating, "tasks", position_of()) is None
 
 
+def test_the_outbox_needs_no_decision(stating: MappedExporter) -> None:
+    """Its entries name records: the coverage of the map says nothing about its columns."""
+    assert "outbox" not in {finding.table for finding in stating.check().findings}
+    assert "outbox" in stating.declaration.tables
+
+
 def test_the_position_is_a_time(stating: MappedExporter) -> None:
     """That of the worker: the overlap is larger than the clocks differ."""
     position = stating.horizon()
