@@ -41,10 +41,11 @@ TARGET = ImportTarget(tenant="ten_a", contact="con_1")
 ASKED: Mapping[str, Any] = {"tenant": "ten_a", "profile": "portability"}
 
 
-def with_exporters(made: World) -> None:
+def with_exporters(made: World) -> PlatformSources:
     """Open the platform anew, as each process does."""
-    names = [name for name in find(EXPORTERS) if name != OWN_RECORDS]
-    made.place.exporters.update(load_exporters(PlatformSources(made.place.settings), names))  # type: ignore[attr-defined]  # a dict
+    names, sources = [name for name in find(EXPORTERS) if name != OWN_RECORDS], PlatformSources(made.place.settings)
+    made.place.exporters.update(load_exporters(sources, names))  # type: ignore[attr-defined]  # a dict
+    return sources
 
 
 def killed_at(work: Callable[[], object], statements: int) -> bool:
@@ -133,7 +134,7 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
     files = open_storage(f"file://{tmp_path}/files")
     files.check()
     made = world(tmp_path, {}, source_url=source, recordings_url=f"file://{tmp_path}/files", volume_members=40)
-    with_exporters(made)
+    sources = with_exporters(made)
     with writing(made.engine) as connection:
         instructions.add(connection, "ten_a", contact_id=None, exporters=None, actor="operator:test")
     feed = feeding.begin(made, "contact:con_1", **ASKED)
@@ -163,6 +164,7 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
         writer.connection.close()
     platform.dispose()
     whole = exported(made, "contact:con_1", formats=["jsonl"], **ASKED)
+    sources.database.dispose()
     import_as(unpacked.unpacked(whole.volumes, tmp_path / "whole"), whole_into, TARGET)
     assert imported_rows(into) == imported_rows(whole_into)
     for dataset in ("calls/calls", "calls/transcripts", "interactions/tickets"):
