@@ -31,6 +31,17 @@ class ArchiveBrand:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveFeed:
+    """The place of an archive in its feed."""
+
+    number: int
+    before: int | None
+    """The number of the archive that it follows; None: it is the first, and contains everything."""
+    before_at: datetime | None = None
+    """When that archive was ready; None: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeMetadata:
     """What all volumes of an export have in common; times are aware UTC."""
 
@@ -48,6 +59,8 @@ class VolumeMetadata:
     register: Register | None = None
     """The notice register that describes the processing; None: without one."""
     brand: ArchiveBrand = ArchiveBrand()
+    feed: ArchiveFeed | None = None
+    """None: the archive belongs to no feed."""
 
     @property
     def sender(self) -> str:

@@ -21,7 +21,7 @@ import boto3
 from factories import World, world
 from servers.databases import Postgres
 from servers.s3 import S3Server
-from sqlalchemy import Boolean, Column, Double, Engine, Integer, create_engine, select, text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Engine, Integer, create_engine, select, text
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from bench.figures import Figure, interleaved
@@ -32,9 +32,9 @@ from exporters.sql.columns import ExactNumeric, created, link, moments, table, t
 from exporters.sql.columns import text as words
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.mapped.belongings import belonging_of
+from exporters.sql.mapped.change_parts import changes_of
 from exporters.sql.mapped.compiling import sources_of
 from exporters.sql.mapped.forms import SqlSourceForm
-from exporters.sql.source import TableSource
 from exporters.sql.values import field_type
 from portability.database.engine import JsonType
 from portability.processes import settle
@@ -64,6 +64,14 @@ MADE = table(
 )
 """15 columns, about 470 bytes a row as JSON."""
 schema.metadata.remove(MADE)
+
+OUTBOX = table(
+    "bench_outbox",
+    words("table_name", required=True),
+    words("row_key", required=True),
+    Column("transaction", BigInteger, server_default=text("pg_current_xact_id()::text::bigint"), index=True),
+)
+schema.metadata.remove(OUTBOX)
 
 FILL = """
 insert into bench_rows
@@ -119,18 +127,21 @@ def measure_cpu(*, long: bool) -> Figure:
 
 
 @contextmanager
-def place_of(rows: int) -> Iterator[StoredRows]:
+def place_of(rows: int, *, has_outbox: bool = False) -> Iterator[StoredRows]:
     """Start servers, with `rows` rows."""
-    with surroundings() as around, place_in(around, rows) as place:
+    with surroundings() as around, place_in(around, rows, has_outbox=has_outbox) as place:
         yield place
 
 
 @contextmanager
-def place_in(around: Surroundings, rows: int) -> Iterator[StoredRows]:
-    """Insert `rows` rows on running servers."""
+def place_in(around: Surroundings, rows: int, *, has_outbox: bool = False) -> Iterator[StoredRows]:
+    """Insert `rows` rows on running servers; with `has_outbox` their changes are stated in an outbox table."""
     url, folder = _filled(around.postgres, rows), around.folder / str(rows)
     settings = load_settings(dir=folder, source_url=url)
-    exporters = {"bench": SqlExporter(PlatformSources(settings), _source())}
+    form, tables = _map(), {MADE.name: MADE, OUTBOX.name: OUTBOX}
+    relations = Relations({"rows": belonging_of(form.dataset[0], tables)})
+    read, changes = sources_of(form, tables, relations), changes_of(form, tables) if has_outbox else None
+    exporters = {"bench": SqlExporter(PlatformSources(settings), *read, changes=changes)}
     made = world(
         folder,
         exporters,
@@ -144,7 +155,7 @@ def place_in(around: Surroundings, rows: int) -> Iterator[StoredRows]:
     made.engine.dispose()
 
 
-def _source() -> TableSource:
+def _map() -> SqlSourceForm:
     """Return how the rows are read: by a map, as those of any company."""
     stated = {
         "name": "rows",
@@ -157,16 +168,16 @@ def _source() -> TableSource:
         "created": "created_at",
         "fields": {column.name: {"type": field_type(column.type), "text": "A value."} for column in MADE.columns},
     }
-    text_of_map = json.dumps({"title": "Bench", "role": "controller", "kinds": ["user"], "dataset": [stated]})
-    form, tables = SqlSourceForm.model_validate_json(text_of_map), {MADE.name: MADE}
-    relations = Relations({"rows": belonging_of(form.dataset[0], tables)})
-    return sources_of(form, tables, relations)[0]
+    changes = {"datasets": ["rows"], "outbox": {"table": OUTBOX.name, "transaction": "transaction"}}
+    of_map = {"title": "Bench", "role": "controller", "kinds": ["user"], "dataset": [stated], "changes": changes}
+    return SqlSourceForm.model_validate_json(json.dumps(of_map))
 
 
 def _filled(pg: Postgres, rows: int) -> str:
     url = pg.url(pg.create_database())
     engine = create_engine(url)
     MADE.create(engine)
+    OUTBOX.create(engine)
     with engine.begin() as connection:
         connection.execute(text(FILL), {"user": USER, "rows": rows})
         connection.execute(text("create index on bench_rows (user_id, created_at, id)"))

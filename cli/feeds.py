@@ -16,7 +16,7 @@ from cli.requests import names_of
 from cli.waiting import wait_for
 from portability.api import JSON
 from portability.database.engine import reading, writing
-from portability.feeds import cursor, feeds, intake
+from portability.feeds import archives, cursor, feeds, intake
 from portability.feeds.feeds import FeedTerms
 from portability.requests import acceptance, actors, policy
 from portability.requests import intake as requests_intake
@@ -29,6 +29,12 @@ from portability.trust import keys
 from portability.trust.signing import Jwks
 
 COLUMNS = ("id", "profile", "subject_kind", "number", "export_id", "running", "next_at", "ended_at")
+
+DATASET_COLUMNS = ("exporter", "dataset", "rehearsal", "changed", "deleted", "out_of_scope", "absent", "gaps")
+ARCHIVE_COLUMNS = (
+    *("number", "export", "mode", "began_at", "seconds", "bytes"),
+    *("records", "deleted", "out_of_scope", "absent", "gaps"),
+)
 
 
 @click.group("feeds")
@@ -118,6 +124,18 @@ def list_feeds(context: Context, claimed: str | None) -> None:
     context.result(seen, lambda: _show(context, seen))
 
 
+@feeds_group.command("report")
+@click.argument("identifier", metavar="FEED")
+@AS
+@shared
+def report_feed(context: Context, identifier: str, claimed: str | None) -> None:
+    """Report a feed: what its first archive had, what has changed since, and the time and size of each archive."""
+    permit_any(context, claimed, Action.LIST_ALL)
+    with reading(context.engine) as connection:
+        seen = archives.report(connection, feeds.get(connection, identifier))
+    context.result(seen, lambda: _show_report(context, seen))
+
+
 @feeds_group.command("end")
 @click.argument("identifier", metavar="FEED")
 @AS
@@ -150,6 +168,15 @@ def _follow(context: Context, feed_id: str, export_id: str, *, wait: bool) -> No
     with reading(context.engine) as connection:
         seen = {**feeds.view(connection, feeds.get(connection, feed_id)), "requested": export_id}
     context.result(seen, lambda: _show(context, [seen]))
+
+
+def _show_report(context: Context, seen: Mapping[str, Any]) -> None:
+    for title, columns, rows in (
+        ("Datasets", DATASET_COLUMNS, seen["datasets"]),
+        ("Archives", ARCHIVE_COLUMNS, seen["archives"]),
+    ):
+        context.table(title, columns, [[one[name] for name in columns] for one in rows])
+    context.console.print(f"last cursor: {seen['cursor'] or 'none'}", markup=False, soft_wrap=True)
 
 
 def _show(context: Context, seen: Sequence[Mapping[str, JSON]]) -> None:

@@ -95,7 +95,7 @@ def step(context: WorkerContext, claim: Claim, lease: Lease) -> int:
             return more_slices + 1
     if claim.export["feed_id"] is None:
         return _write_volume(context, claim, lease, job)
-    with VolumeChanges.open(context, claim.export["feed_id"]) as changes:
+    with VolumeChanges.open(context, claim.export["feed_id"], claim.id) as changes:
         return _write_volume(context, claim, lease, job, changes)
 
 
@@ -107,7 +107,7 @@ def _write_volume(
     `changes` compares with what a feed has delivered.
     """
     # Begin.
-    envelope = describe(context, claim)
+    envelope = describe(context, claim, None if changes is None else changes.place)
     with reading(context.engine) as connection:
         export = exports.begun(connection, claim.id)
     own = [row["object_key"] for row in export.stored if row["slice"] == claim.number]

@@ -10,13 +10,15 @@ from functools import cache, partial
 import structlog
 from sqlalchemy import RowMapping
 
-from portability.api import Selection, Slice, Subject, SubjectKind
+from portability.api import Selection, Subject, SubjectKind
 from portability.api.errors import ExporterFault, SourceStalled
 from portability.api.nouns import first_identity
-from portability.api.ranges import WHOLE
 from portability.database import incidents
 from portability.database.engine import reading, writing
 from portability.database.incidents import Incident
+from portability.feeds import steps
+from portability.feeds.parts import FeedKey
+from portability.feeds.steps import FeedStep
 from portability.law import scan_rules
 from portability.law.notice import Register
 from portability.law.profiles import Profile
@@ -25,7 +27,6 @@ from portability.people.resolution import Resolution, Unresolved
 from portability.plugins import load_document_formats, load_formats, load_forms
 from portability.requests import approvals, exports, instructions, planned_maps, reviews, slices
 from portability.requests.instructions import Order
-from portability.requests.states import DatasetState
 from portability.setting_values import listed
 from portability.settings import Settings
 from portability.tracing import traces
@@ -38,16 +39,15 @@ from worker.plan.coverage import PlannedCoverage
 from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.planned_maps import to_store
 from worker.plan.position import Position, Reading
-from worker.plan.slicing import RECORD_BYTES, SliceOffer, how_many, offered
-from worker.read import coverage, identities, redaction
+from worker.read import changed, coverage, identities, redaction
 from worker.read.bounded_calls import Check, Report, unreported
 from worker.read.files import UNREADABLE
 from worker.read.identities import Resolving
 from worker.read.presence import is_unknown
 from worker.read.reader import SourcePatience
 from worker.read.screening import Screen
-from worker.write import ledger
-from worker.write.ledger import Expected
+from worker.write import division, ledger
+from worker.write.division import Division
 from worker.write.open_volume import SliceJob, VolumeLimits
 
 log = structlog.get_logger()
@@ -57,17 +57,6 @@ INCIDENTS: Mapping[str, Incident] = {
     UNREADABLE: Incident.EXPORTER_FAULT,
 }
 """Incidents by the reason of a gap."""
-
-
-@dataclass(frozen=True, slots=True)
-class Division:
-    """The readings of each slice."""
-
-    expected: Sequence[Expected]
-    own: Sequence[Reading]
-    """The readings of slice 0: every dataset that is not cut."""
-    cut: Sequence[Reading]
-    """The readings of one more slice each."""
 
 
 def job(context: WorkerContext, claim: Claim, check: Check, report: Report = unreported) -> SliceJob:
@@ -198,96 +187,59 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
     # What was recorded about the request before its begin is read from the chain, as part of its subject's data.
     if claim.has_unchained:
         audit.chain_all(context.engine)
-    division = divide(context, unplanned)
-    if _may_take_long(context, division):
+    step = _feed_step(context, claim, unplanned)
+    divided = division.divide(context, unplanned, frozenset() if step is None else step[1].read_by_keys)
+    if division.may_take_long(context, divided):
         with reading(context.engine) as connection:
             keys.signing(connection, context.settings.keys)  # as in `job`; a short reading sees it when it is sealed
-    if _is_unknown(context, claim, unplanned, division):
+    if _is_unknown(context, claim, unplanned, divided):
         with writing(context.engine) as connection:
             export = fenced_writes.lock(connection, claim)
             fenced_writes.release(connection, claim, attempts=0)
             approvals.ask_about_unknown(connection, export, actor=fenced_writes.ACTOR)
         return None
-    own = [run.to_json() for run in division.own]
+    own = [run.to_json() for run in divided.own]
     covered = coverage.of_plan(context, unplanned.plan, unplanned.patience)
-    of_slice = {"readings": own, "large": _is_large(context, division)}
+    of_slice = {"readings": own, "large": division.is_large(context, divided)}
     of_export: dict[str, object] = {
-        "open_slices": len(division.cut),
+        "open_slices": len(divided.cut),
         "reviewed": unplanned.reviewed,
         "coverage": [one.to_json() for one in covered] or None,
     }
     maps = to_store(context, claim.export)
     with writing(context.engine) as connection:
-        if maps or any(claim.export[name] != value for name, value in of_export.items()):
+        if step is not None or maps or any(claim.export[name] != value for name, value in of_export.items()):
             fenced_writes.lock(connection, claim, **of_slice)
             of_export |= {"maps": planned_maps.store(connection, maps)} if maps else {}
             fenced_writes.write_export(connection, claim, **of_export)
         else:
             fenced_writes.write(connection, claim, **of_slice)
-        ledger.open_lines(connection, claim.id, unplanned.plan, division.expected, [*division.own, *division.cut])
-        if division.cut:
-            slices.open_more(connection, claim.id, [run.to_json() for run in division.cut])
+        if step is not None:
+            steps.store(connection, step[0].feed_id, claim.id, step[1].seal(step[0]))
+        ledger.open_lines(connection, claim.id, unplanned.plan, divided.expected, [*divided.own, *divided.cut])
+        if divided.cut:
+            slices.open_more(connection, claim.id, [run.to_json() for run in divided.cut])
             # Its own part is read when its turn comes, like the parts of the others.
             fenced_writes.release(connection, claim, attempts=0)
-    return replace(unplanned, readings=tuple(division.own), coverage=covered), len(division.cut)
+    return replace(unplanned, readings=tuple(divided.own), coverage=covered), len(divided.cut)
 
 
-def _is_unknown(context: WorkerContext, claim: Claim, unplanned: SliceJob, division: Division) -> bool:
+def _is_unknown(context: WorkerContext, claim: Claim, unplanned: SliceJob, divided: Division) -> bool:
     """Return whether no source knows the subject, and no person has approved the export nevertheless."""
     if unplanned.unknown_approved:
         return False
-    lines = [(line, records) for line, (records, *_) in zip(unplanned.plan.lines, division.expected, strict=True)]
+    lines = [(line, records) for line, (records, *_) in zip(unplanned.plan.lines, divided.expected, strict=True)]
     subject = _first_subject(claim.export)
     return is_unknown(subject, context.exporters, lines, unplanned.selection, unplanned.patience)
 
 
-def divide(context: WorkerContext, unplanned: SliceJob) -> Division:
-    """Count the expected data, and cut datasets that are large enough."""
-    made, selection, patience = unplanned.plan, unplanned.selection, unplanned.patience
-    own: list[Reading] = []
-    cut: list[Reading] = []
-    expected: list[Expected] = []
-    for ordinal, line in enumerate(made.lines):
-        exporter = context.exporters[line.exporter]
-        if line.exporter in unplanned.unresolved.get(line.exporter, {}):
-            # Nothing of it is read now: it is neither counted nor cut.
-            expected.append(Expected())
-            own += [Reading(ordinal)] if line.state is DatasetState.PENDING else []
-            continue
-        counted = patience.once(line.name, partial(ledger.expect, exporter, line, selection))
-        expected.append(Expected() if isinstance(counted.error, SourceStalled) else counted.get())
-        if line.state is DatasetState.PENDING:
-            parts = _parts(context, line, unplanned, expected[-1])
-            if len(parts) == 1:
-                own.append(Reading(ordinal))
-            else:
-                cut += [Reading(ordinal, part, f"s{number:02}") for number, part in enumerate(parts, 1)]
-    return Division(expected, own, cut)
-
-
-def _parts(context: WorkerContext, line: PlanLine, unplanned: SliceJob, expected: Expected) -> Sequence[Slice]:
-    settings, exporter, selection = context.settings, context.exporters[line.exporter], unplanned.selection
-    n = how_many(expected.records, expected.bytes, slice_bytes=settings.slice_bytes, slices_max=settings.slices_max)
-    if n == 1:
-        return (WHOLE,)
-    arguments = unplanned.patience.once(line.name, partial(offered, exporter, line, selection, n))
-    offer = SliceOffer((WHOLE,), arguments.error) if isinstance(arguments.error, SourceStalled) else arguments.get()
-    if offer.fault is not None:
-        log.warning("slices.refused", exporter=line.exporter, dataset=line.dataset.name, code=offer.fault.code)
-    if isinstance(offer.fault, ExporterFault):
-        incidents.count(context.engine, Incident.OVERLAPPING_SLICES)
-    return offer.slices
-
-
-def _is_large(context: WorkerContext, division: Division) -> bool:
-    """Return whether several volumes are expected, as far as known."""
-    known = sum((one.records or 0) * RECORD_BYTES + (one.bytes or 0) for one in division.expected)
-    return bool(division.cut) or known > context.settings.volume_bytes
-
-
-def _may_take_long(context: WorkerContext, division: Division) -> bool:
-    """Return whether the reading may take hours: several volumes are expected, or a number of records is unknown."""
-    return _is_large(context, division) or any(one.records is None for one in division.expected)
+def _feed_step(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tuple[FeedKey, FeedStep] | None:
+    """Decide how an archive of a feed is read; None: it compares everything by hashes, as far as it is of a feed."""
+    if claim.export["feed_id"] is None:
+        return None
+    unresolved = [name for name, leading in unplanned.unresolved.items() if leading]
+    lines = changed.covered(unplanned.plan, context.exporters, unresolved)
+    return changed.decide(context, claim.export, lines, unplanned.patience, unplanned.reviewed)
 
 
 def retention_cutoff(notice: Register | None, began_at: datetime | None, line: PlanLine) -> datetime | None:

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from archive.names import MemberNames
 from archive.parts import VolumeMetadata
+from archive.summary.feed import sentence
 from archive.summary.pdf import PATH as PDF_PATH
 from archive.summary.words import ArchiveSummary
 from archive.viewer.catalogue import catalogue
@@ -39,6 +40,8 @@ SCRIPTS = (
     ),
 )
 """In the order of loading: each uses only what stands before it. The catalogue stands behind the first."""
+FEED_SCRIPT = "feed.js"
+"""Before the last script, in archives of feeds alone."""
 CATALOGUE = "viewer/catalogue.js"
 GAPS_MAX = 2_000
 VOLUMES_MAX = 1_000
@@ -69,7 +72,8 @@ def pages(
     names = MemberNames()
     data = {names.claim(f"viewer/data/{e.exporter}.{e.dataset.name}.js"): e for e in excerpts}
     about = names.claim("viewer/data/export.js")
-    code = [f"viewer/{name}" for name in SCRIPTS]
+    scripts = SCRIPTS if envelope.feed is None else (*SCRIPTS[:-1], FEED_SCRIPT, *SCRIPTS[-1:])
+    code = [f"viewer/{name}" for name in scripts]
     yield INDEX, [_index([code[0], CATALOGUE, *code[1:], about, *data])]
     yield CATALOGUE, [catalogue()]
     for path in code:
@@ -114,6 +118,10 @@ def _about(envelope: VolumeMetadata, export: Mapping[str, JSON], here: str) -> d
         rows = list(values) if isinstance(values, list | tuple) else []
         shown[name] = rows[:most] if name == "gaps" else [_without_counts(row) for row in rows[-most:]]
         shown[f"{name}_total"] = len(rows)
+    if envelope.feed is not None:
+        said = {language: sentence(envelope.feed, language) for language in languages()}
+        of_feed: dict[str, JSON] = {"text": said[SOURCE], "translations": {"text": said}}
+        shown["feed"] = of_feed
     return shown | {
         "waiting": records_by_dataset(export),
         "issuer": envelope.issuer,

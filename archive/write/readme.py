@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archive.parts import FORMAT, REFUSED, Member, VolumeMetadata
+from archive.summary.feed import sentence
 from archive.summary.words import ArchiveSummary
 from archive.waiting import records_by_dataset
 from archive.write.templates import render
@@ -95,6 +96,7 @@ def readme(
         "README.html",
         accent=envelope.brand.style,
         envelope=envelope,
+        feed_sentence=sentence,
         name=envelope.volume_name(number),
         volume=number,
         summary=summary,

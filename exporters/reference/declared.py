@@ -7,6 +7,7 @@ from functools import cache, partial
 
 from exporters.reference.maps import TABLES, address_users, form_of, relations
 from exporters.sql.exporter import SqlExporter
+from exporters.sql.mapped.change_parts import changes_of
 from exporters.sql.mapped.compiling import sources_of
 from exporters.sql.mapped.documents import whole_of
 from exporters.sql.mapped.identification import Identification, use_of
@@ -21,7 +22,9 @@ def open_declared(name: str, sources: Sources) -> Exporter:
     use = use_of(form, name, frozenset().union(*(relations().kinds(f"{name}/{one.name}") for one in form.dataset)))
     found = Identification(name, form, TABLES, relations(), address_users(), f"{name}/")
     finder, knower = found.find if use.finds else None, found.knows if found.can_tell else None
-    return SqlExporter(sources, *read, use=use, finder=finder, knower=knower, whole=whole_of(form, read))
+    changes = changes_of(form, TABLES)
+    whole = whole_of(form, read)
+    return SqlExporter(sources, *read, use=use, finder=finder, knower=knower, whole=whole, changes=changes)
 
 
 @cache

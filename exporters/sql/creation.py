@@ -36,7 +36,8 @@ def existing(source: TableSource, selection: Selection) -> Iterator[ColumnElemen
     belongs to the export. A row that is a part of a newer row is left out with it, so a row is never there without its
     parent. A parent that is missing has no creation time, and leaves nothing out.
     """
-    if selection.began_at is None or source.created is None:
+    if selection.began_at is None or source.created is None or selection.keys is not None:
+        # A change that a source has stated does not come again, so nothing of it is left out.
         return
     present = datetime.now(UTC) + CLOCK_TOLERANCE
     own = moment_of(source.created)

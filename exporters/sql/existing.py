@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, String, Text, cast, select, tuple_
+from sqlalchemy import select
 
 from exporters.sql.bulk import converted
+from exporters.sql.by_keys import PART_KEYS, among, key_columns
 from exporters.sql.faults import reading
 from exporters.sql.source import TableSource
 from exporters.sql.values import field_type
 from portability.api import JSON, Dataset, Sources
-from portability.api.errors import SourceRefused
-
-KEYS_MAX = 200
-"""Keys of one statement."""
 
 
 def stored_keys(
@@ -26,22 +22,12 @@ def stored_keys(
     Databases compare texts by their collation: the values that they give are compared again.
     Raises: SourceUnavailable; SourceRefused if the key is not in that table.
     """
-    names = [field.name for field in source.dataset.fields]
-    columns = [source.columns[names.index(name)] for name in dataset.key]
-    if any(getattr(column, "table", None) is not source.table for column in columns):
-        raise SourceRefused(f"{dataset.name}: its key is not in its own table")
+    columns = key_columns(source, dataset)
     wanted, found = frozenset(keys), set[tuple[JSON, ...]]()
     with reading(sources.database, f"{dataset.name}: keys") as connection:
-        for begin in range(0, len(keys), KEYS_MAX):
-            some = keys[begin : begin + KEYS_MAX]
-            query = select(*columns).where(tuple_(*map(_compared, columns)).in_(some))
-            given = zip(*connection.execute(query).all(), strict=True)
+        for begin in range(0, len(keys), PART_KEYS):
+            some = keys[begin : begin + PART_KEYS]
+            given = zip(*connection.execute(select(*columns).where(among(source, some))).all(), strict=True)
             values = [converted(field_type(of.type), column) for of, column in zip(columns, given, strict=False)]
             found |= wanted.intersection(zip(*values, strict=True))
     return found
-
-
-def _compared(column: Any) -> ColumnElement[Any]:  # noqa: ANN401  # a named column
-    """Return what is compared with a key's value: other types than texts and integers by their text."""
-    plain: ColumnElement[Any] = column
-    return plain if isinstance(column.type, String | Integer) else cast(plain, Text)

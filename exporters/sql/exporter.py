@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection
 
-from exporters.sql import conversations, reviews
+from exporters.sql import by_keys, conversations, reviews
+from exporters.sql.changes import SqlChanges
 from exporters.sql.conversations import Whole
 from exporters.sql.counts import DatasetCounter
 from exporters.sql.cursors import cursor
@@ -27,10 +28,12 @@ from portability.api import (
     Batch,
     Cursor,
     Dataset,
+    DeclaredChanges,
     File,
     Gap,
     Identity,
     IdentityUse,
+    RecordKey,
     Selection,
     Size,
     Slice,
@@ -38,7 +41,7 @@ from portability.api import (
     Subject,
     SubjectKind,
 )
-from portability.api.errors import ExporterFault
+from portability.api.errors import ExporterFault, SourceRefused
 from portability.api.rows import Rows, lines
 
 Finder: TypeAlias = Callable[[Connection, Subject], Iterable[Identity]]
@@ -49,7 +52,7 @@ Knower: TypeAlias = Callable[[Connection, Subject], bool | None]
 class SqlExporter:
     """An exporter of tables of the platform's database, which may also find further identities there.
 
-    With `whole`, it also offers their conversations, each with all its parts.
+    With `whole`, it also offers their conversations, each with all its parts; with `changes`, it states what changed.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class SqlExporter:
         finder: Finder | None = None,
         knower: Knower | None = None,
         whole: Whole | None = None,
+        changes: SqlChanges | None = None,
     ) -> None:
         self._sources = sources
         self._tables = {table.dataset.name: table for table in tables}
@@ -67,6 +71,7 @@ class SqlExporter:
         self._finder = finder
         self._knower = knower
         self._whole = whole
+        self._changes = changes
         self._use = use or IdentityUse()
 
     @property
@@ -100,8 +105,14 @@ class SqlExporter:
         if self._whole is not None and dataset.name == self._whole.dataset.name:
             yield from conversations.batches(self._sources, self._whole, subject, selection, after)
             return
-        pages = Pages(self._sources.database, table, subject, selection)
-        with closing(pages):
+        for number, part, begin in by_keys.parts(selection, after):
+            for batch in self._batches(table, subject, part, begin):
+                yield replace(batch, cursor=by_keys.cursor(selection, number, batch.cursor))
+
+    def _batches(
+        self, table: TableSource, subject: Subject, selection: Selection, after: Cursor | None
+    ) -> Generator[Batch, None, None]:
+        with closing(Pages(self._sources.database, table, subject, selection)) as pages:
             while pages.more and (page := pages.read(after)) is not None:
                 if page.rows:
                     batch = self._batch(table, page)
@@ -128,6 +139,30 @@ class SqlExporter:
     def existing(self, dataset: Dataset, keys: Sequence[tuple[JSON, ...]]) -> Collection[tuple[JSON, ...]]:
         """Return those of the keys that the dataset's table stores. Raises SourceUnavailable, SourceRefused."""
         return stored_keys(self._sources, self._table(dataset), dataset, keys)
+
+    @property
+    def changes(self) -> DeclaredChanges | None:
+        """Return what it states about changes; None: nothing."""
+        return None if self._changes is None else self._changes.declared
+
+    def horizon(self) -> JSON:
+        """Return the position of now among changes. Raises SourceUnavailable, SourceRefused."""
+        with reading(self._sources.database, "changes") as connection:
+            return self._stated_changes().horizon(connection)
+
+    def changed(self, subject: Subject, dataset: Dataset, since: JSON, limit: int) -> Collection[RecordKey] | None:
+        """Return the keys that may have changed since a position; None: it cannot say it, or they are too many.
+
+        Raises: SourceUnavailable, SourceRefused.
+        """
+        table = self._table(dataset)
+        with reading(self._sources.database, f"{dataset.name}: changes") as connection:
+            return self._stated_changes().changed(connection, table, subject, since, limit)
+
+    def _stated_changes(self) -> SqlChanges:
+        if self._changes is None:
+            raise SourceRefused("the source states no changes")
+        return self._changes
 
     def identities(self, subject: Subject) -> Sequence[Identity]:
         """Find further identities of a subject by its verified identities; most exporters find none."""

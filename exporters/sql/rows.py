@@ -11,6 +11,7 @@ from sqlalchemy import BindParameter, Column, ColumnElement, Select, and_, selec
 from sqlalchemy.sql.elements import NamedColumn
 
 from exporters.sql.bulk import converted
+from exporters.sql.by_keys import among
 from exporters.sql.columns import SourceTime
 from exporters.sql.creation import in_period
 from exporters.sql.cursors import as_written, stored, within
@@ -70,14 +71,15 @@ def rows_of(
 ) -> ColumnElement[bool] | None:
     """Return the condition for the subject's rows within the selection, after a cursor or key; None: it can have none.
 
-    Raises: ExporterFault.
+    Raises: ExporterFault; SourceRefused for keys that are not in the dataset's own table.
     """
     if subject.kind not in (source.dataset.subject_kinds or ()):
         return None
     rows = source.where(subject)
     if rows is None:
         return None
-    return and_(rows, *within(source, selection.slice or Slice(), after), *in_period(source, selection))
+    chosen = () if selection.keys is None else (among(source, selection.keys),)
+    return and_(rows, *chosen, *within(source, selection.slice or Slice(), after), *in_period(source, selection))
 
 
 def statement(

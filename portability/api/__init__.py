@@ -6,6 +6,7 @@ An exporter reads one source and does not know about ZIP, storage, queues or law
 
 from typing import TYPE_CHECKING
 
+from portability.api.changes import ChangeMode, ChangingExporter, DeclaredChanges, RecordKey
 from portability.api.coverage import (
     COVERAGE_UNDECIDED,
     COVERAGE_UNKNOWN,
@@ -143,6 +144,8 @@ __all__ = [
     "Batch",
     "Batched",
     "BrokenPlugin",
+    "ChangeMode",
+    "ChangingExporter",
     "CheckedDeclaration",
     "CheckingExporter",
     "ClosingSources",
@@ -154,6 +157,7 @@ __all__ = [
     "CoverageKind",
     "Cursor",
     "Dataset",
+    "DeclaredChanges",
     "DeclaringExporter",
     "Directory",
     "DisclosureFields",
@@ -198,6 +202,7 @@ __all__ = [
     "Rate",
     "Record",
     "RecordChecker",
+    "RecordKey",
     "ResolvingExporter",
     "Role",
     "RowRemark",

@@ -219,6 +219,8 @@ class Selection:
 
     Such records are delivered, and marked with `RowRemark.PAST_RETENTION`.
     """
+    keys: Sequence[tuple[JSON, ...]] | None = None
+    """Only records with these keys, in the order of the dataset or not; given to a `ChangingExporter` alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, or_, select, update
 
 from portability.api import JSON, SubjectKind
 from portability.api.times import rfc3339
@@ -19,6 +19,7 @@ from portability.database import models
 from portability.database.engine import now
 from portability.feeds import parts
 from portability.feeds.errors import FeedEnded, FeedMoved, UnknownFeed
+from portability.feeds.steps import FeedProgress
 from portability.law.profiles import Profile
 from portability.people import subjects
 from portability.requests import exports
@@ -29,6 +30,7 @@ from portability.settings import Settings
 from portability.trust import audit
 
 TABLE, EXPORT, PART, PSEUDONYM = models.feed, models.export, models.feed_part, models.feed_pseudonym
+STEP, ARCHIVE = models.feed_step, models.feed_archive
 DAY_SECONDS = 86_400
 
 
@@ -109,23 +111,41 @@ def lock(connection: Connection, feed_id: str) -> RowMapping:
     return row
 
 
+def last_ready_at(connection: Connection, feed: Mapping[Any, Any]) -> datetime | None:
+    """Return when a feed's last archive was ready; None: it is the first, or no longer known."""
+    at: datetime | None = connection.scalar(select(EXPORT.c.ended_at).where(EXPORT.c.id == feed["export_id"]))
+    return at
+
+
 def listed(connection: Connection, which: ColumnElement[bool] | None = None) -> Sequence[RowMapping]:
     """Return feeds, the newest first."""
     query = select(TABLE).order_by(TABLE.c.created_at.desc(), TABLE.c.id)
     return connection.execute(query if which is None else query.where(which)).mappings().all()
 
 
-def advance(connection: Connection, feed_id: str, number: int, export_id: str, *, is_full: bool) -> None:
+def advance(
+    connection: Connection,
+    feed_id: str,
+    number: int,
+    export_id: str,
+    *,
+    is_full: bool,
+    progress: FeedProgress | None = None,
+) -> None:
     """Note that the archive after `number` is ready; `is_full`: it states all that is delivered, not only changes.
 
     The export is locked. Raises FeedMoved if the feed is not at `number`, or has ended.
     """
     here = (TABLE.c.id == feed_id, TABLE.c.number == number, TABLE.c.ended_at.is_(None))
-    if not connection.execute(update(TABLE).where(*here).values(number=number + 1, export_id=export_id)).rowcount:
+    after = {"number": number + 1, "export_id": export_id, "progress": None if progress is None else progress.to_json()}
+    if not connection.execute(update(TABLE).where(*here).values(**after)).rowcount:
         raise FeedMoved(f"feed {feed_id} is no longer at archive {number}, or has ended")
     # Of another attempt at the same number, and what this archive states anew.
-    gone = PART.c.number <= number + 1 if is_full else PART.c.number == number + 1
+    gone = PART.c.number <= number + 1
+    if not is_full:
+        gone = or_(PART.c.number == number + 1, and_(gone, PART.c.lookup.is_(None)))
     connection.execute(delete(PART).where(PART.c.feed_id == feed_id, PART.c.export_id != export_id, gone))
+    connection.execute(delete(STEP).where(STEP.c.feed_id == feed_id))
 
 
 def end(connection: Connection, feed_id: str, *, actor: str) -> None:
@@ -163,16 +183,16 @@ def record_ended(connection: Connection, feed_ids: Sequence[str], *, actor: str)
 def forget(connection: Connection, which: ColumnElement[bool], *, actor: str) -> None:
     """Erase what feeds have delivered, with their keys; a worker that writes for one of them stops."""
     chosen = select(TABLE.c.id).where(which)
-    for table in (PART, PSEUDONYM):
+    for table in (PART, PSEUDONYM, STEP):
         connection.execute(delete(table).where(table.c.feed_id.in_(chosen)))
-    erased = {"sealed_key": None, "kid": None, "pseudonym_key": None, "next_at": None}
+    erased = {"progress": None, "sealed_key": None, "kid": None, "pseudonym_key": None, "next_at": None}
     connection.execute(update(TABLE).where(which).values(**erased, ended_at=now(), ended_by=actor))
 
 
 def erase(connection: Connection, which: ColumnElement[bool]) -> None:
     """Delete feeds completely: of an erased subject, or of the past."""
     chosen = select(TABLE.c.id).where(which)
-    for table in (PART, PSEUDONYM):
+    for table in (PART, PSEUDONYM, STEP, ARCHIVE):
         connection.execute(delete(table).where(table.c.feed_id.in_(chosen)))
     connection.execute(update(EXPORT).where(EXPORT.c.feed_id.in_(chosen)).values(feed_id=None))
     connection.execute(delete(TABLE).where(which))

@@ -15,7 +15,7 @@ from portability.requests import exports, ledger_lines, referrals, reviews, slic
 from portability.requests.states import ONGOING, DatasetState, ExportState
 from portability.requests.transition import rewrite_volumes, transition
 
-VOLUME, LEDGER, GAP, EXPORT, PART = models.volume, models.ledger, models.gap, models.export, models.feed_part
+VOLUME, LEDGER, GAP, EXPORT = models.volume, models.ledger, models.gap, models.export
 UNDECIDED = dict.fromkeys(("complete", "outcome_own", "outcome_processor"))
 """Columns of an export that is open again."""
 PLACE = ("ordinal", "slice", "after", "files", "without", "instructed", "reviewed")
@@ -32,9 +32,8 @@ def retry(connection: Connection, identifier: str, *, actor: str) -> None:
         hint = "add --gaps to fetch what is missing in a ready export" if row["state"] == ExportState.READY else None
         raise WrongState(f"export {identifier} is {row['state']}; it must be failed", hint=hint)
     _check_alone(connection, row)
-    for table in (LEDGER, GAP):
+    for table in (LEDGER, GAP, models.feed_part, models.feed_step):
         connection.execute(delete(table).where(table.c.export_id == identifier))
-    connection.execute(delete(PART).where(PART.c.export_id == identifier))
     # The first claim deletes remaining objects and pseudonyms of the failed attempt.
     rewrite_volumes(connection, identifier)
     last = connection.scalar(select(func.max(VOLUME.c.number)).where(VOLUME.c.export_id == identifier)) or 0

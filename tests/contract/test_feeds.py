@@ -18,7 +18,7 @@ from portability.api import Gap
 from portability.database import models
 from portability.database.engine import now, reading, writing
 from portability.errors import WrongState
-from portability.feeds import cursor, feeds
+from portability.feeds import archives, cursor, feeds
 from portability.feeds.errors import FeedEnded, StaleCursor
 from portability.people import pseudonyms
 from portability.requests import exports, retries
@@ -27,7 +27,7 @@ from portability.retention.erasures import Whom
 from portability.transfers import authorisations, sending
 from portability.trust import keys
 from portability.trust.signing import Jwks, SignatureFault
-from worker.clock import erasure
+from worker.clock import erasure, purge
 from worker.clock import feeds as clock
 
 FEED, PART, PSEUDONYM = models.feed, models.feed_part, models.feed_pseudonym
@@ -76,6 +76,22 @@ def test_the_end_erases_what_was_delivered(feed: Feed) -> None:
     assert feed.world.view(running)["state"] == "cancelled"
     with writing(feed.world.engine) as connection, pytest.raises(FeedEnded):
         feeds.end(connection, feed.id, actor="operator:test")
+
+
+def test_an_ended_feed_is_purged_with_its_counts(feed: Feed) -> None:
+    """The report stays until the time for which records of requests are kept is over; then nothing of the feed does."""
+    feed.next()
+    engine = feed.world.engine
+    with writing(engine) as connection:
+        feeds.end(connection, feed.id, actor="operator:test")
+        assert len(archives.report(connection, feeds.get(connection, feed.id))["archives"]) == 1  # type: ignore[arg-type]  # a list
+        connection.execute(update(FEED).values(ended_at=now(-40 * 86_400)))
+    purge.purge(engine, 2)
+    assert feed_row(feed)["number"] == 1
+    purge.purge(engine, 1)
+    with reading(engine) as connection:
+        assert connection.scalar(select(func.count()).select_from(FEED)) == 0
+        assert connection.scalar(select(func.count()).select_from(models.feed_archive)) == 0
 
 
 def test_a_worker_stops_when_its_feed_has_ended(feed: Feed) -> None:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import crm_database
 import pytest
-import servers
 from crm_database import DEALS, MAP, CrmDatabase, open_crm
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -28,18 +27,7 @@ STAFF = sample_subject(SubjectKind.USER, "usr_9", Identity("crm", "staff_id", "u
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "mysql"])
 def crm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CrmDatabase:
     """The filled CRM; its reader has no right to write."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('crm') / 'crm.db'}"
-        return crm_database.fill(url, url)
-    if request.param == "mysql":
-        maria: servers.MariaDB = request.getfixturevalue("mariadb_server")
-        name = maria.create_database()
-        return crm_database.fill(maria.url(name), maria.url(name, name, password="reader"))
-    server: servers.Postgres = request.getfixturevalue("pg_server")
-    name = server.create_database()
-    made = crm_database.fill(server.url(name), server.url(name).replace("postgres@", f"reader_{name}@"))
-    made.run(f"create role reader_{name} login", f"grant select on all tables in schema public to reader_{name}")
-    return made
+    return crm_database.filled_on(request.param, request, tmp_path_factory.mktemp("crm"))
 
 
 @pytest.fixture

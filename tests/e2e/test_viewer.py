@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from browsing import opened, tab, unfold, violations, visit_everything
 from playwright.sync_api import Browser, expect
 from viewed import Unpacked, plain_dataset, sound
 
+from archive.parts import ArchiveFeed
 from portability.api import JSON, Record
 
 HOSTILE = (
@@ -500,3 +502,19 @@ def faults_of(browser: Browser, address: str, axe: str, scheme: str) -> dict[str
             faults[violation["id"]] = [node["html"][:200] for node in violation["nodes"]][:3]
     context.close()
     return faults
+
+
+def test_an_archive_of_a_feed_says_what_it_is(browser: Browser, tmp_path: Path) -> None:
+    """The first page says in each language that it has changes only; other archives have no such script."""
+    archive = Unpacked(tmp_path / "feed")
+    archive.add("calls", "calls", [{**CALL, "id": "call_1"}])
+    feed = ArchiveFeed(3, 2, datetime(2026, 11, 29, tzinfo=UTC))
+    address = archive.write(feed)
+    for language, said in (("en", "archive 3 of a feed"), ("de", "Archiv 3 einer Reihe"), ("id", "arsip 3 dari")):
+        with opened(browser, address, locale=language) as page:
+            expect(page.locator(".verdict").first).to_contain_text(said)
+            expect(page.locator(".verdict").first).to_contain_text("tombstones/")
+    plain = Unpacked(tmp_path / "plain")
+    plain.write()
+    assert not (plain.last / "viewer" / "feed.js").exists()
+    assert "feed.js" not in (plain.last / "index.html").read_text()

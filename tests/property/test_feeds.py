@@ -13,6 +13,7 @@ from typing import Any
 
 import feed_writers
 import feeding
+import outboxes
 import platform_data
 import pytest
 import servers
@@ -40,10 +41,11 @@ TARGET = ImportTarget(tenant="ten_a", contact="con_1")
 ASKED: Mapping[str, Any] = {"tenant": "ten_a", "profile": "portability"}
 
 
-def with_exporters(made: World) -> None:
+def with_exporters(made: World) -> PlatformSources:
     """Open the platform anew, as each process does."""
-    names = [name for name in find(EXPORTERS) if name != OWN_RECORDS]
-    made.place.exporters.update(load_exporters(PlatformSources(made.place.settings), names))  # type: ignore[attr-defined]  # a dict
+    names, sources = [name for name in find(EXPORTERS) if name != OWN_RECORDS], PlatformSources(made.place.settings)
+    made.place.exporters.update(load_exporters(sources, names))  # type: ignore[attr-defined]  # a dict
+    return sources
 
 
 def killed_at(work: Callable[[], object], statements: int) -> bool:
@@ -103,11 +105,20 @@ def without_numbers(value: object) -> str:
     return re.sub(r"(Agent|Speaker) \d+", r"\1", repr(value))
 
 
+LONG = [pytest.mark.system, pytest.mark.timeout(1_800)]
+
+
 @pytest.mark.parametrize(
-    ("seed", "steps"), [(1, 30), pytest.param(2, 1_000, marks=[pytest.mark.system, pytest.mark.timeout(1_200)])]
+    ("mode", "seed", "steps"),
+    [
+        ("hashes", 1, 30),
+        pytest.param("hashes", 2, 1_000, marks=LONG),
+        ("outbox", 7, 30),
+        pytest.param("outbox", 4, 1_000, marks=LONG),
+    ],
 )
 def test_all_archives_of_a_feed_are_one_whole_archive(
-    tmp_path: Path, pg_server: servers.Postgres, seed: int, steps: int
+    tmp_path: Path, pg_server: servers.Postgres, monkeypatch: pytest.MonkeyPatch, mode: str, seed: int, steps: int
 ) -> None:
     """Two writers, whose transactions stay open, change the platform; each archive and each import may be killed.
 
@@ -119,10 +130,11 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
     source, into, whole_into = (pg_server.url(name) for name in names)
     platform = open_engine(source)
     platform_data.fill(platform)
+    outboxes.prepare(platform, monkeypatch, mode)
     files = open_storage(f"file://{tmp_path}/files")
     files.check()
     made = world(tmp_path, {}, source_url=source, recordings_url=f"file://{tmp_path}/files", volume_members=40)
-    with_exporters(made)
+    sources = with_exporters(made)
     with writing(made.engine) as connection:
         instructions.add(connection, "ten_a", contact_id=None, exporters=None, actor="operator:test")
     feed = feeding.begin(made, "contact:con_1", **ASKED)
@@ -146,11 +158,13 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
             report = import_as(folders, into, TARGET)
             assert (report.refused, report.quarantined, report.conflicts) == (0, 0, 0)
             assert import_as(folders, into, TARGET).is_repeated
-        random.choice(both).step()
+        if step < steps:
+            random.choice(both).step()
     for writer in both:
         writer.connection.close()
     platform.dispose()
     whole = exported(made, "contact:con_1", formats=["jsonl"], **ASKED)
+    sources.database.dispose()
     import_as(unpacked.unpacked(whole.volumes, tmp_path / "whole"), whole_into, TARGET)
     assert imported_rows(into) == imported_rows(whole_into)
     for dataset in ("calls/calls", "calls/transcripts", "interactions/tickets"):
@@ -158,6 +172,7 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
         assert {name: without_numbers(record) for name, record in feeding.folded(archives, dataset).items()} == last
         assert last
     assert kills
+    assert {feeding.changes(paths)["mode"] for paths in archives[1:]} == {mode}
     stones = [stone for paths in archives for stone in feeding.tombstones(paths)]
     assert stones
     assert schema.calls.name in imported_rows(into)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import pytest
+import servers
 from sqlalchemy import Engine, create_engine, text
 
 from exporters.maps.reading import MapText
@@ -104,6 +106,22 @@ def fill(url: str, reader: str) -> CrmDatabase:
     for table, rows in _rows().items():
         crm.put(table, rows)
     return crm
+
+
+def filled_on(kind_of_server: str, request: pytest.FixtureRequest, folder: Path) -> CrmDatabase:
+    """Return the filled CRM on `sqlite`, `postgresql` or `mysql`; its reader has no right to write."""
+    if kind_of_server == "sqlite":
+        url = f"sqlite:///{folder / 'crm.db'}"
+        return fill(url, url)
+    if kind_of_server == "mysql":
+        maria: servers.MariaDB = request.getfixturevalue("mariadb_server")
+        name = maria.create_database()
+        return fill(maria.url(name), maria.url(name, name, password="reader"))
+    server: servers.Postgres = request.getfixturevalue("pg_server")
+    name = server.create_database()
+    made = fill(server.url(name), server.url(name).replace("postgres@", f"reader_{name}@"))
+    made.run(f"create role reader_{name} login", f"grant select on all tables in schema public to reader_{name}")
+    return made
 
 
 def _rows() -> Mapping[str, Sequence[Row]]:

@@ -86,6 +86,11 @@ def delivered_records(paths: Sequence[Path], dataset: str = "made/things") -> li
     return [orjson.loads(line) for body in bodies for line in body.splitlines()]
 
 
+def file_names(paths: Sequence[Path], ending: str = ".wav") -> list[str]:
+    """Return the names of the files with an ending in an archive."""
+    return [name.rpartition("/")[2] for name, _body in _members(paths) if name.endswith(ending)]
+
+
 def folded(archives: Sequence[Sequence[Path]], dataset: str = "made/things") -> dict[str, Record]:
     """Return what a recipient has after these archives, by id."""
     kept: dict[str, Record] = {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
 from volumes import closing_document, envelope
 
-from archive.parts import Content, Member
+from archive.parts import ArchiveFeed, Content, Member
 from archive.summary.figures import summarize
 from archive.summary.words import ArchiveSummary, worded
 from archive.viewer.index import ViewerIndex
@@ -123,7 +123,7 @@ class Unpacked:
         if number in self.shards:
             self.shards[number].index.note(self.volume(number).name, [member])
 
-    def write(self, **changes: JSON) -> str:
+    def write(self, feed: ArchiveFeed | None = None, **changes: JSON) -> str:
         """Write the viewer; returns its address. `changes` are fields of export.json."""
         datasets: list[JSON] = [
             {
@@ -144,7 +144,8 @@ class Unpacked:
         plan = [PlanLine(exporter, dataset, frozenset(), subject) for exporter, dataset in known]
         index = self._merged()
         summary = _summary(document, known, index)
-        for inside, blocks in pages(envelope(), document, self.excerpts.shown(plan), index, summary=summary):
+        described = replace(envelope(), feed=feed)
+        for inside, blocks in pages(described, document, self.excerpts.shown(plan), index, summary=summary):
             UnpackedVolume(self.last).tag(inside, blocks)
         return (self.last / "index.html").as_uri()
 

@@ -11,6 +11,7 @@ from portability.database import deployment, models
 from portability.database.engine import reading, writing
 from portability.delivery import codes, downloads
 from portability.desk import colleagues
+from portability.feeds import feeds
 from portability.inbox import received
 from portability.law import deadlines
 from portability.messages import outbox, recipient_notices
@@ -130,6 +131,9 @@ def _purge_what_ended(engine: Engine, before: datetime) -> None:
         found = [(table, which) for table, which in over if connection.scalar(select(table.c.id).where(which).limit(1))]
     for table, which in found:
         with writing(engine) as connection:
+            if table is models.feed:
+                feeds.erase(connection, which)
+                continue
             connection.execute(delete(table).where(which))
             if table is consent:
                 outbox.purge_unowned(connection)

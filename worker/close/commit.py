@@ -18,7 +18,7 @@ from archive.parts import SealedVolume
 from portability.api import Identity
 from portability.database import models
 from portability.database.engine import writing
-from portability.feeds import feeds, parts
+from portability.feeds import archives, feeds, parts
 from portability.requests import referrals, reviews
 from portability.requests.states import DatasetState, ExportState
 from portability.requests.transition import store_volume
@@ -135,6 +135,8 @@ def apply_commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> 
             store_volume(connection, VOLUME, commit.volume, _columns(commit, commit.sealed), condition=own)
         _store_delivered(connection, claim, commit)
         lines = ledger.add(connection, claim.id, commit.tallies, commit.gaps, commit.filled, commit.lines)
+        if commit.closes and commit.changes is not None and commit.changes.archive is not None:
+            archives.note(connection, commit.changes.feed, export, commit.changes.archive, lines)
         position = commit.position.to_json()
         match commit.next_step:
             case NextStep.GO_ON:
@@ -163,7 +165,8 @@ def _store_delivered(connection: Connection, claim: Claim, commit: VolumeCommit)
     feed = commit.changes.feed
     number = feed["number"]
     if commit.closes:
-        feeds.advance(connection, feed["id"], number, claim.id, is_full=True)
+        is_full, progress = not commit.changes.is_by_changes, commit.changes.progress
+        feeds.advance(connection, feed["id"], number, claim.id, is_full=is_full, progress=progress)
     parts.store(connection, feed["id"], number + 1, claim.id, commit.volume["number"], commit.changes.parts())
 
 

@@ -7,6 +7,7 @@ its end nothing is said: what was delivered of it stays, and the next archive co
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -18,12 +19,14 @@ import orjson
 
 from archive import bag
 from archive.parts import FORMAT
-from portability.api import COVERAGE_UNDECIDED, JSON, KeyedExporter
+from portability.api import COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, JSON, NEEDS_REVIEW, KeyedExporter, RecordKey
 from portability.api.times import rfc3339
 from portability.database.engine import reading
 from portability.feeds import parts
+from portability.feeds.archives import FeedArchive
 from portability.feeds.cursor import FeedCursor, maps_sha256
 from portability.feeds.parts import DeliveredEntry, DeliveredName
+from portability.feeds.steps import FeedProgress
 from portability.requests.planned_maps import PlannedMaps
 from portability.requests.states import DatasetState
 from portability.trust import keys
@@ -32,8 +35,14 @@ from worker.context import WorkerContext
 from worker.write.changes import VolumeChanges
 from worker.write.open_volume import OpenVolume
 
+_COUNT = "SELECT exporter, dataset, reason, count(*) FROM tombstone GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+AGAIN_MAX = 1_000
+"""Records that lacked a value; if there are more, the next archive compares everything."""
 BLOCK_LINES = 1_000
-_SCHEMA = "CREATE TABLE tombstone (exporter TEXT, dataset TEXT, line BLOB)"
+NOT_MISSING = frozenset({COVERAGE_UNDECIDED, COVERAGE_UNKNOWN, NEEDS_REVIEW})
+"""Reasons of gaps with which the rows that were asked for are read. A later decision changes the scope of the feed."""
+_INSERT = "INSERT INTO tombstone VALUES (?, ?, ?, ?)"
+_SCHEMA = "CREATE TABLE tombstone (exporter TEXT, dataset TEXT, reason TEXT, line BLOB)"
 
 
 class TombstoneReason(StrEnum):
@@ -61,16 +70,23 @@ def write_changes(
     with closing(sqlite3.connect("")) as scratch:
         scratch.execute(_SCHEMA)
         _find(context, claim, volume, changes, gaps, scratch)
-        counted = scratch.execute(
-            "SELECT exporter, dataset, count(*) FROM tombstone GROUP BY 1, 2 ORDER BY 1, 2"
-        ).fetchall()
-        for exporter, dataset, _count in counted:
+        changes.progress = _progress(volume, changes, gaps)
+        counted: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        for exporter, dataset, reason, count in scratch.execute(_COUNT):
+            counted[exporter, dataset][reason] = count
+        for exporter, dataset in counted:
             volume.output.tag(bag.tombstones(exporter, dataset), _blocks(scratch, exporter, dataset))
     listed: list[JSON] = [
-        {"exporter": exporter, "dataset": dataset, "path": bag.tombstones(exporter, dataset), "records": count}
-        for exporter, dataset, count in counted
+        {
+            "exporter": exporter,
+            "dataset": dataset,
+            "path": bag.tombstones(exporter, dataset),
+            "records": sum(by_reason.values()),
+        }
+        for (exporter, dataset), by_reason in counted.items()
     ]
     document = _document(context, claim, changes, maps)
+    changes.archive = FeedArchive(str(document["mode"]), str(document["cursor"]), counted)
     volume.output.tag(bag.CHANGES, [orjson.dumps({**document, "tombstones": listed}, option=orjson.OPT_INDENT_2)])
 
 
@@ -79,17 +95,20 @@ def _document(
 ) -> dict[str, JSON]:
     """Return changes.json without its tombstones (docs/archive-format.md)."""
     feed, export = changes.feed, claim.export
-    horizon: Mapping[str, JSON] = {}
+    horizon = {} if changes.progress is None else changes.progress.horizon
     cursor = FeedCursor(feed["id"], feed["number"] + 1, claim.id, maps_sha256(maps), horizon)
     with reading(context.engine) as connection:
         key = keys.signing(connection, context.settings.keys)
-    is_first = feed["number"] == 0
+    is_first, step = feed["number"] == 0, changes.step
+    modes = {} if step is None else dict(step.modes)
+    stated = sorted(set(modes.values())) or ["hashes"]
     return {
         "format": FORMAT,
         "feed": cursor.feed,
         "number": cursor.number,
         "after": None if is_first else {"number": feed["number"], "export": feed["export_id"]},
-        "mode": "full" if is_first else "hashes",
+        "mode": "full" if is_first else "+".join(stated),
+        "modes": modes,
         "began_at": rfc3339(export["began_at"]),
         "maps_sha256": cursor.maps,
         "horizon": dict(horizon),
@@ -108,8 +127,17 @@ def _find(
     """Find what was delivered before and was not seen now: as tombstones, or carried to the next archive."""
     feed, check, gone = changes.feed, volume.job.check, changes.base
     unread = _unread(gaps)
-    gone.remove(chain(parts.of_export(context.engine, feed["id"], claim.id), changes.parts()))
-    for part in parts.until(context.engine, feed["id"], feed["number"]):
+    seen = (part.sealed for part in changes.parts())
+    gone.remove(chain(parts.of_export(context.engine, feed["id"], claim.id), seen))
+    for name, entries in changes.touched():
+        taken_keys = gone.take([entry.digest for entry in entries])
+        found = [entry for entry in entries if entry.digest in taken_keys]
+        if found and (name.exporter, name.dataset) not in unread:
+            scratch.executemany(_INSERT, _lines(volume, name, found))
+            changes.carry(name, found)
+    if gone.is_empty:
+        return
+    for part in parts.until(context.engine, feed["id"], feed["number"], but_by_changes=changes.is_by_changes):
         check()
         # A record that two parts name is taken once.
         taken = set(gone.take([digest for digest, _hash in changes.key.index(part)]))
@@ -119,7 +147,28 @@ def _find(
             if (name.exporter, name.dataset) in unread or name.exporter not in volume.job.exporters:
                 changes.carry(name, found)
             elif name.key and found:
-                scratch.executemany("INSERT INTO tombstone VALUES (?, ?, ?)", _lines(volume, name, found))
+                scratch.executemany(_INSERT, _lines(volume, name, found))
+
+
+def _progress(volume: OpenVolume, changes: VolumeChanges, gaps: Sequence[Mapping[str, Any]]) -> FeedProgress | None:
+    """Return how far the feed is after this archive; None if a dataset whose changes are stated was not read whole.
+
+    The next archive reads the records again that lacked a value.
+    """
+    if changes.step is None:
+        return None
+    fields = {(line.exporter, line.dataset.name): line.dataset.key for line in volume.job.plan.lines}
+    again: dict[tuple[str, str], set[RecordKey]] = defaultdict(set)
+    for gap in gaps:
+        name = gap["exporter"], gap["dataset"]
+        if name not in changes.step.covered or gap["reason"] in NOT_MISSING:
+            continue
+        if gap["record"] is None:
+            return None
+        again[name].add(tuple(gap["record"][field] for field in fields[name]))
+    if sum(map(len, again.values())) > AGAIN_MAX:
+        return None
+    return changes.step.progress.with_again(changes.key, again)
 
 
 def _unread(gaps: Sequence[Mapping[str, Any]]) -> Collection[tuple[str, str]]:
@@ -131,12 +180,15 @@ def _unread(gaps: Sequence[Mapping[str, Any]]) -> Collection[tuple[str, str]]:
     }
 
 
-def _lines(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the tombstones of records with their dataset, as rows."""
+def _lines(
+    volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]
+) -> Iterator[tuple[str, str, str, bytes]]:
+    """Yield the tombstones of records with their dataset and reason, as rows."""
     at = rfc3339(datetime.now(UTC))
     for entry, reason in zip(gone, _reasons(volume, name, gone), strict=True):
         key = dict(zip(name.key, entry.key, strict=True))
-        yield name.exporter, name.dataset, orjson.dumps({"key": key, "at": at, "reason": reason}) + b"\n"
+        line = orjson.dumps({"key": key, "at": at, "reason": reason}) + b"\n"
+        yield name.exporter, name.dataset, str(reason), line
 
 
 def _reasons(volume: OpenVolume, name: DeliveredName, gone: Sequence[DeliveredEntry]) -> Sequence[TombstoneReason]:

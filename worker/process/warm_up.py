@@ -38,6 +38,7 @@ from worker.process.synthetic_export import SYNTHETIC
 from worker.read import bounded_calls, identities
 from worker.read.bounded_calls import Check
 from worker.read.reader import SourcePatience
+from worker.write import division
 from worker.write.collect import fill
 from worker.write.open_volume import OpenVolume, SliceJob, VolumeLimits
 
@@ -134,7 +135,7 @@ def _read(context: WorkerContext, subject: Subject, profile: Profile, check: Che
     if subject.kind is SubjectKind.TENANT:
         readings = [Reading(number) for number, line in enumerate(job.plan.lines) if line.state is DatasetState.PENDING]
     else:
-        readings = prepare.divide(context, job).own
+        readings = division.divide(context, job).own
     envelope = VolumeMetadata(settings.iss, SYNTHETIC, SYNTHETIC, profile, 1, at, at, settings.contact, context.notice)
     volume = Volume(envelope, 1, lambda _block: None)
     fill(OpenVolume(replace(job, readings=readings), volume, Position()))

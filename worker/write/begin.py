@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import RowMapping
 
-from archive.parts import VolumeMetadata
+from archive.parts import ArchiveFeed, VolumeMetadata
 from portability.api.storages import Upload
 from portability.database.engine import writing
 from worker.claim import fenced_writes
@@ -17,8 +17,8 @@ from worker.write import object_keys
 from worker.write.withdraw import withdraw
 
 
-def describe(context: WorkerContext, claim: Claim) -> VolumeMetadata:
-    """Describe the volumes that this claim writes, for their files and signatures."""
+def describe(context: WorkerContext, claim: Claim, feed: ArchiveFeed | None = None) -> VolumeMetadata:
+    """Describe the volumes that this claim writes, for their files and signatures; `feed` is their place in a feed."""
     export = claim.export
     return VolumeMetadata(
         issuer=context.settings.iss,
@@ -31,6 +31,7 @@ def describe(context: WorkerContext, claim: Claim) -> VolumeMetadata:
         contact=context.settings.contact,
         register=context.notice,
         brand=context.brand,
+        feed=feed,
     )
 
 

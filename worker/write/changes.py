@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from tempfile import SpooledTemporaryFile
@@ -16,17 +17,28 @@ from typing import Self, TypeAlias
 import orjson
 from sqlalchemy import RowMapping
 
-from portability.api import NEEDS_REVIEW, Batch, Dataset, File, Record
+from archive.parts import ArchiveFeed
+from portability.api import NEEDS_REVIEW, Batch, Dataset, File, Record, RecordKey
 from portability.api.rows import Rows, line
 from portability.database.engine import reading
-from portability.feeds import feeds, parts
-from portability.feeds.parts import UNKNOWN, DeliveredEntry, DeliveredGroup, DeliveredName, FeedKey
+from portability.feeds import feeds, parts, steps
+from portability.feeds.archives import FeedArchive
+from portability.feeds.parts import (
+    GONE,
+    UNKNOWN,
+    DeliveredEntry,
+    DeliveredGroup,
+    DeliveredName,
+    FeedKey,
+    SealedPart,
+)
+from portability.feeds.steps import FeedProgress, FeedStep
 from worker.context import WorkerContext
 from worker.read.record_columns import column
 from worker.read.redaction import Redact
 from worker.read.screening import Screen
 from worker.read.screening.values import Counts
-from worker.write.delivered import DeliveredRecords
+from worker.write.delivered import DeliveredRecords, Wanted
 
 PART_ENTRIES = 20_000
 """Entries of one encrypted part: about 1 MB."""
@@ -41,7 +53,6 @@ class Choice:
     files: Sequence[int]
 
 
-Key: TypeAlias = tuple[str | int | float | bool | None, ...]
 Choose: TypeAlias = Callable[[Dataset, Batch], Choice | None]
 """Chooses what to write of a redacted batch; None: all of it."""
 
@@ -103,25 +114,66 @@ class VolumeChanges:
     A context manager; it deletes its temporary files.
     """
 
-    def __init__(self, key: FeedKey, feed: RowMapping, base: DeliveredRecords) -> None:
+    def __init__(
+        self,
+        key: FeedKey,
+        feed: RowMapping,
+        base: DeliveredRecords,
+        step: FeedStep | None = None,
+        before_at: datetime | None = None,
+    ) -> None:
         self.key = key
         self.feed = feed
         """The feed's row: this archive follows its `number`."""
         self.base = base
         """What was delivered before."""
+        self.step = step
+        """How this archive is read, as far as sources state changes."""
+        self.place = ArchiveFeed(feed["number"] + 1, feed["number"] or None, before_at)
+        self.progress: FeedProgress | None = None
+        """That of the feed after this archive; None: the next archive compares everything."""
+        self.archive: FeedArchive | None = None
+        """What the closing volume states; None until it is made."""
         self._pending: list[DeliveredGroup] = []
         self._kept: list[DeliveredGroup] = []
         self._file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115  # closed by `close`
-        self._sizes: list[int] = []
+        self._sizes: list[tuple[int, int]] = []
         self._kept_parts = 0
 
     @classmethod
-    def open(cls, context: WorkerContext, feed_id: str) -> Self:
-        """Load what a feed has delivered. Raises FeedEnded, UnknownFeed, NoSigningKey, DatabaseUnavailable."""
+    def open(cls, context: WorkerContext, feed_id: str, export_id: str) -> Self:
+        """Load what a feed has delivered, as far as an archive compares it.
+
+        Raises: FeedEnded, UnknownFeed, NoSigningKey, DatabaseUnavailable.
+        """
         with reading(context.engine) as connection:
             row = feeds.get(connection, feed_id)
-        key = FeedKey.unsealed(row, context.settings.keys)
-        return cls(key, row, DeliveredRecords(key, parts.until(context.engine, feed_id, row["number"])))
+            key = FeedKey.unsealed(row, context.settings.keys)
+            step = steps.load(connection, key, export_id)
+            before_at = feeds.last_ready_at(connection, row)
+        place = (context.engine, feed_id, row["number"])
+        if step is None or not step.is_by_changes:
+            base = DeliveredRecords(key, parts.until(*place))
+        else:
+            others, of_changes = parts.until(*place, but_by_changes=True), parts.lookups(*place)
+            base = DeliveredRecords(key, others, of_changes, _wanted(key, step))
+        return cls(key, row, base, step, before_at)
+
+    @property
+    def is_by_changes(self) -> bool:
+        """Return whether datasets are read by the changes that sources state."""
+        return self.step is not None and self.step.is_by_changes
+
+    def keys_of(self, exporter: str, dataset: str) -> Sequence[RecordKey] | None:
+        """Return the keys of the records to read; None: all of the dataset."""
+        touched = () if self.step is None else self.step.touched
+        return next((one.keys for one in touched if (one.exporter, one.dataset) == (exporter, dataset)), None)
+
+    def touched(self) -> Iterator[DeliveredGroup]:
+        """Yield the records that may have changed, as entries without a hash."""
+        for one in () if self.step is None else self.step.touched:
+            name = DeliveredName(one.exporter, one.dataset, one.fields)
+            yield self._entries(name, one.keys, [GONE] * len(one.keys))
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +191,8 @@ class VolumeChanges:
             hashes = [UNKNOWN if key in unsure else found for key, found in zip(keys, hashes, strict=True)]
         entries = self._entries(DeliveredName(exporter, dataset.name, dataset.key), keys, hashes)
         files = self._of_files(exporter, dataset, batch.files)
-        records, wanted_files = self._changed(entries[1]), self._changed(files[1])
+        records = self._changed(entries[1])
+        wanted_files = sorted({*self._changed(files[1]), *self._of_new(batch, entries[1])})
         unchanged = set(range(len(batch.files))) - set(wanted_files)
         self._pending += [entries, (files[0], [files[1][place] for place in sorted(unchanged)])]
         if _count(self._pending) >= PART_ENTRIES:
@@ -147,7 +200,7 @@ class VolumeChanges:
         is_all = len(records) == len(batch.records) and len(wanted_files) == len(batch.files)
         return None if is_all else Choice(records, wanted_files)
 
-    def _entries(self, name: DeliveredName, keys: Sequence[Key], hashes: Sequence[bytes]) -> DeliveredGroup:
+    def _entries(self, name: DeliveredName, keys: Sequence[RecordKey], hashes: Sequence[bytes]) -> DeliveredGroup:
         return name, list(map(DeliveredEntry, keys, hashes, self.key.digests(name, keys)))
 
     def _of_files(self, exporter: str, dataset: Dataset, files: Sequence[File]) -> DeliveredGroup:
@@ -166,8 +219,17 @@ class VolumeChanges:
         return [
             place
             for place, entry in enumerate(entries)
-            if entry.hash == UNKNOWN or known.get(entry.digest) != entry.hash
+            if entry.hash == UNKNOWN or not entry.hash.startswith(known.get(entry.digest, GONE))
         ]
+
+    def _of_new(self, batch: Batch, entries: Sequence[DeliveredEntry]) -> Iterator[int]:
+        """Yield the files of records that come again: with its record, the recipient may have deleted a file."""
+        if not batch.files or not self.is_by_changes:
+            return
+        known = self.base.hashes([entry.digest for entry in entries])
+        new = [record for record, entry in zip(batch.records, entries, strict=True) if entry.digest not in known]
+        names = {value for record in new for value in record.values() if isinstance(value, str)}
+        yield from (place for place, file in enumerate(batch.files) if file.name in names)
 
     def keep(self) -> None:
         """Keep what the piece that was just written has noted."""
@@ -181,7 +243,7 @@ class VolumeChanges:
         """Forget what a piece has noted that is not written."""
         self._pending = []
         del self._sizes[self._kept_parts :]
-        self._file.seek(sum(self._sizes))
+        self._file.seek(sum(map(sum, self._sizes)))
         self._file.truncate()
 
     def note(self, exporter: str, dataset: Dataset, records: Iterable[Record]) -> None:
@@ -200,14 +262,14 @@ class VolumeChanges:
         if _count(self._kept) >= PART_ENTRIES:
             self._write_kept()
 
-    def parts(self) -> Iterator[bytes]:
+    def parts(self) -> Iterator[SealedPart]:
         """Yield everything that is kept, encrypted; what a piece noted that is not written is dropped."""
         self.drop()
         if self._kept:
             self._write_kept()
         self._file.seek(0)
-        for size in self._sizes:
-            yield self._file.read(size)
+        for size, size_of_lookup in self._sizes:
+            yield SealedPart(self._file.read(size), self._file.read(size_of_lookup) or None)
 
     def _write_pending(self) -> None:
         if self._kept:
@@ -222,18 +284,29 @@ class VolumeChanges:
         self._kept_parts = len(self._sizes)
 
     def _write(self, noted: Sequence[DeliveredGroup]) -> None:
-        groups = groupby((one for one in noted if one[1]), itemgetter(0))
-        part = self.key.seal((name, [entry for _name, found in of for entry in found]) for name, of in groups)
-        self._file.seek(sum(self._sizes))
-        self._file.write(part)
-        self._sizes.append(len(part))
+        covered = frozenset[tuple[str, str]]() if self.step is None else self.step.covered
+        for by_changes in (False, True):
+            chosen = [one for one in noted if one[1] and ((one[0].exporter, one[0].dataset) in covered) is by_changes]
+            if chosen:
+                by_name = groupby(chosen, itemgetter(0))
+                groups = [(name, [entry for _name, found in of for entry in found]) for name, of in by_name]
+                part, lookup = self.key.seal(groups), self.key.seal_lookup(groups) if by_changes else b""
+                self._file.seek(sum(map(sum, self._sizes)))
+                self._file.write(part + lookup)
+                self._sizes.append((len(part), len(lookup)))
+
+
+def _wanted(key: FeedKey, step: FeedStep) -> Wanted:
+    """Return the digests of the records that an archive by changes compares."""
+    names = ((DeliveredName(one.exporter, one.dataset, one.fields), one.keys) for one in step.touched)
+    return {(name.exporter, name.dataset): key.digests(name, keys) for name, keys in names}
 
 
 def _count(noted: Sequence[DeliveredGroup]) -> int:
     return sum(len(entries) for _name, entries in noted)
 
 
-def _keys(dataset: Dataset, records: Sequence[Record]) -> list[Key]:
+def _keys(dataset: Dataset, records: Sequence[Record]) -> list[RecordKey]:
     """Return the keys of records as `corrections.key_of` does, column by column."""
     columns = [
         [value if isinstance(value, str | int | float | None) else str(value) for value in column(records, name)]

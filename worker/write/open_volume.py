@@ -205,7 +205,9 @@ class DatasetRun:
         """Return a reader of the dataset's batches from the volume's position on."""
         job = self.volume.job
         cutoff = job.retention_cutoff(self.line)
-        selection = replace(job.selection, slice=self.reading.slice, retention_cutoff=cutoff)
+        changes, line = self.volume.changes, self.line
+        keys = None if changes is None else changes.keys_of(line.exporter, line.dataset.name)
+        selection = replace(job.selection, slice=self.reading.slice, retention_cutoff=cutoff, keys=keys)
         exporter = job.exporters[self.line.exporter]
         if self.reading.is_further:
             fewer = job.line_before(self.reading).subject

@@ -29,7 +29,7 @@ TENANT = VALUES[1]
 
 def decided_tables(form: SqlSourceForm) -> frozenset[str]:
     """Return the tables on which a map decides: those of datasets, and those without personal data."""
-    return frozenset({one.table for one in form.dataset} | form.tables.internal.keys())
+    return frozenset({one.table for one in form.dataset} | form.tables.internal.keys() | _outbox(form))
 
 
 def schemas_of(connection: Connection) -> Sequence[str]:
@@ -170,7 +170,13 @@ def _implied(dataset: SqlDatasetForm) -> frozenset[str]:
 
 def _is_internal(form: SqlSourceForm, table: str) -> bool:
     schema = table.rpartition(".")[0]
-    return table in form.tables.internal or f"{schema}.{ALL}" in form.tables.internal
+    return table in {*form.tables.internal, *_outbox(form)} or f"{schema}.{ALL}" in form.tables.internal
+
+
+def _outbox(form: SqlSourceForm) -> frozenset[str]:
+    """Return the table of the outbox: its entries name records, on whose values the datasets decide."""
+    outbox = None if form.changes is None else form.changes.outbox
+    return frozenset() if outbox is None else frozenset({outbox.table})
 
 
 def _dataset(form: SqlSourceForm, path: Sequence[str | int]) -> str:

@@ -24,6 +24,7 @@ ALLOWED = {
     ColumnNeed.NUMBER: {FieldType.INTEGER},
 }
 """The types that a column may have, by what the map needs of it."""
+TRANSACTIONS = frozenset({"xid8", "bigint"})
 
 
 def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Iterator[MapFault]:
@@ -65,6 +66,11 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
         dataset, name = form.dataset[int(used.path[1])], str(used.path[3])
         if fault := type_fault(dataset.fields[name].type, found):
             yield MapFault((*used.path[:4], "type"), f"{name}: {fault}")
+    elif used.use is ColumnNeed.TRANSACTION:
+        if kind != POSTGRESQL:
+            yield MapFault(used.path, f"{kind} has no numbers of transactions that show open transactions", "use `at`")
+        elif found.name_of_type not in TRANSACTIONS:
+            yield MapFault(used.path, f"{used.column!r} of {used.table} is {found.name_of_type}, not xid8 or bigint")
     elif used.use in TIMES and kind == SQLITE and field_type(found.type) is FieldType.STRING:
         return  # SQLite has no type for times
     elif used.use in ALLOWED and field_type(found.type) not in ALLOWED[used.use]:

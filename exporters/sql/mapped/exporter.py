@@ -16,6 +16,7 @@ from exporters.sql.faults import reading
 from exporters.sql.mapped import coverage
 from exporters.sql.mapped.belongings import kinds_of
 from exporters.sql.mapped.catalogue import check_read_only, read_catalogue
+from exporters.sql.mapped.change_parts import changes_of, declared_changes
 from exporters.sql.mapped.compiling import CompiledMap, compile_map, datasets_of_map
 from exporters.sql.mapped.database_faults import database_faults
 from exporters.sql.mapped.databases import SectionSources, check_lag, with_settings
@@ -30,8 +31,10 @@ from portability.api import (
     Coverage,
     Cursor,
     Dataset,
+    DeclaredChanges,
     Identity,
     IdentityUse,
+    RecordKey,
     Selection,
     Size,
     Slice,
@@ -163,6 +166,29 @@ class MappedExporter:
             raise SourceRefused(f"{dataset.name}: each session shows the rows of one tenant only")
         return self._reader("").existing(dataset, keys)
 
+    @property
+    def changes(self) -> DeclaredChanges | None:
+        """Return what the map declares about changes; None: nothing."""
+        return declared_changes(self._form)
+
+    def horizon(self) -> JSON:
+        """Return the position of now among changes, of the whole database. Raises SourceUnavailable, SourceRefused."""
+        self._check_lag()
+        return self._reader("").horizon()
+
+    def changed(self, subject: Subject, dataset: Dataset, since: JSON, limit: int) -> Collection[RecordKey] | None:
+        """Return the keys that may have changed since a position; None: it cannot say it, or they are too many.
+
+        Raises: SourceUnavailable, SourceRefused.
+        """
+        self._check_lag()
+        found: set[RecordKey] = set()
+        for part in self._parts(subject, dataset):
+            more = part.reader.changed(part.subject, dataset, since, limit)
+            if more is None or len(found := found | set(more)) > limit:
+                return None
+        return found
+
     def identities(self, subject: Subject) -> Sequence[Identity]:
         """Find further identities by the look-ups of the map."""
         self._check_lag()
@@ -195,7 +221,10 @@ class MappedExporter:
         compiled, sources = self._usable(), self._sessions(tenant)
         users = AddressUsers(compiled.accounts, compiled.belongings)
         found = Identification(self._section.name, self._form, compiled.tables, compiled.relations, users)
-        return SqlExporter(sources, *compiled.sources, finder=found.find, knower=found.knows, whole=compiled.whole)
+        changes, finder, knower = changes_of(self._form, compiled.tables), found.find, found.knows
+        return SqlExporter(
+            sources, *compiled.sources, finder=finder, knower=knower, whole=compiled.whole, changes=changes
+        )
 
     def _sessions(self, tenant: str) -> SectionSources:
         """Return what is read in sessions of a tenant."""

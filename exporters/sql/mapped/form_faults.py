@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from exporters.maps.reading import MapFault
 from exporters.sql.belonging import Within
+from exporters.sql.mapped.change_parts import change_faults
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.part_faults import part_faults
 from exporters.sql.mapped.people_faults import people_faults
@@ -38,6 +39,7 @@ def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
         yield from _way(form, path, dataset, way)
     yield from people_faults(form)
     yield from part_faults(form)
+    yield from change_faults(form)
 
 
 def _names(form: SqlSourceForm) -> Iterator[MapFault]:

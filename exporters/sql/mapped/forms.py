@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from exporters.maps.forms import DatasetForm, FieldForm, MapForm, Name, SourceForm, Text, WithheldForm
+from exporters.sql.mapped.change_forms import ChangesForm
 from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm, SqlIdentityForm
 from exporters.sql.mapped.way_forms import (
     ColumnName,
@@ -197,6 +198,7 @@ class SqlSourceForm(SourceForm):
     identity: tuple[SqlIdentityForm, ...] = ()
     dataset: tuple[SqlDatasetForm, ...] = ()
     conversations: ConversationsForm | None = None
+    changes: ChangesForm | None = None
     tables: TablesForm = TablesForm()
 
     def ways(self) -> Iterator[tuple[Sequence[str | int], SqlDatasetForm, WayForm]]:

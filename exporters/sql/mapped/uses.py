@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from exporters.sql.mapped.change_forms import OutboxForm
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm
 from exporters.sql.mapped.way_forms import (
@@ -30,6 +31,7 @@ class ColumnNeed(StrEnum):
     MARK = "a time or truth value"
     """It marks a row: by a time that is set, or by true."""
     NUMBER = "an integer"
+    TRANSACTION = "the number of a transaction"
     FIELD = "a field"
     WITHHELD = "a withheld column"
     """The account may have no right to see it."""
@@ -63,6 +65,8 @@ def used_tables(form: SqlSourceForm) -> Iterator[UsedTable]:
     for key, stated in (("people", form.people), ("accounts", form.accounts)):
         if stated is not None:
             yield UsedTable((key, "table"), stated.table)
+    if form.changes is not None and form.changes.outbox is not None:
+        yield UsedTable(("changes", "outbox", "table"), form.changes.outbox.table)
     for place, look_up in enumerate(form.identity):
         yield UsedTable(("identity", place, "table"), look_up.table)
     for place, dataset in enumerate(form.dataset):
@@ -84,6 +88,8 @@ def used_columns(form: SqlSourceForm) -> Iterator[UsedColumn]:
             yield UsedColumn(("people", "until"), form.people.table, form.people.until, ColumnNeed.TIME)
     if form.accounts is not None:
         yield from _of_people("accounts", form.accounts, ("key",))
+    if form.changes is not None and form.changes.outbox is not None:
+        yield from _of_outbox(form.changes.outbox)
     for place, look_up in enumerate(form.identity):
         found = [(name, getattr(look_up, name)) for name in ("column", "value", "tenant")]
         uses = [UsedColumn((name,), look_up.table, column) for name, column in found if column is not None]
@@ -94,6 +100,13 @@ def used_columns(form: SqlSourceForm) -> Iterator[UsedColumn]:
         yield from _below(("dataset", place), _of_dataset(dataset))
     for path, dataset, way in form.ways():
         yield from _below(path, _of_way(form, dataset, way))
+
+
+def _of_outbox(outbox: OutboxForm) -> Iterator[UsedColumn]:
+    needs = {"transaction": ColumnNeed.TRANSACTION, "at": ColumnNeed.TIME}
+    for key in ("dataset", "key", "transaction", "at", "tenant"):
+        if (column := getattr(outbox, key)) is not None:
+            yield UsedColumn(("changes", "outbox", key), outbox.table, column, needs.get(key, ColumnNeed.ANY))
 
 
 def _of_people(part: str, stated: PeopleForm | AccountsForm, keys: Sequence[str]) -> Iterator[UsedColumn]:

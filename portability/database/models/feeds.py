@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from portability.database.engine import JsonType, UtcTime
 from portability.database.models.columns import metadata
@@ -28,6 +39,7 @@ feed = Table(
     # Its progress.
     Column("number", Integer, nullable=False, comment="of the last archive that became ready; 0: none"),
     Column("export_id", String(32), comment="the export of that archive"),
+    Column("progress", JsonType, comment="positions among the changes that sources state; null: compare everything"),
     Column("next_at", UtcTime, comment="when the clock requests the next archive"),
     Column("kid", String(64), comment="of the link key that seals sealed_key"),
     Column("sealed_key", LargeBinary, comment="the key of its parts; erasing it makes them unreadable"),
@@ -48,6 +60,33 @@ feed_part = Table(
     Column("volume", BigInteger, primary_key=True),
     Column("piece", Integer, primary_key=True),
     Column("sealed", LargeBinary, nullable=False, comment="keys and hashes of delivered records, encrypted"),
+    Column(
+        "lookup",
+        LargeBinary,
+        comment="of datasets whose changes a source states: what finds single records, encrypted; else null",
+    ),
+)
+
+feed_step = Table(
+    "feed_step",
+    metadata,
+    Column("feed_id", ForeignKey("feed.id"), primary_key=True),
+    Column("export_id", String(32), primary_key=True, comment="the archive that is being written"),
+    Column("sealed", LargeBinary, nullable=False, comment="which keys it reads, encrypted like the parts"),
+)
+
+feed_archive = Table(
+    "feed_archive",
+    metadata,
+    Column("feed_id", ForeignKey("feed.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("export_id", String(32), nullable=False),
+    Column("mode", String(16), nullable=False, comment="as in changes.json"),
+    Column("datasets", JsonType, nullable=False, comment="counts of records, tombstones by reason, and gaps"),
+    Column("bytes", BigInteger, nullable=False, comment="of all its volumes"),
+    Column("began_at", UtcTime, nullable=False),
+    Column("ready_at", UtcTime, nullable=False),
+    Column("cursor", Text, nullable=False, comment="its signed cursor, as in changes.json"),
 )
 
 feed_pseudonym = Table(

@@ -9,7 +9,8 @@ from typing import Any
 
 import feeding
 from click.testing import Result
-from factories import World
+from factories import World, things
+from feeding import KeyedMadeUpExporter
 from sqlalchemy import select
 
 from portability.database import models
@@ -52,3 +53,41 @@ def test_bad_terms_begin_nothing(run: Run, made: World) -> None:
         assert run("feeds", "begin", *ASKED, *terms).exit_code == 2
     assert answer_of(run("feeds", "list", "--json")) == []
     assert run("feeds", "end", "feed_x").exit_code == 2
+
+
+def test_a_company_leaves(run: Run, made: World) -> None:
+    """The rehearsal, a delta at the cut-over, and the report: by dataset and by archive, also after the end."""
+    made.with_all_keys()
+    source = KeyedMadeUpExporter(things(9))
+    made.place.exporters.update({"made": source})  # type: ignore[attr-defined]  # a dict
+    asked = ("--profile", "switch", "--subject", "tenant:ten_1", "--format", "jsonl", "--reason", "leaves")
+    feed = answer_of(run("feeds", "begin", *asked, "--json"))["id"]
+    made.advance_all()
+    source.records = [{**record, "text": "changed"} for record in things(9)[2:5]] + things(9)[5:8]
+    source.others = ["thing_8"]
+    answer_of(run("feeds", "next", feed, "--json"))
+    made.advance_all()
+    last = answer_of(run("feeds", "list", "--json"))[0]["export_id"]
+    answer_of(run("feeds", "end", feed, "--json"))
+    report = answer_of(run("feeds", "report", feed, "--json"))
+    (dataset,) = (one for one in report["datasets"] if one["exporter"] == "made")
+    assert dataset == {
+        "exporter": "made",
+        "dataset": "things",
+        "rehearsal": 9,
+        "changed": 3,
+        "deleted": 2,
+        "out_of_scope": 1,
+        "absent": 0,
+        "gaps": 0,
+    }
+    first, second = report["archives"]
+    assert (first["number"], first["mode"], first["records"]) == (1, "full", 9)
+    assert (second["number"], second["mode"], second["records"]) == (2, "hashes", 3)
+    assert (second["deleted"], second["out_of_scope"], second["export"]) == (2, 1, last)
+    assert min(first["bytes"], second["bytes"], first["seconds"], second["seconds"]) > 0
+    assert report["cursor"] == feeding.changes(made.fetch(last))["cursor"]
+    shown = run("feeds", "report", feed)
+    assert report["cursor"] in shown.stdout
+    assert "things" in shown.stdout
+    assert run("feeds", "report", "feed_x").exit_code == 2

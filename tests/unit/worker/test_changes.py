@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import feeding
@@ -11,6 +12,7 @@ from archives import export_json, members
 from factories import CutExporter, MadeUpExporter, file, large_things, things, world_of
 from feeding import KeyedMadeUpExporter
 
+from portability.locale import values
 from worker.write import changes
 
 
@@ -43,6 +45,29 @@ def test_an_archive_without_changes_is_no_answer_that_nothing_is_stored(tmp_path
     assert document["feed"] == {"id": feed.id, "number": 2}
     assert feeding.delivered_records(second) == []
     assert feeding.tombstones(second) == []
+
+
+def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
+    """README.html of each volume says it in each language; that of another archive does not mention feeds."""
+    exporter = MadeUpExporter(things(3))
+    made = world_of(tmp_path, exporter)
+    feed = feeding.begin(made)
+    first, second = first_page_of(feed.next()), first_page_of(feed.next())
+    assert "This is the first archive of a feed" in first
+    assert "Dies ist das erste Archiv einer Reihe" in first
+    assert "Ini adalah arsip pertama" in first
+    today = values.date("en", datetime.now(UTC))
+    assert "This is archive 2 of a feed" in second
+    assert f"since archive 1 of {today}" in second
+    assert "Dies ist Archiv 2 einer Reihe" in second
+    assert "Ini adalah arsip 2" in second
+    alone = made.request("user:usr_1")
+    made.advance_all()
+    assert "of a feed" not in first_page_of(made.fetch(alone))
+
+
+def first_page_of(paths: list[Path]) -> str:
+    return next(body for name, body in members(paths) if name.endswith("README.html")).decode()
 
 
 def test_changes_of_a_large_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,13 +117,8 @@ def test_a_file_comes_when_it_has_changed(tmp_path: Path) -> None:
     stated = replace(file("a.wav", b"one"), etag="1")
     exporter = MadeUpExporter(things(3), files={0: [stated, file("b.wav", b"same")]})
     feed = feeding.begin(world_of(tmp_path, exporter))
-    assert sound_files(feed.next()) == ["a.wav", "b.wav"]
-    assert sound_files(feed.next()) == ["b.wav"]
+    assert feeding.file_names(feed.next()) == ["a.wav", "b.wav"]
+    assert feeding.file_names(feed.next()) == ["b.wav"]
     exporter.files = {0: [replace(file("a.wav", b"two"), etag="2")]}
     third = feed.next()
-    assert (sound_files(third), feeding.delivered_records(third)) == (["a.wav"], [])
-
-
-def sound_files(paths: list[Path]) -> list[str]:
-    names = (name for name, _body in members(paths) if name.endswith(".wav"))
-    return [name.rpartition("/")[2] for name in names]
+    assert (feeding.file_names(third), feeding.delivered_records(third)) == (["a.wav"], [])

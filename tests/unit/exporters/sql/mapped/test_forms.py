@@ -180,6 +180,30 @@ def test_faults_of_addresses_and_parts(old: str, new: str, fault: str) -> None:
     assert any(line.startswith(f"shop.toml:{fault}") for line in _faults(changed)), _faults(changed)
 
 
+CHANGES = '[changes]\ndatasets = ["calls", "said"]\noutbox = { table = "outbox", at = "at" }\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('datasets = ["calls", "said"]', 'datasets = ["call"]', "46:1: unknown dataset 'call'"),
+        ('datasets = ["calls", "said"]', 'datasets = ["said"]', "46:1: said: its rows are parts of rows of 'calls'"),
+        ('datasets = ["calls", "said"]', 'datasets = ["vcon"]', "46:1: unknown dataset 'vcon'"),
+        (', at = "at"', "", "47:1: outbox: write `transaction`, or `at`"),
+        ('at = "at" }', 'at = "at", names = { x = ["y"] } }', "'x' is not among the datasets of the changes"),
+        ('outbox = { table = "outbox", at = "at" }', "", "46:1: calls: without an outbox it needs `changed`"),
+        ('call = { text = "The call." }', 'call = { type = "date", text = "When." }', "call"),
+    ],
+)
+def test_changes_are_checked(old: str, new: str, fault: str) -> None:
+    """A dataset whose changes cannot be stated is left out by the operator, who learns why."""
+    text = HEAD + PARTS + CHANGES
+    if fault == "call":
+        text, fault = text.replace('table = "said"', 'key = ["call"]\ntable = "said"'), "the field 'call' of its key"
+    assert old in text
+    assert any(fault in found for found in _faults(text.replace(old, new))), _faults(text.replace(old, new))
+
+
 @pytest.mark.parametrize(("key", "missing"), [("address", "people"), ("sole_address", "accounts")])
 def test_addresses_need_to_be_someones(key: str, missing: str) -> None:
     """A way by an address needs the table of people or of accounts; without it, no address would ever lead to a row."""

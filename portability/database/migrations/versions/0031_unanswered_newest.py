@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0032_unanswered_newest"
-down_revision = "0029_schedules"
+revision = "0031_unanswered_newest"
+down_revision = "0030_feed_changes"
 UNANSWERED = sa.text("state IN ('queued', 'review', 'running', 'closing', 'failed') AND erased_at IS NULL")
 
 

@@ -1,0 +1,17 @@
+"""What an archive of a feed is, in a sentence: for README.html and for the viewer."""
+
+from __future__ import annotations
+
+from archive import bag
+from archive.parts import ArchiveFeed
+from portability.locale import text, values
+
+
+def sentence(feed: ArchiveFeed, language: str) -> str:
+    """Return the sentence in a language."""
+    if feed.before is None:
+        return text(language, "archive.feed.first")
+    said = {"number": feed.number, "before": feed.before, "folder": bag.TOMBSTONES}
+    if feed.before_at is None:
+        return text(language, "archive.feed.undated", **said)
+    return text(language, "archive.feed.later", day=values.date(language, feed.before_at), **said)

@@ -1,0 +1,89 @@
+"""Division: how much data an export expects, and which slice reads what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from portability.api import Slice
+from portability.api.errors import ExporterFault, SourceStalled
+from portability.api.ranges import WHOLE
+from portability.database import incidents
+from portability.database.incidents import Incident
+from portability.requests.states import DatasetState
+from worker.context import WorkerContext
+from worker.plan.plan import PlanLine
+from worker.plan.position import Reading
+from worker.plan.slicing import RECORD_BYTES, SliceOffer, how_many, offered
+from worker.write import ledger
+from worker.write.ledger import Expected
+from worker.write.open_volume import SliceJob
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The readings of each slice."""
+
+    expected: Sequence[Expected]
+    own: Sequence[Reading]
+    """The readings of slice 0: every dataset that is not cut."""
+    cut: Sequence[Reading]
+    """The readings of one more slice each."""
+
+
+def divide(context: WorkerContext, unplanned: SliceJob, by_keys: Collection[tuple[str, str]] = frozenset()) -> Division:
+    """Count the expected data, and cut datasets that are large enough; those that are read `by_keys` are small."""
+    made, selection, patience = unplanned.plan, unplanned.selection, unplanned.patience
+    own: list[Reading] = []
+    cut: list[Reading] = []
+    expected: list[Expected] = []
+    for ordinal, line in enumerate(made.lines):
+        exporter = context.exporters[line.exporter]
+        if line.exporter in unplanned.unresolved.get(line.exporter, {}):
+            # Nothing of it is read now: it is neither counted nor cut.
+            expected.append(Expected())
+            own += [Reading(ordinal)] if line.state is DatasetState.PENDING else []
+            continue
+        if (line.exporter, line.dataset.name) in by_keys:
+            expected.append(Expected())
+            own.append(Reading(ordinal))
+            continue
+        counted = patience.once(line.name, partial(ledger.expect, exporter, line, selection))
+        expected.append(Expected() if isinstance(counted.error, SourceStalled) else counted.get())
+        if line.state is DatasetState.PENDING:
+            parts = _parts(context, line, unplanned, expected[-1])
+            if len(parts) == 1:
+                own.append(Reading(ordinal))
+            else:
+                cut += [Reading(ordinal, part, f"s{number:02}") for number, part in enumerate(parts, 1)]
+    return Division(expected, own, cut)
+
+
+def _parts(context: WorkerContext, line: PlanLine, unplanned: SliceJob, expected: Expected) -> Sequence[Slice]:
+    settings, exporter, selection = context.settings, context.exporters[line.exporter], unplanned.selection
+    n = how_many(expected.records, expected.bytes, slice_bytes=settings.slice_bytes, slices_max=settings.slices_max)
+    if n == 1:
+        return (WHOLE,)
+    arguments = unplanned.patience.once(line.name, partial(offered, exporter, line, selection, n))
+    offer = SliceOffer((WHOLE,), arguments.error) if isinstance(arguments.error, SourceStalled) else arguments.get()
+    if offer.fault is not None:
+        log.warning("slices.refused", exporter=line.exporter, dataset=line.dataset.name, code=offer.fault.code)
+    if isinstance(offer.fault, ExporterFault):
+        incidents.count(context.engine, Incident.OVERLAPPING_SLICES)
+    return offer.slices
+
+
+def is_large(context: WorkerContext, division: Division) -> bool:
+    """Return whether several volumes are expected, as far as known."""
+    known = sum((one.records or 0) * RECORD_BYTES + (one.bytes or 0) for one in division.expected)
+    return bool(division.cut) or known > context.settings.volume_bytes
+
+
+def may_take_long(context: WorkerContext, division: Division) -> bool:
+    """Return whether the reading may take hours: several volumes are expected, or a number of records is unknown."""
+    return is_large(context, division) or any(one.records is None for one in division.expected)
