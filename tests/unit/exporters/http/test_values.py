@@ -18,7 +18,7 @@ from exporters.http.matching import is_same, kept
 from exporters.http.places import from_cursor, to_cursor
 from exporters.http.rates import parse_rate
 from exporters.http.templates import UnsafeValue, fill, fill_body, fill_params, fill_path
-from exporters.http.values import converted
+from exporters.http.values import converter
 from portability.api import FieldType, Rate
 
 HOSTILE = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=320)
@@ -117,7 +117,7 @@ def test_functions_of_expressions() -> None:
 )
 def test_values_get_their_declared_type(value: Any, kind: FieldType, expected: Any) -> None:
     """Numbers in texts, texts of numbers, and exact decimals."""
-    assert converted(value, kind, TimesForm()) == expected
+    assert converter(kind, TimesForm())(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_values_get_their_declared_type(value: Any, kind: FieldType, expected: A
 def test_a_value_of_another_type_is_a_fault(value: Any, kind: FieldType) -> None:
     """Nothing is guessed: such a value becomes null, with a gap."""
     with pytest.raises(ValueError, match=r"it is not|surrogates"):
-        converted(value, kind, TimesForm())
+        converter(kind, TimesForm())(value)
 
 
 def test_times_are_written_as_they_are_read() -> None:
