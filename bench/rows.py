@@ -126,17 +126,17 @@ def place_of(rows: int) -> Iterator[StoredRows]:
 
 
 @contextmanager
-def place_in(around: Surroundings, rows: int) -> Iterator[StoredRows]:
-    """Insert `rows` rows on running servers."""
+def place_in(around: Surroundings, rows: int, **settings: object) -> Iterator[StoredRows]:
+    """Insert `rows` rows on running servers; `settings` are those of the export."""
     url, folder = _filled(around.postgres, rows), around.folder / str(rows)
-    settings = load_settings(dir=folder, source_url=url)
-    exporters = {"bench": SqlExporter(PlatformSources(settings), _source())}
+    exporters = {"bench": SqlExporter(PlatformSources(load_settings(dir=folder, source_url=url)), _source())}
     made = world(
         folder,
         exporters,
         storage=open_storage(around.s3.url("bench")),
         database_url=around.postgres.url(around.postgres.create_database()),
         source_url=url,
+        **settings,
     )
     settle()  # like a worker before its first job
     yield StoredRows(made, url, around.s3, rows)
