@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import jmespath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,15 @@ def test_filters() -> None:
     }
     assert fill_params({"ids": "{ids}", "no": "{none}", "yes": "1"}, names) == {"ids": "1,2", "yes": "1"}
     assert list(templates.names_in('{"field": {x|json}, "y": {a.b}}')) == ["x", "a.b"]
+
+
+@pytest.mark.parametrize("expression", ["a", "a.b", "a.b.c", '"a"."b"', "a.b[0]", "a | b"])
+@pytest.mark.parametrize(
+    "value", [{"a": {"b": {"c": 1}}}, {"a": {"b": [2]}}, {"a": "text"}, {"a": None}, {}, [], "a", None]
+)
+def test_names_alone_are_found_as_jmespath_finds_them(expression: str, value: Any) -> None:
+    """A path of names is followed without the interpreter, also through values that are no objects."""
+    assert find(expression, value) == jmespath.search(expression, value)
 
 
 def test_functions_of_expressions() -> None:
