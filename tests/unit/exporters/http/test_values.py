@@ -83,7 +83,7 @@ def test_filters() -> None:
     "value", [{"a": {"b": {"c": 1}}}, {"a": {"b": [2]}}, {"a": "text"}, {"a": None}, {}, [], "a", None]
 )
 def test_names_alone_are_found_as_jmespath_finds_them(expression: str, value: Any) -> None:
-    """A path of names is followed without the interpreter, also through values that are no objects."""
+    """A path of names is followed without the interpreter, also through texts, lists and null."""
     assert find(expression, value) == jmespath.search(expression, value)
 
 
