@@ -13,9 +13,12 @@ from bench import (
     forms,
     growth,
     history,
+    http_source,
+    importing,
     intake,
     recordings,
     rows,
+    rows_parallel,
     rss,
     scan,
     seed,
@@ -24,6 +27,7 @@ from bench import (
     size,
     slices,
     small,
+    start,
     statements,
     throughput,
     verify,
@@ -36,6 +40,7 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "recordings": recordings.measure,
     "rows_jsonl": rows.measure_jsonl,
     "rows_jsonl_csv": rows.measure_both,
+    "rows_parallel": rows_parallel.measure,
     "rows_cpu": rows.measure_cpu,
     "delta": delta.measure,
     "delta_hashes": delta.measure_hashes,
@@ -46,18 +51,24 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "small": small.measure,
     "statements": statements.measure,
     "throughput": throughput.measure,
+    "http_source": http_source.measure,
     "growth": growth.measure,
     "rss": rss.measure,
     "rss_growth": rss.measure_growth,
+    "start": start.measure,
     "verify": verify.measure,
     "size": size.measure,
     "seed": seed.measure,
+    "import": importing.measure,
     "intake": intake.measure,
     "history": history.measure,
     "simulate": simulate.measure,
     "simulated": simulated.measure,
     **viewer.FIGURES,
 }
+
+ALIASES: Mapping[str, str] = {"person_default": "forms"}
+"""Other names of figures."""
 
 
 def main() -> int:
@@ -66,10 +77,10 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
     parser.add_argument("--long", action="store_true", help="larger sizes, more runs")
     arguments = parser.parse_args()
-    for name in arguments.names:
+    names = [ALIASES.get(name, name) for name in arguments.names] or list(FIGURES)
+    for name in names:
         if name not in FIGURES:
-            parser.error(f"unknown figure {name!r}; known figures: {', '.join(FIGURES)}")
-    names = arguments.names or list(FIGURES)
+            parser.error(f"unknown figure {name!r}; known figures: {', '.join([*FIGURES, *ALIASES])}")
     if len(names) > 1:
         return max(_alone(name, long=arguments.long) for name in names)
     logs.configure("WARNING")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -37,6 +39,13 @@ def interleaved(name: str, ours: Callable[[], float], theirs: Callable[[], float
     """Measure both sides in turn, so that a slower machine slows both; each call returns its seconds."""
     pairs = [(ours(), theirs()) for _ in range(n)]
     return Figure(name, median(p[0] for p in pairs), median(p[1] for p in pairs), target, "s", n)
+
+
+def process_seconds(program: Sequence[str]) -> float:
+    """Run a program without its output; return seconds from start to exit. Raises CalledProcessError."""
+    began = time.perf_counter()
+    subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
 
 
 def machine() -> str:

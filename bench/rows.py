@@ -134,20 +134,26 @@ def place_of(rows: int, *, has_outbox: bool = False) -> Iterator[StoredRows]:
 
 
 @contextmanager
-def place_in(around: Surroundings, rows: int, *, has_outbox: bool = False) -> Iterator[StoredRows]:
-    """Insert `rows` rows on running servers; with `has_outbox` their changes are stated in an outbox table."""
+def place_in(
+    around: Surroundings, rows: int, *, has_outbox: bool = False, **settings: object
+) -> Iterator[StoredRows]:
+    """Insert `rows` rows on running servers; with `has_outbox` their changes are stated in an outbox table.
+
+    `settings` are those of the export.
+    """
     url, folder = _filled(around.postgres, rows), around.folder / str(rows)
-    settings = load_settings(dir=folder, source_url=url)
+    platform = load_settings(dir=folder, source_url=url)
     form, tables = _map(), {MADE.name: MADE, OUTBOX.name: OUTBOX}
     relations = Relations({"rows": belonging_of(form.dataset[0], tables)})
     read, changes = sources_of(form, tables, relations), changes_of(form, tables) if has_outbox else None
-    exporters = {"bench": SqlExporter(PlatformSources(settings), *read, changes=changes)}
+    exporters = {"bench": SqlExporter(PlatformSources(platform), *read, changes=changes)}
     made = world(
         folder,
         exporters,
         storage=open_storage(around.s3.url("bench")),
         database_url=around.postgres.url(around.postgres.create_database()),
         source_url=url,
+        **settings,
     )
     settle()  # like a worker before its first job
     yield StoredRows(made, url, around.s3, rows)

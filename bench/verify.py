@@ -5,15 +5,12 @@ Compared with `unzip -t` and then `sha256sum` of the same file, which detect nei
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from workers import command
 
-from bench.figures import Figure, interleaved
+from bench.figures import Figure, interleaved, process_seconds
 from bench.platform_archive import platform_archive
 
 
@@ -25,11 +22,9 @@ def measure(*, long: bool) -> Figure:
         ours = command("verify", volume, "--jwks", str(archive.jwks))
         theirs = (["unzip", "-tqq", volume], ["sha256sum", volume])
         return interleaved(
-            "verify", lambda: _seconds(ours), lambda: sum(map(_seconds, theirs)), target=1.0, n=3 if long else 5
+            "verify",
+            lambda: process_seconds(ours),
+            lambda: sum(map(process_seconds, theirs)),
+            target=1.0,
+            n=3 if long else 5,
         )
-
-
-def _seconds(program: Sequence[str]) -> float:
-    began = time.perf_counter()
-    subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began

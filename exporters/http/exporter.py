@@ -209,17 +209,16 @@ class HttpExporter:
         for item in page.items:
             made = maker.made(item.value, page.context.record, reading.selection)
             if _is_in(made, maker.form, reading.selection):
-                name = "-".join(maker.key(item.value, page.context.record))
-                added.append((made, self._file(maker.form, made, name, page, reading)))
+                added.append((made, self._file(maker, made, page, reading)))
         is_single = len(maker.form.key) == 1
         gaps = [Gap(f"{maker.form.name}/{one}", MISSING) for one in page.missing] if is_single else []
         collected.add(added, gaps, page.steps)
 
-    def _file(
-        self, form: HttpDatasetForm, made: MadeRecord, name: str, page: WalkedPage, reading: ReadingContext
-    ) -> File | None:
+    def _file(self, maker: RecordMaker, made: MadeRecord, page: WalkedPage, reading: ReadingContext) -> File | None:
+        form = maker.form
         if form.file is None:
             return None
+        name = "-".join(maker.key(made.item, page.context.record))
         names = {**page.context.names, **made.record}
         connect = partial(SourceClient, self.source.access)
         stored = SourceFile(f"{form.name}/{name}", form.file, made.item, names, reading.call, connect)
@@ -228,6 +227,8 @@ class HttpExporter:
 
 def _is_in(made: MadeRecord, form: HttpDatasetForm, selection: Selection) -> bool:
     """Return whether a record was created within the wanted time."""
+    if selection.since is None and selection.until is None:
+        return True
     created = made.record.get(form.created) if form.created is not None else None
     if not isinstance(created, str):
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any
@@ -92,10 +92,40 @@ def find(expression: str, value: Any) -> Any:  # noqa: ANN401  # any JSON value
 
     Raises: ValueError, without the value in its message, if a function meets a value of another type.
     """
-    try:
-        return _compiled(expression).search(value, options=_OPTIONS)
-    except (JMESPathError, ValueError, TypeError, OverflowError, OSError, ArithmeticError) as error:
-        raise ValueError(f"{expression}: {type(error).__name__}") from None
+    return finder(expression)(value)
+
+
+@lru_cache(maxsize=4096)
+def finder(expression: str) -> Callable[[Any], Any]:
+    """Return the function `find` of an expression. Names alone, such as `via.channel`, need no interpreter."""
+    parsed = _compiled(expression)
+    names = _names(parsed.parsed)
+
+    def follow(value: Any) -> Any:  # noqa: ANN401  # any JSON value
+        for name in names or ():
+            try:
+                value = value.get(name)
+            except AttributeError:  # not an object
+                return None
+        return value
+
+    def search(value: Any) -> Any:  # noqa: ANN401  # any JSON value
+        try:
+            return parsed.search(value, options=_OPTIONS)
+        except (JMESPathError, ValueError, TypeError, OverflowError, OSError, ArithmeticError) as error:
+            raise ValueError(f"{expression}: {type(error).__name__}") from None
+
+    return search if names is None else follow
+
+
+def _names(node: Mapping[str, Any]) -> Sequence[str] | None:
+    """Return the names of a path of names; None for other expressions."""
+    if node["type"] == "field":
+        return (node["value"],)
+    if node["type"] != "subexpression":
+        return None
+    parts = [_names(child) for child in node["children"]]
+    return None if None in parts else [name for part in parts for name in part or ()]
 
 
 def find_all(expression: str, value: JSON) -> list[Any]:

@@ -27,7 +27,7 @@ def is_same(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # any J
     if isinstance(found, bool) or not isinstance(found, str | int):
         return False
     text = str(found)
-    if kind not in {EMAIL, PHONE}:
+    if text == asked or kind not in {EMAIL, PHONE}:
         return text == asked
     if normal(kind, text) == normal(kind, asked):
         return True

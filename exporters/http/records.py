@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from exporters.http import times
-from exporters.http.expressions import find
-from exporters.http.forms import HttpDatasetForm, HttpFieldForm, HttpRetentionForm, HttpSourceForm
+from exporters.http.expressions import find, finder
+from exporters.http.forms import HttpDatasetForm, HttpFieldForm, HttpRetentionForm, HttpSourceForm, TimesForm
 from exporters.http.hooks import Hooks
 from exporters.http.matching import PARENT
-from exporters.http.values import converted
+from exporters.http.values import converter
 from exporters.maps.forms import dataset_of
 from portability import api
 from portability.api import JSON, Dataset, FieldType, Gap, Record, RowRemark, Selection
@@ -22,6 +22,9 @@ FILE = "file"
 FILE_TEXT = "Name of the file beside the records, inside the folder of this dataset; null where there is no file."
 NOT_JSON = "not_json"
 """The reason of a gap for a value that its declared type cannot represent."""
+
+FieldReader: TypeAlias = Callable[[Any, Record], JSON]
+"""Reads a field from an item and the record of its parent. Raises ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class RecordMaker:
         self.dataset = _dataset(source, form)
         self._times = source.times
         self._hooks = hooks
-        self._at = {name: one.at or name for name, one in form.fields.items()}
+        self._readers = {name: _reader(one.at or name, one, source.times) for name, one in form.fields.items()}
+        self._retention = form.retention or HttpRetentionForm()
 
     def prepared(self, item: Any, parent: Record) -> Any:  # noqa: ANN401  # any JSON value
         """Return an item after the hook `record`. Raises ExporterFault for what is not an object."""
@@ -59,7 +63,7 @@ class RecordMaker:
         values = []
         for name in self.form.key:
             try:
-                value = self._value(name, self.form.fields[name], item, parent)
+                value = self._readers[name](item, parent)
             except ValueError:
                 value = None
             if value in (None, ""):
@@ -71,9 +75,9 @@ class RecordMaker:
         """Return the record of an item. Raises SourceRefused, ExporterFault."""
         record: dict[str, JSON] = {}
         faulty: list[str] = []
-        for name, one in self.form.fields.items():
+        for name, read in self._readers.items():
             try:
-                record[name] = self._value(name, one, item, parent)
+                record[name] = read(item, parent)
             except ValueError:
                 record[name] = None
                 faulty.append(name)
@@ -82,8 +86,8 @@ class RecordMaker:
         key = tuple(record[name] for name in self.form.key)
         if any(not isinstance(value, str | int) for value in key):
             raise SourceRefused(f"{self.form.name}: a record has a key that is neither text nor integer")
-        what = f"{self.form.name}/{'-'.join(map(str, key))}"
-        gaps = [Gap(f"{what}/{name}", NOT_JSON, key=key, fields=(name,)) for name in faulty]  # type: ignore[arg-type]  # checked above
+        named = f"{self.form.name}/{'-'.join(map(str, key))}" if faulty else ""
+        gaps = [Gap(f"{named}/{name}", NOT_JSON, key=key, fields=(name,)) for name in faulty]  # type: ignore[arg-type]  # checked above
         remarks = self._remarks(item, record, selection)
         withheld = [name for name, one in self.form.withheld.items() if self._has(one.at or name, item)]
         return MadeRecord(record, item, gaps, remarks, withheld)
@@ -93,17 +97,10 @@ class RecordMaker:
         if self.form.created is None:
             return None
         try:
-            found = self._value(self.form.created, self.form.fields[self.form.created], item, parent)
+            found = self._readers[self.form.created](item, parent)
         except ValueError:
             return None
         return datetime.fromisoformat(str(found)) if found is not None else None
-
-    def _value(self, name: str, one: HttpFieldForm, item: Any, parent: Record) -> JSON:  # noqa: ANN401  # as above
-        at = self._at[name]
-        found = parent.get(at.removeprefix(PARENT)) if at.startswith(PARENT) else find(at, item)
-        form = self._times if one.time is None else self._times.model_copy(update={"format": one.time})
-        is_ready = at.startswith(PARENT) and one.type is FieldType.DATETIME
-        return found if is_ready else converted(found, one.type, form)
 
     def _has(self, at: str, item: Any) -> bool:  # noqa: ANN401  # as above
         try:
@@ -126,7 +123,7 @@ class RecordMaker:
 
     def _is_past(self, item: Any, created: datetime | None, cutoff: datetime | None, moment: datetime) -> bool:  # noqa: ANN401  # as above
         """Return whether the period of an item is over: its own, or that of the register."""
-        retention = self.form.retention or HttpRetentionForm()
+        retention = self._retention
         if retention.hold is not None and _is_true(retention.hold, item):
             return False
         since, until = self._time(retention.since, item) or created, self._time(retention.until, item)
@@ -139,6 +136,18 @@ class RecordMaker:
             return times.parse(stated, self._times.format, self._times.zone) if stated is not None else None
         except ValueError:
             return None
+
+
+def _reader(at: str, one: HttpFieldForm, source_times: TimesForm) -> FieldReader:
+    """Return the function that reads a field from an item and the record of its parent. It raises ValueError."""
+    form = source_times if one.time is None else source_times.model_copy(update={"format": one.time})
+    convert, name = converter(one.type, form), at.removeprefix(PARENT)
+    if not at.startswith(PARENT):
+        find_value = finder(at)
+        return lambda item, _parent: convert(find_value(item))
+    if one.type is FieldType.DATETIME:
+        return lambda _item, parent: parent.get(name)  # it is converted already
+    return lambda _item, parent: convert(parent.get(name))
 
 
 def _is_true(at: str, item: Any) -> bool:  # noqa: ANN401  # any JSON value

@@ -16,19 +16,24 @@ from portability.api.times import microseconds
 WORDS = {"true": True, "false": False}
 
 
-def converted(value: Any, kind: FieldType, form: TimesForm) -> JSON:  # noqa: ANN401  # any JSON value
-    """Return a value in its declared type; an empty text is null for all types except texts.
+def converter(kind: FieldType, form: TimesForm) -> Callable[[Any], JSON]:
+    """Return the function that returns a value in its declared type; an empty text is null for all types except texts.
 
-    Raises: ValueError, without the value in its message.
+    It raises ValueError, without the value in its message.
     """
-    if value is None or (value == "" and kind is not FieldType.STRING):
-        return None
     if kind is FieldType.DATETIME:
-        return microseconds(times.parse(value, form.format, form.zone))
-    try:
-        return _CONVERTERS[kind](value)
-    except (ValueError, TypeError, ArithmeticError):
-        raise ValueError(f"it is not of the type {kind}") from None
+        return lambda value: None if value in (None, "") else microseconds(times.parse(value, form.format, form.zone))
+    convert, is_text = _CONVERTERS[kind], kind is FieldType.STRING
+
+    def converted(value: Any) -> JSON:  # noqa: ANN401  # any JSON value
+        if value is None or (value == "" and not is_text):
+            return None
+        try:
+            return convert(value)
+        except (ValueError, TypeError, ArithmeticError):
+            raise ValueError(f"it is not of the type {kind}") from None
+
+    return converted
 
 
 def _text(value: Any) -> str:  # noqa: ANN401  # as above

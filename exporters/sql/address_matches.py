@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, cast, null, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, cast, literal, null, or_, select, union_all
 
 from exporters.sql.addresses import Owner, had_it_together, is_of_one, same_name
 from exporters.sql.belonging import AddressBook, Belonging, ByAddress, ByMember
 from exporters.sql.columns import folded
 from exporters.sql.identifiers import at_tenants, names_any, written
+from exporters.sql.marks import is_set
 from exporters.sql.values import exact
 from portability.api import Identity, Subject, SubjectKind
 from portability.people.addresses import EMAIL, fold, is_national, normal
@@ -67,20 +68,18 @@ def known_addresses(
 def _read_known_addresses(
     connection: Connection, book: AddressBook, tenant: str, own: tuple[str, ...]
 ) -> Sequence[KnownAddress]:
-    found: dict[tuple[str, bytes], KnownAddress] = {}
     t = book.table
-    for kind, columns in book.addresses.items():
-        chosen = and_(
-            names_any(t.c[book.tenant], [tenant]), names_any(t.c[book.key], own), t.c[columns.since].is_not(None)
-        )
-        for (address,) in connection.execute(select(t.c[columns.address]).where(chosen).order_by(t.c[book.key])):
-            if not isinstance(address, str) or not address.strip():
-                continue
-            one = KnownAddress(kind, address, normal(kind, address))
-            if (kind, one.form) not in found:
-                owners = tuple(_owners(connection, book, tenant, one))
-                found[kind, one.form] = replace(one, owners=owners)
-    return tuple(found.values())
+    columns = [column for one in book.addresses.values() for column in (t.c[one.address], is_set(t.c[one.since]))]
+    own_rows = (names_any(t.c[book.tenant], [tenant]), names_any(t.c[book.key], own))
+    rows = connection.execute(select(*columns).where(*own_rows).order_by(t.c[book.key])).all()
+    found: dict[tuple[str, bytes], KnownAddress] = {}
+    for place, kind in enumerate(book.addresses):
+        for row in rows:
+            address, is_proved = row[2 * place : 2 * place + 2]
+            if is_proved and isinstance(address, str) and address.strip():
+                known = KnownAddress(kind, address, normal(kind, address))
+                found.setdefault((kind, known.form), known)
+    return _with_owners(connection, book, tenant, [*found.values()])
 
 
 def duplicates(connection: Connection, book: AddressBook, subject: Subject) -> Iterator[tuple[str, str, bool]]:
@@ -120,27 +119,29 @@ def matches(
 ) -> Iterator[tuple[str, str, str, bool]]:
     """Yield (tenant, kind of identity, key, whether it is certain) of rows that the subject's addresses lead to."""
     for belonging in belongings:
-        for rule in belonging.person:
-            if not isinstance(rule, ByAddress | ByMember):
-                continue
-            for tenant, own in own_records(book, subject).items():
-                key = ("matches", connection.engine, belonging.table, rule, tenant, own)
-                found = shared(key, partial(_matches, connection, book, belonging, rule, tenant, own))
-                yield from ((tenant, rule.gives, name, is_certain) for name, is_certain in found)
+        rules = [rule for rule in belonging.person if isinstance(rule, ByAddress | ByMember)]
+        for tenant, own in own_records(book, subject).items() if rules else ():
+            key = ("matches", connection.engine, belonging.table, tuple(rules), tenant, own)
+            found = shared(key, partial(_matches, connection, book, belonging, rules, tenant, own))
+            yield from ((tenant, kind, name, is_certain) for kind, name, is_certain in found)
 
 
 def _matches(
     connection: Connection,
     book: AddressBook,
     belonging: Belonging,
-    rule: ByAddress | ByMember,
+    rules: Sequence[ByAddress | ByMember],
     tenant: str,
     own: tuple[str, ...],
-) -> Sequence[tuple[str, bool]]:
+) -> Sequence[tuple[str, str, bool]]:
     known = known_addresses(connection, book, tenant, own)
-    if isinstance(rule, ByAddress):
-        return [*_by_address(connection, belonging, rule, tenant, own, known)]
-    return [*_by_member(connection, belonging, rule, tenant, own, known)]
+    by_address = [rule for rule in rules if isinstance(rule, ByAddress)]
+    found = [*_by_addresses(connection, belonging, by_address, tenant, own, known)]
+    for rule in rules:
+        if isinstance(rule, ByMember):
+            members = _by_member(connection, belonging, rule, tenant, own, known)
+            found += [(rule.gives, name, is_certain) for name, is_certain in members]
+    return found
 
 
 def identities(source: str, found: Iterator[tuple[str, str, str, bool]]) -> Iterator[Identity]:
@@ -149,29 +150,46 @@ def identities(source: str, found: Iterator[tuple[str, str, str, bool]]) -> Iter
         yield Identity(source, kind, key, verified=is_certain, tenant=tenant)
 
 
-def _by_address(
+def _by_addresses(
     connection: Connection,
     belonging: Belonging,
-    rule: ByAddress,
+    rules: Sequence[ByAddress],
     tenant: str,
     own: Collection[str],
     known: Sequence[KnownAddress],
-) -> Iterator[tuple[str, bool]]:
-    t = belonging.table
-    columns = [written(t.c[belonging.key]), t.c[rule.address], *(exact(t.c[name]) for name in rule.at)]
-    for one in known:
-        if one.kind != rule.identity:
-            continue
-        conditions = [names_any(t.c[belonging.tenant or ""], [tenant]), t.c[rule.unlinked].is_(None)]
-        conditions.append(may_contain(t.c[rule.address], one.kind, one.address))
-        conditions += [condition.on(t) for condition in (*rule.where, *belonging.where)]
-        for key, address, *times in connection.execute(
-            select(*columns).where(*conditions).order_by(t.c[belonging.key])
-        ):
+) -> Iterator[tuple[str, str, bool]]:
+    """Yield what the rules of a table find, by one statement for all of them and all addresses."""
+    searched = {number: [one for one in known if one.kind == rule.identity] for number, rule in enumerate(rules)}
+    width = max((len(rule.at) for rule in rules), default=0)
+    parts = [_candidates(belonging, rules[n], n, tenant, ones, width) for n, ones in searched.items() if ones]
+    if not parts:
+        return
+    rows = connection.execute(union_all(*parts)).all()
+    for number, key, address, *times in sorted(rows, key=lambda row: (row[0], row[1])):
+        for one in searched[number]:
             if one.equals(address):
-                yield key, is_of_one(one.owners, own, _first_time(times))
+                yield rules[number].gives, key, is_of_one(one.owners, own, _first_time(times))
             elif is_national(one.kind, address, one.address):
-                yield key, False
+                yield rules[number].gives, key, False
+
+
+def _candidates(
+    belonging: Belonging, rule: ByAddress, number: int, tenant: str, searched: Sequence[KnownAddress], width: int
+) -> Select[Any]:
+    """Select the number of the rule, key, address and times of the rows that may have one of the addresses."""
+    t = belonging.table
+    times = [exact(t.c[name]) for name in rule.at]
+    columns: list[ColumnElement[Any]] = [
+        literal(number),
+        written(t.c[belonging.key]),
+        cast(t.c[rule.address], Text),
+        *times,
+    ]
+    columns += [cast(null(), Text) for _missing in range(len(times), width)]
+    may_have = or_(*(may_contain(t.c[rule.address], one.kind, one.address) for one in searched))
+    conditions = [names_any(t.c[belonging.tenant or ""], [tenant]), t.c[rule.unlinked].is_(None), may_have]
+    conditions += [condition.on(t) for condition in (*rule.where, *belonging.where)]
+    return select(*columns).where(*conditions)
 
 
 def _by_member(
@@ -202,16 +220,32 @@ def _by_member(
             yield key, any(is_of_one(one.owners, own, moment) for one in met)
 
 
-def _owners(connection: Connection, book: AddressBook, tenant: str, one: KnownAddress) -> Iterator[Owner]:
-    """Yield everyone at the tenant who has this address."""
-    t, columns = book.table, book.addresses[one.kind]
+def _with_owners(
+    connection: Connection, book: AddressBook, tenant: str, known: Sequence[KnownAddress]
+) -> Sequence[KnownAddress]:
+    """Return the addresses, each with everyone at the tenant who has it."""
+    if not known:
+        return ()
+    t = book.table
     until = null() if book.until is None else exact(t.c[book.until])
-    asked = (written(t.c[book.key]), t.c[columns.address], exact(t.c[columns.since]), until, t.c[book.name])
-    at_tenant = names_any(t.c[book.tenant], [tenant])
-    rows = select(*asked).where(at_tenant, may_contain(t.c[columns.address], one.kind, one.address))
-    for key, other, since, until, name in connection.execute(rows.order_by(t.c[book.key])):
-        if one.equals(other):
-            yield Owner(key, _time(since), _time(until), name)
+    stated = [column for one in book.addresses.values() for column in (t.c[one.address], exact(t.c[one.since]))]
+    candidates = or_(*(may_contain(t.c[book.addresses[one.kind].address], one.kind, one.address) for one in known))
+    query = select(written(t.c[book.key]), until, t.c[book.name], *stated)
+    rows = connection.execute(
+        query.where(names_any(t.c[book.tenant], [tenant]), candidates).order_by(t.c[book.key])
+    ).all()
+    places = {kind: 3 + 2 * number for number, kind in enumerate(book.addresses)}
+    return [
+        replace(
+            one,
+            owners=tuple(
+                Owner(row[0], _time(row[places[one.kind] + 1]), _time(row[1]), row[2])
+                for row in rows
+                if one.equals(row[places[one.kind]])
+            ),
+        )
+        for one in known
+    ]
 
 
 def _with_proved_email(

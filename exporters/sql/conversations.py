@@ -79,6 +79,8 @@ class Whole:
     """The field of the parts that refers to the conversation."""
     spoken: str
     """The part with a field `text`, which determines the size of a conversation."""
+    joined: ColumnElement[bool]
+    """The condition for the rows of this part that belong to a row of the parent."""
     shape: ConversationShape
 
 
@@ -189,9 +191,10 @@ def _page(
         return None
     marks = remarks_of(whole.parent, subject, selection)
     with reading(sources.database, whole.dataset.name, lenient=lenient) as connection:
-        found = connection.execute(statement(whole.parent, rows, BATCH_CONVERSATIONS, marks))
-        parents = list(take(whole.parent, found.all(), marks))
-        kept = parents[: _fitting(connection, whole, parents)]
+        query = statement(whole.parent, rows, BATCH_CONVERSATIONS, marks).add_columns(_text_bytes(whole))
+        found = connection.execute(query).all()
+        parents = list(take(whole.parent, [row[:-1] for row in found], marks))
+        kept = parents[: _fitting([int(row[-1]) for row in found])]
         children = _children(connection, whole, kept, selection)
     return kept, children, marks, len(kept) < len(parents) or len(parents) == BATCH_CONVERSATIONS
 
@@ -249,19 +252,23 @@ def named(record: Record, **names: str) -> dict[str, JSON]:
     return {name: record[field] for name, field in names.items()}
 
 
-def _fitting(connection: Connection, whole: Whole, parents: Sequence[TakenColumns]) -> int:
-    """Return how many of the conversations fit into one batch: at least one, if there is any."""
+def _text_bytes(whole: Whole) -> ColumnElement[int]:
+    """Return the size of what was spoken or written in a conversation, as an expression for a row of the parent."""
     spoken = whole.parts[whole.spoken]
     columns = dict(zip((field.name for field in spoken.dataset.fields), spoken.columns, strict=False))
-    link, size = columns[whole.link], func.coalesce(func.sum(func.length(columns["text"])), 0)
-    query = select(link, size + SEGMENT_BYTES * func.count()).select_from(spoken.origin).group_by(link)
-    sizes = dict(tuple(row) for row in connection.execute(query.where(_of(whole, parents))))
+    size = func.coalesce(func.sum(func.length(columns["text"])), 0) + SEGMENT_BYTES * func.count()
+    query = select(size).select_from(spoken.table).where(whole.joined)
+    return query.correlate(whole.parent.table).scalar_subquery()
+
+
+def _fitting(sizes: Sequence[int]) -> int:
+    """Return how many of the conversations with these sizes fit into one batch: at least one, if there is any."""
     total_bytes = 0
-    for count, one in enumerate(parents):
-        total_bytes += int(sizes.get(one.record["id"], 0))
+    for count, size in enumerate(sizes):
+        total_bytes += size
         if count and total_bytes > BATCH_BYTES:
             return count
-    return len(parents)
+    return len(sizes)
 
 
 def _children(

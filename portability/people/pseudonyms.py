@@ -31,6 +31,8 @@ class PseudonymScope:
     """The column of the table that names the export or feed."""
     id: str
     key: bytes = field(repr=False)
+    is_new: bool
+    """Whether the key was made just now: there are no pseudonyms yet."""
 
 
 def numbers(connection: Connection, export_id: str, kind: str, values: Iterable[str]) -> Mapping[str, int]:
@@ -44,8 +46,10 @@ def numbers(connection: Connection, export_id: str, kind: str, values: Iterable[
     matching = (scope.owner == scope.id, table.c.kind == kind)
     last_number = select(func.max(table.c.number)).where(*matching).scalar_subquery()
     wanted = or_(table.c.digest.in_(list(digests.values())), table.c.number == last_number)
-    found = connection.execute(select(table.c.digest, table.c.number).where(*matching, wanted))
-    known: dict[str, int] = {row.digest: row.number for row in found}
+    known: dict[str, int] = {}
+    if not scope.is_new:
+        found = connection.execute(select(table.c.digest, table.c.number).where(*matching, wanted))
+        known = {row.digest: row.number for row in found}
     last = max(known.values(), default=0)
     new = dict.fromkeys(digest for digest in digests.values() if digest not in known)
     given = {digest: number for number, digest in enumerate(new, last + 1)}
@@ -67,20 +71,23 @@ def _scope(connection: Connection, export_id: str) -> PseudonymScope:
     matching = EXPORT.c.id == export_id
     # A worker that lost its lease must not leave a key behind that would never be erased.
     is_running = and_(EXPORT.c.began_at.is_not(None), EXPORT.c.ended_at.is_(None))
-    key = func.coalesce(EXPORT.c.pseudonym_key, secrets.token_hex(KEY_BYTES))
+    new = secrets.token_hex(KEY_BYTES)
+    key = func.coalesce(EXPORT.c.pseudonym_key, new)
     keyed = update(EXPORT).where(matching, is_running).values(pseudonym_key=key)
     found = connection.execute(keyed.returning(EXPORT.c.pseudonym_key, EXPORT.c.feed_id)).one_or_none()
     # A failover may have lost the row of an export that a worker still writes.
     if found is None:
         raise LeaseLost(f"export {export_id} is not running: no pseudonyms can be assigned")
     if found.feed_id is None:
-        return PseudonymScope(TABLE, TABLE.c.export_id, export_id, bytes.fromhex(found.pseudonym_key))
-    key = func.coalesce(FEED.c.pseudonym_key, secrets.token_hex(KEY_BYTES))
+        has_new = found.pseudonym_key == new
+        return PseudonymScope(TABLE, TABLE.c.export_id, export_id, bytes.fromhex(found.pseudonym_key), has_new)
+    new = secrets.token_hex(KEY_BYTES)
+    key = func.coalesce(FEED.c.pseudonym_key, new)
     keyed = update(FEED).where(FEED.c.id == found.feed_id, FEED.c.ended_at.is_(None)).values(pseudonym_key=key)
     of_feed: str | None = connection.scalar(keyed.returning(FEED.c.pseudonym_key))
     if of_feed is None:
         raise LeaseLost(f"feed {found.feed_id} has ended: no pseudonyms can be assigned")
-    return PseudonymScope(OF_FEED, OF_FEED.c.feed_id, found.feed_id, bytes.fromhex(of_feed))
+    return PseudonymScope(OF_FEED, OF_FEED.c.feed_id, found.feed_id, bytes.fromhex(of_feed), of_feed == new)
 
 
 def _digest(key: bytes, kind: str, value: str) -> str:

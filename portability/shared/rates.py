@@ -30,7 +30,9 @@ class SharedRates:
         paused = [self._redis.pttl(_pause_key(rate.bucket)) for rate in rates]
         if (longest_ms := max(paused, default=0)) > 0:
             return longest_ms / 1000
-        full = [wait for rate in rates if (wait := self._full_for(rate)) > 0]
+        # A single window is taken or full by one command; of several, none is taken if one is full.
+        several = rates if len(rates) > 1 else ()
+        full = [wait for rate in several if (wait := self._full_for(rate)) > 0]
         if full:
             return max(full)
         for rate in rates:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Select, case, func, select
 from exporters.reference import schema
 from exporters.reference.maps import TABLES, form_of, relations
 from exporters.sql.mapped.compiling import sources_of
-from exporters.sql.mapped.look_ups import look_up
+from exporters.sql.mapped.look_ups import look_ups
 from exporters.sql.rows import rows_of, statement
 from exporters.sql.source import TableSource
 from portability.api import Identity, Selection, Subject, SubjectKind
@@ -116,10 +116,10 @@ def test_a_user_s_contacts_are_found_by_an_index(large_platform: Engine) -> None
         connection.exec_driver_sql("UPDATE contacts SET email = id || '@example.org', email_verified_at = created_at")
     with large_platform.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE contacts")
-    (first, *_) = (look_up(one, TABLES) for one in form_of("crm").identity if one.kind == "email")
+    (first, *_) = (one for one in look_ups(form_of("crm").identity, TABLES) if one.kind == "email")
     conditions = first._conditions(Identity("account", "email", "con_7@example.org", verified=True))
     assert conditions is not None
-    plan = explained(large_platform, select(first.value).where(*conditions))
+    plan = explained(large_platform, select(first.found[0].column).where(*conditions))
     assert "contacts_by_email" in plan, plan
     assert "Seq Scan" not in plan, plan
 

@@ -29,16 +29,17 @@ def is_unknown(
 
     `lines` are the plan's lines with the expected number of records; None: the source cannot count.
 
-    A source knows it if it says so, or has a record of it; records of requests for data do not count. Where no source
-    can say whether it knows a subject, the identity that the request was accepted with counts: the answer is False.
+    A source knows it if it has a record of it, or says so; records of requests for data do not count. The counts are
+    there already, so sources are asked only if none of them shows a record. Where no source can say whether it knows a
+    subject, the identity that the request was accepted with counts: the answer is False.
 
     Raises: SourceError if a source gives no answer and no other one knows the subject.
     """
-    answers, fault = _statements(subject, exporters, patience)
-    if True in answers or (False not in answers and fault is None):
-        return False
     evidence = [(line, expected) for line, expected in lines if not line.dataset.of_requests]
     if any(line.state is not DatasetState.PENDING or (expected or 0) > 0 for line, expected in evidence):
+        return False
+    answers, fault = _statements(subject, exporters, patience)
+    if True in answers or (False not in answers and fault is None):
         return False
     uncounted = [line for line, expected in evidence if expected is None]
     for found, error in _have_records(uncounted, exporters, selection, patience):

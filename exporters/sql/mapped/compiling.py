@@ -26,7 +26,7 @@ from exporters.sql.mapped.belongings import (
     step_of,
 )
 from exporters.sql.mapped.catalogue import Catalogue
-from exporters.sql.mapped.documents import documents_of, whole_of
+from exporters.sql.mapped.documents import documents_of, of_parent, whole_of
 from exporters.sql.mapped.field_columns import field_column, joined_column
 from exporters.sql.mapped.forms import FileForm, SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.uses import TIMES, ColumnNeed, used_columns
@@ -175,10 +175,7 @@ def _origin(stated: SqlDatasetForm, parent: SqlDatasetForm | None, tables: Table
     tenant = None if stated.tenant is None else table.c[stated.tenant]
     if parent is not None and stated.part_of is not None:
         p = tables[parent.table]
-        same = [table.c[stated.part_of.column] == p.c[stated.part_of.key]]
-        if tenant is not None and parent.tenant is not None:
-            same.append(tenant == p.c[parent.tenant])
-        origin = origin.outerjoin(p, and_(*same))
+        origin = origin.outerjoin(p, of_parent(stated, table, parent, p))
     if stated.join is not None:
         step = step_of(stated.join, tables)
         same = [table.c[step.key] == step.table.c[step.here], *(one.on(step.table) for one in step.where)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import ColumnElement, Table, and_, false
+
 from exporters.maps.hooks import load_hook
 from exporters.sql import conversations
 from exporters.sql.conversations import ConversationShape, Whole
@@ -35,14 +37,28 @@ def whole_of(form: SqlSourceForm, sources: Sequence[TableSource]) -> Whole | Non
         return None
     by_name, parts = {one.dataset.name: one for one in sources}, form.parts(stated.dataset)
     shape: ConversationShape = load_hook(stated.shape)
+    parent, spoken = by_name[stated.dataset], by_name[stated.spoken]
+    forms = {one.name: one for one in form.dataset}
+    joined = of_parent(forms[stated.spoken], spoken.table, forms[stated.dataset], parent.table)
     return Whole(
         dataset=documents_of(form, stated),
-        parent=by_name[stated.dataset],
+        parent=parent,
         parts={one.name: by_name[one.name] for one in parts},
         link=link_of(parts[0]),
         spoken=stated.spoken,
+        joined=joined,
         shape=shape,
     )
+
+
+def of_parent(part: SqlDatasetForm, table: Table, parent: SqlDatasetForm, parents: Table) -> ColumnElement[bool]:
+    """Return the condition that a row of a part belongs to a row of its parent; both name the same tenant."""
+    if part.part_of is None:
+        return false()
+    same = [table.c[part.part_of.column] == parents.c[part.part_of.key]]
+    if part.tenant is not None and parent.tenant is not None:
+        same.append(table.c[part.tenant] == parents.c[parent.tenant])
+    return and_(*same)
 
 
 def link_of(part: SqlDatasetForm) -> str:

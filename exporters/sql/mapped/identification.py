@@ -13,7 +13,7 @@ from exporters.sql.belonging import AddressBook, Relations, shared, sole
 from exporters.sql.identifiers import REQUESTED, names_any
 from exporters.sql.mapped.belongings import Tables, book_of
 from exporters.sql.mapped.forms import SqlSourceForm
-from exporters.sql.mapped.look_ups import LookUp, look_up, staff_identities
+from exporters.sql.mapped.look_ups import LookUp, look_ups, staff_identities
 from exporters.sql.mapped.way_forms import AddressRowsForm, MemberRowsForm
 from exporters.sql.sole_addresses import AddressUsers
 from portability.api import ADDRESS_KINDS, STAFF_IDENTITY, Identity, IdentityUse, Subject, SubjectKind
@@ -101,7 +101,7 @@ class Identification:
     @cached_property
     def look_ups(self) -> tuple[LookUp, ...]:
         """Return the look-ups of the map."""
-        return tuple(look_up(one, self.tables) for one in self.form.identity)
+        return tuple(look_ups(self.form.identity, self.tables))
 
     @cached_property
     def book(self) -> AddressBook | None:

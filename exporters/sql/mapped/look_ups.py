@@ -5,11 +5,12 @@ The database selects candidates; here each of them is compared with the identity
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, literal, null, select
 
 from exporters.sql.belonging import Belonging, ByColumn, RowCondition
 from exporters.sql.identifiers import fitting, is_among, own, written
@@ -23,20 +24,33 @@ from portability.people.resolution import shared
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityColumn:
+    """A column with identities that a look-up finds."""
+
+    column: Column[str]
+    gives: str
+    """Their kind."""
+    verified: Column[str] | bool
+
+    @property
+    def proved(self) -> ColumnElement[bool]:
+        """Return whether the identity of a row is proved, as an expression."""
+        return literal(self.verified) if isinstance(self.verified, bool) else is_set(self.verified)
+
+
+@dataclass(frozen=True, slots=True)
 class LookUp:
-    """A look-up in one table."""
+    """A look-up in one table, which may find several identities in a row."""
 
     table: Table
     kind: str
     """The kind of the identity that `column` contains."""
     column: Column[str]
-    value: Column[str]
-    gives: str
     tenant: Column[str] | None
-    verified: Column[str] | bool
     where: tuple[RowCondition, ...]
     kinds: frozenset[SubjectKind] | None
     """Kinds of subjects for which it is made; None: all."""
+    found: tuple[IdentityColumn, ...]
 
     def serves(self, subject: Subject) -> bool:
         """Return whether it is made for a subject."""
@@ -46,13 +60,21 @@ class LookUp:
         """Yield the identities that the rows of the subject give, in a stable order."""
         for known in self._known(subject) if self.serves(subject) else ():
             # Several exporters of a platform state the same look-up: it is made once in a round of a resolution.
-            key = ("look-up", connection.engine, self.column, self.value, self.tenant, self.verified, self.where, known)
-            for value, tenant, is_verified in shared(key, partial(self._found, connection, known)):
-                if value:
-                    yield Identity(source, self.gives, value, verified=is_verified, tenant=tenant)
+            key = ("look-up", connection.engine, self.column, self.tenant, self.where, self.found, known)
+            for gives, value, tenant, is_verified in shared(key, partial(self._values, connection, known)):
+                yield Identity(source, gives, value, verified=is_verified, tenant=tenant)
 
-    def _found(self, connection: Connection, known: Identity) -> Sequence[tuple[str, str | None, bool]]:
-        return [*self._rows(connection, known)]
+    def _values(self, connection: Connection, known: Identity) -> Sequence[tuple[str, str, str | None, bool]]:
+        """Return (kind, value, tenant, whether it is proved) of the rows that contain an identity."""
+        rows = [*self._rows(connection, known)]
+        return [
+            (one.gives, value, tenant, is_verified)
+            for place, one in enumerate(self.found)
+            for value, is_verified, tenant in sorted(
+                ((row[2 * place], bool(row[2 * place + 1]), tenant) for tenant, row in rows if row[2 * place]),
+                key=lambda found: found[0],
+            )
+        ]
 
     def is_known(self, connection: Connection, subject: Subject) -> bool:
         """Return whether a row contains the identity that the request names."""
@@ -65,19 +87,18 @@ class LookUp:
             if one.kind == self.kind and one.verified and not is_elsewhere:
                 yield one
 
-    def _rows(self, connection: Connection, known: Identity) -> Iterator[tuple[str, str | None, bool]]:
-        """Yield (value, tenant, whether it is proved) of the rows that contain an identity; empty without a value."""
+    def _rows(self, connection: Connection, known: Identity) -> Iterator[tuple[str | None, Sequence[Any]]]:
+        """Yield the tenant, and value and proof of each found column, of the rows that contain an identity."""
         conditions = self._conditions(known)
         if conditions is None:
             return
-        texts: Sequence[ColumnElement[str]] = [written(self.column), written(self.value)]
-        tenant = [] if self.tenant is None else [written(self.tenant)]
-        proved = [] if isinstance(self.verified, bool) else [is_set(self.verified)]
-        rows = select(*texts, *proved, *tenant).where(*conditions).order_by(self.value)
-        for found, value, *others in connection.execute(rows):
-            is_verified = self.verified if isinstance(self.verified, bool) else bool(others[0])
-            if _is_same(known, found):
-                yield value or "", str(others[-1]) if tenant else None, is_verified
+        tenant = null() if self.tenant is None else written(self.tenant)
+        found = [column for one in self.found for column in (written(one.column), one.proved)]
+        for value, at_tenant, *others in connection.execute(
+            select(written(self.column), tenant, *found).where(*conditions)
+        ):
+            if _is_same(known, value):
+                yield None if self.tenant is None else str(at_tenant), others
 
     def _conditions(self, known: Identity) -> list[ColumnElement[bool]] | None:
         """Return the conditions for rows that may contain an identity; None: no row can."""
@@ -97,20 +118,29 @@ class LookUp:
         return [*conditions, is_among(self.tenant, named)]
 
 
-def look_up(stated: SqlIdentityForm, tables: Tables) -> LookUp:
-    """Return the look-up that a map states."""
-    table = tables[stated.table]
-    return LookUp(
-        table,
-        stated.kind,
-        table.c[stated.column],
-        table.c[stated.value],
-        stated.gives,
-        None if stated.tenant is None else table.c[stated.tenant],
-        table.c[stated.verified] if isinstance(stated.verified, str) else stated.verified,
-        conditions_of(stated.where),
-        stated.kinds,
-    )
+def look_ups(stated: Iterable[SqlIdentityForm], tables: Tables) -> Iterator[LookUp]:
+    """Yield the look-ups that a map states; those that read the same rows are one."""
+    found: dict[Hashable, list[SqlIdentityForm]] = {}
+    for one in stated:
+        found.setdefault((one.table, one.kind, one.column, one.tenant, one.where, one.kinds), []).append(one)
+    for same in found.values():
+        one, table = same[0], tables[same[0].table]
+        yield LookUp(
+            table,
+            one.kind,
+            table.c[one.column],
+            None if one.tenant is None else table.c[one.tenant],
+            conditions_of(one.where),
+            one.kinds,
+            tuple(
+                IdentityColumn(
+                    table.c[each.value],
+                    each.gives,
+                    table.c[each.verified] if isinstance(each.verified, str) else each.verified,
+                )
+                for each in same
+            ),
+        )
 
 
 def staff_identities(

@@ -73,6 +73,15 @@ def test_a_person_may_refuse_with_a_letter_of_its_own(tmp_path: Path) -> None:
     assert messages(made, identifier)[-1] == "not_found"
 
 
+def test_a_source_with_records_is_not_asked(tmp_path: Path) -> None:
+    """The counts show a record: no source has to say whether it knows the subject, and its fault costs nothing."""
+    refused = KnowingSource([], says=AssertionError("it was asked"))
+    made = world(tmp_path, {"register": refused, "made": MadeUpExporter(things(2))})
+    identifier = made.request()
+    made.advance_all()
+    assert (made.view(identifier)["state"], made.view(identifier)["complete"]) == ("ready", True)
+
+
 def test_records_are_an_answer_without_an_account(tmp_path: Path) -> None:
     """An account that is gone, with rows that are still stored: they are delivered."""
     made = world(tmp_path, {"register": KnowingSource([]), "made": MadeUpExporter(things(2))})

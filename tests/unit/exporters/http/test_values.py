@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import jmespath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from exporters.http.matching import is_same, kept
 from exporters.http.places import from_cursor, to_cursor
 from exporters.http.rates import parse_rate
 from exporters.http.templates import UnsafeValue, fill, fill_body, fill_params, fill_path
-from exporters.http.values import converted
+from exporters.http.values import converter
 from portability.api import FieldType, Rate
 
 HOSTILE = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=320)
@@ -77,6 +78,15 @@ def test_filters() -> None:
     assert list(templates.names_in('{"field": {x|json}, "y": {a.b}}')) == ["x", "a.b"]
 
 
+@pytest.mark.parametrize("expression", ["a", "a.b", "a.b.c", '"a"."b"', "a.b[0]", "a | b"])
+@pytest.mark.parametrize(
+    "value", [{"a": {"b": {"c": 1}}}, {"a": {"b": [2]}}, {"a": "text"}, {"a": None}, {}, [], "a", None]
+)
+def test_names_alone_are_found_as_jmespath_finds_them(expression: str, value: Any) -> None:
+    """A path of names is followed without the interpreter, also through texts, lists and null."""
+    assert find(expression, value) == jmespath.search(expression, value)
+
+
 def test_functions_of_expressions() -> None:
     """The seven own functions; null stays null, and a value of another type is a fault without the value."""
     item = {"t": "a; b;;c", "b": "aMOk\nIQ==", "n": "+49 30/12", "e": "1790848800", "m": "Ann@X.test", "z": None}
@@ -117,7 +127,7 @@ def test_functions_of_expressions() -> None:
 )
 def test_values_get_their_declared_type(value: Any, kind: FieldType, expected: Any) -> None:
     """Numbers in texts, texts of numbers, and exact decimals."""
-    assert converted(value, kind, TimesForm()) == expected
+    assert converter(kind, TimesForm())(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,7 +150,7 @@ def test_values_get_their_declared_type(value: Any, kind: FieldType, expected: A
 def test_a_value_of_another_type_is_a_fault(value: Any, kind: FieldType) -> None:
     """Nothing is guessed: such a value becomes null, with a gap."""
     with pytest.raises(ValueError, match=r"it is not|surrogates"):
-        converted(value, kind, TimesForm())
+        converter(kind, TimesForm())(value)
 
 
 def test_times_are_written_as_they_are_read() -> None:
