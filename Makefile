@@ -77,11 +77,10 @@ check: .venv/dev.stamp ## style, types and the arrows between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
 
-docs: .venv/dev.stamp ## write anew what is made of the code: docs/architecture.md, cli.md, man/, cli/help.json, requirements.md, importing-columns.md, register.json
+docs: .venv/dev.stamp ## write anew what is made of the code: docs/architecture.md, cli.md, man/, requirements.md, importing-columns.md, register.json
 	$(BIN)/python tests/support/architecture.py
 	$(BIN)/python tests/support/cli_reference.py
 	$(BIN)/python tests/support/man_page.py
-	$(BIN)/python tests/support/command_help.py
 	$(BIN)/python tests/support/requirement_list.py
 	PYTHONPATH=.:tests/support $(BIN)/python tests/support/import_columns.py
 	$(BIN)/portability plugins --register --public --json > docs/register.json

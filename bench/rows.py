@@ -134,9 +134,7 @@ def place_of(rows: int, *, has_outbox: bool = False) -> Iterator[StoredRows]:
 
 
 @contextmanager
-def place_in(
-    around: Surroundings, rows: int, *, has_outbox: bool = False, **settings: object
-) -> Iterator[StoredRows]:
+def place_in(around: Surroundings, rows: int, *, has_outbox: bool = False, **settings: object) -> Iterator[StoredRows]:
     """Insert `rows` rows on running servers; with `has_outbox` their changes are stated in an outbox table.
 
     `settings` are those of the export.

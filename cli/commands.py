@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from pkgutil import resolve_name
 
 import click
@@ -168,23 +166,7 @@ TOPICS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 The sentences are here, too, so that `portability --help` imports no command.
 """
 
-HELP = Path(__file__).with_name("help.json")
-"""The lines of each command's help by its words; `make docs` writes it, so that `verify --help` imports no command."""
-
-HELP_WIDTH = 78
-"""Columns of these lines: click's width for a terminal of 80 columns or more, and for a pipe."""
-
 COMMANDS: Mapping[str, str] = {name: place for topic in TOPICS.values() for name, (place, _about) in topic.items()}
-
-
-def written_help(context: click.Context, arguments: Sequence[str]) -> str | None:
-    """Return the text of `COMMAND ... --help` from the file, if it is there and the terminal has the file's width."""
-    *words, last = arguments
-    if last not in context.help_option_names or context.make_formatter().width != HELP_WIDTH:
-        return None
-    texts: Mapping[str, Sequence[str]] = json.loads(HELP.read_bytes())
-    lines = texts.get(" ".join(words))
-    return None if lines is None else "\n".join(lines)
 
 
 class TopicGroup(click.Group):
@@ -203,9 +185,6 @@ class TopicGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; an unknown name raises NoSuchCommand with the nearest names, which click cannot know."""
-        if (text := written_help(ctx, args)) is not None:
-            click.echo(text)
-            ctx.exit()
         try:
             return super().resolve_command(ctx, args)
         except NoSuchCommand as error:

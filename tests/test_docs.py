@@ -13,7 +13,6 @@ from pkgutil import resolve_name
 
 import cli_reference
 import click
-import command_help
 import man_page
 import pytest
 import repository
@@ -21,7 +20,7 @@ from prometheus_client.core import Metric
 from repository import ROOT, table
 
 from bench.__main__ import FIGURES
-from cli.commands import COMMANDS, HELP
+from cli.commands import COMMANDS
 from cli.context import exit_code
 from portability import api, metrics, testing
 from portability.api import CheckedDeclaration, Coverage
@@ -68,16 +67,6 @@ def test_the_manual_page_is_what_help_prints() -> None:
     made = subprocess.run([sys.executable, man_page.__file__, "--print"], capture_output=True, text=True, check=True)
 
     assert man_page.PAGE.read_text() == made.stdout
-
-
-def test_the_file_of_help_is_what_help_prints() -> None:
-    """The program prints each command's help from cli/help.json; `make docs` writes it."""
-    # As above.
-    made = subprocess.run(
-        [sys.executable, command_help.__file__, "--print"], capture_output=True, text=True, check=True
-    )
-
-    assert HELP.read_text() == made.stdout
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")

@@ -45,18 +45,15 @@ that your shell reads when it starts:
 
 
 def commands(
-    command: click.Command = main,
-    name: str = "portability",
-    parent: click.Context | None = None,
-    columns: int = WIDTH,
+    command: click.Command = main, name: str = "portability", parent: click.Context | None = None
 ) -> Iterator[click.Context]:
     """The command and all below it, in the order of `--help`, each in the context that its help is printed in."""
     context = click.Context(
         command,
         parent=parent,
         info_name=name,
-        terminal_width=columns,
-        max_content_width=columns,
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
         **command.context_settings,
     )
     yield context
@@ -64,7 +61,7 @@ def commands(
         for word in command.list_commands(context):
             below = command.get_command(context, word)
             assert below is not None, word
-            yield from commands(below, word, context, columns)
+            yield from commands(below, word, context)
 
 
 def render() -> str:

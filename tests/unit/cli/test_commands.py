@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,9 +14,7 @@ from click.testing import Result
 from factories import World
 from prometheus_client.parser import text_string_to_metric_families
 
-from cli import commands
-from cli.commands import COMMANDS, HELP, TOPICS
-from cli.main import main
+from cli.commands import COMMANDS, TOPICS
 from demo import extra
 from portability.database.engine import reading
 from portability.requests.states import ExportState
@@ -57,62 +54,6 @@ def test_the_list_imports_no_command() -> None:
     program = "import sys; from cli.main import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"sqlalchemy", "fastapi", "rq", "cli.web"} & {*done.stdout.split("\n")[-2].split()}
-
-
-def test_the_help_of_each_command_imports_no_command() -> None:
-    """`portability verify --help` answers at once: the help of all commands needs click alone."""
-    heavy = {
-        "cryptography",
-        "sqlalchemy",
-        "rich",
-        "orjson",
-        "pydantic",
-        "fastapi",
-        "rq",
-        "redis",
-        "httpx",
-        "portability",
-    }
-    program = f"""
-import json, sys
-from cli.main import main
-for words in json.loads(sys.stdin.read()):
-    main([*words.split(), "--help"], standalone_mode=False)
-print([name for name in sys.modules if name.startswith("cli.") or name in {heavy}])
-"""
-    words = [*json.loads(HELP.read_text())]
-    done = subprocess.run(
-        [sys.executable, "-c", program], input=json.dumps(words), capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "['cli.commands', 'cli.main']"
-    assert done.stdout.count("\n  -h, --help ") == len(words) > len(COMMANDS)
-
-
-@pytest.mark.parametrize(("columns", "imported"), [(120, False), (80, False), (79, True)])
-def test_the_help_fits_a_narrow_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, *, imported: bool
-) -> None:
-    """The file has lines for 80 columns; for a narrower terminal click makes them from the command."""
-    made: list[str] = []
-
-    def remember(place: str) -> object:
-        made.append(place)
-        return resolve_name(place)
-
-    monkeypatch.setattr(commands, "resolve_name", remember)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((columns, 24)))
-    main(["verify", "--help"], standalone_mode=False)
-    shown = capsys.readouterr().out
-    assert made == ["cli.verify:verify"] * imported
-    assert max(map(len, shown.splitlines())) <= columns
-    assert "--jwks FILE|URL" in shown
-
-
-def test_words_that_the_file_of_help_does_not_have_reach_the_command(run: Run) -> None:
-    """An unknown option or command is the same error as without `--help`; arguments change nothing."""
-    assert run("verify", "--absent", "--help").exit_code == 2
-    assert run("feeds", "absent", "--help").exit_code == 2
-    assert run("verify", "archive.zip", "-h").stdout.startswith("Usage: ")
 
 
 @pytest.mark.parametrize("command", ["demo", "up", "seed"])

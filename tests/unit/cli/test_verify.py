@@ -99,6 +99,17 @@ def test_without_keys_and_without_a_folder(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_its_help_imports_nothing_that_prints_or_verifies() -> None:
+    """Rich and cryptography would take most of the time."""
+    program = (
+        "import sys; from cli.main import main; main(['verify', '-h'], standalone_mode=False); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {*done.stdout.split("\n")[-2].split()}
+    assert "cli.verify" in loaded
+    assert not {"rich", "cryptography", "joserfc", "archive.verify", "sqlalchemy", "pydantic"} & loaded
+
+
 def test_nothing_is_imported_that_a_file_of_keys_does_not_need(tmp_path: Path, jwks: Path) -> None:
     """To verify a small archive would else be to wait for a database's driver and for web pages."""
     heavy = ("sqlalchemy", "alembic", "boto3", "redis", "rq", "pydantic", "fastapi", "httpx", "urllib.request", "faker")
