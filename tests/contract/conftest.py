@@ -1,7 +1,8 @@
 """Every test here holds on SQLite and on PostgreSQL, and where it matters on each storage.
 
-`make test` has both databases for sources, schema and locks. The other tests of the control database are on PostgreSQL
-there, and on SQLite in `make test-systems`: the pages, the commands and the embedded stack are tested on SQLite.
+`make test` has both databases for sources, schema and locks. The other tests of the control database, and the promises
+of the built-in exporters, are on PostgreSQL there, and on SQLite in `make test-systems`: the pages, the commands and
+the embedded stack are tested on SQLite.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests on SQLite that `make test` leaves to `make test-systems`."""
     for item in items:
         chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if chosen.get("control_url") == "sqlite" and item.path.stem not in LOCKING:
+        of_control = chosen.get("control_url") == "sqlite" and item.path.stem not in LOCKING
+        if of_control or (chosen.get("platform_url") == "sqlite" and item.path.stem == "test_exporters"):
             item.add_marker(pytest.mark.system)
 
 

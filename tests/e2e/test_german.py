@@ -41,6 +41,7 @@ def check(page: Page) -> None:
     assert left_in_source(texts, "de") == [], page.url
 
 
+@pytest.mark.system
 def test_a_person_reads_german_from_login_to_archive(
     browser: Browser, stack: VisitedStack, box: Postbox, tmp_path: Path
 ) -> None:

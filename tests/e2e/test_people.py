@@ -18,7 +18,19 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy import select
 from transferring import Provider, providing
-from visits import PHONE, VisitedStack, ask, check_accessible, follow, log_in, picture, standing, visiting
+from visits import (
+    PHONE,
+    VisitedStack,
+    approve_provider,
+    ask,
+    check_accessible,
+    follow,
+    log_in,
+    picture,
+    record_provider,
+    standing,
+    visiting,
+)
 from workers import READY, until
 
 from portability import locale
@@ -251,16 +263,10 @@ def test_on_a_phone_in_the_language_of_the_browser(browser: Browser, stack: Visi
 
 
 def record(page: Page, stack: VisitedStack, other: Provider) -> None:
-    """An officer fills the form for another provider, and reads its secret, this once."""
-    log_in(page, stack, "officer", "olga")
-    follow(page, page.get_by_role("link", name="Other providers"))
-    page.get_by_label("Name", exact=True).fill("Other Care")
-    page.get_by_label("Domain", exact=True).fill("localhost")
-    page.get_by_label("Country").select_option("DE")
-    page.get_by_label("Public key").fill(str(other.identity.to_public()))
-    page.get_by_label("Key set").fill(f"{other.server.url}/jwks.json")
-    page.get_by_label("Webhook").fill(f"{other.server.url}/hook")
-    follow(page, page.get_by_role("button", name="Add provider", exact=True))
+    """An officer records another provider, and reads its secret, this once."""
+    fields = {"Name": "Other Care", "Domain": "localhost", "Public key": str(other.identity.to_public())}
+    keys = {"Key set": f"{other.server.url}/jwks.json", "Webhook": f"{other.server.url}/hook"}
+    record_provider(page, stack, {**fields, **keys})
     other.secret = page.get_by_role("status").locator("code").inner_text()
 
 
@@ -294,10 +300,7 @@ def test_a_person_sends_their_data_to_another_provider(
         visiting(browser, stack) as officer,
     ):
         record(officer, stack, other)
-        log_in(officer, stack, "officer", "otto")
-        officer.goto(f"{stack.url}/staff/recipients")
-        follow(officer, officer.get_by_role("button", name="Approve"))
-        expect(officer.get_by_text("Approved")).to_be_visible()
+        approve_provider(officer, stack)
         check_accessible(officer, axe)
         picture(officer, "providers", tmp_path)
         log_in(page, stack, "subject", stack.other)

@@ -14,7 +14,17 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from pulling import PullClient
 from transferring import Provider, providing
-from visits import PHONE, VisitedStack, check_accessible, follow, log_in, picture, standing, visiting
+from visits import (
+    PHONE,
+    VisitedStack,
+    approve_provider,
+    check_accessible,
+    follow,
+    picture,
+    record_provider,
+    standing,
+    visiting,
+)
 from workers import until
 
 PARTS = ("account", "calls", "chats")
@@ -32,17 +42,10 @@ def asked_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VisitedSta
 def b_care(browser: Browser, asked_stack: VisitedStack) -> Iterator[Provider]:
     """Another provider, which two officers have recorded and approved once."""
     with providing() as other, visiting(browser, asked_stack) as page:
-        log_in(page, asked_stack, "officer", "olga")
-        page.goto(f"{asked_stack.url}/staff/recipients")
         fields = {"Name": "B Care", "Domain": "localhost", "Public key": str(other.identity.to_public())}
         keys = {"Key set": f"{other.server.url}/jwks.json", "Webhook": f"{other.server.url}/hook"}
-        for label, text in {**fields, **keys, "Redirect URIs": other.returns_to}.items():
-            page.get_by_label(label, exact=label in {"Name", "Domain"}).fill(text)
-        page.get_by_label("Country").select_option("DE")
-        follow(page, page.get_by_role("button", name="Add provider", exact=True))
-        log_in(page, asked_stack, "officer", "otto")
-        page.goto(f"{asked_stack.url}/staff/recipients")
-        follow(page, page.get_by_role("button", name="Approve"))
+        record_provider(page, asked_stack, {**fields, **keys, "Redirect URIs": other.returns_to})
+        approve_provider(page, asked_stack)
         yield other
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import create_engine, select
 from transferring import Provider, providing
-from visits import VisitedStack, ask, follow, log_in, picture, standing, visiting
+from visits import VisitedStack, approve_provider, ask, follow, log_in, picture, record_provider, standing, visiting
 from workers import READY, Deployment, until
 
 from exporters.reference import schema
@@ -26,18 +26,10 @@ def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VisitedStack]:
 
 def recorded(page: Page, sender: VisitedStack, inbox: Provider, jwks_url: str) -> None:
     """Two officers of A record B: its age key, its key set on B's own pages, and its webhook."""
-    log_in(page, sender, "officer", "olga")
-    page.goto(f"{sender.url}/staff/recipients")
     fields = {"Name": "B Care", "Domain": "localhost", "Public key": str(inbox.identity.to_public())}
-    for label, text in {**fields, "Key set": jwks_url, "Webhook": f"{inbox.server.url}/hook"}.items():
-        page.get_by_label(label, exact=label in {"Name", "Domain"}).fill(text)
-    page.get_by_label("Country").select_option("DE")
-    follow(page, page.get_by_role("button", name="Add provider", exact=True))
+    record_provider(page, sender, {**fields, "Key set": jwks_url, "Webhook": f"{inbox.server.url}/hook"})
     inbox.secret = page.get_by_role("status").locator("code").inner_text()
-    log_in(page, sender, "officer", "otto")
-    page.goto(f"{sender.url}/staff/recipients")
-    follow(page, page.get_by_role("button", name="Approve"))
-    expect(page.get_by_text("Approved")).to_be_visible()
+    approve_provider(page, sender)
 
 
 @pytest.mark.requirement("R46")

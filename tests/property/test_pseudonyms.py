@@ -53,7 +53,7 @@ def check(paths: Sequence[Path], expected: Sequence[Record]) -> dict[str, str]:
     return dict(pairs)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(
     order=st.randoms(use_true_random=False),
     held_at_once=st.integers(1, 4),

@@ -195,7 +195,7 @@ class Walk:
         purge.purge(engine, place.settings.log_months)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from(STEPS), max_size=25))
 def test_nothing_is_left_whatever_happened_on_the_way(steps: list[str]) -> None:
     """Each change is in the written table; at the end no object, volume or row of the export is left."""

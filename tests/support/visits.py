@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from browsing import violations
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 from workers import Deployment, until
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -88,6 +88,26 @@ def follow(page: Page, button: Locator) -> None:
     """Click what leads to another page, and wait for that page: a click alone returns before the form is answered."""
     with page.expect_navigation():
         button.click()
+
+
+def record_provider(page: Page, stack: VisitedStack, fields: Mapping[str, str]) -> None:
+    """An officer fills the form for another provider, in Germany, by the labels of its fields."""
+    log_in(page, stack, "officer", "olga")
+    follow(page, page.get_by_role("link", name="Other providers"))
+    form = page.locator("form[action='/staff/recipients']")
+    for label, text in fields.items():
+        form.get_by_label(label, exact=label in {"Name", "Domain"}).fill(text)
+    form.get_by_label("Country").select_option("DE")
+    follow(page, form.get_by_role("button", name="Add provider", exact=True))
+
+
+def approve_provider(page: Page, stack: VisitedStack) -> None:
+    """Another officer approves it, and says so twice."""
+    log_in(page, stack, "officer", "otto")
+    page.goto(f"{stack.url}/staff/recipients")
+    for _time in range(2):
+        follow(page, page.get_by_role("button", name="Approve"))
+    expect(page.get_by_text("Approved")).to_be_visible()
 
 
 def check_accessible(page: Page, axe: str) -> None:
