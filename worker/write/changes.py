@@ -73,8 +73,9 @@ def arrive(
     if choice is None:
         return whole, counts
     files = tuple(whole.files[place] for place in choice.files)
-    chosen, counts = _screened(dataset, _narrowed(batch, choice.records), redact, screen)
-    return replace(chosen, files=files), counts
+    if len(choice.records) < len(batch.records):
+        whole, counts = _screened(dataset, _narrowed(batch, choice.records), redact, screen)
+    return replace(whole, files=files), counts
 
 
 def _screened(dataset: Dataset, batch: Batch, redact: Redact, screen: Screen) -> tuple[Batch, Counts]:
