@@ -43,6 +43,6 @@ def _exported(place: StoredRows, workers: int) -> float:
 
 def _work(place: StoredRows, identifier: str) -> None:
     """Work until the export has ended; until its plan is stored there is nothing for a second worker."""
-    while place.made.view(identifier)["ended_at"] is None:
+    while not place.made.view(identifier)["ended_at"]:
         if not place.made.advance_all():
             time.sleep(WAIT_SECONDS)

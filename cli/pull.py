@@ -55,7 +55,7 @@ class _Side:
         return self.context.settings.dir.absolute() / "pulls"
 
     def provider(self, client_id: str) -> PullingProvider:
-        key = receipt_key_of(self.context)() if self.key_file is None else load_key(self.key_file)
+        key = load_key(self.key_file) if self.key_file else receipt_key_of(self.context)()
         return PullingProvider(client_id, key)
 
     def consented(self, identifier: str, answer: Mapping[str, str]) -> PullRecord:
@@ -99,11 +99,11 @@ def begin(
     with ReturnServer(redirect_uri) if wait else nullcontext() as server:
         record, address = asking.begin(side.client, metadata.found(side.client, domain.lower(), url), us, wanted)
         records.save(side.folder, record)
-        if server is None:
-            _asked(context, record, address)
-        else:
+        if server:
             click.echo(f"{record.id}: the person opens {address}", err=True)
             _show(context, side.consented(record.id, server.answer(ANSWER_SECONDS)))
+        else:
+            _asked(context, record, address)
 
 
 @pull_group.command("consent")
@@ -156,7 +156,7 @@ def fetch(
     with records.alone(side.folder, identifier) as record, bars(context) as began:
         us = side.provider(record.client_id)
         party = ReceivingParty(
-            identities=() if identities is None else load_identities(identities),
+            identities=load_identities(identities) if identities else (),
             audience=record.client_id,
             issuer=issuer or record.server.issuer,
             jwks=key_sets.fetch(side.client, record.server.jwks_url),

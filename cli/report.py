@@ -45,5 +45,5 @@ def _show(context: Context, found: Report) -> None:
 
 def _cells(table: ReportTable, record: Mapping[str, JSON]) -> list[JSON]:
     """Return the cells of a row; a rounded report names no count of few."""
-    few = {column for column in table.counts if record[column] is None}
+    few = {column for column in table.counts if not isinstance(record[column], int)}
     return [FEW if column in few else value for column, value in record.items()]

@@ -9,9 +9,9 @@ from portability.locale import text, values
 
 def sentence(feed: ArchiveFeed, language: str) -> str:
     """Return the sentence in a language."""
-    if feed.before is None:
+    if not feed.before:
         return text(language, "archive.feed.first")
     said = {"number": feed.number, "before": feed.before, "folder": bag.TOMBSTONES}
-    if feed.before_at is None:
-        return text(language, "archive.feed.undated", **said)
-    return text(language, "archive.feed.later", day=values.date(language, feed.before_at), **said)
+    if feed.before_at:
+        return text(language, "archive.feed.later", day=values.date(language, feed.before_at), **said)
+    return text(language, "archive.feed.undated", **said)

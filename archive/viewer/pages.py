@@ -72,7 +72,7 @@ def pages(
     names = MemberNames()
     data = {names.claim(f"viewer/data/{e.exporter}.{e.dataset.name}.js"): e for e in excerpts}
     about = names.claim("viewer/data/export.js")
-    scripts = SCRIPTS if envelope.feed is None else (*SCRIPTS[:-1], FEED_SCRIPT, *SCRIPTS[-1:])
+    scripts = (*SCRIPTS[:-1], FEED_SCRIPT, *SCRIPTS[-1:]) if envelope.feed else SCRIPTS
     code = [f"viewer/{name}" for name in scripts]
     yield INDEX, [_index([code[0], CATALOGUE, *code[1:], about, *data])]
     yield CATALOGUE, [catalogue()]
