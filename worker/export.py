@@ -22,6 +22,7 @@ from dataclasses import replace
 import structlog
 
 from archive.parts import SealedVolume
+from archive.summary.pdf import Typesetter
 from archive.write.volume import Volume
 from portability.api.errors import StorageError
 from portability.api.storages import StoredObject, Upload
@@ -30,6 +31,7 @@ from portability.database.engine import reading
 from portability.database.incidents import Incident
 from portability.errors import DatabaseUnavailable, LeaseLost, VolumeFault
 from portability.requests import exports
+from portability.requests.exports import BegunExport
 from portability.tracing import traces
 from portability.trust import keys
 from worker import prepare
@@ -108,15 +110,16 @@ def _write_volume(
     """
     # Begin.
     envelope = describe(context, claim, None if changes is None else changes.place)
-    with reading(context.engine) as connection:
-        export = exports.begun(connection, claim.id)
+    export = job.begun or _begun(context, claim)
     own = [row["object_key"] for row in export.stored if row["slice"] == claim.number]
     kept = excerpts.load(context.storage, own)
     left = withdraw_abandoned(context, claim, fenced_writes.abandoned(export, claim))
     row, upload = begin(context, claim, envelope, left)
-    with aborted_on_error(upload), closing(VolumeForms(job.forms)) as forms:
-        output = Volume(envelope, row["number"], upload.write)
-        volume = OpenVolume(job, output, Position.from_json(claim.slice["position"]), kept, forms, changes=changes)
+    with aborted_on_error(upload), closing(VolumeForms(job.forms)) as forms, closing(Typesetter()) as typesetter:
+        if not claim.number:  # the slice that closes
+            typesetter.start()
+        output, position = Volume(envelope, row["number"], upload.write), Position.from_json(claim.slice["position"])
+        volume = OpenVolume(job, output, position, kept, forms, changes=changes, typesetter=typesetter)
         volume.shards = Shards(output) if job.has_shards else None
         lease.progress = volume.progress
         # Read and write.
@@ -142,6 +145,11 @@ def _write_volume(
         shards.discard(context.storage, old)
         log.info("volume.stored", export=claim.id, slice=claim.number, volume=row["number"], bytes=commit.sealed.bytes)
     return more
+
+
+def _begun(context: WorkerContext, claim: Claim) -> BegunExport:
+    with reading(context.engine) as connection:
+        return exports.begun(connection, claim.id)
 
 
 def _commit(context: WorkerContext, claim: Claim, commit: VolumeCommit) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
+from typing import Any
 
 import structlog
 from sqlalchemy import RowMapping
@@ -26,6 +27,7 @@ from portability.people import resolution
 from portability.people.resolution import Resolution, Unresolved
 from portability.plugins import load_document_formats, load_formats, load_forms
 from portability.requests import approvals, exports, instructions, planned_maps, reviews, slices
+from portability.requests.exports import BegunExport
 from portability.requests.instructions import Order
 from portability.setting_values import listed
 from portability.settings import Settings
@@ -201,7 +203,7 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
     own = [run.to_json() for run in divided.own]
     covered = coverage.of_plan(context, unplanned.plan, unplanned.patience)
     of_slice = {"readings": own, "large": division.is_large(context, divided)}
-    of_export: dict[str, object] = {
+    of_export: dict[str, Any] = {
         "open_slices": len(divided.cut),
         "reviewed": unplanned.reviewed,
         "coverage": [one.to_json() for one in covered] or None,
@@ -216,12 +218,14 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
             fenced_writes.write(connection, claim, **of_slice)
         if step is not None:
             steps.store(connection, step[0].feed_id, claim.id, step[1].seal(step[0]))
-        ledger.open_lines(connection, claim.id, unplanned.plan, divided.expected, [*divided.own, *divided.cut])
+        lines = ledger.open_lines(connection, claim.id, unplanned.plan, divided.expected, [*divided.own, *divided.cut])
         if divided.cut:
             slices.open_more(connection, claim.id, [run.to_json() for run in divided.cut])
             # Its own part is read when its turn comes, like the parts of the others.
             fenced_writes.release(connection, claim, attempts=0)
-    return replace(unplanned, readings=tuple(divided.own), coverage=covered), len(divided.cut)
+    planned = of_export.get("maps", claim.export["maps"])
+    begun = None if divided.cut else BegunExport(0, planned, unplanned.reviewed, (), (), lines)
+    return replace(unplanned, readings=tuple(divided.own), coverage=covered, begun=begun), len(divided.cut)
 
 
 def _is_unknown(context: WorkerContext, claim: Claim, unplanned: SliceJob, divided: Division) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from archive.parts import VolumeMetadata
@@ -27,28 +28,45 @@ class TypesettingFailed(RuntimeError):
     """The PDF cannot be made here: its process failed or took too long, or the typesetter is not installed."""
 
 
-def pdf(one: SummaryText, envelope: VolumeMetadata) -> bytes:
-    """Typeset the summary; `envelope` is of the closing volume. Raises TypesettingFailed."""
-    job = {"template": _TEMPLATE.read_text("utf-8"), "about": _shown(one, envelope)}
-    try:
-        # This interpreter, and a program of this package.
-        done = subprocess.run(
-            [sys.executable, "-I", str(_PROGRAM)],
-            input=json.dumps(job).encode(),
-            capture_output=True,
-            timeout=TIMEOUT_SECONDS,
-            env={},
-            check=True,
-        )
-    except subprocess.CalledProcessError as error:
-        # The message may quote a text of the data; the type of the fault does not.
-        fault = error.stderr.decode(errors="replace").strip().rpartition("\n")[2].partition(":")[0]
-        raise TypesettingFailed(f"the program for {PATH} ended with {error.returncode}: {fault}") from None
-    except subprocess.TimeoutExpired:
-        raise TypesettingFailed(f"the program for {PATH} took longer than {TIMEOUT_SECONDS} s") from None
-    except OSError as error:
-        raise TypesettingFailed(f"the program for {PATH} cannot start: {error.strerror}") from None
-    return done.stdout
+class Typesetter:
+    """The process that typesets one summary. It can be started before there is one: starting takes longest."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process, which waits for the summary; a fault is raised by `pdf`."""
+        with suppress(OSError):
+            self._process = _started()
+
+    def pdf(self, one: SummaryText, envelope: VolumeMetadata) -> bytes:
+        """Typeset the summary; `envelope` is of the closing volume. Raises TypesettingFailed."""
+        job = {"template": _TEMPLATE.read_text("utf-8"), "about": _shown(one, envelope)}
+        try:
+            self._process = process = self._process or _started()
+            found, fault = process.communicate(json.dumps(job).encode(), TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise TypesettingFailed(f"the program for {PATH} took longer than {TIMEOUT_SECONDS} s") from None
+        except OSError as error:
+            raise TypesettingFailed(f"the program for {PATH} cannot start: {error.strerror}") from None
+        if process.returncode:
+            # The message may quote a text of the data; the type of the fault does not.
+            kind = fault.decode(errors="replace").strip().rpartition("\n")[2].partition(":")[0]
+            raise TypesettingFailed(f"the program for {PATH} ended with {process.returncode}: {kind}")
+        return found
+
+    def close(self) -> None:
+        """End the process, also if it had nothing to do."""
+        if self._process:
+            with self._process as process:
+                process.kill()
+            self._process = None
+
+
+def _started() -> subprocess.Popen[bytes]:
+    """Start this interpreter with a program of this package. Raises OSError."""
+    command, pipe = [sys.executable, "-I", str(_PROGRAM)], subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env={})
 
 
 def _shown(one: SummaryText, envelope: VolumeMetadata) -> dict[str, JSON]:

@@ -76,6 +76,8 @@ class BegunExport:
     """The volumes that storage has confirmed, in order."""
     writing: Sequence[RowMapping]
     """The volumes that are not stored yet, in order."""
+    lines: Sequence[Mapping[Any, Any]] | None = None
+    """The lines of its ledger if it was planned just now for one slice; None: they are read when they are needed."""
 
 
 def begun(connection: Connection, identifier: str) -> BegunExport:

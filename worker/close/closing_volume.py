@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from sqlalchemy import RowMapping
@@ -43,7 +44,7 @@ class ClosingRows:
 
     volumes: Sequence[RowMapping]
     """The stored volumes."""
-    lines: Sequence[RowMapping]
+    lines: Sequence[Mapping[Any, Any]]
     """The ledger lines."""
     gaps: Sequence[RowMapping]
     reviewed: Sequence[Mapping[str, JSON]] = ()
@@ -78,7 +79,7 @@ def rows_to_close(context: WorkerContext, claim: Claim, export: BegunExport) -> 
             export = exports.begun(connection, claim.id)
         if export.open_slices:
             return None
-        lines = exports.ledger(connection, claim.id)
+        lines = export.lines or exports.ledger(connection, claim.id)
         gaps = exports.gaps(connection, claim.id) if any(line["gaps"] for line in lines) else ()
         reviewed = reviews.examined(connection, {**claim.export, "reviewed": export.reviewed})
     return ClosingRows(export.stored, lines, gaps, reviewed, export.maps)
@@ -127,7 +128,7 @@ def make_files(
     if volume.shards is not None:
         index = shards.merge(context.storage, volume.shards.index, rows.volumes, export["revision"])
     envelope = volume.output.envelope
-    summary = make_summary(export, plan, document, volume.excerpts, index, envelope)
+    summary = make_summary(export, plan, document, volume.excerpts, index, envelope, volume.typesetter)
     return ClosingFiles(
         document,
         notice_document(

@@ -70,7 +70,7 @@ class VolumeCommit:
     plan: ExportPlan
     unknown: bool
     """Whether no source knew the subject, and a person approved the export."""
-    lines: Sequence[RowMapping] | None = None
+    lines: Sequence[Mapping[Any, Any]] | None = None
     """The ledger as the closing volume states it: no other slice adds to it any more. None: other slices may."""
     unclear: Sequence[tuple[Identity, str]] = ()
     """The identities that name records for a review, with the records' datasets; noted with the closing volume."""
@@ -91,7 +91,7 @@ class VolumeCommit:
         return ledger.counts(self.plan, self.tallies)
 
 
-def draft_commit(row: RowMapping, volume: OpenVolume, lines: Sequence[RowMapping] | None) -> VolumeCommit:
+def draft_commit(row: RowMapping, volume: OpenVolume, lines: Sequence[Mapping[Any, Any]] | None) -> VolumeCommit:
     """Make the commit of a volume that is filled and not sealed yet; `lines` is the ledger for a closing volume."""
     closes = lines is not None
     following = NextStep.END_EXPORT if closes else NextStep.END_SLICE

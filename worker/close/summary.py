@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 
 from archive.parts import VolumeMetadata
 from archive.summary.figures import DatasetName, subject_language, subject_name, summarize
-from archive.summary.pdf import TypesettingFailed, pdf
+from archive.summary.pdf import Typesetter, TypesettingFailed
 from archive.summary.words import ArchiveSummary, worded
 from archive.viewer.index import ViewerIndex
 from portability import locale
@@ -28,6 +28,7 @@ def make_summary(
     excerpts: Excerpts,
     index: ViewerIndex | None,
     envelope: VolumeMetadata,
+    typesetter: Typesetter,
 ) -> ArchiveSummary:
     """Make the summary of an export; `document` is its export.json.
 
@@ -48,7 +49,7 @@ def make_summary(
     texts = {language: worded(summary, document, envelope, language) for language in locale.languages()}
     language = locale.nearest([export["language"] or subject_language(kind, first_record) or ""])
     try:
-        typeset = pdf(texts[language], envelope)
+        typeset = typesetter.pdf(texts[language], envelope)
     except TypesettingFailed as error:
         log.warning("summary.failed", export=export["id"], detail=str(error))
         typeset = None

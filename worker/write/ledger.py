@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, update
+from sqlalchemy import Connection, bindparam, delete, insert, update
 
 from archive.counts import NUMBERS, DatasetCount, total
 from archive.recipients import RecipientTally, together
@@ -81,10 +81,11 @@ class LedgerTally:
 
 def open_lines(
     connection: Connection, export_id: str, plan: ExportPlan, expected: Sequence[Expected], readings: Sequence[Reading]
-) -> None:
-    """Insert the plan's lines, once, with the number of readings of each."""
+) -> list[dict[str, Any]]:
+    """Insert the plan's lines, once, with the number of readings of each; returns them."""
     if rows := new_lines(export_id, plan, expected, readings):
         connection.execute(insert(LEDGER), rows)
+    return rows
 
 
 def new_lines(
@@ -126,7 +127,7 @@ def expect(exporter: Exporter, line: PlanLine, selection: Selection) -> Expected
         return Expected()
 
 
-def merge(rows: Iterable[RowMapping | Mapping[str, Any]], tallies: Mapping[int, LedgerTally]) -> list[dict[str, Any]]:
+def merge(rows: Iterable[Mapping[Any, Any]], tallies: Mapping[int, LedgerTally]) -> list[dict[str, Any]]:
     """Return ledger lines with the open volume's tallies, for its commit and for the closing volume."""
     return [_merged({**row}, tallies.get(row["ordinal"], LedgerTally())) for row in rows]
 
@@ -193,7 +194,7 @@ def add(
     tallies: Mapping[int, LedgerTally],
     gaps: Sequence[Mapping[str, Any]],
     filled: Sequence[int],
-    known: Sequence[RowMapping] | None = None,
+    known: Sequence[Mapping[Any, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Add a volume's tallies and gaps, and delete the gaps that it filled; returns all lines afterwards.
 

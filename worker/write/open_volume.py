@@ -8,9 +8,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from archive.summary.pdf import Typesetter
 from archive.write.volume import MEMBER_BYTES, Volume
 from portability.api import Cursor, DocumentFormat, Exporter, Format, Gap, Selection, WriterFormat
 from portability.people.resolution import Unresolved
+from portability.requests.exports import BegunExport
 from worker.plan.coverage import PlannedCoverage, gaps
 from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.position import Missed, OpenFiles, Position, Reading
@@ -80,6 +82,8 @@ class SliceJob:
     """Whether the source no longer shows a record as unclear whose gap is to be filled: such gaps stay open."""
     coverage: tuple[PlannedCoverage, ...] = ()
     """The coverage of the sources when the export was planned."""
+    begun: BegunExport | None = None
+    """The export, if this claim has planned it for one slice: no other claim has written any of it."""
     plan_for: Callable[[tuple[str, ...], int, tuple[tuple[str, str], ...]], ExportPlan] | None = None
     """Makes the plan for the subject without the identities that some plug-ins find, with the decisions on reviews up
     to a number, and without the instructions for some people."""
@@ -120,6 +124,8 @@ class OpenVolume:
     """Tallies for the ledger, by the ordinal of the line."""
     shards: Shards | None = None
     """All records for the viewer; None: it shows the excerpt."""
+    typesetter: Typesetter = field(default_factory=Typesetter)
+    """Makes summary.pdf of a closing volume."""
     changes: VolumeChanges | None = None
     """What a feed has not delivered yet; None: the export belongs to no feed."""
 

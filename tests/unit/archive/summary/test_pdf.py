@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from volumes import CALLS, closing_document, envelope
 from archive.summary import pdf as module
 from archive.summary import typeset
 from archive.summary.figures import summarize
-from archive.summary.pdf import TypesettingFailed, pdf
+from archive.summary.pdf import Typesetter, TypesettingFailed
 from archive.summary.words import GROUPS_SHOWN, worded
 from portability.law.omissions import OmissionReason
 from portability.locale import languages
@@ -27,7 +30,8 @@ MONTHS = {f"{year}-{month:02}": month for year in range(2022, 2027) for month in
 def made(name: str = "Ann", language: str = "en", **export: Any) -> PdfReader:
     document = closing_document(envelope(), 1) | export
     summary = summarize(document, [("calls", CALLS)], lambda *_of: MONTHS, name)
-    return PdfReader(BytesIO(pdf(worded(summary, document, envelope(), language), envelope())))
+    with closing(Typesetter()) as typesetter:
+        return PdfReader(BytesIO(typesetter.pdf(worded(summary, document, envelope(), language), envelope())))
 
 
 def is_accessible(found: PdfReader) -> bool:
@@ -144,3 +148,39 @@ def test_the_program_imports_nothing_of_the_engine() -> None:
     loaded = {name.partition(".")[0] for name in ran.stdout.decode().split()}
     assert "typst" in loaded
     assert loaded.isdisjoint({"portability", "archive", "worker", "babel", "sqlalchemy"})
+
+
+def children() -> list[int]:
+    """The processes that this process has started."""
+    tasks = Path("/proc/self/task").iterdir()
+    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
+
+def test_a_program_waits_for_its_summary_and_ends_with_or_without_it() -> None:
+    """It is started while the volume is filled; a volume that does not close leaves no process."""
+    before = children()
+    with closing(Typesetter()) as typesetter:
+        typesetter.start()
+        (waiting,) = set(children()) - set(before)
+        document = closing_document(envelope(), 1)
+        summary = summarize(document, [("calls", CALLS)], lambda *_of: MONTHS, "Ann")
+        assert typesetter.pdf(worded(summary, document, envelope(), "en"), envelope()).startswith(b"%PDF-1.7")
+        assert waiting not in children()
+    unused = Typesetter()
+    unused.start()
+    assert len(children()) == len(before) + 1
+    unused.close()
+    assert children() == before
+
+
+def test_a_program_that_was_ended_while_it_waited_is_a_fault() -> None:
+    """As by a system without memory: the archive is whole without the PDF."""
+    before = children()
+    with closing(Typesetter()) as typesetter:
+        typesetter.start()
+        (waiting,) = set(children()) - set(before)
+        os.kill(waiting, signal.SIGKILL)
+        document = closing_document(envelope(), 1)
+        summary = summarize(document, [("calls", CALLS)], lambda *_of: MONTHS, "Ann")
+        with pytest.raises(TypesettingFailed, match="ended with -9"):
+            typesetter.pdf(worded(summary, document, envelope(), "en"), envelope())

@@ -9,8 +9,7 @@ from archives import members
 from factories import MadeUpExporter, things, world_of
 from structlog.testing import capture_logs
 
-from archive.summary.pdf import TypesettingFailed
-from worker.close import summary
+from archive.summary.pdf import Typesetter, TypesettingFailed
 
 
 def closed(folder: Path) -> dict[str, bytes]:
@@ -35,7 +34,7 @@ def test_an_export_without_a_typesetter_is_whole(tmp_path: Path, monkeypatch: py
     def fail(*_arguments: object) -> bytes:
         raise TypesettingFailed("the program for summary.pdf ended with -9: ")
 
-    monkeypatch.setattr(summary, "pdf", fail)
+    monkeypatch.setattr(Typesetter, "pdf", fail)
     with capture_logs() as logs:
         found = closed(tmp_path)
     assert "summary.pdf" not in found
