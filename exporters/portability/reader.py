@@ -151,6 +151,20 @@ def of_request(export_id: Column[Any]) -> OfSubject:
     return where
 
 
+@dataclass(frozen=True, slots=True)
+class OwnCount:
+    """The count of a dataset; those of all datasets are one."""
+
+    asked_of: OwnRecords
+    dataset: Dataset
+    subject: Subject
+    selection: Selection
+
+    def together(self, counts: Sequence[OwnCount]) -> Sequence[Size]:
+        """Return the numbers of records. Raises SourceUnavailable."""
+        return [self.asked_of.count(one.subject, one.dataset, one.selection) for one in counts]
+
+
 class OwnRecords:
     """The exporter. It reads the control database, not the source.
 
@@ -193,6 +207,10 @@ class OwnRecords:
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
         """Return the number of records. Raises SourceUnavailable."""
         return Size(self._counts(subject, selection)[dataset.name])
+
+    def prepared_count(self, subject: Subject, dataset: Dataset, selection: Selection) -> OwnCount:
+        """Return the count of a dataset, which is known together with those of all others."""
+        return OwnCount(self, dataset, subject, selection)
 
     def _counts(self, subject: Subject, selection: Selection) -> Mapping[str, int]:
         """Return the number of rows by dataset; what existed when an export began is counted once for all datasets."""

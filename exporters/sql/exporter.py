@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from exporters.sql import by_keys, conversations, reviews
 from exporters.sql.changes import SqlChanges
 from exporters.sql.conversations import Whole
-from exporters.sql.counts import DatasetCounter
+from exporters.sql.counts import TableCount
 from exporters.sql.cursors import cursor
 from exporters.sql.existing import stored_keys
 from exporters.sql.faults import reading
@@ -67,7 +67,6 @@ class SqlExporter:
     ) -> None:
         self._sources = sources
         self._tables = {table.dataset.name: table for table in tables}
-        self._counter = DatasetCounter(sources, tables)
         self._finder = finder
         self._knower = knower
         self._whole = whole
@@ -121,7 +120,14 @@ class SqlExporter:
 
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size:
         """Count records, the bytes of their files if they have any, and a tenant's records that lead to no person."""
-        return self._counter.count(self._table(dataset), subject, selection)
+        count = TableCount(self._sources, self._table(dataset), subject, selection)
+        return count.together([count])[0]
+
+    def prepared_count(self, subject: Subject, dataset: Dataset, selection: Selection) -> TableCount | None:
+        """Return the count of a person's records, which one statement counts with those of other datasets."""
+        if subject.kind is SubjectKind.TENANT:
+            return None
+        return TableCount(self._sources, self._table(dataset), subject, selection)
 
     def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
         """Return at most `n` slices of about equal weight, each with at least one record; one if it cannot be cut.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from portability.api.coverage import CheckedDeclaration, Coverage
 from portability.api.errors import BadSetting
@@ -100,6 +100,31 @@ class CountingExporter(Exporter, Protocol):
     """Optional: counts the records in advance."""
 
     def count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Size: ...
+
+
+class PreparedCount(Protocol):
+    """A count that can be asked for together with others."""
+
+    @property
+    def asked_of(self) -> Hashable:
+        """Return what answers it, such as a database: counts of the same are asked for together."""
+        ...
+
+    def together(self, counts: Sequence[Any]) -> Sequence[Size]:
+        """Return the sizes of these counts of the same source, itself among them. Raises as `export` does."""
+        ...
+
+
+@runtime_checkable
+class JointlyCountingExporter(CountingExporter, Protocol):
+    """Optional: counts datasets together with those of other exporters of the same source, which takes one request.
+
+    If counts fail together, each dataset is counted by `count`: a fault of one costs no other.
+    """
+
+    def prepared_count(self, subject: Subject, dataset: Dataset, selection: Selection) -> PreparedCount | None:
+        """Return the count of a dataset before it is asked for; None: only `count` counts it."""
+        ...
 
 
 @runtime_checkable

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from factories import World
 from simultaneous import in_threads
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from portability.database import models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.errors import LeaseLost
 from portability.people import pseudonyms
+from portability.people.pseudonyms import PseudonymBook
 from portability.requests import exports
 from portability.requests.states import ExportState
 from portability.retention import recalls
@@ -73,10 +74,10 @@ def test_workers_at_the_same_moment_agree(made: World, control_url: str) -> None
 
     def meet(worker: int) -> dict[str, int]:
         engine, known = open_engine(control_url), dict[str, int]()
+        book = PseudonymBook(engine, identifier)
         for step in range(ROUNDS):
             people = [f"usr_{(step * (worker + 1) + n) % 20}" for n in range(5)]
-            with writing(engine) as connection:
-                known |= pseudonyms.numbers(connection, identifier, "agent", people)
+            known |= book.numbers("agent", people)
         engine.dispose()
         return known
 
@@ -85,6 +86,27 @@ def test_workers_at_the_same_moment_agree(made: World, control_url: str) -> None
     for known in met:
         assert all(whole.setdefault(value, number) == number for value, number in known.items())
     assert sorted(whole.values()) == list(range(1, len(whole) + 1))
+
+
+def test_a_process_that_alone_gives_numbers_reads_none(made: World) -> None:
+    """Its second batch is one statement; once another slice has given a number, it reads what there is."""
+    identifier = begun(made)
+    one, other = PseudonymBook(made.engine, identifier), PseudonymBook(made.engine, identifier)
+    assert one.numbers("agent", ["usr_7", "usr_8"]) == {"usr_7": 1, "usr_8": 2}
+    statements: list[str] = []
+
+    @event.listens_for(made.engine, "before_cursor_execute")
+    def remember(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
+        if statement.startswith(("INSERT", "SELECT", "UPDATE")):
+            statements.append(statement[:6])
+
+    assert one.numbers("speaker", ["Guest 1"]) == {"Guest 1": 1}
+    assert one.numbers("agent", ["usr_9", "usr_9"]) == {"usr_9": 3}
+    assert statements == ["INSERT", "INSERT"]
+    assert other.numbers("agent", ["usr_8", "usr_6"]) == {"usr_8": 2, "usr_6": 4}
+    assert one.numbers("agent", ["usr_5", "usr_6"]) == {"usr_5": 5, "usr_6": 4}
+    assert one.numbers("agent", ["usr_7"]) == {"usr_7": 1}
+    assert len(digests_and_key(made, identifier)[0]) == 6
 
 
 def _cancelled(made: World, held: Claim) -> None:
@@ -126,9 +148,12 @@ def test_whatever_ends_an_archive_erases_the_key(made: World, end: Any) -> None:
     identifier = made.request()
     held = made.claim()
     assert held is not None
-    numbers(made, identifier, "usr_7")
+    book = PseudonymBook(made.engine, identifier)
+    book.numbers("agent", ["usr_7"])
     end(made, held)
     assert digests_and_key(made, identifier) == ([], None)
+    with pytest.raises(LeaseLost):
+        book.numbers("agent", ["usr_8"])
     with pytest.raises(LeaseLost):
         numbers(made, identifier, "usr_7")
     assert digests_and_key(made, identifier) == ([], None)

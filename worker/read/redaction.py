@@ -16,9 +16,8 @@ from typing import TypeAlias
 from sqlalchemy import Engine
 
 from portability.api import JSON, ROLES_OF_SPEAKERS, Batch, Dataset, Field, FieldType, Person, Subject
-from portability.database.engine import writing
 from portability.law.profiles import Profile
-from portability.people import pseudonyms
+from portability.people.pseudonyms import PseudonymBook
 from worker.read import free_text, nested_keys
 from worker.read.free_text import FreeText
 from worker.read.nested_keys import KeyTree
@@ -55,15 +54,14 @@ def redact(engine: Engine, export_id: str, profile: Profile, subject: Subject) -
     if profile is Profile.SWITCH:
         return as_it_is
     own = [identity.value for identity in subject.identities if identity.verified]
-    return OtherPeople(engine, export_id, frozenset(map(_fold, own)), FreeText.of(own)).redact
+    return OtherPeople(PseudonymBook(engine, export_id), frozenset(map(_fold, own)), FreeText.of(own)).redact
 
 
 @dataclass(slots=True)
 class OtherPeople:
     """The people of one export: the subject, and the pseudonyms of others as far as they are known here."""
 
-    engine: Engine
-    export_id: str
+    book: PseudonymBook
     own: frozenset[str] = field(repr=False)
     """Verified identities of the subject, in lower case."""
     free_text: FreeText
@@ -172,8 +170,7 @@ class OtherPeople:
             new = [name for name in met if (person, name) not in self._known]
             numbers: Mapping[str, int] = {}
             if unnumbered := [name for name in new if self._is_another(person, name)]:
-                with writing(self.engine) as connection:
-                    numbers = pseudonyms.numbers(connection, self.export_id, kind, unnumbered)
+                numbers = self.book.numbers(kind, unnumbered)
             for name in new:
                 self._known[person, name] = f"{kind.title()} {numbers[name]}" if name in numbers else name
 

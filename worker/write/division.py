@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,8 +18,8 @@ from worker.context import WorkerContext
 from worker.plan.plan import PlanLine
 from worker.plan.position import Reading
 from worker.plan.slicing import RECORD_BYTES, SliceOffer, how_many, offered
-from worker.write import ledger
-from worker.write.ledger import Expected
+from worker.read import counts
+from worker.read.counts import Expected
 from worker.write.open_volume import SliceJob
 
 log = structlog.get_logger()
@@ -42,6 +42,7 @@ def divide(context: WorkerContext, unplanned: SliceJob, by_keys: Collection[tupl
     own: list[Reading] = []
     cut: list[Reading] = []
     expected: list[Expected] = []
+    together = _counted_together(context, unplanned, by_keys)
     for ordinal, line in enumerate(made.lines):
         exporter = context.exporters[line.exporter]
         if line.exporter in unplanned.unresolved.get(line.exporter, {}):
@@ -53,8 +54,11 @@ def divide(context: WorkerContext, unplanned: SliceJob, by_keys: Collection[tupl
             expected.append(Expected())
             own.append(Reading(ordinal))
             continue
-        counted = patience.once(line.name, partial(ledger.expect, exporter, line, selection))
-        expected.append(Expected() if isinstance(counted.error, SourceStalled) else counted.get())
+        if ordinal in together:
+            expected.append(together[ordinal])
+        else:
+            counted = patience.once(line.name, partial(counts.expect, exporter, line, selection))
+            expected.append(Expected() if isinstance(counted.error, SourceStalled) else counted.get())
         if line.state is DatasetState.PENDING:
             parts = _parts(context, line, unplanned, expected[-1])
             if len(parts) == 1:
@@ -62,6 +66,22 @@ def divide(context: WorkerContext, unplanned: SliceJob, by_keys: Collection[tupl
             else:
                 cut += [Reading(ordinal, part, f"s{number:02}") for number, part in enumerate(parts, 1)]
     return Division(expected, own, cut)
+
+
+def _counted_together(
+    context: WorkerContext, unplanned: SliceJob, by_keys: Collection[tuple[str, str]]
+) -> Mapping[int, Expected]:
+    """Count people's datasets by one request to each source. What is missing in the answer is counted alone."""
+    lines = {
+        ordinal: line
+        for ordinal, line in enumerate(unplanned.plan.lines)
+        if line.state is DatasetState.PENDING
+        and line.exporter not in unplanned.unresolved.get(line.exporter, {})
+        and (line.exporter, line.dataset.name) not in by_keys
+    }
+    call = partial(counts.expect_together, context.exporters, lines, unplanned.selection)
+    counted = unplanned.patience.once("counts", call)
+    return {} if isinstance(counted.error, SourceStalled) else counted.get()
 
 
 def _parts(context: WorkerContext, line: PlanLine, unplanned: SliceJob, expected: Expected) -> Sequence[Slice]:

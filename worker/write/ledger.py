@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, update
 
 from archive.counts import NUMBERS, DatasetCount, total
 from archive.recipients import RecipientTally, together
-from portability.api import CountingExporter, Exporter, Gap, RowRemark, Selection
+from portability.api import Gap, RowRemark
 from portability.database import models
 from portability.errors import LeaseLost
 from portability.law.omissions import OmissionReason
@@ -20,6 +20,7 @@ from portability.requests import exports
 from portability.requests.states import DatasetState
 from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.position import Reading
+from worker.read.counts import Expected
 
 LEDGER, GAP = models.ledger, models.gap
 CHANGING = (
@@ -28,15 +29,6 @@ CHANGING = (
 )
 COUNTED = ("redactions", "findings", "remarks", "withheld")
 """Columns that count by a name."""
-
-
-class Expected(NamedTuple):
-    """What a line is expected to contain; None: unknown."""
-
-    records: int | None = None
-    bytes: int | None = None
-    unrelated: int | None = None
-    """A tenant's records that lead to no person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +104,6 @@ def new_lines(
         }
         for ordinal, (line, counted) in enumerate(zip(plan.lines, expected, strict=True))
     ]
-
-
-def expect(exporter: Exporter, line: PlanLine, selection: Selection) -> Expected:
-    """Return the expected (records, bytes), None if the exporter cannot count or fails: counting is optional."""
-    if line.state is not DatasetState.PENDING:
-        return Expected(0, 0)
-    if not isinstance(exporter, CountingExporter):
-        return Expected()
-    try:
-        size = exporter.count(line.subject, line.dataset, selection)
-        return Expected(int(size.records), *(None if n is None else int(n) for n in (size.bytes, size.unrelated)))
-    except Exception:  # noqa: BLE001  # counting is optional; reading will report the fault
-        return Expected()
 
 
 def merge(rows: Iterable[Mapping[Any, Any]], tallies: Mapping[int, LedgerTally]) -> list[dict[str, Any]]:

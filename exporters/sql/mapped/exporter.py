@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from exporters.maps.reading import Map
 from exporters.sql import catalogue
+from exporters.sql.counts import TableCount
 from exporters.sql.exporter import SqlExporter
 from exporters.sql.faults import reading
 from exporters.sql.mapped import coverage
@@ -149,6 +150,11 @@ class MappedExporter:
         sizes = [part.reader.count(part.subject, dataset, selection) for part in self._parts(subject, dataset)]
         records, of_files = sum(size.records for size in sizes), [size.bytes for size in sizes]
         return Size(records, _total(of_files), _total([size.unrelated for size in sizes]) if sizes else None)
+
+    def prepared_count(self, subject: Subject, dataset: Dataset, selection: Selection) -> TableCount | None:
+        """Return the count of a person's records; None for a tenant, and if several tenants are read."""
+        parts = list(self._parts(subject, dataset))
+        return parts[0].reader.prepared_count(parts[0].subject, dataset, selection) if len(parts) == 1 else None
 
     def slices(self, subject: Subject, dataset: Dataset, selection: Selection, n: int) -> Sequence[Slice]:
         """Return at most `n` slices of about equal weight; one if several tenants are read."""

@@ -29,7 +29,7 @@ from portability.api.rows import Rows, line, lines
 from portability.database.engine import open_engine
 from portability.errors import DatabaseUnavailable
 from portability.law.profiles import Profile
-from portability.people import pseudonyms
+from portability.people.pseudonyms import PseudonymBook
 from worker.read import redaction
 from worker.read.free_text import FreeText
 from worker.read.redaction import DEPTH_MAX, MARKS, RULES, OtherPeople, Redact
@@ -220,13 +220,13 @@ def test_the_database_is_asked_once_a_batch(redact: Redact, monkeypatch: pytest.
     """Known people are not read again: a million calls have few members of staff."""
     assert isinstance(getattr(redact, "__self__", None), OtherPeople)
     asked: list[int] = []
-    numbers = pseudonyms.numbers
+    numbers = PseudonymBook.numbers
 
-    def counting(connection: Any, export_id: str, kind: str, values: Any) -> Any:
+    def counting(book: PseudonymBook, kind: str, values: Any) -> Any:
         asked.append(len(values))
-        return numbers(connection, export_id, kind, values)
+        return numbers(book, kind, values)
 
-    monkeypatch.setattr(pseudonyms, "numbers", counting)
+    monkeypatch.setattr(PseudonymBook, "numbers", counting)
     batch = Batch([{"id": str(n), "staff": f"new_{n % 5}"} for n in range(100)], "100")
     for _ in range(3):
         redact(TAGGED, batch)
@@ -240,7 +240,7 @@ def test_after_a_fault_nothing_passes(tmp_path: Path, monkeypatch: pytest.Monkey
     assert made.claim() is not None
     redact = redaction.redact(made.engine, export_id, Profile.ACCESS, SUBJECT)
     with monkeypatch.context() as patch:
-        patch.setattr(pseudonyms, "numbers", lambda *_: (_ for _ in ()).throw(DatabaseUnavailable("away")))
+        patch.setattr(PseudonymBook, "numbers", lambda *_: (_ for _ in ()).throw(DatabaseUnavailable("away")))
         with pytest.raises(DatabaseUnavailable):
             treated(redact, Person.STAFF, "usr_7")
     assert treated(redact, Person.STAFF, "usr_7")[0] == "Agent 1"
@@ -250,6 +250,7 @@ def test_after_a_fault_nothing_passes(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_identities_are_in_no_repr(tmp_path: Path) -> None:
     """Logs of it name no one."""
     engine: Engine = open_engine(f"sqlite:///{tmp_path}/x.sqlite")
-    made = OtherPeople(engine, "exp_1", frozenset({"ana@example.org"}), FreeText.of(["ana@example.org", OWN[3]]))
+    own = ["ana@example.org", OWN[3]]
+    made = OtherPeople(PseudonymBook(engine, "exp_1"), frozenset(own), FreeText.of(own))
     assert not {"ana", OWN[3]} & set(re.findall(r"ana|\+\d+", repr(made)))
     engine.dispose()

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from factories import MadeUpExporter, dataset
+from factories import dataset
 
-from portability.api import Selection, Size, Subject, SubjectKind
+from portability.api import Subject, SubjectKind
 from portability.api.errors import SourceRefused
 from portability.api.nouns import first_identity
 from portability.requests.states import DatasetState
 from worker.plan.plan import ExportPlan, PlanLine
 from worker.plan.position import Reading
-from worker.write.ledger import Expected, LedgerTally, ending, expect, merge, new_lines
+from worker.read.counts import Expected
+from worker.write.ledger import LedgerTally, ending, merge, new_lines
 
 JANE = Subject(SubjectKind.USER, None, "sub_1", (first_identity(SubjectKind.USER, "usr_1", None),))
 
 
 def planned(name: str, state: DatasetState = DatasetState.PENDING, *tenants: str) -> PlanLine:
     return PlanLine("made", dataset(name), frozenset({"id", "text"}), JANE, state, tenants)
-
-
-@dataclass
-class Counting(MadeUpExporter):
-    """Counts by a function of the test."""
-
-    counts: Callable[[], Size] = field(default=lambda: Size(4))
-
-    def count(self, _subject: Subject, _dataset: object, _selection: Selection) -> Size:
-        return self.counts()
 
 
 def line(**values: Any) -> dict[str, Any]:
@@ -85,27 +74,3 @@ def test_a_new_line_says_what_is_expected_and_which_tenant_has_to_order_it() -> 
     assert (first["expected_records"], first["expected_bytes"], first["remarks"]) == (4, 100, {"no_person": 2})
     assert (second["state"], second["reason"]) == ("needs_instruction", "not_ordered")
     assert (second["tenants"], second["open_slices"], second["remarks"]) == (["ten_a", "ten_b"], 0, None)
-
-
-@pytest.mark.parametrize(
-    ("size", "state", "expected"),
-    [
-        (Size(4), DatasetState.PENDING, Expected(4, None, None)),
-        (Size(4, bytes=100, unrelated=2), DatasetState.PENDING, Expected(4, 100, 2)),
-        (Size(4, unrelated=0), DatasetState.PENDING, Expected(4, None, 0)),
-        (Size(4), DatasetState.NEEDS_INSTRUCTION, Expected(0, 0)),
-        (SourceRefused("no"), DatasetState.PENDING, Expected()),
-    ],
-)
-def test_what_cannot_be_counted_is_unknown(size: Any, state: DatasetState, expected: Expected) -> None:
-    """Bytes may be unknown beside a number of records; nothing is expected of what is not read."""
-
-    def counts() -> Size:
-        if isinstance(size, Exception):
-            raise size
-        counted: Size = size
-        return counted
-
-    assert expect(Counting([], counts=counts), planned("things", state), Selection()) == expected
-    unknown = Expected(0, 0) if state is DatasetState.NEEDS_INSTRUCTION else Expected()
-    assert expect(MadeUpExporter([]), planned("things", state), Selection()) == unknown
