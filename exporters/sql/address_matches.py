@@ -7,13 +7,13 @@ unverified if a person must decide: unverified identities select nothing, and ea
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, cast, literal, null, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, Table, Text, cast, literal, null, or_, select, union_all
 
 from exporters.sql.addresses import Owner, had_it_together, is_of_one, same_name
 from exporters.sql.belonging import AddressBook, Belonging, ByAddress, ByMember
@@ -25,6 +25,8 @@ from portability.api import Identity, Subject, SubjectKind
 from portability.people.addresses import EMAIL, fold, is_national, normal
 from portability.people.resolution import shared
 
+Searched: TypeAlias = tuple[Table, ByAddress | ByMember]
+"""A table, and the rule by which its rows lead to a person."""
 DEPTH_MAX = 100
 """Depth limit of JSON values that are searched."""
 _LAST_DIGITS = 7
@@ -115,33 +117,61 @@ def _duplicates(
 
 
 def matches(
-    connection: Connection, book: AddressBook, belongings: Sequence[Belonging], subject: Subject
+    connection: Connection,
+    book: AddressBook,
+    belongings: Sequence[Belonging],
+    subject: Subject,
+    beside: Iterable[Belonging] = (),
 ) -> Iterator[tuple[str, str, str, bool]]:
-    """Yield (tenant, kind of identity, key, whether it is certain) of rows that the subject's addresses lead to."""
+    """Yield (tenant, kind of identity, key, whether it is certain) of rows that the subject's addresses lead to.
+
+    `beside` are the belongings of other plug-ins that the same resolution needs: one statement searches all of them.
+    """
+    asked = [*_rules(belongings)]
+    for tenant, own in own_records(book, subject).items() if asked else ():
+        everyone = [*beside, *belongings]
+        key = ("matches", connection.engine, book.table, tenant, own, frozenset(map(id, everyone)))
+        found = shared(key, partial(_matches, connection, book, everyone, tenant, own))
+        for belonging, rule in asked:
+            yield from ((tenant, rule.gives, name, is_certain) for name, is_certain in found[belonging.table, rule])
+
+
+def _rules(belongings: Iterable[Belonging]) -> Iterator[tuple[Belonging, ByAddress | ByMember]]:
     for belonging in belongings:
-        rules = [rule for rule in belonging.person if isinstance(rule, ByAddress | ByMember)]
-        for tenant, own in own_records(book, subject).items() if rules else ():
-            key = ("matches", connection.engine, belonging.table, tuple(rules), tenant, own)
-            found = shared(key, partial(_matches, connection, book, belonging, rules, tenant, own))
-            yield from ((tenant, kind, name, is_certain) for kind, name, is_certain in found)
+        for rule in belonging.person:
+            if isinstance(rule, ByAddress | ByMember):
+                yield belonging, rule
 
 
 def _matches(
-    connection: Connection,
-    book: AddressBook,
-    belonging: Belonging,
-    rules: Sequence[ByAddress | ByMember],
-    tenant: str,
-    own: tuple[str, ...],
-) -> Sequence[tuple[str, str, bool]]:
+    connection: Connection, book: AddressBook, belongings: Sequence[Belonging], tenant: str, own: tuple[str, ...]
+) -> Mapping[Searched, Sequence[tuple[str, bool]]]:
+    """Return what the rules of these belongings find, by one statement: keys, and whether they are certain."""
     known = known_addresses(connection, book, tenant, own)
-    by_address = [rule for rule in rules if isinstance(rule, ByAddress)]
-    found = [*_by_addresses(connection, belonging, by_address, tenant, own, known)]
-    for rule in rules:
-        if isinstance(rule, ByMember):
-            members = _by_member(connection, belonging, rule, tenant, own, known)
-            found += [(rule.gives, name, is_certain) for name, is_certain in members]
+    rules = {(belonging.table, rule): belonging for belonging, rule in _rules(belongings)}
+    found: dict[Searched, list[tuple[str, bool]]] = {searched: [] for searched in rules}
+    searches = [
+        (searched, belonging, addresses)
+        for searched, belonging in rules.items()
+        if (addresses := _addresses(searched[1], known)) or isinstance(searched[1], ByMember)
+    ]
+    width = max((len(rule.at) for _table, rule in rules), default=0)
+    parts = [
+        _candidates(belonging, searched[1], n, tenant, _may_lead(belonging, searched[1], addresses, own), width)
+        for n, (searched, belonging, addresses) in enumerate(searches)
+    ]
+    if parts:
+        rows = connection.execute(union_all(*parts)).all()
+        for number, key, text, *times in sorted(rows, key=lambda row: (row[0], row[1])):
+            searched, _, addresses = searches[number]
+            judged = _by_member if isinstance(searched[1], ByMember) else _by_address
+            found[searched] += ((key, is_certain) for is_certain in judged(text, _first_time(times), own, addresses))
     return found
+
+
+def _addresses(rule: ByAddress | ByMember, known: Sequence[KnownAddress]) -> Sequence[KnownAddress]:
+    kinds = rule.identities if isinstance(rule, ByMember) else (rule.identity,)
+    return [one for one in known if one.kind in kinds]
 
 
 def identities(source: str, found: Iterator[tuple[str, str, str, bool]]) -> Iterator[Identity]:
@@ -150,74 +180,59 @@ def identities(source: str, found: Iterator[tuple[str, str, str, bool]]) -> Iter
         yield Identity(source, kind, key, verified=is_certain, tenant=tenant)
 
 
-def _by_addresses(
-    connection: Connection,
-    belonging: Belonging,
-    rules: Sequence[ByAddress],
-    tenant: str,
-    own: Collection[str],
-    known: Sequence[KnownAddress],
-) -> Iterator[tuple[str, str, bool]]:
-    """Yield what the rules of a table find, by one statement for all of them and all addresses."""
-    searched = {number: [one for one in known if one.kind == rule.identity] for number, rule in enumerate(rules)}
-    width = max((len(rule.at) for rule in rules), default=0)
-    parts = [_candidates(belonging, rules[n], n, tenant, ones, width) for n, ones in searched.items() if ones]
-    if not parts:
-        return
-    rows = connection.execute(union_all(*parts)).all()
-    for number, key, address, *times in sorted(rows, key=lambda row: (row[0], row[1])):
-        for one in searched[number]:
-            if one.equals(address):
-                yield rules[number].gives, key, is_of_one(one.owners, own, _first_time(times))
-            elif is_national(one.kind, address, one.address):
-                yield rules[number].gives, key, False
-
-
 def _candidates(
-    belonging: Belonging, rule: ByAddress, number: int, tenant: str, searched: Sequence[KnownAddress], width: int
+    belonging: Belonging,
+    rule: ByAddress | ByMember,
+    number: int,
+    tenant: str,
+    may_lead: ColumnElement[bool],
+    width: int,
 ) -> Select[Any]:
-    """Select the number of the rule, key, address and times of the rows that may have one of the addresses."""
+    """Select the number of the rule, key, text and times of the rows that may lead to the person."""
     t = belonging.table
     times = [exact(t.c[name]) for name in rule.at]
-    columns: list[ColumnElement[Any]] = [
-        literal(number),
-        written(t.c[belonging.key]),
-        cast(t.c[rule.address], Text),
-        *times,
-    ]
+    text = cast(t.c[rule.members if isinstance(rule, ByMember) else rule.address], Text)
+    columns: list[ColumnElement[Any]] = [literal(number), written(t.c[belonging.key]), text, *times]
     columns += [cast(null(), Text) for _missing in range(len(times), width)]
-    may_have = or_(*(may_contain(t.c[rule.address], one.kind, one.address) for one in searched))
-    conditions = [names_any(t.c[belonging.tenant or ""], [tenant]), t.c[rule.unlinked].is_(None), may_have]
-    conditions += [condition.on(t) for condition in (*rule.where, *belonging.where)]
+    conditions = [names_any(t.c[belonging.tenant or ""], [tenant]), may_lead]
+    if isinstance(rule, ByAddress):
+        conditions += [t.c[rule.unlinked].is_(None), *(condition.on(t) for condition in rule.where)]
+    conditions += [condition.on(t) for condition in belonging.where]
     return select(*columns).where(*conditions)
 
 
-def _by_member(
-    connection: Connection,
-    belonging: Belonging,
-    rule: ByMember,
-    tenant: str,
-    own: Collection[str],
-    known: Sequence[KnownAddress],
-) -> Iterator[tuple[str, bool]]:
+def _may_lead(
+    belonging: Belonging, rule: ByAddress | ByMember, searched: Sequence[KnownAddress], own: Collection[str]
+) -> ColumnElement[bool]:
+    """Return a condition for all rows with one of the addresses, or among members of the person's own keys."""
     t = belonging.table
-    searched = [one for one in known if one.kind in rule.identities]
+    if isinstance(rule, ByAddress):
+        return or_(*(may_contain(t.c[rule.address], one.kind, one.address) for one in searched))
     text = cast(t.c[rule.members], Text)
-    candidates: list[ColumnElement[bool]] = [text.contains(key, autoescape=True) for key in own]
-    candidates += [may_contain(text, one.kind, one.address) for one in searched]
-    columns = [written(t.c[belonging.key]), text, *(exact(t.c[name]) for name in rule.at)]
-    conditions = [names_any(t.c[belonging.tenant or ""], [tenant]), or_(*candidates)]
-    conditions += [condition.on(t) for condition in belonging.where]
-    rows = select(*columns).where(*conditions).order_by(t.c[belonging.key])
-    for key, members, *times in connection.execute(rows):
-        words = set(_words(members))
-        if words & set(own):
-            yield key, True
-            continue
-        met = [one for one in searched if any(map(one.equals, words))]
-        if met:
-            moment = _first_time(times)
-            yield key, any(is_of_one(one.owners, own, moment) for one in met)
+    named: list[ColumnElement[bool]] = [text.contains(key, autoescape=True) for key in own]
+    return or_(*named, *(may_contain(text, one.kind, one.address) for one in searched))
+
+
+def _by_address(
+    text: object, moment: datetime | None, own: Collection[str], searched: Sequence[KnownAddress]
+) -> Iterator[bool]:
+    """Yield, for each of the addresses that the text is, whether it leads to the person with certainty."""
+    for one in searched:
+        if one.equals(text):
+            yield is_of_one(one.owners, own, moment)
+        elif isinstance(text, str) and is_national(one.kind, text, one.address):
+            yield False
+
+
+def _by_member(
+    text: object, moment: datetime | None, own: Collection[str], searched: Sequence[KnownAddress]
+) -> Iterator[bool]:
+    """Yield once whether a member leads to the person with certainty; nothing if none of the members does."""
+    words = set(_words(text))
+    if words & set(own):
+        yield True
+    elif met := [one for one in searched if any(map(one.equals, words))]:
+        yield any(is_of_one(one.owners, own, moment) for one in met)
 
 
 def _with_owners(

@@ -43,6 +43,7 @@ from portability.api import (
 )
 from portability.api.errors import ExporterFault, SourceRefused
 from portability.api.rows import Rows, lines
+from portability.people.resolution import alone, resolving
 
 Finder: TypeAlias = Callable[[Connection, Subject], Iterable[Identity]]
 Knower: TypeAlias = Callable[[Connection, Subject], bool | None]
@@ -174,8 +175,17 @@ class SqlExporter:
         """Find further identities of a subject by its verified identities; most exporters find none."""
         if self._finder is None:
             return ()
+        try:
+            return self._found(self._finder, subject)
+        except SourceRefused:
+            if not resolving():
+                raise
+            with alone():  # the fault may be that of another exporter's table
+                return self._found(self._finder, subject)
+
+    def _found(self, finder: Finder, subject: Subject) -> Sequence[Identity]:
         with reading(self._sources.database, "identities") as connection:
-            return tuple(self._finder(connection, subject))
+            return tuple(finder(connection, subject))
 
     def knows(self, subject: Subject) -> bool | None:
         """Return whether the database knows the subject; None: it cannot tell."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,8 +19,19 @@ ROUNDS_MAX = 20
 """Limit of rounds in which identities lead to further identities, for a source that finds identities without end."""
 
 T = TypeVar("T")
-_shared: ContextVar[dict[Hashable, object] | None] = ContextVar("shared", default=None)
-"""What plug-ins have read for the resolution that runs, by their own keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolving:
+    """The resolution that runs."""
+
+    plugins: Collection[str]
+    """The names of the plug-ins whose identities are needed."""
+    read: dict[Hashable, object] = field(default_factory=dict)
+    """What they have read, by their own keys."""
+
+
+_resolving: ContextVar[_Resolving | None] = ContextVar("resolving", default=None)
 
 Decided: TypeAlias = Mapping[tuple[str | None, str, str], bool]
 """By tenant, kind and value of an unverified identity: whether a person decided that it is the subject's."""
@@ -85,7 +97,7 @@ def resolve(
         AddressOfAccount: the subject is an address, and it belongs to an account.
     """
     failed = dict(unresolved or {})
-    token = _shared.set({})
+    token = _resolving.set(_Resolving(exporters.keys()))
     try:
         while True:
             resolvers = {
@@ -98,7 +110,7 @@ def resolve(
             if found is not None:
                 return Resolution(found, failed, search.through)
     finally:
-        _shared.reset(token)
+        _resolving.reset(token)
 
 
 def shared(key: Hashable, read: Callable[[], T]) -> T:
@@ -106,12 +118,28 @@ def shared(key: Hashable, read: Callable[[], T]) -> T:
 
     Several plug-ins of a platform need the same rows, in each round. Outside of a resolution nothing is kept.
     """
-    known = _shared.get()
-    if known is None:
+    running = _resolving.get()
+    if running is None:
         return read()
-    if key not in known:
-        known[key] = read()
-    return cast("T", known[key])
+    if key not in running.read:
+        running.read[key] = read()
+    return cast("T", running.read[key])
+
+
+def resolving() -> Collection[str]:
+    """Return the plug-ins that the resolution needs: one may read for all of them. Empty outside of a resolution."""
+    running = _resolving.get()
+    return running.plugins if running else ()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Ask one plug-in for itself in this block: what others need is neither read nor kept."""
+    token = _resolving.set(None)
+    try:
+        yield
+    finally:
+        _resolving.reset(token)
 
 
 def identities_of(name: str, exporter: ResolvingExporter, subject: Subject, ask: Ask) -> Sequence[Identity]:

@@ -13,8 +13,11 @@ from portability.api import (
     Dataset,
     Exporter,
     Identity,
+    JointlyCountingExporter,
+    PreparedCount,
     ResolvingExporter,
     Selection,
+    Size,
     Subject,
     SubjectKind,
 )
@@ -246,6 +249,20 @@ def _check_count(read: DatasetReading, batches: Sequence[Batch]) -> None:
             f"{read.dataset.name}: count() says {counted} records, but {yielded} were yielded",
             "count with the filter that export() uses",
         )
+    if isinstance(read.exporter, JointlyCountingExporter):
+        prepared = read.exporter.prepared_count(read.subject, read.dataset, read.selection)
+        together = retried(f"{read.dataset.name}: prepared_count()", partial(_twice, prepared)) if prepared else []
+        require(
+            {size.records for size in together} <= {sum(len(batch.records) for batch in batches)},
+            f"{read.dataset.name}: its prepared count differs from the records that were yielded",
+            "give each count the size of its own dataset, in the order of the counts",
+        )
+
+
+def _twice(count: PreparedCount) -> Sequence[Size]:
+    sizes = count.together([count, count])
+    require(len(sizes) == 2, f"two counts have {len(sizes)} sizes", "give each count one size")  # noqa: PLR2004
+    return sizes
 
 
 def _check_identities(exporter: ResolvingExporter, subject: Subject) -> None:

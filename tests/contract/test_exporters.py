@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, QueuePool
 
 from exporters.reference import schema
-from portability.api import Exporter, Selection, SlicingExporter, Subject, SubjectKind
+from portability.api import Exporter, JointlyCountingExporter, Selection, SlicingExporter, Subject, SubjectKind
 from portability.database.engine import open_engine
 from portability.testing import check_exporter, sample_subject
 
@@ -95,6 +95,24 @@ def test_no_canary_leaves(exporters: dict[str, Exporter], kind: SubjectKind) -> 
     found = all_yielded(exporters, platform.SUBJECTS[kind])
     assert len(found) > 10_000
     assert platform.CANARY.encode() not in found
+
+
+@pytest.mark.parametrize("kind", sorted({*SubjectKind} - {SubjectKind.TENANT}))
+def test_datasets_of_all_exporters_are_counted_together(exporters: dict[str, Exporter], kind: SubjectKind) -> None:
+    """One request gives the sizes that each dataset has alone; a tenant's datasets are counted one by one."""
+    subject, prepared, alone = platform.SUBJECTS[kind], [], []
+    for exporter in exporters.values():
+        assert isinstance(exporter, JointlyCountingExporter)
+        for dataset in exporter.datasets:
+            assert exporter.prepared_count(platform.TENANT, dataset, Selection()) is None
+            prepared.append(exporter.prepared_count(subject, dataset, Selection()))
+            alone.append(exporter.count(subject, dataset, Selection()))
+    first = prepared[0]
+    assert first is not None
+    assert {one.asked_of for one in prepared if one} == {first.asked_of}
+    assert first.together(prepared) == alone
+    assert sum(size.records for size in alone) >= 8
+    assert any(size.bytes for size in alone)
 
 
 @pytest.mark.parametrize("kind", SubjectKind)

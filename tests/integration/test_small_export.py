@@ -31,7 +31,7 @@ FIXED = {
 def test_a_small_export_executes_eighteen_statements_besides_those_for_its_data(
     tmp_path: Path, pg_server: Postgres, s3_server: S3Server, redis_url: str
 ) -> None:
-    """From claim to ready: three more for pseudonyms, four for own records, 32 on the source for its 18 datasets."""
+    """From claim to ready: three more for pseudonyms, four for own records, 30 on the source for its 18 datasets."""
     with small_export(tmp_path, pg_server, s3_server, redis_url) as running:
         running.count()  # what a process caches
         found = running.count()
@@ -39,5 +39,5 @@ def test_a_small_export_executes_eighteen_statements_besides_those_for_its_data(
     assert found.datasets == 35
     assert found.kinds == FIXED | PSEUDONYMS | {"UPDATE export": 4}
     assert len(found.own) == 4
-    assert len(found.source) == 32
+    assert len(found.source) == 30
     assert sum(statement.startswith("SELECT contacts.email") for statement in found.source) == 1

@@ -9,7 +9,7 @@ from functools import cached_property
 from sqlalchemy import Connection, select
 
 from exporters.sql import address_matches, sole_addresses
-from exporters.sql.belonging import AddressBook, Relations, shared, sole
+from exporters.sql.belonging import AddressBook, Belonging, Relations, shared, sole
 from exporters.sql.identifiers import REQUESTED, names_any
 from exporters.sql.mapped.belongings import Tables, book_of
 from exporters.sql.mapped.forms import SqlSourceForm
@@ -17,6 +17,7 @@ from exporters.sql.mapped.look_ups import LookUp, look_ups, staff_identities
 from exporters.sql.mapped.way_forms import AddressRowsForm, MemberRowsForm
 from exporters.sql.sole_addresses import AddressUsers
 from portability.api import ADDRESS_KINDS, STAFF_IDENTITY, Identity, IdentityUse, Subject, SubjectKind
+from portability.people.resolution import resolving
 
 
 def use_of(form: SqlSourceForm, exporter: str, kinds: frozenset[str]) -> IdentityUse:
@@ -74,7 +75,7 @@ class Identification:
         if self.book is not None:
             yield from self._records(connection, self.book, subject)
         if self.relations.book is not None:
-            found = address_matches.matches(connection, self.relations.book, belongings, subject)
+            found = address_matches.matches(connection, self.relations.book, belongings, subject, self._beside())
             yield from address_matches.identities(self.source, found)
         yield from staff_identities(connection, self.source, belongings, subject)
 
@@ -97,6 +98,11 @@ class Identification:
         """Return whether the map says how to see that the source knows a subject."""
         form = self.form
         return bool(form.identity) or form.accounts is not None or form.session.tenants is not None
+
+    def _beside(self) -> Iterator[Belonging]:
+        """Yield the belongings of the platform's maps that the resolution needs."""
+        needed = resolving() if self.prefix else ()
+        yield from (one for name, one in self.relations.belongings.items() if name.partition("/")[0] in needed)
 
     @cached_property
     def look_ups(self) -> tuple[LookUp, ...]:

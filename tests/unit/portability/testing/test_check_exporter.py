@@ -80,6 +80,29 @@ class Notes:
         return self.found if owner(subject) else ()
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared count with sizes of its own."""
+
+    sizes: tuple[Size, ...]
+    asked_of: str = "memory"
+
+    def together(self, counts: Sequence[Prepared]) -> Sequence[Size]:
+        del counts
+        return self.sizes
+
+
+@dataclass
+class JointNotes(Notes):
+    """The same with a prepared count of two sizes."""
+
+    sizes: tuple[Size, ...] = (Size(5), Size(5))
+
+    def prepared_count(self, subject: Subject, dataset: Dataset, selection: Selection) -> Prepared:
+        del subject, dataset, selection
+        return Prepared(self.sizes)
+
+
 SECRET = Withheld("key", "a key", "it gives access to the notes")
 
 
@@ -96,6 +119,7 @@ def replaced(**values: object) -> tuple[Record, ...]:
 def test_a_good_exporter_passes() -> None:
     """The suite asks for nothing beyond the promises."""
     check_exporter(Notes(), USER)
+    check_exporter(JointNotes(), USER)
     check_exporter(Notes(found=(Identity("notes", "nick", "a", verified=True),)), USER, held=lambda: 0)
 
 
@@ -119,6 +143,8 @@ def test_a_good_exporter_passes() -> None:
             "it yields data of a subject with unverified identities only",
         ),
         (Notes(counted=4), "count.. says 4 records, but 5 were yielded"),
+        (JointNotes(sizes=(Size(5), Size(4))), "its prepared count differs from the records that were yielded"),
+        (JointNotes(sizes=(Size(5),)), "two counts have 1 sizes"),
         (Notes(rows=()), "nothing was checked"),
         (Notes(gaps=(Gap("a", "not_json", key=("9",)),)), "a gap names a record that is not in its batch"),
         (Notes(gaps=(Gap("a", "not_json", key=("0",), fields=("text",)),)), "a gap names a field that has a value"),

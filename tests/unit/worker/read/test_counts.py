@@ -118,7 +118,7 @@ def test_a_fault_leaves_the_counts_of_its_source_to_each_alone() -> None:
 
 
 def test_a_wrong_number_of_sizes_counts_nothing() -> None:
-    """An answer whose places are unclear is no answer."""
+    """It is unclear which count each size is, so each dataset is counted alone."""
 
     class TooFew(CountOfDatabase):
         """Answers the first only."""
