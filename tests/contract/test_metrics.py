@@ -25,7 +25,7 @@ from portability.signals import history_counts
 from portability.signals.time_to_ready import BUCKETS_SECONDS, WINDOW_SECONDS
 
 EXPORT, VOLUME, GAP = models.export, models.volume, models.gap
-PLAIN_COUNTS_MAX = 25
+PLAIN_COUNTS_MAX = 40
 WAITING = ["review", "queued", "running", "closing", "failed"]
 """States of a request that has no answer; a fault of the service does not answer it."""
 ENDED = [state for state in ExportState if state not in WAITING]
