@@ -260,8 +260,9 @@ def _check_count(read: DatasetReading, batches: Sequence[Batch]) -> None:
 
 
 def _twice(count: PreparedCount) -> Sequence[Size]:
-    sizes = count.together([count, count])
-    require(len(sizes) == 2, f"two counts have {len(sizes)} sizes", "give each count one size")  # noqa: PLR2004
+    counts = [count, count]
+    sizes = count.together(counts)
+    require(len(sizes) == len(counts), f"two counts have {len(sizes)} sizes", "give each count one size")
     return sizes
 
 

@@ -27,7 +27,7 @@ def put_a_call_and_a_chat(engine: Engine) -> None:
     platform.put(engine, platform.row(schema.conversations, "her-chat", **unlinked, **chat))
 
 
-def found(engine: Engine, *names: str) -> tuple[set[str], set[str]]:
+def led_to(engine: Engine, *names: str) -> tuple[set[str], set[str]]:
     """The rows that only an address leads to, and the plug-ins that failed."""
     exporters = {name: one for name, one in platform.exporters(engine).items() if not names or name in names}
     resolution = resolve(ANN, exporters, lambda _name, call: call())
@@ -44,12 +44,12 @@ def test_one_statement_searches_the_tables_of_all_plug_ins_that_are_needed(eithe
     def remember(_connection: Connection, _cursor: object, statement: str, *_others: object) -> None:
         statements.append(statement)
 
-    assert found(either) == ({"her-call", "her-chat"}, set())
+    assert led_to(either) == ({"her-call", "her-chat"}, set())
     (searched,) = [statement for statement in statements if "caller_number" in statement]
     assert "visitor_email" in searched
     assert "participants" in searched
     statements.clear()
-    assert found(either, "calls", "crm") == ({"her-call"}, set())
+    assert led_to(either, "calls", "crm") == ({"her-call"}, set())
     assert any("caller_number" in statement for statement in statements)
     assert not any("visitor_email" in statement for statement in statements)
 
@@ -59,4 +59,4 @@ def test_a_table_that_is_gone_costs_its_own_plug_in_only(either: Engine) -> None
     put_a_call_and_a_chat(either)
     with either.begin() as connection:
         connection.execute(text("ALTER TABLE conversations RENAME COLUMN visitor_email TO gone"))
-    assert found(either) == ({"her-call"}, {"chats"})
+    assert led_to(either) == ({"her-call"}, {"chats"})
