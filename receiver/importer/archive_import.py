@@ -19,7 +19,7 @@ from receiver.binding.tables import TABLES, absent, has_files, in_order
 from receiver.binding.target import ImportTarget
 from receiver.faults import ImportConflict, WrongTarget
 from receiver.importer.contents import JSON_LINES, Contents
-from receiver.importer.database import Batch, batches, check_here, opened
+from receiver.importer.database import Batch, batches, check_here, opened, plain_tables
 from receiver.importer.differences import Differences
 from receiver.importer.hooks import HookedDataset, Hooks
 from receiver.importer.records import ImportedDataset, ImportJob, Progress
@@ -187,7 +187,9 @@ class _Import:
                 )
             if foreign not in ids.known(USERS, [foreign]):
                 ids.add(USERS, {foreign: local})
-        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, Differences(options.difference))
+        ids.write()
+        differences, plain = Differences(options.difference), plain_tables(connection)
+        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, differences, plain)
 
     def _is_repeated(self, connection: Connection) -> bool:
         changes = self._contents.changes
