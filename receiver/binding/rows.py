@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, select
 
 from exporters.reference import schema
 from portability.api.tags import SubjectKind
-from portability.people.addresses import fold
+from portability.people.folding import fold
 from receiver.binding.columns import CONTACTS, ORGANISATIONS, REFERENCES, RULES, USERS
 from receiver.binding.tables import TABLES
 from receiver.binding.target import ImportTarget

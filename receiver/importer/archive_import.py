@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection, Table
@@ -12,7 +13,6 @@ from sqlalchemy import Connection, Table
 from archive.parts import FORMS, NO_DATA
 from portability.api.errors import BadInput
 from portability.api.storages import Storage
-from portability.trust.signing import Jwks
 from receiver.binding.columns import USERS
 from receiver.binding.rows import kinds_of
 from receiver.binding.tables import TABLES, absent, has_files, in_order
@@ -30,6 +30,9 @@ from receiver.ledger import feeds, runs
 from receiver.ledger.identifiers import IdMap, MapScope
 from receiver.ledger.merge import OnConflict
 from receiver.ledger.seals import JournalKey
+
+if TYPE_CHECKING:
+    from portability.trust.signing import Jwks
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,9 @@ def look_up(connection: Connection, keys: Collection[str], of: KeyQuery) -> dict
     found: dict[str, Any] = {}
     for some in _portions(connection, listed):
         source = _column(connection, some)
-        rows = connection.execute(select(source, of(source)))
-        found.update((row[0], row[1]) for row in rows if row[1] is not None)
+        each = select(source.label("key"), of(source).label("found")).subquery()
+        rows = connection.execute(select(each.c.key, each.c.found).where(each.c.found.is_not(None)))
+        found.update(map(tuple, rows))
     return found
 
 
