@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from portability.api import FieldType
 from receiver.binding.columns import TableRules
@@ -29,7 +30,11 @@ class NewRows:
         self._table = table
         self._is_plain = is_plain
         columns = dict.fromkeys(_names(table)) if is_plain else {}
-        defaults = {str(one.name): one.default.arg for one in table.columns if one.default is not None}
+        defaults = {
+            str(one.name): one.default.arg
+            for one in table.columns
+            if isinstance(one.default, ScalarElementColumnDefault)
+        }
         instead = {name: one.instead for name, one in rules.forbidden.items() if one.instead is not None}
         self._blank: Values = {**columns, **defaults, **instead}
         kinds = [kind_of(column) for column in table.columns]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, insert, select
@@ -54,12 +55,16 @@ class JournalCipher:
         return _VERSION + nonce + self._current.encrypt(nonce, plain, _VERSION)
 
     def open(self, content: bytes) -> dict[str, dict[str, Any]]:
-        """Decrypt what `seal` returned, or an entry of an earlier release."""
-        content = bytes(content)
-        if content[:1] != _VERSION:
-            return _of_earlier_release(self._earlier.decrypt(content))
-        begin = 1 + _NONCE_BYTES
-        types, groups = json.loads(self._current.decrypt(content[1:begin], content[begin:], _VERSION))
+        """Decrypt what `seal` returned, or an entry of an earlier release. Raises UnknownImport if it was changed."""
+        content, begin = bytes(content), 1 + _NONCE_BYTES
+        try:
+            if content[:1] != _VERSION:
+                return _of_earlier_release(self._earlier.decrypt(content))
+            plain = self._current.decrypt(content[1:begin], content[begin:], _VERSION)
+        except (InvalidToken, InvalidTag, ValueError):
+            hint = "restore the schema portability_import from a backup"
+            raise UnknownImport("an entry of the journal was changed after it was written", hint=hint) from None
+        types, groups = json.loads(plain)
         for name, tags in types.items():
             values = groups[name]
             values.update({column: _TYPES[tag](values[column]) for column, tag in tags.items()})
