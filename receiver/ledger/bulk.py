@@ -27,8 +27,18 @@ KeyQuery = Callable[[ColumnElement[str]], ScalarSelect[Any]]
 """Called with a key, the column of another query; returns the query for the one value of this key."""
 
 
-def put(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows in the caller's transaction; on PostgreSQL their values are texts, numbers, bytes or None."""
+def put(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    is_binary: bool = False,
+) -> None:
+    """Insert rows in the caller's transaction. On PostgreSQL values are texts, booleans, bytes or None, or numbers.
+
+    `is_binary`: all columns are texts, booleans and bytes, whose binary form is shorter.
+    """
     if connection.dialect.name != "postgresql":
         listed = [dict(zip(columns, row, strict=True)) for row in rows]
         if listed:
@@ -36,8 +46,9 @@ def put(connection: Connection, table: Table, columns: Sequence[str], rows: Iter
         return
     names = connection.dialect.identifier_preparer
     into = f"{names.format_table(table)} ({', '.join(names.quote(name) for name in columns)})"
+    options = " (FORMAT BINARY)" if is_binary else ""
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
+    with driver.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN{options}") as copy:
         for row in rows:
             copy.write_row(row)
 

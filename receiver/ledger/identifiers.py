@@ -117,7 +117,7 @@ class IdMap:
             for foreign, new in added.items()
         )
         if self._new:
-            put(self._connection, ID, columns, rows)
+            put(self._connection, ID, columns, rows, is_binary=True)
         self._new = {}
 
     def _taken(self, table: Table, foreign: Collection[str]) -> set[str]:

@@ -21,6 +21,7 @@ PARENTS: Mapping[str, str] = {
     "deal_id": "deals",
 }
 """Columns by which a row is about the person of another row."""
+_PEOPLE = (("contacts", "contact_id"), ("users", "user_id"))
 COLUMNS = ("run", "target", "issuer", "name", "local_id", "action", "person", "parent", "sealed")
 
 
@@ -62,7 +63,8 @@ class RowJournal:
     def add(self, entries: Collection[RowEntry], rows: Mapping[str, Values]) -> None:
         """Add entries about rows, whose values say whom they are about."""
         if entries:
-            put(self._connection, CHANGE, COLUMNS, (self._line(one, rows[one.local_id]) for one in entries))
+            lines = (self._line(one, rows[one.local_id]) for one in entries)
+            put(self._connection, CHANGE, COLUMNS, lines, is_binary=True)
 
     def _line(self, entry: RowEntry, row: Values) -> tuple[Any, ...]:
         scope, name = self._scope, self._table.name
@@ -89,10 +91,15 @@ def person_of(table: str, row: Values) -> str | None:
     """Return the local row of the person whom a row is about, `users/ID` or `contacts/ID`."""
     if table in {"users", "contacts"}:
         return f"{table}/{row['id']}"
-    named = ((name, row.get(column)) for name, column in (("contacts", "contact_id"), ("users", "user_id")))
-    return next((f"{name}/{value}" for name, value in named if value), None)
+    for name, column in _PEOPLE:
+        if value := row.get(column):
+            return f"{name}/{value}"
+    return None
 
 
 def parent_of(row: Values) -> str | None:
     """Return the local row that a row is a part of, `table/ID`."""
-    return next((f"{table}/{row[column]}" for column, table in PARENTS.items() if row.get(column)), None)
+    for column, table in PARENTS.items():
+        if value := row.get(column):
+            return f"{table}/{value}"
+    return None

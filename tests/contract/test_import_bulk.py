@@ -81,7 +81,7 @@ def test_a_text_that_copy_would_read_otherwise_is_stored_exactly(
     assert undone(control_url, report).conflicts == 0
 
 
-def test_what_is_noted_is_what_is_stored(tmp_path: Path, target: Engine, control_url: str) -> None:
+def test_what_is_noted_is_what_is_stored(tmp_path: Path, control_url: str) -> None:
     """Of values that PostgreSQL writes in another way too: undoing finds no later change."""
     call = {"id": "cal_1", "tenant_id": "ten_x", "direction": "in", "created_at": "2026-01-02T03:04:05.1+07:00"}
     values = {"custom": [1e300, 1.5e16, 1e-7, -0.0, 2**53 + 1, {"b": 1, "a": None}], "duration_seconds": 0.1}
