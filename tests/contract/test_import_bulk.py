@@ -58,14 +58,14 @@ def deals_of(engine: Engine, *columns: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def target(control_engine: Engine) -> Engine:
+def platform(control_engine: Engine) -> Engine:
     """The receiving platform, whose tables exist."""
     schema.metadata.create_all(control_engine)
     return control_engine
 
 
 def test_a_text_that_copy_would_read_otherwise_is_stored_exactly(
-    tmp_path: Path, target: Engine, control_url: str
+    tmp_path: Path, platform: Engine, control_url: str
 ) -> None:
     """Tabs, ends of lines, backslashes, its sign for NULL and its end of data; also within JSON."""
     call = {"tenant_id": "ten_x", "direction": "in", "private_note": None, "created_at": CREATED}
@@ -75,7 +75,7 @@ def test_a_text_that_copy_would_read_otherwise_is_stored_exactly(
     ]
     report = import_members(tmp_path, control_url, table("calls", *calls))
     of = schema.calls.c
-    with target.connect() as connection:
+    with platform.connect() as connection:
         found = connection.execute(select(of.outcome, of.custom, of.private_note).order_by(of.id)).all()
     assert [tuple(row) for row in found] == [(value, {value: [value]}, None) for value in TEXTS]
     assert undone(control_url, report).conflicts == 0
@@ -94,18 +94,18 @@ def test_what_is_noted_is_what_is_stored(tmp_path: Path, control_url: str) -> No
     assert [(one.removed, one.conflicts) for one in result] == [(0, 0), (5, 0)]
 
 
-def test_null_of_json_is_not_json_s_own_null(tmp_path: Path, target: Engine, control_url: str) -> None:
+def test_null_of_json_is_not_json_s_own_null(tmp_path: Path, platform: Engine, control_url: str) -> None:
     """A query for calls without custom fields finds them."""
     call = {"id": "cal_1", "tenant_id": "ten_x", "direction": "in", "custom": None, "created_at": CREATED}
     import_members(tmp_path, control_url, table("calls", call))
-    with target.connect() as connection:
+    with platform.connect() as connection:
         query = select(func.count()).select_from(schema.calls).where(text("custom IS NULL"))
         assert connection.scalar(query) == 1
 
 
 @pytest.mark.parametrize("count", [6, 7, 8, 14, 15])
 def test_the_border_of_a_batch_is_not_seen(
-    tmp_path: Path, target: Engine, control_url: str, count: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, platform: Engine, control_url: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each message answers the next: its id is mapped before its row is written, in this batch or an earlier one."""
     monkeypatch.setattr(write, "BATCH_ROWS", 7)
@@ -118,22 +118,22 @@ def test_the_border_of_a_batch_is_not_seen(
     members = table("conversations", conversation, exporter="chats"), table("messages", *records, exporter="chats")
     report = import_members(tmp_path, control_url, *members)
     of = schema.messages.c
-    with target.connect() as connection:
+    with platform.connect() as connection:
         links = connection.execute(select(of.id, of.reply_to).order_by(of.id)).all()
     assert [tuple(row) for row in links] == [(one["id"], one["reply_to"]) for one in records]
-    with tables.placed(target).connect() as connection:
+    with tables.placed(platform).connect() as connection:
         made = select(func.count()).where(tables.ID.c.name == "messages", tables.ID.c.is_made)
         assert connection.scalar(made) == count
     assert undone(control_url, report).removed == count + 1
 
 
 def test_a_conflict_within_a_batch_costs_the_other_rows_nothing(
-    tmp_path: Path, target: Engine, control_url: str
+    tmp_path: Path, platform: Engine, control_url: str
 ) -> None:
     """A row that is here, a row of another company with an id of the archive, and new rows, in one batch."""
     import_members(tmp_path, control_url, table("deals", deal(1), deal(2), exporter="crm"))
     moment = datetime.now(UTC)
-    with target.begin() as connection:
+    with platform.begin() as connection:
         connection.execute(update(schema.deals).where(schema.deals.c.id == "dea_01").values(name="ours"))
         other = {"id": "dea_03", "tenant_id": "ten_b", "name": "other", "created_at": moment}
         connection.execute(insert(schema.deals), other)
@@ -141,7 +141,7 @@ def test_a_conflict_within_a_batch_costs_the_other_rows_nothing(
     report = import_members(tmp_path, control_url, table("deals", *records, exporter="crm"), name="second")
     (deals,) = report.datasets
     assert (deals.new, deals.same, deals.changed, deals.conflicts) == (2, 1, 1, 1)
-    assert sorted(deals_of(target, "tenant_id", "name")) == [
+    assert sorted(deals_of(platform, "tenant_id", "name")) == [
         ("ten_a", "last"), ("ten_a", "ours"), ("ten_a", "theirs"), ("ten_a", "theirs"), ("ten_b", "other")
     ]  # fmt: skip
 
@@ -162,10 +162,10 @@ def test_a_table_that_changes_values_is_read_again(tmp_path: Path, pg_url: str, 
         assert (result.removed, result.conflicts) == (3, 0)
 
 
-def test_the_journal_of_an_earlier_release_is_read(tmp_path: Path, target: Engine, control_url: str) -> None:
+def test_the_journal_of_an_earlier_release_is_read(tmp_path: Path, platform: Engine, control_url: str) -> None:
     """Its entries were compressed and encrypted each by Fernet, every value with its type: it merges and undoes."""
     report = import_members(tmp_path, control_url, table("deals", deal(1, amount="1.50"), deal(2), exporter="crm"))
-    with tables.placed(target).begin() as connection:
+    with tables.placed(platform).begin() as connection:
         cipher = KEY.cipher(connection, TEN_A.name)
         for row in connection.execute(select(tables.CHANGE)).all():
             groups = cipher.open(row.sealed)
@@ -196,14 +196,14 @@ def target_key(connection: Any) -> bytes:
     return KEY._wrap.decrypt(bytes(wrapped))
 
 
-def test_indexes_of_an_earlier_release_are_dropped(tmp_path: Path, target: Engine, control_url: str) -> None:
+def test_indexes_of_an_earlier_release_are_dropped(tmp_path: Path, platform: Engine, control_url: str) -> None:
     """With one of them PostgreSQL looked up ids in quadratic time."""
-    place = f"{tables.SCHEMA}." if target.dialect.name == "postgresql" else ""
+    place = f"{tables.SCHEMA}." if platform.dialect.name == "postgresql" else ""
     with opened(control_url, make=True) as engine, engine.begin() as connection:
         columns = "(target, issuer, name, local_id)"
         connection.execute(text(f"CREATE INDEX portability_import_id_own ON {place}portability_import_id {columns}"))
     import_members(tmp_path, control_url, table("deals", deal(1), exporter="crm"))
-    with target.connect() as connection:
+    with opened(control_url, make=False) as engine, engine.connect() as connection:
         indexes = inspect(connection).get_indexes("portability_import_id", schema=tables.SCHEMA if place else None)
     assert [one["name"] for one in indexes] == ["portability_import_id_local"]
 
