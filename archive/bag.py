@@ -24,6 +24,8 @@ CHANGES = "changes.json"
 TOMBSTONES = "tombstones/"
 UNLISTED = frozenset({TAG_MANIFEST, SIGNATURE})
 """The tag files that no manifest lists: the tag manifest, whose hash is in the signature, and the signature."""
+KEPT_BYTES = 1 << 26
+"""Maximum size of manifests and export.json, which are kept in memory; a larger file is a fault."""
 
 DECLARATION_TEXT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")

@@ -7,27 +7,28 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-from archive.verify.archives import volume_paths
 from cli.context import Context, one_of, shared
-from cli.import_report import print_report
 from cli.verify import jwks_of_folder, load_jwks
+from portability.api import JSON
 from portability.storage import open_storage
-from portability.trust.signing import Jwks
 from receiver.binding.target import ImportTarget, parse_allowed, parse_people
 from receiver.importer.archive_import import ImportOptions, import_archive
 from receiver.importer.contents import bags
 from receiver.importer.hooks import installed_hooks
 from receiver.importer.records import Progress
+from receiver.importer.report import ImportReport
 from receiver.ledger.merge import OnConflict
 from receiver.ledger.seals import JournalKey
-from receiver.verify.scratch import scratch_folder
-from receiver.verify.unpack import unpack
 
-COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+    from portability.trust.signing import Jwks
+
 KEY_NAME = "import-journal.key"
 
 
@@ -110,7 +111,7 @@ def import_command(
         as_tenant, as_user, as_contact, as_email, allowed=parse_allowed(allow), people=parse_people(map_user)
     )
     target.check_complete()
-    keys = None if jwks is None else Jwks.parse(load_jwks(jwks))
+    keys = None if jwks is None else _parsed(load_jwks(jwks))
     with (
         _folders(context, paths, keys, most_bytes) as folders,
         _started(context) as started,
@@ -128,7 +129,7 @@ def import_command(
             started=started,
         )
         report = import_archive(folders, into, target, options)
-    context.result(report.as_json(), lambda: print_report(context, report))
+    context.result(report.as_json(), lambda: _print(context, report))
     if report.refused or report.quarantined:
         sys.exit(1)
 
@@ -152,10 +153,14 @@ def _folders(
     if not any(path.suffix == ".zip" or (path.is_dir() and any(path.glob("*.zip"))) for path in paths):
         yield [folder for path in paths for folder in bags(path)]
         return
-    keys = keys or Jwks.parse(jwks_of_folder(context))
+    from archive.verify.archives import volume_paths  # noqa: PLC0415  # slow, and unpacked volumes do not need it
+    from receiver.verify.scratch import scratch_folder  # noqa: PLC0415  # as above
+    from receiver.verify.unpack import unpack  # noqa: PLC0415  # as above
+
+    keys = keys or _parsed(jwks_of_folder(context))
     total_bytes = 2 * sum(path.stat().st_size for path in volume_paths(paths))
     with scratch_folder() as scratch:
-        with context.bars(*COLUMNS) as bar:
+        with _bars(context) as bar:
             task = bar.add_task("unpacking", total=total_bytes)
             unpacked = unpack(
                 paths, keys, scratch, most_bytes=most_bytes, progress=lambda size: bar.advance(task, size)
@@ -163,9 +168,30 @@ def _folders(
         yield list(unpacked.folders)
 
 
+def _print(context: Context, report: ImportReport) -> None:
+    from cli.import_report import print_report  # noqa: PLC0415  # rich is slow, and the result in JSON does not need it
+
+    print_report(context, report)
+
+
+def _parsed(document: JSON) -> Jwks:
+    from portability.trust.signing import Jwks  # noqa: PLC0415  # slow, and an import without keys is common
+
+    return Jwks.parse(document)
+
+
+def _bars(context: Context) -> Bars:
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn  # noqa: PLC0415  # slow, too
+
+    return context.bars(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+
+
 @contextmanager
 def _started(context: Context) -> Iterator[Callable[[int], Progress]]:
-    with context.bars(*COLUMNS) as bar:
+    if context.json:
+        yield lambda _: lambda _: None
+        return
+    with _bars(context) as bar:
 
         def started(total_bytes: int) -> Progress:
             task = bar.add_task("importing", total=total_bytes)

@@ -23,8 +23,6 @@ from archive.verify.faults import ArchiveFault, FaultCode, ZipFault
 from archive.verify.zip_entries import CentralDirectory, Tape, ZipEntry, read_directory, read_entry, skip_gap
 from portability.trust.signing import ARCHIVE_TYPE, Jwks, SignatureFault, check
 
-KEPT_BYTES = 1 << 26
-"""Maximum size of manifests and export.json, which are kept in memory; a larger file is a fault."""
 TOKEN_BYTES = 1 << 14
 TRUSTED_RATIO = 200
 """Maximum ratio of unpacked to packed size without a good signature; a good signature names the size."""
@@ -216,7 +214,7 @@ def _walk(
 
 def _read(tape: Tape, entry: ZipEntry, path: str, contents: _Contents, digest: Digest) -> None:
     contents.digests[path] = None
-    if path in _KEPT and entry.bytes > KEPT_BYTES:
+    if path in _KEPT and entry.bytes > bag.KEPT_BYTES:
         raise ZipFault(FaultCode.TOO_LARGE, f"it has {entry.bytes} bytes")
     kept = bytearray()
     is_lines, lines = path.endswith(counting.LINES), 0

@@ -17,7 +17,7 @@ from pydantic import AfterValidator
 
 from portability.api import JSON
 from portability.api.times import rfc3339
-from portability.people.addresses import fold
+from portability.people.folding import fold
 
 TEXT = {"types": ["string", "null"]}
 NUMBER = {"types": ["string", "number", "null"]}

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from exporters.http.expressions import digits, folded_md5
 from portability.api import JSON
-from portability.people.addresses import fold
+from portability.people.folding import fold
 
 Names: TypeAlias = Mapping[str, Any]
 """Values by the names that placeholders use."""

@@ -22,7 +22,8 @@ from exporters.sql.identifiers import at_tenants, names_any, written
 from exporters.sql.marks import is_set
 from exporters.sql.values import exact
 from portability.api import Identity, Subject, SubjectKind
-from portability.people.addresses import EMAIL, fold, is_national, normal
+from portability.people.addresses import EMAIL, is_national, normal
+from portability.people.folding import fold
 from portability.people.resolution import shared
 
 Searched: TypeAlias = tuple[Table, ByAddress | ByMember]

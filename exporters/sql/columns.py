@@ -79,7 +79,7 @@ def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 class folded(GenericFunction[str]):  # noqa: N801  # named like an SQL function
-    """An e-mail address with ASCII letters in lower case; `portability.people.addresses.fold` is the same in Python.
+    """An e-mail address with ASCII letters in lower case; `portability.people.folding.fold` is the same in Python.
 
     Other letters are kept: in Unicode the Kelvin sign folds to k, and another person's mailbox would match.
     """

@@ -21,7 +21,8 @@ from exporters.sql.belonging import AccountBook, AddressBook, Belonging, BySoleA
 from exporters.sql.columns import folded
 from exporters.sql.identifiers import written
 from portability.api import ADDRESS_KINDS, Identity, Subject
-from portability.people.addresses import EMAIL, fold, normal
+from portability.people.addresses import EMAIL, normal
+from portability.people.folding import fold
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from exporters.sql.belonging import Belonging, ByColumn, ByParent, BySoleAddress
 from exporters.sql.columns import alias, folded
 from exporters.sql.identifiers import fitting, is_among, own
 from portability.api import Subject
-from portability.people.addresses import fold
+from portability.people.folding import fold
 
 Make: TypeAlias = Callable[[FromClause], ColumnElement[bool]]
 """Makes a condition on a table or an alias of it."""

@@ -6,6 +6,8 @@ import phonenumbers
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 from phonenumbers import NumberParseException, PhoneNumberFormat
 
+from portability.people.folding import fold
+
 EMAIL, PHONE = "email", "phone"
 _NATIONAL_DIGITS_MIN = 7
 """A shorter number without country code may be anyone's."""
@@ -30,11 +32,6 @@ def is_national(kind: str, address: str, international: str) -> bool:
     digits, known = _digits(address), _digits(international)
     without_prefix = digits.lstrip("0")
     return len(without_prefix) >= _NATIONAL_DIGITS_MIN and known.endswith(without_prefix)
-
-
-def fold(address: str) -> str:
-    """Convert ASCII letters to lower case. In Unicode the Kelvin sign would become k: another person's mailbox."""
-    return "".join(letter.lower() if letter.isascii() else letter for letter in address)
 
 
 def phone(text: str) -> str | None:

@@ -5,7 +5,7 @@ Ids of the archive become local ids. A record that belongs to another company or
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -14,10 +14,11 @@ from sqlalchemy import Connection, Table, select
 
 from exporters.reference import schema
 from portability.api.tags import SubjectKind
-from portability.people.addresses import fold
+from portability.people.folding import fold
 from receiver.binding.columns import CONTACTS, ORGANISATIONS, REFERENCES, RULES, USERS
 from receiver.binding.tables import TABLES
 from receiver.binding.target import ImportTarget
+from receiver.ledger.bulk import among
 from receiver.ledger.identifiers import IdMap
 
 Values = Mapping[str, Any]
@@ -63,6 +64,9 @@ class RowBinder:
         self._kind = target.kind
         self._tenant = _column(table, ORGANISATIONS, "tenant_id")
         self._person = _person_column(self._kind, table)
+        self._links = [name for name in ("id", *REFERENCES) if name in table.c]
+        self._optional = {name for name in self._links if table.c[name].nullable}
+        self._is_of_address = self._kind is SubjectKind.EMAIL and "email" in table.c
         self._pins: dict[str, str | None] = {}
         """The archive's own id of the target, by table; a record names it first."""
 
@@ -85,16 +89,17 @@ class RowBinder:
 
     def _placed(self, values: dict[str, Any]) -> dict[str, Any] | Quarantine:
         """Return the row with the target's own ids."""
-        long = next((name for name in self._linked(values) if len(values[name]) > ID_CHARACTERS), None)
-        if long is not None:
-            return Quarantine(long, Unbound.ID_TOO_LONG)
+        for name in self._links:
+            value = values.get(name)
+            if isinstance(value, str) and len(value) > ID_CHARACTERS:
+                return Quarantine(name, Unbound.ID_TOO_LONG)
         return self._of_tenant(values) or self._of_person(values) or values
 
     def _of_tenant(self, values: dict[str, Any]) -> Quarantine | None:
         column, own = self._tenant, self._target.tenant
         if not column:
             return None
-        foreign, is_optional = values.get(column), self._table.c[column].nullable
+        foreign, is_optional = values.get(column), column in self._optional
         if own is None or (foreign is None and is_optional):
             values[column] = None
             return None if is_optional else Quarantine(column, Unbound.NO_TENANT)
@@ -104,7 +109,7 @@ class RowBinder:
         return None
 
     def _of_person(self, values: dict[str, Any]) -> Quarantine | None:
-        if self._kind is SubjectKind.EMAIL and "email" in self._table.c:
+        if self._is_of_address:
             is_own = values.get("user_id") is None and fold(values.get("email") or "") == fold(self._target.email or "")
             values["user_id"] = None
             return None if is_own else Quarantine("email", Unbound.ANOTHER_SUBJECT)
@@ -126,14 +131,11 @@ class RowBinder:
             self._pins[name] = foreign
         return self._pins[name] == foreign
 
-    def _linked(self, values: Values) -> Iterator[str]:
-        return (name for name in ("id", *REFERENCES) if isinstance(values.get(name), str) and name in self._table.c)
-
     def _translate(self, bound: BoundRows) -> None:
         """Replace all other ids by local ids."""
         own = {self._tenant, self._person}
-        for name in ("id", *REFERENCES):
-            if name not in self._table.c or name in own:
+        for name in self._links:
+            if name in own:
                 continue
             of = self._table.name if name == "id" else REFERENCES[name]
             used = {values[name] for values in bound.rows.values() if isinstance(values.get(name), str)}
@@ -141,7 +143,7 @@ class RowBinder:
             for identifier, values in list(bound.rows.items()):
                 if isinstance(values.get(name), str):
                     values[name] = local.get(values[name])
-                    if values[name] is None and not self._table.c[name].nullable:
+                    if values[name] is None and name not in self._optional:
                         bound.quarantined[identifier] = Quarantine(name, Unbound.NO_PARENT)
                         del bound.rows[identifier]
 
@@ -159,7 +161,8 @@ class RowBinder:
             return
         parent = schema.metadata.tables[REFERENCES[column]]
         used = {values[column] for values in bound.rows.values() if values.get(column)}
-        found = self._connection.execute(select(parent).where(parent.c.id.in_(used))).mappings() if used else ()
+        query = select(parent).where(among(self._connection, parent.c.id, used))
+        found = self._connection.execute(query).mappings() if used else ()
         stored = {row["id"]: _misplaced(self._target, parent, dict(row)) for row in found}
         missing = None if self._kind is SubjectKind.TENANT else Quarantine(column, Unbound.NO_PARENT)
         for identifier, values in list(bound.rows.items()):

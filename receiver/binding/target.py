@@ -8,7 +8,7 @@ from typing import Any
 
 from portability.api import JSON
 from portability.api.tags import SubjectKind
-from portability.people.addresses import fold
+from portability.people.folding import fold
 from receiver.binding.columns import RULES, ColumnUse
 from receiver.faults import WrongTarget
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection, Table
@@ -12,14 +13,13 @@ from sqlalchemy import Connection, Table
 from archive.parts import FORMS, NO_DATA
 from portability.api.errors import BadInput
 from portability.api.storages import Storage
-from portability.trust.signing import Jwks
 from receiver.binding.columns import USERS
 from receiver.binding.rows import kinds_of
 from receiver.binding.tables import TABLES, absent, has_files, in_order
 from receiver.binding.target import ImportTarget
 from receiver.faults import ImportConflict, WrongTarget
 from receiver.importer.contents import JSON_LINES, Contents
-from receiver.importer.database import Batch, batches, check_here, opened
+from receiver.importer.database import Batch, batches, check_here, opened, plain_tables
 from receiver.importer.differences import Differences
 from receiver.importer.hooks import HookedDataset, Hooks
 from receiver.importer.records import ImportedDataset, ImportJob, Progress
@@ -30,6 +30,9 @@ from receiver.ledger import feeds, runs
 from receiver.ledger.identifiers import IdMap, MapScope
 from receiver.ledger.merge import OnConflict
 from receiver.ledger.seals import JournalKey
+
+if TYPE_CHECKING:
+    from portability.trust.signing import Jwks
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,9 @@ class _Import:
                 )
             if foreign not in ids.known(USERS, [foreign]):
                 ids.add(USERS, {foreign: local})
-        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, Differences(options.difference))
+        ids.write()
+        differences, plain = Differences(options.difference), plain_tables(connection)
+        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, differences, plain)
 
     def _is_repeated(self, connection: Connection) -> bool:
         changes = self._contents.changes

@@ -12,7 +12,7 @@ import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
@@ -21,12 +21,13 @@ from archive.counts import VolumeCounts
 from archive.names import FULL_PATH_CHARS, is_safe
 from archive.parts import FORMAT
 from archive.verify import counting
-from archive.verify.volumes import KEPT_BYTES
 from portability.api.errors import BadInput
-from portability.trust.signing import ARCHIVE_TYPE, Jwks, check
 from receiver.importer.faults import BadArchive, NotImportable
 from receiver.importer.feed_changes import FeedChanges
 from receiver.importer.payload import ArchivedPiece, FilePiece, StoredFile, joined
+
+if TYPE_CHECKING:
+    from portability.trust.signing import Jwks
 
 PROFILES = frozenset({"switch", "portability"})
 """Profiles that can be imported; the others are copies to read."""
@@ -208,6 +209,8 @@ def _claims(folder: Path, jwks: Jwks | None) -> Mapping[str, Any]:
     """Return the volume's claims: with a checked signature if keys are given, else only well-formed."""
     token = _read(folder, bag.SIGNATURE).decode("latin-1")
     if jwks is not None:
+        from portability.trust.signing import ARCHIVE_TYPE, check  # noqa: PLC0415  # an import without keys is common
+
         claims = check(token, jwks, typ=ARCHIVE_TYPE)
         digest = hashlib.sha256(_read(folder, bag.TAG_MANIFEST)).hexdigest()
         if claims.get("tagmanifest_sha256") != digest:
@@ -265,11 +268,11 @@ def _tag_file(folder: Path, name: str, tags: Mapping[str, str]) -> bytes:
 def _read(folder: Path, name: str) -> bytes:
     try:
         with (folder / name).open("rb") as file:
-            data = file.read(KEPT_BYTES + 1)
+            data = file.read(bag.KEPT_BYTES + 1)
     except OSError as error:
         raise BadArchive(f"{folder.name}: cannot read {name}: {type(error).__name__}") from None
-    if len(data) > KEPT_BYTES:
-        raise BadArchive(f"{folder.name}: {name} is larger than {KEPT_BYTES} bytes")
+    if len(data) > bag.KEPT_BYTES:
+        raise BadArchive(f"{folder.name}: {name} is larger than {bag.KEPT_BYTES} bytes")
     return data
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, func, inspect, make_url, select
+from sqlalchemy import Column, Connection, Dialect, Engine, func, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from exporters.reference import schema
@@ -33,7 +33,7 @@ def opened(into: str, *, make: bool) -> Iterator[Engine]:
     try:
         if engine.dialect.name not in {"sqlite", "postgresql"}:
             raise BadTarget(f"--into is a database of type {engine.dialect.name}", hint="use SQLite or PostgreSQL")
-        with _faults_named():
+        with _faults_named(engine):
             if make:
                 with tables.placed(engine).begin() as connection:
                     _create(connection)
@@ -71,6 +71,35 @@ def check_here(connection: Connection, target: ImportTarget) -> None:
             raise WrongTarget("the contact belongs to another company", hint="check --as-contact and --as-tenant")
 
 
+_COLUMNS = text("""
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.atthasdef
+    WHERE c.relkind = 'r' AND NOT c.relrowsecurity AND NOT c.relhasrules AND pg_table_is_visible(c.oid)
+    AND c.relname = ANY(:names)
+    AND NOT EXISTS (SELECT 1 FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+""")
+
+
+def plain_tables(connection: Connection) -> frozenset[str]:
+    """Return the tables of the reference schema that store each value as it is given; none on SQLite.
+
+    They have no trigger, rule or policy, and all columns have the schema's types and no defaults.
+    """
+    if connection.dialect.name != "postgresql":
+        return frozenset()
+    names = list(schema.metadata.tables)
+    present = {tuple(row) for row in connection.execute(_COLUMNS, {"names": names})}
+    return frozenset(
+        table.name
+        for table in schema.metadata.tables.values()
+        if all((table.name, one.name, _type(one, connection.dialect)) in present for one in table.columns)
+    )
+
+
+def _type(column: Column[Any], dialect: Dialect) -> str:
+    return str(column.type.compile(dialect)).lower()
+
+
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[Connection]:
     with engine.begin() as connection:
@@ -80,7 +109,8 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
 
 def _create(connection: Connection) -> None:
     _alone(connection)
-    schema.metadata.create_all(connection)
+    if not schema.metadata.tables.keys() <= set(inspect(connection).get_table_names()):
+        schema.metadata.create_all(connection)  # asks for each table by itself
     tables.create(connection)
 
 
@@ -92,20 +122,22 @@ def _existing(into: str) -> str:
 
 
 @contextmanager
-def _faults_named() -> Iterator[None]:
+def _faults_named(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except DBAPIError as error:
-        raise BadTarget(f"the database of --into failed: {type(error.orig).__name__}") from error
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:  # the driver's own error, from COPY
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise BadTarget(f"the database of --into failed: {type(cause).__name__}") from error
 
 
 def _check_columns(engine: Engine) -> None:
     """Check that existing tables have all columns; otherwise they belong to another program."""
     seen = inspect(engine)
     present = set(seen.get_table_names())
+    columns = seen.get_multi_columns()
     for table in schema.metadata.sorted_tables:
         if table.name in present:
-            lacking = {column.name for column in table.columns} - {c["name"] for c in seen.get_columns(table.name)}
+            lacking = {column.name for column in table.columns} - {c["name"] for c in columns[None, table.name]}
             if lacking:
                 raise BadTarget(f"the table {table.name} lacks the column {min(lacking)}")
 

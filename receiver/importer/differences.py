@@ -11,8 +11,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Null
-
 from receiver.binding.rows import Quarantine
 from receiver.ledger.merge import MergedRow
 
@@ -27,7 +25,8 @@ class Differences:
 
     def new(self, dataset: str, identifier: str, values: Values) -> None:
         """Write all values of a new row."""
-        self._line(dataset, identifier, "new", fields={name: {"theirs": value} for name, value in values.items()})
+        if self._write is not None:
+            self._line(dataset, identifier, "new", fields={name: {"theirs": value} for name, value in values.items()})
 
     def deleted(self, dataset: str, identifier: str) -> None:
         """Write that a row was deleted here after an import had made it."""
@@ -62,9 +61,9 @@ class Differences:
             self._write(json.dumps(document, default=_plain, ensure_ascii=True) + "\n")
 
 
-def _plain(value: object) -> str | None:
+def _plain(value: object) -> str:
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Decimal):
         return format(value, "f")
-    return None if isinstance(value, Null) else str(value)
+    return str(value)

@@ -10,16 +10,15 @@ from sqlalchemy import Table
 
 from portability.api.errors import StorageUnavailable
 from portability.api.storages import Storage
-from receiver.binding.columns import RULES
-from receiver.binding.tables import FILE, STORAGE_KEY, fields_of
-from receiver.binding.target import mapped
+from receiver.binding.tables import FILE, STORAGE_KEY
 from receiver.importer.contents import Contents
 from receiver.importer.faults import BadArchive
 from receiver.importer.files import is_stored, key_of, store
 from receiver.importer.lines import count, records
 from receiver.importer.payload import ArchivedPiece, StoredFile
+from receiver.importer.plans import RecordPlans, RefusedValue
 from receiver.importer.report import DatasetResult, Files, RefusedRecord
-from receiver.importer.values import Reason, Refused, column_value
+from receiver.importer.values import Reason
 from receiver.importer.write import WriteJob, Writer
 
 Progress = Callable[[int], object]
@@ -45,9 +44,9 @@ class ImportedDataset:
         self._job = job
         self._table = table
         self.taken = taken
-        self._allowed = {
-            one.column: one for one in job.write.target.allowed if one.dataset == f"{taken.exporter}/{taken.dataset}"
-        }
+        dataset = f"{taken.exporter}/{taken.dataset}"
+        allowed = {one.column: one for one in job.write.target.allowed if one.dataset == dataset}
+        self._plans = RecordPlans(dataset, table, allowed, job.dialect)
         self._writer = Writer(job.write, table, taken, self._accepted)
         self._files: dict[str, tuple[str, StoredFile]] = {}
         """By id of the records that wait in the writer: the keys of their files."""
@@ -87,36 +86,16 @@ class ImportedDataset:
         if not isinstance(identifier, str) or not identifier:
             self.taken.refuse(RefusedRecord(line, None, "id", Reason.NO_ID))
             return
-        values: dict[str, Any] = {}
-        for name, value in self._fields(record):
-            try:
-                values[name] = column_value(self._table.c[name], value, self._job.dialect)
-            except Refused as refused:
-                self.taken.refuse(RefusedRecord(line, identifier, name, refused.reason))
-                return
+        plan = self._plans.of(record)
+        self.taken.ignored_fields |= plan.ignored
+        try:
+            values = plan.values(record, self.taken.not_imported)
+        except RefusedValue as refused:
+            self.taken.refuse(RefusedRecord(line, identifier, refused.column, refused.reason))
+            return
         if self.taken.files is not None and (key := self._key(identifier, record, self.taken.files)):
             values[STORAGE_KEY] = key
         self._writer.add(line, values, size)
-
-    def _fields(self, record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        """Yield the columns that an import may set, with the record's values, and note the others."""
-        dataset = f"{self.taken.exporter}/{self.taken.dataset}"
-        forbidden = RULES[dataset].forbidden
-        fields = fields_of(dataset, frozenset(record), frozenset(self._allowed))
-        self.taken.ignored_fields |= fields.ignored
-        self.taken.not_imported |= {
-            name for name in fields.forbidden if record[name] is not None and record[name] != forbidden[name].instead
-        }
-        for column in self._table.columns:
-            name, value = column.name, record.get(column.name)
-            if name in self._allowed:
-                is_taken, value = mapped(self._allowed[name], value)
-                if not is_taken:
-                    self.taken.not_imported.add(name)
-                    continue
-            elif name not in fields.taken and (name in forbidden or not _is_needed(column)):
-                continue
-            yield name, value
 
     def _key(self, identifier: str, record: dict[str, Any], counts: Files) -> str | None:
         """Return the key for the record's file; None if it has none; then the row's existing key stays."""
@@ -194,8 +173,3 @@ def _check(piece: ArchivedPiece) -> None:
 
 def _id_of(record: dict[str, Any] | Reason) -> object:
     return record.get("id") if isinstance(record, dict) else None
-
-
-def _is_needed(column: Any) -> bool:  # noqa: ANN401  # a Column[Any]
-    """Return whether a row requires a value that only the archive can give."""
-    return not column.nullable and column.default is None

@@ -53,7 +53,7 @@ def _delete(
     entries = [RowEntry(name, "deleted", {}, _without_file(row), {}) for name, row in gone.items()]
     journal.add(entries, gone)
     connection.execute(delete(table).where(table.c.id.in_(list(gone))))
-    ids.note_made(table.name, list(gone), is_made=False)
+    ids.note_deleted(table.name, gone)
     taken.deleted += len(gone)
     return [row[STORAGE_KEY] for row in gone.values() if row.get(STORAGE_KEY)]
 

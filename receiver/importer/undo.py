@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, Row, Table, delete, insert, null, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from exporters.reference import schema
 from portability.api import JSON
@@ -19,9 +19,9 @@ from portability.api.storages import Storage
 from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches
-from receiver.importer.values import is_same
+from receiver.importer.values import bindable, is_same
 from receiver.ledger import feeds, runs
-from receiver.ledger.seals import JournalKey, unsealed
+from receiver.ledger.seals import JournalKey
 from receiver.ledger.tables import CHANGE, ID, RUN, exist
 
 BATCH = 500
@@ -136,7 +136,7 @@ class _Undo:
             undone = [
                 entry.seq
                 for entry in entries
-                if self._undo(connection, entry, unsealed(cipher, entry.sealed), rows, orphans)
+                if self._undo(connection, entry, cipher.open(entry.sealed), rows, orphans)
             ]
             for name in {entry.name for entry in entries}:
                 of = schema.metadata.tables[name]
@@ -175,7 +175,7 @@ class _Undo:
         else:
             restored = {name: value for name, value in before.items() if name not in edited}
             if restored:
-                typed = {name: _typed(table, name, value) for name, value in restored.items()}
+                typed = {name: bindable(table.c[name], value) for name, value in restored.items()}
                 connection.execute(update(table).where(table.c.id == entry.local_id).values(typed))
                 row.update(restored)
                 self._report.restored += 1
@@ -190,7 +190,8 @@ class _Undo:
         if rows[entry.name, entry.local_id] is not None:
             return self._keep(entry, ())
         table = schema.metadata.tables[entry.name]
-        connection.execute(insert(table).values({name: _typed(table, name, value) for name, value in before.items()}))
+        row = {name: bindable(table.c[name], value) for name, value in before.items()}
+        connection.execute(insert(table).values(row))
         made = (ID.c.target == entry.target, ID.c.issuer == entry.issuer, ID.c.name == entry.name)
         connection.execute(update(ID).where(*made, ID.c.local_id == entry.local_id).values(is_made=True))
         rows[entry.name, entry.local_id] = dict(before)
@@ -247,8 +248,3 @@ def _current(connection: Connection, entries: Sequence[Row[Any]]) -> Rows:
         query = select(of).where(of.c.id.in_([entry.local_id for entry in entries if entry.name == name]))
         found.update(((name, row["id"]), dict(row)) for row in connection.execute(query).mappings())
     return found
-
-
-def _typed(table: Table, name: str, value: object) -> Any:  # noqa: ANN401  # what the column takes
-    # None would become JSON's own null, which differs from NULL.
-    return null() if value is None and "JSON" in type(table.c[name].type).__name__.upper() else value

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -54,27 +54,55 @@ def kind_of(column: Column[Any]) -> FieldType:
     return field_type(column.type)
 
 
-def column_value(column: Column[Any], value: JSON, dialect: str) -> Any:  # noqa: ANN401  # whatever the column's type takes
-    """Return the value in the form for the column. Raises Refused."""
-    kind = kind_of(column)
-    if value is None:
-        if not column.nullable:
+@cache
+def converter_of(column: Column[Any], dialect: str) -> Converter:
+    """Return the function that converts a JSON value for a column, or raises Refused; cached for the schema."""
+    kind, is_nullable = kind_of(column), column.nullable
+    checked = _checked(column, kind, dialect)
+
+    def converted(value: JSON) -> Any:  # noqa: ANN401  # whatever the column's type takes
+        if value is not None:
+            return checked(value)
+        if not is_nullable:
             raise Refused(Reason.MISSING_VALUE)
-        # None would become JSON's own null, which differs from NULL.
-        return null() if kind is FieldType.OBJECT else None
-    converted = CONVERTERS[kind](value)
-    if kind is FieldType.INTEGER and not _fits(converted, column, dialect):
-        raise Refused(Reason.OUT_OF_RANGE)
-    if dialect == "postgresql" and kind in (FieldType.STRING, FieldType.OBJECT) and _has_nul(converted):
-        raise Refused(Reason.NUL_CHARACTER)
+        return None
+
     return converted
+
+
+def _checked(column: Column[Any], kind: FieldType, dialect: str) -> Converter:
+    """Return the conversion to a type, with the limits of the database."""
+    convert = CONVERTERS[kind]
+    if kind is FieldType.INTEGER:
+        bits = BITS["integer" if dialect == "postgresql" and not isinstance(column.type, BigInteger) else "bigint"]
+        lowest, highest = -(1 << bits), (1 << bits) - 1
+
+        def within(value: JSON) -> int:
+            number: int = convert(value)
+            if not lowest <= number <= highest:
+                raise Refused(Reason.OUT_OF_RANGE)
+            return number
+
+        return within
+    if dialect != "postgresql":
+        return convert
+    if kind is FieldType.DECIMAL:
+        return lambda value: _without_sign_of_zero(convert(value))
+    if kind not in {FieldType.STRING, FieldType.OBJECT}:
+        return convert
+
+    return _text_without_nul if kind is FieldType.STRING else _object_without_nul
+
+
+def bindable(column: Column[Any], value: object) -> Any:  # noqa: ANN401  # what the column takes
+    """Return the value as a parameter of a statement: None would become JSON's own null, which differs from NULL."""
+    return null() if value is None and kind_of(column) is FieldType.OBJECT else value
 
 
 def is_same(column: Column[Any], stored: object, value: object) -> bool:
     """Return whether a stored value equals the one to write: digit by digit, and true is not 1."""
-    absent = value is None or value is NULL
-    if stored is None or absent:
-        return stored is None and absent
+    if stored is None or value is None:
+        return stored is None and value is None
     if isinstance(stored, Decimal) and isinstance(value, Decimal):
         return format(stored, "f") == format(value, "f")
     if kind_of(column) is FieldType.OBJECT:
@@ -89,7 +117,7 @@ def canonical(value: object) -> str:
 
 def _plain(value: object) -> object:
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        return int(Decimal(repr(value)))  # as PostgreSQL reads a float: not all digits of its binary value
     if isinstance(value, Mapping):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -97,23 +125,32 @@ def _plain(value: object) -> object:
     return value
 
 
-def _fits(value: int, column: Column[Any], dialect: str) -> bool:
-    bits = BITS["integer" if dialect == "postgresql" and not isinstance(column.type, BigInteger) else "bigint"]
-    return -(1 << bits) <= value < 1 << bits
+def _text(value: JSON) -> str:
+    if not isinstance(value, str):
+        raise Refused(Reason.WRONG_TYPE)
+    return value
+
+
+def _text_without_nul(value: JSON) -> str:
+    if not isinstance(value, str):
+        raise Refused(Reason.WRONG_TYPE)
+    if "\0" in value:
+        raise Refused(Reason.NUL_CHARACTER)
+    return value
+
+
+def _object_without_nul(value: JSON) -> JSON:
+    if _has_nul(_object(value)):
+        raise Refused(Reason.NUL_CHARACTER)
+    return value
 
 
 def _has_nul(value: object) -> bool:
     if isinstance(value, str):
         return "\0" in value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return any(_has_nul(name) or _has_nul(inner) for name, inner in value.items())
     return isinstance(value, list) and any(map(_has_nul, value))
-
-
-def _text(value: JSON) -> str:
-    if not isinstance(value, str):
-        raise Refused(Reason.WRONG_TYPE)
-    return value
 
 
 def _integer(value: JSON) -> int:
@@ -138,6 +175,10 @@ def _decimal(value: JSON) -> Decimal:
     return Decimal(value)
 
 
+def _without_sign_of_zero(value: Decimal) -> Decimal:
+    return value or value.copy_abs()
+
+
 def _boolean(value: JSON) -> bool:
     if not isinstance(value, bool):
         raise Refused(Reason.WRONG_TYPE)
@@ -149,9 +190,14 @@ def _datetime(value: JSON) -> datetime:
         moment = datetime.fromisoformat(_text(value))
     except ValueError:
         raise Refused(Reason.WRONG_TYPE) from None
+    if moment.tzinfo is UTC:
+        return moment
     if moment.tzinfo is None:
         raise Refused(Reason.WRONG_TYPE)
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Refused(Reason.OUT_OF_RANGE) from None
 
 
 def _date(value: JSON) -> date:
@@ -168,13 +214,12 @@ def _object(value: JSON, depth: int = 0) -> JSON:
         raise Refused(Reason.OUT_OF_RANGE)
     if isinstance(value, float) and not math.isfinite(value):
         raise Refused(Reason.OUT_OF_RANGE)
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for one in inner:
         _object(one, depth + 1)
     return value
 
 
-NULL = null()
 CONVERTERS: Mapping[FieldType, Converter] = {
     FieldType.STRING: _text,
     FieldType.INTEGER: _integer,

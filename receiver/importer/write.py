@@ -5,26 +5,27 @@ Each batch is one transaction with its journal and its ids: after a kill at any 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from cryptography.fernet import Fernet
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, update
 
 from receiver.binding.columns import PROOFS, RULES, ColumnUse
 from receiver.binding.rows import BoundRows, RowBinder
 from receiver.binding.tables import STORAGE_KEY
 from receiver.binding.target import ImportTarget
 from receiver.importer.differences import Differences
+from receiver.importer.new_rows import NewRows, stored_rows
 from receiver.importer.report import ConflictingRecord, DatasetResult, RefusedRecord
-from receiver.importer.values import is_same
+from receiver.importer.values import bindable, is_same
 from receiver.ledger.identifiers import IdMap, MapScope
 from receiver.ledger.journal import RowEntry, RowJournal
 from receiver.ledger.merge import MergedRow, OnConflict, merge
+from receiver.ledger.seals import JournalCipher
 
-BATCH_ROWS = 500
+BATCH_ROWS = 5_000
 BATCH_BYTES = 4 << 20
 
 Values: TypeAlias = Mapping[str, Any]
@@ -36,11 +37,13 @@ class WriteJob:
 
     target: ImportTarget
     scope: MapScope
-    cipher: Fernet
+    cipher: JournalCipher
     on_conflict: OnConflict
     batch: Callable[[], AbstractContextManager[Connection]]
     """Opens the transaction of a batch."""
     differences: Differences
+    plain: Collection[str] = ()
+    """Tables that are as the reference schema makes them, and are on PostgreSQL."""
 
 
 class Writer:
@@ -54,6 +57,7 @@ class Writer:
         self._taken = taken
         self._dataset = f"{taken.exporter}/{taken.dataset}"
         self._rules = RULES[self._dataset]
+        self._inserts = NewRows(table, self._rules, is_plain=table.name in job.plain)
         self._accepted = accepted
         """Called with the archive's ids of each batch whose rows have the archive's file now."""
         self._rows: dict[str, tuple[int, Values]] = {}
@@ -77,6 +81,7 @@ class Writer:
             binder = RowBinder(connection, self._job.target, ids, self._dataset, self._table)
             bound = binder.bind({identifier: values for identifier, (_line, values) in self._rows.items()})
             _BoundBatch(connection, self, ids, binder, bound).write()
+            ids.write()
             quarantined = bound.quarantined
             for identifier, place in quarantined.items():
                 line, values = self._rows[identifier]
@@ -94,6 +99,7 @@ class _BoundBatch:
         self._table = writer._table  # noqa: SLF001  # as above
         self._taken = writer._taken  # noqa: SLF001  # as above
         self._rules = writer._rules  # noqa: SLF001  # as above
+        self._inserts = writer._inserts  # noqa: SLF001  # as above
         self._accepted = writer._accepted  # noqa: SLF001  # as above
         self._dataset = writer._dataset  # noqa: SLF001  # as above
         self._ids = ids
@@ -101,6 +107,8 @@ class _BoundBatch:
         self._bound = bound
         self._journal = RowJournal(connection, self._job.scope, self._job.cipher, self._table)
         self._new: dict[str, Values] = {}
+        self._made: dict[str, str] = {}
+        """Ids of the new rows by the archive's ids."""
         self._changed: dict[str, Values] = {}
         self._before: dict[str, Values] = {}
         self._theirs: dict[str, Values] = {}
@@ -109,22 +117,23 @@ class _BoundBatch:
 
     def write(self) -> None:
         """Write rows, files, ids and journal."""
-        local = [values["id"] for values in self._bound.rows.values()]
-        stored = self._stored(local)
+        name, rows = self._table.name, self._bound.rows
+        local = [values["id"] for foreign, values in rows.items() if not self._ids.is_new(name, foreign)]
+        stored = stored_rows(self._connection, self._table, local)
         bases = self._journal.bases(local)
-        made = self._ids.made(self._table.name, local)
-        for foreign, values in list(self._bound.rows.items()):
+        made = self._ids.made(name, local)
+        for foreign, values in list(rows.items()):
             row = stored.get(values["id"])
             if row is None:
                 self._add(foreign, values, was_made=values["id"] in made)
             elif (place := self._binder.misplaced(row)) is not None:
                 self._bound.quarantined[foreign] = place
-                del self._bound.rows[foreign]
+                del rows[foreign]
             else:
                 self._merge(foreign, values, row, bases.get(values["id"], {}))
-        self._put()
-        self._ids.note_made(self._table.name, self._new.keys())
-        self._note(bases)
+        written = {**self._inserts.insert(self._connection, self._new), **self._changed_rows()}
+        self._ids.note_made(name, self._made)
+        self._note(bases, written)
         self._accepted(self._with_file)
 
     def _add(self, foreign: str, values: Values, *, was_made: bool) -> None:
@@ -137,8 +146,8 @@ class _BoundBatch:
             if self._job.on_conflict is not OnConflict.TAKE:
                 self._taken.kept += 1
                 return
-        instead = {name: one.instead for name, one in self._rules.forbidden.items() if one.instead is not None}
-        self._new[identifier] = {**instead, **values}
+        self._new[identifier] = self._inserts.whole(values)
+        self._made[foreign] = identifier
         self._taken.new += 1
         self._with_file.append(foreign)
         self._job.differences.new(self._dataset, identifier, values)
@@ -181,32 +190,26 @@ class _BoundBatch:
     def _is_same(self, name: str, one: object, other: object) -> bool:
         return is_same(self._table.c[name], one, other)
 
-    def _stored(self, local: Collection[str]) -> dict[str, Values]:
-        query = select(self._table).where(self._table.c.id.in_(local))
-        return {row["id"]: dict(row) for row in self._connection.execute(query).mappings()}
+    def _changed_rows(self) -> Mapping[str, Values]:
+        """Write the changes; returns the rows as they are stored."""
+        for identifier, values in self._changed.items():
+            bound = {name: bindable(self._table.c[name], value) for name, value in values.items()}
+            self._connection.execute(update(self._table).where(self._table.c.id == identifier).values(bound))
+        return stored_rows(self._connection, self._table, self._changed)
 
-    def _put(self) -> None:
-        for rows in _alike(self._new.values()):
-            self._connection.execute(insert(self._table), rows)
-        changes = [{"row": identifier, **values} for identifier, values in self._changed.items()]
-        for rows in _alike(changes):
-            names = [name for name in rows[0] if name != "row"]
-            change = update(self._table).where(self._table.c.id == bindparam("row"))
-            for values in rows:
-                named = {name: values[name] for name in names}
-                self._connection.execute(change.values(named), {"row": values["row"]})
-
-    def _note(self, bases: Mapping[str, Values]) -> None:
+    def _note(self, bases: Mapping[str, Values], written: Mapping[str, Values]) -> None:
         """Enter what the rows are now: the next import compares with it, and undoing restores from it."""
-        written = self._stored([*self._new, *self._changed])
         entries: list[RowEntry] = []
         for identifier, theirs in self._theirs.items():
-            now, taken = written.get(identifier, {}), self._changed.get(identifier, {})
-            kept = now if identifier in self._new else {name: now[name] for name in taken}
-            base = {**theirs, **{name: value for name, value in kept.items() if name in theirs}}
-            action = "new" if identifier in self._new else "changed" if taken else "seen"
-            if action != "seen" or not self._is_known(bases.get(identifier, {}), base):
-                entries.append(RowEntry(identifier, action, base, self._before.get(identifier, {}), kept))
+            if identifier in self._new:
+                entries.append(RowEntry(identifier, "new", theirs, {}, written[identifier]))
+                continue
+            taken = self._changed.get(identifier, {})
+            after = {name: written[identifier][name] for name in taken}
+            base = {**theirs, **{name: value for name, value in after.items() if name in theirs}}
+            if taken or not self._is_known(bases.get(identifier, {}), base):
+                action, before = "changed" if taken else "seen", self._before.get(identifier, {})
+                entries.append(RowEntry(identifier, action, base, before, after))
         self._journal.add(entries, {values["id"]: values for values in self._bound.rows.values()})
 
     def _is_known(self, earlier: Values, base: Values) -> bool:
@@ -216,11 +219,3 @@ class _BoundBatch:
 def _left(merged: MergedRow) -> set[str]:
     """Return the columns whose local value stays."""
     return {*merged.kept, *merged.conflicts} - merged.taken.keys()
-
-
-def _alike(rows: Collection[Values]) -> Sequence[list[dict[str, Any]]]:
-    """Group rows with the same columns: a statement for many rows needs them alike."""
-    groups: dict[frozenset[str], list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(frozenset(row), []).append(dict(row))
-    return list(groups.values())

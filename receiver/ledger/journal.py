@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.fernet import Fernet
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Table, select
 
+from receiver.ledger.bulk import look_up, put
 from receiver.ledger.identifiers import MapScope
-from receiver.ledger.seals import sealed, unsealed
+from receiver.ledger.seals import JournalCipher
 from receiver.ledger.tables import CHANGE
 
 Values = Mapping[str, Any]
@@ -21,6 +21,8 @@ PARENTS: Mapping[str, str] = {
     "deal_id": "deals",
 }
 """Columns by which a row is about the person of another row."""
+_PEOPLE = (("contacts", "contact_id"), ("users", "user_id"))
+COLUMNS = ("run", "target", "issuer", "name", "local_id", "action", "person", "parent", "sealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class RowEntry:
     action: str
     """`new`, `changed`, or `seen`: the row stayed, and `base` is what the archive had."""
     base: Values
+    """What the archive brought; of a new row only the columns count, whose values are those of `after`."""
     before: Values
     """The local values that were replaced."""
     after: Values
@@ -40,7 +43,7 @@ class RowEntry:
 class RowJournal:
     """The entries about rows of one table, for one target and issuer."""
 
-    def __init__(self, connection: Connection, scope: MapScope, cipher: Fernet, table: Table) -> None:
+    def __init__(self, connection: Connection, scope: MapScope, cipher: JournalCipher, table: Table) -> None:
         self._connection = connection
         self._scope = scope
         self._cipher = cipher
@@ -49,38 +52,54 @@ class RowJournal:
     def bases(self, local: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return what the last import of this issuer brought, by row."""
         mine = (CHANGE.c.target == self._scope.target, CHANGE.c.issuer == self._scope.issuer)
-        query = select(CHANGE.c.local_id, CHANGE.c.sealed).where(*mine, CHANGE.c.name == self._table.name)
-        rows = self._connection.execute(query.where(CHANGE.c.local_id.in_(local)).order_by(CHANGE.c.seq))
-        last = {row.local_id: row.sealed for row in rows}
-        return {identifier: unsealed(self._cipher, content)["base"] for identifier, content in last.items()}
+        # An expression: PostgreSQL would go through the primary key backwards.
+        newest = (CHANGE.c.seq + 0).desc()
+        last = select(CHANGE.c.sealed).where(*mine, CHANGE.c.name == self._table.name).order_by(newest)
+        found = look_up(
+            self._connection, local, lambda key: last.where(CHANGE.c.local_id == key).limit(1).scalar_subquery()
+        )
+        return {identifier: base_of(self._cipher.open(content)) for identifier, content in found.items()}
 
     def add(self, entries: Collection[RowEntry], rows: Mapping[str, Values]) -> None:
         """Add entries about rows, whose values say whom they are about."""
-        scope = self._scope
-        fixed = {"run": scope.run, "target": scope.target, "issuer": scope.issuer, "name": self._table.name}
-        lines = [
-            {
-                **fixed,
-                "local_id": one.local_id,
-                "action": one.action,
-                "person": person_of(self._table.name, rows[one.local_id]),
-                "parent": parent_of(rows[one.local_id]),
-                "sealed": sealed(self._cipher, {"base": one.base, "before": one.before, "after": one.after}),
-            }
-            for one in entries
-        ]
-        if lines:
-            self._connection.execute(insert(CHANGE), lines)
+        if entries:
+            lines = (self._line(one, rows[one.local_id]) for one in entries)
+            put(self._connection, CHANGE, COLUMNS, lines, is_binary=True)
+
+    def _line(self, entry: RowEntry, row: Values) -> tuple[Any, ...]:
+        scope, name = self._scope, self._table.name
+        place = (scope.run, scope.target, scope.issuer, name, entry.local_id, entry.action)
+        return (*place, person_of(name, row), parent_of(row), self._cipher.seal(_groups(entry)))
+
+
+def base_of(groups: Mapping[str, Values]) -> dict[str, Any]:
+    """Return what the archive brought, of a decrypted entry."""
+    if "base" in groups:
+        return dict(groups["base"])
+    return {name: value for name, value in groups["after"].items() if name not in groups["own"]}
+
+
+def _groups(entry: RowEntry) -> Mapping[str, Values]:
+    if entry.action != "new":
+        return {"base": entry.base, "before": entry.before, "after": entry.after}
+    # A new row has the archive's values: they are stored once.
+    own = dict.fromkeys(entry.after.keys() - entry.base.keys())
+    return {"own": own, "before": {}, "after": entry.after}
 
 
 def person_of(table: str, row: Values) -> str | None:
     """Return the local row of the person whom a row is about, `users/ID` or `contacts/ID`."""
     if table in {"users", "contacts"}:
         return f"{table}/{row['id']}"
-    named = ((name, row.get(column)) for name, column in (("contacts", "contact_id"), ("users", "user_id")))
-    return next((f"{name}/{value}" for name, value in named if value), None)
+    for name, column in _PEOPLE:
+        if value := row.get(column):
+            return f"{name}/{value}"
+    return None
 
 
 def parent_of(row: Values) -> str | None:
     """Return the local row that a row is a part of, `table/ID`."""
-    return next((f"{table}/{row[column]}" for column, table in PARENTS.items() if row.get(column)), None)
+    for column, table in PARENTS.items():
+        if value := row.get(column):
+            return f"{table}/{value}"
+    return None

@@ -19,6 +19,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    inspect,
+    text,
 )
 from sqlalchemy.schema import CreateSchema
 
@@ -60,7 +62,6 @@ ID = Table(
     Column("is_bound", Boolean, nullable=False, comment="whether it is the target itself"),
     Column("is_made", Boolean, nullable=False, comment="whether an import has made the local row"),
     Index("portability_import_id_local", "name", "local_id"),
-    Index("portability_import_id_own", "target", "issuer", "name", "local_id"),
 )
 CHANGE = Table(
     "portability_import_change",
@@ -77,9 +78,9 @@ CHANGE = Table(
     Column("sealed", LargeBinary, nullable=False, comment="the values, encrypted"),
     Index("portability_import_change_row", "name", "local_id", "target"),
     Index("portability_import_change_run", "run", "seq"),
-    Index("portability_import_change_person", "person"),
-    Index("portability_import_change_parent", "parent"),
 )
+_EARLIER_INDEXES = ("portability_import_id_own", "portability_import_change_person", "portability_import_change_parent")
+"""Of an earlier release. Each took time for each row; with the first, PostgreSQL took it for looking up ids, too."""
 
 FEED = Table(
     "portability_import_feed",
@@ -103,7 +104,14 @@ def create(connection: Connection) -> None:
     """Make what is missing. The role needs the right to create a schema once."""
     if connection.dialect.name == "postgresql":
         connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
-    metadata.create_all(connection)
+        place = f"{SCHEMA}."
+    else:
+        place = ""
+    present = inspect(connection).get_table_names(SCHEMA if place else None)
+    if not {table.name for table in metadata.tables.values()} <= set(present):
+        metadata.create_all(connection)  # asks for each table by itself
+    for name in _EARLIER_INDEXES:
+        connection.execute(text(f"DROP INDEX IF EXISTS {place}{name}"))
 
 
 def exist(connection: Connection) -> bool:

@@ -28,35 +28,42 @@ from pathlib import Path
 from receiver.binding.target import ImportTarget
 from receiver.importer import write
 from receiver.importer.archive_import import ImportOptions, import_archive
+from receiver.importer.new_rows import NewRows
+from receiver.ledger.identifiers import IdMap
 from receiver.ledger.journal import RowJournal
 from receiver.ledger.seals import JournalKey
 
-folder, into, key, at = sys.argv[1:]
-write.BATCH_ROWS, add, seen = 7, RowJournal.add, []
+folder, into, key, after, at = sys.argv[1:]
+write.BATCH_ROWS, seen = 7, []
+place, name = {"rows": (NewRows, "insert"), "journal": (RowJournal, "add"), "ids": (IdMap, "write")}[after]
+step = getattr(place, name)
 
 def killed(self, *arguments):
-    add(self, *arguments)
+    done = step(self, *arguments)
     seen.append(1)
-    if len(seen) == int(at):
+    if len(seen) == int(at) + (after == "ids"):  # the first ids are written when the import begins
         os.kill(os.getpid(), signal.SIGKILL)
+    return done
 
-RowJournal.add = killed
+setattr(place, name, killed)
 options = ImportOptions(journal_key=JournalKey(key.encode()))
 import_archive(sorted(Path(folder).iterdir()), into, ImportTarget(tenant="ten_here"), options)
 """
 DEALS = 40
 
 
-@pytest.mark.parametrize("at", [1, 3, 6])
+@pytest.mark.parametrize(("after", "at"), [("journal", 1), ("rows", 3), ("journal", 3), ("ids", 3), ("journal", 6)])
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_an_import_that_is_killed_continues(tmp_path: Path, request: pytest.FixtureRequest, kind: str, at: int) -> None:
-    """Whole batches are there and nothing else; both runs are one import."""
+def test_an_import_that_is_killed_continues(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str, after: str, at: int
+) -> None:
+    """Whole batches are there and nothing else, wherever in a batch it ends; both runs are one import."""
     into = f"sqlite:///{tmp_path}/target.db" if kind == "sqlite" else request.getfixturevalue("pg_url")
     record: dict[str, Any] = {"tenant_id": "ten_x", "name": "theirs", "created_at": CREATED}
     members = [table("deals", *({**record, "id": f"dea_{number}"} for number in range(DEALS)), exporter="crm")]
     folders, key = unpacked_archive(tmp_path, members), Fernet.generate_key()
 
-    command = [sys.executable, "-c", KILLED_AT, str(tmp_path / "in"), into, key.decode(), str(at)]
+    command = [sys.executable, "-c", KILLED_AT, str(tmp_path / "in"), into, key.decode(), after, str(at)]
     ended = subprocess.run(command, env={**os.environ}, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert deal_count(into) == 7 * (at - 1)

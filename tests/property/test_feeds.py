@@ -152,7 +152,7 @@ def test_all_archives_of_a_feed_are_one_whole_archive(
             archives.append(feed.next(identifier))
             folders = unpacked.unpacked(archives[-1], tmp_path / f"unpacked-{len(archives)}")
             while random.random() < 0.4 and killed_at(
-                partial(import_as, folders, into, TARGET), random.randrange(1, 300)
+                partial(import_as, folders, into, TARGET), random.randrange(1, 150)
             ):
                 kills += 1
             report = import_as(folders, into, TARGET)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,24 @@ def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
     assert (first["refused"], first["profile"], first["complete"]) == (0, "switch", True)
     earlier = {"export", "profile", "complete", "gaps", "dry_run", "refused", "datasets", "left"}
     assert set(first) == earlier | {"import", "target", "quarantined", "conflicts", "repeated"}
+
+
+def test_unpacked_volumes_load_nothing_for_zips_and_people(tmp_path: Path) -> None:
+    """With the result as JSON neither tables for a terminal, signatures nor phone numbers are loaded."""
+    for path in SWITCH:
+        with zipfile.ZipFile(path) as volume:
+            volume.extractall(tmp_path / "in")
+    heavy = ("rich", "joserfc", "phonenumbers", "email_validator", "pydantic", "archive.verify.volumes")
+    asks = f"""
+import atexit, sys
+from cli.main import run
+atexit.register(lambda: print([name for name in {heavy!r} if name in sys.modules]))
+run()
+"""
+    words = ["import", str(tmp_path / "in"), "--into", f"sqlite:///{tmp_path}/target.db", "--as-tenant", "ten_here"]
+    command = [sys.executable, "-c", asks, *words, "--journal-key", str(tmp_path / "key"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_people_get_a_table(tmp_path: Path) -> None:

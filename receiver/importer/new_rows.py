@@ -1,0 +1,105 @@
+"""Inserts the new rows of a batch: by COPY into a table that stores values as they are given, else by INSERT."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
+
+from portability.api import FieldType
+from receiver.binding.columns import TableRules
+from receiver.importer.values import bindable, kind_of
+from receiver.ledger.bulk import among, put
+
+Values = Mapping[str, Any]
+
+
+class NewRows:
+    """The new rows of one table.
+
+    `is_plain`: the table is as the reference schema makes it. Then what is stored is known without reading it.
+    """
+
+    def __init__(self, table: Table, rules: TableRules, *, is_plain: bool) -> None:
+        self._table = table
+        self._is_plain = is_plain
+        columns = dict.fromkeys(_names(table)) if is_plain else {}
+        defaults = {
+            str(one.name): one.default.arg
+            for one in table.columns
+            if isinstance(one.default, ScalarElementColumnDefault)
+        }
+        instead = {name: one.instead for name, one in rules.forbidden.items() if one.instead is not None}
+        self._blank: Values = {**columns, **defaults, **instead}
+        kinds = [kind_of(column) for column in table.columns]
+        self._texts = [(place, _TEXTS[kind]) for place, kind in enumerate(kinds) if kind in _TEXTS]
+
+    def whole(self, values: Values) -> dict[str, Any]:
+        """Return a new row: the archive's values, and what this platform sets itself."""
+        return {**self._blank, **values}
+
+    def insert(self, connection: Connection, rows: Mapping[str, Values]) -> Mapping[str, Values]:
+        """Insert rows of `whole`, by id; returns them as they are stored."""
+        if self._is_plain:
+            put(connection, self._table, _names(self._table), map(self._line, rows.values()))
+            return rows
+        for alike in _alike(rows.values()):
+            lines = [{name: bindable(self._table.c[name], row[name]) for name in row} for row in alike]
+            connection.execute(insert(self._table), lines)
+        return stored_rows(connection, self._table, rows)
+
+    def _line(self, row: Values) -> list[Any]:
+        line = list(row.values())
+        for place, text in self._texts:
+            if line[place] is not None:
+                line[place] = text(line[place])
+        return line
+
+
+def stored_rows(connection: Connection, table: Table, identifiers: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return the rows that are stored, by id."""
+    if not identifiers:
+        return {}
+    query = select(table).where(among(connection, table.c.id, identifiers))
+    names = _names(table)
+    rows = (dict(zip(names, row, strict=True)) for row in connection.execute(query))
+    return {row["id"]: row for row in rows}
+
+
+def _names(table: Table) -> list[str]:
+    # SQLAlchemy's names are of a subclass, which orjson refuses.
+    return [str(column.name) for column in table.columns]
+
+
+def _json(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # an integer of more than 64 bits, from a hook
+        return json.dumps(value)
+
+
+def _decimal(value: Decimal) -> str:
+    return format(value, "f")
+
+
+_TEXTS: Mapping[FieldType, Callable[[Any], str]] = {
+    FieldType.DATETIME: datetime.isoformat,
+    FieldType.DATE: date.isoformat,
+    FieldType.DECIMAL: _decimal,
+    FieldType.OBJECT: _json,
+}
+"""The text of values in COPY, independent of the settings of the session."""
+
+
+def _alike(rows: Collection[Values]) -> list[list[Values]]:
+    """Group rows with the same columns: a statement for many rows needs them alike."""
+    groups: dict[frozenset[str], list[Values]] = {}
+    for row in rows:
+        groups.setdefault(frozenset(row), []).append(row)
+    return list(groups.values())
