@@ -18,7 +18,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from judges.programs import missing
-from migrated import migrate
+from migrated import copying, migrate, own_migrations
 from pymysql.err import MySQLError
 from reused import ReusedDatabases
 from sqlalchemy import Engine, Pool, Update, event
@@ -65,6 +65,19 @@ def own_statements() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _sharing() -> Iterator[None]:
     with shared_work.sharing():
+        yield
+
+
+@pytest.fixture
+def migrating() -> Iterator[None]:
+    """The product migrates each database of this test itself."""
+    with own_migrations():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copying() -> Iterator[None]:
+    with copying():
         yield
 
 

@@ -1,4 +1,4 @@
-"""The program of `forks.py`: it imports this project once, and each request is a fork of it that runs Python code.
+"""The program of `forks.py`: it imports this project and warms it up once; a request is a fork that runs Python code.
 
 `python fork_server.py PARENT SOCKET`: a pid, and a descriptor of a SOCK_SEQPACKET on which requests come.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -18,10 +19,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, redirect_stdout, suppress
 from typing import Any
 
+import migrated
+import shared_work
+
+from portability.database.engine import open_engine, writing
 from portability.processes import die_with_parent
+from portability.settings import load_settings
+from portability.trust import keys
+from worker.process import tasks
 
 REQUEST_BYTES_MAX = 1 << 18
 STANDARD = (0, 1, 2)
@@ -49,6 +57,27 @@ def _modules(path: Any, package: str) -> Iterator[str]:
         yield found.name
         if found.ispkg:
             yield from _modules(importlib.import_module(found.name).__path__, found.name)
+
+
+def warm_up(stack: ExitStack) -> None:
+    """Do what a worker on the embedded stack does before its first job: its forks find the templates and statements.
+
+    A worker that is a fork warms up again, for its own databases.
+    """
+    usual = gc.get_threshold()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PORTABILITY_DIR"] = folder
+        settings = load_settings()
+        engine = open_engine(settings.database)
+        migrated.migrate(engine)
+        with writing(engine) as connection:
+            keys.ensure(connection, settings.keys, actor="operator:test")
+        engine.dispose()
+        stack.enter_context(shared_work.sharing())
+        with redirect_stdout(io.StringIO()):
+            tasks.warm_up()
+        tasks._opened.cache_clear()
+    gc.set_threshold(*usual)
 
 
 def serve(requests: socket.socket) -> tuple[dict[str, Any], Sequence[int]] | None:
@@ -89,7 +118,7 @@ def take(files: Sequence[int]) -> None:
     os.closerange(STANDARD[-1] + 1, FILES_MAX)
 
 
-def become(request: dict[str, Any]) -> None:
+def become(request: dict[str, Any], stack: ExitStack) -> None:
     """Run what is asked for, in its folder and with its environment, as `python -m` and `python -c` do."""
     os.chdir(request["folder"])
     os.environ.clear()
@@ -99,6 +128,7 @@ def become(request: dict[str, Any]) -> None:
     tempfile.tempdir = None
     sys.argv = [request["module"] or "-c", *request["arguments"]]
     if request["module"]:
+        stack.enter_context(migrated.copying())
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     else:
         exec(compile(request["code"], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102  # a test's own code
@@ -116,6 +146,8 @@ if __name__ == "__main__":
     atexit.register(_end_quickly)  # before all imports of the product: the first runs last
     die_with_parent(int(sys.argv[1]))
     import_project()
+    patches = ExitStack()
+    warm_up(patches)
     gc.collect()
     gc.freeze()
     own = os.getpid()
@@ -123,7 +155,7 @@ if __name__ == "__main__":
         die_with_parent(own)
         take(taken[1])
         try:
-            become(taken[0])
+            become(taken[0], patches)
             _exit_codes.append(0)
         except SystemExit as ended:
             if not isinstance(ended.code, str):

@@ -1,7 +1,7 @@
 """Databases on PostgreSQL that tests use one after the other: control databases, and filled platforms.
 
 Making and dropping a database takes longer than most tests. A database that a test has given back gets its first rows
-again, and is used again if its schema did not change.
+again, and is used again if its schema did not change. A further database is a copy of the first, which no test gets.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class ReusedDatabases:
         self._make = make
         self._again = again
         self._free: list[str] = []
+        self._template = ""
         self._schema = ""
         self._rows: dict[str, list[dict[str, Any]]] = {}
 
@@ -93,14 +94,18 @@ class ReusedDatabases:
             self._server.drop_database(name)
 
     def _new(self) -> str:
-        name = self._server.create_database()
-        engine = open_engine(self._server.url(name))
-        self._make(engine)
-        engine.dispose()
-        if not self._schema:
-            with self._server.connect(name) as connection:
+        if not self._template:
+            self._template = self._server.create_database()
+            engine = open_engine(self._server.url(self._template))
+            self._make(engine)
+            engine.dispose()
+            with self._server.connect(self._template) as connection:
                 self._schema = self._read_schema(connection)
                 self._rows = dict(self._read_rows(connection))
+        name = self._server.create_database(self._template)
+        if self._again:
+            with self._server.connect(name) as connection:
+                connection.execute(self._again)
         return name
 
     def _restore(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
