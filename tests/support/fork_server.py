@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, redirect_stdout, suppress
 from typing import Any
 
+import forked_children
 import migrated
 import shared_work
 
@@ -129,6 +130,8 @@ def become(request: dict[str, Any], stack: ExitStack) -> None:
     sys.argv = [request["module"] or "-c", *request["arguments"]]
     if request["module"]:
         stack.enter_context(migrated.copying())
+        if forked_children.NAME in os.environ:
+            stack.enter_context(forked_children.forking())
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     else:
         exec(compile(request["code"], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102  # a test's own code

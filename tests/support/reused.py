@@ -36,7 +36,7 @@ select md5(string_agg(line, ',' order by line)) from (
 ) as lines
 """
 TABLES = """
-select c.relname from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+select c.relname, c.oid from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
     order by c.relname
 """
 EMPTY = """
@@ -44,11 +44,9 @@ set session_replication_role = replica;
 do $$
 declare
     name text;
-    has_rows boolean;
 begin
-    for name in {tables} loop
-        execute format('select exists (select from %I)', name) into has_rows;
-        if has_rows then execute format('delete from %I', name); end if;
+    for name in select relname from ({tables}) as tables where pg_relation_size(oid) > 0 loop
+        execute format('delete from %I', name);
     end loop;
     for name in
         select quote_ident(sequencename) from pg_sequences where schemaname = 'public' and last_value is not null
@@ -109,8 +107,7 @@ class ReusedDatabases:
         return name
 
     def _restore(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-        tables = sql.SQL("select relname from ({}) as tables").format(sql.SQL(TABLES))
-        connection.execute(sql.SQL(EMPTY).format(tables=tables))
+        connection.execute(sql.SQL(EMPTY).format(tables=sql.SQL(TABLES)))
         for table, rows in self._rows.items():
             again = "insert into {table} select * from json_populate_recordset(null::{table}, %s)"
             connection.execute(sql.SQL(again).format(table=sql.Identifier(table)), [json.dumps(rows)])
@@ -125,7 +122,7 @@ class ReusedDatabases:
 
     @staticmethod
     def _read_rows(connection: psycopg.Connection[tuple[Any, ...]]) -> Any:  # pairs of a table and rows
-        for (table,) in connection.execute(TABLES).fetchall():
+        for table, _oid in connection.execute(TABLES).fetchall():
             query = sql.SQL("select json_agg(t) from {} as t").format(sql.Identifier(table))
             row = connection.execute(query).fetchone()
             if row and row[0]:
