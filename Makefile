@@ -45,8 +45,9 @@ test-fast: .venv/dev.stamp ## in a minute, without servers: the unit tests, and 
 	$(PYTEST) -p no:schemathesis -p no:faker -m "not system" -q tests/unit tests/test_*.py
 
 test-systems: PROGRAMS += $(SYSTEM_PROGRAMS)
-test-systems: .venv/dev.stamp programs judges ## those of gigabytes and minutes; 11 GB of disk
+test-systems: .venv/dev.stamp programs judges ## those of gigabytes and minutes, and more random examples; 11 GB of disk
 	$(PYTEST) -m system
+	$(PYTEST) --hypothesis-profile=system -m "not system" tests/property
 
 # SCREENSHOTS=1 also takes those of the documentation again.
 pictures: .venv/dev.stamp programs judges ## every page in each state, in PICTURES=build/pictures; FIRST=1 to 11 pictures each in another way

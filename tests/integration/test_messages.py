@@ -110,8 +110,9 @@ def test_a_message_cannot_name_another_function(watched_queue: WatchedQueue, tmp
 
 def test_an_invalid_id_does_not_stop_the_worker(watched_queue: WatchedQueue) -> None:
     """Of no hash at all, in no text at all."""
-    watched_queue.redis.rpush(LIST, b"\xff\xfe", b"a b/../c", b"x" * 100_000)
-    assert watched_queue.goes_on()
+    for entry in (b"\xff\xfe", b"a b/../c", b"x" * 100_000):
+        watched_queue.redis.rpush(LIST, entry)
+        assert watched_queue.goes_on(), entry[:9]
     until(lambda: watched_queue.redis.llen(LIST) == 0, "nothing is left in the queue", seconds=30)
 
 
@@ -119,7 +120,7 @@ def test_a_hash_without_a_call_does_not_stop_the_worker(watched_queue: WatchedQu
     """Fields are missing, or empty: RQ passes over it, or it is refused."""
     for fields in ({"status": "queued"}, {"data": b""}, {"x": b"y"}):
         watched_queue.send(fields)
-    assert watched_queue.goes_on()
+        assert watched_queue.goes_on(), fields
     until(lambda: watched_queue.redis.llen(LIST) == 0, "nothing is left in the queue", seconds=30)
 
 

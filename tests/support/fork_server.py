@@ -34,6 +34,7 @@ from worker.process import tasks
 
 REQUEST_BYTES_MAX = 1 << 18
 STANDARD = (0, 1, 2)
+FDS_MAX = 8
 FILES_MAX = 256
 """No descriptor of this program is above."""
 PACKAGES = ("portability", "exporters", "formats", "archive", "worker", "web", "receiver", "cli", "demo")
@@ -93,7 +94,7 @@ def serve(requests: socket.socket) -> tuple[dict[str, Any], Sequence[int]] | Non
                     os.close(key.fd)
                     _report_end(pid, report)
                     continue
-                content, received, _flags, _address = socket.recv_fds(requests, REQUEST_BYTES_MAX, 4)
+                content, received, _flags, _address = socket.recv_fds(requests, REQUEST_BYTES_MAX, FDS_MAX)
                 if not content:
                     return None
                 reported, *files = received
@@ -112,11 +113,36 @@ def _report_end(pid: int, report: socket.socket) -> None:
         report.send(str(code).encode())
 
 
-def take(files: Sequence[int]) -> None:
-    """Make these files standard input, output and error, and close all others of the server."""
-    for standard, file in zip(STANDARD, files, strict=True):
-        os.dup2(file, standard)
-    os.closerange(STANDARD[-1] + 1, FILES_MAX)
+def take(files: Sequence[int], inherits: Sequence[int]) -> None:
+    """Make these files standard input, output and error, and what is inherited; close all others of the server."""
+    kept = {*STANDARD, *inherits}
+    for number, file in zip((*STANDARD, *inherits), files, strict=True):
+        os.dup2(file, number)
+    for number in set(range(FILES_MAX)) - kept:
+        os.closerange(number, number + 1)
+
+
+def serve_own(stack: ExitStack) -> bool:
+    """Serve the forks of this process from now on; returns True in such a fork, after it has run its code.
+
+    The server is a fork as well, which ends with this process: what this process opens later is not in its forks.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    own = os.getpid()
+    if os.fork():
+        theirs.close()
+        forked_children.fork_through(ours)
+        return False
+    ours.close()
+    die_with_parent(own)
+    server = os.getpid()
+    taken = serve(theirs)
+    if taken is None:
+        os._exit(0)
+    die_with_parent(server)
+    take(taken[1], taken[0]["inherits"])
+    become(taken[0], stack)
+    return True
 
 
 def become(request: dict[str, Any], stack: ExitStack) -> None:
@@ -130,8 +156,8 @@ def become(request: dict[str, Any], stack: ExitStack) -> None:
     sys.argv = [request["module"] or "-c", *request["arguments"]]
     if request["module"]:
         stack.enter_context(migrated.copying())
-        if forked_children.NAME in os.environ:
-            stack.enter_context(forked_children.forking())
+        if forked_children.NAME in os.environ and serve_own(stack):
+            return
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     else:
         exec(compile(request["code"], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102  # a test's own code
@@ -156,7 +182,7 @@ if __name__ == "__main__":
     own = os.getpid()
     if taken := serve(socket.socket(fileno=int(sys.argv[2]))):
         die_with_parent(own)
-        take(taken[1])
+        take(taken[1], taken[0]["inherits"])
         try:
             become(taken[0], patches)
             _exit_codes.append(0)

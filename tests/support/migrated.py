@@ -6,9 +6,10 @@ The file that is copied was made by the migrations, once in each process.
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,20 @@ def own_migrations() -> Iterator[None]:
 
 
 def _copied(engine: Engine) -> bool:
-    """Make the file of a database unless it exists; returns whether it was made."""
+    """Make the file of a database, whole at once, unless it exists; returns whether it was made."""
     path = Path(engine.url.database or "")
     if path.exists():
         return False
-    path.write_bytes(_sqlite_file())
-    _make_unlike_the_others(engine)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".") as unfinished:
+        unfinished.write(_sqlite_file())
+        unfinished.flush()
+        with closing(sqlite3.connect(unfinished.name, isolation_level=None)) as connection:
+            connection.execute("UPDATE deployment SET pairwise_salt = ?", [secrets.token_hex(32)])
+        try:
+            path.hardlink_to(unfinished.name)
+        except FileExistsError:
+            return False
+    path.chmod(0o644)
     return True
 
 

@@ -16,7 +16,7 @@ import pytest
 import redis
 from factories import MadeUpExporter, things
 from joserfc.jwk import ECKey
-from sending import offered, sender, sent, shown
+from sending import offered, recorded, sender, sent, shown
 from served import OTHER, OWNER, Served
 from sqlalchemy import update
 from transferring import EXPORTER, Provider, encrypted
@@ -116,6 +116,13 @@ def test_a_receipt_counts_once(served: Served, other: Provider) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "receipt_replayed")
 
 
+@pytest.fixture(scope="module")
+def offered_once(served: Served) -> Iterator[tuple[Provider, str]]:
+    """A provider, and a transfer that was offered to it."""
+    with recorded(served) as other:
+        yield other, offer(served, other)[0]
+
+
 STRANGER = ECKey.generate_key("P-256", {"kid": "their-1", "use": "sig"})
 
 
@@ -151,10 +158,10 @@ STRANGER = ECKey.generate_key("P-256", {"kid": "their-1", "use": "sig"})
     ],
 )
 def test_a_receipt_that_does_not_hold_changes_nothing(
-    served: Served, other: Provider, more: dict[str, Any], status: int, code: str
+    served: Served, offered_once: tuple[Provider, str], more: dict[str, Any], status: int, code: str
 ) -> None:
     """Another key, type, issuer, audience, transfer, statement or time; an invalid id, status, count, code or proof."""
-    transfer_id, _url = offer(served, other)
+    other, transfer_id = offered_once
 
     answer = post_receipt(served, transfer_id, other.receipt(served.world, transfer_id, **more))
 
