@@ -15,6 +15,7 @@ import redis
 import servers
 import shared_work
 import structlog
+from examples import USUAL
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from judges.programs import missing
@@ -39,9 +40,9 @@ structlog.configure([structlog.processors.add_log_level, ConsoleRenderer(excepti
 
 set_hypothesis_home_dir(".cache/hypothesis")
 # Real servers and a shared machine make single examples slow: slow examples are allowed.
-settings.register_profile("default", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", max_examples=USUAL, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
-settings.register_profile("system", settings.get_profile("default"), max_examples=400)
+settings.register_profile("system", settings.get_profile("default"), max_examples=10 * USUAL)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
