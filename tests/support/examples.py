@@ -10,4 +10,4 @@ USUAL = 40
 
 def examples(number: int) -> int:
     """Return a number of examples for `make test`, and as many times more for a profile with more."""
-    return max(1, number * settings.default.max_examples // USUAL)
+    return max(1, number * settings().max_examples // USUAL)
