@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from functools import cache
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -69,23 +68,15 @@ def looked(browser: Browser, variant: Variant) -> Iterator[BrowserContext]:
         context.close()
 
 
-@pytest.fixture(scope="module")
-def tab_of(browser: Browser) -> Iterator[Callable[[Variant], Page]]:
-    """Returns the tab of a variant: a further context takes as long as a scene."""
-    with ExitStack() as stack:
-        yield cache(lambda variant: stack.enter_context(looked(browser, variant)).new_page())
-
-
 @contextmanager
-def seen(page: Page, staged: Served, scene: Scene) -> Iterator[None]:
-    """The page of a person of the room, who has just come."""
-    page.context.clear_cookies()
-    if scene.room in PEOPLE:
-        who, roles = scene.who or PEOPLE[scene.room], () if scene.room == "subject" else (scene.room,)
-        tenant = {"tenant": TENANT} if scene.room == "tenant_admin" else {}
-        add_session(page.context, staged, who, *roles, strong=who != WEAK, **tenant)
-    yield
-    page.unroute_all()
+def seen(browser: Browser, staged: Served, scene: Scene, variant: Variant) -> Iterator[Page]:
+    """A page of a person of the room, in a variant."""
+    with looked(browser, variant) as context:
+        if scene.room in PEOPLE:
+            who, roles = scene.who or PEOPLE[scene.room], () if scene.room == "subject" else (scene.room,)
+            tenant = {"tenant": TENANT} if scene.room == "tenant_admin" else {}
+            add_session(context, staged, who, *roles, strong=who != WEAK, **tenant)
+        yield context.new_page()
 
 
 def look_over(page: Page, axe: str, name: str, variant: Variant) -> None:
@@ -100,26 +91,20 @@ def look_over(page: Page, axe: str, name: str, variant: Variant) -> None:
 
 @pytest.mark.parametrize(("scene", "variant"), [pytest.param(*each, id=each[0].name) for each in CHOSEN])
 def test_a_page_in_a_state(
-    tab_of: Callable[[Variant], Page],
-    staged: Served,
-    identifiers: Mapping[str, str],
-    axe: str,
-    scene: Scene,
-    variant: Variant,
+    browser: Browser, staged: Served, identifiers: Mapping[str, str], axe: str, scene: Scene, variant: Variant
 ) -> None:
     """Axe finds nothing serious, nothing is cut or wider than the screen, and no sentence is in another language."""
-    page, statuses = tab_of(variant), list[int]()
+    with seen(browser, staged, scene, variant) as page:
+        statuses: list[int] = []
 
-    def answered(answer: Response) -> None:
-        if answer.request.is_navigation_request() and answer.url.startswith(staged.url):
-            statuses.append(answer.status)
+        def answered(answer: Response) -> None:
+            if answer.request.is_navigation_request() and answer.url.startswith(staged.url):
+                statuses.append(answer.status)
 
-    with seen(page, staged, scene):
         page.on("response", answered)
         page.goto(f"{staged.url}{scene.path.format_map(identifiers)}")
         for act in scene.act:
             act(page, staged)
-        page.remove_listener("response", answered)
         content = page.content()
         assert statuses[-1] == scene.status
         assert f'<html lang="{variant.language}"' in content

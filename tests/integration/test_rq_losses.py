@@ -117,7 +117,7 @@ def test_whatever_becomes_of_its_message_an_export_is_made_once(
 ) -> None:
     """The clock reads rows and sends another message; the claim gives the row to one worker.
 
-    In `make test` the message is popped, stuck, held by its name, there five times, and away with all of Redis.
+    In `make test` it is popped, stuck in a dead job, refused by its name, there five times, or away with all of Redis.
     """
     asked = watched_clock.ask("access")
     until(lambda: watched_clock.redis.llen(LIST) == 1, "the clock has sent a wake-up", seconds=30)
