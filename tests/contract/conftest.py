@@ -32,6 +32,9 @@ from portability.storage.s3.bucket import S3Storage
 LOCKING = {"test_audit_chain", "test_claims", "test_lock_order", "test_simulated_turns", "test_subject_locks"}
 """Modules for both databases in `make test`: each has locks of its own kind."""
 
+ON_POSTGRESQL = {"test_disclosures", "test_exporters", "test_referrals", "test_reviews", "test_shared_addresses"}
+"""Modules about sources that `make test` has on PostgreSQL alone: others test the same exporters on both databases."""
+
 STORAGES = {"test_closing_marker": ("local", "s3"), "test_sweep": ("s3",)}
 """Storages of a module in `make test`, where it is not a folder alone."""
 
@@ -43,7 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         of_control = chosen.get("control_url") == "sqlite" and item.path.stem not in LOCKING
         of_storage = "archives" in chosen and chosen["archives"] not in STORAGES.get(item.path.stem, ("local",))
-        if of_control or of_storage or (chosen.get("platform_url") == "sqlite" and item.path.stem == "test_exporters"):
+        of_source = "sqlite" in chosen.values() and item.path.stem in ON_POSTGRESQL
+        if of_control or of_storage or of_source:
             item.add_marker(pytest.mark.system)
 
 
