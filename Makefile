@@ -42,11 +42,12 @@ test: .venv/dev.stamp programs judges ## all but those of gigabytes, on real ser
 	$(PYTEST) -m "not system"
 
 test-fast: .venv/dev.stamp ## in a minute, without servers: the unit tests, and those of the house and of the documentation
-	$(PYTEST) -p no:schemathesis -p no:faker -m "not system" -q tests/unit tests/test_*.py
+	$(PYTEST) -m "not system" -q tests/unit tests/test_*.py
 
 test-systems: PROGRAMS += $(SYSTEM_PROGRAMS)
-test-systems: .venv/dev.stamp programs judges ## those of gigabytes and minutes; 11 GB of disk
+test-systems: .venv/dev.stamp programs judges ## those of gigabytes and minutes, and more random examples; 11 GB of disk
 	$(PYTEST) -m system
+	$(PYTEST) --hypothesis-profile=system -m "not system" tests/property
 
 # SCREENSHOTS=1 also takes those of the documentation again.
 pictures: .venv/dev.stamp programs judges ## every page in each state, in PICTURES=build/pictures; FIRST=1 to 11 pictures each in another way

@@ -15,10 +15,11 @@ import redis
 import servers
 import shared_work
 import structlog
+from examples import USUAL
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from judges.programs import missing
-from migrated import migrate
+from migrated import copying, migrate, own_migrations
 from pymysql.err import MySQLError
 from reused import ReusedDatabases
 from sqlalchemy import Engine, Pool, Update, event
@@ -39,8 +40,9 @@ structlog.configure([structlog.processors.add_log_level, ConsoleRenderer(excepti
 
 set_hypothesis_home_dir(".cache/hypothesis")
 # Real servers and a shared machine make single examples slow: slow examples are allowed.
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", max_examples=USUAL, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+settings.register_profile("system", settings.get_profile("default"), max_examples=10 * USUAL)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
@@ -65,6 +67,19 @@ def own_statements() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _sharing() -> Iterator[None]:
     with shared_work.sharing():
+        yield
+
+
+@pytest.fixture
+def migrating() -> Iterator[None]:
+    """The product migrates each database of this test itself."""
+    with own_migrations():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copying() -> Iterator[None]:
+    with copying():
         yield
 
 

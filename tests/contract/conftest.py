@@ -1,5 +1,7 @@
 """Every test here holds on SQLite and on PostgreSQL, and where it matters on each storage.
 
+`make test` has both storages for what they promise themselves, S3 for the sweep, and a folder for all else.
+
 `make test` has both databases for sources, schema and locks. The other tests of the control database, and the promises
 of the built-in exporters, are on PostgreSQL there, and on SQLite in `make test-systems`: the pages, the commands and
 the embedded stack are tested on SQLite.
@@ -30,6 +32,12 @@ from portability.storage.s3.bucket import S3Storage
 LOCKING = {"test_audit_chain", "test_claims", "test_lock_order", "test_simulated_turns", "test_subject_locks"}
 """Modules for both databases in `make test`: each has locks of its own kind."""
 
+ON_POSTGRESQL = {"test_disclosures", "test_exporters", "test_referrals", "test_reviews", "test_shared_addresses"}
+"""Modules about sources that `make test` has on PostgreSQL alone: others test the same exporters on both databases."""
+
+STORAGES = {"test_closing_marker": ("local", "s3"), "test_sweep": ("s3",)}
+"""Storages of a module in `make test`, where it is not a folder alone."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,7 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         of_control = chosen.get("control_url") == "sqlite" and item.path.stem not in LOCKING
-        if of_control or (chosen.get("platform_url") == "sqlite" and item.path.stem == "test_exporters"):
+        of_storage = "archives" in chosen and chosen["archives"] not in STORAGES.get(item.path.stem, ("local",))
+        of_source = "sqlite" in chosen.values() and item.path.stem in ON_POSTGRESQL
+        if of_control or of_storage or of_source:
             item.add_marker(pytest.mark.system)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import platform_data as platform
 import pytest
-from sqlalchemy import Engine, text
+import servers
+from sqlalchemy import Engine, delete, text
 
 from exporters.reference import schema
 from exporters.sql import pages
@@ -49,23 +49,40 @@ POSTGRESQL = [
 ]
 
 
-@pytest.fixture
-def sqlite_platform(tmp_path: Path) -> Iterator[Engine]:
-    yield from _platform(f"sqlite:///{tmp_path / 'platform.db'}")
+@pytest.fixture(scope="module")
+def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    yield from _tables(f"sqlite:///{tmp_path_factory.mktemp('platform') / 'platform.db'}")
 
 
-@pytest.fixture
-def pg_platform(pg_url: str) -> Iterator[Engine]:
-    yield from _platform(pg_url)
+@pytest.fixture(scope="module")
+def pg_tables(pg_server: servers.Postgres) -> Iterator[Engine]:
+    yield from _tables(pg_server.url(pg_server.create_database()))
 
 
-def _platform(url: str) -> Iterator[Engine]:
+def _tables(url: str) -> Iterator[Engine]:
     engine = open_engine(url)
     schema.metadata.create_all(engine)
-    rows = [platform.row(schema.calls, f"call-{n:04}", n, tenant_id="ten_a", contact_id="con_1") for n in range(COUNT)]
-    platform.put(engine, *rows)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def sqlite_platform(sqlite_tables: Engine) -> Engine:
+    return _filled(sqlite_tables)
+
+
+@pytest.fixture
+def pg_platform(pg_tables: Engine) -> Engine:
+    return _filled(pg_tables)
+
+
+def _filled(engine: Engine) -> Engine:
+    """Put the calls into the tables anew."""
+    with engine.begin() as connection:
+        connection.execute(delete(schema.calls))
+    rows = [platform.row(schema.calls, f"call-{n:04}", n, tenant_id="ten_a", contact_id="con_1") for n in range(COUNT)]
+    platform.put(engine, *rows)
+    return engine
 
 
 def read_calls(engine: Engine, after: str | None = None) -> list[Batch]:

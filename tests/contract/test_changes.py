@@ -28,17 +28,30 @@ def test_the_six_changes_are_there() -> None:
     ]
 
 
-@pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
-def test_a_change_touches_one_room(patch: Path, tmp_path: Path) -> None:
-    """The change is made in one room of the product, and its own test passes in a copy of the repository."""
+@pytest.mark.parametrize(
+    "patches",
+    [
+        pytest.param(PATCHES, id="together"),
+        *(pytest.param([patch], marks=pytest.mark.system, id=patch.stem) for patch in PATCHES),
+    ],
+)
+def test_a_change_touches_one_room(patches: Sequence[Path], tmp_path: Path) -> None:
+    """The change is made in one room of the product, and its own test passes in a copy of the repository.
+
+    The six changes are made in one copy, whose tests run in one process; one by one in `make test-systems`.
+    """
     tree = tmp_path / "tree"
     _copy(tree)
-    touched = _apply(patch, tree)
-    own_tests = [path for path in touched if PurePath(path).match("test_*.py")]
-    modules = [path for path in touched if path.endswith(".py")]
+    own_tests: list[str] = []
+    modules: list[str] = []
+    for patch in patches:
+        touched = _apply(patch, tree)
+        own = [path for path in touched if PurePath(path).match("test_*.py")]
+        assert len(rooms(touched)) == 1, f"{patch.name} touches {sorted(rooms(touched))}"
+        assert own, f"{patch.name} has no test of its own"
+        own_tests += own
+        modules += [path for path in touched if path.endswith(".py")]
 
-    assert len(rooms(touched)) == 1, f"{patch.name} touches {sorted(rooms(touched))}"
-    assert own_tests, f"{patch.name} has no test of its own"
     _declare_entry_points(tree)
     _run(tree, "pytest", "-q", *own_tests)
     _run(tree, "ruff", "check", "--no-cache", *modules)

@@ -13,7 +13,6 @@ from simultaneous import in_threads
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event, insert, select, text
 from sqlalchemy.exc import DatabaseError, StatementError
 
-from portability.database import migrations
 from portability.database.engine import UtcTime, now, open_engine, reading, writing
 from portability.errors import DatabaseUnavailable
 from portability.trust import audit
@@ -104,19 +103,17 @@ def test_the_databases_clock_continues_within_a_transaction(moments: Engine) -> 
             pass
 
 
-def test_reading_cannot_write_on_postgresql(pg_url: str) -> None:
+def test_reading_cannot_write_on_postgresql(pg_control_url: str) -> None:
     """A reading transaction is READ ONLY there: a mistake is refused, not hidden."""
-    engine = open_engine(pg_url)
-    migrations.upgrade(engine)
+    engine = open_engine(pg_control_url)
     with pytest.raises(DatabaseError, match="read-only"), reading(engine) as connection:
         audit.record(connection, "nothing", actor="operator:test")
     engine.dispose()
 
 
-def test_a_server_that_takes_no_writes_is_unavailable(pg_url: str) -> None:
+def test_a_server_that_takes_no_writes_is_unavailable(pg_control_url: str) -> None:
     """A replica that is not promoted yet: a writer waits, as while no server answers."""
-    engine = open_engine(pg_url)
-    migrations.upgrade(engine)
+    engine = open_engine(pg_control_url)
     with pytest.raises(DatabaseUnavailable, match="ReadOnlySqlTransaction"), writing(engine) as connection:
         connection.exec_driver_sql("SET TRANSACTION READ ONLY; DELETE FROM turn")
     engine.dispose()

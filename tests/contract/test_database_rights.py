@@ -16,7 +16,7 @@ from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from portability.api import Field, FieldType, Person, Provenance, Role
-from portability.database import migrations, models
+from portability.database import models
 from portability.database.engine import now, open_engine, reading, writing
 from portability.delivery import codes, downloads, links
 from portability.requests import acceptance, approvals, exports, idempotency, instructions
@@ -44,18 +44,17 @@ def documented_rights() -> list[str]:
 
 
 @pytest.fixture
-def limited(pg_url: str, pg_server: servers.Postgres, tmp_path: Path) -> Iterator[World]:
+def limited(pg_control_url: str, pg_server: servers.Postgres, tmp_path: Path) -> Iterator[World]:
     """A world whose database was made by its owner and is used by the application's role."""
-    owner = open_engine(pg_url)
-    migrations.upgrade(owner)
-    role = f"{APPLICATION}_{make_url(pg_url).database}"
+    owner = open_engine(pg_control_url)
+    role = f"{APPLICATION}_{make_url(pg_control_url).database}"
     with writing(owner) as connection:
         for statement in documented_rights():
             connection.execute(text(statement.replace(APPLICATION, role)))
     yield world(
         tmp_path,
         {"made": MadeUpExporter([{**thing, "staff": "usr_7"} for thing in things(3)], datasets=(TAGGED,))},
-        database_url=pg_url.replace("postgres@", f"{role}@"),
+        database_url=pg_control_url.replace("postgres@", f"{role}@"),
     )
     with writing(owner) as connection:
         connection.execute(text(f"DROP OWNED BY {role}"))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from factories import MadeUpExporter, World, things, world
+from forks import run_fork
 from simultaneous import in_threads
 from sqlalchemy import Connection, select, update
 
@@ -405,9 +405,7 @@ def test_a_process_that_is_killed_is_followed_by_another(made: World, control_ur
     made.advance_all()
     erasure_id = begin(made)
     url, folder = str(control_url), str(made.folder / "archives")
-    died = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{KILLED}", url, folder, str(deletions)], timeout=60, check=False
-    )
+    died = run_fork([url, folder, str(deletions)], os.environ, seconds=60, code=f"import sys\n{KILLED}")
     assert died.returncode == -signal.SIGKILL
     with reading(made.engine) as connection:
         assert erasures.get(connection, erasure_id)["state"] == "begun"

@@ -12,13 +12,13 @@ from long_history import HOT, fill_history, rows_read, scanned, statements_of
 from portability.database.engine import reading, undone
 from portability.queue import connect, open_queue
 
-ENDED = 20_000
+ENDED = 10_000
 """Exports that have ended: enough for the planner to prefer an index."""
 
 
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
 def test_no_hot_statement_reads_a_growing_table_from_one_end_to_the_other(made: World, redis_url: str) -> None:
-    """Twenty thousand exports have ended, two are queued: EXPLAIN of each statement names indexes only."""
+    """Ten thousand exports have ended, two are queued: EXPLAIN of each statement names indexes only."""
     fill_history(made.engine, ENDED)
     for number in (1, 2):
         made.request(f"user:usr_{number}")

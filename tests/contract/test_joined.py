@@ -89,7 +89,7 @@ def test_more_than_the_first_rows_are_joined(pg_platform: Engine) -> None:
     assert [(len(b.records), is_joined(b)) for b in batches] == [(first, False), (second, False), (200, True)]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=st.lists(CALLS, min_size=2, max_size=12), batch_rows=st.integers(1, 12), batch_bytes=st.integers(1, 9_000))
 def test_joined_rows_are_those_that_are_read_one_by_one(
     pg_platform: Engine, rows: list[dict[str, Any]], batch_rows: int, batch_bytes: int

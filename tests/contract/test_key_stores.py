@@ -179,6 +179,7 @@ def test_a_library_that_is_not_there_is_named(made: World, tmp_path: Path) -> No
         register(made, f"pkcs11:token=a;object=b?module-path=/not/there.so&pin-source={tmp_path}/pin")
 
 
+@pytest.mark.parametrize("store", ["pkcs11", pytest.param("aws-kms", marks=pytest.mark.system)], indirect=True)
 def test_workers_sign_in_their_own_processes(tmp_path: Path, redis_url: str, store: KeyStore) -> None:
     """Each job is a fork, which opens the store anew; the key was chosen by the command line."""
     folder = tmp_path / "state"

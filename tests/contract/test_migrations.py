@@ -23,7 +23,10 @@ from portability.errors import DatabaseUnavailable
 from portability.trust import audit
 
 # Indexes of expressions exist on PostgreSQL only, where they are compared.
-pytestmark = pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index"),
+    pytest.mark.usefixtures("migrating"),
+]
 VERSIONS = Path(migrations.__file__).parent / "versions"
 RELEASED = {
     "0001_first_schema.py": "fdb669b2a0df0d0b0d9c4267e5444e85cb35a74e263130c05c0fb7cdd3ad2068",

@@ -41,7 +41,7 @@ def record_of(either: Engine, exporter: str, dataset: str, identifier: str) -> R
     return record
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batch_rows=st.integers(1, 12),
     batch_bytes=st.integers(1, 4_000),

@@ -298,7 +298,7 @@ WORLDS = st.lists(
 )
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(planned=WORLDS)
 def test_any_world(shelf: Shelf, planned: list[tuple[str, list[Volume]]]) -> None:
     """What a live row owns stays, what has no row stays while it is young, foreign names stay: the rest goes."""

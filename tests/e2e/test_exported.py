@@ -24,7 +24,7 @@ SHOTS = (
 def viewers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """The unpacked closing volume of each kind of subject; its volumes lie side by side."""
     folder = tmp_path_factory.mktemp("exported")
-    here = Deployment(folder / "state", {"VOLUME_BYTES": str(1 << 20)})
+    here = Deployment(folder / "state", {"VOLUME_BYTES": str(1 << 20)}, forks_children=True)
     stack = here.start("up", "--workers", "2")
     try:
         until((folder / "state" / "valkey.url").exists, "the stack is up")

@@ -53,7 +53,7 @@ def wait_for_all(engine: Engine, seconds: float) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("tenants", "count"), [(8, 8), pytest.param(20, 200, marks=pytest.mark.system)])
+@pytest.mark.parametrize(("tenants", "count"), [(4, 4), pytest.param(20, 200, marks=pytest.mark.system)])
 def test_requests_at_once_are_all_ready_and_verified(
     on_servers: dict[str, str], tmp_path: Path, tenants: int, count: int
 ) -> None:
@@ -96,12 +96,12 @@ def _check_requests_at_once(deployed: Deployment, tmp_path: Path, tenants: int, 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("recordings", "seconds", "volume_bytes"),
-    [(7, 120, 4 << 20), pytest.param(110, 600, 256 << 20, marks=pytest.mark.system)],
+    [(7, 60, 2 << 20), pytest.param(110, 600, 256 << 20, marks=pytest.mark.system)],
 )
 def test_a_large_tenant_leaves_in_several_volumes(
     on_servers: dict[str, str], tmp_path: Path, recordings: int, seconds: int, volume_bytes: int
 ) -> None:
-    """`switch`: every recording of the tenant in the archive, byte for byte: of 13 MB, and of a gigabyte."""
+    """`switch`: every recording of the tenant in the archive, byte for byte: of 6 MB, and of a gigabyte."""
     plan = SeedPlan(
         tenants=1, users=2, contacts=50, calls=120, recordings=recordings, recording_seconds=(seconds, seconds)
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from forks import run_fork
 from handmade import CREATED, table, unpacked_archive
 from sqlalchemy import func, select
 
@@ -63,8 +62,8 @@ def test_an_import_that_is_killed_continues(
     members = [table("deals", *({**record, "id": f"dea_{number}"} for number in range(DEALS)), exporter="crm")]
     folders, key = unpacked_archive(tmp_path, members), Fernet.generate_key()
 
-    command = [sys.executable, "-c", KILLED_AT, str(tmp_path / "in"), into, key.decode(), after, str(at)]
-    ended = subprocess.run(command, env={**os.environ}, check=False)
+    arguments = [str(tmp_path / "in"), into, key.decode(), after, str(at)]
+    ended = run_fork(arguments, os.environ, seconds=60, code=KILLED_AT)
     assert ended.returncode == -signal.SIGKILL
     assert deal_count(into) == 7 * (at - 1)
     options = ImportOptions(journal_key=JournalKey(key))

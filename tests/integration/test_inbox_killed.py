@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
+from forks import run_fork
 from inboxes import HERE, Inbox, inboxes
 from sqlalchemy import func, select
 from workers import until
@@ -49,7 +48,7 @@ def both(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def killed(both: Inbox, at: str) -> None:
     """A process that takes the next step and is killed within it."""
     environment = {**os.environ, **both.environment}
-    ended = subprocess.run([sys.executable, "-c", KILLED_AT, at], env=environment, check=False)
+    ended = run_fork([at], environment, seconds=60, code=KILLED_AT)
     assert ended.returncode == -signal.SIGKILL
 
 

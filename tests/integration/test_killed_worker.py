@@ -17,6 +17,7 @@ from portability.database.engine import open_engine, reading
 from portability.storage import open_storage
 from portability.storage.local import LocalStorage
 
+VOLUMES = SeedPlan(tenants=1, users=1, contacts=10, calls=30, recordings=30, recording_seconds=(60, 60))
 SLOW = SeedPlan(tenants=1, users=1, contacts=10, calls=60, recordings=60, recording_seconds=(60, 60))
 
 
@@ -25,7 +26,7 @@ def test_an_export_survives_the_death_of_its_child_process_and_of_its_worker(tmp
     folder = tmp_path / "state"
     with deployment(folder, workers=2, REDIS_URL=redis_url, VOLUME_BYTES=str(2 << 20), ALLOW_FETCH="1") as running:
         source, recordings = f"sqlite:///{folder}/platform.sqlite", (folder / "recordings").as_uri()
-        tenant = seed(source, open_storage(recordings), SLOW).examples.tenant
+        tenant = seed(source, open_storage(recordings), VOLUMES).examples.tenant
         view = running.json("request", "--profile", "switch", "--subject", f"tenant:{tenant}")
         engine = open_engine(f"sqlite:///{folder}/portability.sqlite")
 
@@ -46,7 +47,7 @@ def test_an_export_survives_the_death_of_its_child_process_and_of_its_worker(tmp
         jwks.write_text(running.run("keys", "jwks").stdout)
 
         assert running.json("verify", *map(str, archives), "--jwks", str(jwks))["ok"] is True
-        assert len(records(archives, "calls", "recordings")) == 60
+        assert len(records(archives, "calls", "recordings")) == 30
         storage = LocalStorage(folder / "archives")
         until(lambda: not list(storage.uploads()), "no upload is left open")
         assert len([found for found in storage.list() if found.key.endswith(".zip")]) == len(archives)

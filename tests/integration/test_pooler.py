@@ -83,7 +83,7 @@ def test_a_large_export_is_made_through_a_pooler(
         "ALLOW_FETCH": "1",
     }
     settings |= {} if setting is None else {"PREPARED_STATEMENTS": setting}
-    plan = SeedPlan(tenants=1, users=3, contacts=150, calls=300, chats=150, recordings=2)
+    plan = SeedPlan(tenants=1, users=3, contacts=80, calls=160, chats=80, recordings=2)
     report = seed(settings["SOURCE_URL"], open_storage(settings["RECORDINGS_URL"]), plan)
     with deployment(tmp_path / "deployment", workers=2, **settings) as running:
         running.run("keys", "new", "--purpose", "audit")

@@ -102,12 +102,12 @@ def doubled(redis: Redis) -> None:
     "loses",
     [
         popped_and_forgotten,
-        popped_and_lost,
-        prepared_and_lost,
+        pytest.param(popped_and_lost, marks=pytest.mark.system),
+        pytest.param(prepared_and_lost, marks=pytest.mark.system),
         abandoned,
-        waits_for_a_scheduler,
+        pytest.param(waits_for_a_scheduler, marks=pytest.mark.system),
         held_by_a_zombie,
-        failed_before,
+        pytest.param(failed_before, marks=pytest.mark.system),
         doubled,
         Redis.flushall,
     ],
@@ -115,7 +115,10 @@ def doubled(redis: Redis) -> None:
 def test_whatever_becomes_of_its_message_an_export_is_made_once(
     watched_clock: Watched, worker: Callable[[], int], loses: Callable[[Redis], None]
 ) -> None:
-    """The clock reads rows and sends another message; the claim gives the row to one worker."""
+    """The clock reads rows and sends another message; the claim gives the row to one worker.
+
+    In `make test` it is popped, stuck in a dead job, refused by its name, there five times, or away with all of Redis.
+    """
     asked = watched_clock.ask("access")
     until(lambda: watched_clock.redis.llen(LIST) == 1, "the clock has sent a wake-up", seconds=30)
     loses(watched_clock.redis)

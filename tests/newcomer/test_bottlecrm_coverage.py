@@ -74,7 +74,7 @@ def newcomer(
     names = re.findall(r'^name = "(\w+)"', MAP, re.MULTILINE)
     notice = whole_register(tmp_path / "notice", *(f"crm/{name}" for name in names), "portability")
     settings = {"SOURCES": str(folder / "sources.toml"), "NOTICE_DIR": str(notice), "CLOCK_SECONDS": "0.3"}
-    made = Newcomer(Deployment(folder, settings), pg_server, bottlecrm, iter(()))
+    made = Newcomer(Deployment(folder, settings, forks_children=True), pg_server, bottlecrm, iter(()))
     made.change(READER.format(reader))
     (folder / "sources.toml").write_text('[crm]\nkind = "sql"\nurl = "env:CRM_URL"\nmap = "crm.toml"\n')
     monkeypatch.setenv("CRM_URL", pg_server.url(bottlecrm).replace("postgres@", f"{reader}@"))

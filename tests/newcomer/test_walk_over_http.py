@@ -53,7 +53,7 @@ def newcomer(
     described = [f"{source}/{dataset}" for source in ("crm", "crm_api") for dataset in DATASETS]
     notice = whole_register(tmp_path / "notice", *described, "portability")
     settings = {"SOURCES": str(folder / "sources.toml"), "NOTICE_DIR": str(notice), "CLOCK_SECONDS": "0.3"}
-    made = Newcomer(Deployment(folder, settings), pg_server, name, iter(COMMAND.findall(OF_HTTP)))
+    made = Newcomer(Deployment(folder, settings, forks_children=True), pg_server, name, iter(COMMAND.findall(OF_HTTP)))
     made.change(READER.format(reader))
     monkeypatch.setenv("CRM_URL", pg_server.url(name).replace("postgres@", f"{reader}@"))
     monkeypatch.setenv("CRM_TOKEN", TOKEN)

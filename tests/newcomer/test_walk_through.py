@@ -26,7 +26,9 @@ def newcomer(pg_server: servers.Postgres, tmp_path: Path, monkeypatch: pytest.Mo
     folder.mkdir()
     notice = whole_register(tmp_path / "notice", "crm/contacts", "crm/opportunity", "crm/comment", "portability")
     settings = {"SOURCES": str(folder / "sources.toml"), "NOTICE_DIR": str(notice), "CLOCK_SECONDS": "0.3"}
-    made = Newcomer(Deployment(folder, settings), pg_server, name, iter(COMMAND.findall(OF_DATABASE)))
+    made = Newcomer(
+        Deployment(folder, settings, forks_children=True), pg_server, name, iter(COMMAND.findall(OF_DATABASE))
+    )
     made.change((NEWCOMER / "crm.sql").read_text("utf-8"))
     made.change(READER.format(reader))
     monkeypatch.setenv("CRM_URL", pg_server.url(name).replace("postgres@", f"{reader}@"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import volumes
+from examples import examples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -66,7 +67,7 @@ def is_refused(raw: bytes) -> bool:
 
 
 @pytest.mark.requirement("R38")
-@settings(max_examples=400)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_every_changed_byte_is_a_fault(data: st.DataObject) -> None:
     """Every byte of a volume is protected: a change of any byte never verifies and never crashes."""
@@ -90,7 +91,7 @@ def test_a_flipped_bit_in_every_byte_is_a_fault(tmp_path: Path) -> None:
     assert survivors == []
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(100))
 @given(st.data())
 def test_every_removed_or_inserted_run_is_a_fault(data: st.DataObject) -> None:
     """Bytes taken out, put in, or exchanged for others anywhere never verify."""

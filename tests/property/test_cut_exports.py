@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from archives import export_json, members, records
+from examples import examples
 from factories import CutExporter, MadeUpExporter, World, file, things, world
 from faults import FaultyStorage, Operation
 from hypothesis import given, settings
@@ -45,7 +46,7 @@ def as_set(found: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(record["id"] for record in found)
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(3))
 @given(order=st.randoms(use_true_random=False), count=st.integers(0, MANY), held_at_once=st.integers(1, 5))
 def test_the_archive_is_complete_for_any_order_of_slices(order: Any, count: int, held_at_once: int) -> None:
     """Several workers hold slices at the same time and end them in any order: each record and file is there once."""
@@ -123,7 +124,7 @@ def test_the_viewer_shows_all_slices_in_their_order(tmp_path: Path) -> None:
     assert all(f'thing_{n}\\"'.encode() in shown or f'"thing_{n}"'.encode() in shown for n in (0, 299, MANY - 1))
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(3))
 @given(operation=st.sampled_from(["begin", "write", "complete"]), every=st.integers(2, 6))
 def test_faults_of_storage_cost_volumes_of_one_slice(operation: Operation, every: int) -> None:
     """Each slice repeats its own volume; nothing is lost, doubled or left over."""

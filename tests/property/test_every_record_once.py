@@ -6,12 +6,13 @@ import tempfile
 from pathlib import Path
 
 from archives import export_json, members, records
+from examples import examples
 from factories import MadeUpExporter, file, things, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(7))
 @given(
     count=st.integers(0, 60),
     batch=st.integers(1, 20),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from archives import export_json, members, records
+from examples import examples
 from factories import MadeUpExporter, file, things, world
 from faults import FaultyStorage, Operation
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from portability.storage.local import LocalStorage
 COUNT = 40
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(7))
 @given(operation=st.sampled_from(["begin", "write", "complete"]), fail_at=st.integers(1, 6), times=st.integers(1, 3))
 def test_a_fault_of_ours_at_any_step_costs_a_volume_and_nothing_else(
     operation: Operation, fail_at: int, times: int
@@ -47,7 +48,7 @@ def test_a_fault_of_ours_at_any_step_costs_a_volume_and_nothing_else(
         assert len(list(storage.list())) == len(paths)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(7))
 @given(dies_at=st.integers(0, COUNT // 3), error=st.sampled_from([SourceRefused, SourceUnavailable, ValueError]))
 def test_a_source_that_dies_at_any_batch_ends_its_dataset_there(dies_at: int, error: type[Exception]) -> None:
     """Every whole batch before the fault is delivered, the ledger says partial or refused and names the gap."""
@@ -72,7 +73,7 @@ def test_a_source_that_dies_at_any_batch_ends_its_dataset_there(dies_at: int, er
         assert b"personal data of somebody" not in b"".join(body for _name, body in members(paths))
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(7))
 @given(dies_at=st.integers(0, 9_000), recovers=st.booleans())
 def test_a_file_that_breaks_is_resumed_or_reported_as_truncated(dies_at: int, recovers: bool) -> None:
     """A broken stream continues from its own offset; a stream that stays broken ends there, with a gap."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archives import export_json
+from examples import examples
 from factories import World, world
 from gap_sources import LackingSource, delivered_records, lacks_nothing, source_of
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +29,7 @@ FAULTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.too_slow])
 @given(
     faults=st.lists(FAULTS, min_size=1, max_size=4),
     is_repaired=st.booleans(),

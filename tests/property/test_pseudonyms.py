@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from archives import export_json, members, records
+from examples import examples
 from factories import CutExporter, World, dataset, things, world
 from faults import FaultyStorage, Killed, Operation
 from hypothesis import given, settings
@@ -53,7 +54,7 @@ def check(paths: Sequence[Path], expected: Sequence[Record]) -> dict[str, str]:
     return dict(pairs)
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(4))
 @given(
     order=st.randoms(use_true_random=False),
     held_at_once=st.integers(1, 4),

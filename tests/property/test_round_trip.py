@@ -14,6 +14,7 @@ import mutated
 import pytest
 import servers
 import unpacked
+from examples import examples
 from factories import world
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -114,7 +115,7 @@ def compared(archive: Archive, accounts: Mapping[str, str]) -> Counter[tuple[str
 @pytest.mark.parametrize(
     ("source", "target"), [("sqlite", "postgresql"), pytest.param("postgresql", "sqlite", marks=pytest.mark.system)]
 )
-@settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a seed has no smaller one
+@settings(max_examples=examples(2), phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a seed has no smaller one
 @given(chance=st.integers(0, 2**32))
 def test_exported_imported_and_exported_again(
     source: str, target: str, chance: int, pg_server: servers.Postgres

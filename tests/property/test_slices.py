@@ -9,6 +9,7 @@ from typing import Any
 
 import platform_data as platform
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert
@@ -98,7 +99,7 @@ def read_all(
     )
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=CALLS, period=PERIODS, n=st.integers(1, 15), batch_rows=st.integers(1, 5))
 def test_slices_together_are_the_dataset(
     platform_engine: Engine, rows: list[Call], period: Selection, n: int, batch_rows: int
@@ -126,7 +127,7 @@ def test_slices_together_are_the_dataset(
             assert all(record["tenant_id"] == "ten_a" for record in whole[0])
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(7), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=CALLS, n=st.integers(2, 6))
 def test_every_cursor_of_a_slice_gives_its_rest(platform_engine: Engine, rows: list[Call], n: int) -> None:
     """Wherever reading a slice stops, it continues there and ends where the slice ends."""
@@ -143,7 +144,7 @@ def test_every_cursor_of_a_slice_gives_its_rest(platform_engine: Engine, rows: l
                 assert read_all(calls, dataset, selection, batch.cursor)[0] == records[number:]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(sizes=st.lists(st.integers(0, 64), min_size=1, max_size=30), n=st.integers(1, 12))
 def test_no_slice_is_much_heavier_than_its_share(platform_engine: Engine, sizes: list[int], n: int) -> None:
     """A slice exceeds the n-th part of all weight by less than its heaviest row, wherever heavy rows lie."""

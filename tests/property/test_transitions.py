@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from examples import examples
 from factories import MadeUpExporter, World, file, things, world
 from faults import FaultyStorage
 from hypothesis import given, settings
@@ -195,7 +196,7 @@ class Walk:
         purge.purge(engine, place.settings.log_months)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(10))
 @given(st.lists(st.sampled_from(STEPS), max_size=25))
 def test_nothing_is_left_whatever_happened_on_the_way(steps: list[str]) -> None:
     """Each change is in the written table; at the end no object, volume or row of the export is left."""
@@ -218,7 +219,7 @@ def test_nothing_is_left_whatever_happened_on_the_way(steps: list[str]) -> None:
         assert walk.stored() == []
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(10))
 @given(st.lists(st.sampled_from([step for step in STEPS if step != "erase"]), max_size=20))
 def test_each_end_has_its_event_and_its_message(steps: list[str]) -> None:
     """The log has an event for each end, and the person a message, since both are in the transaction of the change."""

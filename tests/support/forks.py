@@ -76,10 +76,13 @@ def start(
     errors: int | IO[bytes] | None = None,
     stdin: int | IO[bytes] | None = None,
     code: str | None = None,
+    inherits: Sequence[int] = (),
+    server: socket.socket | None = None,
 ) -> Fork:
     """Start the command line with these arguments, or other code, in the folder of this process.
 
-    Errors go where the output goes, and standard input is empty, unless said otherwise.
+    Errors go where the output goes, and standard input is empty, unless said otherwise. Descriptors that it inherits
+    have the same numbers there.
     """
     request = {
         "module": None if code else COMMAND_LINE,
@@ -87,15 +90,16 @@ def start(
         "arguments": list(arguments),
         "environment": dict(environment),
         "folder": str(Path.cwd()),
+        "inherits": list(inherits),
     }
     with ExitStack() as stack:
         empty = stack.enter_context(Path(os.devnull).open("rb"))
         report, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stack.enter_context(theirs)
-        files = [theirs, stdin or empty, output, errors or output]
+        files = [theirs, stdin or empty, output, errors or output, *inherits]
         numbers = [file if isinstance(file, int) else file.fileno() for file in files]
         with _starting:
-            requests = _server()
+            requests = server or _server()
         socket.send_fds(requests, [json.dumps(request).encode()], numbers)
     report.settimeout(START_SECONDS)
     pid = report.recv(64)

@@ -1,7 +1,7 @@
 """Databases on PostgreSQL that tests use one after the other: control databases, and filled platforms.
 
 Making and dropping a database takes longer than most tests. A database that a test has given back gets its first rows
-again, and is used again if its schema did not change.
+again, and is used again if its schema did not change. A further database is a copy of the first, which no test gets.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ select md5(string_agg(line, ',' order by line)) from (
 ) as lines
 """
 TABLES = """
-select c.relname from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+select c.relname, c.oid from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
     order by c.relname
 """
 EMPTY = """
@@ -44,11 +44,9 @@ set session_replication_role = replica;
 do $$
 declare
     name text;
-    has_rows boolean;
 begin
-    for name in {tables} loop
-        execute format('select exists (select from %I)', name) into has_rows;
-        if has_rows then execute format('delete from %I', name); end if;
+    for name in select relname from ({tables}) as tables where pg_relation_size(oid) > 0 loop
+        execute format('delete from %I', name);
     end loop;
     for name in
         select quote_ident(sequencename) from pg_sequences where schemaname = 'public' and last_value is not null
@@ -73,6 +71,7 @@ class ReusedDatabases:
         self._make = make
         self._again = again
         self._free: list[str] = []
+        self._template = ""
         self._schema = ""
         self._rows: dict[str, list[dict[str, Any]]] = {}
 
@@ -93,19 +92,22 @@ class ReusedDatabases:
             self._server.drop_database(name)
 
     def _new(self) -> str:
-        name = self._server.create_database()
-        engine = open_engine(self._server.url(name))
-        self._make(engine)
-        engine.dispose()
-        if not self._schema:
-            with self._server.connect(name) as connection:
+        if not self._template:
+            self._template = self._server.create_database()
+            engine = open_engine(self._server.url(self._template))
+            self._make(engine)
+            engine.dispose()
+            with self._server.connect(self._template) as connection:
                 self._schema = self._read_schema(connection)
                 self._rows = dict(self._read_rows(connection))
+        name = self._server.create_database(self._template)
+        if self._again:
+            with self._server.connect(name) as connection:
+                connection.execute(self._again)
         return name
 
     def _restore(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-        tables = sql.SQL("select relname from ({}) as tables").format(sql.SQL(TABLES))
-        connection.execute(sql.SQL(EMPTY).format(tables=tables))
+        connection.execute(sql.SQL(EMPTY).format(tables=sql.SQL(TABLES)))
         for table, rows in self._rows.items():
             again = "insert into {table} select * from json_populate_recordset(null::{table}, %s)"
             connection.execute(sql.SQL(again).format(table=sql.Identifier(table)), [json.dumps(rows)])
@@ -120,7 +122,7 @@ class ReusedDatabases:
 
     @staticmethod
     def _read_rows(connection: psycopg.Connection[tuple[Any, ...]]) -> Any:  # pairs of a table and rows
-        for (table,) in connection.execute(TABLES).fetchall():
+        for table, _oid in connection.execute(TABLES).fetchall():
             query = sql.SQL("select json_agg(t) from {} as t").format(sql.Identifier(table))
             row = connection.execute(query).fetchone()
             if row and row[0]:

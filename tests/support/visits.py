@@ -32,7 +32,7 @@ class VisitedStack:
 @contextmanager
 def standing(folder: Path, **settings: str) -> Iterator[tuple[Deployment, str]]:
     """`portability up` on a folder, and where its pages are."""
-    here = Deployment(folder, {"CLOCK_SECONDS": "0.3", **settings})
+    here = Deployment(folder, {"CLOCK_SECONDS": "0.3", **settings}, forks_children=True)
     up = here.start("up", "--workers", "1")
     try:
         until(lambda: here.log.exists() and "open http://" in here.log.read_text(), "the pages are up")

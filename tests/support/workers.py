@@ -14,8 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import forked_children
 import forks
 from forks import Fork
+from migrated import migrate
+
+from portability.database.engine import open_engine
 
 READY = (0, 3)
 """Exit codes of `request --wait` for an archive; 3: something is missing, or a company decides over it."""
@@ -29,6 +33,8 @@ class Deployment:
     folder: Path
     settings: Mapping[str, str]
     processes: list[Fork] = field(default_factory=list)
+    forks_children: bool = False
+    """Whether the processes of an embedded stack are forks of its command, not interpreters of their own."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -38,7 +44,8 @@ class Deployment:
         if not settings.keys().isdisjoint({"DATABASE_URL", "REDIS_URL", "STORAGE_URL"}):
             settings = {"NOTICE_DIR": str(own_notice(self.folder / "own-notice")), **settings}
         named = {f"PORTABILITY_{name}": value for name, value in settings.items()}
-        return {**os.environ, **named, "PORTABILITY_DIR": str(self.folder)}
+        forks_children = {forked_children.NAME: "1"} if self.forks_children else {}
+        return {**os.environ, **named, **forks_children, "PORTABILITY_DIR": str(self.folder)}
 
     @property
     def log(self) -> Path:
@@ -88,6 +95,10 @@ def deployment(folder: Path, *, workers: int, **settings: str) -> Iterator[Deplo
     # One operator has all roles: nothing waits for a second person.
     quick = {"LEASE_SECONDS": "4", "CLOCK_SECONDS": "0.3", "DRAIN_SECONDS": "2", "APPROVALS": "none"}
     deployed = Deployment(folder, quick | settings)
+    if url := settings.get("DATABASE_URL"):
+        engine = open_engine(url)
+        migrate(engine)
+        engine.dispose()
     deployed.run("db", "upgrade")
     deployed.run("keys", "new")
     try:
