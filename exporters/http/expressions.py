@@ -118,6 +118,24 @@ def finder(expression: str) -> Callable[[Any], Any]:
     return search if names is None else follow
 
 
+@lru_cache(maxsize=4096)
+def column_finder(expression: str) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return the function that finds an expression in each of several values. It raises ValueError, as `find` does."""
+    find_alone = finder(expression)
+    names = _names(_compiled(expression).parsed)
+
+    def follow(values: Sequence[Any]) -> list[Any]:
+        found = list(values)
+        try:
+            for name in names or ():
+                found = [value.get(name) if value else None for value in found]
+        except AttributeError:  # one is not an object
+            return list(map(find_alone, values))
+        return found
+
+    return follow if names is not None else lambda values: list(map(find_alone, values))
+
+
 def _names(node: Mapping[str, Any]) -> Sequence[str] | None:
     """Return the names of a path of names; None for other expressions."""
     if node["type"] == "field":
