@@ -120,11 +120,16 @@ def _times(values: Sequence[Any]) -> Sequence[JSON] | None:
     if not {str, NoneType}.issuperset(map(type, values)):
         return None
     stated = list(filter(None, values))
-    if not _UTC.fullmatch("\n".join([*stated, ""])):
+    text = "\n".join([*stated, ""])
+    if not _UTC.fullmatch(text):
         return None
-    for value in stated:
-        datetime.fromisoformat(value)
-    return [f"{value[:_SECONDS]}.{value[_SECONDS + 1 : -1]:0<6}Z" if value else None for value in values]
+    list(map(datetime.fromisoformat, stated))  # a time that does not exist raises ValueError
+    if "." in text:
+        full = [f"{value[:_SECONDS]}.{value[_SECONDS + 1 : -1]:0<6}Z" for value in stated]
+    else:
+        full = text.replace("Z", ".000000Z").splitlines()
+    left = iter(full)
+    return full if len(full) == len(values) else [next(left) if value else None for value in values]
 
 
 _CONVERTERS: Mapping[FieldType, Callable[[Sequence[Any]], Sequence[JSON] | None]] = {

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Annotated, Any
 
 import jmespath
@@ -123,13 +124,14 @@ def column_finder(expression: str) -> Callable[[Sequence[Any]], list[Any]]:
     """Return the function that finds an expression in each of several values. It raises ValueError, as `find` does."""
     find_alone = finder(expression)
     names = _names(_compiled(expression).parsed)
+    steps = [itemgetter(name) for name in names or ()]
 
     def follow(values: Sequence[Any]) -> list[Any]:
         found = list(values)
         try:
-            for name in names or ():
-                found = [value.get(name) if value else None for value in found]
-        except AttributeError:  # one is not an object
+            for step in steps:
+                found = list(map(step, found))
+        except (KeyError, TypeError):  # a name is missing, or a value is not an object
             return list(map(find_alone, values))
         return found
 

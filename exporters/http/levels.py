@@ -185,11 +185,15 @@ class RequestLevel:
 
     def _wanted(self, values: Sequence[Any], part: ListPart, context: WalkContext) -> frozenset[int]:
         """Return the numbers of the values that are the subject's, and fit all conditions of the map."""
-        wanted = matching.verified(self._form.verify, part.names, values)
-        for choose in (self._kept, self._within, self._existed):
-            chosen = choose([values[number] for number in wanted], part, context)
-            wanted = [wanted[number] for number in chosen]
+        wanted: Sequence[int] = range(len(values))
+        for choose in (self._verified, self._kept, self._within, self._existed):
+            chosen = choose(values, part, context)
+            if len(chosen) < len(values):
+                wanted, values = [wanted[number] for number in chosen], [values[number] for number in chosen]
         return frozenset(wanted)
+
+    def _verified(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
+        return matching.verified(self._form.verify, part.names, values)
 
     def _kept(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
         return matching.kept(self._form.keep, values, context.record)

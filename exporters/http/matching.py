@@ -34,13 +34,13 @@ def is_same(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # any J
     return kind == PHONE and text.isascii() and text.isdigit() and f"+{text}" == phone(asked)
 
 
-def verified(verify: Mapping[str, str], names: Names, items: Sequence[JSON]) -> list[int]:
+def verified(verify: Mapping[str, str], names: Names, items: Sequence[JSON]) -> Sequence[int]:
     """Return the numbers of the items that are about what was asked.
 
     Each expression finds the value of its name, alone or in a list. A name is the kind of an identity, or of a
     parent's field. Raises ValueError, as `find` does.
     """
-    left = list(range(len(items)))
+    left: Sequence[int] = range(len(items))
     for expression, name in verify.items() if items else ():
         asked = str(names[name])
         found = column_finder(expression)([items[number] for number in left])
@@ -53,9 +53,9 @@ def _is_among(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # as 
     return any(is_same(kind, asked, one) for one in (found if isinstance(found, list) else (found,)))
 
 
-def kept(conditions: Iterable[KeepForm], items: Sequence[JSON], parent: Record) -> list[int]:
+def kept(conditions: Iterable[KeepForm], items: Sequence[JSON], parent: Record) -> Sequence[int]:
     """Return the numbers of the items to which all conditions apply. Raises ValueError, as `find` does."""
-    left = list(range(len(items)))
+    left: Sequence[int] = range(len(items))
     for condition in conditions:
         left = [number for number in left if _applies(condition, find_all(condition.at, items[number]), parent)]
     return left

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
 from exporters.http import times
-from exporters.http.columns import column_reader
+from exporters.http.columns import Column, column_reader
 from exporters.http.expressions import find
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm
 from exporters.http.hooks import Hooks
@@ -76,41 +77,37 @@ class RecordMaker:
         """Return the creation time of each item with microseconds in UTC; None: it has no such time."""
         if self.form.created is None:
             return [None] * len(items)
-        values, _faulty = self._readers[self.form.created](items, parent)
-        return [value if isinstance(value, str) else None for value in values]
+        return _texts(self._readers[self.form.created](items, parent)[0])
 
     def made(self, items: Sequence[Any], parent: Record, selection: Selection = ALL) -> MadeRecords:
         """Return the records of the items that were created within the wanted time. Raises SourceRefused."""
-        created = self.created(items, parent)
         if selection.since is not None or selection.until is not None:
-            within = _within(created, selection)
-            items, created = [items[number] for number in within], [created[number] for number in within]
-        columns, faulty = [], {}
-        for name, read in self._readers.items():
-            values, numbers = read(items, parent)
-            columns.append(values)
-            faulty[name] = numbers
-        records = [dict(zip(self._readers, row, strict=True)) for row in zip(*columns, strict=True)]
+            within = _within(self.created(items, parent), selection)
+            items = [items[number] for number in within]
+        columns = {name: read(items, parent) for name, read in self._readers.items()}
+        self._check_keys(columns)
+        # Without a step of the interpreter for each record.
+        rows = zip(*(values for values, _faulty in columns.values()), strict=True)
+        records: list[dict[str, JSON]] = list(map(dict, map(zip, repeat(tuple(columns)), rows)))
         if self.form.file is not None:
             for record in records:
                 record[FILE] = None
-        self._check_keys(records)
         withheld = {
             name: [number for number, item in enumerate(items) if _has(one.at or name, item)]
             for name, one in self.form.withheld.items()
         }
-        remarks = self._remarks(items, created, selection)
-        return MadeRecords(records, items, self._gaps(records, faulty), remarks, withheld)
+        created = columns[self.form.created][0] if self.form.created is not None else [None] * len(items)
+        remarks = self._remarks(items, _texts(created), selection)
+        return MadeRecords(records, items, self._gaps(records, columns), remarks, withheld)
 
-    def _check_keys(self, records: Sequence[Record]) -> None:
-        for name in self.form.key:
-            if not all(isinstance(record[name], str | int) for record in records):
-                raise SourceRefused(f"{self.form.name}: a record has a key that is neither text nor integer")
+    def _check_keys(self, columns: Mapping[str, Column]) -> None:
+        if not {str, int, bool}.issuperset(type(value) for name in self.form.key for value in columns[name][0]):
+            raise SourceRefused(f"{self.form.name}: a record has a key that is neither text nor integer")
 
-    def _gaps(self, records: Sequence[Record], faulty: Mapping[str, Sequence[int]]) -> list[Gap]:
+    def _gaps(self, records: Sequence[Record], columns: Mapping[str, Column]) -> list[Gap]:
         """Return a gap for each value that does not fit, in the order of the records."""
         gaps = []
-        found = [(number, name) for name, numbers in faulty.items() for number in numbers]
+        found = [(number, name) for name, (_values, faulty) in columns.items() for number in faulty]
         for number, name in sorted(found, key=itemgetter(0)):
             key = tuple(records[number][one] for one in self.form.key)
             what = f"{self.form.name}/{'-'.join(map(str, key))}/{name}"
@@ -153,6 +150,10 @@ class RecordMaker:
             return microseconds(times.parse(stated, self._times.format, self._times.zone))
         except ValueError:
             return None
+
+
+def _texts(values: Sequence[JSON]) -> list[str | None]:
+    return [value if isinstance(value, str) else None for value in values]
 
 
 def _has(at: str, item: Any) -> bool:  # noqa: ANN401  # any JSON value
