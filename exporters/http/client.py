@@ -230,8 +230,10 @@ class SourceClient:
         own = {**self._access.headers, **login.headers()} if call.url.is_own else {}
         params = {**call.params, **(login.params() if call.url.is_own else {})}
         headers = {**HEADERS, **call.headers, **own}
-        url = httpx.URL(call.url.url)
-        url = url.copy_merge_params(params) if params else url
+        # A URL that has a query keeps it; one that has none is parsed once.
+        has_query = "?" in call.url.url
+        url = httpx.URL(call.url.url, **({} if has_query or not params else {"params": params}))
+        url = url.copy_merge_params(params) if has_query and params else url
         seconds = max(0.1, min(self._access.limits.timeout_seconds, self.budget.left_seconds))
         extensions: dict[str, Any] = {"timeout": httpx.Timeout(seconds).as_dict()}
         if call.url.address is not None:

@@ -112,7 +112,7 @@ def _objects(values: Sequence[Any]) -> Sequence[JSON] | None:
         orjson.dumps(values)
     except TypeError:  # a Decimal, or a lone surrogate
         return None
-    return [None if value == "" else value for value in values]
+    return values if "" not in values else [None if value == "" else value for value in values]
 
 
 def _times(values: Sequence[Any]) -> Sequence[JSON] | None:
