@@ -229,11 +229,14 @@ class SourceClient:
         login = self._access.login
         own = {**self._access.headers, **login.headers()} if call.url.is_own else {}
         params = {**call.params, **(login.params() if call.url.is_own else {})}
-        headers = {**HEADERS, **call.headers, **own}
-        # A URL that has a query keeps it; one that has none is parsed once.
-        has_query = "?" in call.url.url
-        url = httpx.URL(call.url.url, **({} if has_query or not params else {"params": params}))
-        url = url.copy_merge_params(params) if has_query and params else url
+        headers = httpx.Headers(HEADERS)  # by names in any case
+        for more in (call.headers, own):
+            headers.update(more)
+        if params and "?" not in call.url.url:
+            url = httpx.URL(call.url.url, params=params)  # parsed once
+        else:
+            url = httpx.URL(call.url.url)
+            url = url.copy_merge_params(params) if params else url
         seconds = max(0.1, min(self._access.limits.timeout_seconds, self.budget.left_seconds))
         extensions: dict[str, Any] = {"timeout": httpx.Timeout(seconds).as_dict()}
         if call.url.address is not None:

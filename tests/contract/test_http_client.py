@@ -207,6 +207,15 @@ def test_the_cookie_of_an_answer_comes_with_later_requests(stand: StandIn) -> No
     assert [asked.heard.headers.get("cookie") for asked in stand.asked] == [None, "server=b"] * 2
 
 
+def test_headers_of_the_map_replace_those_of_this_software(stand: StandIn) -> None:
+    """Names of headers have any case: the map's `accept` is the only one."""
+    headers = '[headers]\naccept = "application/vnd.desk+json"\nuser-agent = "desk"\n'
+    open_source(ONE.replace("[limits]", f"{headers}[limits]"), stand.url).identities(person())
+
+    heard = stand.asked[0].heard.headers
+    assert (heard["accept"], heard["user-agent"]) == ("application/vnd.desk+json", "desk")
+
+
 def test_a_compressed_answer_is_read(stand: StandIn) -> None:
     """No request asks for compression; some servers compress all the same, and the bound is of the bytes behind it."""
     body = gzip.compress(json.dumps({"items": [{"id": 1}]}).encode())
