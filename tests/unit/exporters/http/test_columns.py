@@ -67,5 +67,5 @@ def test_a_column_has_the_values_that_its_items_have_alone(values: list[Any], ki
     values=st.lists(st.fixed_dictionaries({"a": VALUES | st.fixed_dictionaries({"b": VALUES})}) | VALUES, max_size=6),
 )
 def test_a_column_is_found_as_each_value(expression: str, values: list[Any]) -> None:
-    """Items without the path, and values that are no objects, have null in every column."""
+    """Items without the path, texts, numbers and lists have null in every column."""
     assert column_finder(expression)(values) == [find(expression, value) for value in values]
