@@ -208,7 +208,7 @@ def test_the_cookie_of_an_answer_comes_with_later_requests(stand: StandIn) -> No
 
 
 def test_headers_of_the_map_replace_those_of_this_software(stand: StandIn) -> None:
-    """Names of headers have any case: the map's `accept` is the only one."""
+    """Names of headers have any case: the map's `accept` replaces the default, and is sent once."""
     headers = '[headers]\naccept = "application/vnd.desk+json"\nuser-agent = "desk"\n'
     open_source(ONE.replace("[limits]", f"{headers}[limits]"), stand.url).identities(person())
 
