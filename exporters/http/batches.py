@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from exporters.http.places import Steps, to_cursor
-from exporters.http.records import FILE, MadeRecord
-from portability.api import Batch, File, Gap, RowRemark
+from exporters.http.records import FILE, MadeRecords
+from portability.api import JSON, Batch, File, Gap, RowRemark
 from portability.api.rows import text
 
 BATCH_RECORDS = 500
@@ -21,9 +21,11 @@ class BatchCollector:
         self._clear()
 
     def _clear(self) -> None:
-        self._records: list[MadeRecord] = []
+        self._records: list[dict[str, JSON]] = []
         self._files: list[File] = []
         self._gaps: list[Gap] = []
+        self._remarks: dict[RowRemark, list[int]] = defaultdict(list)
+        self._withheld: dict[str, list[int]] = defaultdict(list)
         self._bytes = 0
         self._steps: Steps | None = None
 
@@ -41,29 +43,25 @@ class BatchCollector:
         """Return whether a page was read since the last batch, with or without records."""
         return self._steps is not None
 
-    def add(self, added: Sequence[tuple[MadeRecord, File | None]], gaps: Sequence[Gap], steps: Steps) -> None:
-        """Add a page: its records with their files, what it lacks, and the places behind it."""
-        for made, file in added:
-            if file is not None:
-                made.record[FILE] = file.name
-                self._files.append(file)
-            self._bytes += len(text(made.record))
-            self._records.append(made)
-            self._gaps += made.gaps
-        self._gaps += gaps
+    def add(self, made: MadeRecords, files: Mapping[int, File], gaps: Sequence[Gap], steps: Steps) -> None:
+        """Add a page: its records, their files by number, what it lacks, and the places behind it."""
+        before = len(self._records)
+        for number, file in files.items():
+            made.records[number][FILE] = file.name
+            self._files.append(file)
+        for remark, numbers in made.remarks.items():
+            self._remarks[remark] += [before + number for number in numbers]
+        for name, numbers in made.withheld.items():
+            self._withheld[name] += [before + number for number in numbers]
+        self._bytes += len(text(made.records))
+        self._records += made.records
+        self._gaps += [*made.gaps, *gaps]
         self._steps = steps
 
     def take(self, withheld: list[str]) -> Batch:
         """Return the batch; `withheld` are the names of all that the dataset withholds."""
-        remarks: dict[RowRemark, list[int]] = defaultdict(list)
-        stored: dict[str, list[int]] = {name: [] for name in withheld}
-        for number, made in enumerate(self._records):
-            for remark in made.remarks:
-                remarks[remark].append(number)
-            for name in made.withheld:
-                stored[name].append(number)
-        records = [made.record for made in self._records]
+        stored = {name: self._withheld[name] for name in withheld}
         cursor = to_cursor(self._steps or ())
-        batch = Batch(records, cursor, tuple(self._files), tuple(self._gaps), dict(remarks), stored)
+        batch = Batch(self._records, cursor, tuple(self._files), tuple(self._gaps), dict(self._remarks), stored)
         self._clear()
         return batch

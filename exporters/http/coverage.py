@@ -123,8 +123,8 @@ class SourceCheck:
         maker = self.makers[form.name]
         for page in islice(pages, PAGES_MOST if self.person.is_known(root) else 1):
             for item in page.items:
-                made = maker.made(item.value, page.context.record, ALL)
-                yield made.item, [name for gap in made.gaps for name in gap.fields]
+                made = maker.made([item.value], page.context.record)
+                yield item.value, [name for gap in made.gaps for name in gap.fields]
 
     def _reading(self, kind: str) -> ReadingContext:
         """Return how to ask for a kind: an identifier of no one may be unknown to the source, or have another form."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 
 from exporters.http import look_ups, walk
@@ -18,7 +17,7 @@ from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm
 from exporters.http.hooks import Hooks
 from exporters.http.levels import AskedValue, EachLevel, ReadingContext, RequestLevel, ShapeLevel
 from exporters.http.places import from_cursor
-from exporters.http.records import MadeRecord, RecordMaker
+from exporters.http.records import MadeRecords, RecordMaker
 from exporters.http.walk import Level, WalkContext, WalkedPage
 from portability.api import (
     Batch,
@@ -198,40 +197,28 @@ class HttpExporter:
         each = [] if maker.form.each is None else [EachLevel(name, maker.form.each)]
         levels: list[Level] = [*each, RequestLevel(reading, maker.form, maker, self.source.hooks[name])]
         for page in walk.walk(levels, context=context):
-            for item in page.items:
-                yield maker.made(item.value, page.context.record, ALL).record
+            yield from maker.made([item.value for item in page.items], page.context.record).records
 
     def _collect(
         self, collected: BatchCollector, page: WalkedPage, maker: RecordMaker, reading: ReadingContext
     ) -> None:
         """Add a page: all of it, or nothing, because a place is behind a page."""
-        added = []
-        for item in page.items:
-            made = maker.made(item.value, page.context.record, reading.selection)
-            if _is_in(made, maker.form, reading.selection):
-                added.append((made, self._file(maker, made, page, reading)))
+        made = maker.made([item.value for item in page.items], page.context.record, reading.selection)
+        files = dict(self._files(maker.form, made, page, reading))
         is_single = len(maker.form.key) == 1
         gaps = [Gap(f"{maker.form.name}/{one}", MISSING) for one in page.missing] if is_single else []
-        collected.add(added, gaps, page.steps)
+        collected.add(made, files, gaps, page.steps)
 
-    def _file(self, maker: RecordMaker, made: MadeRecord, page: WalkedPage, reading: ReadingContext) -> File | None:
-        form = maker.form
+    def _files(
+        self, form: HttpDatasetForm, made: MadeRecords, page: WalkedPage, reading: ReadingContext
+    ) -> Iterator[tuple[int, File]]:
+        """Yield the files of records, by the numbers of the records."""
         if form.file is None:
-            return None
-        name = "-".join(maker.key(made.item, page.context.record))
-        names = {**page.context.names, **made.record}
+            return
         connect = partial(SourceClient, self.source.access)
-        stored = SourceFile(f"{form.name}/{name}", form.file, made.item, names, reading.call, connect)
-        return file_of(stored, made, name)
-
-
-def _is_in(made: MadeRecord, form: HttpDatasetForm, selection: Selection) -> bool:
-    """Return whether a record was created within the wanted time."""
-    if selection.since is None and selection.until is None:
-        return True
-    created = made.record.get(form.created) if form.created is not None else None
-    if not isinstance(created, str):
-        return True
-    at = datetime.fromisoformat(created).astimezone(UTC)
-    is_late_enough = selection.since is None or at >= selection.since
-    return is_late_enough and (selection.until is None or at < selection.until)
+        for number, (record, item) in enumerate(zip(made.records, made.items, strict=True)):
+            name = "-".join(str(record[one]) for one in form.key)
+            names = {**page.context.names, **record}
+            stored = SourceFile(f"{form.name}/{name}", form.file, item, names, reading.call, connect)
+            if (file := file_of(stored, name)) is not None:
+                yield number, file

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Annotated, Any
 
 import jmespath
@@ -116,6 +117,25 @@ def finder(expression: str) -> Callable[[Any], Any]:
             raise ValueError(f"{expression}: {type(error).__name__}") from None
 
     return search if names is None else follow
+
+
+@lru_cache(maxsize=4096)
+def column_finder(expression: str) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return the function that finds an expression in each of several values. It raises ValueError, as `find` does."""
+    find_alone = finder(expression)
+    names = _names(_compiled(expression).parsed)
+    steps = [itemgetter(name) for name in names or ()]
+
+    def follow(values: Sequence[Any]) -> list[Any]:
+        found = list(values)
+        try:
+            for step in steps:
+                found = list(map(step, found))
+        except (KeyError, TypeError):  # a name is missing, or a value is not an object
+            return list(map(find_alone, values))
+        return found
+
+    return follow if names is not None else lambda values: list(map(find_alone, values))
 
 
 def _names(node: Mapping[str, Any]) -> Sequence[str] | None:

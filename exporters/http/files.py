@@ -13,7 +13,6 @@ import httpx
 from exporters.http.client import HttpCall, SourceClient
 from exporters.http.expressions import find
 from exporters.http.forms import HttpFileForm, RequestForm
-from exporters.http.records import MadeRecord
 from exporters.http.templates import Names
 from exporters.maps.media_types import SHA256, file_name, known_type
 from portability.api import File
@@ -107,13 +106,13 @@ class SourceFile:
         return SourceRefused(f"{self.what}: the file is larger than {self.form.most_bytes} bytes", hint=hint)
 
 
-def file_of(source_file: SourceFile, made: MadeRecord, name: str) -> File | None:
+def file_of(source_file: SourceFile, name: str) -> File | None:
     """Return the file of a record; None: the item has none. Its size and hash are those that the source states."""
-    form = source_file.form
-    if form.when is not None and not _stated(form.when, made.item):
+    form, item = source_file.form, source_file.item
+    if form.when is not None and not _stated(form.when, item):
         return None
-    media_type = known_type(form.fixed_media_type or _stated(form.media_type, made.item))
-    size, sha256 = _stated(form.bytes, made.item), _stated(form.sha256, made.item)
+    media_type = known_type(form.fixed_media_type or _stated(form.media_type, item))
+    size, sha256 = _stated(form.bytes, item), _stated(form.sha256, item)
     has_size = str(size).isascii() and str(size).isdigit()
     return File(
         name=file_name(name, media_type),

@@ -20,8 +20,8 @@ from exporters.http.templates import AbsentName, Names, UnsafeValue
 from exporters.http.walk import WalkContext, named
 from portability.api import JSON, Rate, Record, Selection
 from portability.api.errors import SourceRefused
+from portability.api.times import microseconds
 
-ALL = Selection()
 _PROPERTY = re.compile(r"\b[A-Za-z_]\w*\.([A-Za-z_]\w*)")
 
 
@@ -105,7 +105,7 @@ class RequestLevel:
         if self._maker is None:
             names = {**context.names, **items[0].names, self._form.name: keys[0], "ids": keys}
             return WalkContext(names, context.record, None, keys)
-        record = self._maker.made(items[0].value, context.record, ALL).record
+        (record,) = self._maker.made([items[0].value], context.record).records
         names = {**context.names, **items[0].names, **named(record, self._form.name), "ids": keys}
         return WalkContext(names, record, items[0].value)
 
@@ -140,7 +140,7 @@ class RequestLevel:
         is_first = place is None
         place = paging.first(page) if is_first else place
         if self._form.within is not None:
-            return SourcePage([self._item(value, part, context) for value in find_all(self._form.within, context.item)])
+            return SourcePage(self._items(find_all(self._form.within, context.item), part, context))
         if self._hooks.pages is not None:
             return self._hooked(part, place, context)
         is_link = page is not None and page.kind == "link" and not is_first
@@ -151,7 +151,7 @@ class RequestLevel:
         if found is None:
             return SourcePage((), missing=tuple(context.asked))
         raw = find_all(form.items, found.value)
-        items = [self._item(value, part, context) for value in raw]
+        items = self._items(raw, part, context)
         total = find(page.total, found.value) if page is not None and page.total is not None else None
         following = paging.following(page, place, found, raw, self._form.name)
         keys = {item.key for item in items}
@@ -165,37 +165,53 @@ class RequestLevel:
         page = next(pages, None)
         if page is None:
             return SourcePage(())
-        return SourcePage([self._item(dict(item), part, context) for item in page.items], page.after)
+        return SourcePage(self._items([dict(item) for item in page.items], part, context), page.after)
 
-    def _item(self, value: Any, part: ListPart, context: WalkContext) -> ListItem:  # noqa: ANN401  # any JSON value
+    def _items(self, values: Sequence[Any], part: ListPart, context: WalkContext) -> list[ListItem]:
         if self._maker is None:
-            key = find(self._form.gives, value) if isinstance(self._form, LinksForm) else None
-            if isinstance(key, bool) or not isinstance(key, str | int):
-                raise SourceRefused(f"{self._form.name}: a link has no id")
-            text = str(key)
+            keys = [self._link_id(value) for value in values]
         else:
-            value = self._maker.prepared(value, context.record)
-            text = "\0".join(self._maker.key(value, context.record))
-        return ListItem(text, value, self._is_wanted(value, part, context), part.names)
+            values = self._maker.prepared(values, context.record)
+            keys = list(map("\0".join, self._maker.keys(values, context.record)))
+        wanted = self._wanted(values, part, context)
+        pairs = enumerate(zip(keys, values, strict=True))
+        return [ListItem(key, value, number in wanted, part.names) for number, (key, value) in pairs]
 
-    def _is_wanted(self, value: Any, part: ListPart, context: WalkContext) -> bool:  # noqa: ANN401  # as above
-        fits = matching.verified(self._form.verify, part.names, value) and matching.kept(
-            self._form.keep, value, context.record
-        )
-        return fits and self._is_within(value, part) and self._existed(value, context)
+    def _link_id(self, value: Any) -> str:  # noqa: ANN401  # any JSON value
+        key = find(self._form.gives, value) if isinstance(self._form, LinksForm) else None
+        if isinstance(key, bool) or not isinstance(key, str | int):
+            raise SourceRefused(f"{self._form.name}: a link has no id")
+        return str(key)
 
-    def _is_within(self, value: Any, part: ListPart) -> bool:  # noqa: ANN401  # as above
+    def _wanted(self, values: Sequence[Any], part: ListPart, context: WalkContext) -> frozenset[int]:
+        """Return the numbers of the values that are the subject's, and fit all conditions of the map."""
+        wanted: Sequence[int] = range(len(values))
+        for choose in (self._verified, self._kept, self._within, self._existed):
+            chosen = choose(values, part, context)
+            if len(chosen) < len(values):
+                wanted, values = [wanted[number] for number in chosen], [values[number] for number in chosen]
+        return frozenset(wanted)
+
+    def _verified(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
+        return matching.verified(self._form.verify, part.names, values)
+
+    def _kept(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
+        return matching.kept(self._form.keep, values, context.record)
+
+    def _within(self, values: Sequence[Any], part: ListPart, _context: WalkContext) -> Sequence[int]:
         if part.bounds is None or part.form.window is None:
-            return True
-        form = self._reading.source.times
-        at = times.parse(find(part.form.window.at, value), form.format, form.zone)
-        return bool(part.bounds[0] <= at < part.bounds[1])
+            return range(len(values))
+        form, (begin, end) = self._reading.source.times, part.bounds
+        found = [find(part.form.window.at, value) for value in values]
+        return [n for n, at in enumerate(found) if begin <= times.parse(at, form.format, form.zone) < end]
 
-    def _existed(self, value: Any, context: WalkContext) -> bool:  # noqa: ANN401  # as above
-        """Return whether an item existed when the export began, or has a time in the future, which is exported."""
-        began_at = self._reading.selection.began_at
-        created = self._maker.created(value, context.record) if self._maker is not None else None
-        return began_at is None or created is None or not began_at < created <= datetime.now(UTC)
+    def _existed(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
+        """Return the values that existed when the export began, or have a time in the future, which are exported."""
+        if self._maker is None or self._reading.selection.began_at is None:
+            return range(len(values))
+        began_at, now = microseconds(self._reading.selection.began_at), microseconds(datetime.now(UTC))
+        created = self._maker.created(values, context.record)
+        return [number for number, at in enumerate(created) if at is None or not began_at < at <= now]
 
 
 class EachLevel:
@@ -242,7 +258,8 @@ class ShapeLevel:
         def fetch(_part: ListPart, _place: JSON) -> SourcePage:
             assert self._hooks.shape is not None  # noqa: S101  # for the type checker: the map was checked
             item = dict(self._hooks.shape(context.record, self._parts(context)))
-            return SourcePage([ListItem("\0".join(self._maker.key(item, context.record)), item)])
+            (key,) = self._maker.keys([item], context.record)
+            return SourcePage([ListItem("\0".join(key), item)])
 
         return Listing([ListPart(("", 0, ""), RequestForm(), {})], fetch, self._maker.form.name, 1)
 

@@ -31,7 +31,7 @@ class ListPart:
     """The window: its begin, inclusive, and its end, exclusive."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ListItem:
     """An item of an answer."""
 

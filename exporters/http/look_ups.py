@@ -44,7 +44,7 @@ def _is_asked(form: IdentityForm, item: Any, asked: AskedValue, reading: Reading
         request = RequestForm(get=form.confirm, none_on=form.none_on)
         page = reading.client.json(reading.call(what, request, names))
         item = page.value if page is not None else None
-    return matching.verified(form.verify, {form.asked: asked.value, "tenant": asked.tenant or ""}, item)
+    return bool(matching.verified(form.verify, {form.asked: asked.value, "tenant": asked.tenant or ""}, [item]))
 
 
 def _hit(name: str, tenant: str | None, form: IdentityForm, item: Any, asked: AskedValue) -> Identity | None:  # noqa: ANN401  # as above

@@ -6,10 +6,10 @@ answer is compared again: addresses by their normal form, phone numbers by all d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from exporters.http.expressions import find_all
+from exporters.http.expressions import column_finder, find_all
 from exporters.http.forms import KeepForm
 from exporters.http.templates import Names
 from portability.api import JSON, Record
@@ -34,20 +34,31 @@ def is_same(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # any J
     return kind == PHONE and text.isascii() and text.isdigit() and f"+{text}" == phone(asked)
 
 
-def verified(verify: Mapping[str, str], names: Names, item: JSON) -> bool:
-    """Return whether an item is about what was asked: each expression finds the value of its name, alone or in a list.
+def verified(verify: Mapping[str, str], names: Names, items: Sequence[JSON]) -> Sequence[int]:
+    """Return the numbers of the items that are about what was asked.
 
-    A name is the kind of an identity, or of a parent's field. Raises ValueError, as `find` does.
+    Each expression finds the value of its name, alone or in a list. A name is the kind of an identity, or of a
+    parent's field. Raises ValueError, as `find` does.
     """
-    return all(
-        any(is_same(name, str(names[name]), found) for found in find_all(expression, item))
-        for expression, name in verify.items()
-    )
+    left: Sequence[int] = range(len(items))
+    for expression, name in verify.items() if items else ():
+        asked = str(names[name])
+        found = column_finder(expression)([items[number] for number in left])
+        # Most items have the very text.
+        left = [number for number, one in zip(left, found, strict=True) if one == asked or _is_among(name, asked, one)]
+    return left
 
 
-def kept(conditions: Iterable[KeepForm], item: JSON, parent: Record) -> bool:
-    """Return whether all conditions apply to an item. Raises ValueError, as `find` does."""
-    return all(_applies(condition, find_all(condition.at, item), parent) for condition in conditions)
+def _is_among(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # as above
+    return any(is_same(kind, asked, one) for one in (found if isinstance(found, list) else (found,)))
+
+
+def kept(conditions: Iterable[KeepForm], items: Sequence[JSON], parent: Record) -> Sequence[int]:
+    """Return the numbers of the items to which all conditions apply. Raises ValueError, as `find` does."""
+    left: Sequence[int] = range(len(items))
+    for condition in conditions:
+        left = [number for number in left if _applies(condition, find_all(condition.at, items[number]), parent)]
+    return left
 
 
 def _applies(condition: KeepForm, found: list[Any], parent: Record) -> bool:

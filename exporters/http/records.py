@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from itertools import repeat
+from operator import itemgetter
+from typing import Any
 
 from exporters.http import times
-from exporters.http.expressions import find, finder
-from exporters.http.forms import HttpDatasetForm, HttpFieldForm, HttpRetentionForm, HttpSourceForm, TimesForm
+from exporters.http.columns import Column, column_reader
+from exporters.http.expressions import find
+from exporters.http.forms import HttpDatasetForm, HttpSourceForm
 from exporters.http.hooks import Hooks
-from exporters.http.matching import PARENT
-from exporters.http.values import converter
 from exporters.maps.forms import dataset_of
 from portability import api
 from portability.api import JSON, Dataset, FieldType, Gap, Record, RowRemark, Selection
 from portability.api.errors import ExporterFault, SourceRefused
+from portability.api.times import microseconds
 
+ALL = Selection()
 FILE = "file"
 FILE_TEXT = "Name of the file beside the records, inside the folder of this dataset; null where there is no file."
+EARLIEST, LATEST = "", "~"
+"""Texts before and behind all times: their order as texts is that of the times."""
 NOT_JSON = "not_json"
 """The reason of a gap for a value that its declared type cannot represent."""
 
-FieldReader: TypeAlias = Callable[[Any, Record], JSON]
-"""Reads a field from an item and the record of its parent. Raises ValueError."""
-
 
 @dataclass(frozen=True, slots=True)
-class MadeRecord:
-    """A record, and what is remarkable about it."""
+class MadeRecords:
+    """Records of items of one page, and what is remarkable about them, by their numbers."""
 
-    record: dict[str, JSON] = field(repr=False)
-    item: Any = field(repr=False)
+    records: Sequence[dict[str, JSON]] = field(repr=False)
+    items: Sequence[Any] = field(repr=False)
     gaps: Sequence[Gap] = ()
-    remarks: Sequence[RowRemark] = ()
-    withheld: Sequence[str] = ()
+    remarks: Mapping[RowRemark, Sequence[int]] = field(default_factory=dict)
+    withheld: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """By the names of all that the dataset withholds: which items have it."""
 
 
 class RecordMaker:
@@ -46,11 +49,13 @@ class RecordMaker:
         self.dataset = _dataset(source, form)
         self._times = source.times
         self._hooks = hooks
-        self._readers = {name: _reader(one.at or name, one, source.times) for name, one in form.fields.items()}
-        self._retention = form.retention or HttpRetentionForm()
+        self._readers = {name: column_reader(one.at or name, one, source.times) for name, one in form.fields.items()}
 
-    def prepared(self, item: Any, parent: Record) -> Any:  # noqa: ANN401  # any JSON value
-        """Return an item after the hook `record`. Raises ExporterFault for what is not an object."""
+    def prepared(self, items: Sequence[Any], parent: Record) -> Sequence[Any]:
+        """Return items after the hook `record`. Raises ExporterFault for what is not an object."""
+        return items if self._hooks.record is None else [self._changed(item, parent) for item in items]
+
+    def _changed(self, item: Any, parent: Record) -> Any:  # noqa: ANN401  # any JSON value
         if self._hooks.record is None or not isinstance(item, Mapping):
             return item
         changed = self._hooks.record(item, parent)
@@ -58,96 +63,111 @@ class RecordMaker:
             raise ExporterFault(f"{self.form.name}: the hook `record` returned a {type(changed).__name__}")
         return dict(changed)
 
-    def key(self, item: Any, parent: Record) -> tuple[str, ...]:  # noqa: ANN401  # as above
-        """Return the values of the key as texts. Raises SourceRefused if one is missing."""
-        values = []
+    def keys(self, items: Sequence[Any], parent: Record) -> list[tuple[str, ...]]:
+        """Return the values of each item's key as texts. Raises SourceRefused if one is missing."""
+        columns = []
         for name in self.form.key:
-            try:
-                value = self._readers[name](item, parent)
-            except ValueError:
-                value = None
-            if value in (None, ""):
+            values, _faulty = self._readers[name](items, parent)
+            if None in values or "" in values:
                 raise SourceRefused(f"{self.form.name}: a record has no {name}, which identifies it")
-            values.append(str(value))
-        return tuple(values)
+            columns.append(map(str, values))
+        return list(zip(*columns, strict=True))
 
-    def made(self, item: Any, parent: Record, selection: Selection) -> MadeRecord:  # noqa: ANN401  # as above
-        """Return the record of an item. Raises SourceRefused, ExporterFault."""
-        record: dict[str, JSON] = {}
-        faulty: list[str] = []
-        for name, read in self._readers.items():
-            try:
-                record[name] = read(item, parent)
-            except ValueError:
-                record[name] = None
-                faulty.append(name)
-        if self.form.file is not None:
-            record[FILE] = None
-        key = tuple(record[name] for name in self.form.key)
-        if any(not isinstance(value, str | int) for value in key):
-            raise SourceRefused(f"{self.form.name}: a record has a key that is neither text nor integer")
-        named = f"{self.form.name}/{'-'.join(map(str, key))}" if faulty else ""
-        gaps = [Gap(f"{named}/{name}", NOT_JSON, key=key, fields=(name,)) for name in faulty]  # type: ignore[arg-type]  # checked above
-        remarks = self._remarks(item, record, selection)
-        withheld = [name for name, one in self.form.withheld.items() if self._has(one.at or name, item)]
-        return MadeRecord(record, item, gaps, remarks, withheld)
-
-    def created(self, item: Any, parent: Record) -> datetime | None:  # noqa: ANN401  # as above
-        """Return the creation time of an item; None: it has no such time."""
+    def created(self, items: Sequence[Any], parent: Record) -> Sequence[str | None]:
+        """Return the creation time of each item with microseconds in UTC; None: it has no such time."""
         if self.form.created is None:
-            return None
-        try:
-            found = self._readers[self.form.created](item, parent)
-        except ValueError:
-            return None
-        return datetime.fromisoformat(str(found)) if found is not None else None
+            return [None] * len(items)
+        return _texts(self._readers[self.form.created](items, parent)[0])
 
-    def _has(self, at: str, item: Any) -> bool:  # noqa: ANN401  # as above
-        try:
-            return find(at, item) not in (None, "", [], {})
-        except ValueError:
-            return True
+    def made(self, items: Sequence[Any], parent: Record, selection: Selection = ALL) -> MadeRecords:
+        """Return the records of the items that were created within the wanted time. Raises SourceRefused."""
+        if selection.since is not None or selection.until is not None:
+            within = _within(self.created(items, parent), selection)
+            items = [items[number] for number in within]
+        columns = {name: read(items, parent) for name, read in self._readers.items()}
+        self._check_keys(columns)
+        # Without a step of the interpreter for each record.
+        rows = zip(*(values for values, _faulty in columns.values()), strict=True)
+        records: list[dict[str, JSON]] = list(map(dict, map(zip, repeat(tuple(columns)), rows)))
+        if self.form.file is not None:
+            for record in records:
+                record[FILE] = None
+        withheld = {
+            name: [number for number, item in enumerate(items) if _has(one.at or name, item)]
+            for name, one in self.form.withheld.items()
+        }
+        created = columns[self.form.created][0] if self.form.created is not None else [None] * len(items)
+        remarks = self._remarks(items, _texts(created), selection)
+        return MadeRecords(records, items, self._gaps(records, columns), remarks, withheld)
 
-    def _remarks(self, item: Any, record: Record, selection: Selection) -> list[RowRemark]:  # noqa: ANN401  # as above
-        moment = selection.began_at or datetime.now(UTC)
-        remarks = []
-        if self.form.deleted is not None and _is_true(self.form.deleted, item):
-            remarks.append(RowRemark.SOFT_DELETED)
-        created = record.get(self.form.created) if self.form.created else None
-        at = datetime.fromisoformat(created) if isinstance(created, str) else None
-        if at is not None and at > datetime.now(UTC):
-            remarks.append(RowRemark.CREATED_IN_FUTURE)
-        if self._is_past(item, at, selection.retention_cutoff, moment):
-            remarks.append(RowRemark.PAST_RETENTION)
-        return remarks
+    def _check_keys(self, columns: Mapping[str, Column]) -> None:
+        if not {str, int, bool}.issuperset(type(value) for name in self.form.key for value in columns[name][0]):
+            raise SourceRefused(f"{self.form.name}: a record has a key that is neither text nor integer")
 
-    def _is_past(self, item: Any, created: datetime | None, cutoff: datetime | None, moment: datetime) -> bool:  # noqa: ANN401  # as above
-        """Return whether the period of an item is over: its own, or that of the register."""
-        retention = self._retention
-        if retention.hold is not None and _is_true(retention.hold, item):
-            return False
-        since, until = self._time(retention.since, item) or created, self._time(retention.until, item)
-        is_over = until is not None and until <= moment
-        return is_over or (since is not None and cutoff is not None and since <= cutoff)
+    def _gaps(self, records: Sequence[Record], columns: Mapping[str, Column]) -> list[Gap]:
+        """Return a gap for each value that does not fit, in the order of the records."""
+        gaps = []
+        found = [(number, name) for name, (_values, faulty) in columns.items() for number in faulty]
+        for number, name in sorted(found, key=itemgetter(0)):
+            key = tuple(records[number][one] for one in self.form.key)
+            what = f"{self.form.name}/{'-'.join(map(str, key))}/{name}"
+            gaps.append(Gap(what, NOT_JSON, key=key, fields=(name,)))  # type: ignore[arg-type]  # the keys were checked
+        return gaps
 
-    def _time(self, at: str | None, item: Any) -> datetime | None:  # noqa: ANN401  # as above
+    def _remarks(
+        self, items: Sequence[Any], created: Sequence[str | None], selection: Selection
+    ) -> dict[RowRemark, list[int]]:
+        now = microseconds(datetime.now(UTC))
+        deleted = self.form.deleted
+        found = {
+            RowRemark.SOFT_DELETED: [
+                number for number, item in enumerate(items) if deleted is not None and _is_true(deleted, item)
+            ],
+            RowRemark.CREATED_IN_FUTURE: [number for number, at in enumerate(created) if at is not None and at > now],
+            RowRemark.PAST_RETENTION: self._past(items, created, selection),
+        }
+        return {remark: numbers for remark, numbers in found.items() if numbers}
+
+    def _past(self, items: Sequence[Any], created: Sequence[str | None], selection: Selection) -> list[int]:
+        """Return the numbers of the items whose period is over: their own, or that of the register."""
+        cutoff = EARLIEST if selection.retention_cutoff is None else microseconds(selection.retention_cutoff)
+        if (form := self.form.retention) is None:
+            return [number for number, at in enumerate(created) if at is not None and at <= cutoff]
+        moment = microseconds(selection.began_at or datetime.now(UTC))
+        past = []
+        for number, (item, at) in enumerate(zip(items, created, strict=True)):
+            since, until = self._time(form.since, item) or at, self._time(form.until, item)
+            is_over = (until is not None and until <= moment) or (since is not None and since <= cutoff)
+            if is_over and not (form.hold is not None and _is_true(form.hold, item)):
+                past.append(number)
+        return past
+
+    def _time(self, at: str | None, item: Any) -> str | None:  # noqa: ANN401  # as above
         try:
             stated = find(at, item) if at is not None else None
-            return times.parse(stated, self._times.format, self._times.zone) if stated is not None else None
+            if stated is None:
+                return None
+            return microseconds(times.parse(stated, self._times.format, self._times.zone))
         except ValueError:
             return None
 
 
-def _reader(at: str, one: HttpFieldForm, source_times: TimesForm) -> FieldReader:
-    """Return the function that reads a field from an item and the record of its parent. It raises ValueError."""
-    form = source_times if one.time is None else source_times.model_copy(update={"format": one.time})
-    convert, name = converter(one.type, form), at.removeprefix(PARENT)
-    if not at.startswith(PARENT):
-        find_value = finder(at)
-        return lambda item, _parent: convert(find_value(item))
-    if one.type is FieldType.DATETIME:
-        return lambda _item, parent: parent.get(name)  # it is converted already
-    return lambda _item, parent: convert(parent.get(name))
+def _texts(values: Sequence[JSON]) -> list[str | None]:
+    return [value if isinstance(value, str) else None for value in values]
+
+
+def _has(at: str, item: Any) -> bool:  # noqa: ANN401  # any JSON value
+    try:
+        return find(at, item) not in (None, "", [], {})
+    except ValueError:
+        return True
+
+
+def _within(created: Sequence[str | None], selection: Selection) -> list[int]:
+    """Return the numbers of the times that are within the wanted time, or are not known."""
+    since = microseconds(selection.since) if selection.since is not None else EARLIEST
+    until = microseconds(selection.until) if selection.until is not None else LATEST
+    return [number for number, at in enumerate(created) if at is None or since <= at < until]
 
 
 def _is_true(at: str, item: Any) -> bool:  # noqa: ANN401  # any JSON value

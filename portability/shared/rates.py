@@ -1,19 +1,39 @@
-"""Rates of calls that all workers share: moving windows in Redis (ADR 59)."""
+"""Rates of calls that all workers share: moving windows in Redis (ADR 59, ADR 89)."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from itertools import chain
 
-from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import RedisStorage
-from limits.strategies import MovingWindowRateLimiter
 from redis import Redis
 
 from portability.api.shared import Rate
 
 PREFIX = "portability:rate"
 SHORTEST_WAIT_SECONDS = 0.005
+MICROSECONDS = 1_000_000
+TAKE = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local wait = 0
+for i = 1, #KEYS, 2 do
+    local first = redis.call('LINDEX', KEYS[i], ARGV[i] - 1)
+    wait = math.max(wait, first and first + ARGV[i + 1] - now or 0, redis.call('PTTL', KEYS[i + 1]) * 1000)
+end
+if wait == 0 then
+    for i = 1, #KEYS, 2 do
+        redis.call('LPUSH', KEYS[i], string.format('%.0f', now))
+        redis.call('LTRIM', KEYS[i], 0, ARGV[i] - 1)
+        redis.call('PEXPIRE', KEYS[i], ARGV[i + 1] / 1000)
+    end
+end
+return wait
+"""
+"""Returns the microseconds to wait, or takes one call of every rate. The clock is that of the server.
+
+A window is a list of the times of its last calls, the last of them first, and is full if its earliest call is within
+the period. KEYS: for each rate its window and its pause; ARGV: its calls and its period in microseconds.
+"""
 
 
 class SharedRates:
@@ -21,25 +41,14 @@ class SharedRates:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        # The library takes its scheme from the URL, and its connections from the pool.
-        storage = RedisStorage("redis://", connection_pool=redis.connection_pool, key_prefix=PREFIX)
-        self._windows = MovingWindowRateLimiter(storage)
+        self._take = redis.register_script(TAKE)
 
     def take(self, rates: Sequence[Rate]) -> float:
-        """Take one call of every rate and return 0, or return the seconds to wait. Raises RedisError."""
-        paused = [self._redis.pttl(_pause_key(rate.bucket)) for rate in rates]
-        if (longest_ms := max(paused, default=0)) > 0:
-            return longest_ms / 1000
-        # A single window is taken or full by one command; of several, none is taken if one is full.
-        several = rates if len(rates) > 1 else ()
-        full = [wait for rate in several if (wait := self._full_for(rate)) > 0]
-        if full:
-            return max(full)
-        for rate in rates:
-            # Another worker may have taken the last call since: what was taken of other buckets is then lost to them.
-            if not self._windows.hit(_item(rate), rate.bucket):
-                return self._full_for(rate) or SHORTEST_WAIT_SECONDS
-        return 0.0
+        """Take one call of every rate and return 0, or take none and return the seconds to wait. Raises RedisError."""
+        keys = chain.from_iterable((_window_key(rate), _pause_key(rate.bucket)) for rate in rates)
+        windows = chain.from_iterable((rate.calls, rate.seconds * MICROSECONDS) for rate in rates)
+        wait = self._take(keys=list(keys), args=list(windows))
+        return max(SHORTEST_WAIT_SECONDS, wait / MICROSECONDS) if wait > 0 else 0.0
 
     def pause(self, bucket: str, seconds: float) -> None:
         """Stop the calls of a bucket; a longer pause that is set already stays. Raises RedisError."""
@@ -47,15 +56,10 @@ class SharedRates:
         if self._redis.pttl(key) < wanted_ms:
             self._redis.set(key, "1", px=wanted_ms)
 
-    def _full_for(self, rate: Rate) -> float:
-        item = _item(rate)
-        if self._windows.test(item, rate.bucket):
-            return 0.0
-        return max(SHORTEST_WAIT_SECONDS, self._windows.get_window_stats(item, rate.bucket).reset_time - time.time())
 
-
-def _item(rate: Rate) -> RateLimitItem:
-    return RateLimitItemPerSecond(rate.calls, rate.seconds)
+def _window_key(rate: Rate) -> str:
+    """Return the key of a window; workers with another rate for the bucket count alone."""
+    return f"{PREFIX}:{rate.bucket}:{rate.calls}/{rate.seconds}"
 
 
 def _pause_key(bucket: str) -> str:

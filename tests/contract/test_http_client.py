@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import logging
 import socket
 import threading
@@ -12,7 +14,18 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from http_sources import Asked, StandIn, batches_of, memory_sources, open_source, person, records_of, resolved, stand_in
+from http_sources import (
+    Asked,
+    StandIn,
+    batches_of,
+    ids_of,
+    memory_sources,
+    open_source,
+    person,
+    records_of,
+    resolved,
+    stand_in,
+)
 from listener import listening
 
 from exporters.http.exporter import HttpExporter
@@ -175,6 +188,47 @@ def test_an_unusable_answer_is_a_refusal(stand: StandIn, answer: Any, error: typ
     with pytest.raises(error, match=match):
         open_source(ONE, stand.url).identities(person())
     assert len(stand.asked) == 1
+
+
+def test_the_cookie_of_an_answer_comes_with_later_requests(stand: StandIn) -> None:
+    """A source behind several servers names one of them in a cookie; the next reading begins without it."""
+    second = f"{stand.url}/api/tickets?page=2"
+    stand.on("/api/tickets")(
+        lambda asked: (
+            (200, {"Content-Type": "application/json"}, {"items": [{"id": 2}]})
+            if asked.query
+            else (200, {"Set-Cookie": "server=b; Path=/api"}, {"items": [{"id": 1}], "next": second})
+        )
+    )
+    exporter, subject = open_source(ONE, stand.url), person("ann@example.test", *FOUND)
+    for _ in range(2):
+        assert ids_of(records_of(exporter, "tickets", subject)) == ["1", "2"]
+
+    assert [asked.heard.headers.get("cookie") for asked in stand.asked] == [None, "server=b"] * 2
+
+
+def test_headers_of_the_map_replace_those_of_this_software(stand: StandIn) -> None:
+    """Names of headers have any case: the map's `accept` replaces the default, and is sent once."""
+    headers = '[headers]\naccept = "application/vnd.desk+json"\nuser-agent = "desk"\n'
+    open_source(ONE.replace("[limits]", f"{headers}[limits]"), stand.url).identities(person())
+
+    heard = stand.asked[0].heard.headers
+    assert (heard["accept"], heard["user-agent"]) == ("application/vnd.desk+json", "desk")
+
+
+def test_a_compressed_answer_is_read(stand: StandIn) -> None:
+    """No request asks for compression; some servers compress all the same, and the bound is of the bytes behind it."""
+    body = gzip.compress(json.dumps({"items": [{"id": 1}]}).encode())
+    large = gzip.compress(json.dumps({"items": [{"id": "x" * 3000}]}).encode())
+    stand.on("/api/tickets")(lambda _asked: (200, {"Content-Encoding": "gzip"}, body))
+    exporter, subject = open_source(ONE, stand.url), person("ann@example.test", *FOUND)
+
+    assert ids_of(records_of(exporter, "tickets", subject)) == ["1"]
+    assert stand.asked[-1].heard.headers["accept-encoding"] == "identity"
+    assert len(large) < 2000
+    stand.on("/api/tickets")(lambda _asked: (200, {"Content-Encoding": "gzip"}, large))
+    with pytest.raises(SourceRefused, match="larger than 2000 bytes"):
+        records_of(exporter, "tickets", subject)
 
 
 def test_an_error_with_status_200_is_an_error(stand: StandIn) -> None:

@@ -19,7 +19,7 @@ class Heard:
     method: str
     path: str
     headers: Mapping[str, str]
-    """By lower-case name."""
+    """By lower-case name; values of the same name are joined by commas."""
     body: bytes
 
 
@@ -54,7 +54,7 @@ def listening(tls: ssl.SSLContext | None = None) -> Iterator[Listener]:
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
+            headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
             heard = Heard(self.command, self.path, headers, body)
             listener.heard.append(heard)
             if listener.raw is not None:

@@ -165,7 +165,7 @@ def test_conditions() -> None:
     item: dict[str, Any] = {"id": 5, "kind": "a", "none": None, "list": ["x", "y"]}
 
     def fits(**condition: Any) -> bool:
-        return kept([KeepForm(**condition)], item, {"id": "5"})
+        return list(kept([KeepForm(**condition)], [item], {"id": "5"})) == [0]
 
     assert fits(at="id", equals="5")
     assert fits(at="id", equals="parent:id")
