@@ -38,6 +38,9 @@ for _name in [name for name in os.environ if name.startswith(("PORTABILITY_", "A
 # Rich tracebacks with all variables, the library's default, take two seconds each.
 structlog.configure([structlog.processors.add_log_level, ConsoleRenderer(exception_formatter=plain_traceback)])
 
+SHORT_LIVED = {"jit": "off", "autovacuum": "off"}
+"""Settings of PostgreSQL for databases of one test: compiled statements and statistics would come too late."""
+
 set_hypothesis_home_dir(".cache/hypothesis")
 # Real servers and a shared machine make single examples slow: slow examples are allowed.
 settings.register_profile("default", max_examples=USUAL, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -140,7 +143,7 @@ def _or_fail(server: AbstractContextManager[Server]) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[servers.Postgres]:
-    with _or_fail(servers.postgres()) as server:
+    with _or_fail(servers.postgres(settings=SHORT_LIVED)) as server:
         yield server
 
 

@@ -116,8 +116,6 @@ def started(
         "fsync=off",
         f"synchronous_commit={'on' if persists else 'off'}",
         "full_page_writes=off",
-        "jit=off",
-        "autovacuum=off",
         *(f"{name}={value}" for name, value in (settings or {}).items()),
     ]
     words = (word for setting in chosen for word in ("-c", setting))
