@@ -224,7 +224,9 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
             # Its own part is read when its turn comes, like the parts of the others.
             fenced_writes.release(connection, claim, attempts=0)
     planned = of_export.get("maps", claim.export["maps"])
-    begun = None if divided.cut else BegunExport(0, planned, unplanned.reviewed, (), (), lines)
+    # A request that is made again after a failure may have volumes.
+    is_first = not divided.cut and not claim.export["volume_counter"]
+    begun = BegunExport(0, planned, unplanned.reviewed, (), (), lines) if is_first else None
     return replace(unplanned, readings=tuple(divided.own), coverage=covered, begun=begun), len(divided.cut)
 
 

@@ -83,7 +83,7 @@ class SliceJob:
     coverage: tuple[PlannedCoverage, ...] = ()
     """The coverage of the sources when the export was planned."""
     begun: BegunExport | None = None
-    """The export, if this claim has planned it for one slice: no other claim has written any of it."""
+    """The export, if this claim has planned it for one slice before its first volume: no other claim writes to it."""
     plan_for: Callable[[tuple[str, ...], int, tuple[tuple[str, str], ...]], ExportPlan] | None = None
     """Makes the plan for the subject without the identities that some plug-ins find, with the decisions on reviews up
     to a number, and without the instructions for some people."""
