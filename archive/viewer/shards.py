@@ -42,7 +42,7 @@ def cut(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 def values(rows: Iterable[Mapping[str, JSON]]) -> bytes:
     """Return the lines of a shard: the values of each record, in the order of the dataset's fields, as a JSON array."""
-    return b"".join(orjson.dumps([*row.values()], option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+    return b"".join([orjson.dumps(list(row.values()), option=orjson.OPT_APPEND_NEWLINE) for row in rows])
 
 
 def script(name: str, text: bytes) -> Iterator[bytes]:
