@@ -7,8 +7,10 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from inspect import signature
 from typing import Any, TypeVar
 
+import httpx
 import one_writer
 import pytest
 import redis
@@ -40,6 +42,9 @@ structlog.configure([structlog.processors.add_log_level, ConsoleRenderer(excepti
 
 SHORT_LIVED = {"jit": "off", "autovacuum": "off"}
 """Settings of PostgreSQL for databases of one test: compiled statements and statistics would come too late."""
+
+# The limit of calls that name none, in the one object that all of them share: five seconds are short on a busy machine.
+signature(httpx.get).parameters["timeout"].default.read = 60.0
 
 set_hypothesis_home_dir(".cache/hypothesis")
 # Real servers and a shared machine make single examples slow: slow examples are allowed.
