@@ -137,13 +137,17 @@ def _answers(url: str) -> bool:
 
 
 def _is_measured(container: Container, url: str, volumes: list[str], settings: Mapping[str, str]) -> None:
-    """Web reports a worker, a clock, all services, and the export."""
+    """Web reports a worker, a clock, all services, and the export, once the clock has counted it."""
     token = container.run("portability", "metrics", "--token", volumes=volumes, settings=settings).strip()
-    scraped = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"}).text
-    for line in (
+    expected = {
         "portability_workers 1.0",
         "portability_clock_up 1.0",
         *(f'portability_service_up{{service="{name}"}} 1.0' for name in ("database", "redis", "storage")),
         'portability_exports{profile="access",state="ready"} 1.0',
-    ):
-        assert line in scraped
+    }
+
+    def is_reported() -> bool:
+        scraped = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"}).text
+        return expected <= set(scraped.splitlines())
+
+    until(is_reported, "the export is measured", seconds=120)
