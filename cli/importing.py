@@ -111,7 +111,7 @@ def import_command(
         as_tenant, as_user, as_contact, as_email, allowed=parse_allowed(allow), people=parse_people(map_user)
     )
     target.check_complete()
-    keys = None if jwks is None else _parsed(load_jwks(jwks))
+    keys = _issuer_keys(jwks)
     with (
         _folders(context, paths, keys, most_bytes) as folders,
         _started(context) as started,
@@ -172,6 +172,11 @@ def _print(context: Context, report: ImportReport) -> None:
     from cli.import_report import print_report  # noqa: PLC0415  # rich is slow, and the result in JSON does not need it
 
     print_report(context, report)
+
+
+def _issuer_keys(jwks: str | None) -> Jwks | None:
+    """Return the keys of `--jwks`. An empty name is a fault: signatures would go unchecked. Raises BadInput."""
+    return _parsed(load_jwks(jwks)) if jwks is not None else None
 
 
 def _parsed(document: JSON) -> Jwks:

@@ -23,7 +23,7 @@ from exporters.http.values import converter
 from portability.api import JSON, FieldType, Record
 
 Column: TypeAlias = tuple[Sequence[JSON], Sequence[int]]
-"""A value for each item, and the numbers of the items whose value does not fit: theirs is None."""
+"""The values of a field, one for each item, and the numbers of the items whose value cannot be converted (None)."""
 ColumnReader: TypeAlias = Callable[[Sequence[Any], Record], Column]
 """Reads a field from the items of a page and the record of their parent."""
 
@@ -33,7 +33,7 @@ _SECONDS = len("2026-11-24T08:30:00")
 
 def column_reader(at: str, one: HttpFieldForm, source_times: TimesForm) -> ColumnReader:
     """Return the reader of a field whose value is at an expression, or at `parent:` and a field of the parent."""
-    form = source_times if one.time is None else source_times.model_copy(update={"format": one.time})
+    form = source_times.model_copy(update={"format": one.time}) if one.time else source_times
     convert = converter(one.type, form)
     if at.startswith(PARENT):
         return _parent_reader(at.removeprefix(PARENT), _same if one.type is FieldType.DATETIME else convert)

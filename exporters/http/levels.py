@@ -207,11 +207,12 @@ class RequestLevel:
 
     def _existed(self, values: Sequence[Any], _part: ListPart, context: WalkContext) -> Sequence[int]:
         """Return the values that existed when the export began, or have a time in the future, which are exported."""
-        if self._maker is None or self._reading.selection.began_at is None:
-            return range(len(values))
-        began_at, now = microseconds(self._reading.selection.began_at), microseconds(datetime.now(UTC))
-        created = self._maker.created(values, context.record)
-        return [number for number, at in enumerate(created) if at is None or not began_at < at <= now]
+        began_at = self._reading.selection.began_at
+        if self._maker and began_at:
+            begin, now = microseconds(began_at), microseconds(datetime.now(UTC))
+            created = self._maker.created(values, context.record)
+            return [number for number, at in enumerate(created) if not (at and begin < at <= now)]
+        return range(len(values))
 
 
 class EachLevel:

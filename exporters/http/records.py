@@ -53,7 +53,7 @@ class RecordMaker:
 
     def prepared(self, items: Sequence[Any], parent: Record) -> Sequence[Any]:
         """Return items after the hook `record`. Raises ExporterFault for what is not an object."""
-        return items if self._hooks.record is None else [self._changed(item, parent) for item in items]
+        return [self._changed(item, parent) for item in items] if self._hooks.record else items
 
     def _changed(self, item: Any, parent: Record) -> Any:  # noqa: ANN401  # any JSON value
         if self._hooks.record is None or not isinstance(item, Mapping):
@@ -75,9 +75,9 @@ class RecordMaker:
 
     def created(self, items: Sequence[Any], parent: Record) -> Sequence[str | None]:
         """Return the creation time of each item with microseconds in UTC; None: it has no such time."""
-        if self.form.created is None:
-            return [None] * len(items)
-        return _texts(self._readers[self.form.created](items, parent)[0])
+        if self.form.created:
+            return _texts(self._readers[self.form.created](items, parent)[0])
+        return [None] * len(items)
 
     def made(self, items: Sequence[Any], parent: Record, selection: Selection = ALL) -> MadeRecords:
         """Return the records of the items that were created within the wanted time. Raises SourceRefused."""
@@ -96,7 +96,7 @@ class RecordMaker:
             name: [number for number, item in enumerate(items) if _has(one.at or name, item)]
             for name, one in self.form.withheld.items()
         }
-        created = columns[self.form.created][0] if self.form.created is not None else [None] * len(items)
+        created = columns[self.form.created][0] if self.form.created else [None] * len(items)
         remarks = self._remarks(items, _texts(created), selection)
         return MadeRecords(records, items, self._gaps(records, columns), remarks, withheld)
 
@@ -130,7 +130,7 @@ class RecordMaker:
 
     def _past(self, items: Sequence[Any], created: Sequence[str | None], selection: Selection) -> list[int]:
         """Return the numbers of the items whose period is over: their own, or that of the register."""
-        cutoff = EARLIEST if selection.retention_cutoff is None else microseconds(selection.retention_cutoff)
+        cutoff = microseconds(selection.retention_cutoff) if selection.retention_cutoff else EARLIEST
         if (form := self.form.retention) is None:
             return [number for number, at in enumerate(created) if at is not None and at <= cutoff]
         moment = microseconds(selection.began_at or datetime.now(UTC))
@@ -165,8 +165,8 @@ def _has(at: str, item: Any) -> bool:  # noqa: ANN401  # any JSON value
 
 def _within(created: Sequence[str | None], selection: Selection) -> list[int]:
     """Return the numbers of the times that are within the wanted time, or are not known."""
-    since = microseconds(selection.since) if selection.since is not None else EARLIEST
-    until = microseconds(selection.until) if selection.until is not None else LATEST
+    since = microseconds(selection.since) if selection.since else EARLIEST
+    until = microseconds(selection.until) if selection.until else LATEST
     return [number for number, at in enumerate(created) if at is None or since <= at < until]
 
 

@@ -44,20 +44,15 @@ def divide(context: WorkerContext, unplanned: SliceJob, by_keys: Collection[tupl
     expected: list[Expected] = []
     together = _counted_together(context, unplanned, by_keys)
     for ordinal, line in enumerate(made.lines):
-        exporter = context.exporters[line.exporter]
-        if line.exporter in unplanned.unresolved.get(line.exporter, {}):
-            # Nothing of it is read now: it is neither counted nor cut.
+        if not _is_counted(unplanned, line, by_keys):
             expected.append(Expected())
             own += [Reading(ordinal)] if line.state is DatasetState.PENDING else []
-            continue
-        if (line.exporter, line.dataset.name) in by_keys:
-            expected.append(Expected())
-            own.append(Reading(ordinal))
             continue
         if ordinal in together:
             expected.append(together[ordinal])
         else:
-            counted = patience.once(line.name, partial(counts.expect, exporter, line, selection))
+            call = partial(counts.expect, context.exporters[line.exporter], line, selection)
+            counted = patience.once(line.name, call)
             expected.append(Expected() if isinstance(counted.error, SourceStalled) else counted.get())
         if line.state is DatasetState.PENDING:
             parts = _parts(context, line, unplanned, expected[-1])
@@ -75,13 +70,17 @@ def _counted_together(
     lines = {
         ordinal: line
         for ordinal, line in enumerate(unplanned.plan.lines)
-        if line.state is DatasetState.PENDING
-        and line.exporter not in unplanned.unresolved.get(line.exporter, {})
-        and (line.exporter, line.dataset.name) not in by_keys
+        if line.state is DatasetState.PENDING and _is_counted(unplanned, line, by_keys)
     }
     call = partial(counts.expect_together, context.exporters, lines, unplanned.selection)
     counted = unplanned.patience.once("counts", call)
     return {} if isinstance(counted.error, SourceStalled) else counted.get()
+
+
+def _is_counted(unplanned: SliceJob, line: PlanLine, by_keys: Collection[tuple[str, str]]) -> bool:
+    """Return whether a line is counted and may be cut: nothing of unresolved exporters is read now."""
+    is_unresolved = line.exporter in unplanned.unresolved.get(line.exporter, {})
+    return not is_unresolved and (line.exporter, line.dataset.name) not in by_keys
 
 
 def _parts(context: WorkerContext, line: PlanLine, unplanned: SliceJob, expected: Expected) -> Sequence[Slice]:

@@ -49,6 +49,13 @@ def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
     assert set(first) == earlier | {"import", "target", "quarantined", "conflicts", "repeated"}
 
 
+def test_an_empty_name_of_keys_is_a_fault(tmp_path: Path) -> None:
+    """Signatures do not go unchecked because a variable of the shell is empty."""
+    result = run_import("--json", *SWITCH, "--jwks", "", *target(tmp_path))
+    assert result.exit_code == 2
+    assert "cannot read the JWK Set" in result.output
+
+
 def test_unpacked_volumes_load_nothing_for_zips_and_people(tmp_path: Path) -> None:
     """With the result as JSON neither tables for a terminal, signatures nor phone numbers are loaded."""
     for path in SWITCH:
