@@ -41,7 +41,7 @@ from portability.api import (
     Subject,
     SubjectKind,
 )
-from portability.api.errors import ExporterFault, SourceRefused
+from portability.api.errors import ExporterFault, SourceError, SourceRefused
 from portability.api.rows import Rows, lines
 from portability.people.resolution import alone, resolving
 
@@ -177,10 +177,10 @@ class SqlExporter:
             return ()
         try:
             return self._found(self._finder, subject)
-        except SourceRefused:
+        except SourceError:
             if not resolving():
                 raise
-            with alone():  # the fault may be that of another exporter's table
+            with alone():  # another exporter's table may be gone, locked or slow
                 return self._found(self._finder, subject)
 
     def _found(self, finder: Finder, subject: Subject) -> Sequence[Identity]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import platform_data as platform
+import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from exporters.reference import schema
-from portability.api import SubjectKind
-from portability.people.resolution import resolve
-from portability.testing import sample_subject
+from exporters.sql.exporter import SqlExporter
+from portability.api import Identity, Subject, SubjectKind
+from portability.api.errors import SourceError, SourceRefused, SourceUnavailable
+from portability.people.resolution import resolve, resolving
+from portability.testing import SampleSources, sample_subject
 
 ANN = sample_subject(SubjectKind.CONTACT, "con_1", tenant="ten_a")
 ANN_EMAIL, ANN_PHONE = "ana@example.org", "+6281200000001"
@@ -60,3 +64,25 @@ def test_a_table_that_is_gone_costs_its_own_plug_in_only(either: Engine) -> None
     with either.begin() as connection:
         connection.execute(text("ALTER TABLE conversations RENAME COLUMN visitor_email TO gone"))
     assert led_to(either) == ({"her-call"}, {"chats"})
+
+
+@pytest.mark.parametrize("fault", [SourceRefused, SourceUnavailable])
+def test_a_search_that_fails_for_all_is_repeated_alone(either: Engine, fault: type[SourceError]) -> None:
+    """A table of another plug-in may be gone, locked or slow; outside of a resolution there is nothing to repeat."""
+
+    def find(_connection: Connection, _subject: Subject) -> Iterator[Identity]:
+        if resolving() or "alone" not in searched:
+            searched.append("together")
+            raise fault("the search failed")
+        yield Identity("made", "call_id", "her-call", verified=True, tenant="ten_a")
+
+    searched: list[str] = ["alone"]
+    made = SqlExporter(SampleSources(either, platform.files()), finder=find)
+    resolution = resolve(ANN, {"made": made}, lambda _name, call: call())
+    assert "her-call" in {one.value for one in resolution.subject.identities}
+    assert resolution.unresolved == {}
+    assert "together" in searched
+    searched.clear()
+    with pytest.raises(fault):
+        made.identities(ANN)
+    assert searched == ["together"]
