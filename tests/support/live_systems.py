@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from repository import ROOT
 from servers.process import ServerMissing, folder_of, free_ports, running
 
 PASSWORD = "admin-password"
@@ -105,8 +106,11 @@ def run_program(command: list[Any], environment: Mapping[str, str] | None = None
 
 
 def program(name: str, hint: str) -> Path:
-    """A program beside this interpreter, in the folder LIVE_SYSTEMS, or on PATH. Raises ServerMissing."""
-    folders = [Path(sys.executable).parent, Path(os.environ.get("LIVE_SYSTEMS", "/nonexistent")) / "bin"]
+    """A program beside this interpreter, in the environment that `make test-systems` makes, or on PATH.
+
+    Raises: ServerMissing.
+    """
+    folders = [Path(sys.executable).parent, ROOT / ".cache/live-systems/bin"]
     found = next((folder / name for folder in folders if (folder / name).exists()), None) or shutil.which(name)
     if found is None:
         raise ServerMissing(f"{name} is missing: {hint}")
@@ -175,9 +179,7 @@ root: {level: WARNING, handlers: [file]}
 @contextmanager
 def synapse(rate: float = 1000, burst: int = 1000) -> Iterator[tuple[LiveSystem, str]]:
     """A server for chats on SQLite, and its administrator's token. Raises ServerMissing if it is not installed."""
-    python = program("synapse_homeserver", "pip install matrix-synapse into the folder LIVE_SYSTEMS").with_name(
-        "python"
-    )
+    python = program("synapse_homeserver", "make test-systems installs it").with_name("python")
     with folder_of("synapse") as folder:
         (port,) = free_ports(1)
         config = folder / "homeserver.yaml"
@@ -203,7 +205,7 @@ def matrix_login(url: str, name: str, password: str) -> str:
 @contextmanager
 def radicale() -> Iterator[LiveSystem]:
     """A server for address books. Raises ServerMissing if it is not installed."""
-    python = program("radicale", "pip install radicale into the folder LIVE_SYSTEMS").with_name("python")
+    python = program("radicale", "make test-systems installs it").with_name("python")
     with folder_of("radicale") as folder:
         (port,) = free_ports(1)
         (folder / "users").write_text(f"desk:{PASSWORD}")

@@ -102,6 +102,8 @@ def _write(
         dropped.mkdir()
         lines = ["[Service]", "User=root", "ProtectHome=no", "EnvironmentFile=", f"EnvironmentFile={environment}"]
         lines += ["ExecStart=", command, f"WorkingDirectory={ROOT}"]
+        # A checkout may be in a folder that the units do not see, such as /tmp.
+        lines += [f"BindReadOnlyPaths={each}" for each in (ROOT, sys.prefix)]
         lines += [f"BindPaths={each}" for each in (folder, *shared)]
         lines += [f"StandardOutput=append:{folder}/%N.log", "StandardError=inherit"]
         if "Type=notify" in path.read_text():
