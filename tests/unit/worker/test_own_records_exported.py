@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,12 @@ def test_the_request_alone_may_be_asked_for(tmp_path: Path) -> None:
     assert (document["outcome"]["own"], document["no_data_held"]) == ("complete", False)
 
 
+def note_statement(to: list[str], *found: Any) -> None:
+    """Note the first word of a statement, unless it renews the lease: how often depends on the time that it takes."""
+    if threading.current_thread().name != "lease":
+        to.append(found[2].split()[0])
+
+
 def test_tables_without_rows_are_not_read(tmp_path: Path) -> None:
     """15 datasets cost a small export one question for all, and one for each dataset that has rows."""
     asked: dict[bool, list[str]] = {}
@@ -146,7 +154,7 @@ def test_tables_without_rows_are_not_read(tmp_path: Path) -> None:
         held = made.claim()
         assert held is not None
         noted = asked.setdefault(has_own, [])
-        event.listen(made.engine, "before_cursor_execute", lambda *found, to=noted: to.append(found[2].split()[0]))
+        event.listen(made.engine, "before_cursor_execute", partial(note_statement, noted))
         export.advance(made.place, held)
         assert made.view(identifier)["state"] == "ready"
     filled = 4  # requests, deadlines, messages, events
