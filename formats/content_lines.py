@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from formats.values import columns_of
 from portability.api import JSON, Dataset, Record, RecordChecker, Sink
 
 LINE_OCTETS = 75
@@ -46,7 +45,7 @@ class LinesWriter:
     def write(self, records: Sequence[Record]) -> None:
         if self._make is None:
             return
-        for values in zip(*columns_of(self._checker, records), strict=True):
+        for values in zip(*self._checker.columns(records), strict=True):
             record = dict(zip(self._names, values, strict=True))
             try:
                 lines = list(self._make(record, self._uuid(record)))

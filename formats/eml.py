@@ -15,7 +15,6 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import TypeAlias
 
-from formats.values import columns_of
 from portability.api import JSON, Dataset, FormatWriter, Record, RecordChecker, Sink, Unit
 
 FOLDER = "mail"
@@ -68,7 +67,7 @@ class EmlWriter:
     def write(self, records: Sequence[Record]) -> None:
         if self._fill is None:
             return
-        for values in zip(*columns_of(self._checker, records), strict=True):
+        for values in zip(*self._checker.columns(records), strict=True):
             if self._files == FILES_MAX:
                 self._losses["rows_cut"] += 1
                 continue

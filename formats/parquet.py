@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from formats.values import UnseekableStream, columns_of
+from formats.values import UnseekableStream
 from portability.api import Dataset, FieldType, FormatWriter, Record, RecordChecker, Sink, Unit, rows
 from portability.errors import MissingExtra
 
@@ -87,7 +87,7 @@ class ParquetWriter:
             return
         columns = [
             self._arrow.array(self._values(kind, column), type=self._type(kind))
-            for kind, column in zip(self._kinds, columns_of(self._checker, records), strict=True)
+            for kind, column in zip(self._kinds, self._checker.columns(records), strict=True)
         ]
         self._keep(self._arrow.RecordBatch.from_arrays(columns, schema=self._schema))
         if self._pending_bytes >= GROUP_BYTES:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from formats.values import columns_of
 from portability.api import Dataset, FieldType, FormatError, FormatWriter, Record, RecordChecker, Sink, Unit, rows
 from portability.locale.translations import of_label, of_value
 
@@ -110,7 +109,7 @@ class SqliteWriter:
     def write(self, records: Sequence[Record]) -> None:
         columns = [
             _CONVERT[kind](column) if kind in _CONVERT else column
-            for kind, column in zip(self._kinds, columns_of(self._checker, records), strict=bool(records))
+            for kind, column in zip(self._kinds, self._checker.columns(records), strict=True)
         ]
         try:
             self._database.executemany(self._insert, zip(*columns, strict=True))

@@ -93,14 +93,6 @@ class UnseekableStream(RawIOBase):
         self._write = None
 
 
-def columns_of(checker: RecordChecker, records: Sequence[Record]) -> Sequence[Sequence[JSON]]:
-    """Return a batch by column, in the order of the declared fields. Raises FormatError as `RecordChecker` does."""
-    if isinstance(records, Rows) and checker.knows(records):
-        checker.count += len(records)
-        return records.columns
-    return list(zip(*map(checker.values, records), strict=True))
-
-
 def dataset_names(dataset: Dataset) -> frozenset[str]:
     """Return the names of the declared fields."""
     return frozenset(field.name for field in dataset.fields)

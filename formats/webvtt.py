@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from formats.values import columns_of
 from portability.api import JSON, Dataset, FormatWriter, Record, RecordChecker, Sink, Unit
 
 FOLDER = "transcripts"
@@ -62,7 +61,7 @@ class WebVttWriter:
     def write(self, records: Sequence[Record]) -> None:
         if not self._is_known:
             return
-        for values in zip(*columns_of(self._checker, records), strict=True):
+        for values in zip(*self._checker.columns(records), strict=True):
             record = dict(zip(self._names, values, strict=True))
             if self._segments and record["call_id"] != self._segments[0]["call_id"]:
                 self._flush()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from formats.values import UnseekableStream, columns_of
+from formats.values import UnseekableStream
 from formats.xlsx_parts import MAIN, PARTS, content_types, relations, workbook
 from portability.api import JSON, Dataset, FieldType, FormatWriter, Record, RecordChecker, Sink, Unit, rows
 from portability.locale import languages, text
@@ -94,7 +94,7 @@ class XlsxWriter:
 
     def write(self, records: Sequence[Record]) -> None:
         """Write rows up to the bounds of a workbook; the others are counted."""
-        columns = columns_of(self._checker, records)
+        columns = self._checker.columns(records)
         count = len(records)
         room = 0 if sum(sheet.bytes for sheet in self._sheets) > TEXT_BYTES_MAX else ROWS_MAX - self._rows
         if count > room:

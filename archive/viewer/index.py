@@ -6,10 +6,9 @@ It is a temporary database on disk, so that its memory does not grow with the nu
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,21 +17,14 @@ from typing import Any
 import orjson
 
 from archive.parts import Member
+from archive.viewer.entries import TIMES, Sums, TalkEntry
 from archive.viewer.parts import Shown
-from archive.viewer.talks import CHARTED, TALKS, TalkForm
-from portability.api import JSON, Dataset, FieldType
+from archive.viewer.talks import CHARTED, TALKS
+from portability.api import JSON, Dataset
 
 VERSION = 1
-WORDS_CHARS = 90
-"""Of the first words of a conversation."""
-VALUE_CHARS = 120
-"""Of a value that a chart counts."""
 VALUES_SHOWN = 8
-_TIMES = frozenset({FieldType.DATETIME, FieldType.DATE})
 BATCH = 500
-_LATE = re.compile(r"(updated|retained|closed|ended|deleted|removed|expires|email_|phone_|born|birth|closes|due|last_)")
-"""Beginnings of the names of times that no chart shows: what became of a record later, what is planned, a birthday
-(registry.js)."""
 _TABLES = {
     "shard": "exporter, dataset, volume, number, rows, corrects",
     "talk": "exporter, id, at, facts, volume, number, row",
@@ -98,20 +90,19 @@ class ViewerIndex:
         exporter: str,
         dataset: Dataset,
         place: tuple[str, int],
-        rows: Sequence[Mapping[str, Any]],
+        rows: int,
+        talks: Iterable[TalkEntry] = (),
         *,
         corrects: bool = False,
-        earlier: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        """Add the records of one shard, which is at this volume and number; `earlier` are those that they replace."""
-        self._insert("shard", [(exporter, dataset.name, *place, len(rows), corrects)])
+        """Add one shard, which is at this volume and number, and what its records say of conversations."""
+        self._insert("shard", [(exporter, dataset.name, *place, rows, corrects)])
         talk = TALKS.get(exporter)
-        if talk is not None and dataset.name == talk.parent:
-            self._insert("talk", _listed(talk, exporter, place, rows))
-        elif talk is not None and dataset.name in talk.children:
-            self._insert("run", _runs(talk, exporter, dataset.name, place, rows))
-        counted = _sums(exporter, dataset, rows)
-        counted.subtract(_sums(exporter, dataset, earlier))
+        table = "talk" if talk is not None and dataset.name == talk.parent else "run"
+        self._insert(table, ((*before, *place, *after) for before, after in talks))
+
+    def count(self, exporter: str, dataset: Dataset, counted: Sums) -> None:
+        """Add sums of records; numbers below zero take away those of records that were replaced."""
         self._insert("sums", ((exporter, dataset.name, *bucket, n) for bucket, n in counted.items() if n))
 
     def note(self, volume: str, members: Iterable[Member]) -> None:
@@ -172,7 +163,7 @@ class ViewerIndex:
     def months(self, exporter: str, dataset: Dataset) -> Mapping[str, int]:
         """Return the numbers of a dataset's records by the month in which they happened, as the viewer's charts do."""
         found = self.sums(exporter, dataset.name)
-        times = [field.name for field in dataset.fields if field.type in _TIMES and field.name in found]
+        times = [field.name for field in dataset.fields if field.type in TIMES and field.name in found]
         named = next((name for name in times if not name.startswith("created_")), None)
         chosen = named or ("created_at" if "created_at" in times else None)
         return found[chosen] if chosen else {}
@@ -217,50 +208,6 @@ class ViewerIndex:
 
     def _insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
         self._database.executemany(_INSERTS[table], rows)
-
-
-def _listed(
-    talk: TalkForm, exporter: str, place: tuple[str, int], rows: Sequence[Mapping[str, Any]]
-) -> Iterator[Sequence[Any]]:
-    for row, record in enumerate(rows):
-        at = next((found for name in talk.moments if (found := record.get(name))), None)
-        first = _words(record.get(talk.first)) if talk.first is not None else None
-        facts = orjson.dumps([first, *(record.get(name) for name in talk.facts)]).decode()
-        yield exporter, _id(record.get("id")), at, facts, *place, row
-
-
-def _runs(
-    talk: TalkForm, exporter: str, dataset: str, place: tuple[str, int], rows: Sequence[Mapping[str, Any]]
-) -> Iterator[Sequence[Any]]:
-    row = 0
-    for parent, some in groupby(rows, key=lambda record: record.get(talk.link)):
-        records = list(some)
-        beginnings = (_words(record.get(talk.text)) for record in records) if dataset == talk.said else iter(())
-        yield exporter, dataset, _id(parent), *place, row, len(records), next(filter(None, beginnings), None)
-        row += len(records)
-
-
-def _id(value: Any) -> str | None:  # noqa: ANN401  # a value of a record
-    return str(value) if value is not None else None
-
-
-def _words(value: Any) -> str | None:  # noqa: ANN401  # a value of a record
-    return (" ".join(value[: 4 * WORDS_CHARS].split())[:WORDS_CHARS] or None) if isinstance(value, str) else None
-
-
-def _sums(exporter: str, dataset: Dataset, rows: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str]]:
-    """Count the records by field and month, and by the values of a charted field."""
-    records, counted = list(rows), Counter[tuple[str, str]]()
-    for field in dataset.fields:
-        if field.type in _TIMES and not _LATE.match(field.name):
-            length = len("2026-01")
-        elif CHARTED.get((exporter, dataset.name)) == field.name:
-            length = VALUE_CHARS
-        else:
-            continue
-        values = Counter([value[:length] for record in records if isinstance(value := record.get(field.name), str)])
-        counted.update({(field.name, value): n for value, n in values.items()})
-    return counted
 
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -6,15 +6,13 @@ has the shards of its records among its tag files, so its signature covers them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-
-import orjson
+from collections.abc import Iterator, Sequence
 
 from archive.viewer.script import REGISTRY, literal
-from portability.api import JSON
+from portability.api import JSON, rows
 
-SHARD_BYTES = 512 << 10
-"""Size from which a shard ends, as JSON Lines; its script has about half of it, which browsers load in some 10 ms."""
+SHARD_BYTES = 300 << 10
+"""Size of its lines from which a shard ends; browsers load its script in some 10 ms."""
 
 
 def path(number: int, folder: str = "rows") -> str:
@@ -22,27 +20,9 @@ def path(number: int, folder: str = "rows") -> str:
     return f"viewer/{folder}/{number:05}.js"
 
 
-def cut(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a member of JSON Lines in shards: each ends with the line that fills it."""
-    pending = bytearray()
-    for block in blocks:
-        begin = 0
-        while begin < len(block):
-            room = SHARD_BYTES - len(pending)
-            end = block.find(b"\n", begin + max(room - 1, 0)) + 1
-            pending += block[begin : end or len(block)]
-            if not end:
-                break
-            yield bytes(pending)
-            pending.clear()
-            begin = end
-    if pending:
-        yield bytes(pending)
-
-
-def values(rows: Iterable[Mapping[str, JSON]]) -> bytes:
+def lines(columns: Sequence[Sequence[JSON]]) -> list[bytes]:
     """Return the lines of a shard: the values of each record, in the order of the dataset's fields, as a JSON array."""
-    return b"".join([orjson.dumps(list(row.values()), option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+    return [rows.text(values) + b"\n" for values in zip(*columns, strict=True)]
 
 
 def script(name: str, text: bytes) -> Iterator[bytes]:

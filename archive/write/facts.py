@@ -7,10 +7,10 @@ what was seen to be true of every record of the volume.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portability.api import Dataset, FieldType
+from portability.api import JSON, Dataset, FieldType
 
 COMPARED_MAX = 200_000
 """Keys and references of a volume that are compared, 20 MB at most; of a volume with more, no reference is stated."""
@@ -31,17 +31,29 @@ class VolumeFacts:
         """The field that is the key of a dataset, and its type."""
         self._is_too_much = False
 
-    def add(self, exporter: str, dataset: Dataset, records: Iterable[Mapping[str, Any]]) -> None:
-        """Take records of a dataset: all of the volume, in batches of any size."""
-        rows, name = list(records), (exporter, dataset.name)
+    def add(self, exporter: str, dataset: Dataset, columns: Mapping[str, Sequence[JSON]]) -> None:
+        """Take records of a dataset by column, with every field: all of the volume, in batches of any size."""
+        name = (exporter, dataset.name)
         self._seen.add(name)
         for field in dataset.fields:
             if field.values and (name, field.name) not in self._unknown:
                 known = {None, *(one.value for one in field.values)}
-                if not known.issuperset(row.get(field.name) for row in rows):
+                if not known.issuperset(columns[field.name]):
                     self._unknown.add((name, field.name))
         if not self._is_too_much:
-            self._compare(name, dataset, rows)
+            self._compare(name, dataset, columns)
+
+    def absorb(self, more: VolumeFacts) -> None:
+        """Add the facts of other records of the volume."""
+        self._seen |= more._seen
+        self._unknown |= more._unknown
+        self._types |= more._types
+        for name, keys in more._keys.items():
+            self._keys[name] |= keys
+        for place, references in more._references.items():
+            self._references[place] |= references
+        self._is_too_much |= more._is_too_much
+        self._bound()
 
     def has_known_values(self, exporter: str, dataset: Dataset, field: str) -> bool:
         """Return whether every value of a field is one that the dataset declares, or null."""
@@ -60,18 +72,21 @@ class VolumeFacts:
         every_reference_leads = self._references[name, field] <= self._keys[target]
         return key if every_reference_leads and key_type is referring.type else None
 
-    def _compare(self, name: Name, dataset: Dataset, rows: list[Mapping[str, Any]]) -> None:
+    def _compare(self, name: Name, dataset: Dataset, columns: Mapping[str, Sequence[JSON]]) -> None:
         path = "/".join(name)
         if len(dataset.key) == 1:
             key = dataset.key[0]
             self._types[path] = (key, {one.name: one.type for one in dataset.fields}.get(key))
-            self._keys[path].update(row.get(key) for row in rows)
+            self._keys[path].update(columns[key])
         for field in dataset.fields:
             if field.refers_to is not None:
-                found = {row.get(field.name) for row in rows}
-                self._references[name, field.name].update(found - {None})
+                self._references[name, field.name].update(set(columns[field.name]) - {None})
+        self._bound()
+
+    def _bound(self) -> None:
+        """Keep no keys and references if they are too many."""
         sizes = (len(those) for values in (self._keys, self._references) for those in values.values())
-        if sum(sizes) > COMPARED_MAX:
+        if self._is_too_much or sum(sizes) > COMPARED_MAX:
             self._is_too_much = True
             self._keys.clear()
             self._references.clear()

@@ -24,7 +24,7 @@ class Rows(Sequence[Record]):
     `texts` adds the JSON of the single values, by column; strings with or without their quotes.
     """
 
-    __slots__ = ("_columns", "_numbers", "lines", "names", "texts")
+    __slots__ = ("_columns", "_count", "_numbers", "lines", "names", "texts")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Rows(Sequence[Record]):
         numbers: frozenset[str] = frozenset(),
     ) -> None:
         self._columns = columns
+        self._count = lines.count(b"\n") if columns is None else len(columns[0])
         self._numbers = numbers
         self.names = names
         self.lines = lines
@@ -71,7 +72,7 @@ class Rows(Sequence[Record]):
                 yield Rows(self.names, [column[begin : begin + count] for column in self._columns], text)
 
     def __len__(self) -> int:
-        return self.lines.count(b"\n") if self._columns is None else len(self._columns[0])
+        return self._count
 
     def __iter__(self) -> Iterator[Record]:
         names = self.names

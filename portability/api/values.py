@@ -50,6 +50,13 @@ class RecordChecker:
                 raise FormatError(f"{where}.{name}, record {number}: {reason}") from None
         return values
 
+    def columns(self, records: Sequence[Record]) -> Sequence[Sequence[JSON]]:
+        """Return a batch by column, in the order of the declared fields. Raises FormatError as `values` does."""
+        if isinstance(records, Rows) and self.knows(records):
+            self.count += len(records)
+            return records.columns
+        return list(zip(*map(self.values, records), strict=True)) or [()] * len(self._checks)
+
 
 def _text(value: JSON) -> str:
     if not isinstance(value, str):

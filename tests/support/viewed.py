@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import orjson
 from volumes import closing_document, envelope
 
 from archive.parts import ArchiveFeed, Content, Member
@@ -22,7 +21,7 @@ from portability.api import JSON, Dataset, Field, FieldType, Provenance, Record,
 from portability.locale import SOURCE, languages
 from worker.plan.plan import PlanLine
 from worker.write.excerpts import Excerpts
-from worker.write.shards import Shards
+from worker.write.shards import ShardCutter, Shards
 
 BUILT_IN: Mapping[str, Sequence[Dataset]] = {
     name: tuple(dataset_of_map(form_of(name), one) for one in form_of(name).dataset) for name in NAMES
@@ -108,8 +107,10 @@ class Unpacked:
         earlier: Sequence[Record] | None = None,
     ) -> None:
         if volume in self.shards:
-            bodies = {"jsonl": [orjson.dumps(record) + b"\n" for record in records]}
-            self.shards[volume].take(exporter, dataset, bodies, corrects=earlier is not None, earlier=earlier or ())
+            cut = ShardCutter(exporter, dataset)
+            cut.write(records)
+            cut.close()
+            self.shards[volume].take(cut, corrects=earlier is not None, earlier=earlier or ())
 
     def add_file(self, number: int, exporter: str, dataset: str, name: str, body: bytes, media_type: str) -> None:
         """A File of a dataset, in one of the volumes."""

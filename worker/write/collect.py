@@ -144,6 +144,7 @@ def _read_piece(run: DatasetRun, reader: Reader) -> DatasetPiece:
         *(reader, dataset, job.formats, job.limits.piece_bytes, job.screen, job.redact),
         keep=bool(run.volume.forms),
         choose=run.choose,
+        shards=run.shard_cutter(),
     )
 
 

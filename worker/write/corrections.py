@@ -13,6 +13,7 @@ from worker.write import disclosures, documents
 from worker.write.open_volume import DatasetRun, SliceJob
 from worker.write.pieces import DatasetPiece
 from worker.write.record_members import write_members
+from worker.write.shards import ShardCutter
 
 Key: TypeAlias = tuple[JSON, ...]
 """Values of a dataset's key fields, in their order."""
@@ -38,7 +39,7 @@ def write(
     made = {key: record for key, record in zip(lacking, found, strict=True) if _is_writable(job, dataset, record)}
     if not made:
         return {}
-    piece = _piece(job, dataset, [*made.values()])
+    piece = _piece(job, dataset, [*made.values()], run.shard_cutter())
     run.volume.require_room(piece.members)
     new = max(0, len(made) - delivered)
     replaced = [record for key, record in zip(lacking, before, strict=True) if key in made]
@@ -85,7 +86,7 @@ def _is_writable(job: SliceJob, dataset: Dataset, record: Record) -> bool:
     return True
 
 
-def _piece(job: SliceJob, dataset: Dataset, records: list[Record]) -> DatasetPiece:
+def _piece(job: SliceJob, dataset: Dataset, records: list[Record], shards: ShardCutter | None) -> DatasetPiece:
     """Make the members of these records: a table for each format, or a document of each record."""
     bodies, made = {}, []
     batches = () if dataset.documents else (records,)
@@ -93,4 +94,9 @@ def _piece(job: SliceJob, dataset: Dataset, records: list[Record]) -> DatasetPie
         made = [one for record in records for one in documents.of_record(dataset, record, job.document_formats)[0]]
     else:
         bodies = {name: list(encoded(form, dataset, records)) for name, form in job.formats.items()}
-    return DatasetPiece(len(records), bodies, None, None, (), (), batches=batches, head=records, documents=made)
+        if shards:
+            shards.write(records)
+            shards.close()
+    return DatasetPiece(
+        *(len(records), bodies, None, None, (), ()), batches=batches, head=records, documents=made, shards=shards
+    )

@@ -24,7 +24,7 @@ from worker.write.changes import Choose, VolumeChanges, everything
 from worker.write.excerpts import Excerpts
 from worker.write.forms import VolumeForms
 from worker.write.ledger import LedgerTally, Missing
-from worker.write.shards import Shards
+from worker.write.shards import JSON_LINES, ShardCutter, Shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +206,12 @@ class DatasetRun:
         """Return what chooses the records that are written."""
         changes = self.volume.changes
         return everything if changes is None else partial(changes.choose, self.line.exporter)
+
+    def shard_cutter(self) -> ShardCutter | None:
+        """Return what cuts a piece into shards; None: the viewer shows the excerpt."""
+        volume = self.volume
+        has_shards = volume.shards and JSON_LINES in volume.job.formats
+        return ShardCutter(self.line.exporter, self.line.dataset) if has_shards else None
 
     def reader(self) -> Reader:
         """Return a reader of the dataset's batches from the volume's position on."""

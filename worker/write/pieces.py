@@ -34,6 +34,7 @@ from worker.read.screening.values import Counts
 from worker.write import disclosures
 from worker.write.changes import Choose, arrive, everything
 from worker.write.excerpts import RECORDS_MAX
+from worker.write.shards import ShardCutter
 
 _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 
@@ -85,6 +86,8 @@ class DatasetPiece:
     """Number of records with a value that is withheld, by its name; 0 if the source says that no record has it."""
     recipients: RecipientTally = field(default_factory=RecipientTally)
     """The recipients that the records name."""
+    shards: ShardCutter | None = field(default=None, repr=False)
+    """Its records for the viewer; None: the viewer does not get them."""
     unsure: Sequence[Sequence[Record]] | None = field(default=None, repr=False)
     """Its records if a format refused others, so that a feed must not count on what was chosen; None: none was."""
 
@@ -122,27 +125,27 @@ def read(
     *,
     keep: bool = False,
     choose: Choose = everything,
+    shards: ShardCutter | None = None,
 ) -> DatasetPiece:
     """Read batches until the first format has `size_bytes`, a batch has files, or the source ends.
 
     The size of a `Format` is unknown before its end: then the sizes of the batches, each encoded alone, are added.
 
     A record that a format cannot represent is the exporter's fault: the piece and the reading end before its batch.
-    `keep` asks for the records of the piece too. Of what `choose` leaves out nothing is written or counted.
-    Raises ScanBlocked.
+    `keep` asks for the records of the piece too, and `shards` takes them for the viewer. Of what `choose` leaves out
+    nothing is written or counted. Raises ScanBlocked.
     """
     arrived = _Arrivals([], [reader.after], [], [], [], [])
     batches, cursors, is_cut = arrived.batches, arrived.cursors, False
     try:
         arriving = _arriving(reader, dataset, redact, screen, arrived, choose)
-        bodies = _write_while_reading(arriving, dataset, formats, size_bytes)
+        bodies = _write_while_reading(arriving, dataset, formats, size_bytes, shards)
         head = arrived.head
     except FormatError:
-        sound, fault = _sound(batches, dataset, formats)
-        reader.stop(ExporterFault(str(fault)))
-        batches, is_cut = list(sound), True
+        batches, is_cut = _stopped_at_fault(reader, batches, dataset, formats), True
         bodies = {name: list(encoded(form, dataset, _records(batches))) for name, form in formats.items()}
         head = list(islice(_records(batches), RECORDS_MAX))
+        shards = _cut_again(shards, batches) if shards else None
     count = len(batches)
     return DatasetPiece(
         records=sum(len(batch.records) for batch in batches),
@@ -159,6 +162,7 @@ def read(
         remarks=count_rows(batch.remarks for batch in batches),
         withheld=count_rows(batch.withheld for batch in batches),
         recipients=together(arrived.recipients[:count]),
+        shards=shards,
         unsure=[batch.records for batch in batches] if is_cut else None,
     )
 
@@ -204,7 +208,11 @@ def _slim(dataset: Dataset, records: Sequence[Record]) -> Sequence[Record]:
 
 
 def _write_while_reading(
-    batches: Iterator[Batch], dataset: Dataset, formats: Mapping[str, Format | WriterFormat], size_bytes: int
+    batches: Iterator[Batch],
+    dataset: Dataset,
+    formats: Mapping[str, Format | WriterFormat],
+    size_bytes: int,
+    shards: ShardCutter | None,
 ) -> Mapping[str, Sequence[bytes]]:
     """Give each batch to every writer, until the first format has `size_bytes` or a batch has files."""
     outs = {name: BlockSink() for name in formats}
@@ -216,17 +224,29 @@ def _write_while_reading(
         while size < size_bytes and (batch := next(batches, None)) is not None:
             for writer in writers.values():
                 writer.write(batch.records)
+            if shards:  # after the formats, which refuse what cannot be written
+                shards.write(batch.records)
             if batch.files:
                 break
             more = 0 if pulled is None else sum(map(len, encoded(pulled, dataset, batch.records)))
             size = outs[first].bytes if pulled is None else size + more
         for writer in writers.values():
             writer.close()
+        if shards:
+            shards.close()
     except BaseException:
         for writer in writers.values():
             writer.abort()
         raise
     return {name: out.blocks for name, out in outs.items()}
+
+
+def _cut_again(shards: ShardCutter, batches: Sequence[Batch]) -> ShardCutter:
+    again = ShardCutter(shards.exporter, shards.dataset)
+    for batch in batches:
+        again.write(batch.records)
+    again.close()
+    return again
 
 
 class _PulledWriter:
@@ -261,16 +281,18 @@ def _writer(form: Format | WriterFormat, out: BlockSink, dataset: Dataset) -> Fo
     return writer
 
 
-def _sound(
-    batches: Sequence[Batch], dataset: Dataset, formats: Mapping[str, Format | WriterFormat]
-) -> tuple[Sequence[Batch], FormatError]:
+def _stopped_at_fault(
+    reader: Reader, batches: Sequence[Batch], dataset: Dataset, formats: Mapping[str, Format | WriterFormat]
+) -> list[Batch]:
+    """Return the batches before the one that a format refuses, and end the reading there."""
     for count, batch in enumerate(batches):
         try:
             for form in formats.values():
                 for _block in encoded(form, dataset, batch.records):
                     pass
         except FormatError as fault:
-            return batches[:count], fault
+            reader.stop(ExporterFault(str(fault)))
+            return list(batches[:count])
     raise AssertionError("a format refused a piece although it accepts each of its batches")
 
 

@@ -38,8 +38,8 @@ def write_members(
         content = Content(line.exporter, line.dataset, form.media_type, records=piece.records, corrects=corrects)
         volume.output.add(f"{folder}{line.dataset.name}{name}{form.suffix}", blocks, content)
         tally.bytes += sum(map(len, blocks))
-    if volume.shards is not None:
-        volume.shards.take(line.exporter, line.dataset, piece.bodies, corrects=corrects, earlier=earlier)
+    if volume.shards and piece.shards:
+        volume.shards.take(piece.shards, corrects=corrects, earlier=earlier)
     for maker, document in piece.documents:
         content = Content(line.exporter, line.dataset, maker.media_type, records=1, corrects=corrects)
         volume.output.add(f"{folder}{line.dataset.name}/{document.name}", [document.body], content)

@@ -1,29 +1,32 @@
 """Shards of the viewer: all records of a volume as scripts among its tag files, and an index beside the volume.
 
-`write_members` is the only place that adds records. The shards are part of the volume, and die with it if it is written
-again; the index counts once the volume is committed.
+They are cut while the records of a piece pass, since their values are there by column then: to take them from lines of
+JSON again would cost several times as much. `write_members` is the only place that adds them to a volume. The shards
+are part of the volume, and die with it if it is written again; the index counts once the volume is committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Protocol
 
-import orjson
 from sqlalchemy import RowMapping
 
+from archive.viewer.entries import Sums, TalkEntry, makes_talks, sums, talk_entries
 from archive.viewer.index import DamagedIndex, ViewerIndex
-from archive.viewer.shards import cut, path, script, values
+from archive.viewer.shards import SHARD_BYTES, lines, path, script
 from archive.write.facts import VolumeFacts
-from portability.api import Dataset, Record
+from portability.api import JSON, Dataset, Record, RecordChecker
 from portability.api.errors import ObjectMissing, StorageError
 from portability.api.storages import Storage
 from portability.errors import VolumeFault
 from worker.write.uploads import aborted_on_error
 
 JSON_LINES = "jsonl"
-"""The format whose members are cut into shards: without it, the viewer shows the excerpt."""
+"""The format that the viewer shows: without it, there are no shards, and it shows the excerpt."""
 
 
 class TagFiles(Protocol):
@@ -36,6 +39,59 @@ class TagFiles(Protocol):
     def tag(self, path: str, blocks: Iterable[bytes]) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class CutShard:
+    """A shard whose place is not known yet."""
+
+    text: bytes = field(repr=False)
+    rows: int
+    talks: Sequence[TalkEntry] = field(repr=False)
+
+
+class ShardCutter:
+    """Cuts the records of a piece into shards as they arrive; notes what index and schemas say of them."""
+
+    def __init__(self, exporter: str, dataset: Dataset) -> None:
+        self.exporter, self.dataset = exporter, dataset
+        self.shards: list[CutShard] = []
+        self.facts = VolumeFacts()
+        self.sums = Sums()
+        self._checker = RecordChecker(dataset)
+        self._names = [field.name for field in dataset.fields]
+        self._makes_talks = makes_talks(exporter, dataset)
+        self._lines: list[bytes] = []
+        self._talks: list[Record] = []
+        self._bytes = 0
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Take a batch that JSON Lines can represent. Raises FormatError."""
+        by_place = self._checker.columns(records)
+        columns = dict(zip(self._names, by_place, strict=True))
+        self.facts.add(self.exporter, self.dataset, columns)
+        self.sums.update(sums(self.exporter, self.dataset, columns))
+        begin, made = 0, lines(by_place)
+        for end, line in enumerate(made, 1):
+            self._bytes += len(line)
+            if self._bytes >= SHARD_BYTES:
+                self._take(made, by_place, begin, end)
+                self.close()
+                begin = end
+        self._take(made, by_place, begin, len(made))
+
+    def close(self) -> None:
+        """End the shard that is open."""
+        if self._lines:
+            talks = talk_entries(self.exporter, self.dataset, self._talks) if self._makes_talks else ()
+            self.shards.append(CutShard(b"".join(self._lines), len(self._lines), talks))
+        self._lines, self._talks, self._bytes = [], [], 0
+
+    def _take(self, made: Sequence[bytes], by_place: Sequence[Sequence[JSON]], begin: int, end: int) -> None:
+        self._lines += made[begin:end]
+        if self._makes_talks:
+            rows = zip(*(column[begin:end] for column in by_place), strict=True)
+            self._talks += [dict(zip(self._names, row, strict=True)) for row in rows]
+
+
 class Shards:
     """The shards of an open volume."""
 
@@ -44,27 +100,22 @@ class Shards:
         self._output = output
         self._count = 0
 
-    def take(
-        self,
-        exporter: str,
-        dataset: Dataset,
-        bodies: Mapping[str, Sequence[bytes]],
-        *,
-        corrects: bool = False,
-        earlier: Iterable[Record] = (),
-    ) -> None:
+    def take(self, cut: ShardCutter, *, corrects: bool = False, earlier: Sequence[Record] = ()) -> None:
         """Write the shards of a piece's records; a piece that `corrects` replaces the `earlier` records.
 
         Raises: VolumeFault; what storage raises.
         """
-        for text in cut(bodies.get(JSON_LINES, ())):
+        exporter, dataset = cut.exporter, cut.dataset
+        for shard in cut.shards:
             self._count += 1
             place = (self._output.name, self._count)
-            rows = orjson.loads(b"[" + text[:-1].replace(b"\n", b",") + b"]")
-            self._output.tag(path(self._count), script(f"{place[0]}/{path(self._count)}", values(rows)))
-            self._output.facts.add(exporter, dataset, rows)
-            self.index.add(exporter, dataset, place, rows, corrects=corrects, earlier=earlier)
-            earlier = ()
+            self._output.tag(path(self._count), script(f"{place[0]}/{path(self._count)}", shard.text))
+            self.index.add(exporter, dataset, place, shard.rows, shard.talks, corrects=corrects)
+        self._output.facts.absorb(cut.facts)
+        replaced = {field.name: [record.get(field.name) for record in earlier] for field in dataset.fields}
+        counted = Counter(cut.sums)
+        counted.subtract(sums(exporter, dataset, replaced))
+        self.index.count(exporter, dataset, counted)
 
 
 def key(object_key: str) -> str:

@@ -11,7 +11,7 @@ from volumes import CALLS, closing_document, envelope
 from archive import viewer
 from archive.summary.figures import summarize
 from archive.summary.words import GROUPS_SHOWN, KINDS_SHOWN, LIST_CHARS, TEXT_CHARS, SummaryText, readable, worded
-from archive.viewer.index import _LATE as LATE  # the words of both sides are compared
+from archive.viewer.entries import _LATE as LATE  # the words of both sides are compared
 from portability.law.omissions import explanation
 from portability.locale import find, languages, text
 

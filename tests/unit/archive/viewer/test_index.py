@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import resource
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from viewed import BUILT_IN
 
+from archive.viewer.entries import Sums, sums, talk_entries
 from archive.viewer.index import DamagedIndex, ViewerIndex
-from archive.viewer.shards import SHARD_BYTES, cut
 from portability.api import Dataset, Record
 
 CONVERSATIONS, MESSAGES = BUILT_IN["chats"][:2]
@@ -22,8 +20,20 @@ HOME = "e-001"
 def indexed(*shards: tuple[Dataset, Sequence[Record]], volume: str = HOME, begin: int = 1) -> ViewerIndex:
     index = ViewerIndex()
     for number, (dataset, rows) in enumerate(shards, begin):
-        index.add("chats", dataset, (volume, number), rows)
+        add(index, dataset, (volume, number), rows)
     return index
+
+
+def add(
+    index: ViewerIndex, dataset: Dataset, place: tuple[str, int], rows: Sequence[Record], *, corrects: bool = False
+) -> None:
+    entries = talk_entries("chats", dataset, rows)
+    index.add("chats", dataset, place, len(rows), entries, corrects=corrects)
+    index.count("chats", dataset, sums_of(dataset, rows))
+
+
+def sums_of(dataset: Dataset, rows: Sequence[Record]) -> Sums:
+    return sums("chats", dataset, {field.name: [row.get(field.name) for row in rows] for field in dataset.fields})
 
 
 def merged(*indexes: ViewerIndex) -> ViewerIndex:
@@ -45,25 +55,6 @@ def message(of: str | None, place: int, text: str | None) -> Record:
         "text": text,
         "sent_at": "2026-02-01T00:00:00Z",
     }
-
-
-@given(st.lists(st.binary(max_size=50).map(lambda text: text.replace(b"\n", b"") + b"\n")), st.data())
-def test_shards_are_the_lines_however_they_arrive(lines: list[bytes], data: st.DataObject) -> None:
-    """Blocks that end anywhere give the same lines, whole and in order."""
-    whole = b"".join(lines)
-    ends = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
-    blocks = [whole[begin:end] for begin, end in zip([0, *ends], [*ends, len(whole)], strict=True)]
-    assert b"".join(cut(blocks)) == whole
-    assert all(shard.endswith(b"\n") for shard in cut(blocks))
-
-
-def test_a_shard_ends_with_the_line_that_fills_it() -> None:
-    """A shard has less than its size and one line, however long that line is."""
-    line, long = b"x" * 999 + b"\n", b"y" * (3 * SHARD_BYTES) + b"\n"
-    found = list(cut([line * 2_000, long, line]))
-    assert [len(shard) for shard in found[:-1]] == [525_000, 525_000, 525_000, 425_000 + len(long)]
-    assert found[-1] == line
-    assert SHARD_BYTES == 524_288
 
 
 def test_conversations_are_listed_the_newest_first_with_what_belongs_to_them() -> None:
@@ -120,13 +111,9 @@ def test_a_correction_replaces_its_record_in_list_and_sums() -> None:
     before, after = chat("c1", None), chat("c1", "2026-05-01T00:00:00Z", "Bill")
     moved = chat("c2", "2026-04-01T00:00:00Z")
     index = indexed((CONVERSATIONS, [before, moved]))
-    index.add(
-        "chats",
-        CONVERSATIONS,
-        (HOME, 2),
-        [after, {**moved, "opened_at": "2026-06-01T00:00:00Z"}],
-        corrects=True,
-        earlier=[before, moved],
+    add(index, CONVERSATIONS, (HOME, 2), [after, {**moved, "opened_at": "2026-06-01T00:00:00Z"}], corrects=True)
+    index.count(
+        "chats", CONVERSATIONS, Sums({bucket: -n for bucket, n in sums_of(CONVERSATIONS, [before, moved]).items()})
     )
     assert index.sums("chats", "conversations") == {"opened_at": {"2026-05": 1, "2026-06": 1}}
     assert [entry[:2] for entry in index.listed("chats")] == [
@@ -159,10 +146,10 @@ def test_memory_does_not_grow_with_the_number_of_conversations() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     index = ViewerIndex()
     for part in range(200):
-        rows: list[Mapping[str, object]] = [
+        rows: list[Record] = [
             {"id": f"c{part:03}{n:04}", "opened_at": "2026-01-01T00:00:00Z", "subject": "s" * 60} for n in range(1_000)
         ]
-        index.add("chats", CONVERSATIONS, (HOME, part), rows)
+        add(index, CONVERSATIONS, (HOME, part), rows)
     whole = merged(index)
     assert sum(1 for _ in whole.listed("chats")) == 200_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000

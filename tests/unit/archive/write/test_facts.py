@@ -25,11 +25,16 @@ CALLS = _table_of("calls", STATUS)
 PARTS = _table_of("parts", _text("call_id", refers_to="made/calls"))
 
 
+def _taken(found: VolumeFacts, dataset: Dataset, records: Sequence[Record]) -> None:
+    columns = {field.name: [record.get(field.name) for record in records] for field in dataset.fields}
+    found.add("made", dataset, columns)
+
+
 def _facts(calls: Sequence[Record], parts: Sequence[Record]) -> VolumeFacts:
     found = VolumeFacts()
     for record in calls:
-        found.add("made", CALLS, [record])
-    found.add("made", PARTS, parts)
+        _taken(found, CALLS, [record])
+    _taken(found, PARTS, parts)
     return found
 
 
@@ -55,7 +60,7 @@ def test_a_reference_is_stated_if_each_leads_to_a_record(calls: list[str | None]
 def test_nothing_is_stated_about_records_that_were_not_seen() -> None:
     """A volume whose records no one compared, and a target that is in another volume."""
     nothing, only_parts = VolumeFacts(), VolumeFacts()
-    only_parts.add("made", PARTS, [{"id": "p1", "call_id": None}])
+    _taken(only_parts, PARTS, [{"id": "p1", "call_id": None}])
 
     assert nothing.has_known_values("made", CALLS, "status") is False
     assert nothing.key_of("made", PARTS, "call_id") is None
@@ -72,3 +77,22 @@ def test_a_large_volume_states_no_references() -> None:
     assert few.key_of("made", PARTS, "call_id") == "id"
     assert many.key_of("made", PARTS, "call_id") is None
     assert many.has_known_values("made", CALLS, "status") is True
+
+
+def test_facts_of_pieces_add_up_to_those_of_their_volume() -> None:
+    """Each piece is looked at alone: the volume states what is true of all of them, and is bounded by their sum."""
+    volume = _facts([{"id": "1", "status": "open"}], [])
+    volume.absorb(
+        _facts([{"id": "2", "status": "closed"}], [{"id": "p1", "call_id": "1"}, {"id": "p2", "call_id": "2"}])
+    )
+    assert volume.key_of("made", PARTS, "call_id") == "id"
+    assert volume.has_known_values("made", CALLS, "status") is True
+
+    volume.absorb(_facts([{"id": "3", "status": "OPEN"}], [{"id": "p3", "call_id": "4"}]))
+    assert volume.key_of("made", PARTS, "call_id") is None
+    assert volume.has_known_values("made", CALLS, "status") is False
+
+    one, more = _facts([{"id": "1"}], []), _facts([{"id": "2"}], [{"id": "p1", "call_id": "1"}])
+    with patch.object(facts, "COMPARED_MAX", 3):
+        one.absorb(more)
+    assert one.key_of("made", PARTS, "call_id") is None

@@ -34,6 +34,7 @@ from worker.read.reader import Reader, SourcePatience
 from worker.read.screening import Screen
 from worker.write import pieces
 from worker.write.pieces import DatasetPiece, count_rows
+from worker.write.shards import ShardCutter
 
 WITH_ANY = dataset("things", Role.CONTROLLER, Field("any", FieldType.OBJECT, "Anything.", Provenance.OBSERVED))
 
@@ -55,6 +56,12 @@ def read_piece(made: Reader, formats: Formats, size_bytes: int = 1 << 20) -> Dat
 
 def lines(piece: DatasetPiece) -> int:
     return b"".join(piece.bodies["jsonl"]).count(b"\n")
+
+
+def in_shards(piece: DatasetPiece) -> int:
+    """The number of its records that the viewer gets."""
+    assert piece.shards is not None
+    return b"".join(shard.text for shard in piece.shards.shards).count(b"\n")
 
 
 def test_a_piece_ends_with_the_batch_that_fills_it(formats: Formats) -> None:
@@ -243,9 +250,10 @@ def test_a_value_that_is_no_json_ends_the_piece_before_its_batch(formats: Format
     source: list[Record] = [{**thing, "any": None} for thing in things(9)]
     source[bad_batch * 3 + 1] = {**source[bad_batch * 3 + 1], "any": value}
     made = reader(MadeUpExporter(source, batch_records=3, files={2: [file("a.wav", b"x")]}))
-    piece = read_piece(made, formats)
+    piece = pieces.read(made, WITH_ANY, formats, 1 << 20, Screen(), shards=ShardCutter("made", WITH_ANY))
     assert piece.records == bad_batch * 3
     assert lines(piece) == bad_batch * 3
+    assert in_shards(piece) == bad_batch * 3
     assert b"".join(piece.bodies["csv"]).count(b"\r\n") == bad_batch * 3 + 1
     assert piece.cursor == (str(bad_batch * 3) if bad_batch else None)
     assert piece.files == ()
@@ -269,8 +277,9 @@ def test_a_value_that_only_the_second_format_refuses_ends_the_piece_too(
                 yield b"."
 
     made = reader(MadeUpExporter(things(9), batch_records=3))
-    piece = pieces.read(made, WITH_ANY, {**formats, "picky": Picky()}, 1 << 20, Screen())
-    assert (piece.records, lines(piece), b"".join(piece.bodies["picky"])) == (3, 3, b"...")
+    cutter = ShardCutter("made", WITH_ANY)
+    piece = pieces.read(made, WITH_ANY, {**formats, "picky": Picky()}, 1 << 20, Screen(), shards=cutter)
+    assert (piece.records, lines(piece), b"".join(piece.bodies["picky"]), in_shards(piece)) == (3, 3, b"...", 3)
     assert str(made.fault) == "no fours"
 
 
