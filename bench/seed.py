@@ -19,9 +19,9 @@ from bench.figures import Figure, interleaved
 from exporters.reference import schema
 
 TOTALS = {"tenants": 10, "users": 500, "contacts": 2_000, "calls": 2_000, "chats": 2_000, "events": 20_000}
-"""97,146 rows."""
+"""About 100,000 rows."""
 LONG = 10
-"""A factor for these totals: 971,565 rows."""
+"""A factor for these totals: about a million rows."""
 
 
 @dataclass(frozen=True, slots=True)
