@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from exporters.maps.exact_json import DoubleName, refuse_constant, single_names
 from portability.api.errors import SourceRefused, SourceUnavailable
 
 
@@ -35,10 +36,10 @@ def blocks(response: httpx.Response, most_bytes: int, ends_at: float, what: str)
 def parsed(body: bytes, what: str) -> Any:  # noqa: ANN401  # any JSON value
     """Return a body as JSON; numbers with a point are Decimal, so that no digit is lost. Raises SourceRefused."""
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        return json.loads(
+            body, parse_float=Decimal, parse_constant=refuse_constant, object_pairs_hook=single_names
+        )
+    except DoubleName:
+        raise SourceRefused(f"{what}: an object of the answer has a name twice, and readers drop one value") from None
+    except (ValueError, ArithmeticError, RecursionError):
         raise SourceRefused(f"{what}: the answer is not JSON") from None
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(name)
