@@ -16,6 +16,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from exporters.maps.exact_json import double, parse_exactly
+from exporters.sql.columns import BitNumber, whole_number
 from portability.api import JSON, FieldType
 from portability.api.times import microseconds
 
@@ -84,7 +85,9 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
     kind = field_type(column.type)
     if kind in {FieldType.BOOLEAN, FieldType.NUMBER}:
         # The driver's own value: SQLAlchemy would make true of every text, and a double of every integer.
-        return type_coerce(column, types.NullType())
+        return type_coerce(whole_number(column), types.NullType())
+    if isinstance(column.type, BitNumber):
+        return whole_number(column)
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
     return as_text(column) if is_text else column
 

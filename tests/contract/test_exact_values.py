@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -147,3 +148,32 @@ def test_arrays_of_decimals_keep_their_digits(read_from: Callable[[str], Read]) 
     )
 
     assert (records, gaps) == ([{"a": ["12345678901234567.89", 0.1, None]}], [])
+
+
+def test_numbers_of_single_precision_keep_their_digits(read_from: Callable[[str], Read]) -> None:
+    """MariaDB writes a FLOAT with six digits: 16777215 would become 16777200. 0.1 and 19.99 are as they were stored."""
+    stored = ("16777215", "1234567", "0.1", "19.99", "-1.05", "0", "3.4028234e38", "1e-40", "1.0000001")
+    rows = ", ".join(f"({place}, 'usr_1', {value})" for place, value in enumerate(stored))
+    records, gaps = read_from("mysql")(
+        f"create table t (id integer primary key, who varchar(20), f float); insert into t values {rows}",
+        {"f": ("f", "number")},
+    )
+
+    assert gaps == []
+    found = [one["f"] for one in records]
+    assert found[:6] == [16777215.0, 1234567.0, 0.1, 19.99, -1.05, 0.0]
+    assert [struct.pack("f", one) for one in found] == [struct.pack("f", float(value)) for value in stored]
+
+
+def test_bits_are_truths_and_integers(read_from: Callable[[str], Read]) -> None:
+    """MariaDB gives bits as bytes: a single bit is a truth, several are an integer, and as text it is written."""
+    records, gaps = read_from("mysql")(
+        "create table t (id integer primary key, who varchar(20), a bit(1), b bit(64), c bit(9));"
+        f"insert into t values (1, 'usr_1', b'1', b'{'1' * 64}', b'100000001'), (2, 'usr_1', b'0', 0, null)",
+        {"a": ("a", "boolean"), "b": ("b", "integer"), "c": ("c", "string")},
+    )
+
+    assert (records, gaps) == (
+        [{"a": True, "b": 18446744073709551615, "c": "257"}, {"a": False, "b": 0, "c": None}],
+        [],
+    )

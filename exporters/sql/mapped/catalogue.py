@@ -13,7 +13,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import ExactNumeric, SourceTime
+from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, Single, SourceTime
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
 from portability.api.errors import BadMap
 from portability.database.engine import UtcTime
@@ -129,6 +129,12 @@ def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:  # noqa: PLR0911  # a 
             return types.Text()
         case types.Enum() | types.ARRAY():
             return kind
+        case mysql.BIT(length=None | 1):
+            return BitTruth()
+        case mysql.BIT():
+            return BitNumber()
+        case mysql.FLOAT():
+            return Single()
         case mysql.TINYINT(display_width=1) | types.Boolean():
             return types.Boolean()
         case postgresql.CITEXT():

@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, Column, Date, Double, Integer, Text, cast, func,
 from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import ExactNumeric
+from exporters.sql.columns import ExactNumeric, whole_number
 from exporters.sql.mapped.catalogue import FoundColumn
 from exporters.sql.values import field_type
 from portability.api import FieldType
@@ -59,7 +59,7 @@ def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[A
         return column
     # A number is written as text by the database, and checked as what the field is.
     is_written = own is not FieldType.STRING and wanted in {FieldType.STRING, FieldType.DECIMAL}
-    return type_coerce(cast(column, Text) if is_written else column, TYPES[wanted]).label(column.name)
+    return type_coerce(cast(whole_number(column), Text) if is_written else column, TYPES[wanted]).label(column.name)
 
 
 def joined_column(
