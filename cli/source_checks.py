@@ -49,7 +49,9 @@ def diff(context: Context, names: tuple[str, ...]) -> None:
     The exit code is 1 if a source could not be compared.
     """
     found = _checked(context, names)
-    lines: list[JSON] = [{"source": name, **_line(finding)} for name, one in found.items() for finding in _differing(one)]
+    lines: list[JSON] = [
+        {"source": name, **_line(finding)} for name, one in found.items() for finding in _differing(one)
+    ]
     context.result(lines, lambda: _print_diff(context, found))
     if any(isinstance(one, PortabilityError) for one in found.values()):
         raise SystemExit(1)

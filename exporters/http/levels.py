@@ -10,7 +10,7 @@ from typing import Any
 
 from exporters.http import matching, paging, templates, times
 from exporters.http.client import HttpCall, SourceClient
-from exporters.http.expressions import find, find_all
+from exporters.http.expressions import find, find_all, items_at
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask, Hooks
@@ -150,7 +150,7 @@ class RequestLevel:
         found = self._reading.client.json(self._reading.call(self._form.name, form, names, link, is_place=is_token))
         if found is None:
             return SourcePage((), missing=tuple(context.asked))
-        raw = find_all(form.items, found.value)
+        raw = items_at(form.items, found.value)
         items = self._items(raw, part, context)
         total = find(page.total, found.value) if page is not None and page.total is not None else None
         following = paging.following(page, place, found, raw, self._form.name)

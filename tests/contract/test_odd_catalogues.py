@@ -67,7 +67,9 @@ def odd(pg_server: servers.Postgres) -> Iterator[OddDatabase]:
     made = OddDatabase(pg_server, name, pg_server.url(name).replace("postgres@", f"{reader}@"))
     made.run(f"create role {reader} login; {SCHEMA}")
     for schema in ("public", '"v1.2"'):
-        made.run(f"grant usage on schema {schema} to {reader}; grant select on all tables in schema {schema} to {reader}")
+        made.run(
+            f"grant usage on schema {schema} to {reader}; grant select on all tables in schema {schema} to {reader}"
+        )
     yield made
     pg_server.drop_database(name)
 
