@@ -159,7 +159,7 @@ def find_all(expression: str, value: JSON) -> list[Any]:
 def items_at(expression: str, answer: JSON) -> list[Any]:
     """Return the items of an answer, as `find_all` does.
 
-    Raises: ValueError if the answer lacks a name with which the expression begins. An empty list, or null, is no item;
+    Raises: ValueError if the answer lacks a name with which the expression begins. Null counts as an empty list;
     that a list is missing may mean that the source has renamed it. Expressions such as `a || b` may find nothing.
     """
     value = answer

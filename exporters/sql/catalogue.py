@@ -20,7 +20,6 @@ from exporters.sql.values import field_type
 from portability.api import FieldType
 from portability.database.engine import UtcTime
 
-
 PARTITIONS = text(
     "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
     " where c.relispartition and c.relkind in ('r', 'p', 'f')"
@@ -105,33 +104,33 @@ def unwarned() -> Iterator[None]:
         yield
 
 
-def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:  # noqa: PLR0911  # a table of types
+def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type by which a column is compared and converted, for a type of the catalogue."""
     match kind:
-        case mysql.ENUM():
-            return types.Text()
-        case types.Enum() | types.ARRAY():
-            return kind
-        case mysql.BIT(length=None | 1):
-            return BitTruth()
-        case mysql.BIT():
-            return BitNumber()
-        case mysql.FLOAT():
-            return Single()
-        case mysql.TINYINT(display_width=1) | types.Boolean():
-            return types.Boolean()
-        case postgresql.CITEXT():
+        case types.Enum() | types.ARRAY() | postgresql.CITEXT() if not isinstance(kind, mysql.ENUM):
             return kind
         case types.String():
             return types.Text()
         case types.Uuid():
             return types.Uuid(as_uuid=False)
+        case types.DateTime():
+            return UtcTime()
+    return _number(kind)
+
+
+def _number(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type by which numbers, truths and bits are compared and converted."""
+    match kind:
+        case mysql.BIT():
+            return BitTruth() if kind.length in {None, 1} else BitNumber()
+        case mysql.FLOAT():
+            return Single()
+        case mysql.TINYINT(display_width=1) | types.Boolean():
+            return types.Boolean()
         case types.Float():
             return types.Double()
         case types.Numeric():
             return ExactNumeric()
-        case types.DateTime():
-            return UtcTime()
     return kind
 
 

@@ -59,7 +59,7 @@ def urls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def opened() -> Iterator[list[Engine]]:
+def open_engines() -> Iterator[list[Engine]]:
     engines: list[Engine] = []
     yield engines
     for engine in engines:
@@ -67,7 +67,7 @@ def opened() -> Iterator[list[Engine]]:
 
 
 @pytest.fixture
-def read_from(urls: Callable[[str], tuple[str, str]], opened: list[Engine]) -> Callable[[str], Read]:
+def read_from(urls: Callable[[str], tuple[str, str]], open_engines: list[Engine]) -> Callable[[str], Read]:
     """Reads from a database of this kind."""
 
     def of(database: str) -> Read:
@@ -75,7 +75,7 @@ def read_from(urls: Callable[[str], tuple[str, str]], opened: list[Engine]) -> C
         made = create_engine(owner)
         backend, address = kind_of(reader, "url")
         engine = open_database(backend, address, 60)
-        opened.extend([made, engine])
+        open_engines.extend([made, engine])
 
         def read(statements: str, fields: Mapping[str, tuple[str, str]]) -> tuple[list[dict[str, Any]], list[str]]:
             with made.begin() as connection:
@@ -98,6 +98,13 @@ def read_from(urls: Callable[[str], tuple[str, str]], opened: list[Engine]) -> C
     return of
 
 
+def table_of(columns: str, *rows: str) -> str:
+    """Statements that make the table, with rows of the person, numbered from 1."""
+    values = ", ".join(f"({number}, 'usr_1', {row})" for number, row in enumerate(rows, 1))
+    made = f"create table t (id integer primary key, who varchar(20), {columns})"
+    return ";".join([made, f"insert into t values {values}"])  # noqa: S608  # of this test alone
+
+
 DATABASES = pytest.mark.parametrize("database", ["sqlite", "postgresql", "mysql"])
 
 
@@ -106,8 +113,7 @@ def test_numbers_within_json_keep_their_digits(read_from: Callable[[str], Read],
     """A parser with doubles makes 1.2345678901234568e+16 of the amount; here it is a text with all its digits."""
     column = {"sqlite": "text", "postgresql": "json", "mysql": "json"}[database]
     records, gaps = read_from(database)(
-        f"create table t (id integer primary key, who varchar(20), j {column});"
-        f"insert into t values (1, 'usr_1', '{JSON_TEXT}'), (2, 'usr_1', '{{\"a\": 0.5}}')",
+        table_of(f"j {column}", f"'{JSON_TEXT}'", """'{"a": 0.5}'"""),
         {"j": ("j", "object")},
     )
 
@@ -119,8 +125,7 @@ def test_a_name_twice_within_json_is_a_gap(read_from: Callable[[str], Read], dat
     """A parser keeps the last value; here the gap names the record, and the next record is complete."""
     column = {"sqlite": "text", "postgresql": "json", "mysql": "longtext"}[database]
     records, gaps = read_from(database)(
-        f"create table t (id integer primary key, who varchar(20), j {column});"
-        """insert into t values (1, 'usr_1', '{"a": 1, "a": 2}'), (2, 'usr_1', '{"a": 3}')""",
+        table_of(f"j {column}", """'{"a": 1, "a": 2}'""", """'{"a": 3}'"""),
         {"j": ("j", "object")},
     )
 
@@ -131,8 +136,7 @@ def test_a_name_twice_within_json_is_a_gap(read_from: Callable[[str], Read], dat
 def test_an_integer_that_no_number_represents_is_a_gap(read_from: Callable[[str], Read], database: str) -> None:
     """A field of the type `number` is a double: 2^53 + 1 would become 2^53. As integer or decimal it is exact."""
     records, gaps = read_from(database)(
-        "create table t (id integer primary key, who varchar(20), big bigint);"
-        "insert into t values (1, 'usr_1', 9007199254740993), (2, 'usr_1', 5), (3, 'usr_1', 9007199254740992)",
+        table_of("big bigint", "9007199254740993", "5", "9007199254740992"),
         {"n": ("big", "number")},
     )
 
@@ -142,8 +146,7 @@ def test_an_integer_that_no_number_represents_is_a_gap(read_from: Callable[[str]
 def test_arrays_of_decimals_keep_their_digits(read_from: Callable[[str], Read]) -> None:
     """PostgreSQL writes an array as JSON, whose numbers are exact."""
     records, gaps = read_from("postgresql")(
-        "create table t (id integer primary key, who text, a numeric[]);"
-        "insert into t values (1, 'usr_1', '{12345678901234567.89,0.1,NULL}')",
+        table_of("a numeric[]", "'{12345678901234567.89,0.1,NULL}'"),
         {"a": ("a", "object")},
     )
 
@@ -153,11 +156,7 @@ def test_arrays_of_decimals_keep_their_digits(read_from: Callable[[str], Read]) 
 def test_numbers_of_single_precision_keep_their_digits(read_from: Callable[[str], Read]) -> None:
     """MariaDB writes a FLOAT with six digits: 16777215 would become 16777200. 0.1 and 19.99 are as they were stored."""
     stored = ("16777215", "1234567", "0.1", "19.99", "-1.05", "0", "3.4028234e38", "1e-40", "1.0000001")
-    rows = ", ".join(f"({place}, 'usr_1', {value})" for place, value in enumerate(stored))
-    records, gaps = read_from("mysql")(
-        f"create table t (id integer primary key, who varchar(20), f float); insert into t values {rows}",
-        {"f": ("f", "number")},
-    )
+    records, gaps = read_from("mysql")(table_of("f float", *stored), {"f": ("f", "number")})
 
     assert gaps == []
     found = [one["f"] for one in records]
@@ -168,8 +167,7 @@ def test_numbers_of_single_precision_keep_their_digits(read_from: Callable[[str]
 def test_bits_are_truths_and_integers(read_from: Callable[[str], Read]) -> None:
     """MariaDB gives bits as bytes: a single bit is a truth, several are an integer, and as text it is written."""
     records, gaps = read_from("mysql")(
-        "create table t (id integer primary key, who varchar(20), a bit(1), b bit(64), c bit(9));"
-        f"insert into t values (1, 'usr_1', b'1', b'{'1' * 64}', b'100000001'), (2, 'usr_1', b'0', 0, null)",
+        table_of("a bit(1), b bit(64), c bit(9)", f"b'1', b'{'1' * 64}', b'100000001'", "b'0', 0, null"),
         {"a": ("a", "boolean"), "b": ("b", "integer"), "c": ("c", "string")},
     )
 

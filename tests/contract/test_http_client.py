@@ -214,7 +214,7 @@ def test_an_unusable_answer_is_a_refusal(stand: StandIn, answer: Any, error: typ
 def test_a_list_that_is_missing_is_no_empty_list(
     stand: StandIn, items: str, answer: dict[str, Any], expected: list[str] | None
 ) -> None:
-    """A source that renames a list must not make an export complete without it; a map can say that it may be missing."""
+    """A source that renames a list makes no export complete without it; a map can say that it may be missing."""
     text = ONE.replace('items = "items"\nscoped', f'items = "{items}"\nscoped')
     stand.on("/api/tickets")(lambda _asked: answer)
     exporter = open_source(text.replace('file = { url = "file", when = "file", resume = "restart" }\n', ""), stand.url)

@@ -120,8 +120,12 @@ def test_a_person_who_takes_all_proposals_has_a_complete_map(odd: OddDatabase) -
     assert records == {
         "Guest": [
             {
-                **{"guest_no": "g1", "E-mail": "ann@example.test", "place": "(1,2)", "home": '("Road 1",10115)'},
-                **{"tags": ["a", "b"], "flags": "101"},
+                "guest_no": "g1",
+                "E-mail": "ann@example.test",
+                "place": "(1,2)",
+                "home": '("Road 1",10115)',
+                "tags": ["a", "b"],
+                "flags": "101",
             }
         ],
         "order": [{"house": "north", "nr": 1, "guest_no": "g1"}],
