@@ -230,7 +230,10 @@ class EachLevel:
             found = find_all(self._each, context.item)
         except ValueError as error:
             raise SourceRefused(f"{self._name}: an item has another form than the map says: {error}") from None
-        values = sorted({str(one) for one in found if isinstance(one, str | int)}, key=lambda one: (len(one), one))
+        stated = [one for one in found if one is not None]
+        if any(isinstance(one, bool) or not isinstance(one, str | int) for one in stated):
+            raise SourceRefused(f"{self._name}: a value of `each` is neither text nor integer")
+        values = sorted(set(map(str, stated)), key=lambda one: (len(one), one))
         items = [ListItem(value, value) for value in values]
         part = ListPart(("", 0, ""), RequestForm(), {})
         return Listing([part], lambda _part, _place: SourcePage(items), self._name, 1)
