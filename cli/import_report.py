@@ -20,7 +20,7 @@ def print_report(context: Context, report: ImportReport) -> None:
 
 
 def _print_counts(context: Context, report: ImportReport) -> None:
-    """Print the numbers by dataset; a count that is 0 for all datasets has no column: few terminals have room for it."""
+    """Print the numbers by dataset. A count that is 0 for all datasets has no column: few terminals have the room."""
     counts: dict[str, Sequence[object]] = {
         "new": [one.new for one in report.datasets],
         "same": [one.same for one in report.datasets],

@@ -14,7 +14,9 @@ import pytest
 from repository import ROOT
 
 
-def portability(*arguments: str, folder: Path, stdout: str | None = None, buffered: bool = True) -> tuple[int, str, str]:
+def portability(
+    *arguments: str, folder: Path, stdout: str | None = None, buffered: bool = True
+) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of the command; `stdout` is a file for its output."""
     environment = {**os.environ, "PORTABILITY_DIR": str(folder), "PYTHONPATH": str(ROOT)}
     environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
