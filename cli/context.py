@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ import click
 import orjson
 
 from portability.api import JSON
-from portability.api.errors import BadInput, PortabilityError
+from portability.api.errors import BadInput, PortabilityError, StorageFull
 from portability.api.times import rfc3339
 from portability.database.noted import noting
 
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 EXIT_CODES: dict[type[PortabilityError], int] = {PortabilityError: 1, BadInput: 2}
 """Exit codes by error class; the nearest parent class counts."""
 
-UNUSABLE = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
-"""Errors of the operating system for a folder that the caller named; storage has its own errors."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+UNUSABLE = frozenset({errno.EIO, errno.EROFS})
+"""Errors of the operating system without the name of a file: the caller's output, such as standard output."""
 
 
 @dataclass
@@ -178,13 +180,25 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
             context = Context(_load_settings, as_json)
             with context.shipped():
                 function(context, *args, **kwargs)
+            if sys.stdout is not None:  # the caller may have closed it
+                sys.stdout.flush()
         except PortabilityError as error:
             fail(error, as_json=as_json)
-        except UNUSABLE as error:
-            hint = "check --dir, --to, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
-            fail(BadInput(f"cannot use {error.filename}: {error.strerror}", hint=hint), as_json=as_json)
+        except OSError as error:
+            fail(_of_system(error), as_json=as_json)
 
     return run
+
+
+def _of_system(error: OSError) -> PortabilityError:
+    """Return an error of the operating system about the caller's folders and output. Raises what is anything else."""
+    seen = f"cannot use {error.filename}" if error.filename is not None else "cannot write"
+    if error.errno in FULL:
+        return StorageFull(f"{seen}: {error.strerror}")
+    if error.filename is None and error.errno not in UNUSABLE:
+        raise error
+    hint = "check --dir, --to, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
+    return BadInput(f"{seen}: {error.strerror}", hint=hint)
 
 
 def _load_settings() -> Settings:
@@ -197,7 +211,8 @@ def fail(error: PortabilityError, *, as_json: bool) -> NoReturn:
     """Print the error and exit with its exit code."""
     if as_json:
         content = {"code": error.code, "message": str(error), "hint": error.hint or None}
-        print(orjson.dumps({"error": content}, option=orjson.OPT_INDENT_2).decode())
+        with suppress(OSError):  # standard output may be what has failed: the exit code says it
+            print(orjson.dumps({"error": content}, option=orjson.OPT_INDENT_2).decode(), flush=True)
     else:
         hint = f"  hint: {error.hint}" if error.hint else ""
         click.echo(f"error: {error} [{error.code}]{hint}", err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cli.context import Context
 from cli.terminal import printable
 from receiver.importer.report import DatasetResult, ImportReport
@@ -18,36 +20,24 @@ def print_report(context: Context, report: ImportReport) -> None:
 
 
 def _print_counts(context: Context, report: ImportReport) -> None:
-    columns = (
-        "dataset",
-        "table",
-        "new",
-        "same",
-        "changed",
-        "deleted",
-        "kept",
-        "conflicts",
-        "refused",
-        "quarantined",
-        "files",
+    """Print the numbers by dataset. A count that is 0 for all datasets has no column: few terminals have the room."""
+    counts: dict[str, Sequence[object]] = {
+        "new": [one.new for one in report.datasets],
+        "same": [one.same for one in report.datasets],
+        "changed": [one.changed for one in report.datasets],
+        "deleted": [one.deleted for one in report.datasets],
+        "kept": [one.kept for one in report.datasets],
+        "conflicts": [one.conflicts for one in report.datasets],
+        "refused": [one.refused.total() for one in report.datasets],
+        "quarantined": [one.quarantined.total() for one in report.datasets],
+        "files": [_files(one) for one in report.datasets],
+    }
+    shown = [name for name, column in counts.items() if name == "new" or any(column)]
+    names = [(f"{one.exporter}/{one.dataset}", one.table) for one in report.datasets]
+    rows = [[*pair, *cells] for pair, *cells in zip(names, *(counts[name] for name in shown), strict=True)]
+    context.table(
+        f"Export {report.export}, profile {report.profile}, as {report.target}", ("dataset", "table", *shown), rows
     )
-    rows = [
-        [
-            f"{one.exporter}/{one.dataset}",
-            one.table,
-            one.new,
-            one.same,
-            one.changed,
-            one.deleted,
-            one.kept,
-            one.conflicts,
-            one.refused.total(),
-            one.quarantined.total(),
-            _files(one),
-        ]
-        for one in report.datasets
-    ]
-    context.table(f"Export {report.export}, profile {report.profile}, as {report.target}", columns, rows)
 
 
 def _print_rest(context: Context, report: ImportReport) -> None:

@@ -35,7 +35,7 @@ def poolers(context: Context) -> Seen:
     """Check what stands before PostgreSQL. Raises BadSetting with what to change."""
     found = [seen for name, url in _databases(context) if (seen := _seen(context, name, url))]
     if not found:
-        return Seen("not needed: no database is on PostgreSQL")
+        return Seen("not needed: neither the control database nor the reference platform is on PostgreSQL")
     results = dict.fromkeys(seen.result for seen in found)
     return Seen("; ".join(results), next((seen.hint for seen in found if seen.hint), ""))
 

@@ -44,15 +44,17 @@ def check(context: Context, names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1)
 @shared
 def diff(context: Context, names: tuple[str, ...]) -> None:
-    """Show what a person has to decide: columns and tables that a map does not name, and those that are gone."""
-    found = {name: one for name, one in _checked(context, names).items() if not isinstance(one, PortabilityError)}
+    """Show what a person has to decide: columns and tables that a map does not name, and those that are gone.
+
+    The exit code is 1 if a source could not be compared.
+    """
+    found = _checked(context, names)
     lines: list[JSON] = [
-        {"source": name, **_line(one)}
-        for name, checked in found.items()
-        for one in checked.coverage.findings
-        if one.kind not in REMARKS
+        {"source": name, **_line(finding)} for name, one in found.items() for finding in _differing(one)
     ]
     context.result(lines, lambda: _print_diff(context, found))
+    if any(isinstance(one, PortabilityError) for one in found.values()):
+        raise SystemExit(1)
 
 
 def _checked(context: Context, names: Collection[str]) -> Mapping[str, Checked]:
@@ -127,17 +129,23 @@ def _print_findings(context: Context, name: str, findings: Sequence[CoverageFind
     context.table(name, ("where", "finding", "seen"), rows)
 
 
-def _print_diff(context: Context, found: Mapping[str, CheckedSource]) -> None:
+def _differing(one: Checked) -> Sequence[CoverageFinding]:
+    """Return what a person has to decide or repair; of a source that cannot be compared the reason."""
+    if isinstance(one, PortabilityError):
+        return [CoverageFinding(CoverageKind.NOT_COMPARED, "", detail=f"not compared: {one} [{one.code}]")]
+    return [finding for finding in one.coverage.findings if finding.kind not in REMARKS]
+
+
+def _print_diff(context: Context, found: Mapping[str, Checked]) -> None:
     """Print `+` for what the source has and the map does not name, `-` for what is gone, `!` for what does not fit."""
-    say = context.console.print
-    differing = {name: one for name, one in found.items() if any(f.kind not in REMARKS for f in one.coverage.findings)}
+    differing = {name: lines for name, one in found.items() if (lines := _differing(one))}
     if not differing:
-        say("nothing to decide")
-    for name, checked in differing.items():
-        say(name, markup=False)
-        for one in checked.coverage.findings:
-            if one.kind not in REMARKS:
-                say(f"  {_sign(one.kind)} {_place(one)}  {one.detail}".rstrip(), markup=False, soft_wrap=True)
+        context.console.print("nothing to decide")
+    for name, findings in differing.items():
+        context.console.print(name, markup=False)
+        for one in findings:
+            seen = f"{_place(one)}  {one.detail}".strip()
+            context.console.print(f"  {_sign(one.kind)} {seen}", markup=False, soft_wrap=True)
 
 
 def _place(one: CoverageFinding) -> str:

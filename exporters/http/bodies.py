@@ -5,40 +5,51 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 import httpx
 
+from exporters.maps.exact_json import DoubleName, refuse_constant, single_names
 from portability.api.errors import SourceRefused, SourceUnavailable
 
 
 def blocks(response: httpx.Response, most_bytes: int, ends_at: float, what: str) -> Iterator[bytes]:
     """Yield the body as it arrives; `ends_at` is by the monotonic clock.
 
-    Raises: SourceRefused for a larger body, SourceUnavailable after the end of the time, httpx.TransportError.
+    Raises: SourceRefused for a larger body and one in another encoding than it states, SourceUnavailable after the end
+    of the time, httpx.TransportError.
     """
     size = 0
     # Few answers are compressed, because no request asks for it; the others need no decoder.
     stream = response.iter_bytes() if "Content-Encoding" in response.headers else response.stream
     assert isinstance(stream, Iterable)  # noqa: S101  # for the type checker: the client is not asynchronous
-    for block in stream:
-        size += len(block)
-        if size > most_bytes:
-            hint = "raise `limits.page_bytes` or `most_bytes` in the map, or ask for smaller pages"
-            raise SourceRefused(f"{what}: the answer is larger than {most_bytes} bytes", hint=hint)
-        if time.monotonic() > ends_at:
-            raise SourceUnavailable(f"{what}: the answer came too slowly")
-        yield block
+    with decoding(what):
+        for block in stream:
+            size += len(block)
+            if size > most_bytes:
+                hint = "raise `limits.page_bytes` or `most_bytes` in the map, or ask for smaller pages"
+                raise SourceRefused(f"{what}: the answer is larger than {most_bytes} bytes", hint=hint)
+            if time.monotonic() > ends_at:
+                raise SourceUnavailable(f"{what}: the answer came too slowly")
+            yield block
+
+
+@contextmanager
+def decoding(what: str) -> Iterator[None]:
+    """Read a body within the block. Raises SourceRefused if it is not in the encoding that it states."""
+    try:
+        yield
+    except httpx.DecodingError:
+        raise SourceRefused(f"{what}: the answer is not in the Content-Encoding that it states") from None
 
 
 def parsed(body: bytes, what: str) -> Any:  # noqa: ANN401  # any JSON value
     """Return a body as JSON; numbers with a point are Decimal, so that no digit is lost. Raises SourceRefused."""
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        return json.loads(body, parse_float=Decimal, parse_constant=refuse_constant, object_pairs_hook=single_names)
+    except DoubleName:
+        raise SourceRefused(f"{what}: an object of the answer has a name twice, and readers drop one value") from None
+    except (ValueError, ArithmeticError, RecursionError):
         raise SourceRefused(f"{what}: the answer is not JSON") from None
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(name)

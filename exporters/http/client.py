@@ -140,11 +140,12 @@ class SourceClient:
         """Open an answer whose body is not read yet; None for a status of `none_on`.
 
         Raises: SourceUnavailable, SourceRefused, PlaceExpired. Faults of the network within the block become
-        SourceUnavailable.
+        SourceUnavailable, those of the encoding SourceRefused.
         """
         response = self._retried(call, self._postponed)
         try:
-            yield None if response.status_code in call.none_on else response
+            with bodies.decoding(call.what):
+                yield None if response.status_code in call.none_on else response
         except httpx.TransportError as error:
             raise SourceUnavailable(f"{call.what}: the connection broke: {type(error).__name__}") from None
         finally:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from math import isfinite
 from types import NoneType
 from typing import Any, TypeAlias
 
@@ -20,7 +19,8 @@ from exporters.http.expressions import column_finder, finder
 from exporters.http.forms import HttpFieldForm, TimesForm
 from exporters.http.matching import PARENT
 from exporters.http.values import converter
-from portability.api import JSON, FieldType, Record
+from exporters.maps.exact_json import double
+from portability.api import JSON, SAFE_INTEGER, FieldType, Record
 
 Column: TypeAlias = tuple[Sequence[JSON], Sequence[int]]
 """The values of a field, one for each item, and the numbers of the items whose value cannot be converted (None)."""
@@ -103,8 +103,9 @@ def _booleans(values: Sequence[Any]) -> Sequence[JSON] | None:
 def _numbers(values: Sequence[Any]) -> Sequence[JSON] | None:
     if not {int, Decimal, NoneType}.issuperset(map(type, values)):
         return None
-    numbers = [float(value) if type(value) is Decimal else value for value in values]
-    return numbers if all(isfinite(number) for number in numbers if type(number) is float) else None
+    if any(type(value) is int and abs(value) > SAFE_INTEGER for value in values):
+        return None
+    return [double(value) if type(value) is Decimal else value for value in values]
 
 
 def _objects(values: Sequence[Any]) -> Sequence[JSON] | None:

@@ -156,6 +156,35 @@ def find_all(expression: str, value: JSON) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
+def items_at(expression: str, answer: JSON) -> list[Any]:
+    """Return the items of an answer, as `find_all` does.
+
+    Raises: ValueError if the answer lacks a name with which the expression begins. Null counts as an empty list;
+    that a list is missing may mean that the source has renamed it. Expressions such as `a || b` may find nothing.
+    """
+    value = answer
+    for name in _leading(_compiled(expression).parsed):
+        if not isinstance(value, Mapping) or name not in value:
+            raise ValueError(f"it has no {name!r}, which `items` names; for a list that may be missing: {name} || `[]`")
+        value = value[name]
+        if value is None:
+            return []
+    return find_all(expression, answer)
+
+
+def _leading(node: Mapping[str, Any]) -> Sequence[str]:
+    """Return the names with which an expression begins: `a` and `b` of `a.b[0].c`."""
+    match node["type"]:
+        case "field":
+            return (node["value"],)
+        case "subexpression":
+            left, right = node["children"]
+            return (*_leading(left), *_leading(right)) if _names(left) is not None else _leading(left)
+        case "index_expression" | "projection" | "filter_projection" | "flatten" | "pipe" | "value_projection":
+            return _leading(node["children"][0])
+    return ()
+
+
 def roots(expression: str) -> frozenset[str]:
     """Return the names that an expression takes from the value itself: `a` and `c` of `a.b || c[0].d`."""
     return frozenset(_roots(_compiled(expression).parsed))

@@ -10,7 +10,7 @@ from typing import Any
 
 from exporters.http import matching, paging, templates, times
 from exporters.http.client import HttpCall, SourceClient
-from exporters.http.expressions import find, find_all
+from exporters.http.expressions import find, find_all, items_at
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm, LinksForm, RequestForm
 from exporters.http.guard import UrlGuard
 from exporters.http.hooks import Ask, Hooks
@@ -150,7 +150,7 @@ class RequestLevel:
         found = self._reading.client.json(self._reading.call(self._form.name, form, names, link, is_place=is_token))
         if found is None:
             return SourcePage((), missing=tuple(context.asked))
-        raw = find_all(form.items, found.value)
+        raw = items_at(form.items, found.value)
         items = self._items(raw, part, context)
         total = find(page.total, found.value) if page is not None and page.total is not None else None
         following = paging.following(page, place, found, raw, self._form.name)
@@ -230,7 +230,10 @@ class EachLevel:
             found = find_all(self._each, context.item)
         except ValueError as error:
             raise SourceRefused(f"{self._name}: an item has another form than the map says: {error}") from None
-        values = sorted({str(one) for one in found if isinstance(one, str | int)}, key=lambda one: (len(one), one))
+        stated = [one for one in found if one is not None]
+        if any(isinstance(one, bool) or not isinstance(one, str | int) for one in stated):
+            raise SourceRefused(f"{self._name}: a value of `each` is neither text nor integer")
+        values = sorted(set(map(str, stated)), key=lambda one: (len(one), one))
         items = [ListItem(value, value) for value in values]
         part = ListPart(("", 0, ""), RequestForm(), {})
         return Listing([part], lambda _part, _place: SourcePage(items), self._name, 1)

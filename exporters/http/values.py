@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -10,9 +9,12 @@ from typing import Any
 
 from exporters.http import times
 from exporters.http.forms import TimesForm
-from portability.api import JSON, FieldType
+from exporters.maps.exact_json import double, exact_number
+from portability.api import JSON, SAFE_INTEGER, FieldType
 from portability.api.times import microseconds
 
+DIGITS_MOST = 4_200
+"""Digits of a number: `1e999999999` would fill the memory of a worker."""
 WORDS = {"true": True, "false": False}
 
 
@@ -48,27 +50,30 @@ def _text(value: Any) -> str:  # noqa: ANN401  # as above
 def _integer(value: Any) -> int:  # noqa: ANN401  # as above
     if isinstance(value, bool) or (isinstance(value, Decimal) and value != value.to_integral_value()):
         raise TypeError
-    return int(value)
+    return int(_short(value) if isinstance(value, Decimal) else value)
 
 
 def _number(value: Any) -> int | float:  # noqa: ANN401  # as above
     if isinstance(value, bool):
         raise TypeError
     if isinstance(value, int):
-        return value
-    found = float(value)
-    if not math.isfinite(found):
-        raise ValueError(found)
-    return found
+        number = double(value)
+        return value if abs(value) <= SAFE_INTEGER else number
+    return double(Decimal(value))
 
 
 def _decimal(value: Any) -> str:  # noqa: ANN401  # as above
     if isinstance(value, bool):
         raise TypeError
-    found = Decimal(value)
-    if not found.is_finite():
-        raise ValueError(found)
-    return f"{found:f}"
+    return f"{_short(Decimal(value)):f}"
+
+
+def _short(value: Decimal) -> Decimal:
+    """Return a finite number that has no more digits without its exponent than a format writes. Raises ValueError."""
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or max(value.adjusted(), -exponent) > DIGITS_MOST:
+        raise ValueError(value)
+    return value
 
 
 def _boolean(value: Any) -> bool:  # noqa: ANN401  # as above
@@ -86,14 +91,13 @@ def _date(value: Any) -> str:  # noqa: ANN401  # as above
 
 
 def plain(value: Any) -> JSON:  # noqa: ANN401  # as above
-    """Return a value with floats in place of Decimal, as JSON means its numbers."""
+    """Return a value without Decimal: a double, or a text where no double is this number. Raises ValueError."""
     if isinstance(value, Decimal):
-        return float(value)
+        return exact_number(str(value))
     if isinstance(value, str):
-        value.encode()
-        return value
+        return _text(value)
     if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in value.items()}
+        return {_text(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [plain(inner) for inner in value]
     checked: JSON = value

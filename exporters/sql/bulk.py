@@ -13,16 +13,13 @@ from datetime import datetime
 from types import NoneType
 from typing import Any
 
-import orjson
-
-from exporters.sql.values import CONVERTERS, DECIMAL, DEPTH_MAX, LONG_DIGITS
+from exporters.maps.exact_json import parse_column
+from exporters.sql.values import CONVERTERS, DECIMAL, DEPTH_MAX
 from portability.api import JSON, FieldType
 
 _ZONE = "+00"
 _TO_SECONDS, _TO_MICROSECONDS = 22, 29
 """Lengths of `2026-11-24 08:30:00+00` and of `2026-11-24 08:30:00.123456+00`."""
-_DIGITS = str.maketrans("123456789", "0" * 9)
-_LONG_NUMBER = "0" * LONG_DIGITS
 _DECIMALS = re.compile(rf"(?:{DECIMAL.pattern}\n)*+")
 
 _PLAIN: Mapping[FieldType, frozenset[type]] = {
@@ -84,10 +81,8 @@ def _padded(value: str) -> str:
 
 
 def _objects(column: Sequence[str]) -> Sequence[JSON] | None:
-    """Return JSON texts without long numbers that are too short for many levels; None otherwise."""
-    if max(map(len, column)) > 2 * DEPTH_MAX or _LONG_NUMBER in "\n".join(column).translate(_DIGITS):
-        return None
-    return list(map(orjson.loads, column))
+    """Return JSON texts that can be parsed at once and are too short for many levels; None otherwise."""
+    return None if max(map(len, column)) > 2 * DEPTH_MAX else parse_column(column)
 
 
 _BULK: Mapping[FieldType, Callable[[Sequence[str]], Sequence[JSON] | None]] = {

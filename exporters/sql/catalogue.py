@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text, types
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine.interfaces import ReflectedColumn, TableKey
 from sqlalchemy.engine.reflection import Inspector, ObjectKind
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
+
+from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, Single
+from exporters.sql.values import field_type
+from portability.api import FieldType
+from portability.database.engine import UtcTime
+
+PARTITIONS = text(
+    "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+    " where c.relispartition and c.relkind in ('r', 'p', 'f')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,8 @@ class CatalogueTable:
     """Sets of columns whose values identify a row."""
     comment: str = ""
     is_view: bool = False
+    is_partition: bool = False
+    """Whether its rows and columns are those of another table, of which it is a part."""
 
     def has_index(self, columns: Sequence[str]) -> bool:
         """Return whether an index begins with these columns in this order, so that a keyset needs no sort."""
@@ -71,12 +85,58 @@ def read(connection: Connection, schemas: Iterable[str] = ()) -> Catalogue:
     inspector = inspect(connection)
     default = inspector.default_schema_name
     tables: dict[str, CatalogueTable] = {}
-    with warnings.catch_warnings():
-        # Of indexes over expressions, and of types that the library does not know: neither matters here.
-        warnings.simplefilter("ignore", SAWarning)
+    with unwarned():
         for schema in dict.fromkeys([None, *(name for name in schemas if name != default)]):
             tables |= _schema(inspector, schema, default)
+    for name in _partitions(connection, default) & tables.keys():
+        tables[name] = replace(tables[name], is_partition=True)
     return Catalogue(dict(sorted(tables.items())))
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Read a catalogue without the library's warnings.
+
+    They are about indexes over expressions, and about types that it does not know: both are read as they are.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)
+        yield
+
+
+def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type by which a column is compared and converted, for a type of the catalogue."""
+    match kind:
+        case types.Enum() | types.ARRAY() | postgresql.CITEXT() if not isinstance(kind, mysql.ENUM):
+            return kind
+        case types.String():
+            return types.Text()
+        case types.Uuid():
+            return types.Uuid(as_uuid=False)
+        case types.DateTime():
+            return UtcTime()
+    return _number(kind)
+
+
+def _number(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type by which numbers, truths and bits are compared and converted."""
+    match kind:
+        case mysql.BIT():
+            return BitTruth() if kind.length in {None, 1} else BitNumber()
+        case mysql.FLOAT():
+            return Single()
+        case mysql.TINYINT(display_width=1) | types.Boolean():
+            return types.Boolean()
+        case types.Float():
+            return types.Double()
+        case types.Numeric():
+            return ExactNumeric()
+    return kind
+
+
+def type_in_maps(kind: TypeEngine[Any]) -> FieldType:
+    """Return the type that a field has by default for a column with this type of the catalogue."""
+    return FieldType.OBJECT if isinstance(kind, types.ARRAY) else field_type(comparable(kind))
 
 
 def table_name(schema: str | None, name: str, default: str | None) -> str:
@@ -109,6 +169,13 @@ def _schema(inspector: Inspector, schema: str | None, default: str | None) -> di
             place[1] in views,
         )
     return found
+
+
+def _partitions(connection: Connection, default: str | None) -> set[str]:
+    """Return the partitions of a PostgreSQL database; other databases do not list theirs as tables."""
+    if connection.dialect.name != "postgresql":
+        return set()
+    return {table_name(schema, name, default) for schema, name in connection.execute(PARTITIONS)}
 
 
 def _materialised(inspector: Inspector, schema: str | None) -> Sequence[str]:

@@ -14,8 +14,9 @@ from typing import cast
 
 import orjson
 
+from exporters.maps.exact_json import LONG_DIGITS
 from exporters.sql.bulk import converted
-from exporters.sql.values import LONG_DIGITS, NOT_JSON
+from exporters.sql.values import NOT_JSON
 from portability.api import JSON, FieldType, rows
 
 SEPARATOR = "\x1f"
@@ -104,6 +105,8 @@ def _numbers(joined: str, count: int) -> Cells:
     if any(letter in joined for letter in "eNI"):  # an exponent, NaN, Infinity
         finite = converted(FieldType.NUMBER, values)
         return Cells(finite, list(map(_json, finite)))
+    if any(len(cell) >= LONG_DIGITS and "." not in cell for cell in cells):
+        raise NotJoined  # an integer that no double may represent
     # The shortest digits are the same everywhere; only integers have two notations.
     return Cells(values, [cell if "." in cell else f"{cell}.0" for cell in cells])
 

@@ -8,11 +8,24 @@ from functools import cache
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Dialect, FromClause, Index, MetaData, Numeric, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Dialect,
+    Double,
+    FromClause,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
 from portability.api import Withheld, WithheldKind
 from portability.database.engine import UtcTime
@@ -76,6 +89,48 @@ def _utc_text_sqlite(element: utc_text, compiler: SQLCompiler, **options: Any) -
 def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return what to compare with a time: the column, or its time if the source writes times in several forms."""
     return utc_text(column) if isinstance(column.type, SourceTime) else column
+
+
+class Single(Double[float]):
+    """A number of single precision on MariaDB, which by itself writes only six of its up to nine digits."""
+
+    cache_ok = True
+
+
+class BitTruth(Boolean):
+    """A single bit on MariaDB, which by itself gives it as a byte."""
+
+    cache_ok = True
+
+
+class BitNumber(Integer):
+    """Several bits on MariaDB, which by itself gives them as bytes."""
+
+    cache_ok = True
+
+
+class as_number(FunctionElement[Any]):  # noqa: N801  # named like an SQL function
+    """The whole number in a column of the types above: its six digits where they are enough, else its double."""
+
+    type = NullType()
+    name = "as_number"
+    inherit_cache = True
+
+
+@compiles(as_number, "mysql", "mariadb")
+def _as_number_mysql(element: as_number, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    number = f"({compiler.process(element.clauses, **options)} + 0e0)"
+    if not any(isinstance(clause.type, Single) for clause in element.clauses):
+        return number.replace("0e0", "0")
+    written = f"(CONCAT({compiler.process(element.clauses, **options)}) + 0e0)"
+    # Half of the distance between two numbers of single precision.
+    half = f"POW(2, FLOOR(LOG2(ABS({number}))) - 24)"
+    return f"CASE WHEN ABS({written} - {number}) < {half} THEN {written} ELSE {number} END"
+
+
+def whole_number(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return what to select for a column: its number with all digits, if the database by itself gives less."""
+    return as_number(column) if isinstance(column.type, Single | BitTruth | BitNumber) else column
 
 
 class folded(GenericFunction[str]):  # noqa: N801  # named like an SQL function

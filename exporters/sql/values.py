@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
-import orjson
 from sqlalchemy import Boolean, Date, DateTime, Float, Integer, Numeric, String, Text, type_coerce, types
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -18,6 +15,8 @@ from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from exporters.maps.exact_json import double, parse_exactly
+from exporters.sql.columns import BitNumber, whole_number
 from portability.api import JSON, FieldType
 from portability.api.times import microseconds
 
@@ -26,9 +25,6 @@ Converter: TypeAlias = Callable[[object], JSON]
 
 NOT_JSON = (TypeError, ValueError, RecursionError)
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-LONG_DIGITS = 16
-"""Integers with this number of digits may exceed what every reader represents exactly."""
-_LONG_NUMBER = re.compile(rf"[0-9]{{{LONG_DIGITS}}}")
 SECONDS = 8
 """Length of a time of day without fractions."""
 DEPTH_MAX = 200
@@ -87,9 +83,11 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
     """Return the column in the form for its converter; text for types that JSON does not have, such as UUID."""
     plain = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
     kind = field_type(column.type)
-    if kind is FieldType.BOOLEAN:
-        # The driver's own value: SQLAlchemy would make true of every text.
-        return type_coerce(column, types.NullType())
+    if kind in {FieldType.BOOLEAN, FieldType.NUMBER}:
+        # The driver's own value: SQLAlchemy would make true of every text, and a double of every integer.
+        return type_coerce(whole_number(column), types.NullType())
+    if isinstance(column.type, BitNumber):
+        return whole_number(column)
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
     return as_text(column) if is_text else column
 
@@ -114,9 +112,9 @@ def _integer(value: object) -> JSON:
 
 
 def _number(value: object) -> JSON:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise ValueError("not a finite number")
-    return float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError("not a number")
+    return double(value)
 
 
 def _decimal(value: object) -> JSON:
@@ -157,21 +155,10 @@ def _object(value: object) -> JSON:
         return _number(value) if isinstance(value, float) else value  # SQLite converts such a text to a number
     if not isinstance(value, str):
         raise TypeError("not JSON text")
-    parsed: JSON = _exactly(value) if _LONG_NUMBER.search(value) else orjson.loads(value)
+    parsed = parse_exactly(value)
     if value.count("[") + value.count("{") > DEPTH_MAX:
         _check_depth(parsed)
     return parsed
-
-
-def _exactly(value: str) -> JSON:
-    """Parse exactly: the fast parser makes floats of integers beyond 64 bits, this one accepts NaN and surrogates."""
-    parsed: JSON = json.loads(value, parse_constant=_refuse)
-    json.dumps(parsed, ensure_ascii=False).encode()
-    return parsed
-
-
-def _refuse(constant: str) -> JSON:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _check_depth(value: JSON, depth: int = 0) -> None:

@@ -125,7 +125,7 @@ class StorageFull(StorageError):
 
     code = "storage_full"
     retryable = True
-    default_hint = "free some space; the export continues automatically"
+    default_hint = "free some space; exports continue automatically, commands when they are run again"
 
 
 class WrongClock(StorageError):

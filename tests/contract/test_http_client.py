@@ -179,6 +179,10 @@ def test_a_post_is_repeated_only_if_it_reads(stand: StandIn) -> None:
         ((200, {}, b'{"items": NaN}'), SourceRefused, "the answer is not JSON"),
         ((200, {}, b"[" * 100_000), SourceRefused, "the answer is larger than 2000 bytes"),
         ((200, {}, {"items": ["x" * 2000]}), SourceRefused, "the answer is larger than 2000 bytes"),
+        ((200, {}, b'{"items": [], "items": [{"id": 1}]}'), SourceRefused, "has a name twice"),
+        ((200, {"Content-Encoding": "gzip"}, b"{}"), SourceRefused, "not in the Content-Encoding that it states"),
+        ((200, {}, {"users": [{"id": 1}]}), SourceRefused, "it has no 'items'"),
+        ((200, {}, [{"id": 1}]), SourceRefused, "it has no 'items'"),
     ],
 )
 def test_an_unusable_answer_is_a_refusal(stand: StandIn, answer: Any, error: type[Exception], match: str) -> None:
@@ -188,6 +192,38 @@ def test_an_unusable_answer_is_a_refusal(stand: StandIn, answer: Any, error: typ
     with pytest.raises(error, match=match):
         open_source(ONE, stand.url).identities(person())
     assert len(stand.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("items", "answer", "expected"),
+    [
+        ("items", {"items": None}, []),
+        ("items", {"items": []}, []),
+        ("items", {"tickets": [{"id": 1}]}, None),
+        ("data.items", {"data": None}, []),
+        ("data.items", {"data": {"items": [{"id": 1}]}}, ["1"]),
+        ("data.items", {"data": {"tickets": [{"id": 1}]}}, None),
+        ("found[0].items", {"found": []}, []),
+        ("found[0].items", {"results": [{"items": [{"id": 1}]}]}, None),
+        ("items[?open]", {"items": [{"id": 1, "open": True}, {"id": 2}]}, ["1"]),
+        ("items[?open]", {"tickets": [{"id": 1, "open": True}]}, None),
+        ("items || `[]`", {"next": None}, []),
+        ("items || `[]`", {"items": [{"id": 1}]}, ["1"]),
+    ],
+)
+def test_a_list_that_is_missing_is_no_empty_list(
+    stand: StandIn, items: str, answer: dict[str, Any], expected: list[str] | None
+) -> None:
+    """A source that renames a list makes no export complete without it; a map can say that it may be missing."""
+    text = ONE.replace('items = "items"\nscoped', f'items = "{items}"\nscoped')
+    stand.on("/api/tickets")(lambda _asked: answer)
+    exporter = open_source(text.replace('file = { url = "file", when = "file", resume = "restart" }\n', ""), stand.url)
+
+    if expected is None:
+        with pytest.raises(SourceRefused, match="tickets: an answer has another form than the map says: it has no '"):
+            records_of(exporter, "tickets")
+    else:
+        assert ids_of(records_of(exporter, "tickets")) == expected
 
 
 def test_the_cookie_of_an_answer_comes_with_later_requests(stand: StandIn) -> None:

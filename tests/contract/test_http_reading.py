@@ -224,6 +224,17 @@ def test_two_records_of_a_person_give_no_record_twice(tree: Tree) -> None:
     assert len(messages) == len(set(messages)) == 4 * 6
 
 
+@pytest.mark.parametrize("value", [{"id": 1}, 1.5, True, ["1"]])
+def test_a_value_that_names_no_child_is_a_refusal(tree: Tree, value: Any) -> None:
+    """A source that lists objects where the map says ids are: its files are refused, not missing without a word."""
+    tree.server.on("/tickets/*")(
+        lambda asked: {"items": [{"id": f"{asked.path}m", "kind": "public", "file_ids": [1, None, value]}]}
+    )
+
+    with pytest.raises(SourceRefused, match="files: a value of `each` is neither text nor integer"):
+        records_of(open_source(TREE, tree.server.url), "files")
+
+
 def test_a_union_gives_no_record_twice(tree: Tree) -> None:
     """Two lists of one dataset, such as calls to and from a number: a record in both comes once."""
     text = TREE.partition("[[dataset]]")[0] + (

@@ -235,7 +235,7 @@ def test_the_doctor_names_what_stands_before_a_database(
     """Nothing, a pooler of sessions, or one of transactions; with it whether statements are prepared."""
     assert (
         said_of_pooler(tmp_path, f"sqlite:///{tmp_path}/control.sqlite").result
-        == "not needed: no database is on PostgreSQL"
+        == "not needed: neither the control database nor the reference platform is on PostgreSQL"
     )
     assert said_of_pooler(tmp_path, pg_url).result == "ok: no pooler"
     sessions = open_pooler(mode="session").url(database)

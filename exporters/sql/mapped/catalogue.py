@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text, types
-from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import ExactNumeric, SourceTime
+from exporters.sql.catalogue import comparable, unwarned
+from exporters.sql.columns import SourceTime
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
 from portability.api.errors import BadMap
-from portability.database.engine import UtcTime
 
 WRITABLE_POSTGRESQL = text(
     "select w.name from unnest(cast(:names as text[])) as w(name)"
@@ -74,9 +73,10 @@ def read_catalogue(connection: Connection, names: Collection[str]) -> Catalogue:
     for name in sorted(set(names)):
         schema, _, table = name.rpartition(".")
         by_schema[schema or None].append(table)
-    return dict(
-        one for schema, tables in by_schema.items() for one in _read_schema(connection, inspector, schema, tables)
-    )
+    with unwarned():
+        return dict(
+            one for schema, tables in by_schema.items() for one in _read_schema(connection, inspector, schema, tables)
+        )
 
 
 def _read_schema(
@@ -122,30 +122,6 @@ def _column(inspector: Inspector, found: ReflectedColumn, *, is_key: bool) -> Fo
     return FoundColumn(SourceTime() if is_text else comparable(kind), name, bool(found["nullable"]) and not is_key)
 
 
-def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:  # noqa: PLR0911  # a table of types
-    """Return the type by which a column is compared and converted, for a type of the catalogue."""
-    match kind:
-        case mysql.ENUM():
-            return types.Text()
-        case types.Enum() | types.ARRAY():
-            return kind
-        case mysql.TINYINT(display_width=1) | types.Boolean():
-            return types.Boolean()
-        case postgresql.CITEXT():
-            return kind
-        case types.String():
-            return types.Text()
-        case types.Uuid():
-            return types.Uuid(as_uuid=False)
-        case types.Float():
-            return types.Double()
-        case types.Numeric():
-            return ExactNumeric()
-        case types.DateTime():
-            return UtcTime()
-    return kind
-
-
 def check_read_only(connection: Connection, names: Collection[str]) -> None:
     """Refuse an account that may write to the tables. Raises BadMap, which names one of them."""
     if connection.dialect.name == POSTGRESQL:
@@ -163,4 +139,5 @@ def check_read_only(connection: Connection, names: Collection[str]) -> None:
 
 def _quoted(connection: Connection, name: str) -> str:
     prepare = connection.dialect.identifier_preparer
-    return ".".join(prepare.quote_identifier(part) for part in name.split("."))
+    schema, _, table = name.rpartition(".")
+    return ".".join(prepare.quote_identifier(part) for part in (schema, table) if part)

@@ -47,7 +47,7 @@ def undecided(form: SqlSourceForm, catalogue: Catalogue) -> Iterator[CoverageFin
     for name, table in catalogue.tables.items():
         if name in of_table:
             yield from _columns(table, of_table[name])
-        elif not _is_internal(form, name):
+        elif not table.is_partition and not _is_internal(form, name):
             seen = f"{'view, ' if table.is_view else ''}{len(table.columns)} columns"
             yield CoverageFinding(CoverageKind.UNDECIDED_TABLE, name, columns=len(table.columns), detail=seen)
 

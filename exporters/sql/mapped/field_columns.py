@@ -9,7 +9,8 @@ from sqlalchemy import Boolean, Column, Date, Double, Integer, Text, cast, func,
 from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import ExactNumeric
+from exporters.sql.catalogue import type_in_maps
+from exporters.sql.columns import ExactNumeric, whole_number
 from exporters.sql.mapped.catalogue import FoundColumn
 from exporters.sql.values import field_type
 from portability.api import FieldType
@@ -42,7 +43,7 @@ def type_fault(stated: FieldType | None, found: FoundColumn) -> str | None:
     """Return why a field cannot have this type with this column; None if it can. Without a type it is a text."""
     if isinstance(found.type, types.LargeBinary):
         return f"the column is {found.name_of_type}: bytes are not exported"
-    own = FieldType.OBJECT if isinstance(found.type, types.ARRAY) else field_type(found.type)
+    own = type_in_maps(found.type)
     if stated is None:
         return None if own is FieldType.STRING else f'the column is {found.name_of_type}: write type = "{own}"'
     if own in READABLE[stated]:
@@ -59,7 +60,7 @@ def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[A
         return column
     # A number is written as text by the database, and checked as what the field is.
     is_written = own is not FieldType.STRING and wanted in {FieldType.STRING, FieldType.DECIMAL}
-    return type_coerce(cast(column, Text) if is_written else column, TYPES[wanted]).label(column.name)
+    return type_coerce(cast(whole_number(column), Text) if is_written else column, TYPES[wanted]).label(column.name)
 
 
 def joined_column(

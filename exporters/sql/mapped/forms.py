@@ -167,8 +167,8 @@ class SqlDatasetForm(DatasetForm):
 
     @property
     def key_columns(self) -> Sequence[str]:
-        """Return the columns of the dataset's key."""
-        return [self.column_of(name) for name in self.key]
+        """Return the columns of the dataset's key; a draft has no fields that say them, so its order does."""
+        return self.order if self.is_draft and self.order else [self.column_of(name) for name in self.key]
 
     @property
     def order_columns(self) -> Sequence[str]:

@@ -10,8 +10,8 @@ from exporters.maps.forms import ALTERNATIVE, MapForm, Name
 from exporters.sql.belonging import Within
 
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-TableName = Annotated[str, StringConstraints(pattern=r"^[^.]{1,100}(\.[^.]{1,100})?$")]
-"""`table` or `schema.table`, as the database writes them."""
+TableName = Annotated[str, StringConstraints(pattern=r"^[^.]{1,100}(\.[^.]{1,100}){0,3}$")]
+"""`table` or `schema.table`, as the database writes them; what is before the last point is the schema."""
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}(/[A-Za-z0-9_-]{1,100})?$")]
 AddressKind: TypeAlias = Literal["email", "phone"]
 Scalar: TypeAlias = bool | int | float | str

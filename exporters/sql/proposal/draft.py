@@ -10,10 +10,9 @@ from functools import cached_property
 
 from sqlalchemy import DateTime
 
-from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable
+from exporters.sql.catalogue import Catalogue, CatalogueColumn, CatalogueTable, type_in_maps
 from exporters.sql.proposal.names import Guess, guess, words
 from exporters.sql.proposal.paths import Paths, PathStep
-from exporters.sql.values import field_type
 from portability.api import FieldType, SubjectKind
 from portability.api.nouns import FIRST_IDENTITY
 
@@ -127,7 +126,10 @@ def _dataset(proposal: Proposal, name: str, ways: Sequence[str]) -> Iterator[str
     yield "rows = ["
     yield from (f"    {way}" for way in ways)
     yield "]"
-    yield f"key = [{', '.join(map(_text, table.key))}]"
+    named = [_field_name(column) for column in table.key]
+    yield f"key = [{', '.join(map(_text, named))}]"
+    if named != list(table.key):
+        yield f"order = [{', '.join(map(_text, table.key))}]"
     for key, names in TIMES:
         found = next((one for one in names if one in table.columns), None)
         if found and isinstance(table.columns[found].type, DateTime):
@@ -185,8 +187,7 @@ def _proposals(table: CatalogueTable) -> Iterator[str]:
 
 
 def _field(column: CatalogueColumn, found: Guess, key: Sequence[str]) -> str:
-    kind = field_type(column.type)
-    named = _UNNAMED.sub("_", column.name)[:NAME_MAX] or "column"
+    kind, named = type_in_maps(column.type), _field_name(column.name)
     inner = [f"column = {_text(column.name)}"] if named != column.name else []
     if kind is not FieldType.STRING:
         inner.append(f'type = "{kind}"')
@@ -195,6 +196,11 @@ def _field(column: CatalogueColumn, found: Guess, key: Sequence[str]) -> str:
         inner.append("third_party = true")
     remark = "" if found is Guess.OTHER else f"  # {found.replace('_', ' ')}"
     return f"{_key(named)} = {{ {', '.join(inner)} }}{remark}"
+
+
+def _field_name(column: str) -> str:
+    """Return the name that the field of a column has."""
+    return _UNNAMED.sub("_", column)[:NAME_MAX] or "column"
 
 
 def _sentence(name: str) -> str:

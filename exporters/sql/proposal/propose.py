@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from exporters.sql import catalogue
+from exporters.sql.catalogue import Catalogue
 from exporters.sql.proposal import paths
 from exporters.sql.proposal.draft import Proposal
 from portability.api import SubjectKind
@@ -40,7 +41,8 @@ def propose(
 
     Raises: BadInput for a table or column that the database does not have.
     """
-    found = catalogue.read(connection, schemas)
+    every = catalogue.read(connection, schemas).tables
+    found = Catalogue({name: one for name, one in every.items() if not one.is_partition})
     table = found.tables.get(subject_table)
     if table is None:
         near = difflib.get_close_matches(subject_table, found.tables, SUGGESTED, 0.5)

@@ -115,6 +115,27 @@ def test_drift_is_shown_and_has_its_exit_code(run: Run, shop: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("broken", "code"), [("map", "bad_map"), ("database", "source_unavailable")])
+def test_a_source_that_cannot_be_compared_is_no_agreement(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, code: str
+) -> None:
+    """`diff` names the reason and ends with 1: it said "nothing to decide" of a source that it had not read."""
+    if broken == "map":
+        (tmp_path / "shop.toml").write_text(MAP.replace('name = "orders"', 'name = "no/name"'))
+    else:
+        monkeypatch.setenv("SHOP_URL", "postgresql://reader@127.0.0.1:1/shop")
+    done = run("source", "diff")
+    source, line = done.stdout.splitlines()[:2]
+
+    assert (done.exit_code, source) == (1, "shop")
+    assert line.startswith("  ! not compared: ")
+    assert "nothing to decide" not in done.stdout
+    assert [(one["source"], one["kind"]) for one in json_of(run("source", "diff", "--json"))] == [
+        ("shop", "not_compared")
+    ]
+    assert code in done.stdout
+
+
 def test_a_check_is_stored(run: Run, shop: Path) -> None:
     """Metrics, doctor and the register show what the last check found."""
     alter_shop(shop, "alter table users add phone text")

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.http import templates, times
+from exporters.http import bodies, templates, times
+from exporters.http.columns import column_reader
 from exporters.http.expressions import find
-from exporters.http.forms import KeepForm, PageForm, RequestForm, TimesForm
+from exporters.http.forms import HttpFieldForm, KeepForm, PageForm, RequestForm, TimesForm
 from exporters.http.listing import Listing, ListItem, ListPart, SourcePage
 from exporters.http.matching import is_same, kept
 from exporters.http.places import from_cursor, to_cursor
@@ -21,6 +22,7 @@ from exporters.http.rates import parse_rate
 from exporters.http.templates import UnsafeValue, fill, fill_body, fill_params, fill_path
 from exporters.http.values import converter
 from portability.api import FieldType, Rate
+from portability.api.errors import SourceRefused
 
 HOSTILE = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=320)
 
@@ -216,3 +218,39 @@ def test_a_list_is_given_once_whatever_shifts(ids: list[int], size: int, growth:
     for page in pages[:-1]:
         assert page.after is not None
         assert from_cursor(to_cursor((page.after,)), "x") == (page.after,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "digits", "exported"),
+    [
+        ("decimal", "12345678901234567.89", "12345678901234567.89"),
+        ("decimal", "1e5", "100000"),
+        ("decimal", "1e999999999", None),
+        ("decimal", "1e-999999999", None),
+        ("integer", "5e2", 500),
+        ("integer", "1e999999999", None),
+        ("number", "0.1", 0.1),
+        ("number", "9007199254740993", None),
+        ("number", "9007199254740992", 9007199254740992.0),
+        ("number", "1e400", None),
+        ("number", "1e-400", None),
+        ("object", '{"a": [1e400, 12345678901234567.89, 0.5]}', {"a": ["1E+400", "12345678901234567.89", 0.5]}),
+        ("object", '{"a\\ud800": 1}', None),
+    ],
+)
+def test_numbers_keep_their_digits_or_are_a_gap(kind: str, digits: str, exported: Any) -> None:
+    """A value that its type cannot represent is null with a gap; an object has it as a text. None fills the memory."""
+    (value,) = bodies.parsed(f"[{digits}]".encode(), "numbers")
+    reader = column_reader("n", HttpFieldForm(text="A number.", type=FieldType(kind)), TimesForm())
+
+    values, faulty = reader([{"n": value}, {"n": None}], {})
+
+    assert (values, list(faulty)) == ([exported, None], [0] if exported is None else [])
+    assert type(values[0]) is type(exported)
+
+
+@pytest.mark.parametrize("body", ['{"id": 1, "id": 2}', '[{"a": {"k": "x", "k": "y"}}]', "[1e-99999999999999999999]"])
+def test_an_answer_that_readers_read_differently_is_refused(body: str) -> None:
+    """Python would keep one of two values of a name without a word, and end at an exponent of 20 digits."""
+    with pytest.raises(SourceRefused):
+        bodies.parsed(body.encode(), "twice")

@@ -1,0 +1,60 @@
+"""Output that cannot be written: one line that says why, and an exit code, whatever buffers there are."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from repository import ROOT
+
+
+def portability(
+    *arguments: str, folder: Path, stdout: str | None = None, buffered: bool = True
+) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command; `stdout` is a file for its output."""
+    environment = {**os.environ, "PORTABILITY_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
+    with Path(stdout or os.devnull).open("w") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            stdout=file if stdout else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            check=False,
+        )
+    return done.returncode, done.stdout or "", done.stderr
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("keys", "list", "--json")])
+def test_a_full_disk_under_the_output_is_one_line(tmp_path: Path, arguments: tuple[str, ...], buffered: bool) -> None:
+    """Standard output is a file on a full disk: no traceback, and no success."""
+    code, _, errors = portability(*arguments, folder=tmp_path, stdout="/dev/full", buffered=buffered)
+
+    assert code == 1
+    if "--json" in arguments:
+        assert errors == ""  # the answer for programs cannot be written either
+    else:
+        assert errors.startswith("error: cannot write: No space left on device [storage_full]  hint: free some space;")
+        assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("to", ["/dev/full", "/proc/nothing/map.toml", "{long}"])
+def test_a_file_that_cannot_be_made_is_named(tmp_path: Path, to: str) -> None:
+    """A missing folder, a name that is too long, a device that exists: the error names the file, also for programs."""
+    to = to.format(long=tmp_path / ("x" * 300))
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        shop.execute("create table users (id integer primary key)")
+    propose = ("source", "propose", f"sqlite:///{tmp_path / 'shop.db'}", "--subject-table", "users", "--to", to)
+    code, output, errors = portability(*propose, "--json", folder=tmp_path)
+
+    assert (code, errors) == (2, "")
+    assert json.loads(output)["error"]["code"] == "bad_input"
+    assert to in json.loads(output)["error"]["message"]
