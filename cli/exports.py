@@ -213,7 +213,7 @@ def _print_report(
     say = context.console.print
     say(f"export {row['id']}: [bold]{_whole(row)}[/bold]")
     due = f"due {row['due_at']:%Y-%m-%d %H:%M} UTC{_due_by(row)}{_alarm(row)}"
-    say(f"{row['profile']} of a {row['subject_kind']}, {due}")
+    say(f"{row['profile']}, subject: {row['subject_kind']}, {due}")
     if causes:
         say(f"a second person must approve it first: {', '.join(causes)}", markup=False)
     if row["error_code"] is not None:

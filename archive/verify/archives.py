@@ -126,7 +126,7 @@ def _differences_to_list(
     for root, volume in own.items():
         if root not in listed:
             yield ArchiveFault(FaultCode.EXTRA_VOLUME, volume.name, None, "the closing volume does not list it")
-        elif volume is not closing.volume and not volume.faults and not _is_as_listed(volume, listed[root]):
+        elif root != closing.volume.root and not volume.faults and not _is_as_listed(volume, listed[root]):
             yield ArchiveFault(
                 FaultCode.VOLUME_CHANGED, volume.name, None, "it differs from the volume that the closing volume lists"
             )

@@ -512,6 +512,17 @@ def test_nothing_to_check_is_bad_input(tmp_path: Path) -> None:
             verify(paths, volumes.JWKS)
 
 
+def test_a_copy_of_the_closing_volume_is_only_said_to_be_there_twice(tmp_path: Path) -> None:
+    """The list has no hash of the closing volume itself: no copy of it differs from the list."""
+    path = one_volume(tmp_path)
+    copy = tmp_path / "copy.zip"
+    copy.write_bytes(path.read_bytes())
+    found = verify([path, copy], volumes.JWKS).errors
+    assert [(fault.code, fault.volume, fault.detail) for fault in found] == [
+        ("extra_volume", "copy.zip", f"{path.name} is volume 1 already")
+    ]
+
+
 def test_a_volume_named_twice_is_checked_once(tmp_path: Path) -> None:
     """The folder and a file in it may both be named."""
     path = one_volume(tmp_path)
