@@ -1,4 +1,4 @@
-"""Writes rows so that each is stored as it was given, or is refused by itself: another provider's table may differ."""
+"""Writes and deletes rows one by one where the target refuses some: its tables may be stricter than the schema."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from receiver.importer.faults import BadTarget
@@ -86,6 +86,35 @@ def stored_rows(connection: Connection, table: Table, identifiers: Collection[st
     names = [str(column.name) for column in table.columns]
     rows = (dict(zip(names, row, strict=True)) for row in connection.execute(query))
     return {row["id"]: row for row in rows}
+
+
+def delete_rows(connection: Connection, table: Table, identifiers: Collection[str]) -> list[str]:
+    """Delete rows; returns those that stay, because other rows here refer to them or a trigger refuses it."""
+    staying = list(identifiers)
+    while staying:
+        left = _not_deleted(connection, table, staying)
+        if len(left) == len(staying):
+            break
+        staying = left  # again: what referred to them may be gone now
+    return staying
+
+
+def _not_deleted(connection: Connection, table: Table, identifiers: Sequence[str]) -> list[str]:
+    staying: list[str] = []
+    waiting = [identifiers]
+    while waiting:
+        part = waiting.pop()
+        try:
+            with connection.begin_nested():
+                connection.execute(delete(table).where(among(connection, table.c.id, part)))
+        except DBAPIError as error:
+            if not is_about_row(error):
+                raise
+            if len(part) == 1:
+                staying += part
+            else:
+                waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
+    return staying
 
 
 def is_about_row(error: Exception) -> bool:

@@ -198,7 +198,7 @@ def test_no_two_datasets_share_a_table(tmp_path: Path) -> None:
         volume.add(f"{exporter}/{name}.jsonl", lines, Content(exporter, dataset, "application/jsonl", records=count))
     folder = _sealed(tmp_path, volume, written)
 
-    command = [sys.executable, "-I", "-S", folder / "load.py", tmp_path / "mine.sqlite"]
+    command = [sys.executable, "-I", "-S", str(folder / "load.py"), str(tmp_path / "mine.sqlite")]
     done = subprocess.run(command, capture_output=True, check=True)
     with closing(sqlite3.connect(tmp_path / "mine.sqlite")) as database:
         in_sqlite = [database.execute(f"select * from {table}").fetchall() for table in SHOP_TABLES]  # noqa: S608  # constants
