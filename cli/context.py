@@ -180,11 +180,21 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
                 function(context, *args, **kwargs)
         except PortabilityError as error:
             fail(error, as_json=as_json)
-        except UNUSABLE as error:
-            hint = "check --dir, --to, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
+        except OSError as error:
+            if not isinstance(error, UNUSABLE) and not _is_named(error, kwargs.values()):
+                raise
+            hint = "check the paths of the command, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
             fail(BadInput(f"cannot use {error.filename}: {error.strerror}", hint=hint), as_json=as_json)
 
     return run
+
+
+def _is_named(error: OSError, values: Iterable[object]) -> bool:
+    """Return whether an error is about a path that the caller has named, a folder of it, or a file in it."""
+    if not isinstance(error.filename, str):
+        return False
+    found, named = Path(error.filename), [value for value in values if isinstance(value, Path)]
+    return any(found.is_relative_to(path) or path.is_relative_to(found) for path in named)
 
 
 def _load_settings() -> Settings:
