@@ -197,7 +197,7 @@ def _of_system(error: OSError) -> PortabilityError:
         return StorageFull(f"{seen}: {error.strerror}")
     if error.filename is None and error.errno not in UNUSABLE:
         raise error
-    hint = "check --dir, --to, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
+    hint = "check the paths of the command, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
     return BadInput(f"{seen}: {error.strerror}", hint=hint)
 
 

@@ -46,6 +46,9 @@ def _print_rest(context: Context, report: ImportReport) -> None:
         name = f"{one.exporter}/{one.dataset}"
         if one.ignored_fields:
             say(f"{name}: ignored fields {printable(', '.join(sorted(one.ignored_fields)))}")
+        if one.altered:
+            fields = ", ".join(sorted(one.altered_fields))
+            say(f"{name}: a trigger of the target changed {one.altered} records: {fields}")
         if one.not_imported:
             say(f"{name}: not imported without --allow: {', '.join(sorted(one.not_imported))}")
     for left in report.left:

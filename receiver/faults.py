@@ -7,7 +7,7 @@ PortabilityError
   SenderRefused  SenderUnavailable  ImportConflict
   WrongMetadata  ProviderRefused  CopyPending
   BadInput
-    WrongTarget  UnknownImport  FeedGap  UnknownRequest  WrongReturn
+    WrongTarget  UnknownImport  FeedGap  OlderRevision  UnknownRequest  WrongReturn
 """
 
 from __future__ import annotations
@@ -130,6 +130,13 @@ class FeedGap(BadInput):
 
     code = "feed_gap"
     default_hint = "import the archives in between first, in their order"
+
+
+class OlderRevision(BadInput):
+    """A later revision of the same export is imported here: older values would replace its values."""
+
+    code = "older_revision"
+    default_hint = "import the newest revision; `portability imports undo` first if you want the older values"
 
 
 class WrongMetadata(PortabilityError):

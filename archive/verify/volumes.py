@@ -123,7 +123,7 @@ def check_volume(path: Path, jwks: Jwks, progress: Progress = lambda _: None) ->
 def _check(volume: CheckedVolume, file: BinaryIO, jwks: Jwks, progress: Progress) -> None:
     directory = read_directory(file)
     volume.root = directory.root
-    payload = [entry for entry in directory.entries if volume.inside(entry).startswith(bag.PAYLOAD)]
+    payload = [entry for entry in directory.files if volume.inside(entry).startswith(bag.PAYLOAD)]
     volume.files, volume.bytes = len(payload), sum(entry.bytes for entry in payload)
     volume.holds_export = any(volume.inside(entry) == bag.EXPORT for entry in directory.entries)
     _check_names(volume, directory)
@@ -143,7 +143,7 @@ def _check(volume: CheckedVolume, file: BinaryIO, jwks: Jwks, progress: Progress
 
 def _check_names(volume: CheckedVolume, directory: CentralDirectory) -> None:
     seen = Counter(entry.name.lower() for entry in directory.entries)
-    for entry in directory.entries:
+    for entry in directory.files:
         if seen[entry.name.lower()] > 1:
             volume.fault(FaultCode.DUPLICATE_ENTRY, "more than one entry has this name", volume.inside(entry))
         if not is_safe(entry.name, longest=FULL_PATH_CHARS) or not entry.name.startswith(f"{volume.root}/"):
@@ -207,7 +207,8 @@ def _walk(
     for gap in filter(None, gaps):
         volume.fault(gap.code, gap.detail)
     tape.skip_to(directory.size)
-    contents.sha256 = {path: digest.hexdigest() if digest else "" for path, digest in contents.digests.items()}
+    files = {path: digest for path, digest in contents.digests.items() if not f"/{path}".endswith("/")}
+    contents.sha256 = {path: digest.hexdigest() if digest else "" for path, digest in files.items()}
     volume.size, volume.sha256 = directory.size, tape.sha256()
     return contents
 

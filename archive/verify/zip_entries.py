@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from struct import Struct
@@ -69,6 +70,18 @@ class CentralDirectory:
         """Return the folder that all entries should be in: the folder of most entries."""
         folders = Counter(entry.name.partition("/")[0] for entry in self.entries)
         return folders.most_common(1)[0][0] if folders else ""
+
+    @property
+    def files(self) -> list[ZipEntry]:
+        """Return the entries without those that other programs add for the folders of files."""
+        names = sorted(entry.name for entry in self.entries)
+        return [entry for entry in self.entries if entry.bytes or not _is_folder(entry.name, names)]
+
+
+def _is_folder(name: str, names: Sequence[str]) -> bool:
+    """Return whether an entry is the folder of another entry; `names` are those of all entries, sorted."""
+    after = bisect_right(names, name)
+    return name.endswith("/") and after < len(names) and names[after].startswith(name)
 
 
 class Tape:

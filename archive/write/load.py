@@ -2,7 +2,8 @@
 
 It needs Python 3.9 or later and nothing else. It reads the JSON Lines of all volumes of the export whose folders are
 beside this folder, in their order. A corrected record replaces the earlier record. Each dataset becomes a table, such
-as `calls_calls`. Texts, decimals, times and JSON are TEXT, and integers of more than 64 bits too.
+as `calls_calls`, or "help_desk/tickets" if the exporter has `_` in its name: no two datasets have the same table.
+Texts, decimals, times and JSON are TEXT, and integers of more than 64 bits too.
 
 In a program, `records` gives the records of a dataset as dictionaries:
 
@@ -75,13 +76,16 @@ def load(target: str, folder: Path = HERE) -> dict[str, int]:
     with closing(sqlite3.connect(target)) as database, database:
         for (exporter, dataset), pieces in tables(folder).items():
             fields = pieces[0][1]["schema"]["fields"]
-            table = _quoted(f"{exporter}_{dataset}")
+            name = f"{exporter}/{dataset}" if "_" in exporter else f"{exporter}_{dataset}"
+            table = _quoted(name)
             columns = ", ".join(f"{_quoted(one['name'])} {_affinity(one['type'])}" for one in fields)
             database.execute(f"drop table if exists {table}")
             database.execute(f"create table {table} ({columns})")
             insert = f"insert into {table} values ({', '.join('?' * len(fields))})"  # noqa: S608  # quoted names
-            rows = ([_cell(record.get(one["name"])) for one in fields] for record in records(exporter, dataset, folder))
-            counts[f"{exporter}_{dataset}"] = database.executemany(insert, rows).rowcount
+            kinds = [(one["name"], one["type"]) for one in fields]
+            found = records(exporter, dataset, folder)
+            rows = ([_cell(record.get(field), kind) for field, kind in kinds] for record in found)
+            counts[name] = database.executemany(insert, rows).rowcount
     return counts
 
 
@@ -115,8 +119,8 @@ def _affinity(kind: str) -> str:
     return {"integer": "", "number": "", "boolean": "INTEGER"}.get(kind, "TEXT")
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401  # any value of JSON
-    if isinstance(value, (dict, list)):
+def _cell(value: Any, kind: str) -> Any:  # noqa: ANN401  # any value of JSON
+    if kind == "any" and value is not None:
         return json.dumps(value, ensure_ascii=False)
     is_large = isinstance(value, int) and not -(2**63) <= value < 2**63
     return str(value) if is_large else value

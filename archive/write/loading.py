@@ -47,7 +47,7 @@ def _statements(volume: str, members: Sequence[Member]) -> Iterator[str]:
     datasets = {(one.content.exporter, one.content.dataset.name): one.content.dataset for one in members}
     for (exporter, name), dataset in datasets.items():
         mine = [m for m in members if (m.content.exporter, m.content.dataset.name) == (exporter, name)]
-        table, here = _name(f"{exporter}_{name}"), _text(volume)
+        table, here = _name(_table(exporter, name)), _text(volume)
         columns = ", ".join(f"{_name(field.name)} {_type(field)}" for field in dataset.fields)
         yield f'\ncreate table if not exists {table} ("_volume" VARCHAR, {columns});\n'
         yield f'delete from {table} where "_volume" = {here};\n'  # noqa: S608  # quoted names and texts
@@ -60,6 +60,11 @@ def _statements(volume: str, members: Sequence[Member]) -> Iterator[str]:
                 same = " and ".join(f"new.{_name(key)} = {table}.{_name(key)}" for key in dataset.key)
                 yield f"delete from {table} where exists (select 1 from {read} as new where {same});\n"  # noqa: S608  # as below
             yield f"insert into {table} select {here}, * from {read};\n"  # noqa: S608  # quoted names and texts
+
+
+def _table(exporter: str, dataset: str) -> str:
+    """Return the name of a table, as `load.py` does: no other dataset has it."""
+    return f"{exporter}/{dataset}" if "_" in exporter else f"{exporter}_{dataset}"
 
 
 def _read(paths: Sequence[str], dataset: Dataset) -> str:

@@ -19,7 +19,7 @@ from receiver.binding.tables import TABLES, absent, has_files, in_order
 from receiver.binding.target import ImportTarget
 from receiver.faults import ImportConflict, WrongTarget
 from receiver.importer.contents import JSON_LINES, Contents
-from receiver.importer.database import Batch, batches, check_here, opened, plain_tables
+from receiver.importer.database import Batch, batches, check_here, opened, other_types, plain_tables
 from receiver.importer.differences import Differences
 from receiver.importer.hooks import HookedDataset, Hooks
 from receiver.importer.records import ImportedDataset, ImportJob, Progress
@@ -67,7 +67,7 @@ def import_archive(
     A dry run does the same in one transaction, which it rolls back. After an error or a kill, batches before it stay
     imported: the same import continues, and `undo` restores what was.
 
-    Raises: BadInput, BadArchive, NotImportable, BadTarget, WrongTarget, ImportConflict, StorageError.
+    Raises: BadInput, BadArchive, NotImportable, BadTarget, WrongTarget, OlderRevision, ImportConflict, StorageError.
     """
     if not options.dry_run and options.on_conflict is OnConflict.FAIL:
         found = import_archive(folders, into, target, replace(options, dry_run=True, difference=None))
@@ -157,7 +157,7 @@ class _Import:
     def _begun(self, connection: Connection) -> WriteJob | None:
         """Begin the run, or continue the run of this archive that was interrupted.
 
-        None: this archive of a feed is imported already. Raises WrongTarget, FeedGap.
+        None: this archive of a feed is imported already. Raises WrongTarget, FeedGap, OlderRevision.
         """
         contents, options, target = self._contents, self._options, self._target
         export = contents.export
@@ -174,6 +174,7 @@ class _Import:
         check_here(connection, target)
         if self._is_repeated(connection):
             return None
+        runs.check_newest(connection, target.name, source)
         run = runs.begin(connection, target.name, source, options.journal_days, options.import_id)
         scope = MapScope(target.name, contents.issuer, run)
         key = options.journal_key
@@ -192,7 +193,8 @@ class _Import:
                 ids.add(USERS, {foreign: local})
         ids.write()
         differences, plain = Differences(options.difference), plain_tables(connection)
-        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, differences, plain)
+        narrow = other_types(connection)
+        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, differences, plain, narrow)
 
     def _is_repeated(self, connection: Connection) -> bool:
         changes = self._contents.changes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -96,6 +96,35 @@ def plain_tables(connection: Connection) -> frozenset[str]:
     )
 
 
+_TYPES = text("""
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE pg_table_is_visible(c.oid) AND c.relname = ANY(:names)
+""")
+
+
+def other_types(connection: Connection) -> Mapping[str, frozenset[str]]:
+    """Return the columns of each table that have another type than the schema's, which may round or cut a value."""
+    names = list(schema.metadata.tables)
+    if connection.dialect.name == "postgresql":
+        present = {(table, name): kind for table, name, kind in connection.execute(_TYPES, {"names": names})}
+    else:
+        found = inspect(connection).get_multi_columns(filter_names=names)
+        present = {
+            (table, one["name"]): one["type"].compile(connection.dialect).lower()
+            for (_schema, table), columns in found.items()
+            for one in columns
+        }
+    return {
+        table.name: frozenset(
+            str(one.name)
+            for one in table.columns
+            if present.get((table.name, one.name)) != _type(one, connection.dialect)
+        )
+        for table in schema.metadata.tables.values()
+    }
+
+
 def _type(column: Column[Any], dialect: Dialect) -> str:
     return str(column.type.compile(dialect)).lower()
 
@@ -137,9 +166,11 @@ def _check_columns(engine: Engine) -> None:
     columns = seen.get_multi_columns()
     for table in schema.metadata.sorted_tables:
         if table.name in present:
-            lacking = {column.name for column in table.columns} - {c["name"] for c in columns[None, table.name]}
-            if lacking:
+            found = {column["name"]: column for column in columns[None, table.name]}
+            if lacking := {column.name for column in table.columns} - found.keys():
                 raise BadTarget(f"the table {table.name} lacks the column {min(lacking)}")
+            if generated := [column.name for column in table.columns if "computed" in found[column.name]]:
+                raise BadTarget(f"the column {min(generated)} of the table {table.name} is generated")
 
 
 def _alone(connection: Connection) -> None:

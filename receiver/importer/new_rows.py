@@ -6,16 +6,18 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Table, insert
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from portability.api import FieldType
 from receiver.binding.columns import TableRules
+from receiver.importer.exact_rows import WrittenRows, is_about_row, written_rows
 from receiver.importer.values import bindable, kind_of
-from receiver.ledger.bulk import among, put
+from receiver.ledger.bulk import put
 
 Values = Mapping[str, Any]
 
@@ -26,8 +28,9 @@ class NewRows:
     `is_plain`: the table is as the reference schema makes it. Then what is stored is known without reading it.
     """
 
-    def __init__(self, table: Table, rules: TableRules, *, is_plain: bool) -> None:
+    def __init__(self, table: Table, rules: TableRules, narrow: Collection[str], *, is_plain: bool) -> None:
         self._table = table
+        self._narrow = narrow
         self._is_plain = is_plain
         columns = dict.fromkeys(_names(table)) if is_plain else {}
         defaults = {
@@ -44,15 +47,27 @@ class NewRows:
         """Return a new row: the archive's values, and what this platform sets itself."""
         return {**self._blank, **values}
 
-    def insert(self, connection: Connection, rows: Mapping[str, Values]) -> Mapping[str, Values]:
-        """Insert rows of `whole`, by id; returns them as they are stored."""
-        if self._is_plain:
-            put(connection, self._table, _names(self._table), map(self._line, rows.values()))
-            return rows
+    def insert(self, connection: Connection, rows: Mapping[str, Values]) -> WrittenRows:
+        """Insert rows of `whole`, by id; returns them as they are stored, and those that the target refuses."""
+        if self._is_plain and self._is_copied(connection, rows):
+            return WrittenRows(dict(rows))
+        return written_rows(connection, self._table, rows, self._narrow, partial(self._insert, connection))
+
+    def _is_copied(self, connection: Connection, rows: Mapping[str, Values]) -> bool:
+        """Copy rows; returns False, without any row, if a constraint refuses one of them."""
+        try:
+            with connection.begin_nested():
+                put(connection, self._table, _names(self._table), map(self._line, rows.values()))
+        except connection.dialect.loaded_dbapi.Error as error:
+            if not is_about_row(error):
+                raise
+            return False
+        return True
+
+    def _insert(self, connection: Connection, rows: Mapping[str, Values]) -> None:
         for alike in _alike(rows.values()):
             lines = [{name: bindable(self._table.c[name], row[name]) for name in row} for row in alike]
             connection.execute(insert(self._table), lines)
-        return stored_rows(connection, self._table, rows)
 
     def _line(self, row: Values) -> list[Any]:
         line = list(row.values())
@@ -60,16 +75,6 @@ class NewRows:
             if line[place] is not None:
                 line[place] = text(line[place])
         return line
-
-
-def stored_rows(connection: Connection, table: Table, identifiers: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Return the rows that are stored, by id."""
-    if not identifiers:
-        return {}
-    query = select(table).where(among(connection, table.c.id, identifiers))
-    names = _names(table)
-    rows = (dict(zip(names, row, strict=True)) for row in connection.execute(query))
-    return {row["id"]: row for row in rows}
 
 
 def _names(table: Table) -> list[str]:

@@ -68,6 +68,9 @@ class DatasetResult:
     """Rows with values that were changed on both sides; each is also counted as what was done with it."""
     deleted: int = 0
     """Rows whose record is gone at the sender, as an archive of a feed says."""
+    altered: int = 0
+    """Rows that a trigger of the target has stored with other values than the archive's; each is also counted above."""
+    altered_fields: set[str] = field(default_factory=set)
     refused: Counter[Reason] = field(default_factory=Counter)
     quarantined: Counter[Unbound] = field(default_factory=Counter)
     examples: list[RefusedRecord] = field(default_factory=list)
@@ -103,6 +106,8 @@ class DatasetResult:
             "changed": self.changed,
             "deleted": self.deleted,
             "kept": self.kept,
+            "altered": self.altered,
+            "altered_fields": sorted(self.altered_fields),
             "conflicts": self.conflicts,
             "refused": self.refused.total(),
             "quarantined": self.quarantined.total(),

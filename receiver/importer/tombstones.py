@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, select
 
 from portability.api.errors import ObjectMissing
 from receiver.binding.tables import STORAGE_KEY
+from receiver.importer.exact_rows import delete_rows
 from receiver.importer.feed_changes import FeedChanges
 from receiver.importer.records import ImportJob
 from receiver.importer.report import ConflictingRecord, DatasetResult
@@ -24,7 +25,8 @@ BATCH_ROWS = 500
 def delete_gone(job: ImportJob, changes: FeedChanges, table: Table, taken: DatasetResult) -> None:
     """Delete the rows of a dataset's tombstones, in batches of one transaction each with its journal.
 
-    A row that was changed here stays, unless conflicts are decided for the archive. Raises BadArchive, StorageError.
+    A row that was changed here stays, unless conflicts are decided for the archive. A row to which others here refer
+    stays. Raises BadArchive, StorageError.
     """
     for piece in (changes.tombstones[taken.exporter, taken.dataset],):
         for _block in piece.blocks():
@@ -50,9 +52,12 @@ def _delete(
     bases, made = journal.bases(list(rows)), ids.made(table.name, list(rows))
     gone = dict(_gone(table, taken, {name: rows[name] for name in rows if name in made}, bases, write.on_conflict))
     taken.kept += len(rows.keys() - made)
+    for name in delete_rows(connection, table, gone):
+        taken.conflict(ConflictingRecord(name, ()))
+        taken.kept += 1
+        del gone[name]
     entries = [RowEntry(name, "deleted", {}, _without_file(row), {}) for name, row in gone.items()]
     journal.add(entries, gone)
-    connection.execute(delete(table).where(table.c.id.in_(list(gone))))
     ids.note_deleted(table.name, gone)
     taken.deleted += len(gone)
     return [row[STORAGE_KEY] for row in gone.values() if row.get(STORAGE_KEY)]

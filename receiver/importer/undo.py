@@ -19,6 +19,7 @@ from portability.api.storages import Storage
 from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches
+from receiver.importer.exact_rows import delete_rows
 from receiver.importer.values import bindable, is_same
 from receiver.ledger import feeds, runs
 from receiver.ledger.seals import JournalKey
@@ -133,15 +134,12 @@ class _Undo:
                 query = query.where(CHANGE.c.seq < self._before)
             entries = connection.execute(query.limit(BATCH)).all()
             rows = _current(connection, entries)
-            undone = [
+            undone = {
                 entry.seq
                 for entry in entries
                 if self._undo(connection, entry, cipher.open(entry.sealed), rows, orphans)
-            ]
-            for name in {entry.name for entry in entries}:
-                of = schema.metadata.tables[name]
-                gone = [entry.local_id for entry in entries if entry.name == name and not rows[name, entry.local_id]]
-                connection.execute(delete(of).where(of.c.id.in_(gone)))
+            }
+            undone -= self._delete(connection, entries, rows)
             connection.execute(delete(CHANGE).where(CHANGE.c.seq.in_(undone)))
         # After the commit: a row never leads to a file that is deleted.
         with self._batch() as connection:
@@ -149,6 +147,18 @@ class _Undo:
         if entries:
             self._before = entries[-1].seq
         return bool(entries)
+
+    def _delete(self, connection: Connection, entries: Sequence[Row[Any]], rows: Rows) -> set[int]:
+        """Delete the rows that are to be removed, the newest table first; returns the entries of those that stay."""
+        staying: set[int] = set()
+        for name in dict.fromkeys(entry.name for entry in entries):
+            # The last entry of a row is the oldest: the one that made it.
+            gone = {one.local_id: one for one in entries if one.name == name and not rows[name, one.local_id]}
+            for identifier in delete_rows(connection, schema.metadata.tables[name], gone):
+                self._report.removed -= 1
+                self._keep(gone[identifier], ())
+                staying.add(gone[identifier].seq)
+        return staying
 
     def _undo(
         self,

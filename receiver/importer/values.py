@@ -24,6 +24,8 @@ DEPTH_MAX = 200
 DECIMAL = re.compile(r"-?[0-9]{1,1000}(\.[0-9]{1,1000})?")
 INTEGER = re.compile(r"-?[0-9]{1,20}")
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+BEYOND_MICROSECONDS = re.compile(r"[.,][0-9]{6}0*[1-9]")
+"""Digits of a time that Python and the databases cut."""
 BITS = {"integer": 31, "bigint": 63}
 
 
@@ -37,6 +39,8 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     NUL_CHARACTER = "nul_character"
     MISSING_VALUE = "missing_value"
+    NOT_EXACT = "not_exact"
+    CONSTRAINT = "constraint"
     HOOK_FAILED = "hook_failed"
 
 
@@ -163,8 +167,8 @@ def _integer(value: JSON) -> int:
 
 
 def _number(value: JSON) -> float:
-    number = value if isinstance(value, float) else float(_integer(value))
-    if not math.isfinite(number):
+    exact = value if isinstance(value, float) else _integer(value)
+    if not math.isfinite(number := float(exact)) or number != exact:
         raise Refused(Reason.OUT_OF_RANGE)
     return number
 
@@ -186,10 +190,13 @@ def _boolean(value: JSON) -> bool:
 
 
 def _datetime(value: JSON) -> datetime:
+    text = _text(value)
     try:
-        moment = datetime.fromisoformat(_text(value))
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise Refused(Reason.WRONG_TYPE) from None
+    if BEYOND_MICROSECONDS.search(text):
+        raise Refused(Reason.OUT_OF_RANGE)
     if moment.tzinfo is UTC:
         return moment
     if moment.tzinfo is None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Table, update
 
@@ -17,7 +17,8 @@ from receiver.binding.rows import BoundRows, RowBinder
 from receiver.binding.tables import STORAGE_KEY
 from receiver.binding.target import ImportTarget
 from receiver.importer.differences import Differences
-from receiver.importer.new_rows import NewRows, stored_rows
+from receiver.importer.exact_rows import RowRefusal, WrittenRows, stored_rows, written_rows
+from receiver.importer.new_rows import NewRows
 from receiver.importer.report import ConflictingRecord, DatasetResult, RefusedRecord
 from receiver.importer.values import bindable, is_same
 from receiver.ledger.identifiers import IdMap, MapScope
@@ -44,6 +45,8 @@ class WriteJob:
     differences: Differences
     plain: Collection[str] = ()
     """Tables that are as the reference schema makes them, and are on PostgreSQL."""
+    narrow: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By table: columns whose type is another than the schema's."""
 
 
 class Writer:
@@ -57,7 +60,8 @@ class Writer:
         self._taken = taken
         self._dataset = f"{taken.exporter}/{taken.dataset}"
         self._rules = RULES[self._dataset]
-        self._inserts = NewRows(table, self._rules, is_plain=table.name in job.plain)
+        self._narrow = job.narrow.get(table.name, ())
+        self._inserts = NewRows(table, self._rules, self._narrow, is_plain=table.name in job.plain)
         self._accepted = accepted
         """Called with the archive's ids of each batch whose rows have the archive's file now."""
         self._rows: dict[str, tuple[int, Values]] = {}
@@ -80,14 +84,27 @@ class Writer:
             ids = IdMap(connection, self._job.scope)
             binder = RowBinder(connection, self._job.target, ids, self._dataset, self._table)
             bound = binder.bind({identifier: values for identifier, (_line, values) in self._rows.items()})
-            _BoundBatch(connection, self, ids, binder, bound).write()
+            refused = _BoundBatch(connection, self, ids, binder, bound).write()
             ids.write()
+            for identifier, refusal in refused.items():
+                line, _values = self._rows[identifier]
+                self._taken.refuse(RefusedRecord(line, identifier, refusal.column, refusal.reason))
             quarantined = bound.quarantined
             for identifier, place in quarantined.items():
                 line, values = self._rows[identifier]
                 self._taken.refuse(RefusedRecord(line, identifier, place.field, place.reason))
                 self._job.differences.quarantined(self._dataset, values, place)
         self._rows, self._bytes = {}, 0
+
+
+class _Merge(NamedTuple):
+    """A row that is here, the archive's values that may change it, and what becomes of both."""
+
+    identifier: str
+    merged: MergedRow
+    base: Values
+    ours: Values
+    theirs: Values
 
 
 class _BoundBatch:
@@ -99,6 +116,7 @@ class _BoundBatch:
         self._table = writer._table  # noqa: SLF001  # as above
         self._taken = writer._taken  # noqa: SLF001  # as above
         self._rules = writer._rules  # noqa: SLF001  # as above
+        self._narrow = writer._narrow  # noqa: SLF001  # as above
         self._inserts = writer._inserts  # noqa: SLF001  # as above
         self._accepted = writer._accepted  # noqa: SLF001  # as above
         self._dataset = writer._dataset  # noqa: SLF001  # as above
@@ -109,14 +127,16 @@ class _BoundBatch:
         self._new: dict[str, Values] = {}
         self._made: dict[str, str] = {}
         """Ids of the new rows by the archive's ids."""
+        self._merged: dict[str, _Merge] = {}
+        """Rows that are here, by the archive's ids."""
         self._changed: dict[str, Values] = {}
         self._before: dict[str, Values] = {}
         self._theirs: dict[str, Values] = {}
         self._with_file: list[str] = []
         """The archive's ids."""
 
-    def write(self) -> None:
-        """Write rows, files, ids and journal."""
+    def write(self) -> Mapping[str, RowRefusal]:
+        """Write rows, files, ids and journal; returns the rows that the target refuses, by the archive's ids."""
         name, rows = self._table.name, self._bound.rows
         local = [values["id"] for foreign, values in rows.items() if not self._ids.is_new(name, foreign)]
         stored = stored_rows(self._connection, self._table, local)
@@ -131,10 +151,13 @@ class _BoundBatch:
                 del rows[foreign]
             else:
                 self._merge(foreign, values, row, bases.get(values["id"], {}))
-        written = {**self._inserts.insert(self._connection, self._new), **self._changed_rows()}
-        self._ids.note_made(name, self._made)
-        self._note(bases, written)
+        inserted, changed = self._inserts.insert(self._connection, self._new), self._changed_rows()
+        refused = {**inserted.refused, **changed.refused}
+        self._count(refused, {**inserted.altered, **changed.altered})
+        self._ids.note_made(name, {foreign: one for foreign, one in self._made.items() if one not in refused})
+        self._note(bases, {**inserted.stored, **changed.stored}, refused)
         self._accepted(self._with_file)
+        return {foreign: refused[values["id"]] for foreign, values in rows.items() if values["id"] in refused}
 
     def _add(self, foreign: str, values: Values, *, was_made: bool) -> None:
         """Make a row, unless an earlier import made it and it was deleted here."""
@@ -148,9 +171,6 @@ class _BoundBatch:
                 return
         self._new[identifier] = self._inserts.whole(values)
         self._made[foreign] = identifier
-        self._taken.new += 1
-        self._with_file.append(foreign)
-        self._job.differences.new(self._dataset, identifier, values)
 
     def _merge(self, foreign: str, values: Values, row: Values, base: Values) -> None:
         identifier = values["id"]
@@ -165,19 +185,38 @@ class _BoundBatch:
         for address, proof in PROOFS.items():
             if address in _left(merged):
                 merged.taken.pop(proof, None)  # their verification is not about the address that stays
-        if merged.conflicts:
-            self._taken.conflict(ConflictingRecord(identifier, tuple(sorted(merged.conflicts))))
         if merged.taken:
-            self._taken.changed += 1
             self._changed[identifier] = merged.taken
             self._before[identifier] = {name: row[name] for name in merged.taken}
+        self._merged[foreign] = _Merge(identifier, merged, base, row, theirs)
+
+    def _count(self, refused: Collection[str], altered: Mapping[str, Collection[str]]) -> None:
+        """Count what was done, without the rows that the target refuses."""
+        taken = self._taken
+        for foreign, identifier in self._made.items():
+            if identifier not in refused:
+                taken.new += 1
+                self._with_file.append(foreign)
+                self._job.differences.new(self._dataset, identifier, self._theirs[identifier])
+        for foreign, one in self._merged.items():
+            if one.identifier not in refused:
+                self._count_merged(foreign, one)
+        taken.altered += len(altered)
+        taken.altered_fields.update(*altered.values())
+
+    def _count_merged(self, foreign: str, one: _Merge) -> None:
+        taken, merged = self._taken, one.merged
+        if merged.conflicts:
+            taken.conflict(ConflictingRecord(one.identifier, tuple(sorted(merged.conflicts))))
+        if merged.taken:
+            taken.changed += 1
         elif merged.kept or merged.conflicts:
-            self._taken.kept += 1
+            taken.kept += 1
         else:
-            self._taken.same += 1
+            taken.same += 1
         if STORAGE_KEY not in _left(merged):
             self._with_file.append(foreign)
-        self._job.differences.changed(self._dataset, identifier, merged, base, row, theirs)
+        self._job.differences.changed(self._dataset, one.identifier, merged, one.base, one.ours, one.theirs)
 
     def _may_change(self, name: str, values: Values, row: Values) -> bool:
         if self._rules.columns.get(name) is ColumnUse.INITIAL:
@@ -190,26 +229,29 @@ class _BoundBatch:
     def _is_same(self, name: str, one: object, other: object) -> bool:
         return is_same(self._table.c[name], one, other)
 
-    def _changed_rows(self) -> Mapping[str, Values]:
-        """Write the changes; returns the rows as they are stored."""
-        for identifier, values in self._changed.items():
+    def _changed_rows(self) -> WrittenRows:
+        """Write the changes; returns the rows as they are stored, and those that the target refuses."""
+        return written_rows(self._connection, self._table, self._changed, self._narrow, self._update)
+
+    def _update(self, rows: Mapping[str, Values]) -> None:
+        for identifier, values in rows.items():
             bound = {name: bindable(self._table.c[name], value) for name, value in values.items()}
             self._connection.execute(update(self._table).where(self._table.c.id == identifier).values(bound))
-        return stored_rows(self._connection, self._table, self._changed)
 
-    def _note(self, bases: Mapping[str, Values], written: Mapping[str, Values]) -> None:
+    def _note(self, bases: Mapping[str, Values], written: Mapping[str, Values], refused: Collection[str]) -> None:
         """Enter what the rows are now: the next import compares with it, and undoing restores from it."""
         entries: list[RowEntry] = []
         for identifier, theirs in self._theirs.items():
+            if identifier in refused:
+                continue
             if identifier in self._new:
                 entries.append(RowEntry(identifier, "new", theirs, {}, written[identifier]))
                 continue
             taken = self._changed.get(identifier, {})
             after = {name: written[identifier][name] for name in taken}
-            base = {**theirs, **{name: value for name, value in after.items() if name in theirs}}
-            if taken or not self._is_known(bases.get(identifier, {}), base):
+            if taken or not self._is_known(bases.get(identifier, {}), theirs):
                 action, before = "changed" if taken else "seen", self._before.get(identifier, {})
-                entries.append(RowEntry(identifier, action, base, before, after))
+                entries.append(RowEntry(identifier, action, theirs, before, after))
         self._journal.add(entries, {values["id"]: values for values in self._bound.rows.values()})
 
     def _is_known(self, earlier: Values, base: Values) -> bool:

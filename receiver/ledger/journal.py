@@ -33,7 +33,7 @@ class RowEntry:
     action: str
     """`new`, `changed`, or `seen`: the row stayed, and `base` is what the archive had."""
     base: Values
-    """What the archive brought; of a new row only the columns count, whose values are those of `after`."""
+    """What the archive brought; of a new row it is stored only if `after` has other values."""
     before: Values
     """The local values that were replaced."""
     after: Values
@@ -80,7 +80,7 @@ def base_of(groups: Mapping[str, Values]) -> dict[str, Any]:
 
 
 def _groups(entry: RowEntry) -> Mapping[str, Values]:
-    if entry.action != "new":
+    if entry.action != "new" or any(entry.after[name] != value for name, value in entry.base.items()):
         return {"base": entry.base, "before": entry.before, "after": entry.after}
     # A new row has the archive's values: they are stored once.
     own = dict.fromkeys(entry.after.keys() - entry.base.keys())

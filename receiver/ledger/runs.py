@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from receiver.faults import OlderRevision
 from receiver.ledger.tables import CHANGE, FEED, ID, KEY, RUN, exist
 
 RUNNING, DONE, EXPIRED = "running", "done", "expired"
@@ -44,6 +45,14 @@ def begin(connection: Connection, target: str, source: Source, journal_days: int
         insert(RUN).values(id=identifier, target=target, state=RUNNING, began_at=present, keep_until=until, **values)
     )
     return identifier
+
+
+def check_newest(connection: Connection, target: str, source: Source) -> None:
+    """Check that no later revision of the export was imported into a target. Raises OlderRevision."""
+    of = (RUN.c.target == target, RUN.c.issuer == source.issuer, RUN.c.export == source.export)
+    newest = connection.scalar(select(func.max(RUN.c.revision)).where(*of))
+    if newest is not None and newest > source.revision:
+        raise OlderRevision(f"revision {newest} of export {source.export} is imported here; this is {source.revision}")
 
 
 def subject_of(connection: Connection, target: str, issuer: str) -> str | None:

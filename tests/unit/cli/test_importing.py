@@ -105,6 +105,18 @@ def test_what_cannot_be_imported_is_one_error(tmp_path: Path, arguments: list[st
     assert not (tmp_path / "target.db").exists()
 
 
+@pytest.mark.parametrize("name", ["no folder/diff.jsonl", "link"])
+def test_a_diff_that_cannot_be_written_is_an_error_with_a_hint(tmp_path: Path, name: str) -> None:
+    """Before: the lines of a Python error. A link is refused, because the file has personal data."""
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    into = target(tmp_path)
+    error = imported_json(*SWITCH, *JWKS, *into, "--diff", str(tmp_path / name), code=2)["error"]
+
+    assert (error["code"], str(tmp_path / name) in error["message"]) == ("bad_input", True)
+    assert error["hint"].startswith("check the paths of the command")
+    assert not (tmp_path / "target.db").exists()
+
+
 def test_an_import_without_target_is_an_error_with_a_hint(tmp_path: Path) -> None:
     """Whose data it is here is not guessed from the archive; nothing is made."""
     error = imported_json(*SWITCH, *JWKS, "--into", f"sqlite:///{tmp_path}/target.db", code=2)["error"]

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -563,3 +566,38 @@ def test_an_issuer_chooses_what_names_begin_with(tmp_path: Path, prefix: str) ->
 
     assert [path.name for path in paths] == [f"{prefix}-e1-001.zip", f"{prefix}-e1-002.zip"]
     assert verify(paths, volumes.JWKS).ok
+
+
+@pytest.mark.parametrize("by", ["zip", "7z", "bsdtar", "python"])
+def test_an_archive_that_another_program_packed_again_has_one_fault(tmp_path: Path, by: str) -> None:
+    """These programs add entries for folders, which hide nothing: the files are as signed, and the count is right."""
+    path = one_volume(tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path)
+        files = len([name for name in archive.namelist() if name.startswith("export-e1-001/data/")])
+    path.unlink()
+    command = {
+        "zip": ["zip", "-qr", path.name, "export-e1-001"],
+        "7z": ["7z", "a", "-tzip", "-bso0", path.name, "export-e1-001"],
+        "bsdtar": ["bsdtar", "-a", "-cf", path.name, "export-e1-001"],
+        "python": [sys.executable, "-m", "zipfile", "-c", path.name, "export-e1-001"],
+    }[by]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{by} is not installed")
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+    found = verify([path], volumes.JWKS)
+
+    with zipfile.ZipFile(path) as archive:
+        assert "export-e1-001/data/calls/" in archive.namelist()
+    assert [(fault.code, fault.file) for fault in found.errors] == [(FaultCode.REPACKED, None)]
+    assert found.files == files
+
+
+@pytest.mark.parametrize("extra", ["export-e1-001/data/empty/", "elsewhere/", "export-e1-001/data/../"])
+def test_a_folder_without_files_is_a_bad_name(tmp_path: Path, extra: str) -> None:
+    """Only the folders of files are left out."""
+    path = one_volume(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(extra, b"")
+    assert FaultCode.BAD_NAME in {fault.code for fault in verify([path], volumes.JWKS).errors}

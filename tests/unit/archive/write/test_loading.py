@@ -47,6 +47,7 @@ FILLED: Mapping[str, Any] = {
     "custom": {"a": [1]},
     "note": "it's \U0001f642 a\0b",
 }
+SHOP_TABLES = ("shop_order_items", '"shop_order/items"')
 THINGS = Dataset(
     "things",
     "Things",
@@ -180,3 +181,61 @@ def _counts_and_rows(database: Any, *ids: str) -> tuple[list[Any], list[Any]]:
     counted = f"select count(*), {', '.join(f'count({name})' for name in columns)} from made_things"  # noqa: S608  # of this module
     wanted = f"select {', '.join(columns)} from made_things where id in ({', '.join('?' * len(ids))}) order by id"  # noqa: S608  # as above
     return database.execute(counted).fetchall(), database.execute(wanted, ids).fetchall()
+
+
+def _with_fields(name: str, **kinds: FieldType) -> Dataset:
+    fields = tuple(Field(field, kind, "A value.", Provenance.PROVIDED) for field, kind in kinds.items())
+    return Dataset(name, name, name, fields, Provenance.PROVIDED, Role.CONTROLLER, ("id",))
+
+
+def test_no_two_datasets_share_a_table(tmp_path: Path) -> None:
+    """`shop` with `order_items` and `shop_order` with `items`: before, the second replaced the first in silence."""
+    written = bytearray()
+    volume = Volume(volumes.envelope(), 1, written.extend)
+    for exporter, name, count in (("shop", "order_items", 3), ("shop_order", "items", 2)):
+        dataset = _with_fields(name, id=FieldType.STRING, **{f"of_{exporter}": FieldType.STRING})
+        lines = [orjson.dumps({"id": str(number), f"of_{exporter}": exporter}) + b"\n" for number in range(count)]
+        volume.add(f"{exporter}/{name}.jsonl", lines, Content(exporter, dataset, "application/jsonl", records=count))
+    folder = _sealed(tmp_path, volume, written)
+
+    command = [sys.executable, "-I", "-S", str(folder / "load.py"), str(tmp_path / "mine.sqlite")]
+    done = subprocess.run(command, capture_output=True, check=True)
+    with closing(sqlite3.connect(tmp_path / "mine.sqlite")) as database:
+        in_sqlite = [database.execute(f"select * from {table}").fetchall() for table in SHOP_TABLES]  # noqa: S608  # constants
+    with closing(_in_duckdb([folder])) as database:
+        in_duckdb = [database.execute(f"select id from {table}").fetchall() for table in SHOP_TABLES]  # noqa: S608  # as above
+
+    assert done.stdout.decode().splitlines() == ["shop_order_items: 3 rows", "shop_order/items: 2 rows"]
+    assert in_sqlite == [
+        [("0", "shop"), ("1", "shop"), ("2", "shop")],
+        [("0", "shop_order"), ("1", "shop_order")],
+    ]
+    assert in_duckdb == [[("0",), ("1",), ("2",)], [("0",), ("1",)]]
+
+
+def test_json_in_sqlite_is_json_whatever_it_is(tmp_path: Path) -> None:
+    """A text is not a number, and true is not 1; an absent value is NULL."""
+    texts = ['"5"', "5", "true", '"true"', "1.5", '"null"', '{"a": [null]}', '"\U0001f642"']
+    written = bytearray()
+    volume = Volume(volumes.envelope(), 1, written.extend)
+    lines = [b'{"id":"%d","free":%s}\n' % (number, text.encode()) for number, text in enumerate([*texts, "null"])]
+    dataset = _with_fields("free", id=FieldType.STRING, free=FieldType.OBJECT)
+    volume.add("made/free.jsonl", lines, Content("made", dataset, "application/jsonl", records=len(lines)))
+    folder = _sealed(tmp_path, volume, written)
+
+    subprocess.run([sys.executable, "-I", "-S", folder / "load.py", tmp_path / "mine.sqlite"], check=True)
+    with closing(sqlite3.connect(tmp_path / "mine.sqlite")) as database:
+        found = [value for (value,) in database.execute("select free from made_free order by id")]
+
+    assert found == [*texts, None]
+
+
+def _sealed(folder: Path, volume: Volume, written: bytearray) -> Path:
+    """The unpacked folder of a whole archive of one volume."""
+    closing_document = volumes.closing_document(volumes.envelope(), 1)
+    sealed = volume.seal(volumes.KEY, closing=closing_document)
+    path = folder / f"{sealed.name}.zip"
+    path.write_bytes(written)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder)
+    return folder / sealed.name

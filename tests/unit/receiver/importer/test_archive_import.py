@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import volumes
 from handmade import CREATED, content, table, unpacked_archive
-from importing import import_as
+from importing import import_as, undone
 from sqlalchemy import select
 
 from archive.counts import DatasetCount
@@ -26,6 +26,7 @@ from portability.database.engine import open_engine
 from portability.storage.local import LocalStorage
 from portability.trust.signing import SignatureFault
 from receiver.binding.target import ImportTarget
+from receiver.faults import OlderRevision
 from receiver.importer import archive_import, lines
 from receiver.importer.contents import bags
 from receiver.importer.faults import BadArchive, BadTarget, NotImportable
@@ -401,3 +402,27 @@ def test_records_of_requests_are_reported_as_left_out() -> None:
     assert (left.dataset, left.reason) == ("requests", "the reference schema has no table for it")
     assert [*archive_import.left("portability", "empty", None, frozenset({"text/plain"}))] == []
     assert [*archive_import.left("portability", "forms", None, frozenset({"text/vcard"}))] == [], "copies of records"
+
+
+def test_an_older_revision_does_not_replace_a_newer_one(tmp_path: Path) -> None:
+    """It is refused until the import of the newer revision is undone; an import of the same revision is repeated."""
+
+    def archive(name: str, *outcomes: str) -> list[Path]:
+        of_volumes = [[table("calls", call("c1", outcome=outcome))] for outcome in outcomes]
+        (tmp_path / name).mkdir()
+        revisions = range(1, len(outcomes) + 1)
+        return unpacked_archive(tmp_path / name, *of_volumes, revisions=revisions, revision=len(outcomes))
+
+    first, both = archive("first", "old"), archive("both", "old", "new")
+    imported(first, tmp_path)
+    newer = imported(both, tmp_path)
+    for dry_run in True, False:
+        with pytest.raises(OlderRevision, match="revision 2 of export e1 is imported here; this is 1"):
+            imported(first, tmp_path, dry_run=dry_run)
+    assert stored(tmp_path, "calls", "outcome") == [("new",)]
+    again = imported(both, tmp_path)
+    assert stored(tmp_path, "calls", "outcome") == [("new",)]
+    for report in again, newer:
+        undone(f"sqlite:///{tmp_path}/target.db", report)
+    assert stored(tmp_path, "calls", "outcome") == [("old",)]
+    assert imported(first, tmp_path).datasets[0].same == 1

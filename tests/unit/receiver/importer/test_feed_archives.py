@@ -12,7 +12,7 @@ import unpacked
 from factories import MadeUpExporter, dataset, world
 from feeding import Feed
 from importing import import_as, undone
-from sqlalchemy import Column, Engine, MetaData, Table, delete, select, update
+from sqlalchemy import Column, Engine, MetaData, Table, delete, select, text, update
 
 from exporters.reference import schema
 from portability.api import Field, FieldType, Provenance, Record, Role
@@ -128,6 +128,18 @@ def test_a_row_that_was_changed_here_is_a_conflict(imported: FeedImport, chosen:
     report = imported.take(2, on_conflict=chosen)
     assert report.conflicts == 1
     assert ("dea_b" in imported.here()) is stays
+
+
+def test_a_row_to_which_others_here_refer_stays(imported: FeedImport) -> None:
+    """A conflict, whatever is chosen; before, neither this archive nor a later one could be imported."""
+    imported.change(text("CREATE TABLE task (deal TEXT NOT NULL REFERENCES deals (id))"))
+    imported.change(text("INSERT INTO task VALUES ('dea_b')"))
+    report = imported.take(2, on_conflict=OnConflict.TAKE)
+    (found,) = report.datasets
+    assert (found.deleted, found.kept, report.conflicts, found.conflicting[0].id) == (0, 1, 1, "dea_b")
+    assert imported.here() == ["dea_a", "dea_b", "dea_c", "dea_d"]
+    imported.archive("a")
+    assert [one.deleted for one in imported.take(3).datasets] == [2]
 
 
 def test_a_row_that_is_gone_already_is_nothing(imported: FeedImport) -> None:
