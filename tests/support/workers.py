@@ -80,7 +80,9 @@ class Deployment:
 def own_notice(folder: Path, version: str = "of tests") -> Path:
     """A notice register with a controller of its own, as every deployment on servers needs it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "own.toml").write_text(f'version = "{version}"\n[controller]\nname = "Tests Inc."\n')
+    written = folder / "own.toml.new"
+    written.write_text(f'version = "{version}"\n[controller]\nname = "Tests Inc."\n')
+    written.replace(folder / "own.toml")  # a process that has just been started may be reading it
     return folder
 
 
