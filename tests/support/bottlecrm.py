@@ -20,7 +20,8 @@ from servers.process import ServerMissing, free_ports, running
 VERSION = "1.35.0"
 ADMIN = "admin@example.test"
 CACHE = ROOT / ".cache" / "bottlecrm" / VERSION
-SEED = ("--email", ADMIN, "--contacts", "60", "--opportunities", "60", "--leads", "5")
+AMOUNTS = {"contacts": 60, "opportunities": 60, "leads": 5, "cases": 30, "tasks": 60, "seed": 22}
+"""What its command fills in: with few cases and tasks, or another seed, there may be no task of a contact's case."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,12 @@ def _venv() -> Path:
 
 def _fill(crm: BottleCrm, server: servers.Postgres) -> None:
     """Run its migrations and fill it, or take the tables and rows of an earlier run."""
-    dump = CACHE / "filled.sql"
+    dump = CACHE / f"filled-{'-'.join(map(str, AMOUNTS.values()))}.sql"
     address = ["-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres"]
     if not dump.exists():
         crm.admin("migrate")
-        crm.admin("seed_data", *SEED)
+        amounts = (word for name, number in AMOUNTS.items() for word in (f"--{name}", str(number)))
+        crm.admin("seed_data", "--email", ADMIN, *amounts)
         partial = dump.with_suffix(".partial")
         subprocess.run(["pg_dump", *address, "-f", partial, crm.database], check=True)
         partial.rename(dump)
