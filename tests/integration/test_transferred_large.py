@@ -13,7 +13,7 @@ import orjson
 import pytest
 from sqlalchemy import select
 from transferring import Provider, providing
-from visits import standing
+from visits import stack_with
 from workers import Deployment, children, command, until
 
 from portability.database import models
@@ -37,8 +37,8 @@ def test_a_large_transfer_takes_little_memory_on_both_sides(tmp_path: Path) -> N
     """Three kills of the receiving side: hardly a byte is sent twice, and no process needs more than 200 MB."""
     size = int(os.environ.get("TRANSFER_MB", "2000")) * MB
     # A fork of a process with all modules has their memory too: here each is an interpreter of its own.
-    stack = standing(tmp_path / "a", forks_children=False, VOLUME_BYTES=str(size // 5))
-    with stack as (here, _url), providing() as other:
+    alone = Deployment(tmp_path / "a", {"CLOCK_SECONDS": "0.3", "VOLUME_BYTES": str(size // 5)})
+    with stack_with(alone) as (here, _url), providing() as other:
         export_id = exported_tenant(here, size)
         url = offered(here, other, export_id)
         view = here.json("show", export_id)

@@ -30,9 +30,15 @@ class VisitedStack:
 
 
 @contextmanager
-def standing(folder: Path, *, forks_children: bool = True, **settings: str) -> Iterator[tuple[Deployment, str]]:
+def standing(folder: Path, **settings: str) -> Iterator[tuple[Deployment, str]]:
     """`portability up` on a folder, and where its pages are."""
-    here = Deployment(folder, {"CLOCK_SECONDS": "0.3", **settings}, forks_children=forks_children)
+    with stack_with(Deployment(folder, {"CLOCK_SECONDS": "0.3", **settings}, forks_children=True)) as stack:
+        yield stack
+
+
+@contextmanager
+def stack_with(here: Deployment) -> Iterator[tuple[Deployment, str]]:
+    """`portability up` with a deployment's settings, and where its pages are."""
     up = here.start("up", "--workers", "1")
     try:
         until(lambda: here.log.exists() and "open http://" in here.log.read_text(), "the pages are up")
