@@ -192,13 +192,14 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
 
 def _of_system(error: OSError) -> PortabilityError:
     """Return an error of the operating system about the caller's folders and output. Raises what is anything else."""
-    seen = f"cannot use {error.filename}" if error.filename is not None else "cannot write"
+    is_named = error.filename is not None
+    seen = f"cannot use {error.filename}" if is_named else "cannot write"
     if error.errno in FULL:
         return StorageFull(f"{seen}: {error.strerror}")
-    if error.filename is None and error.errno not in UNUSABLE:
-        raise error
-    hint = "check the paths of the command, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
-    return BadInput(f"{seen}: {error.strerror}", hint=hint)
+    if is_named or error.errno in UNUSABLE:
+        hint = "check the paths of the command, PORTABILITY_DIR and PORTABILITY_KEYS_DIR"
+        return BadInput(f"{seen}: {error.strerror}", hint=hint)
+    raise error
 
 
 def _load_settings() -> Settings:

@@ -166,9 +166,11 @@ def items_at(expression: str, answer: JSON) -> list[Any]:
     for name in _leading(_compiled(expression).parsed):
         if not isinstance(value, Mapping) or name not in value:
             raise ValueError(f"it has no {name!r}, which `items` names; for a list that may be missing: {name} || `[]`")
-        value = value[name]
-        if value is None:
-            return []
+        match value[name]:
+            case None:
+                return []
+            case inner:
+                value = inner
     return find_all(expression, answer)
 
 

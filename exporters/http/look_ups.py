@@ -24,7 +24,7 @@ def find_identities(name: str, tenant: str | None, form: IdentityForm, reading: 
         for spelling in matching.spellings(form.asked, asked.value):
             page = reading.client.json(reading.call(what, form, {form.asked: spelling, "tenant": asked.tenant}))
             try:
-                for item in [] if page is None else items_at(form.items, page.value):
+                for item in items_at(form.items, page.value) if page else ():
                     if _is_asked(form, item, asked, reading, what) and (hit := _hit(name, tenant, form, item, asked)):
                         hits[hit] = None
             except ValueError as error:

@@ -35,7 +35,7 @@ class Rows(Sequence[Record]):
         numbers: frozenset[str] = frozenset(),
     ) -> None:
         self._columns = columns
-        self._count = lines.count(b"\n") if columns is None else len(columns[0])
+        self._count = len(columns[0]) if columns else lines.count(b"\n")
         self._numbers = numbers
         self.names = names
         self.lines = lines

@@ -128,13 +128,12 @@ def _changed(table: Table, rows: Rows, stored: Rows, narrow: Collection[str]) ->
     """Return the rows that are not stored, or whose values a column has rounded or cut."""
     found: dict[str, RowRefusal] = {}
     for identifier, row in rows.items():
-        kept = stored.get(identifier)
-        if kept is None:
+        if identifier in stored:
+            for name in narrow:
+                if name in row and not is_same(table.c[name], stored[identifier][name], row[name]):
+                    found[identifier] = RowRefusal(name, Reason.NOT_EXACT)
+        else:
             found[identifier] = RowRefusal(None, Reason.CONSTRAINT)
-            continue
-        for name in narrow:
-            if name in row and not is_same(table.c[name], kept[name], row[name]):
-                found[identifier] = RowRefusal(name, Reason.NOT_EXACT)
     return found
 
 
