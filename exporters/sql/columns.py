@@ -119,10 +119,10 @@ class as_number(FunctionElement[Any]):  # noqa: N801  # named like an SQL functi
 
 @compiles(as_number, "mysql", "mariadb")
 def _as_number_mysql(element: as_number, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
-    number = f"({compiler.process(element.clauses, **options)} + 0e0)"
+    stored = compiler.process(element.clauses, **options)
     if not any(isinstance(clause.type, Single) for clause in element.clauses):
-        return number.replace("0e0", "0")
-    written = f"(CONCAT({compiler.process(element.clauses, **options)}) + 0e0)"
+        return f"({stored} + 0)"
+    number, written = f"({stored} + 0e0)", f"(CONCAT({stored}) + 0e0)"
     # Half of the distance between two numbers of single precision.
     half = f"POW(2, FLOOR(LOG2(ABS({number}))) - 24)"
     return f"CASE WHEN ABS({written} - {number}) < {half} THEN {written} ELSE {number} END"

@@ -164,6 +164,12 @@ def test_numbers_of_single_precision_keep_their_digits(read_from: Callable[[str]
     assert [struct.pack("f", one) for one in found] == [struct.pack("f", float(value)) for value in stored]
 
 
+def test_bits_have_any_name(read_from: Callable[[str], Read]) -> None:
+    """The name of a column is no part of the arithmetic with it."""
+    (record,), missing = read_from("mysql")(table_of("x0e0 bit(9)", "b'100000001'"), {"n": ("x0e0", "integer")})
+    assert (record, missing) == ({"n": 257}, [])
+
+
 def test_bits_are_truths_and_integers(read_from: Callable[[str], Read]) -> None:
     """MariaDB gives bits as bytes: a single bit is a truth, several are an integer, and as text it is written."""
     records, gaps = read_from("mysql")(
