@@ -165,7 +165,7 @@ def test_numbers_of_single_precision_keep_their_digits(read_from: Callable[[str]
 
 
 def test_bits_have_any_name(read_from: Callable[[str], Read]) -> None:
-    """The name of a column is no part of the arithmetic with it."""
+    """A column may have any name: arithmetic with its values leaves the name alone."""
     (record,), missing = read_from("mysql")(table_of("x0e0 bit(9)", "b'100000001'"), {"n": ("x0e0", "integer")})
     assert (record, missing) == ({"n": 257}, [])
 
