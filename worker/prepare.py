@@ -202,7 +202,8 @@ def write_plan(context: WorkerContext, claim: Claim, unplanned: SliceJob) -> tup
         return None
     own = [run.to_json() for run in divided.own]
     covered = coverage.of_plan(context, unplanned.plan, unplanned.patience)
-    of_slice = {"readings": own, "large": division.is_large(context, divided)}
+    version = slices.planned_version(claim.slice["version"], unplanned.plan.datasets)
+    of_slice = {"readings": own, "large": division.is_large(context, divided), "version": version}
     of_export: dict[str, Any] = {
         "open_slices": len(divided.cut),
         "reviewed": unplanned.reviewed,

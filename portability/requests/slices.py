@@ -20,6 +20,8 @@ READINGS_VERSION = 2
 """The version in which readings and positions have their present form."""
 READINGS_VERSION_FORMATS = frozenset({"jsonl", "csv", "vcon"})
 """The formats of archives that workers of this version know."""
+LATER_DATASETS = frozenset({("portability", "notes"), ("portability", "received_transfers")})
+"""Exporters and datasets that workers of `READINGS_VERSION` do not know: they would fail an export that has them."""
 
 Frozen = Mapping[str, Any]
 """A reading in the form of the row (worker/plan/position.py)."""
@@ -46,9 +48,9 @@ def open_first(connection: Connection, export_id: str, tenant: str | None) -> No
     this, other = EXPORT.alias(), EXPORT.alias()
     of_subject = (other.c.subject_ref == this.c.subject_ref, other.c.id != export_id)
     earlier = exists().where(*of_subject, other.c.state.in_(ONGOING))
-    asked = select(this.c.formats, earlier.label("is_further")).where(this.c.id == export_id)
-    formats, is_further = connection.execute(asked).one()
-    row = _row(export_id, 0, group(tenant), _version(formats))
+    asked = select(this.c.formats, this.c.feed_id, earlier.label("is_further")).where(this.c.id == export_id)
+    formats, feed, is_further = connection.execute(asked).one()
+    row = _row(export_id, 0, group(tenant), VERSION if feed else _version(formats))
     connection.execute(insert(SLICE).values(row | {"further": is_further}))
 
 
@@ -56,9 +58,17 @@ def _version(formats: Sequence[str]) -> int:
     """Return the version of an export's rows: the oldest whose workers know its formats.
 
     While two releases run, and after a way back, a worker of the earlier release would fail an export whose formats it
-    does not know.
+    does not know, and would read the whole archive for a feed.
     """
     return READINGS_VERSION if READINGS_VERSION_FORMATS.issuperset(formats) else VERSION
+
+
+def planned_version(version: int, datasets: Iterable[tuple[str, str]]) -> int:
+    """Return the version of an export's rows once its plan has these exporters and datasets.
+
+    Earlier, an export is of no release yet: whichever worker plans it leaves out what it does not know.
+    """
+    return version if LATER_DATASETS.isdisjoint(datasets) else VERSION
 
 
 def enter_turns(connection: Connection, tenant: str) -> None:

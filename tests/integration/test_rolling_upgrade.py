@@ -67,6 +67,7 @@ CREATE TABLE before_upgrade.alembic_version (version_num varchar(32) PRIMARY KEY
 INSERT INTO before_upgrade.alembic_version VALUES ('0008_recipients');
 """
 """docs/upgrading.md, going back: old processes find the revision that they know, and the tables as they are."""
+FORWARD = "DROP SCHEMA before_upgrade CASCADE"
 
 
 @dataclass
@@ -91,6 +92,12 @@ class TwoReleases:
     def states(self) -> Counter[str]:
         with reading(self.engine) as connection:
             return Counter(connection.scalars(select(EXPORT.c.state)))
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Which exports failed, and why."""
+        with reading(self.engine) as connection:
+            failed = select(EXPORT.c.id, EXPORT.c.error_message).where(EXPORT.c.state == "failed")
+            return [(identifier, message) for identifier, message in connection.execute(failed)]
 
     def volumes(self, identifier: str) -> int:
         """How many volumes of an export are stored."""
@@ -117,6 +124,7 @@ class TwoReleases:
     def all_ready(self) -> None:
         """Wait until all exports have ended; each is ready."""
         until(lambda: self.states().keys() <= ENDED, "all exports end", seconds=240)
+        assert self.faults() == []
         assert self.states() == {"ready": len(self.asked)}
 
     def all_verified(self, folder: Path) -> None:
@@ -192,10 +200,10 @@ def subjects(source_url: str) -> tuple[list[str], list[str]]:
 @pytest.mark.system
 @pytest.mark.timeout(900)
 def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, tmp_path: Path) -> None:
-    """Database first, then new processes beside old, then new alone, then old again on the new schema.
+    """Database first, then new processes beside old, new alone, old again on the new schema, and at the end new again.
 
     Each phase begins with exports under way. All become ready, the audit log is whole, and both releases verify each
-    archive.
+    archive. What the new release had begun for people waits for it, while the old release is back.
     """
     (first, second, third, fourth), people = subjects(both.source_url)
     both.old.run("db", "upgrade")
@@ -216,10 +224,14 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
         both.ready(with_forms)
         (switch,) = both.ask(both.new, fourth)
         both.half_way(switch)
-        go_back(both.url)
+        both.ask(both.new, *people[13:17])
+        execute(both.url, BACK)
         with at_work(both.old, PORTABILITY_DATABASE_URL=f"{both.url}?options=-csearch_path%3Dbefore_upgrade%2Cpublic"):
             new_processes.close()
-            both.ask(both.old, *people[11:13])
+            both.ready([switch, *both.ask(both.old, *people[11:13])])
+            assert both.faults() == []
+        execute(both.url, FORWARD)
+        with at_work(both.new):
             both.all_ready()
     both.all_verified(tmp_path / "fetched")
     audit.chain_all(both.engine)
@@ -227,6 +239,6 @@ def test_no_export_fails_during_an_upgrade_and_the_way_back(both: TwoReleases, t
         assert audit.verify(connection).ok
 
 
-def go_back(url: str) -> None:
+def execute(url: str, statements: str) -> None:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
-        connection.execute(BACK.encode())
+        connection.execute(statements.encode())

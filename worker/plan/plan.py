@@ -72,6 +72,11 @@ class ExportPlan:
     lines: tuple[PlanLine, ...]
     omissions: tuple[Omission, ...]
 
+    @property
+    def datasets(self) -> Iterator[tuple[str, str]]:
+        """Exporter and dataset of each line."""
+        return ((line.exporter, line.dataset.name) for line in self.lines)
+
 
 def make(
     profile: Profile,
