@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
+    BINARY,
+    JSON,
+    VARBINARY,
+    BigInteger,
     Boolean,
     ColumnElement,
+    Date,
+    DateTime,
     Enum,
+    Float,
     Integer,
+    Interval,
     LargeBinary,
+    Numeric,
     String,
     Text,
+    Time,
     Uuid,
     and_,
+    bindparam,
     cast,
     false,
+    type_coerce,
 )
-from sqlalchemy.dialects.postgresql import CITEXT
+from sqlalchemy.dialects.postgresql import CITEXT, DOMAIN, INET, OID
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from portability.api import Subject, SubjectKind
 
 REQUESTED = frozenset({"user_id", "tenant_id"})
 """Kinds of identities that a request names."""
+
+
+_NO_IDS = (ARRAY, BINARY, Boolean, Date, DateTime, INET, Interval, JSON, LargeBinary, OID, Time, VARBINARY)
+
+
+def can_be_id(kind: TypeEngine[Any]) -> bool:
+    """Return whether a column of this type can be compared with an id, which is a text."""
+    return not isinstance(_plain(kind), _NO_IDS)
 
 
 def own(subject: Subject, kind: str, *, verified: bool = True) -> tuple[str, ...]:
@@ -52,9 +75,15 @@ def fitting(column: ColumnElement[Any], values: Sequence[str]) -> Sequence[Any]:
 
     A number or UUID that is written in another way is another identity: `007` is not 7.
     """
-    kind = column.type
-    if isinstance(kind, Integer):
-        return [int(value) for value in values if value.lstrip("-").isascii() and str(_integer(value)) == value]
+    kind = _plain(column.type)
+    if isinstance(kind, Integer | Numeric | Float):
+        numbers = [int(value) for value in values if value.lstrip("-").isascii() and str(_integer(value)) == value]
+        if isinstance(kind, Numeric):
+            return [Decimal(number) for number in numbers]
+        if isinstance(kind, Float):
+            return [float(number) for number in numbers if abs(number) <= 1 << 53]
+        bits = 64 if getattr(kind, "unsigned", False) else 63
+        return [number for number in numbers if -(1 << 63) <= number < 1 << bits]
     if isinstance(kind, Enum):
         return [value for value in values if value in kind.enums]
     if isinstance(kind, Uuid):
@@ -63,11 +92,19 @@ def fitting(column: ColumnElement[Any], values: Sequence[str]) -> Sequence[Any]:
 
 
 def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Return the condition that a column has one of the values; texts are compared by their bytes."""
-    if isinstance(column.type, CITEXT):
+    """Return the condition that a column has one of the values; texts are compared by their bytes.
+
+    However many there are, the statement is the same, so that it is compiled once.
+    """
+    kind = _plain(column.type)
+    if isinstance(column.type, DOMAIN):
+        column = type_coerce(column, kind)  # a parameter of the domain would have to fulfil its conditions
+    if isinstance(kind, CITEXT):
         column = cast(column, Text)  # it ignores case
-    same = column == values[0] if len(values) == 1 else column.in_(values)
-    if not all(isinstance(value, str) for value in values) or isinstance(column.type, Uuid):
+    # As 64 bits: the database refuses a parameter of a smaller column's type that is larger.
+    bound = bindparam(None, values, type_=BigInteger(), expanding=True) if isinstance(kind, Integer) else values
+    same = column.in_(bound)
+    if not all(isinstance(value, str) for value in values) or isinstance(kind, Uuid):
         return same
     return same_bytes(same, cast(column, LargeBinary).in_([value.encode() for value in values]))
 
@@ -106,6 +143,13 @@ def _same_bytes(element: same_bytes, compiler: SQLCompiler, **options: Any) -> s
 def _same_bytes_mysql(element: same_bytes, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
     # The first comparison can use an index.
     return f"({compiler.process(and_(*element.clauses), **options)})"
+
+
+def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type of the values: that of a domain, or that a type of the exporter stands for."""
+    if isinstance(kind, TypeDecorator):
+        return _plain(kind.impl_instance)
+    return _plain(kind.data_type) if isinstance(kind, DOMAIN) else kind
 
 
 def _integer(text: str) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import pytest
-import servers
+from source_accounts import owner_and_reader
 from sqlalchemy import Engine, create_engine
 
 from exporters.maps.reading import MapText
@@ -41,19 +41,7 @@ def urls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """Makes a database: its address for its owner, and for an account that can only read."""
 
     def make(database: str) -> tuple[str, str]:
-        if database == "sqlite":
-            url = f"sqlite:///{tmp_path_factory.mktemp('shop') / 'shop.db'}"
-            return url, url
-        if database == "mysql":
-            maria: servers.MariaDB = request.getfixturevalue("mariadb_server")
-            name = maria.create_database()
-            return maria.url(name), maria.url(name, name, password="reader")
-        server: servers.Postgres = request.getfixturevalue("pg_server")
-        name = server.create_database()
-        with server.connect(name) as connection:
-            connection.execute(f"create role reader_{name} login")
-            connection.execute(f"alter default privileges grant select on tables to reader_{name}")
-        return server.url(name), server.url(name).replace("postgres@", f"reader_{name}@")
+        return owner_and_reader(request, database, tmp_path_factory.mktemp("shop"))
 
     return make
 

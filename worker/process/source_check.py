@@ -11,7 +11,7 @@ import structlog
 
 from portability.api import BadInput, Dataset, Exporter, PreparedExporter, ResolvingExporter, Selection, Subject
 from portability.api.errors import SourceError, SourceUnavailable
-from worker.process.warm_up import PROFILES, synthetic_subject
+from worker.process.synthetic_subjects import PROFILES, synthetic_subjects
 from worker.read.reader import SourcePatience, source_fault
 
 log = structlog.get_logger()
@@ -52,12 +52,12 @@ def _faults(name: str, exporter: Exporter, patience: SourcePatience) -> Iterator
 
 def _calls(name: str, exporter: Exporter) -> Iterator[tuple[str, Callable[[], object]]]:
     for kind in sorted(exporter.subject_kinds & PROFILES.keys()):
-        subject = synthetic_subject(kind)
-        if isinstance(exporter, ResolvingExporter):
-            yield f"{name}: identities()", partial(exporter.identities, subject)
-        for dataset in exporter.datasets:
-            if dataset.subject_kinds is None or kind in dataset.subject_kinds:
-                yield f"{name}/{dataset.name}", partial(_read_one, exporter, subject, dataset)
+        for subject, _ in synthetic_subjects(kind, {name: exporter}):
+            if isinstance(exporter, ResolvingExporter):
+                yield f"{name}: identities()", partial(exporter.identities, subject)
+            for dataset in exporter.datasets:
+                if dataset.subject_kinds is None or kind in dataset.subject_kinds:
+                    yield f"{name}/{dataset.name}", partial(_read_one, exporter, subject, dataset)
 
 
 def _read_one(exporter: Exporter, subject: Subject, dataset: Dataset) -> None:

@@ -17,9 +17,8 @@ import structlog
 
 from archive.parts import VolumeMetadata
 from archive.write.volume import Volume
-from portability.api import Identity, Selection, Subject, SubjectKind
+from portability.api import Selection, Subject, SubjectKind
 from portability.api.errors import PortabilityError, SourceStalled
-from portability.api.nouns import first_identity
 from portability.law.profiles import Profile
 from portability.people import resolution
 from portability.plugins import load_document_formats, load_formats, load_forms
@@ -35,6 +34,7 @@ from worker.plan import plan
 from worker.plan.position import Position, Reading
 from worker.process import synthetic_export
 from worker.process.synthetic_export import SYNTHETIC
+from worker.process.synthetic_subjects import PROFILES, synthetic_subjects
 from worker.read import bounded_calls, identities
 from worker.read.bounded_calls import Check
 from worker.read.reader import SourcePatience
@@ -43,12 +43,6 @@ from worker.write.collect import fill
 from worker.write.open_volume import OpenVolume, SliceJob, VolumeLimits
 
 log = structlog.get_logger()
-PROFILES = {
-    SubjectKind.USER: Profile.ACCESS,
-    SubjectKind.CONTACT: Profile.ACCESS,
-    SubjectKind.TENANT: Profile.SWITCH,
-    SubjectKind.EMAIL: Profile.ACCESS,
-}
 SECONDS_MAX = 30.0
 """Time limit, so that a hanging source does not delay the start for longer."""
 THREAD_SECONDS = 1.0
@@ -86,20 +80,8 @@ def _ask(name: str, call: Callable[[], None]) -> None:
 def _read_sources(context: WorkerContext) -> None:
     check = _deadline(time.monotonic() + SECONDS_MAX)
     for kind, profile in PROFILES.items():
-        _read(context, synthetic_subject(kind), profile, check)
-
-
-def synthetic_subject(kind: SubjectKind) -> Subject:
-    """Return a subject that does not exist, with all identities by which exporters select."""
-    tenant = SYNTHETIC if kind in {SubjectKind.CONTACT, SubjectKind.TENANT} else None
-    identities = [first_identity(kind, SYNTHETIC, tenant)]
-    if kind is not SubjectKind.TENANT:
-        identities += [
-            Identity("account", "email", SYNTHETIC, verified=True, tenant=tenant),
-            Identity("crm", "contact_id", SYNTHETIC, verified=True, tenant=SYNTHETIC),
-            Identity("crm", "phone", SYNTHETIC, verified=True, tenant=SYNTHETIC),
-        ]
-    return Subject(kind, tenant, SYNTHETIC, tuple(dict.fromkeys(identities)))
+        for subject, exporters in synthetic_subjects(kind, context.exporters):
+            _read(replace(context, exporters=exporters), subject, profile, check)
 
 
 def _deadline(ends_at: float) -> Check:

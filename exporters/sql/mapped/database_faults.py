@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from exporters.maps.reading import MapFault
+from exporters.sql.identifiers import can_be_id
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.field_columns import type_fault
@@ -66,15 +67,25 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
         dataset, name = form.dataset[int(used.path[1])], str(used.path[3])
         if fault := type_fault(dataset.fields[name].type, found):
             yield MapFault((*used.path[:4], "type"), f"{name}: {fault}")
+    else:
+        yield from _wrong_type(used, found, kind)
+
+
+def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[MapFault]:
+    what = f"{used.column!r} of {used.table} is {found.name_of_type}"
+    if used.use is ColumnNeed.ID:
+        if not can_be_id(found.type):
+            hint = "name a view that writes it as a text, such as hex(id) or encode(id, 'hex')"
+            yield MapFault(used.path, f"{what}: it is compared with no id", hint)
     elif used.use is ColumnNeed.TRANSACTION:
         if kind != POSTGRESQL:
             yield MapFault(used.path, f"{kind} has no numbers of transactions that show open transactions", "use `at`")
         elif found.name_of_type not in TRANSACTIONS:
-            yield MapFault(used.path, f"{used.column!r} of {used.table} is {found.name_of_type}, not xid8 or bigint")
+            yield MapFault(used.path, f"{what}, not xid8 or bigint")
     elif used.use in TIMES and kind == SQLITE and field_type(found.type) is FieldType.STRING:
         return  # SQLite has no type for times
     elif used.use in ALLOWED and field_type(found.type) not in ALLOWED[used.use]:
-        yield MapFault(used.path, f"{used.column!r} of {used.table} is {found.name_of_type}, not {used.use}")
+        yield MapFault(used.path, f"{what}, not {used.use}")
 
 
 def _order(place: int, dataset: SqlDatasetForm, table: FoundTable) -> Iterator[MapFault]:

@@ -31,6 +31,8 @@ class ColumnNeed(StrEnum):
     MARK = "a time or truth value"
     """It marks a row: by a time that is set, or by true."""
     NUMBER = "an integer"
+    ID = "an id"
+    """It is compared with an identity of the subject, or with its tenant."""
     TRANSACTION = "the number of a transaction"
     FIELD = "a field"
     WITHHELD = "a withheld column"
@@ -81,7 +83,8 @@ def used_tables(form: SqlSourceForm) -> Iterator[UsedTable]:
 def used_columns(form: SqlSourceForm) -> Iterator[UsedColumn]:
     """Yield every column that is read, each time it is named."""
     if form.session.tenants is not None:
-        yield UsedColumn(("session", "tenants", "column"), form.session.tenants.table, form.session.tenants.column)
+        tenants = form.session.tenants
+        yield UsedColumn(("session", "tenants", "column"), tenants.table, tenants.column, ColumnNeed.ID)
     if form.people is not None:
         yield from _of_people("people", form.people, ("key", "tenant", "name"))
         if form.people.until is not None:
@@ -92,7 +95,7 @@ def used_columns(form: SqlSourceForm) -> Iterator[UsedColumn]:
         yield from _of_outbox(form.changes.outbox)
     for place, look_up in enumerate(form.identity):
         found = [(name, getattr(look_up, name)) for name in ("column", "value", "tenant")]
-        uses = [UsedColumn((name,), look_up.table, column) for name, column in found if column is not None]
+        uses = [UsedColumn((name,), look_up.table, column, ColumnNeed.ID) for name, column in found if column]
         if isinstance(look_up.verified, str):
             uses.append(UsedColumn(("verified",), look_up.table, look_up.verified, ColumnNeed.MARK))
         yield from _below(("identity", place), (*uses, *_conditions(look_up.table, look_up.where)))
@@ -111,7 +114,7 @@ def _of_outbox(outbox: OutboxForm) -> Iterator[UsedColumn]:
 
 def _of_people(part: str, stated: PeopleForm | AccountsForm, keys: Sequence[str]) -> Iterator[UsedColumn]:
     for key in keys:
-        yield UsedColumn((part, key), stated.table, getattr(stated, key))
+        yield UsedColumn((part, key), stated.table, getattr(stated, key), ColumnNeed.ID)
     for kind, columns in stated.addresses.items():
         yield UsedColumn((part, "addresses", kind, "column"), stated.table, columns.column)
         yield UsedColumn((part, "addresses", kind, "since"), stated.table, columns.since, ColumnNeed.TIME)
@@ -126,7 +129,7 @@ def _of_dataset(dataset: SqlDatasetForm) -> Iterator[UsedColumn]:
     yield from (UsedColumn(("withheld", name), table, name, ColumnNeed.WITHHELD) for name in dataset.withheld)
     yield from (UsedColumn(("order",), table, name) for name in dataset.order)
     times = (("created", ColumnNeed.TIME), ("changed", ColumnNeed.TIME), ("deleted", ColumnNeed.MARK))
-    for key, use in (("tenant", ColumnNeed.ANY), *times):
+    for key, use in (("tenant", ColumnNeed.ID), *times):
         if (column := getattr(dataset, key)) is not None:
             yield UsedColumn((key,), table, column, use)
     if dataset.retention is not None:
@@ -150,7 +153,7 @@ def _of_join(dataset: SqlDatasetForm) -> Iterator[UsedColumn]:
         return
     found = [UsedColumn(("key",), dataset.table, join.key), UsedColumn(("here",), join.table, join.here)]
     if join.tenant is not None:
-        found.append(UsedColumn(("tenant",), join.table, join.tenant))
+        found.append(UsedColumn(("tenant",), join.table, join.tenant, ColumnNeed.ID))
     yield from _below(("join",), (*found, *_conditions(join.table, join.where)))
     for name, field in dataset.fields.items():
         if field.joined is not None:
@@ -179,9 +182,9 @@ def _of_step(form: SqlSourceForm, dataset: SqlDatasetForm, way: RowsForm) -> Ite
         table = step.table
         yield UsedColumn((*at, "here"), table, step.here)
         if step.tenant is not None:
-            yield UsedColumn((*at, "tenant"), table, step.tenant)
+            yield UsedColumn((*at, "tenant"), table, step.tenant, ColumnNeed.ID)
         yield from _below(at, _conditions(table, step.where))
-    yield UsedColumn(("column",), table, way.column)
+    yield UsedColumn(("column",), table, way.column, ColumnNeed.ID if way.identities else ColumnNeed.ANY)
     if way.dataset is not None:
         table = next(one.table for one in form.dataset if one.name == way.dataset)
         yield UsedColumn(("key",), table, way.key)

@@ -17,6 +17,7 @@ from portability.database import models
 from portability.database.engine import reading
 from portability.sources import PlatformSources
 from portability.storage.local import LocalStorage
+from worker.process.synthetic_subjects import PROFILES
 from worker.process.warm_up import warm_process
 
 
@@ -56,6 +57,13 @@ def test_a_rehearsal_does_what_jobs_do(tmp_path: Path) -> None:
 
     assert {0, 1, 2} <= set(read)
     assert len(_environment.cache or ()) > 1
+
+
+def test_interfaces_are_read_once(tmp_path: Path) -> None:
+    """Ids of other forms are for databases: an interface would be called three times as often."""
+    read: list[int] = []
+    rehearsed(tmp_path, MadeUpExporter(things(1), on_batch=read.append))
+    assert len(read) == len(PROFILES) == 4
 
 
 def test_a_source_that_is_away_does_not_keep_a_worker_from_its_start(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""The check of sources reads each dataset as an export would, whatever the types of the columns with ids are."""
+
+from __future__ import annotations
+
+import pytest
+import servers
+
+from exporters.maps.reading import MapText
+from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
+from exporters.sql.mapped.exporter import MappedExporter, MappedSection
+from exporters.sql.mapped.kind import kind
+from portability.testing import MemoryFiles, SampleSources
+from worker.process import source_check
+from worker.read.reader import SourcePatience
+
+MAP = """
+title = "Shop"
+role = "controller"
+kinds = ["user"]
+[[dataset]]
+name = "orders"
+title = "Orders"
+description = "Your orders."
+provenance = "provided"
+table = "orders"
+rows = [{ column = "customer", identities = ["NAMED"] }]
+fields.id = { type = "integer", text = "Id." }
+"""
+TYPES = ("text", "char(12)", "varchar(9)", "bigint", "integer", "smallint", "numeric(12)", "uuid")
+
+
+@pytest.mark.parametrize("named", ["user_id", "customer_no"])
+@pytest.mark.parametrize("column_type", TYPES)
+def test_a_right_is_missing_for_ids_of_each_type(pg_server: servers.Postgres, column_type: str, named: str) -> None:
+    """A text is compared with no column of numbers: the check would read nothing, and say that all is well."""
+    name = pg_server.create_database()
+    with pg_server.connect(name) as connection:
+        connection.execute(f"create table orders (id integer primary key, customer {column_type})")
+        connection.execute(f"create role {name} login")
+    backend, address = kind_of(pg_server.url(name).replace("postgres@", f"{name}@"), "url")
+    engine = open_database(backend, address, 60)
+    sources = SectionSources(engine, SampleSources(engine, MemoryFiles({})))
+    text = MapText("shop.toml", MAP.replace("NAMED", named))
+    exporter = MappedExporter(MappedSection("shop", kind.parse(text), backend, sources))
+
+    found = source_check.refusals({"shop": exporter}, SourcePatience(retries=0, seconds=60))
+    with pg_server.connect(name) as connection:
+        connection.execute(f"grant select on orders to {name}")
+    after = source_check.refusals({"shop": exporter}, SourcePatience(retries=0, seconds=60))
+    engine.dispose()
+
+    assert {what: fault.code for what, fault in found.items()} == {"shop/orders": "source_refused"}
+    assert "42501" in str(found["shop/orders"])
+    assert after == {}

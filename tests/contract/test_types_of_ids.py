@@ -1,0 +1,117 @@
+"""Columns of each type that can name a person: its id finds its rows, and another id finds none, without a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from source_accounts import owner_and_reader
+from sqlalchemy import Engine, create_engine
+
+from exporters.maps.reading import MapText
+from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
+from exporters.sql.mapped.exporter import MappedExporter, MappedSection
+from exporters.sql.mapped.kind import kind
+from portability.api import BadInput, Selection, SubjectKind
+from portability.testing import MemoryFiles, SampleSources, sample_subject
+
+Owned: TypeAlias = Callable[[str], Sequence[int]]
+"""Returns the rows of the account with this id."""
+MAP = """
+title = "Shop"
+role = "controller"
+kinds = ["user"]
+[[dataset]]
+name = "orders"
+title = "Orders"
+description = "Your orders."
+provenance = "provided"
+table = "orders"
+rows = [{ column = "who", identities = ["user_id"] }]
+fields.id = { type = "integer", text = "Id." }
+"""
+UUID = "0b3c7c0e-6c1f-4f2e-9a51-1f6c2f1f7f10"
+BEYOND = ("99999999999", "9223372036854775808", "-5", "1" + "0" * 30)
+OTHERS = ("usr_1", "007", "7.0", "７", "7 ", "", UUID, UUID.upper(), "\u200f7")  # noqa: RUF001  # a wide digit differs from a digit
+NUMBERS = {
+    "postgresql": ["smallint", "integer", "bigint", "numeric(12)", "numeric", "customer_no"],
+    "mysql": ["tinyint", "smallint unsigned", "int", "bigint", "bigint unsigned", "decimal(12,0)"],
+    "sqlite": ["integer", "bigint", "numeric", "decimal(12)"],
+}
+
+
+@pytest.fixture
+def owned(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str, str, str], Owned]]:
+    """Makes a table with two orders, whose column `who` has this type; the second is of this account."""
+    engines: list[Engine] = []
+
+    def of(database: str, column_type: str, written: str) -> Owned:
+        owner, reader = owner_and_reader(request, database, tmp_path)
+        made = create_engine(owner)
+        with made.begin() as connection:
+            if database == "postgresql":
+                connection.exec_driver_sql("create domain customer_no as bigint check (value > 0)")
+            connection.exec_driver_sql(f"create table orders (id integer primary key, who {column_type})")
+            connection.exec_driver_sql(f"insert into orders values (1, null), (2, {written})")  # noqa: S608  # of this test alone
+        backend, address = kind_of(reader, "url")
+        engine = open_database(backend, address, 60)
+        engines.extend([made, engine])
+        sources = SectionSources(engine, SampleSources(engine, MemoryFiles({})))
+        section = MappedSection("shop", kind.parse(MapText("shop.toml", MAP)), backend, sources)
+        exporter = MappedExporter(section)
+        exporter.prepare()
+
+        def rows(identifier: str) -> list[int]:
+            subject = sample_subject(SubjectKind.USER, identifier)
+            batches = list(exporter.export(subject, exporter.datasets[0], Selection()))
+            assert [gap for batch in batches for gap in batch.gaps] == []
+            counted = exporter.count(subject, exporter.datasets[0], Selection()).records
+            found = [record["id"] for batch in batches for record in batch.records]
+            assert counted == len(found)
+            return [int(str(one)) for one in found]
+
+        return rows
+
+    yield of
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.mark.parametrize(("database", "column_type"), [(name, one) for name, types in NUMBERS.items() for one in types])
+def test_numbers_name_a_person(owned: Callable[[str, str, str], Owned], database: str, column_type: str) -> None:
+    """A number beyond the column's type, or another notation, is another id: it finds nothing, and nothing fails."""
+    rows = owned(database, column_type, "7")
+    assert rows("7") == [2]
+    assert {other: rows(other) for other in (*OTHERS, *BEYOND) if rows(other)} == {}
+
+
+@pytest.mark.parametrize(
+    ("database", "column_type"),
+    [
+        *(("postgresql", one) for one in ("uuid", "text", "char(40)", "varchar(36)")),
+        *(("mysql", one) for one in ("char(40)", "varchar(36)", "uuid")),
+        *(("sqlite", one) for one in ("text", "char(36)", "varchar(36)")),
+    ],
+)
+def test_texts_name_a_person(owned: Callable[[str, str, str], Owned], database: str, column_type: str) -> None:
+    """A UUID in lower case, in a column for UUIDs or for texts."""
+    rows = owned(database, column_type, f"'{UUID}'")
+    assert rows(UUID) == [2]
+    assert {other: rows(other) for other in (*OTHERS, *BEYOND) if other != UUID and rows(other)} == {}
+
+
+@pytest.mark.parametrize(
+    ("database", "column_type", "written"),
+    [
+        *(("postgresql", "bytea", r"'\x0b3c'"), ("postgresql", "jsonb", "'7'"), ("postgresql", "text[]", "'{7}'")),
+        *(("mysql", "binary(16)", "'7'"), ("mysql", "datetime", "'2026-01-01'"), ("sqlite", "blob", "x'07'")),
+    ],
+)
+def test_what_is_no_id_is_refused_in_advance(
+    owned: Callable[[str, str, str], Owned], database: str, column_type: str, written: str
+) -> None:
+    """The map says so at its check, with the type; before, each export had a gap instead of the rows."""
+    with pytest.raises(BadInput, match=r"'who' of orders is \S+: it is compared with no id"):
+        owned(database, column_type, written)
