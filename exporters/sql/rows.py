@@ -18,7 +18,7 @@ from exporters.sql.cursors import as_written, stored, within
 from exporters.sql.files import StatedFile, stated_file
 from exporters.sql.marks import MarkedRows, Marks, marked
 from exporters.sql.source import TableSource
-from exporters.sql.values import CONVERTERS, NOT_JSON, exact, field_type
+from exporters.sql.values import CONVERTERS, NOT_JSON, WITHOUT_CHARACTERS, decoded, exact, field_type
 from portability.api import JSON, Cursor, FieldType, Gap, Record, Selection, Slice, Subject
 
 Row: TypeAlias = Sequence[Any]
@@ -114,12 +114,14 @@ def read(source: TableSource, rows: Sequence[Row], marks: Collection[str] = ()) 
     """Convert a query's rows, column by column: most columns need no check of single values."""
     needed = selected(source)
     first_mark = len(needed) + (FILE_COLUMNS if source.file else 0)
-    columns = list(zip(*rows, strict=True)) or [()] * (first_mark + len(marks))
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * (first_mark + len(marks))
     lost: dict[int, list[str]] = {}
     values: list[Sequence[JSON]] = []
     keys: list[Sequence[Any]] = []
     for place, (of, column) in enumerate(zip(needed, columns, strict=False)):
         kind = field_type(of.type)
+        if isinstance(of.type, WITHOUT_CHARACTERS):
+            column = decoded(column)  # noqa: PLW2901  # from here on it is of texts
         try:
             values.append(converted(kind, column))
             keys.append(as_written(of, column) if isinstance(of.type, SourceTime) else values[-1])

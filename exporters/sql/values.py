@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Boolean, Date, DateTime, Float, Integer, Numeric, String, Text, type_coerce, types
+from sqlalchemy import Boolean, Date, DateTime, Float, Integer, LargeBinary, Numeric, String, Text, type_coerce, types
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import NamedColumn
@@ -44,10 +44,24 @@ FIELD_TYPES: tuple[tuple[type[TypeEngine[Any]], FieldType], ...] = (
 
 WRITTEN = frozenset({FieldType.DECIMAL, FieldType.DATETIME, FieldType.DATE, FieldType.OBJECT})
 """Types whose values are selected as text."""
+WITHOUT_CHARACTERS = (types.BINARY, types.VARBINARY)
+"""Types of MariaDB for bytes, which many programs use for texts."""
 
 
 class UndecodedText(bytes):
-    """A text of SQLite that is not UTF-8: no converter accepts it, and in the order it is among the texts."""
+    """A stored text that is not UTF-8: no converter accepts it. In the order of SQLite it is among the texts."""
+
+
+def decoded(column: Sequence[Any]) -> Sequence[Any]:
+    """Return the texts that MariaDB has given as bytes; it would write `?` for each byte that is not UTF-8."""
+    return [_decoded(value) if isinstance(value, bytes) else value for value in column]
+
+
+def _decoded(value: bytes) -> str | UndecodedText:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return UndecodedText(value)
 
 
 def field_type(column: TypeEngine[Any]) -> FieldType:
@@ -88,6 +102,8 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
         return type_coerce(whole_number(column), types.NullType())
     if isinstance(column.type, BitNumber):
         return whole_number(column)
+    if isinstance(plain, WITHOUT_CHARACTERS):
+        return type_coerce(column, LargeBinary())
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
     return as_text(column) if is_text else column
 

@@ -15,6 +15,7 @@ from exporters.sql.mapped.databases import SectionSources, kind_of, open_databas
 from exporters.sql.mapped.exporter import MappedExporter, MappedSection
 from exporters.sql.mapped.kind import kind
 from portability.api import Selection, SubjectKind
+from portability.api.errors import SourceRefused
 from portability.testing import MemoryFiles, SampleSources, sample_subject
 
 Read: TypeAlias = Callable[[str, Mapping[str, tuple[str, str]]], tuple[list[dict[str, Any]], list[str]]]
@@ -169,3 +170,25 @@ def test_bits_are_truths_and_integers(read_from: Callable[[str], Read]) -> None:
         [{"a": True, "b": 18446744073709551615, "c": "257"}, {"a": False, "b": 0, "c": None}],
         [],
     )
+
+
+def test_bytes_are_texts_or_a_gap(read_from: Callable[[str], Read]) -> None:
+    """MariaDB writes `?` for each byte that is not UTF-8: two ids would become the same. Texts in bytes are exact."""
+    rows = ("'Zo\u00eb', 'abcd'", "x'0b3cff00', 'abcd'", "null, x'00ff00ff'", "'', ''")
+    records, gaps = read_from("mysql")(
+        table_of("v varbinary(20), b binary(4)", *rows), {"v": ("v", "string"), "b": ("b", "string")}
+    )
+
+    assert [(one["v"], one["b"]) for one in records] == [
+        ("Zo\u00eb", "abcd"),
+        (None, "abcd"),
+        (None, None),
+        ("", "\0\0\0\0"),
+    ]
+    assert gaps == ["t/2/v", "t/3/b"]
+
+
+def test_bytes_are_no_numbers(read_from: Callable[[str], Read]) -> None:
+    """A column without characters is a text, or it is left out: the map says so at its check."""
+    with pytest.raises(SourceRefused, match=r'the column is varbinary.*: write type = "string"'):
+        read_from("mysql")(table_of("v varbinary(20)", "'7'"), {"v": ("v", "object")})

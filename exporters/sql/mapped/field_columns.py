@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeEngine
 from exporters.sql.catalogue import type_in_maps
 from exporters.sql.columns import ExactNumeric, whole_number
 from exporters.sql.mapped.catalogue import FoundColumn
-from exporters.sql.values import field_type
+from exporters.sql.values import WITHOUT_CHARACTERS, field_type
 from portability.api import FieldType
 from portability.database.engine import JsonType, UtcTime
 
@@ -44,6 +44,8 @@ def type_fault(stated: FieldType | None, found: FoundColumn) -> str | None:
     if isinstance(found.type, types.LargeBinary):
         return f"the column is {found.name_of_type}: bytes are not exported"
     own = type_in_maps(found.type)
+    if isinstance(found.type, WITHOUT_CHARACTERS) and (stated or own) is not own:
+        return f'the column is {found.name_of_type}: write type = "{own}"'
     if stated is None:
         return None if own is FieldType.STRING else f'the column is {found.name_of_type}: write type = "{own}"'
     if own in READABLE[stated]:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import JSON, LargeBinary, String
+from sqlalchemy import BINARY, JSON, VARBINARY, LargeBinary, String
 from sqlalchemy.types import NullType, TypeEngine
 
 
@@ -56,16 +56,19 @@ def guess(name: str, kind: TypeEngine[Any]) -> Guess:
         return Guess.OTHER
     if _is_secret(parts) and _is_text(kind):
         return Guess.SECRET
-    if isinstance(kind, LargeBinary):
+    if isinstance(kind, LargeBinary | BINARY):
         return Guess.BINARY
-    if isinstance(kind, JSON) or (isinstance(kind, String) and not _is_plain(parts) and _FREE_WORDS & {*parts}):
+    if isinstance(kind, JSON):
+        return Guess.FREE_TEXT
+    if isinstance(kind, String | VARBINARY) and not _is_plain(parts) and _FREE_WORDS & {*parts}:
         return Guess.FREE_TEXT
     return Guess.PERSONAL if _is_personal(parts) else Guess.OTHER
 
 
 def _is_text(kind: TypeEngine[Any]) -> bool:
     """Return whether a value may be a text or bytes: a number, time or truth value is never a secret by its name."""
-    return isinstance(kind, String | LargeBinary | JSON | NullType) or kind.__visit_name__.lower() in {"uuid", "bytea"}
+    may_be = String | LargeBinary | BINARY | VARBINARY | JSON | NullType
+    return isinstance(kind, may_be) or kind.__visit_name__.lower() in {"uuid", "bytea"}
 
 
 def _is_plain(parts: tuple[str, ...]) -> bool:

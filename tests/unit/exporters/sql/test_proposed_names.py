@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy
 from repository import ROOT
-from sqlalchemy import JSON, BigInteger, Boolean, DateTime, LargeBinary, String, Text, Uuid
+from sqlalchemy import BINARY, JSON, VARBINARY, BigInteger, Boolean, DateTime, LargeBinary, String, Text, Uuid
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.proposal.names import Guess, guess, words
@@ -48,6 +48,10 @@ def labelled() -> Sequence[tuple[str, Guess]]:
         ("password_hash", String(100), Guess.SECRET),
         ("passwordHash", Text(), Guess.SECRET),
         ("PASSWORD", LargeBinary(), Guess.SECRET),
+        ("user_password", VARBINARY(60), Guess.SECRET),
+        ("api_key", BINARY(32), Guess.SECRET),
+        ("user_comment", VARBINARY(255), Guess.FREE_TEXT),
+        ("order_id", BINARY(16), Guess.BINARY),
         ("password_changed_at", DateTime(), Guess.OTHER),
         ("has_password", Boolean(), Guess.OTHER),
         ("token_count", BigInteger(), Guess.OTHER),
