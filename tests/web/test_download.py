@@ -223,6 +223,27 @@ def test_ranges_are_those_of_http(served: Served, asked: str, status: int, first
         assert answer.headers["content-range"] == f"bytes {begin}-{begin + len(expected) - 1}/{len(content)}"
 
 
+def test_conditions_of_a_request_are_kept(served: Served) -> None:
+    """RFC 9110, 13: a client that wants a version that is gone gets 412 and no byte, one that has this version 304."""
+    address, content = _whole(served)
+    tag = httpx.head(address).headers["etag"]
+    for condition, status in (
+        ({"If-Match": tag}, 200),
+        ({"If-Match": f'"other", {tag}'}, 200),
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": '"other"', "Range": "bytes=0-9"}, 412),
+        ({"If-Match": f"W/{tag}"}, 412),
+        ({"If-None-Match": tag}, 304),
+        ({"If-None-Match": f'"other", W/{tag}'}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": '"other"'}, 200),
+    ):
+        answer = httpx.get(address, headers=condition)
+        assert answer.status_code == status, condition
+        assert answer.content == (content if status == 200 else b"")
+        assert httpx.head(address, headers=condition).status_code == status
+
+
 def test_a_range_of_another_version_is_the_whole(served: Served) -> None:
     """If-Range with the tag of this volume resumes; with any other, or a date, all of it comes."""
     address, content = _whole(served)
