@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from portability.safe_http import RemoteUnavailable
 
-OF_ONE = 4
+OF_ONE = 8
 """Requests to one party at the same time."""
 OF_ALL = 16
 """Requests to all parties at the same time: less than half of the 40 threads of a process."""

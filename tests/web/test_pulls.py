@@ -258,7 +258,7 @@ def test_only_an_approved_provider_with_its_key_asks(served: Served, b_care: Pul
 
 
 def test_a_key_set_that_answers_slowly_occupies_few_threads(served: Served, b_care: PullClient) -> None:
-    """Four requests wait for it; further requests are answered 503 at once, and all pages go on."""
+    """Eight requests wait for it; further requests are answered 503 at once, and all pages go on."""
     server, released = b_care.provider.server, threading.Event()
     usual = server.reply
 
@@ -268,14 +268,14 @@ def test_a_key_set_that_answers_slowly_occupies_few_threads(served: Served, b_ca
         return usual(heard)
 
     server.reply = reply
-    with ThreadPoolExecutor(7) as pool:
-        pushing = [pool.submit(b_care.push, "calls") for _ in range(7)]
+    with ThreadPoolExecutor(11) as pool:
+        pushing = [pool.submit(b_care.push, "calls") for _ in range(11)]
         refused = [each.result() for each in islice(as_completed(pushing, SECONDS), 3)]
         assert [(each.status_code, each.json()["code"]) for each in refused] == [(503, "outside_unavailable")] * 3
         assert all(each.headers["retry-after"] for each in refused)
         assert requests.get(f"{served.url}/healthz/ready", timeout=SECONDS).status_code == 200
         released.set()
-    assert [each.result().status_code for each in pushing].count(201) == 4
+    assert [each.result().status_code for each in pushing].count(201) == 8
     assert b_care.push("calls").status_code == 201
 
 
