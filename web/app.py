@@ -28,6 +28,7 @@ from web.api import erasure_holds, exports, feeds, inbox, oauth, openapi, public
 from web.api.strict_bodies import BodySizeLimit
 from web.auth import session_secret
 from web.context import AppContext, WebhookAnswers
+from web.head_requests import HeadAsGet
 from web.headers import Guarded
 from web.journal import Shipped
 from web.observations import Observations, Observed
@@ -92,6 +93,7 @@ def create_app(settings: Settings, *, storage: Storage | None = None, answers: W
         same_site="lax",
         https_only=secure,
     )
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Shipped, journal=Journal(place.engine, lambda: place.storage, settings.keys, settings.iss))
     app.add_middleware(Observed, observations=place.observations)
     app.add_middleware(BodySizeLimit)

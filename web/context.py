@@ -29,6 +29,7 @@ from portability.sources import PlatformSources, declared_names, open_exporters
 from web.brand import PageBrand
 from web.measures import Measures
 from web.observations import Observations
+from web.outbound_requests import OutboundRequests
 from web.provider import OpenIdProvider
 
 
@@ -94,6 +95,11 @@ class AppContext:
     def limits(self) -> AttemptLimits:
         """Counters of attempts; the limits are stricter while Redis is not available."""
         return AttemptLimits(lambda: connect(redis_url(self.settings)), self.salt)
+
+    @cached_property
+    def outbound(self) -> OutboundRequests:
+        """The requests to other parties for which a caller waits."""
+        return OutboundRequests()
 
     @cached_property
     def exporters(self) -> Mapping[str, Exporter]:

@@ -11,12 +11,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import DataError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
 
 from portability import brand, errors, locale, safe_http
 from portability.api.errors import (
@@ -44,6 +42,7 @@ from portability.transfers import authorisations, receipts, recipients, sending
 from portability.trust.signing import ALGORITHMS, ClockSkew
 from web import auth, provider, rendering, sessions
 from web.answers import HTTP_FAULTS, MEDIA_TYPE, TEXT_MAX, HttpFault
+from web.head_requests import methods_of
 
 log = structlog.get_logger()
 
@@ -264,18 +263,11 @@ def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # as above
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(sorted(_methods(request)))
+        headers["Allow"] = ", ".join(sorted(methods_of(request)))
         if request.method == "OPTIONS":
             return Response(None, HTTPStatus.NO_CONTENT, headers)
     code = HTTP_FAULTS.get(error.status_code, HTTPStatus(error.status_code).name.lower())
     return answer(request, error.status_code, code, HTTPStatus(error.status_code).phrase, headers=headers)
-
-
-def _methods(request: Request) -> set[str]:
-    """Return the methods of all routes of an address: each route knows only its own (RFC 9110, 10.2.1)."""
-    routes = iter_route_contexts(request.app.routes)
-    found = (route.methods or set() for route in routes if compile_path(route.path or "")[0].match(request.url.path))
-    return {"OPTIONS"}.union(*found)
 
 
 def _pointer(location: Sequence[Any]) -> str:

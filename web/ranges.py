@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 
-RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,26 @@ class Part:
     @property
     def bytes(self) -> int:
         return self.last - self.first + 1
+
+
+def precondition(if_match: str | None, if_none_match: str | None, *, etag: str) -> int | None:
+    """Return the status that ends a request for a file: 412 or 304; None: its conditions hold (RFC 9110, 13.2.2).
+
+    Args:
+        if_match: the header If-Match: a client that resumes wants this version only.
+        if_none_match: the header If-None-Match: a client has this version.
+        etag: the strong tag of the file.
+    """
+    if if_match is not None and etag not in _tags(if_match, etag):
+        return HTTPStatus.PRECONDITION_FAILED
+    # A weak comparison, as for every If-None-Match (13.1.2).
+    if if_none_match is not None and etag in _tags(if_none_match.replace("W/", ""), etag):
+        return HTTPStatus.NOT_MODIFIED
+    return None
+
+
+def _tags(header: str, etag: str) -> list[str]:
+    return [etag] if header.strip() == "*" else [tag.strip() for tag in header.split(",")]
 
 
 class Unsatisfiable(Exception):

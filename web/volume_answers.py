@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from web import sessions
 from web.context import AppContext
-from web.ranges import Part, Unsatisfiable, wanted
+from web.ranges import Part, Unsatisfiable, precondition, wanted
 from web.running_downloads import RunningDownload
 from web.stream import VolumeStream
 
@@ -51,6 +51,9 @@ def answer(
     Raises: StorageUnavailable; DatabaseUnavailable.
     """
     headers, size = _headers(stored), stored["bytes"]
+    sent = asked.request.headers
+    if status := precondition(sent.get("if-match"), sent.get("if-none-match"), etag=headers["ETag"]):
+        return Response(None, status, {"ETag": headers["ETag"]})
     if asked.request.method == "HEAD":
         return Response(None, 200, {**headers, "Content-Length": str(size)}, _media_type(stored))
     try:
@@ -66,8 +69,10 @@ def answer(
         download.sent(sent_bytes)
         check()
 
-    status, known = 200 if part is None else 206, {**headers, **ranged}
-    return VolumeStream(blocks, wanted_part, status, known, _media_type(stored), lives=lives, ended=download.ended)
+    known = {**headers, **ranged}
+    return VolumeStream(
+        blocks, wanted_part, 200 if part is None else 206, known, _media_type(stored), lives=lives, ended=download.ended
+    )
 
 
 def device(request: Request) -> str:

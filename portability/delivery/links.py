@@ -185,6 +185,8 @@ def claim(
     """
     connection.execute(select(LINK.c.id).where(LINK.c.id == row["id"]).with_for_update())
     fresh = connection.execute(_living().where(LINK.c.id == row["id"])).mappings().one_or_none()
+    if token and fresh and _lives(fresh) and _claim_of(connection, row, volume, token):
+        return token  # another request with this token has made the claim meanwhile
     used = select(func.count()).select_from(CLAIM).where(CLAIM.c.link_id == row["id"], CLAIM.c.volume == volume)
     if fresh is None or not _lives(fresh) or _volume(connection, row, volume) is None:
         raise LinkInvalid
@@ -200,13 +202,18 @@ def claim(
 
 def claimed(connection: Connection, row: Mapping[Any, Any], volume: int, claim: str) -> RowMapping:
     """Return the volume that a claim of this link opens. Raises LinkInvalid."""
-    digest = _sha256(claim)
-    matching = (CLAIM.c.link_id == row["id"], CLAIM.c.volume == volume, CLAIM.c.expires_at > now())
-    known = connection.scalar(select(CLAIM.c.claim_sha256).where(CLAIM.c.claim_sha256 == digest, *matching))
+    known = _claim_of(connection, row, volume, claim)
     found = _volume(connection, row, volume)
-    if known is None or found is None or not hmac.compare_digest(known, digest):
+    if known is None or found is None or not hmac.compare_digest(known, _sha256(claim)):
         raise LinkInvalid
     return found
+
+
+def _claim_of(connection: Connection, row: Mapping[Any, Any], volume: int, claim: str) -> str | None:
+    """Return the digest of a valid claim, as it is stored; None: the link has no such claim."""
+    matching = (CLAIM.c.link_id == row["id"], CLAIM.c.volume == volume, CLAIM.c.expires_at > now())
+    same = CLAIM.c.claim_sha256 == _sha256(claim)
+    return connection.scalar(select(CLAIM.c.claim_sha256).where(same, *matching))
 
 
 def volumes(connection: Connection, row: Mapping[Any, Any]) -> Sequence[RowMapping]:

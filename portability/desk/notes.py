@@ -25,6 +25,8 @@ from portability.trust import audit
 
 TABLE, EXPORT = models.desk_note, models.export
 TEXT_MAX = 2000
+REPEAT_SECONDS = 60
+"""Within this time the same note of the same person is a form that was sent twice."""
 SHOWN_MAX = 100
 """Notes that a page shows, the newest first."""
 
@@ -56,6 +58,8 @@ class UnknownNote(BadInput):
 def write(connection: Connection, settings: Settings, export_id: str, text: str, about: str, *, actor: Actor) -> str:
     """Store a note and return its id; requests of the person that no worker has begun wait for an approval.
 
+    The id of the first note is returned if the same person writes the same again within a minute.
+
     Args:
         connection: a writing transaction.
         settings: of the deployment.
@@ -73,9 +77,12 @@ def write(connection: Connection, settings: Settings, export_id: str, text: str,
     locked = {each: exports.lock(connection, each) for each in sorted({export_id, *waiting})}
     if locked[export_id]["erased_at"] is not None:
         raise WrongState(f"the person of export {export_id} was erased: nothing is noted about them")
+    values = {"export_id": export_id, "about": about, "text": text, "written_by": str(actor)}
+    same = (*(TABLE.c[name] == value for name, value in values.items()), TABLE.c.written_at > now(-REPEAT_SECONDS))
+    if known := connection.scalar(select(TABLE.c.id).where(*same).limit(1)):
+        return str(known)
     identifier = f"nte_{secrets.token_hex(10)}"
-    values = {"id": identifier, "export_id": export_id, "about": about, "text": text}
-    connection.execute(insert(TABLE).values(**values, written_by=str(actor), written_at=now()))
+    connection.execute(insert(TABLE).values(id=identifier, **values, written_at=now()))
     detail: audit.Detail = {"note": identifier, "about": about}
     note_approvals.hold(connection, waiting, actor=actor)
     audit.record(connection, "note.written", actor=str(actor), export_id=export_id, detail=detail)

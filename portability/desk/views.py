@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from portability.api.errors import BadInput
-from portability.database import models
+from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import NotAllowed
 from portability.requests.desk_queue import DeskList
@@ -47,6 +47,8 @@ def save(connection: Connection, name: str, wanted: DeskList, *, actor: Actor, f
     owner = TEAM if for_team else actor.identity
     values = {"state": wanted.view, "sort": wanted.sort, "assignee": wanted.assignee}
     values |= {"saved_by": str(actor)}
+    # Of two lists that are saved at the same moment the second sees the first one's row.
+    named_locks.lock(connection, f"lists of {owner}")
     same = (TABLE.c.owner == owner, TABLE.c.name == name)
     known = connection.scalar(select(TABLE.c.id).where(*same))
     if known is not None:
@@ -75,7 +77,8 @@ def delete_view(connection: Connection, view_id: str, *, actor: Actor) -> None:
         raise UnknownView(f"no saved list has the id {view_id!r}")
     if row["owner"] == TEAM:
         _check_officer(actor)
-    connection.execute(delete(TABLE).where(TABLE.c.id == view_id))
+    if not connection.execute(delete(TABLE).where(TABLE.c.id == view_id)).rowcount:
+        raise UnknownView(f"the saved list {view_id!r} was deleted meanwhile")
     _record(connection, "view.deleted", actor, view_id, row["owner"])
 
 

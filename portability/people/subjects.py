@@ -19,8 +19,21 @@ from portability.people.addresses import email, phone
 
 REF = models.subject_ref
 ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+"""Of a tenant: settings contain it between separators."""
+PERSON_ID = re.compile(r"(?!\.{1,2}/|.*/\.{1,2}(?:/|$))[A-Za-z0-9._~/|:-]{1,200}")
+"""Of an account or a contact, as companies and login providers give them: `G/1`, `auth0|5f7c`, `f:1d2e:ann`.
+
+Without `@`, `+`, spaces and letters outside of ASCII: such an id is an address or a name, and the audit log has ids of
+actors (ADR 94). No part between slashes is `.` or `..`, which another system's path would resolve.
+"""
 ADDRESS_MAX = 200
 """Characters of an address, as of any id."""
+
+_LETTERS = {
+    True: "use 1 to 200 of the characters A-Z a-z 0-9 . _ ~ -",
+    False: "use 1 to 200 of the characters A-Z a-z 0-9 . _ ~ / | : -, and no part `.` or `..` between slashes",
+}
+"""What an error says about the characters of an id; of a tenant or not."""
 
 REF_PREFIX = "sub_"
 """The beginning of each pseudonym."""
@@ -38,8 +51,10 @@ def parse(text: str, tenant: str | None) -> tuple[SubjectKind, str, str | None]:
         raise BadSubject("unknown kind of subject") from None
     if kind in ADDRESS_KINDS:
         return kind, _address(kind, identifier, tenant), None
-    if not ID.fullmatch(identifier) or (tenant is not None and not ID.fullmatch(tenant)):
-        raise BadSubject("invalid id: use 1 to 200 of the characters A-Z a-z 0-9 . _ ~ -")
+    if not (ID if kind is SubjectKind.TENANT else PERSON_ID).fullmatch(identifier):
+        raise BadSubject(f"invalid id of a {kind}: {_LETTERS[kind is SubjectKind.TENANT]}")
+    if tenant is not None and not ID.fullmatch(tenant):
+        raise BadSubject(f"invalid id of a tenant: {_LETTERS[True]}")
     if kind is SubjectKind.CONTACT and tenant is None:
         raise BadSubject("a contact belongs to a tenant, and no tenant was given", hint="add --tenant T")
     if kind is SubjectKind.USER and tenant is not None:

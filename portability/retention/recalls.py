@@ -31,11 +31,17 @@ def recall(connection: Connection, export_id: str, *, reason: str, actor: str) -
     """Close every link, end the export permanently and open a breach record; returns the record's id.
 
     The clock then deletes the objects (worker/write/withdraw.py). An export that had already ended only gets its
-    record: copies that were downloaded cannot be recalled. Raises: UnknownExport, ReasonRequired.
+    record: copies that were downloaded cannot be recalled. While a record with the same reason is open, a further call
+    returns that record and changes nothing: a form that is sent twice starts no second deadline.
+
+    Raises: UnknownExport, ReasonRequired.
     """
     if not reason.strip():
         raise ReasonRequired("a recall needs a reason: what went wrong")
     row = exports.lock(connection, export_id)
+    same = (TABLE.c.export_id == export_id, TABLE.c.reason == reason.strip(), TABLE.c.closed_at.is_(None))
+    if known := connection.scalar(select(TABLE.c.id).where(*same).order_by(TABLE.c.opened_at).limit(1)):
+        return str(known)
     opened_at = connection.execute(select(now())).scalar_one()
     identifier = f"rec_{secrets.token_hex(10)}"
     values = {"id": identifier, "export_id": export_id, "reason": reason.strip(), "opened_by": actor}

@@ -142,13 +142,14 @@ def confirm(connection: Connection, authorisation_id: str, *, actor: Actor) -> N
     row = get(connection, authorisation_id)
     if actor.role not in THEMSELVES:
         raise NotAllowed("only the person, or the company's administrator, can confirm an authorisation")
-    if row["revoked_at"]:
-        raise WrongState(f"authorisation {authorisation_id} is revoked")
-    waiting = update(TABLE).where(TABLE.c.id == authorisation_id, ~confirmed())
+    same = TABLE.c.id == authorisation_id
+    waiting = update(TABLE).where(same, ~confirmed(), lasting())
     if connection.execute(waiting.values(confirmed_by=str(actor), confirmed_at=now())).rowcount:
         outbox.queue_consent(connection, MessageKind.CONSENT_GIVEN, authorisation_id, row["subject_kind"])
         detail: audit.Detail = {"authorisation": authorisation_id}
         audit.record(connection, "authorisation.confirmed", actor=str(actor), detail=detail)
+    elif not connection.scalar(select(TABLE.c.id).where(same, confirmed(), TABLE.c.revoked_at.is_(None))):
+        raise WrongState(f"authorisation {authorisation_id} has ended: it is revoked, used or expired")
 
 
 def countersign(connection: Connection, authorisation_id: str, *, document: str, actor: Actor) -> None:
@@ -171,7 +172,8 @@ def countersign(connection: Connection, authorisation_id: str, *, document: str,
     if connection.scalar(select(TABLE.c.id).where(same, or_(confirmed(), ~lasting()))):
         raise WrongState(f"authorisation {authorisation_id} has ended, or the subject has confirmed it")
     values = {"document": kept, "countersigned_by": str(actor), "countersigned_at": now()}
-    if connection.execute(update(TABLE).where(same, TABLE.c.countersigned_at.is_(None)).values(**values)).rowcount:
+    waiting = update(TABLE).where(same, TABLE.c.countersigned_at.is_(None), ~confirmed(), lasting())
+    if connection.execute(waiting.values(**values)).rowcount:
         detail: audit.Detail = {"authorisation": authorisation_id}
         audit.record(connection, "authorisation.countersigned", actor=str(actor), detail=detail)
 

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
-from portability.database import models
+from portability.database import models, named_locks
 from portability.database.engine import now
 from portability.errors import NotAllowed, WrongState
 from portability.law.countries import COUNTRIES, SAFEGUARDS, Mechanism, is_adequate
@@ -128,6 +128,8 @@ def add(
 
     `approved`: without a second person, if the deployment requires none. Raises: WrongState, NoSigningKey.
     """
+    # Of two that are recorded at the same moment the second sees the first one's row.
+    named_locks.lock(connection, f"recipient {entry.domain}")
     living = select(TABLE.c.id).where(TABLE.c.domain == entry.domain, TABLE.c.removed_at.is_(None))
     if connection.scalar(living) is not None:
         raise WrongState("a recipient with this domain is already recorded", hint="remove that recipient first")
@@ -170,8 +172,10 @@ def approve(connection: Connection, identifier: str, *, actor: Actor) -> None:
     row = approvable(connection, identifier, actor=actor)
     if not row["proven_at"]:
         raise NotProven(f"recipient {row['id']} has not answered the challenge")
-    changed = update(TABLE).where(TABLE.c.id == row["id"]).values(approved_by=str(actor), approved_at=now())
-    connection.execute(changed)
+    waiting = (TABLE.c.id == row["id"], TABLE.c.approved_at.is_(None), TABLE.c.removed_at.is_(None))
+    changed = update(TABLE).where(*waiting).values(approved_by=str(actor), approved_at=now())
+    if not connection.execute(changed).rowcount:
+        raise WrongState(f"recipient {row['id']} was approved or removed meanwhile")
     audit.record(connection, "recipient.approved", actor=str(actor), detail={"recipient": row["id"]})
 
 
@@ -180,8 +184,9 @@ def remove(connection: Connection, identifier: str, *, actor: str) -> str:
     row = get(connection, identifier)
     matching = models.transfer.c.recipient_id == row["id"]
     ended = end_transfers(connection, matching, TransferState.REVOKED, actor=actor)
-    gone = update(TABLE).where(TABLE.c.id == row["id"]).values(removed_by=actor, removed_at=now())
-    connection.execute(gone)
+    gone = update(TABLE).where(TABLE.c.id == row["id"], TABLE.c.removed_at.is_(None))
+    if not connection.execute(gone.values(removed_by=actor, removed_at=now())).rowcount:
+        raise UnknownRecipient("unknown recipient: it was removed meanwhile")
     ended.record(connection, TransferState.REVOKED, actor=actor)
     audit.record(connection, "recipient.removed", actor=actor, detail={"recipient": row["id"]})
     return str(row["id"])

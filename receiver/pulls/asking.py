@@ -155,7 +155,9 @@ def _granted(client: SafeHttpClient, us: PullingProvider, record: PullRecord, se
     url, key = record.server.token_endpoint, ECKey.import_key(dict(record.key))
     present = time.time()
     found = _posted(client, us, record.server.issuer, url, sent, key=key)
-    access, seconds, again = found.get("access_token"), found.get("expires_in"), found.get("refresh_token")
+    access, seconds = found.get("access_token"), found.get("expires_in")
+    # A server that sends no new refresh token keeps the one that it gave before (RFC 6749, 6; FAPI 2.0, 5.3.2.1).
+    again = found.get("refresh_token") or (record.granted.refresh if record.granted else None)
     is_bound = str(found.get("token_type")).lower() == "dpop"
     is_token = isinstance(access, str) and _TOKEN.fullmatch(access) and type(seconds) is int
     if not is_bound or not is_token:

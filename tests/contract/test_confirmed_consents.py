@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from factories import World
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 from transferring import Provider, authorised, ready, sending_world, started
 
 from portability.api import SubjectKind
 from portability.database import models
-from portability.database.engine import reading, writing
+from portability.database.engine import now, reading, writing
 from portability.errors import NotAllowed, WrongState
 from portability.requests.policy import Actor
 from portability.transfers import authorisations
@@ -72,6 +72,18 @@ def test_a_consent_that_was_withdrawn_is_not_confirmed(made: World, other: Provi
         authorisations.revoke(connection, given, actor=str(OWNER))
         with pytest.raises(WrongState):
             authorisations.confirm(connection, given, actor=OWNER)
+
+
+@pytest.mark.parametrize("column", ["expires_at", "used_at"])
+def test_a_consent_that_has_ended_is_not_confirmed(made: World, other: Provider, column: str) -> None:
+    """Expired or used: nothing would be sent, so the person is not informed that it is given."""
+    given = authorised(made, other.recipient, actor=OFFICER, evidence="T-1")
+    table, message = models.authorisation, models.notification
+    with writing(made.engine) as connection:
+        connection.execute(update(table).where(table.c.id == given).values({column: now(-60)}))
+        with pytest.raises(WrongState, match="has ended"):
+            authorisations.confirm(connection, given, actor=OWNER)
+        assert "consent_given" not in connection.scalars(select(message.c.kind)).all()
 
 
 def test_a_row_of_an_earlier_release(made: World, other: Provider) -> None:

@@ -63,6 +63,17 @@ def test_a_link_leads_to_its_export(made: World) -> None:
         assert connection.execute(select(models.link_claim)).all() == []
 
 
+def test_a_claim_with_a_token_is_made_once(made: World) -> None:
+    """Requests for parts of a volume share the token of their claim: together they are one download."""
+    row = resolve(made, issue(made, ready(made)).token)
+    with writing(made.engine) as connection:
+        for _ in range(5):
+            given = {"actor": ACTOR, "claims_max": 3, "claim_seconds": 60, "token": "shared by all parts"}
+            assert links.claim(connection, row, 1, **given) == "shared by all parts"  # type: ignore[arg-type]  # of three types
+        assert len(connection.execute(select(models.link_claim)).all()) == 1
+    assert volume_of(made, row, "shared by all parts")["number"] == 1
+
+
 def test_a_token_is_nowhere(made: World) -> None:
     """Neither in the database, nor in the audit log, nor in what is printed of it."""
     link = issue(made, ready(made))

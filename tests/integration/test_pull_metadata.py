@@ -154,6 +154,28 @@ def test_wrong_tokens_are_refused(third: Provider, name: str) -> None:
     assert refused.value.code == code
 
 
+def test_a_refresh_token_stays_where_the_server_sends_no_other(third: Provider) -> None:
+    """FAPI 2.0 has servers keep the refresh token, so the answer to its use has none: the consent goes on."""
+    answered(third)
+    usual, sent = third.server.reply, [{"refresh_token": "r1"}, {}, {"refresh_token": "r2"}]
+
+    def reply(heard: Heard) -> Reply:
+        if heard.path == "/par":
+            return 201, {}, orjson.dumps({"request_uri": "urn:x:1", "expires_in": 60})
+        return (200, {}, orjson.dumps({**TOKENS, **sent.pop(0)})) if heard.path == "/token" else usual(heard)
+
+    third.server.reply = reply
+    us, wanted = PullingProvider("b.example", third.key), WantedData(["account"], "https://b.example/back")
+    record, _address = asking.begin(LOOPBACK, server_of(third), us, wanted)
+    kept = []
+    record = asking.consent(LOOPBACK, us, record, {"code": "c", "state": record.state, "iss": third.server.url})
+    for _ in range(2):
+        record = asking.refreshed(LOOPBACK, us, record)
+        assert record.granted
+        kept.append(record.granted.refresh)
+    assert kept == ["r1", "r2"]
+
+
 def test_token_and_proof_go_to_the_copies_alone() -> None:
     """A redirect to another address, or to another path of the provider, gets neither."""
 

@@ -196,10 +196,12 @@ def test_a_form_may_end_where_the_archive_lies(large: Served, large_export: str)
     [
         ("bytes=0-0", 206, 0, 1),
         ("bytes=10-19", 206, 10, 10),
+        ("Bytes=10-19", 206, 10, 10),
         ("bytes=-7", 206, -7, 7),
         ("bytes=0-99999999999", 206, 0, None),
         ("bytes=5-2", 200, 0, None),
         ("bytes=0-1,5-6", 200, 0, None),
+        ("bytes=" + ",".join(f"{first}-{first}" for first in range(0, 400, 2)), 200, 0, None),
         ("lines=0-1", 200, 0, None),
         ("bytes=-", 200, 0, None),
         ("bytes=99999999999-", 416, 0, 0),
@@ -219,6 +221,27 @@ def test_ranges_are_those_of_http(served: Served, asked: str, status: int, first
     assert answer.content == expected
     if status == 206:
         assert answer.headers["content-range"] == f"bytes {begin}-{begin + len(expected) - 1}/{len(content)}"
+
+
+def test_conditions_of_a_request_are_kept(served: Served) -> None:
+    """RFC 9110, 13: a client that wants a version that is gone gets 412 and no byte, one that has this version 304."""
+    address, content = _whole(served)
+    tag = httpx.head(address).headers["etag"]
+    for condition, status in (
+        ({"If-Match": tag}, 200),
+        ({"If-Match": f'"other", {tag}'}, 200),
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": '"other"', "Range": "bytes=0-9"}, 412),
+        ({"If-Match": f"W/{tag}"}, 412),
+        ({"If-None-Match": tag}, 304),
+        ({"If-None-Match": f'"other", W/{tag}'}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": '"other"'}, 200),
+    ):
+        answer = httpx.get(address, headers=condition)
+        assert answer.status_code == status, condition
+        assert answer.content == (content if status == 200 else b"")
+        assert httpx.head(address, headers=condition).status_code == status
 
 
 def test_a_range_of_another_version_is_the_whole(served: Served) -> None:

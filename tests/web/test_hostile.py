@@ -127,11 +127,12 @@ def test_another_method_is_a_problem_too(served: Served, method: str, path: str)
 @pytest.mark.parametrize(
     ("path", "methods"),
     [
-        ("/v1/exports", "GET, OPTIONS, POST"),
+        ("/v1/exports", "GET, HEAD, OPTIONS, POST"),
         ("/v1/links/lnk_00000000000000000000", "DELETE, OPTIONS"),
         ("/me/exports", "OPTIONS, POST"),
         ("/d/x", "GET, HEAD, OPTIONS"),
-        ("/healthz", "GET, OPTIONS"),
+        ("/healthz", "GET, HEAD, OPTIONS"),
+        ("/login/callback", "GET, OPTIONS"),
     ],
 )
 def test_what_an_address_can_do(served: Served, path: str, methods: str) -> None:

@@ -19,7 +19,19 @@ VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "ExportRequestBody": {
         "profile": ("access", "portability", "Access", "erasure"),
         "subject": (
-            *(f"user:{A200}", f"user:{A200}a", "user:A._~-9", "user:", "user:a/b", "user:ä", "User:x", "company:x"),
+            *(f"user:{A200}", f"user:{A200}a", "user:A._~-9", "user:", "user:ä", "User:x", "company:x"),
+            *(
+                "user:a/b",
+                "user:auth0|5f7c",
+                "user:f:1d2e:ann",
+                "user:+493090182020",
+                "user:../b",
+                "user:a/..",
+                "user:a/./b",
+                "user:...",
+                "user:/",
+            ),
+            *("user:ann@mail.example", "user:a%2fb", "user:a=b", "user:a b"),
             *("email:ann@mail.example", "phone:+6281234567890"),
         ),
         "include": ([EXPORTER], [], ["a" * 101], [f"{EXPORTER}/things"]),
@@ -36,7 +48,7 @@ VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     },
     "AuthorisationBody": {
         "datasets": ([EXPORTER], [f"{EXPORTER}/things"], [], [f"{EXPORTER}/"], ["a" * 101]),
-        "subject": (f"user:{OWNER}", f"user:{OWNER}/x"),
+        "subject": (f"user:{OWNER}", f"user:{OWNER}/x", f"user:{OWNER}/.."),
         "evidence": ("x" * 200, "x" * 201, "one\ntwo"),
     },
 }

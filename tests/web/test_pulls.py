@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pyrage
 import pytest
 import requests
-from pulling import PullClient, asked_server, consented, worked
+from listener import Heard, Reply
+from pulling import SECONDS, PullClient, asked_server, consented, worked
 from served import OTHER, OWNER, Served
 from sqlalchemy import select, update
 from transferring import Provider, providing
@@ -251,6 +255,37 @@ def test_only_an_approved_provider_with_its_key_asks(served: Served, b_care: Pul
         recipients.remove(connection, b_care.provider.recipient, actor="operator:test")
     assert_refused(served, "invalid_client", b_care.push("calls"), 401)
     assert_refused(served, "invalid_token", b_care.call("POST", "/v1/pulls"), 401)
+
+
+def test_a_key_set_that_answers_slowly_occupies_few_threads(served: Served, b_care: PullClient) -> None:
+    """Eight requests wait for it; further requests are answered 503 at once, and all pages go on."""
+    server, released = b_care.provider.server, threading.Event()
+    usual = server.reply
+
+    def reply(heard: Heard) -> Reply:
+        if heard.path == "/jwks.json":
+            released.wait(SECONDS)
+        return usual(heard)
+
+    server.reply = reply
+    with ThreadPoolExecutor(11) as pool:
+        pushing = [pool.submit(b_care.push, "calls") for _ in range(11)]
+        refused = [each.result() for each in islice(as_completed(pushing, SECONDS), 3)]
+        assert [(each.status_code, each.json()["code"]) for each in refused] == [(503, "outside_unavailable")] * 3
+        assert all(each.headers["retry-after"] for each in refused)
+        assert requests.get(f"{served.url}/healthz/ready", timeout=SECONDS).status_code == 200
+        released.set()
+    assert [each.result().status_code for each in pushing].count(201) == 8
+    assert b_care.push("calls").status_code == 201
+
+
+def test_head_of_a_copy_has_its_own_proof(served: Served, b_care: PullClient) -> None:
+    """The proof names the method that is sent: that for GET does not count for HEAD."""
+    consented(served, b_care, "calls")
+    path = f"/v1/pulls/{b_care.call('POST', '/v1/pulls').json()['id']}"
+    proof = b_care.proof("GET", f"{served.url}{path}", b_care.tokens["access_token"])
+    assert b_care.call("HEAD", path).status_code == 200
+    assert b_care.call("HEAD", path, proof=proof).status_code == 401
 
 
 def test_a_provider_gets_only_what_it_may_receive(served: Served) -> None:

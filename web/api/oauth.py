@@ -157,7 +157,10 @@ def _granted(place: AppContext, grant: Callable[[], GrantedTokens]) -> GrantedTo
 
 
 def _authenticated(request: Request, place: AppContext, sent: Mapping[str, str]) -> RowMapping:
-    """Return the approved provider that has signed the request's assertion (RFC 7523). Raises PullRefused."""
+    """Return the approved provider that has signed the request's assertion (RFC 7523).
+
+    Raises: PullRefused; RemoteUnavailable if too many requests wait for the provider's key set.
+    """
     place.limits.attempt(limits.PULL, rendering.address(request))
     assertion = sent.get("client_assertion", "")
     if sent.get("client_assertion_type") != key_proofs.ASSERTION_TYPE:
@@ -167,10 +170,11 @@ def _authenticated(request: Request, place: AppContext, sent: Mapping[str, str])
         raise PullRefused(OAuthFault.INVALID_CLIENT, "client_id is not the `sub` of the client assertion")
     with place.reading() as connection:
         client = pushed_requests.client(connection, named)
-    try:
-        jwks = key_sets.fetch(SafeHttpClient.of(place.settings), client["jwks_url"])
-    except RemoteUnavailable as error:
-        raise PullRefused(OAuthFault.INVALID_CLIENT, str(error), recipient_id=client["id"]) from None
+    with place.outbound.to(client["id"]):
+        try:
+            jwks = key_sets.fetch(SafeHttpClient.of(place.settings), client["jwks_url"])
+        except RemoteUnavailable as error:
+            raise PullRefused(OAuthFault.INVALID_CLIENT, str(error), recipient_id=client["id"]) from None
     key_proofs.check_assertion(assertion, jwks, client, issuer(place), place.limits.is_first_use)
     return client
 

@@ -21,6 +21,7 @@ from portability.sources import PlatformSources
 from portability.transfers import sending
 from web import asking, rendering, volume_answers
 from web.context import AppContext, CurrentContext
+from web.head_requests import asked_method
 from web.oauth_server import issuer
 from web.volume_answers import AskedBytes, VolumeNumber
 
@@ -45,7 +46,7 @@ def _checked(request: Request, place: AppContext) -> RowMapping:
         raise PullRefused(OAuthFault.INVALID_TOKEN, "the request has no access token with the scheme DPoP")
     jkt = key_proofs.check_proof(
         request.headers.getlist("dpop"),
-        method=request.method,
+        method=asked_method(request),
         url=f"{issuer(place)}{request.url.path}",
         first_use=place.limits.is_first_use,
         token=token,
@@ -107,8 +108,8 @@ def volume(
     consent: Consent,
     pull_id: str,
     number: VolumeNumber,
-    range_header: Annotated[str | None, Header(alias="range", max_length=200)] = None,
-    if_range: Annotated[str | None, Header(max_length=200)] = None,
+    range_header: Annotated[str | None, Header(alias="range")] = None,
+    if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Send the bytes of an encrypted volume, or a range of them.
 

@@ -83,8 +83,9 @@ def _hex_id(prefix: str) -> str:
 
 
 def _subject_pattern(*, any_letters: bool = False) -> str:
-    ids, addresses = ("|".join(kinds) for kinds in ([k for k in SubjectKind if k not in ADDRESS_KINDS], ADDRESS_KINDS))
-    return rf"^(?:(?:{ids}):{subjects.ID.pattern}|(?:{addresses}):{'.' if any_letters else '[!-~]'}+)$"
+    tenant, people = SubjectKind.TENANT, [k for k in SubjectKind if k not in {*ADDRESS_KINDS, SubjectKind.TENANT}]
+    ids = rf"(?:{'|'.join(people)}):{subjects.PERSON_ID.pattern}|{tenant}:{subjects.ID.pattern}"
+    return rf"^(?:{ids}|(?:{'|'.join(ADDRESS_KINDS)}):{'.' if any_letters else '[!-~]'}+)$"
 
 
 # Texts of requests.

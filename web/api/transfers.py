@@ -229,7 +229,8 @@ def _receive(place: AppContext, transfer_id: str, token: str) -> None:
     place.limits.attempt(limits.RECEIPT, transfer_id)
     with place.reading() as connection:
         row, to = receipts.addressed(connection, transfer_id)
-    receipt = receipts.checked(SafeHttpClient.of(place.settings), token, row, to, iss=place.settings.iss)
+    with place.outbound.to(to["id"]):
+        receipt = receipts.checked(SafeHttpClient.of(place.settings), token, row, to, iss=place.settings.iss)
     with place.writing() as connection:
         receipts.record(connection, transfer_id, receipt)
 
@@ -238,7 +239,8 @@ def _rotate(place: AppContext, recipient_id: str, token: str) -> None:
     place.limits.attempt(limits.RECEIPT, recipient_id)
     with place.reading() as connection:
         row = recipients.approved(connection, recipient_id)
-    rotated = proofs.rotation(SafeHttpClient.of(place.settings), place.settings, row, token)
+    with place.outbound.to(row["id"]):
+        rotated = proofs.rotation(SafeHttpClient.of(place.settings), place.settings, row, token)
     with place.writing() as connection:
         proofs.rotate(connection, row, rotated, actor=f"recipient:{row['id']}")
 

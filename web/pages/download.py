@@ -141,8 +141,8 @@ def volume(
     token: str,
     number: VolumeNumber,
     claim: Claim = "",
-    range_header: Annotated[str | None, Header(alias="range", max_length=200)] = None,
-    if_range: Annotated[str | None, Header(max_length=200)] = None,
+    range_header: Annotated[str | None, Header(alias="range")] = None,
+    if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Send the bytes of a claimed volume: from the folder, or by a presigned address of the object storage."""
     with place.reading() as connection:

@@ -26,7 +26,7 @@ CONTINUE = "/login/continue"
 PENDING = "pending"
 PENDING_SECONDS = 600
 PLAYED_ROLES = tuple(role for role in ROLES if role not in {"operator", "recipient"})
-Name = Annotated[str, Form(max_length=100, pattern=r"^[A-Za-z0-9._@~-]+$")]
+Name = Annotated[str, Form(max_length=100, pattern=r"^[A-Za-z0-9._@~/|:-]+$")]
 Next = Annotated[str, Query(max_length=rendering.LOCAL_LENGTH)]
 
 
