@@ -234,7 +234,7 @@ def test_fields_that_differ_by_case_have_columns_of_their_own(tmp_path: Path) ->
     volume.add("SQLite/people.jsonl", lines, content)
     folder = _sealed(tmp_path, volume, written)
 
-    command = [sys.executable, "-I", "-S", folder / "load.py", tmp_path / "mine.sqlite"]
+    command = [sys.executable, "-I", "-S", str(folder / "load.py"), str(tmp_path / "mine.sqlite")]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     with closing(sqlite3.connect(tmp_path / "mine.sqlite")) as database:
         in_sqlite = database.execute('select * from "SQLite/people"')
