@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 from itertools import count
+from pathlib import Path
 
 from portability.api.names import RESERVED
 
@@ -27,6 +28,11 @@ def safe_name(name: str) -> str:
         return name
     components = [cleaned for part in re.split(r"[/\\]", name) if (cleaned := _cleaned(part))]
     return _suffixed("/".join(components) or "unnamed", name)
+
+
+def is_zip(path: Path) -> bool:
+    """Return whether a file has the name of a ZIP, in any case; macOS puts `._NAME` beside files, which are none."""
+    return path.suffix.lower() == ".zip" and not path.name.startswith("._")
 
 
 def is_safe(path: str, *, longest: int = PATH_CHARS) -> bool:

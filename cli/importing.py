@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from archive.names import is_zip
 from cli.context import Context, one_of, shared
 from cli.verify import jwks_of_folder, load_jwks
 from portability.api import JSON
@@ -150,7 +151,7 @@ def _folders(
     context: Context, paths: Sequence[Path], keys: Jwks | None, most_bytes: int | None
 ) -> Iterator[list[Path]]:
     """Yield unpacked volumes; ZIPs are unpacked for the time of the import."""
-    if not any(path.suffix == ".zip" or (path.is_dir() and any(path.glob("*.zip"))) for path in paths):
+    if not any(any(map(is_zip, path.iterdir())) if path.is_dir() else is_zip(path) for path in paths):
         yield [folder for path in paths for folder in bags(path)]
         return
     from archive.verify.archives import volume_paths  # noqa: PLC0415  # slow, and unpacked volumes do not need it

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -49,6 +50,21 @@ def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
     assert (first["refused"], first["profile"], first["complete"]) == (0, "switch", True)
     earlier = {"export", "profile", "complete", "gaps", "dry_run", "refused", "datasets", "left"}
     assert set(first) == earlier | {"import", "target", "quarantined", "conflicts", "repeated"}
+
+
+def test_zips_in_capitals_are_imported(tmp_path: Path) -> None:
+    """As a folder and by their names: old file systems write names so."""
+    (tmp_path / "stick").mkdir()
+    for path in map(Path, SWITCH):
+        shutil.copy(path, tmp_path / "stick" / path.name.upper())
+    (tmp_path / "stick" / f"._{Path(SWITCH[0]).name}").write_bytes(b"not a ZIP")
+    named = sorted(str(path) for path in (tmp_path / "stick").glob("*.ZIP"))
+
+    first = imported_json(str(tmp_path / "stick"), *JWKS, *target(tmp_path))
+    second = imported_json(*named, *JWKS, *target(tmp_path))
+
+    assert len(named) == 2
+    assert sum(one["new"] for one in first["datasets"]) == sum(one["same"] for one in second["datasets"]) > 0
 
 
 def test_an_empty_name_of_keys_is_a_fault(tmp_path: Path) -> None:
