@@ -31,7 +31,7 @@ def safe_name(name: str) -> str:
 
 
 def is_zip(path: Path) -> bool:
-    """Return whether a file has the name of a ZIP, in any case; macOS puts `._NAME` beside files, which are none."""
+    """Return whether a file has the name of a ZIP, in any case. macOS puts other files beside them, named `._NAME`."""
     return path.suffix.lower() == ".zip" and not path.name.startswith("._")
 
 

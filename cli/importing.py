@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from portability.trust.signing import Jwks
 
 KEY_NAME = "import-journal.key"
+JOURNAL_DAYS_MAX = 36_500
+"""A hundred years: a later day may have no date."""
 
 
 @click.command("import")
@@ -72,7 +74,7 @@ KEY_NAME = "import-journal.key"
 )
 @click.option(
     "--journal-days",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, JOURNAL_DAYS_MAX),
     default=30,
     show_default=True,
     help="How many days the import can be undone.",

@@ -48,7 +48,7 @@ class WriteJob:
     narrow: Mapping[str, Collection[str]] = field(default_factory=dict)
     """By table: columns whose type is another than the schema's."""
     newer: Collection[str] = ()
-    """Imports whose archives are of a later time than this one."""
+    """Imports whose archives are of a later time than this archive."""
 
 
 class Writer:

@@ -55,7 +55,7 @@ class RowJournal:
         return {identifier: base_of(self._cipher.open(content)) for identifier, content in found.items()}
 
     def of_runs(self, local: Collection[str], runs: Collection[str]) -> frozenset[str]:
-        """Return the rows that one of these imports was the last to bring, change or delete."""
+        """Return the rows that these imports were the last to bring, change or delete."""
         found = self._last(CHANGE.c.run, local) if runs else {}
         return frozenset(identifier for identifier, run in found.items() if run in runs)
 
