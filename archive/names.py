@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 from itertools import count
+from pathlib import Path
+
+from portability.api.names import RESERVED
 
 PATH_CHARS = 140
 """Of a path below `data/`; the volume's own folder and `data/` come before it, 200 characters in all."""
 FULL_PATH_CHARS = 200
 
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")
 _SUFFIX_CHARS = 12
 _HASH_CHARS = 8
@@ -26,6 +28,11 @@ def safe_name(name: str) -> str:
         return name
     components = [cleaned for part in re.split(r"[/\\]", name) if (cleaned := _cleaned(part))]
     return _suffixed("/".join(components) or "unnamed", name)
+
+
+def is_zip(path: Path) -> bool:
+    """Return whether a file has the name of a ZIP, in any case. macOS puts other files beside them, named `._NAME`."""
+    return path.suffix.lower() == ".zip" and not path.name.startswith("._")
 
 
 def is_safe(path: str, *, longest: int = PATH_CHARS) -> bool:
@@ -71,7 +78,7 @@ def _folders(path: str) -> list[str]:
 
 def _cleaned(part: str) -> str:
     part = _FORBIDDEN.sub("-", part).strip(".")
-    return f"_{part}" if _RESERVED.match(part) else part
+    return f"_{part}" if RESERVED.match(part) else part
 
 
 def _suffixed(path: str, origin: str) -> str:

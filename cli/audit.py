@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import orjson
 
-from cli.context import Context, shared
+from cli.context import ID_MAX, LIMIT_MAX, Context, shared
 from portability.api import JSON
 from portability.api.errors import BadInput
 from portability.database.engine import reading
@@ -30,8 +30,10 @@ def audit_group() -> None:
 
 @audit_group.command("show")
 @click.argument("identifier", metavar="[ID]", required=False)
-@click.option("--after", type=int, help="Only events after the event with this id.")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Maximum number of events.")
+@click.option("--after", type=click.IntRange(0, ID_MAX), help="Only events after the event with this id.")
+@click.option(
+    "--limit", type=click.IntRange(1, LIMIT_MAX), default=1000, show_default=True, help="Maximum number of events."
+)
 @shared
 def show(context: Context, identifier: str | None, after: int | None, limit: int) -> None:
     """Show the events of one export, or all, in order."""

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 EXIT_CODES: dict[type[PortabilityError], int] = {PortabilityError: 1, BadInput: 2}
 """Exit codes by error class; the nearest parent class counts."""
 
+LIMIT_MAX = 2**31 - 1
+"""The largest number of rows that a command asks a database for."""
+ID_MAX = 2**63 - 1
+"""The largest id of a row in a database."""
+
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 UNUSABLE = frozenset({errno.EIO, errno.EROFS})
 """Errors of the operating system without the name of a file: the caller's output, such as standard output."""

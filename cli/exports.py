@@ -13,7 +13,7 @@ import click
 from rich.progress import Progress
 from sqlalchemy import RowMapping
 
-from cli.context import Context, one_of, shared
+from cli.context import LIMIT_MAX, Context, one_of, shared
 from cli.permission import AS, permit
 from portability.api import JSON
 from portability.api.errors import ObjectChanged
@@ -52,7 +52,11 @@ PROCESSOR_WORDS: Mapping[str, str] = {
 @click.command("list")
 @click.option("--state", type=one_of(ExportState), help="Only exports in this state.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Maximum number, the newest first."
+    "--limit",
+    type=click.IntRange(min=1, max=LIMIT_MAX),
+    default=100,
+    show_default=True,
+    help="Maximum number, the newest first.",
 )
 @shared
 def list_exports(context: Context, state: str | None, limit: int) -> None:

@@ -27,6 +27,7 @@ def _print_counts(context: Context, report: ImportReport) -> None:
         "changed": [one.changed for one in report.datasets],
         "deleted": [one.deleted for one in report.datasets],
         "kept": [one.kept for one in report.datasets],
+        "older": [one.older for one in report.datasets],
         "conflicts": [one.conflicts for one in report.datasets],
         "refused": [one.refused.total() for one in report.datasets],
         "quarantined": [one.quarantined.total() for one in report.datasets],

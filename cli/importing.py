@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from archive.names import is_zip
 from cli.context import Context, one_of, shared
 from cli.verify import jwks_of_folder, load_jwks
 from portability.api import JSON
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from portability.trust.signing import Jwks
 
 KEY_NAME = "import-journal.key"
+JOURNAL_DAYS_MAX = 36_500
+"""A hundred years: a later day may have no date."""
 
 
 @click.command("import")
@@ -71,7 +74,7 @@ KEY_NAME = "import-journal.key"
 )
 @click.option(
     "--journal-days",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, JOURNAL_DAYS_MAX),
     default=30,
     show_default=True,
     help="How many days the import can be undone.",
@@ -150,7 +153,7 @@ def _folders(
     context: Context, paths: Sequence[Path], keys: Jwks | None, most_bytes: int | None
 ) -> Iterator[list[Path]]:
     """Yield unpacked volumes; ZIPs are unpacked for the time of the import."""
-    if not any(path.suffix == ".zip" or (path.is_dir() and any(path.glob("*.zip"))) for path in paths):
+    if not any(any(map(is_zip, path.iterdir())) if path.is_dir() else is_zip(path) for path in paths):
         yield [folder for path in paths for folder in bags(path)]
         return
     from archive.verify.archives import volume_paths  # noqa: PLC0415  # slow, and unpacked volumes do not need it

@@ -11,7 +11,7 @@ from cli.context import Context, shared
 from cli.importing import load_key
 from portability.storage import open_storage
 from receiver.binding.target import ImportTarget
-from receiver.importer.database import opened
+from receiver.importer.database import check_exists, opened
 from receiver.importer.undo import UndoReport, undo
 from receiver.inbox.forget import forget_target_of
 from receiver.ledger import runs
@@ -29,6 +29,7 @@ def imports() -> None:
 @shared
 def list_imports(context: Context, *, into: str) -> None:
     """List the imports, the newest first."""
+    check_exists(into)
     with opened(into, make=False) as engine, engine.begin() as connection:
         rows = [dict(row._mapping) for row in runs.listed(connection)]  # noqa: SLF001  # public in SQLAlchemy
     context.listing(
@@ -50,6 +51,7 @@ def undo_import(
 
     Run it again to continue after an interruption.
     """
+    check_exists(into)
     storage = open_storage(files) if files else None
     key = load_key(context, journal_key, make=False)
     with opened(into, make=False) as engine, context.bars(TextColumn("{task.description}"), BarColumn()) as bar:
@@ -79,6 +81,7 @@ def forget_target(
     """Delete journal, key and ids of a company or person, such as at an erasure. Imported rows stay."""
     target = ImportTarget(as_tenant, as_user, as_contact, as_email)
     target.check_complete()
+    check_exists(into)
     count = forget_target_of(into, target)
     context.result({"target": target.name, "entries": count}, lambda: context.console.print(f"{count} entries deleted"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -20,6 +21,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the program like click, but report usage errors like all others, as one line or JSON."""
+    _check_arguments(sys.argv[1:])
     try:
         sys.exit(main.main(standalone_mode=False) or 0)
     except NoArgsIsHelpError as error:
@@ -30,6 +32,17 @@ def run() -> None:
         fail(BadInput(error.format_message().rstrip("."), hint=hint), as_json="--json" in sys.argv)
     except click.Abort:
         sys.exit(130)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """End with an error if an argument is not UTF-8, such as a letter of a Latin-1 terminal: no database stores it."""
+    for place, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            hint = "use a terminal with UTF-8; rename a file whose name has other bytes"
+            fault = BadInput(f"argument {place} of the command has bytes that are not UTF-8", hint=hint)
+            fail(fault, as_json="--json" in arguments)
 
 
 if __name__ == "__main__":

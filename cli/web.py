@@ -11,7 +11,7 @@ import click
 import uvicorn
 from fastapi import FastAPI
 
-from cli.context import Context, shared
+from cli.context import LIMIT_MAX, Context, shared
 from cli.receiving_service import answers_of
 from portability import logs
 from portability.api.errors import BadInput
@@ -26,7 +26,9 @@ STOP_SECONDS = 10
 @click.command()
 @click.option("--host", help="Address to listen at; default: 127.0.0.1 if BASE_URL is this machine, else 0.0.0.0.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port; default: that of BASE_URL, else 8000.")
-@click.option("--fd", type=click.IntRange(0), help="Number of an inherited listening socket, instead of host and port.")
+@click.option(
+    "--fd", type=click.IntRange(0, LIMIT_MAX), help="Number of an inherited listening socket, instead of host and port."
+)
 @shared
 def web(context: Context, host: str | None, port: int | None, fd: int | None) -> None:
     """Serve pages and API until stopped."""

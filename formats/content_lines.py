@@ -112,4 +112,5 @@ def utc(value: JSON) -> str | None:
         known = None if moment is None or moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return None if known is None else known.strftime("%Y%m%dT%H%M%SZ")
+    # The C library of Linux writes a year before 1000 with fewer digits.
+    return f"{known.year:04}{known:%m%dT%H%M%SZ}" if known else None

@@ -22,7 +22,12 @@ FILES_MAX = 5_000
 """Messages of a volume; the tables have all."""
 DOMAIN = "portability.invalid"
 """A domain that cannot exist (RFC 2606), for what a record does not say."""
-_Fill: TypeAlias = Callable[[EmailMessage, Record], None]
+YEAR_MIN = 1900
+"""The first year of a date of a message (RFC 5322 section 3.3)."""
+UNKNOWN = datetime.fromisoformat("1970-01-01T00:00:00Z")
+"""A message needs a date: that of a record without one."""
+_Fill: TypeAlias = Callable[[EmailMessage, Record, str], None]
+"""Called with a message, its record, and the exporter's name."""
 
 
 class Eml:
@@ -56,7 +61,7 @@ class EmlWriter:
 
     def begin(self, exporter: str, dataset: Dataset) -> None:
         self._checker, self._dataset = RecordChecker(dataset), dataset
-        self._of = f"{exporter}/{dataset.name}"
+        self._exporter, self._of = exporter, f"{exporter}/{dataset.name}"
         self._names = [field.name for field in dataset.fields]
         self._fill = None
         if {"subject", "message", "email"} <= set(self._names):
@@ -75,7 +80,7 @@ class EmlWriter:
             record = dict(zip(self._names, values, strict=True))
             key = "-".join(str(record.get(name)) for name in self._dataset.key)
             message = EmailMessage(policy=SMTP)
-            self._fill(message, record)
+            self._fill(message, record, self._exporter)
             message["X-Rebuilt-From"] = self._of
             self._out.begin(f"{FOLDER}/{self._of}/{key}.eml")
             self._out.write(message.as_bytes())
@@ -87,28 +92,28 @@ class EmlWriter:
         self._fill = None
 
 
-def _inquiry(message: EmailMessage, record: Record) -> None:
+def _inquiry(message: EmailMessage, record: Record, exporter: str) -> None:
     _head(message, record, "created_at")
     message["From"] = _address(record.get("name"), record.get("email"))
     message["Subject"] = _one_line(record.get("subject"))
-    message["Message-ID"] = _identifier(record.get("id"))
+    message["Message-ID"] = _identifier(exporter, "inquiry", record.get("id"))
     _body(message, record.get("message"))
 
 
-def _reply(message: EmailMessage, record: Record) -> None:
+def _reply(message: EmailMessage, record: Record, exporter: str) -> None:
     _head(message, record, "sent_at")
     message["From"] = _address(record.get("author"), None)
-    message["Message-ID"] = _identifier(record.get("id"))
-    message["In-Reply-To"] = message["References"] = _identifier(record.get("inquiry_id"))
+    message["Message-ID"] = _identifier(exporter, "reply", record.get("id"))
+    message["In-Reply-To"] = message["References"] = _identifier(exporter, "inquiry", record.get("inquiry_id"))
     _body(message, record.get("body"))
 
 
 def _head(message: EmailMessage, record: Record, time: str) -> None:
-    sent = record.get(time) or record.get("created_at")
     try:
-        message["Date"] = datetime.fromisoformat(str(sent))
+        sent = datetime.fromisoformat(str(record.get(time) or record.get("created_at")))
     except ValueError:
-        message["Date"] = datetime.fromisoformat("1970-01-01T00:00:00Z")
+        sent = UNKNOWN
+    message["Date"] = sent if sent.year >= YEAR_MIN else UNKNOWN
     message["To"] = "undisclosed-recipients:;"
 
 
@@ -125,9 +130,10 @@ def _address(name: JSON, address: JSON) -> Address:
         return Address(shown, "unknown", DOMAIN)
 
 
-def _identifier(identifier: JSON) -> str:
-    """Return the same Message-ID in every export, made of an id of any characters."""
-    return f"<{hashlib.sha256(str(identifier).encode()).hexdigest()[:32]}@{DOMAIN}>"
+def _identifier(exporter: str, kind: str, identifier: JSON) -> str:
+    """Return the same Message-ID in every export; an inquiry and a reply with one id, such as 1, differ."""
+    named = f"{exporter}/{kind}/{identifier}"
+    return f"<{hashlib.sha256(named.encode()).hexdigest()[:32]}@{DOMAIN}>"
 
 
 def _one_line(value: JSON) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -25,6 +24,7 @@ from portability.api import (
     WriterFormat,
 )
 from portability.api.errors import BrokenPlugin, DuplicatePlugin, PortabilityError
+from portability.api.names import BOTH_CHARS, name_fault, same_names
 from portability.api.tags import REDACTABLE
 from portability.errors import UnknownExporter, UnknownFormat
 from portability.locale import plugin_catalogues
@@ -41,8 +41,6 @@ CATALOGUES = plugin_catalogues.GROUP
 """Packages with translations of their datasets."""
 GROUPS = (EXPORTERS, SOURCE_KINDS, FORMATS, STORAGES, DIRECTORIES, KEY_STORES, HOOKS, CATALOGUES)
 """All groups of entry points of plug-ins."""
-NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
-"""Names of exporters and datasets: they become folders and files in every archive."""
 
 Formats = Mapping[str, Format | WriterFormat]
 DocumentFormats = Mapping[str, DocumentFormat]
@@ -108,6 +106,8 @@ def pick(group: str, name: str, package: str | None = None) -> Plugin:
 def load_exporters(sources: Sources, names: Iterable[str] | None = None) -> Mapping[str, Exporter]:
     """Load exporters by name, in a stable order. Raises UnknownExporter, DuplicatePlugin, BrokenPlugin."""
     found = find(EXPORTERS)
+    if same := same_names(found):
+        raise DuplicatePlugin(f"{EXPORTERS}: two plug-ins have the names {same[0]!r} and {same[1]!r}")
     wanted = list(found) if names is None else check_exporter_names(names)
     return {name: checked_exporter(name, partial(found[name].start, sources)) for name in wanted}
 
@@ -201,11 +201,7 @@ def _is_nested_key(key: Any) -> bool:  # noqa: ANN401  # what a plug-in declares
 def _check_datasets(exporter: str, datasets: Sequence[Any]) -> None:
     if wrong_types := [type(dataset).__name__ for dataset in datasets if not isinstance(dataset, Dataset)]:
         raise BrokenPlugin(f"exporter plug-in {exporter!r} declares a dataset of type {wrong_types[0]}")
-    if not all(NAME.fullmatch(name) for name in (exporter, *(dataset.name for dataset in datasets))):
-        raise BrokenPlugin(f"exporter plug-in {exporter!r}: a name needs 1 to 100 of A-Z a-z 0-9 _ -")
-    names = [dataset.name for dataset in datasets]
-    if len(set(names)) != len(names):
-        raise BrokenPlugin(f"exporter plug-in {exporter!r} declares a dataset twice")
+    _check_names(exporter, [dataset.name for dataset in datasets])
     for dataset in datasets:
         fields = [field.name for field in dataset.fields]
         if len(set(fields)) != len(fields) or not fields:
@@ -224,6 +220,23 @@ def _check_datasets(exporter: str, datasets: Sequence[Any]) -> None:
                 f"{exporter}/{dataset.name}: only an object has `keys`, with paths such as `/order/lines`"
             )
         _check_disclosures(exporter, dataset)
+
+
+def _check_names(exporter: str, datasets: Sequence[str]) -> None:
+    """Check that every archive can have files of these names. Raises BrokenPlugin."""
+    for name in (exporter, *datasets):
+        if fault := name_fault(name):
+            raise BrokenPlugin(f"exporter plug-in {exporter!r}: a name {fault}: {name!r}")
+    if same := same_names(datasets):
+        raise BrokenPlugin(
+            f"exporter plug-in {exporter!r} declares a dataset twice: {same[0]!r} and {same[1]!r}",
+            hint="names of datasets differ by more than the case of their letters",
+        )
+    if too_long := [name for name in datasets if len(exporter) + len(name) > BOTH_CHARS]:
+        raise BrokenPlugin(
+            f"{exporter}/{too_long[0]}: the two names have more than {BOTH_CHARS} characters together",
+            hint="give the source or the dataset a shorter name",
+        )
 
 
 def _check_disclosures(exporter: str, dataset: Dataset) -> None:

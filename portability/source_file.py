@@ -9,7 +9,7 @@ from pathlib import Path
 
 from portability.api import SourceDeclaration
 from portability.api.errors import BadSetting
-from portability.plugins import NAME
+from portability.api.names import name_fault, same_names
 
 OWN_RECORDS = "portability"
 """The exporter of this software's own records: every deployment has it, beside those of the file."""
@@ -28,15 +28,21 @@ def read_sections(path: Path) -> Sequence[SourceDeclaration]:
         raise BadSetting(f"PORTABILITY_SOURCES: {path} is not TOML: {error}") from None
     if not document:
         raise BadSetting(f"PORTABILITY_SOURCES: {path} declares no source")
-    return [_declaration(path, name, section) for name, section in document.items()]
+    declared = [_declaration(path, name, section) for name, section in document.items()]
+    if same := same_names(one.name for one in declared):
+        raise BadSetting(
+            f"{path}: [{same[1]}]: [{same[0]}] has the same name but for the case of its letters",
+            hint="their files in an archive would have the same names on Windows and macOS",
+        )
+    return declared
 
 
 def _declaration(path: Path, name: str, section: object) -> SourceDeclaration:
     if not isinstance(section, dict):
         raise BadSetting(f"{path}: {name} is outside of a section")
-    if not NAME.fullmatch(name):
-        raise BadSetting(f"{path}: [{name}]: invalid name: use 1 to 100 of the characters A-Z a-z 0-9 _ -")
-    if name == OWN_RECORDS:
+    if fault := name_fault(name):
+        raise BadSetting(f"{path}: [{name}]: invalid name: it {fault}")
+    if name.lower() == OWN_RECORDS:
         raise BadSetting(f"{path}: [{name}]: this name belongs to the records of requests: use another name")
     kind = section.get("kind")
     if not isinstance(kind, str):

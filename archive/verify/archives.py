@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from archive import bag
+from archive.names import is_zip
 from archive.verify import counting
 from archive.verify.faults import ArchiveFault, FaultCode
 from archive.verify.volumes import CheckedVolume, Claims, Progress, check_volume
@@ -65,7 +66,7 @@ def volume_paths(paths: Sequence[Path]) -> list[Path]:
     """Return the given ZIPs, each once, and the ZIPs of each given folder. Raises BadInput if there is no ZIP."""
     found: dict[Path, Path] = {}
     for path in paths:
-        volumes = sorted(path.glob("*.zip")) if path.is_dir() else [path]
+        volumes = sorted(filter(is_zip, path.iterdir())) if path.is_dir() else [path]
         if not volumes:
             raise BadInput(f"there is no *.zip in the folder {path}", hint="name the volumes themselves")
         found.update({volume.resolve(): volume for volume in volumes})

@@ -3,7 +3,8 @@
 It needs Python 3.9 or later and nothing else. It reads the JSON Lines of all volumes of the export whose folders are
 beside this folder, in their order. A corrected record replaces the earlier record. Each dataset becomes a table, such
 as `calls_calls`, or "help_desk/tickets" if the exporter has `_` in its name: no two datasets have the same table.
-Texts, decimals, times and JSON are TEXT, and integers of more than 64 bits too.
+Fields are its columns; beside `Name`, the field `name` is the column `name_2`, because SQLite ignores case. Texts,
+decimals, times and JSON are TEXT, and integers of more than 64 bits too.
 
 In a program, `records` gives the records of a dataset as dictionaries:
 
@@ -76,9 +77,10 @@ def load(target: str, folder: Path = HERE) -> dict[str, int]:
     with closing(sqlite3.connect(target)) as database, database:
         for (exporter, dataset), pieces in tables(folder).items():
             fields = pieces[0][1]["schema"]["fields"]
-            name = f"{exporter}/{dataset}" if "_" in exporter else f"{exporter}_{dataset}"
+            name = table_name(exporter, dataset)
             table = _quoted(name)
-            columns = ", ".join(f"{_quoted(one['name'])} {_affinity(one['type'])}" for one in fields)
+            names = column_names([one["name"] for one in fields])
+            columns = ", ".join(f"{_quoted(names[at])} {_affinity(one['type'])}" for at, one in enumerate(fields))
             database.execute(f"drop table if exists {table}")
             database.execute(f"create table {table} ({columns})")
             insert = f"insert into {table} values ({', '.join('?' * len(fields))})"  # noqa: S608  # quoted names
@@ -87,6 +89,24 @@ def load(target: str, folder: Path = HERE) -> dict[str, int]:
             rows = ([_cell(record.get(field), kind) for field, kind in kinds] for record in found)
             counts[name] = database.executemany(insert, rows).rowcount
     return counts
+
+
+def table_name(exporter: str, dataset: str) -> str:
+    """Return the name of a dataset's table. SQLite reserves names that begin with `sqlite_`."""
+    is_clear = "_" not in exporter and exporter.lower() != "sqlite"
+    return f"{exporter}_{dataset}" if is_clear else f"{exporter}/{dataset}"
+
+
+def column_names(fields: Sequence[str], taken: Sequence[str] = ()) -> Sequence[str]:
+    """Return the fields' names as columns: with a number where another has the name, because databases ignore case."""
+    found = {name.lower(): name for name in taken}
+    for field in fields:
+        column, number = field, 1
+        while column.lower() in found:
+            number += 1
+            column = f"{field}_{number}"
+        found[column.lower()] = column
+    return list(found.values())[len(taken) :]
 
 
 def _package(folder: Path) -> Any:  # noqa: ANN401  # JSON

@@ -14,6 +14,7 @@ from exporters.http.rates import parse_rate
 from exporters.maps.positions import Path
 from exporters.maps.reading import MapFault
 from portability.api import FieldType
+from portability.api.names import name_fault
 from portability.api.tags import REDACTABLE
 
 SLUG = re.compile(r"[a-z0-9_-]+")
@@ -26,15 +27,18 @@ def faults(form: HttpSourceForm) -> Iterator[MapFault]:
         yield MapFault((), "the map declares no dataset")
     yield from _bad_rates(form)
     nodes = form.nodes
-    names = Counter([links.name for links in form.links] + [dataset.name for dataset in form.dataset])
+    names = Counter([links.name.lower() for links in form.links] + [dataset.name.lower() for dataset in form.dataset])
     for number, identity in enumerate(form.identity):
         yield from _bad_identity(form, identity, ("identity", number))
     for number, links in enumerate(form.links):
         yield from _bad_node(form, links, nodes, ("links", number))
     for number, dataset in enumerate(form.dataset):
         path = ("dataset", number)
-        if names[dataset.name] > 1:
-            yield MapFault((*path, "name"), f"the name {dataset.name!r} is used twice")
+        if names[dataset.name.lower()] > 1:
+            hint = "the case of its letters does not count"
+            yield MapFault((*path, "name"), f"the name {dataset.name!r} is used twice", hint)
+        if fault := name_fault(dataset.name):
+            yield MapFault((*path, "name"), f"the name {dataset.name!r} {fault}")
         yield from _bad_node(form, dataset, nodes, path)
         yield from _bad_dataset(dataset, nodes, path)
 

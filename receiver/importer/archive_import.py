@@ -162,9 +162,8 @@ class _Import:
         contents, options, target = self._contents, self._options, self._target
         export = contents.export
         subject, revision = export.get("subject"), export.get("revision")
-        source = runs.Source(
-            contents.issuer, self._report.export, revision if type(revision) is int else 1, str(subject)
-        )
+        number = revision if type(revision) is int else 1
+        source = runs.Source(contents.issuer, self._report.export, number, str(subject), contents.read_at)
         earlier = runs.subject_of(connection, target.name, source.issuer)
         if earlier not in {None, source.subject}:
             raise WrongTarget(
@@ -194,7 +193,8 @@ class _Import:
         ids.write()
         differences, plain = Differences(options.difference), plain_tables(connection)
         narrow = other_types(connection)
-        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, differences, plain, narrow)
+        newer = runs.newer(connection, target.name, source)
+        return WriteJob(target, scope, cipher, options.on_conflict, self._batch, differences, plain, narrow, newer)
 
     def _is_repeated(self, connection: Connection) -> bool:
         changes = self._contents.changes

@@ -11,6 +11,8 @@ import re
 import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -79,6 +81,15 @@ class Contents:
     def close(self) -> None:
         """Delete the temporary database."""
         self._scratch.close()
+
+    @property
+    def read_at(self) -> datetime | None:
+        """Return when the export began to be read, as export.json says; None: it does not say a time."""
+        text = self.export.get("began_at")
+        with suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+            return moment.astimezone(UTC) if moment and moment.tzinfo else None
+        return None
 
     @property
     def total_bytes(self) -> int:

@@ -43,6 +43,19 @@ def opened(into: str, *, make: bool) -> Iterator[Engine]:
         engine.dispose()
 
 
+def check_exists(into: str) -> None:
+    """Check that a database of SQLite is a file that is there: an empty database would be opened instead.
+
+    Raises: BadTarget.
+    """
+    try:
+        path = _absent_file(into)
+    except ArgumentError:
+        return  # `opened` reports it
+    if path:
+        raise BadTarget(f"there is no database {path}", hint="check --into: sqlite:////folder/file.db has four slashes")
+
+
 @contextmanager
 def batches(engine: Engine, *, dry_run: bool) -> Iterator[Batch]:
     """Yield a function that opens the transaction of a batch; a dry run has one transaction, which is rolled back."""
@@ -145,9 +158,14 @@ def _create(connection: Connection) -> None:
 
 def _existing(into: str) -> str:
     """Return the URL without making a file: a missing database becomes an empty database in memory."""
+    return "sqlite://" if _absent_file(into) else into
+
+
+def _absent_file(into: str) -> str:
+    """Return the path of a database of SQLite that is missing, else an empty text."""
     url = make_url(into)
-    is_absent = url.get_backend_name() == "sqlite" and url.database is not None and not Path(url.database).exists()
-    return "sqlite://" if is_absent else into
+    path = url.database or ""
+    return path if url.get_backend_name() == "sqlite" and path and not Path(path).exists() else ""
 
 
 @contextmanager

@@ -64,6 +64,8 @@ class DatasetResult:
     changed: int = 0
     kept: int = 0
     """Rows that differ from the archive and stay as they are here."""
+    older: int = 0
+    """Of the rows that are kept, those that an archive of a later time has brought, changed or deleted."""
     conflicts: int = 0
     """Rows with values that were changed on both sides; each is also counted as what was done with it."""
     deleted: int = 0
@@ -106,6 +108,7 @@ class DatasetResult:
             "changed": self.changed,
             "deleted": self.deleted,
             "kept": self.kept,
+            "older": self.older,
             "altered": self.altered,
             "altered_fields": sorted(self.altered_fields),
             "conflicts": self.conflicts,

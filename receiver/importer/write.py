@@ -47,6 +47,8 @@ class WriteJob:
     """Tables that are as the reference schema makes them, and are on PostgreSQL."""
     narrow: Mapping[str, Collection[str]] = field(default_factory=dict)
     """By table: columns whose type is another than the schema's."""
+    newer: Collection[str] = ()
+    """Imports whose archives are of a later time than this archive."""
 
 
 class Writer:
@@ -142,13 +144,16 @@ class _BoundBatch:
         stored = stored_rows(self._connection, self._table, local)
         bases = self._journal.bases(local)
         made = self._ids.made(name, local)
+        newer = self._journal.of_runs(local, self._job.newer)
         for foreign, values in list(rows.items()):
             row = stored.get(values["id"])
-            if row is None:
-                self._add(foreign, values, was_made=values["id"] in made)
-            elif (place := self._binder.misplaced(row)) is not None:
+            if row and (place := self._binder.misplaced(row)):
                 self._bound.quarantined[foreign] = place
                 del rows[foreign]
+            elif values["id"] in newer:
+                self._leave(foreign, values, row or {})
+            elif row is None:
+                self._add(foreign, values, was_made=values["id"] in made)
             else:
                 self._merge(foreign, values, row, bases.get(values["id"], {}))
         inserted, changed = self._inserts.insert(self._connection, self._new), self._changed_rows()
@@ -158,6 +163,15 @@ class _BoundBatch:
         self._note(bases, {**inserted.stored, **changed.stored}, refused)
         self._accepted(self._with_file)
         return {foreign: refused[values["id"]] for foreign, values in rows.items() if values["id"] in refused}
+
+    def _leave(self, foreign: str, values: Values, row: Values) -> None:
+        """Leave a row as it is, which an archive of a later time has brought, changed or deleted."""
+        if row and all(self._is_same(name, row[name], value) for name, value in values.items()):
+            self._taken.same += 1
+            self._with_file.append(foreign)
+        else:
+            self._taken.kept += 1
+            self._taken.older += 1
 
     def _add(self, foreign: str, values: Values, *, was_made: bool) -> None:
         """Make a row, unless an earlier import made it and it was deleted here."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 
 from receiver.ledger.bulk import look_up, put
 from receiver.ledger.identifiers import MapScope
@@ -51,14 +51,23 @@ class RowJournal:
 
     def bases(self, local: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return what the last import of this issuer brought, by row."""
+        found = self._last(CHANGE.c.sealed, local)
+        return {identifier: base_of(self._cipher.open(content)) for identifier, content in found.items()}
+
+    def of_runs(self, local: Collection[str], runs: Collection[str]) -> frozenset[str]:
+        """Return the rows that these imports were the last to bring, change or delete."""
+        found = self._last(CHANGE.c.run, local) if runs else {}
+        return frozenset(identifier for identifier, run in found.items() if run in runs)
+
+    def _last(self, column: ColumnElement[Any], local: Collection[str]) -> dict[str, Any]:
+        """Return a column of the last entry of this issuer, by row."""
         mine = (CHANGE.c.target == self._scope.target, CHANGE.c.issuer == self._scope.issuer)
         # An expression: PostgreSQL would go through the primary key backwards.
         newest = (CHANGE.c.seq + 0).desc()
-        last = select(CHANGE.c.sealed).where(*mine, CHANGE.c.name == self._table.name).order_by(newest)
-        found = look_up(
+        last = select(column).where(*mine, CHANGE.c.name == self._table.name).order_by(newest)
+        return look_up(
             self._connection, local, lambda key: last.where(CHANGE.c.local_id == key).limit(1).scalar_subquery()
         )
-        return {identifier: base_of(self._cipher.open(content)) for identifier, content in found.items()}
 
     def add(self, entries: Collection[RowEntry], rows: Mapping[str, Values]) -> None:
         """Add entries about rows, whose values say whom they are about."""

@@ -24,6 +24,8 @@ class Source:
     export: str
     revision: int
     subject: str
+    read_at: datetime | None = None
+    """When the export began, as the archive says; None: it does not say it."""
 
 
 def begin(connection: Connection, target: str, source: Source, journal_days: int, identifier: str | None = None) -> str:
@@ -40,6 +42,7 @@ def begin(connection: Connection, target: str, source: Source, journal_days: int
         return str(unfinished)
     identifier, present = identifier or secrets.token_hex(8), datetime.now(UTC)
     values = {"issuer": source.issuer, "export": source.export, "revision": source.revision, "subject": source.subject}
+    values["read_at"] = source.read_at
     until = present + timedelta(days=journal_days)
     connection.execute(
         insert(RUN).values(id=identifier, target=target, state=RUNNING, began_at=present, keep_until=until, **values)
@@ -53,6 +56,14 @@ def check_newest(connection: Connection, target: str, source: Source) -> None:
     newest = connection.scalar(select(func.max(RUN.c.revision)).where(*of))
     if newest is not None and newest > source.revision:
         raise OlderRevision(f"revision {newest} of export {source.export} is imported here; this is {source.revision}")
+
+
+def newer(connection: Connection, target: str, source: Source) -> frozenset[str]:
+    """Return the imports into a target whose archives are of a later time than this archive of the same issuer."""
+    if source.read_at is None:
+        return frozenset()
+    later = select(RUN.c.id).where(RUN.c.target == target, RUN.c.issuer == source.issuer)
+    return frozenset(connection.scalars(later.where(RUN.c.read_at > source.read_at)))
 
 
 def subject_of(connection: Connection, target: str, issuer: str) -> str | None:
@@ -84,7 +95,8 @@ def listed(connection: Connection) -> Sequence[Row[Any]]:
     if not exist(connection):
         return []
     sweep(connection)
-    return connection.execute(select(RUN).order_by(RUN.c.began_at.desc(), RUN.c.id)).all()
+    columns = [column for column in RUN.c if column is not RUN.c.read_at]  # an earlier release has made no such column
+    return connection.execute(select(*columns).order_by(RUN.c.began_at.desc(), RUN.c.id)).all()
 
 
 def forget(connection: Connection, target: str, person: str | None) -> int:

@@ -6,6 +6,8 @@ as the imported rows because a row and its entry in the journal must be written 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -42,6 +44,7 @@ RUN = Table(
     Column("began_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     Column("keep_until", UtcTime, nullable=False, comment="the journal is deleted then"),
+    Column("read_at", UtcTime, comment="when the export began: its values are of that time; NULL: unknown"),
 )
 KEY = Table(
     "portability_import_key",
@@ -110,8 +113,17 @@ def create(connection: Connection) -> None:
     present = inspect(connection).get_table_names(SCHEMA if place else None)
     if not {table.name for table in metadata.tables.values()} <= set(present):
         metadata.create_all(connection)  # asks for each table by itself
+    _add_column(connection, RUN.c.read_at, place)
     for name in _EARLIER_INDEXES:
         connection.execute(text(f"DROP INDEX IF EXISTS {place}{name}"))
+
+
+def _add_column(connection: Connection, column: Column[Any], place: str) -> None:
+    """Add a column that a table of an earlier release lacks."""
+    table = column.table.name
+    if column.name not in {one["name"] for one in inspect(connection).get_columns(table, place.rstrip(".") or None)}:
+        kind = column.type.compile(connection.dialect)
+        connection.execute(text(f"ALTER TABLE {place}{table} ADD COLUMN {column.name} {kind}"))
 
 
 def exist(connection: Connection) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,7 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 from handmade import CREATED, content, table, unpacked_archive
 from importing import import_as, undone
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, insert, select, text, update
 
 from exporters.reference import schema
 from portability.storage.local import LocalStorage
@@ -299,3 +300,78 @@ def test_every_type_of_the_schema_outlives_the_journal() -> None:
         "number": 0.1,
     }
     assert cipher.open(cipher.seal({"base": values})) == {"base": values}
+
+
+def at(day: int, folder: Path, url: str, *records: object, **options: Any) -> ImportReport:
+    """Import an archive of an export of its own, which began on this day and was unpacked below a new folder."""
+    place = folder / f"of day {day}, {len(list(folder.iterdir()))}"
+    place.mkdir()
+    began = f"2026-11-{day:02}T08:30:00.5Z"
+    company = {"id": "ten_x", "name": f"of day {day}", "created_at": CREATED}
+    members = [table("organisation", company, exporter="account"), table("deals", *records, exporter="crm")]
+    archive = unpacked_archive(place, members, export=f"e{day}", subject="sub_1", began_at=began)
+    return import_as(archive, url, TEN_A, **options)
+
+
+@pytest.mark.parametrize("on_conflict", [OnConflict.KEEP, OnConflict.TAKE])
+def test_an_archive_of_an_earlier_time_replaces_nothing(
+    tmp_path: Path, target: Engine, control_url: str, on_conflict: OnConflict
+) -> None:
+    """Another export of the same company, imported later: its values are older. Rows that only it has are imported."""
+    at(20, tmp_path, control_url, deal(2, stage="won"), deal(3))
+    change_deal(target, "dea_2", name="ours")
+    with target.begin() as connection:
+        connection.execute(schema.deals.delete().where(schema.deals.c.id == "dea_3"))
+    records = [deal(2, name="old"), deal(3), deal(4)]
+    report = at(19, tmp_path, control_url, *records, on_conflict=on_conflict)
+
+    (deals,) = (one for one in report.datasets if one.table == "deals")
+    assert deal_values(target, "name", "stage") == {
+        "dea_1": ("own", None),
+        "dea_2": ("ours", "won"),
+        "dea_4": ("theirs", "open"),
+    }
+    assert (deals.new, deals.changed, deals.kept, deals.older, deals.conflicts) == (1, 0, 2, 2, 0)
+    assert deals.as_json()["older"] == 2
+    later = at(21, tmp_path, control_url, deal(2, stage="lost"), deal(4, stage="lost"))
+    (deals,) = (one for one in later.datasets if one.table == "deals")
+    assert (deals.changed, deals.older) == (2, 0)
+    assert deal_values(target, "name", "stage")["dea_2"] == ("ours", "lost")
+
+
+def test_an_archive_of_an_earlier_time_counts_again_after_undoing(
+    tmp_path: Path, target: Engine, control_url: str
+) -> None:
+    """What the newer archive has brought is gone then; an archive without a time is compared with none."""
+    first = at(19, tmp_path, control_url, deal(2, stage="open"))
+    newer = at(20, tmp_path, control_url, deal(2, stage="won"))
+    assert at(19, tmp_path, control_url, deal(2, stage="open")).datasets[-1].older == 1
+    undone(control_url, newer)
+    again = at(19, tmp_path, control_url, deal(2, stage="open"))
+    assert (again.datasets[-1].same, again.datasets[-1].older) == (1, 0)
+    assert deal_values(target, "stage")["dea_2"] == ("open",)
+    assert first.import_id != again.import_id
+    (tmp_path / "untimed").mkdir()
+    members = [table("deals", deal(2, stage="lost"), exporter="crm")]
+    for time in (None, 7, "yesterday", "2026-11-01T08:30:00"):
+        archive = unpacked_archive(tmp_path / "untimed", members, export="e22", subject="sub_1", began_at=time)
+        (deals,) = import_as(archive, control_url, TEN_A, dry_run=True).datasets
+        assert (deals.changed, deals.older) == (1, 0)
+        shutil.rmtree(tmp_path / "untimed")
+        (tmp_path / "untimed").mkdir()
+
+
+def test_the_tables_of_an_earlier_release_get_the_time(tmp_path: Path, target: Engine, control_url: str) -> None:
+    """Its imports have none, so nothing is older than they are; they are listed before and after."""
+    at(20, tmp_path, control_url, deal(2, stage="won"))
+    place = "portability_import." if target.dialect.name == "postgresql" else ""
+    with target.begin() as connection:
+        connection.execute(text(f"ALTER TABLE {place}portability_import_run DROP COLUMN read_at"))
+    with opened(control_url, make=False) as engine, engine.begin() as connection:
+        assert [row.export for row in runs.listed(connection)] == ["e20"]
+    dry = at(19, tmp_path, control_url, deal(2), dry_run=True)
+    report = at(19, tmp_path, control_url, deal(2))
+
+    assert [(one.datasets[-1].changed, one.datasets[-1].older) for one in (dry, report)] == [(1, 0), (1, 0)]
+    with opened(control_url, make=False) as engine, engine.begin() as connection:
+        assert {row.export for row in runs.listed(connection)} == {"e19", "e20"}

@@ -45,6 +45,7 @@ def unpacked_archive(
     profile: str = "switch",
     subject_kind: str | None = None,
     export: str = "e1",
+    subject: str = "",
     revisions: Sequence[int] = (),
     counted: Sequence[Sequence[DatasetCount]] = (),
     **closing: Any,
@@ -58,7 +59,8 @@ def unpacked_archive(
     zips.mkdir()
     sealed: list[SealedVolume] = []
     for number, members in enumerate(of_volumes, 1):
-        of = volumes.envelope(export, profile=profile, revision=revisions[number - 1] if revisions else 1)
+        revision = revisions[number - 1] if revisions else 1
+        of = volumes.envelope(export, profile=profile, revision=revision, subject=subject)
         with (zips / f"{of.volume_name(number)}.zip").open("wb") as file:
             volume = Volume(of, number, file.write)
             for name, body, described in members:

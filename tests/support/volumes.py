@@ -58,9 +58,10 @@ def key_set(*keys: ECKey, **ends: str) -> Jwks:
 JWKS = key_set()
 
 
-def envelope(export: str = "e1", *, profile: str = "access", revision: int = 1) -> VolumeMetadata:
-    """Of a made-up export."""
-    return VolumeMetadata("https://vlint.example", export, f"subject-of-{export}", profile, revision, MOMENT, MOMENT)
+def envelope(export: str = "e1", *, profile: str = "access", revision: int = 1, subject: str = "") -> VolumeMetadata:
+    """Of a made-up export; without `subject` it has a subject of its own."""
+    whose = subject or f"subject-of-{export}"
+    return VolumeMetadata("https://vlint.example", export, whose, profile, revision, MOMENT, MOMENT)
 
 
 def content(media_type: str) -> Content:

@@ -18,6 +18,7 @@ from pydantic_core import CoreSchema
 
 from portability import plugins
 from portability.api import ADDRESS_KINDS, JSON, SubjectKind
+from portability.api.names import NAME
 from portability.people import subjects
 from portability.requests import acceptance, idempotency
 from portability.transfers import recipients
@@ -102,7 +103,7 @@ TenantId = Annotated[Word, documented(pattern=whole(subjects.ID))]
 HeldSubjectName = Annotated[str, Field(max_length=WORD_MAX), documented(pattern=_subject_pattern(any_letters=True))]
 HeldTenantId = Annotated[str, Field(max_length=200), documented(pattern=whole(subjects.ID))]
 """In a query."""
-ExporterName = Annotated[Word, documented(pattern=whole(plugins.NAME))]
+ExporterName = Annotated[Word, documented(pattern=whole(NAME))]
 DatasetName = Annotated[Word, documented(pattern=whole(recipients.DATASET))]
 FormatName = Annotated[Word, EnumOf("InstalledFormat", lambda: plugins.find(plugins.FORMATS))]
 """A name of an installed format: the enumeration depends on the deployment."""
@@ -139,7 +140,7 @@ Pseudonym = Annotated[str, Field(pattern=rf"^({subjects.REF_PREFIX}[a-z2-7]{{26}
 """Empty once the subject is erased."""
 ErrorName = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 """A code of docs/errors.md, of a plug-in or of a recipient's receipt."""
-PluginName = Annotated[str, Field(pattern=whole(plugins.NAME))]
+PluginName = Annotated[str, Field(pattern=whole(NAME))]
 ScopeName = Annotated[str, Field(pattern=whole(recipients.DATASET))]
 """An exporter, or one of its datasets."""
 Country = Annotated[str, Field(pattern="^[A-Z]{2}$")]

@@ -105,7 +105,9 @@ class _OpenForm:
 
     def add_to(self, output: Volume) -> None:
         with self._within_disk():
-            losses = {} if self._is_refused else self._writer.close()
+            counted = {} if self._is_refused else self._writer.close()
+        # A form may count what did not happen: the page would say it, with 0.
+        losses = {code: count for code, count in counted.items() if count}
         for file in self._spool.files:
             content = Content(*FORMS, self._form.media_type, form=self._name, losses=losses)
             output.add(file.name, file.blocks(), content)

@@ -15,6 +15,7 @@ from exporters.sql.mapped.people_faults import people_faults
 from exporters.sql.mapped.way_forms import RowsForm, SoleAddressRowsForm, WayForm
 from exporters.sql.source import FILE
 from portability.api import FieldType, SubjectKind
+from portability.api.names import name_fault
 from portability.api.tags import REDACTABLE
 
 TIMES = frozenset({FieldType.DATETIME, FieldType.DATE})
@@ -45,9 +46,13 @@ def form_faults(form: SqlSourceForm) -> Iterator[MapFault]:
 def _names(form: SqlSourceForm) -> Iterator[MapFault]:
     seen = Counter[str]()
     for place, dataset in enumerate(form.dataset):
-        seen[dataset.name] += 1
-        if seen[dataset.name] > 1:
-            yield MapFault(("dataset", place, "name"), f"two datasets have the name {dataset.name!r}")
+        path, same = ("dataset", place, "name"), dataset.name.lower()
+        seen[same] += 1
+        if seen[same] > 1:
+            hint = "the case of its letters does not count"
+            yield MapFault(path, f"two datasets have the name {dataset.name!r}", hint)
+        if fault := name_fault(dataset.name):
+            yield MapFault(path, f"the name {dataset.name!r} {fault}")
     tables = {dataset.table for dataset in form.dataset}
     for name in (*form.tables.internal, *form.tables.undecided):
         if name in tables:

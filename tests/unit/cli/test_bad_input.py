@@ -195,6 +195,41 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path, as_json: bool) -> None
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ("list", "--limit", "99999999999999999999"),
+        ("audit", "show", "--limit", "99999999999999999999"),
+        ("audit", "show", "--after", "99999999999999999999"),
+        ("web", "--fd", "99999999999999999999"),
+        ("import", "x", "--into", "sqlite://", "--as-tenant", "t", "--journal-days", "99999999999"),
+    ],
+    ids=" ".join,
+)
+def test_a_number_that_nothing_can_store_is_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Before: the lines of an OverflowError, with `--json` too."""
+    done = forks.run_fork([*words, "--dir", str(tmp_path), "--json"], os.environ, seconds=60)
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"]) == (2, "bad_input")
+    assert "is not in the range" in error["message"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_argument_in_another_encoding_is_refused(tmp_path: Path, as_json: bool) -> None:
+    """A Latin-1 terminal gives bytes that are not UTF-8, which no database stores: one line, and no traceback."""
+    words = [b"show", b"caf\xe9", b"--dir", os.fsencode(tmp_path), *([b"--json"] if as_json else [])]
+    done = subprocess.run([sys.executable, "-m", "cli.main", *words], capture_output=True, text=True, check=False)
+    fault = "argument 2 of the command has bytes that are not UTF-8"
+
+    assert done.returncode == 2
+    if as_json:
+        error = json.loads(done.stdout)["error"]
+        assert (error["code"], error["message"], done.stderr) == ("bad_input", fault, "")
+    else:
+        assert done.stderr.startswith(f"error: {fault} [bad_input]  hint: ")
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     ("words", "nearest"),
     [
         (["lsit"], "'list'"),

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,21 @@ def test_zips_are_verified_and_imported(tmp_path: Path) -> None:
     assert (first["refused"], first["profile"], first["complete"]) == (0, "switch", True)
     earlier = {"export", "profile", "complete", "gaps", "dry_run", "refused", "datasets", "left"}
     assert set(first) == earlier | {"import", "target", "quarantined", "conflicts", "repeated"}
+
+
+def test_zips_in_capitals_are_imported(tmp_path: Path) -> None:
+    """As a folder and by their names: old file systems write names so."""
+    (tmp_path / "stick").mkdir()
+    for path in map(Path, SWITCH):
+        shutil.copy(path, tmp_path / "stick" / path.name.upper())
+    (tmp_path / "stick" / f"._{Path(SWITCH[0]).name}").write_bytes(b"not a ZIP")
+    named = sorted(str(path) for path in (tmp_path / "stick").glob("*.ZIP"))
+
+    first = imported_json(str(tmp_path / "stick"), *JWKS, *target(tmp_path))
+    second = imported_json(*named, *JWKS, *target(tmp_path))
+
+    assert len(named) == 2
+    assert sum(one["new"] for one in first["datasets"]) == sum(one["same"] for one in second["datasets"]) > 0
 
 
 def test_an_empty_name_of_keys_is_a_fault(tmp_path: Path) -> None:
@@ -150,12 +168,30 @@ def test_an_import_is_listed_undone_and_forgotten(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command", [["list"], ["undo", "0" * 16, "--journal-key", "KEY"], ["forget", "--as-tenant", "ten_here"]]
 )
-def test_a_database_without_imports_stays_as_it_is(tmp_path: Path, command: list[str]) -> None:
-    """No table and no file is made: the URL may be a mistake."""
+def test_a_database_that_is_not_there_is_an_error(tmp_path: Path, command: list[str]) -> None:
+    """The URL is a mistake: nothing was listed, undone or forgotten there. No table and no file is made."""
     key = tmp_path / "key"
     key.write_bytes(Fernet.generate_key())
     words = [str(key) if word == "KEY" else word for word in command]
     result = CliRunner().invoke(main, ["imports", *words, "--into", f"sqlite:///{tmp_path}/target.db", "--json"])
 
-    assert result.exit_code == (2 if command[0] == "undo" else 0)
+    error = json.loads(result.stdout)["error"]
+    assert (result.exit_code, error["code"]) == (2, "bad_target")
+    assert error["message"] == f"there is no database {tmp_path}/target.db"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key"]
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["undo", "0" * 16, "--journal-key", "KEY"], ["forget", "--as-tenant", "ten_here"]]
+)
+def test_a_database_without_imports_stays_as_it_is(tmp_path: Path, command: list[str]) -> None:
+    """No table is made in it."""
+    key = tmp_path / "key"
+    key.write_bytes(Fernet.generate_key())
+    (tmp_path / "target.db").touch()
+    words = [str(key) if word == "KEY" else word for word in command]
+    result = CliRunner().invoke(main, ["imports", *words, "--into", f"sqlite:///{tmp_path}/target.db", "--json"])
+
+    assert result.exit_code == (2 if command[0] == "undo" else 0)
+    with closing(sqlite3.connect(tmp_path / "target.db")) as database:
+        assert database.execute("select name from sqlite_master").fetchall() == []

@@ -38,6 +38,17 @@ BAD = {
     "empty": ("", "bad_setting", "declares no source"),
     "no section": ('kind = "python"\n', "bad_setting", "kind is outside of a section"),
     "bad name": ('["my notes"]\nkind = "python"\n', "bad_setting", "[my notes]: invalid name"),
+    "a name of Windows": ('[aux]\nkind = "python"\n', "bad_setting", "[aux]: invalid name: it is reserved by Windows"),
+    "same but for case": (
+        '[notes]\nkind = "python"\n[Notes]\nkind = "python"\n',
+        "bad_setting",
+        "[Notes]: [notes] has the same name but for the case of its letters",
+    ),
+    "reserved in another case": (
+        '[Portability]\nkind = "python"\n',
+        "bad_setting",
+        "[Portability]: this name belongs to",
+    ),
     "no kind": ("[notes]\n", "bad_setting", "[notes]: `kind` is missing"),
     "unknown kind": ('[notes]\nkind = "csv"\n', "bad_setting", "[notes]: unknown source kind 'csv'"),
     "unknown key": (f'{OWN}pakage = "x"\n', "bad_setting", "[notes]: unknown key 'pakage'"),

@@ -35,6 +35,15 @@ def test_a_whole_archive_is_exit_code_0(tmp_path: Path, jwks: Path) -> None:
     assert "verified" in run_verify(tmp_path, "--jwks", jwks).output
 
 
+def test_a_folder_is_read_as_systems_write_it(tmp_path: Path, jwks: Path) -> None:
+    """Old file systems write names in capitals, and macOS puts `._NAME` beside each file on a stick."""
+    for path in volumes.write_archive(tmp_path, 2):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7 not a ZIP")
+        path.rename(path.with_name(path.name.upper()))
+    result = run_verify(tmp_path, "--jwks", jwks, "--json")
+    assert (result.exit_code, orjson.loads(result.stdout)["volumes"]) == (0, 2)
+
+
 def test_a_fault_is_exit_code_1(tmp_path: Path, jwks: Path) -> None:
     """Each error has code, volume, file and detail; people get a table."""
     (path,) = volumes.write_archive(tmp_path)

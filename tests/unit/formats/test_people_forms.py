@@ -113,6 +113,17 @@ def test_a_meeting_without_time_is_counted() -> None:
     assert (writer.close(), out.files) == ({"without_time": 3}, {})
 
 
+def test_a_year_has_four_digits() -> None:
+    """Databases have 0001-01-01 where a time is unknown. Before, programs refused the calendar and the card."""
+    early = {**MEETING, "occurred_at": "0001-01-01T08:00:00Z", "created_at": "0999-12-31T23:59:59Z"}
+    body = written_files(calendar_form, [(known_by("activities", list(early)), [[early]])])["appointments.ics"]
+    (event,) = icalendar.Calendar.from_ical(body).walk("VEVENT")
+    assert event.errors == []
+    assert event.decoded("DTSTART") == datetime(1, 1, 1, 8, tzinfo=UTC)
+    assert event.decoded("DTSTAMP") == datetime(999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert b"REV:00010101T000000Z\r\n" in cards({**CONTACT, "updated_at": "0001-01-01T00:00:00Z"})
+
+
 def test_an_end_is_after_the_beginning() -> None:
     """DTEND before DTSTART is invalid, so it is left out."""
     fields = ["id", "subject", "starts_at", "ends_at"]
@@ -151,6 +162,27 @@ def test_email_reads_every_message() -> None:
     assert inquiry.get_content().splitlines() == ["From here", ".", "=1+1 \U0001f600"]
     assert inquiry["X-Rebuilt-From"] == "exporter/inquiries"
     assert reply["In-Reply-To"] == inquiry["Message-ID"]
+
+
+def test_messages_with_one_id_are_different_messages() -> None:
+    """Numbers of rows are such ids. Before, a mail program took reply 1 for inquiry 1, and threads had a circle."""
+    texts: list[JSON] = ["1", "1", "2"]
+    inquiries, replies = list(INQUIRY), list(REPLY)
+    batches: list[tuple[Dataset, list[Record]]] = [
+        (known_by("inquiries", inquiries), [{**INQUIRY, "id": one} for one in ("1", "2")]),
+        (known_by("replies", replies), [{**REPLY, "id": str(n), "inquiry_id": one} for n, one in enumerate(texts)]),
+    ]
+    first, second, *answers = rebuilt(*batches)
+
+    assert len({str(one["Message-ID"]) for one in (first, second, *answers)}) == 5
+    assert [str(one["In-Reply-To"]) for one in answers] == [first["Message-ID"]] * 2 + [second["Message-ID"]]
+
+
+@pytest.mark.parametrize("sent", ["0001-01-01T00:00:00Z", "1899-12-31T23:59:59Z", "soon", None])
+def test_a_message_without_a_valid_date_is_of_1970(sent: str | None) -> None:
+    """A date is obligatory and begins in 1900; readers take the year 0001 for 2001."""
+    (message,) = rebuilt((known_by("inquiries", list(INQUIRY)), [{**INQUIRY, "created_at": sent}]))
+    assert message["Date"].datetime == datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("address", [None, "", "no address", "a@b@c", "<a@b>", "a b@c.test", "\u2603@x.test"])

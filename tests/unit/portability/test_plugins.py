@@ -90,6 +90,24 @@ def test_two_packages_with_one_name_are_refused(install: Install) -> None:
     assert raised.value.hint
 
 
+def test_two_exporters_whose_names_differ_by_case_are_refused(install: Install, sources: Sources) -> None:
+    """Their files would have the same names on Windows and macOS, and their tables in a database."""
+    install(EXPORTERS, "first", calls=made_up())
+    install(EXPORTERS, "second", Calls=made_up())
+    with pytest.raises(DuplicatePlugin, match="two plug-ins have the names 'Calls' and 'calls'"):
+        load_exporters(sources)
+
+
+def test_names_that_are_too_long_together_are_refused(install: Install, sources: Sources) -> None:
+    """The path of a schema has both names; before, such a dataset made every export of its exporter fail."""
+    install(EXPORTERS, **{"e" * 20: made_up(datasets=[dataset("d" * 100)])})
+    assert list(load_exporters(sources)) == ["e" * 20]
+    install(EXPORTERS, **{"f" * 21: made_up(datasets=[dataset("d" * 100)])})
+    with pytest.raises(BrokenPlugin, match="the two names have more than 120 characters together") as raised:
+        load_exporters(sources)
+    assert raised.value.hint
+
+
 def test_one_package_found_twice_is_one_plugin(install: Install) -> None:
     """An editable install beside its own older one declares the same entry point twice."""
     install(EXPORTERS, calls=made_up())
@@ -206,6 +224,9 @@ def _with_key(*key: str) -> Dataset:
         (["things"], "declares a dataset of type str"),
         ([dataset("../things")], "a name needs"),
         ([dataset("a" * 101)], "a name needs"),
+        ([dataset("orders"), dataset("Orders")], "declares a dataset twice: 'orders' and 'Orders'"),
+        ([dataset("CON")], "a name is reserved by Windows: 'CON'"),
+        ([dataset("lpt1")], "a name is reserved by Windows: 'lpt1'"),
     ],
 )
 def test_bad_datasets_are_broken(install: Install, sources: Sources, datasets: Any, message: str) -> None:

@@ -183,7 +183,7 @@ def _counts_and_rows(database: Any, *ids: str) -> tuple[list[Any], list[Any]]:
     return database.execute(counted).fetchall(), database.execute(wanted, ids).fetchall()
 
 
-def _with_fields(name: str, **kinds: FieldType) -> Dataset:
+def _with_fields(name: str, /, **kinds: FieldType) -> Dataset:
     fields = tuple(Field(field, kind, "A value.", Provenance.PROVIDED) for field, kind in kinds.items())
     return Dataset(name, name, name, fields, Provenance.PROVIDED, Role.CONTROLLER, ("id",))
 
@@ -211,6 +211,43 @@ def test_no_two_datasets_share_a_table(tmp_path: Path) -> None:
         [("0", "shop_order"), ("1", "shop_order")],
     ]
     assert in_duckdb == [[("0",), ("1",), ("2",)], [("0",), ("1",)]]
+
+
+CASES = {
+    "id": FieldType.STRING,
+    "Name": FieldType.STRING,
+    "name": FieldType.INTEGER,
+    "NAME": FieldType.OBJECT,
+    "_volume": FieldType.DATE,
+}
+
+
+def test_fields_that_differ_by_case_have_columns_of_their_own(tmp_path: Path) -> None:
+    """So has a field with the name of the column for the volume. Before, both programs stopped at such a dataset."""
+    written = bytearray()
+    volume = Volume(volumes.envelope(), 1, written.extend)
+    lines = [
+        b'{"id":"1","Name":"Ann","name":"9007199254740993","NAME":{"a":null},"_volume":"2026-11-29"}\n',
+        b'{"id":"2","Name":null,"name":null,"NAME":null,"_volume":null}\n',
+    ]
+    content = Content("SQLite", _with_fields("people", **CASES), "application/jsonl", records=2)
+    volume.add("SQLite/people.jsonl", lines, content)
+    folder = _sealed(tmp_path, volume, written)
+
+    command = [sys.executable, "-I", "-S", str(folder / "load.py"), str(tmp_path / "mine.sqlite")]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    with closing(sqlite3.connect(tmp_path / "mine.sqlite")) as database:
+        in_sqlite = database.execute('select * from "SQLite/people"')
+        columns = [one[0] for one in in_sqlite.description]
+        rows = in_sqlite.fetchall()
+    with closing(_in_duckdb([folder, folder])) as database:
+        wanted = 'select "Name", name_2, "NAME_3", cast("_volume_2" as varchar) from "SQLite/people" order by id'
+        in_duckdb = database.execute(wanted).fetchall()
+
+    assert done.stdout == "SQLite/people: 2 rows\n"
+    assert columns == ["id", "Name", "name_2", "NAME_3", "_volume"]
+    assert rows == [("1", "Ann", 9007199254740993, '{"a": null}', "2026-11-29"), ("2", None, None, None, None)]
+    assert in_duckdb == [("Ann", 9007199254740993, '{"a":null}', "2026-11-29"), (None, None, None, None)]
 
 
 def test_json_in_sqlite_is_json_whatever_it_is(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ FAULTS = {
     "expression": ('next = "next"', 'next = "next["', "test.toml:29:27: next: it is not JMESPath"),
     "path": ('get = "/users"\n', 'get = "users"\n', "test.toml:10:1: get: string should match pattern"),
     "two of one name": ('name = "notes"', 'name = "tickets"', "the name 'tickets' is used twice"),
+    "same but for case": ('name = "notes"', 'name = "Tickets"', "the name 'Tickets' is used twice (the case of its"),
+    "a name of Windows": ('name = "notes"', 'name = "com1"', "the name 'com1' is reserved by Windows"),
     "same as links": ('name = "notes"', 'name = "ids"', "test.toml:34:1: the name 'ids' is used twice"),
     "no verify": ('verify = { "user" = "desk_user" }\n', "", "tickets does not verify whose its items are"),
     "verifies nothing": ('{ "email" = "email" }', '{ "email" = "tenant" }', "12:1: no value is compared with email"),

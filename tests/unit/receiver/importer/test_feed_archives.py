@@ -104,6 +104,22 @@ def test_a_record_that_returns_is_no_conflict(imported: FeedImport) -> None:
     assert imported.here() == ["dea_a", "dea_b", "dea_c", "dea_d"]
 
 
+def test_an_older_copy_brings_nothing_back(imported: FeedImport, tmp_path: Path) -> None:
+    """Another export of the company has a deal that is gone since then by an archive of the feed."""
+    sender = imported.feed.world
+    imported.source.records = deals("a", "c", "d", "e")
+    copy = sender.request("tenant:ten_1", profile="switch")
+    sender.advance_all()
+    folders = unpacked.unpacked(sender.fetch(copy), tmp_path / "copy")
+    imported.archive("a", "c")
+    imported.take(2)
+    imported.take(3)
+    report = import_as(folders, imported.into, TARGET, on_conflict=OnConflict.TAKE)
+
+    assert [(one.new, one.same, one.older) for one in report.datasets if one.dataset == "deals"] == [(1, 2, 1)]
+    assert imported.here() == ["dea_a", "dea_c", "dea_e"]
+
+
 def test_a_missing_archive_is_refused(imported: FeedImport) -> None:
     """Archive 3 does not follow archive 1, and another first archive is not the one that is here."""
     imported.archive("a")

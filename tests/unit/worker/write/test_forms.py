@@ -124,7 +124,7 @@ class RefusingForm:
 
     def close(self) -> Mapping[str, int]:
         self.ended.append("close")
-        return {"odd": 1}
+        return {"odd": 1, "rows_cut": 0}
 
     def abort(self) -> None:
         self.ended.append("abort")
@@ -144,12 +144,14 @@ def test_a_form_that_refuses_a_value_is_left_out(tmp_path: Path, monkeypatch: py
 
 
 def test_losses_of_a_stranger_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A code without a sentence is shown as it is."""
+    """A code without a sentence is shown as it is, and a count of 0 not at all."""
     monkeypatch.setattr("worker.prepare.load_forms", lambda _names: {"picky": RefusingForm()})
     (volume,) = volumes_with(world_of(tmp_path, MadeUpExporter(things(3), batch_records=3)))
     assert content_of(volume, "/data/x.picky") == b"some" * 3
     page = content_of(volume, "/README.html").decode()
     assert "1 times: <code>odd</code>" in page
+    package = orjson.loads(content_of(volume, "/datapackage.json"))
+    assert [one["x-losses"] for one in package["resources"] if "x-form" in one] == [{"odd": 1}]
     assert "in the form <code>picky</code>" in page
 
 
