@@ -71,7 +71,7 @@ def answer(
 
     known = {**headers, **ranged}
     return VolumeStream(
-        blocks, wanted_part, 200 if part is None else 206, known, _media_type(stored), lives=lives, ended=download.ended
+        blocks, wanted_part, 206 if part else 200, known, _media_type(stored), lives=lives, ended=download.ended
     )
 
 

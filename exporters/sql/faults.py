@@ -20,6 +20,8 @@ from portability.database.engine import READING
 
 # Classes of PostgreSQL's SQLSTATE (appendix A): connection, resources, operator intervention, system, rollback.
 PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "55")
+ABOUT_VALUES = frozenset({"22P02", "22003"})
+"""An id in a form that the database cannot read, such as a text as a UUID; a number that is too large."""
 NOT_UTF8 = "Could not decode to UTF-8"
 """The beginning of the message of Python's sqlite3 for such a text; it has no code."""
 # Errors of MariaDB and MySQL: connections, shutdown, locks and deadlocks, time limits, lost and refused connections.
@@ -127,10 +129,12 @@ def source_error(error: BaseException | None, what: str, *, is_lost: bool = Fals
     seen = f"{kind} {code}" if code else kind
     if is_lost or _passes(error, code):
         return SourceUnavailable(f"{what}: the database does not answer ({seen})")
-    return SourceRefused(
+    refused = SourceRefused(
         f"{what}: the database refuses the query ({seen})",
         hint="its account needs SELECT on what is exported: docs/source-schema.md, or docs/maps.md for a map",
     )
+    refused.is_about_value = code in ABOUT_VALUES
+    return refused
 
 
 def _code(error: BaseException | None) -> str:

@@ -83,6 +83,8 @@ class SourceRefused(SourceError):
     """The source answers with a refusal; a later attempt does not help."""
 
     code = "source_refused"
+    is_about_value = False
+    """Whether it refuses the id that it was asked for, because of its form: it may answer for another id."""
 
 
 class SourceStalled(SourceError):

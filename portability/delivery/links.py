@@ -204,9 +204,9 @@ def claimed(connection: Connection, row: Mapping[Any, Any], volume: int, claim: 
     """Return the volume that a claim of this link opens. Raises LinkInvalid."""
     known = _claim_of(connection, row, volume, claim)
     found = _volume(connection, row, volume)
-    if known is None or found is None or not hmac.compare_digest(known, _sha256(claim)):
-        raise LinkInvalid
-    return found
+    if known and found and hmac.compare_digest(known, _sha256(claim)):
+        return found
+    raise LinkInvalid
 
 
 def _claim_of(connection: Connection, row: Mapping[Any, Any], volume: int, claim: str) -> str | None:

@@ -60,10 +60,10 @@ def check_newest(connection: Connection, target: str, source: Source) -> None:
 
 def newer(connection: Connection, target: str, source: Source) -> frozenset[str]:
     """Return the imports into a target whose archives are of a later time than this archive of the same issuer."""
-    if source.read_at is None:
-        return frozenset()
-    later = select(RUN.c.id).where(RUN.c.target == target, RUN.c.issuer == source.issuer)
-    return frozenset(connection.scalars(later.where(RUN.c.read_at > source.read_at)))
+    if source.read_at:
+        later = select(RUN.c.id).where(RUN.c.target == target, RUN.c.issuer == source.issuer)
+        return frozenset(connection.scalars(later.where(RUN.c.read_at > source.read_at)))
+    return frozenset()
 
 
 def subject_of(connection: Connection, target: str, issuer: str) -> str | None:

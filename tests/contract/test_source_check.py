@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import servers
+from sqlalchemy import Engine
 
 from exporters.maps.reading import MapText
 from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
@@ -29,6 +30,14 @@ fields.id = { type = "integer", text = "Id." }
 TYPES = ("text", "char(12)", "varchar(9)", "bigint", "integer", "smallint", "numeric(12)", "uuid")
 
 
+def opened(server: servers.Postgres, name: str, text: str) -> tuple[MappedExporter, Engine]:
+    """The exporter of a map, with the role that has the name of the database."""
+    backend, address = kind_of(server.url(name).replace("postgres@", f"{name}@"), "url")
+    engine = open_database(backend, address, 60)
+    sources = SectionSources(engine, SampleSources(engine, MemoryFiles({})))
+    return MappedExporter(MappedSection("shop", kind.parse(MapText("shop.toml", text)), backend, sources)), engine
+
+
 @pytest.mark.parametrize("named", ["user_id", "customer_no"])
 @pytest.mark.parametrize("column_type", TYPES)
 def test_a_right_is_missing_for_ids_of_each_type(pg_server: servers.Postgres, column_type: str, named: str) -> None:
@@ -37,11 +46,7 @@ def test_a_right_is_missing_for_ids_of_each_type(pg_server: servers.Postgres, co
     with pg_server.connect(name) as connection:
         connection.execute(f"create table orders (id integer primary key, customer {column_type})")
         connection.execute(f"create role {name} login")
-    backend, address = kind_of(pg_server.url(name).replace("postgres@", f"{name}@"), "url")
-    engine = open_database(backend, address, 60)
-    sources = SectionSources(engine, SampleSources(engine, MemoryFiles({})))
-    text = MapText("shop.toml", MAP.replace("NAMED", named))
-    exporter = MappedExporter(MappedSection("shop", kind.parse(text), backend, sources))
+    exporter, engine = opened(pg_server, name, MAP.replace("NAMED", named))
 
     found = source_check.refusals({"shop": exporter}, SourcePatience(retries=0, seconds=60))
     with pg_server.connect(name) as connection:
@@ -52,3 +57,28 @@ def test_a_right_is_missing_for_ids_of_each_type(pg_server: servers.Postgres, co
     assert {what: fault.code for what, fault in found.items()} == {"shop/orders": "source_refused"}
     assert "42501" in str(found["shop/orders"])
     assert after == {}
+
+
+@pytest.mark.parametrize("column_type", ["text", "integer", "bigint", "uuid"])
+def test_policies_may_read_the_tenant_as_any_type(pg_server: servers.Postgres, column_type: str) -> None:
+    """A policy that casts the tenant to a UUID refuses ids of other forms: it is read with one of them."""
+    name = pg_server.create_database()
+    with pg_server.connect(name) as connection:
+        connection.execute(f"create table orders (id integer primary key, customer text, org {column_type})")
+        connection.execute("alter table orders enable row level security")
+        policy = f"org = current_setting('app.org')::{column_type}"
+        connection.execute(f"create policy own on orders using ({policy})")
+        connection.execute(f"create role {name} login; grant select on orders to {name}")
+    text = MAP.replace("NAMED", "contact_id").replace('kinds = ["user"]', 'kinds = ["contact"]')
+    text = text.replace('table = "orders"', 'table = "orders"\ntenant = "org"')
+    text = text.replace("[[dataset]]", '[session]\nset = { "app.org" = "{tenant}" }\n[[dataset]]')
+    exporter, engine = opened(pg_server, name, text)
+
+    found = source_check.refusals({"shop": exporter}, SourcePatience(retries=0, seconds=60))
+    with pg_server.connect(name) as connection:
+        connection.execute(f"alter policy own on orders using ({policy} and 1 / 0 = 1)")
+    after = source_check.refusals({"shop": exporter}, SourcePatience(retries=0, seconds=60))
+    engine.dispose()
+
+    assert found == {}
+    assert {what: fault.code for what, fault in after.items()} == {"shop/orders": "source_refused"}

@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from portability.api import BadInput, Dataset, Exporter, PreparedExporter, ResolvingExporter, Selection, Subject
-from portability.api.errors import SourceError, SourceUnavailable
+from portability.api.errors import SourceError, SourceRefused, SourceUnavailable
 from worker.process.synthetic_subjects import PROFILES, synthetic_subjects
 from worker.read.reader import SourcePatience, source_fault
 
@@ -40,14 +40,24 @@ def prepare(exporters: Mapping[str, Exporter], patience: SourcePatience) -> None
 
 def _faults(name: str, exporter: Exporter, patience: SourcePatience) -> Iterator[tuple[str, SourceError]]:
     seen: set[str] = set()
+    answered: set[str] = set()
+    of_ids: dict[str, SourceError] = {}
     for what, call in _calls(name, exporter):
-        if what in seen or (error := patience.once(what, call).error) is None:
+        if what in seen:
             continue
-        seen.add(what)
-        fault = source_fault(what, error)
-        yield what, fault
-        if isinstance(fault, SourceUnavailable):
-            return
+        error = patience.once(what, call).error
+        fault = source_fault(what, error) if error else None
+        if isinstance(fault, SourceRefused) and fault.is_about_value:
+            of_ids.setdefault(what, fault)
+        elif fault:
+            seen.add(what)
+            yield what, fault
+            if isinstance(fault, SourceUnavailable):
+                return
+        else:
+            answered.add(what)
+    # A policy that reads the tenant as a UUID refuses other ids: it is a fault if it refuses ids of each form.
+    yield from ((what, fault) for what, fault in of_ids.items() if what not in seen | answered)
 
 
 def _calls(name: str, exporter: Exporter) -> Iterator[tuple[str, Callable[[], object]]]:

@@ -21,8 +21,8 @@ PROFILES = {
 NAMED = frozenset(name for _, name in FIRST_IDENTITY.values())
 """Kinds of identities that a request names, addresses among them."""
 _RANDOM = secrets.token_bytes(16)
-FORMS = (SYNTHETIC, str(-int.from_bytes(_RANDOM[:7], "big")), str(UUID(bytes=_RANDOM, version=4)))
-"""An id as a text, as a number, which is negative as no row's is, and as a UUID."""
+FORMS = (SYNTHETIC, str(~(int.from_bytes(_RANDOM[:4], "big") >> 1)), str(UUID(bytes=_RANDOM, version=4)))
+"""An id as a text, as a number of 32 bits, which is negative as no row's is, and as a UUID."""
 
 
 def synthetic_subjects(
