@@ -41,6 +41,7 @@ from worker.read.reader import SourcePatience
 from worker.write import division
 from worker.write.collect import fill
 from worker.write.open_volume import OpenVolume, SliceJob, VolumeLimits
+from worker.write.shards import JSON_LINES
 
 log = structlog.get_logger()
 SECONDS_MAX = 30.0
@@ -95,20 +96,22 @@ def _deadline(ends_at: float) -> Check:
 def _read(context: WorkerContext, subject: Subject, profile: Profile, check: Check) -> None:
     """Count and read every dataset, into a volume that is not stored; a tenant's data is counted by its first job only.
 
-    The statements that count it need 5 MB, which each process would have.
+    The statements that count it need 5 MB, which each process would have. What is written is the same for an id of
+    another form, so only the statements are made for it.
     """
     at, settings = datetime.now(UTC), context.settings
+    is_first = subject.ref == SYNTHETIC
     job = SliceJob(
         plan=plan.make(profile, subject, context.exporters, [Order(SYNTHETIC, None, None)], notice=context.notice),
         readings=(),
         exporters=context.exporters,
-        formats=load_formats(DEFAULT_FORMATS),
+        formats=load_formats(DEFAULT_FORMATS if is_first else (JSON_LINES,)),
         selection=Selection(began_at=at),
         limits=VolumeLimits(settings.volume_bytes, settings.volume_members, settings.piece_bytes),
         patience=SourcePatience(retries=0, seconds=settings.source_seconds, check=check),
         check=check,
         document_formats=load_document_formats(DEFAULT_FORMATS),
-        forms=load_forms([name for names in DEFAULT_FORMS.values() for name in names]),
+        forms=load_forms([name for names in DEFAULT_FORMS.values() for name in names] if is_first else ()),
         screen=prepare.screen(settings, profile),
         retention_cutoff=partial(prepare.retention_cutoff, context.notice, at),
     )
