@@ -30,7 +30,7 @@ fields.id = { type = "integer", text = "Id." }
 TYPES = ("text", "char(12)", "varchar(9)", "bigint", "integer", "smallint", "numeric(12)", "uuid")
 
 
-def opened(server: servers.Postgres, name: str, text: str) -> tuple[MappedExporter, Engine]:
+def mapped_source(server: servers.Postgres, name: str, text: str) -> tuple[MappedExporter, Engine]:
     """The exporter of a map, with the role that has the name of the database."""
     backend, address = kind_of(server.url(name).replace("postgres@", f"{name}@"), "url")
     engine = open_database(backend, address, 60)
@@ -46,7 +46,7 @@ def test_a_right_is_missing_for_ids_of_each_type(pg_server: servers.Postgres, co
     with pg_server.connect(name) as connection:
         connection.execute(f"create table orders (id integer primary key, customer {column_type})")
         connection.execute(f"create role {name} login")
-    exporter, engine = opened(pg_server, name, MAP.replace("NAMED", named))
+    exporter, engine = mapped_source(pg_server, name, MAP.replace("NAMED", named))
 
     found = source_check.refusals({"shop": exporter}, SourcePatience(retries=0, seconds=60))
     with pg_server.connect(name) as connection:
@@ -72,7 +72,7 @@ def test_policies_may_read_the_tenant_as_any_type(pg_server: servers.Postgres, c
     text = MAP.replace("NAMED", "contact_id").replace('kinds = ["user"]', 'kinds = ["contact"]')
     text = text.replace('table = "orders"', 'table = "orders"\ntenant = "org"')
     text = text.replace("[[dataset]]", '[session]\nset = { "app.org" = "{tenant}" }\n[[dataset]]')
-    exporter, engine = opened(pg_server, name, text)
+    exporter, engine = mapped_source(pg_server, name, text)
 
     found = source_check.refusals({"shop": exporter}, SourcePatience(retries=0, seconds=60))
     with pg_server.connect(name) as connection:
