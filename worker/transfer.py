@@ -127,14 +127,18 @@ def _advance(context: WorkerContext, claim: TransferClaim, lease: Lease) -> bool
 
 
 def _next_volume(context: WorkerContext, claim: TransferClaim) -> RowMapping | None:
-    """Return the first stored volume without a copy; one row is read, however many volumes there are."""
-    copied = select(COPY.c.id).where(
-        COPY.c.transfer_id == claim.transfer_id, COPY.c.number == VOLUME.c.number, COPY.c.state == VolumeState.STORED
-    )
+    """Return a stored volume without a copy: that after the last copy, or the first that was passed over.
+
+    Few rows are read, however many volumes there are: all of them are compared once, when the last has its copy.
+    """
+    made = (COPY.c.transfer_id == claim.transfer_id, COPY.c.state == VolumeState.STORED)
+    last = select(COPY.c.number).where(*made).order_by(COPY.c.number.desc()).limit(1).scalar_subquery()
     stored = (VOLUME.c.export_id == claim.id, VOLUME.c.state == VolumeState.STORED)
-    query = select(VOLUME).where(*stored, ~copied.exists()).order_by(VOLUME.c.number).limit(1)
+    query = select(VOLUME).where(*stored).order_by(VOLUME.c.number).limit(1)
+    copied = select(COPY.c.id).where(*made, COPY.c.number == VOLUME.c.number).exists()
     with reading(context.engine) as connection:
-        return connection.execute(query).mappings().first()
+        following = connection.execute(query.where(VOLUME.c.number > func.coalesce(last, 0))).mappings().first()
+        return following or connection.execute(query.where(~copied)).mappings().first()
 
 
 def _copy(context: WorkerContext, claim: TransferClaim, lease: Lease, volume: RowMapping) -> None:

@@ -16,7 +16,7 @@ import pytest
 from factories import World
 from faults import Killed
 from simultaneous import in_threads
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 from transferring import (
     EXPORTER,
     OWNER,
@@ -135,6 +135,32 @@ def test_volumes_are_encrypted_to_the_recipient_and_offered(
         "consent": consent,
     }
     assert claims["exp"] > claims["iat"]
+
+
+def test_a_volume_that_was_passed_over_gets_its_copy(
+    control_url: str, tmp_path: Path, archives: Storage, other: Provider
+) -> None:
+    """Copies are made in order, each after the last; nothing is offered while a copy is missing among them."""
+    made = sending_world(tmp_path / "made", volumes=4, database_url=control_url, storage=archives)
+    recipient = other.recorded(made)
+    authorised(made, recipient)
+    export_id = ready(made)
+    transfer_id = started(made, export_id, recipient)
+    with reading(made.engine) as connection:
+        numbers = [volume["number"] for volume in exports.stored_volumes(connection, export_id)]
+
+    assert step(made)
+    assert step(made)
+    first, second = copies(made)
+    with writing(made.engine) as connection:
+        connection.execute(delete(COPY).where(COPY.c.id == first["id"]))
+    assert step(made)
+    assert [copy["number"] for copy in copies(made)] == [second["number"], numbers[2]]
+    encrypted(made)
+
+    assert view(made, transfer_id)["state"] == "offered"
+    assert [copy["number"] for copy in copies(made)] == numbers
+    assert len(numbers) >= 3
 
 
 @pytest.mark.requirement("R46")
