@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import NamedColumn
 
 from exporters.sql.identifiers import fitting, is_among
 from exporters.sql.source import TableSource
+from exporters.sql.values import WITHOUT_CHARACTERS
 from portability.api import Cursor, Dataset, RecordKey, Selection
 from portability.api.errors import ExporterFault, SourceRefused
 
@@ -45,6 +46,8 @@ def _is_one_of(column: NamedColumn[Any], values: Sequence[Any]) -> ColumnElement
     if isinstance(column.type, Integer | Uuid | String):
         found = fitting(column, [str(value) for value in values])
         return is_among(column, found) if found else false()
+    if isinstance(column.type, WITHOUT_CHARACTERS):
+        return column.in_([str(value).encode() for value in values])
     return cast(column, Text).in_([str(value) for value in values])
 
 

@@ -17,11 +17,15 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from exporters.sql.columns import SourceTime
 from exporters.sql.source import TableSource
-from exporters.sql.values import UndecodedText, field_type, rfc3339
+from exporters.sql.values import WITHOUT_CHARACTERS, UndecodedText, field_type, rfc3339
 from portability.api import JSON, Cursor, FieldType, Slice
 from portability.api.errors import ExporterFault
 
 Comparison: TypeAlias = Callable[[Any, Any], ColumnElement[bool]]
+
+
+IN_STORED_ORDER = (SourceTime, *WITHOUT_CHARACTERS)
+"""Types of columns whose keys are compared as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,10 @@ def stored(kept: Sequence[JSON], raw: Sequence[Any]) -> Sequence[Any]:
 
 
 def as_written(column: NamedColumn[Any], raw: Sequence[Any]) -> Sequence[Any]:
-    """Return the keys of a column, as stored if their order is that of their texts in the database."""
-    if not isinstance(column.type, SourceTime):
+    """Return the keys of a column, as stored if their order is that of their texts or bytes in the database."""
+    if not isinstance(column.type, IN_STORED_ORDER):
         return raw
-    return [StoredKey(value) if isinstance(value, str) else value for value in raw]
+    return [StoredKey(value) if isinstance(value, str | bytes) else value for value in raw]
 
 
 def within(source: TableSource, piece: Slice, after: Cursor | Sequence[Any] | None) -> Iterator[ColumnElement[bool]]:

@@ -10,7 +10,7 @@ from exporters.sql.bulk import converted
 from exporters.sql.by_keys import PART_KEYS, among, key_columns
 from exporters.sql.faults import reading
 from exporters.sql.source import TableSource
-from exporters.sql.values import field_type
+from exporters.sql.values import field_type, readable
 from portability.api import JSON, Dataset, Sources
 
 
@@ -28,6 +28,9 @@ def stored_keys(
         for begin in range(0, len(keys), PART_KEYS):
             some = keys[begin : begin + PART_KEYS]
             given = zip(*connection.execute(select(*columns).where(among(source, some))).all(), strict=True)
-            values = [converted(field_type(of.type), column) for of, column in zip(columns, given, strict=False)]
+            values = [
+                converted(field_type(of.type), readable(of.type, column))
+                for of, column in zip(columns, given, strict=False)
+            ]
             found |= wanted.intersection(zip(*values, strict=True))
     return found

@@ -12,13 +12,12 @@ from sqlalchemy.sql.elements import NamedColumn
 
 from exporters.sql.bulk import converted
 from exporters.sql.by_keys import among
-from exporters.sql.columns import SourceTime
 from exporters.sql.creation import in_period
-from exporters.sql.cursors import as_written, stored, within
+from exporters.sql.cursors import IN_STORED_ORDER, as_written, stored, within
 from exporters.sql.files import StatedFile, stated_file
 from exporters.sql.marks import MarkedRows, Marks, marked
 from exporters.sql.source import TableSource
-from exporters.sql.values import CONVERTERS, NOT_JSON, WITHOUT_CHARACTERS, decoded, exact, field_type
+from exporters.sql.values import CONVERTERS, NOT_JSON, exact, field_type, readable
 from portability.api import JSON, Cursor, FieldType, Gap, Record, Selection, Slice, Subject
 
 Row: TypeAlias = Sequence[Any]
@@ -119,17 +118,16 @@ def read(source: TableSource, rows: Sequence[Row], marks: Collection[str] = ()) 
     values: list[Sequence[JSON]] = []
     keys: list[Sequence[Any]] = []
     for place, (of, column) in enumerate(zip(needed, columns, strict=False)):
-        kind = field_type(of.type)
-        if isinstance(of.type, WITHOUT_CHARACTERS):
-            column = decoded(column)  # noqa: PLW2901  # from here on it is of texts
+        kind, found = field_type(of.type), readable(of.type, column)
         try:
-            values.append(converted(kind, column))
-            keys.append(as_written(of, column) if isinstance(of.type, SourceTime) else values[-1])
+            values.append(converted(kind, found))
+            kept = values[-1]
         except NOT_JSON:
             # A column of the order that is not a field is not exported, so nothing of it is lost.
             name = source.dataset.fields[place].name if place < len(source.columns) else None
-            values.append(_one_by_one(kind, column, name, lost))
-            keys.append(stored(values[-1], column))
+            values.append(_one_by_one(kind, found, name, lost))
+            kept = stored(values[-1], column)
+        keys.append(as_written(of, column) if isinstance(of.type, IN_STORED_ORDER) else kept)
     return Columns(
         values=values[: len(source.columns)],
         keys=[keys[place_of(needed, key)] for key in source.order],

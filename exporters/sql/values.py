@@ -52,8 +52,10 @@ class UndecodedText(bytes):
     """A stored text that is not UTF-8: no converter accepts it. In the order of SQLite it is among the texts."""
 
 
-def decoded(column: Sequence[Any]) -> Sequence[Any]:
-    """Return the texts that MariaDB has given as bytes; it would write `?` for each byte that is not UTF-8."""
+def readable(kind: TypeEngine[Any], column: Sequence[Any]) -> Sequence[Any]:
+    """Return what a column of this type contains for `CONVERTERS`: of bytes of MariaDB the texts that they are."""
+    if not isinstance(kind, WITHOUT_CHARACTERS):
+        return column
     return [_decoded(value) if isinstance(value, bytes) else value for value in column]
 
 
@@ -103,7 +105,7 @@ def exact(column: NamedColumn[Any]) -> ColumnElement[Any]:
     if isinstance(column.type, BitNumber):
         return whole_number(column)
     if isinstance(plain, WITHOUT_CHARACTERS):
-        return type_coerce(column, LargeBinary())
+        return type_coerce(column, LargeBinary())  # the database would write `?` for each byte that is not UTF-8
     is_text = kind in WRITTEN or (kind is FieldType.STRING and not isinstance(plain, String))
     return as_text(column) if is_text else column
 

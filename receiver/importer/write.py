@@ -152,10 +152,10 @@ class _BoundBatch:
                 del rows[foreign]
             elif values["id"] in newer:
                 self._leave(foreign, values, row or {})
-            elif row is None:
-                self._add(foreign, values, was_made=values["id"] in made)
-            else:
+            elif row:
                 self._merge(foreign, values, row, bases.get(values["id"], {}))
+            else:
+                self._add(foreign, values, was_made=values["id"] in made)
         inserted, changed = self._inserts.insert(self._connection, self._new), self._changed_rows()
         refused = {**inserted.refused, **changed.refused}
         self._count(refused, {**inserted.altered, **changed.altered})

@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import pytest
 import servers
-from sqlalchemy import Engine
+from source_accounts import ROWS, mapped_source
 
-from exporters.maps.reading import MapText
-from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
-from exporters.sql.mapped.exporter import MappedExporter, MappedSection
-from exporters.sql.mapped.kind import kind
-from portability.testing import MemoryFiles, SampleSources
 from worker.process import source_check
 from worker.read.reader import SourcePatience
 
-MAP = """
-title = "Shop"
-role = "controller"
-kinds = ["user"]
-[[dataset]]
-name = "orders"
-title = "Orders"
-description = "Your orders."
-provenance = "provided"
-table = "orders"
-rows = [{ column = "customer", identities = ["NAMED"] }]
-fields.id = { type = "integer", text = "Id." }
-"""
 TYPES = ("text", "char(12)", "varchar(9)", "bigint", "integer", "smallint", "numeric(12)", "uuid")
 
 
-def mapped_source(server: servers.Postgres, name: str, text: str) -> tuple[MappedExporter, Engine]:
-    """The exporter of a map, with the role that has the name of the database."""
-    backend, address = kind_of(server.url(name).replace("postgres@", f"{name}@"), "url")
-    engine = open_database(backend, address, 60)
-    sources = SectionSources(engine, SampleSources(engine, MemoryFiles({})))
-    return MappedExporter(MappedSection("shop", kind.parse(MapText("shop.toml", text)), backend, sources)), engine
+def read_by(server: servers.Postgres, name: str) -> str:
+    """The address of a database for the role that has its name."""
+    return server.url(name).replace("postgres@", f"{name}@")
 
 
 @pytest.mark.parametrize("named", ["user_id", "customer_no"])
@@ -44,9 +23,9 @@ def test_a_right_is_missing_for_ids_of_each_type(pg_server: servers.Postgres, co
     """A text is compared with no column of numbers: the check would read nothing, and say that all is well."""
     name = pg_server.create_database()
     with pg_server.connect(name) as connection:
-        connection.execute(f"create table orders (id integer primary key, customer {column_type})")
+        connection.execute(f"create table orders (id integer primary key, who {column_type})")
         connection.execute(f"create role {name} login")
-    exporter, engine = mapped_source(pg_server, name, MAP.replace("NAMED", named))
+    exporter, engine = mapped_source(read_by(pg_server, name), ROWS.replace("user_id", named))
 
     found = source_check.refusals({"shop": exporter}, SourcePatience(retries=0, seconds=60))
     with pg_server.connect(name) as connection:
@@ -64,15 +43,15 @@ def test_policies_may_read_the_tenant_as_any_type(pg_server: servers.Postgres, c
     """A policy that casts the tenant to a UUID refuses ids of other forms: it is read with one of them."""
     name = pg_server.create_database()
     with pg_server.connect(name) as connection:
-        connection.execute(f"create table orders (id integer primary key, customer text, org {column_type})")
+        connection.execute(f"create table orders (id integer primary key, who text, org {column_type})")
         connection.execute("alter table orders enable row level security")
         policy = f"org = current_setting('app.org')::{column_type}"
         connection.execute(f"create policy own on orders using ({policy})")
         connection.execute(f"create role {name} login; grant select on orders to {name}")
-    text = MAP.replace("NAMED", "contact_id").replace('kinds = ["user"]', 'kinds = ["contact"]')
+    text = ROWS.replace("user_id", "contact_id").replace('kinds = ["user"]', 'kinds = ["contact"]')
     text = text.replace('table = "orders"', 'table = "orders"\ntenant = "org"')
     text = text.replace("[[dataset]]", '[session]\nset = { "app.org" = "{tenant}" }\n[[dataset]]')
-    exporter, engine = mapped_source(pg_server, name, text)
+    exporter, engine = mapped_source(read_by(pg_server, name), text)
 
     found = source_check.refusals({"shop": exporter}, SourcePatience(retries=0, seconds=60))
     with pg_server.connect(name) as connection:

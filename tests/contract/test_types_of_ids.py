@@ -7,31 +7,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from source_accounts import owner_and_reader
+from source_accounts import ROWS, mapped_source, owner_and_reader
 from sqlalchemy import Engine, create_engine
 
-from exporters.maps.reading import MapText
-from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
-from exporters.sql.mapped.exporter import MappedExporter, MappedSection
-from exporters.sql.mapped.kind import kind
 from portability.api import BadInput, Selection, SubjectKind
-from portability.testing import MemoryFiles, SampleSources, sample_subject
+from portability.testing import sample_subject
 
 Owned: TypeAlias = Callable[[str], Sequence[int]]
 """Returns the rows of the account with this id."""
-MAP = """
-title = "Shop"
-role = "controller"
-kinds = ["user"]
-[[dataset]]
-name = "orders"
-title = "Orders"
-description = "Your orders."
-provenance = "provided"
-table = "orders"
-rows = [{ column = "who", identities = ["user_id"] }]
-fields.id = { type = "integer", text = "Id." }
-"""
 UUID = "0b3c7c0e-6c1f-4f2e-9a51-1f6c2f1f7f10"
 BEYOND = ("99999999999", "9223372036854775808", "-5", "1" + "0" * 30)
 OTHERS = ("usr_1", "007", "7.0", "７", "7 ", "", UUID, UUID.upper(), "\u200f7")  # noqa: RUF001  # a wide digit differs from a digit
@@ -55,12 +38,8 @@ def owned(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
                 connection.exec_driver_sql("create domain customer_no as bigint check (value > 0)")
             connection.exec_driver_sql(f"create table orders (id integer primary key, who {column_type})")
             connection.exec_driver_sql(f"insert into orders values (1, null), (2, {written})")  # noqa: S608  # of this test alone
-        backend, address = kind_of(reader, "url")
-        engine = open_database(backend, address, 60)
+        exporter, engine = mapped_source(reader, ROWS)
         engines.extend([made, engine])
-        sources = SectionSources(engine, SampleSources(engine, MemoryFiles({})))
-        section = MappedSection("shop", kind.parse(MapText("shop.toml", MAP)), backend, sources)
-        exporter = MappedExporter(section)
         exporter.prepare()
 
         def rows(identifier: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Databases of a company: each has an address for its owner, and one for an account that can only read."""
+"""Databases of a company, each with an account that can only read, and the exporter of a map for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,28 @@ from pathlib import Path
 
 import pytest
 import servers
+from sqlalchemy import Engine
+
+from exporters.maps.reading import MapText
+from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
+from exporters.sql.mapped.exporter import MappedExporter, MappedSection
+from exporters.sql.mapped.kind import kind
+from portability.testing import MemoryFiles, SampleSources
+
+ROWS = """
+title = "Shop"
+role = "controller"
+kinds = ["user"]
+[[dataset]]
+name = "orders"
+title = "Orders"
+description = "Your orders."
+provenance = "provided"
+table = "orders"
+rows = [{ column = "who", identities = ["user_id"] }]
+fields.id = { type = "integer", text = "Id." }
+"""
+"""A map of the table `orders`, whose column `who` names the account; further lines are of its dataset."""
 
 
 def owner_and_reader(request: pytest.FixtureRequest, database: str, folder: Path) -> tuple[str, str]:
@@ -23,3 +45,11 @@ def owner_and_reader(request: pytest.FixtureRequest, database: str, folder: Path
         connection.execute(f"create role reader_{name} login")
         connection.execute(f"alter default privileges grant select on tables to reader_{name}")
     return server.url(name), server.url(name).replace("postgres@", f"reader_{name}@")
+
+
+def mapped_source(url: str, text: str) -> tuple[MappedExporter, Engine]:
+    """Return the exporter of a map for the database at this address, and its engine, which the caller disposes of."""
+    backend, address = kind_of(url, "url")
+    engine = open_database(backend, address, 60)
+    sources = SectionSources(engine, SampleSources(engine, MemoryFiles({})))
+    return MappedExporter(MappedSection("shop", kind.parse(MapText("shop.toml", text)), backend, sources)), engine

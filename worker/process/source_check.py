@@ -66,7 +66,7 @@ def _calls(name: str, exporter: Exporter) -> Iterator[tuple[str, Callable[[], ob
             if isinstance(exporter, ResolvingExporter):
                 yield f"{name}: identities()", partial(exporter.identities, subject)
             for dataset in exporter.datasets:
-                if dataset.subject_kinds is None or kind in dataset.subject_kinds:
+                if kind in (dataset.subject_kinds or exporter.subject_kinds):
                     yield f"{name}/{dataset.name}", partial(_read_one, exporter, subject, dataset)
 
 
