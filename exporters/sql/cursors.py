@@ -5,17 +5,37 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, LargeBinary, Text, and_, cast, literal, or_
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Integer,
+    LargeBinary,
+    Numeric,
+    String,
+    Text,
+    Uuid,
+    and_,
+    cast,
+    literal,
+    or_,
+    type_coerce,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
 
 from exporters.sql.columns import SourceTime
+from exporters.sql.identifiers import plain_type
 from exporters.sql.source import TableSource
 from exporters.sql.values import WITHOUT_CHARACTERS, UndecodedText, field_type, rfc3339
 from portability.api import JSON, Cursor, FieldType, Slice
@@ -26,6 +46,8 @@ Comparison: TypeAlias = Callable[[Any, Any], ColumnElement[bool]]
 
 IN_STORED_ORDER = (SourceTime, *WITHOUT_CHARACTERS)
 """Types of columns whose keys are compared as they are stored."""
+COMPARED = (String, Integer, Numeric, Uuid, DateTime, Date)
+"""Types of columns whose keys are parameters of these types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +104,27 @@ def within(source: TableSource, piece: Slice, after: Cursor | Sequence[Any] | No
 
 def _compared(compare: Comparison, order: Sequence[Column[Any]], key: Sequence[Any]) -> ColumnElement[bool]:
     """Return `(a, b) > (x, y)`, or with >= or <, in a form for which every database can use an index on (a, b)."""
-    first, value = order[0], key[0]
-    if isinstance(value, StoredKey):
-        value = as_stored(first, value)
+    first, value = _comparable(order[0], key[0])
     if len(order) == 1:
         return compare(first, value)
     strict, loose = (lt, le) if compare is lt else (gt, ge)
     return and_(loose(first, value), or_(strict(first, value), _compared(compare, order[1:], key[1:])))
+
+
+def _comparable(column: Column[Any], value: Any) -> tuple[ColumnElement[Any], Any]:  # noqa: ANN401  # as of a key
+    """Return a column of the order and a key's value for it, as both can be compared."""
+    if isinstance(value, BindParameter):
+        return type_coerce(column, plain_type(column.type)), value
+    if isinstance(value, StoredKey):
+        return column, as_stored(column, value)
+    if isinstance(value, bool):
+        return column, literal(value, Boolean())
+    if isinstance(column.type, Date) and isinstance(value, str):
+        return column, date.fromisoformat(value)
+    if isinstance(column.type, (*COMPARED, TypeDecorator)):
+        return column, value
+    # Of any other type: the key is written as the database writes it, and is read by its type again.
+    return type_coerce(column, Integer() if isinstance(value, int) else Text()), as_stored(column, StoredKey(value))
 
 
 def _as_json(value: Any) -> JSON:  # noqa: ANN401  # a key as the driver or a converter gives it
@@ -100,12 +136,12 @@ def _as_json(value: Any) -> JSON:  # noqa: ANN401  # a key as the driver or a co
     return rfc3339(value) if isinstance(value, datetime) else value
 
 
-def _value(column: Column[Any], value: JSON) -> str | int | datetime | StoredKey:
+def _value(column: Column[Any], value: JSON) -> str | float | datetime | StoredKey:
     if isinstance(value, dict):
         return _stored_value(value)
     if field_type(column.type) is FieldType.DATETIME and isinstance(value, str):
         return datetime.fromisoformat(value)
-    if isinstance(value, str | int):
+    if isinstance(value, str | int | float):
         return value
     raise TypeError
 

@@ -51,7 +51,7 @@ _NO_IDS = (ARRAY, BINARY, Boolean, Date, DateTime, INET, Interval, JSON, LargeBi
 
 def can_be_id(kind: TypeEngine[Any]) -> bool:
     """Return whether a column of this type can be compared with an id, which is a text."""
-    return not isinstance(_plain(kind), _NO_IDS)
+    return not isinstance(plain_type(kind), _NO_IDS)
 
 
 def own(subject: Subject, kind: str, *, verified: bool = True) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def fitting(column: ColumnElement[Any], values: Sequence[str]) -> Sequence[Any]:
 
     A number or UUID that is written in another way is another identity: `007` is not 7.
     """
-    kind = _plain(column.type)
+    kind = plain_type(column.type)
     if isinstance(kind, Integer | Numeric | Float):
         numbers = [int(value) for value in values if value.lstrip("-").isascii() and str(_integer(value)) == value]
         if isinstance(kind, Numeric):
@@ -96,7 +96,7 @@ def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement
 
     However many there are, the statement is the same, so that it is compiled once.
     """
-    kind = _plain(column.type)
+    kind = plain_type(column.type)
     if isinstance(column.type, DOMAIN):
         column = type_coerce(column, kind)  # a parameter of the domain would have to fulfil its conditions
     if isinstance(kind, CITEXT):
@@ -145,11 +145,11 @@ def _same_bytes_mysql(element: same_bytes, compiler: SQLCompiler, **options: Any
     return f"({compiler.process(and_(*element.clauses), **options)})"
 
 
-def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+def plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type of the values: that of a domain, or that a type of the exporter stands for."""
     if isinstance(kind, TypeDecorator):
-        return _plain(kind.impl_instance)
-    return _plain(kind.data_type) if isinstance(kind, DOMAIN) else kind
+        return plain_type(kind.impl_instance)
+    return plain_type(kind.data_type) if isinstance(kind, DOMAIN) else kind
 
 
 def _integer(text: str) -> int | None:

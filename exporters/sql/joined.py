@@ -31,6 +31,7 @@ from sqlalchemy.sql.elements import NamedColumn
 
 from exporters.sql.cells import SEPARATOR, Cells, NotJoined, cells, lines
 from exporters.sql.faults import reading
+from exporters.sql.identifiers import plain_type
 from exporters.sql.marks import MarkedRows, Marks
 from exporters.sql.rows import Columns, place_of, selected, statement
 from exporters.sql.source import TableSource
@@ -77,7 +78,7 @@ class JoinedAnswer:
 
 def behind(source: TableSource) -> Sequence[BindParameter[Any]]:
     """Return the key of a cursor as parameters of a query that is executed repeatedly."""
-    return [bindparam(_key(place), None, type_=column.type) for place, column in enumerate(source.order)]
+    return [bindparam(_key(place), None, type_=plain_type(column.type)) for place, column in enumerate(source.order)]
 
 
 def _key(place: int) -> str:

@@ -118,16 +118,11 @@ def read(source: TableSource, rows: Sequence[Row], marks: Collection[str] = ()) 
     values: list[Sequence[JSON]] = []
     keys: list[Sequence[Any]] = []
     for place, (of, column) in enumerate(zip(needed, columns, strict=False)):
-        kind, found = field_type(of.type), readable(of.type, column)
-        try:
-            values.append(converted(kind, found))
-            kept = values[-1]
-        except NOT_JSON:
-            # A column of the order that is not a field is not exported, so nothing of it is lost.
-            name = source.dataset.fields[place].name if place < len(source.columns) else None
-            values.append(_one_by_one(kind, found, name, lost))
-            kept = stored(values[-1], column)
-        keys.append(as_written(of, column) if isinstance(of.type, IN_STORED_ORDER) else kept)
+        # A column of the order that is not a field is not exported, so nothing of it is lost.
+        name = source.dataset.fields[place].name if place < len(source.columns) else None
+        converted_values, key = _column(of, column, name, lost)
+        values.append(converted_values)
+        keys.append(key)
     return Columns(
         values=values[: len(source.columns)],
         keys=[keys[place_of(needed, key)] for key in source.order],
@@ -135,6 +130,27 @@ def read(source: TableSource, rows: Sequence[Row], marks: Collection[str] = ()) 
         lost=lost,
         marks=marked(marks, columns[first_mark:]),
     )
+
+
+def keys_of(source: TableSource, rows: Sequence[Row]) -> Sequence[Sequence[Any]]:
+    """Return the keys of rows that contain the columns of the order, each as `exact` selects it."""
+    columns = zip(source.order, zip(*rows, strict=True), strict=False)
+    keys = [_column(of, column, None, {})[1] for of, column in columns]
+    return list(zip(*keys, strict=True))
+
+
+def _column(
+    of: NamedColumn[Any], column: Sequence[Any], name: str | None, lost: dict[int, list[str]]
+) -> tuple[Sequence[JSON], Sequence[Any]]:
+    """Return the values of a column, and the same as keys of the order."""
+    kind, found = field_type(of.type), readable(of.type, column)
+    try:
+        values = converted(kind, found)
+        kept: Sequence[Any] = values
+    except NOT_JSON:
+        values = _one_by_one(kind, found, name, lost)
+        kept = stored(values, column)
+    return values, as_written(of, column) if isinstance(of.type, IN_STORED_ORDER) else kept
 
 
 def take(source: TableSource, rows: Sequence[Row], marks: Collection[str] = ()) -> Iterator[TakenColumns]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Integer, case, cast, func, literal, select
 
-from exporters.sql.cursors import as_written, cursor
+from exporters.sql.cursors import cursor
+from exporters.sql.rows import keys_of
 from exporters.sql.source import FileColumns, TableSource
+from exporters.sql.values import exact
 
 KIB = 1024
 FILE_BYTES_MAX = 1 << 40
@@ -33,14 +35,8 @@ def cuts(connection: Connection, source: TableSource, rows: ColumnElement[bool],
     parted = select(*keys, part.label("part"), func.lag(part).over(order_by=keys).label("before")).subquery()
     *keys, own_part, before = parted.c
     # The first row has no previous one: its NULL counts as different.
-    first = select(*keys).where(own_part != before).order_by(*keys)
-    return [
-        cursor([_as_read(*one) for one in zip(source.order, row, strict=True)]) for row in connection.execute(first)
-    ]
-
-
-def _as_read(column: Column[Any], value: object) -> object:
-    return as_written(column, [value])[0]
+    first = select(*(exact(key.label(None)) for key in keys)).where(own_part != before).order_by(*keys)
+    return [cursor(key) for key in keys_of(source, connection.execute(first).all())]
 
 
 def stated_bytes(file: FileColumns) -> ColumnElement[Any]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from source_accounts import ROWS, mapped_source, owner_and_reader
+from source_accounts import owner_and_reader
 from sqlalchemy import Engine, create_engine
 
 from exporters.maps.reading import MapText
 from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
 from exporters.sql.mapped.exporter import MappedExporter, MappedSection
 from exporters.sql.mapped.kind import kind
-from portability.api import JSON, Selection, SubjectKind
+from portability.api import Selection, SubjectKind
 from portability.api.errors import SourceRefused
 from portability.testing import MemoryFiles, SampleSources, sample_subject
 
@@ -194,37 +192,3 @@ def test_bytes_are_no_numbers(read_from: Callable[[str], Read]) -> None:
     """A column without characters is a text, or it is left out: the map says so at its check."""
     with pytest.raises(SourceRefused, match=r'the column is varbinary.*: write type = "string"'):
         read_from("mysql")(table_of("v varbinary(20)", "'7'"), {"v": ("v", "object")})
-
-
-@pytest.mark.parametrize("column_type", ["binary(8)", "varbinary(8)"])
-def test_keys_of_bytes_are_in_the_order_of_their_bytes(
-    request: pytest.FixtureRequest, tmp_path: Path, column_type: str
-) -> None:
-    """Each row comes once, whole, resumed or cut: a key with `?` instead of its bytes led to other rows, and again."""
-    owner, reader = owner_and_reader(request, "mysql", tmp_path)
-    made = create_engine(owner)
-    with made.begin() as connection:
-        connection.exec_driver_sql(
-            f"create table orders (id integer unique, who varchar(20), k {column_type} primary key)"
-        )
-        for number in range(300):
-            key = hashlib.sha256(str(number).encode()).digest()[:8]
-            connection.exec_driver_sql("insert into orders values (%s, 'usr_1', %s)", (number, key))
-    made.dispose()
-    exporter, engine = mapped_source(reader, ROWS + 'order = ["k"]')
-    exporter.prepare()
-    subject, dataset = sample_subject(SubjectKind.USER, "usr_1"), exporter.datasets[0]
-
-    def numbers(selection: Selection, after: str | None = None) -> list[JSON]:
-        return [
-            one["id"] for batch in exporter.export(subject, dataset, selection, after=after) for one in batch.records
-        ]
-
-    first = next(iter(exporter.export(subject, dataset, Selection())))
-    cut = [n for part in exporter.slices(subject, dataset, Selection(), 3) for n in numbers(Selection(slice=part))]
-    rest = [*(one["id"] for one in first.records), *numbers(Selection(), first.cursor)]
-    whole = numbers(Selection())
-    engine.dispose()
-
-    assert sorted(whole, key=int) == list(range(300))  # type: ignore[arg-type]  # they are numbers
-    assert cut == rest == whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
 from exporters.maps.reading import MapFault
@@ -25,6 +25,12 @@ ALLOWED = {
     ColumnNeed.NUMBER: {FieldType.INTEGER},
 }
 """The types that a column may have, by what the map needs of it."""
+UNORDERED: Mapping[str, tuple[str, ...]] = {
+    POSTGRESQL: ("real", "json"),
+    MYSQL: ("float", "enum", "set"),
+    SQLITE: ("json",),
+}
+"""Types that give no order: of single precision, or by the place of a word in the list of words."""
 TRANSACTIONS = frozenset({"xid8", "bigint"})
 
 
@@ -38,7 +44,7 @@ def database_faults(form: SqlSourceForm, kind: str, catalogue: Catalogue) -> Ite
             yield from _column(form, one, catalogue[one.table], kind)
     for place, dataset in enumerate(form.dataset):
         if dataset.table in catalogue:
-            yield from _order(place, dataset, catalogue[dataset.table])
+            yield from _order(place, dataset, catalogue[dataset.table], kind)
         yield from _join(place, dataset, catalogue)
     yield from _pairs(form, catalogue)
     if kind == MYSQL:
@@ -88,13 +94,17 @@ def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[Map
         yield MapFault(used.path, f"{what}, not {used.use}")
 
 
-def _order(place: int, dataset: SqlDatasetForm, table: FoundTable) -> Iterator[MapFault]:
+def _order(place: int, dataset: SqlDatasetForm, table: FoundTable, kind: str) -> Iterator[MapFault]:
     names = [name for name in dataset.order_columns if name in table.columns]
     at = ("dataset", place, "order" if dataset.order else "name")
     if len(names) == len(dataset.order_columns) and not table.identifies(names):
         hint = "end the order with the columns of a primary key or of a unique constraint"
         yield MapFault(at, f"several rows of {dataset.table} may have the same {', '.join(names)}", hint)
     for name in names:
+        of_type = table.columns[name].name_of_type.partition("(")[0]
+        if of_type.startswith(UNORDERED[kind]):
+            hint = "order by other columns that are together unique"
+            yield MapFault(at, f"{name!r} is {of_type}: its order is not that of its values as they are read", hint)
         if table.columns[name].nullable and not table.is_view:
             yield MapFault(at, f"{name!r} may be NULL: such rows have no place in the order")
     key = dataset.key_columns
