@@ -11,7 +11,7 @@ from portability.api import JSON
 from portability.database.engine import writing
 from portability.law.regime import EXTENSION, ExtensionGround, FigureOrigin, PauseReason, Regime
 from portability.requests import deadline_events
-from portability.requests.acceptance import end_of_day
+from portability.requests.dates import end_of_day
 from portability.requests.deadline_events import Extension
 from portability.requests.policy import Action
 

@@ -12,7 +12,7 @@ from portability.api.errors import StorageError
 from portability.database.engine import reading, writing
 from portability.requests import actors, approvals
 from portability.requests import mandates as powers
-from portability.requests.acceptance import instant
+from portability.requests.dates import instant
 from portability.requests.policy import Action
 from portability.retention import recalls
 from worker.write.withdraw import withdraw_all

@@ -15,7 +15,7 @@ from portability.api.errors import StorageError
 from portability.database.engine import reading, writing
 from portability.errors import NoSigningKey
 from portability.people import subject_locks
-from portability.requests import acceptance
+from portability.requests.dates import moment
 from portability.requests.policy import Action
 from portability.retention import erasure_holds, erasures
 from portability.retention import legal_holds as standing
@@ -116,7 +116,7 @@ def add(
     context: Context, subject: str, tenant: str | None, reason: str, until: str | None, claimed: str | None
 ) -> None:
     """Put a subject under legal hold: it is neither erased nor purged until the hold ends."""
-    actor, end = permit_any(context, claimed, Action.HOLD), acceptance.moment(until, "until")
+    actor, end = permit_any(context, claimed, Action.HOLD), moment(until, "until")
     with writing(context.engine) as connection:
         hold_id = standing.add(connection, subject=subject, tenant=tenant, reason=reason, actor=str(actor), until=end)
     context.result({"id": hold_id}, lambda: context.console.print(hold_id, markup=False))

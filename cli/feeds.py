@@ -20,7 +20,8 @@ from portability.feeds import archives, cursor, feeds, intake
 from portability.feeds.feeds import FeedTerms
 from portability.requests import acceptance, actors, policy
 from portability.requests import intake as requests_intake
-from portability.requests.acceptance import Request, instant
+from portability.requests.acceptance import Request
+from portability.requests.dates import instant
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Action, Facts
 from portability.sources import PlatformSources

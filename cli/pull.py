@@ -16,7 +16,7 @@ from cli.receive import FILE, bars, document_of, print_report
 from cli.receiving_service import audience_of, receipt_key_of
 from portability.api.errors import BadInput
 from portability.api.times import rfc3339
-from portability.requests.acceptance import instant
+from portability.requests.dates import instant
 from portability.safe_http import SafeHttpClient
 from portability.transfers import key_sets
 from receiver.fetch.decryption import load_identities

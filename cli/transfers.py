@@ -12,7 +12,7 @@ from portability.database.engine import reading, writing
 from portability.messages import recipient_notices
 from portability.people import subjects
 from portability.requests import actors, policy
-from portability.requests.acceptance import instant
+from portability.requests.dates import instant
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Action, Actor, Facts
 from portability.transfers import authorisations as consents

@@ -91,7 +91,9 @@ def pairwise_ref(connection: Connection, kind: str, identifier: str, tenant: str
     fresh = REF_PREFIX + base64.b32encode(secrets.token_bytes(20)).decode()[:26].lower()
     if connection.get_execution_options().get("portability_reading"):
         return fresh
-    connection.execute(_insert(connection)(REF).values(digest=digest, ref=fresh).on_conflict_do_nothing())
+    inserted = _insert(connection)(REF).values(digest=digest, ref=fresh).on_conflict_do_nothing()
+    if connection.scalar(inserted.returning(REF.c.ref)) is not None:
+        return fresh
     return str(connection.execute(select(REF.c.ref).where(REF.c.digest == digest)).scalar_one())
 
 

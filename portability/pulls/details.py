@@ -14,7 +14,7 @@ from portability.api.errors import PortabilityError
 from portability.api.times import rfc3339
 from portability.law.profiles import Profile
 from portability.pulls.refusals import OAuthFault, PullRefused
-from portability.requests.acceptance import instant
+from portability.requests.dates import instant
 from portability.transfers import recipients
 from portability.transfers.authorisations import UNTIL_MAX
 

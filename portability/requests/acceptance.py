@@ -6,10 +6,10 @@ import base64
 import re
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, exists, func, insert, select
+from sqlalchemy import Connection, RowMapping, exists, func, insert, select
 
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
@@ -25,8 +25,9 @@ from portability.messages import outbox
 from portability.people import subject_locks, subjects
 from portability.plugins import check_exporter_names
 from portability.requests import slices
+from portability.requests.dates import moment
 from portability.requests.forms import check_formats
-from portability.requests.policy import Actor
+from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import ONGOING, ExportState
 from portability.trust import audit
 
@@ -139,27 +140,43 @@ def accept(
     subject_locks.lock(connection, whom := (request.subject_kind, request.subject_id, request.tenant))
     subject_locks.check_not_erasing(connection, *whom)
     ref = subjects.pairwise_ref(connection, *whom)
-    if (same := _open_twin(connection, request, ref)) is not None:
-        audit.record(connection, "request.repeated", actor=str(actor), export_id=same)
+    if actor.role == ActorRole.SUBJECT and whom == (SubjectKind.USER, actor.id, None):
+        by = str(replace(actor, ref=ref))  # already known: the audit log would look it up again
+    else:
+        by = str(actor)
+    ongoing = _ongoing(connection, request, ref)
+    if (same := _twin(ongoing, request)) is not None:
+        audit.record(connection, "request.repeated", actor=by, export_id=same)
         return same, False
     if per_month is not None and _ready_in_a_month(connection, ref) >= per_month:
         raise TooManyExports(f"limit reached: {per_month} exports of this subject became ready in {MONTH_DAYS} days")
-    if open_max and _open(connection, ref) >= open_max:
+    if open_max and len(ongoing) >= open_max:
         raise TooManyExports(f"limit reached: {open_max} requests of this subject are open")
     identifier = base64.b32encode(secrets.token_bytes(15)).decode().lower()
-    store(connection, request, identifier, ref, actor=actor, mandate_id=mandate_id)
+    store(connection, request, identifier, ref, actor=actor, mandate_id=mandate_id, is_further=bool(ongoing))
     detail = {"profile": request.profile, "subject": ref, "kind": request.subject_kind, "channel": request.channel}
-    audit.record(connection, "request.accepted", actor=str(actor), export_id=identifier, detail=detail)
+    audit.record(connection, "request.accepted", actor=by, export_id=identifier, detail=detail)
     outbox.queue(connection, outbox.MessageKind.ACKNOWLEDGED, identifier)
     return identifier, True
 
 
 def store(
-    connection: Connection, request: Request, identifier: str, ref: str, *, actor: Actor, mandate_id: str | None = None
+    connection: Connection,
+    request: Request,
+    identifier: str,
+    ref: str,
+    *,
+    actor: Actor,
+    mandate_id: str | None = None,
+    is_further: bool = False,
 ) -> None:
-    """Insert the request's row and its first slice, without the checks of `accept`."""
-    connection.execute(insert(models.export).values(_row(request, identifier, ref, actor) | {"mandate_id": mandate_id}))
-    slices.open_first(connection, identifier, request.tenant)
+    """Insert the request's row and its first slice, without the checks of `accept`.
+
+    `is_further`: whether the subject has another open request.
+    """
+    row = _row(request, identifier, ref, actor) | {"mandate_id": mandate_id}
+    connection.execute(insert(models.export).values(row))
+    slices.open_first(connection, row, is_further=is_further)
 
 
 def _row(request: Request, identifier: str, ref: str, actor: Actor) -> dict[str, object]:
@@ -209,13 +226,18 @@ def _compared_columns(request: Request) -> dict[str, object]:
     }
 
 
-def _open_twin(connection: Connection, request: Request, ref: str) -> str | None:
+def _ongoing(connection: Connection, request: Request, ref: str) -> Sequence[RowMapping]:
+    """Return the subject's open requests, also those that wait for a decision: each takes a place in the queue."""
     table = models.export
-    query = select(table).where(
-        table.c.subject_ref == ref, table.c.state.in_(ONGOING), table.c.cancel_requested_at.is_(None)
-    )
-    compared = _compared_columns(request)
-    for row in connection.execute(query).mappings():
+    columns = (table.c[name] for name in ("id", "cancel_requested_at", *_compared_columns(request)))
+    query = select(*columns).where(table.c.subject_ref == ref, table.c.state.in_(ONGOING))
+    return connection.execute(query).mappings().all()
+
+
+def _twin(ongoing: Sequence[RowMapping], request: Request) -> str | None:
+    """Return the id of the open request that is identical to a new one, unless it is being cancelled."""
+    compared = _compared_columns(request) | {"cancel_requested_at": None}
+    for row in ongoing:
         if all(row[name] == value for name, value in compared.items()):
             return str(row["id"])
     return None
@@ -228,12 +250,6 @@ def _ready_in_a_month(connection: Connection, ref: str) -> int:
     asked = (table.c.subject_ref == ref, table.c.feed_id.is_(None))
     recent = (*asked, table.c.created_at > now(-MONTH_DAYS * 86_400), ready)
     return connection.execute(select(func.count()).select_from(table).where(*recent)).scalar_one()
-
-
-def _open(connection: Connection, ref: str) -> int:
-    """Count open requests, also those that wait for a decision: each of them takes a place in the queue."""
-    matching = (models.export.c.subject_ref == ref, models.export.c.state.in_(ONGOING))
-    return connection.execute(select(func.count()).select_from(models.export).where(*matching)).scalar_one()
 
 
 def _profile(name: str) -> Profile:
@@ -298,32 +314,3 @@ def _notice(text: str | None, laws: Sequence[Regime], received: datetime, place:
         end = end.replace(tzinfo=place.zone).astimezone(UTC)
     check_notice(laws, received, end, place)
     return end
-
-
-def end_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime | None:
-    """Parse an end of a caller: a time, or a date whose whole day of the place belongs to it. Raises BadDate."""
-    end = moment(text, what)
-    if text is None or end is None or len(text) != len("2026-11-24"):
-        return end
-    return (end.replace(tzinfo=place.zone) + timedelta(days=1)).astimezone(UTC)
-
-
-def moment(text: str | None, what: str) -> datetime | None:
-    """Parse a date or time of a caller, as aware UTC; None stays None. Raises BadDate."""
-    if text is None or len(text) != len("2026-11-24"):
-        return None if text is None else instant(text, what)
-    try:
-        return datetime.combine(date.fromisoformat(text), time(), UTC)
-    except ValueError:
-        raise BadDate(f"{what} is not a valid date or time") from None
-
-
-def instant(text: str, what: str) -> datetime:
-    """Parse a time with its time zone, as aware UTC. Raises BadDate."""
-    try:
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BadDate(f"{what} is not a valid date or time") from None
-    raise BadDate(f"{what} has a time without time zone")

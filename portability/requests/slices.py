@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from portability.database import leases, models
 from portability.database.engine import now
-from portability.requests.states import ONGOING, SliceState
+from portability.requests.states import SliceState
 
 EXPORT, SLICE, TURN = models.export, models.slice, models.turn
 
@@ -39,19 +39,16 @@ def group(tenant: str | None) -> str:
     return tenant or ""
 
 
-def open_first(connection: Connection, export_id: str, tenant: str | None) -> None:
+def open_first(connection: Connection, export: Mapping[str, Any], *, is_further: bool) -> None:
     """Insert slice 0 of a new export, and its tenant's place among the groups that take turns.
 
     It is marked if its subject has another open request: it gives way to the requests of other people for a while.
     """
-    enter_turns(connection, group(tenant))
-    this, other = EXPORT.alias(), EXPORT.alias()
-    of_subject = (other.c.subject_ref == this.c.subject_ref, other.c.id != export_id)
-    earlier = exists().where(*of_subject, other.c.state.in_(ONGOING))
-    asked = select(this.c.formats, this.c.feed_id, earlier.label("is_further")).where(this.c.id == export_id)
-    formats, feed, is_further = connection.execute(asked).one()
-    row = _row(export_id, 0, group(tenant), VERSION if feed else _version(formats))
-    connection.execute(insert(SLICE).values(row | {"further": is_further}))
+    tenant = group(export["tenant"])
+    enter_turns(connection, tenant)
+    version = VERSION if export["feed_id"] else _version(export["formats"])
+    row = _row(export["id"], 0, tenant, version) | {"further": is_further}
+    connection.execute(insert(SLICE).values(row))
 
 
 def _version(formats: Sequence[str]) -> int:

@@ -44,6 +44,7 @@ from portability.requests import (
     request_log,
     retries,
 )
+from portability.requests.dates import moment
 from portability.requests.policy import Actor
 from portability.requests.states import ONGOING
 from portability.retention import erasures, legal_holds, recalls
@@ -135,7 +136,7 @@ def lived(made: World, whom: Whom, asked: dict[str, Any]) -> list[str]:
 
 
 def _far() -> Any:
-    return acceptance.moment("2126-01-01", "expires-at")
+    return moment("2126-01-01", "expires-at")
 
 
 @pytest.mark.parametrize("kind", WHOM)
@@ -256,7 +257,7 @@ def test_a_hold_and_an_erasure_exclude_each_other(made: World) -> None:
 
 def test_a_hold_ends_by_itself(made: World) -> None:
     """At its end, not before; an end in the past and a missing reason are refused."""
-    past = acceptance.moment("2020-01-01", "until")
+    past = moment("2020-01-01", "until")
     with writing(made.engine) as connection:
         with pytest.raises(BadDate, match="in the future"):
             legal_holds.add(connection, subject="user:usr_jane", tenant=None, reason="x", actor=TEST, until=past)

@@ -8,10 +8,17 @@ from itertools import product
 import pytest
 from factories import World
 from long_history import HOT, fill_history, rows_read, scanned, statements_of
+from sqlalchemy import select
 
-from portability.database.engine import reading, undone
+from portability.database import models
+from portability.database.engine import reading, undone, writing
 from portability.queue import connect, open_queue
+from portability.requests import acceptance, intake
+from portability.requests.login_strength import PRESENT
+from portability.requests.policy import Actor
+from portability.trust import audit
 
+REF = select(models.subject_ref.c.ref)
 ENDED = 10_000
 """Exports that have ended: enough for the planner to prefer an index."""
 
@@ -48,3 +55,23 @@ def test_a_hot_statement_reads_few_rows_however_often_it_ran(made: World, redis_
             redis.flushdb()
             read[act.__name__].append(rows_read(made.engine, partial(act, made, open_queue(redis))))
     assert {name: rows for name, rows in read.items() if max(rows) > 500} == {}
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+def test_a_request_is_accepted_by_thirteen_statements(made: World) -> None:
+    """Its person asks for the first time. The second request returns the same export, and needs 6 statements."""
+    with statements_of(made.engine) as first:
+        _ask(made)
+    with statements_of(made.engine) as second:
+        _ask(made)
+    assert [statement.split()[0] for statement, _given in first].count("INSERT") == 6
+    assert (len(first), len(second)) == (13, 6)
+    with reading(made.engine) as connection:
+        actors = [event["actor"] for event in audit.events(connection) if event["action"].startswith("request.")]
+        assert actors == [f"subject:{connection.scalar(REF)}"] * 2
+
+
+def _ask(made: World) -> None:
+    wanted, actor = acceptance.check(profile="access", subject="user:usr_new"), Actor("subject", "usr_new")
+    with writing(made.engine) as connection:
+        intake.take(connection, made.place.settings, wanted, actor=actor, auth=PRESENT)

@@ -16,7 +16,8 @@ from portability.api.times import rfc3339
 from portability.database import deployment, models
 from portability.database.engine import now, reading, writing
 from portability.people import subjects
-from portability.requests import acceptance, approvals, exports, instructions, mandates, request_log
+from portability.requests import approvals, exports, instructions, mandates, request_log
+from portability.requests.dates import moment
 from portability.requests.policy import Actor
 from portability.requests.request_log import Scope
 from portability.requests.states import ExportState
@@ -124,7 +125,7 @@ def test_what_is_still_needed_is_kept(made: World) -> None:
 
 def test_powers_and_orders_that_ended_go_too(made: World) -> None:
     """They name people: as long after their end."""
-    far = acceptance.moment("2126-01-01", "expires-at")
+    far = moment("2126-01-01", "expires-at")
     assert far is not None
     with writing(made.engine) as connection:
         for subject in ("user:usr_1", "user:usr_2"):

@@ -15,7 +15,7 @@ from portability.delivery import limits
 from portability.errors import UnknownExport
 from portability.people import subjects
 from portability.requests import exports
-from portability.requests.acceptance import instant
+from portability.requests.dates import instant
 from portability.requests.policy import Action, Actor, Facts
 from portability.safe_http import SafeHttpClient
 from portability.transfers import authorisations, proofs, receipts, recipients, sending

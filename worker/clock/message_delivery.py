@@ -32,6 +32,7 @@ from worker.clock.envelopes import Desk, Envelope, Unmailed
 
 log = structlog.get_logger()
 TABLE = models.notification
+FIRST = TABLE.alias()
 ACTOR = "clock"
 GIVE_UP_SECONDS = 5 * 86_400
 """As long as mail servers usually retry (RFC 5321, 4.5.4.1)."""
@@ -134,9 +135,8 @@ def claim(
 
 def _due(channel: Channel) -> ColumnElement[bool]:
     # The person is informed first that a tenant will be.
-    first = TABLE.alias()
-    told = (first.c.export_id == TABLE.c.export_id, first.c.kind == MessageKind.ACKNOWLEDGED)
-    waits = select(first.c.id).where(*told, first.c.state == MessageState.QUEUED).exists()
+    told = (FIRST.c.export_id == TABLE.c.export_id, FIRST.c.kind == MessageKind.ACKNOWLEDGED)
+    waits = select(FIRST.c.id).where(*told, FIRST.c.state == MessageState.QUEUED).exists()
     is_turn = or_(TABLE.c.kind != MessageKind.REFERRED, ~waits)
     return and_(TABLE.c.state == MessageState.QUEUED, TABLE.c.channel == channel, leases.is_available(TABLE), is_turn)
 

@@ -10,7 +10,8 @@ from portability.api.errors import BadInput, PortabilityError
 from portability.errors import BadDate, BadSubject, UnknownExporter, UnknownFormat, UnknownProfile
 from portability.law.deadlines import BusinessCalendar
 from portability.law.profiles import Profile
-from portability.requests.acceptance import check, end_of_day
+from portability.requests.acceptance import check
+from portability.requests.dates import end_of_day
 
 
 def asked(**changes: Any) -> dict[str, Any]:

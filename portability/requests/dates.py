@@ -1,0 +1,37 @@
+"""Dates and times as callers write them, as aware UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from portability.errors import BadDate
+from portability.law.deadlines import BusinessCalendar
+
+
+def end_of_day(text: str | None, what: str, place: BusinessCalendar) -> datetime | None:
+    """Parse an end of a caller: a time, or a date whose whole day of the place belongs to it. Raises BadDate."""
+    end = moment(text, what)
+    if text is None or end is None or len(text) != len("2026-11-24"):
+        return end
+    return (end.replace(tzinfo=place.zone) + timedelta(days=1)).astimezone(UTC)
+
+
+def moment(text: str | None, what: str) -> datetime | None:
+    """Parse a date or time of a caller, as aware UTC; None stays None. Raises BadDate."""
+    if text is None or len(text) != len("2026-11-24"):
+        return None if text is None else instant(text, what)
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    except ValueError:
+        raise BadDate(f"{what} is not a valid date or time") from None
+
+
+def instant(text: str, what: str) -> datetime:
+    """Parse a time with its time zone, as aware UTC. Raises BadDate."""
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadDate(f"{what} is not a valid date or time") from None
+    raise BadDate(f"{what} has a time without time zone")
