@@ -46,8 +46,8 @@ Comparison: TypeAlias = Callable[[Any, Any], ColumnElement[bool]]
 
 IN_STORED_ORDER = (SourceTime, *WITHOUT_CHARACTERS)
 """Types of columns whose keys are compared as they are stored."""
-COMPARED = (String, Integer, Numeric, Uuid, DateTime, Date)
-"""Types of columns whose keys are parameters of these types."""
+COMPARED = (String, Integer, Numeric, Uuid, DateTime, Date, TypeDecorator)
+"""Types of columns whose keys are parameters of the same type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _comparable(column: Column[Any], value: Any) -> tuple[ColumnElement[Any], An
         return column, literal(value, Boolean())
     if isinstance(column.type, Date) and isinstance(value, str):
         return column, date.fromisoformat(value)
-    if isinstance(column.type, (*COMPARED, TypeDecorator)):
+    if isinstance(column.type, COMPARED):
         return column, value
     # Of any other type: the key is written as the database writes it, and is read by its type again.
     return type_coerce(column, Integer() if isinstance(value, int) else Text()), as_stored(column, StoredKey(value))
