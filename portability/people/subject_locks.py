@@ -59,6 +59,16 @@ def check_not_erasing(connection: Connection, kind: str, identifier: str, tenant
         raise ErasureRunning(f"this subject is being erased: erasure {erasure_id} has not ended")
 
 
+def exclude_erasure(connection: Connection, subject: SubjectName, *others: SubjectName) -> None:
+    """Take the locks of a subject and of others, and check that no erasure of the subject is running.
+
+    An erasure takes the same lock at its begin and at its end, where it deletes what names the subject. Call it once in
+    a transaction, before all other locks. Raises ErasureRunning.
+    """
+    lock(connection, subject, *others)
+    check_not_erasing(connection, *subject)
+
+
 def check_not_held(connection: Connection, kind: str, identifier: str, tenant: str | None) -> None:
     """Check that the subject is not under a legal hold. Raises OnLegalHold."""
     query = select(HOLD.c.id).where(of(HOLD, kind, identifier, tenant), stands())

@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, up
 from portability.api.errors import PortabilityError
 from portability.database import models
 from portability.database.engine import now
+from portability.people import subject_locks, subjects
 from portability.pulls import details
 from portability.pulls.key_proofs import sha256_base64
 from portability.pulls.refusals import OAuthFault, PullRefused, PullReplayed
@@ -143,11 +144,12 @@ def allow(
         exporters: names of the deployment's exporters.
 
     Raises: PullRefused (`invalid_authorization_details`) for what was not asked for; PullRefused if it was answered
-    meanwhile; BadDate; UnknownRecipient; WrongState.
+    meanwhile; BadDate; UnknownRecipient; WrongState; ErasureRunning.
     """
     if not datasets or not set(datasets) <= set(row["datasets"]):
         fault = OAuthFault.INVALID_AUTHORIZATION_DETAILS
         raise PullRefused(fault, "the consent names what was not asked for", recipient_id=row["recipient_id"])
+    subject_locks.lock(connection, subjects.parse(subject, None))  # before the row, as an erasure does
     _answer(connection, row)
     given = {"recipient": row["recipient_id"], "datasets": datasets, "until": row["until"], "actor": actor}
     consent = authorisations.give(connection, subject=subject, dpop_jkt=row["dpop_jkt"], exporters=exporters, **given)

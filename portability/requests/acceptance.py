@@ -137,8 +137,7 @@ def accept(
     Raises: ErasureRunning, TooManyExports.
     """
     # Locked, so that of two simultaneous requests the second sees the first one's row.
-    subject_locks.lock(connection, whom := (request.subject_kind, request.subject_id, request.tenant))
-    subject_locks.check_not_erasing(connection, *whom)
+    subject_locks.exclude_erasure(connection, whom := (request.subject_kind, request.subject_id, request.tenant))
     ref = subjects.pairwise_ref(connection, *whom)
     if actor.role == ActorRole.SUBJECT and whom == (SubjectKind.USER, actor.id, None):
         by = str(replace(actor, ref=ref))  # already known: the audit log would look it up again

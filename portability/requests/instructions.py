@@ -9,11 +9,12 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
+from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now
-from portability.errors import BadSubject, UnknownInstruction
-from portability.people.subjects import ID
+from portability.errors import UnknownInstruction
+from portability.people import subject_locks, subjects
 from portability.trust import audit
 
 TABLE = models.instruction
@@ -58,15 +59,14 @@ def add(
 
     `contact_id` None: every contact and member of staff of the tenant; `exporters` None: all.
 
-    Raises: BadSubject, BadInput.
+    Raises: BadSubject, BadInput, ErasureRunning.
     """
-    if not ID.fullmatch(tenant) or (contact_id is not None and not ID.fullmatch(contact_id)):
-        raise BadSubject(
-            "invalid id: use 1 to 200 of the characters A-Z a-z 0-9 . _ ~ -", hint="give one tenant and one contact"
-        )
+    about = f"{SubjectKind.TENANT}:{tenant}" if contact_id is None else f"{SubjectKind.CONTACT}:{contact_id}"
+    whom = subjects.parse(about, tenant)
     if exporters is not None and not exporters:
         raise BadInput("the instruction lists no exporter", hint="remove --include to cover all")
     names = None if exporters is None else sorted(set(exporters))
+    subject_locks.exclude_erasure(connection, whom)
     for row in standing(connection, tenant):
         if (row["contact_id"], row["exporters"], row["delivery"]) == (contact_id, names, delivery):
             return str(row["id"])

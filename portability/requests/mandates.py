@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
+from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.database import models
 from portability.database.engine import now
 from portability.errors import BadDate, MandateRefused, UnknownMandate
 from portability.law.profiles import Profile
-from portability.people import subjects
+from portability.people import subject_locks, subjects
 from portability.requests.acceptance import Request
-from portability.requests.policy import Actor
+from portability.requests.policy import Actor, ActorRole
 from portability.trust import audit
 
 TABLE = models.mandate
@@ -35,7 +36,7 @@ def add(
 ) -> str:
     """Record a mandate and return its id. `agent` is the person who may ask, as `role:id`.
 
-    Raises: BadSubject, BadInput, BadDate.
+    Raises: BadSubject, BadInput, BadDate, ErasureRunning.
     """
     kind, identifier, owner = subjects.parse(subject, tenant)
     scope = sorted(set(profiles))
@@ -45,6 +46,10 @@ def add(
         raise BadInput("a mandate needs its issuer", hint="name who granted it, and a reference")
     if expires_at <= datetime.now(UTC):
         raise BadDate("the end of a mandate must be in the future")
+    # Of the agent, too: an erasure deletes the mandates of both.
+    role, _, agent_id = agent.partition(":")
+    agents = [(SubjectKind.USER, agent_id, None)] if role == ActorRole.SUBJECT else []
+    subject_locks.exclude_erasure(connection, (kind, identifier, owner), *agents)
     mandate_id = f"man_{secrets.token_hex(10)}"
     whom = {"subject_kind": kind, "subject_id": identifier, "tenant": owner}
     values = {"id": mandate_id, "agent": agent, "scope": scope, "issuer": issuer.strip(), "expires_at": expires_at}

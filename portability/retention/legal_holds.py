@@ -37,8 +37,7 @@ def add(
         raise ReasonRequired("a legal hold needs a reason: the case and its reference")
     if until is not None and until <= datetime.now(UTC):
         raise BadDate("the end of a legal hold must be in the future")
-    subject_locks.lock(connection, (kind, identifier, owner))
-    subject_locks.check_not_erasing(connection, kind, identifier, owner)
+    subject_locks.exclude_erasure(connection, (kind, identifier, owner))
     ref = subjects.pairwise_ref(connection, kind, identifier, owner)
     hold_id = f"hld_{secrets.token_hex(10)}"
     whom = {"subject_kind": kind, "subject_id": identifier, "tenant": owner}

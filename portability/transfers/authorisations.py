@@ -24,7 +24,7 @@ from portability.feeds import feeds
 from portability.messages import outbox, recipient_notices
 from portability.messages.outbox import MessageKind, MessageState
 from portability.messages.recipient_notices import NoticeKind
-from portability.people import subjects
+from portability.people import subject_locks, subjects
 from portability.requests.acceptance import Request
 from portability.requests.policy import Actor, ActorRole
 from portability.requests.states import TransferState
@@ -75,19 +75,19 @@ def give(
     `needs_confirmation`: whether the subject confirms what another person records, as far as the settings require it.
     `dpop_jkt`: the thumbprint of the key that the recipient fetches with (RFC 9449, 6.1); None: it is sent to it.
 
-    Raises: BadSubject, UnknownRecipient, WrongState, BadInput, BadDate, ReasonRequired.
+    Raises: BadSubject, UnknownRecipient, WrongState, BadInput, BadDate, ReasonRequired, ErasureRunning.
     """
-    kind, identifier, owner = subjects.parse(subject, tenant)
+    kind, identifier, owner = whom = subjects.parse(subject, tenant)
     _check_end(until)
+    subject_locks.exclude_erasure(connection, whom)
     to = recipients.approved(connection, recipient)
     authorisation_id, is_once = f"aut_{secrets.token_hex(10)}", not until
+    named = {"subject_kind": kind, "subject_id": identifier, "tenant": owner}
     values: dict[str, Any] = {
+        **named,
         "id": authorisation_id,
         "recipient_id": to["id"],
-        "subject_kind": kind,
-        "subject_id": identifier,
-        "subject_ref": subjects.pairwise_ref(connection, kind, identifier, owner),
-        "tenant": owner,
+        "subject_ref": subjects.pairwise_ref(connection, *whom),
         "datasets": _scope(to, datasets, exporters),
         "once": is_once,
         "expires_at": until,

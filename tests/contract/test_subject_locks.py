@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,14 +13,15 @@ from sqlalchemy import Connection, func, select, text
 
 from portability.database import models, named_locks
 from portability.database.engine import open_engine, reading, undone, writing
-from portability.errors import DatabaseUnavailable
+from portability.errors import DatabaseUnavailable, ErasureRunning
 from portability.people import subject_locks
 from portability.people.subject_locks import SubjectName
-from portability.requests import acceptance, intake, mandates, slices
+from portability.requests import acceptance, instructions, intake, mandates, slices
 from portability.requests.login_strength import PRESENT
 from portability.requests.policy import Actor
 from portability.retention import erasures, legal_holds
 from portability.retention.erasures import Whom
+from portability.transfers import authorisations
 
 TEST = "operator:test"
 JANE: SubjectName = ("user", "usr_jane", None)
@@ -115,6 +116,34 @@ def test_request_erasure_and_hold_of_a_subject_wait_for_each_other(made: World) 
     for first in acts:
         for second in acts:
             assert waits(made, first, second)
+
+
+def naming(subject: SubjectName) -> Sequence[Callable[[Connection], Any]]:
+    """Return what adds a mandate, a consent and, for a contact, an instruction of its tenant."""
+    kind, identifier, tenant = subject
+    named, later = f"{kind}:{identifier}", datetime.now(UTC) + timedelta(days=1)
+    consent: dict[str, Any] = {"recipient": "other.example", "datasets": ["made"], "actor": Actor("staff", "sue")}
+    mandate: dict[str, Any] = {"profiles": ["access"], "issuer": "a court", "expires_at": later, "actor": TEST}
+    acts: list[Callable[[Connection], Any]] = [
+        lambda c: mandates.add(c, agent="staff:sue", subject=named, tenant=tenant, **mandate),
+        lambda c: authorisations.give(c, subject=named, tenant=tenant, evidence="letter 7", **consent),
+    ]
+    if tenant is not None:
+        acts.append(lambda c: instructions.add(c, tenant, contact_id=identifier, exporters=None, actor=TEST))
+    return acts
+
+
+@pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("subject", [JANE, CONTACT])
+def test_what_names_a_subject_excludes_its_erasure(made: World, subject: SubjectName) -> None:
+    """An erasure deletes mandates, consents and instructions at its end: none is added while it runs, or is missed."""
+    for add in naming(subject):
+        assert waits(made, locking(subject), add)
+    with writing(made.engine) as connection:
+        erasures.begin(connection, Whom(*subject), reason="x", actor=TEST, ground="subject")
+    for add in naming(subject):
+        with writing(made.engine) as connection, pytest.raises(ErasureRunning):
+            add(connection)
 
 
 @pytest.mark.parametrize("control_url", ["postgresql"], indirect=True)

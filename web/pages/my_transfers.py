@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping
 from portability.api import SubjectKind
 from portability.api.errors import BadInput
 from portability.errors import BadDate
-from portability.people import subjects
+from portability.people import subject_locks, subjects
 from portability.requests import exports
 from portability.requests.policy import Action
 from portability.requests.states import TRANSFERS_LIVE, ExportState
@@ -72,6 +72,7 @@ def send(
         row, actor = found(place, login, connection, export_id, Action.SEND)
         facts = facts_of(connection, row)
         permit(place, login, Action.AUTHORISE, facts, export_id=row["id"], confirmed=Action.SEND)
+        subject_locks.lock(connection, subject_locks.name_of_row(row))  # before the export, as an erasure does
         exports.lock(connection, row["id"])  # before the log, which the consent is written to
         authorisations.give(
             connection,

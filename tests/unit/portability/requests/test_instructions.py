@@ -85,6 +85,11 @@ def test_an_empty_list_never_means_all(made: World) -> None:
     assert orders(made) == ()
 
 
+def test_a_contact_has_an_id_of_the_company(made: World) -> None:
+    """With the characters of any person's id: also those that only some companies use."""
+    assert add(made, contact_id="auth0|G/1")
+
+
 @pytest.mark.parametrize(("tenant", "contact"), [("", None), ("a/b", None), ("ten_1", ""), ("ten_1", "+62 812")])
 def test_names_that_are_none_are_refused(made: World, tenant: str, contact: str | None) -> None:
     """One tenant and one contact are named by id, never by a telephone number or name."""
