@@ -99,7 +99,7 @@ class StoredRows:
 def measure_jsonl(*, long: bool) -> Figure:
     """Measure the seconds from claim to ready, with JSON Lines only."""
     with place_of(LONG_ROWS if long else ROWS) as place:
-        return interleaved("rows_jsonl", lambda: export(place, ["jsonl"]), lambda: _copy(place), target=1.25, n=5)
+        return interleaved("rows_jsonl", lambda: export(place, ["jsonl"]), lambda: _copy(place), target=1.0, n=5)
 
 
 def measure_both(*, long: bool) -> Figure:
@@ -109,7 +109,7 @@ def measure_both(*, long: bool) -> Figure:
             "rows_jsonl_csv",
             lambda: export(place, ["jsonl", "csv"]),
             lambda: _copy(place),
-            target=1.8,
+            target=1.5,
             n=5,
         )
 
@@ -121,7 +121,7 @@ def measure_cpu(*, long: bool) -> Figure:
             "rows_cpu",
             lambda: _spent(lambda: export(place, ["jsonl"])),
             lambda: _spent(lambda: _naive(place)),
-            target=0.25,
+            target=0.2,
             n=5,
         )
 

@@ -23,6 +23,6 @@ def measure(*, long: bool) -> Figure:
                 "small",
                 lambda: running.export(f"contact:{whose.contact}", tenant=whose.contact_tenant),
                 lambda: running.nothing(JOBS),
-                target=10,
+                target=5,
                 n=50 if long else 15,
             )

@@ -25,6 +25,6 @@ def measure(*, long: bool) -> Figure:
             "verify",
             lambda: process_seconds(ours),
             lambda: sum(map(process_seconds, theirs)),
-            target=1.0,
+            target=0.5,
             n=3 if long else 5,
         )
