@@ -133,6 +133,11 @@ def whole_number(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return as_number(column) if isinstance(column.type, Single | BitTruth | BitNumber) else column
 
 
+def utf8_bytes(text: str) -> str:
+    """Return the bytes of a text on MariaDB: in the encoding of parameters, whatever that of the column is."""
+    return f"CAST(CONVERT({text} USING utf8mb4) AS BINARY)"
+
+
 class folded(GenericFunction[str]):  # noqa: N801  # named like an SQL function
     """An e-mail address with ASCII letters in lower case; `portability.people.folding.fold` is the same in Python.
 
@@ -156,7 +161,7 @@ def _folded_postgresql(element: folded, compiler: SQLCompiler, **options: Any) -
 @compiles(folded, "mysql", "mariadb")
 def _folded_mysql(element: folded, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
     # Its lower() folds all letters, and its collations take even more for equal: bytes are replaced one by one.
-    text = f"CAST({compiler.process(element.clauses, **options)} AS BINARY)"
+    text = utf8_bytes(compiler.process(element.clauses, **options))
     for upper, lower in zip(ascii_uppercase, ascii_lowercase, strict=True):
         text = f"REPLACE({text}, '{upper}', '{lower}')"
     return text

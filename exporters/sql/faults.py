@@ -20,8 +20,9 @@ from portability.database.engine import READING
 
 # Classes of PostgreSQL's SQLSTATE (appendix A): connection, resources, operator intervention, system, rollback.
 PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "55")
-ABOUT_VALUES = frozenset({"22P02", "22003"})
-"""An id in a form that the database cannot read, such as a text as a UUID; a number that is too large."""
+ABOUT_VALUES = frozenset({"22P02", "22003", "22P05"})
+"""An id in a form that the database cannot read, such as a text as a UUID; a number that is too large; letters that the
+encoding of the database does not have."""
 NOT_UTF8 = "Could not decode to UTF-8"
 """The beginning of the message of Python's sqlite3 for such a text; it has no code."""
 # Errors of MariaDB and MySQL: connections, shutdown, locks and deadlocks, time limits, lost and refused connections.

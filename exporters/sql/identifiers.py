@@ -40,6 +40,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from exporters.sql.columns import utf8_bytes
 from portability.api import Subject, SubjectKind
 
 REQUESTED = frozenset({"user_id", "tenant_id"})
@@ -106,7 +107,7 @@ def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement
     same = column.in_(bound)
     if not all(isinstance(value, str) for value in values) or isinstance(kind, Uuid):
         return same
-    return same_bytes(same, cast(column, LargeBinary).in_([value.encode() for value in values]))
+    return same_bytes(same, as_bytes(column).in_([value.encode() for value in values]))
 
 
 def names_any(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
@@ -118,6 +119,19 @@ def names_any(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElemen
 def written(column: ColumnElement[Any]) -> ColumnElement[str]:
     """Return the identifiers of a column as texts."""
     return column if isinstance(column.type, String) else cast(column, Text)
+
+
+class as_bytes(FunctionElement[bytes]):  # noqa: N801  # named like an SQL function
+    """The bytes of a text in UTF-8, where `same_bytes` compares them."""
+
+    type = LargeBinary()
+    name = "as_bytes"
+    inherit_cache = True
+
+
+@compiles(as_bytes, "mysql", "mariadb")
+def _as_bytes_mysql(element: as_bytes, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return utf8_bytes(compiler.process(element.clauses, **options))
 
 
 class same_bytes(FunctionElement[bool]):  # noqa: N801  # named like an SQL function

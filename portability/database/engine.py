@@ -151,7 +151,9 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
         existing = f"file:{quote(target.database)}"
         target = target.set(database=existing, query={"mode": "rw", "uri": "true"})
     options = sessions.READ_ONLY if read_only and postgresql else {}
-    engine = create_engine(target, hide_parameters=True, execution_options=options)
+    # By default the encoding of a session is that of the database, which may lack letters or name no encoding at all.
+    encoding = {"client_encoding": "utf8"} if postgresql else {}
+    engine = create_engine(target, hide_parameters=True, execution_options=options, connect_args=encoding)
     event.listen(engine, "checkin", _note_return)
     event.listen(engine, "checkout", partial(_check_alive, engine.dialect))
     if postgresql:

@@ -30,8 +30,13 @@ fields.id = { type = "integer", text = "Id." }
 """A map of the table `orders`, whose column `who` names the account; further lines are of its dataset."""
 
 
-def owner_and_reader(request: pytest.FixtureRequest, database: str, folder: Path) -> tuple[str, str]:
-    """Make a database of this kind; in SQLite, which has no accounts, both addresses are the same."""
+def owner_and_reader(
+    request: pytest.FixtureRequest, database: str, folder: Path, encoding: str | None = None
+) -> tuple[str, str]:
+    """Make a database of this kind; in SQLite, which has no accounts, both addresses are the same.
+
+    `encoding` is that of a database of PostgreSQL.
+    """
     if database == "sqlite":
         url = f"sqlite:///{folder / 'shop.db'}"
         return url, url
@@ -40,7 +45,7 @@ def owner_and_reader(request: pytest.FixtureRequest, database: str, folder: Path
         name = maria.create_database()
         return maria.url(name), maria.url(name, name, password="reader")
     server: servers.Postgres = request.getfixturevalue("pg_server")
-    name = server.create_database()
+    name = server.create_encoded_database(encoding) if encoding else server.create_database()
     with server.connect(name) as connection:
         connection.execute(f"create role reader_{name} login")
         connection.execute(f"alter default privileges grant select on tables to reader_{name}")

@@ -31,6 +31,13 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
+    def create_encoded_database(self, encoding: str) -> str:
+        """Name of a fresh database whose texts are stored in this encoding."""
+        name = f"t_{secrets.token_hex(6)}"
+        statement = "create database {} template template0 encoding {} locale 'C'"
+        self.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Literal(encoding)))
+        return name
+
     def create_database(self, template: str = "template1") -> str:
         """Name of a fresh database, a copy of the template: about 30 ms."""
         name = f"t_{secrets.token_hex(6)}"
