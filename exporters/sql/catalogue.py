@@ -15,7 +15,7 @@ from sqlalchemy.engine.reflection import Inspector, ObjectKind
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, Single
+from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, Single
 from exporters.sql.values import field_type
 from portability.api import FieldType
 from portability.database.engine import UtcTime
@@ -109,6 +109,8 @@ def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     match kind:
         case types.Enum() | types.ARRAY() | postgresql.CITEXT() if not isinstance(kind, mysql.ENUM):
             return kind
+        case types.CHAR(length=int() as characters):
+            return FixedText(characters)
         case types.String():
             return types.Text()
         case types.Uuid():

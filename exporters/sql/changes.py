@@ -7,22 +7,36 @@ time are read again. The records are compared with what was delivered, so readin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Integer, Select, cast, or_, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    Uuid,
+    cast,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import UserDefinedType
 
-from exporters.sql.bulk import converted
-from exporters.sql.by_keys import key_columns
-from exporters.sql.columns import moment_of
+from exporters.sql.by_keys import KeyColumn, delivered_keys, key_columns, selected_keys
+from exporters.sql.columns import FixedText, moment_of
+from exporters.sql.identifiers import fitting, names_any, plain_type
 from exporters.sql.rows import rows_of
 from exporters.sql.source import TableSource
-from exporters.sql.values import field_type
+from exporters.sql.values import NOT_JSON, WITHOUT_CHARACTERS
 from portability.api import JSON, DeclaredChanges, FieldType, RecordKey, Selection, Subject
 from portability.api.times import rfc3339
 
@@ -96,7 +110,8 @@ class SqlChanges:
         if len(found) > limit:
             return None
         try:
-            return {_key_of(str(entry), columns) for entry in found}
+            pads = connection.dialect.name == "postgresql"
+            return {_key_of(entry, columns, pads=pads) for entry in found}
         except (TypeError, ValueError):
             # An entry that names no record may mean any record.
             return None
@@ -119,7 +134,7 @@ class SqlChanges:
         self,
         connection: Connection,
         source: TableSource,
-        columns: Collection[Any],
+        columns: Sequence[KeyColumn],
         subject: Subject,
         since: Mapping[str, Any],
         limit: int,
@@ -130,14 +145,16 @@ class SqlChanges:
         if rows is None:
             return ()
         late = moment_of(source.changed)
-        query = select(*columns).select_from(source.origin).where(rows, or_(late >= moment, late.is_(None)))
+        query = (
+            select(*selected_keys(columns)).select_from(source.origin).where(rows, or_(late >= moment, late.is_(None)))
+        )
         given = connection.execute(query.limit(limit + 1)).all()
         if len(given) > limit:
             return None
-        values = [
-            converted(field_type(of.type), one) for of, one in zip(columns, zip(*given, strict=True), strict=False)
-        ]
-        return set(zip(*values, strict=True))
+        try:
+            return set(delivered_keys(columns, given))
+        except NOT_JSON:
+            return None
 
     def _moment(self, since: Mapping[str, Any]) -> datetime | None:
         try:
@@ -147,16 +164,37 @@ class SqlChanges:
 
 
 def _entries(outbox: OutboxColumns, source: TableSource, subject: Subject) -> Select[tuple[Any]]:
-    entries = select(outbox.key).where(outbox.dataset.in_(sorted(outbox.names[source.dataset.name])))
+    names = sorted(outbox.names[source.dataset.name])
+    entries = select(outbox.key).where(outbox.dataset.in_(fitting(outbox.dataset, names)))
     if outbox.tenant is None or subject.tenant is None:
         return entries
-    return entries.where(or_(outbox.tenant == subject.tenant, outbox.tenant.is_(None)))
+    return entries.where(or_(names_any(outbox.tenant, [subject.tenant]), outbox.tenant.is_(None)))
 
 
-def _key_of(entry: str, columns: Collection[Any]) -> RecordKey:
-    """Return the key that an entry names. Raises ValueError, TypeError."""
+def _key_of(entry: Any, columns: Sequence[KeyColumn], *, pads: bool) -> RecordKey:  # noqa: ANN401  # as the driver gives it
+    """Return the key that an entry names, as an archive has it.
+
+    `pads`: whether the database gives `char(n)` with its blanks, which its own conversion to a text removes.
+    Raises: ValueError, TypeError.
+    """
     values = [entry] if len(columns) == 1 else orjson.loads(entry)
-    return tuple(
-        int(value) if field_type(column.type) is FieldType.INTEGER else str(value)
-        for column, value in zip(columns, values, strict=True)
-    )
+    return tuple(_named(value, key, pads=pads) for value, key in zip(values, columns, strict=True))
+
+
+def _named(value: Any, key: KeyColumn, *, pads: bool) -> JSON:  # noqa: ANN401  # of a JSON array
+    """Return a value of an entry as an archive has it.
+
+    Raises: TypeError, or ValueError if an archive may have it in another form.
+    """
+    if not isinstance(value, str | int):
+        raise TypeError("neither a text nor an integer")
+    kind = plain_type(key.stored.type)
+    if isinstance(kind, Integer):
+        return int(value) if key.kind is FieldType.INTEGER else str(int(value))
+    if isinstance(kind, Uuid):
+        return str(UUID(str(value)))
+    if isinstance(kind, FixedText) and pads:
+        return str(value).ljust(kind.characters)
+    if isinstance(kind, (String, *WITHOUT_CHARACTERS)):
+        return str(value)
+    raise ValueError("a text that depends on the session")

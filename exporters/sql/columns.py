@@ -91,6 +91,16 @@ def moment_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return utc_text(column) if isinstance(column.type, SourceTime) else column
 
 
+class FixedText(Text):
+    """A text of `char(n)`: PostgreSQL gives it with blanks at its end, and removes them where it makes another text."""
+
+    cache_ok = True
+
+    def __init__(self, characters: int) -> None:
+        super().__init__()
+        self.characters = characters
+
+
 class Single(Double[float]):
     """A number of single precision on MariaDB, which by itself writes only six of its up to nine digits."""
 

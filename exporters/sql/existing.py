@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from sqlalchemy import select
 
-from exporters.sql.bulk import converted
-from exporters.sql.by_keys import PART_KEYS, among, key_columns
+from exporters.sql.by_keys import PART_KEYS, among, delivered_keys, key_columns, selected_keys
 from exporters.sql.faults import reading
 from exporters.sql.source import TableSource
-from exporters.sql.values import field_type, readable
+from exporters.sql.values import NOT_JSON
 from portability.api import JSON, Dataset, Sources
 
 
@@ -27,10 +27,8 @@ def stored_keys(
     with reading(sources.database, f"{dataset.name}: keys") as connection:
         for begin in range(0, len(keys), PART_KEYS):
             some = keys[begin : begin + PART_KEYS]
-            given = zip(*connection.execute(select(*columns).where(among(source, some))).all(), strict=True)
-            values = [
-                converted(field_type(of.type), readable(of.type, column))
-                for of, column in zip(columns, given, strict=False)
-            ]
-            found |= wanted.intersection(zip(*values, strict=True))
+            query = select(*selected_keys(columns)).where(among(source, some))
+            for row in connection.execute(query).all():
+                with suppress(*NOT_JSON):  # no archive has such a key
+                    found |= wanted.intersection(delivered_keys(columns, [row]))
     return found

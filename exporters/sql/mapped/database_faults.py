@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
+from sqlalchemy import Text
+
 from exporters.maps.reading import MapFault
+from exporters.sql.columns import FixedText
 from exporters.sql.identifiers import can_be_id
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
@@ -147,10 +150,14 @@ def _pair(
     catalogue: Catalogue, path: tuple[str | int, ...], first: tuple[str, str], second: tuple[str, str]
 ) -> Iterator[MapFault]:
     one, other = (_found(catalogue, *names) for names in (first, second))
-    if one is not None and other is not None and type(one.type) is not type(other.type):
+    if one is not None and other is not None and _kind(one) is not _kind(other):
         names = f"{'.'.join(first)} ({one.name_of_type}) and {'.'.join(second)} ({other.name_of_type})"
         if field_type(one.type) is not field_type(other.type) or TEXT is field_type(one.type):
             yield MapFault(path, f"{names} have different types")
+
+
+def _kind(found: FoundColumn) -> type:
+    return Text if isinstance(found.type, FixedText) else type(found.type)
 
 
 def _found(catalogue: Catalogue, table: str, column: str) -> FoundColumn | None:
