@@ -14,7 +14,7 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.visitors import iterate
 
 from exporters.sql.bulk import converted
-from exporters.sql.columns import Single, SourceTime, utc_text
+from exporters.sql.columns import FixedText, Single, SourceTime, utc_text
 from exporters.sql.identifiers import fitting, is_among
 from exporters.sql.source import TableSource
 from exporters.sql.values import WITHOUT_CHARACTERS, exact, field_type, readable
@@ -99,7 +99,10 @@ def _is_one_of(source: TableSource, key: KeyColumn, values: Sequence[Any]) -> Co
     if isinstance(column.type, WITHOUT_CHARACTERS):
         return column.in_([str(value).encode() for value in values])
     if kind in WHOLE and isinstance(column.type, Integer | Uuid | String):
-        found = fitting(column, [str(value) for value in values])
+        texts = [str(value) for value in values]
+        if isinstance(column.type, FixedText):
+            texts += [text.rstrip(" ") for text in texts]  # as PostgreSQL compares them
+        found = fitting(column, texts)
         return is_among(column, found) if found else false()
     if isinstance(column.type, SourceTime) and kind is FieldType.DATETIME:
         return utc_text(column).in_([utc_text(literal(str(value))) for value in values])  # both to the millisecond

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ PARTITIONS = text(
     "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
     " where c.relispartition and c.relkind in ('r', 'p', 'f')"
 )
+DECLARED = text("select type from pragma_table_info(:table, :schema) where name = :column")
+NUMBERS_SQLITE = re.compile(r"(?i)num|dec|money|currency|fixed")
+"""In names of types of SQLite that mean numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def read(connection: Connection, schemas: Iterable[str] = ()) -> Catalogue:
     tables: dict[str, CatalogueTable] = {}
     with unwarned():
         for schema in dict.fromkeys([None, *(name for name in schemas if name != default)]):
-            tables |= _schema(inspector, schema, default)
+            tables |= _schema(connection, inspector, schema, default)
     for name in _partitions(connection, default) & tables.keys():
         tables[name] = replace(tables[name], is_partition=True)
     return Catalogue(dict(sorted(tables.items())))
@@ -146,9 +150,34 @@ def table_name(schema: str | None, name: str, default: str | None) -> str:
     return name if schema in {None, default} else f"{schema}.{name}"
 
 
-def _schema(inspector: Inspector, schema: str | None, default: str | None) -> dict[str, CatalogueTable]:
+def multi_columns(
+    connection: Connection,
+    inspector: Inspector,
+    **which: Any,  # noqa: ANN401  # as of the library
+) -> Mapping[TableKey, Sequence[ReflectedColumn]]:
+    """Return what the library finds of the columns of several tables, with texts of SQLite as texts.
+
+    In SQLite any name is a type. The library takes unknown names such as `uuid` or `string` for numbers.
+    """
+    found = inspector.get_multi_columns(**which)
+    if connection.dialect.name != "sqlite":
+        return found
+    return {place: [_declared(connection, place, one) for one in columns] for place, columns in found.items()}
+
+
+def _declared(connection: Connection, place: TableKey, found: ReflectedColumn) -> ReflectedColumn:
+    if type(found["type"]) is not types.NUMERIC:
+        return found
+    names = {"schema": place[0] or "main", "table": place[1], "column": found["name"]}
+    name = connection.execute(DECLARED, names).scalar() or ""
+    return found if NUMBERS_SQLITE.search(name) else {**found, "type": types.Text()}
+
+
+def _schema(
+    connection: Connection, inspector: Inspector, schema: str | None, default: str | None
+) -> dict[str, CatalogueTable]:
     every: dict[str, Any] = {"schema": schema, "kind": ObjectKind.ANY}
-    columns = inspector.get_multi_columns(**every)
+    columns = multi_columns(connection, inspector, **every)
     keys, references = inspector.get_multi_pk_constraint(**every), inspector.get_multi_foreign_keys(**every)
     indexes, unique = inspector.get_multi_indexes(**every), inspector.get_multi_unique_constraints(**every)
     views = {*inspector.get_view_names(schema), *_materialised(inspector, schema)}

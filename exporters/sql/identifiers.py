@@ -40,7 +40,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from exporters.sql.columns import utf8_bytes
+from exporters.sql.columns import FixedText, utf8_bytes
 from portability.api import Subject, SubjectKind
 
 REQUESTED = frozenset({"user_id", "tenant_id"})
@@ -104,7 +104,9 @@ def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement
         column = cast(column, Text)  # it ignores case
     # As 64 bits: the database refuses a parameter of a smaller column's type that is larger.
     bound = bindparam(None, values, type_=BigInteger(), expanding=True) if isinstance(kind, Integer) else values
-    same = column.in_(bound)
+    same: ColumnElement[bool] = column.in_(bound)
+    if isinstance(kind, FixedText):
+        same = and_(same, cast(column, Text).in_(values))  # the first ignores blanks at the end, and can use an index
     if not all(isinstance(value, str) for value in values) or isinstance(kind, Uuid):
         return same
     return same_bytes(same, as_bytes(column).in_([value.encode() for value in values]))
@@ -117,8 +119,9 @@ def names_any(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElemen
 
 
 def written(column: ColumnElement[Any]) -> ColumnElement[str]:
-    """Return the identifiers of a column as texts."""
-    return column if isinstance(column.type, String) else cast(column, Text)
+    """Return the identifiers of a column as texts, without the blanks of `char(n)`."""
+    is_text = isinstance(column.type, String) and not isinstance(column.type, FixedText)
+    return column if is_text else cast(column, Text)
 
 
 class as_bytes(FunctionElement[bytes]):  # noqa: N801  # named like an SQL function
@@ -127,6 +130,11 @@ class as_bytes(FunctionElement[bytes]):  # noqa: N801  # named like an SQL funct
     type = LargeBinary()
     name = "as_bytes"
     inherit_cache = True
+
+
+@compiles(as_bytes, "sqlite")
+def _as_bytes_sqlite(element: as_bytes, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
 
 
 @compiles(as_bytes, "mysql", "mariadb")
@@ -153,8 +161,8 @@ def _same_bytes(element: same_bytes, compiler: SQLCompiler, **options: Any) -> s
     return str(compiler.process(compared, **options))
 
 
-@compiles(same_bytes, "mysql", "mariadb")
-def _same_bytes_mysql(element: same_bytes, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+@compiles(same_bytes, "sqlite", "mysql", "mariadb")
+def _same_bytes_too(element: same_bytes, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
     # The first comparison can use an index.
     return f"({compiler.process(and_(*element.clauses), **options)})"
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector, ObjectKind, ObjectScope
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.catalogue import comparable, unwarned
+from exporters.sql.catalogue import comparable, multi_columns, unwarned
 from exporters.sql.columns import SourceTime
 from exporters.sql.mapped.databases import POSTGRESQL, SQLITE
 from portability.api.errors import BadMap
@@ -83,7 +83,7 @@ def _read_schema(
     connection: Connection, inspector: Inspector, schema: str | None, tables: list[str]
 ) -> Iterator[tuple[str, FoundTable]]:
     where: Any = {"schema": schema, "filter_names": tables, "kind": ObjectKind.ANY, "scope": ObjectScope.ANY}
-    columns, keys = inspector.get_multi_columns(**where), inspector.get_multi_pk_constraint(**where)
+    columns, keys = multi_columns(connection, inspector, **where), inspector.get_multi_pk_constraint(**where)
     constraints, indexes = inspector.get_multi_unique_constraints(**where), inspector.get_multi_indexes(**where)
     hiding = _hiding(connection, schema, tables)
     views = {*inspector.get_view_names(schema), *_materialized(inspector, schema)}
