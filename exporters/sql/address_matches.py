@@ -72,7 +72,9 @@ def _read_known_addresses(
     connection: Connection, book: AddressBook, tenant: str, own: tuple[str, ...]
 ) -> Sequence[KnownAddress]:
     t = book.table
-    columns = [column for one in book.addresses.values() for column in (t.c[one.address], is_set(t.c[one.since]))]
+    columns = [
+        column for one in book.addresses.values() for column in (written(t.c[one.address]), is_set(t.c[one.since]))
+    ]
     own_rows = (names_any(t.c[book.tenant], [tenant]), names_any(t.c[book.key], own))
     rows = connection.execute(select(*columns).where(*own_rows).order_by(t.c[book.key])).all()
     found: dict[tuple[str, bytes], KnownAddress] = {}
@@ -244,7 +246,9 @@ def _with_owners(
         return ()
     t = book.table
     until = null() if book.until is None else exact(t.c[book.until])
-    stated = [column for one in book.addresses.values() for column in (t.c[one.address], exact(t.c[one.since]))]
+    stated = [
+        column for one in book.addresses.values() for column in (written(t.c[one.address]), exact(t.c[one.since]))
+    ]
     candidates = or_(*(may_contain(t.c[book.addresses[one.kind].address], one.kind, one.address) for one in known))
     query = select(written(t.c[book.key]), until, t.c[book.name], *stated)
     rows = connection.execute(
@@ -272,7 +276,7 @@ def _with_proved_email(
         return
     t, email = book.table, book.addresses[EMAIL]
     proved = (names_any(t.c[book.tenant], [tenant]), t.c[email.since].is_not(None))
-    columns = (written(t.c[book.key]), t.c[email.address])
+    columns = (written(t.c[book.key]), written(t.c[email.address]))
     mine = connection.execute(select(*columns).where(*proved, names_any(t.c[book.key], [*own])))
     own_forms = {normal(EMAIL, address) for _key, address in mine if address}
     for key, address in connection.execute(select(*columns).where(*proved, names_any(t.c[book.key], [*keys]))):
@@ -287,7 +291,7 @@ def may_contain(column: ColumnElement[Any], kind: str, address: str) -> ColumnEl
         return folded(column).contains(fold(mailbox) if mailbox.isascii() else "@", autoescape=True)
     digits = [letter for letter in address if letter.isascii() and letter.isdigit()]
     # The last digits in their order, with anything between them: every notation has these.
-    return column.like("%" + "%".join(digits[-_LAST_DIGITS:]) + "%")
+    return written(column).like("%" + "%".join(digits[-_LAST_DIGITS:]) + "%")
 
 
 def _words(members: object) -> Iterator[str]:

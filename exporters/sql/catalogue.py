@@ -16,7 +16,7 @@ from sqlalchemy.engine.reflection import Inspector, ObjectKind
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
-from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, Single
+from exporters.sql.columns import BitNumber, BitTruth, ExactNumeric, FixedText, LooseText, Single
 from exporters.sql.values import field_type
 from portability.api import FieldType
 from portability.database.engine import UtcTime
@@ -111,7 +111,7 @@ def unwarned() -> Iterator[None]:
 def comparable(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type by which a column is compared and converted, for a type of the catalogue."""
     match kind:
-        case types.Enum() | types.ARRAY() | postgresql.CITEXT() if not isinstance(kind, mysql.ENUM):
+        case types.Enum() | types.ARRAY() | postgresql.CITEXT() | LooseText() if not isinstance(kind, mysql.ENUM):
             return kind
         case types.CHAR(length=int() as characters):
             return FixedText(characters)
@@ -170,7 +170,7 @@ def _declared(connection: Connection, place: TableKey, found: ReflectedColumn) -
         return found
     names = {"schema": place[0] or "main", "table": place[1], "column": found["name"]}
     name = connection.execute(DECLARED, names).scalar() or ""
-    return found if NUMBERS_SQLITE.search(name) else {**found, "type": types.Text()}
+    return found if NUMBERS_SQLITE.search(name) else {**found, "type": LooseText()}
 
 
 def _schema(

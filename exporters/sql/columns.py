@@ -101,6 +101,12 @@ class FixedText(Text):
         self.characters = characters
 
 
+class LooseText(Text):
+    """A column of SQLite whose type it does not know: it stores a text that looks like a number as a number."""
+
+    cache_ok = True
+
+
 class Single(Double[float]):
     """A number of single precision on MariaDB, which by itself writes only six of its up to nine digits."""
 

@@ -40,7 +40,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from exporters.sql.columns import FixedText, utf8_bytes
+from exporters.sql.columns import FixedText, LooseText, utf8_bytes
 from portability.api import Subject, SubjectKind
 
 REQUESTED = frozenset({"user_id", "tenant_id"})
@@ -119,8 +119,8 @@ def names_any(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElemen
 
 
 def written(column: ColumnElement[Any]) -> ColumnElement[str]:
-    """Return the identifiers of a column as texts, without the blanks of `char(n)`."""
-    is_text = isinstance(column.type, String) and not isinstance(column.type, FixedText)
+    """Return the identifiers or addresses of a column as texts, without the blanks of `char(n)`."""
+    is_text = isinstance(column.type, String) and not isinstance(column.type, FixedText | LooseText)
     return column if is_text else cast(column, Text)
 
 

@@ -116,7 +116,7 @@ def _accounts(connection: Connection, book: AccountBook | None, kind: str, addre
     if book is None or kind not in book.addresses:
         return
     t, columns = book.table, book.addresses[kind]
-    asked = (written(t.c[book.key]), t.c[columns.address], t.c[columns.since].is_not(None))
+    asked = (written(t.c[book.key]), written(t.c[columns.address]), t.c[columns.since].is_not(None))
     for key, found, is_proved in connection.execute(
         select(*asked).where(may_be(t.c[columns.address], kind, address)).order_by(t.c[book.key])
     ):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from sqlalchemy import Text
+from sqlalchemy import String, Text
+from sqlalchemy.types import NullType
 
 from exporters.maps.reading import MapFault
 from exporters.sql.columns import FixedText
-from exporters.sql.identifiers import can_be_id
+from exporters.sql.identifiers import can_be_id, plain_type
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
 from exporters.sql.mapped.field_columns import type_fault
@@ -86,6 +87,10 @@ def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[Map
         if not can_be_id(found.type):
             hint = "name a view that writes it as a text, such as hex(id) or encode(id, 'hex')"
             yield MapFault(used.path, f"{what}: it is compared with no id", hint)
+    elif used.use is ColumnNeed.ADDRESS:
+        if not isinstance(plain_type(found.type), String | NullType):
+            hint = "name a view that writes it as a text, such as concat('+', phone)"
+            yield MapFault(used.path, f"{what}, not {used.use}: it can contain no address", hint)
     elif used.use is ColumnNeed.TRANSACTION:
         if kind != POSTGRESQL:
             yield MapFault(used.path, f"{kind} has no numbers of transactions that show open transactions", "use `at`")

@@ -17,6 +17,7 @@ from exporters.sql.mapped.way_forms import (
     SoleAddressRowsForm,
     WayForm,
 )
+from portability.api import ADDRESS_KINDS
 
 Steps = Sequence[str | int]
 
@@ -33,6 +34,8 @@ class ColumnNeed(StrEnum):
     NUMBER = "an integer"
     ID = "an id"
     """It is compared with an identity of the subject, or with its tenant."""
+    ADDRESS = "a text"
+    """It contains an e-mail address or a phone number."""
     TRANSACTION = "the number of a transaction"
     FIELD = "a field"
     WITHHELD = "a withheld column"
@@ -94,8 +97,9 @@ def used_columns(form: SqlSourceForm) -> Iterator[UsedColumn]:
     if form.changes is not None and form.changes.outbox is not None:
         yield from _of_outbox(form.changes.outbox)
     for place, look_up in enumerate(form.identity):
-        found = [(name, getattr(look_up, name)) for name in ("column", "value", "tenant")]
-        uses = [UsedColumn((name,), look_up.table, column, ColumnNeed.ID) for name, column in found if column]
+        found = {"column": _compared([look_up.kind]), "value": _compared([look_up.gives]), "tenant": ColumnNeed.ID}
+        named = [(name, getattr(look_up, name), use) for name, use in found.items()]
+        uses = [UsedColumn((name,), look_up.table, column, use) for name, column, use in named if column]
         if isinstance(look_up.verified, str):
             uses.append(UsedColumn(("verified",), look_up.table, look_up.verified, ColumnNeed.MARK))
         yield from _below(("identity", place), (*uses, *_conditions(look_up.table, look_up.where)))
@@ -116,7 +120,7 @@ def _of_people(part: str, stated: PeopleForm | AccountsForm, keys: Sequence[str]
     for key in keys:
         yield UsedColumn((part, key), stated.table, getattr(stated, key), ColumnNeed.ID)
     for kind, columns in stated.addresses.items():
-        yield UsedColumn((part, "addresses", kind, "column"), stated.table, columns.column)
+        yield UsedColumn((part, "addresses", kind, "column"), stated.table, columns.column, ColumnNeed.ADDRESS)
         yield UsedColumn((part, "addresses", kind, "since"), stated.table, columns.since, ColumnNeed.TIME)
 
 
@@ -167,7 +171,8 @@ def _of_way(form: SqlSourceForm, dataset: SqlDatasetForm, way: WayForm) -> Itera
     keys = ("sole_address", "unlinked", "name") if isinstance(way, SoleAddressRowsForm) else ("address", "unlinked")
     for key in ("members",) if isinstance(way, MemberRowsForm) else keys:
         if (column := getattr(way, key)) is not None:
-            yield UsedColumn((key,), dataset.table, column)
+            use = ColumnNeed.ADDRESS if key in {"sole_address", "address"} else ColumnNeed.ANY
+            yield UsedColumn((key,), dataset.table, column, use)
     for column in () if isinstance(way, SoleAddressRowsForm) else way.at:
         yield UsedColumn(("at",), dataset.table, column, ColumnNeed.TIME)
     if isinstance(way, AddressRowsForm):
@@ -184,12 +189,17 @@ def _of_step(form: SqlSourceForm, dataset: SqlDatasetForm, way: RowsForm) -> Ite
         if step.tenant is not None:
             yield UsedColumn((*at, "tenant"), table, step.tenant, ColumnNeed.ID)
         yield from _below(at, _conditions(table, step.where))
-    yield UsedColumn(("column",), table, way.column, ColumnNeed.ID if way.identities else ColumnNeed.ANY)
+    yield UsedColumn(("column",), table, way.column, _compared(way.identities) if way.identities else ColumnNeed.ANY)
     if way.dataset is not None:
         table = next(one.table for one in form.dataset if one.name == way.dataset)
         yield UsedColumn(("key",), table, way.key)
     if way.only_if_null is not None:
         yield UsedColumn(("only_if_null",), table, way.only_if_null)
+
+
+def _compared(kinds: Iterable[str]) -> ColumnNeed:
+    """Return what a column with identities of these kinds must be."""
+    return ColumnNeed.ADDRESS if ADDRESS_KINDS.issuperset(kinds) else ColumnNeed.ID
 
 
 def _conditions(table: str, where: Iterable[ConditionForm]) -> Iterator[UsedColumn]:
