@@ -174,3 +174,28 @@ def test_a_contact_is_one_of_its_tenant(
     for other in OTHERS:
         assert row_numbers(exporter, sample_subject(SubjectKind.CONTACT, other, tenant=tenants[0])) == []
         assert row_numbers(exporter, sample_subject(SubjectKind.CONTACT, ids[0], tenant=other)) == []
+
+
+@pytest.mark.parametrize(
+    ("database", "of_id", "of_part"),
+    [("postgresql", "char(10)", "varchar(20)"), ("mysql", "char(10)", "varchar(20)"), ("sqlite", "string", "text")],
+)
+def test_texts_of_two_types_are_compared(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, of_id: str, of_part: str
+) -> None:
+    """A step of a map leads from one to the other."""
+    owner, reader = owner_and_reader(request, database, tmp_path)
+    made = create_engine(owner)
+    with made.begin() as connection:
+        for statement in (
+            f"create table contacts (n integer primary key, id {of_id}, org varchar(20), email varchar(60))",
+            f"create table notes (n integer primary key, contact {of_part}, org varchar(20))",
+            f"create table members (note integer, contact {of_part})",
+            *(f"insert into {row}" for row in _contacts_with_notes(WORDS, WORDS)),
+        ):
+            connection.exec_driver_sql(statement)
+    exporter, engine = mapped_source(reader, MAP)
+    exporter.prepare()
+    assert row_numbers(exporter, sample_subject(SubjectKind.CONTACT, "c7", tenant="c8")) == [3, 13, 23]
+    engine.dispose()
+    made.dispose()

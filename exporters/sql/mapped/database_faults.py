@@ -9,7 +9,7 @@ from sqlalchemy import String, Text
 from sqlalchemy.types import NullType
 
 from exporters.maps.reading import MapFault
-from exporters.sql.columns import FixedText
+from exporters.sql.columns import FixedText, LooseText
 from exporters.sql.identifiers import can_be_id, plain_type
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
@@ -162,7 +162,7 @@ def _pair(
 
 
 def _kind(found: FoundColumn) -> type:
-    return Text if isinstance(found.type, FixedText) else type(found.type)
+    return Text if isinstance(found.type, FixedText | LooseText) else type(found.type)
 
 
 def _found(catalogue: Catalogue, table: str, column: str) -> FoundColumn | None:
