@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from sqlalchemy import ColumnElement, FromClause, Table
 
-Scalar: TypeAlias = bool | int | float | str
+from exporters.sql.condition_values import Scalar, compared
 
 
 def sole(kind: str) -> str:
@@ -89,9 +89,13 @@ class RowCondition:
         column = table.c[self.column]
         if self.is_null:
             return column.is_(None)
+        if self.is_not_null:
+            return column.is_not(None)
         if self.other_than is not None:
-            return column.is_distinct_from(self.other_than)
-        return column.is_not(None) if self.is_not_null else column.in_(self.among)
+            other, (value,) = compared(column, [self.other_than])
+            return other.is_distinct_from(value)
+        one, values = compared(column, self.among)
+        return one.in_(values)
 
 
 @dataclass(frozen=True, slots=True)

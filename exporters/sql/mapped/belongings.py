@@ -50,7 +50,7 @@ def conditions_of(stated: Iterable[ConditionForm]) -> tuple[RowCondition, ...]:
     return tuple(
         RowCondition(
             one.column,
-            (one.equals,) if one.equals is not None else one.among or (),
+            () if one.other_than is not None else tuple(one.values),
             is_null=one.null is True,
             is_not_null=one.null is False,
             other_than=one.other_than,

@@ -10,6 +10,7 @@ from sqlalchemy.types import NullType
 
 from exporters.maps.reading import MapFault
 from exporters.sql.columns import FixedText, LooseText
+from exporters.sql.condition_values import condition_value
 from exporters.sql.identifiers import can_be_id, plain_type
 from exporters.sql.mapped.catalogue import Catalogue, FoundColumn, FoundTable
 from exporters.sql.mapped.databases import MYSQL, POSTGRESQL, SQLITE
@@ -79,6 +80,16 @@ def _column(form: SqlSourceForm, used: UsedColumn, table: FoundTable, kind: str)
             yield MapFault((*used.path[:4], "type"), f"{name}: {fault}")
     else:
         yield from _wrong_type(used, found, kind)
+        yield from _wrong_values(used, found)
+
+
+def _wrong_values(used: UsedColumn, found: FoundColumn) -> Iterator[MapFault]:
+    for value in used.values:
+        try:
+            condition_value(found.type, value)
+        except ValueError as error:
+            what = f"{used.column!r} of {used.table} is {found.name_of_type}"
+            yield MapFault(used.path, f"{what}: {value!r} must be {error}")
 
 
 def _wrong_type(used: UsedColumn, found: FoundColumn, kind: str) -> Iterator[MapFault]:

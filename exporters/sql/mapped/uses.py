@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from exporters.sql.condition_values import Scalar
 from exporters.sql.mapped.change_forms import OutboxForm
 from exporters.sql.mapped.forms import SqlDatasetForm, SqlSourceForm
 from exporters.sql.mapped.people_forms import AccountsForm, PeopleForm
@@ -53,6 +54,8 @@ class UsedColumn:
     table: str
     column: str
     use: ColumnNeed = ColumnNeed.ANY
+    values: Sequence[Scalar] = ()
+    """With which it is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,8 @@ def _compared(kinds: Iterable[str]) -> ColumnNeed:
 
 def _conditions(table: str, where: Iterable[ConditionForm]) -> Iterator[UsedColumn]:
     for number, condition in enumerate(where):
-        yield UsedColumn(("where", number, "column"), table, condition.column)
+        at = ("where", number, "column")
+        yield UsedColumn(at, table, condition.column, values=condition.values)
 
 
 def _below(path: Steps, uses: Iterable[UsedColumn]) -> Iterator[UsedColumn]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from exporters.maps.forms import ALTERNATIVE, MapForm, Name
 from exporters.sql.belonging import Within
+from exporters.sql.condition_values import Scalar
 
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 TableName = Annotated[str, StringConstraints(pattern=r"^[^.]{1,100}(\.[^.]{1,100}){0,3}$")]
 """`table` or `schema.table`, as the database writes them; what is before the last point is the schema."""
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}(/[A-Za-z0-9_-]{1,100})?$")]
 AddressKind: TypeAlias = Literal["email", "phone"]
-Scalar: TypeAlias = bool | int | float | str
 
 
 def require_single(form: MapForm, *names: str) -> None:
@@ -40,6 +41,12 @@ class ConditionForm(MapForm):
     def _check(self) -> ConditionForm:
         require_single(self, "equals", "among", "null", "other_than")
         return self
+
+    @property
+    def values(self) -> Sequence[Scalar]:
+        """Return the values with which the column is compared."""
+        single = (self.equals, self.other_than)
+        return self.among or [value for value in single if value is not None]
 
 
 class StepForm(MapForm):
