@@ -14,6 +14,7 @@ from exporters.http.client import HttpCall, SourceClient
 from exporters.http.expressions import find
 from exporters.http.forms import HttpFileForm, RequestForm
 from exporters.http.templates import Names
+from exporters.http.truth import says_yes
 from exporters.maps.media_types import SHA256, file_name, known_type
 from portability.api import File
 from portability.api.errors import SourceRefused, SourceUnavailable
@@ -109,7 +110,7 @@ class SourceFile:
 def file_of(source_file: SourceFile, name: str) -> File | None:
     """Return the file of a record; None: the item has none. Its size and hash are those that the source states."""
     form, item = source_file.form, source_file.item
-    if form.when is not None and not _stated(form.when, item):
+    if form.when is not None and not says_yes(_stated(form.when, item)):
         return None
     media_type = known_type(form.fixed_media_type or _stated(form.media_type, item))
     size, sha256 = _stated(form.bytes, item), _stated(form.sha256, item)

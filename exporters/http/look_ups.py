@@ -9,6 +9,7 @@ from exporters.http import matching
 from exporters.http.expressions import find, items_at
 from exporters.http.forms import IdentityForm, RequestForm
 from exporters.http.levels import AskedValue, ReadingContext
+from exporters.http.truth import says_yes
 from portability.api import Identity
 from portability.api.errors import SourceRefused
 
@@ -53,7 +54,7 @@ def _hit(name: str, tenant: str | None, form: IdentityForm, item: Any, asked: As
     found_at = tenant or asked.tenant
     if form.tenant is not None:
         found_at = str(find(form.tenant, item))
-    is_verified = form.verified if isinstance(form.verified, bool) else bool(find(form.verified, item))
+    is_verified = form.verified if isinstance(form.verified, bool) else says_yes(find(form.verified, item))
     if isinstance(value, bool) or not isinstance(value, str | int) or asked.tenant not in {None, found_at}:
         return None
     return Identity(name, form.gives, str(value), is_verified, found_at)

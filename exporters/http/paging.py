@@ -12,6 +12,7 @@ from typing import Any
 from exporters.http.client import HttpPage
 from exporters.http.expressions import find
 from exporters.http.forms import PageForm
+from exporters.http.truth import says_yes
 from portability.api import JSON
 from portability.api.errors import SourceRefused
 
@@ -34,7 +35,11 @@ def first(form: PageForm | None) -> JSON:
 
 def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequence[Any], what: str) -> JSON:
     """Return the place of the next page; None: the list has ended. Raises SourceRefused, ValueError as `find` does."""
-    if form is None or (form.until_empty and not items) or (form.more is not None and not find(form.more, page.value)):
+    if (
+        form is None
+        or (form.until_empty and not items)
+        or (form.more is not None and not says_yes(find(form.more, page.value)))
+    ):
         return None
     match form.kind:
         case "number":

@@ -14,6 +14,7 @@ from exporters.http.columns import Column, column_reader
 from exporters.http.expressions import find
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm
 from exporters.http.hooks import Hooks
+from exporters.http.truth import says_yes
 from exporters.maps.forms import dataset_of
 from portability import api
 from portability.api import JSON, Dataset, FieldType, Gap, Record, RowRemark, Selection
@@ -172,7 +173,7 @@ def _within(created: Sequence[str | None], selection: Selection) -> list[int]:
 
 def _is_true(at: str, item: Any) -> bool:  # noqa: ANN401  # any JSON value
     try:
-        return bool(find(at, item))
+        return says_yes(find(at, item))
     except ValueError:
         return False
 
