@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from http_sources import StandIn, batches_of, open_source, person, resolved, stand_in
 
 from portability.api import RowRemark
+from portability.api.errors import SourceRefused
 
 SHOP = """
 title = "Shop"
@@ -96,3 +98,91 @@ def test_a_list_goes_on_while_a_value_says_so(shop: StandIn, value: Any, expecte
     shop.on("/orders")(lambda asked: pages[asked.query.get("after", "")])
 
     assert orders_of(shop) == (expected)
+
+
+OWNERS = [7, "7", 7.0, [7], ["x", 7], [None, 7.0]]
+OTHERS = [8, "07", "7.0", " 7", 70, -7, None, False, True, [], [8], [None], "", 9007199254740993]
+
+
+@pytest.mark.parametrize(("owner", "is_own"), [*((one, True) for one in OWNERS), *((one, False) for one in OTHERS)])
+def test_an_owner_is_the_same_number_or_text(shop: StandIn, owner: Any, *, is_own: bool) -> None:
+    """A number is the same id with and without a point and as text; no other notation and no other type is."""
+    sells(shop, {"id": "a", "owner": owner})
+
+    assert orders_of(shop) == (["a"] if is_own else [])
+
+
+@pytest.mark.parametrize("owner", [{"id": 7}, {}, 7.5, [{"id": 7}], [[7]], 9007199254740992.0 * 4, b"7e99"])
+def test_an_owner_that_can_be_no_id_is_a_refusal(shop: StandIn, owner: Any) -> None:
+    """A source that nests its owners now, or rounds them, would leave the person with an empty list and no gap."""
+    written = owner if isinstance(owner, bytes) else json.dumps(owner).encode()
+    shop.on("/orders")(lambda _asked: (200, {}, b'{"orders": [{"id": "a", "owner": ' + written + b"}]}"))
+
+    with pytest.raises(SourceRefused, match=r"orders: .* form than the map says: owner: a value is neither text nor"):
+        orders_of(shop)
+
+
+@pytest.mark.parametrize(("stated", "expected"), [(7, "7"), ("7", "7"), (7.0, "7"), ("A", "A"), (2**63, f"{2**63}")])
+def test_a_person_is_found_by_an_id_of_any_notation(shop: StandIn, stated: Any, expected: str) -> None:
+    """An identifier that is written with a point is the same identifier."""
+    shop.on("/customers")(lambda _asked: {"customers": [{**CUSTOMER, "id": stated}]})
+
+    assert [one.value for one in open_source(SHOP, shop.url).identities(person())] == [expected]
+
+
+@pytest.mark.parametrize("stated", [None, "", True, 7.5, {"id": 7}, [7], 2.0**60])
+def test_a_person_without_an_id_is_a_refusal(shop: StandIn, stated: Any) -> None:
+    """The source has the person: an export without a word would say that it has nothing of them."""
+    shop.on("/customers")(lambda _asked: {"customers": [{**CUSTOMER, "id": stated}]})
+
+    with pytest.raises(
+        SourceRefused, match=r"look-up by email: .* id: a hit has no identifier that is text"
+    ):
+        open_source(SHOP, shop.url).identities(person())
+
+
+LINES = """
+[[dataset]]
+name = "lines"
+title = "Lines"
+description = "Lines of your orders."
+provenance = "provided"
+parent = "orders"
+get = "/lines"
+items = "lines"
+verify = { "buyer" = "orders.buyer" }
+[dataset.fields]
+id = { text = "Identifier." }
+"""
+
+
+@pytest.mark.parametrize("buyer", [None, ""])
+def test_a_parent_without_a_value_verifies_nothing(shop: StandIn, buyer: Any) -> None:
+    """What is empty names no one: the lines of all orders without a buyer are not those of this order."""
+    text = SHOP + 'buyer = { text = "Who pays." }\n' + LINES
+    sells(shop, {"id": "a", "owner": 7, "buyer": buyer})
+    shop.on("/lines")(
+        lambda _asked: {"lines": [{"id": n, "buyer": one} for n, one in enumerate(["None", "", None, "null", 0])]}
+    )
+    exporter = open_source(text, shop.url)
+
+    assert batches_of(exporter, "lines", resolved(exporter, person())) == []
+
+
+@pytest.mark.parametrize(("stated", "tenant"), [("t", "t"), (5, "5"), (5.0, "5"), (None, None), ("", None)])
+def test_a_tenant_of_a_hit_is_the_same_number_or_text(shop: StandIn, stated: Any, tenant: str | None) -> None:
+    """A hit that names no tenant has none, and none of the name None."""
+    shop.on("/customers")(lambda _asked: {"customers": [{**CUSTOMER, "org": stated}]})
+    text = SHOP.replace('gives = "customer"', 'gives = "customer"\ntenant = "org"')
+
+    assert [one.tenant for one in open_source(text, shop.url).identities(person())] == [tenant]
+
+
+@pytest.mark.parametrize("stated", [True, {"id": "t"}, ["t"], 5.5])
+def test_a_tenant_that_can_be_no_id_is_a_refusal(shop: StandIn, stated: Any) -> None:
+    """A tenant in another form is not the absence of a tenant, which would let the hit count everywhere."""
+    shop.on("/customers")(lambda _asked: {"customers": [{**CUSTOMER, "org": stated}]})
+    text = SHOP.replace('gives = "customer"', 'gives = "customer"\ntenant = "org"')
+
+    with pytest.raises(SourceRefused, match="org: a tenant is neither text nor integer"):
+        open_source(text, shop.url).identities(person())
