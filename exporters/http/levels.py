@@ -69,7 +69,8 @@ class ReadingContext:
         rates = () if form.bucket is None else (self.buckets[form.bucket],)
         repeatable = method == "GET" or form.reads
         headers = form.headers
-        none_on = (*form.none_on, *self.none_on)
+        # A page that the source itself has named exists: such a status says that its token has expired.
+        none_on = () if is_place else (*form.none_on, *self.none_on)
         return HttpCall(what, url, method, params, body, headers, rates, repeatable, none_on, is_place)
 
 

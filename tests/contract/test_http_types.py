@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from http_sources import StandIn, batches_of, open_source, person, resolved, stand_in
+from http_sources import Asked, StandIn, batches_of, open_source, person, resolved, stand_in
 
 from portability.api import RowRemark
 from portability.api.errors import SourceRefused
@@ -135,9 +135,7 @@ def test_a_person_without_an_id_is_a_refusal(shop: StandIn, stated: Any) -> None
     """The source has the person: an export without a word would say that it has nothing of them."""
     shop.on("/customers")(lambda _asked: {"customers": [{**CUSTOMER, "id": stated}]})
 
-    with pytest.raises(
-        SourceRefused, match=r"look-up by email: .* id: a hit has no identifier that is text"
-    ):
+    with pytest.raises(SourceRefused, match=r"look-up by email: .* id: a hit has no identifier that is text"):
         open_source(SHOP, shop.url).identities(person())
 
 
@@ -186,3 +184,26 @@ def test_a_tenant_that_can_be_no_id_is_a_refusal(shop: StandIn, stated: Any) -> 
 
     with pytest.raises(SourceRefused, match="org: a tenant is neither text nor integer"):
         open_source(text, shop.url).identities(person())
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+@pytest.mark.parametrize("page", ['kind = "cursor", next = "next"', 'kind = "link", next = "next"'])
+def test_a_later_page_that_is_not_found_ends_no_list(shop: StandIn, page: str, status: int) -> None:
+    """404 means "no orders" of a person. Of a page that the source has named it means that the token has expired."""
+    pages = {
+        "": {"orders": [{"id": "a", "owner": 7}], "next": "/orders?after=2"},
+        "/orders?after=2": {"orders": [{"id": "b", "owner": 7}], "next": None},
+    }
+    pages["2"] = pages["/orders?after=2"]
+    refusals = iter([status])
+
+    def answer(asked: Asked) -> Any:
+        place = asked.query.get("after", "")
+        refused = next(refusals, None) if place else None
+        return pages[place] if refused is None else (refused, {}, {})
+
+    shop.on("/orders")(answer)
+    text = SHOP.replace('kind = "cursor", next = "next", more = "more"', page)
+    text = text.replace('items = "orders"', 'items = "orders"\nnone_on = [400, 404, 410]')
+
+    assert orders_of(shop, text) == ["a", "b"]
