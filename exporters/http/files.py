@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import httpx
 
 from exporters.http.client import HttpCall, SourceClient
-from exporters.http.expressions import find
+from exporters.http.expressions import find, from_base64
 from exporters.http.forms import HttpFileForm, RequestForm
 from exporters.http.templates import Names
 from exporters.http.truth import says_yes
@@ -64,9 +62,11 @@ class SourceFile:
         most_bytes = int(self.form.most_bytes * BASE64_SHARE) + BLOCK_BYTES
         page = client.json(replace(call, most_bytes=most_bytes))
         found = _stated(self.form.content, page.value if page is not None else None)
+        if not isinstance(found, str):
+            raise SourceRefused(f"{self.what}: the answer has no content of the file")
         try:
-            content = base64.b64decode(found or "")
-        except (binascii.Error, TypeError, ValueError):
+            content = from_base64(found)
+        except ValueError:
             raise SourceRefused(f"{self.what}: the content is not base64") from None
         if len(content) > self.form.most_bytes:
             raise self._too_large()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from http_sources import Asked, StandIn, batches_of, open_source, person, resolved, stand_in
 
-from portability.api import RowRemark
+from portability.api import File, RowRemark
 from portability.api.errors import SourceRefused
 
 SHOP = """
@@ -207,3 +208,47 @@ def test_a_later_page_that_is_not_found_ends_no_list(shop: StandIn, page: str, s
     text = text.replace('items = "orders"', 'items = "orders"\nnone_on = [400, 404, 410]')
 
     assert orders_of(shop, text) == ["a", "b"]
+
+
+IMAGE = bytes(range(256)) * 3
+
+
+def images(shop: StandIn, content: Any) -> File:
+    """The only file of the only order, whose content is within JSON."""
+    sells(shop, {"id": "a", "owner": 7})
+    shop.on("/images/a")(lambda _asked: {"data": content})
+    text = SHOP.replace("[dataset.fields]", '[dataset.file]\nget = "/images/{id}"\ncontent = "data"\n[dataset.fields]')
+    exporter = open_source(text, shop.url)
+    (batch,) = batches_of(exporter, "orders", resolved(exporter, person()))
+    return batch.files[0]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        base64.b64encode,
+        base64.urlsafe_b64encode,
+        base64.encodebytes,
+        lambda one: base64.urlsafe_b64encode(one).rstrip(b"="),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"a", IMAGE, IMAGE[1:], IMAGE[2:]])
+def test_a_file_in_either_base64_has_its_bytes(
+    shop: StandIn, written: Callable[[bytes], bytes], content: bytes
+) -> None:
+    """Gmail writes files in the alphabet for URLs; a decoder that skips its letters gives other bytes."""
+    assert b"".join(images(shop, written(content).decode()).open(0)) == content
+
+
+@pytest.mark.parametrize("content", ["YQ==YQ==", "YW=E", "YW!FhYWE", "YWFhY", "\u00e4YWE", "data:;base64,YWFh"])
+def test_other_letters_are_no_base64(shop: StandIn, content: str) -> None:
+    """A content that is not base64 is a gap, never a file of other bytes."""
+    with pytest.raises(SourceRefused, match=r"^orders/a: the content is not base64$"):
+        list(images(shop, content).open(0))
+
+
+@pytest.mark.parametrize("content", [None, {"text": "YQ=="}, 5, True, ["YQ=="]])
+def test_a_file_without_content_is_not_empty(shop: StandIn, content: Any) -> None:
+    """A source that has renamed the content gave empty files."""
+    with pytest.raises(SourceRefused, match=r"^orders/a: the answer has no content of the file$"):
+        list(images(shop, content).open(0))
