@@ -14,6 +14,7 @@ from typing import Any
 from exporters.http.expressions import column_finder, find_all
 from exporters.http.forms import KeepForm
 from exporters.http.templates import Names
+from exporters.http.values import WORDS
 from portability.api import JSON, SAFE_INTEGER, Record
 from portability.people.addresses import EMAIL, PHONE, normal, phone
 
@@ -88,17 +89,28 @@ def _applies(condition: KeepForm, found: list[Any], parent: Record) -> bool:
     filled = [value for value in found if value not in ("", None)]
     if condition.empty is not None:
         return condition.empty is not bool(filled)
-    if condition.among is not None:
-        return any(value in condition.among for value in filled)
-    wanted = condition.equals
-    if isinstance(wanted, str) and wanted.startswith(PARENT):
-        wanted = parent.get(wanted.removeprefix(PARENT))  # type: ignore[assignment]  # a key: a text or an integer
-    return any(_plain(value) == _plain(wanted) for value in filled)
+    wanted: Sequence[Any] = (condition.equals,) if condition.among is None else condition.among
+    if isinstance(condition.equals, str) and condition.equals.startswith(PARENT):
+        wanted = (parent.get(condition.equals.removeprefix(PARENT)),)
+    notations = frozenset[str]().union(*map(_notations, wanted))
+    fits = [not notations.isdisjoint(_notations(value)) for value in filled]
+    if isinstance(condition.equals, bool) and not any(fits):
+        known = _notations(True) | _notations(False)  # the values themselves
+        if any(known.isdisjoint(_notations(value)) for value in filled):
+            raise ValueError(f"{condition.at}: a value is neither true nor false")
+    return any(fits)
 
 
-def _plain(value: Any) -> str:  # noqa: ANN401  # any JSON value
-    """Return an id as text: sources give the same id as number and as text."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _notations(value: Any) -> frozenset[str]:  # noqa: ANN401  # any JSON value
+    """Return how interfaces write a value: an id as number or text, a boolean as word or digit, null in no way."""
+    if isinstance(value, bool):
+        return frozenset({str(value).lower(), str(int(value))})
+    if isinstance(value, str):
+        return frozenset({value, value.lower()} if value.lower() in WORDS else {value})
+    if isinstance(value, int | float | Decimal):
+        number = Decimal(str(value))
+        return frozenset({str(value), id_text(number) or str(value)})
+    return frozenset()
 
 
 def spellings(kind: str, value: str) -> tuple[str, ...]:

@@ -252,3 +252,41 @@ def test_a_file_without_content_is_not_empty(shop: StandIn, content: Any) -> Non
     """A source that has renamed the content gave empty files."""
     with pytest.raises(SourceRefused, match=r"^orders/a: the answer has no content of the file$"):
         list(images(shop, content).open(0))
+
+
+@pytest.mark.parametrize(
+    ("condition", "values", "expected"),
+    [
+        ("equals = true", [True, 1, 1.0, "true", "True", "1", False, 0, None, ""], [0, 1, 2, 3, 4, 5]),
+        ("equals = false", [True, 1, "true", False, 0, 0.0, "false", "FALSE", "0", None], [3, 4, 5, 6, 7, 8]),
+        ("equals = 7", [7, "7", 7.0, [7], 8, "07", 7.5, True, None], [0, 1, 2, 3]),
+        ('equals = "7"', [7, "7", 7.0, 70, "x"], [0, 1, 2]),
+        ("equals = 1", [1, "1", 1.0, True, 0, False], [0, 1, 2, 3]),
+        ('among = ["7", "x"]', [7, "7", 7.0, "x", "X", 8, None, {}], [0, 1, 2, 3]),
+        ("among = [7, 8]", [7, "7", 7.0, "8", 9, True], [0, 1, 2, 3]),
+        ('equals = "parent:id"', ["a", "A", 7, None, "None"], [0]),
+        ('equals = "parent:buyer"', ["a", "None", "null", "", None], []),
+    ],
+)
+def test_a_condition_fits_every_notation_of_a_value(
+    shop: StandIn, condition: str, values: list[Any], expected: list[int]
+) -> None:
+    """A record that the map wants comes, whether its source writes a number, a text or a boolean."""
+    text = SHOP + 'buyer = { text = "Who pays." }\n' + LINES.replace('verify = { "buyer" = "orders.buyer" }\n', "")
+    text = text.replace('items = "lines"', f'items = "lines"\nkeep = [{{ at = "state", {condition} }}]')
+    sells(shop, {"id": "a", "owner": 7, "buyer": None})
+    shop.on("/lines")(lambda _asked: {"lines": [{"id": n, "state": one} for n, one in enumerate(values)]})
+    exporter = open_source(text, shop.url)
+    batches = batches_of(exporter, "lines", resolved(exporter, person()))
+
+    assert [int(str(one["id"])) for batch in batches for one in batch.records] == expected
+
+
+@pytest.mark.parametrize("value", ["yes", "internal", 2, {"is": True}])
+def test_a_condition_on_a_boolean_refuses_other_values(shop: StandIn, value: Any) -> None:
+    """A source that has words now, where the map says true: its records are refused, not missing without a word."""
+    text = SHOP.replace("[dataset.fields]", 'keep = [{ at = "shown", equals = true }]\n[dataset.fields]')
+    sells(shop, {"id": "a", "owner": 7, "shown": value})
+
+    with pytest.raises(SourceRefused, match="shown: a value is neither true nor false"):
+        orders_of(shop, text)
