@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from exporters.http import matching, paging, templates, times
@@ -128,13 +128,14 @@ class RequestLevel:
             yield ListPart((value, number, ""), request, names)
             return
         zone = self._reading.source.times.zone
-        begin = datetime.fromisoformat(window.start).replace(tzinfo=UTC)
+        day = date.fromisoformat(window.start)
         moment = self._reading.selection.began_at or datetime.now(UTC)
-        while begin <= moment:
-            end = begin + timedelta(days=window.days)
+        while (begin := times.midnight(day, zone)) <= moment:
+            following = day + timedelta(days=window.days)
+            end = times.midnight(following, zone)
             bounds = {"since": times.write(begin, window.format, zone), "until": times.write(end, window.format, zone)}
-            yield ListPart((value, number, begin.date().isoformat()), request, {**names, **bounds}, (begin, end))
-            begin = end
+            yield ListPart((value, number, day.isoformat()), request, {**names, **bounds}, (begin, end))
+            day = following
 
     def _fetch(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         page, form = part.form.page, part.form

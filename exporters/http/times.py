@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -43,6 +43,11 @@ def parse(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # any 
         return _parsed(value, form, zone).astimezone(UTC)
     except (ValueError, TypeError, OverflowError, OSError, ArithmeticError):
         raise ValueError(f"it is not a time in the format {form}") from None
+
+
+def midnight(day: date, zone: str) -> datetime:
+    """Return the begin of a day in the zone of the source: a format of days alone can write no other bound."""
+    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
 def write(moment: datetime, form: str, zone: str) -> str | int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from http_sources import Asked, StandIn, batches_of, open_source, person, resolved, stand_in
 
+from exporters.http import times
 from portability.api import File, RowRemark
 from portability.api.errors import SourceRefused
 
@@ -290,3 +293,26 @@ def test_a_condition_on_a_boolean_refuses_other_values(shop: StandIn, value: Any
 
     with pytest.raises(SourceRefused, match="shown: a value is neither true nor false"):
         orders_of(shop, text)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Pacific/Auckland"])
+@pytest.mark.parametrize("form", ["pattern:%Y-%m-%d", "pattern:%Y-%m-%d %H:%M", "rfc3339", "epoch_seconds", "epoch_ms"])
+@pytest.mark.parametrize("has_last", [False, True])
+def test_windows_have_no_space_between_them(shop: StandIn, zone: str, form: str, *, has_last: bool) -> None:
+    """Each order of 2026 comes once, by every format and zone, whether `until` is exclusive or inclusive."""
+    local = ZoneInfo(zone)
+    bought = [datetime(2026, 1, 1, tzinfo=local) + timedelta(hours=5 * n) for n in range(300)]
+    items = [{"id": n, "owner": 7, "at": one.astimezone(UTC).isoformat()} for n, one in enumerate(bought)]
+
+    def answer(asked: Asked) -> Any:
+        since, until = (times.parse(asked.query[name], form, zone) for name in ("since", "until"))
+        found = zip(items, bought, strict=True)
+        return {"orders": [item for item, at in found if since <= at < until or (has_last and at == until)]}
+
+    shop.on("/orders")(answer)
+    window = f'window = {{ at = "at", start = "2026-01-01", days = 31, format = "{form}" }}'
+    text = SHOP.replace('page = { kind = "cursor", next = "next", more = "more" }', window)
+    text = text.replace('{ after = "{after}" }', '{ since = "{since}", until = "{until}" }')
+    text = text.replace("[[identity]]", f'[times]\nzone = "{zone}"\n[[identity]]', 1)
+
+    assert orders_of(shop, text) == [str(n) for n in range(300)]
