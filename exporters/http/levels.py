@@ -23,6 +23,8 @@ from portability.api.errors import SourceRefused
 from portability.api.times import microseconds
 
 _PROPERTY = re.compile(r"\b[A-Za-z_]\w*\.([A-Za-z_]\w*)")
+KEY_MARK = "\0"
+"""Between the values of a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +153,19 @@ class RequestLevel:
         link = place if is_link else None
         found = self._reading.client.json(self._reading.call(self._form.name, form, names, link, is_place=is_token))
         if found is None:
-            return SourcePage((), missing=tuple(context.asked))
+            return SourcePage((), missing=self._missing((), context))
         raw = items_at(form.items, found.value)
         items = self._items(raw, part, context)
         total = find(page.total, found.value) if page is not None and page.total is not None else None
         following = paging.following(page, place, found, raw, self._form.name)
-        keys = {item.key for item in items}
-        missing = tuple(one for one in context.asked if one not in keys) if following is None and page is None else ()
+        is_whole = following is None and page is None
+        missing = self._missing(items, context) if is_whole else ()
         return SourcePage(items, following, total if isinstance(total, int) else None, missing)
+
+    def _missing(self, items: Sequence[ListItem], context: WalkContext) -> Sequence[str]:
+        if self._maker is None:
+            return ()
+        return self._maker.missing(context.asked, [item.key.split(KEY_MARK) for item in items], context.record)
 
     def _hooked(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         assert self._hooks.pages is not None  # noqa: S101  # for the type checker: the caller has looked
@@ -174,7 +181,7 @@ class RequestLevel:
             keys = [self._link_id(value) for value in values]
         else:
             values = self._maker.prepared(values, context.record)
-            keys = list(map("\0".join, self._maker.keys(values, context.record)))
+            keys = list(map(KEY_MARK.join, self._maker.keys(values, context.record)))
         wanted = self._wanted(values, part, context)
         pairs = enumerate(zip(keys, values, strict=True))
         return [ListItem(key, value, number in wanted, part.names) for number, (key, value) in pairs]
@@ -265,7 +272,7 @@ class ShapeLevel:
             assert self._hooks.shape is not None  # noqa: S101  # for the type checker: the map was checked
             item = dict(self._hooks.shape(context.record, self._parts(context)))
             (key,) = self._maker.keys([item], context.record)
-            return SourcePage([ListItem("\0".join(key), item)])
+            return SourcePage([ListItem(KEY_MARK.join(key), item)])
 
         return Listing([ListPart(("", 0, ""), RequestForm(), {})], fetch, self._maker.form.name, 1)
 
