@@ -13,7 +13,7 @@ import pytest
 from http_sources import Asked, StandIn, batches_of, open_source, person, resolved, stand_in
 
 from exporters.http import times
-from portability.api import File, RowRemark
+from portability.api import JSON, Batch, File, RowRemark
 from portability.api.errors import SourceRefused
 
 SHOP = """
@@ -362,3 +362,91 @@ def test_a_missing_record_is_a_gap_whatever_its_key_is(shop: StandIn, batch: str
 
     assert [(gap.what, gap.reason) for gap in batch_read.gaps] == [(name, "missing") for name in names]
     assert [(one["order_id"], one["id"]) for one in batch_read.records] == [("5", "5")]
+
+
+AS_WRITTEN: dict[str, dict[str, JSON]] = {
+    "integer": {"7": 7, '"7"': 7, '" -7 "': -7, "7.0": 7, "1e2": 100, str(2**64): 2**64, '""': None, "null": None},
+    "number": {"7": 7, '"7.5"': 7.5, "1e2": 100.0, '"1e2"': 100.0, "-0.0": -0.0},
+    "decimal": {"7.10": "7.10", '"7.10"': "7.10", "1e2": "100", '".5"': "0.5", "7": "7"},
+    "boolean": {"true": True, '"False"': False, "1": True, "0.0": False},
+    "date": {
+        '"2026-10-01"': "2026-10-01",
+        '"2026-10-01T23:59:59.123-05:00"': "2026-10-01",
+        '"2026-10-01 10:00:00 +0200"': "2026-10-01",
+        '"2026-10-01 10:00 UTC"': "2026-10-01",
+    },
+    "object": {"[" * 201 + "]" * 201: json.loads("[" * 201 + "]" * 201), '{"a": 0.5}': {"a": 0.5}},
+}
+OTHER_TYPES = {
+    "string": ["true", "[]", "{}", r'"\ud800"'],
+    "integer": ["true", "7.5", '"7.5"', '"1_000"', '"\u0661\u0662"', '"x"', "[]", '"Infinity"'],
+    "number": ["true", '"1_000"', '"\u0661"', '"NaN"', "[0, [1, 2], -1]", "{}", str(2**53 + 1), "1e400"],
+    "decimal": ["true", '"1_000"', '"\u0661"', '"NaN"', "[0, [1, 2], -1]", '"1,5"', "1e999999"],
+    "boolean": ["2", '"yes"', "[]", "{}"],
+    "date": [
+        "1790848800",
+        "true",
+        '"2026-10-01/2026-10-05"',
+        '"2026-10-011"',
+        '"2026-10-01 to 2026-10-05"',
+        '"1.10.2026"',
+        "[]",
+    ],
+    "object": ["[" * depth + "]" * depth for depth in (202, 260, 500, 900)],
+}
+OTHER_TIMES = {
+    "rfc3339": ["1790848800", "true", '"yesterday"', "[]", "{}"],
+    "rfc2822": ["1790848800", "true", "7.5", '"yesterday"', "[]", "{}"],
+    "pattern:%Y": ["2026", "true", '"2026-10"', "[]", "{}"],
+    "epoch_seconds": ["true", '"1_0"', '"nan"', "1e400", "1e999999", "1790848800000", '"2026-10-01"', "[]", "{}"],
+    "epoch_ms": ["true", '"1_0"', '"nan"', "1e400", '"2026-10-01"', "[]", "{}"],
+}
+
+
+def order_with(shop: StandIn, written: str, field: str) -> Batch:
+    """The batch with an order whose field `value` has a JSON text."""
+    shop.on("/orders")(lambda _asked: (200, {}, b'{"orders": [{"id": 1, "owner": 7, "value": %s}]}' % written.encode()))
+    exporter = open_source(SHOP + f'value = {{ text = "A value.", {field} }}\n', shop.url)
+    (batch,) = batches_of(exporter, "orders", resolved(exporter, person()))
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "expected"),
+    [(kind, written, value) for kind, values in AS_WRITTEN.items() for written, value in values.items()],
+)
+def test_a_value_that_fits_is_delivered(shop: StandIn, kind: str, written: str, expected: JSON) -> None:
+    """Numbers in texts, whole numbers with a point, days of times: they fit the declared type."""
+    batch = order_with(shop, written, f'type = "{kind}"')
+
+    assert (batch.records[0]["value"], batch.gaps) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [
+        *((f'type = "{kind}"', written) for kind, values in OTHER_TYPES.items() for written in values),
+        *((f'type = "datetime", time = "{form}"', one) for form, values in OTHER_TIMES.items() for one in values),
+    ],
+)
+def test_a_value_that_does_not_fit_is_a_gap(shop: StandIn, field: str, written: str) -> None:
+    """A value of any other type and form is a gap that names it: nothing is guessed, and nothing ends the reading."""
+    batch = order_with(shop, written, field)
+
+    assert batch.records == [{"id": "1", "value": None}]
+    assert [(gap.what, gap.reason) for gap in batch.gaps] == [("orders/1/value", "not_json")]
+
+
+@pytest.mark.parametrize(
+    ("form", "written", "expected"),
+    [
+        ("epoch_seconds", "1790848800.9999999", "2026-10-01T10:00:00.999999Z"),
+        ("epoch_seconds", '"1790848800.25"', "2026-10-01T10:00:00.250000Z"),
+        ("epoch_seconds", "-0.5", "1969-12-31T23:59:59.500000Z"),
+        ("epoch_ms", "1790848800123.4567", "2026-10-01T10:00:00.123456Z"),
+        ("epoch_ms", "253402300799999", "9999-12-31T23:59:59.999000Z"),
+    ],
+)
+def test_digits_of_a_time_are_cut_behind_six(shop: StandIn, form: str, written: str, expected: str) -> None:
+    """A time is not rounded to a second in which it was not."""
+    assert order_with(shop, written, f'type = "datetime", time = "{form}"').records[0]["value"] == expected
