@@ -160,7 +160,7 @@ class RequestLevel:
         following = paging.following(page, place, found, raw, self._form.name)
         is_whole = following is None and page is None
         missing = self._missing(items, context) if is_whole else ()
-        return SourcePage(items, following, total if isinstance(total, int) else None, missing)
+        return SourcePage(items, following, paging.size(total), missing)
 
     def _missing(self, items: Sequence[ListItem], context: WalkContext) -> Sequence[str]:
         if self._maker is None:

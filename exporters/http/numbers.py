@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+INTEGER = re.compile(r"[+-]?[0-9]+")
+"""Whole numbers in texts."""
 
 
 def number(value: Any) -> Decimal:  # noqa: ANN401  # any JSON value
@@ -22,6 +23,6 @@ def number(value: Any) -> Decimal:  # noqa: ANN401  # any JSON value
 
 def integer(text: str) -> int:
     """Return the integer of a text. Raises ValueError, also for `1_000` and digits of other scripts."""
-    if _INTEGER.fullmatch(text.strip()) is None:
+    if INTEGER.fullmatch(text.strip()) is None:
         raise ValueError
     return int(text)

@@ -450,3 +450,68 @@ def test_a_value_that_does_not_fit_is_a_gap(shop: StandIn, field: str, written: 
 def test_digits_of_a_time_are_cut_behind_six(shop: StandIn, form: str, written: str, expected: str) -> None:
     """A time is not rounded to a second in which it was not."""
     assert order_with(shop, written, f'type = "datetime", time = "{form}"').records[0]["value"] == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "written", "expected"),
+    [
+        ("to_number(amount)", "7.5", "7.5"),
+        ("to_number(amount)", '"7.10"', "7.10"),
+        ("to_number(amount)", '"12345678901234567.89"', "12345678901234567.89"),
+        ("to_number(amount)", '"007"', "7"),
+        ("to_number(amount)", '"1_000"', None),
+        ("to_number(amount)", "true", None),
+        ("to_string(amount)", "7.50", "7.50"),
+        ("to_string(amount)", '{"a": 7.5}', '{"a":7.5}'),
+        ("to_string(amount)", "true", "true"),
+        ("type(amount)", "7.5", "number"),
+        ("type(amount)", "[7.5]", "array"),
+        ("sum(amount)", "[0.1, 0.2, 1]", "1.3"),
+        ("max(amount)", "[0.5, 7.25, 1]", "7.25"),
+        ("sort(amount)[0]", "[2, 1.5]", "1.5"),
+        ("digits(amount)", "7.5", "75"),
+        ("epoch(amount)", "1790848800.0", "2026-10-01T10:00:00Z"),
+    ],
+)
+def test_functions_take_numbers_with_a_point(
+    shop: StandIn, expression: str, written: str, expected: str | None
+) -> None:
+    """A number keeps its digits in every function: `to_number` gave 7 for 7.5, and `to_string` a text with quotes."""
+    shop.on("/orders")(
+        lambda _asked: (200, {}, b'{"orders": [{"id": 1, "owner": 7, "amount": %s}]}' % written.encode())
+    )
+    exporter = open_source(SHOP + f'value = {{ at = "{expression}", text = "A value." }}\n', shop.url)
+    (batch,) = batches_of(exporter, "orders", resolved(exporter, person()))
+
+    assert (batch.records, batch.gaps) == ([{"id": "1", "value": expected}], ())
+
+
+NUMBERED = SHOP.replace(
+    'kind = "cursor", next = "next", more = "more"', 'kind = "number", until_empty = true, total = "total"'
+)
+
+
+@pytest.mark.parametrize("form", [int, str, float])
+def test_a_size_of_any_notation_shows_that_a_list_shrinks(shop: StandIn, form: Callable[[int], Any]) -> None:
+    """Orders are deleted between two pages, so that the others move to the first: none is lost."""
+    orders = [{"id": n, "owner": 7} for n in range(9)]
+
+    def answer(asked: Asked) -> Any:
+        begin = 3 * (int(asked.query["after"]) - 1)
+        found = {"orders": orders[begin : begin + 3], "total": form(len(orders))}
+        if begin == 0 and len(orders) == 9:
+            del orders[0:2]
+        return found
+
+    shop.on("/orders")(answer)
+
+    assert orders_of(shop, NUMBERED) == [str(n) for n in range(9)]
+
+
+@pytest.mark.parametrize("total", ["many", {"value": 3}, True, [3], 2.5])
+def test_a_size_that_is_no_number_is_a_refusal(shop: StandIn, total: Any) -> None:
+    """A source that nests its total now: without a size nothing shows that a list shrinks."""
+    sells(shop, {"id": "a", "owner": 7}, total=total)
+
+    with pytest.raises(SourceRefused, match="the `total` of `page` is not a number"):
+        orders_of(shop, NUMBERED)
