@@ -13,7 +13,7 @@ import pytest
 from http_sources import Asked, StandIn, batches_of, open_source, person, resolved, stand_in
 
 from exporters.http import times
-from portability.api import JSON, Batch, File, RowRemark
+from portability.api import JSON, Batch, File, RowRemark, Selection
 from portability.api.errors import SourceRefused
 
 SHOP = """
@@ -515,3 +515,23 @@ def test_a_size_that_is_no_number_is_a_refusal(shop: StandIn, total: Any) -> Non
 
     with pytest.raises(SourceRefused, match="the `total` of `page` is not a number"):
         orders_of(shop, NUMBERED)
+
+
+@pytest.mark.parametrize("page", ['kind = "cursor", next = "next"', 'kind = "link", next = "next"'])
+def test_a_list_that_leads_in_a_circle_is_refused_at_once(shop: StandIn, page: str) -> None:
+    """Tokens that lead back to a page gave its records thousands of times before the largest number of pages."""
+    pages = {"": ("a", "2"), "2": ("b", "3"), "3": ("c", "2")}
+
+    def answer(asked: Asked) -> Any:
+        order, following = pages[asked.query.get("after", "")]
+        link = following if "cursor" in page else f"/orders?after={following}"
+        return {"orders": [{"id": order, "owner": 7}], "next": link}
+
+    shop.on("/orders")(answer)
+    exporter = open_source(SHOP.replace('kind = "cursor", next = "next", more = "more"', page), shop.url)
+    batches = exporter.export(resolved(exporter, person()), exporter.datasets[0], Selection())
+
+    assert [record["id"] for record in next(batches).records] == ["a", "b"]
+    with pytest.raises(SourceRefused, match="orders: the next page is a page that was read already"):
+        next(batches)
+    assert shop.paths().count("/orders") == 3
