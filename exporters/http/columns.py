@@ -18,7 +18,7 @@ import orjson
 from exporters.http.expressions import column_finder, finder
 from exporters.http.forms import HttpFieldForm, TimesForm
 from exporters.http.matching import PARENT
-from exporters.http.values import converter
+from exporters.http.values import DEPTH_MOST, converter
 from exporters.maps.exact_json import double
 from portability.api import JSON, SAFE_INTEGER, FieldType, Record
 
@@ -28,6 +28,8 @@ ColumnReader: TypeAlias = Callable[[Sequence[Any], Record], Column]
 """Reads a field from the items of a page and the record of their parent."""
 
 _UTC = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z\n)*")
+_LEVELS = 260
+"""More than orjson takes. A value is within the lists that `DEPTH_MOST` lacks: the slow way counts deeper values."""
 _SECONDS = len("2026-11-24T08:30:00")
 
 
@@ -109,9 +111,12 @@ def _numbers(values: Sequence[Any]) -> Sequence[JSON] | None:
 
 
 def _objects(values: Sequence[Any]) -> Sequence[JSON] | None:
+    nested: Sequence[Any] = values
+    for _ in range(_LEVELS - DEPTH_MOST):
+        nested = [nested]
     try:
-        orjson.dumps(values)
-    except TypeError:  # a Decimal, or a lone surrogate
+        orjson.dumps(nested)
+    except TypeError:  # a Decimal, a lone surrogate, or too many levels
         return None
     return values if "" not in values else [None if value == "" else value for value in values]
 

@@ -205,8 +205,7 @@ class HttpExporter:
         """Add a page: all of it, or nothing, because a place is behind a page."""
         made = maker.made([item.value for item in page.items], page.context.record, reading.selection)
         files = dict(self._files(maker.form, made, page, reading))
-        is_single = len(maker.form.key) == 1
-        gaps = [Gap(f"{maker.form.name}/{one}", MISSING) for one in page.missing] if is_single else []
+        gaps = [Gap(f"{maker.form.name}/{one}", MISSING) for one in page.missing]
         collected.add(made, files, gaps, page.steps)
 
     def _files(

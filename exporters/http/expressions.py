@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
 from typing import Annotated, Any
@@ -16,6 +18,8 @@ from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 from pydantic import AfterValidator
 
+from exporters.http.numbers import INTEGER, number
+from exporters.maps.exact_json import exact_number
 from portability.api import JSON
 from portability.api.times import rfc3339
 from portability.people.folding import fold
@@ -23,10 +27,43 @@ from portability.people.folding import fold
 TEXT = {"types": ["string", "null"]}
 NUMBER = {"types": ["string", "number", "null"]}
 FIXED = {"types": ["string"]}
+ANY: Mapping[str, Any] = {"types": []}
+DECIMAL = Decimal.__name__
 
 
 class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library has no types
     """Functions that maps need beside those of JMESPath. Null gives null, and no elements for `split`."""
+
+    def _get_allowed_pytypes(self, types: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
+        """Return the allowed types by their names in Python: numbers with a point are Decimal here."""
+        allowed, inner = super()._get_allowed_pytypes(types)
+        return _with_decimal(allowed), [_with_decimal(names) for names in inner]
+
+    def _convert_to_jmespath_type(self, name: str) -> str:
+        """Return the type of a value by its name in Python."""
+        return "number" if name == DECIMAL else str(super()._convert_to_jmespath_type(name))
+
+    @functions.signature(ANY)  # type: ignore[untyped-decorator]  # as above
+    def _func_to_number(self, value: Any) -> int | Decimal | None:  # noqa: ANN401  # any JSON value
+        """Return a number, or that of a text, with all its digits; null for other values."""
+        try:
+            found = number(value)
+        except (TypeError, ValueError):
+            return None
+        is_whole = isinstance(value, int) or INTEGER.fullmatch(str(value).strip()) is not None
+        return int(value) if is_whole else found
+
+    @functions.signature(ANY)  # type: ignore[untyped-decorator]  # as above
+    def _func_to_string(self, value: Any) -> str:  # noqa: ANN401  # any JSON value
+        """Return a text, or the JSON of another value."""
+        if isinstance(value, str | Decimal):
+            return str(value)
+        return json.dumps(value, separators=(",", ":"), default=lambda one: exact_number(str(one)))
+
+    @functions.signature(ANY)  # type: ignore[untyped-decorator]  # as above
+    def _func_type(self, value: Any) -> str:  # noqa: ANN401  # any JSON value
+        """Return the name of a type of JSON."""
+        return self._convert_to_jmespath_type(type(value).__name__)
 
     @functions.signature(TEXT, FIXED)  # type: ignore[untyped-decorator]  # as above
     def _func_split(self, text: str | None, mark: str) -> list[str]:
@@ -36,7 +73,7 @@ class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library ha
     @functions.signature(TEXT)  # type: ignore[untyped-decorator]  # as above
     def _func_base64(self, text: str | None) -> str | None:
         """Return the text that is encoded as base64 of UTF-8."""
-        return None if text is None else base64.b64decode(text).decode()
+        return None if text is None else from_base64(text).decode()
 
     @functions.signature(TEXT)  # type: ignore[untyped-decorator]  # as above
     def _func_md5(self, text: str | None) -> str | None:
@@ -72,6 +109,10 @@ SIDE_BY_SIDE = frozenset(
 )
 """Nodes of a syntax tree whose children all begin with the same value."""
 _OPTIONS = jmespath.Options(custom_functions=MapFunctions())
+
+
+def _with_decimal(names: Sequence[str]) -> list[str]:
+    return [*names, DECIMAL] if float.__name__ in names else list(names)
 
 
 def checked(expression: str) -> str:
@@ -207,6 +248,15 @@ def _roots(node: Mapping[str, Any]) -> Iterator[str]:
 def digits(text: str) -> str:
     """Return the ASCII digits of a text."""
     return "".join(letter for letter in text if letter.isascii() and letter.isdigit())
+
+
+def from_base64(text: str) -> bytes:
+    """Return the bytes of a base64 text in either alphabet (RFC 4648, sections 4 and 5), in lines or not.
+
+    Raises: ValueError for any other letter, because a decoder that skips it gives other bytes.
+    """
+    letters = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
+    return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
 
 
 def folded_md5(text: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,9 +9,10 @@ from typing import Any
 import httpx
 
 from exporters.http.client import HttpCall, SourceClient
-from exporters.http.expressions import find
+from exporters.http.expressions import find, from_base64
 from exporters.http.forms import HttpFileForm, RequestForm
 from exporters.http.templates import Names
+from exporters.http.truth import says_yes
 from exporters.maps.media_types import SHA256, file_name, known_type
 from portability.api import File
 from portability.api.errors import SourceRefused, SourceUnavailable
@@ -63,9 +62,11 @@ class SourceFile:
         most_bytes = int(self.form.most_bytes * BASE64_SHARE) + BLOCK_BYTES
         page = client.json(replace(call, most_bytes=most_bytes))
         found = _stated(self.form.content, page.value if page is not None else None)
+        if not isinstance(found, str):
+            raise SourceRefused(f"{self.what}: the answer has no content of the file")
         try:
-            content = base64.b64decode(found or "")
-        except (binascii.Error, TypeError, ValueError):
+            content = from_base64(found)
+        except ValueError:
             raise SourceRefused(f"{self.what}: the content is not base64") from None
         if len(content) > self.form.most_bytes:
             raise self._too_large()
@@ -109,7 +110,7 @@ class SourceFile:
 def file_of(source_file: SourceFile, name: str) -> File | None:
     """Return the file of a record; None: the item has none. Its size and hash are those that the source states."""
     form, item = source_file.form, source_file.item
-    if form.when is not None and not _stated(form.when, item):
+    if form.when is not None and not says_yes(_stated(form.when, item)):
         return None
     media_type = known_type(form.fixed_media_type or _stated(form.media_type, item))
     size, sha256 = _stated(form.bytes, item), _stated(form.sha256, item)

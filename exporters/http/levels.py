@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from exporters.http import matching, paging, templates, times
@@ -23,6 +23,8 @@ from portability.api.errors import SourceRefused
 from portability.api.times import microseconds
 
 _PROPERTY = re.compile(r"\b[A-Za-z_]\w*\.([A-Za-z_]\w*)")
+KEY_MARK = "\0"
+"""Between the values of a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class ReadingContext:
         rates = () if form.bucket is None else (self.buckets[form.bucket],)
         repeatable = method == "GET" or form.reads
         headers = form.headers
-        none_on = (*form.none_on, *self.none_on)
+        # A page that the source itself has named exists: such a status says that its token has expired.
+        none_on = () if is_place else (*form.none_on, *self.none_on)
         return HttpCall(what, url, method, params, body, headers, rates, repeatable, none_on, is_place)
 
 
@@ -127,13 +130,14 @@ class RequestLevel:
             yield ListPart((value, number, ""), request, names)
             return
         zone = self._reading.source.times.zone
-        begin = datetime.fromisoformat(window.start).replace(tzinfo=UTC)
+        day = date.fromisoformat(window.start)
         moment = self._reading.selection.began_at or datetime.now(UTC)
-        while begin <= moment:
-            end = begin + timedelta(days=window.days)
+        while (begin := times.midnight(day, zone)) <= moment:
+            following = day + timedelta(days=window.days)
+            end = times.midnight(following, zone)
             bounds = {"since": times.write(begin, window.format, zone), "until": times.write(end, window.format, zone)}
-            yield ListPart((value, number, begin.date().isoformat()), request, {**names, **bounds}, (begin, end))
-            begin = end
+            yield ListPart((value, number, day.isoformat()), request, {**names, **bounds}, (begin, end))
+            day = following
 
     def _fetch(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         page, form = part.form.page, part.form
@@ -149,14 +153,19 @@ class RequestLevel:
         link = place if is_link else None
         found = self._reading.client.json(self._reading.call(self._form.name, form, names, link, is_place=is_token))
         if found is None:
-            return SourcePage((), missing=tuple(context.asked))
+            return SourcePage((), missing=self._missing((), context))
         raw = items_at(form.items, found.value)
         items = self._items(raw, part, context)
         total = find(page.total, found.value) if page is not None and page.total is not None else None
         following = paging.following(page, place, found, raw, self._form.name)
-        keys = {item.key for item in items}
-        missing = tuple(one for one in context.asked if one not in keys) if following is None and page is None else ()
-        return SourcePage(items, following, total if isinstance(total, int) else None, missing)
+        is_whole = following is None and page is None
+        missing = self._missing(items, context) if is_whole else ()
+        return SourcePage(items, following, paging.size(total), missing)
+
+    def _missing(self, items: Sequence[ListItem], context: WalkContext) -> Sequence[str]:
+        if self._maker is None:
+            return ()
+        return self._maker.missing(context.asked, [item.key.split(KEY_MARK) for item in items], context.record)
 
     def _hooked(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         assert self._hooks.pages is not None  # noqa: S101  # for the type checker: the caller has looked
@@ -172,7 +181,7 @@ class RequestLevel:
             keys = [self._link_id(value) for value in values]
         else:
             values = self._maker.prepared(values, context.record)
-            keys = list(map("\0".join, self._maker.keys(values, context.record)))
+            keys = list(map(KEY_MARK.join, self._maker.keys(values, context.record)))
         wanted = self._wanted(values, part, context)
         pairs = enumerate(zip(keys, values, strict=True))
         return [ListItem(key, value, number in wanted, part.names) for number, (key, value) in pairs]
@@ -263,7 +272,7 @@ class ShapeLevel:
             assert self._hooks.shape is not None  # noqa: S101  # for the type checker: the map was checked
             item = dict(self._hooks.shape(context.record, self._parts(context)))
             (key,) = self._maker.keys([item], context.record)
-            return SourcePage([ListItem("\0".join(key), item)])
+            return SourcePage([ListItem(KEY_MARK.join(key), item)])
 
         return Listing([ListPart(("", 0, ""), RequestForm(), {})], fetch, self._maker.form.name, 1)
 

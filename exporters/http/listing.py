@@ -168,11 +168,16 @@ class Listing:
 
     def _pages(self, part: ListPart, at: Place, *, enters: bool) -> Iterator[ListPage]:
         place, total = at, None
+        read: set[JSON] = {at.page} if isinstance(at.page, str | int) else set()
         for _ in range(self._pages_most):
             found = self._fetch(part, place.page)
             if None not in (total, found.total) and found.total < total:  # type: ignore[operator]  # both are numbers
                 raise ListShrank
             total = found.total
+            if found.following is not None and found.following in read:
+                hint = "check `page` of the map"
+                raise SourceRefused(f"{self._what}: the next page is a page that was read already", hint=hint)
+            read.add(found.following)
             items = _behind(found.items, place.kept, enters=enters) if place is at else found.items
             after = place.after([item.key for item in items], found.following)
             yield ListPage(items, place, None if found.following is None else after, found.missing)

@@ -9,6 +9,7 @@ from exporters.http import matching
 from exporters.http.expressions import find, items_at
 from exporters.http.forms import IdentityForm, RequestForm
 from exporters.http.levels import AskedValue, ReadingContext
+from exporters.http.truth import says_yes
 from portability.api import Identity
 from portability.api.errors import SourceRefused
 
@@ -48,12 +49,17 @@ def _is_asked(form: IdentityForm, item: Any, asked: AskedValue, reading: Reading
 
 
 def _hit(name: str, tenant: str | None, form: IdentityForm, item: Any, asked: AskedValue) -> Identity | None:  # noqa: ANN401  # as above
-    """Return the identity of a hit; None: it has no identifier, or is of another tenant."""
-    value = find(form.value, item)
+    """Return the identity of a hit; None: it is of another tenant. Raises ValueError for a hit without identifier."""
     found_at = tenant or asked.tenant
     if form.tenant is not None:
-        found_at = str(find(form.tenant, item))
-    is_verified = form.verified if isinstance(form.verified, bool) else bool(find(form.verified, item))
-    if isinstance(value, bool) or not isinstance(value, str | int) or asked.tenant not in {None, found_at}:
+        stated = find(form.tenant, item)
+        found_at = matching.id_text(stated) or None
+        if found_at is None and stated not in (None, ""):
+            raise ValueError(f"{form.tenant}: a tenant is neither text nor integer")
+    if asked.tenant not in {None, found_at}:
         return None
-    return Identity(name, form.gives, str(value), is_verified, found_at)
+    value = matching.id_text(find(form.value, item))
+    if not value:
+        raise ValueError(f"{form.value}: a hit has no identifier that is text or integer")
+    is_verified = form.verified if isinstance(form.verified, bool) else says_yes(find(form.verified, item))
+    return Identity(name, form.gives, value, is_verified, found_at)

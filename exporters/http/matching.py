@@ -7,12 +7,15 @@ answer is compared again: addresses by their normal form, phone numbers by all d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from types import NoneType
 from typing import Any
 
 from exporters.http.expressions import column_finder, find_all
 from exporters.http.forms import KeepForm
 from exporters.http.templates import Names
-from portability.api import JSON, Record
+from exporters.http.values import WORDS
+from portability.api import JSON, SAFE_INTEGER, Record
 from portability.people.addresses import EMAIL, PHONE, normal, phone
 
 PARENT = "parent:"
@@ -24,33 +27,54 @@ def is_same(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # any J
 
     A source may give a number without `+`: then all its digits must be those of the asked number, not its last digits.
     """
-    if isinstance(found, bool) or not isinstance(found, str | int):
+    text = id_text(found)
+    if text is None:
         return False
-    text = str(found)
-    if text == asked or kind not in {EMAIL, PHONE}:
-        return text == asked
+    if text == asked or str(found) == asked or kind not in {EMAIL, PHONE}:
+        return asked in {text, str(found)}
     if normal(kind, text) == normal(kind, asked):
         return True
     return kind == PHONE and text.isascii() and text.isdigit() and f"+{text}" == phone(asked)
+
+
+def id_text(value: Any) -> str | None:  # noqa: ANN401  # any JSON value
+    """Return an id as text; None: a value of this type is not an id.
+
+    Some interfaces write whole numbers with a point, `7.0`. Beyond 2^53 they have rounded them, perhaps to another id.
+    """
+    if isinstance(value, Decimal):
+        is_exact = value == value.to_integral_value() and abs(value) <= SAFE_INTEGER
+        return str(int(value)) if is_exact else None
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
 def verified(verify: Mapping[str, str], names: Names, items: Sequence[JSON]) -> Sequence[int]:
     """Return the numbers of the items that are about what was asked.
 
     Each expression finds the value of its name, alone or in a list. A name is the kind of an identity, or of a
-    parent's field. Raises ValueError, as `find` does.
+    parent's field; a name without a value is the name of no one. Raises ValueError for a value that can be no id,
+    because an answer in another form would leave out all items without a word; and as `find` does.
     """
     left: Sequence[int] = range(len(items))
     for expression, name in verify.items() if items else ():
+        if names[name] in (None, ""):
+            return ()
         asked = str(names[name])
         found = column_finder(expression)([items[number] for number in left])
-        # Most items have the very text.
-        left = [number for number, one in zip(left, found, strict=True) if one == asked or _is_among(name, asked, one)]
+        try:
+            # Most items have the very text.
+            left = [n for n, one in zip(left, found, strict=True) if one == asked or _is_among(name, asked, one)]
+        except TypeError:
+            raise ValueError(f"{expression}: a value is neither text nor integer") from None
     return left
 
 
 def _is_among(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # as above
-    return any(is_same(kind, asked, one) for one in (found if isinstance(found, list) else (found,)))
+    """Return whether a value is the asked identity, alone or in a list. Raises TypeError for what can be no id."""
+    values = [one for one in (found if isinstance(found, list) else (found,)) if not isinstance(one, bool | NoneType)]
+    if any(id_text(one) is None for one in values):
+        raise TypeError
+    return any(is_same(kind, asked, one) for one in values)
 
 
 def kept(conditions: Iterable[KeepForm], items: Sequence[JSON], parent: Record) -> Sequence[int]:
@@ -65,17 +89,28 @@ def _applies(condition: KeepForm, found: list[Any], parent: Record) -> bool:
     filled = [value for value in found if value not in ("", None)]
     if condition.empty is not None:
         return condition.empty is not bool(filled)
-    if condition.among is not None:
-        return any(value in condition.among for value in filled)
-    wanted = condition.equals
-    if isinstance(wanted, str) and wanted.startswith(PARENT):
-        wanted = parent.get(wanted.removeprefix(PARENT))  # type: ignore[assignment]  # a key: a text or an integer
-    return any(_plain(value) == _plain(wanted) for value in filled)
+    wanted: Sequence[Any] = (condition.equals,) if condition.among is None else condition.among
+    if isinstance(condition.equals, str) and condition.equals.startswith(PARENT):
+        wanted = (parent.get(condition.equals.removeprefix(PARENT)),)
+    notations = frozenset[str]().union(*map(_notations, wanted))
+    fits = [not notations.isdisjoint(_notations(value)) for value in filled]
+    if isinstance(condition.equals, bool) and not any(fits):
+        known = _notations(True) | _notations(False)  # the values themselves
+        if any(known.isdisjoint(_notations(value)) for value in filled):
+            raise ValueError(f"{condition.at}: a value is neither true nor false")
+    return any(fits)
 
 
-def _plain(value: Any) -> str:  # noqa: ANN401  # any JSON value
-    """Return an id as text: sources give the same id as number and as text."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _notations(value: Any) -> frozenset[str]:  # noqa: ANN401  # any JSON value
+    """Return how interfaces write a value: an id as number or text, a boolean as word or digit, null in no way."""
+    if isinstance(value, bool):
+        return frozenset({str(value).lower(), str(int(value))})
+    if isinstance(value, str):
+        return frozenset({value, value.lower()} if value.lower() in WORDS else {value})
+    if isinstance(value, int | float | Decimal):
+        number = Decimal(str(value))
+        return frozenset({str(value), id_text(number) or str(value)})
+    return frozenset()
 
 
 def spellings(kind: str, value: str) -> tuple[str, ...]:

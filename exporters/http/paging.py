@@ -12,6 +12,8 @@ from typing import Any
 from exporters.http.client import HttpPage
 from exporters.http.expressions import find
 from exporters.http.forms import PageForm
+from exporters.http.numbers import integer, number
+from exporters.http.truth import says_yes
 from portability.api import JSON
 from portability.api.errors import SourceRefused
 
@@ -34,7 +36,11 @@ def first(form: PageForm | None) -> JSON:
 
 def following(form: PageForm | None, place: JSON, page: HttpPage, items: Sequence[Any], what: str) -> JSON:
     """Return the place of the next page; None: the list has ended. Raises SourceRefused, ValueError as `find` does."""
-    if form is None or (form.until_empty and not items) or (form.more is not None and not find(form.more, page.value)):
+    if (
+        form is None
+        or (form.until_empty and not items)
+        or (form.more is not None and not says_yes(find(form.more, page.value)))
+    ):
         return None
     match form.kind:
         case "number":
@@ -60,6 +66,20 @@ def _number(place: JSON) -> int:
     if not isinstance(place, int):
         raise ValueError("`start` of `page` is not an integer")  # noqa: TRY004  # it becomes a fault of the map
     return place
+
+
+def size(total: Any) -> int | None:  # noqa: ANN401  # any JSON value
+    """Return the size of a list that an answer states; None: it states none. Raises ValueError for another value.
+
+    Without a size it is not seen that the list shrinks, and that records have moved to pages that were read.
+    """
+    if total in (None, ""):
+        return None
+    try:
+        found = number(total)
+        return int(total) if isinstance(total, int) else integer(f"{found:f}".removesuffix(".0"))
+    except (TypeError, ValueError):
+        raise ValueError("the `total` of `page` is not a number") from None
 
 
 def _linked(page: HttpPage) -> str | None:

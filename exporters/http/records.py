@@ -14,6 +14,8 @@ from exporters.http.columns import Column, column_reader
 from exporters.http.expressions import find
 from exporters.http.forms import HttpDatasetForm, HttpSourceForm
 from exporters.http.hooks import Hooks
+from exporters.http.matching import PARENT
+from exporters.http.truth import says_yes
 from exporters.maps.forms import dataset_of
 from portability import api
 from portability.api import JSON, Dataset, FieldType, Gap, Record, RowRemark, Selection
@@ -72,6 +74,19 @@ class RecordMaker:
                 raise SourceRefused(f"{self.form.name}: a record has no {name}, which identifies it")
             columns.append(map(str, values))
         return list(zip(*columns, strict=True))
+
+    def missing(self, asked: Sequence[str], keys: Sequence[Sequence[str]], parent: Record) -> list[str]:
+        """Return the names of the records of asked ids that no key of an answer has.
+
+        A field of the parent in a key is not an id of the record: it is the same for all of them.
+        """
+        own = [n for n, name in enumerate(self.form.key) if not (self.form.fields[name].at or "").startswith(PARENT)]
+        given = {key[number] for key in keys for number in own}
+        left = [one for one in asked if one not in given] if own else []
+        if len(own) > 1:
+            return left
+        of_parent = [str(self._readers[name]([None], parent)[0][0]) for name in self.form.key]
+        return ["-".join(one if n in own else value for n, value in enumerate(of_parent)) for one in left]
 
     def created(self, items: Sequence[Any], parent: Record) -> Sequence[str | None]:
         """Return the creation time of each item with microseconds in UTC; None: it has no such time."""
@@ -172,7 +187,7 @@ def _within(created: Sequence[str | None], selection: Selection) -> list[int]:
 
 def _is_true(at: str, item: Any) -> bool:  # noqa: ANN401  # any JSON value
     try:
-        return bool(find(at, item))
+        return says_yes(find(at, item))
     except ValueError:
         return False
 

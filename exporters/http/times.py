@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_FLOOR, Decimal
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator
 
+from exporters.http.numbers import number
+
 PATTERN = "pattern:"
 FORMATS = ("rfc3339", "epoch_seconds", "epoch_ms", "rfc2822")
 MILLISECONDS = 1000
+MICROSECONDS = 1_000_000
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_SIZE_MOST = 20
+"""Digits of an epoch before its point: no time has more, and `1e999999999` would fill the memory."""
 
 
 def checked_format(name: str) -> str:
@@ -45,6 +52,11 @@ def parse(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # any 
         raise ValueError(f"it is not a time in the format {form}") from None
 
 
+def midnight(day: date, zone: str) -> datetime:
+    """Return the begin of a day in the zone of the source: a format of days alone can write no other bound."""
+    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
+
+
 def write(moment: datetime, form: str, zone: str) -> str | int:
     """Return a time as the source writes it: for the bounds of a window."""
     match form:
@@ -63,9 +75,11 @@ def write(moment: datetime, form: str, zone: str) -> str | int:
 def _parsed(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # as above
     match form:
         case "epoch_seconds":
-            return datetime.fromtimestamp(float(value), UTC)
+            return _since_1970(number(value), MICROSECONDS)
         case "epoch_ms":
-            return datetime.fromtimestamp(float(value) / MILLISECONDS, UTC)
+            return _since_1970(number(value), MICROSECONDS // MILLISECONDS)
+        case _ if not isinstance(value, str):
+            raise TypeError
         case "rfc3339":
             found = datetime.fromisoformat(value)
         case "rfc2822":
@@ -73,3 +87,10 @@ def _parsed(value: Any, form: str, zone: str) -> datetime:  # noqa: ANN401  # as
         case _:
             found = datetime.strptime(value, form.removeprefix(PATTERN))  # noqa: DTZ007  # the zone is set below
     return found if found.tzinfo is not None else found.replace(tzinfo=ZoneInfo(zone))
+
+
+def _since_1970(count: Decimal, factor: int) -> datetime:
+    """Return a time from a count of seconds or milliseconds; digits behind those of microseconds are cut."""
+    if count.adjusted() > _SIZE_MOST:
+        raise OverflowError
+    return _BEGIN + timedelta(microseconds=int((count * factor).to_integral_value(ROUND_FLOOR)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -9,12 +10,16 @@ from typing import Any
 
 from exporters.http import times
 from exporters.http.forms import TimesForm
+from exporters.http.numbers import integer, number
 from exporters.maps.exact_json import double, exact_number
 from portability.api import JSON, SAFE_INTEGER, FieldType
 from portability.api.times import microseconds
 
 DIGITS_MOST = 4_200
 """Digits of a number: `1e999999999` would fill the memory of a worker."""
+DEPTH_MOST = 200
+"""Levels within a value, as the host counts them."""
+_TIME = re.compile(r"(?<=[0-9])[Tt ][0-9]{2}:?[0-9]{2}[0-9:.,]*\s?(?:[A-Za-z]{1,5}|[+-][0-9:]{2,6})?\Z")
 WORDS = {"true": True, "false": False}
 
 
@@ -50,22 +55,19 @@ def _text(value: Any) -> str:  # noqa: ANN401  # as above
 def _integer(value: Any) -> int:  # noqa: ANN401  # as above
     if isinstance(value, bool) or (isinstance(value, Decimal) and value != value.to_integral_value()):
         raise TypeError
-    return int(_short(value) if isinstance(value, Decimal) else value)
+    return integer(value) if isinstance(value, str) else int(_short(number(value)))
 
 
 def _number(value: Any) -> int | float:  # noqa: ANN401  # as above
-    if isinstance(value, bool):
-        raise TypeError
+    found = number(value)
     if isinstance(value, int):
-        number = double(value)
-        return value if abs(value) <= SAFE_INTEGER else number
-    return double(Decimal(value))
+        rounded = double(value)
+        return value if abs(value) <= SAFE_INTEGER else rounded
+    return double(found)
 
 
 def _decimal(value: Any) -> str:  # noqa: ANN401  # as above
-    if isinstance(value, bool):
-        raise TypeError
-    return f"{_short(Decimal(value)):f}"
+    return f"{_short(number(value)):f}"
 
 
 def _short(value: Decimal) -> Decimal:
@@ -87,19 +89,23 @@ def _boolean(value: Any) -> bool:  # noqa: ANN401  # as above
 
 
 def _date(value: Any) -> str:  # noqa: ANN401  # as above
-    return date.fromisoformat(value[:10]).isoformat()
+    # Of a time the day is taken, by the zone in which it is written; other text behind a day may be another day.
+    day = _TIME.sub("", value)
+    return date.fromisoformat(day).isoformat()
 
 
-def plain(value: Any) -> JSON:  # noqa: ANN401  # as above
+def plain(value: Any, depth: int = DEPTH_MOST) -> JSON:  # noqa: ANN401  # as above
     """Return a value without Decimal: a double, or a text where no double is this number. Raises ValueError."""
+    if depth < 0:
+        raise ValueError("it is nested too deeply")
     if isinstance(value, Decimal):
         return exact_number(str(value))
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, dict):
-        return {_text(name): plain(inner) for name, inner in value.items()}
+        return {_text(name): plain(inner, depth - 1) for name, inner in value.items()}
     if isinstance(value, list):
-        return [plain(inner) for inner in value]
+        return [plain(inner, depth - 1) for inner in value]
     checked: JSON = value
     return checked
 

@@ -87,7 +87,7 @@ def test_hubspot(hubspot: HubSpot, server: StandIn) -> None:
     assert note["file_ids"] == ["70", "71", "72"]
     (batch,) = batches_of(exporter, "files", subject)
     assert [one["file"] for one in batch.records] == ["7-70.bin", "7-71.bin"]
-    assert [gap.what for gap in batch.gaps] == []
+    assert [(gap.what, gap.reason) for gap in batch.gaps] == [("files/7-72", "missing")]
     assert b"".join(batch.files[0].open(0)) == hubspot.files["70"]
     assert b"".join(batch.files[0].open(3999)) == b"F"
     assert hubspot.tokens.refreshed == 1

@@ -1,0 +1,28 @@
+"""Numbers that a source writes, also in texts: Python's own functions read more than any interface writes."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+INTEGER = re.compile(r"[+-]?[0-9]+")
+"""Whole numbers in texts."""
+
+
+def number(value: Any) -> Decimal:  # noqa: ANN401  # any JSON value
+    """Return a number, or that of a text. Raises ValueError, TypeError, also for `1_000`, NaN, true and lists."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise TypeError
+    text = str(value).strip()
+    if isinstance(value, str) and _NUMBER.fullmatch(text) is None:
+        raise ValueError
+    return Decimal(text)
+
+
+def integer(text: str) -> int:
+    """Return the integer of a text. Raises ValueError, also for `1_000` and digits of other scripts."""
+    if INTEGER.fullmatch(text.strip()) is None:
+        raise ValueError
+    return int(text)
