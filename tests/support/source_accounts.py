@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import servers
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, inspect
 
 from exporters.maps.reading import MapText
 from exporters.sql.mapped.databases import SectionSources, kind_of, open_database
@@ -29,17 +29,32 @@ fields.id = { type = "integer", text = "Id." }
 """
 """A map of the table `orders`, whose column `who` names the account; further lines are of its dataset."""
 
+MADE = pytest.StashKey[dict[tuple[str, str | None], tuple[str, str]]]()
+"""Databases by kind and encoding."""
+
 
 def owner_and_reader(
     request: pytest.FixtureRequest, database: str, folder: Path, encoding: str | None = None
 ) -> tuple[str, str]:
-    """Make a database of this kind; in SQLite, which has no accounts, both addresses are the same.
+    """Return a database of this kind without tables, for its owner and for an account that can only read.
 
-    `encoding` is that of a database of PostgreSQL.
+    Tests one by one get the same database again, because making one takes longer than most of them. In SQLite, which
+    has no accounts, both addresses are the same. `encoding` is that of a database of PostgreSQL.
     """
     if database == "sqlite":
         url = f"sqlite:///{folder / 'shop.db'}"
         return url, url
+    if request.scope != "function":
+        return _made(request, database, encoding)
+    made = request.session.stash.setdefault(MADE, {})
+    if (database, encoding) in made:
+        _empty(made[database, encoding][0])
+    else:
+        made[database, encoding] = _made(request, database, encoding)
+    return made[database, encoding]
+
+
+def _made(request: pytest.FixtureRequest, database: str, encoding: str | None) -> tuple[str, str]:
     if database == "mysql":
         maria: servers.MariaDB = request.getfixturevalue("mariadb_server")
         name = maria.create_database()
@@ -50,6 +65,23 @@ def owner_and_reader(
         connection.execute(f"create role reader_{name} login")
         connection.execute(f"alter default privileges grant select on tables to reader_{name}")
     return server.url(name), server.url(name).replace("postgres@", f"reader_{name}@")
+
+
+def _empty(owner: str) -> None:
+    is_postgresql = owner.startswith("postgresql")
+    engine = create_engine(owner, connect_args={"client_encoding": "utf8"} if is_postgresql else {})
+    with engine.begin() as connection:
+        if is_postgresql:
+            statements = [
+                "drop schema public cascade",
+                "create schema public",
+                "grant usage on schema public to public",
+            ]
+        else:
+            statements = [f"drop table `{name}`" for name in inspect(connection).get_table_names()]
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
 
 
 def mapped_source(url: str, text: str) -> tuple[MappedExporter, Engine]:
