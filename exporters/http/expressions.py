@@ -50,7 +50,7 @@ class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library ha
             found = number(value)
         except (TypeError, ValueError):
             return None
-        is_whole = isinstance(value, int) or INTEGER.fullmatch(str(value).strip()) is not None
+        is_whole = isinstance(value, int) or bool(INTEGER.fullmatch(str(value).strip()))
         return int(value) if is_whole else found
 
     @functions.signature(ANY)  # type: ignore[untyped-decorator]  # as above
@@ -73,7 +73,7 @@ class MapFunctions(functions.Functions):  # type: ignore[misc]  # the library ha
     @functions.signature(TEXT)  # type: ignore[untyped-decorator]  # as above
     def _func_base64(self, text: str | None) -> str | None:
         """Return the text that is encoded as base64 of UTF-8."""
-        return None if text is None else from_base64(text).decode()
+        return from_base64(text).decode() if isinstance(text, str) else None
 
     @functions.signature(TEXT)  # type: ignore[untyped-decorator]  # as above
     def _func_md5(self, text: str | None) -> str | None:

@@ -158,14 +158,13 @@ class RequestLevel:
         items = self._items(raw, part, context)
         total = find(page.total, found.value) if page is not None and page.total is not None else None
         following = paging.following(page, place, found, raw, self._form.name)
-        is_whole = following is None and page is None
-        missing = self._missing(items, context) if is_whole else ()
+        missing = () if page else self._missing(items, context)  # a later page may give them
         return SourcePage(items, following, paging.size(total), missing)
 
     def _missing(self, items: Sequence[ListItem], context: WalkContext) -> Sequence[str]:
-        if self._maker is None:
-            return ()
-        return self._maker.missing(context.asked, [item.key.split(KEY_MARK) for item in items], context.record)
+        """Return the names of the records that were asked for by their ids and that no item is."""
+        keys = [item.key.split(KEY_MARK) for item in items]
+        return self._maker.missing(context.asked, keys, context.record) if self._maker else ()
 
     def _hooked(self, part: ListPart, place: JSON, context: WalkContext) -> SourcePage:
         assert self._hooks.pages is not None  # noqa: S101  # for the type checker: the caller has looked

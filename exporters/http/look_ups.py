@@ -54,7 +54,7 @@ def _hit(name: str, tenant: str | None, form: IdentityForm, item: Any, asked: As
     if form.tenant is not None:
         stated = find(form.tenant, item)
         found_at = matching.id_text(stated) or None
-        if found_at is None and stated not in (None, ""):
+        if stated not in (None, "") and not found_at:
             raise ValueError(f"{form.tenant}: a tenant is neither text nor integer")
     if asked.tenant not in {None, found_at}:
         return None

@@ -27,14 +27,15 @@ def is_same(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # any J
 
     A source may give a number without `+`: then all its digits must be those of the asked number, not its last digits.
     """
-    text = id_text(found)
-    if text is None:
-        return False
-    if text == asked or str(found) == asked or kind not in {EMAIL, PHONE}:
-        return asked in {text, str(found)}
-    if normal(kind, text) == normal(kind, asked):
+    text = id_text(found) or ""
+    if text and asked in {text, str(found)}:
         return True
-    return kind == PHONE and text.isascii() and text.isdigit() and f"+{text}" == phone(asked)
+    if not text or kind not in {EMAIL, PHONE}:
+        return False
+    has_only_digits = text.isascii() and text.isdigit()
+    return normal(kind, text) == normal(kind, asked) or (
+        kind == PHONE and has_only_digits and f"+{text}" == phone(asked)
+    )
 
 
 def id_text(value: Any) -> str | None:  # noqa: ANN401  # any JSON value
@@ -72,7 +73,7 @@ def verified(verify: Mapping[str, str], names: Names, items: Sequence[JSON]) -> 
 def _is_among(kind: str, asked: str, found: Any) -> bool:  # noqa: ANN401  # as above
     """Return whether a value is the asked identity, alone or in a list. Raises TypeError for what can be no id."""
     values = [one for one in (found if isinstance(found, list) else (found,)) if not isinstance(one, bool | NoneType)]
-    if any(id_text(one) is None for one in values):
+    if None in map(id_text, values):
         raise TypeError
     return any(is_same(kind, asked, one) for one in values)
 
@@ -89,7 +90,7 @@ def _applies(condition: KeepForm, found: list[Any], parent: Record) -> bool:
     filled = [value for value in found if value not in ("", None)]
     if condition.empty is not None:
         return condition.empty is not bool(filled)
-    wanted: Sequence[Any] = (condition.equals,) if condition.among is None else condition.among
+    wanted: Sequence[Any] = condition.among or (condition.equals,)
     if isinstance(condition.equals, str) and condition.equals.startswith(PARENT):
         wanted = (parent.get(condition.equals.removeprefix(PARENT)),)
     notations = frozenset[str]().union(*map(_notations, wanted))

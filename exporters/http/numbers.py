@@ -16,13 +16,13 @@ def number(value: Any) -> Decimal:  # noqa: ANN401  # any JSON value
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise TypeError
     text = str(value).strip()
-    if isinstance(value, str) and _NUMBER.fullmatch(text) is None:
+    if isinstance(value, str) and not _NUMBER.fullmatch(text):
         raise ValueError
     return Decimal(text)
 
 
 def integer(text: str) -> int:
     """Return the integer of a text. Raises ValueError, also for `1_000` and digits of other scripts."""
-    if INTEGER.fullmatch(text.strip()) is None:
+    if not INTEGER.fullmatch(text.strip()):
         raise ValueError
     return int(text)

@@ -11,4 +11,4 @@ _NO = re.compile(r"|false|f|no|n|off|null|none|[0:.TZ+ -]+", re.IGNORECASE)
 
 def says_yes(value: Any) -> bool:  # noqa: ANN401  # any JSON value
     """Return whether a value is true, or set; the texts "false", "no" and "0" are neither."""
-    return _NO.fullmatch(value.strip()) is None if isinstance(value, str) else bool(value)
+    return not _NO.fullmatch(value.strip()) if isinstance(value, str) else bool(value)
