@@ -145,9 +145,8 @@ class SqlChanges:
         if rows is None:
             return ()
         late = moment_of(source.changed)
-        query = (
-            select(*selected_keys(columns)).select_from(source.origin).where(rows, or_(late >= moment, late.is_(None)))
-        )
+        is_late = or_(late >= moment, late.is_(None))
+        query = select(*selected_keys(columns)).select_from(source.origin).where(rows, is_late)
         given = connection.execute(query.limit(limit + 1)).all()
         if len(given) > limit:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TypeAlias
@@ -113,15 +113,7 @@ def fill_crm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FillCrm
         owner, reader = owner_and_reader(request, database, tmp_path)
         made = create_engine(owner)
         opened.append(made)
-        with made.begin() as connection:
-            for statement in (
-                *(OWN_TYPES if database == "postgresql" else ()),
-                f"create table contacts (n integer primary key, id {of_id}, org {of_tenant}, email varchar(60))",
-                f"create table notes (n integer primary key, contact {of_id}, org {of_tenant})",
-                f"create table members (note integer, contact {of_id})",
-                *(f"insert into {row}" for row in _contacts_with_notes(ids, tenants)),
-            ):
-                connection.exec_driver_sql(statement)
+        _make_tables(made, of_id, of_id, of_tenant, _contacts_with_notes(ids, tenants))
         exporter, engine = mapped_source(reader, MAP)
         opened.append(engine)
         exporter.prepare()
@@ -130,6 +122,19 @@ def fill_crm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FillCrm
     yield fill
     for engine in opened:
         engine.dispose()
+
+
+def _make_tables(made: Engine, of_id: str, of_part: str, of_tenant: str, rows: Iterable[str]) -> None:
+    """Make the tables with columns of these types: of a contact's id, of what refers to it, and of the tenant."""
+    with made.begin() as connection:
+        for statement in (
+            *(OWN_TYPES if made.dialect.name == "postgresql" else ()),
+            f"create table contacts (n integer primary key, id {of_id}, org {of_tenant}, email varchar(60))",
+            f"create table notes (n integer primary key, contact {of_part}, org {of_tenant})",
+            f"create table members (note integer, contact {of_part})",
+            *(f"insert into {row}" for row in rows),
+        ):
+            connection.exec_driver_sql(statement)
 
 
 def _contacts_with_notes(ids: Sequence[str], tenants: Sequence[str]) -> Iterator[str]:
@@ -186,14 +191,7 @@ def test_texts_of_two_types_are_compared(
     """A step of a map leads from one to the other."""
     owner, reader = owner_and_reader(request, database, tmp_path)
     made = create_engine(owner)
-    with made.begin() as connection:
-        for statement in (
-            f"create table contacts (n integer primary key, id {of_id}, org varchar(20), email varchar(60))",
-            f"create table notes (n integer primary key, contact {of_part}, org varchar(20))",
-            f"create table members (note integer, contact {of_part})",
-            *(f"insert into {row}" for row in _contacts_with_notes(WORDS, WORDS)),
-        ):
-            connection.exec_driver_sql(statement)
+    _make_tables(made, of_id, of_part, "varchar(20)", _contacts_with_notes(WORDS, WORDS))
     exporter, engine = mapped_source(reader, MAP)
     exporter.prepare()
     assert row_numbers(exporter, sample_subject(SubjectKind.CONTACT, "c7", tenant="c8")) == [3, 13, 23]
