@@ -42,8 +42,8 @@ run: .venv/run.stamp ## the processes of the Procfile (web, worker, clock), on t
 test: .venv/dev.stamp programs judges ## all but those of gigabytes, on real servers that the tests start
 	$(PYTEST) -m "not system"
 
-test-fast: .venv/dev.stamp ## in a minute, without servers: the unit tests, and those of the house and of the documentation
-	$(PYTEST) -m "not system" -q tests/unit tests/test_*.py
+test-fast: .venv/dev.stamp ## in a minute, without servers: the quick unit tests, and those of the house and of the documentation
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile=fast -m "not system and not slow" -q tests/unit tests/test_*.py
 
 test-systems: PROGRAMS += $(SYSTEM_PROGRAMS)
 test-systems: .venv/dev.stamp programs judges $(LIVE)/installed.stamp ## those of gigabytes and minutes, and more random examples; 11 GB of disk

@@ -49,6 +49,7 @@ signature(httpx.get).parameters["timeout"].default.read = 60.0
 set_hypothesis_home_dir(".cache/hypothesis")
 # Real servers and a shared machine make single examples slow: slow examples are allowed.
 settings.register_profile("default", max_examples=USUAL, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("default"), max_examples=USUAL // 5)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("system", settings.get_profile("default"), max_examples=10 * USUAL)
 settings.load_profile("ci" if os.environ.get("CI") else "default")

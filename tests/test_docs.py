@@ -51,6 +51,7 @@ NOUNS = (
 )
 
 
+@pytest.mark.slow
 def test_the_command_line_page_is_what_help_prints() -> None:
     """docs/cli.md has every command with every option, word for word; `make docs` writes it."""
     # In a process of its own: click keeps a command's help option as its first user in this process wanted it.
@@ -61,6 +62,7 @@ def test_the_command_line_page_is_what_help_prints() -> None:
     assert cli_reference.PAGE.read_text() == made.stdout
 
 
+@pytest.mark.slow
 def test_the_manual_page_is_what_help_prints() -> None:
     """docs/man/portability.1 has every command with every option; `make docs` writes it."""
     # As above.
@@ -81,6 +83,7 @@ def test_the_manual_page_is_well_formed() -> None:
     assert all(context.command_path in shown.stdout for context in cli_reference.commands())
 
 
+@pytest.mark.slow
 def test_every_command_takes_dir_and_json() -> None:
     """The page promises `--dir` and `--json` for every command, so every command has them."""
     lacking = [
@@ -148,6 +151,7 @@ def test_the_state_tables_are_the_states() -> None:
     assert [row["state"] for row in table(DOCS / "transfers.md", "state")] == list(TransferState)
 
 
+@pytest.mark.slow
 def test_the_metrics_table_is_what_is_measured(tmp_path: Path) -> None:
     """docs/metrics.md has every metric by the name that Prometheus gives it, type and labels; none is left over."""
     engine = open_engine(f"sqlite:///{tmp_path}/control.sqlite")

@@ -13,6 +13,8 @@ import repository
 from packaging.requirements import Requirement
 from repository import PACKAGES, ROOT
 
+pytestmark = pytest.mark.slow
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 

@@ -93,6 +93,8 @@ def _explained() -> Iterator[str]:
 def _named(marks: Iterable[ast.expr]) -> Iterator[str]:
     """Points that `pytest.mark.requirement(...)` names, above a test or for all of a module."""
     for mark in marks:
+        if isinstance(mark, ast.List):
+            yield from _named(mark.elts)
         if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute) and mark.func.attr == MARK:
             yield from (str(one.value) for one in mark.args if isinstance(one, ast.Constant))
 

@@ -119,6 +119,7 @@ def test_a_bad_url_in_a_setting_is_reported_without_it(run: Run, name: str, monk
     assert "hunter2" not in done.output
 
 
+@pytest.mark.slow
 def test_a_wish_that_the_state_does_not_allow(run: Run, tmp_path: Path) -> None:
     """A ready export cannot be cancelled, and one that is not ready cannot be fetched."""
     made = world(tmp_path, {"made": MadeUpExporter([])})
@@ -180,6 +181,7 @@ def test_two_plugins_of_one_name_stop_every_command_that_needs_them(run: Run, ar
     assert "hint: uninstall one" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_real_process_ends_the_same_way(tmp_path: Path, as_json: bool) -> None:
     """The installed command: exit code and streams as above, and no traceback."""
@@ -194,6 +196,7 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path, as_json: bool) -> None
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -229,6 +232,7 @@ def test_an_argument_in_another_encoding_is_refused(tmp_path: Path, as_json: boo
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "nearest"),
     [
@@ -249,6 +253,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(words: list[str], nearest: 
     assert nearest in error["message"]
 
 
+@pytest.mark.slow
 def test_the_shell_completes_commands() -> None:
     """What docs/cli.md says of completion: the shell is given the commands that begin with what was typed."""
     typed = {"_PORTABILITY_COMPLETE": "bash_complete", "COMP_WORDS": "portability keys re", "COMP_CWORD": "2"}

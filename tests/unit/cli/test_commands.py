@@ -39,6 +39,7 @@ def test_help_lists_every_command_below_its_topic(run: Run) -> None:
     assert len(COMMANDS) == sum(map(len, TOPICS.values()))
 
 
+@pytest.mark.slow
 def test_the_list_says_what_each_command_says_itself() -> None:
     """The list repeats the first sentence of each command's help, so that it imports none of them."""
     for names in TOPICS.values():
@@ -95,6 +96,7 @@ def test_the_actor_is_in_the_audit_log(run: Run, made: World) -> None:
         assert [event["actor"] for event in audit.events(connection)][-1] == "staff:jane"
 
 
+@pytest.mark.slow
 def test_a_ready_export_is_shown_fetched_and_verified(run: Run, made: World) -> None:
     """What `fetch` copies is what storage holds, mode 0600, and `verify` needs no more than the folder."""
     identifier = made.request()
@@ -111,6 +113,7 @@ def test_a_ready_export_is_shown_fetched_and_verified(run: Run, made: World) -> 
         assert audit.events(connection, export_id=identifier)[-1]["action"] == "export.fetched"
 
 
+@pytest.mark.slow
 def test_fetching_again_continues_where_it_stopped(run: Run, made: World) -> None:
     """A complete volume is not copied again; an incomplete one is completed; a corrupted part is discarded."""
     identifier = made.request()
@@ -133,6 +136,7 @@ def test_fetching_again_continues_where_it_stopped(run: Run, made: World) -> Non
     assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_an_archive_that_does_not_verify_is_exit_code_1(run: Run, made: World) -> None:
     """Its faults are in the answer, each by its code."""
     identifier = made.request()

@@ -38,6 +38,7 @@ def refused(done: Result, code: str, *words: str) -> None:
     assert "usr_jane" not in done.output
 
 
+@pytest.mark.slow
 def test_an_erasure_from_looking_to_the_end(run: Run, made: World) -> None:
     """A dry run changes nothing; then it is done at once, attested, and reported without any person's id."""
     identifier = made.request("user:usr_jane")
@@ -71,6 +72,7 @@ def test_what_runs_is_refused_or_cancelled(run: Run, made: World) -> None:
     refused(run("holds", "add", *JANE, *WHY), "erasure_running")
 
 
+@pytest.mark.slow
 def test_holds(run: Run, made: World) -> None:
     """Added, listed by pseudonym, released; while one is active nothing is erased or attempted."""
     made.request("user:usr_jane")

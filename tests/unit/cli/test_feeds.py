@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import feeding
+import pytest
 from click.testing import Result
 from factories import World, things
 from feeding import KeyedMadeUpExporter
@@ -15,6 +16,8 @@ from sqlalchemy import select
 
 from portability.database import models
 from portability.database.engine import reading
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., Result]
 ASKED = ("--profile", "access", "--subject", "user:usr_1", "--format", "jsonl")

@@ -25,6 +25,7 @@ def made(made: World) -> World:
     return made
 
 
+@pytest.mark.slow
 def test_an_officer_sees_how_a_person_was_found(made: World, run: Run) -> None:
     """A table with values for people; numbers for machines; an event with the pseudonym before any source is asked."""
     shown = run("identities", "user:usr_1").stdout

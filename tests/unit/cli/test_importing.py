@@ -16,6 +16,8 @@ from cryptography.fernet import Fernet
 
 from cli.main import main
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent.parent.parent / "golden" / "portability-1"
 CASES = {case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text())}
 SWITCH = [str(GOLDEN / name) for name in CASES["switch of a tenant in two volumes"]["volumes"]]

@@ -18,6 +18,8 @@ from cli.main import main
 from cli.new_plugin import KINDS
 from portability import plugins
 
+pytestmark = pytest.mark.slow
+
 PASSED = re.compile(r"^([1-9]\d*) passed", re.MULTILINE)
 NAMES = {"python": "help_desk_exporter", "http": "help_desk_map", "sql": "help_desk_map"}
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def portability(
     *arguments: str, folder: Path, stdout: str | None = None, buffered: bool = True

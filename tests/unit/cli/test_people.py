@@ -21,6 +21,8 @@ from portability.requests.approvals import Cause
 from portability.requests.policy import Actor
 from portability.trust import audit
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Result]
 
 

@@ -17,6 +17,8 @@ from going_back import Backups, journal_of
 
 from cli import journal_check
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Result]
 
 

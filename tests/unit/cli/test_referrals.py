@@ -13,6 +13,8 @@ from factories import World
 from portability.database.engine import writing
 from portability.requests import exports, referrals
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Result]
 
 

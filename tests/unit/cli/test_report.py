@@ -13,6 +13,8 @@ from click.testing import Result
 from factories import World
 from report_rows import EARLIER, fill_report, month_ago
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Result]
 AT = datetime.now(UTC)
 PERIOD = ("--first", month_ago(EARLIER, AT))

@@ -13,6 +13,8 @@ from portability.api import Identity
 from portability.database.engine import writing
 from portability.requests import exports, reviews
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Result]
 
 

@@ -170,6 +170,7 @@ def test_an_own_notice_register_has_no_part_of_the_built_in_one(
     assert "missing_value: recipients" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_deployment_of_its_own_exports_end_to_end(
     run: Run, declare: Declare, tmp_path: Path, packages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

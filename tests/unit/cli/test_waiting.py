@@ -126,6 +126,7 @@ def test_a_source_of_which_nothing_can_be_read_ends_the_wait(
     assert f"the source of crm/contacts {seen} [timeout]" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workers")
 def test_a_source_that_fails_after_others_were_read_is_waited_for(
     run: Run, made: World, monkeypatch: pytest.MonkeyPatch

@@ -271,6 +271,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.slow
 @example({"recordings": [{"bytes": False, "channels": True, "seconds": True}]})
 @given(st.fixed_dictionaries({}, optional={f.name: ANYTHING for f in DATASET.fields if f.type is FieldType.OBJECT}))
 def test_any_shape_gives_a_valid_document(changed: dict[str, Any]) -> None:

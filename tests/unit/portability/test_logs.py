@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import orjson
+import pytest
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import logging, structlog

@@ -15,6 +15,8 @@ from feeding import KeyedMadeUpExporter
 from portability.locale import values
 from worker.write import changes
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_feed_delivers_changes_and_tombstones(tmp_path: Path) -> None:
     """The second archive has the changed and the new record, and a tombstone of each record that is gone."""

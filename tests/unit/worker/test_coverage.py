@@ -19,6 +19,8 @@ from portability.database import models
 from portability.database.engine import now, reading, writing
 from worker.export import advance
 
+pytestmark = pytest.mark.slow
+
 COMPLETE = {"own": "complete", "processor": "none"}
 PARTIAL = {"own": "partial", "processor": "none"}
 

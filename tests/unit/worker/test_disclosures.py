@@ -19,6 +19,8 @@ from portability.errors import DatabaseUnavailable
 from worker import export
 from worker.close.commit import apply_commit
 
+pytestmark = pytest.mark.slow
+
 TO = Field("sent_to", FieldType.STRING, "Who received it.", Provenance.OBSERVED)
 ON = Field("sent_on", FieldType.DATETIME, "When it was sent, in UTC.", Provenance.OBSERVED)
 PARCELS = replace(dataset("parcels", Role.CONTROLLER, TO, ON), disclosures=DisclosureFields("sent_to", "sent_on"))

@@ -14,6 +14,8 @@ from gap_sources import LackingSource, delivered_files, delivered_records, lacks
 from portability.api import Field, FieldType, Gap, Provenance, Role
 from worker.export import advance
 
+pytestmark = pytest.mark.slow
+
 
 def exported(tmp_path: Path, source: LackingSource, **settings: Any) -> tuple[World, str]:
     made = world_of(tmp_path, source, **settings)

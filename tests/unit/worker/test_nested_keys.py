@@ -184,6 +184,7 @@ def test_a_key_about_another_person_is_marked_and_texts_are_masked(tmp_path: Pat
     assert export_json(paths)["complete"] is True
 
 
+@pytest.mark.slow
 def test_a_retry_delivers_what_was_declared_meanwhile(tmp_path: Path) -> None:
     """A retry alone closes nothing; after the declaration the records are delivered again and the gap is closed."""
     rows: list[Any] = [{"id": str(n), "text": "x", "custom": {"loyalty": n, "shoe": n}} for n in range(5)]

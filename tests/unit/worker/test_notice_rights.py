@@ -10,6 +10,8 @@ import pytest
 from archives import members
 from factories import MadeUpExporter, described, things, world
 
+pytestmark = pytest.mark.slow
+
 REGIMES = """
 [ccpa]
 countries = ["US"]

@@ -23,6 +23,8 @@ from portability.sources import PlatformSources
 from worker import export, prepare
 from worker.claim import fenced_writes
 
+pytestmark = pytest.mark.slow
+
 
 def incident_counts(made: World) -> dict[str, int]:
     return {row["kind"]: row["count"] for row in incidents.counted(made.engine)}

@@ -24,6 +24,8 @@ from portability.requests import approvals
 from portability.requests.policy import Actor
 from worker import export
 
+pytestmark = pytest.mark.slow
+
 
 class Knowing(MadeUpExporter):
     """A source that knows the user usr_1 alone."""

@@ -22,6 +22,8 @@ from portability.trust import keys
 from worker import export
 from worker.claim import claims
 
+pytestmark = pytest.mark.slow
+
 BRANDED = ("README.html", "notice.html", "viewer/style.css", "viewer/data/export.js")
 
 

@@ -49,6 +49,7 @@ def test_an_unknown_subject_waits_for_a_person(tmp_path: Path) -> None:
     assert (view["outcome"], made.stored_keys()) == (None, [])
 
 
+@pytest.mark.slow
 def test_a_person_may_answer_that_nothing_was_found(tmp_path: Path) -> None:
     """Approved, the archive says that no source knows the subject: it is not complete, and not "nothing stored"."""
     made = world_of(tmp_path, KnowingSource([]))

@@ -22,6 +22,8 @@ from portability.requests import retries, slices
 from portability.storage.local import LocalStorage
 from worker.export import advance
 
+pytestmark = pytest.mark.slow
+
 
 def retry_gaps(made: World, identifier: str) -> int:
     with writing(made.engine) as connection:

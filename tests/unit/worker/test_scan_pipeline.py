@@ -21,7 +21,7 @@ from portability.law.profiles import Profile
 from portability.requests import approvals, retries
 from portability.requests.policy import Actor
 
-pytestmark = pytest.mark.requirement("R22")
+pytestmark = [pytest.mark.requirement("R22"), pytest.mark.slow]
 CARD, NIK = "4111 1111 1111 1111", "3578080102030001"
 MARKED = "[masked:card-number:1111]"
 WITH_MORE = dataset(

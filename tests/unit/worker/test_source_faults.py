@@ -21,6 +21,8 @@ from worker import export
 from worker.claim import lease
 from worker.claim.lease import Drain
 
+pytestmark = pytest.mark.slow
+
 LIMIT_SECONDS = 0.3
 
 

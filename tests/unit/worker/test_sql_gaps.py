@@ -19,6 +19,8 @@ from portability.database.engine import open_engine
 from portability.testing import MemoryFiles
 from receiver.binding.target import ImportTarget
 
+pytestmark = pytest.mark.slow
+
 CALL = "call-con_1-0"
 
 

@@ -32,6 +32,8 @@ from portability.feeds import feeds
 from worker.read import changed
 from worker.write import changes
 
+pytestmark = pytest.mark.slow
+
 FEED, PART = models.feed, models.feed_part
 
 

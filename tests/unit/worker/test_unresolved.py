@@ -33,6 +33,8 @@ from portability.database.engine import writing
 from portability.requests import instructions, retries
 from worker.export import advance
 
+pytestmark = pytest.mark.slow
+
 FAULTS: Mapping[str, tuple[str, bool]] = {
     "raises": ("exporter_fault", False),
     "exits": ("exporter_fault", False),

@@ -75,6 +75,7 @@ def test_other_scripts_are_letters(name: str) -> None:
     assert sorted(letters) in (sorted("".join(line.split())) for line in text_of(found).splitlines())
 
 
+@pytest.mark.slow
 def test_a_letter_without_a_font_is_a_box() -> None:
     """A code that Unicode has not assigned is in no font: it keeps its place, and a sentence says what the box is."""
     found = text_of(made("Ann \u0378 Lee"))
@@ -83,6 +84,7 @@ def test_a_letter_without_a_font_is_a_box() -> None:
     assert "A box stands" not in text_of(made())
 
 
+@pytest.mark.slow
 def test_the_longest_summary_has_two_pages() -> None:
     """Every reason, forty kinds, long words everywhere."""
     lines = [

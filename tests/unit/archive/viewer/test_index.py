@@ -12,6 +12,8 @@ from archive.viewer.entries import Sums, sums, talk_entries
 from archive.viewer.index import DamagedIndex, ViewerIndex
 from portability.api import Dataset, Record
 
+pytestmark = pytest.mark.slow
+
 CONVERSATIONS, MESSAGES = BUILT_IN["chats"][:2]
 CALLS = BUILT_IN["calls"][0]
 HOME = "e-001"

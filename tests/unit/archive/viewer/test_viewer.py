@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from judges.programs import program
@@ -24,6 +25,8 @@ from portability.law.omissions import OmissionReason
 from portability.locale import SOURCE, languages, translated
 from portability.metrics import gap_reasons
 from portability.requests.states import DatasetState
+
+pytestmark = pytest.mark.slow
 
 STATIC = Path(viewer.__file__).parent / "static"
 NASTY = "</script><script>window.pwned=1</script>'\\\n\r\0\u2028\u2029\ufeff${7*7}{{7*7}}<!--"

@@ -23,6 +23,8 @@ from archive.write import load
 from archive.write.volume import Volume
 from portability.api import Dataset, Field, FieldType, Provenance, Role
 
+pytestmark = pytest.mark.slow
+
 SAMPLED = 20_480
 """Values from which DuckDB infers the type of a column."""
 ROWS = SAMPLED + 20

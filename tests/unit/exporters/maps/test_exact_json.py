@@ -49,6 +49,7 @@ def test_a_name_twice_is_refused(text: str) -> None:
 NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
 
 
+@pytest.mark.slow
 @given(st.lists(NUMBERS))
 def test_no_number_is_changed(numbers: list[str]) -> None:
     """Whatever is exported for a number, read with all digits, is the number that the source has written."""
@@ -66,6 +67,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON_VALUES, st.booleans())
 def test_what_is_written_is_read(value: Any, is_ascii: bool) -> None:
     """Doubles with all their digits, names and texts with quotes: everything comes back."""

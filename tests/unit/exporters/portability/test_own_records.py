@@ -54,6 +54,7 @@ def test_every_table_is_exported_or_withheld_with_a_reason(table: Table) -> None
     assert len(WITHHELD_TABLES.get(table.name, "a reason that a reader understands")) > 20
 
 
+@pytest.mark.slow
 def test_the_contract_of_exporters_is_kept(made: World, own: OwnRecords) -> None:
     """The public contract suite, with a row in every dataset of a person."""
     request_with_everything(made)
@@ -62,6 +63,7 @@ def test_the_contract_of_exporters_is_kept(made: World, own: OwnRecords) -> None
     assert empty == ["instructions"]
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("R1")
 def test_rows_are_of_one_subject(made: World, own: OwnRecords) -> None:
     """Another person, and a contact with the same identifier at a tenant, get none of Jane's rows."""

@@ -148,6 +148,7 @@ def test_each_member_of_staff_sits_apart() -> None:
     }
 
 
+@pytest.mark.slow
 def test_names_of_others_stand_apart_from_the_parties(filled_platform: Engine) -> None:
     """The host treats whole fields: an id of staff or a name is nowhere else in the record."""
     for name in ("calls", "chats"):

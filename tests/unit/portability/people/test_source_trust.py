@@ -161,6 +161,7 @@ def test_what_is_not_trusted_leads_nowhere() -> None:
     assert needed(exporters, ["calls"], trust).keys() == {"calls", "crm", "account"}
 
 
+@pytest.mark.slow
 def test_an_export_has_no_row_by_an_address_that_its_source_does_not_trust(tmp_path: Path) -> None:
     """Two sources select by e-mail address; the one that declares whom it trusts gives no row for the other address."""
     at = {"usr_1": of_kind("email", "mail")}

@@ -115,6 +115,7 @@ def test_kind_tenant_and_id_do_not_run_into_each_other(made: World) -> None:
     assert len(refs) == len(named)
 
 
+@pytest.mark.slow
 def test_ids_of_exports_tell_nothing(made: World) -> None:
     """Random, 120 bits, and fit for object keys: no counting, no guessing."""
     ids = [made.request(f"user:usr_{n}") for n in range(20)]

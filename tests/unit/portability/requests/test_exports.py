@@ -15,6 +15,8 @@ from portability.requests import exports, slices
 from portability.requests.states import EXPORTS, OPEN, ExportState
 from portability.trust import audit
 
+pytestmark = pytest.mark.slow
+
 ACTOR = "operator:test"
 
 

@@ -11,6 +11,8 @@ import repository
 from one_writer import STATEFUL
 from repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 WRITER = "portability/requests/transition.py"
 ELSEWHERE = {
     "portability/requests/acceptance.py:export": "an accepted request begins as `queued`",

@@ -92,6 +92,7 @@ def test_the_store_id_stays(storage: LocalStorage) -> None:
     assert list(storage.list()) == []
 
 
+@pytest.mark.slow
 def test_neighbours_do_not_disturb_each_other(storage: LocalStorage) -> None:
     """Uploads, aborts and deletes in one folder at the same time: empty folders come and go, and no upload fails."""
 

@@ -73,12 +73,14 @@ def with_booleans_as_integers(_dataset: Dataset, _number: int, record: Record) -
     return {**record, "boolean": bool(boolean)} if isinstance(boolean, int) else record
 
 
+@pytest.mark.slow
 def test_a_sound_format_passes() -> None:
     """A format that keeps its promises passes, with and without a way to read it back; it may give all at once."""
     check_format(TextLines())
     check_format(TextLines(block_bytes=1 << 60), decode=decode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
@@ -135,6 +137,7 @@ def test_documents_that_share_state_are_found() -> None:
         check_format(Sharing())
 
 
+@pytest.mark.slow
 def test_what_reads_back_otherwise_is_found() -> None:
     """With a way to read a document back, each value must be what it was."""
     rounded = TextLines(line=lambda values: as_line({**values, "number": str(values.get("number"))}))

@@ -13,6 +13,8 @@ from portability.api import ObjectMissing, Storage, StorageError, StorageRefused
 from portability.storage.local import LocalStorage
 from portability.testing import check_storage
 
+pytestmark = pytest.mark.slow
+
 PART_BYTES = 1 << 20
 
 

@@ -46,6 +46,7 @@ def party() -> KitParty:
     return KitParty(issuer, *keys[1:])
 
 
+@pytest.mark.slow
 def test_the_vectors_are_made_by_their_program(tmp_path: Path) -> None:
     """The program writes each file again, byte for byte; SHA256SUMS has all of them."""
     subprocess.run([sys.executable, FOLDER / "make_vectors.py", tmp_path], check=True)
@@ -163,6 +164,7 @@ def heading_exists(section: str) -> bool:
     return anchor in made
 
 
+@pytest.mark.slow
 def test_the_receiver_in_node_says_what_the_vectors_say() -> None:
     """A receiver that shares no code with this software accepts and refuses the same, with the same codes."""
     command = [program("node", package="nodejs"), "--test", str(FOLDER / "receiver" / "check-vectors.mjs")]

@@ -404,6 +404,7 @@ def test_records_of_requests_are_reported_as_left_out() -> None:
     assert [*archive_import.left("portability", "forms", None, frozenset({"text/vcard"}))] == [], "copies of records"
 
 
+@pytest.mark.slow
 def test_an_older_revision_does_not_replace_a_newer_one(tmp_path: Path) -> None:
     """It is refused until the import of the newer revision is undone; an import of the same revision is repeated."""
 

@@ -23,6 +23,8 @@ from receiver.importer.report import ImportReport
 from receiver.ledger.merge import OnConflict
 from receiver.ledger.tables import FEED
 
+pytestmark = pytest.mark.slow
+
 TARGET = ImportTarget(tenant="ten_here")
 MORE = (
     Field("tenant_id", FieldType.STRING, "The company.", Provenance.PROVIDED),

@@ -151,6 +151,7 @@ def test_a_signed_bomb_meets_the_bound(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RATIO", "MOST_BYTES"])
 def test_a_signed_bomb_is_refused_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Seen: 1.6 MB became 1.57 GB. The ratio of the whole archive and its size are bounded; a caller can allow more."""

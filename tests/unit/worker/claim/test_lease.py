@@ -16,6 +16,8 @@ from worker.claim.claims import Claim
 from worker.claim.heartbeat import process_heartbeat
 from worker.claim.lease import Drain, Lease
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:

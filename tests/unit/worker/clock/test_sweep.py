@@ -16,6 +16,8 @@ from portability.storage.s3.bucket import S3Storage
 from worker.clock.sweep import SweepReport, sweep
 from worker.write import object_keys
 
+pytestmark = pytest.mark.slow
+
 FOLDER = "archives"
 
 

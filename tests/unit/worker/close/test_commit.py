@@ -22,6 +22,8 @@ from portability.requests import retries
 from worker.claim import fenced_writes
 from worker.export import advance
 
+pytestmark = pytest.mark.slow
+
 LAST_WRITES: Mapping[str, Mapping[str, Any]] = {
     # What the transaction writes last, by what follows the volume, and where such a volume comes from.
     "settle": {"volume_bytes": 65_536},

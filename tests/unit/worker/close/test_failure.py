@@ -34,6 +34,8 @@ from worker.claim.lease import Drain
 from worker.close import failure
 from worker.export import advance
 
+pytestmark = pytest.mark.slow
+
 
 def error_code(made: World, identifier: str) -> str | None:
     error = made.view(identifier)["error"]

@@ -18,6 +18,8 @@ from portability.database import models
 from portability.database.engine import writing
 from portability.requests import retries
 
+pytestmark = pytest.mark.slow
+
 
 def stored(made: World, number: int) -> Path:
     return made.folder / "archives" / str(volume_row(made, number)["object_key"])

@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 
 from archive.summary.pdf import Typesetter, TypesettingFailed
 
+pytestmark = pytest.mark.slow
+
 
 def closed(folder: Path) -> dict[str, bytes]:
     """The members of an archive of five records."""

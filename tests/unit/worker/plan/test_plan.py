@@ -124,6 +124,7 @@ SUBJECTS = {
 EVERYBODYS = [Order(tenant, None, None) for tenant in ("ten_1", "ten_2")]
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("R3")
 @settings(max_examples=60)
 @given(st.sampled_from(Profile), st.sampled_from(SubjectKind), st.sets(st.sampled_from(sorted(notice.load().datasets))))

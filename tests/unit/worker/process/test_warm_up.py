@@ -20,6 +20,8 @@ from portability.storage.local import LocalStorage
 from worker.process.synthetic_subjects import PROFILES
 from worker.process.warm_up import warm_process
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _unfrozen() -> Iterator[None]:

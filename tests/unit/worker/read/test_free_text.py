@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from worker.read.free_text import FreeText
 
+pytestmark = pytest.mark.slow
+
 OWN = FreeText.of(["con_1", "Ana@Example.org", "+6281200000001", "+49 30 901820204"])
 NO_ONE = FreeText.of([])
 M = "[redacted:other-address]"

@@ -178,6 +178,7 @@ def test_names_of_files_and_gaps_are_looked_through(screen: Screen) -> None:
     assert len(long.reason) == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("media_type", ["text/plain", "text/csv; charset=utf-8", "application/json", "image/svg+xml"])
 @pytest.mark.parametrize("size", [1, 7, 1000, 1 << 20])
 def test_files_of_text_are_reported(screen: Screen, media_type: str, size: int) -> None:
@@ -289,6 +290,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:12])
 @pytest.mark.timeout(20)
 def test_hostile_text_takes_no_longer_than_its_length_is_worth(screen: Screen, text: str) -> None:

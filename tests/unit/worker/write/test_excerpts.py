@@ -64,6 +64,7 @@ def test_the_first_records_are_kept_as_json_lines(made: tuple[Dataset, list[Reco
     assert b"".join(kept + b"\n" for kept in only(excerpts, of).lines) == expected
 
 
+@pytest.mark.slow
 @given(datasets_with_records(), st.lists(st.sampled_from(["a.wav", "b.wav", None]), max_size=3))
 def test_thawing_gives_what_was_frozen(made: tuple[Dataset, list[Record]], files: list[str | None]) -> None:
     """Excerpts of an earlier volume continue in the next one as if the volume had not ended."""

@@ -21,6 +21,8 @@ from portability.errors import VolumeFault
 from worker.write import forms
 from worker.write.forms import VolumeForms
 
+pytestmark = pytest.mark.slow
+
 CARD = "4111 1111 1111 1111"
 
 

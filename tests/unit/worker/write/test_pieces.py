@@ -175,6 +175,7 @@ class JsonArray:
         yield orjson.dumps(list(records))
 
 
+@pytest.mark.slow
 def test_a_format_that_does_not_stream_gets_bounded_pieces() -> None:
     """No piece exceeds its bound by more than one batch: 400,000 records of 56 bytes are 22 pieces, not one."""
     batch_records, bound_bytes = 1_000, 1 << 20

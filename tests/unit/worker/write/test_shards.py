@@ -133,6 +133,7 @@ def test_the_parts_of_a_conversation_count_where_they_are() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_record_of_every_volume_and_slice_is_in_one_shard(tmp_path: Path) -> None:
     """Four slices, many volumes: the page of the last volume knows the shards of all, each signed with its volume."""
     made = world_of(tmp_path, CutExporter(large_things(600)), slice_bytes=65_536, slices_max=4, volume_bytes=65_536)
@@ -143,6 +144,7 @@ def test_every_record_of_every_volume_and_slice_is_in_one_shard(tmp_path: Path) 
     assert [Path(key).suffix for key in made.archive_keys()] == [".zip"] * len(paths)
 
 
+@pytest.mark.slow
 def test_a_retry_adds_its_shards_to_those_of_the_revision_before(tmp_path: Path) -> None:
     """A corrected record is in a shard that replaces it; the others are still reached."""
     source = source_of(9, no_text={"thing_4"})
