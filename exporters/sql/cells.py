@@ -105,7 +105,7 @@ def _numbers(joined: str, count: int) -> Cells:
     if any(letter in joined for letter in "eNI"):  # an exponent, NaN, Infinity
         finite = converted(FieldType.NUMBER, values)
         return Cells(finite, list(map(_json, finite)))
-    if any(len(cell) >= LONG_DIGITS and "." not in cell for cell in cells):
+    if any(len(cell.lstrip("-")) >= LONG_DIGITS and "." not in cell for cell in cells):
         raise NotJoined  # an integer that no double may represent
     # The shortest digits are the same everywhere; only integers have two notations.
     return Cells(values, [cell if "." in cell else f"{cell}.0" for cell in cells])

@@ -19,7 +19,9 @@ NULL = "no value"
 FLOATS = st.floats().map(
     lambda f: {math.inf: "Infinity", -math.inf: "-Infinity"}.get(f, "NaN" if math.isnan(f) else repr(f))
 )
-WHOLE = st.integers(-(10**14), 10**14).map(str) | st.sampled_from(["0", "-0", "1e+15", "1e-05", "123456789012345.6"])
+WHOLE = st.integers(-(10**14), 10**14).map(str) | st.sampled_from(
+    ["0", "-0", "1e+15", "1e-05", "123456789012345.6", str(-(10**14))]
+)
 SECONDS = st.datetimes(timezones=st.just(UTC)).map(lambda t: t.replace(microsecond=0).isoformat(" ")[:-3])
 FRACTIONS = st.datetimes(timezones=st.just(UTC)).filter(lambda t: t.microsecond > 0).map(as_postgresql_writes)
 ODD_TIMES = st.sampled_from(
