@@ -94,6 +94,12 @@ def test_times_as_postgresql_writes_them(seconds: st.SearchStrategy[str], data: 
     assert list(found.values) == [CONVERTERS[FieldType.DATETIME](time) for time in column]
 
 
+@pytest.mark.parametrize("cell", ["100000000000000", "-100000000000000", "-999999999999999"])
+def test_a_whole_number_of_fifteen_digits_is_converted(cell: str) -> None:
+    """A double represents each of them; the sign is not a digit."""
+    assert list(cells(FieldType.NUMBER, cell, 1, NULL).values) == [float(cell)]
+
+
 def test_a_missing_or_additional_cell_is_noticed() -> None:
     """A separator within a value, or a NULL that was left out, makes another number of cells."""
     for count in (1, 3):
