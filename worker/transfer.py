@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, literal, select, update
 
 from portability.api.errors import PortabilityError
 from portability.database import history, incidents, leases, models
@@ -210,7 +210,8 @@ def _withdraw_abandoned(context: WorkerContext, claim: TransferClaim) -> None:
     """
     begun = (
         COPY.c.transfer_id == claim.transfer_id,
-        COPY.c.state == VolumeState.WRITING,
+        # Written into the statement: only so an index of unfinished copies serves each plan of the server.
+        COPY.c.state == literal(str(VolumeState.WRITING), literal_execute=True),
         COPY.c.token.is_distinct_from(claim.row["token"]),
     )
     with reading(context.engine) as connection:

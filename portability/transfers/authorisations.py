@@ -32,7 +32,7 @@ from portability.requests.transition import end_transfers
 from portability.transfers import recipients
 from portability.trust import audit
 
-TABLE = models.authorisation
+TABLE, USES = models.authorisation, (models.transfer, models.feed)
 UNTIL_MAX = timedelta(days=366)
 EVIDENCE_MAX = 200
 NOTICE_SECONDS = 86_400
@@ -72,6 +72,9 @@ def give(
 ) -> str:
     """Record an authorisation and return its id; without `until` it is for one transfer.
 
+    Of a request that is sent twice one authorisation is made: the second returns the id of the first, as long as no
+    transfer and no feed has begun under it.
+
     `needs_confirmation`: whether the subject confirms what another person records, as far as the settings require it.
     `dpop_jkt`: the thumbprint of the key that the recipient fetches with (RFC 9449, 6.1); None: it is sent to it.
 
@@ -81,15 +84,15 @@ def give(
     _check_end(until)
     subject_locks.exclude_erasure(connection, whom)
     to = recipients.approved(connection, recipient)
-    authorisation_id, is_once = f"aut_{secrets.token_hex(10)}", not until
-    named = {"subject_kind": kind, "subject_id": identifier, "tenant": owner}
     values: dict[str, Any] = {
-        **named,
-        "id": authorisation_id,
+        "id": f"aut_{secrets.token_hex(10)}",
+        "subject_kind": kind,
+        "subject_id": identifier,
+        "tenant": owner,
         "recipient_id": to["id"],
         "subject_ref": subjects.pairwise_ref(connection, *whom),
         "datasets": _scope(to, datasets, exporters),
-        "once": is_once,
+        "once": until is None,
         "expires_at": until,
         "evidence": _evidence(actor, evidence),
         "dpop_jkt": dpop_jkt,
@@ -97,15 +100,31 @@ def give(
         "created_identity": actor.identity,
         "created_at": now(),
     }
+    return _twin(connection, values) or _record(connection, values, actor, needs_confirmation=needs_confirmation)
+
+
+def _record(connection: Connection, values: Mapping[str, Any], actor: Actor, *, needs_confirmation: bool) -> str:
+    authorisation_id = str(values["id"])
     is_confirmed = actor.role in THEMSELVES or not needs_confirmation
     confirmation = {"confirmed_by": str(actor), "confirmed_at": now()} if is_confirmed else {}
     connection.execute(insert(TABLE).values(**values, **confirmation))
     message = MessageKind.CONSENT_GIVEN if is_confirmed else MessageKind.CONSENT_ASKED
-    outbox.queue_consent(connection, message, authorisation_id, kind)
-    answered = {"once": is_once, "confirmed": is_confirmed}
-    detail: audit.Detail = {"authorisation": authorisation_id, "recipient": to["id"], **answered}
+    outbox.queue_consent(connection, message, authorisation_id, values["subject_kind"])
+    answered = {"once": values["once"], "confirmed": is_confirmed}
+    detail: audit.Detail = {"authorisation": authorisation_id, "recipient": values["recipient_id"], **answered}
     audit.record(connection, "authorisation.given", actor=str(actor), detail=detail)
     return authorisation_id
+
+
+def _twin(connection: Connection, values: Mapping[str, Any]) -> str | None:
+    """Return the id of an authorisation that differs from a new one in its id alone, and that nothing uses yet."""
+    if values["dpop_jkt"]:
+        return None  # the recipient gets a code for each consent
+    compared = values.keys() - {"id", "created_at"}
+    begun = (select(table.c.id).where(table.c.authorisation_id == TABLE.c.id).exists() for table in USES)
+    query = select(TABLE).where(TABLE.c.subject_ref == values["subject_ref"], lasting(), *(~use for use in begun))
+    rows = connection.execute(query).mappings()
+    return next((row["id"] for row in rows if all(row[name] == values[name] for name in compared)), None)
 
 
 def _scope(to: Mapping[Any, Any], datasets: Sequence[str], exporters: Collection[str] | None) -> list[str]:
@@ -220,14 +239,24 @@ def get(connection: Connection, authorisation_id: str) -> RowMapping:
     return row
 
 
+def shown(connection: Connection, authorisation_id: str) -> RowMapping:
+    """Return an authorisation as `of` does. Raises UnknownAuthorisation."""
+    get(connection, authorisation_id)
+    (row,) = _named(connection, TABLE.c.id == authorisation_id)
+    return row
+
+
 def of(connection: Connection, subject_ref: str | None = None) -> Sequence[RowMapping]:
     """Return all authorisations of a subject, or of all, the newest first, also ended; with `recipient`'s name."""
+    return _named(connection, *([TABLE.c.subject_ref == subject_ref] if subject_ref else []))
+
+
+def _named(connection: Connection, *conditions: ColumnElement[bool]) -> Sequence[RowMapping]:
     named = models.recipient.c.name.label("recipient"), models.recipient.c.domain.label("domain")
     found = standing().label("stands"), confirmed().label("confirmed")
     query = select(TABLE, *named, *found).join(models.recipient, models.recipient.c.id == TABLE.c.recipient_id)
-    if subject_ref is not None:
-        query = query.where(TABLE.c.subject_ref == subject_ref)
-    return connection.execute(query.order_by(TABLE.c.created_at.desc(), TABLE.c.id)).mappings().all()
+    query = query.where(*conditions).order_by(TABLE.c.created_at.desc(), TABLE.c.id)
+    return connection.execute(query).mappings().all()
 
 
 def standing() -> ColumnElement[bool]:
@@ -260,51 +289,6 @@ def lasting() -> ColumnElement[bool]:
     unused = or_(TABLE.c.once.is_(False), TABLE.c.used_at.is_(None))
     lasts = or_(TABLE.c.expires_at.is_(None), TABLE.c.expires_at > now())
     return and_(TABLE.c.revoked_at.is_(None), unused, lasts)
-
-
-def covering(
-    connection: Connection, export: Mapping[Any, Any], recipient: Mapping[Any, Any], only: str | None = None
-) -> RowMapping:
-    """Return the newest active authorisation to send an export's data to a recipient, or `only` the one with an id.
-
-    Raises: NotAuthorised.
-    """
-    matching = (
-        TABLE.c.recipient_id == recipient["id"],
-        TABLE.c.subject_kind == export["subject_kind"],
-        TABLE.c.subject_id == export["subject_id"],
-        TABLE.c.tenant.is_not_distinct_from(export["tenant"]),
-        *([TABLE.c.id == only] if only else []),
-    )
-    query = select(TABLE).where(*matching, standing()).order_by(TABLE.c.created_at.desc(), TABLE.c.id)
-    found = connection.execute(query).mappings().all()
-    if not found:
-        if connection.scalar(select(TABLE.c.id).where(*matching, lasting()).limit(1)):
-            hint = "the person confirms it on their page; or a colleague countersigns it, and 24 hours pass"
-            raise NotAuthorised("the subject has not confirmed the authorisation that was recorded", hint=hint)
-        raise NotAuthorised("the subject has not authorised a transfer to this recipient")
-    wanted = holdings(connection, export["id"])
-    lacking = [too_much(row, recipient, wanted) for row in found]
-    for row, names in zip(found, lacking, strict=True):
-        if not names:
-            return row
-    raise NotAuthorised(f"the export contains data that is not authorised for this recipient: {', '.join(lacking[0])}")
-
-
-def too_much(
-    authorisation: Mapping[Any, Any], recipient: Mapping[Any, Any], wanted: Sequence[tuple[str, str]]
-) -> list[str]:
-    """Return the datasets that may not be sent: not authorised, or not for this recipient."""
-    scopes = (authorisation["datasets"], recipient["datasets"])
-    return [f"{e}/{d}" for e, d in wanted if not all(recipients.covers(scope, e, d) for scope in scopes)]
-
-
-def holdings(connection: Connection, export_id: str) -> Sequence[tuple[str, str]]:
-    """Return the datasets of which an export contains data."""
-    ledger = models.ledger
-    has_data = or_(ledger.c.records > 0, ledger.c.files > 0)
-    query = select(ledger.c.exporter, ledger.c.dataset).where(ledger.c.export_id == export_id, has_data)
-    return [(row.exporter, row.dataset) for row in connection.execute(query.order_by(ledger.c.ordinal))]
 
 
 def view(row: Mapping[Any, Any]) -> dict[str, JSON]:

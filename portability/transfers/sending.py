@@ -40,7 +40,7 @@ from portability.requests.states import (
 )
 from portability.requests.transition import end_transfers, transition_transfer
 from portability.settings import Settings
-from portability.transfers import authorisations, recipients, statement
+from portability.transfers import authorisations, authorised_data, recipients, statement
 from portability.trust import audit, keys
 from portability.trust.signing import TRANSFER_TYPE, sign
 
@@ -113,7 +113,7 @@ def start(
     living = (TABLE.c.export_id == export_id, TABLE.c.recipient_id == to["id"], TABLE.c.state.in_(TRANSFERS_LIVE))
     if connection.scalar(select(TABLE.c.id).where(*living)) is not None:
         raise WrongState(f"export {export_id} is already being sent to this recipient")
-    consent = authorisations.covering(connection, row, to, consent_id)
+    consent = authorised_data.covering(connection, row, to, consent_id)
     transfer_id = f"trf_{secrets.token_hex(10)}"
     is_held = needs_human(to, settings.country)
     values: dict[str, Any] = {
@@ -156,7 +156,7 @@ def offer(connection: Connection, settings: Settings, transfer: Mapping[Any, Any
     export = exports.get(connection, transfer["export_id"])
     to = recipients.approved(connection, transfer["recipient_id"])
     consent = authorisations.get(connection, transfer["authorisation_id"])
-    beyond = authorisations.too_much(consent, to, authorisations.holdings(connection, export["id"]))
+    beyond = authorised_data.too_much(consent, to, authorised_data.holdings(connection, export["id"]))
     present = datetime.now(UTC)
     is_over = consent["expires_at"] is not None and consent["expires_at"] <= present
     if beyond or is_over or consent["revoked_at"] is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,53 @@ def test_a_consent_that_has_ended_is_not_confirmed(made: World, other: Provider,
         with pytest.raises(WrongState, match="has ended"):
             authorisations.confirm(connection, given, actor=OWNER)
         assert "consent_given" not in connection.scalars(select(message.c.kind)).all()
+
+
+def test_a_consent_that_is_sent_twice_is_one(made: World, other: Provider) -> None:
+    """A client repeats what it has got no answer to: who revokes the one authorisation then has revoked all of it."""
+    whom, until = other.recipient, datetime.now(UTC) + timedelta(days=30)
+    once, lasting = authorised(made, whom), authorised(made, whom, until=until)
+    recorded = authorised(made, whom, actor=OFFICER, evidence="T-1")
+
+    assert (authorised(made, whom), authorised(made, whom, until=until)) == (once, lasting)
+    assert authorised(made, whom, actor=OFFICER, evidence="T-1") == recorded
+    assert len({once, lasting, recorded}) == 3
+    with reading(made.engine) as connection:
+        actions = [event["action"] for event in audit.events(connection)]
+        kinds = connection.scalars(select(models.notification.c.kind)).all()
+    assert actions.count("authorisation.given") == 3
+    assert sorted(kinds) == ["consent_asked", "consent_given", "consent_given"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"datasets": ["calls/things"]},
+        {"until": datetime.now(UTC) + timedelta(days=60)},
+        {"actor": OFFICER, "evidence": "T-2"},
+        {"actor": Actor("officer", "otto"), "evidence": "T-1"},
+        {"subject": "user:usr_2", "actor": Actor("subject", "usr_2")},
+        {"dpop_jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"},
+    ],
+    ids="-".join,
+)
+def test_another_consent_is_another_authorisation(made: World, other: Provider, more: dict[str, Any]) -> None:
+    """Of other data, another end, person, evidence, key or subject."""
+    before = [authorised(made, other.recipient), authorised(made, other.recipient, actor=OFFICER, evidence="T-1")]
+
+    assert authorised(made, other.recipient, **more) not in before
+
+
+def test_a_consent_that_has_begun_or_ended_is_given_anew(made: World, other: Provider) -> None:
+    """After its transfer has begun, or it was revoked, the same words allow one more transfer."""
+    export_id = ready(made)
+    used = authorised(made, other.recipient)
+    started(made, export_id, other.recipient)
+    fresh = authorised(made, other.recipient)
+    with writing(made.engine) as connection:
+        authorisations.revoke(connection, fresh, actor=str(OWNER))
+
+    assert len({used, fresh, authorised(made, other.recipient)}) == 3
 
 
 def test_a_row_of_an_earlier_release(made: World, other: Provider) -> None:

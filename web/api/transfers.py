@@ -136,7 +136,7 @@ def authorise(place: CurrentContext, login: Caller, given: AuthorisationBody) ->
             exporters=place.exporters,
             needs_confirmation=place.settings.needs_approvals,
         )
-        (row,) = (row for row in authorisations.of(connection) if row["id"] == authorisation_id)
+        row = authorisations.shown(connection, authorisation_id)
     return json_answer(authorisations.view(row), 201)
 
 
@@ -151,7 +151,7 @@ def confirm(place: CurrentContext, login: Caller, authorisation_id: GivenId) -> 
     with place.writing() as connection:
         actor = own_authorisation(place, login, connection, authorisation_id)
         authorisations.confirm(connection, authorisation_id, actor=actor)
-        (row,) = (row for row in authorisations.of(connection) if row["id"] == authorisation_id)
+        row = authorisations.shown(connection, authorisation_id)
     return json_answer(authorisations.view(row))
 
 
@@ -168,7 +168,7 @@ def countersign(
     with place.writing() as connection:
         actor = own_authorisation(place, login, connection, authorisation_id, Action.COUNTERSIGN)
         authorisations.countersign(connection, authorisation_id, document=seen.document, actor=actor)
-        (row,) = (row for row in authorisations.of(connection) if row["id"] == authorisation_id)
+        row = authorisations.shown(connection, authorisation_id)
     return json_answer(authorisations.view(row))
 
 

@@ -17,7 +17,7 @@ from portability.people import subject_locks, subjects
 from portability.requests import exports
 from portability.requests.policy import Action
 from portability.requests.states import TRANSFERS_LIVE, ExportState
-from portability.transfers import authorisations, recipients, sending
+from portability.transfers import authorisations, authorised_data, recipients, sending
 from web import rendering
 from web.auth import LoggedIn, OurForm, permit
 from web.context import CurrentContext
@@ -132,7 +132,7 @@ def _shown(connection: Connection, row: RowMapping) -> dict[str, Any]:
 
 
 def _parts(connection: Connection, export_id: str) -> list[str]:
-    return [f"{exporter}/{dataset}" for exporter, dataset in authorisations.holdings(connection, export_id)]
+    return [f"{exporter}/{dataset}" for exporter, dataset in authorised_data.holdings(connection, export_id)]
 
 
 def _awaits(row: RowMapping) -> bool:

@@ -100,6 +100,7 @@ transfer = Table(
     Column("not_before", UtcTime, comment="back-off"),
     Column("woken_at", UtcTime, comment="last wake-up sent"),
     Index(None, "export_id"),
+    Index(None, "authorisation_id"),
     Index(None, "state"),
 )
 
