@@ -47,7 +47,7 @@ TARGET = 1 / 1.6
 ACCEPTING = "from bench.intake import work; work()"
 COMPUTING = "from bench.intake import compute; compute()"
 CHAINING = "from bench.intake import chain; chain()"
-STATEMENTS = 13
+STATEMENTS = 9
 """Of one accepted request: as often a process waits for the database."""
 
 

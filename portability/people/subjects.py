@@ -35,6 +35,8 @@ _LETTERS = {
 }
 """What an error says about the characters of an id; of a tenant or not."""
 
+SALT = "portability_pairwise_salt"
+"""The deployment's salt among what is known of a connection."""
 REF_PREFIX = "sub_"
 """The beginning of each pseudonym."""
 
@@ -88,13 +90,28 @@ def pairwise_ref(connection: Connection, kind: str, identifier: str, tenant: str
     digest = _digest(connection, kind, identifier, tenant)
     if known := connection.scalar(select(REF.c.ref).where(REF.c.digest == digest)):
         return str(known)
-    fresh = REF_PREFIX + base64.b32encode(secrets.token_bytes(20)).decode()[:26].lower()
     if connection.get_execution_options().get("portability_reading"):
-        return fresh
-    inserted = _insert(connection)(REF).values(digest=digest, ref=fresh).on_conflict_do_nothing()
-    if connection.scalar(inserted.returning(REF.c.ref)) is not None:
-        return fresh
-    return str(connection.execute(select(REF.c.ref).where(REF.c.digest == digest)).scalar_one())
+        return _fresh_ref()
+    return _assign(connection, digest)[0]
+
+
+def assign_ref(connection: Connection, kind: str, identifier: str, tenant: str | None) -> tuple[str, bool]:
+    """Return the same pseudonym, and whether it is new: then nothing in this deployment refers to it yet.
+
+    For a subject without one this is a statement less; for others one more.
+    """
+    return _assign(connection, _digest(connection, kind, identifier, tenant))
+
+
+def _assign(connection: Connection, digest: str) -> tuple[str, bool]:
+    inserted = _insert(connection)(REF).values(digest=digest, ref=_fresh_ref()).on_conflict_do_nothing()
+    if (assigned := connection.scalar(inserted.returning(REF.c.ref))) is not None:
+        return str(assigned), True
+    return str(connection.execute(select(REF.c.ref).where(REF.c.digest == digest)).scalar_one()), False
+
+
+def _fresh_ref() -> str:
+    return REF_PREFIX + base64.b32encode(secrets.token_bytes(20)).decode()[:26].lower()
 
 
 def ref_row(connection: Connection, kind: str, identifier: str, tenant: str | None) -> Mapping[str, str] | None:
@@ -124,6 +141,12 @@ def _insert(connection: Connection) -> Callable[[Table], postgresql.Insert | sql
 
 
 def _digest(connection: Connection, kind: str, identifier: str, tenant: str | None) -> str:
-    salt = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
     named = "\0".join((kind, tenant or "", identifier)).encode()
-    return hmac.new(bytes.fromhex(salt), named, hashlib.sha256).hexdigest()
+    return hmac.new(bytes.fromhex(_salt(connection)), named, hashlib.sha256).hexdigest()
+
+
+def _salt(connection: Connection) -> str:
+    """Return the deployment's salt. It never changes, so a connection to the database reads it once."""
+    if SALT not in connection.info:
+        connection.info[SALT] = connection.execute(select(models.deployment.c.pairwise_salt)).scalar_one()
+    return str(connection.info[SALT])

@@ -138,16 +138,16 @@ def accept(
     """
     # Locked, so that of two simultaneous requests the second sees the first one's row.
     subject_locks.exclude_erasure(connection, whom := (request.subject_kind, request.subject_id, request.tenant))
-    ref = subjects.pairwise_ref(connection, *whom)
+    ref, is_first = subjects.assign_ref(connection, *whom)
     if actor.role == ActorRole.SUBJECT and whom == (SubjectKind.USER, actor.id, None):
         by = str(replace(actor, ref=ref))  # already known: the audit log would look it up again
     else:
         by = str(actor)
-    ongoing = _ongoing(connection, request, ref)
+    ongoing = () if is_first else _ongoing(connection, request, ref)
     if (same := _twin(ongoing, request)) is not None:
         audit.record(connection, "request.repeated", actor=by, export_id=same)
         return same, False
-    if per_month is not None and _ready_in_a_month(connection, ref) >= per_month:
+    if per_month is not None and not is_first and _ready_in_a_month(connection, ref) >= per_month:
         raise TooManyExports(f"limit reached: {per_month} exports of this subject became ready in {MONTH_DAYS} days")
     if open_max and len(ongoing) >= open_max:
         raise TooManyExports(f"limit reached: {open_max} requests of this subject are open")
