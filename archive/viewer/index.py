@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
+from weakref import finalize
 
 import orjson
 
@@ -83,6 +84,7 @@ class ViewerIndex:
     def __init__(self) -> None:
         # A database without a name is a temporary file, which SQLite deletes when it is closed.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        finalize(self, self._database.close)  # pages are made from it while they are written: nothing else ends it
         self._database.executescript(_SCHEMA)
 
     def add(

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -18,17 +20,11 @@ pytestmark = pytest.mark.slow
 PART_BYTES = 1 << 20
 
 
-class Altered:
-    """A folder whose members a test replaces: each replacement breaks one rule of the contract."""
-
-    def __init__(self, folder: Path, members: dict[str, Callable[..., Any]]) -> None:
-        self.sound = LocalStorage(folder)
-        self._members = members
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self._members:
-            return lambda *args, **kwargs: self._members[name](self.sound, *args, **kwargs)
-        return getattr(self.sound, name)
+def altered(folder: Path, member: str, broken: Callable[..., Any]) -> Storage:
+    """A folder of which one member breaks one rule of the contract."""
+    sound = LocalStorage(folder)
+    members = {name: getattr(sound, name) for name in dir(sound) if not name.startswith("_")}
+    return cast("Storage", SimpleNamespace(**members | {member: partial(broken, sound)}))
 
 
 class AlteredUpload:
@@ -162,4 +158,4 @@ def leaving_a_trace(storage: Storage) -> None:
 def test_a_contract_violation_is_found(tmp_path: Path, member: str, broken: Callable[..., Any], promise: str) -> None:
     """The error says which promise is broken."""
     with pytest.raises(AssertionError, match=promise):
-        check_storage(lambda: Altered(tmp_path, {member: broken}), part_bytes=PART_BYTES)
+        check_storage(lambda: altered(tmp_path, member, broken), part_bytes=PART_BYTES)
