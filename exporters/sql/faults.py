@@ -80,8 +80,8 @@ def _begun(connection: Connection, *, single: bool) -> Iterator[None]:
     with connection.begin():
         # A plug-in's own engine may not set them.
         if is_postgresql:
-            if not connection.get_execution_options().get(sessions.SETS_TIMES):
-                sessions.set_times(connection)
+            if not connection.get_execution_options().get(sessions.SETS_FORMS):
+                sessions.set_forms(connection)
             sessions.set_settings(connection)
         yield
 
