@@ -7,8 +7,9 @@ from itertools import islice
 from typing import TypeAlias
 
 import pytest
+import servers
 from source_accounts import ROWS, mapped_source, owner_and_reader
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 
 from portability.api import JSON, Selection, SubjectKind
 from portability.testing import sample_subject
@@ -50,6 +51,36 @@ SETTINGS = (
     "DateStyle = 'German, DMY'",
     "TimeZone = 'Asia/Jakarta'",
     "quote_all_identifiers = on",
+)
+MARIADB_MAP = (
+    ROWS.replace('column = "who", identities = ["user_id"]', 'column = "code", identities = ["code"]')
+    + """
+fields.names = { type = "string", text = "Value." }
+fields.moment = { type = "datetime", text = "Value." }
+order = ["code", "id"]
+where = [{ column = "note", equals = "" }]
+[[identity]]
+table = "accounts"
+from = "user_id"
+column = "who"
+value = "code"
+gives = "code"
+verified = true
+"""
+)
+CODES = 20
+BACKSLASHED = r"a\\''nn"
+"""The id of the person as a statement of MariaDB writes it."""
+MARIADB_SETTINGS = (
+    "sql_select_limit = 10",
+    "sql_mode = 'PAD_CHAR_TO_FULL_LENGTH'",
+    "sql_mode = 'EMPTY_STRING_IS_NULL'",
+    "sql_mode = 'ANSI'",
+    "sql_mode = 'NO_BACKSLASH_ESCAPES'",
+    "group_concat_max_len = 4",
+    "sql_quote_show_create = 0",
+    "time_zone = '+07:00'",
+    "tx_isolation = 'READ-UNCOMMITTED'",
 )
 OpenSource: TypeAlias = Callable[[str], list[dict[str, JSON]]]
 
@@ -109,3 +140,61 @@ def test_settings_of_an_account_change_no_value(read_with: OpenSource, setting: 
             "moment": "2026-01-02T01:04:05.500000Z",
         }
     assert (records[0]["written"], records[-1]["written"]) == ("100.00000095367432", "100.00123977661133")
+
+
+@pytest.fixture(scope="module")
+def view_of_mariadb(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A person with many codes, and a row for each: the address for its owner, and for an account that only reads."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path_factory.mktemp("shop"))
+    made = create_engine(owner)
+    grouped = "select id, code, note, group_concat(code, '; ', code) as names, at as moment from bought group by id"
+    with made.begin() as connection:
+        for statement in (
+            "create table accounts (code char(8) primary key, who varchar(20) not null)",
+            "create table bought (id integer primary key, code char(8) not null, note text not null, at timestamp(6))",
+            f"create view orders as {grouped}",
+            "set time_zone = '+00:00'",
+        ):
+            connection.exec_driver_sql(statement)
+        for number in range(CODES):
+            account = f"'c{number:03}', '{BACKSLASHED}'"
+            connection.exec_driver_sql(f"insert into accounts values ({account})")  # noqa: S608  # of this test alone
+            row = f"{number}, 'c{number:03}', '', '2026-01-02 03:04:05.5'"
+            connection.exec_driver_sql(f"insert into bought values ({row})")  # noqa: S608  # of this test alone
+    made.dispose()
+    return owner, reader
+
+
+@pytest.fixture
+def deleting(view_of_mariadb: tuple[str, str]) -> Iterator[Connection]:
+    """Another transaction of the database, which is never committed."""
+    engine = create_engine(view_of_mariadb[0])
+    with engine.connect() as connection:
+        connection.exec_driver_sql("delete from bought where id < 5")
+        yield connection
+        connection.rollback()
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("deleting")
+@pytest.mark.parametrize("setting", MARIADB_SETTINGS)
+def test_settings_of_mariadb_change_no_value(
+    mariadb_server: servers.MariaDB, view_of_mariadb: tuple[str, str], setting: str
+) -> None:
+    """Every row and every look-up arrives whole, whatever sessions of MariaDB have by default."""
+    exporter, engine = mapped_source(view_of_mariadb[1], MARIADB_MAP)
+    person = sample_subject(SubjectKind.USER, r"a\'nn")
+    mariadb_server.execute(f'set global init_connect = "set session {setting}"')
+    try:
+        codes = exporter.identities(person)
+        subject = sample_subject(SubjectKind.USER, "ann", *codes)
+        batches = list(exporter.export(subject, exporter.datasets[0], Selection()))
+    finally:
+        mariadb_server.execute("set global init_connect = ''")
+        engine.dispose()
+
+    assert [(one.value, one.verified) for one in codes] == [(f"c{number:03}", True) for number in range(CODES)]
+    assert [record for batch in batches for record in batch.records] == [
+        {"id": number, "names": f"c{number:03}; c{number:03}", "moment": "2026-01-02T03:04:05.500000Z"}
+        for number in range(CODES)
+    ]
