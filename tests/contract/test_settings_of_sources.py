@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -198,3 +199,33 @@ def test_settings_of_mariadb_change_no_value(
         {"id": number, "names": f"c{number:03}; c{number:03}", "moment": "2026-01-02T03:04:05.500000Z"}
         for number in range(CODES)
     ]
+
+
+@pytest.mark.parametrize("setting", ["max_sort_length = 1024", "max_sort_length = 64, sort_buffer_size = 32768"])
+def test_long_keys_are_compared_whole(
+    request: pytest.FixtureRequest, tmp_path: Path, mariadb_server: servers.MariaDB, setting: str
+) -> None:
+    """Each row arrives once if keys differ only after the first bytes, by which MariaDB sorts on its own."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path)
+    made = create_engine(owner)
+    with made.begin() as connection:
+        texts = "name text not null, folder text not null, path text not null"
+        statement = f"create table orders (id integer not null, who varchar(20), {texts}, unique (name, folder, path))"
+        connection.exec_driver_sql(statement)
+        long = f"repeat('d', 1100), 'x', concat(repeat('p', 1100), lpad(7 * seq mod {COUNT}, 6, '0'))"
+        rows = f"select seq, 'ann', {long} from seq_1_to_{COUNT}"  # noqa: S608  # of this test alone
+        connection.exec_driver_sql(f"insert into orders {rows}")
+    made.dispose()
+    fields = "\n".join(f'fields.{name} = {{ text = "Text." }}' for name in ("name", "folder", "path"))
+    key = 'key = ["name", "folder", "path"]'
+    exporter, engine = mapped_source(reader, f"{ROWS}{fields}\n{key}")
+    mariadb_server.execute(f'set global init_connect = "set session {setting}"')
+    try:
+        batches = list(islice(exporter.export(ANN, exporter.datasets[0], Selection()), BATCHES_MAX))
+    finally:
+        mariadb_server.execute("set global init_connect = ''")
+        engine.dispose()
+
+    assert sorted(str(record["id"]) for batch in batches for record in batch.records) == sorted(
+        str(number) for number in range(1, COUNT + 1)
+    )

@@ -25,11 +25,16 @@ DRIVERS: Mapping[str, tuple[str, str]] = {
 }
 """By the backend that a URL names: the kind of database, and the driver that reads it."""
 CONNECT_SECONDS = 10
+SORTED_BYTES = 16_384
+"""Bytes of a text of the order by which MariaDB sorts; its default is 1024."""
 SETTINGS_MYSQL = (
     "time_zone = '+00:00'",  # TIMESTAMP is given in the zone of the session
     "sql_select_limit = 18446744073709551615",  # of rows: the others would be missing without an error
     "group_concat_max_len = 4294967295",  # of bytes of such a column of a view
     "sql_quote_show_create = 1",  # the library reads names in quotes
+    # Of keys that begin with the same bytes it would sort only these: rows would be missing, others come twice.
+    f"max_sort_length = {SORTED_BYTES}",
+    "sort_buffer_size = GREATEST(@@SESSION.sort_buffer_size, 2097152)",  # room for several such keys
 )
 """Settings of a session with MariaDB or MySQL, whatever the server has by default."""
 REPLICA_POSTGRESQL = text(
