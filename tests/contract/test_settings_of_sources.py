@@ -9,10 +9,13 @@ from typing import TypeAlias
 
 import pytest
 import servers
+from psycopg.errors import IdleInTransactionSessionTimeout
 from source_accounts import ROWS, mapped_source, owner_and_reader
 from sqlalchemy import Connection, Engine, create_engine
 
+from exporters.sql.faults import source_error
 from portability.api import JSON, Selection, SubjectKind
+from portability.api.errors import SourceUnavailable
 from portability.testing import sample_subject
 
 ANN = sample_subject(SubjectKind.USER, "ann")
@@ -229,3 +232,10 @@ def test_long_keys_are_compared_whole(
     assert sorted(str(record["id"]) for batch in batches for record in batch.records) == sorted(
         str(number) for number in range(1, COUNT + 1)
     )
+
+
+def test_a_time_limit_of_a_transaction_passes() -> None:
+    """The limit of an account for a transaction ends a session: the export is retried, and nothing is refused."""
+    ended = source_error(IdleInTransactionSessionTimeout(), "orders")
+    assert isinstance(ended, SourceUnavailable)
+    assert str(ended) == "orders: the database does not answer (IdleInTransactionSessionTimeout 25P03)"
