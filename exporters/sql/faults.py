@@ -18,8 +18,9 @@ from portability.api.errors import SourceError, SourceRefused, SourceUnavailable
 from portability.database import sessions
 from portability.database.engine import READING
 
-# Classes of PostgreSQL's SQLSTATE (appendix A): connection, resources, operator intervention, system, rollback.
-PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "55")
+# Classes of PostgreSQL's SQLSTATE (appendix A): connection, resources, operator intervention, system, rollback; and the
+# time limits of a transaction.
+PASSING_SQLSTATES = ("08", "53", "57", "58", "40", "55", "25P03", "25P04")
 ABOUT_VALUES = frozenset({"22P02", "22003", "22P05"})
 """An id in a form that the database cannot read, such as a text as a UUID; a number that is too large; letters that the
 encoding of the database does not have."""
@@ -80,8 +81,8 @@ def _begun(connection: Connection, *, single: bool) -> Iterator[None]:
     with connection.begin():
         # A plug-in's own engine may not set them.
         if is_postgresql:
-            if not connection.get_execution_options().get(sessions.SETS_TIMES):
-                sessions.set_times(connection)
+            if not connection.get_execution_options().get(sessions.SETS_FORMS):
+                sessions.set_forms(connection)
             sessions.set_settings(connection)
         yield
 

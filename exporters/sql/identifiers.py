@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    Dialect,
     Enum,
     Float,
     Integer,
@@ -109,7 +110,7 @@ def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement
         same = and_(same, cast(column, Text).in_(values))  # the first ignores blanks at the end, and can use an index
     if not all(isinstance(value, str) for value in values) or isinstance(kind, Uuid):
         return same
-    return same_bytes(same, as_bytes(column).in_([value.encode() for value in values]))
+    return same_bytes(same, as_bytes(column).in_(values))
 
 
 def names_any(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
@@ -124,17 +125,31 @@ def written(column: ColumnElement[Any]) -> ColumnElement[str]:
     return column if is_text else cast(column, Text)
 
 
-class as_bytes(FunctionElement[bytes]):  # noqa: N801  # named like an SQL function
-    """The bytes of a text in UTF-8, where `same_bytes` compares them."""
+class ComparedBytes(TypeDecorator[str]):
+    """A text as a parameter beside `as_bytes`: its bytes in UTF-8, on SQLite the text itself."""
 
-    type = LargeBinary()
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else LargeBinary())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ANN401  # what the driver takes
+        return value if value is None or dialect.name == "sqlite" else value.encode()
+
+
+class as_bytes(FunctionElement[str]):  # noqa: N801  # named like an SQL function
+    """The bytes of a text, where `same_bytes` compares them: in UTF-8, on SQLite in the encoding of the database."""
+
+    type = ComparedBytes()
     name = "as_bytes"
     inherit_cache = True
 
 
 @compiles(as_bytes, "sqlite")
 def _as_bytes_sqlite(element: as_bytes, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
-    return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
+    # As a BLOB a text of a database in UTF-16 would have other bytes than the parameter.
+    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT) COLLATE BINARY"
 
 
 @compiles(as_bytes, "mysql", "mariadb")

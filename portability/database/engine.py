@@ -159,9 +159,9 @@ def open_engine(url: str, *, read_only: bool = False, prepared: bool | None = No
     if postgresql:
         event.listen(engine, "connect", sessions.limit_preparation(prepared=prepared))
         if read_only:
-            event.listen(engine, "begin", sessions.set_times)
+            event.listen(engine, "begin", sessions.set_forms)
         if prepared is not False:  # False is the setting for a pooler
-            event.listen(engine, "connect", sessions.keep_times if read_only else sessions.plan_for_few_rows)
+            event.listen(engine, "connect", sessions.keep_forms if read_only else sessions.plan_for_few_rows)
     else:
         event.listen(engine, "connect", partial(_configure_sqlite, READ_ONLY_SQLITE if read_only else WRITABLE_SQLITE))
         event.listen(engine, "begin", partial(_begin_sqlite, read_only=read_only))

@@ -17,14 +17,25 @@ from psycopg.sql import quote
 from sqlalchemy import Connection, func, select, true
 from sqlalchemy.pool import ConnectionPoolEntry
 
-SETS_TIMES = "portability_sets_times"
-READ_ONLY = {"postgresql_readonly": True, SETS_TIMES: True}
-"""Execution options of an engine whose transactions begin with BEGIN READ ONLY and with TIMES."""
-TIMES = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
-"""Settings of a transaction that reads another system: in which form it writes times as text."""
-KEEPS_TIMES = "portability_keeps_times"
-"""Noted for a connection whose session has TIMES: its transactions need not set them."""
-SINGLE = f"SET TRANSACTION READ ONLY; {TIMES}; "
+SETS_FORMS = "portability_sets_forms"
+READ_ONLY = {"postgresql_readonly": True, SETS_FORMS: True}
+"""Execution options of an engine whose transactions begin with BEGIN READ ONLY and with FORMS."""
+FORMS = "; ".join(
+    f"SET LOCAL {setting}"
+    for setting in (
+        "TimeZone = 'UTC'",
+        "DateStyle = 'ISO'",
+        "IntervalStyle = 'postgres'",
+        "extra_float_digits = 3",  # with fewer digits a key is not that of its row, and rows after it are left out
+        "bytea_output = 'hex'",
+        "quote_all_identifiers = off",  # else the catalogue quotes the names of types
+    )
+)
+"""Settings of a transaction that reads another system: in which form it writes values as text, whatever the server, the
+database or the role has by default."""
+KEEPS_FORMS = "portability_keeps_forms"
+"""Noted for a connection whose session has FORMS: its transactions need not set them."""
+SINGLE = f"SET TRANSACTION READ ONLY; {FORMS}; "
 """Before a single statement of the same message: PostgreSQL runs all statements of a message as one transaction."""
 PLANNING = "SET jit = off; SET max_parallel_workers_per_gather = 0"
 """Settings of a session with the control database, whose statements read a few rows of large tables.
@@ -93,18 +104,18 @@ def set_settings(connection: Connection) -> None:
         connection.execute(select(*(func.set_config(name, value, true()) for name, value in settings.items())))
 
 
-def set_times(connection: Connection) -> None:
-    """Set how the beginning transaction writes times; a single statement without BEGIN has them in its message."""
+def set_forms(connection: Connection) -> None:
+    """Set how the beginning transaction writes values; a single statement without BEGIN has them in its message."""
     is_single = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-    if not is_single and not connection.info.get(KEEPS_TIMES):
-        connection.exec_driver_sql(TIMES)
+    if not is_single and not connection.info.get(KEEPS_FORMS):
+        connection.exec_driver_sql(FORMS)
 
 
-def keep_times(driver: Driver[Any], record: ConnectionPoolEntry) -> None:
-    """Set for a new connection how all its transactions write times, unless it is one to a pooler."""
+def keep_forms(driver: Driver[Any], record: ConnectionPoolEntry) -> None:
+    """Set for a new connection how all its transactions write values, unless it is one to a pooler."""
     if not is_behind_pooler(driver):
-        answer = driver.pgconn.exec_(TIMES.replace("SET LOCAL", "SET").encode())
-        record.info[KEEPS_TIMES] = answer.status == ExecStatus.COMMAND_OK
+        answer = driver.pgconn.exec_(FORMS.replace("SET LOCAL", "SET").encode())
+        record.info[KEEPS_FORMS] = answer.status == ExecStatus.COMMAND_OK
 
 
 def plan_for_few_rows(driver: Driver[Any], _record: object) -> None:

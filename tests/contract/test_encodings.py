@@ -27,6 +27,7 @@ ADDRESS, TEXT = "j\u00fcrgen@mail.example", "Gr\u00fc\u00dfe \u00a7"
 ReadTexts: TypeAlias = Callable[[str, str], tuple[list[JSON], list[JSON], Collection[tuple[JSON, ...]]]]
 """Returns the texts of both people, and the keys that the table stores."""
 COLUMNS = ("latin1", "cp1250", "utf16", "ucs2", "utf8mb3", "utf8mb4", "latin1 collate latin1_bin")
+SQLITE = ("UTF-8", "UTF-16le", "UTF-16be")
 DATABASES = ("UTF8", "LATIN1", "WIN1252", "SQL_ASCII")
 PERSON = sample_subject(SubjectKind.USER, "usr_1", Identity("account", "email", ADDRESS, verified=True))
 OTHER = sample_subject(SubjectKind.USER, "usr_2", Identity("account", "email", "jurgen@mail.example", verified=True))
@@ -42,6 +43,8 @@ def read_texts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReadT
         of_column = f"character set {encoding}" if database == "mysql" else ""
         made = create_engine(owner, connect_args={"client_encoding": "utf8"} if database == "postgresql" else {})
         with made.begin() as connection:
+            if database == "sqlite":
+                connection.exec_driver_sql(f"pragma encoding = '{encoding}'")
             columns = f"who varchar(60) {of_column}, k varchar(60) {of_column}"
             connection.exec_driver_sql(f"create table orders (id integer primary key, {columns}, unique (k))")
             for row in (f"1, '{ADDRESS}', '{TEXT}'", f"2, '{ADDRESS.replace('ü', 'u')}', 'x'"):
@@ -62,13 +65,37 @@ def read_texts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReadT
 
 
 @pytest.mark.parametrize(
-    ("database", "encoding"), [*(("mysql", one) for one in COLUMNS), *(("postgresql", one) for one in DATABASES)]
+    ("database", "encoding"),
+    [
+        *(("mysql", one) for one in COLUMNS),
+        *(("postgresql", one) for one in DATABASES),
+        *(("sqlite", one) for one in SQLITE),
+    ],
 )
 def test_a_text_and_an_address_are_those_of_the_person(read_texts: ReadTexts, database: str, encoding: str) -> None:
     """A letter has other bytes in another encoding, and is the same letter; another letter is another person."""
     mine, theirs, stored = read_texts(database, encoding)
     assert (mine, theirs) == ([TEXT], ["x"])
     assert set(stored) == {(TEXT,), ("x",)}
+
+
+@pytest.mark.parametrize("encoding", SQLITE)
+def test_an_id_of_a_person_in_any_encoding(request: pytest.FixtureRequest, tmp_path: Path, encoding: str) -> None:
+    """An id chooses its rows in a database of SQLite whose texts are UTF-16, and an id of other case chooses none."""
+    owner, reader = owner_and_reader(request, "sqlite", tmp_path)
+    made = create_engine(owner)
+    with made.begin() as connection:
+        connection.exec_driver_sql(f"pragma encoding = '{encoding}'")
+        connection.exec_driver_sql("create table orders (id integer primary key, who text collate nocase)")
+        connection.exec_driver_sql(
+            "insert into orders values (1, 'j\u00fc\U0001f600'), (2, 'J\u00fc\U0001f600'), (3, 'x')"
+        )
+    made.dispose()
+    exporter, engine = mapped_source(reader, ROWS)
+    batches = exporter.export(sample_subject(SubjectKind.USER, "j\u00fc\U0001f600"), exporter.datasets[0], Selection())
+    assert [record["id"] for batch in batches for record in batch.records] == [1]
+    assert exporter.existing(exporter.datasets[0], [(1,), (4,)]) == {(1,)}
+    engine.dispose()
 
 
 def test_a_text_without_an_encoding_is_refused(request: pytest.FixtureRequest, tmp_path: Path) -> None:

@@ -153,6 +153,19 @@ def test_numbers_of_single_precision_keep_their_digits(read_from: Callable[[str]
     assert [struct.pack("f", one) for one in found] == [struct.pack("f", float(value)) for value in stored]
 
 
+@pytest.mark.parametrize(
+    ("database", "column"), [("sqlite", "real"), ("postgresql", "double precision"), ("mysql", "double")]
+)
+def test_a_double_as_a_text_keeps_its_digits(read_from: Callable[[str], Read], database: str, column: str) -> None:
+    """A double needs up to 17 digits; SQLite writes 15 of them. No two numbers have the same text."""
+    stored = ("0.1", "0.30000000000000004", "0.3", "100.00123977661133", "5e-324", "1.7976931348623157e308", "-2.5")
+    records, gaps = read_from(database)(table_of(f"f {column}", *stored), {"f": ("f", "string")})
+
+    assert gaps == []
+    assert [float(one["f"]) for one in records] == [float(value) for value in stored]
+    assert [one["f"] for one in records][:4] == [*stored[:4]]
+
+
 def test_bits_have_any_name(read_from: Callable[[str], Read]) -> None:
     """A column may have any name: arithmetic with its values leaves the name alone."""
     (record,), missing = read_from("mysql")(table_of("x0e0 bit(9)", "b'100000001'"), {"n": ("x0e0", "integer")})

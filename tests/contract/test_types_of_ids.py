@@ -11,6 +11,7 @@ from source_accounts import ROWS, mapped_source, owner_and_reader
 from sqlalchemy import Engine, create_engine
 
 from portability.api import BadInput, Selection, SubjectKind
+from portability.api.errors import SourceRefused
 from portability.testing import sample_subject
 
 Owned: TypeAlias = Callable[[str], Sequence[int]]
@@ -94,3 +95,20 @@ def test_what_is_no_id_is_refused_in_advance(
     """The map says so at its check, with the type; before, each export had a gap instead of the rows."""
     with pytest.raises(BadInput, match=r"'who' of orders is \S+: it is compared with no id"):
         owned(database, column_type, written)
+
+
+@pytest.mark.parametrize("column", ["code", "shop"])
+def test_an_identity_in_bytes_is_refused(request: pytest.FixtureRequest, tmp_path: Path, column: str) -> None:
+    """A look-up that finds bytes in a column of texts of SQLite is refused: they are compared with no id."""
+    owner, reader = owner_and_reader(request, "sqlite", tmp_path)
+    made = create_engine(owner)
+    with made.begin() as connection:
+        connection.exec_driver_sql("create table orders (id integer primary key, who text, code text, shop text)")
+        connection.exec_driver_sql("insert into orders values (1, 'ann', 'a', 's'), (2, 'ann', 'b', 's')")
+        connection.exec_driver_sql(f"update orders set {column} = x'62' where id = 2")  # noqa: S608  # of this test alone
+    made.dispose()
+    look_up = 'table = "orders"\nfrom = "user_id"\ncolumn = "who"\nvalue = "code"\ngives = "code"\nverified = true'
+    exporter, engine = mapped_source(reader, f'{ROWS}[[identity]]\n{look_up}\ntenant = "shop"\n')
+    with pytest.raises(SourceRefused, match=rf"^orders\.{column}: an identity is stored as bytes"):
+        exporter.identities(sample_subject(SubjectKind.USER, "ann"))
+    engine.dispose()

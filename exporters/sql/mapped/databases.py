@@ -25,6 +25,18 @@ DRIVERS: Mapping[str, tuple[str, str]] = {
 }
 """By the backend that a URL names: the kind of database, and the driver that reads it."""
 CONNECT_SECONDS = 10
+SORTED_BYTES = 16_384
+"""Bytes of a text of the order by which MariaDB sorts; its default is 1024."""
+SETTINGS_MYSQL = (
+    "time_zone = '+00:00'",  # TIMESTAMP is given in the zone of the session
+    "sql_select_limit = 18446744073709551615",  # of rows: the others would be missing without an error
+    "group_concat_max_len = 4294967295",  # of bytes of such a column of a view
+    "sql_quote_show_create = 1",  # the library reads names in quotes
+    # Of keys that begin with the same bytes it would sort only these: rows would be missing, others come twice.
+    f"max_sort_length = {SORTED_BYTES}",
+    "sort_buffer_size = GREATEST(@@SESSION.sort_buffer_size, 2097152)",  # room for several such keys
+)
+"""Settings of a session with MariaDB or MySQL, whatever the server has by default."""
 REPLICA_POSTGRESQL = text(
     "select case when not pg_catalog.pg_is_in_recovery() then 0"
     # A primary that writes nothing has nothing to replay, as long as the replica is connected to it.
@@ -84,7 +96,8 @@ def open_database(kind: str, url: URL, statement_seconds: int) -> Engine:
         return with_settings(engine, {"statement_timeout": f"{statement_seconds}s"})
     if kind == SQLITE:
         return open_engine(target, read_only=True)
-    options = {"connect_timeout": CONNECT_SECONDS, "charset": "utf8mb4"}
+    # The driver sets the mode before the library looks at it, to quote names.
+    options = {"connect_timeout": CONNECT_SECONDS, "charset": "utf8mb4", "sql_mode": ""}
     engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=options)
     event.listen(engine, "connect", partial(_limit_mysql, statement_seconds))
     return engine
@@ -129,6 +142,6 @@ def _limit_mysql(statement_seconds: int, connection: Any, _record: object) -> No
         else f"max_execution_time = {statement_seconds * 1000}"
     )
     with connection.cursor() as cursor:
-        cursor.execute("SET SESSION TRANSACTION READ ONLY")
-        # TIMESTAMP is given in the zone of the session.
-        cursor.execute(f"SET SESSION time_zone = '+00:00', {limit}")
+        # Otherwise rows may be missing that another transaction deletes and then keeps.
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute(f"SET SESSION {', '.join(SETTINGS_MYSQL)}, {limit}")

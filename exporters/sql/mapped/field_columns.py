@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Date, Double, Integer, Text, cast, func, type_coerce, types
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import NamedColumn
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from exporters.sql.catalogue import type_in_maps
@@ -39,6 +42,31 @@ READABLE: Mapping[FieldType, frozenset[FieldType]] = {
 """By the type of a field: the types of columns that it may have. Texts are checked when they are read."""
 
 
+class written_number(FunctionElement[str]):  # noqa: N801  # named like an SQL function
+    """A value that is not a text as the database writes it; numbers with as many digits as they need to be the same."""
+
+    type = Text()
+    name = "written_number"
+    inherit_cache = True
+
+
+@compiles(written_number)
+def _written_number(element: written_number, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # the compiler's own
+    (value,) = element.clauses
+    return str(compiler.process(cast(value, Text), **options))
+
+
+@compiles(written_number, "sqlite")
+def _written_number_sqlite(element: written_number, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  # as above
+    value = compiler.process(element.clauses, **options)
+    # It writes 15 digits of a number that may have 17.
+    same = [f"WHEN CAST(printf('%!.{digits}g', {value}) AS REAL) = {value} THEN" for digits in (15, 16)]
+    shortest = (
+        f"CASE {same[0]} CAST({value} AS TEXT) {same[1]} printf('%!.16g', {value}) ELSE printf('%!.17g', {value}) END"
+    )
+    return f"CASE typeof({value}) WHEN 'real' THEN {shortest} ELSE CAST({value} AS TEXT) END"
+
+
 def type_fault(stated: FieldType | None, found: FoundColumn) -> str | None:
     """Return why a field cannot have this type with this column; None if it can. Without a type it is a text."""
     if isinstance(found.type, types.LargeBinary):
@@ -62,7 +90,7 @@ def field_column(column: Column[Any], stated: FieldType | None) -> NamedColumn[A
         return column
     # A number is written as text by the database, and checked as what the field is.
     is_written = own is not FieldType.STRING and wanted in {FieldType.STRING, FieldType.DECIMAL}
-    return type_coerce(cast(whole_number(column), Text) if is_written else column, TYPES[wanted]).label(column.name)
+    return type_coerce(written_number(whole_number(column)) if is_written else column, TYPES[wanted]).label(column.name)
 
 
 def joined_column(

@@ -19,6 +19,7 @@ from exporters.sql.mapped.people_forms import SqlIdentityForm
 from exporters.sql.marks import is_set
 from exporters.sql.sole_addresses import may_be
 from portability.api import ADDRESS_KINDS, STAFF_IDENTITY, Identity, Subject, SubjectKind
+from portability.api.errors import SourceRefused
 from portability.people.addresses import normal
 from portability.people.resolution import shared
 
@@ -67,6 +68,8 @@ class LookUp:
     def _values(self, connection: Connection, known: Identity) -> Sequence[tuple[str, str, str | None, bool]]:
         """Return (kind, value, tenant, whether it is proved) of the rows that contain an identity."""
         rows = [*self._rows(connection, known)]
+        for place, one in enumerate(self.found):
+            _check_texts(one.column, [row[2 * place] for _, row in rows])
         return [
             (one.gives, value, tenant, is_verified)
             for place, one in enumerate(self.found)
@@ -98,6 +101,8 @@ class LookUp:
             select(written(self.column), tenant, *found).where(*conditions)
         ):
             if _is_same(known, value):
+                if self.tenant is not None:
+                    _check_texts(self.tenant, [at_tenant])
                 yield None if self.tenant is None else str(at_tenant), others
 
     def _conditions(self, known: Identity) -> list[ColumnElement[bool]] | None:
@@ -160,6 +165,15 @@ def staff_identities(
                 rows = select(written(tenant)).where(is_among(column, named)).distinct().order_by(written(tenant))
                 for found in connection.scalars(rows):
                     yield Identity(source, STAFF_IDENTITY, account, verified=True, tenant=found)
+
+
+def _check_texts(column: Column[str], values: Iterable[object]) -> None:
+    """Raise SourceRefused for bytes, which a column of texts of SQLite may have: they are compared with no identity."""
+    if any(isinstance(value, bytes) for value in values):
+        raise SourceRefused(
+            f"{column.table.name}.{column.name}: an identity is stored as bytes, not as a text",
+            hint="name a view that writes it with cast(... as text), or store it as a text",
+        )
 
 
 def _is_same(known: Identity, found: object) -> bool:

@@ -1,0 +1,241 @@
+"""Settings of a company's server, database or account: they change neither values nor which rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+import servers
+from psycopg.errors import IdleInTransactionSessionTimeout
+from source_accounts import ROWS, mapped_source, owner_and_reader
+from sqlalchemy import Connection, Engine, create_engine
+
+from exporters.sql.faults import source_error
+from portability.api import JSON, Selection, SubjectKind
+from portability.api.errors import SourceUnavailable
+from portability.testing import sample_subject
+
+ANN = sample_subject(SubjectKind.USER, "ann")
+COUNT = 1_300
+"""More than the pages that are read value by value: the rest arrives as joined columns."""
+BATCHES_MAX = 10
+FIELDS = """
+fields.single = { type = "number", text = "Value." }
+fields.written = { type = "string", text = "Value.", column = "double" }
+fields.doubles = { type = "object", text = "Value." }
+fields.span = { type = "string", text = "Value." }
+fields.bytes = { type = "object", text = "Value." }
+fields.moment = { type = "datetime", text = "Value." }
+"""
+COLUMNS = (
+    "single real",
+    "double double precision not null unique",
+    "doubles double precision[]",
+    "span interval",
+    "bytes bytea[]",
+    "moment timestamptz",
+)
+VALUES = (
+    "16777215",
+    "100 + n / 1024::float8 / 1024",
+    "array[0.30000000000000004]",
+    "'1 month -2 days 03:04:05.5'",
+    r"array['\xff00'::bytea]",
+    "'2026-01-02 03:04:05.5+02'",
+)
+SETTINGS = (
+    "extra_float_digits = 0",
+    "extra_float_digits = -15",
+    "IntervalStyle = 'iso_8601'",
+    "IntervalStyle = 'sql_standard'",
+    "bytea_output = 'escape'",
+    "DateStyle = 'German, DMY'",
+    "TimeZone = 'Asia/Jakarta'",
+    "quote_all_identifiers = on",
+)
+MARIADB_MAP = (
+    ROWS.replace('column = "who", identities = ["user_id"]', 'column = "code", identities = ["code"]')
+    + """
+fields.names = { type = "string", text = "Value." }
+fields.moment = { type = "datetime", text = "Value." }
+order = ["code", "id"]
+where = [{ column = "note", equals = "" }]
+[[identity]]
+table = "accounts"
+from = "user_id"
+column = "who"
+value = "code"
+gives = "code"
+verified = true
+"""
+)
+CODES = 20
+BACKSLASHED = r"a\\''nn"
+"""The id of the person as a statement of MariaDB writes it."""
+MARIADB_SETTINGS = (
+    "sql_select_limit = 10",
+    "sql_mode = 'PAD_CHAR_TO_FULL_LENGTH'",
+    "sql_mode = 'EMPTY_STRING_IS_NULL'",
+    "sql_mode = 'ANSI'",
+    "sql_mode = 'NO_BACKSLASH_ESCAPES'",
+    "group_concat_max_len = 4",
+    "sql_quote_show_create = 0",
+    "time_zone = '+07:00'",
+    "tx_isolation = 'READ-UNCOMMITTED'",
+)
+OpenSource: TypeAlias = Callable[[str], list[dict[str, JSON]]]
+
+
+@pytest.fixture(scope="module")
+def rows_of_postgresql(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A table of many types: its address for its owner, and for an account that can only read."""
+    owner, reader = owner_and_reader(request, "postgresql", tmp_path_factory.mktemp("shop"))
+    made = create_engine(owner)
+    with made.begin() as connection:
+        columns, values = ", ".join(COLUMNS), ", ".join(VALUES)
+        connection.exec_driver_sql(f"create table orders (id integer primary key, who text, {columns})")
+        rows = f"select n, 'ann', {values} from generate_series(1, {COUNT}) n"  # noqa: S608  # of this test alone
+        connection.exec_driver_sql(f"insert into orders {rows}")
+    made.dispose()
+    return owner, reader
+
+
+@pytest.fixture
+def read_with(rows_of_postgresql: tuple[str, str]) -> Iterator[OpenSource]:
+    """Reads the records in the order of a double, by an account that has this setting."""
+    owner, reader = rows_of_postgresql
+    role = reader.split("//")[1].split("@")[0]
+    opened: list[Engine] = [create_engine(owner)]
+
+    def change(statement: str) -> None:
+        with opened[0].begin() as connection:
+            connection.exec_driver_sql(f"alter role {role} {statement}")
+
+    def read(setting: str) -> list[dict[str, JSON]]:
+        change(f"set {setting}")
+        exporter, engine = mapped_source(reader, f'{ROWS}{FIELDS}order = ["double"]')
+        opened.append(engine)
+        # Keys that are not those of their rows may lead to the same rows again, without an end.
+        batches = list(islice(exporter.export(ANN, exporter.datasets[0], Selection()), BATCHES_MAX))
+        assert [batch.gaps for batch in batches if batch.gaps] == []
+        return [dict(record) for batch in batches for record in batch.records]
+
+    yield read
+    change("reset all")
+    for engine in opened:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_settings_of_an_account_change_no_value(read_with: OpenSource, setting: str) -> None:
+    """Each row arrives once, with all digits, and in one form, whatever an account of PostgreSQL has by default."""
+    records = read_with(setting)
+
+    assert [record["id"] for record in records] == list(range(1, COUNT + 1))
+    for record in (records[0], records[-1]):
+        assert {name: value for name, value in record.items() if name not in {"id", "written"}} == {
+            "single": 16777215.0,
+            "doubles": [0.30000000000000004],
+            "span": "1 mon -2 days +03:04:05.5",
+            "bytes": [r"\xff00"],
+            "moment": "2026-01-02T01:04:05.500000Z",
+        }
+    assert (records[0]["written"], records[-1]["written"]) == ("100.00000095367432", "100.00123977661133")
+
+
+@pytest.fixture(scope="module")
+def view_of_mariadb(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A person with many codes, and a row for each: the address for its owner, and for an account that only reads."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path_factory.mktemp("shop"))
+    made = create_engine(owner)
+    grouped = "select id, code, note, group_concat(code, '; ', code) as names, at as moment from bought group by id"
+    with made.begin() as connection:
+        for statement in (
+            "create table accounts (code char(8) primary key, who varchar(20) not null)",
+            "create table bought (id integer primary key, code char(8) not null, note text not null, at timestamp(6))",
+            f"create view orders as {grouped}",
+            "set time_zone = '+00:00'",
+        ):
+            connection.exec_driver_sql(statement)
+        for number in range(CODES):
+            account = f"'c{number:03}', '{BACKSLASHED}'"
+            connection.exec_driver_sql(f"insert into accounts values ({account})")  # noqa: S608  # of this test alone
+            row = f"{number}, 'c{number:03}', '', '2026-01-02 03:04:05.5'"
+            connection.exec_driver_sql(f"insert into bought values ({row})")  # noqa: S608  # of this test alone
+    made.dispose()
+    return owner, reader
+
+
+@pytest.fixture
+def deleting(view_of_mariadb: tuple[str, str]) -> Iterator[Connection]:
+    """Another transaction of the database, which is never committed."""
+    engine = create_engine(view_of_mariadb[0])
+    with engine.connect() as connection:
+        connection.exec_driver_sql("delete from bought where id < 5")
+        yield connection
+        connection.rollback()
+    engine.dispose()
+
+
+@pytest.mark.usefixtures("deleting")
+@pytest.mark.parametrize("setting", MARIADB_SETTINGS)
+def test_settings_of_mariadb_change_no_value(
+    mariadb_server: servers.MariaDB, view_of_mariadb: tuple[str, str], setting: str
+) -> None:
+    """Every row and every look-up arrives whole, whatever sessions of MariaDB have by default."""
+    exporter, engine = mapped_source(view_of_mariadb[1], MARIADB_MAP)
+    person = sample_subject(SubjectKind.USER, r"a\'nn")
+    mariadb_server.execute(f'set global init_connect = "set session {setting}"')
+    try:
+        codes = exporter.identities(person)
+        subject = sample_subject(SubjectKind.USER, "ann", *codes)
+        batches = list(exporter.export(subject, exporter.datasets[0], Selection()))
+    finally:
+        mariadb_server.execute("set global init_connect = ''")
+        engine.dispose()
+
+    assert [(one.value, one.verified) for one in codes] == [(f"c{number:03}", True) for number in range(CODES)]
+    assert [record for batch in batches for record in batch.records] == [
+        {"id": number, "names": f"c{number:03}; c{number:03}", "moment": "2026-01-02T03:04:05.500000Z"}
+        for number in range(CODES)
+    ]
+
+
+@pytest.mark.parametrize("setting", ["max_sort_length = 1024", "max_sort_length = 64, sort_buffer_size = 32768"])
+def test_long_keys_are_compared_whole(
+    request: pytest.FixtureRequest, tmp_path: Path, mariadb_server: servers.MariaDB, setting: str
+) -> None:
+    """Each row arrives once if keys differ only after the first bytes, by which MariaDB sorts on its own."""
+    owner, reader = owner_and_reader(request, "mysql", tmp_path)
+    made = create_engine(owner)
+    with made.begin() as connection:
+        texts = "name text not null, folder text not null, path text not null"
+        statement = f"create table orders (id integer not null, who varchar(20), {texts}, unique (name, folder, path))"
+        connection.exec_driver_sql(statement)
+        long = f"repeat('d', 1100), 'x', concat(repeat('p', 1100), lpad(7 * seq mod {COUNT}, 6, '0'))"
+        rows = f"select seq, 'ann', {long} from seq_1_to_{COUNT}"  # noqa: S608  # of this test alone
+        connection.exec_driver_sql(f"insert into orders {rows}")
+    made.dispose()
+    fields = "\n".join(f'fields.{name} = {{ text = "Text." }}' for name in ("name", "folder", "path"))
+    key = 'key = ["name", "folder", "path"]'
+    exporter, engine = mapped_source(reader, f"{ROWS}{fields}\n{key}")
+    mariadb_server.execute(f'set global init_connect = "set session {setting}"')
+    try:
+        batches = list(islice(exporter.export(ANN, exporter.datasets[0], Selection()), BATCHES_MAX))
+    finally:
+        mariadb_server.execute("set global init_connect = ''")
+        engine.dispose()
+
+    assert sorted(str(record["id"]) for batch in batches for record in batch.records) == sorted(
+        str(number) for number in range(1, COUNT + 1)
+    )
+
+
+def test_a_time_limit_of_a_transaction_passes() -> None:
+    """The limit of an account for a transaction ends a session: the export is retried, and nothing is refused."""
+    ended = source_error(IdleInTransactionSessionTimeout(), "orders")
+    assert isinstance(ended, SourceUnavailable)
+    assert str(ended) == "orders: the database does not answer (IdleInTransactionSessionTimeout 25P03)"
