@@ -20,7 +20,8 @@ from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches
 from receiver.importer.exact_rows import delete_rows
-from receiver.importer.values import bindable, is_same
+from receiver.importer.stored_forms import restorable
+from receiver.importer.values import is_same
 from receiver.ledger import feeds, runs
 from receiver.ledger.seals import JournalKey
 from receiver.ledger.tables import CHANGE, ID, RUN, exist
@@ -172,7 +173,7 @@ class _Undo:
         table, place = schema.metadata.tables[entry.name], (entry.name, entry.local_id)
         row = rows[place]
         if entry.action == "deleted":
-            return self._put_back(connection, entry, values["before"], rows)
+            return self._put_back(connection, entry, values, rows)
         if row is None or entry.action == "seen":
             return True
         after, before = values["after"], values["before"]
@@ -185,7 +186,8 @@ class _Undo:
         else:
             restored = {name: value for name, value in before.items() if name not in edited}
             if restored:
-                typed = {name: bindable(table.c[name], value) for name, value in restored.items()}
+                forms, dialect = values.get("forms", {}), connection.dialect.name
+                typed = {name: restorable(table.c[name], value, forms, dialect) for name, value in restored.items()}
                 connection.execute(update(table).where(table.c.id == entry.local_id).values(typed))
                 row.update(restored)
                 self._report.restored += 1
@@ -195,12 +197,13 @@ class _Undo:
             orphans.append(after[STORAGE_KEY])
         return True
 
-    def _put_back(self, connection: Connection, entry: Row[Any], before: Values, rows: Rows) -> bool:
+    def _put_back(self, connection: Connection, entry: Row[Any], values: Mapping[str, Values], rows: Rows) -> bool:
         """Insert a deleted row again, without its file; a row that was made here since then stays."""
         if rows[entry.name, entry.local_id] is not None:
             return self._keep(entry, ())
-        table = schema.metadata.tables[entry.name]
-        row = {name: bindable(table.c[name], value) for name, value in before.items()}
+        table, before, forms = schema.metadata.tables[entry.name], values["before"], values.get("forms", {})
+        dialect = connection.dialect.name
+        row = {name: restorable(table.c[name], value, forms, dialect) for name, value in before.items()}
         connection.execute(insert(table).values(row))
         made = (ID.c.target == entry.target, ID.c.issuer == entry.issuer, ID.c.name == entry.name)
         connection.execute(update(ID).where(*made, ID.c.local_id == entry.local_id).values(is_made=True))

@@ -1,0 +1,99 @@
+"""Undoing an import brings back what the target database had, as the driver of the database alone reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from handmade import CREATED, table, unpacked_archive
+from importing import import_as, undone
+from sqlalchemy import Engine, create_engine
+
+from exporters.reference import schema
+from receiver.binding.target import ImportTarget
+from receiver.importer.report import ImportReport
+from receiver.ledger.merge import OnConflict
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/platform.db"
+    made: str = request.getfixturevalue("pg_url")
+    return made
+
+
+@pytest.fixture
+def receiving(url: str) -> Iterator[Engine]:
+    """The receiving platform with its tables, without a row."""
+    engine = create_engine(url)
+    schema.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+def bare_contact(identifier: str, **values: object) -> dict[str, Any]:
+    """A record of crm/contacts."""
+    return {"id": identifier, "tenant_id": "ten_x", "created_at": CREATED, **values}
+
+
+def bare_deal(identifier: str, **values: object) -> dict[str, Any]:
+    """A record of crm/deals."""
+    return {**bare_contact(identifier), "stage": identifier, **values}
+
+
+def import_records(folder: Path, url: str, dataset: str, *records: object) -> ImportReport:
+    """Import records of the CRM; conflicts are decided for the archive."""
+    place = folder / f"archive-{len(list(folder.iterdir()))}"
+    place.mkdir()
+    archive = unpacked_archive(place, [table(dataset, *records, exporter="crm")])
+    return import_as(archive, url, ImportTarget(tenant="ten_a"), on_conflict=OnConflict.TAKE)
+
+
+def execute(engine: Engine, *statements: str) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def selected(engine: Engine, query: str) -> Sequence[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+@pytest.mark.parametrize(
+    "stored", ["null", '{"n": 12345678901234567890.123456789}', '{"n": 0.10}', '["x", null]', '{"n": 1e400}']
+)
+def test_undoing_restores_json_to_the_digit(tmp_path: Path, receiving: Engine, url: str, stored: str) -> None:
+    """JSON's own null stays another value than NULL, and a number keeps digits that a double does not have."""
+    import_records(tmp_path, url, "contacts", bare_contact("a", custom={"first": 1}))
+    execute(receiving, f"UPDATE contacts SET custom = '{stored}'")  # noqa: S608  # a constant
+    before = selected(receiving, "SELECT CAST(custom AS TEXT) FROM contacts")
+
+    report = import_records(tmp_path, url, "contacts", bare_contact("a", custom={"second": 2}))
+    assert selected(receiving, "SELECT CAST(custom AS TEXT) FROM contacts") == [('{"second": 2}',)]
+    undone(url, report)
+
+    assert selected(receiving, "SELECT CAST(custom AS TEXT) FROM contacts") == before
+
+
+@pytest.mark.parametrize(
+    ("column", "stored"),
+    [("amount", "1E+2"), ("amount", " 10.50"), ("closed_at", "2026-01-02T12:00:00+02:00"), ("closed_at", "2026-01-02")],
+)
+def test_undoing_restores_the_texts_of_sqlite(tmp_path: Path, column: str, stored: str) -> None:
+    """A number or a time that another program has written in its own form has this form again."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(url)
+    import_records(tmp_path, url, "deals", bare_deal("a"))
+    execute(engine, f"UPDATE deals SET {column} = '{stored}'")  # noqa: S608  # a constant
+    report = import_records(tmp_path, url, "deals", bare_deal("a", amount="1.5", closed_at=CREATED))
+    assert selected(engine, f"SELECT {column} FROM deals") != [(stored,)]  # noqa: S608  # as above
+
+    undone(url, report)
+
+    assert selected(engine, f"SELECT {column} FROM deals") == [(stored,)]  # noqa: S608  # as above
+    engine.dispose()
