@@ -111,6 +111,8 @@ def is_same(column: Column[Any], stored: object, value: object) -> bool:
         return format(stored, "f") == format(value, "f")
     if kind_of(column) is FieldType.OBJECT:
         return canonical(stored) == canonical(value)
+    if isinstance(stored, float) and isinstance(value, float) and math.isnan(stored):
+        return math.isnan(value)
     return stored == value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from handmade import CREATED, table, unpacked_archive
@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine
 from exporters.reference import schema
 from receiver.binding.target import ImportTarget
 from receiver.importer.report import ImportReport
+from receiver.importer.undo import UndoReport
 from receiver.ledger.merge import OnConflict
 
 
@@ -97,3 +98,54 @@ def test_undoing_restores_the_texts_of_sqlite(tmp_path: Path, column: str, store
 
     assert selected(engine, f"SELECT {column} FROM deals") == [(stored,)]  # noqa: S608  # as above
     engine.dispose()
+
+
+KEEPS = {
+    "sqlite": ["CREATE TRIGGER keeps BEFORE {on} ON deals BEGIN SELECT RAISE(IGNORE); END"],
+    "postgresql": [
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER keeps BEFORE {on} ON deals FOR EACH ROW EXECUTE FUNCTION keep()",
+    ],
+}
+
+
+def kept_rows(result: UndoReport) -> list[tuple[str, tuple[str, ...], str]]:
+    return [(one.id, one.fields, one.action) for one in result.kept]
+
+
+@pytest.mark.parametrize("on", ["DELETE", "UPDATE"])
+def test_a_row_that_a_trigger_keeps_is_listed(
+    tmp_path: Path, receiving: Engine, url: str, on: Literal["DELETE", "UPDATE"]
+) -> None:
+    """A row that a trigger keeps without an error is counted as a conflict, and not as removed or restored."""
+    import_records(tmp_path, url, "deals", bare_deal("a", stage="first"))
+    report = import_records(tmp_path, url, "deals", bare_deal("a", stage="later"), bare_deal("b"))
+    execute(receiving, *(one.format(on=on) for one in KEEPS[receiving.dialect.name]))
+
+    result = undone(url, report)
+
+    if on == "DELETE":
+        assert (result.removed, result.restored, kept_rows(result)) == (0, 1, [("b", (), "new")])
+        assert selected(receiving, "SELECT id, stage FROM deals ORDER BY id") == [("a", "first"), ("b", "b")]
+    else:
+        assert (result.removed, result.restored, kept_rows(result)) == (1, 0, [("a", ("stage",), "changed")])
+        assert selected(receiving, "SELECT id, stage FROM deals ORDER BY id") == [("a", "later")]
+
+
+def test_a_value_that_the_target_refuses_by_now_is_listed(tmp_path: Path, receiving: Engine, url: str) -> None:
+    """If another row has a unique value by now, the row stays as it is, and the others are undone."""
+    execute(receiving, "CREATE UNIQUE INDEX alone ON deals (stage)")
+    import_records(tmp_path, url, "deals", bare_deal("a", stage="first"), bare_deal("b", name="first"))
+    second = [bare_deal("a", stage="later"), bare_deal("b", name="later"), bare_deal("c")]
+    report = import_records(tmp_path, url, "deals", *second)
+    execute(
+        receiving,
+        "INSERT INTO deals (id, tenant_id, stage, created_at)"
+        " VALUES ('own', 'ten_a', 'first', '2026-01-02 03:04:05.000006')",
+    )
+
+    result = undone(url, report)
+
+    assert (result.removed, result.restored, kept_rows(result)) == (1, 1, [("a", ("stage",), "changed")])
+    stored = [("a", "later", None), ("b", "b", "first"), ("own", "first", None)]
+    assert selected(receiving, "SELECT id, stage, name FROM deals ORDER BY id") == stored
