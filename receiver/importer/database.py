@@ -145,12 +145,12 @@ def _type(column: Column[Any], dialect: Dialect) -> str:
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[Connection]:
     with engine.begin() as connection:
-        _alone(connection)
+        _begin(connection)
         yield connection
 
 
 def _create(connection: Connection) -> None:
-    _alone(connection)
+    _begin(connection)
     if not schema.metadata.tables.keys() <= set(inspect(connection).get_table_names()):
         schema.metadata.create_all(connection)  # asks for each table by itself
     tables.create(connection)
@@ -191,7 +191,11 @@ def _check_columns(engine: Engine) -> None:
                 raise BadTarget(f"the column {min(generated)} of the table {table.name} is generated")
 
 
-def _alone(connection: Connection) -> None:
-    """Allow one import at a time: two could wait for each other's rows. SQLite has one writer anyway."""
+def _begin(connection: Connection) -> None:
+    """Allow one import at a time: two could wait for each other's rows. SQLite has one writer anyway.
+
+    Constraints that the target defers are checked with each statement: the commit could not say which row they refuse.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))

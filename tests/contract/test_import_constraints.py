@@ -51,6 +51,12 @@ STRICTER: Mapping[str, tuple[str, Mapping[str, object], str | None, str]] = {
         "constraint",
     ),
     "a link": (LINK, {"stage": "second"}, None, "constraint"),
+    "a link that is checked at the end": (
+        LINK + " DEFERRABLE INITIALLY DEFERRED",
+        {"stage": "second"},
+        None,
+        "constraint",
+    ),
     "a trigger that drops it": (GUARD.replace("VERDICT", "RETURN NULL"), {"stage": "no"}, None, "constraint"),
     "a trigger that raises": (GUARD.replace("VERDICT", "RAISE EXCEPTION $$no$$"), {"stage": "no"}, None, "constraint"),
 }
@@ -112,7 +118,7 @@ def test_a_record_that_the_platform_does_not_store_exactly_is_refused(tmp_path: 
     statement, values, field, reason = STRICTER[which]
     engine = altered_platform(pg_url, statement)
     records = [deal(name, **LIKE_ITS_NAME) for name in ("first", "later")]
-    if which == "a link":
+    if which.startswith("a link"):
         records[1]["stage"] = "first"
     if which == "short text":
         records = [{**one, "stage": str(one["stage"])[:3]} for one in records]
@@ -141,10 +147,14 @@ def test_a_change_that_the_platform_does_not_store_leaves_the_row(tmp_path: Path
     engine.dispose()
 
 
-def test_a_dry_run_names_what_an_import_would_refuse(tmp_path: Path, pg_url: str) -> None:
-    """And stores nothing."""
-    engine = altered_platform(pg_url, "ALTER TABLE deals ADD CHECK (stage <> 'lost')")
-    report = import_deals(tmp_path, pg_url, [deal("a"), deal("b", stage="lost")], dry_run=True)
+@pytest.mark.parametrize(
+    "statement",
+    ["ALTER TABLE deals ADD CHECK (stage <> 'b')", LINK.replace("first", "a") + " DEFERRABLE INITIALLY DEFERRED"],
+)
+def test_a_dry_run_names_what_an_import_would_refuse(tmp_path: Path, pg_url: str, statement: str) -> None:
+    """A constraint refuses the same records in a dry run, which stores nothing, also if it is deferred."""
+    engine = altered_platform(pg_url, statement)
+    report = import_deals(tmp_path, pg_url, [deal("a"), deal("b")], dry_run=True)
     assert (deal_counts(report)[0], refused_deals(report.datasets[0])) == (1, [(2, "b", None, "constraint")])
     assert stored_deals(engine, "id") == []
     engine.dispose()
@@ -244,23 +254,25 @@ TASKS = """
     INSERT INTO task VALUES ('call back', 'b')"""
 
 
-def refer_to_a_deal(engine: Engine) -> None:
+def refer_to_a_deal(engine: Engine, deferred: str = "") -> None:
     """The platform's own row that leads to the imported deal b."""
     with engine.begin() as connection:
-        for statement in TASKS.split(";"):
+        for statement in TASKS.replace("(id))", f"(id) {deferred})").split(";"):
             connection.execute(text(statement))
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    ("database", "deferred"), [("sqlite", ""), ("postgresql", ""), ("postgresql", "DEFERRABLE INITIALLY DEFERRED")]
+)
 def test_undoing_leaves_a_row_to_which_others_refer(
-    tmp_path: Path, request: pytest.FixtureRequest, database: str
+    tmp_path: Path, request: pytest.FixtureRequest, database: str, deferred: str
 ) -> None:
     """It is listed as kept; before, nothing could be undone. The next import finds the row that stayed."""
     is_sqlite = database == "sqlite"
     url = f"sqlite:///{tmp_path}/platform.db" if is_sqlite else request.getfixturevalue("pg_url")
     engine = altered_platform(url)
     report = import_deals(tmp_path, url, [deal("a"), deal("b"), deal("c")])
-    refer_to_a_deal(engine)
+    refer_to_a_deal(engine, deferred)
 
     for dry_run in True, False:
         result = undone(url, report, dry_run=dry_run)
