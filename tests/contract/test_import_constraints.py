@@ -27,6 +27,8 @@ GUARD = """
     CREATE TRIGGER guards BEFORE INSERT ON deals FOR EACH ROW EXECUTE FUNCTION guard()"""
 STRICTER: Mapping[str, tuple[str, Mapping[str, object], str | None, str]] = {
     "fewer digits": ("ALTER TABLE deals ALTER amount TYPE numeric(6, 2)", {"amount": "10.545"}, "amount", "not_exact"),
+    "a double": ("ALTER TABLE deals ALTER amount TYPE double precision", {"amount": "10.50"}, "amount", "not_exact"),
+    "integers": ("ALTER TABLE deals ALTER amount TYPE bigint", {"amount": "2.00"}, "amount", "not_exact"),
     "whole numbers": (
         "ALTER TABLE deals ALTER probability TYPE integer",
         {"probability": 0.5},
@@ -117,12 +119,13 @@ def test_a_record_that_the_platform_does_not_store_exactly_is_refused(tmp_path: 
     """It is counted and named with its line and reason; the others are stored, also when it is imported again."""
     statement, values, field, reason = STRICTER[which]
     engine = altered_platform(pg_url, statement)
-    records = [deal(name, **LIKE_ITS_NAME) for name in ("first", "later")]
+    amount = None if which in {"a double", "integers"} else "10.54"
+    records = [deal(name, **{**LIKE_ITS_NAME, "amount": amount}) for name in ("first", "later")]
     if which.startswith("a link"):
         records[1]["stage"] = "first"
     if which == "short text":
         records = [{**one, "stage": str(one["stage"])[:3]} for one in records]
-    bad = deal("bad", **{**LIKE_ITS_NAME, **values})
+    bad = deal("bad", **{**records[0], "id": "bad", "stage": "bad", **values})
 
     for expected in (2, 0, 0), (0, 2, 0):
         report = import_deals(tmp_path, pg_url, [records[0], bad, records[1]])
