@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Insert, Table, Update, delete, select
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from receiver.importer.faults import BadTarget
@@ -75,6 +75,11 @@ def written_rows(
             written.stored.update(stored)
             written.altered.update(_altered(table, part, stored))
     return written
+
+
+def never_replacing(statement: Insert | Update) -> Insert | Update:
+    """Return the statement so that a constraint with ON CONFLICT REPLACE of SQLite deletes no other row."""
+    return statement.prefix_with("OR ABORT", dialect="sqlite")
 
 
 def stored_rows(connection: Connection, table: Table, identifiers: Collection[str]) -> dict[str, dict[str, Any]]:

@@ -19,7 +19,7 @@ from portability.api.storages import Storage
 from receiver.binding.tables import STORAGE_KEY
 from receiver.faults import UnknownImport
 from receiver.importer.database import Batch, batches
-from receiver.importer.exact_rows import delete_rows, written_rows
+from receiver.importer.exact_rows import delete_rows, never_replacing, written_rows
 from receiver.importer.stored_forms import restorable
 from receiver.importer.values import is_same
 from receiver.ledger import feeds, runs
@@ -264,7 +264,7 @@ def _not_written(
     typed = {name: restorable(table.c[name], value, forms, dialect) for name, value in values.items()}
 
     def write(_rows: object) -> None:
-        connection.execute(statement.values(typed))
+        connection.execute(never_replacing(statement).values(typed))
 
     written = written_rows(connection, table, {identifier: values}, (), write)
     return list(values) if identifier in written.refused else written.altered.get(identifier, ())

@@ -17,7 +17,7 @@ from receiver.binding.rows import BoundRows, RowBinder
 from receiver.binding.tables import STORAGE_KEY
 from receiver.binding.target import ImportTarget
 from receiver.importer.differences import Differences
-from receiver.importer.exact_rows import RowRefusal, WrittenRows, stored_rows, written_rows
+from receiver.importer.exact_rows import RowRefusal, WrittenRows, never_replacing, stored_rows, written_rows
 from receiver.importer.new_rows import NewRows
 from receiver.importer.report import ConflictingRecord, DatasetResult, RefusedRecord
 from receiver.importer.stored_forms import stored_forms
@@ -254,7 +254,8 @@ class _BoundBatch:
     def _update(self, rows: Mapping[str, Values]) -> None:
         for identifier, values in rows.items():
             bound = {name: bindable(self._table.c[name], value) for name, value in values.items()}
-            self._connection.execute(update(self._table).where(self._table.c.id == identifier).values(bound))
+            change = update(self._table).where(self._table.c.id == identifier).values(bound)
+            self._connection.execute(never_replacing(change))
 
     def _note(self, bases: Mapping[str, Values], written: Mapping[str, Values], refused: Collection[str]) -> None:
         """Enter what the rows are now: the next import compares with it, and undoing restores from it."""

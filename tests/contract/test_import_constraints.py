@@ -243,6 +243,29 @@ def test_sqlite_refuses_what_it_would_change(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_sqlite_replaces_no_row_of_the_platform(tmp_path: Path) -> None:
+    """A constraint with ON CONFLICT REPLACE refuses a record instead of deleting the platform's own row."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = altered_platform(url)
+    with engine.begin() as connection:
+        made = str(connection.scalar(text("SELECT sql FROM sqlite_master WHERE name = 'deals'")))
+        connection.execute(text("DROP TABLE deals"))
+        connection.execute(text(made.rstrip()[:-1] + ", UNIQUE (stage) ON CONFLICT REPLACE)"))
+        values = "VALUES ('own', 'ten_b', 'own', '2026-01-02 03:04:05.000006')"
+        connection.execute(text(f"INSERT INTO deals (id, tenant_id, stage, created_at) {values}"))
+
+    report = import_deals(tmp_path, url, [deal("a"), deal("b", stage="own")])
+    assert refused_deals(report.datasets[0]) == [(2, "b", None, "constraint")]
+    changed = import_deals(tmp_path, url, [deal("a", stage="own")])
+    assert refused_deals(changed.datasets[0]) == [(1, "a", None, "constraint")]
+    assert stored_deals(engine, "stage") == [("a", "a"), ("own", "own")]
+
+    undone(url, changed)
+    undone(url, report)
+    assert stored_deals(engine, "stage") == [("own", "own")]
+    engine.dispose()
+
+
 def test_the_schema_s_own_tables_have_its_types(pg_url: str, tmp_path: Path) -> None:
     """On both databases: no value of them is called inexact."""
     for url in (pg_url, f"sqlite:///{tmp_path}/platform.db"):
