@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, Insert, Table, Update, delete, select
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from receiver.importer.cascades import needed_here
 from receiver.importer.faults import BadTarget
 from receiver.importer.values import Reason, is_same
 from receiver.ledger.bulk import among
@@ -95,13 +96,14 @@ def stored_rows(connection: Connection, table: Table, identifiers: Collection[st
 
 def delete_rows(connection: Connection, table: Table, identifiers: Collection[str]) -> list[str]:
     """Delete rows; returns those that stay, because other rows here refer to them or a trigger refuses it."""
-    staying = list(identifiers)
+    needed = needed_here(connection, table, identifiers)
+    staying = [one for one in identifiers if one not in needed]
     while staying:
         left = _not_deleted(connection, table, staying)
         if len(left) == len(staying):
             break
         staying = left  # again: what referred to them may be gone now
-    return staying
+    return [*(one for one in identifiers if one in needed), *staying]
 
 
 def _not_deleted(connection: Connection, table: Table, identifiers: Sequence[str]) -> list[str]:

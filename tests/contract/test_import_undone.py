@@ -149,3 +149,34 @@ def test_a_value_that_the_target_refuses_by_now_is_listed(tmp_path: Path, receiv
     assert (result.removed, result.restored, kept_rows(result)) == (1, 1, [("a", ("stage",), "changed")])
     stored = [("a", "later", None), ("b", "b", "first"), ("own", "first", None)]
     assert selected(receiving, "SELECT id, stage, name FROM deals ORDER BY id") == stored
+
+
+@pytest.mark.parametrize("on_delete", ["CASCADE", "SET NULL"])
+def test_undoing_changes_no_row_of_the_platform_by_a_foreign_key(
+    tmp_path: Path, receiving: Engine, url: str, on_delete: Literal["CASCADE", "SET NULL"]
+) -> None:
+    """A row to which the platform's own row refers stays, also if the key would delete or change the own row."""
+    report = import_records(tmp_path, url, "deals", bare_deal("a"), bare_deal("b"))
+    execute(
+        receiving,
+        f"CREATE TABLE task (id text PRIMARY KEY, deal text REFERENCES deals (id) ON DELETE {on_delete})",
+        "INSERT INTO task VALUES ('call back', 'b')",
+    )
+
+    result = undone(url, report)
+
+    assert (result.removed, kept_rows(result)) == (1, [("b", (), "new")])
+    assert selected(receiving, "SELECT id, deal FROM task") == [("call back", "b")]
+
+
+def test_undoing_deletes_imported_rows_that_refer_to_each_other(tmp_path: Path, pg_url: str) -> None:
+    """Rows that imports have made do not keep a row, also if their key has ON DELETE CASCADE."""
+    engine = create_engine(pg_url)
+    schema.metadata.create_all(engine)
+    execute(engine, "ALTER TABLE deals ADD FOREIGN KEY (stage) REFERENCES deals ON DELETE CASCADE")
+    report = import_records(tmp_path, pg_url, "deals", bare_deal("a"), bare_deal("b", stage="a"))
+
+    result = undone(pg_url, report)
+
+    assert (result.removed, result.conflicts, selected(engine, "SELECT id FROM deals")) == (2, 0, [])
+    engine.dispose()
