@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers
 from handmade import CREATED, table, unpacked_archive
 from importing import import_as, undone
 from sqlalchemy import Engine, create_engine, text
@@ -273,6 +274,19 @@ def test_the_schema_s_own_tables_have_its_types(pg_url: str, tmp_path: Path) -> 
         with engine.connect() as connection:
             assert set(other_types(connection).values()) == {frozenset()}
         engine.dispose()
+
+
+def test_a_letter_that_the_database_stores_as_another_is_refused(tmp_path: Path, pg_server: servers.Postgres) -> None:
+    """PostgreSQL has one code in EUC_JP for two bars: a record with the other bar is refused, the others are stored."""
+    name = pg_server.create_encoded_database("EUC_JP")
+    engine = altered_platform(pg_server.url(name) + "?client_encoding=utf8")
+
+    report = import_deals(tmp_path, pg_server.url(name), [deal("a", name="\u3042"), deal("b", name="\u00a6")])
+
+    assert refused_deals(report.datasets[0]) == [(2, "b", "name", "not_exact")]
+    assert stored_deals(engine, "name") == [("a", "\u3042")]
+    engine.dispose()
+    pg_server.drop_database(name)
 
 
 TASKS = """
