@@ -180,3 +180,19 @@ def test_undoing_deletes_imported_rows_that_refer_to_each_other(tmp_path: Path, 
 
     assert (result.removed, result.conflicts, selected(engine, "SELECT id FROM deals")) == (2, 0, [])
     engine.dispose()
+
+
+def test_a_time_of_sqlite_is_compared_with_its_offset(tmp_path: Path) -> None:
+    """A time that another program has written with an offset is the same as the archive's time, and only then."""
+    url = f"sqlite:///{tmp_path}/platform.db"
+    engine = create_engine(url)
+    import_records(tmp_path, url, "deals", bare_deal("a"), bare_deal("b"))
+    execute(engine, "UPDATE deals SET closed_at = '2026-01-02T12:00:00+02:00'")
+
+    records = [bare_deal("a", closed_at="2026-01-02T10:00:00Z"), bare_deal("b", closed_at="2026-01-02T12:00:00Z")]
+    (deals,) = import_records(tmp_path, url, "deals", *records).datasets
+
+    assert (deals.same, deals.changed) == (1, 1)
+    stored = [("a", "2026-01-02T12:00:00+02:00"), ("b", "2026-01-02 12:00:00.000000")]
+    assert selected(engine, "SELECT id, closed_at FROM deals ORDER BY id") == stored
+    engine.dispose()
